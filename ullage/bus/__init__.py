@@ -1,0 +1,127 @@
+"""The bus between stages: topics of records, consumer groups, offsets. What every bus must do (`tests/contracts/test_bus.py` holds it to it):
+
+1. `append` returns when its records are durable, in order within one key; a record is never changed afterwards.
+2. A group sees each record of a topic at least once, in order within a partition, from its committed position on.
+3. `commit(record)` says that every record up to and including this one, in its partition, is dealt with. It is durable when
+   it returns. After a crash the group goes on behind the last commit; records past it come again.
+4. Records expire by age and size even if no group has read them. A group whose position has expired is told how many records
+   it missed (`Subscription.expired`); it goes on with the oldest that is left.
+5. Two live consumers of one group never hold the same partition at the same time.
+6. A bus that is down raises `UnavailableError`; it never drops a record silently.
+7. Keys and headers are in clear on disk: site, random id, tenant, schema and key ids, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+
+CAPTURES = "captures"
+FINDINGS = "findings"
+DEAD_LETTERS = "dead-letters"
+TOPICS = (CAPTURES, FINDINGS, DEAD_LETTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to append. Records with the same key keep their order."""
+
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as read; `timestamp` is when the bus took it, in Unix seconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float
+    key: str
+    headers: Mapping[str, str]
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What a group has not committed: how many records, and the age in seconds of the oldest (0 when none)."""
+
+    records: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long and how much a topic keeps."""
+
+    seconds: float
+    max_bytes: int
+
+
+class Publisher(Protocol):
+    """Appends to one topic."""
+
+    def append(self, records: Sequence[Outgoing]) -> None:
+        """Make `records` durable, all or none visible after a crash mid-way is not promised across keys."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class Subscription(Protocol):
+    """One consumer of a group on one topic."""
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        """The next records, up to `max_records` and about 64 MiB; [] when none came within `timeout` seconds.
+
+        A further poll goes on behind the records already handed out, committed or not.
+        """
+
+    def commit(self, record: Record) -> None:
+        """Everything up to and including `record`, in its partition, is dealt with."""
+
+    def lag(self) -> Lag:
+        """What the group has not committed."""
+
+    @property
+    def expired(self) -> int:
+        """Records that expired unread since this consumer started."""
+
+    def close(self) -> None:
+        """Give up the group's place."""
+
+
+class Bus(Protocol):
+    """A bus with its topics."""
+
+    def publisher(self, topic: str) -> Publisher:
+        """Open `topic` for appending."""
+
+    def subscribe(self, topic: str, group: str) -> Subscription:
+        """Join `group` on `topic`; ConfigError when the place is held by another live process on an embedded bus."""
+
+    def lag(self, topic: str, group: str) -> Lag:
+        """What `group` has not committed, without joining it."""
+
+    def expire(self) -> int:
+        """Remove what retention no longer keeps, where the bus does not do so itself; returns how many records went."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Clock) -> Bus:
+    """The bus that `url` names: `sqlite:///FOLDER`, relative to the data folder."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        from ullage.bus.sqlite import SqliteBus
+
+        return SqliteBus(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]), retention, clock)
+    raise ConfigError(f"bus.url has the scheme {scheme!r}: use sqlite:///FOLDER")

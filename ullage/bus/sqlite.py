@@ -1,0 +1,200 @@
+"""The embedded bus: one SQLite file a topic, one partition, committed offsets a group, one live consumer a group.
+
+A consumer that finds nothing looks again every `IDLE_SECONDS`; `data_version` makes that look cost microseconds. The group's place is an
+exclusive `flock`, which the kernel frees with the process, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import apsw
+
+from ullage.bus import Lag, Outgoing, Record, Retention
+from ullage.clock import Clock
+from ullage.database import open_database
+from ullage.errors import ConfigError, UnavailableError
+
+IDLE_SECONDS = 0.05
+POLL_BYTES = 64 * 1024 * 1024
+SCHEMA = """
+create table records (
+    offset integer primary key autoincrement, timestamp real not null, key text not null, headers text not null,
+    value blob not null
+) strict;
+create index records_by_time on records (timestamp);
+create table positions (name text primary key, next integer not null) strict;
+"""
+TRANSIENT = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
+
+
+class _Topic:
+    """One topic's file, and what publisher and consumer both ask of it."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.database = open_database(folder / f"{name}.sqlite", SCHEMA, 1)
+
+    def bounds(self) -> tuple[int, int]:
+        """First offset that is kept and the next that will be given."""
+        next_offset = (self.database.execute("select seq from sqlite_sequence where name='records'").get or 0) + 1
+        first = self.database.execute("select min(offset) from records").get
+        return (first if first is not None else next_offset), next_offset
+
+    def position(self, group: str) -> int:
+        """The offset that `group` reads next; a new group begins with the first."""
+        return self.database.execute("select next from positions where name=?", (group,)).get or 1
+
+
+class SqlitePublisher:
+    """Appends in one transaction a call."""
+
+    def __init__(self, folder: Path, topic: str, clock: Clock) -> None:
+        self._topic, self._clock = _Topic(folder, topic), clock
+
+    def append(self, records: Sequence[Outgoing]) -> None:
+        """Durable on return (WAL, synchronous=FULL); all of `records` or none."""
+        now = self._clock.wall()
+        rows = [(now, r.key, json.dumps(dict(r.headers)), r.value) for r in records]
+        try:
+            with self._topic.database as database:
+                database.executemany("insert into records (timestamp, key, headers, value) values (?, ?, ?, ?)", rows)
+        except TRANSIENT as error:
+            raise UnavailableError(f"bus topic {self._topic.name} cannot be written ({type(error).__name__})") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._topic.database.close()
+
+
+class SqliteSubscription:
+    """The one live consumer of its group."""
+
+    def __init__(self, folder: Path, topic: str, group: str, clock: Clock) -> None:
+        self._topic, self._group, self._clock = _Topic(folder, topic), group, clock
+        self._place = self._take_place(folder / f"{topic}.{group}.lock")
+        self._next = self._topic.position(group)
+        self._woken = threading.Event()
+        self.expired = 0
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        """See `Subscription.poll`."""
+        deadline = self._clock.monotonic() + timeout
+        while not (records := self._read(max_records)):
+            left = deadline - self._clock.monotonic()
+            if left <= 0 or self._woken.wait(min(IDLE_SECONDS, left)):
+                break
+        return records
+
+    def _read(self, max_records: int) -> list[Record]:
+        try:
+            first, _ = self._topic.bounds()
+            if first > self._next:
+                self.expired += first - self._next
+                self._next = first
+            rows = self._topic.database.execute(
+                "select offset, timestamp, key, headers, value from records where offset >= ? order by offset limit ?",
+                (self._next, max_records),
+            )
+            records, size = [], 0
+            for offset, timestamp, key, headers, value in rows:
+                records.append(Record(self._topic.name, 0, offset, timestamp, key, json.loads(headers), value))
+                size += len(value)
+                if size >= POLL_BYTES:
+                    break
+        except TRANSIENT as error:
+            raise UnavailableError(f"bus topic {self._topic.name} cannot be read ({type(error).__name__})") from error
+        if records:
+            self._next = records[-1].offset + 1
+        return records
+
+    def commit(self, record: Record) -> None:
+        """See `Subscription.commit`."""
+        try:
+            with self._topic.database as database:
+                database.execute(
+                    "insert into positions (name, next) values (?, ?) on conflict (name) do update set next = max(next, excluded.next)",
+                    (self._group, record.offset + 1),
+                )
+        except TRANSIENT as error:
+            raise UnavailableError(f"bus topic {self._topic.name} cannot be written ({type(error).__name__})") from error
+
+    def lag(self) -> Lag:
+        """See `Subscription.lag`."""
+        return _lag(self._topic, self._group, self._clock)
+
+    def close(self) -> None:
+        """Free the group's place."""
+        self._woken.set()
+        self._topic.database.close()
+        os.close(self._place)
+
+    @staticmethod
+    def _take_place(path: Path) -> int:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(handle)
+            raise ConfigError(f"{path.stem} is already being consumed by process {holder}: stop it first") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        return handle
+
+
+class SqliteBus:
+    """See the module."""
+
+    def __init__(self, folder: Path, retention: Mapping[str, Retention], clock: Clock) -> None:
+        self._folder, self._retention, self._clock = folder, retention, clock
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def publisher(self, topic: str) -> SqlitePublisher:
+        """See `Bus.publisher`."""
+        return SqlitePublisher(self._folder, topic, self._clock)
+
+    def subscribe(self, topic: str, group: str) -> SqliteSubscription:
+        """See `Bus.subscribe`."""
+        return SqliteSubscription(self._folder, topic, group, self._clock)
+
+    def lag(self, topic: str, group: str) -> Lag:
+        """See `Bus.lag`."""
+        opened = _Topic(self._folder, topic)
+        try:
+            return _lag(opened, group, self._clock)
+        finally:
+            opened.database.close()
+
+    def expire(self) -> int:
+        """Delete by age, then by size, oldest first; deleted pages are overwritten (`secure_delete`)."""
+        removed = 0
+        for name, keep in self._retention.items():
+            topic = _Topic(self._folder, name)
+            with topic.database as database:
+                before = database.total_changes()
+                database.execute("delete from records where timestamp < ?", (self._clock.wall() - keep.seconds,))
+                database.execute(
+                    "delete from records where offset <= (select max(offset) from (select offset, sum(length(value)) over "
+                    "(order by offset desc) as total from records) where total > ?)",
+                    (keep.max_bytes,),
+                )
+                removed += database.total_changes() - before
+            topic.database.execute("pragma wal_checkpoint(truncate)")
+            topic.database.close()
+        return removed
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+
+def _lag(topic: _Topic, group: str, clock: Clock) -> Lag:
+    first, next_offset = topic.bounds()
+    position = max(topic.position(group), first)
+    oldest = topic.database.execute("select timestamp from records where offset >= ? order by offset limit 1", (position,)).get
+    return Lag(max(0, next_offset - position), max(0.0, clock.wall() - oldest) if oldest is not None else 0.0)

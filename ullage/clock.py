@@ -1,0 +1,42 @@
+"""Time and chance are passed in, so that a test can hold them still."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Wall time for what is stored, monotonic time for durations; both in seconds."""
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+    def now(self) -> datetime:
+        """The present moment, aware, in UTC."""
+        return datetime.fromtimestamp(self.wall(), UTC)
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Waits that double from `first` to `cap` seconds, each spread over 50–100 % of itself so that peers do not knock together."""
+
+    first: float = 0.5
+    cap: float = 30.0
+    random: random.Random = field(default_factory=random.SystemRandom)
+    _step: int = 0
+
+    def next(self, at_least: float | None = None) -> float:
+        """Seconds to wait before the next try; never shorter than `at_least`, never longer than an hour."""
+        wait = min(self.cap, self.first * float(2 ** min(self._step, 16)))
+        self._step += 1
+        spread: float = wait * self.random.uniform(0.5, 1.0)
+        return min(3600.0, max(spread, at_least or 0.0))
+
+    def reset(self) -> None:
+        """Begin again with the first wait, after a success."""
+        self._step = 0

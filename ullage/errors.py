@@ -1,0 +1,62 @@
+"""The tree of errors. Each says what the worker must do with the record in hand.
+
+    UllageError
+    ├── ConfigError        stop   a setting, key or file is wrong; exit code 2
+    ├── CorruptError       stop   state on disk cannot be trusted; exit code 1
+    ├── RecordError        drop   this record can never be processed: sealed dead letter, counted
+    └── UnavailableError   retry  something outside is down; try the same record again
+
+A message says what, where and what to do, in one line, and never holds a value from a record.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Action(Enum):
+    """What the worker does with the record in hand."""
+
+    RETRY = "retry"
+    DROP = "drop"
+    STOP = "stop"
+
+
+class UllageError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+    action = Action.STOP
+    exit_code = 1
+
+
+class ConfigError(UllageError):
+    """A setting, a key or an input file is wrong; the person must change something."""
+
+    exit_code = 2
+
+
+class CorruptError(UllageError):
+    """State on disk is damaged or foreign; never reset silently."""
+
+
+class RecordError(UllageError):
+    """This record can never be processed.
+
+    `reason` is from a closed set of short words: it becomes a metric label.
+    """
+
+    action = Action.DROP
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(message or reason)
+        self.reason = reason
+
+
+class UnavailableError(UllageError):
+    """Something outside this process is down or busy; `retry_after` is in seconds, if it said so."""
+
+    action = Action.RETRY
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

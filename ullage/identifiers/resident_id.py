@@ -1,0 +1,78 @@
+"""Resident identity numbers (GB 11643), residence permits of Hong Kong, Macau and Taiwan residents among them.
+
+Eighteen characters: region (6), birth date (8), order (3), check (MOD 11-2 of ISO 7064, 10 written X). The 15-digit form
+of before 1999 is expanded: century 19, but 18 for orders 996–999 (centenarians); its check is then computed.
+A random 18-digit string passes with probability 3.3e-5 (measured). Both examples are printed in the standard.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from ullage.identifiers.base import Kind, digits
+
+WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+CHECKS = "10X98765432"
+REGIONS = frozenset(
+    ["11", "12", "13", "14", "15", "21", "22", "23", "31", "32", "33", "34", "35", "36", "37", "41", "42", "43", "44", "45", "46", "50", "51", "52", "53", "54", "61", "62", "63", "64", "65", "71", "81", "82", "83"]
+)
+X_ALIKE = str.maketrans("xХхΧχ×✕✖", "XXXXXXXX")
+PATTERN = re.compile(
+    r"(?<![0-9A-Za-z])[1-9]\d{5}(?:\d{8}\d{3}[\dXxХхΧχ×✕✖]|([ \-])\d{8}\1\d{3}[\dXxХхΧχ×✕✖]|\d{9})(?![0-9A-Za-z])"
+)
+
+
+def check_character(first17: str) -> str:
+    """The last character, by MOD 11-2.
+
+    >>> check_character('11010519491231002')
+    'X'
+    """
+    return CHECKS[sum(int(d) * w for d, w in zip(first17, WEIGHTS, strict=True)) % 11]
+
+
+def normalise(text: str) -> str:
+    """Eighteen characters with a capital X; 15 digits are expanded; "" when the shape, region or date is impossible."""
+    bare = digits(text.strip()).translate(X_ALIKE)
+    if len(bare) == 15 and bare.isascii() and bare.isdigit():
+        century = "18" if bare[12:] in ("996", "997", "998", "999") else "19"
+        first17 = bare[:6] + century + bare[6:]
+        bare = first17 + check_character(first17)
+    if len(bare) != 18 or not (bare[:17].isascii() and bare[:17].isdigit()) or bare[17] not in "0123456789X":
+        return ""
+    return bare if bare[:2] in REGIONS and _is_date(bare[6:14]) else ""
+
+
+def _is_date(text: str) -> bool:
+    if not "1800" <= text[:4] <= "2099":
+        return False
+    try:
+        date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return False
+    return True
+
+
+def check(normal: str) -> bool:
+    """Whether the check character of an 18-character normal form holds."""
+    return normal[17] == check_character(normal[:17])
+
+
+KIND = Kind(
+    name="resident_id",
+    rank=1,
+    pattern=PATTERN,
+    normalise=normalise,
+    check=check,
+    random_pass=3.3e-5,
+    examples=(
+        ("身份证号:11010519491231002x", "11010519491231002X"),
+        ("110105 19491231 002X", "11010519491231002X"),
+        ("11010519491231002Х", "11010519491231002X"),
+        ("440524188001010014", "440524188001010014"),
+        ("110105491231002", "11010519491231002X"),
+        ("1,李某,11010519491231002X", "11010519491231002X"),
+    ),
+    near_misses=("110105194912310021", "110105194913310029", "990105194912310020", "1101051949123100", "a11010519491231002X"),
+)

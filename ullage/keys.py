@@ -1,0 +1,152 @@
+"""Keys, one file each, and which role may read which.
+
+    seal/<id>.pub       crawl, every sealer         frontier.key            crawl
+    seal/<id>.key       match                       capture.key             match (identity and sketch of a capture)
+    T/match-<n>.key     match, build                T/index-<n>.key         match, search
+    T/verify.pub        match (watchlist install)   T/sign.key              building host
+    T/handle.key        building host               T/resolver.pub, .key    building host, resolver
+
+Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it
+is wider. Where `keys.command` is set it is run with the key's name and must print the key in hex (KMS, Vault); where systemd's
+`CREDENTIALS_DIRECTORY` has the name (with `/` as `.`) that is read first. A key never comes from the environment itself.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from ullage.errors import ConfigError
+from ullage.sealing import Opener, Sealer
+
+KEY_BYTES = 32
+COMMAND_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStore:
+    """Reads and writes keys by name under one folder. `credentials` is systemd's folder, if any."""
+
+    root: Path
+    command: Sequence[str] = ()
+    credentials: Path | None = field(default=None)
+
+    def read(self, name: str) -> bytes:
+        """The 32 bytes of key `name`; ConfigError says where it was looked for, never what it holds."""
+        if self.credentials and (found := self.credentials / name.replace("/", ".")).is_file():
+            return self._checked(name, found.read_bytes())
+        if self.command and not name.endswith(".pub"):
+            return self._checked(name, self._ask(name))
+        path = self.root / name
+        if not path.is_file():
+            raise ConfigError(f"key {name} is not in {self.root}: run `ullage init`, or give this role its key")
+        if not name.endswith(".pub") and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+            raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
+        return self._checked(name, path.read_bytes())
+
+    def write(self, name: str, key: bytes) -> None:
+        """Create key `name` (0600, or 0644 for a public half), durably; an existing key is never overwritten."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mode = 0o644 if name.endswith(".pub") else 0o600
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def make(self, name: str) -> bytes:
+        """Create key `name` at random and return it; an existing one is returned as it is."""
+        if self.exists(name):
+            return self.read(name)
+        key = secrets.token_bytes(KEY_BYTES)
+        self.write(name, key)
+        return key
+
+    def exists(self, name: str) -> bool:
+        """Whether a file of that name is here (credentials and commands are not asked)."""
+        return (self.root / name).is_file()
+
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """Names of the keys in `folder` that end in `suffix`, sorted."""
+        return sorted(f"{folder}/{p.name}" for p in (self.root / folder).glob(f"*{suffix}"))
+
+    def destroy(self, name: str) -> None:
+        """Overwrite and remove key `name`; what was hashed or sealed under it is then out of reach."""
+        path = self.root / name
+        with path.open("r+b") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+
+    def _ask(self, name: str) -> bytes:
+        try:
+            done = subprocess.run([*self.command, name], capture_output=True, check=True, timeout=COMMAND_SECONDS)
+            return bytes.fromhex(done.stdout.decode("ascii").strip())
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            raise ConfigError(f"keys.command gave no key {name} ({type(error).__name__}): run it by hand") from None
+
+    @staticmethod
+    def _checked(name: str, key: bytes) -> bytes:
+        if len(key) != KEY_BYTES:
+            raise ConfigError(f"key {name} has {len(key)} bytes instead of {KEY_BYTES}: restore it from its copy")
+        return key
+
+
+def make_seal_pair(keys: KeyStore, key_id: str) -> None:
+    """Create the seal key pair `key_id`; the private half is written first, so that nothing is sealed to a lost key."""
+    private = X25519PrivateKey.generate()
+    keys.write(f"seal/{key_id}.key", private.private_bytes_raw())
+    keys.write(f"seal/{key_id}.pub", private.public_key().public_bytes_raw())
+
+
+def sealer(keys: KeyStore) -> Sealer:
+    """Seals to the newest public key. Key ids are UTC dates, so the newest is the last by name."""
+    names = keys.names("seal", ".pub")
+    if not names:
+        raise ConfigError(f"no seal key in {keys.root / 'seal'}: run `ullage init`, or copy the public half here")
+    key_id = Path(names[-1]).stem
+    return Sealer(key_id, X25519PublicKey.from_public_bytes(keys.read(names[-1])))
+
+
+def opener(keys: KeyStore) -> Opener:
+    """Opens with every private seal key that still exists."""
+    names = keys.names("seal", ".key")
+    return Opener({Path(n).stem: X25519PrivateKey.from_private_bytes(keys.read(n)) for n in names})
+
+
+def signing_key(keys: KeyStore, tenant: str) -> Ed25519PrivateKey:
+    """The building host's watchlist signing key of `tenant`."""
+    return Ed25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/sign.key"))
+
+
+def verify_key(keys: KeyStore, tenant: str) -> Ed25519PublicKey:
+    """The key that a watchlist of `tenant` must be signed with to be installed."""
+    return Ed25519PublicKey.from_public_bytes(keys.read(f"{tenant}/verify.pub"))
+
+
+def epochs(keys: KeyStore, tenant: str, purpose: str) -> list[int]:
+    """Epoch numbers of `tenant` for `purpose` (match or index), oldest first; two during a dual window."""
+    return sorted(int(Path(n).stem.rsplit("-", 1)[1]) for n in keys.names(tenant, ".key") if f"/{purpose}-" in n)
+
+
+def make_tenant(keys: KeyStore, tenant: str) -> None:
+    """Create every key of a new tenant on one machine: tags, handles, signing and resolving."""
+    for name in ("match-1", "index-1", "handle"):
+        keys.make(f"{tenant}/{name}.key")
+    if not keys.exists(f"{tenant}/sign.key"):
+        sign = Ed25519PrivateKey.generate()
+        keys.write(f"{tenant}/sign.key", sign.private_bytes_raw())
+        keys.write(f"{tenant}/verify.pub", sign.public_key().public_bytes_raw())
+    if not keys.exists(f"{tenant}/resolver.key"):
+        private = X25519PrivateKey.generate()
+        keys.write(f"{tenant}/resolver.key", private.private_bytes_raw())
+        keys.write(f"{tenant}/resolver.pub", private.public_key().public_bytes_raw())

@@ -1,0 +1,50 @@
+"""Structured logs: one event name a line, fields from a known set, no value ever.
+
+A field whose name is not declared in `FIELDS` is dropped and counted in `_dropped`, so that a careless `log.info("x", text=…)`
+cannot carry a leaked value to disk. URLs, titles and authors are not in the set on purpose.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+FIELDS = frozenset(
+    ["event", "level", "timestamp", "role", "site", "tenant", "topic", "group", "offset", "partition", "reason", "error", "wait", "seconds", "count", "captures", "findings", "incidents", "matches", "pages", "pid", "port", "host", "version", "path", "line", "column", "kind", "kinds", "key_id", "epoch", "action", "status", "attempts", "exit_code", "bytes", "platform", "severity", "state", "lag", "records", "part", "parts", "signal", "_dropped"]
+)
+
+
+def _only_declared(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep declared fields; count the others."""
+    unknown = [name for name in event if name not in FIELDS]
+    for name in unknown:
+        del event[name]
+    if unknown:
+        event["_dropped"] = len(unknown)
+    return event
+
+
+def configure(level: str = "info", stream: TextIO | None = None) -> None:
+    """Send JSON lines to `stream` (standard error by default); called once, by the command line."""
+    target = stream or sys.stderr
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _only_declared,
+            structlog.processors.JSONRenderer(ensure_ascii=False, default=lambda value: type(value).__name__),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper(), logging.INFO)),
+        logger_factory=structlog.PrintLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get(role: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger that names the role on each line."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(role=role)
+    return logger

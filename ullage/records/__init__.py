@@ -1,0 +1,30 @@
+"""The two records that cross stages: `Capture` (sealed, crawl to match) and `Finding` (match to alert).
+
+Both carry a schema version and have a size limit; both are final in shape, so that a later version adds and never moves.
+"""
+
+from ullage.records.capture import CAPTURE_SCHEMA, MAX_BODY_BYTES, Capture
+from ullage.records.finding import (
+    FINDING_SCHEMA,
+    MAX_MATCHES,
+    CaptureFacts,
+    Finding,
+    Match,
+    RowGroup,
+    Statistics,
+    Term,
+)
+
+__all__ = [
+    "CAPTURE_SCHEMA",
+    "FINDING_SCHEMA",
+    "MAX_BODY_BYTES",
+    "MAX_MATCHES",
+    "Capture",
+    "CaptureFacts",
+    "Finding",
+    "Match",
+    "RowGroup",
+    "Statistics",
+    "Term",
+]

@@ -1,0 +1,143 @@
+"""Finding: what match publishes, one per (capture, tenant). It holds tags, handles, labels and counts, and no value.
+
+A finding with more than 2,000 matches goes out as continuation records, `part` of `parts`, all published before the
+capture's offset is committed; each carries the same whole-capture facts. Its id is the keyed digest of what identifies the
+capture (site, post id, extracted text) and the tenant, so that a capture seen twice gives the same finding.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ullage.errors import RecordError
+
+FINDING_SCHEMA = 1
+MAX_MATCHES = 2_000
+SKETCH_SIZE = 256
+Form = Literal["plain", "md5", "sha1", "sha256", "masked"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Match(_Record):
+    """One identifier of one customer in the capture.
+
+    `subject` is the customer's handle, `index_tag` the tag for search (hex). `start` and `end` are character offsets in the decoded
+    text of `path` (the member's name inside an archive, "" for the capture itself); `row` is the line, counted from 0.
+    `fields` are the closed-list labels found for the same customer in that row.
+    """
+
+    kind: str
+    form: Form = "plain"
+    subject: str
+    index_tag: str
+    path: str = ""
+    start: int
+    end: int
+    row: int
+    fields: tuple[str, ...] = ()
+    transforms: tuple[str, ...] = ()
+    confidence: int
+
+
+class Term(_Record):
+    """A lexicon term that counted, by its id (never its surface in the text), and how often."""
+
+    id: str
+    category: str
+    weight: int
+    count: int
+
+
+class RowGroup(_Record):
+    """How many rows have exactly this set of fields, and how many of them are of enrolled customers."""
+
+    fields: tuple[str, ...]
+    rows: int
+    matched: int = 0
+    corroborated: int = 0
+    """Rows in which two or more fields belong to the same customer."""
+
+
+class Statistics(_Record):
+    """Facts of the whole capture, valid or not, ours or not."""
+
+    rows: int = 0
+    candidates: dict[str, int] = {}
+    """Distinct valid candidates a kind."""
+    failures: dict[str, int] = {}
+    """Candidates a kind whose checksum fails."""
+    longest_run: int = 0
+    """Length of the longest arithmetic run among the numbers, sorted: a generated list shows here."""
+    newest_date: date | None = None
+    field_map: dict[str, int] = {}
+    """Rows a closed-list field label."""
+    groups: tuple[RowGroup, ...] = ()
+    skeleton: str = ""
+    """The commonest row as labels and separators, such as `<NAME>----<PHONE>----<ID>`."""
+    terms: tuple[Term, ...] = ()
+    brands: tuple[str, ...] = ()
+    sketch: tuple[str, ...] = ()
+    """The 256 lowest keyed tags (8 bytes, hex) of the valid candidates; of text shingles where there are fewer than 8."""
+    sketch_of: Literal["candidates", "shingles"] = "candidates"
+    bytes: int = 0
+
+
+class CaptureFacts(_Record):
+    """Where the capture came from; title, author and URL after redaction."""
+
+    id: str
+    site: str
+    platform: str
+    post_id: str
+    kind: str
+    category: str
+    url: str
+    title: str
+    author: str
+    channel: str
+    thread: str
+    published_at: datetime | None
+    fetched_at: datetime
+    truncated: bool
+
+
+class Finding(_Record):
+    """See the module. `customers` is the size of the tenant's watchlist, for what chance alone would match."""
+
+    id: str
+    tenant: str
+    part: int
+    parts: int
+    matched_at: datetime
+    epoch: int
+    index_epoch: int
+    customers: int
+    alarm: bool = False
+    """The lexicon alone raised this finding: the post offers data of the tenant's brand."""
+    total_matches: int
+    total_subjects: int
+    capture: CaptureFacts
+    statistics: Statistics
+    matches: tuple[Match, ...]
+
+    def encode(self) -> bytes:
+        """The record's bytes; RecordError `oversize` for more than 2,000 matches."""
+        if len(self.matches) > MAX_MATCHES:
+            raise RecordError("oversize")
+        return self.model_dump_json(exclude_defaults=True).encode()
+
+    @classmethod
+    def decode(cls, data: bytes, schema: int) -> Finding:
+        """The finding in `data`; RecordError `schema` or `malformed`."""
+        if schema != FINDING_SCHEMA:
+            raise RecordError("schema")
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            raise RecordError("malformed") from error

@@ -1,0 +1,72 @@
+"""What every role's process does around its work: dies with its supervisor, drains on SIGTERM, serves /metrics.
+
+`PR_SET_PDEATHSIG` makes the kernel end a child when `ullage run` dies, even by SIGKILL, so no orphan is left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry
+
+from ullage import log
+from ullage.errors import ConfigError
+from ullage.metrics import MetricsServer
+
+SUPERVISOR = "ULLAGE_SUPERVISOR"
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_supervisor() -> None:
+    """If a supervisor started this process, ask the kernel to end it together with that one."""
+    parent = os.environ.get(SUPERVISOR)
+    if parent is None:
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        raise ConfigError("the supervisor is gone already")
+
+
+def no_core_dumps() -> None:
+    """A core file would hold what is in memory: leaked values and keys."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """The first SIGTERM or SIGINT asks for a drain, the second ends at once (work in hand comes again)."""
+
+    def asked(number: int, _frame: object) -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGINT, asked)
+
+
+@contextlib.contextmanager
+def running(
+    name: str, registry: CollectorRegistry, port: int | None, ready: Callable[[], bool] = lambda: True
+) -> Iterator[threading.Event]:
+    """Wrap a role's work: yields the event that says stop. `port` None serves no metrics."""
+    die_with_supervisor()
+    no_core_dumps()
+    stop = threading.Event()
+    stop_on_signals(stop)
+    logger = log.get(name)
+    with contextlib.ExitStack() as stack:
+        served = None
+        if port is not None:
+            try:
+                served = stack.enter_context(MetricsServer(registry, port, ready)).port
+            except OSError as error:
+                raise ConfigError(f"port {port} of {name} is taken ({error.strerror}): set {name}.port, 0 for any") from None
+        logger.info("started", pid=os.getpid(), port=served)
+        yield stop
+        logger.info("stopped", pid=os.getpid())

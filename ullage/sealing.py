@@ -1,0 +1,60 @@
+"""Sealing: what is collected is readable by `match` alone, from the moment it leaves the crawler's memory.
+
+HPKE (RFC 9180) in base mode with X25519, HKDF-SHA-256 and AES-256-GCM, one shot a message. HPKE as `cryptography` offers it takes
+no AAD, so `info` binds what AAD would: purpose, topic, schema version and key id. A message sealed for one topic does not
+open on another. Whoever seals holds only a public key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from ullage.errors import RecordError
+
+OVERHEAD = 48
+"""Bytes that sealing adds: the 32-byte encapsulated key and the 16-byte tag."""
+
+
+def _suite() -> Suite:
+    return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+
+def _info(purpose: str, topic: str, schema: int, key_id: str) -> bytes:
+    return "\x1f".join(("ullage", purpose, topic, str(schema), key_id)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Sealer:
+    """Seals to one public key. `key_id` travels beside the message, in clear."""
+
+    key_id: str
+    public: X25519PublicKey
+
+    def seal(self, plain: bytes, *, purpose: str, topic: str, schema: int) -> bytes:
+        """Return `plain` sealed; 48 bytes longer."""
+        return _suite().encrypt(plain, self.public, info=_info(purpose, topic, schema, self.key_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens what was sealed to any of the private keys that still exist."""
+
+    private: dict[str, X25519PrivateKey]
+
+    def open(self, sealed: bytes, *, purpose: str, topic: str, schema: int, key_id: str) -> bytes:
+        """Return the plain bytes.
+
+        Raises RecordError `key_destroyed` when the private half is gone (its retention has passed), `not_authentic` when the
+        message is damaged, or was sealed for another purpose, topic or schema.
+        """
+        key = self.private.get(key_id)
+        if key is None:
+            raise RecordError("key_destroyed")
+        try:
+            return _suite().decrypt(sealed, key, info=_info(purpose, topic, schema, key_id))
+        except (InvalidTag, ValueError) as error:
+            raise RecordError("not_authentic") from error

@@ -1,0 +1,192 @@
+"""One configuration: `ullage.toml` in the data folder, overridden by `ULLAGE_…` variables, then by command-line options.
+
+Read once, by the command line, and passed down as values. Each knob has a default, a unit where it has one, and a reason;
+`ullage config show` prints them all. No secret is ever in here: keys have files of their own (`ullage.keys`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+from ullage.keys import KeyStore
+
+FILE = "ullage.toml"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _knob(default: Any, reason: str, unit: str = "") -> Any:
+    return Field(default=default, description=reason, json_schema_extra={"unit": unit})
+
+
+class BusSettings(_Section):
+    """Where records travel between stages."""
+
+    url: str = _knob("sqlite:///bus", "sqlite:///FOLDER for one machine; relative to the data folder")
+    captures_hours: Seconds = _knob(24.0, "sealed captures are read within minutes; the law asks for the least", "hours")
+    findings_days: Seconds = _knob(7.0, "long enough to replay a week after a mistake in alert", "days")
+    dead_letters_days: Seconds = _knob(7.0, "a week to look at what could not be processed, then gone", "days")
+    max_bytes: int = _knob(8 * 2**30, "a topic never fills the disk", "bytes")
+
+    def retention(self) -> dict[str, Retention]:
+        """Retention a topic."""
+        return {
+            CAPTURES: Retention(self.captures_hours * 3600, self.max_bytes),
+            FINDINGS: Retention(self.findings_days * 86400, self.max_bytes),
+            DEAD_LETTERS: Retention(self.dead_letters_days * 86400, self.max_bytes),
+        }
+
+
+class StoreSettings(_Section):
+    """Where incidents are kept."""
+
+    url: str = _knob("sqlite:///incidents.sqlite", "sqlite:///FILE for one machine; relative to the data folder")
+    exposures_days: Seconds = _knob(180.0, "an exposure names a customer's handle: kept while it is useful (PIPL 19)", "days")
+    incidents_days: Seconds = _knob(1095.0, "processing records are kept three years (PIPL 56)", "days")
+
+
+class KeySettings(_Section):
+    """Where keys are read from; see `ullage.keys`."""
+
+    folder: str = _knob("keys", "one 0600 file a key, relative to the data folder")
+    command: tuple[str, ...] = _knob((), "program that prints a key in hex when run with its name (KMS, Vault)")
+
+
+class CrawlSettings(_Section):
+    """How sites are visited."""
+
+    sites: str = _knob("sites.d", "folder of site files, relative to the data folder; read again on each visit")
+    user_agent: str = _knob("ullage (leak monitor; contact: security@example.com)", "an honest name with a contact: put yours")
+    concurrency: int = _knob(8, "requests under way over all sites; each site has its own pace as well")
+    download_seconds: Seconds = _knob(30.0, "longer than any honest page takes; a slow drip is cut here", "seconds")
+    download_bytes: int = _knob(32 * 2**20, "a capture's limit; what is larger is cut off and marked", "bytes")
+    redirects: int = _knob(5, "more hops than that is a trap")
+    robots_seconds: Seconds = _knob(3600.0, "a site that changes its mind is obeyed within the hour", "seconds")
+    pause_lag_hours: Seconds = _knob(6.0, "beyond this lag of match, pages stay due instead of expiring unread", "hours")
+    port: int = _knob(9711, "/metrics of crawl, on loopback; 0 takes a free one")
+
+
+class MatchSettings(_Section):
+    """How captures are matched."""
+
+    batch: int = _knob(64, "captures matched together: tags and look-ups are computed a batch at a time")
+    port: int = _knob(9712, "/metrics of match, on loopback; 0 takes a free one")
+
+
+class AlertSettings(_Section):
+    """How findings become incidents."""
+
+    batch: int = _knob(64, "findings folded between two commits")
+    port: int = _knob(9713, "/metrics of alert, on loopback; 0 takes a free one")
+
+
+class SearchSettings(_Section):
+    """The fraud team's page."""
+
+    host: str = _knob("127.0.0.1", "loopback only: this version has no accounts, so nothing else is allowed")
+    port: int = _knob(8600, "the page; 0 takes a free one")
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        if host not in LOOPBACK:
+            raise ValueError("is not loopback: put a proxy with TLS and accounts before it")
+        return host
+
+
+class Tenant(_Section):
+    """One financial platform: what names it in a text."""
+
+    brands: tuple[str, ...] = _knob((), "names a post would use for it; a brand beside jargon is worth an analyst's look")
+    domains: tuple[str, ...] = _knob((), "its own domains, for login lines in stealer logs")
+    bins: tuple[str, ...] = _knob((), "its card ranges (first 6 to 8 digits)")
+    circulation: float = _knob(1.8e9, "numbers in use in its market: what chance alone would match", "numbers")
+
+
+class Settings(BaseSettings):
+    """Everything, frozen."""
+
+    model_config = SettingsConfigDict(env_prefix="ULLAGE_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    log_level: str = _knob("info", "debug, info, warning or error")
+    metrics: bool = _knob(True, "serve /metrics, /healthz and /readyz on loopback")
+    bus: BusSettings = BusSettings()
+    store: StoreSettings = StoreSettings()
+    keys: KeySettings = KeySettings()
+    crawl: CrawlSettings = CrawlSettings()
+    match: MatchSettings = MatchSettings()
+    alert: AlertSettings = AlertSettings()
+    search: SearchSettings = SearchSettings()
+    tenants: dict[str, Tenant] = _knob({}, "one table a tenant")
+
+    @field_validator("tenants")
+    @classmethod
+    def _names(cls, tenants: dict[str, Tenant]) -> dict[str, Tenant]:
+        if bad := [name for name in tenants if not TENANT.fullmatch(name)]:
+            raise ValueError(f"{bad[0]!r} is no tenant name: use a-z, 0-9 and -, at most 32")
+        return tenants
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file; neither secrets folders nor .env files are read."""
+        file = settings_cls.model_config.get("toml_file")
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+
+
+def load(data: Path) -> Settings:
+    """The settings of the data folder; ConfigError names the file, the knob and what is wrong with it."""
+    file = data / FILE
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FromFile()
+    except ValidationError as error:
+        first = error.errors()[0]
+        knob = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{file}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+class Context:
+    """What the command line hands to a command: the data folder, its settings, its keys, the clock."""
+
+    def __init__(self, data: Path, clock: Clock | None = None, settings: Settings | None = None) -> None:
+        self.data = data
+        self.clock = clock or Clock()
+        self.settings = settings or load(data)
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        self.keys = KeyStore(
+            data / self.settings.keys.folder, self.settings.keys.command, Path(credentials) if credentials else None
+        )
+
+    def bus(self) -> Bus:
+        """Open the configured bus."""
+        return open_bus(self.settings.bus.url, self.data, self.settings.bus.retention(), self.clock)
+
+    def tenant(self, name: str) -> Tenant:
+        """The tenant's settings; those of an unnamed tenant are the defaults."""
+        return self.settings.tenants.get(name, Tenant())

@@ -1,0 +1,124 @@
+"""What `init`, `check` and `config show` do."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from pydantic import BaseModel
+
+from ullage import keys
+from ullage.errors import ConfigError, UllageError
+from ullage.settings import FILE, Context, Settings
+
+CONFIG = """\
+# ullage.toml: `ullage config show` prints every knob with its default, unit and reason.
+
+[crawl]
+user_agent = "ullage (leak monitor; contact: security@example.com)"
+
+# One table a tenant: the words and ranges by which a post may name it.
+# [tenants.bank]
+# brands = ["某某银行"]
+# domains = ["bank.example"]
+# bins = ["622202"]
+"""
+SITE = """\
+# Rename to NAME.toml: a site is data, not code. `ullage sites` lists what is read.
+platform = "raw_paste"
+start = ["https://paste.example.com/archive"]
+revisit_seconds = 300
+delay_seconds = 2.0
+legal_basis = "PIPL 13(1)(3), 57; Anti-Telecom and Online Fraud Law 29"
+owner = "security team"
+"""
+
+
+def initialise(context: Context) -> Iterator[str]:
+    """Create what is missing; yields a line for each thing made."""
+    for folder in (context.data, context.data / context.settings.crawl.sites, context.keys.root):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path, text in ((context.data / FILE, CONFIG), (context.data / context.settings.crawl.sites / "example.toml.off", SITE)):
+        if not path.exists():
+            path.write_text(text, encoding="utf-8")
+            yield f"wrote {path}"
+    key_id = context.clock.now().strftime("%Y%m%d")
+    if not context.keys.names("seal", ".pub"):
+        keys.make_seal_pair(context.keys, key_id)
+        yield f"made seal key pair {key_id}"
+    for name in ("capture.key", "frontier.key"):
+        if not context.keys.exists(name):
+            context.keys.make(name)
+            yield f"made key {name}"
+
+
+def require(context: Context) -> None:
+    """ConfigError unless `ullage init` has been run here."""
+    if not context.data.is_dir() or not context.keys.names("seal", ".pub"):
+        raise ConfigError(f"{context.data} is not set up: run `ullage --data {context.data} init`")
+
+
+def check(context: Context, readers: Mapping[str, str]) -> list[str]:
+    """One line a part: `ok …` or `FAULT …`."""
+    lines = []
+
+    def look(what: str, act: typing.Callable[[], str]) -> None:
+        try:
+            lines.append(f"ok     {what}: {act()}")
+        except (UllageError, OSError) as error:
+            lines.append(f"FAULT  {what}: {error}")
+
+    look("keys", lambda: _keys(context))
+    for topic, group in readers.items():
+        look(f"bus topic {topic}", partial(_unread, context, topic, group))
+    for tenant in sorted({p.parent.name for p in context.keys.root.glob("*/verify.pub")}):
+        look(f"tenant {tenant}", partial(_epochs, context, tenant))
+    free = os.statvfs(context.data if context.data.exists() else "/")
+    look("disk", lambda: f"{free.f_bavail * free.f_frsize // 2**20} MiB free")
+    return lines
+
+
+def _unread(context: Context, topic: str, group: str) -> str:
+    return f"{context.bus().lag(topic, group).records} unread by {group}"
+
+
+def _epochs(context: Context, tenant: str) -> str:
+    return f"{len(keys.epochs(context.keys, tenant, 'match'))} live match epoch(s)"
+
+
+def _keys(context: Context) -> str:
+    require(context)
+    keys.opener(context.keys)
+    for name in ("capture.key", "frontier.key"):
+        context.keys.read(name)
+    return f"sealing to {keys.sealer(context.keys).key_id}"
+
+
+def describe(settings: Settings) -> Iterator[str]:
+    """Every knob as TOML, with its default, unit and reason as comments."""
+    yield from _describe(type(settings).__mro__[1] if type(settings) is not Settings else Settings, settings, "")
+
+
+def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterator[str]:
+    nested = []
+    for name, field in model.model_fields.items():
+        value, kind = getattr(values, name), field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            nested.append((kind, value, f"{prefix}{name}"))
+        elif typing.get_origin(kind) is dict:
+            nested += [(type(item), item, f"{prefix}{name}.{key}") for key, item in value.items()]
+        else:
+            extra = field.json_schema_extra
+            unit = extra.get("unit") if isinstance(extra, dict) else ""
+            yield f"# {field.description}{f' ({unit})' if unit else ''}; default {_toml(field.default)}"
+            yield f"{name} = {_toml(value)}"
+    for kind, value, path in nested:
+        yield f"\n[{path}]"
+        yield from _describe(kind, value, f"{path}.")
+
+
+def _toml(value: object) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

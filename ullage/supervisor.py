@@ -1,0 +1,91 @@
+"""`ullage run`: the roles as child processes of one supervisor, started again when they die.
+
+One machine, one user: README says that this does not separate the roles from one another.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ullage import log
+from ullage.clock import Backoff, Clock
+from ullage.role import SUPERVISOR
+
+ROLES = ("crawl", "match", "alert", "search")
+DRAIN_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+LOOK_SECONDS = 0.2
+
+
+@dataclass(slots=True)
+class _Child:
+    role: str
+    process: subprocess.Popen[bytes]
+    started: float
+    backoff: Backoff = field(default_factory=Backoff)
+    start_again_at: float | None = None
+
+
+def command(data: Path, *words: str) -> list[str]:
+    """The command line of a child: this interpreter, this data folder."""
+    return [sys.executable, "-m", "ullage", "--data", str(data), *words]
+
+
+def supervise(data: Path, roles: Sequence[str], stop: threading.Event, clock: Clock) -> int:
+    """Run `roles` until `stop`; then end them gently, after 30 s by force. Exit code 2 of a child (configuration) ends all."""
+    children = [_Child(role, _start(data, role), clock.monotonic()) for role in roles]
+    code = 0
+    while not stop.wait(LOOK_SECONDS) and code == 0:
+        for child in children:
+            code = code or _look_after(child, data, clock)
+    for child in children:
+        child.process.terminate()
+    deadline = clock.monotonic() + DRAIN_SECONDS
+    for child in children:
+        try:
+            child.process.wait(max(0.1, deadline - clock.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
+    return code
+
+
+def _start(data: Path, role: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command(data, role), env={**os.environ, SUPERVISOR: str(os.getpid())}, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _look_after(child: _Child, data: Path, clock: Clock) -> int:
+    """Start a dead child again after its wait; returns the exit code that must end the whole, or 0."""
+    exit_code = child.process.poll()
+    if exit_code is None:
+        return 0
+    now = clock.monotonic()
+    if child.start_again_at is None:
+        if exit_code == 2:
+            return 2
+        if now - child.started > STEADY_SECONDS:
+            child.backoff.reset()
+        wait = child.backoff.next()
+        child.start_again_at = now + wait
+        log.get("run").warning("role_died", reason=child.role, exit_code=exit_code, wait=round(wait, 1))
+    elif now >= child.start_again_at:
+        child.process, child.started, child.start_again_at = _start(data, child.role), now, None
+    return 0
+
+
+def run_once(data: Path, roles: Sequence[str]) -> int:
+    """Let each role drain what is due, one after the other; the first exit code that is not 0 ends it."""
+    environment = {**os.environ, SUPERVISOR: str(os.getpid())}
+    for role in roles:
+        done = subprocess.run(command(data, role, "--once"), env=environment, check=False)
+        if done.returncode:
+            return done.returncode
+    return 0

@@ -1,0 +1,107 @@
+"""The loop of match and alert: poll, handle, commit. The one place that decides between retry, dead letter and stop.
+
+A batch is handled whole. If one of its records cannot be processed the batch is halved until that record stands alone; it becomes
+a sealed dead letter and the others go on. So a handler must bear being called again with records that it has seen: every
+output has a deterministic id. What is down is tried again for ever, with growing, jittered waits: that is back-pressure,
+not a dead letter.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ullage import log
+from ullage.bus import Record, Subscription
+from ullage.clock import Backoff
+from ullage.dead_letters import DeadLetters
+from ullage.errors import Action, RecordError, UllageError
+
+POLL_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class WorkerMetrics:
+    """Told as the loop goes: `handled` records, `dropped` by reason, `alive` at every turn."""
+
+    handled: Callable[[int], None] = lambda count: None
+    dropped: Callable[[str], None] = lambda reason: None
+    alive: Callable[[], None] = lambda: None
+
+
+@dataclass(slots=True)
+class Worker:
+    """One consumer's loop. `handle` must make its outputs durable before it returns."""
+
+    stage: str
+    subscription: Subscription
+    handle: Callable[[Sequence[Record]], None]
+    dead_letters: DeadLetters
+    stop: threading.Event
+    batch: int = 64
+    backoff: Backoff = field(default_factory=Backoff)
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
+
+    def run(self, once: bool = False) -> int:
+        """Work until `stop` is set; with `once`, until nothing is left. Returns the number of records dealt with.
+
+        The batch in hand when `stop` is set is finished first, unless it is waiting for something that is down.
+        """
+        done = 0
+        while not self.stop.is_set():
+            self.metrics.alive()
+            records: list[Record] = []
+            self._patiently(lambda: records.extend(self.subscription.poll(self.batch, 0.0 if once else POLL_SECONDS)))
+            if records:
+                done += self._deal_with(records)
+            elif once:
+                break
+        return done
+
+    def _deal_with(self, records: Sequence[Record]) -> int:
+        """Handle `records` and commit them; halve on a bad one."""
+        try:
+            handled = self._patiently(lambda: self.handle(records))
+        except RecordError as error:
+            return self._isolate(records, error.reason)
+        except UllageError:
+            raise
+        except Exception as error:  # the one broad except: a bug in a handler must not stop the others' records
+            log.get(self.stage).error("handler_failed", error=type(error).__name__, records=len(records))
+            return self._isolate(records, "internal")
+        if not handled:
+            return 0
+        self._patiently(lambda: self.subscription.commit(records[-1]))
+        self.metrics.handled(len(records))
+        return len(records)
+
+    def _isolate(self, records: Sequence[Record], reason: str) -> int:
+        """Split a batch that failed; a lone record goes to the dead letters."""
+        if len(records) > 1:
+            middle = len(records) // 2
+            first = self._deal_with(records[:middle])
+            return first + self._deal_with(records[middle:]) if first == middle else first
+        record = records[0]
+        if not self._patiently(lambda: self.dead_letters.put(record, reason)):
+            return 0
+        self._patiently(lambda: self.subscription.commit(record))
+        self.metrics.dropped(reason)
+        log.get(self.stage).warning("record_dropped", reason=reason, topic=record.topic, offset=record.offset)
+        return 1
+
+    def _patiently(self, act: Callable[[], object]) -> bool:
+        """Do `act`, again and again while something outside is down; False when told to stop meanwhile."""
+        while True:
+            try:
+                act()
+            except UllageError as error:
+                if error.action is not Action.RETRY:
+                    raise
+                wait = self.backoff.next(getattr(error, "retry_after", None))
+                log.get(self.stage).warning("waiting", error=str(error), wait=round(wait, 1))
+                if self.stop.wait(wait):
+                    return False
+            else:
+                self.backoff.reset()
+                return True
