@@ -1,0 +1,17 @@
+"""From bytes to text that identifiers can be found in: decode, then unescape, then fold.
+
+Unescaping keeps the length: what an escape or a tag stood for takes its place, and the rest is filled with a character that folding
+drops. So one map, made by folding, leads from any place in the folded text back to the decoded text.
+"""
+
+from matcher.text.decode import decode
+from matcher.text.fold import Folded, fold
+from matcher.text.unescape import unescape
+
+__all__ = ["Folded", "decode", "fold", "read", "unescape"]
+
+
+def read(body: bytes, charset: str = "", media_type: str = "text/plain") -> Folded:
+    """Decoded, unescaped and folded text of a body; never raises, whatever the bytes."""
+    text = decode(body, charset)
+    return fold(unescape(text, markup="html" in media_type or "xml" in media_type))
