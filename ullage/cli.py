@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import sys
 import threading
+import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from ullage import __version__, dead_letters, keys, log, role, setup, supervisor
-from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
-from ullage.errors import RecordError, UllageError
+from ullage.bus import CAPTURES, FINDINGS
+from ullage.errors import ConfigError, UllageError
 from ullage.settings import Context
 
 GROUP = "ullage.commands"
 READERS = {CAPTURES: "match", FINDINGS: "alert"}
+ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
+EXTRAS = ("crawl", "match", "alert", "search")
 
 
 class _Stages(TyperGroup):
@@ -38,15 +43,28 @@ class _Stages(TyperGroup):
             try:
                 return _as_command(cmd_name, entry.load())
             except ModuleNotFoundError as error:
-                zone = entry.value.split(".")[0].replace("crawlers", "crawl").replace("matcher", "match")
-                typer.echo(f"ullage {cmd_name} needs {error.name}: install ullage[{zone}] or ullage[all]", err=True)
-                raise typer.Exit(2) from None
+                return _missing(cmd_name, entry.value.partition(".")[0], error.name or "a module")
         return None
+
+
+def _missing(command: str, package: str, module: str) -> Any:
+    """What stands for a command whose dependencies are not installed: help lists it, calling it says what to install."""
+    extra = command if command in EXTRAS else ZONES.get(package, "all")
+    single = typer.Typer(add_completion=False, add_help_option=False)
+
+    @single.command(command, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+    def missing() -> None:
+        raise ConfigError(f"{command} needs {module}: install ullage[{extra}] or ullage[all]")
+
+    missing.__doc__ = f"(not installed: needs the extra `{extra}`)"
+    return typer.main.get_command(single)
 
 
 def _as_command(name: str, target: Callable[..., Any] | typer.Typer) -> Any:
     if isinstance(target, typer.Typer):
-        return typer.main.get_group(target)
+        group = typer.main.get_group(target)
+        group.name = name
+        return group
     single = typer.Typer(add_completion=False)
     single.command(name)(target)
     return typer.main.get_command(single)
@@ -85,11 +103,11 @@ def init(ctx: typer.Context) -> None:
 def run(ctx: typer.Context, once: Once = False) -> None:
     """The whole daemon on one machine: crawl, match, alert and search as child processes."""
     setup.require(ctx.obj)
+    role.die_with_supervisor()
+    role.no_core_dumps()
     if once:
         raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
     stop = threading.Event()
-    role.die_with_supervisor()
-    role.no_core_dumps()
     role.stop_on_signals(stop)
     raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock))
 
@@ -113,38 +131,50 @@ def config_show(ctx: typer.Context) -> None:
 @letters.command("list")
 def letters_list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show stage, topic, reason and age of each dead letter; never what is in it."""
-    subscription = ctx.obj.bus().subscribe(DEAD_LETTERS, "replay")
-    while records := subscription.poll(100, 0.0):
-        for letter in map(dead_letters.read, records):
-            age = int(ctx.obj.clock.wall() - letter.timestamp)
-            row = {"id": letter.id, "stage": letter.stage, "topic": letter.topic, "reason": letter.reason, "seconds": age}
-            typer.echo(json.dumps(row) if as_json else "  ".join(str(value) for value in row.values()))
+    for letter in dead_letters.waiting_or_parked(ctx.obj.bus()):
+        age = int(ctx.obj.clock.wall() - letter.timestamp)
+        row = {"id": letter.id, "stage": letter.stage, "topic": letter.topic, "reason": letter.reason, "seconds": age}
+        row["replays"] = letter.replays
+        typer.echo(json.dumps(row) if as_json else "  ".join(str(value) for value in row.values()))
 
 
 @letters.command("replay")
 def letters_replay(ctx: typer.Context) -> None:
     """Put every dead letter back on the topic that it came from; one that failed three times stays parked."""
-    bus = ctx.obj.bus()
-    subscription, opener = bus.subscribe(DEAD_LETTERS, "replay"), keys.opener(ctx.obj.keys)
-    replayed = parked = 0
-    while records := subscription.poll(100, 0.0):
-        for record in records:
-            try:
-                bus.publisher(dead_letters.read(record).topic).append([dead_letters.unseal(record, opener)])
-                replayed += 1
-            except RecordError:
-                parked += 1
-            subscription.commit(record)
-    typer.echo(f"{replayed} replayed, {parked} parked")
+    done = dead_letters.replay(ctx.obj.bus(), keys.opener(ctx.obj.keys))
+    left = "".join(f", {count} left ({reason})" for reason, count in sorted(done.left.items()))
+    typer.echo(f"{done.replayed} replayed{left}")
+
+
+def _one_line(kind: type[BaseException], _error: BaseException | None, trace: types.TracebackType | None) -> None:
+    """A fault that nobody foresaw: its kind and place alone, because its message may hold a value."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "an unknown place"
+    typer.echo(f"ullage: internal error ({kind.__name__} at {place}): please report it", err=True)
 
 
 def main() -> None:
-    """Entry point: one line for every error that we raise on purpose."""
+    """Entry point: one line for every error, and never a value in it."""
+    sys.excepthook = _one_line
+    threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value, args.exc_traceback)
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except UllageError as error:
-        typer.echo(f"ullage: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
+        _fail(str(error), error.exit_code)
+    except TyperException as error:  # wrong usage: an unknown option, a missing argument
+        _fail(error.format_message(), 2)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("stopped", 1)
+    except BrokenPipeError:  # whoever read our output has gone; flushing at exit must not complain of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        _fail(f"{error.filename or 'a file or socket'}: {error.strerror}", 1)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    if message:  # empty where the help was printed instead
+        typer.echo(f"ullage: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)

@@ -23,7 +23,7 @@ class Clock:
 
 @dataclass(slots=True)
 class Backoff:
-    """Waits that double from `first` to `cap` seconds, each spread over 50–100 % of itself so that peers do not knock together."""
+    """Waits that double from `first` to `cap` seconds, each spread over 50–100 % of itself: peers do not knock together."""
 
     first: float = 0.5
     cap: float = 30.0

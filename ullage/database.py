@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -13,33 +17,64 @@ import apsw
 from ullage.errors import CorruptError, UnavailableError
 
 BUSY_MILLISECONDS = 30_000
+TRANSIENT = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
+DAMAGE = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
+
+
+@contextlib.contextmanager
+def sqlite_errors(what: str) -> Iterator[None]:
+    """Turn SQLite's errors about `what` into ours: damage stops, everything that may pass is tried again."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise CorruptError(f"{what} is damaged or no database of ours: restore it, or move it away to start empty") from error
+    except TRANSIENT as error:
+        raise UnavailableError(f"{what} cannot be read or written ({type(error).__name__})") from error
 
 
 def open_database(path: Path, schema: str, version: int) -> apsw.Connection:
     """Open or create `path` with `schema`.
 
-    Raises CorruptError when the file is damaged, is no database, or was written by a newer version; never resets it.
+    A `with connection:` block takes the write lock when it begins, so that one which reads before it writes waits for its
+    turn instead of failing half-way. Raises CorruptError when the file is damaged, is no database of ours, or was written by
+    a newer version; never resets it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UnavailableError(f"{path.parent} cannot be made ({error.strerror})") from error
+    with sqlite_errors(str(path)), _alone(path.parent):
         connection = apsw.Connection(str(path))
         path.chmod(0o600)
         connection.set_busy_timeout(BUSY_MILLISECONDS)
+        connection.transaction_mode = "IMMEDIATE"
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=full")
         connection.execute("pragma secure_delete=on")
         connection.execute("pragma temp_store=memory")
-        with connection:
-            found = int(connection.pragma("user_version"))
-            if found > version:
-                raise CorruptError(f"{path} was written by a newer ullage (schema {found}): use that version")
-            if found < version:
-                connection.execute(schema)
-                connection.pragma("user_version", version)
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise CorruptError(f"{path} is damaged or no database of ours: restore it, or move it away to start empty") from error
-    except apsw.BusyError as error:
-        raise UnavailableError(f"{path} is busy") from error
-    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, apsw.FullError) as error:
-        raise UnavailableError(f"{path} cannot be opened or written ({type(error).__name__})") from error
+        _bring_up(connection, path, schema, version)
     return connection
+
+
+def _bring_up(connection: apsw.Connection, path: Path, schema: str, version: int) -> None:
+    found = int(connection.pragma("user_version"))
+    if found == version:
+        return
+    if found > version or found < 0:
+        raise CorruptError(f"{path} was written by a newer ullage (schema {found}): use that version")
+    with connection:
+        if found == 0 and connection.execute("select count(*) from sqlite_schema").get:
+            raise CorruptError(f"{path} is no database of ours: move it away to start empty")
+        connection.execute(schema)
+        connection.pragma("user_version", version)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time sets a file of `folder` up: SQLite does not wait for whoever else is switching to WAL."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,17 +1,21 @@
 """Dead letters: what could not be processed, sealed, with the reason, for a person to look at and replay.
 
-The original record, whole, is sealed to match's public key, whatever it was; only stage, topic, reason and a random id are in
-clear. A letter that was replayed `MAX_REPLAYS` times comes back no more: it is parked under the reason it last had.
+The original record, whole and as bytes (so that one of the largest size still fits its topic), is sealed to match's public
+key, whatever it was; only stage, topic, reason and a random id are in clear. A letter that was replayed `MAX_REPLAYS` times
+comes back no more: it is parked under the reason it last had.
 """
 
 from __future__ import annotations
 
-import base64
 import json
+import math
 import secrets
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ullage.bus import DEAD_LETTERS, Bus, Outgoing, Record
+from ullage.bus import DEAD_LETTERS, Bus, Outgoing, Publisher, Record, Subscription
 from ullage.errors import RecordError
 from ullage.sealing import Opener, Sealer
 
@@ -19,6 +23,10 @@ SCHEMA = 1
 PURPOSE = "dead-letter"
 MAX_REPLAYS = 3
 REPLAYS = "replays"
+REPLAY_GROUP = "replay"
+LIST_GROUP = "list"
+BATCH = 100
+_LENGTH = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,9 @@ class DeadLetters:
 
     def put(self, record: Record, reason: str) -> None:
         """Seal `record` and append it; durable on return."""
-        original = {"key": record.key, "headers": dict(record.headers), "value": base64.b64encode(record.value).decode()}
-        sealed = self._sealer.seal(json.dumps(original).encode(), purpose=PURPOSE, topic=record.topic, schema=SCHEMA)
+        clear = json.dumps({"key": record.key, "headers": dict(record.headers)}).encode()
+        plain = _LENGTH.pack(len(clear)) + clear + record.value
+        sealed = self._sealer.seal(plain, purpose=PURPOSE, topic=record.topic, schema=SCHEMA)
         headers = {
             "id": secrets.token_hex(8),
             "stage": self._stage,
@@ -60,22 +69,83 @@ class DeadLetters:
 
 
 def read(record: Record) -> Letter:
-    """The clear part of a letter as it lies on the bus."""
+    """The clear part of a letter as it lies on the bus; RecordError `malformed` when it is none."""
     h = record.headers
-    return Letter(h["id"], h["stage"], h["topic"], h["reason"], record.timestamp, int(h.get(REPLAYS, "0")))
+    try:
+        return Letter(h["id"], h["stage"], h["topic"], h["reason"], record.timestamp, int(h.get(REPLAYS, "0")))
+    except (KeyError, ValueError):
+        raise RecordError("malformed") from None
 
 
 def unseal(record: Record, opener: Opener) -> Outgoing:
     """The original record, ready to be appended to its topic again with one replay more.
 
-    Raises RecordError `parked` after three replays, or what opening it raises.
+    Raises RecordError `parked` after three replays, `malformed`, or what opening it raises.
     """
     letter = read(record)
     if letter.replays >= MAX_REPLAYS:
         raise RecordError("parked")
-    plain = opener.open(
-        record.value, purpose=PURPOSE, topic=letter.topic, schema=int(record.headers["schema"]), key_id=record.headers["key_id"]
-    )
-    original = json.loads(plain)
-    headers = {**original["headers"], REPLAYS: str(letter.replays + 1)}
-    return Outgoing(original["key"], base64.b64decode(original["value"]), headers)
+    key_id, schema = record.headers.get("key_id", ""), record.headers.get("schema", "")
+    if schema != str(SCHEMA):
+        raise RecordError("schema")
+    plain = opener.open(record.value, purpose=PURPOSE, topic=letter.topic, schema=SCHEMA, key_id=key_id)
+    (length,) = _LENGTH.unpack_from(plain)
+    original = json.loads(plain[4 : 4 + length])
+    return Outgoing(original["key"], plain[4 + length :], {**original["headers"], REPLAYS: str(letter.replays + 1)})
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What `replay` did: letters put back, and letters that stay where they are by reason."""
+
+    replayed: int
+    left: Mapping[str, int]
+
+
+def replay(bus: Bus, opener: Opener) -> Replayed:
+    """Put every waiting letter back on its topic; those that come back meanwhile wait for the next replay."""
+    subscription = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
+    publishers: dict[str, Publisher] = {}
+    left: Counter[str] = Counter()
+    replayed = 0
+    waiting = subscription.lag().records
+    while waiting > 0 and (records := subscription.poll(min(waiting, BATCH), 0.0)):
+        waiting -= len(records)
+        for record in records:
+            try:
+                original, topic = unseal(record, opener), record.headers["topic"]
+            except RecordError as error:
+                left[error.reason] += 1
+            else:
+                if topic not in publishers:
+                    publishers[topic] = bus.publisher(topic)
+                publishers[topic].append([original])
+                replayed += 1
+            subscription.commit(record)
+    for publisher in publishers.values():
+        publisher.close()
+    subscription.close()
+    return Replayed(replayed, left)
+
+
+def waiting_or_parked(bus: Bus) -> Iterator[Letter]:
+    """Letters that a replay would take, and those that it leaves because they came back too often; oldest first."""
+    taken = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
+    first_waiting = _first_offsets(taken)
+    taken.close()
+    everything = bus.subscribe(DEAD_LETTERS, LIST_GROUP)
+    while records := everything.poll(BATCH, 0.0):
+        for record in records:
+            letter = read(record)
+            if letter.replays >= MAX_REPLAYS or record.offset >= first_waiting.get(record.partition, math.inf):
+                yield letter
+    everything.close()
+
+
+def _first_offsets(subscription: Subscription) -> dict[int, int]:
+    """The first uncommitted offset a partition; nothing is committed by looking."""
+    first: dict[int, int] = {}
+    while records := subscription.poll(BATCH, 0.0):
+        for record in records:
+            first.setdefault(record.partition, record.offset)
+    return first

@@ -61,6 +61,9 @@ class KeyStore:
             file.write(key)
             file.flush()
             os.fsync(file.fileno())
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
 
     def make(self, name: str) -> bytes:
         """Create key `name` at random and return it; an existing one is returned as it is."""
@@ -75,8 +78,11 @@ class KeyStore:
         return (self.root / name).is_file()
 
     def names(self, folder: str, suffix: str) -> list[str]:
-        """Names of the keys in `folder` that end in `suffix`, sorted."""
-        return sorted(f"{folder}/{p.name}" for p in (self.root / folder).glob(f"*{suffix}"))
+        """Sorted names of the keys in `folder` that end in `suffix`, credentials included; a command cannot list what it has."""
+        found = {f"{folder}/{p.name}" for p in (self.root / folder).glob(f"*{suffix}")}
+        if self.credentials:
+            found |= {f"{folder}/{p.name.removeprefix(f'{folder}.')}" for p in self.credentials.glob(f"{folder}.*{suffix}")}
+        return sorted(found)
 
     def destroy(self, name: str) -> None:
         """Overwrite and remove key `name`; what was hashed or sealed under it is then out of reach."""
@@ -103,9 +109,14 @@ class KeyStore:
 
 def make_seal_pair(keys: KeyStore, key_id: str) -> None:
     """Create the seal key pair `key_id`; the private half is written first, so that nothing is sealed to a lost key."""
-    private = X25519PrivateKey.generate()
-    keys.write(f"seal/{key_id}.key", private.private_bytes_raw())
-    keys.write(f"seal/{key_id}.pub", private.public_key().public_bytes_raw())
+    _make_exchange_pair(keys, f"seal/{key_id}")
+
+
+def _make_exchange_pair(keys: KeyStore, name: str) -> None:
+    """An X25519 pair; a half that a crash left alone gets its other half."""
+    private = X25519PrivateKey.from_private_bytes(keys.make(f"{name}.key"))
+    if not keys.exists(f"{name}.pub"):
+        keys.write(f"{name}.pub", private.public_key().public_bytes_raw())
 
 
 def sealer(keys: KeyStore) -> Sealer:
@@ -118,8 +129,10 @@ def sealer(keys: KeyStore) -> Sealer:
 
 
 def opener(keys: KeyStore) -> Opener:
-    """Opens with every private seal key that still exists."""
+    """Opens with every private seal key that still exists; a command is asked for the other half of each public one."""
     names = keys.names("seal", ".key")
+    if keys.command:
+        names = sorted({*names, *(f"{n.removesuffix('.pub')}.key" for n in keys.names("seal", ".pub"))})
     return Opener({Path(n).stem: X25519PrivateKey.from_private_bytes(keys.read(n)) for n in names})
 
 
@@ -135,18 +148,15 @@ def verify_key(keys: KeyStore, tenant: str) -> Ed25519PublicKey:
 
 def epochs(keys: KeyStore, tenant: str, purpose: str) -> list[int]:
     """Epoch numbers of `tenant` for `purpose` (match or index), oldest first; two during a dual window."""
-    return sorted(int(Path(n).stem.rsplit("-", 1)[1]) for n in keys.names(tenant, ".key") if f"/{purpose}-" in n)
+    numbers = (Path(n).stem.removeprefix(f"{purpose}-") for n in keys.names(tenant, ".key"))
+    return sorted(int(number) for number in numbers if number.isdecimal())
 
 
 def make_tenant(keys: KeyStore, tenant: str) -> None:
     """Create every key of a new tenant on one machine: tags, handles, signing and resolving."""
     for name in ("match-1", "index-1", "handle"):
         keys.make(f"{tenant}/{name}.key")
-    if not keys.exists(f"{tenant}/sign.key"):
-        sign = Ed25519PrivateKey.generate()
-        keys.write(f"{tenant}/sign.key", sign.private_bytes_raw())
+    sign = Ed25519PrivateKey.from_private_bytes(keys.make(f"{tenant}/sign.key"))
+    if not keys.exists(f"{tenant}/verify.pub"):
         keys.write(f"{tenant}/verify.pub", sign.public_key().public_bytes_raw())
-    if not keys.exists(f"{tenant}/resolver.key"):
-        private = X25519PrivateKey.generate()
-        keys.write(f"{tenant}/resolver.key", private.private_bytes_raw())
-        keys.write(f"{tenant}/resolver.pub", private.public_key().public_bytes_raw())
+    _make_exchange_pair(keys, f"{tenant}/resolver")

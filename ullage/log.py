@@ -7,6 +7,7 @@ cannot carry a leaked value to disk. URLs, titles and authors are not in the set
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
@@ -14,12 +15,19 @@ from typing import Any, TextIO
 import structlog
 
 FIELDS = frozenset(
-    ["event", "level", "timestamp", "role", "site", "tenant", "topic", "group", "offset", "partition", "reason", "error", "wait", "seconds", "count", "captures", "findings", "incidents", "matches", "pages", "pid", "port", "host", "version", "path", "line", "column", "kind", "kinds", "key_id", "epoch", "action", "status", "attempts", "exit_code", "bytes", "platform", "severity", "state", "lag", "records", "part", "parts", "signal", "_dropped"]
+    """
+    event level timestamp role site tenant topic group offset partition reason error wait seconds count captures
+    findings incidents matches pages pid port host version path line column kind kinds key_id epoch action status
+    attempts exit_code bytes platform severity state lag records part parts signal _dropped
+    """.split()
 )
+EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def _only_declared(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Keep declared fields; count the others."""
+    """Keep declared fields and count the others; an event that is no plain name may carry a value, so it goes too."""
+    if not EVENT.fullmatch(str(event.get("event"))):
+        event["event"] = "unnamed"
     unknown = [name for name in event if name not in FIELDS]
     for name in unknown:
         del event[name]

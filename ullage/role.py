@@ -41,7 +41,7 @@ def no_core_dumps() -> None:
 def stop_on_signals(stop: threading.Event) -> None:
     """The first SIGTERM or SIGINT asks for a drain, the second ends at once (work in hand comes again)."""
 
-    def asked(number: int, _frame: object) -> None:
+    def asked(_number: int, _frame: object) -> None:
         if stop.is_set():
             os._exit(1)
         stop.set()

@@ -9,20 +9,30 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore
+from ullage.records import MAX_BODY_BYTES
 
 FILE = "ullage.toml"
+PREFIX = "ULLAGE_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class _Section(BaseModel):
@@ -40,7 +50,7 @@ class BusSettings(_Section):
     captures_hours: Seconds = _knob(24.0, "sealed captures are read within minutes; the law asks for the least", "hours")
     findings_days: Seconds = _knob(7.0, "long enough to replay a week after a mistake in alert", "days")
     dead_letters_days: Seconds = _knob(7.0, "a week to look at what could not be processed, then gone", "days")
-    max_bytes: int = _knob(8 * 2**30, "a topic never fills the disk", "bytes")
+    max_bytes: Count = _knob(8 * 2**30, "a topic never fills the disk", "bytes")
 
     def retention(self) -> dict[str, Retention]:
         """Retention a topic."""
@@ -71,34 +81,36 @@ class CrawlSettings(_Section):
 
     sites: str = _knob("sites.d", "folder of site files, relative to the data folder; read again on each visit")
     user_agent: str = _knob("ullage (leak monitor; contact: security@example.com)", "an honest name with a contact: put yours")
-    concurrency: int = _knob(8, "requests under way over all sites; each site has its own pace as well")
+    concurrency: Count = _knob(8, "requests under way over all sites; each site has its own pace as well")
     download_seconds: Seconds = _knob(30.0, "longer than any honest page takes; a slow drip is cut here", "seconds")
-    download_bytes: int = _knob(32 * 2**20, "a capture's limit; what is larger is cut off and marked", "bytes")
-    redirects: int = _knob(5, "more hops than that is a trap")
+    download_bytes: Annotated[int, Field(ge=1, le=MAX_BODY_BYTES)] = _knob(
+        MAX_BODY_BYTES, "a capture's limit; what is larger is cut off and marked", "bytes"
+    )
+    redirects: Annotated[int, Field(ge=0)] = _knob(5, "more hops than that is a trap")
     robots_seconds: Seconds = _knob(3600.0, "a site that changes its mind is obeyed within the hour", "seconds")
     pause_lag_hours: Seconds = _knob(6.0, "beyond this lag of match, pages stay due instead of expiring unread", "hours")
-    port: int = _knob(9711, "/metrics of crawl, on loopback; 0 takes a free one")
+    port: Port = _knob(9711, "/metrics of crawl, on loopback; 0 takes a free one")
 
 
 class MatchSettings(_Section):
     """How captures are matched."""
 
-    batch: int = _knob(64, "captures matched together: tags and look-ups are computed a batch at a time")
-    port: int = _knob(9712, "/metrics of match, on loopback; 0 takes a free one")
+    batch: Count = _knob(64, "captures matched together: tags and look-ups are computed a batch at a time")
+    port: Port = _knob(9712, "/metrics of match, on loopback; 0 takes a free one")
 
 
 class AlertSettings(_Section):
     """How findings become incidents."""
 
-    batch: int = _knob(64, "findings folded between two commits")
-    port: int = _knob(9713, "/metrics of alert, on loopback; 0 takes a free one")
+    batch: Count = _knob(64, "findings folded between two commits")
+    port: Port = _knob(9713, "/metrics of alert, on loopback; 0 takes a free one")
 
 
 class SearchSettings(_Section):
     """The fraud team's page."""
 
     host: str = _knob("127.0.0.1", "loopback only: this version has no accounts, so nothing else is allowed")
-    port: int = _knob(8600, "the page; 0 takes a free one")
+    port: Port = _knob(8600, "the page; 0 takes a free one")
 
     @field_validator("host")
     @classmethod
@@ -114,15 +126,17 @@ class Tenant(_Section):
     brands: tuple[str, ...] = _knob((), "names a post would use for it; a brand beside jargon is worth an analyst's look")
     domains: tuple[str, ...] = _knob((), "its own domains, for login lines in stealer logs")
     bins: tuple[str, ...] = _knob((), "its card ranges (first 6 to 8 digits)")
-    circulation: float = _knob(1.8e9, "numbers in use in its market: what chance alone would match", "numbers")
+    circulation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _knob(
+        1.8e9, "numbers in use in its market: what chance alone would match", "numbers"
+    )
 
 
 class Settings(BaseSettings):
     """Everything, frozen."""
 
-    model_config = SettingsConfigDict(env_prefix="ULLAGE_", env_nested_delimiter="__", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
 
-    log_level: str = _knob("info", "debug, info, warning or error")
+    log_level: Literal["debug", "info", "warning", "error"] = _knob("info", "debug, info, warning or error")
     metrics: bool = _knob(True, "serve /metrics, /healthz and /readyz on loopback")
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
@@ -165,10 +179,16 @@ def load(data: Path) -> Settings:
         return FromFile()
     except ValidationError as error:
         first = error.errors()[0]
-        knob = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{file}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
+        parts = [str(part) for part in first["loc"]]
+        variable = PREFIX + "__".join(parts).upper()
+        where = variable if variable in os.environ else f"{file}: {'.'.join(parts)}"
+        raise ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+    except SettingsError as error:
+        raise ConfigError(f"a {PREFIX}… variable: {error}") from None
     except ValueError as error:
         raise ConfigError(f"{file}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read ({error.strerror})") from None
 
 
 class Context:

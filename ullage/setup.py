@@ -7,6 +7,7 @@ import os
 import typing
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -45,8 +46,9 @@ def initialise(context: Context) -> Iterator[str]:
         if not path.exists():
             path.write_text(text, encoding="utf-8")
             yield f"wrote {path}"
-    key_id = context.clock.now().strftime("%Y%m%d")
     if not context.keys.names("seal", ".pub"):
+        alone = context.keys.names("seal", ".key")  # a private half whose public one a crash prevented
+        key_id = Path(alone[-1]).stem if alone else context.clock.now().strftime("%Y%m%d")
         keys.make_seal_pair(context.keys, key_id)
         yield f"made seal key pair {key_id}"
     for name in ("capture.key", "frontier.key"):
@@ -106,18 +108,20 @@ def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterato
     nested = []
     for name, field in model.model_fields.items():
         value, kind = getattr(values, name), field.annotation
+        item_kind = typing.get_args(kind)[1] if typing.get_origin(kind) is dict else None
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             nested.append((kind, value, f"{prefix}{name}"))
-        elif typing.get_origin(kind) is dict:
-            nested += [(type(item), item, f"{prefix}{name}.{key}") for key, item in value.items()]
+        elif item_kind is not None:
+            nested += [(item_kind, item, f"{prefix}{name}.{key}") for key, item in (value or {"NAME": item_kind()}).items()]
         else:
             extra = field.json_schema_extra
             unit = extra.get("unit") if isinstance(extra, dict) else ""
             yield f"# {field.description}{f' ({unit})' if unit else ''}; default {_toml(field.default)}"
             yield f"{name} = {_toml(value)}"
     for kind, value, path in nested:
-        yield f"\n[{path}]"
-        yield from _describe(kind, value, f"{path}.")
+        mark = "# " if path.endswith(".NAME") else ""  # capitals are no tenant's: this only shows the knobs
+        yield f"\n{mark}[{path}]"
+        yield from (mark + line.removeprefix(mark) for line in _describe(kind, value, f"{path}."))
 
 
 def _toml(value: object) -> str:

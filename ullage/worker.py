@@ -25,8 +25,8 @@ POLL_SECONDS = 1.0
 class WorkerMetrics:
     """Told as the loop goes: `handled` records, `dropped` by reason, `alive` at every turn."""
 
-    handled: Callable[[int], None] = lambda count: None
-    dropped: Callable[[str], None] = lambda reason: None
+    handled: Callable[[int], None] = lambda _count: None
+    dropped: Callable[[str], None] = lambda _reason: None
     alive: Callable[[], None] = lambda: None
 
 
@@ -51,13 +51,17 @@ class Worker:
         done = 0
         while not self.stop.is_set():
             self.metrics.alive()
-            records: list[Record] = []
-            self._patiently(lambda: records.extend(self.subscription.poll(self.batch, 0.0 if once else POLL_SECONDS)))
+            records = self._poll(0.0 if once else POLL_SECONDS)
             if records:
                 done += self._deal_with(records)
             elif once:
                 break
         return done
+
+    def _poll(self, seconds: float) -> list[Record]:
+        records: list[Record] = []
+        self._patiently(lambda: records.extend(self.subscription.poll(self.batch, seconds)))
+        return records
 
     def _deal_with(self, records: Sequence[Record]) -> int:
         """Handle `records` and commit them; halve on a bad one."""
@@ -70,9 +74,8 @@ class Worker:
         except Exception as error:  # the one broad except: a bug in a handler must not stop the others' records
             log.get(self.stage).error("handler_failed", error=type(error).__name__, records=len(records))
             return self._isolate(records, "internal")
-        if not handled:
+        if not handled or not self._patiently(lambda: self.subscription.commit(records[-1])):
             return 0
-        self._patiently(lambda: self.subscription.commit(records[-1]))
         self.metrics.handled(len(records))
         return len(records)
 
@@ -83,9 +86,9 @@ class Worker:
             first = self._deal_with(records[:middle])
             return first + self._deal_with(records[middle:]) if first == middle else first
         record = records[0]
-        if not self._patiently(lambda: self.dead_letters.put(record, reason)):
+        put = self._patiently(lambda: self.dead_letters.put(record, reason))
+        if not put or not self._patiently(lambda: self.subscription.commit(record)):
             return 0
-        self._patiently(lambda: self.subscription.commit(record))
         self.metrics.dropped(reason)
         log.get(self.stage).warning("record_dropped", reason=reason, topic=record.topic, offset=record.offset)
         return 1

@@ -1,4 +1,6 @@
-"""The bus between stages: topics of records, consumer groups, offsets. What every bus must do (`tests/contracts/test_bus.py` holds it to it):
+"""The bus between stages: topics of records, consumer groups, offsets.
+
+What every bus must do, and `tests/contracts/test_bus.py` holds it to:
 
 1. `append` returns when its records are durable, in order within one key; a record is never changed afterwards.
 2. A group sees each record of a topic at least once, in order within a partition, from its committed position on.
@@ -69,7 +71,7 @@ class Publisher(Protocol):
     """Appends to one topic."""
 
     def append(self, records: Sequence[Outgoing]) -> None:
-        """Make `records` durable, all or none visible after a crash mid-way is not promised across keys."""
+        """Make `records` durable, in their order within a key; after a crash mid-way some keys may be there and others not."""
 
     def close(self) -> None:
         """Release what is held."""
@@ -121,7 +123,7 @@ def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Cl
     """The bus that `url` names: `sqlite:///FOLDER`, relative to the data folder."""
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
-        from ullage.bus.sqlite import SqliteBus
+        from ullage.bus.sqlite import SqliteBus  # noqa: PLC0415  a client is loaded only for the bus that is used
 
         return SqliteBus(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]), retention, clock)
     raise ConfigError(f"bus.url has the scheme {scheme!r}: use sqlite:///FOLDER")

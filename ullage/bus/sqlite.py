@@ -1,11 +1,12 @@
 """The embedded bus: one SQLite file a topic, one partition, committed offsets a group, one live consumer a group.
 
-A consumer that finds nothing looks again every `IDLE_SECONDS`; `data_version` makes that look cost microseconds. The group's place is an
-exclusive `flock`, which the kernel frees with the process, whatever ended it.
+A consumer that finds nothing looks again every `IDLE_SECONDS`, which costs microseconds. The group's place is an exclusive
+`flock`, which the kernel frees with the process, whatever ended it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -13,12 +14,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import apsw
-
 from ullage.bus import Lag, Outgoing, Record, Retention
 from ullage.clock import Clock
-from ullage.database import open_database
-from ullage.errors import ConfigError, UnavailableError
+from ullage.database import open_database, sqlite_errors
+from ullage.errors import ConfigError, CorruptError
 
 IDLE_SECONDS = 0.05
 POLL_BYTES = 64 * 1024 * 1024
@@ -30,21 +29,31 @@ create table records (
 create index records_by_time on records (timestamp);
 create table positions (name text primary key, next integer not null) strict;
 """
-TRANSIENT = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
+BOUNDS = """
+select (select min(offset) from records), coalesce((select seq from sqlite_sequence where name = 'records'), 0) + 1
+"""
+PAGE = "select offset, timestamp, key, headers, value from records where offset >= ? order by offset limit ?"
+COMMIT = """
+insert into positions (name, next) values (?, ?) on conflict (name) do update set next = max(next, excluded.next)
+"""
+TOO_MUCH = """
+delete from records where offset <= (
+    select max(offset) from (select offset, sum(length(value)) over (order by offset desc) as total from records) where total > ?
+)
+"""
 
 
 class _Topic:
     """One topic's file, and what publisher and consumer both ask of it."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self.name = folder, name
+        self.name, self.what = name, f"bus topic {name}"
         self.database = open_database(folder / f"{name}.sqlite", SCHEMA, 1)
 
     def bounds(self) -> tuple[int, int]:
-        """First offset that is kept and the next that will be given."""
-        next_offset = (self.database.execute("select seq from sqlite_sequence where name='records'").get or 0) + 1
-        first = self.database.execute("select min(offset) from records").get
-        return (first if first is not None else next_offset), next_offset
+        """First offset that is kept and the next that will be given, as they are at one moment."""
+        first, next_offset = next(self.database.execute(BOUNDS))
+        return (next_offset if first is None else first), next_offset
 
     def position(self, group: str) -> int:
         """The offset that `group` reads next; a new group begins with the first."""
@@ -61,11 +70,8 @@ class SqlitePublisher:
         """Durable on return (WAL, synchronous=FULL); all of `records` or none."""
         now = self._clock.wall()
         rows = [(now, r.key, json.dumps(dict(r.headers)), r.value) for r in records]
-        try:
-            with self._topic.database as database:
-                database.executemany("insert into records (timestamp, key, headers, value) values (?, ?, ?, ?)", rows)
-        except TRANSIENT as error:
-            raise UnavailableError(f"bus topic {self._topic.name} cannot be written ({type(error).__name__})") from error
+        with sqlite_errors(self._topic.what), self._topic.database as database:
+            database.executemany("insert into records (timestamp, key, headers, value) values (?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         """Close the file."""
@@ -76,9 +82,14 @@ class SqliteSubscription:
     """The one live consumer of its group."""
 
     def __init__(self, folder: Path, topic: str, group: str, clock: Clock) -> None:
-        self._topic, self._group, self._clock = _Topic(folder, topic), group, clock
+        self._group, self._clock = group, clock
         self._place = self._take_place(folder / f"{topic}.{group}.lock")
-        self._next = self._topic.position(group)
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, self._place)
+            self._topic = _Topic(folder, topic)
+            with sqlite_errors(self._topic.what):
+                self._next = self._topic.position(group)
+            undo.pop_all()
         self._woken = threading.Event()
         self.expired = 0
 
@@ -92,37 +103,37 @@ class SqliteSubscription:
         return records
 
     def _read(self, max_records: int) -> list[Record]:
-        try:
-            first, _ = self._topic.bounds()
-            if first > self._next:
-                self.expired += first - self._next
-                self._next = first
-            rows = self._topic.database.execute(
-                "select offset, timestamp, key, headers, value from records where offset >= ? order by offset limit ?",
-                (self._next, max_records),
-            )
-            records, size = [], 0
-            for offset, timestamp, key, headers, value in rows:
-                records.append(Record(self._topic.name, 0, offset, timestamp, key, json.loads(headers), value))
+        records: list[Record] = []
+        size = 0
+        with sqlite_errors(self._topic.what):
+            self._skip_to(self._topic.bounds()[0])
+            for offset, timestamp, key, headers, value in self._topic.database.execute(PAGE, (self._next, max_records)):
+                records.append(Record(self._topic.name, 0, offset, timestamp, key, self._headers(headers), value))
                 size += len(value)
                 if size >= POLL_BYTES:
                     break
-        except TRANSIENT as error:
-            raise UnavailableError(f"bus topic {self._topic.name} cannot be read ({type(error).__name__})") from error
         if records:
+            self._skip_to(records[0].offset)
             self._next = records[-1].offset + 1
         return records
 
+    def _skip_to(self, offset: int) -> None:
+        """Offsets have no gaps, so what lies between here and `offset` has expired."""
+        if offset > self._next:
+            self.expired += offset - self._next
+            self._next = offset
+
+    def _headers(self, text: str) -> dict[str, str]:
+        try:
+            headers: dict[str, str] = json.loads(text)
+        except ValueError:
+            raise CorruptError(f"{self._topic.what} has a damaged record: restore it, or move it away to start empty") from None
+        return headers
+
     def commit(self, record: Record) -> None:
         """See `Subscription.commit`."""
-        try:
-            with self._topic.database as database:
-                database.execute(
-                    "insert into positions (name, next) values (?, ?) on conflict (name) do update set next = max(next, excluded.next)",
-                    (self._group, record.offset + 1),
-                )
-        except TRANSIENT as error:
-            raise UnavailableError(f"bus topic {self._topic.name} cannot be written ({type(error).__name__})") from error
+        with sqlite_errors(self._topic.what), self._topic.database as database:
+            database.execute(COMMIT, (self._group, record.offset + 1))
 
     def lag(self) -> Lag:
         """See `Subscription.lag`."""
@@ -173,28 +184,30 @@ class SqliteBus:
 
     def expire(self) -> int:
         """Delete by age, then by size, oldest first; deleted pages are overwritten (`secure_delete`)."""
-        removed = 0
-        for name, keep in self._retention.items():
-            topic = _Topic(self._folder, name)
-            with topic.database as database:
-                before = database.total_changes()
-                database.execute("delete from records where timestamp < ?", (self._clock.wall() - keep.seconds,))
-                database.execute(
-                    "delete from records where offset <= (select max(offset) from (select offset, sum(length(value)) over "
-                    "(order by offset desc) as total from records) where total > ?)",
-                    (keep.max_bytes,),
-                )
-                removed += database.total_changes() - before
-            topic.database.execute("pragma wal_checkpoint(truncate)")
+        return sum(self._expire(name, keep) for name, keep in self._retention.items())
+
+    def _expire(self, name: str, keep: Retention) -> int:
+        topic = _Topic(self._folder, name)
+        try:
+            with sqlite_errors(topic.what):
+                before = topic.database.total_changes()
+                with topic.database as database:
+                    database.execute("delete from records where timestamp < ?", (self._clock.wall() - keep.seconds,))
+                    database.execute(TOO_MUCH, (keep.max_bytes,))
+                topic.database.execute("pragma wal_checkpoint(truncate)")
+                return topic.database.total_changes() - before
+        finally:
             topic.database.close()
-        return removed
 
     def close(self) -> None:
         """Nothing is held between calls."""
 
 
 def _lag(topic: _Topic, group: str, clock: Clock) -> Lag:
-    first, next_offset = topic.bounds()
-    position = max(topic.position(group), first)
-    oldest = topic.database.execute("select timestamp from records where offset >= ? order by offset limit 1", (position,)).get
+    with sqlite_errors(topic.what):
+        first, next_offset = topic.bounds()
+        position = max(topic.position(group), first)
+        oldest = topic.database.execute(
+            "select timestamp from records where offset >= ? order by offset limit 1", (position,)
+        ).get
     return Lag(max(0, next_offset - position), max(0.0, clock.wall() - oldest) if oldest is not None else 0.0)

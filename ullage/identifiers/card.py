@@ -1,8 +1,8 @@
 """Payment card numbers (PAN), 13 to 19 digits.
 
-Luhn (ISO/IEC 7812-1 annex B) and the issuer's range: 62 and 81 UnionPay 14–19, 4 Visa 13/16/18/19, 51–55 and 2221–2720 Mastercard
-16, 34 and 37 Amex 15, 3528–3589 JCB 16–19, 6011, 644–649 and 65 Discover 16–19 (braintree/credit-card-type 2026-06, facts). One random number in
-ten passes Luhn. Card tags never sit beside a BIN or last four digits (PCI DSS 3.5.1).
+Luhn (ISO/IEC 7812-1 annex B) and the issuer's range: 62 and 81 UnionPay 14–19, 4 Visa 13/16/18/19, 51–55 and 2221–2720
+Mastercard 16, 34 and 37 Amex 15, 3528–3589 JCB 16–19, 6011, 644–649 and 65 Discover 16–19 (braintree/credit-card-type
+2026-06, facts). One random number in ten passes Luhn. Card tags never sit beside a BIN or last four digits (PCI DSS 3.5.1).
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from ullage.identifiers.base import Kind, digits
 
 PATTERN = re.compile(
     r"(?<![0-9A-Za-z])(?<![0-9][ \-])(?:[3-6]\d{3}|8[1]\d{2}|2[2-7]\d{2})"
-    r"(?:\d{9,15}|([ \-])\d{4}\1\d{4}\1\d{4}(?:\1?\d{1,3})?|([ \-])\d{6}\2\d{5}|([ \-])\d{9,15}|\d{2}[ \-]\d{7,13})(?![0-9A-Za-z])(?![ \-][0-9])"
+    r"(?:\d{9,15}|([ \-])\d{4}\1\d{4}\1\d{4}(?:\1?\d{1,3})?|([ \-])\d{6}\2\d{5}|([ \-])\d{9,15}|\d{2}[ \-]\d{7,13})"
+    r"(?![0-9A-Za-z])(?![ \-][0-9])",
+    re.ASCII,
 )
 RANGES = (
     (re.compile(r"(?:62|81)\d{12,17}"), "unionpay"),

@@ -1,7 +1,7 @@
 """Mail addresses.
 
-The whole address is lower-cased (the local part too: no large provider tells them apart). `[at]`, `(at)`, ` at ` and `[dot]` are read as
-the signs they stand for. A plus-tag is kept: who enrols `a+x@example.com` is found by it.
+The whole address is lower-cased (the local part too: no large provider tells them apart). `[at]`, `(at)`, `[dot]` and
+`(dot)` are read as the signs they stand for. A plus-tag is kept: who enrols `a+x@example.com` is found by it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KIND = Kind(
     rank=0,
     pattern=PATTERN,
     normalise=normalise,
-    check=lambda normal: True,
+    check=lambda _normal: True,
     random_pass=1.0,
     examples=(
         ("Test@Example.COM", "test@example.com"),

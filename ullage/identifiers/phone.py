@@ -13,9 +13,9 @@ from ullage.identifiers.base import Kind, digits
 
 PREFIX = r"(?:(?:\+|00)?86[ \-]?|\(\+?86\)[ ]?|0)?"
 BODY = r"1[3-9]\d(?:\d{8}|([ .\-])\d{4}\1?\d{4}|[ .\-]\d{8}|\d{4}[ .\-]\d{4})"
-PATTERN = re.compile(rf"(?<![0-9A-Za-z])(?<![0-9]\.){PREFIX}{BODY}(?![0-9A-Za-z])")
-PREFIXES = re.compile(r"^(?:\+?86|0086|\(\+?86\)|0)(?=1[3-9]\d{9}$)")
-SHAPE = re.compile(r"1[3-9]\d{9}")
+PATTERN = re.compile(rf"(?<![0-9A-Za-z])(?<![0-9]\.){PREFIX}{BODY}(?![0-9A-Za-z])", re.ASCII)
+PREFIXES = re.compile(r"^(?:\+?86|0086|\(\+?86\)|0)(?=1[3-9]\d{9}$)", re.ASCII)
+SHAPE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 
 
 def normalise(text: str) -> str:
@@ -33,7 +33,7 @@ KIND = Kind(
     rank=3,
     pattern=PATTERN,
     normalise=normalise,
-    check=lambda normal: True,
+    check=lambda _normal: True,
     random_pass=0.07,
     examples=(
         ("手机:13800138000", "13800138000"),

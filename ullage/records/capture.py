@@ -7,10 +7,9 @@ never copied through base64. The whole of it is sealed; nothing of it is ever in
 from __future__ import annotations
 
 import struct
-from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from ullage.errors import RecordError
@@ -27,7 +26,7 @@ class Capture(BaseModel):
     `attachments` holds the names under which a post's files are captured as records of their own (`parent` points back).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     id: str
     site: str
@@ -36,8 +35,8 @@ class Capture(BaseModel):
     url: str
     title: str = ""
     author: str = ""
-    published_at: datetime | None = None
-    fetched_at: datetime
+    published_at: AwareDatetime | None = None
+    fetched_at: AwareDatetime
     kind: Literal["post", "paste", "attachment", "message"] = "post"
     category: str = ""
     media_type: str = "text/plain"
@@ -52,6 +51,12 @@ class Capture(BaseModel):
     parent: str = ""
     attachments: tuple[str, ...] = ()
     body: bytes
+
+    def __repr__(self) -> str:
+        """Only what may be written down: a capture that strays into a message or a log takes nothing with it."""
+        return f"Capture(id={self.id!r}, site={self.site!r}, {len(self.body)} bytes)"
+
+    __str__ = __repr__
 
     def encode(self) -> bytes:
         """The record's bytes; RecordError `oversize` beyond 32 MiB of body or 256 KiB of header."""
@@ -70,17 +75,19 @@ class Capture(BaseModel):
             header = data[4 : 4 + length]
             if length > MAX_HEADER_BYTES or len(header) != length:
                 raise RecordError("malformed")
+            if len(data) - 4 - length > MAX_BODY_BYTES:
+                raise RecordError("oversize")
             return cls.model_validate({**_header_fields(header), "body": data[4 + length :]})
-        except (ValidationError, struct.error, TypeError) as error:
-            raise RecordError("malformed") from error
+        except (ValidationError, struct.error, TypeError):
+            raise RecordError("malformed") from None
 
 
 def _header_fields(header: bytes) -> dict[str, object]:
     """Parse the header's JSON object without trusting its shape."""
     try:
         fields = from_json(header)
-    except ValueError as error:
-        raise RecordError("malformed") from error
+    except ValueError:
+        raise RecordError("malformed") from None
     if not isinstance(fields, dict) or "body" in fields:
         raise RecordError("malformed")
     return fields

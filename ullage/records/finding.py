@@ -7,10 +7,10 @@ capture (site, post id, extracted text) and the tenant, so that a capture seen t
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from ullage.errors import RecordError
 
@@ -21,14 +21,14 @@ Form = Literal["plain", "md5", "sha1", "sha256", "masked"]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Match(_Record):
     """One identifier of one customer in the capture.
 
-    `subject` is the customer's handle, `index_tag` the tag for search (hex). `start` and `end` are character offsets in the decoded
-    text of `path` (the member's name inside an archive, "" for the capture itself); `row` is the line, counted from 0.
+    `subject` is the customer's handle, `index_tag` the tag for search (hex). `start` and `end` are character offsets in the
+    decoded text of `path` (the member's name inside an archive, "" for the capture itself); `row` is the line, counted from 0.
     `fields` are the closed-list labels found for the same customer in that row.
     """
 
@@ -102,8 +102,8 @@ class CaptureFacts(_Record):
     author: str
     channel: str
     thread: str
-    published_at: datetime | None
-    fetched_at: datetime
+    published_at: AwareDatetime | None
+    fetched_at: AwareDatetime
     truncated: bool
 
 
@@ -114,7 +114,7 @@ class Finding(_Record):
     tenant: str
     part: int
     parts: int
-    matched_at: datetime
+    matched_at: AwareDatetime
     epoch: int
     index_epoch: int
     customers: int
@@ -139,5 +139,5 @@ class Finding(_Record):
             raise RecordError("schema")
         try:
             return cls.model_validate_json(data)
-        except ValidationError as error:
-            raise RecordError("malformed") from error
+        except ValidationError:
+            raise RecordError("malformed") from None

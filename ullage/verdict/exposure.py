@@ -40,7 +40,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """The answer: `score` 0–100, `severity` as in DESIGN's words, the worst `scenario` ("" when none), `unit` U and the reasons."""
+    """The answer: `score` 0–100, `severity`, the worst `scenario` ("" when none), `unit` U and the reasons."""
 
     score: int
     severity: str
@@ -64,7 +64,10 @@ def scenarios() -> tuple[Scenario, ...]:
 
 
 def severity_unit(facts: Facts) -> float:
-    """U = nA/50 + nB/500 + nC/5000 over the matched customers, one class each, by share of the rows (法释〔2017〕10 art. 5, as an index)."""
+    """U = nA/50 + nB/500 + nC/5000 over the matched customers, one class each, by share of the rows.
+
+    The divisors are those of 法释〔2017〕10 art. 5(1), used as an index.
+    """
     rows = sum(facts.groups.values())
     if not rows:
         return 0.0

@@ -21,8 +21,8 @@ class Reason(NamedTuple):
 class Facts:
     """Facts of one incident or one file, for one tenant.
 
-    `groups` maps a set of field labels to the matched customers' rows with exactly these fields. `circulation` is how many numbers are in use
-    in the tenant's market, `watchlist` how many customers it has enrolled.
+    `groups` maps a set of field labels to the matched customers' rows with exactly these fields. `circulation` is how many
+    numbers are in use in the tenant's market, `watchlist` how many customers it has enrolled.
     """
 
     today: date
@@ -50,7 +50,7 @@ class Facts:
 
 
 def chance_matches(facts: Facts) -> float:
-    """Phones that a random list of this length would match: distinct valid phones × enrolled customers ÷ numbers in circulation."""
+    """Phones that a random list of this length would match: valid phones × enrolled customers ÷ numbers in circulation."""
     return facts.candidates.get("phone", 0) * min(1.0, facts.watchlist / facts.circulation)
 
 

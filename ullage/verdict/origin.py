@@ -1,4 +1,6 @@
-"""Origin: whose leak it is. `ours, elsewhere, fabricated, unknown` from counts; `partner` and `recycled` need cohorts and history.
+"""Origin: whose leak it is.
+
+`ours`, `elsewhere`, `fabricated` and `unknown` follow from counts; `partner` and `recycled` need cohorts and history.
 
 The base-rate test is exact: of m distinct valid phones, h belong to customers; by chance each would with probability
 customers ÷ numbers in circulation. Two fields of one customer agreeing in one row by chance is negligible, so rows are the
