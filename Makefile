@@ -1,0 +1,62 @@
+# `make` or `make help` lists what can be made. Everything runs in .venv, which is made on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/dev.txt
+# The environment is made again when the lock or the project's own metadata changes in content, not in date.
+STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
+FLOW := $(wildcard tests/flow/test_*.py)
+PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --quiet --generate-hashes --strip-extras \
+	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+.DEFAULT_GOAL := help
+.PHONY: help env check units flow test demo bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+env: $(STAMP) ## make .venv with the locked dependencies
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ullage needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt install python3-venv"; exit 1; }
+	@echo "installing the locked dependencies into $(VENV) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.made-*
+	@touch $@
+
+check: env ## lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+units: env ## unit and contract tests
+	$(BIN)/pytest -q -m "not flow" --cov --cov-report=
+
+flow: env ## tests with real processes and real site software
+	$(if $(FLOW),$(BIN)/pytest -q -m flow --cov --cov-append --cov-report=term,@echo "no flow tests")
+
+# One after the other, so that the cheapest check fails first.
+test: ## check, units, flow: all that a change must pass
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory units
+	@$(MAKE) --no-print-directory flow
+
+demo: env ## a verdict on a file, then the whole product against real sites on loopback (ONCE=1 exits at the end)
+	$(BIN)/ullage --data .demo demo $(if $(ONCE),--once)
+
+bench: env ## measure throughput and latency
+	$(if $(wildcard tests/bench),$(BIN)/python -m tests.bench,@echo "no benchmarks")
+
+lock: ## choose new versions of the dependencies and write requirements/
+	$(PYTHON) -m venv .lock_cache
+	.lock_cache/bin/pip install --quiet --disable-pip-version-check pip-tools
+	$(PIP_COMPILE) --upgrade --extra crawl --extra match --extra parquet --extra alert --extra search --extra dev -o $(LOCK) pyproject.toml
+	$(PIP_COMPILE) -c $(LOCK) --extra match -o requirements/assess.txt pyproject.toml
+	$(PIP_COMPILE) -c $(LOCK) --extra crawl -o requirements/crawl.txt pyproject.toml
+	$(PIP_COMPILE) -c $(LOCK) --extra alert --extra search -o requirements/search.txt pyproject.toml
+
+clean: ## remove what make made
+	rm -rf $(VENV) .lock_cache .demo .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -1,0 +1,352 @@
+"""The suite that any bus must pass: each test is one promise of `ullage/bus/__init__.py`."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.conftest import BACKENDS, KEEP, HeldClock
+from tests.factories import outgoing
+from ullage.bus import CAPTURES, Bus, Retention, Subscription, open_bus
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+
+OpenAgain = Callable[..., Bus]
+
+
+def put(bus: Bus, *values: str | bytes) -> None:
+    publisher = bus.publisher(CAPTURES)
+    publisher.append([outgoing(value) for value in values])
+    publisher.close()
+
+
+def values(subscription: Subscription, most: int = 100) -> list[str]:
+    return [record.value.decode() for record in subscription.poll(most, 0.0)]
+
+
+def test_appended_records_are_there_when_the_bus_is_opened_again(bus: Bus, open_again: OpenAgain) -> None:
+    put(bus, "a", "b")
+    bus.close()
+    assert values(open_again().subscribe(CAPTURES, "match")) == ["a", "b"]
+
+
+def test_records_come_in_the_order_of_appending(bus: Bus) -> None:
+    for start in range(0, 300, 100):
+        put(bus, *(str(n) for n in range(start, start + 100)))
+    subscription = bus.subscribe(CAPTURES, "match")
+    assert [v for _ in range(6) for v in values(subscription, 50)] == [str(n) for n in range(300)]
+
+
+def test_what_was_not_committed_comes_again_after_a_crash(bus: Bus, open_again: OpenAgain) -> None:
+    put(bus, "a", "b", "c")
+    subscription = bus.subscribe(CAPTURES, "match")
+    first, *_ = subscription.poll(10, 0.0)
+    subscription.commit(first)
+    subscription.close()
+    assert values(open_again().subscribe(CAPTURES, "match")) == ["b", "c"]
+
+
+def test_a_poll_goes_on_behind_what_was_handed_out_whether_committed_or_not(bus: Bus) -> None:
+    put(bus, "a", "b")
+    subscription = bus.subscribe(CAPTURES, "match")
+    assert [values(subscription, 1) for _ in range(3)] == [["a"], ["b"], []]
+
+
+def test_committing_an_older_record_does_not_move_the_group_back(bus: Bus, open_again: OpenAgain) -> None:
+    put(bus, "a", "b", "c")
+    subscription = bus.subscribe(CAPTURES, "match")
+    older, newer, _ = subscription.poll(10, 0.0)
+    subscription.commit(newer)
+    subscription.commit(older)
+    subscription.close()
+    assert values(open_again().subscribe(CAPTURES, "match")) == ["c"]
+
+
+def test_two_groups_read_and_commit_independently(bus: Bus) -> None:
+    put(bus, "a", "b")
+    match, other = bus.subscribe(CAPTURES, "match"), bus.subscribe(CAPTURES, "other")
+    match.commit(match.poll(10, 0.0)[-1])
+    assert values(other) == ["a", "b"]
+    assert (bus.lag(CAPTURES, "match").records, bus.lag(CAPTURES, "other").records) == (0, 2)
+
+
+def test_records_beyond_their_age_expire_unread_and_are_counted(bus: Bus, clock: HeldClock) -> None:
+    subscription = bus.subscribe(CAPTURES, "match")
+    put(bus, "old", "old too")
+    clock.advance(3000.0)
+    put(bus, "new")
+    clock.advance(1000.0)
+    assert bus.expire() == 2
+    assert values(subscription) == ["new"]
+    assert subscription.expired == 2
+
+
+def test_records_beyond_the_size_expire_oldest_first(open_again: OpenAgain) -> None:
+    bus = open_again({CAPTURES: Retention(3600.0, 250)})
+    subscription = bus.subscribe(CAPTURES, "match")
+    put(bus, *(f"{n:0100d}" for n in range(5)))
+    assert bus.expire() == 3
+    assert [int(value) for value in values(subscription)] == [3, 4]
+    assert subscription.expired == 3
+
+
+def test_records_that_were_read_before_they_expired_are_not_counted(bus: Bus, clock: HeldClock) -> None:
+    put(bus, "a", "b")
+    subscription = bus.subscribe(CAPTURES, "match")
+    values(subscription, 1)
+    clock.advance(4000.0)
+    bus.expire()
+    assert values(subscription) == []
+    assert subscription.expired == 1
+
+
+def test_offsets_are_not_given_twice_after_everything_expired(bus: Bus, clock: HeldClock, open_again: OpenAgain) -> None:
+    put(bus, "a", "b")
+    subscription = bus.subscribe(CAPTURES, "match")
+    subscription.commit(subscription.poll(10, 0.0)[-1])
+    subscription.close()
+    clock.advance(4000.0)
+    bus.expire()
+    put(bus, "c")
+    assert values(open_again().subscribe(CAPTURES, "match")) == ["c"]
+
+
+def test_a_second_live_consumer_of_a_group_is_refused_and_told_who_holds_the_place(bus: Bus, open_again: OpenAgain) -> None:
+    held = bus.subscribe(CAPTURES, "match")
+    with pytest.raises(ConfigError, match=f"process {os.getpid()}"):
+        open_again().subscribe(CAPTURES, "match")
+    held.close()
+    open_again().subscribe(CAPTURES, "match").close()
+
+
+HOLD = """
+import sys, pathlib
+from ullage.bus import CAPTURES, open_bus
+from ullage.clock import Clock
+held = open_bus(sys.argv[1], pathlib.Path(sys.argv[2]), {}, Clock()).subscribe(CAPTURES, "match")
+print(len(held.poll(10, 0.0)), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("url", BACKENDS.values())
+def test_a_consumer_killed_outright_frees_its_place_and_its_records_come_again(tmp_path: Path, url: str) -> None:
+    bus = open_bus(url, tmp_path, KEEP, Clock())
+    put(bus, "a")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, url, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "1\n"
+        with pytest.raises(ConfigError, match=f"process {holder.pid}"):
+            bus.subscribe(CAPTURES, "match")
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    assert values(bus.subscribe(CAPTURES, "match")) == ["a"]
+
+
+def test_a_poll_without_records_waits_its_time_and_returns_nothing(bus: Bus) -> None:
+    before = time.monotonic()
+    assert bus.subscribe(CAPTURES, "match").poll(10, 0.2) == []
+    assert 0.2 <= time.monotonic() - before < 5.0
+
+
+APPEND = """
+import sys, pathlib
+from ullage.bus import CAPTURES, Outgoing, open_bus
+from ullage.clock import Clock
+url, folder, first, count = sys.argv[1:]
+publisher = open_bus(url, pathlib.Path(folder), {}, Clock()).publisher(CAPTURES)
+for number in range(int(first), int(first) + int(count)):
+    publisher.append([Outgoing(first, str(number).encode(), {})])
+"""
+
+
+def appender(url: str, folder: Path, first: int, count: int) -> subprocess.Popen[bytes]:
+    """Another process that appends `count` numbers from `first`, under the key `first`."""
+    return subprocess.Popen([sys.executable, "-c", APPEND, url, str(folder), str(first), str(count)])
+
+
+@pytest.mark.parametrize("url", BACKENDS.values())
+def test_a_waiting_poll_is_woken_by_a_record_of_another_process(tmp_path: Path, url: str) -> None:
+    subscription = open_bus(url, tmp_path, KEEP, Clock()).subscribe(CAPTURES, "match")
+    with appender(url, tmp_path, 7, 1):
+        assert [record.value for record in subscription.poll(10, 30.0)] == [b"7"]
+
+
+@pytest.mark.parametrize("url", BACKENDS.values())
+def test_publishers_in_two_processes_lose_nothing_and_keep_their_own_order(tmp_path: Path, url: str) -> None:
+    with appender(url, tmp_path, 0, 200), appender(url, tmp_path, 1000, 200):
+        pass
+    records = open_bus(url, tmp_path, KEEP, Clock()).subscribe(CAPTURES, "match").poll(1000, 0.0)
+    for first in (0, 1000):
+        assert [int(r.value) for r in records if r.key == str(first)] == list(range(first, first + 200))
+    assert len(records) == 400
+
+
+def test_opening_a_new_bus_from_many_threads_at_once_succeeds_for_each(open_again: OpenAgain) -> None:
+    failed: list[BaseException] = []
+    gate = threading.Barrier(6)
+
+    def begin(number: int) -> None:
+        try:
+            gate.wait()
+            put(open_again(), str(number))
+        except Exception as error:  # noqa: BLE001  carried to the test's own thread
+            failed.append(error)
+
+    threads = [threading.Thread(target=begin, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert sorted(values(open_again().subscribe(CAPTURES, "match"))) == list("012345")
+
+
+def test_a_record_of_33_mib_goes_through_unchanged(bus: Bus) -> None:
+    large = os.urandom(1024) * (33 * 1024)
+    put(bus, large)
+    (record,) = bus.subscribe(CAPTURES, "match").poll(10, 1.0)
+    assert record.value == large
+
+
+def test_a_poll_hands_out_about_64_mib_at_most(bus: Bus) -> None:
+    for _ in range(4):
+        put(bus, bytes(30 * 2**20))
+    subscription = bus.subscribe(CAPTURES, "match")
+    assert [len(subscription.poll(10, 0.0)) for _ in range(2)] == [3, 1]
+
+
+def test_key_headers_value_and_time_come_back_as_given(bus: Bus, clock: HeldClock) -> None:
+    publisher = bus.publisher(CAPTURES)
+    publisher.append([outgoing(b"\x00\xff", key="论坛", schema="1", site="某某论坛 ✓")])
+    (record,) = bus.subscribe(CAPTURES, "match").poll(1, 0.0)
+    assert (record.topic, record.key, record.value, record.timestamp) == (CAPTURES, "论坛", b"\x00\xff", clock.wall())
+    assert dict(record.headers) == {"schema": "1", "site": "某某论坛 ✓"}
+
+
+def test_lag_counts_what_is_not_committed_and_the_age_of_its_oldest(bus: Bus, clock: HeldClock) -> None:
+    assert (bus.lag(CAPTURES, "match").records, bus.lag(CAPTURES, "match").seconds) == (0, 0.0)
+    put(bus, "a")
+    clock.advance(60.0)
+    put(bus, "b")
+    clock.advance(10.0)
+    subscription = bus.subscribe(CAPTURES, "match")
+    assert (subscription.lag().records, subscription.lag().seconds) == (2, 70.0)
+    first, _ = subscription.poll(10, 0.0)
+    subscription.commit(first)
+    assert (bus.lag(CAPTURES, "match").records, bus.lag(CAPTURES, "match").seconds) == (1, 10.0)
+
+
+def test_lag_does_not_count_what_has_expired(bus: Bus, clock: HeldClock) -> None:
+    put(bus, "a", "b")
+    clock.advance(4000.0)
+    put(bus, "c")
+    bus.expire()
+    assert bus.lag(CAPTURES, "match").records == 1
+
+
+def test_appending_nothing_is_allowed(bus: Bus) -> None:
+    put(bus)
+    assert values(bus.subscribe(CAPTURES, "match")) == []
+
+
+def test_an_unknown_scheme_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="carrier-pigeon"):
+        open_bus("carrier-pigeon://loft", tmp_path, {}, Clock())
+
+
+class BusModel(RuleBasedStateMachine):
+    """Any sequence of append, poll, commit, crash and expiry agrees with a list."""
+
+    url: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[bytes] = []
+        self.first = self.committed = self.read = self.expired = 0
+        self.held = HeldClock()
+        self.times: list[float] = []
+        self.handed: list = []
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self._open()
+
+    def _open(self) -> None:
+        self.bus = open_bus(self.url, Path(self.folder.name), {CAPTURES: Retention(100.0, 2**20)}, self.held.as_clock())
+        self.publisher = self.bus.publisher(CAPTURES)
+        self.subscription = self.bus.subscribe(CAPTURES, "match")
+
+    @rule(batch=st.lists(st.binary(max_size=20), max_size=5))
+    def append(self, batch: list[bytes]) -> None:
+        self.publisher.append([outgoing(value) for value in batch])
+        self.log += batch
+        self.times += [self.held.seconds] * len(batch)
+
+    @rule(most=st.integers(1, 6))
+    def poll(self, most: int) -> None:
+        if self.first > self.read:
+            self.expired += self.first - self.read
+            self.read = self.first
+        got = self.subscription.poll(most, 0.0)
+        assert [record.value for record in got] == self.log[self.read : self.read + most]
+        self.handed += [(self.read + n, record) for n, record in enumerate(got)]
+        self.read += len(got)
+
+    @precondition(lambda self: self.handed)
+    @rule(pick=st.integers(0, 100))
+    def commit(self, pick: int) -> None:
+        position, record = self.handed[pick % len(self.handed)]
+        self.subscription.commit(record)
+        self.committed = max(self.committed, position + 1)
+
+    @rule()
+    def crash(self) -> None:
+        self.subscription.close()
+        self.publisher.close()
+        self.handed, self.expired, self.read = [], 0, self.committed
+        self._open()
+
+    @rule(seconds=st.sampled_from([10.0, 60.0, 150.0]))
+    def expire(self, seconds: float) -> None:
+        self.held.advance(seconds)
+        gone = sum(1 for when in self.times[self.first :] if when < self.held.seconds - 100.0)
+        assert self.bus.expire() == gone
+        self.first += gone
+
+    @invariant()
+    def counts_agree(self) -> None:
+        if hasattr(self, "subscription"):
+            assert self.subscription.expired == self.expired
+            assert self.subscription.lag().records == len(self.log) - max(self.committed, self.first)
+
+    def teardown(self) -> None:
+        if hasattr(self, "subscription"):
+            self.subscription.close()
+            self.publisher.close()
+            self.folder.cleanup()
+
+
+def _models() -> Iterator[type]:
+    for name, url in BACKENDS.items():
+        case = type(f"Test{name.capitalize()}Model", (BusModel,), {"url": url}).TestCase
+        case.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+        yield case
+
+
+for _case in _models():
+    globals()[_case.__name__] = _case
