@@ -1,7 +1,7 @@
 """From bytes to text that identifiers can be found in: decode, then unescape, then fold.
 
-Unescaping keeps the length: what an escape or a tag stood for takes its place, and the rest is filled with a character that folding
-drops. So one map, made by folding, leads from any place in the folded text back to the decoded text.
+Unescaping keeps the length: what an escape or a tag stood for takes its place, and the rest is filled with a character
+that folding drops. So one map, made by folding, leads from any place in the folded text back to the decoded text.
 """
 
 from matcher.text.decode import decode

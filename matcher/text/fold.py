@@ -23,7 +23,9 @@ DROPPED = (
 HYPHENS = "‐‑‒–—―−⁃﹘﹣－─"
 SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 RANGES = ((0x80, 0x10000), (0x104A0, 0x104AA), (0x1D400, 0x1D800), (0x1F100, 0x1F130), (0x1FBF0, 0x1FBFA))
-HAN_DIGITS = dict(zip("零〇一二三四五六七八九壹贰貳叁參肆伍陆陸柒捌玖幺么两兩洞拐勾", "001234567891223345667891122079", strict=True))
+HAN_DIGITS = dict(
+    zip("零〇一二三四五六七八九壹贰貳叁參肆伍陆陸柒捌玖幺么两兩洞拐勾", "001234567891223345667891122079", strict=True)
+)
 HAN_RUN = re.compile(rf"[0-9{''.join(HAN_DIGITS)}](?:[ \-.]?[0-9{''.join(HAN_DIGITS)}]){{6,}}")
 DROP = re.compile(f"[{DROPPED}]")
 

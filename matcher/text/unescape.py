@@ -1,4 +1,4 @@
-"""Escapes and markup, replaced in place: `&#49;`, `%31`, `\\u0031` and tags, without moving a single character.
+r"""Escapes and markup, replaced in place: `&#49;`, `%31`, `\u0031` and tags, without moving a single character.
 
 A tag within a line is dropped, so that a number split by `<b>` is whole again; a tag that ends a block becomes a line break.
 Comments and attribute values stay readable, on lines of their own: leaks hide in `value=` and in comments.
@@ -64,7 +64,7 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def _json_escape(match: re.Match[str]) -> str:
-    code = int(match.group()[2:], 16)
+    code = int("0x" + match.group()[2:], 0)
     return match.group() if 0xD800 <= code <= 0xDFFF else _fit(chr(code), 6)
 
 

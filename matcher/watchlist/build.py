@@ -54,7 +54,10 @@ class Builder:
         self.report = Report()
 
     def build(self, source: Source, target: Path, now: datetime) -> file.Header:
-        """Write `target` (.watchlist) and, beside it, the sealed `.subjects`. Nothing is written unless all of the list was read."""
+        """Write `target` (.watchlist) and, beside it, the sealed `.subjects`.
+
+        Nothing is written unless all of the list was read.
+        """
         parts: list[dict[str, Any]] = []
         references: list[str] = []
         for line, batch in source.batches():
@@ -123,7 +126,9 @@ class Builder:
             raise ConfigError(f"{source.path}: holds no identifier that can be read: an empty watchlist would see nothing")
         if rejected > all_read * MAX_REJECTED_SHARE:
             first = "; ".join(f"line {line}, {column}: {reason}" for line, column, reason in self.report.rejects[:3])
-            raise ConfigError(f"{source.path}: {rejected} of {all_read} values cannot be read ({first}): check the column mapping")
+            raise ConfigError(
+                f"{source.path}: {rejected} of {all_read} values cannot be read ({first}): check the column mapping"
+            )
 
 
 def _merge(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], Any]:

@@ -11,10 +11,11 @@ from typing import Annotated
 
 import typer
 
-from matcher.watchlist import installed, subjects as sealed_subjects
-from matcher.watchlist.build import Builder, Report
+from matcher.watchlist import installed
+from matcher.watchlist import subjects as sealed_subjects
+from matcher.watchlist.build import DIGESTS, FORMS, Builder, Report
 from matcher.watchlist.file import Watchlist
-from matcher.watchlist.source import Source
+from matcher.watchlist.source import REFERENCE, Source
 from ullage.errors import ConfigError
 from ullage.keys import epochs, make_tenant, verify_key
 from ullage.settings import TENANT, Context
@@ -92,8 +93,6 @@ def build(
 
 
 def _estimate(context: Context, source: Source, digests: str) -> None:
-    from matcher.watchlist.build import DIGESTS, FORMS, REFERENCE
-
     started, tags = context.clock.monotonic(), 0
     for _, batch in source.batches():
         for name, column in batch.items():
@@ -120,7 +119,9 @@ def stats(ctx: typer.Context) -> None:
             opened = Watchlist(path, verify_key(context.keys, tenant))
             counts = ", ".join(f"{name} {count}" for name, count in opened.counts().items())
             left = (datetime.fromisoformat(opened.header.expires) - context.clock.now()).days
-            typer.echo(f"{tenant} epoch {opened.header.epoch}: {opened.header.subjects} customers, expires in {left} days: {counts}")
+            typer.echo(
+                f"{tenant} epoch {opened.header.epoch}: {opened.header.subjects} customers, expires in {left} days: {counts}"
+            )
 
 
 @app.command("rotate-key")

@@ -3,9 +3,10 @@
     magic | u32 header length | header (JSON) | Ed25519 signature of the header (64) | padding to 64
     high u64[n] | low u64[n] | subject u32[n] | kind u8[n], padded to 8 | directory u32[2^b + 1] | handle u8[m, 16]
 
-`high` and `low` are a tag's halves, sorted; `subject` is the row of `handle`, random a build, so that two entries of one customer can be
-told without telling which; `kind` numbers the header's list of (kind, form). The directory holds, for the top b bits of a tag, where
-they begin; b = ⌊log2 n⌋ gives at most 4 bytes an entry. The header holds the body's SHA-256: the tags are keyed, so it tells nothing.
+`high` and `low` are a tag's halves, sorted; `subject` is the row of `handle`, random a build, so that two entries of
+one customer can be told without telling which; `kind` numbers the header's list of (kind, form). The directory holds,
+for the top b bits of a tag, where they begin; b = ⌊log2 n⌋ gives at most 4 bytes an entry. The header holds the body's
+SHA-256: the tags are keyed, so it tells nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class Header:
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptError(f"{path} has no readable header: build it again") from error
         if header.version != VERSION or header.algorithm != ALGORITHM:
-            raise ConfigError(f"{path} has version {header.version}, {header.algorithm}: this ullage reads {VERSION}, {ALGORITHM}")
+            raise ConfigError(
+                f"{path} has version {header.version}, {header.algorithm}: this ullage reads {VERSION}, {ALGORITHM}"
+            )
         return header
 
 
@@ -98,8 +101,12 @@ def write(path: Path, header: dict[str, Any], arrays: dict[str, Array], key: Ed2
     bits = max(1, n.bit_length() - 1)
     arrays = {**arrays, "directory": np.searchsorted(arrays["high"] >> np.uint64(64 - bits), np.arange(2**bits + 1))}
     draft = Header(entries=n, subjects=len(arrays["handle"]), bits=bits, body_sha256="", **header)
-    body = b"".join(arrays[name].astype(dtype).tobytes().ljust(_size(dtype, shape), b"\0") for name, dtype, shape in _layout(draft))
-    final = Header(**{**{f.name: getattr(draft, f.name) for f in fields(Header)}, "body_sha256": hashlib.sha256(body).hexdigest()})
+    body = b"".join(
+        arrays[name].astype(dtype).tobytes().ljust(_size(dtype, shape), b"\0") for name, dtype, shape in _layout(draft)
+    )
+    final = Header(
+        **{**{f.name: getattr(draft, f.name) for f in fields(Header)}, "body_sha256": hashlib.sha256(body).hexdigest()}
+    )
     head = final.encode()
     start = MAGIC + _LENGTH.pack(len(head)) + head + key.sign(head)
     draft_path = path.with_suffix(".partial")
@@ -181,7 +188,7 @@ class Watchlist:
 
     def handle(self, subject: int) -> str:
         """The handle (hex) of a subject's row."""
-        return self._handle[subject].tobytes().hex()
+        return bytes(self._handle[subject]).hex()
 
     def counts(self) -> dict[str, int]:
         """Entries a kind and form, such as `phone` or `phone.md5`."""

@@ -69,7 +69,7 @@ class Source:
 
     def _parquet(self) -> Iterator[tuple[int, Batch]]:
         try:
-            import pyarrow.parquet as parquet  # noqa: PLC0415  an extra of its own
+            from pyarrow import parquet  # noqa: PLC0415  an extra of its own
         except ModuleNotFoundError:
             raise ConfigError("Parquet needs pyarrow: install ullage[parquet]") from None
         file = parquet.ParquetFile(self.path)
@@ -101,7 +101,7 @@ def _open(path: Path) -> IO[bytes]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
     start = raw.peek(2)[:2]  # type: ignore[attr-defined]
-    return io.BufferedReader(gzip.GzipFile(fileobj=raw), SAMPLE) if start == b"\x1f\x8b" else raw  # type: ignore[type-var]
+    return io.BufferedReader(gzip.GzipFile(fileobj=raw), SAMPLE) if start == b"\x1f\x8b" else raw
 
 
 def _encoding(sample: bytes) -> str:

@@ -1,7 +1,9 @@
-"""`T.subjects`: from a handle back to the platform's own customer reference. Sealed to the resolver; never leaves the building host.
+"""`T.subjects`: from a handle back to the platform's own customer reference.
 
-A sequence of sealed chunks, each `u32 length | HPKE message` over lines of `handle,reference`. To resolve a handle needs the resolver's
-private key and a case number, and leaves an audit line.
+Sealed to the resolver; never leaves the building host.
+
+A sequence of sealed chunks, each `u32 length | HPKE message` over lines of `handle,reference`. To resolve a handle
+needs the resolver's private key and a case number, and leaves an audit line.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Match(_Record):
 
     `subject` is the customer's handle, `index_tag` the tag for search (hex). `start` and `end` are character offsets in the
     decoded text of `path` (the member's name inside an archive, "" for the capture itself); `row` is the line, counted from 0.
-    `fields` are the closed-list labels found for the same customer in that row.
+    `fields` are the closed-list labels of that row, `own_fields` those whose values are this very customer's.
     """
 
     kind: str
@@ -41,6 +41,7 @@ class Match(_Record):
     end: int
     row: int
     fields: tuple[str, ...] = ()
+    own_fields: tuple[str, ...] = ()
     transforms: tuple[str, ...] = ()
     confidence: int
 

@@ -1,0 +1,40 @@
+"""Every metric that match emits. Labels come from configuration: tenant, kind, reason."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ullage.metrics import BUCKETS
+
+
+class MatchMetrics:
+    """Counters of one match process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.captures = Counter("ullage_match_captures", "Captures dealt with.", registry=registry)
+        self.bytes = Counter("ullage_match_bytes", "Bytes of captures' bodies read.", registry=registry)
+        self.findings = Counter("ullage_match_findings", "Findings published.", ["tenant"], registry=registry)
+        self.matches = Counter("ullage_match_matches", "Identifiers of customers found.", ["tenant", "kind"], registry=registry)
+        self.candidates = Counter("ullage_match_candidates", "Valid candidates tagged and looked up.", registry=registry)
+        self.jargon_only = Counter(
+            "ullage_match_jargon_only", "Captures with jargon and no tenant's customer or brand.", registry=registry
+        )
+        self.dropped = Counter("ullage_match_dropped", "Captures that became dead letters.", ["reason"], registry=registry)
+        self.expired = Counter("ullage_match_expired_unread", "Captures that expired before match read them.", registry=registry)
+        self.customers = Gauge("ullage_match_watchlist_customers", "Customers enrolled.", ["tenant"], registry=registry)
+        self.expires = Gauge(
+            "ullage_match_watchlist_expiry_timestamp_seconds", "When the newest watchlist expires.", ["tenant"], registry=registry
+        )
+        self.reload_success = Gauge(
+            "ullage_match_watchlist_last_reload_success",
+            "1 when the watchlists could be read at the last change.",
+            registry=registry,
+        )
+        self.lag_records = Gauge("ullage_match_lag_records", "Captures not yet dealt with.", registry=registry)
+        self.lag_seconds = Gauge("ullage_match_lag_seconds", "Age of the oldest capture not yet dealt with.", registry=registry)
+        self.last_success = Gauge(
+            "ullage_match_last_success_timestamp_seconds", "When the last capture was dealt with.", registry=registry
+        )
+        self.wait = Histogram(
+            "ullage_match_fetch_to_match_seconds", "From fetched to matched.", buckets=BUCKETS, registry=registry
+        )

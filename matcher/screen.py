@@ -1,0 +1,90 @@
+"""How a verdict looks on a terminal: one screen, the answer first, every reason beneath."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from matcher.assess import Verdict
+from ullage.records import Statistics
+
+COLOUR = {
+    "statutory": "bold white on red",
+    "high": "bold red",
+    "medium": "bold yellow",
+    "low": "yellow",
+    "notice": "cyan",
+    "noise": "dim",
+}
+ORIGIN = {
+    "ours": "bold red",
+    "partner": "red",
+    "elsewhere": "green",
+    "recycled": "green",
+    "fabricated": "cyan",
+    "unknown": "yellow",
+}
+ORIGIN_WORDS = {
+    "ours": "OURS: these rows agree with our own records",
+    "elsewhere": "ELSEWHERE: a leak of somebody else with customers of ours in it",
+    "fabricated": "FABRICATED: looks generated",
+    "unknown": "UNKNOWN: too little to tell whose leak it is",
+    "partner": "PARTNER",
+    "recycled": "RECYCLED",
+}
+
+
+def show(console: Console, name: str, whole: Statistics, found: list[Verdict]) -> None:
+    """Print the verdict on a file."""
+    console.print(_file(name, whole))
+    for verdict in found:
+        console.print(_tenant(verdict) if verdict.customers or verdict.exposure.score else _nothing(verdict))
+
+
+def _file(name: str, whole: Statistics) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", justify="right")
+    grid.add_column()
+    valid = ", ".join(f"{count} {kind}" for kind, count in whole.candidates.items()) or "none"
+    failed = ", ".join(f"{count} {kind}" for kind, count in whole.failures.items()) or "none"
+    grid.add_row("file", Text(name, style="bold"))
+    grid.add_row("rows", f"{whole.rows}" + (f"   newest date {whole.newest_date}" if whole.newest_date else ""))
+    grid.add_row("identifiers", f"{valid}   (checksum fails: {failed})")
+    grid.add_row("fields", " ".join(f"{label} {count}" for label, count in whole.field_map.items()) or "none recognised")
+    if whole.skeleton:
+        grid.add_row("row", Text(whole.skeleton))
+    if whole.terms:
+        grid.add_row("jargon", ", ".join(f"{t.id} ({t.category.lower()})" for t in whole.terms[:8]))
+    return grid
+
+
+def _tenant(verdict: Verdict) -> Panel:
+    exposure, origin = verdict.exposure, verdict.origin
+    head = Text.assemble(
+        (f"{exposure.severity.upper()}  ", COLOUR[exposure.severity]),
+        (f"exposure {exposure.score}/100   ", "bold"),
+        (ORIGIN_WORDS[origin.verdict], ORIGIN[origin.verdict]),
+    )
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", justify="right")
+    grid.add_column()
+    kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
+    grid.add_row("who", f"{verdict.customers} of {verdict.watchlist:,} customers   ({kinds})")
+    grid.add_row(
+        "rows", f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more fields of one customer"
+    )
+    grid.add_row("by chance", f"{verdict.expected_by_chance:.2g} phones would match")
+    if exposure.scenario:
+        grid.add_row("likely scam", f"{exposure.title}  {exposure.title_zh}")
+    grid.add_row("exposure", "\n".join(f"{r.points:+3d}  {r.evidence}" for r in exposure.reasons))
+    grid.add_row("origin", "\n".join(r.evidence for r in origin.reasons))
+    grid.add_row("next", Text(verdict.next_step, style="bold"))
+    return Panel(
+        Group(head, Text(), grid), title=f"tenant {verdict.tenant}", title_align="left", border_style=ORIGIN[origin.verdict]
+    )
+
+
+def _nothing(verdict: Verdict) -> Text:
+    return Text(f"tenant {verdict.tenant}: none of {verdict.watchlist:,} customers is in it", style="green")

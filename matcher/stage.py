@@ -1,0 +1,135 @@
+"""Match as a process: sealed captures from the bus, findings to the bus, watchlists read again when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from matcher.lexicon import Lexicon
+from matcher.match import Matcher
+from matcher.metrics import MatchMetrics
+from matcher.statistics import CaptureKey
+from matcher.watchlist import installed
+from ullage import keys, log
+from ullage.bus import CAPTURES, Outgoing, Publisher, Record, Subscription
+from ullage.errors import RecordError, UllageError
+from ullage.records import FINDING_SCHEMA, Capture, Finding
+from ullage.sealing import Opener
+from ullage.settings import Context
+
+PURPOSE = "capture"
+GROUP = "match"
+
+
+def build_matcher(context: Context) -> Matcher:
+    """A matcher over everything that is installed now."""
+    lists = installed.load(context)
+    names = {t.tenant: (*context.tenant(t.tenant).brands, *context.tenant(t.tenant).domains) for t in lists}
+    return Matcher(lists, Lexicon(names), CaptureKey(context.keys))
+
+
+def open_capture(record: Record, opener: Opener) -> Capture:
+    """Unseal and decode a record; RecordError says why it cannot be."""
+    try:
+        schema, key_id = int(record.headers["schema"]), record.headers["key_id"]
+    except (KeyError, ValueError) as error:
+        raise RecordError("malformed") from error
+    plain = opener.open(record.value, purpose=PURPOSE, topic=CAPTURES, schema=schema, key_id=key_id)
+    return Capture.decode(plain, schema)
+
+
+def outgoing(finding: Finding) -> Outgoing:
+    """A finding as a record: keyed by tenant, so that one alert worker owns a tenant's folding."""
+    headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(FINDING_SCHEMA)}
+    return Outgoing(finding.tenant, finding.encode(), headers)
+
+
+@dataclass(slots=True)
+class MatchStage:
+    """The handler of match's worker."""
+
+    context: Context
+    subscription: Subscription
+    findings: Publisher
+    metrics: MatchMetrics
+    _matcher: Matcher = field(init=False)
+    _opener: Opener = field(init=False)
+    _stamp: object = None
+    _key_day: str = ""
+    _expired: int = 0
+
+    def __post_init__(self) -> None:
+        self._renew()
+
+    def handle(self, records: Sequence[Record]) -> None:
+        """Match a batch; findings are durable on return."""
+        self._renew()
+        captures = [open_capture(record, self._opener) for record in records]
+        now = self.context.clock.now()
+        found = self._matcher.findings(captures, now)
+        if found:
+            self.findings.append([outgoing(finding) for finding in found])
+        self._count(captures, found)
+
+    def alive(self) -> None:
+        """Told at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""
+        lag = self.subscription.lag()
+        self.metrics.lag_records.set(lag.records)
+        self.metrics.lag_seconds.set(lag.seconds)
+        self.metrics.expired.inc(self.subscription.expired - self._expired)
+        self._expired = self.subscription.expired
+        self._renew()
+
+    def _renew(self) -> None:
+        """Read watchlists again when a file changed, and turn the seal keys over once a day."""
+        today = self.context.clock.now().strftime("%Y%m%d")
+        if today != self._key_day:
+            rotate_seal_keys(self.context)
+            self._opener, self._key_day = keys.opener(self.context.keys), today
+        stamp = installed.stamp(self.context.data)
+        if stamp == self._stamp:
+            return
+        try:
+            self._matcher = build_matcher(self.context)
+        except UllageError as error:
+            if self._stamp is None:
+                raise
+            self.metrics.reload_success.set(0)
+            log.get("match").error("watchlist_not_reloaded", error=str(error))
+        else:
+            self.metrics.reload_success.set(1)
+            for lists in self._matcher.lists:
+                self.metrics.customers.labels(lists.tenant).set(lists.customers)
+        self._stamp = stamp
+
+    def _count(self, captures: Sequence[Capture], found: Sequence[Finding]) -> None:
+        now = self.context.clock.wall()
+        for capture in captures:
+            self.metrics.wait.observe(max(0.0, now - capture.fetched_at.timestamp()))
+        self.metrics.captures.inc(len(captures))
+        self.metrics.bytes.inc(sum(len(capture.body) for capture in captures))
+        for finding in found:
+            self.metrics.findings.labels(finding.tenant).inc()
+            for match in finding.matches:
+                self.metrics.matches.labels(finding.tenant, match.kind).inc()
+        self.metrics.last_success.set(now)
+
+
+def rotate_seal_keys(context: Context) -> None:
+    """A seal key pair a day; a private half goes when the longest retention of what it sealed has passed.
+
+    Only where match owns the key folder: with credentials or a key command somebody else turns keys over.
+    """
+    store, today = context.keys, context.clock.now()
+    if store.command or store.credentials:
+        return
+    if not store.exists(f"seal/{today:%Y%m%d}.key"):
+        keys.make_seal_pair(store, f"{today:%Y%m%d}")
+    bus = context.settings.bus
+    oldest = today - timedelta(days=2 + max(bus.captures_hours / 24, bus.dead_letters_days))
+    for name in store.names("seal", ".key"):
+        if Path(name).stem < f"{oldest:%Y%m%d}":
+            store.destroy(name)
+            store.destroy(f"{name.removesuffix('.key')}.pub")
