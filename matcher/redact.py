@@ -30,7 +30,7 @@ ADDRESS = re.compile(
     r"[\u4e00-\u9fff]{0,4}\d+[\u4e00-\u9fff0-9A-Za-z\-]*|\d+(?:号|栋|幢|单元|室|楼)[\u4e00-\u9fff0-9A-Za-z\-]*"
 )
 HAN_RUN = re.compile(r"[\u4e00-\u9fff]{2,4}")
-LONE_NAME = re.compile(rf"(?<![\u4e00-\u9fff])[{SURNAMES}][\u4e00-\u9fff]{{1,2}}(?![\u4e00-\u9fff])")
+LONE_NAME = re.compile(rf"(?<![\u4e00-\u9fff0-9])[{SURNAMES}][\u4e00-\u9fff]{{1,2}}(?![\u4e00-\u9fff])")
 PLAIN_AUTHOR = re.compile(r"[A-Za-z_\-.]{2,24}\d{0,4}")
 ROUTE = frozenset(
     (
