@@ -32,11 +32,30 @@ def sqlite_errors(what: str) -> Iterator[None]:
         raise UnavailableError(f"{what} cannot be read or written ({type(error).__name__})") from error
 
 
+@contextlib.contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All of a block or nothing, with the write lock from its first moment.
+
+    A block under `with connection:` that reads before it writes fails when another process writes in between; this waits
+    for its turn. (`transaction_mode` of apsw would do so too, but waits with the interpreter's lock held.)
+    """
+    connection.execute("begin immediate")
+    with contextlib.ExitStack() as undo:
+        undo.callback(_roll_back, connection)
+        yield
+        connection.execute("commit")
+        undo.pop_all()
+
+
+def _roll_back(connection: apsw.Connection) -> None:
+    if connection.in_transaction:  # SQLite has rolled back by itself after some errors, such as a full disk
+        connection.execute("rollback")
+
+
 def open_database(path: Path, schema: str, version: int) -> apsw.Connection:
     """Open or create `path` with `schema`.
 
-    A `with connection:` block takes the write lock when it begins, so that one which reads before it writes waits for its
-    turn instead of failing half-way. Raises CorruptError when the file is damaged, is no database of ours, or was written by
+    Raises CorruptError when the file is damaged, is no database of ours, or was written by
     a newer version; never resets it.
     """
     try:
@@ -47,7 +66,6 @@ def open_database(path: Path, schema: str, version: int) -> apsw.Connection:
         connection = apsw.Connection(str(path))
         path.chmod(0o600)
         connection.set_busy_timeout(BUSY_MILLISECONDS)
-        connection.transaction_mode = "IMMEDIATE"
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=full")
         connection.execute("pragma secure_delete=on")
@@ -62,7 +80,7 @@ def _bring_up(connection: apsw.Connection, path: Path, schema: str, version: int
         return
     if found > version or found < 0:
         raise CorruptError(f"{path} was written by a newer ullage (schema {found}): use that version")
-    with connection:
+    with transaction(connection):
         if found == 0 and connection.execute("select count(*) from sqlite_schema").get:
             raise CorruptError(f"{path} is no database of ours: move it away to start empty")
         connection.execute(schema)

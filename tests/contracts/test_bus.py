@@ -348,5 +348,4 @@ def _models() -> Iterator[type]:
         yield case
 
 
-for _case in _models():
-    globals()[_case.__name__] = _case
+globals().update({case.__name__: case for case in _models()})

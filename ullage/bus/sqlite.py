@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ullage.bus import Lag, Outgoing, Record, Retention
 from ullage.clock import Clock
-from ullage.database import open_database, sqlite_errors
+from ullage.database import open_database, sqlite_errors, transaction
 from ullage.errors import ConfigError, CorruptError
 
 IDLE_SECONDS = 0.05
@@ -70,8 +70,8 @@ class SqlitePublisher:
         """Durable on return (WAL, synchronous=FULL); all of `records` or none."""
         now = self._clock.wall()
         rows = [(now, r.key, json.dumps(dict(r.headers)), r.value) for r in records]
-        with sqlite_errors(self._topic.what), self._topic.database as database:
-            database.executemany("insert into records (timestamp, key, headers, value) values (?, ?, ?, ?)", rows)
+        with sqlite_errors(self._topic.what), transaction(self._topic.database):
+            self._topic.database.executemany("insert into records (timestamp, key, headers, value) values (?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         """Close the file."""
@@ -132,8 +132,8 @@ class SqliteSubscription:
 
     def commit(self, record: Record) -> None:
         """See `Subscription.commit`."""
-        with sqlite_errors(self._topic.what), self._topic.database as database:
-            database.execute(COMMIT, (self._group, record.offset + 1))
+        with sqlite_errors(self._topic.what), transaction(self._topic.database):
+            self._topic.database.execute(COMMIT, (self._group, record.offset + 1))
 
     def lag(self) -> Lag:
         """See `Subscription.lag`."""
@@ -191,9 +191,9 @@ class SqliteBus:
         try:
             with sqlite_errors(topic.what):
                 before = topic.database.total_changes()
-                with topic.database as database:
-                    database.execute("delete from records where timestamp < ?", (self._clock.wall() - keep.seconds,))
-                    database.execute(TOO_MUCH, (keep.max_bytes,))
+                with transaction(topic.database):
+                    topic.database.execute("delete from records where timestamp < ?", (self._clock.wall() - keep.seconds,))
+                    topic.database.execute(TOO_MUCH, (keep.max_bytes,))
                 topic.database.execute("pragma wal_checkpoint(truncate)")
                 return topic.database.total_changes() - before
         finally:
