@@ -1,0 +1,131 @@
+"""The stage on one screen: findings → fold → facts → incidents, a batch at a time.
+
+Writes go in an order that a crash may cut anywhere: first the sightings, which remember where each finding went; then claims
+and exposures; last the incidents, which follow from them. The batch comes again, finds its sightings, and ends in the same facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from alerts import fold, incident
+from alerts.exposures import exposures_of, merged
+from alerts.fold import Known
+from alerts.metrics import AlertMetrics
+from alerts.records import Claim, Document, Exposure, Incident, Sighting
+from alerts.store import IncidentStore, Outcome, Where
+from ullage.bus import Record
+from ullage.clock import Clock
+from ullage.errors import RecordError
+from ullage.records import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Folds what it is handed. `circulation` gives the numbers in use in a tenant's market."""
+
+    store: IncidentStore
+    clock: Clock
+    circulation: Callable[[str], float]
+    metrics: AlertMetrics
+
+    def handle(self, records: Sequence[Record]) -> None:
+        """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
+        findings = [decode(record) for record in records]
+        batch = self._load(findings)
+        for finding in findings:
+            batch.take(finding, self.clock)
+        self._write(batch, findings)
+        self.metrics.handled(findings, batch.opened)
+
+    def _load(self, findings: Sequence[Finding]) -> Batch:
+        """Everything that the batch can touch, by id."""
+        sightings = self.store.mget(Sighting, {f.id for f in findings})
+        claims = self.store.mget(Claim, {claim for f in findings for claim in fold.claims_of(f)})
+        holders = {c.incident for c in claims.values()} | {i for s in sightings.values() for i in (s.incident, *s.linked)}
+        stored = self.store.mget(Incident, holders)
+        known = {id_: Known.of(found) for id_, found in stored.items()}
+        return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored)
+
+    def _write(self, batch: Batch, findings: Sequence[Finding]) -> None:
+        self._put(batch.new_sightings)
+        now = self.clock.now()
+        claims = [Claim(id=id_, tenant=tenant, incident=i, at=now) for id_, (tenant, i) in batch.new_claims.items()]
+        # A claim whose incident is gone or frozen is overwritten; one that nobody holds is created.
+        self._put([claim for claim in claims if claim.id in batch.stale_claims])
+        self.store.create([claim for claim in claims if claim.id not in batch.stale_claims])
+        exposures: dict[str, Exposure] = {}
+        for finding in findings:
+            for id_, found in exposures_of(finding, batch.sightings[finding.id].incident).items():
+                exposures[id_] = merged(exposures[id_], found) if id_ in exposures else found
+        stored = self.store.mget(Exposure, exposures)
+        self._put([merged(stored[id_], found) if id_ in stored else found for id_, found in exposures.items()])
+        self.store.refresh()
+        self._put([self._project(id_, batch) for id_ in sorted(batch.touched())])
+
+    def _project(self, id_: str, batch: Batch) -> Incident:
+        """The incident as its facts now stand; a frozen one keeps its numbers."""
+        known, stored = batch.known[id_], batch.stored.get(id_)
+        linking = [s.incident for s in self.store.scroll(Sighting, Where({"linked": (id_,)}))]
+        if stored is not None and stored.frozen_at is not None:
+            return stored.model_copy(update={"linked": tuple(sorted({*stored.linked, *linking}))})
+        sightings = list(self.store.scroll(Sighting, Where({"incident": (id_,)})))
+        exposures = self.store.scroll(Exposure, Where({"incident": (id_,)}))
+        people = incident.People.count(exposures, incident.largest(sightings).id)
+        setting = incident.Setting(self.clock.now().date(), self.circulation(known.tenant))
+        linked = {*linking, *(other for s in sightings for other in s.linked)} - {id_}
+        return incident.project(sightings, people, setting, (known.sketch, known.sketch_of), linked)
+
+    def _put(self, documents: Sequence[Document]) -> None:
+        if Outcome.REJECTED in self.store.put(documents):
+            raise RecordError("rejected")
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is known of a batch's incidents, the findings before the one in hand included."""
+
+    sightings: dict[str, Sighting]
+    claims: dict[str, str]
+    known: dict[str, Known]
+    stored: dict[str, Incident]
+    new_sightings: list[Sighting] = field(default_factory=list)
+    new_claims: dict[str, tuple[str, str]] = field(default_factory=dict)
+    stale_claims: set[str] = field(default_factory=set)
+    opened: list[Sighting] = field(default_factory=list)
+
+    def take(self, finding: Finding, clock: Clock) -> None:
+        """Place one finding; one that has a sighting goes where it went before."""
+        sighting = self.sightings.get(finding.id)
+        if sighting is None:
+            where = fold.place(finding, self.claims, self.known)
+            sighting = incident.sighting_of(finding, where.incident, where.linked, clock.now())
+            self.new_sightings.append(sighting)
+            self.sightings[finding.id] = sighting
+        self._join(finding, sighting)
+
+    def _join(self, finding: Finding, sighting: Sighting) -> None:
+        id_ = sighting.incident
+        if id_ not in self.known:
+            self.opened.append(sighting)
+            statistics = finding.statistics
+            self.known[id_] = Known(id_, finding.tenant, sighting.folded_at, (), statistics.sketch_of)
+        self.known[id_] = self.known[id_].grown(finding)
+        for claim in fold.claims_of(finding):
+            holder = self.known.get(self.claims.get(claim, ""))
+            if holder is None or holder.frozen:
+                if claim in self.claims:
+                    self.stale_claims.add(claim)
+                self.claims[claim] = id_
+                self.new_claims[claim] = (finding.tenant, id_)
+
+    def touched(self) -> set[str]:
+        """Incidents to write again: those that the batch's findings are in, and those linked to them."""
+        return {i for s in self.sightings.values() for i in (s.incident, *s.linked) if i in self.known}
+
+
+def decode(record: Record) -> Finding:
+    """The finding in a record of the bus; RecordError when it is none."""
+    schema = record.headers.get("schema", "")
+    return Finding.decode(record.value, int(schema) if schema.isascii() and schema.isdigit() else -1)

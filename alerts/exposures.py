@@ -1,0 +1,86 @@
+"""From a finding's matches to one exposure a customer, and from two exposures to one.
+
+Merging is a union with minima and maxima, so it may be repeated and reordered: the parts of a long finding, a finding that
+comes twice and a batch that is done again all end in the same document.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from alerts.records import Exposure, exposure_id
+from ullage.fields import OF_KIND
+from ullage.records import Finding, Match
+
+MAX_GROUPS = 32
+"""Field sets kept a customer; the largest say most about how one can be cheated."""
+
+
+def exposures_of(finding: Finding, incident: str) -> dict[str, Exposure]:
+    """The exposures that this record of `finding` shows, by id."""
+    by_subject: dict[str, list[Match]] = defaultdict(list)
+    for match in finding.matches:
+        by_subject[match.subject].append(match)
+    found = (_exposure(finding, incident, subject, matches) for subject, matches in by_subject.items())
+    return {exposure.id: exposure for exposure in found}
+
+
+def _exposure(finding: Finding, incident: str, subject: str, matches: Sequence[Match]) -> Exposure:
+    rows: dict[tuple[str, int], list[Match]] = defaultdict(list)
+    for match in matches:
+        rows[match.path, match.row].append(match)
+    groups = {tuple(sorted(frozenset().union(*map(_labels, row)))) for row in rows.values()}
+    seen = finding.capture.fetched_at
+    return Exposure(
+        id=exposure_id(incident, subject),
+        tenant=finding.tenant,
+        incident=incident,
+        subject=subject,
+        kinds=_union(m.kind for m in matches),
+        forms=_union(m.form for m in matches),
+        fields=_union(label for group in groups for label in group),
+        groups=_largest(groups),
+        sites=(finding.capture.site,),
+        sightings=(finding.id,),
+        index_tags=_union(m.index_tag for m in matches),
+        index_epoch=finding.index_epoch,
+        first_seen=seen,
+        last_seen=seen,
+        confidence=max(m.confidence for m in matches),
+        corroborated=any(len({m.kind for m in row}) > 1 for row in rows.values()),
+    )
+
+
+def merged(one: Exposure, other: Exposure) -> Exposure:
+    """Both as one; they must have the same id."""
+    return one.model_copy(
+        update={
+            "kinds": _union((*one.kinds, *other.kinds)),
+            "forms": _union((*one.forms, *other.forms)),
+            "fields": _union((*one.fields, *other.fields)),
+            "groups": _largest({*one.groups, *other.groups}),
+            "sites": _union((*one.sites, *other.sites)),
+            "sightings": _union((*one.sightings, *other.sightings)),
+            "index_tags": _union((*one.index_tags, *other.index_tags)),
+            "index_epoch": max(one.index_epoch, other.index_epoch),
+            "first_seen": min(one.first_seen, other.first_seen),
+            "last_seen": max(one.last_seen, other.last_seen),
+            "confidence": max(one.confidence, other.confidence),
+            "corroborated": one.corroborated or other.corroborated,
+        }
+    )
+
+
+def _labels(match: Match) -> frozenset[str]:
+    """The labels of the match's row, its own kind's among them."""
+    own = OF_KIND.get(match.kind)
+    return frozenset((*match.fields, own.value) if own else match.fields)
+
+
+def _union(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(values)))
+
+
+def _largest(groups: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(sorted(groups, key=lambda group: (-len(group), group))[:MAX_GROUPS])

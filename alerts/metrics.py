@@ -1,0 +1,124 @@
+"""Every metric of alert and of search, declared in one place; labels come from configuration, never from a record.
+
+Counters are of this process; gauges are counted in the store again, so they are right after any restart. Tenants that are not
+configured share the label `other`, so that nothing on the bus can make a new series.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from alerts.records import SEVERITIES, STATUSES, Exposure, Incident, Sighting
+from alerts.status import UNDECIDED, statuses
+from alerts.store import IncidentStore, Where
+from ullage.bus import Lag
+from ullage.clock import Clock
+from ullage.metrics import BUCKETS
+from ullage.records import Finding
+
+OTHER = "other"
+REASONS = ("schema", "malformed", "rejected", "internal")
+
+
+class AlertMetrics:
+    """The metrics of one alert process; each known set of labels is there from the start, at 0."""
+
+    def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
+        self._clock, self._tenants = clock, (*sorted(tenants), OTHER)
+        self._findings = Counter(
+            "ullage_alert_findings_total", "Finding records folded, repeats included.", ["tenant"], registry=registry
+        )
+        self._dropped = Counter("ullage_alert_dropped_total", "Records that became dead letters.", ["reason"], registry=registry)
+        self._delay = Histogram(
+            "ullage_alert_publish_to_incident_seconds",
+            "From the publication of a post to the incident that it opened.",
+            ["tenant"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._incidents = Gauge(
+            "ullage_alert_incidents", "Incidents in the store.", ["tenant", "severity", "status"], registry=registry
+        )
+        self._exposures = Gauge("ullage_alert_exposures", "Exposures in the store.", ["tenant"], registry=registry)
+        self._sightings = Gauge("ullage_alert_sightings", "Sightings in the store.", ["tenant"], registry=registry)
+        self._success = Gauge("ullage_alert_last_success_timestamp_seconds", "When findings were last folded.", registry=registry)
+        self._alive = Gauge("ullage_alert_alive_timestamp_seconds", "When the loop last turned.", registry=registry)
+        self._lag = Gauge("ullage_alert_lag_records", "Findings that are not folded yet.", registry=registry)
+        self._lag_seconds = Gauge(
+            "ullage_alert_lag_seconds", "Age of the oldest finding that is not folded yet.", registry=registry
+        )
+        self._begin()
+
+    def _begin(self) -> None:
+        for tenant in self._tenants:
+            self._findings.labels(tenant)
+            self._delay.labels(tenant)
+            self._exposures.labels(tenant)
+            self._sightings.labels(tenant)
+        for labels in product(self._tenants, SEVERITIES, STATUSES):
+            self._incidents.labels(*labels)
+        for reason in REASONS:
+            self._dropped.labels(reason)
+
+    def handled(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
+        """A batch was folded, and `opened` are the first sightings of new incidents."""
+        for finding in findings:
+            self._findings.labels(self._label(finding.tenant)).inc()
+        for first in opened:
+            if first.published_at is not None:
+                delay = (first.folded_at - first.published_at).total_seconds()
+                self._delay.labels(self._label(first.tenant)).observe(max(0.0, delay))
+        self._success.set(self._clock.wall())
+
+    def dropped(self, reason: str) -> None:
+        """A record became a dead letter."""
+        self._dropped.labels(reason if reason in REASONS else OTHER).inc()
+
+    def turned(self, lag: Lag) -> None:
+        """The loop turned."""
+        self._alive.set(self._clock.wall())
+        self._lag.set(lag.records)
+        self._lag_seconds.set(lag.seconds)
+
+    def recount(self, store: IncidentStore) -> None:
+        """Set the gauges to what the store holds now."""
+        decided = statuses(store)
+        kept = [i for i in store.mget(Incident, decided).values() if decided[i.id] != UNDECIDED]
+        tally = Tally((i.tenant, i.severity, decided[i.id]) for i in kept)
+        for tenant in self._tenants[:-1]:
+            self._exposures.labels(tenant).set(store.count(Exposure, Where({"tenant": (tenant,)})))
+            self._sightings.labels(tenant).set(store.count(Sighting, Where({"tenant": (tenant,)})))
+            for severity in SEVERITIES:
+                left = store.count(Incident, Where({"tenant": (tenant,), "severity": (severity,)}))
+                for status in STATUSES[1:]:
+                    found = tally[tenant, severity, status]
+                    self._incidents.labels(tenant, severity, status).set(found)
+                    left -= found
+                self._incidents.labels(tenant, severity, UNDECIDED).set(left)
+
+    def _label(self, tenant: str) -> str:
+        return tenant if tenant in self._tenants else OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class SearchMetrics:
+    """The metrics of one search process."""
+
+    requests: Counter
+    lookups: Counter
+
+    @classmethod
+    def make(cls, registry: CollectorRegistry) -> SearchMetrics:
+        """Declare them in `registry`."""
+        requests = Counter("ullage_search_requests_total", "Requests by kind of answer.", ["answer"], registry=registry)
+        lookups = Counter("ullage_search_lookups_total", "Look-ups of one person by outcome.", ["outcome"], registry=registry)
+        for answer in ("2xx", "3xx", "4xx", "5xx"):
+            requests.labels(answer)
+        for outcome in ("exposed", "not_found", "refused"):
+            lookups.labels(outcome)
+        return cls(requests, lookups)

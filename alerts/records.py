@@ -1,0 +1,287 @@
+"""What the store holds, one class of document each, in its final shape.
+
+A document says itself how a store must index it: `columns` hold one value, `sets` several, `time` orders and expires,
+`words()` is what free text finds. So a new backend needs no knowledge of any class.
+
+    class          id                          written by
+    Sighting       the finding's id            alert
+    Exposure       incident:subject            alert
+    Claim          tenant:of:value             alert
+    Incident       INC-…, of its first finding alert (a projection)
+    Decision       incident:form token         search, append-only
+    Audit          random                      search, append-only
+    Notification   incident:channel:what       alert
+    Account        the account's name          search
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]
+SEVERITIES: tuple[Severity, ...] = ("noise", "notice", "low", "medium", "high", "statutory")
+Origin = Literal["ours", "partner", "elsewhere", "recycled", "fabricated", "unknown"]
+Status = Literal["open", "acknowledged", "confirmed", "reported", "resolved", "false_positive"]
+STATUSES: tuple[Status, ...] = ("open", "acknowledged", "confirmed", "reported", "resolved", "false_positive")
+Sketched = Literal["candidates", "shingles"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Document(_Frozen):
+    """A document of the store; see the module."""
+
+    columns: ClassVar[tuple[str, ...]] = ()
+    sets: ClassVar[tuple[str, ...]] = ()
+    time: ClassVar[str] = "at"
+    searchable: ClassVar[bool] = False
+
+    id: str
+
+    def words(self) -> Iterable[str]:
+        """The pieces of text that free text finds; nothing in them is a leaked value."""
+        return ()
+
+
+D = TypeVar("D", bound=Document)
+
+
+class Why(_Frozen):
+    """One line of an explanation, as `ullage.verdict.Reason`."""
+
+    code: str
+    points: int
+    evidence: str
+
+
+class Sighting(Document):
+    """One finding folded into an incident: where, when, and what the whole capture held.
+
+    `linked` are other incidents that it fitted as well.
+    """
+
+    columns = ("tenant", "incident", "site")
+    sets = ("linked",)
+    time = "folded_at"
+
+    tenant: str
+    incident: str
+    folded_at: datetime
+    linked: tuple[str, ...] = ()
+    site: str
+    platform: str
+    kind: str
+    category: str
+    post_id: str
+    capture: str
+    url: str
+    title: str
+    author: str
+    channel: str
+    thread: str
+    published_at: datetime | None
+    fetched_at: datetime
+    matched_at: datetime
+    truncated: bool
+    alarm: bool
+    epoch: int
+    index_epoch: int
+    watchlist: int
+    """Customers that were enrolled when it was matched."""
+    parts: int
+    matches: int
+    customers: int
+    subjects: str
+    """Digest of the set of handles; "" where the finding came in parts or has none."""
+    rows: int
+    matched_rows: int
+    corroborated_rows: int
+    candidates: dict[str, int]
+    failures: dict[str, int]
+    longest_run: int
+    newest_date: date | None
+    skeleton: str
+    terms: dict[str, int]
+    brands: tuple[str, ...]
+    bytes: int
+
+
+class Exposure(Document):
+    """One customer in one incident. `groups` are the sets of field labels that stood together in one row."""
+
+    columns = ("tenant", "incident", "subject")
+    sets = ("index_tags", "kinds")
+    time = "last_seen"
+
+    tenant: str
+    incident: str
+    subject: str
+    kinds: tuple[str, ...]
+    forms: tuple[str, ...]
+    fields: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+    sites: tuple[str, ...]
+    sightings: tuple[str, ...]
+    index_tags: tuple[str, ...]
+    index_epoch: int
+    first_seen: datetime
+    last_seen: datetime
+    confidence: int
+    corroborated: bool
+
+
+class Claim(Document):
+    """Which incident first had this sketch value, or this set of subjects. Read and created by id, never searched."""
+
+    columns = ("tenant",)
+
+    tenant: str
+    incident: str
+    at: datetime
+
+
+class Incident(Document):
+    """What people work on. Everything but `sketch` and `frozen_at` follows from its sightings and exposures."""
+
+    columns = ("tenant", "severity", "origin", "scenario")
+    sets = ("kinds", "sites", "terms", "brands")
+    time = "opened_at"
+    searchable = True
+
+    tenant: str
+    opened_by: str
+    opened_at: datetime
+    updated_at: datetime
+    first_seen: datetime
+    last_seen: datetime
+    published_at: datetime | None
+    publish_seconds: float | None
+    """From the publication of the post that opened it to this incident."""
+    severity: Severity
+    exposure: int
+    reasons: tuple[Why, ...]
+    scenario: str
+    scenario_title: str
+    scenario_title_zh: str
+    unit: float
+    origin: Origin
+    origin_p: float
+    origin_reasons: tuple[Why, ...]
+    customers: int
+    rows: int
+    sightings: int
+    kinds: tuple[str, ...]
+    sites: tuple[str, ...]
+    terms: tuple[str, ...]
+    brands: tuple[str, ...]
+    titles: tuple[str, ...]
+    authors: tuple[str, ...]
+    skeleton: str
+    alarm: bool
+    linked: tuple[str, ...]
+    subjects: str
+    sketch: tuple[str, ...]
+    sketch_of: Sketched
+    frozen_at: datetime | None = None
+    """When its first facts expired: from then on the numbers stand and nothing joins it."""
+
+    def words(self) -> Iterable[str]:
+        """Titles, authors, places and terms."""
+        return (
+            self.id,
+            *self.titles,
+            *self.authors,
+            *self.sites,
+            *self.terms,
+            *self.brands,
+            self.scenario_title,
+            self.scenario_title_zh,
+        )
+
+
+class Decision(Document):
+    """What an analyst decided. The last one gives the status; a note changes none."""
+
+    columns = ("tenant", "incident", "status")
+
+    tenant: str
+    incident: str
+    at: datetime
+    by: str
+    status: Status | Literal["note"]
+    note: str = ""
+
+
+class Audit(Document):
+    """Who looked at what, and why; never the value that was looked up."""
+
+    columns = ("tenant", "who", "action")
+
+    tenant: str
+    at: datetime
+    who: str
+    action: str
+    purpose: str
+    case: str
+    kinds: tuple[str, ...] = ()
+    found: int = 0
+
+
+class Notification(Document):
+    """A message about an incident that was sent, so that a restart does not send it twice."""
+
+    columns = ("tenant", "incident", "channel", "outcome")
+
+    tenant: str
+    incident: str
+    at: datetime
+    channel: str
+    what: str
+    severity: Severity
+    outcome: Literal["sent", "failed", "suppressed"]
+    attempts: int = 1
+
+
+class Account(Document):
+    """Someone who may use the page. The id is the name; the password is kept as a slow, salted hash."""
+
+    columns = ("role",)
+
+    at: datetime
+    role: Literal["viewer", "analyst", "admin"]
+    tenants: tuple[str, ...] = ()
+    password_hash: str
+    changed_at: datetime
+    disabled: bool = False
+
+
+CLASSES: tuple[type[Document], ...] = (Sighting, Exposure, Claim, Incident, Decision, Audit, Notification, Account)
+
+
+def incident_id(finding: str) -> str:
+    """The id of the incident that `finding` opens: the same at every replay. A finding's id is a keyed digest already."""
+    digest = hashlib.sha256(b"ullage incident\x1f" + finding.encode()).digest()
+    return "INC-" + base64.b32encode(digest).decode()[:10]
+
+
+def exposure_id(incident: str, subject: str) -> str:
+    """The id of `subject`'s exposure in `incident`."""
+    return f"{incident}:{subject}"
+
+
+def claim_id(tenant: str, of: str, value: str) -> str:
+    """The id of the claim on one sketch value, or on one set of subjects."""
+    return f"{tenant}:{of}:{value}"
+
+
+def notification_id(incident: str, channel: str, what: str) -> str:
+    """The id under which one message to one channel is remembered."""
+    return f"{incident}:{channel}:{what}"

@@ -1,0 +1,114 @@
+"""The incident store: documents by class, found by id, by filter and by free text.
+
+What every store must do (`tests/contracts/test_incident_store.py` holds it to it):
+
+1. A call that writes is durable when it returns. After a crash in the middle of it each document is there whole or not at all.
+2. `get`, `mget` and `create` work by id and see every write that has returned, at once.
+3. `create` writes only what does not exist: of several callers with the same id exactly one is told True.
+4. `put` writes the document whole; words and values of its former state find it no longer.
+5. `search`, `scroll` and `count` see every write that returned before the last `refresh`. A count is exact.
+6. Free text: every word of the query must occur. One Chinese character, two and more find the same set in every store
+   (`tokens`). A query is data: no sign in it is an operator, and one that is too long is a `QueryError`.
+7. `search` gives newest first, equal times by id; its cursor goes on behind the last item, whatever was added meanwhile.
+8. After `delete` nothing of a document is left in the store's files or indexes.
+9. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of each item what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Generic, Protocol
+
+from alerts.records import D, Document
+from ullage.errors import ConfigError, UllageError
+
+MAX_PAGE = 500
+
+
+class QueryError(UllageError):
+    """A query that cannot be answered; the message says why and never repeats it."""
+
+    exit_code = 2
+
+
+class Outcome(Enum):
+    """What became of a document that was put."""
+
+    CREATED = "created"
+    REPLACED = "replaced"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which documents: all conditions must hold.
+
+    `equals` maps a column or set of the class to the values that it may have. `ids` None means any. `before` is compared with
+    the class's time.
+    """
+
+    equals: Mapping[str, Collection[str]] = field(default_factory=dict)
+    text: str = ""
+    before: datetime | None = None
+    ids: Collection[str] | None = None
+    without: Collection[str] = ()
+
+    def but(self, *, ids: Collection[str] | None = None, without: Collection[str] = ()) -> Where:
+        """The same with the ids narrowed."""
+        return replace(self, ids=ids if ids is not None else self.ids, without=without or self.without)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[D]):
+    """Some documents, newest first; `after` is where the next page begins, "" at the end."""
+
+    items: tuple[D, ...]
+    after: str
+
+
+class IncidentStore(Protocol):
+    """See the module."""
+
+    def get(self, kind: type[D], id_: str) -> D | None:
+        """The document, or None."""
+
+    def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
+        """Those of the documents that exist, by id."""
+
+    def create(self, documents: Sequence[Document]) -> list[bool]:
+        """Write each unless its id exists; tells for each whether it did."""
+
+    def put(self, documents: Sequence[Document]) -> list[Outcome]:
+        """Write each, whether or not it exists."""
+
+    def count(self, kind: type[Document], where: Where) -> int:
+        """How many there are, exactly."""
+
+    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "") -> Page[D]:
+        """A page of at most `limit` (≤ 500); QueryError for a query that cannot be answered."""
+
+    def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
+        """All of them, in no promised order."""
+
+    def delete(self, kind: type[Document], ids: Collection[str]) -> int:
+        """Remove them for good; returns how many there were."""
+
+    def refresh(self) -> None:
+        """Make every write that has returned visible to search, scroll and count."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+def open_store(url: str, data: Path) -> IncidentStore:
+    """The store that `url` names: `sqlite:///FILE`, relative to the data folder."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        from alerts.store.sqlite import SqliteStore  # noqa: PLC0415  a client is loaded only for the store that is used
+
+        return SqliteStore(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]))
+    raise ConfigError(f"store.url has the scheme {scheme!r}: use sqlite:///FILE")
