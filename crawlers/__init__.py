@@ -1,0 +1,13 @@
+"""Stage 1: visits sites, turns each new post, paste or file into one sealed capture, and appends it to topic `captures`.
+
+    command ─▶ patrol ─▶ visit ─▶ spider ──▶ middlewares ──▶ site
+                           │         │ platform.parse
+                        frontier ◀── pipelines (seen, publish) ──▶ topic captures
+
+Scrapy is only the fetcher. What is due, what is in hand and what is done stands in our own frontier, because Scrapy's job
+folder lost pages on `kill -9`: a page is done in the same transaction that records its posts as seen, and only after its
+captures are durable on the bus. Whatever dies in between is fetched again, and match removes the duplicate.
+
+A *site* is data (one TOML file), a *platform* is code (one file in `platforms/` for one kind of site software): adding either
+touches nothing else. One process at a time holds a site, with its pace, its robots rules and its waits.
+"""

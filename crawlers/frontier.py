@@ -1,0 +1,249 @@
+"""The frontier: which pages are due, leased and done, which posts have been seen, and when a site is visited next.
+
+    due ──lease──▶ leased ──finish──▶ done        finish is one transaction with the posts seen and the pages found,
+     ▲               │                            and comes only after the captures are durable on the bus
+     └──postpone─────┴──too often──▶ parked
+
+Kept in `frontier.sqlite`. At start a site's leased pages go back to due: whoever leased them is dead, for a site is held by one
+process (`crawlers.lock`). Nothing in the file is readable without `frontier.key` (`crawlers.cipher`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from crawlers.cipher import FrontierCipher
+from crawlers.pages import Page, Parsed, Post
+from ullage.clock import Clock
+from ullage.database import open_database
+from ullage.errors import CorruptError, UnavailableError
+
+FILE = "frontier.sqlite"
+STATES = ("due", "leased", "done", "parked")
+MAX_ATTEMPTS = 6
+FIRST_WAIT_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 6 * 3600.0
+SCHEMA = """
+create table sites (name text primary key, due_at real not null, success_at real not null, failures integer not null) strict;
+create table pages (
+    site text not null, name blob not null, sealed blob not null, role text not null, series blob not null,
+    number integer not null, stamp blob not null, content blob not null default x'', state text not null default 'due',
+    due_at real not null, done_at real not null default 0, attempts integer not null default 0, primary key (site, name)
+) strict;
+create index pages_by_due on pages (site, state, due_at);
+create index pages_by_series on pages (site, series, number);
+create table seen (site text not null, post blob not null, primary key (site, post)) strict, without rowid;
+"""
+NEXT = """
+select name, sealed, stamp, attempts from pages where site = ? and state = 'due' and due_at <= ?
+order by case when role <> 'list' then 1 when number = 1 then 0 else 2 end, due_at desc, rowid limit 1
+"""
+"""A visit reads the heads of the lists first, then what they show, the newest first, and only then older pages of the lists."""
+LAST_OF_SERIES = "select max(number) from pages where site = ? and series = ?"
+SERIES_AND_STAMP = "select series, stamp from pages where site = ? and name = ?"
+DOWN = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A page in hand."""
+
+    site: str
+    name: bytes
+    page: Page
+    stamp: bytes
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """When a site is due, when a visit last succeeded (Unix seconds, 0 for never), and failures since."""
+
+    due_at: float = 0.0
+    success_at: float = 0.0
+    failures: int = 0
+
+
+class Frontier:
+    """See the module. Each change is one transaction, durable on return; UnavailableError while the disk refuses."""
+
+    def __init__(self, folder: Path, key: bytes, clock: Clock) -> None:
+        self._database = open_database(folder / FILE, SCHEMA, 1)
+        self._cipher, self._clock = FrontierCipher(key), clock
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def recover(self, site: str) -> int:
+        """Make due again what a dead process had leased; returns how many pages."""
+        with self._change() as database:
+            database.execute("update pages set state = 'due' where site = ? and state = 'leased'", (site,))
+            return database.changes()
+
+    def begin_visit(self, site: str, starts: Sequence[Page]) -> float:
+        """Make the heads of all lists due, `starts` among them; returns the moment, for `finish`."""
+        now = self._clock.wall()
+        with self._change() as database:
+            for page in starts:
+                self._insert(site, page, now)
+            database.execute(
+                "update pages set state = 'due', due_at = ?, attempts = 0 "
+                "where site = ? and role = 'list' and number = 1 and state in ('done', 'parked', 'due')",
+                (now, site),
+            )
+        return now
+
+    def lease(self, site: str) -> Leased | None:
+        """The page that is most worth fetching now; None when nothing is due."""
+        with self._change() as database:
+            row = database.execute(NEXT, (site, self._clock.wall())).fetchone()
+            if row is None:
+                return None
+            name, sealed, stamp, attempts = row
+            database.execute("update pages set state = 'leased' where site = ? and name = ?", (site, name))
+        return Leased(site, name, self._cipher.open(site, name, sealed), stamp, attempts)
+
+    def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
+        """Those of `posts` that are new, or say something new."""
+        with self._change() as database:
+            found = "select 1 from seen where site = ? and post = ?"
+            return tuple(p for p in posts if database.execute(found, (site, self._cipher.post(site, p))).fetchone() is None)
+
+    def finish(self, leased: Leased, parsed: Parsed, began: float) -> int:
+        """`leased` is done: note its posts as seen and its links as pages; returns how many of these are new or have changed.
+
+        Call it only when every unseen post is durable on the bus. `began` is when the visit began: a list page that was read
+        since then is not read again, so that lists which lead in a circle end.
+        """
+        site, now = leased.site, self._clock.wall()
+        with self._change() as database:
+            database.executemany(
+                "insert or ignore into seen values (?, ?)", [(site, self._cipher.post(site, p)) for p in parsed.posts]
+            )
+            own = [page for page in parsed.pages if page.role != "list"]
+            content = self._content(site, parsed, own)
+            repeats = leased.page.number > 1 and self._repeats(leased, content)
+            news = 0
+            for page in parsed.pages:
+                if repeats and page.series == leased.page.series:
+                    continue
+                news += page.role != "list" and self._discover(site, page, now)
+            for page in parsed.pages:
+                if page.role == "list" and not (repeats and page.series == leased.page.series):
+                    self._discover_list(site, page, now, began, again=news > 0)
+            database.execute(
+                "update pages set state = case when stamp = ? then 'done' else 'due' end, content = ?, done_at = ?, attempts = 0 "
+                "where site = ? and name = ?",
+                (leased.stamp, content, now, site, leased.name),
+            )
+        return news
+
+    def postpone(self, leased: Leased, seconds: float | None = None) -> str:
+        """Fetch `leased` later: after `seconds` where somebody said when, else after growing waits, at most `MAX_ATTEMPTS` times.
+
+        Returns the state that the page is in now: due or parked.
+        """
+        attempts = leased.attempts + (seconds is None)
+        state = "parked" if attempts >= MAX_ATTEMPTS else "due"
+        wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0**attempts) if seconds is None else seconds
+        self._leave(leased, state, self._clock.wall() + wait, attempts)
+        return state
+
+    def park(self, leased: Leased) -> None:
+        """Give `leased` up: nothing but a change of the site or of its file would help."""
+        self._leave(leased, "parked", self._clock.wall(), leased.attempts)
+
+    def end_visit(self, site: str, due_at: float, succeeded: bool) -> None:
+        """Note when `site` is to be visited next, and how this visit went."""
+        now = self._clock.wall()
+        with self._change() as database:
+            database.execute(
+                "insert into sites values (?1, ?2, iif(?3, ?4, 0), iif(?3, 0, 1)) on conflict (name) do update set due_at = ?2, "
+                "success_at = iif(?3, ?4, success_at), failures = iif(?3, 0, failures + 1)",
+                (site, due_at, int(succeeded), now),
+            )
+
+    def visits(self, site: str) -> Visits:
+        """What is known of the visits to `site`."""
+        row = self._database.execute("select due_at, success_at, failures from sites where name = ?", (site,)).fetchone()
+        return Visits(*row) if row else Visits()
+
+    def counts(self, site: str) -> Mapping[str, int]:
+        """Pages of `site` a state."""
+        rows = self._database.execute("select state, count(*) from pages where site = ? group by state", (site,))
+        return {**dict.fromkeys(STATES, 0), **dict(rows)}
+
+    def _insert(self, site: str, page: Page, now: float) -> bool:
+        """Add `page` as due if it is not known; whether it was added."""
+        name = self._cipher.name(site, page.name)
+        self._database.execute(
+            "insert or ignore into pages (site, name, sealed, role, series, number, stamp, due_at) "
+            "values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                site, name, self._cipher.seal(site, name, page), page.role, self._cipher.name(site, page.series or page.name),
+                page.number, self._cipher.name(site, page.stamp), now,
+            ),
+        )  # fmt: skip
+        return self._database.changes() > 0
+
+    def _discover(self, site: str, page: Page, now: float) -> bool:
+        """Note a thread or item; whether it is new or its stamp has changed.
+
+        Of a changed thread only the last known page is read again: what is new stands there and behind it.
+        """
+        if self._insert(site, page, now):
+            return True
+        name, stamp = self._cipher.name(site, page.name), self._cipher.name(site, page.stamp)
+        series, old = self._database.execute(SERIES_AND_STAMP, (site, name)).get
+        if old == stamp or page.number > 1:
+            return False
+        last = self._database.execute(LAST_OF_SERIES, (site, series)).get
+        self._database.execute("update pages set stamp = ? where site = ? and name = ?", (stamp, site, name))
+        self._database.execute(
+            "update pages set state = iif(state = 'leased', state, 'due'), due_at = ?, attempts = 0, stamp = ? "
+            "where site = ? and series = ? and number = ?",
+            (now, stamp, site, series, last),
+        )
+        return True
+
+    def _discover_list(self, site: str, page: Page, now: float, began: float, again: bool) -> None:
+        """Note a list page; a known one is read again only behind a page that had news, and once a visit."""
+        if not self._insert(site, page, now) and again:
+            self._database.execute(
+                "update pages set state = 'due', due_at = ? where site = ? and name = ? and state = 'done' and done_at < ?",
+                (now, site, self._cipher.name(site, page.name), began),
+            )
+
+    def _content(self, site: str, parsed: Parsed, own: Sequence[Page]) -> bytes:
+        """Digest of what is on a page, whatever its URL says."""
+        return self._cipher.name(site, "\x1e".join([*(p.post_id for p in parsed.posts), *(p.name for p in own if p.number == 1)]))
+
+    def _repeats(self, leased: Leased, content: bytes) -> bool:
+        """Whether another page of the series says the same: some programs answer every number beyond the end with page 1."""
+        query = "select 1 from pages where site = ? and series = ? and content = ? and name <> ?"
+        series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
+        return self._database.execute(query, (leased.site, series, content, leased.name)).fetchone() is not None
+
+    def _leave(self, leased: Leased, state: str, due_at: float, attempts: int) -> None:
+        with self._change() as database:
+            database.execute(
+                "update pages set state = ?, due_at = ?, attempts = ? where site = ? and name = ?",
+                (state, due_at, attempts, leased.site, leased.name),
+            )
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[apsw.Connection]:
+        """One transaction, with SQLite's errors told apart."""
+        try:
+            with self._database as database:
+                yield database
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise CorruptError(f"{FILE} is damaged: restore it, or move it away to start empty") from error
+        except DOWN as error:
+            raise UnavailableError(f"{FILE} cannot be read or written ({type(error).__name__})") from error

@@ -1,0 +1,16 @@
+"""What stands between the spider and a site: whom we may ask (address, robots), and how much we take (size).
+
+Each refuses with `Refused` and a word from a closed set; the spider turns that word into what becomes of the page.
+"""
+
+from __future__ import annotations
+
+from scrapy.exceptions import IgnoreRequest
+
+
+class Refused(IgnoreRequest):
+    """A request that is not made, or a response that is not read. `reason` is a metric label."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,72 @@
+"""Refuses private addresses and hosts that the site's file does not name, before the request and again by the connected peer.
+
+A link or a redirect on a hostile site could otherwise make the crawler read an internal service (SSRF). The peer is looked at
+as well because a name may resolve to another address a moment later (DNS rebinding): the response is then thrown away unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import Self
+
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.http import Response
+from scrapy.utils.httpobj import urlparse_cached
+
+from crawlers.middlewares import Refused
+from crawlers.site import Site
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def is_public(address: Address) -> bool:
+    """Whether `address` is of the open Internet: no private, local, multicast or reserved one, nor such a one in disguise."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if inner is not None:
+            return is_public(inner)
+        if address in ipaddress.IPv6Network("64:ff9b::/96"):
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+async def addresses_of(host: str) -> list[Address]:
+    """Every address that the system's resolver gives for `host`, odd spellings such as `127.1` and `2130706433` included."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+
+
+class AddressGuard:
+    """See the module."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Scrapy's way to make a middleware; the spider's visit knows the site."""
+        return cls(crawler.spider.visit.site)  # type: ignore[union-attr]
+
+    async def process_request(self, request: Request) -> None:
+        """Refuse with `host`, `address` or `dns`."""
+        host = urlparse_cached(request).hostname or ""
+        if not self._site.allows_host(host):
+            raise Refused("host")
+        if self._site.allow_private:
+            return
+        try:
+            addresses = await addresses_of(host)
+        except (OSError, UnicodeError):
+            raise Refused("dns") from None
+        if not addresses or not all(is_public(address) for address in addresses):
+            raise Refused("address")
+
+    def process_response(self, request: Request, response: Response) -> Response:  # noqa: ARG002 - Scrapy passes it
+        """Refuse with `address` what a private peer answered."""
+        peer = response.ip_address
+        if not self._site.allow_private and peer is not None and not is_public(peer):
+            raise Refused("address")
+        return response

@@ -1,0 +1,104 @@
+"""robots.txt as RFC 9309 wants it: asked again after an hour, and a site that cannot answer is not read.
+
+Scrapy keeps the rules for a crawler's life, reads a 503 page as rules that allow all, and takes a failure for permission. Here
+5xx, 429, timeouts and network errors disallow; 4xx allows; `Crawl-delay` is obeyed up to AutoThrottle's longest delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
+from scrapy.exceptions import IgnoreRequest
+from scrapy.extensions.throttle import AutoThrottle
+from scrapy.http import Response
+from scrapy.http.request import NO_CALLBACK
+from scrapy.robotstxt import ProtegoRobotParser, RobotParser
+
+from crawlers.middlewares import Refused
+from crawlers.outcomes import DOWNLOAD_ERRORS
+
+MAX_BYTES = 500 * 1024
+FAILURE_SECONDS = 300.0
+"""A site that could not answer is asked again after this time."""
+DISALLOW_ALL = b"User-agent: *\nDisallow: /\n"
+SKIP = "dont_obey_robotstxt"
+
+
+@dataclass(slots=True)
+class RobotsCache:
+    """Rules by host and port, for `seconds`; shared by the visits of a process. Two requests at once ask the site once."""
+
+    seconds: float
+    monotonic: Callable[[], float]
+    _rules: dict[str, tuple[float, RobotParser]] = field(default_factory=dict)
+    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    def lock(self, place: str) -> asyncio.Lock:
+        """The lock under which the rules of `place` are fetched."""
+        return self._locks.setdefault(place, asyncio.Lock())
+
+    def get(self, place: str) -> RobotParser | None:
+        """The rules of `place`, unless they are too old."""
+        until, rules = self._rules.get(place, (0.0, None))
+        return rules if self.monotonic() < until else None
+
+    def put(self, place: str, rules: RobotParser, at_most: float | None = None) -> None:
+        """Keep the rules of `place`, for `at_most` seconds if that is shorter."""
+        self._rules[place] = (self.monotonic() + min(self.seconds, at_most or self.seconds), rules)
+
+
+def rules_text(response: Response) -> bytes:
+    """What a robots.txt answer means: its first 500 KiB, nothing for 4xx, all forbidden for anything else."""
+    if 200 <= response.status < 300:
+        return response.body[:MAX_BYTES]
+    return b"" if 400 <= response.status < 500 and response.status != 429 else DISALLOW_ALL
+
+
+class TimedRobots(RobotsTxtMiddleware):
+    """Scrapy's middleware with our cache and our reading of failures."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
+        self._cache: RobotsCache = crawler.spider.visit.robots  # type: ignore[union-attr]
+
+    async def process_request(self, request: Request) -> None:  # type: ignore[override]
+        """Refuse with `robots`."""
+        if request.meta.get(SKIP):
+            return
+        rules = await self.robot_parser(request)
+        if not rules.allowed(request.url, self._default_useragent):
+            raise Refused("robots")
+
+    async def robot_parser(self, request: Request) -> RobotParser:
+        """The rules in force for the request's host and port."""
+        parts = urlsplit(request.url)
+        place = f"{parts.scheme}://{parts.netloc}"
+        async with self._cache.lock(place):
+            rules = self._cache.get(place)
+            if rules is None:
+                text = await self._fetch(f"{place}/robots.txt")
+                rules = ProtegoRobotParser(text, self.crawler.spider)
+                self._cache.put(place, rules, FAILURE_SECONDS if text is DISALLOW_ALL else None)
+        self._keep_pace(rules)
+        return rules
+
+    async def _fetch(self, url: str) -> bytes:
+        asking = Request(url, priority=self.DOWNLOAD_PRIORITY, meta={SKIP: True}, callback=NO_CALLBACK, dont_filter=True)
+        try:
+            return rules_text(await self.crawler.engine.download_async(asking))
+        except (IgnoreRequest, *DOWNLOAD_ERRORS):
+            return DISALLOW_ALL
+
+    def _keep_pace(self, rules: RobotParser) -> None:
+        """Let `Crawl-delay` raise the least delay of AutoThrottle."""
+        wanted, throttle = rules.crawl_delay(self._default_useragent), self.crawler.get_extension(AutoThrottle)
+        if wanted and throttle:
+            throttle.mindelay = max(throttle.mindelay, min(wanted, throttle.maxdelay))
+            for slot in self.crawler.engine.downloader.slots.values():
+                slot.delay = max(slot.delay, throttle.mindelay)

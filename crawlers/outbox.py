@@ -1,0 +1,36 @@
+"""Seals captures to match's public key and makes them durable on the bus: the only door out of this stage."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from ullage.bus import CAPTURES, Outgoing, Publisher
+from ullage.records import CAPTURE_SCHEMA, Capture
+from ullage.sealing import Sealer
+
+BATCH = 100
+PURPOSE = "capture"
+
+
+def new_id() -> str:
+    """A capture's id: random, since it stands in clear beside the seal."""
+    return secrets.token_hex(16)
+
+
+class Outbox:
+    """Appends to topic `captures`. `label` is the site as it may stand in clear: a configured name, or `other`."""
+
+    def __init__(self, publisher: Publisher, sealer: Sealer) -> None:
+        self._publisher, self._sealer = publisher, sealer
+
+    def append(self, captures: Sequence[Capture], label: str) -> None:
+        """Durable on return. Raises UnavailableError while the bus is down, RecordError for a capture beyond the size limit."""
+        records = [self._seal(capture, label) for capture in captures]
+        for first in range(0, len(records), BATCH):
+            self._publisher.append(records[first : first + BATCH])
+
+    def _seal(self, capture: Capture, label: str) -> Outgoing:
+        sealed = self._sealer.seal(capture.encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+        headers = {"site": label, "id": capture.id, "schema": str(CAPTURE_SCHEMA), "key_id": self._sealer.key_id}
+        return Outgoing(capture.id, sealed, headers)

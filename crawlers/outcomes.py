@@ -1,0 +1,92 @@
+"""What came of a page, as one word of a closed set, and what that word means for the page and for the visit."""
+
+from __future__ import annotations
+
+import email.utils
+from enum import Enum
+
+from scrapy import Request
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadCancelledError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    IgnoreRequest,
+    ResponseDataLossError,
+    UnsupportedURLSchemeError,
+)
+from scrapy.http import Response
+from twisted.internet.error import ConnectError, ConnectionClosed
+
+from crawlers.middlewares import Refused
+
+DOWNLOAD_ERRORS = (
+    CannotResolveHostError, DownloadCancelledError, DownloadConnectionRefusedError, DownloadFailedError, DownloadTimeoutError,
+    ResponseDataLossError, UnsupportedURLSchemeError, ConnectError, ConnectionClosed, OSError,
+)  # fmt: skip
+LONGEST_RETRY_AFTER_SECONDS = 86400.0
+DEFAULT_RETRY_AFTER_SECONDS = 300.0
+
+
+class Fate(Enum):
+    """What becomes of the page."""
+
+    READ = "read"
+    GONE = "gone"
+    """Done: there is nothing to read, now or later."""
+    LATER = "later"
+    """Due again at the next visit, however often."""
+    RETRY = "retry"
+    """Due again after growing waits, a limited number of times; five in a row end the visit."""
+    GIVE_UP = "give_up"
+
+
+FATES = {
+    "ok": Fate.READ,
+    "gone": Fate.GONE,
+    "robots": Fate.LATER,
+    "busy": Fate.LATER,
+    "host": Fate.GIVE_UP,
+    "address": Fate.GIVE_UP,
+    "too_large": Fate.GIVE_UP,
+    "redirects": Fate.RETRY,
+    "status": Fate.RETRY,
+    "dns": Fate.RETRY,
+    "timeout": Fate.RETRY,
+    "network": Fate.RETRY,
+    "parse": Fate.RETRY,
+}
+
+
+def of_status(status: int) -> str:
+    """The outcome that an HTTP status means."""
+    if 200 <= status < 300:
+        return "ok"
+    if status in {404, 410}:
+        return "gone"
+    if status in {429, 503}:
+        return "busy"
+    return "redirects" if 300 <= status < 400 else "status"
+
+
+def of_error(error: BaseException | None, request: Request) -> str:
+    """The outcome that a failed request means."""
+    if isinstance(error, Refused):
+        return error.reason
+    if isinstance(error, IgnoreRequest):  # Scrapy's own: too many redirects, or a body that unpacks beyond the limit
+        return "redirects" if request.meta.get("redirect_ttl") == 0 else "too_large"
+    if isinstance(error, CannotResolveHostError):
+        return "dns"
+    return "timeout" if isinstance(error, DownloadTimeoutError) else "network"
+
+
+def retry_after(response: Response, now: float) -> float:
+    """Seconds that the site asks us to stay away: `Retry-After` as seconds or a date, between 1 second and a day."""
+    text = (response.headers.get("Retry-After") or b"").decode("ascii", "replace").strip()
+    if text.isdecimal():
+        seconds = float(text[:12])
+    else:
+        parsed = email.utils.parsedate_tz(text)
+        seconds = email.utils.mktime_tz(parsed) - now if parsed else DEFAULT_RETRY_AFTER_SECONDS
+    return min(LONGEST_RETRY_AFTER_SECONDS, max(1.0, seconds))

@@ -1,0 +1,202 @@
+"""Visits the sites that are due, several at a time, and sleeps until the next is due. `stop` wakes it at once.
+
+Told to stop, it leases nothing more and gives what is in hand `DRAIN_SECONDS`; a page that takes longer is fetched again at the
+next start, which is what the frontier is for. While match is too far behind nothing is leased: unread captures would expire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from scrapy.crawler import AsyncCrawlerRunner
+from scrapy.utils.reactor import install_reactor
+
+from crawlers.frontier import Frontier
+from crawlers.lock import hold
+from crawlers.metrics import CrawlMetrics
+from crawlers.middlewares.robots import RobotsCache
+from crawlers.outbox import Outbox
+from crawlers.platforms import platform_of
+from crawlers.scrapy_settings import REACTOR, scrapy_settings
+from crawlers.site import Site, read_sites
+from crawlers.spider import PageSpider
+from crawlers.visit import Visit
+from ullage import keys, log
+from ullage.bus import CAPTURES
+from ullage.errors import ConfigError, UnavailableError
+from ullage.settings import Context
+
+READER = "match"
+DRAIN_SECONDS = 5.0
+RELOAD_SECONDS = 15.0
+"""The longest sleep: a new site file is noticed, and the lag looked at, this often."""
+LOCKS = "locks"
+
+
+class Patrol:
+    """One process's rounds over `names`, or over every enabled site when none is named."""
+
+    def __init__(self, context: Context, names: Sequence[str], metrics: CrawlMetrics) -> None:
+        self._context, self._names, self._metrics = context, names, metrics
+        self._crawl, self._clock = context.settings.crawl, context.clock
+        self._bus = context.bus()
+        self._publisher = self._bus.publisher(CAPTURES)
+        self._frontier = Frontier(context.data, context.keys.read("frontier.key"), context.clock)
+        self._robots = RobotsCache(self._crawl.robots_seconds, context.clock.monotonic)
+        self._locks: dict[str, int] = {}
+        self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
+        self._stopping = False
+        self._behind = (float("-inf"), False)
+
+    async def run(self, stopped: asyncio.Event, once: bool) -> None:
+        """Visit until `stopped`; with `once`, visit every site once and return. Raises what ends the process."""
+        self._permits = asyncio.Semaphore(self._crawl.concurrency)
+        sites = self._read_sites(strict=True)
+        stop: asyncio.Task[Any] = asyncio.ensure_future(stopped.wait())
+        try:
+            if once:
+                for site in sites.values():
+                    self._begin(site)
+            while once and self._visits and not stop.done():
+                await self._wait(stop, None)
+            while not once and not stop.done():
+                await self._wait(stop, self._begin_due(sites))
+                sites = self._read_sites(strict=False)
+        finally:
+            stop.cancel()
+            await self._drain()
+
+    def _read_sites(self, strict: bool) -> dict[str, Site]:
+        """The enabled sites that are ours. At start (`strict`) a fault ends the process, later it is reported."""
+        sites, faults = read_sites(self._context.data / self._crawl.sites, platform_of)
+        self._metrics.site_faults.set(len(faults))
+        if faults and strict:
+            raise faults[0]
+        for fault in faults:
+            log.get("crawl").error("site_file_refused", error=str(fault))
+        if strict and (unknown := sorted(set(self._names) - set(sites))):
+            raise ConfigError(
+                f"no site {unknown[0]} in {self._context.data / self._crawl.sites}: `ullage sites` lists what there is"
+            )
+        ours = {name: site for name, site in sites.items() if site.enabled and (not self._names or name in self._names)}
+        for name in ours.keys() - self._locks.keys():
+            self._locks[name] = hold(self._context.data / LOCKS, name)
+            if again := self._frontier.recover(name):
+                log.get("crawl").info("leased_pages_due_again", site=name, pages=again)
+        return ours
+
+    def _begin_due(self, sites: dict[str, Site]) -> float:
+        """Begin every visit that is due; returns the seconds until the next is, at most `RELOAD_SECONDS`."""
+        wait = RELOAD_SECONDS
+        for name, site in sites.items():
+            if name not in self._visits:
+                left = self._frontier.visits(name).due_at - self._clock.wall()
+                if left <= 0 and self._may_lease():
+                    self._begin(site)
+                elif left > 0:
+                    wait = min(wait, max(0.1, left))
+        return wait
+
+    def _begin(self, site: Site) -> None:
+        outbox = Outbox(self._publisher, keys.sealer(self._context.keys))
+        visit = Visit(
+            site,
+            platform_of(site),
+            self._frontier,
+            outbox,
+            self._robots,
+            self._metrics,
+            self._clock,
+            self._permits,
+            self._may_lease,
+        )
+        self._visits[site.name] = (visit, asyncio.ensure_future(self._visit(visit)))
+
+    async def _visit(self, visit: Visit) -> None:
+        """Run one spider to its end and note how the visit went."""
+        site, metrics = visit.site, self._metrics
+        metrics.watched.labels(site.name).set(site.watch)
+        visit.begin()
+        runner = AsyncCrawlerRunner(scrapy_settings(self._crawl, site))
+        await runner.crawl(PageSpider, name=site.name, visit=visit)
+        if visit.fault:
+            raise visit.fault
+        succeeded = visit.end() if visit.leased else False
+        metrics.visits.labels(site.name, "ok" if succeeded else "failed").inc()
+        if at := self._frontier.visits(site.name).success_at:
+            metrics.last_success.labels(site.name).set(at)
+        for state, count in self._frontier.counts(site.name).items():
+            metrics.frontier.labels(site.name, state).set(count)
+        log.get("crawl").info(
+            "visited", site=site.name, pages=visit.read, captures=visit.captured, status="ok" if succeeded else "failed"
+        )
+
+    async def _wait(self, stop: asyncio.Task[Any], seconds: float | None) -> None:
+        """Wait for a visit to end, for `stop`, or for `seconds`; a visit that failed raises here."""
+        running: set[asyncio.Task[Any]] = {stop, *(task for _, task in self._visits.values())}
+        await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for name, (_, task) in list(self._visits.items()):
+            if task.done():
+                del self._visits[name]
+                self._settle(name, task)
+
+    def _settle(self, name: str, task: asyncio.Task[None]) -> None:
+        """Look at how a visit's task ended; what is down outside is tried again at the next visit."""
+        try:
+            task.result()
+        except UnavailableError as error:
+            log.get("crawl").warning("visit_broken_off", site=name, error=str(error))
+
+    async def _drain(self) -> None:
+        """Lease nothing more, wait a little for what is in hand, and close."""
+        self._stopping = True
+        for visit, _ in self._visits.values():
+            visit.wake()
+        tasks = [task for _, task in self._visits.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+        self._publisher.close()
+        self._bus.close()
+
+    def _may_lease(self) -> bool:
+        """Whether the process goes on and match keeps up; the lag is looked at no more often than every `RELOAD_SECONDS`."""
+        if self._stopping:
+            return False
+        looked, behind = self._behind
+        now = self._clock.monotonic()
+        if now - looked >= RELOAD_SECONDS:
+            seconds = self._bus.lag(CAPTURES, READER).seconds
+            behind = seconds > self._crawl.pause_lag_hours * 3600
+            self._behind = (now, behind)
+            self._metrics.paused.set(behind)
+            if behind:
+                log.get("crawl").warning("paused", reason="match is behind", lag=round(seconds))
+        return not behind
+
+
+def drive(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: threading.Event) -> None:
+    """Run `main` on Twisted's reactor over asyncio until it returns; `stop`, set by a signal, becomes its event."""
+    install_reactor(REACTOR)
+    from twisted.internet import reactor as installed  # noqa: PLC0415 - importing it earlier would install another one
+
+    reactor: Any = installed
+
+    loop, stopped = asyncio.get_event_loop(), asyncio.Event()
+    outcome: list[asyncio.Future[None]] = []
+
+    def begin() -> None:
+        task = asyncio.ensure_future(main(stopped))
+        outcome.append(task)
+        task.add_done_callback(lambda _: reactor.stop())
+
+    def relay() -> None:
+        stop.wait()
+        loop.call_soon_threadsafe(stopped.set)
+
+    threading.Thread(target=relay, name="stop", daemon=True).start()
+    reactor.callWhenRunning(begin)
+    reactor.run(installSignalHandlers=False)
+    outcome[0].result()

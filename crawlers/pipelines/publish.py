@@ -1,0 +1,74 @@
+"""Turns posts into sealed captures on the bus and then, only then, marks their page done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Self
+
+from scrapy.crawler import Crawler
+
+from crawlers.outbox import new_id
+from crawlers.pages import Post
+from crawlers.spider import PageRead
+from crawlers.visit import Visit
+from ullage import log
+from ullage.clock import Backoff
+from ullage.errors import UnavailableError
+from ullage.records import MAX_BODY_BYTES, Capture
+
+MAX_TEXT = 2000
+"""Characters of a title or author that are kept; beyond it is an attack or a mistake."""
+
+
+class PublishPipeline:
+    """Waits while the bus is down: the page stays in hand, and so nothing more is fetched than can be kept."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Scrapy's way to make a pipeline."""
+        return cls(crawler.spider.visit)  # type: ignore[union-attr]
+
+    async def process_item(self, item: PageRead) -> PageRead:
+        """Append every post of the page, then note the page as done."""
+        captures = [self._capture(post, item.truncated) for post in item.posts]
+        await self._append(captures)
+        self._visit.finished(item.leased, item.parsed, len(captures))
+        self._visit.metrics.truncated.labels(self._visit.site.name).inc(sum(c.truncated for c in captures))
+        return item
+
+    async def _append(self, captures: Sequence[Capture]) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                return self._visit.outbox.append(captures, self._visit.site.name)
+            except UnavailableError as error:
+                wait = backoff.next(error.retry_after)
+                log.get("crawl").warning("waiting", site=self._visit.site.name, error=str(error), wait=round(wait, 1))
+                await asyncio.sleep(wait)
+
+    def _capture(self, post: Post, truncated: bool) -> Capture:
+        site = self._visit.site
+        return Capture(
+            id=new_id(),
+            site=site.name,
+            platform=site.platform,
+            post_id=post.post_id,
+            url=post.url,
+            title=post.title[:MAX_TEXT],
+            author=post.author[:MAX_TEXT],
+            published_at=post.published_at,
+            fetched_at=self._visit.clock.now(),
+            kind=post.kind,
+            category=site.category,
+            media_type=post.media_type,
+            charset=post.charset,
+            truncated=truncated or len(post.body) > MAX_BODY_BYTES,
+            channel=post.channel[:MAX_TEXT],
+            thread=post.thread,
+            reply_to=post.reply_to,
+            body=post.body[:MAX_BODY_BYTES],
+        )

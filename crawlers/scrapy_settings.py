@@ -1,0 +1,86 @@
+"""Scrapy's settings for one visit, from ours and the site's file.
+
+Turned off is what Scrapy has on by itself and we do not want: the remote control (a port that runs any code), the telnet
+console, every handler but HTTP and HTTPS, cookies, referrers, its own retries (the frontier's waits are longer and survive a
+restart), its duplicate filter and job folder (the frontier again), proxies from the environment (the address guard could not
+see behind one), and its log (it holds URLs).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crawlers.site import Site
+from ullage.settings import CrawlSettings
+
+LONGEST_DELAY_SECONDS = 60.0
+REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
+_UNWANTED = (
+    "telnet.TelnetConsole", "remote_control.RemoteControl", "memusage.MemoryUsage", "memdebug.MemoryDebugger",
+    "feedexport.FeedExporter",
+    "logstats.LogStats", "logcount.LogCount", "spiderstate.SpiderState", "closespider.CloseSpider",
+)  # fmt: skip
+
+
+def scrapy_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
+    """Everything that differs from Scrapy 2.19's defaults."""
+    return {**_LISTENERS_AND_LOGS, **_PARTS, **_limits(crawl), **_pace(crawl, site)}
+
+
+_LISTENERS_AND_LOGS: dict[str, Any] = {
+    "REMOTE_CONTROL_ENABLED": False,
+    "TELNETCONSOLE_ENABLED": False,
+    "EXTENSIONS": {f"scrapy.extensions.{name}": None for name in _UNWANTED},
+    "LOG_ENABLED": False,
+    "LOG_INSTALL_ROOT_HANDLER": False,
+    "STATS_DUMP": False,
+    "JOBDIR": None,
+    "TWISTED_REACTOR": REACTOR,
+}
+_PARTS: dict[str, Any] = {
+    "DOWNLOAD_HANDLERS": {"file": None, "ftp": None, "s3": None, "data": None},
+    "DOWNLOADER_MIDDLEWARES": {
+        "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
+        "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
+        "crawlers.middlewares.address.AddressGuard": 90,
+        "crawlers.middlewares.robots.TimedRobots": 100,
+        "crawlers.middlewares.size.SizeLimit": 950,
+    },
+    "ITEM_PIPELINES": {"crawlers.pipelines.seen.SeenPipeline": 100, "crawlers.pipelines.publish.PublishPipeline": 900},
+    "COOKIES_ENABLED": False,
+    "REFERRER_POLICY": "no-referrer",
+    "RETRY_ENABLED": False,
+    "METAREFRESH_ENABLED": False,
+    "HTTPPROXY_ENABLED": False,
+    "HTTPERROR_ALLOW_ALL": True,
+    "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",
+    "SCHEDULER_PRIORITY_QUEUE": "scrapy.pqueues.ScrapyPriorityQueue",
+}
+
+
+def _limits(crawl: CrawlSettings) -> dict[str, Any]:
+    """How much one page may take of time, bytes and redirects."""
+    return {
+        "DOWNLOAD_MAXSIZE": crawl.download_bytes,
+        "DOWNLOAD_WARNSIZE": 0,
+        "DOWNLOAD_TIMEOUT": crawl.download_seconds,
+        "DNS_TIMEOUT": crawl.download_seconds,
+        "REDIRECT_MAX_TIMES": crawl.redirects,
+    }
+
+
+def _pace(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
+    """How politely the site is read, and under what name."""
+    return {
+        "USER_AGENT": crawl.user_agent,
+        "ROBOTSTXT_OBEY": site.robots,
+        "ROBOTSTXT_USER_AGENT": crawl.user_agent,
+        "DOWNLOAD_VERIFY_CERTIFICATES": site.verify_certificates,
+        "DOWNLOAD_DELAY": site.delay_seconds,
+        "CONCURRENT_REQUESTS": site.concurrency,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": site.concurrency,
+        "AUTOTHROTTLE_ENABLED": True,
+        "AUTOTHROTTLE_START_DELAY": site.delay_seconds,
+        "AUTOTHROTTLE_MAX_DELAY": max(LONGEST_DELAY_SECONDS, site.delay_seconds),
+        "AUTOTHROTTLE_TARGET_CONCURRENCY": float(site.concurrency),
+    }

@@ -1,0 +1,99 @@
+"""A site: one TOML file in the data folder's `sites.d/`, named as the site. Read again before each visit.
+
+platform = "bepasty"                     # a file in crawlers/platforms
+start = ["https://paste.example.com/"]   # where a visit begins; the lists are found from there
+legal_basis = "PIPL 13(1)(3)"            # on what ground it is read; without one it is not
+owner = "security team"                  # who answers for it
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ullage.errors import ConfigError
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class Site(BaseModel):
+    """One site, frozen. Durations in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    platform: str
+    start: tuple[str, ...] = Field(min_length=1)
+    hosts: tuple[str, ...] = ()
+    """Hosts beyond those of `start` that links and redirects may lead to."""
+    revisit_seconds: float = Field(default=300.0, gt=0)
+    delay_seconds: float = Field(default=2.0, ge=0)
+    """The least pause between two requests; AutoThrottle makes it longer when the site is slow."""
+    concurrency: int = Field(default=1, ge=1, le=16)
+    max_pages: int = Field(default=500, ge=1)
+    """Pages a visit; what is left stays due for the next one."""
+    allow_private: bool = False
+    robots: bool = True
+    verify_certificates: bool = True
+    category: str = ""
+    legal_basis: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    watch: bool = True
+    """Whether somebody is to be told when visits fail: a metric says so to the alert rules."""
+    enabled: bool = True
+    options: dict[str, str] = {}
+    """What only this platform knows; the platform checks it."""
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise ValueError("is no site name: use a-z, 0-9, '.', '_' and '-', at most 64")
+        return name
+
+    @field_validator("start")
+    @classmethod
+    def _start(cls, start: tuple[str, ...]) -> tuple[str, ...]:
+        for url in start:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("holds something that is no http:// or https:// address")
+            if parts.username or parts.password:
+                raise ValueError("holds a user name or password: a site is read as anybody reads it")
+        return start
+
+    def allows_host(self, host: str) -> bool:
+        """Whether a link or redirect may lead to `host`."""
+        return host.lower() in {*(urlsplit(url).hostname for url in self.start), *(h.lower() for h in self.hosts)}
+
+
+def read_site(path: Path) -> Site:
+    """The site in one file; ConfigError names the file, the knob and what is wrong with it."""
+    try:
+        return Site.model_validate({"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))})
+    except ValidationError as error:
+        first = error.errors()[0]
+        knob = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is no TOML ({error})") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_sites(folder: Path, check: Callable[[Site], object]) -> tuple[dict[str, Site], list[ConfigError]]:
+    """Every site of `folder` by name, and the faults of those that cannot be read. `check` raises ConfigError as well."""
+    sites, faults = {}, []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            site = read_site(path)
+            check(site)
+            sites[site.name] = site
+        except ConfigError as error:
+            faults.append(error)
+    return sites, faults

@@ -1,0 +1,95 @@
+"""The one spider: it leases pages, fetches them, lets the platform parse them, and hands what it read to the pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from scrapy import Request, Spider, signals
+from scrapy.crawler import Crawler
+from scrapy.http import Response
+from twisted.python.failure import Failure
+
+from crawlers.frontier import Leased
+from crawlers.middlewares.size import STOPPED
+from crawlers.outcomes import of_error, of_status, retry_after
+from crawlers.pages import Parsed, Post
+from crawlers.visit import Visit
+from ullage import log
+from ullage.errors import UllageError
+
+LEASED = "ullage_leased"
+
+
+@dataclass(slots=True)
+class PageRead:
+    """The item that goes through the pipelines: one page, read. `posts` is what is still to be captured."""
+
+    leased: Leased
+    parsed: Parsed
+    posts: tuple[Post, ...]
+    truncated: bool
+
+
+class PageSpider(Spider):
+    """Created by Scrapy with the visit that it serves."""
+
+    visit: Visit
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        """Listen to errors that Scrapy would only log, so that no page stays in hand."""
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.callback_failed, signal=signals.spider_error)
+        crawler.signals.connect(spider.item_failed, signal=signals.item_error)
+        return spider
+
+    async def start(self) -> AsyncIterator[Request]:
+        """A request a leased page; ends when the visit does, and Scrapy then finishes what is in hand."""
+        try:
+            while (leased := await self.visit.next_page()) is not None:
+                yield Request(leased.page.url, self.read, errback=self.not_read, meta={LEASED: leased}, dont_filter=True)
+        except UllageError as error:
+            self.visit.break_off(error)
+
+    def read(self, response: Response) -> list[PageRead]:
+        """What a response holds; nothing for an error status, of which the frontier is told."""
+        visit, leased = self.visit, response.meta[LEASED]
+        visit.metrics.bytes.labels(visit.site.name).inc(len(response.body))
+        visit.metrics.latency.labels(visit.site.name).observe(response.meta.get("download_latency", 0.0))
+        outcome = of_status(response.status)
+        if outcome != "ok":
+            wait = retry_after(response, visit.clock.wall()) if outcome == "busy" else None
+            self._tell(leased, outcome, wait)
+            return []
+        parsed = visit.platform.parse(leased.page, response, visit.site)
+        return [PageRead(leased, parsed, parsed.posts, STOPPED in response.flags)]
+
+    def not_read(self, failure: Failure) -> None:
+        """A request that brought no response."""
+        request: Request = failure.request  # type: ignore[attr-defined]
+        self._tell(request.meta[LEASED], of_error(failure.value, request))
+
+    def callback_failed(self, failure: Failure, response: Response) -> None:
+        """The platform could not make sense of a page."""
+        self._report(failure)
+        self._tell(response.meta[LEASED], "parse")
+
+    def item_failed(self, item: PageRead, failure: Failure) -> None:
+        """A pipeline failed: an error that is ours ends the visit, with the page left to be fetched again."""
+        self._report(failure)
+        if isinstance(failure.value, UllageError):
+            self.visit.break_off(failure.value)
+        self._tell(item.leased, "parse")
+
+    def _tell(self, leased: Leased, outcome: str, wait: float | None = None) -> None:
+        """Tell the visit what became of a page; if even that fails, end it."""
+        try:
+            self.visit.failed(leased, outcome, wait)
+        except UllageError as error:
+            self.visit.break_off(error)
+
+    def _report(self, failure: Failure) -> None:
+        kind = failure.type.__name__ if failure.type else "unknown"
+        log.get("crawl").warning("page_failed", site=self.visit.site.name, platform=self.visit.site.platform, error=kind)

@@ -1,0 +1,127 @@
+"""One visit to one site: what is leased, what is in hand, and when to stop. The spider, middlewares and pipelines share it.
+
+A visit ends when nothing is due, when it has read `max_pages`, when the site asks for rest (429, 503), after five failures in a
+row, or when the process is told to stop. What is left then stays due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from crawlers.frontier import Frontier, Leased
+from crawlers.metrics import CrawlMetrics
+from crawlers.middlewares.robots import RobotsCache
+from crawlers.outbox import Outbox
+from crawlers.outcomes import FATES, Fate
+from crawlers.pages import Parsed
+from crawlers.platforms import Platform
+from crawlers.site import Site
+from ullage import log
+from ullage.clock import Clock
+
+MAX_FAILURES_IN_A_ROW = 5
+LONGEST_REST_SECONDS = 86400.0
+
+
+@dataclass(slots=True)
+class Visit:
+    """See the module. `may_lease` says whether the process wants more pages; `permits` bounds requests over all sites."""
+
+    site: Site
+    platform: Platform
+    frontier: Frontier
+    outbox: Outbox
+    robots: RobotsCache
+    metrics: CrawlMetrics
+    clock: Clock
+    permits: asyncio.Semaphore
+    may_lease: Callable[[], bool]
+    began: float = 0.0
+    leased: int = 0
+    read: int = 0
+    captured: int = 0
+    fault: Exception | None = None
+    """An error that must end the process, such as a damaged frontier."""
+    _held: set[bytes] = field(default_factory=set)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _failures: int = 0
+    _broken_off: bool = False
+    _rest: float = 0.0
+
+    def begin(self) -> None:
+        """Make the heads of the lists due."""
+        self.began = self.frontier.begin_visit(self.site.name, self.platform.start(self.site))
+
+    async def next_page(self) -> Leased | None:
+        """Lease the next page, waiting for what is in hand to turn some up; None when the visit is over."""
+        while self.wants_more():
+            if len(self._held) < self.site.concurrency:
+                await self.permits.acquire()
+                leased = self.frontier.lease(self.site.name) if self.wants_more() else None
+                if leased is not None:
+                    self._held.add(leased.name)
+                    self.leased += 1
+                    return leased
+                self.permits.release()
+                if not self._held:
+                    return None
+            self._changed.clear()
+            await self._changed.wait()
+        return None
+
+    def wants_more(self) -> bool:
+        """Whether another page may be leased."""
+        return not self._broken_off and self.leased < self.site.max_pages and self.may_lease()
+
+    def finished(self, leased: Leased, parsed: Parsed, captured: int) -> None:
+        """A page was read and its captures are durable: note it."""
+        self.frontier.finish(leased, parsed, self.began)
+        self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0
+        self.metrics.captures.labels(self.site.name).inc(captured)
+        self._release(leased, "ok")
+
+    def failed(self, leased: Leased, outcome: str, wait: float | None = None) -> None:
+        """A page was not read: decide what becomes of it. `wait` in seconds is what the site asked for."""
+        if leased.name not in self._held:
+            return
+        fate = FATES[outcome]
+        if fate is Fate.GONE:
+            self.frontier.finish(leased, Parsed(), self.began)
+        elif fate is Fate.GIVE_UP:
+            self.frontier.park(leased)
+        elif fate is Fate.LATER:
+            self.frontier.postpone(leased, wait or self.site.revisit_seconds)
+        elif self.frontier.postpone(leased) == "parked":
+            log.get("crawl").warning("page_parked", site=self.site.name, reason=outcome, attempts=leased.attempts + 1)
+        self._failures += fate is Fate.RETRY
+        if outcome == "busy":
+            self._rest = max(self._rest, wait or 0.0)
+        self._broken_off = self._broken_off or outcome == "busy" or self._failures >= MAX_FAILURES_IN_A_ROW
+        self._release(leased, outcome)
+
+    def break_off(self, fault: Exception) -> None:
+        """End the visit because of an error that the process cannot go on with."""
+        self.fault, self._broken_off = fault, True
+        self._changed.set()
+
+    def wake(self) -> None:
+        """Look again whether more is wanted."""
+        self._changed.set()
+
+    def end(self) -> bool:
+        """Set when the site is due next; returns whether the visit succeeded, that is, read something and was not broken off."""
+        succeeded = self.read > 0 and not self._broken_off
+        failures = 0 if succeeded else self.frontier.visits(self.site.name).failures
+        wait = min(LONGEST_REST_SECONDS, self.site.revisit_seconds * 2.0 ** min(failures, 16))
+        self.frontier.end_visit(self.site.name, self.clock.wall() + max(wait, self._rest), succeeded)
+        return succeeded
+
+    def _release(self, leased: Leased, outcome: str) -> None:
+        """Take a page out of hand."""
+        self.metrics.pages.labels(self.site.name, outcome).inc()
+        if leased.name in self._held:
+            self._held.discard(leased.name)
+            self.permits.release()
+        self._changed.set()

@@ -1,0 +1,113 @@
+"""Posts into bepasty and Spirit through their own web forms, as a person with a browser would. Loopback only."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import re
+import secrets
+import urllib.error
+import urllib.parse
+import urllib.request
+from http import HTTPStatus
+from typing import NamedTuple
+
+from parsel import Selector
+
+from ullage.errors import ConfigError, UnavailableError
+
+SECONDS = 60.0
+TOPIC = re.compile(r"/topic/(\d+)/")
+
+
+class Page(NamedTuple):
+    """What came back: where the redirects ended, and the text."""
+
+    url: str
+    text: str
+
+
+class Browser:
+    """A client with cookies that talks to one loopback address and sees no proxy."""
+
+    def __init__(self, base: str) -> None:
+        if urllib.parse.urlsplit(base).hostname != "127.0.0.1":
+            raise ConfigError(f"{base} is not on 127.0.0.1: test posts go to programs on this machine only")
+        self.base = base.rstrip("/")
+        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), jar)
+
+    def get(self, path: str) -> Page:
+        """The page at `path`, redirects followed; UnavailableError for any error status."""
+        return self._open(urllib.request.Request(self.base + path))  # noqa: S310 - checked to be loopback
+
+    def post(self, path: str, fields: dict[str, str]) -> Page:
+        """Send a form and return the page that follows."""
+        body = urllib.parse.urlencode(fields).encode()
+        return self._open(urllib.request.Request(self.base + path, body, {"Referer": self.base + path}))  # noqa: S310
+
+    def upload(self, path: str, fields: dict[str, str], name: str, data: bytes, media_type: str) -> Page:
+        """Send a form with one file, as multipart."""
+        mark = secrets.token_hex(16)
+        parts = [f'--{mark}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()]
+        quoted = name.replace('"', "%22").replace("\r", "").replace("\n", "")
+        head = (
+            f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{quoted}"\r\nContent-Type: {media_type}\r\n\r\n'
+        )
+        body = b"".join(parts) + head.encode() + data + f"\r\n--{mark}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+        return self._open(urllib.request.Request(self.base + path, body, headers))  # noqa: S310
+
+    def _open(self, request: urllib.request.Request) -> Page:
+        try:
+            with self._opener.open(request, timeout=SECONDS) as answer:
+                return Page(answer.url, answer.read().decode("utf-8", "replace"))
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise UnavailableError(f"{self.base} answered {error.code} {HTTPStatus(error.code).phrase}") from None
+        except OSError as error:
+            raise UnavailableError(f"{self.base} cannot be reached ({type(error).__name__})") from None
+
+
+class Bepasty:
+    """Pastes into a bepasty that anybody may paste into."""
+
+    def __init__(self, base: str) -> None:
+        self._browser = Browser(base)
+
+    def paste(self, text: str | bytes, title: str, media_type: str = "text/plain") -> str:
+        """Put up a paste, or a file when `text` is bytes, under the file name `title`; returns its id, such as `RditHhxz`."""
+        fields = {"contenttype": media_type, "filename": title, "maxlife-value": "1", "maxlife-unit": "forever"}
+        if isinstance(text, bytes):
+            page = self._browser.upload("/+upload", fields, title, text, media_type)
+        else:
+            page = self._browser.post("/+upload", {**fields, "text": text})
+        return urllib.parse.urlsplit(page.url).path.strip("/")
+
+
+class Spirit:
+    """Posts into a Spirit forum as one user, who is logged in at once."""
+
+    def __init__(self, base: str, user: str, password: str) -> None:
+        self._browser = Browser(base)
+        page = self._form("/user/login/", {"username": user, "password": password, "next": "/"})
+        if "/login/" in page.url:
+            raise ConfigError(f"{base} does not know user {user} with that password")
+
+    def topic(self, category: int, title: str, body: str) -> int:
+        """Open a topic in `category` and return its number."""
+        page = self._form(f"/topic/publish/{category}/", {"title": title, "category": str(category), "comment": body})
+        found = TOPIC.search(urllib.parse.urlsplit(page.url).path)
+        if not found:
+            raise UnavailableError("the forum took no topic: it showed its form again")
+        return int(found[1])
+
+    def reply(self, topic: int, body: str) -> None:
+        """Add a comment to `topic`."""
+        page = self._form(f"/comment/{topic}/publish/", {"comment": body})
+        if "/publish/" in page.url:
+            raise UnavailableError("the forum took no reply: it showed its form again")
+
+    def _form(self, path: str, fields: dict[str, str]) -> Page:
+        """Fetch a form for its CSRF token, then send it filled in."""
+        token = Selector(self._browser.get(path).text, type="html").css("input[name=csrfmiddlewaretoken]::attr(value)").get("")
+        return self._browser.post(path, {**fields, "csrfmiddlewaretoken": token})

@@ -1,0 +1,168 @@
+"""Starts bepasty (pastes) and Spirit (forum) on free loopback ports, and ends them.
+
+Each is a context: ready when it is entered, ended by its own pid when it is left, and killed by the kernel if this process
+dies. A work folder that was used before is taken up again with what was posted into it. Linux ties a child to the *thread* that
+started it, so start them from a thread that lives on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ullage.errors import UnavailableError
+
+HOST = "127.0.0.1"
+READY_SECONDS = 60.0
+LOOK_SECONDS = 0.05
+END_SECONDS = 10.0
+REQUIREMENTS = Path(__file__).with_name("requirements-sites.txt")
+USER, PASSWORD = "admin", "loopback-only"
+
+BEPASTY_SETTINGS = """\
+SITENAME = "loopback pastes"
+STORAGE_FILESYSTEM_DIRECTORY = {store!r}
+SECRET_KEY = {secret!r}
+SESSION_COOKIE_SECURE = False
+DEFAULT_PERMISSIONS = "list,create,read"
+"""
+SPIRIT_SETTINGS = """\
+from .dev import *
+DEBUG = False
+ALLOWED_HOSTS = ["127.0.0.1"]
+SECRET_KEY = {secret!r}
+LANGUAGE_CODE, TIME_ZONE, USE_TZ = "en", "UTC", True
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+ST_RATELIMIT_ENABLE = False
+ST_DOUBLE_POST_THRESHOLD_MINUTES = 0
+ST_COMMENT_MAX_LEN = 4_000_000
+"""
+SPIRIT_FILL = """\
+import json, sys
+from django.contrib.auth import get_user_model
+from spirit.category.models import Category
+users = get_user_model().objects
+users.filter(username={user!r}).exists() or users.create_superuser({user!r}, "admin@example.test", {password!r})
+print(json.dumps({{title: Category.objects.get_or_create(title=title)[0].pk for title in {categories!r}}}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Forum:
+    """A running Spirit: its address, an account that may post, and its categories' numbers by title."""
+
+    url: str
+    user: str
+    password: str
+    categories: Mapping[str, int]
+
+
+def ensure_environment(folder: Path) -> Path:
+    """The virtual environment in `folder` with the pinned programs, made on first use; returns its `bin`.
+
+    Takes about half a minute the first time. Raises UnavailableError when the packages cannot be installed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    wanted, stamp = REQUIREMENTS.read_text(encoding="ascii"), folder / "installed.txt"
+    with folder.with_name(folder.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.is_file() or stamp.read_text(encoding="ascii") != wanted:
+            _run([sys.executable, "-m", "venv", "--clear", str(folder)], folder.parent)
+            pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _run([*pip, "--requirement", str(REQUIREMENTS)], folder.parent)
+            stamp.write_text(wanted, encoding="ascii")
+    return folder.resolve() / "bin"
+
+
+@contextlib.contextmanager
+def bepasty(binaries: Path, work: Path) -> Iterator[str]:
+    """Run bepasty with its pastes in `work`; yields its address, such as `http://127.0.0.1:41234`."""
+    (work / "store").mkdir(parents=True, exist_ok=True)
+    settings = work / "bepasty.conf"
+    settings.write_text(BEPASTY_SETTINGS.format(store=str(work / "store"), secret=secrets.token_hex(32)), encoding="utf-8")
+    port = _free_port()
+    words = [str(binaries / "bepasty-server"), "--host", HOST, "--port", str(port)]
+    with _running(words, work, {"BEPASTY_CONFIG": str(settings)}, port):
+        yield f"http://{HOST}:{port}"
+
+
+@contextlib.contextmanager
+def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",)) -> Iterator[Forum]:
+    """Run Spirit with its database in `work`, made on first use, and yield the forum."""
+    work.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
+        "DJANGO_SETTINGS_MODULE": "board.settings.local",
+    }
+    project, python = work / "board", str(binaries / "python")
+    if not (work / "installed").is_file():
+        _run([str(binaries / "spirit"), "startproject", "board"], work, environment)
+        text = SPIRIT_SETTINGS.format(secret=secrets.token_hex(32))
+        (project / "board" / "settings" / "local.py").write_text(text, encoding="utf-8")
+        _run([python, "manage.py", "spiritinstall"], project, environment)
+        (work / "installed").touch()
+    fill = SPIRIT_FILL.format(user=USER, password=PASSWORD, categories=list(categories))
+    numbers = json.loads(_run([python, "manage.py", "shell", "-v", "0", "-c", fill], project, environment).splitlines()[-1])
+    port = _free_port()
+    words = [python, "manage.py", "runserver", "--noreload", "--insecure", f"{HOST}:{port}"]
+    with _running(words, project, environment, port):
+        yield Forum(f"http://{HOST}:{port}", USER, PASSWORD, numbers)
+
+
+def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
+    """Run a program to its end and return what it printed; UnavailableError with its last line when it fails."""
+    done = subprocess.run(
+        words, cwd=folder, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
+        raise UnavailableError(f"{Path(words[0]).name} {' '.join(words[1:3])} failed: {last}")
+    return done.stdout
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _running(words: Sequence[str], folder: Path, environment: Mapping[str, str], port: int) -> Iterator[None]:
+    """Start a server, wait until it takes connections, and end it afterwards. Its output is kept in `server.log`."""
+    with (folder / "server.log").open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *words],
+            cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        _wait_for(process, port, folder / "server.log")
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
+    """Return when `port` takes connections; UnavailableError when the process ends or a minute passes before that."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1.0):
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = process.wait(LOOK_SECONDS)
+            raise UnavailableError(f"a site program ended with {code} before it was ready: see {output}")
+    raise UnavailableError(f"a site program was not ready within {READY_SECONDS:.0f} s: see {output}")
