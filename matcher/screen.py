@@ -9,6 +9,7 @@ from rich.text import Text
 
 from matcher.assess import Verdict
 from ullage.records import Statistics
+from ullage.verdict import in_words
 
 COLOUR = {
     "statutory": "bold white on red",
@@ -75,7 +76,7 @@ def _tenant(verdict: Verdict) -> Panel:
     grid.add_row(
         "rows", f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more fields of one customer"
     )
-    grid.add_row("by chance", f"{verdict.expected_by_chance:.2g} phones would match")
+    grid.add_row("by chance", f"{in_words(verdict.expected_by_chance)} phones would match")
     if exposure.scenario:
         grid.add_row("likely scam", f"{exposure.title}  {exposure.title_zh}")
     grid.add_row("exposure", "\n".join(f"{r.points:+3d}  {r.evidence}" for r in exposure.reasons))

@@ -5,7 +5,7 @@ Both are pure functions over counted facts and both list their reasons, because 
 """
 
 from ullage.verdict.exposure import Exposure, judge_exposure
-from ullage.verdict.facts import Facts, Reason, chance_matches
+from ullage.verdict.facts import Facts, Reason, chance_matches, in_words
 from ullage.verdict.origin import Origin, judge_origin
 
-__all__ = ["Exposure", "Facts", "Origin", "Reason", "chance_matches", "judge_exposure", "judge_origin"]
+__all__ = ["Exposure", "Facts", "Origin", "Reason", "chance_matches", "in_words", "judge_exposure", "judge_origin"]

@@ -54,6 +54,11 @@ def chance_matches(facts: Facts) -> float:
     return facts.candidates.get("phone", 0) * min(1.0, facts.watchlist / facts.circulation)
 
 
+def in_words(number: float) -> str:
+    """A small number as a person reads it: `fewer than 0.01`, `0.32`, `12`."""
+    return "fewer than 0.01" if number < 0.01 else f"{number:.2g}" if number < 10 else f"{number:,.0f}"
+
+
 def binomial_tail(trials: int, successes: int, chance: float) -> float:
     """P(at least `successes` of `trials`) with `chance` each, exact to float precision, summed away from the nearest term."""
     if successes <= 0 or chance >= 1.0:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ullage.verdict.facts import Facts, Reason, binomial_tail, chance_matches
+from ullage.verdict.facts import Facts, Reason, binomial_tail, chance_matches, in_words
 
 GENERATED_RUN = 20
 CERTAIN = 1e-6
@@ -35,7 +35,9 @@ def judge_origin(facts: Facts) -> Origin:
     p = binomial_tail(phones, matched, min(1.0, facts.watchlist / facts.circulation)) if phones else 1.0
     reasons = [
         Reason(
-            "O1", 0, f"{matched} of {phones} distinct phones are customers'; chance alone would give {expected:.2g} (p = {p:.1e})"
+            "O1",
+            0,
+            f"{matched} of {phones} distinct phones are customers'; chance alone would give {in_words(expected)} (p {_p(p)})",
         )
     ]
     share = facts.matched_rows / facts.rows if facts.rows else 0.0
@@ -50,6 +52,10 @@ def judge_origin(facts: Facts) -> Origin:
     if facts.longest_run >= GENERATED_RUN:
         reasons.append(Reason("O5", 0, f"an arithmetic run of {facts.longest_run} numbers: a generated list"))
     return Origin(_verdict(facts, share, p, fabricated=fabricated), p, expected, tuple(reasons))
+
+
+def _p(p: float) -> str:
+    return "< 1e-12" if p < 1e-12 else f"= {p:.2g}"
 
 
 def _verdict(facts: Facts, share: float, p: float, *, fabricated: bool) -> str:

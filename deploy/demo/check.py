@@ -1,0 +1,49 @@
+"""Compares what the product found with what was planted, through the product's own command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from deploy.demo.plant import Plan
+
+Run = Callable[..., str]
+"""Runs `ullage` with words (and text for its standard input) and returns what it printed."""
+SHOWN = 5
+
+
+def found_exposures(run: Run, incidents: Sequence[Mapping[str, Any]]) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """Customer reference to (kinds, sites), over all incidents; handles are resolved as an officer would."""
+    kinds: dict[str, set[str]] = {}
+    sites: dict[str, set[str]] = {}
+    for incident in incidents:
+        for exposure in json.loads(run("incidents", "show", incident["id"], "--json"))["exposures"]:
+            kinds.setdefault(exposure["subject"], set()).update(exposure["kinds"])
+            sites.setdefault(exposure["subject"], set()).update(exposure["sites"])
+    words = ("subjects", "resolve", "-", "--case", "DEMO-1", "--reason", "the demo checks itself")
+    table = csv.DictReader(run(*words, text="\n".join(kinds)).splitlines()) if kinds else ()
+    reference = {row["handle"]: row["customer_ref"] for row in table}
+    return {reference.get(h, h): (frozenset(kinds[h]), frozenset(sites[h])) for h in kinds}
+
+
+def differences(plan: Plan, run: Run, incidents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line for each thing that differs; none when exposures and sightings equal the planted set."""
+    expected, found = plan.expected, found_exposures(run, incidents)
+    for reference in sorted(expected.keys() - found.keys())[:SHOWN]:
+        yield f"lost: customer {reference} was planted on {_words(expected[reference][1])} and is not found"
+    for reference in sorted(found.keys() - expected.keys())[:SHOWN]:
+        yield f"false: customer {reference} was not planted and is found on {_words(found[reference][1])}"
+    for reference in sorted(expected.keys() & found.keys()):
+        if expected[reference] != found[reference]:
+            wanted, got = (" ".join(map(_words, pair)) for pair in (expected[reference], found[reference]))
+            yield f"differs: customer {reference} was planted as {wanted} and is found as {got}"
+            break
+    sightings = sum(incident["sightings"] for incident in incidents)
+    if sightings != plan.sightings:
+        yield f"differs: {plan.sightings} posts give customers away, {sightings} sightings are stored"
+
+
+def _words(names: frozenset[str]) -> str:
+    return "+".join(sorted(names))

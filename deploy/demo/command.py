@@ -1,0 +1,133 @@
+"""`ullage demo`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from deploy.demo import check, drive, plant
+from deploy.local import programs
+from ullage.errors import UllageError
+from ullage.role import SUPERVISOR, die_with_supervisor
+from ullage.settings import Context
+from ullage.supervisor import command
+
+ROLES = ("crawl", "match", "alert")
+
+
+def demo(
+    ctx: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Exit after the check instead of serving the page.")] = False,
+) -> None:
+    """The whole product against real paste and forum software on loopback, with synthetic people; it checks itself."""
+    context: Context = ctx.obj
+    die_with_supervisor()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    root = context.data
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        _assess_sample(root, console)
+        _whole_product(root, console, once=once)
+    except KeyboardInterrupt:
+        console.print("stopped; every process of the demo is ended")
+
+
+def _assess_sample(root: Path, console: Console) -> None:
+    """First answer within a minute: the verdict on a shipped file, with no site and no daemon."""
+    sample = resources.files("deploy.demo") / "sample"
+    ullage = drive.Ullage(drive.fresh(root / "sample"))
+    with resources.as_file(sample) as folder:
+        ullage("init")
+        ullage("watchlist", "load", str(folder / "customers.csv"), "--tenant", "sample-bank")
+        console.rule("[bold]1  a file that somebody sent: ullage assess leak.txt", align="left")
+        subprocess.run(command(ullage.data, "assess", str(folder / "leak.txt")), check=True)
+
+
+def _whole_product(root: Path, console: Console, *, once: bool) -> None:
+    plan, ullage = plant.plan(), drive.Ullage(drive.fresh(root / "state") / "data")
+    console.rule("[bold]2  the daemon: real pastes, a real forum, crawl → match → incident", align="left")
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(_progress(console))
+        pastes, forum = _start_sites(root, progress, stack)
+        _step(progress, "load a watchlist of 2,000 customers", lambda: drive.configure(ullage, plan))
+        drive.add_sites(ullage, pastes, forum)
+        bar = progress.add_task("post 400 people's leaks among ordinary posts", total=len(plan.posts))
+        drive.post(plan, pastes, forum, lambda: progress.advance(bar))
+        for role in ROLES:
+            _step(progress, role, lambda role=role: ullage(role, "--once"))
+        incidents = json.loads(ullage("incidents", "list", "--json", "--limit", "1000"))
+        progress.stop()
+        console.print()
+        subprocess.run(command(ullage.data, "incidents", "list"), check=True)
+        _check(plan, ullage, incidents, console)
+        if not once:
+            _serve(ullage, console)
+
+
+def _start_sites(root: Path, progress: Progress, stack: contextlib.ExitStack) -> tuple[str, programs.Forum]:
+    work = drive.fresh(root / "sites")
+    binaries = _step(progress, "install bepasty and Spirit (once)", lambda: programs.ensure_environment(root / "sites-venv"))
+    started: list[Any] = []
+
+    def start() -> None:
+        started.append(stack.enter_context(programs.bepasty(binaries, work / "bepasty")))
+        started.append(stack.enter_context(programs.spirit(binaries, work / "spirit", ("General",))))
+
+    _step(progress, "start them on loopback", start)
+    return started[0], started[1]
+
+
+def _step(progress: Progress, name: str, act: Any) -> Any:
+    task = progress.add_task(name, total=None)
+    result = act()
+    progress.update(task, total=1, completed=1)
+    return result
+
+
+@contextlib.contextmanager
+def _progress(console: Console) -> Iterator[Progress]:
+    """A line a phase on a terminal; nothing elsewhere."""
+    columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield progress
+
+
+def _check(plan: plant.Plan, ullage: drive.Ullage, incidents: list[dict[str, Any]], console: Console) -> None:
+    faults = list(check.differences(plan, ullage, incidents))
+    for fault in faults:
+        console.print(f"[bold red]{fault}")
+    if faults:
+        raise UllageError("the demo found something else than it planted, see above")
+    posts, people = len(plan.posts), len(plan.expected)
+    console.print(
+        f"[green]checked:[/] {posts} posts held {plant.LEAKED} people; {people} of them are customers; these and only these are exposed, "
+        f"in {plan.sightings} sightings and {len(incidents)} incidents; none lost, none double, none false"
+    )
+
+
+def _serve(ullage: drive.Ullage, console: Console) -> None:
+    """The search page, until Ctrl-C."""
+    console.rule("[bold]3  the page (Ctrl-C ends everything)", align="left")
+    somebody = plant.plan().customers[0]
+    console.print(f"ask it whether this synthetic person is exposed: {somebody.phone}")
+    environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "warning"}
+    process = subprocess.Popen(command(ullage.data, "search"), env=environment, start_new_session=True)
+    try:
+        code = process.wait()
+        raise UllageError(f"the search page ended with {code}")
+    finally:
+        process.terminate()
+        process.wait()

@@ -1,0 +1,118 @@
+"""The demo's steps: start the sites, post, configure, crawl. Each is what a person would do by hand."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from deploy.demo.people import Person
+from deploy.demo.plant import BRAND, FORUM, PASTES, Plan
+from deploy.local.posting import Bepasty, Spirit
+from deploy.local.programs import Forum
+from ullage.errors import UllageError
+from ullage.role import SUPERVISOR
+from ullage.supervisor import command
+
+TENANT = "spruce-bank"
+CONFIG = f"""\
+[crawl]
+user_agent = "ullage demo (loopback only)"
+port = 0
+
+[match]
+port = 0
+
+[alert]
+port = 0
+
+[search]
+port = 0
+
+[tenants.{TENANT}]
+brands = ["{BRAND}"]
+domains = ["spruce-bank.example"]
+bins = ["620000"]
+"""
+SITE = """\
+platform = "{platform}"
+start = ["{url}"]
+category = "{category}"
+delay_seconds = 0.0
+concurrency = 8
+max_pages = 5000
+revisit_seconds = 30
+allow_private = true
+legal_basis = "synthetic people, on this machine"
+owner = "the demo"
+"""
+
+
+class Ullage:
+    """Runs the product's command line on one data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def __call__(self, *words: str, text: str = "") -> str:
+        """Standard output of `ullage WORDS`; its own error line is raised when it fails."""
+        environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "warning"}
+        done = subprocess.run(
+            command(self.data, *words), input=text, capture_output=True, text=True, env=environment, check=False
+        )
+        if done.returncode:
+            last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
+            raise UllageError(f"`ullage {words[0]}` failed: {last.removeprefix('ullage: ')}")
+        return done.stdout
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder; what an earlier demo left in it is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_customers(path: Path, customers: Iterable[Person]) -> None:
+    """The bank's export: synthetic people, as CSV in GB18030, as banks have it."""
+    with path.open("w", encoding="gb18030", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("customer_ref", "name", "phone", "resident_id", "card", "email"))
+        writer.writerows(person.row() for person in customers)
+
+
+def configure(ullage: Ullage, plan: Plan) -> None:
+    """`init`, the tenant's words, and its watchlist."""
+    ullage.data.mkdir(parents=True, exist_ok=True)
+    (ullage.data / "ullage.toml").write_text(CONFIG, encoding="utf-8")
+    ullage("init")
+    export = ullage.data.parent / "customers.csv"
+    write_customers(export, plan.customers)
+    ullage("watchlist", "load", str(export), "--tenant", TENANT)
+    export.unlink()
+
+
+def add_sites(ullage: Ullage, pastes: str, forum: Forum) -> None:
+    """Two site files: this is all that it takes to watch a place."""
+    folder = ullage.data / "sites.d"
+    for name, platform, url, category in ((PASTES, "bepasty", pastes, "paste"), (FORUM, "spirit", forum.url, "forum")):
+        text = SITE.format(platform=platform, url=f"{url}/", category=category)
+        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+def post(plan: Plan, pastes: str, forum: Forum, told: Callable[[], None]) -> None:
+    """Put every post up through the sites' own forms; `told` after each."""
+    bepasty, spirit = Bepasty(pastes), Spirit(forum.url, forum.user, forum.password)
+    topics: dict[str, int] = {}
+    category = next(iter(forum.categories.values()))
+    for planted in plan.posts:
+        if planted.site == PASTES:
+            bepasty.paste(planted.body, planted.title)
+        elif planted.thread:
+            spirit.reply(topics[planted.thread], planted.body)
+        else:
+            topics[planted.title] = spirit.topic(category, planted.title, planted.body)
+        told()
