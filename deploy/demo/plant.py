@@ -90,7 +90,7 @@ def _pastes(take: Take, known: set[str]) -> Iterator[Post]:
     rows = take(100)
     dump = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{p.balance}" for p in rows)
     text = f"姓名----手机----身份证----余额\n{dump}\n"
-    yield Post(PASTES, "一手料样例.txt", text, exposed=_exposed(rows, known, "phone", "resident_id"))
+    yield Post(PASTES, "sample-first-hand.txt", text, exposed=_exposed(rows, known, "phone", "resident_id"))
     yield Post(PASTES, "repost.txt", text, exposed=_exposed(rows, known, "phone", "resident_id"))
     rows = take(60)
     noise = [
