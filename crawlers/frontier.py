@@ -14,14 +14,14 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from crawlers.cipher import FrontierCipher
 from crawlers.pages import Page, Parsed, Post
 from ullage.clock import Clock
-from ullage.database import open_database
-from ullage.errors import CorruptError, UnavailableError
+from ullage.database import open_database, sqlite_errors, transaction
 
 FILE = "frontier.sqlite"
 STATES = ("due", "leased", "done", "parked")
@@ -46,7 +46,6 @@ order by case when role <> 'list' then 1 when number = 1 then 0 else 2 end, due_
 """A visit reads the heads of the lists first, then what they show, the newest first, and only then older pages of the lists."""
 LAST_OF_SERIES = "select max(number) from pages where site = ? and series = ?"
 SERIES_AND_STAMP = "select series, stamp from pages where site = ? and name = ?"
-DOWN = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +110,9 @@ class Frontier:
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
         """Those of `posts` that are new, or say something new."""
-        with self._change() as database:
-            found = "select 1 from seen where site = ? and post = ?"
-            return tuple(p for p in posts if database.execute(found, (site, self._cipher.post(site, p))).fetchone() is None)
+        found = "select 1 from seen where site = ? and post = ?"
+        with sqlite_errors(FILE):
+            return tuple(p for p in posts if self._database.execute(found, (site, self._cipher.post(site, p))).get is None)
 
     def finish(self, leased: Leased, parsed: Parsed, began: float) -> int:
         """`leased` is done: note its posts as seen and its links as pages; returns how many of these are new or have changed.
@@ -171,12 +170,16 @@ class Frontier:
 
     def visits(self, site: str) -> Visits:
         """What is known of the visits to `site`."""
-        row = self._database.execute("select due_at, success_at, failures from sites where name = ?", (site,)).fetchone()
+        with sqlite_errors(FILE):
+            row = self._database.execute("select due_at, success_at, failures from sites where name = ?", (site,)).fetchone()
         return Visits(*row) if row else Visits()
 
     def counts(self, site: str) -> Mapping[str, int]:
         """Pages of `site` a state."""
-        rows = self._database.execute("select state, count(*) from pages where site = ? group by state", (site,))
+        with sqlite_errors(FILE):
+            rows: Any = self._database.execute(
+                "select state, count(*) from pages where site = ? group by state", (site,)
+            ).fetchall()
         return {**dict.fromkeys(STATES, 0), **dict(rows)}
 
     def _insert(self, site: str, page: Page, now: float) -> bool:
@@ -240,10 +243,5 @@ class Frontier:
     @contextlib.contextmanager
     def _change(self) -> Iterator[apsw.Connection]:
         """One transaction, with SQLite's errors told apart."""
-        try:
-            with self._database as database:
-                yield database
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            raise CorruptError(f"{FILE} is damaged: restore it, or move it away to start empty") from error
-        except DOWN as error:
-            raise UnavailableError(f"{FILE} cannot be read or written ({type(error).__name__})") from error
+        with sqlite_errors(FILE), transaction(self._database):
+            yield self._database

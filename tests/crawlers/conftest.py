@@ -1,0 +1,93 @@
+"""A frontier, a local server, and a data folder whose sites a test writes and whose captures it opens."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from crawlers.frontier import Frontier
+from tests.conftest import HeldClock
+from tests.crawlers.support import KEY, Answers, serving
+from ullage import keys
+from ullage.bus import CAPTURES
+from ullage.records import Capture
+from ullage.settings import Context
+
+
+@pytest.fixture
+def frontier(tmp_path: Path, clock: HeldClock) -> Iterator[Frontier]:
+    opened = Frontier(tmp_path, KEY, clock.as_clock())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Answers]:
+    with serving() as answers:
+        yield answers
+
+
+@dataclass
+class Station:
+    """A data folder that is crawled by a process of its own, as in real life."""
+
+    data: Path
+
+    def site(self, name: str, url: str, platform: str = "raw_paste", more: str = "") -> None:
+        """Write a site file: a loopback site without pauses, unless `more` says otherwise."""
+        lines = ['legal_basis = "test"', 'owner = "test"', f'platform = "{platform}"', f'start = ["{url}"]']
+        lines += [f"{knob} = {value}" for knob, value in (("allow_private", "true"), ("delay_seconds", "0")) if knob not in more]
+        (self.data / "sites.d" / f"{name}.toml").write_text("\n".join([*lines, more]))
+
+    def words(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "ullage", "--data", str(self.data), *words]
+
+    def start(self, *words: str, **settings: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, **{f"ULLAGE_{name.upper()}": value for name, value in settings.items()}}
+        return subprocess.Popen(self.words(*words), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(self, *words: str, exits: int = 0, **settings: str) -> str:
+        """Run a command to its end; returns what it printed, errors and log included."""
+        with self.start(*words, **settings) as process:
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == exits, err
+        return out + err
+
+    def captures(self, group: str = "test") -> list[Capture]:
+        """The captures on the bus that `group` has not read yet, opened with the private key."""
+        context = Context(self.data)
+        opener, subscription, found = keys.opener(context.keys), context.bus().subscribe(CAPTURES, group), []
+        while records := subscription.poll(100, 0.0):
+            for record in records:
+                schema = int(record.headers["schema"])
+                plain = opener.open(
+                    record.value, purpose="capture", topic=CAPTURES, schema=schema, key_id=record.headers["key_id"]
+                )
+                found.append(Capture.decode(plain, schema))
+                assert found[-1].id == record.headers["id"] == record.key
+            subscription.commit(records[-1])
+        subscription.close()
+        return found
+
+
+@pytest.fixture
+def station(data: Path) -> Station:
+    return Station(data)
+
+
+@pytest.fixture
+def pastes(server: Answers) -> Callable[[int], dict[str, str]]:
+    """Puts a list of `count` pastes on the server; returns text by id."""
+
+    def fill(count: int) -> dict[str, str]:
+        texts = {f"paste{number:03}": f"text of paste {number} 内容" for number in range(count)}
+        server.says("/archive", "".join(f'<a href="/{name}">title {name}</a>' for name in texts))
+        for name, text in texts.items():
+            server.says(f"/raw/{name}", text, **{"Content-Type": "text/plain; charset=utf-8"})
+        return texts
+
+    return fill

@@ -1,0 +1,99 @@
+"""Sites, pages and posts to hand, and a small local server whose answers a test decides. All content is made up."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from scrapy.http import HtmlResponse, Request, Response, TextResponse
+
+from crawlers.pages import Page, Post
+from crawlers.site import Site
+
+KEY = bytes(range(32))
+PAGES = Path(__file__).parent / "pages"
+KINDS = {
+    ".html": (HtmlResponse, "text/html; charset=utf-8"),
+    ".json": (TextResponse, "application/json"),
+    ".txt": (Response, "text/plain"),
+}
+
+
+def make_site(**fields: object) -> Site:
+    known = {"name": "board", "platform": "spirit", "start": ["http://board.example/"], "legal_basis": "test", "owner": "test"}
+    return Site.model_validate({**known, **fields})
+
+
+def recorded(file: str, url: str, content_type: str | None = None) -> Response:
+    """A page of `pages/` as a response from `url`."""
+    path = PAGES / file
+    kind, declared = KINDS[path.suffix]
+    return kind(url, body=path.read_bytes(), headers={"Content-Type": content_type or declared}, request=Request(url))
+
+
+def post(number: int = 1, text: str = "hello") -> Post:
+    return Post(str(number), f"http://board.example/{number}", text.encode())
+
+
+def item(number: int, stamp: str = "") -> Page:
+    return Page(f"http://board.example/{number}/raw", "item", identity=f"http://board.example/{number}", stamp=stamp)
+
+
+@dataclass
+class Answers:
+    """What the local server says to each path, and what it was asked. A function may stand for an answer: it gets the handler."""
+
+    url: str = ""
+    pages: dict[str, object] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)
+
+    def says(self, path: str, body: bytes | str = b"", status: int = 200, **headers: str) -> None:
+        self.pages[path] = (status, body.encode() if isinstance(body, str) else body, {"Content-Type": "text/html", **headers})
+
+
+def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            answers.asked.append(self.path)
+            answers.agents.add(self.headers.get("User-Agent", ""))
+            answer = answers.pages.get(self.path, (404, b"", {}))
+            if callable(answer):
+                answer(self)
+                return
+            status, body, headers = answer
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    return Handler
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: object) -> None:
+        """A client that goes away in the middle is what some tests are about."""
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Answers]:
+    answers = Answers()
+    with _Server(("127.0.0.1", 0), _handler(answers)) as listening:
+        answers.url = f"http://127.0.0.1:{listening.server_address[1]}"
+        thread = threading.Thread(target=listening.serve_forever, daemon=True)
+        thread.start()
+        yield answers
+        listening.shutdown()
+        thread.join()

@@ -1,0 +1,212 @@
+"""The states of a page, what a crash leaves behind, and what a recrawl reads."""
+
+from pathlib import Path
+
+import pytest
+
+from crawlers.frontier import FILE, MAX_ATTEMPTS, Frontier, Leased
+from crawlers.pages import Page, Parsed
+from tests.conftest import HeldClock
+from tests.crawlers.support import KEY, item, post
+from ullage.errors import CorruptError
+
+LIST = Page("http://board.example/list", "list")
+SITE = "board"
+
+
+def thread(number: int = 1, stamp: str = "1 comment", topic: str = "http://board.example/topic/7/") -> Page:
+    return Page(
+        f"{topic}slug/?page={number}", "thread", identity=f"{topic}?page={number}", series=topic, number=number, stamp=stamp
+    )
+
+
+def lease_all(frontier: Frontier, site: str = SITE) -> list[Leased]:
+    leased = []
+    while page := frontier.lease(site):
+        leased.append(page)
+    return leased
+
+
+def read_list(frontier: Frontier, clock: HeldClock, *pages: Page) -> list[str]:
+    """Begin a visit, read the list, and read everything that becomes due; returns the URLs read after the list."""
+    clock.advance(1)
+    began = frontier.begin_visit(SITE, [LIST])
+    head = frontier.lease(SITE)
+    assert head.page == LIST
+    frontier.finish(head, Parsed(pages=pages), began)
+    leased = lease_all(frontier)
+    for page in leased:
+        frontier.finish(page, Parsed(), began)
+    return [page.page.url for page in leased]
+
+
+def test_a_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    leased = frontier.lease(SITE)
+    assert (leased.page, frontier.counts(SITE)["leased"], frontier.lease(SITE)) == (LIST, 1, None)
+    assert frontier.finish(leased, Parsed(pages=(item(1), item(2))), began) == 2
+    assert frontier.counts(SITE) == {"due": 2, "leased": 0, "done": 1, "parked": 0}
+    assert [page.page for page in lease_all(frontier)] == [item(1), item(2)]
+
+
+def test_what_a_dead_process_had_leased_is_due_again(tmp_path: Path, clock: HeldClock) -> None:
+    first = Frontier(tmp_path, KEY, clock.as_clock())
+    first.begin_visit(SITE, [LIST])
+    first.lease(SITE)
+    first.close()
+    second = Frontier(tmp_path, KEY, clock.as_clock())
+    assert second.lease(SITE) is None
+    assert second.recover(SITE) == 1
+    assert second.lease(SITE).page == LIST
+    second.close()
+
+
+def test_recovery_touches_no_other_site(frontier: Frontier) -> None:
+    for site in ("one", "two"):
+        frontier.begin_visit(site, [LIST])
+        frontier.lease(site)
+    assert frontier.recover("one") == 1
+    assert frontier.counts("two")["leased"] == 1
+
+
+def test_an_item_is_read_once_and_a_list_at_every_visit(frontier: Frontier, clock: HeldClock) -> None:
+    assert read_list(frontier, clock, item(1), item(2)) == [item(1).url, item(2).url]
+    assert read_list(frontier, clock, item(3), item(1), item(2)) == [item(3).url]
+
+
+def test_a_thread_is_read_again_when_its_stamp_changes(frontier: Frontier, clock: HeldClock) -> None:
+    assert read_list(frontier, clock, thread(stamp="1 comment")) == [thread().url]
+    assert read_list(frontier, clock, thread(stamp="1 comment")) == []
+    assert read_list(frontier, clock, thread(stamp="2 comments")) == [thread().url]
+
+
+def test_of_a_changed_thread_only_the_last_page_is_read_again(frontier: Frontier, clock: HeldClock) -> None:
+    read_list(frontier, clock, thread(1), thread(2), thread(3))
+    assert read_list(frontier, clock, thread(1, stamp="50 comments")) == [thread(3).url]
+
+
+def test_a_thread_that_changes_while_it_is_read_is_read_again(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    head = frontier.lease(SITE)
+    frontier.finish(head, Parsed(pages=(thread(stamp="1 comment"),)), began)
+    reading = frontier.lease(SITE)
+    clock.advance(1)
+    began = frontier.begin_visit(SITE, [LIST])
+    frontier.finish(frontier.lease(SITE), Parsed(pages=(thread(stamp="2 comments"),)), began)
+    frontier.finish(reading, Parsed(), began)
+    assert frontier.lease(SITE).page.url == thread().url
+
+
+def test_older_list_pages_are_read_on_only_behind_news(frontier: Frontier, clock: HeldClock) -> None:
+    older = Page("http://board.example/list?page=2", "list", series=LIST.url, number=2)
+    assert read_list(frontier, clock, item(1), older) == [item(1).url, older.url]
+    assert read_list(frontier, clock, item(1), older) == []
+    assert read_list(frontier, clock, item(2), item(1), older) == [item(2).url, older.url]
+
+
+def test_lists_that_lead_in_a_circle_end(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    other = Page("http://board.example/other", "list", series="s", number=2)
+    read = 0
+    while leased := frontier.lease(SITE):
+        read += 1
+        assert read < 10
+        frontier.finish(leased, Parsed(pages=(item(read), LIST, other) if leased.page.role == "list" else ()), began)
+    assert frontier.counts(SITE)["due"] == 0
+
+
+def test_a_thread_page_that_repeats_another_leads_no_further(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    frontier.finish(frontier.lease(SITE), Parsed(pages=(thread(1),)), began)
+    for number in (1, 2):  # page 2 answers with page 1 again, and says that there is a page 3
+        frontier.finish(frontier.lease(SITE), Parsed((post(1), post(2)), (thread(number + 1),)), began)
+    assert frontier.lease(SITE) is None
+
+
+def test_heads_of_lists_come_first_then_items_then_older_lists(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    older = Page("http://board.example/list?page=2", "list", series=LIST.url, number=2)
+    frontier.finish(frontier.lease(SITE), Parsed(pages=(older, item(1))), began)
+    clock.advance(1)
+    frontier.begin_visit(SITE, [LIST])
+    assert [leased.page for leased in lease_all(frontier)] == [LIST, item(1), older]
+
+
+def test_only_new_and_changed_posts_are_unseen(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    leased = frontier.lease(SITE)
+    assert frontier.unseen(SITE, [post(1), post(2)]) == (post(1), post(2))
+    frontier.finish(leased, Parsed((post(1), post(2))), began)
+    assert frontier.unseen(SITE, [post(1), post(2, "edited"), post(3)]) == (post(2, "edited"), post(3))
+    assert frontier.unseen("other", [post(1)]) == (post(1),)
+
+
+def test_a_failing_page_waits_longer_each_time_and_is_then_parked(frontier: Frontier, clock: HeldClock) -> None:
+    frontier.begin_visit(SITE, [item(1)])
+    waits = []
+    for _ in range(MAX_ATTEMPTS - 1):
+        assert frontier.postpone(frontier.lease(SITE)) == "due"
+        waited = 0
+        while not (again := frontier.lease(SITE)):
+            clock.advance(60)
+            waited += 60
+        waits.append(waited)
+        frontier.postpone(again, 0)
+    assert waits == [120, 240, 480, 960, 1920]
+    assert frontier.postpone(frontier.lease(SITE)) == "parked"
+    clock.advance(86400 * 30)
+    assert (frontier.lease(SITE), frontier.counts(SITE)["parked"]) == (None, 1)
+
+
+def test_a_wait_that_the_site_asked_for_counts_no_attempt(frontier: Frontier, clock: HeldClock) -> None:
+    frontier.begin_visit(SITE, [item(1)])
+    for _ in range(MAX_ATTEMPTS * 2):
+        leased = frontier.lease(SITE)
+        assert (leased.attempts, frontier.postpone(leased, 3600)) == (0, "due")
+        assert frontier.lease(SITE) is None
+        clock.advance(3600)
+
+
+def test_a_parked_list_is_tried_again_at_the_next_visit(frontier: Frontier) -> None:
+    frontier.begin_visit(SITE, [LIST])
+    frontier.park(frontier.lease(SITE))
+    frontier.begin_visit(SITE, [LIST])
+    assert frontier.lease(SITE).page == LIST
+
+
+def test_visits_are_remembered(frontier: Frontier, clock: HeldClock) -> None:
+    assert frontier.visits(SITE).success_at == 0
+    frontier.end_visit(SITE, clock.wall() + 300, succeeded=True)
+    success = clock.wall()
+    clock.advance(300)
+    for _ in range(2):
+        frontier.end_visit(SITE, clock.wall() + 600, succeeded=False)
+    visits = frontier.visits(SITE)
+    assert (visits.due_at, visits.success_at, visits.failures) == (clock.wall() + 600, success, 2)
+
+
+def test_nothing_readable_is_on_disk(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
+    secret = Page(
+        "http://board.example/topic/9/zhang-san-13800138000/", "thread", stamp="stamp-text", facts={"title": "张三的资料"}
+    )
+    began = frontier.begin_visit(SITE, [LIST])
+    frontier.finish(frontier.lease(SITE), Parsed((post(1, "身份证"),), (secret,)), began)
+    written = b"".join(path.read_bytes() for path in tmp_path.glob(f"{FILE}*"))
+    assert SITE.encode() in written
+    for value in ("zhang-san", "13800138000", "board.example", "stamp-text", "张三", "身份证", "hello"):
+        assert value.encode() not in written
+    assert frontier.lease(SITE).page == secret
+
+
+def test_another_key_is_refused_not_taken_for_an_empty_frontier(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
+    frontier.begin_visit(SITE, [LIST])
+    other = Frontier(tmp_path, bytes(32), clock.as_clock())
+    with pytest.raises(CorruptError, match=r"frontier\.key"):
+        other.lease(SITE)
+    other.close()
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path, clock: HeldClock) -> None:
+    (tmp_path / FILE).write_bytes(b"not a database" * 1000)
+    with pytest.raises(CorruptError, match=FILE):
+        Frontier(tmp_path, KEY, clock.as_clock())

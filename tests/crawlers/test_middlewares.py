@@ -1,0 +1,201 @@
+"""Whom the crawler refuses to ask, what robots.txt means, and where a body is cut."""
+
+import asyncio
+import ipaddress
+import socket
+from types import SimpleNamespace
+
+import pytest
+from scrapy import Request
+from scrapy.exceptions import DownloadTimeoutError, StopDownload
+from scrapy.http import Response
+from scrapy.robotstxt import ProtegoRobotParser
+from scrapy.utils.test import get_crawler
+
+from crawlers.middlewares import Refused
+from crawlers.middlewares.address import AddressGuard, is_public
+from crawlers.middlewares.robots import DISALLOW_ALL, FAILURE_SECONDS, MAX_BYTES, RobotsCache, TimedRobots, rules_text
+from crawlers.middlewares.size import SizeLimit
+from tests.conftest import HeldClock
+from tests.crawlers.support import make_site
+
+URL = "http://board.example/page"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1"),
+        *("255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"),
+        *("2002:7f00:1::", "ff02::1"),
+    ],
+)
+def test_addresses_that_are_not_of_the_open_internet(address: str) -> None:
+    assert not is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
+def test_addresses_of_the_open_internet(address: str) -> None:
+    assert is_public(ipaddress.ip_address(address))
+
+
+def guard(url: str, resolves_to: str | None = None, monkeypatch: pytest.MonkeyPatch | None = None, **fields: object) -> str:
+    """What the guard says to a request for `url` on a site that starts there: `pass`, or the reason of its refusal."""
+
+    async def ask() -> str:
+        if resolves_to:
+            answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (resolves_to, 0))]
+
+            async def resolve(*_: object, **__: object) -> object:
+                return answer
+
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        try:
+            await AddressGuard(make_site(**{"start": [url], **fields})).process_request(Request(url))
+        except Refused as refused:
+            return refused.reason
+        return "pass"
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]"])
+def test_loopback_is_refused_however_it_is_spelt(host: str) -> None:
+    assert guard(f"http://{host}:8080/") == "address"
+
+
+def test_a_name_that_resolves_to_a_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert guard("http://board.example/", "10.0.0.7", monkeypatch) == "address"
+    assert guard("http://board.example/", "93.184.216.34", monkeypatch) == "pass"
+
+
+def test_the_sites_file_may_allow_private_addresses_but_not_foreign_hosts() -> None:
+    assert guard("http://127.0.0.1/", allow_private=True) == "pass"
+    assert guard("http://127.0.0.1/", start=["http://board.example/"], allow_private=True) == "host"
+
+
+def test_what_a_private_peer_answered_is_thrown_away() -> None:
+    request = Request(URL)
+    private = Response(URL, ip_address=ipaddress.ip_address("10.0.0.1"))
+    public = Response(URL, ip_address=ipaddress.ip_address("93.184.216.34"))
+    assert AddressGuard(make_site()).process_response(request, public) is public
+    with pytest.raises(Refused, match="address"):
+        AddressGuard(make_site()).process_response(request, private)
+    assert AddressGuard(make_site(allow_private=True)).process_response(request, private) is private
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "allowed"),
+    [
+        (200, b"User-agent: *\nDisallow: /page", False),
+        (200, b"User-agent: *\nDisallow: /other", True),
+        (200, b"\xef\xbb\xbfUser-agent: *\nDisallow: /", False),
+        (404, b"User-agent: *\nDisallow: /", True),
+        (403, b"", True),
+        (429, b"", False),
+        (500, b"", False),
+        (503, b"User-agent: *\nAllow: /", False),
+        (302, b"", False),
+    ],
+)
+def test_what_a_robots_answer_means(status: int, text: bytes, allowed: bool) -> None:
+    rules = ProtegoRobotParser(rules_text(Response(URL, status=status, body=text)), None)
+    assert rules.allowed(URL, "ullage") is allowed
+
+
+def test_only_the_beginning_of_an_endless_robots_file_is_read() -> None:
+    assert len(rules_text(Response(URL, body=b"#" * (MAX_BYTES * 10)))) == MAX_BYTES
+
+
+class _Robots:
+    """The middleware on an engine that answers what the test says."""
+
+    def __init__(self, clock: HeldClock, seconds: float = 3600.0) -> None:
+        self.answer: Response | Exception = Response(URL, body=b"User-agent: *\nDisallow: /page")
+        self.asked = 0
+        crawler = get_crawler(settings_dict={"ROBOTSTXT_OBEY": True, "USER_AGENT": "ullage"})
+        self.throttle = SimpleNamespace(mindelay=1.0, maxdelay=60.0)
+        self.slot = SimpleNamespace(delay=1.0)
+        crawler.get_extension = lambda _: self.throttle
+        crawler.engine = SimpleNamespace(download_async=self._download, downloader=SimpleNamespace(slots={"x": self.slot}))
+        crawler.spider = SimpleNamespace(visit=SimpleNamespace(robots=RobotsCache(seconds, clock.wall)))
+        self.middleware = TimedRobots(crawler)
+
+    async def _download(self, request: Request) -> Response:
+        assert request.url == "http://board.example/robots.txt"
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def allows(self, url: str = URL, times: int = 1) -> bool:
+        async def ask() -> bool:
+            asked = [self.middleware.process_request(Request(url)) for _ in range(times)]
+            return not any(isinstance(r, Refused) for r in await asyncio.gather(*asked, return_exceptions=True))
+
+        return asyncio.run(ask())
+
+
+def test_robots_are_asked_once_an_hour_and_then_obeyed_as_they_are_now(clock: HeldClock) -> None:
+    robots = _Robots(clock)
+    assert not robots.allows(times=3)
+    robots.answer = Response(URL, body=b"")
+    clock.advance(3599)
+    assert (robots.allows(), robots.asked) == (False, 1)
+    clock.advance(2)
+    assert (robots.allows(), robots.asked) == (True, 2)
+    robots.answer = Response(URL, body=b"User-agent: *\nDisallow: /")
+    clock.advance(3601)
+    assert (robots.allows(), robots.asked) == (False, 3)
+
+
+@pytest.mark.parametrize("error", [DownloadTimeoutError("slow"), OSError("down"), Refused("redirects")])
+def test_a_site_that_cannot_answer_for_its_robots_is_not_read(clock: HeldClock, error: Exception) -> None:
+    robots = _Robots(clock)
+    robots.answer = error
+    assert not robots.allows()
+    robots.answer = Response(URL, body=b"")
+    clock.advance(FAILURE_SECONDS - 1)
+    assert not robots.allows()
+    clock.advance(2)
+    assert robots.allows()
+
+
+def test_the_request_for_robots_itself_is_not_asked_about(clock: HeldClock) -> None:
+    robots = _Robots(clock)
+    asyncio.run(robots.middleware.process_request(Request(URL, meta={"dont_obey_robotstxt": True})))
+    assert robots.asked == 0
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [("7", 7.0), ("86400", 60.0), ("0.1", 1.0)])
+def test_crawl_delay_is_kept_up_to_the_longest_delay(clock: HeldClock, wanted: str, kept: float) -> None:
+    robots = _Robots(clock)
+    robots.answer = Response(URL, body=f"User-agent: *\nCrawl-delay: {wanted}\n".encode())
+    robots.allows()
+    assert (robots.throttle.mindelay, robots.slot.delay) == (kept, kept)
+
+
+def test_disallow_all_disallows_all() -> None:
+    assert not ProtegoRobotParser(DISALLOW_ALL, None).allowed(URL, "ullage")
+
+
+def test_a_body_is_cut_at_the_limit_and_a_packed_one_refused() -> None:
+    limit, request = SizeLimit(10), Request(URL)
+    limit.process_request(request)
+    assert request.meta["download_maxsize"] == 0
+    limit.received(b"x" * 10, request)
+    with pytest.raises(StopDownload) as stopped:
+        limit.received(b"x", request)
+    assert stopped.value.fail is False
+    cut = limit.process_response(request, Response(URL, body=b"x" * 11, flags=["download_stopped"]))
+    assert (cut.body, "download_maxsize" in request.meta) == (b"x" * 10, False)
+    packed = Response(URL, body=b"x" * 11, flags=["download_stopped"], headers={"Content-Encoding": "gzip"})
+    with pytest.raises(Refused, match="too_large"):
+        limit.process_response(request, packed)
+
+
+def test_a_redirected_request_is_counted_anew() -> None:
+    limit, request = SizeLimit(10), Request(URL)
+    limit.received(b"x" * 9, request)
+    limit.process_request(request)
+    limit.received(b"x" * 9, request)

@@ -1,0 +1,163 @@
+"""Each platform on small pages of its own shape, and the rules that hold for all of them."""
+
+from datetime import UTC, datetime
+
+import pytest
+from scrapy.http import Request, Response
+
+from crawlers.content_type import declared
+from crawlers.pages import Page
+from crawlers.platforms import names, platform_of
+from crawlers.platforms.spirit import published
+from tests.crawlers.support import PAGES, make_site, recorded
+from ullage.errors import ConfigError, RecordError
+
+PASTE = "http://paste.example"
+BOARD = "http://board.example"
+GBK = "王小明----13800138000\n".encode("gbk")
+
+
+def parse(site, page: Page, file: str, content_type: str | None = None):
+    return platform_of(site).parse(page, recorded(file, page.url, content_type), site)
+
+
+def test_platforms_register_by_being_there() -> None:
+    assert names() == ["bepasty", "raw_paste", "spirit"]
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_platform_has_recorded_pages_and_a_list_to_start_from(name: str) -> None:
+    assert list((PAGES / name).iterdir())
+    site = make_site(platform=name)
+    pages = platform_of(site).start(site)
+    assert pages
+    assert all(page.role == "list" and page.url.startswith(BOARD) for page in pages)
+
+
+def test_an_unknown_platform_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigError, match="'phpbb' is none of bepasty"):
+        platform_of(make_site(platform="phpbb"))
+
+
+@pytest.mark.parametrize("name", ["bepasty", "spirit"])
+def test_options_that_a_platform_does_not_know_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"options\.pattern"):
+        platform_of(make_site(platform=name, options={"pattern": "x"}))
+
+
+@pytest.mark.parametrize(
+    ("start", "file", "kind"),
+    [(f"{PASTE}/", "bepasty/items.json", f"{PASTE}/apis/rest/items"), (f"{PASTE}/+list", "bepasty/list.html", f"{PASTE}/+list")],
+)
+def test_bepasty_lists_its_items_the_newest_first(start: str, file: str, kind: str) -> None:
+    site = make_site(platform="bepasty", start=[start])
+    (head,) = platform_of(site).start(site)
+    assert head.url == kind
+    pages = parse(site, head, file).pages
+    assert [page.url for page in pages] == [f"{PASTE}/UWrcAWFg/+inline", f"{PASTE}/RditHhxz/+inline"]
+    assert pages[0].facts == {"id": "UWrcAWFg", "title": "f3.txt", "uploaded": "1795537060"}
+    assert pages[0].role == "item"
+
+
+def test_a_bepasty_item_is_captured_as_served() -> None:
+    site = make_site(platform="bepasty", start=[PASTE])
+    facts = {"id": "RditHhxz", "title": "f2.txt", "uploaded": "1795537000"}
+    page = Page(f"{PASTE}/RditHhxz/+inline", "item", identity=f"{PASTE}/RditHhxz", facts=facts)
+    (post,) = parse(site, page, "bepasty/inline.txt", "text/plain; charset=GBK").posts
+    assert post.body == GBK
+    assert (post.post_id, post.url, post.title, post.kind) == ("RditHhxz", f"{PASTE}/RditHhxz", "f2.txt", "paste")
+    assert (post.media_type, post.charset) == ("text/plain", "gbk")
+    assert post.published_at == datetime(2026, 11, 24, 16, 16, 40, tzinfo=UTC)
+
+
+def test_a_bepasty_list_that_is_no_text_is_an_error_not_an_empty_list() -> None:
+    site = make_site(platform="bepasty", start=[PASTE])
+    (head,) = platform_of(site).start(site)
+    with pytest.raises(RecordError, match="not_a_list"):
+        platform_of(site).parse(head, Response(head.url, body=b"\x00\x01"), site)
+
+
+def test_a_spirit_list_leads_to_topics_without_their_slug_and_to_the_next_page() -> None:
+    head = Page(f"{BOARD}/category/3/general/", "list")
+    first, second, older = parse(make_site(), head, "spirit/list.html").pages
+    assert first.url == f"{BOARD}/topic/7/ke-hu-ming-dan-%E5%90%8D/"
+    assert first.identity == first.series == f"{BOARD}/topic/7/"
+    assert (first.stamp, second.stamp) == ("46 Nov. 24, 2026, 4:18 p.m.", "1 March 2, 2026, noon")
+    assert first.facts == {"title": "客户名单 出售", "channel": "General"}
+    assert (older.url, older.role, older.number, older.series) == (f"{head.url}?page=2", "list", 2, head.url)
+
+
+def test_the_spirit_board_leads_to_each_category_once() -> None:
+    pages = parse(make_site(), Page(f"{BOARD}/category/", "list"), "spirit/board.html").pages
+    assert [page.url for page in pages] == [f"{BOARD}/category/3/general/", f"{BOARD}/category/4/sub/"]
+    assert parse(make_site(), Page(f"{BOARD}/topic/active/", "list"), "spirit/board.html").pages == ()
+
+
+def test_a_spirit_topic_is_its_comments_and_its_next_page() -> None:
+    facts = {"title": "客户名单 出售", "channel": "General"}
+    series = f"{BOARD}/topic/7/"
+    page = Page(f"{series}slug/?page=2", "thread", f"{series}?page=2", series, 2, "46", facts)
+    parsed = parse(make_site(), page, "spirit/topic.html")
+    first, second = parsed.posts
+    assert first.body.decode() == '<p>王小明 13800138000 &lt;b&gt;</p><p data-id="2">第二行</p>'
+    assert (first.post_id, first.url, first.thread) == ("121", f"{BOARD}/comment/121/find/", "7")
+    assert (first.author, first.title, first.channel) == ("admin", "客户名单 出售", "General")
+    assert (first.media_type, first.charset, first.kind) == ("text/html", "utf-8", "post")
+    assert first.published_at == datetime(2026, 11, 24, 0, 18, tzinfo=UTC)
+    assert second.published_at is None
+    assert parsed.pages == (Page(f"{series}slug/?page=3", "thread", f"{series}?page=3", series, 3, "46", facts),)
+
+
+@pytest.mark.parametrize(
+    ("text", "hour", "minute"),
+    [("4 p.m.", 16, 0), ("4:05 a.m.", 4, 5), ("noon", 12, 0), ("midnight", 0, 0), ("12:30 a.m.", 0, 30), ("12:30 p.m.", 12, 30)],
+)
+def test_spirit_times_of_day(text: str, hour: int, minute: int) -> None:
+    assert published(f"Sept. 3, 2026, {text}") == datetime(2026, 9, 3, hour, minute, tzinfo=UTC)
+
+
+def test_raw_paste_finds_pastes_by_the_sites_own_words() -> None:
+    options = {
+        "links": "table.list a",
+        "pattern": r"^/(?P<id>\w{8})$",
+        "raw": "/raw/{id}.txt",
+        "page": "/{id}",
+        "next": "a.older",
+    }
+    site = make_site(platform="raw_paste", start=[f"{PASTE}/archive"], options=options)
+    first, second, older = parse(site, Page(f"{PASTE}/archive", "list"), "raw_paste/archive.html").pages
+    assert (first.url, first.identity, first.role) == (f"{PASTE}/raw/abcd1234.txt", f"{PASTE}/abcd1234", "item")
+    assert first.facts == {"id": "abcd1234", "title": "First paste"}
+    assert (second.identity, second.facts["title"]) == (f"{PASTE}/efgh5678", "第二")
+    assert (older.url, older.number) == (f"{PASTE}/archive?before=efgh5678", 2)
+
+
+def test_raw_paste_takes_a_paste_as_served() -> None:
+    site = make_site(platform="raw_paste")
+    page = Page(f"{PASTE}/raw/abcd1234", "item", identity=f"{PASTE}/abcd1234", facts={"id": "abcd1234", "title": "t"})
+    (post,) = parse(site, page, "raw_paste/raw.txt").posts
+    assert (post.body, post.post_id, post.url, post.charset) == (GBK, "abcd1234", f"{PASTE}/abcd1234", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"colour": "red"}, r"options\.colour: is none of"),
+        ({"pattern": "^/([a-z]+)$"}, r"options\.pattern: has no group"),
+        ({"pattern": "(?P<id>"}, r"options\.pattern: is no regular expression"),
+        ({"raw": "/raw/"}, r"options\.raw: has no \{id\}"),
+        ({"links": "a[[["}, r"options\.links: is no CSS selector"),
+    ],
+)
+def test_raw_paste_says_what_is_wrong_with_its_options(options: dict[str, str], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        platform_of(make_site(platform="raw_paste", options=options))
+
+
+@pytest.mark.parametrize(
+    ("header", "media_type", "charset"),
+    [("text/html; charset=GB18030", "text/html", "gb18030"), ("", "text/plain", ""), ("nonsense", "text/plain", "")],
+)
+def test_the_declared_type_and_charset(header: str, media_type: str, charset: str) -> None:
+    response = Response(PASTE, headers={"Content-Type": header} if header else {}, request=Request(PASTE))
+    assert declared(response) == (media_type, charset)

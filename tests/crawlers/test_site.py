@@ -1,0 +1,60 @@
+"""Site files: what is read, and how a mistake is reported."""
+
+from pathlib import Path
+
+import pytest
+
+from crawlers.platforms import platform_of
+from crawlers.site import read_site, read_sites
+from tests.crawlers.support import make_site
+from ullage.errors import ConfigError
+
+GOOD = 'platform = "bepasty"\nstart = ["https://paste.example/"]\nlegal_basis = "PIPL 13"\nowner = "team"\n'
+
+
+def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> None:
+    (tmp_path / "some-paste.toml").write_text(GOOD)
+    site = read_site(tmp_path / "some-paste.toml")
+    assert (site.name, site.delay_seconds, site.concurrency) == ("some-paste", 2.0, 1)
+    assert (site.robots, site.verify_certificates, site.allow_private, site.enabled) == (True, True, False, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (GOOD + "colour = 1", r"x\.toml: colour: Extra inputs"),
+        (GOOD.replace("https://", "ftp://"), r"x\.toml: start: holds something that is no http"),
+        (GOOD.replace("https://", "https://me:pw@"), r"x\.toml: start: holds a user name"),
+        (GOOD.replace('"PIPL 13"', '""'), r"x\.toml: legal_basis"),
+        (GOOD.replace("owner", "# owner"), r"x\.toml: owner: Field required"),
+        (GOOD + "revisit_seconds = 0", r"x\.toml: revisit_seconds"),
+        (GOOD + "= 3", r"x\.toml: is no TOML"),
+    ],
+)
+def test_a_mistake_is_named_by_file_and_knob(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(ConfigError, match=complaint):
+        read_site(tmp_path / "x.toml")
+
+
+def test_a_site_name_is_fit_for_a_label_and_a_file(tmp_path: Path) -> None:
+    (tmp_path / "Bad Name.toml").write_text(GOOD)
+    with pytest.raises(ConfigError, match="name: is no site name"):
+        read_site(tmp_path / "Bad Name.toml")
+
+
+def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
+    (tmp_path / "good.toml").write_text(GOOD)
+    (tmp_path / "bad.toml").write_text("platform =")
+    (tmp_path / "unknown.toml").write_text(GOOD.replace("bepasty", "phpbb"))
+    (tmp_path / "example.toml.off").write_text("not read")
+    sites, faults = read_sites(tmp_path, platform_of)
+    assert list(sites) == ["good"]
+    assert [str(fault).split(":")[0].rpartition("/")[2] for fault in faults] == ["bad.toml", "site unknown"]
+
+
+def test_a_site_allows_its_own_hosts_and_those_it_names() -> None:
+    site = make_site(start=["http://Board.example:8080/"], hosts=["cdn.example"])
+    assert site.allows_host("board.example")
+    assert site.allows_host("CDN.example")
+    assert not site.allows_host("evil.example")
