@@ -171,6 +171,8 @@ class Settings(BaseSettings):
 def load(data: Path) -> Settings:
     """The settings of the data folder; ConfigError names the file, the knob and what is wrong with it."""
     file = data / FILE
+    if file.exists() and not file.is_file():
+        raise ConfigError(f"{file} is no file: move it away and run `ullage init`")
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=file)

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ullage.bus import Lag, Outgoing, Record, Retention
 from ullage.clock import Clock
@@ -54,6 +55,17 @@ class _Topic:
         """First offset that is kept and the next that will be given, as they are at one moment."""
         first, next_offset = next(self.database.execute(BOUNDS))
         return (next_offset if first is None else first), next_offset
+
+    def record(self, offset: Any, timestamp: Any, key: Any, headers: Any, value: Any) -> Record:
+        """The record of one row; CorruptError when its parts are not what was written."""
+        try:
+            parsed: Any = json.loads(headers) if isinstance(headers, str) else None
+        except ValueError:
+            parsed = None
+        sound = isinstance(parsed, dict) and isinstance(key, str) and isinstance(value, bytes) and isinstance(timestamp, float)
+        if not sound:
+            raise CorruptError(f"{self.what} has a damaged record: restore it, or move it away to start empty")
+        return Record(self.name, 0, offset, timestamp, key, parsed, value)
 
     def position(self, group: str) -> int:
         """The offset that `group` reads next; a new group begins with the first."""
@@ -107,9 +119,9 @@ class SqliteSubscription:
         size = 0
         with sqlite_errors(self._topic.what):
             self._skip_to(self._topic.bounds()[0])
-            for offset, timestamp, key, headers, value in self._topic.database.execute(PAGE, (self._next, max_records)):
-                records.append(Record(self._topic.name, 0, offset, timestamp, key, self._headers(headers), value))
-                size += len(value)
+            for row in self._topic.database.execute(PAGE, (self._next, max_records)):
+                records.append(self._topic.record(*row))
+                size += len(records[-1].value)
                 if size >= POLL_BYTES:
                     break
         if records:
@@ -122,13 +134,6 @@ class SqliteSubscription:
         if offset > self._next:
             self.expired += offset - self._next
             self._next = offset
-
-    def _headers(self, text: str) -> dict[str, str]:
-        try:
-            headers: dict[str, str] = json.loads(text)
-        except ValueError:
-            raise CorruptError(f"{self._topic.what} has a damaged record: restore it, or move it away to start empty") from None
-        return headers
 
     def commit(self, record: Record) -> None:
         """See `Subscription.commit`."""

@@ -1,0 +1,100 @@
+"""The embedded bus under damage: it says so, or hands out what is whole; it never invents, and never fails otherwise."""
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import KEEP
+from tests.factories import outgoing
+from ullage.bus import CAPTURES, open_bus
+from ullage.clock import Clock
+from ullage.errors import ConfigError, CorruptError, UnavailableError
+
+VALUES = [f"{n:04d}".encode() * 400 for n in range(40)]
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """A bus with 40 records, some committed, closed."""
+    bus = open_bus("sqlite:///whole", tmp_path, KEEP, Clock())
+    publisher = bus.publisher(CAPTURES)
+    publisher.append([outgoing(value) for value in VALUES])
+    subscription = bus.subscribe(CAPTURES, "match")
+    subscription.commit(subscription.poll(5, 0.0)[-1])
+    subscription.close()
+    publisher.close()
+    return tmp_path / "whole"
+
+
+def read(folder: Path) -> list[bytes] | str:
+    """All values from the committed position on, or the name of the error."""
+    try:
+        subscription = open_bus(f"sqlite:///{folder}", Path("/"), KEEP, Clock()).subscribe(CAPTURES, "match")
+        values = []
+        while records := subscription.poll(10, 0.0):
+            values += [record.value for record in records]
+        subscription.close()
+    except (CorruptError, UnavailableError) as error:
+        return type(error).__name__
+    return values
+
+
+def damaged(whole: Path, tmp_path: Path, seed: int, *, cut: bool) -> Path:
+    folder = tmp_path / f"damaged-{seed}-{cut}"
+    shutil.copytree(whole, folder)
+    file, chance = folder / "captures.sqlite", random.Random(seed)
+    content = bytearray(file.read_bytes())
+    place = chance.randrange(1, len(content))
+    if cut:
+        del content[place:]
+    else:
+        content[place] ^= 1 << chance.randrange(8)
+    file.write_bytes(content)
+    return folder
+
+
+def test_the_whole_file_reads_from_the_committed_position_on(whole: Path) -> None:
+    assert read(whole) == VALUES[5:]
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["flipped", "cut"])
+def test_a_damaged_file_is_reported_or_read_without_any_other_error(whole: Path, tmp_path: Path, cut: bool) -> None:
+    outcomes = [read(damaged(whole, tmp_path, seed, cut=cut)) for seed in range(60)]
+    told = [o for o in outcomes if isinstance(o, str)]
+    assert set(told) <= {"CorruptError", "UnavailableError"}
+    if cut:
+        assert len(told) >= 55
+    for values in (o for o in outcomes if not isinstance(o, str)):
+        assert len(values) <= len(VALUES)
+        assert len([v for v in values if v not in VALUES]) <= 1
+
+
+def test_a_place_is_free_again_when_joining_failed_half_way(whole: Path) -> None:
+    content = (whole / "captures.sqlite").read_bytes()
+    (whole / "captures.sqlite").write_bytes(b"nonsense" * 1000)
+    assert read(whole) == "CorruptError"
+    (whole / "captures.sqlite").write_bytes(content)
+    assert read(whole) == VALUES[5:]
+
+
+def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: Path) -> None:
+    for url in ("sqlite:///inside", f"sqlite:///{tmp_path}/outside"):
+        open_bus(url, tmp_path / "data", KEEP, Clock()).publisher(CAPTURES).append([outgoing("a")])
+    assert (tmp_path / "data" / "inside" / "captures.sqlite").is_file()
+    assert (tmp_path / "outside" / "captures.sqlite").is_file()
+
+
+def test_files_of_the_bus_are_private(whole: Path) -> None:
+    assert {oct(p.stat().st_mode & 0o777) for p in whole.iterdir()} == {"0o600"}
+    assert oct(whole.stat().st_mode & 0o777) == "0o700"
+
+
+def test_the_place_is_refused_within_one_process_too(whole: Path) -> None:
+    bus = open_bus(f"sqlite:///{whole}", Path("/"), KEEP, Clock())
+    held = bus.subscribe(CAPTURES, "match")
+    with pytest.raises(ConfigError, match="already being consumed"):
+        bus.subscribe(CAPTURES, "match")
+    bus.subscribe(CAPTURES, "other").close()
+    held.close()

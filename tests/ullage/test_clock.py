@@ -1,0 +1,40 @@
+"""Waits grow, are spread, and are bounded."""
+
+import random
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ullage.clock import Backoff, Clock
+
+
+class Highest(random.Random):
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def test_waits_double_up_to_the_cap_and_begin_again_after_a_success() -> None:
+    backoff = Backoff(first=1.0, cap=5.0, random=Highest())
+    assert [backoff.next() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
+    backoff.reset()
+    assert backoff.next() == 1.0
+
+
+@given(tries=st.integers(0, 40), at_least=st.one_of(st.none(), st.floats(0, 1e6)))
+def test_a_wait_is_within_half_to_whole_of_its_step_unless_more_was_asked_for(tries: int, at_least: float | None) -> None:
+    backoff = Backoff(first=0.5, cap=30.0)
+    for _ in range(tries):
+        backoff.next()
+    step = min(30.0, 0.5 * 2.0 ** min(tries, 16))
+    wait = backoff.next(at_least)
+    assert min(3600.0, max(step / 2, at_least or 0.0)) <= wait <= min(3600.0, max(step, at_least or 0.0))
+
+
+def test_peers_do_not_wait_the_same() -> None:
+    waits = {Backoff(first=10.0).next() for _ in range(20)}
+    assert len(waits) > 1
+
+
+def test_now_is_the_wall_time_in_utc() -> None:
+    assert Clock(wall=lambda: 1_790_000_000.0).now() == datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)

@@ -1,0 +1,102 @@
+"""Dead letters are sealed, listed without content, replayed, and parked after three times."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.factories import outgoing
+from ullage import dead_letters, keys
+from ullage.bus import CAPTURES, DEAD_LETTERS, Bus, Record
+from ullage.dead_letters import DeadLetters
+from ullage.errors import RecordError
+from ullage.keys import KeyStore
+
+VALUE = "李某----13800138000".encode()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> KeyStore:
+    store = KeyStore(tmp_path / "keys")
+    keys.make_seal_pair(store, "20260921")
+    return store
+
+
+def put(bus: Bus, store: KeyStore, value: bytes = VALUE, reason: str = "malformed", **headers: str) -> None:
+    letters = DeadLetters(bus, keys.sealer(store), "match")
+    letters.put(Record(CAPTURES, 0, 7, 0.0, "paste", {"schema": "1", **headers}, value), reason)
+    letters.close()
+
+
+def waiting(bus: Bus, topic: str, group: str) -> list[Record]:
+    subscription = bus.subscribe(topic, group)
+    records = subscription.poll(100, 0.0)
+    subscription.close()
+    return records
+
+
+def test_a_letter_shows_stage_topic_and_reason_and_seals_the_rest(bus: Bus, store: KeyStore) -> None:
+    put(bus, store, name="李某")
+    (record,) = waiting(bus, DEAD_LETTERS, "test")
+    letter = dead_letters.read(record)
+    assert (letter.stage, letter.topic, letter.reason, letter.replays) == ("match", CAPTURES, "malformed", 0)
+    assert b"13800138000" not in record.value
+    assert "李某" not in repr(record)
+
+
+@pytest.mark.parametrize("value", [b"", VALUE, bytes(33 * 2**20)], ids=["empty", "text", "33 MiB"])
+def test_the_original_comes_back_whole_with_one_replay_more(bus: Bus, store: KeyStore, value: bytes) -> None:
+    put(bus, store, value, site="论坛")
+    (record,) = waiting(bus, DEAD_LETTERS, "test")
+    original = dead_letters.unseal(record, keys.opener(store))
+    assert (original.key, original.value) == ("paste", value)
+    assert original.headers == {"schema": "1", "site": "论坛", "replays": "1"}
+    assert len(record.value) <= len(value) + 500
+
+
+def test_replay_puts_letters_back_on_their_topic_once(bus: Bus, store: KeyStore) -> None:
+    put(bus, store, b"a")
+    put(bus, store, b"b")
+    assert dead_letters.replay(bus, keys.opener(store)).replayed == 2
+    assert dead_letters.replay(bus, keys.opener(store)).replayed == 0
+    assert [record.value for record in waiting(bus, CAPTURES, "match")] == [b"a", b"b"]
+
+
+def test_a_letter_that_came_back_three_times_is_parked_and_stays_listed(bus: Bus, store: KeyStore) -> None:
+    put(bus, store)
+    for times in range(1, 4):
+        assert dead_letters.replay(bus, keys.opener(store)).replayed == 1
+        back = waiting(bus, CAPTURES, f"match-{times}")[-1]
+        put(bus, store, back.value, **back.headers)
+    done = dead_letters.replay(bus, keys.opener(store))
+    assert (done.replayed, dict(done.left)) == (0, {"parked": 1})
+    assert [letter.replays for letter in dead_letters.waiting_or_parked(bus)] == [3]
+
+
+def test_listing_shows_what_waits_and_changes_nothing(bus: Bus, store: KeyStore) -> None:
+    put(bus, store, reason="schema")
+    dead_letters.replay(bus, keys.opener(store))
+    put(bus, store, reason="malformed")
+    for _ in range(2):
+        assert [letter.reason for letter in dead_letters.waiting_or_parked(bus)] == ["malformed"]
+    assert dead_letters.replay(bus, keys.opener(store)).replayed == 1
+
+
+def test_a_letter_whose_key_is_destroyed_is_left_with_that_reason(bus: Bus, store: KeyStore) -> None:
+    put(bus, store)
+    store.destroy("seal/20260921.key")
+    done = dead_letters.replay(bus, keys.opener(store))
+    assert (done.replayed, dict(done.left)) == (0, {"key_destroyed": 1})
+
+
+@pytest.mark.parametrize("headers", [{}, {"id": "1", "stage": "match", "topic": CAPTURES, "reason": "x", "replays": "many"}])
+def test_what_is_no_letter_is_a_record_error(headers: dict[str, str]) -> None:
+    with pytest.raises(RecordError, match=r"^malformed$"):
+        dead_letters.read(Record(DEAD_LETTERS, 0, 1, 0.0, "k", headers, b""))
+
+
+def test_a_letter_does_not_open_as_one_of_another_topic(bus: Bus, store: KeyStore) -> None:
+    put(bus, store)
+    (record,) = waiting(bus, DEAD_LETTERS, "test")
+    moved = outgoing(record.value, **{**record.headers, "topic": "findings"})
+    with pytest.raises(RecordError, match="not_authentic"):
+        dead_letters.unseal(Record(DEAD_LETTERS, 0, 1, 0.0, "k", moved.headers, moved.value), keys.opener(store))

@@ -1,0 +1,126 @@
+"""Each kind's own examples and near-misses, and its checksum against independent implementations."""
+
+import re
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stdnum import luhn as stdnum_luhn
+from stdnum.cn import ric
+from stdnum.iso7064 import mod_11_2
+
+from ullage.identifiers import Kind, card, kinds, resident_id
+
+EXAMPLES = [(kind, text, normal) for kind in kinds().values() for text, normal in kind.examples]
+NEAR_MISSES = [(kind, text) for kind in kinds().values() for text in kind.near_misses]
+KINDS = st.sampled_from(list(kinds().values()))
+
+
+@pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES, ids=[f"{k.name}-{t}" for k, t, _ in EXAMPLES])
+def test_an_example_is_found_valid_in_its_normal_form_where_it_stands(kind: Kind, text: str, normal: str) -> None:
+    found = [c for c in kind.find(text) if c.valid]
+    assert normal in {c.normal for c in found}
+    for candidate in found:
+        assert kind.normalise(text[candidate.start : candidate.end]) == candidate.normal
+
+
+@pytest.mark.parametrize(("kind", "text"), NEAR_MISSES, ids=[f"{k.name}-{t}" for k, t in NEAR_MISSES])
+def test_a_near_miss_is_not_found_valid(kind: Kind, text: str) -> None:
+    assert [c for c in kind.find(text) if c.valid] == []
+
+
+def test_kinds_register_by_being_there_and_the_stronger_claim_comes_first() -> None:
+    assert list(kinds()) == ["email", "resident_id", "card", "phone"]
+    assert all(kind.examples and kind.near_misses and 0 < kind.random_pass <= 1 for kind in kinds().values())
+
+
+@given(kind=KINDS, text=st.text(max_size=60))
+def test_a_normal_form_is_ascii_and_its_own_normal_form_whatever_the_text(kind: Kind, text: str) -> None:
+    normal = kind.normalise(text)
+    assert normal.isascii()
+    assert not normal or kind.normalise(normal) == normal
+
+
+@given(kind=KINDS, data=st.data())
+def test_what_the_pattern_finds_is_inside_the_text_and_normal(kind: Kind, data: st.DataObject) -> None:
+    text = data.draw(st.lists(st.from_regex(kind.pattern, fullmatch=True) | st.text(max_size=5), max_size=4).map(" ，".join))
+    for c in kind.find(text):
+        assert 0 <= c.start < c.end <= len(text)
+        assert c.kind == kind.name
+        assert kind.normalise(c.normal) == c.normal
+        assert c.valid == kind.check(c.normal)
+
+
+@pytest.mark.parametrize("text", ["1३800138000", "1٣8٠٠13٨٠٠٠", "138٠0138000"])
+def test_digits_of_other_scripts_are_not_taken_for_a_phone(text: str) -> None:
+    phone = kinds()["phone"]
+    assert phone.normalise(text) == ""
+    assert phone.find(text) == []
+
+
+@given(st.text("0123456789", min_size=1, max_size=25))
+def test_luhn_agrees_with_the_oracle(number: str) -> None:
+    assert card.luhn(number) == stdnum_luhn.is_valid(number)
+
+
+@given(st.text("0123456789", min_size=17, max_size=17))
+def test_the_check_character_agrees_with_the_oracle(first17: str) -> None:
+    assert resident_id.check_character(first17) == ric.calc_check_digit(first17 + "0") == mod_11_2.calc_check_digit(first17)
+
+
+@given(
+    region=st.sampled_from(["110105", "440524", "310101"]),
+    day=st.dates(min_value=date(1900, 1, 1), max_value=date(2024, 12, 31)),
+    order=st.integers(0, 999),
+)
+def test_a_made_number_is_valid_for_us_and_for_the_oracle_until_a_digit_changes(region: str, day: date, order: int) -> None:
+    first17 = f"{region}{day:%Y%m%d}{order:03d}"
+    number = first17 + resident_id.check_character(first17)
+    assert mod_11_2.is_valid(number)
+    assert resident_id.normalise(number) == number
+    assert resident_id.check(number)
+    changed = f"{number[:16]}{(int(number[16]) + 1) % 10}{number[17]}"
+    assert not resident_id.check(changed)
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [("110105491231002", "11010519491231002X"), ("440524010101998", None), ("440524000230001", "")],
+)
+def test_the_form_of_before_1999_is_expanded_with_the_right_century(short: str, long: str | None) -> None:
+    expanded = resident_id.normalise(short)
+    if long is None:
+        assert expanded[6:10] == "1801"
+        assert resident_id.check(expanded)
+    else:
+        assert expanded == long
+
+
+@pytest.mark.parametrize(
+    ("number", "scheme"),
+    [
+        ("6200000000000005", "unionpay"),
+        ("4111111111111111", "visa"),
+        ("5555555555554444", "mastercard"),
+        ("2223003122003222", "mastercard"),
+        ("378282246310005", "amex"),
+        ("3530111333300000", "jcb"),
+        ("6011111111111117", "discover"),
+        ("411111111111111", ""),
+        ("2220999999999999", ""),
+        ("9999000000000005", ""),
+    ],
+)
+def test_range_and_length_name_the_issuer(number: str, scheme: str) -> None:
+    assert card.issuer(number) == scheme
+
+
+@pytest.mark.parametrize("mark", ["[at]", "(AT)", " [at] ", "@"])
+def test_hidden_at_signs_lead_to_the_same_address(mark: str) -> None:
+    assert kinds()["email"].normalise(f"Li.Si{mark}Example.com") == "li.si@example.com"
+
+
+def test_a_long_run_of_address_characters_is_searched_once() -> None:
+    pattern: re.Pattern[str] = kinds()["email"].pattern
+    assert pattern.search("a" * 200_000 + "@") is None

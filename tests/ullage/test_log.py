@@ -1,0 +1,71 @@
+"""A log line holds declared fields and nothing else."""
+
+import io
+import json
+
+import pytest
+import structlog
+
+from ullage import log
+from ullage.masking import Secret
+
+
+@pytest.fixture
+def stream():
+    stream = io.StringIO()
+    log.configure("info", stream)
+    yield stream
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_json_with_role_level_time_and_declared_fields(stream: io.StringIO) -> None:
+    log.get("match").info("captures_matched", site="论坛", count=3)
+    (line,) = lines(stream)
+    assert {k: line[k] for k in ("event", "role", "level", "site", "count")} == {
+        "event": "captures_matched",
+        "role": "match",
+        "level": "info",
+        "site": "论坛",
+        "count": 3,
+    }
+    assert str(line["timestamp"]).endswith("Z")
+
+
+def test_an_undeclared_field_is_dropped_and_counted(stream: io.StringIO) -> None:
+    log.get("match").warning("record_dropped", text="13800138000", url="http://x/13800138000", reason="schema")
+    (line,) = lines(stream)
+    assert "13800138000" not in stream.getvalue()
+    assert (line["_dropped"], line["reason"]) == (2, "schema")
+
+
+@pytest.mark.parametrize("event", ["found 13800138000", "", "Found", "x" * 65, "李某"])
+def test_an_event_that_is_no_plain_name_is_replaced(stream: io.StringIO, event: str) -> None:
+    log.get("match").info(event)
+    assert lines(stream)[0]["event"] == "unnamed"
+
+
+def test_arguments_put_into_the_event_do_not_get_out(stream: io.StringIO) -> None:
+    log.get("match").info("found_%s!", "13800138000")
+    assert "13800138000" not in stream.getvalue()
+
+
+def test_an_exception_is_not_written_down(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("13800138000")
+    except ValueError:
+        log.get("match").exception("handler_failed")
+    assert "13800138000" not in stream.getvalue()
+
+
+def test_a_value_that_is_not_json_is_written_as_its_type(stream: io.StringIO) -> None:
+    log.get("match").info("odd", path=Secret("13800138000"))
+    assert lines(stream)[0]["path"] == "Secret"
+
+
+def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:
+    log.get("match").debug("too_fine")
+    assert stream.getvalue() == ""

@@ -1,0 +1,90 @@
+"""The metrics server answers three paths on loopback, and a fault in it is no traceback."""
+
+import http.client
+import socket
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import Counter
+from prometheus_client.parser import text_string_to_metric_families
+
+from ullage import __version__
+from ullage.metrics import MetricsServer, new_registry
+
+
+class Readiness:
+    ready = True
+
+    def __call__(self) -> bool:
+        if self.ready is None:
+            raise RuntimeError("13800138000")
+        return self.ready
+
+
+@pytest.fixture
+def readiness() -> Readiness:
+    return Readiness()
+
+
+@pytest.fixture
+def server(readiness: Readiness) -> Iterator[MetricsServer]:
+    registry = new_registry("match")
+    Counter("ullage_match_captures_total", "Captures.", ["site"], registry=registry).labels("paste").inc(3)
+    with MetricsServer(registry, 0, readiness) as server:
+        yield server
+
+
+def get(server: MetricsServer, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, body
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics?name=x"])
+def test_metrics_are_parseable_and_hold_counters_and_build(server: MetricsServer, path: str) -> None:
+    status, body = get(server, path)
+    samples = {s.name: s for family in text_string_to_metric_families(body) for s in family.samples}
+    assert status == 200
+    assert samples["ullage_match_captures_total"].value == 3
+    assert samples["ullage_build_info"].labels == {"version": __version__, "role": "match"}
+    assert "process_resident_memory_bytes" in samples
+
+
+def test_health_is_always_there_and_readiness_follows_the_role(server: MetricsServer, readiness: Readiness) -> None:
+    assert get(server, "/healthz") == (200, "alive\n")
+    assert get(server, "/readyz") == (200, "ready\n")
+    readiness.ready = False
+    assert get(server, "/readyz") == (503, "not ready\n")
+    assert get(server, "/healthz")[0] == 200
+
+
+def test_other_paths_are_not_there(server: MetricsServer) -> None:
+    assert [get(server, path)[0] for path in ("/", "/metrics/", "/../etc/passwd")] == [404] * 3
+
+
+def test_only_loopback_is_listened_on(server: MetricsServer) -> None:
+    assert server._server.server_address[0] == "127.0.0.1"
+
+
+def test_a_fault_of_the_readiness_is_told_without_traceback_or_value(
+    server: MetricsServer, readiness: Readiness, capfd: pytest.CaptureFixture[str]
+) -> None:
+    readiness.ready = None  # type: ignore[assignment]
+    with pytest.raises(http.client.RemoteDisconnected):
+        get(server, "/readyz")
+    readiness.ready = True
+    assert get(server, "/readyz")[0] == 200
+    written = "".join(capfd.readouterr())
+    assert "Traceback" not in written
+    assert "13800138000" not in written
+
+
+def test_the_port_is_free_again_afterwards(readiness: Readiness) -> None:
+    with MetricsServer(new_registry("match"), 0, readiness) as server:
+        port = server.port
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))

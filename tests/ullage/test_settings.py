@@ -1,0 +1,126 @@
+"""One configuration: defaults, then the file, then the environment; what is wrong is one line that names the knob."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from ullage import setup
+from ullage.bus import CAPTURES, FINDINGS
+from ullage.errors import ConfigError
+from ullage.settings import Context, Settings, Tenant, load
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    (folder / "ullage.toml").write_bytes(text.encode() if isinstance(text, str) else text)
+    return folder
+
+
+def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert (settings.bus.url, settings.match.batch, settings.tenants) == ("sqlite:///bus", 64, {})
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "log_level = 'warning'\n[match]\nbatch = 3\nport = 0\n")
+    monkeypatch.setenv("ULLAGE_MATCH__BATCH", "5")
+    settings = load(tmp_path)
+    assert (settings.log_level, settings.match.batch, settings.match.port, settings.alert.batch) == ("warning", 5, 0, 64)
+
+
+def test_a_dotenv_file_beside_it_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ULLAGE_MATCH__BATCH=5\n")
+    assert load(tmp_path).match.batch == 64
+
+
+WRONG = {
+    "[match]\nbatch = 'many'": r"match\.batch: .*valid integer",
+    "[match]\nbatch = 0": r"match\.batch: .*greater than or equal to 1",
+    "[match]\nport = 70000": r"match\.port: .*65535",
+    "[bus]\ncaptures_hours = -1": r"bus\.captures_hours: .*greater than 0",
+    "[bus]\ncaptures_hours = inf": r"bus\.captures_hours: .*finite",
+    "[crawl]\ndownload_bytes = 99999999999": r"crawl\.download_bytes: .*less than or equal",
+    "[match]\nbacth = 3": r"match\.bacth: Extra",
+    "[macth]\nbatch = 3": r"macth: Extra",
+    "log_level = 'loud'": r"log_level: .*'debug'",
+    "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is no tenant name",
+    "[tenants.bank]\ncirculation = 0": r"tenants\.bank\.circulation: .*greater than 0",
+    "[search]\nhost = '0.0.0.0'": r"search\.host: is not loopback",
+    "[match\nbatch = 3": r"ullage\.toml: .*line 1",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_in_the_file_is_one_line_with_file_and_knob(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=WRONG[text]) as caught:
+        load(write(tmp_path, text))
+    assert str(caught.value).startswith(f"{tmp_path}/ullage.toml: ")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_file_that_is_not_utf8_or_not_a_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="utf-8"):
+        load(write(tmp_path, b"log_level = '\xff'"))
+    (tmp_path / "other" / "ullage.toml").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="is no file"):
+        load(tmp_path / "other")
+
+
+def test_what_is_wrong_in_the_environment_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ULLAGE_MATCH__BATCH", "many")
+    with pytest.raises(ConfigError, match=r"^ULLAGE_MATCH__BATCH: "):
+        load(tmp_path)
+    monkeypatch.setenv("ULLAGE_TENANTS", "{")
+    with pytest.raises(ConfigError, match="tenants"):
+        load(tmp_path)
+
+
+def test_settings_cannot_be_changed_after_reading(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load(tmp_path).match.batch = 1
+
+
+def test_retention_is_in_seconds_a_topic() -> None:
+    keep = Settings().bus.retention()
+    assert (keep[CAPTURES].seconds, keep[FINDINGS].seconds) == (86_400.0, 604_800.0)
+
+
+def knobs(model: type[BaseModel]) -> set[str]:
+    """Names of every leaf below `model`."""
+    found = set()
+    for name, field in model.model_fields.items():
+        inner = Tenant if name == "tenants" else field.annotation
+        found |= knobs(inner) if isinstance(inner, type) and issubclass(inner, BaseModel) else {name}
+    return found
+
+
+def test_config_show_lists_every_knob_with_default_and_reason(tmp_path: Path) -> None:
+    lines = list(setup.describe(load(tmp_path)))
+    for knob in knobs(Settings):
+        at = next(n for n, line in enumerate(lines) if line.removeprefix("# ").startswith(f"{knob} = "))
+        assert lines[at - 1].startswith("# ")
+        assert "; default " in lines[at - 1]
+        assert len(lines[at - 1].split("; default ")[0]) > 10
+
+
+def test_what_config_show_prints_is_a_configuration_that_reads_the_same(tmp_path: Path) -> None:
+    before = load(write(tmp_path, "[match]\nbatch = 3\n[tenants.bank]\nbrands = ['某某\"银行']\n[keys]\ncommand = ['kms', '-q']"))
+    shown = "\n".join(setup.describe(before))
+    assert tomllib.loads(shown)["tenants"]["bank"]["brands"] == ['某某"银行']
+    assert load(write(tmp_path, shown)).model_dump() == before.model_dump()
+
+
+def test_a_context_reads_keys_from_the_configured_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
+    context = Context(write(tmp_path, "[keys]\nfolder = 'elsewhere'\ncommand = ['kms']"))
+    assert (context.keys.root, context.keys.command) == (tmp_path / "elsewhere", ("kms",))
+    assert context.keys.credentials == Path("/run/credentials/x")
+    assert context.tenant("nobody") == Tenant()

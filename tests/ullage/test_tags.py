@@ -1,0 +1,62 @@
+"""Tags equal AES-256-CMAC, whatever the lengths in a batch."""
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ullage.tags import Tagger, derive_key
+
+KEY = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
+MESSAGE = bytes.fromhex(
+    "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51"
+    "30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710"
+)
+VECTORS = {  # SP 800-38B D.3, AES-256: message length in bytes and tag
+    0: "028962f61b7bf89efc6b551f4667d983",
+    16: "28a7023f452e8f82bd4bf28d8c37c35c",
+    40: "aaf3d8f1de5640c232f5b169b9c911e6",
+    64: "e1992190549f6ed5696a2c056c315410",
+}
+
+
+def oracle(key: bytes, message: bytes) -> bytes:
+    cmac = CMAC(AES(key))
+    cmac.update(message)
+    return cmac.finalize()
+
+
+@pytest.mark.parametrize(("length", "tag"), VECTORS.items())
+def test_standard_vectors_alone_and_as_one_batch(length: int, tag: str) -> None:
+    assert Tagger(KEY).one(MESSAGE[:length]).hex() == tag
+    batch = Tagger(KEY).tag([MESSAGE[:n] for n in VECTORS])
+    assert [row.tobytes().hex() for row in batch] == list(VECTORS.values())
+
+
+@given(key=st.binary(min_size=32, max_size=32), messages=st.lists(st.binary(max_size=100), max_size=20))
+def test_a_batch_of_any_lengths_equals_the_oracle_in_order(key: bytes, messages: list[bytes]) -> None:
+    tags = Tagger(key).tag(messages)
+    assert tags.shape == (len(messages), 16)
+    assert tags.dtype == np.uint8
+    assert [row.tobytes() for row in tags] == [oracle(key, m) for m in messages]
+
+
+def test_every_length_from_0_to_100_equals_the_oracle() -> None:
+    messages = [bytes(range(n)) for n in range(101)]
+    assert [t.tobytes() for t in Tagger(KEY).tag(messages)] == [oracle(KEY, m) for m in messages]
+
+
+def test_a_tagger_keeps_no_state_between_batches() -> None:
+    tagger = Tagger(KEY)
+    assert tagger.one(b"13800138000") == tagger.one(b"13800138000") == oracle(KEY, b"13800138000")
+
+
+def test_keys_differ_in_each_of_their_parts_and_repeat_for_the_same() -> None:
+    words = [("match", "bank", "phone", "plain"), ("index", "bank", "phone", "plain"), ("match", "shop", "phone", "plain")]
+    words += [("match", "bank", "card", "plain"), ("match", "bank", "phone", "md5")]
+    derived = {derive_key(KEY, *parts) for parts in words} | {derive_key(bytes(32), *words[0])}
+    assert len(derived) == 6
+    assert derive_key(KEY, *words[0]) in derived
+    assert {len(key) for key in derived} == {32}

@@ -1,0 +1,224 @@
+"""The loop: retry what is down, put aside what is bad, keep the order, commit last."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ullage.bus import Lag, Record
+from ullage.clock import Backoff
+from ullage.errors import ConfigError, CorruptError, RecordError, UnavailableError
+from ullage.worker import Worker, WorkerMetrics
+
+
+def record(offset: int) -> Record:
+    return Record("captures", 0, offset, 0.0, "k", {}, str(offset).encode())
+
+
+class Stop(threading.Event):
+    """Waits take no time; they are written down, and the `after`th one is interrupted by a stop."""
+
+    def __init__(self, after: int | None = None) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self.after = after
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        if self.after is not None and len(self.waits) >= self.after:
+            self.set()
+        return self.is_set()
+
+
+@dataclass
+class Feed:
+    """A subscription on a list; `failures` are raised by the next calls of commit."""
+
+    offsets: Sequence[int]
+    committed: list[int] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    expired: int = 0
+    when_empty: Callable[[], None] = lambda: None
+    at: int = 0
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        got = [record(o) for o in self.offsets[self.at : self.at + max_records]]
+        self.at += len(got)
+        if not got:
+            self.when_empty()
+        return got
+
+    def commit(self, record: Record) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.committed.append(record.offset)
+
+    def lag(self) -> Lag:
+        return Lag(0, 0.0)
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Letters:
+    put_aside: list[tuple[int, str]] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+
+    def put(self, record: Record, reason: str) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.put_aside.append((record.offset, reason))
+
+
+@dataclass
+class Bench:
+    """A worker with all that it touches; `bad` maps an offset to what handling it raises."""
+
+    count: int = 10
+    bad: dict[int, Exception] = field(default_factory=dict)
+    batch: int = 4
+    stop: Stop = field(default_factory=Stop)
+
+    def __post_init__(self) -> None:
+        self.feed, self.letters = Feed(range(self.count)), Letters()
+        self.handled: list[int] = []
+        self.calls: list[list[int]] = []
+        self.counted: list[int] = []
+        self.dropped: list[str] = []
+        self.turns = 0
+
+    def handle(self, records: Sequence[Record]) -> None:
+        self.calls.append([r.offset for r in records])
+        for r in records:
+            if r.offset in self.bad:
+                raise self.bad[r.offset]
+        self.handled += [r.offset for r in records]
+
+    def _alive(self) -> None:
+        self.turns += 1
+
+    def run(self, once: bool = True) -> int:
+        metrics = WorkerMetrics(self.counted.append, self.dropped.append, self._alive)
+        worker = Worker(
+            "match",
+            self.feed,
+            self.handle,
+            self.letters,
+            self.stop,
+            self.batch,
+            Backoff(),
+            metrics,  # type: ignore[arg-type]
+        )
+        return worker.run(once)
+
+
+def test_all_records_are_handled_in_batches_and_each_batch_is_committed_after() -> None:
+    bench = Bench()
+    assert bench.run() == 10
+    assert bench.calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert bench.feed.committed == [3, 7, 9]
+    assert (sum(bench.counted), bench.dropped) == (10, [])
+    assert bench.turns == 4
+
+
+def test_what_is_down_is_tried_again_with_the_same_records_and_growing_waits() -> None:
+    bench, failures = Bench(count=3), [UnavailableError("store is down")] * 5
+    handle = bench.handle
+
+    def flaky(records: Sequence[Record]) -> None:
+        if failures:
+            raise failures.pop()
+        handle(records)
+
+    bench.handle = flaky  # type: ignore[method-assign]
+    assert bench.run() == 3
+    assert bench.handled == [0, 1, 2]
+    assert bench.letters.put_aside == []
+    assert len(bench.stop.waits) == 5
+    assert bench.stop.waits[4] > bench.stop.waits[0]
+
+
+def test_a_wait_that_was_asked_for_is_kept() -> None:
+    bench = Bench(count=1)
+    bench.feed.failures = [UnavailableError("slow down", retry_after=120.0)]
+    bench.run()
+    assert bench.stop.waits == [120.0]
+    assert bench.feed.committed == [0]
+
+
+def test_a_bad_record_is_put_aside_alone_with_its_reason_and_the_others_go_on() -> None:
+    bench = Bench(bad={5: RecordError("malformed")})
+    assert bench.run() == 10
+    assert bench.letters.put_aside == [(5, "malformed")]
+    assert bench.handled == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert (sum(bench.counted), bench.dropped) == (9, ["malformed"])
+
+
+def test_a_bug_in_the_handler_is_a_dead_letter_and_stops_nothing() -> None:
+    bench = Bench(bad={0: ZeroDivisionError("13800138000")})
+    bench.run()
+    assert bench.letters.put_aside == [(0, "internal")]
+    assert bench.feed.committed[-1] == 9
+
+
+@given(bad=st.sets(st.integers(0, 19)), batch=st.integers(1, 20))
+def test_whatever_is_bad_each_record_is_handled_or_put_aside_once_and_in_order(bad: set[int], batch: int) -> None:
+    bench = Bench(count=20, bad={n: RecordError("malformed") for n in bad}, batch=batch)
+    assert bench.run() == 20
+    assert bench.handled == [n for n in range(20) if n not in bad]
+    assert [offset for offset, _ in bench.letters.put_aside] == sorted(bad)
+    assert bench.feed.committed == sorted(bench.feed.committed)
+    assert bench.feed.committed[-1] == 19
+
+
+@pytest.mark.parametrize("error", [ConfigError("key is gone"), CorruptError("store is damaged")])
+def test_an_error_that_means_stop_ends_the_worker_before_committing(error: Exception) -> None:
+    bench = Bench(bad={5: error})
+    with pytest.raises(type(error)):
+        bench.run()
+    assert bench.feed.committed == [3]
+    assert bench.letters.put_aside == []
+
+
+def test_nothing_is_committed_past_a_letter_that_could_not_be_written() -> None:
+    bench = Bench(count=2, bad={0: RecordError("malformed")}, stop=Stop(after=3))
+    bench.letters.failures = [UnavailableError("bus is down")] * 9
+    assert bench.run() == 0
+    assert bench.feed.committed == []
+    assert bench.dropped == []
+
+
+def test_a_stop_while_waiting_leaves_the_batch_uncommitted_and_uncounted() -> None:
+    bench = Bench(bad={0: UnavailableError("store is down")}, stop=Stop(after=2))
+    assert bench.run() == 0
+    assert (bench.feed.committed, bench.counted) == ([], [])
+
+
+def test_a_stop_while_the_commit_waits_does_not_count_the_batch() -> None:
+    bench = Bench(stop=Stop(after=1))
+    bench.feed.failures = [UnavailableError("bus is down")]
+    assert bench.run() == 0
+    assert bench.counted == []
+
+
+def test_a_stop_during_a_batch_lets_it_finish_and_takes_no_other() -> None:
+    bench = Bench()
+    handle = bench.handle
+
+    def stopping(records: Sequence[Record]) -> None:
+        bench.stop.set()
+        handle(records)
+
+    bench.handle = stopping  # type: ignore[method-assign]
+    assert bench.run(once=False) == 4
+    assert bench.feed.committed == [3]
+
+
+def test_without_once_the_worker_goes_on_when_nothing_is_left_until_told_to_stop() -> None:
+    bench = Bench(count=2)
+    bench.feed.when_empty = lambda: bench.stop.set() if bench.turns > 3 else None
+    assert bench.run(once=False) == 2
+    assert bench.turns == 4
