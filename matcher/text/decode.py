@@ -24,6 +24,9 @@ ALIASES = {
     "latin1": "cp1252",
 }
 """What browsers read such labels as (WHATWG Encoding): GBK pages declare GB2312, and cp1252 bytes come as ISO-8859-1."""
+NOT_OF_THE_WEB = frozenset(("utf-7", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined"))
+"""Python's own codecs that no browser reads a page by: some give lone surrogates, some take forever."""
+LONGEST_CHARACTER = 4
 SAMPLE = 4096
 
 
@@ -64,11 +67,18 @@ def _wide(body: bytes) -> str:
 
 
 def _strictly(body: bytes, encoding: str) -> str | None:
+    """The text, but for a last character that was cut off, if that is all that is wrong and there are others like it."""
     try:
-        text = body.decode(encoding)
-    except (UnicodeDecodeError, LookupError, ValueError):
+        if codecs.lookup(encoding).name.replace("_", "-") in NOT_OF_THE_WEB:
+            return None
+        return body.decode(encoding)
+    except UnicodeDecodeError as error:
+        if error.end < len(body) or len(body) - error.start >= LONGEST_CHARACTER:
+            return None
+        whole = body[: error.start].decode(encoding)
+        return None if whole.isascii() else whole
+    except (LookupError, ValueError):
         return None
-    return text if isinstance(text, str) else None
 
 
 def _looks_chinese(body: bytes) -> bool:

@@ -15,6 +15,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from matcher.text.unescape import FILL
+
 DROPPED = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20e3\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
     "\U000e0000-\U000e0fff"
@@ -28,6 +30,8 @@ HAN_DIGITS = dict(
 )
 HAN_RUN = re.compile(rf"[0-9{''.join(HAN_DIGITS)}](?:[ \-.]?[0-9{''.join(HAN_DIGITS)}]){{6,}}")
 DROP = re.compile(f"[{DROPPED}]")
+CRLF = re.compile("\r\n")
+"""One line end, not two: its first half is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,12 @@ class Folded:
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Offsets in the decoded text of the folded stretch [start, end)."""
-        return self.origin(start), self.origin(end - 1) + 1 if end > start else self.origin(start)
+        if end <= start:
+            return self.origin(start), self.origin(start)
+        last = self.origin(end - 1) + 1
+        while last < len(self.original) and self.original[last] == FILL:  # the room of the escape that its last character was
+            last += 1
+        return self.origin(start), last
 
 
 @cache
@@ -77,10 +86,12 @@ def _plain(char: str) -> str:
 def fold(text: str) -> Folded:
     """Fold `text`; linear, and free for plain ASCII."""
     if text.isascii():
-        plain = text.replace("\r", "\n") if "\r" in text else text
-        return Folded(plain.replace("\0", " "), text, np.empty(0, np.int64))
-    places = np.fromiter((m.start() for m in DROP.finditer(text)), np.int64)
-    folded = text.translate(_table())
+        places = np.fromiter((m.start() for m in CRLF.finditer(text)), np.int64)
+        plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
+        return Folded(plain, text, places - np.arange(len(places)))
+    lined = text.replace("\r\n", f"{FILL}\n")
+    places = np.fromiter((m.start() for m in DROP.finditer(lined)), np.int64)
+    folded = lined.translate(_table())
     if any(digit in folded for digit in HAN_DIGITS):
         folded = HAN_RUN.sub(_han_run, folded)
     return Folded(folded, text, places - np.arange(len(places)))

@@ -1,0 +1,92 @@
+"""Bytes to text, whatever they are and whatever they say that they are."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.text import decode, read
+
+ROW = "姓名张某,手机13800138000,身份证11010519491231002X"
+TRADITIONAL = "姓名陳某,電話13800138000,億元"
+HAN = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_size=4)
+DECLARED = st.sampled_from(
+    ["", "utf-8", "gb2312", "iso-8859-1", "utf-16", "utf-7", "idna", "hex", "no such", "unicode_escape", "a\0b", "\ud800"]
+)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "declared"),
+    [
+        ("gbk", ""),
+        ("gbk", "gb2312"),
+        ("gbk", "GB2312"),
+        ("gbk", "utf-8"),
+        ("gbk", "iso-8859-1"),
+        ("gbk", "x-unheard-of"),
+        ("utf-8", ""),
+        ("utf-8", "gbk; no"),
+        ("utf-8", "iso-8859-1"),
+        ("utf-8-sig", "gbk"),
+        ("utf-16", ""),
+        ("utf-16-le", ""),
+        ("utf-16-be", ""),
+        ("utf-16-le", "utf-8"),
+        ("utf-32", ""),
+        ("gb18030", "'GBK'"),
+    ],
+)
+def test_a_row_is_read_whatever_its_encoding_and_label(encoding: str, declared: str) -> None:
+    assert decode(ROW.encode(encoding), declared) == ROW
+
+
+def test_big5_is_read_where_it_is_declared() -> None:
+    assert decode(TRADITIONAL.encode("big5"), "big5") == TRADITIONAL
+
+
+def test_characters_of_four_bytes_take_no_digit_with_them() -> None:
+    body = "😀13800138000🀄".encode("gb18030")
+    assert b"\x94\x39\xfc\x36" in body
+    assert decode(body) == "😀13800138000🀄"
+
+
+def test_a_gbk_character_that_ends_in_a_bar_is_no_separator() -> None:
+    body = "億|13800138000|乗".encode("gbk")
+    assert body.count(b"|") == 3
+    assert decode(body).count("|") == 2
+
+
+@pytest.mark.parametrize("declared", ["cp1252", "windows-1252", "iso-8859-1", "latin1"])
+def test_western_text_is_read_as_browsers_read_it(declared: str) -> None:
+    assert decode(b"price 5 \x80, caf\xe9 \x95", declared) == "price 5 €, café •"
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-8", "gb18030"])
+def test_a_page_cut_within_a_character_loses_that_character_alone(encoding: str) -> None:
+    assert decode(f"{ROW}住".encode(encoding)[:-1]) == ROW
+
+
+def test_a_page_with_one_damaged_byte_is_still_chinese() -> None:
+    body = (ROW * 20).encode("gbk")
+    assert decode(body[:20] + b"\xff" + body[20:]).count("身份证") >= 19
+
+
+def test_one_western_letter_at_the_end_is_not_taken_for_half_a_character() -> None:
+    assert decode(b"13800138000 caf\xe9") == "13800138000 café"
+
+
+@given(HAN, st.sampled_from(["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-32"]))
+def test_chinese_text_comes_back_from_each_encoding(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding), encoding.removesuffix("-sig")) == text
+
+
+@given(st.binary(), DECLARED, st.sampled_from(["text/plain", "text/html", "application/xml"]))
+def test_no_bytes_are_too_strange_to_read(body: bytes, declared: str, media: str) -> None:
+    folded = read(body, declared, media)
+    folded.text.encode("utf-8")  # and none gives half a surrogate pair, which no record could hold
+    assert len(folded.text) + len(folded.drops) == len(folded.original)
+
+
+@given(st.binary(max_size=40), st.sampled_from(["utf-8", "gbk", "utf-16", "latin-1"]))
+def test_a_number_among_noise_of_one_byte_characters_is_found(noise: bytes, declared: str) -> None:
+    quiet = bytes(b for b in noise if 0x20 <= b < 0x7F and b not in b"&%\\")
+    assert "13800138000" in read(quiet + b" 13800138000 " + quiet, declared if declared != "utf-16" else "").text

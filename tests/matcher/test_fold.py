@@ -1,0 +1,114 @@
+"""Every way of writing a digit is read, and every place in the folded text leads back to where it was."""
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.text import fold
+
+PHONE = "13800138000"
+DROPPED = "\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"
+SCRIPTS = {
+    "full width": "０１２３４５６７８９",
+    "mathematical": "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗",
+    "superscript": "⁰¹²³⁴⁵⁶⁷⁸⁹",
+    "segmented": "🯰🯱🯲🯳🯴🯵🯶🯷🯸🯹",
+    "circled": "⓪①②③④⑤⑥⑦⑧⑨",
+    "negative circled": "⓿❶❷❸❹❺❻❼❽❾",
+    "dingbat": "⓪➀➁➂➃➄➅➆➇➈",
+    "dingbat negative": "⓿➊➋➌➍➎➏➐➑➒",
+    "double circled": "⓪⓵⓶⓷⓸⓹⓺⓻⓼⓽",
+    "parenthesised": "⓪⑴⑵⑶⑷⑸⑹⑺⑻⑼",
+    "full stop": "🄀⒈⒉⒊⒋⒌⒍⒎⒏⒐",
+    "Arabic-Indic": "٠١٢٣٤٥٦٧٨٩",
+    "Persian": "۰۱۲۳۴۵۶۷۸۹",
+    "Devanagari": "०१२३४५६७८९",
+    "Osmanya": "𐒠𐒡𐒢𐒣𐒤𐒥𐒦𐒧𐒨𐒩",
+    "Han": "零一二三四五六七八九",
+    "Han with a ring": "〇一二三四五六七八九",
+    "financial": "零壹贰叁肆伍陆柒捌玖",
+    "traditional financial": "零壹貳參肆伍陸柒捌玖",
+    "radio": "洞幺两三四五六拐八勾",
+    "keycap": None,
+}
+
+
+def written(number: str, script: str) -> str:
+    digits = SCRIPTS[script]
+    return "".join(digits[int(d)] if digits else f"{d}\ufe0f\u20e3" for d in number)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_of_digits_is_read(script: str) -> None:
+    assert fold(f"手机{written(PHONE, script)}。").text == f"手机{PHONE}。"
+
+
+@pytest.mark.parametrize("hyphen", "‐‑‒–—―−⁃﹘﹣－─")
+def test_every_hyphen_is_one(hyphen: str) -> None:
+    assert fold(f"138{hyphen}0013{hyphen}8000").text == "138-0013-8000"
+
+
+@pytest.mark.parametrize("space", "\u00a0\u2000\u2007\u200a\u202f\u205f\u3000\u1680")
+def test_every_space_is_one(space: str) -> None:
+    assert fold(f"138{space}0013{space}8000").text == "138 0013 8000"
+
+
+@pytest.mark.parametrize("char", DROPPED)
+def test_what_cannot_be_seen_is_dropped(char: str) -> None:
+    assert fold(f"{char}138{char}{char}00138000{char}").text == PHONE
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("ＴＥＬ：１３８", "TEL:138"),
+        ("test＠example．com", "test@example.com"),
+        ("姓名，手机；卡号｜", "姓名,手机;卡号|"),
+        ("一二三四五六", "一二三四五六"),
+        ("星期一到周五", "星期一到周五"),
+        ("一三八 零零一三 八零零零", "138 0013 8000"),
+        ("一3八00一38000", PHONE),
+        ("卡Х×", "卡Х×"),
+        ("½ Ⅷ ㈠", "½ Ⅷ ㈠"),
+    ],
+)
+def test_only_forms_of_plain_characters_and_long_runs_change(text: str, folded: str) -> None:
+    assert fold(text).text == folded
+
+
+@pytest.mark.parametrize("text", ["a\r\nb\rc\nd", "甲\r\n乙\r丙\n丁"])
+def test_every_line_end_is_one(text: str) -> None:
+    folded = fold(text)
+    assert folded.text.count("\n") == 3
+    assert [text[slice(*folded.span(i, i + 1))] for i in range(0, 7, 2)] == re.split(r"\r\n|\r|\n", text)
+
+
+@given(st.text(st.sampled_from(DROPPED + "0123456789 -甲乙張１８①٣\r\n\0𝟖a")), st.data())
+def test_a_place_in_the_folded_text_leads_back_to_its_origin(text: str, data: st.DataObject) -> None:
+    folded = fold(text)
+    end = data.draw(st.integers(0, len(folded.text)))
+    start = data.draw(st.integers(0, end))
+    first, last = folded.span(start, end)
+    assert 0 <= first <= last <= len(text)
+    assert fold(text[first:last]).text.replace("\n", "") == folded.text[start:end].replace("\n", "")
+
+
+@given(st.text())
+def test_folding_keeps_all_but_what_it_drops(text: str) -> None:
+    folded = fold(text)
+    assert len(folded.text) + len(folded.drops) == len(text)
+    assert folded.original == text
+
+
+@given(st.text())
+def test_folding_twice_changes_nothing_more(text: str) -> None:
+    once = fold(text).text
+    assert fold(once).text == once
+
+
+def test_no_decimal_digit_of_unicode_is_left_but_those_that_print_as_two() -> None:
+    left = [c for c in map(chr, range(0x80, 0x10000)) if unicodedata.category(c) == "Nd" and not fold(c).text.isascii()]
+    assert left == []
