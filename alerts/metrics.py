@@ -6,15 +6,14 @@ configured share the label `other`, so that nothing on the bus can make a new se
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from alerts.records import SEVERITIES, STATUSES, Exposure, Incident, Sighting
-from alerts.status import UNDECIDED, statuses
+from alerts.records import SEVERITIES, STATUSES, Exposure, Sighting
+from alerts.status import tally
 from alerts.store import IncidentStore, Where
 from ullage.bus import Lag
 from ullage.clock import Clock
@@ -87,19 +86,13 @@ class AlertMetrics:
 
     def recount(self, store: IncidentStore) -> None:
         """Set the gauges to what the store holds now."""
-        decided = statuses(store)
-        kept = [i for i in store.mget(Incident, decided).values() if decided[i.id] != UNDECIDED]
-        tally = Tally((i.tenant, i.severity, decided[i.id]) for i in kept)
-        for tenant in self._tenants[:-1]:
+        configured = self._tenants[:-1]
+        counts = tally(store, configured)
+        for tenant, severity, status in product(configured, SEVERITIES, STATUSES):
+            self._incidents.labels(tenant, severity, status).set(counts[tenant, severity, status])
+        for tenant in configured:
             self._exposures.labels(tenant).set(store.count(Exposure, Where({"tenant": (tenant,)})))
             self._sightings.labels(tenant).set(store.count(Sighting, Where({"tenant": (tenant,)})))
-            for severity in SEVERITIES:
-                left = store.count(Incident, Where({"tenant": (tenant,), "severity": (severity,)}))
-                for status in STATUSES[1:]:
-                    found = tally[tenant, severity, status]
-                    self._incidents.labels(tenant, severity, status).set(found)
-                    left -= found
-                self._incidents.labels(tenant, severity, UNDECIDED).set(left)
 
     def _label(self, tenant: str) -> str:
         return tenant if tenant in self._tenants else OTHER

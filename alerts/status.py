@@ -6,9 +6,11 @@ get out of step with it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import product
 
-from alerts.records import Decision, Status
+from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Status
 from alerts.store import IncidentStore, Where
 
 UNDECIDED: Status = "open"
@@ -27,6 +29,22 @@ def statuses(store: IncidentStore, incidents: Iterable[str] | None = None) -> di
     for decision in store.scroll(Decision, where):
         by_incident.setdefault(decision.incident, []).append(decision)
     return {incident: status_of(decisions) for incident, decisions in by_incident.items()}
+
+
+def tally(store: IncidentStore, tenants: Iterable[str] | None = None) -> Counter[tuple[str, str, Status]]:
+    """How many incidents there are by (tenant, severity, status), counted now; without `tenants`, all under tenant ""."""
+    decided = statuses(store)
+    split = tenants is not None
+    counts: Counter[tuple[str, str, Status]] = Counter(
+        (incident.tenant if split else "", incident.severity, decided[incident.id])
+        for incident in store.mget(Incident, decided).values()
+        if decided[incident.id] != UNDECIDED
+    )
+    for tenant, severity in product(tenants if tenants is not None else ("",), SEVERITIES):
+        of_tenant: dict[str, tuple[str, ...]] = {"tenant": (tenant,)} if split else {}
+        total = store.count(Incident, Where({**of_tenant, "severity": (severity,)}))
+        counts[tenant, severity, UNDECIDED] = total - sum(counts[tenant, severity, status] for status in STATUSES[1:])
+    return counts
 
 
 def narrowed(where: Where, wanted: str, decided: Mapping[str, Status]) -> Where:

@@ -15,18 +15,14 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import apsw
-
 from alerts.records import CLASSES, D, Document
 from alerts.store import MAX_PAGE, Outcome, Page, QueryError, Where
 from alerts.store.selection import selection, stamp
 from alerts.store.tokens import index_words
-from ullage.database import open_database
-from ullage.errors import UnavailableError
+from ullage.database import open_database, sqlite_errors, transaction
 
 VERSION = 1
 SCROLL = 500
-TRANSIENT = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
 
 
 def table_of(kind: type[Document]) -> str:
@@ -161,27 +157,13 @@ class SqliteStore:
         self._database.execute(f"delete from {name} where n = ?", (number,))
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, self._available():
+        with self._lock, sqlite_errors(f"incident store {self._path}"):
             return self._database.execute(sql, tuple(values)).fetchall()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction, begun as a writer: a reader that becomes one later would be refused instead of waiting."""
-        with self._lock, self._available():
-            self._database.execute("begin immediate")
-            try:
-                yield
-                self._database.execute("commit")
-            finally:
-                if self._database.in_transaction:
-                    self._database.execute("rollback")
-
-    @contextlib.contextmanager
-    def _available(self) -> Iterator[None]:
-        try:
+        with self._lock, sqlite_errors(f"incident store {self._path}"), transaction(self._database):
             yield
-        except TRANSIENT as error:
-            raise UnavailableError(f"incident store {self._path} cannot be used ({type(error).__name__})") from error
 
 
 def _cursor(after: str) -> tuple[int, str]:

@@ -1,0 +1,91 @@
+"""`ullage alert` and `ullage incidents`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from alerts.alert import Alert
+from alerts.metrics import AlertMetrics
+from alerts.query import Filters, listed, whole
+from alerts.store import open_store
+from alerts.table import incident_in_full, incidents_table
+from alerts.upkeep import Upkeep
+from alerts.view import details, summary
+from ullage import keys
+from ullage.bus import FINDINGS
+from ullage.dead_letters import DeadLetters
+from ullage.errors import ConfigError
+from ullage.metrics import new_registry
+from ullage.role import running
+from ullage.settings import Context
+from ullage.worker import Worker, WorkerMetrics
+
+GROUP = "alert"
+WIDTH = 100
+incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list them, show one.")
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
+
+
+def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")] = False) -> None:
+    """Fold findings into incidents: score, store and count them."""
+    context: Context = ctx.obj
+    settings, registry = context.settings, new_registry("alert")
+    metrics = AlertMetrics(registry, settings.tenants, context.clock)
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(contextlib.closing(open_store(settings.store.url, context.data)))
+        bus = stack.enter_context(contextlib.closing(context.bus()))
+        letters = stack.enter_context(contextlib.closing(DeadLetters(bus, keys.sealer(context.keys), "alert")))
+        subscription = stack.enter_context(contextlib.closing(bus.subscribe(FINDINGS, GROUP)))
+        upkeep = Upkeep(store, settings.store, context.clock, metrics, subscription.lag)
+        port = settings.alert.port if settings.metrics else None
+        stop = stack.enter_context(running("alert", registry, port, upkeep.ready))
+        stage = Alert(store, context.clock, lambda tenant: context.tenant(tenant).circulation, metrics)
+        told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn)
+        Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told).run(once)
+
+
+@incidents.command("list")
+def incidents_list(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = "",
+    severity: Annotated[str, typer.Option(help="noise, notice, low, medium, high or statutory.")] = "",
+    status: Annotated[str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")] = "",
+    text: Annotated[str, typer.Option(help="Words in title, author, site or terms; never an identifier.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest first.")] = 50,
+) -> None:
+    """List incidents, the newest first."""
+    filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
+    with contextlib.closing(open_store(ctx.obj.settings.store.url, ctx.obj.data)) as store:
+        found = listed(store, filters, limit)
+    if as_json:
+        for incident, state in found.rows:
+            typer.echo(json.dumps(summary(incident, state), ensure_ascii=False))
+        return
+    _console().print(incidents_table(found.rows) if found.rows else "No incidents.")
+    if found.after:
+        typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
+
+
+@incidents.command("show")
+def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -> None:
+    """Show one incident in full: its verdicts with their reasons, where it was seen, who is in it."""
+    with contextlib.closing(open_store(ctx.obj.settings.store.url, ctx.obj.data)) as store:
+        found = whole(store, incident)
+    if found is None:
+        raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+    if as_json:
+        typer.echo(json.dumps(details(found), ensure_ascii=False))
+    else:
+        _console().print(incident_in_full(found))
+
+
+def _console() -> Console:
+    """A terminal as wide as it is; 100 columns elsewhere."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)

@@ -1,0 +1,115 @@
+"""Is this person exposed? The value is tagged in memory and forgotten; only its tags meet the store.
+
+The index keys are not the match keys, so that a copy of the store alone answers nothing. A value is looked up under every index
+epoch whose key still exists, plain and as the digests that leaks use in place of a number. That the question was asked is
+recorded before it is answered: who, why and what kind, never the value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from alerts.records import Audit, Exposure, Incident, Status
+from alerts.status import UNDECIDED, statuses
+from alerts.store import IncidentStore, Where
+from alerts.typed import readings
+from ullage.clock import Clock
+from ullage.keys import KeyStore, epochs
+from ullage.masking import Secret
+from ullage.tags import Tagger, derive_key
+
+DIGESTS = ("md5", "sha1", "sha256")
+PURPOSES = {
+    "customer_enquiry": "The customer asks · 客户本人询问",
+    "fraud_case": "A fraud case · 欺诈案件",
+    "incident_response": "Handling an incident · 事件处置",
+    "authority_request": "Request of an authority · 监管或司法协查",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who asks about which value, for what purpose, under which case number."""
+
+    value: Secret
+    who: str
+    purpose: str
+    case: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """One incident in which the person was found."""
+
+    incident: Incident
+    exposure: Exposure
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`kinds` are what the value was read as; none means that it is no identifier that is known here."""
+
+    kinds: tuple[str, ...]
+    found: tuple[Exposed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Answers questions from the store, with the index keys of `tenants` and of every tenant that has one."""
+
+    store: IncidentStore
+    keys: KeyStore
+    tenants: Iterable[str]
+    clock: Clock
+
+    def ask(self, question: Question) -> Answer:
+        """The answer, newest incident first; its audit record is durable before it is given."""
+        read_as = readings(question.value)
+        found = [hit for tenant in self.everyone() for hit in self._look(tenant, read_as)]
+        kinds = tuple(kind for kind, _ in read_as)
+        self._record(question, kinds, len(found))
+        return Answer(kinds, tuple(sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)))
+
+    def everyone(self) -> list[str]:
+        """Tenants by configuration or by key."""
+        return sorted({*self.tenants, *(path.parent.name for path in self.keys.root.glob("*/index-*.key"))})
+
+    def _look(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[Exposed]:
+        live = [(epoch, self.keys.read(f"{tenant}/index-{epoch}.key")) for epoch in epochs(self.keys, tenant, "index")]
+        tags = [tag for kind, normal in read_as for _, key in live for tag in index_tags(key, tenant, kind, normal)]
+        if not tags:
+            return []
+        where = Where({"tenant": (tenant,), "index_tags": tuple(tags)})
+        exposures = list(self.store.scroll(Exposure, where))
+        incidents = self.store.mget(Incident, [exposure.incident for exposure in exposures])
+        decided = statuses(self.store, incidents) if incidents else {}
+        return [
+            Exposed(incidents[e.incident], e, decided.get(e.incident, UNDECIDED)) for e in exposures if e.incident in incidents
+        ]
+
+    def _record(self, question: Question, kinds: tuple[str, ...], found: int) -> None:
+        audit = Audit(
+            id=secrets.token_hex(16),
+            tenant="",
+            at=self.clock.now(),
+            who=question.who,
+            action="exposed",
+            purpose=question.purpose,
+            case=question.case,
+            kinds=kinds,
+            found=found,
+        )
+        self.store.create([audit])
+
+
+def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list[str]:
+    """The search tags of one normal form, plain and as each digest, each under a key of its own."""
+    text = normal.reveal().encode()
+    values = {"plain": text}
+    for form in DIGESTS:
+        values[form] = hashlib.new(form, text, usedforsecurity=False).hexdigest().encode()
+    return [Tagger(derive_key(epoch_key, "index", tenant, kind, form)).one(value).hex() for form, value in values.items()]

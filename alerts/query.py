@@ -1,0 +1,84 @@
+"""The list of incidents as people ask for it: filters, words and pages. The same for terminal, page and API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
+from alerts.status import UNDECIDED, narrowed, status_of, statuses
+from alerts.store import IncidentStore, QueryError, Where
+from alerts.typed import identifier_in
+
+SHOWN = 200
+"""Sightings and customers shown of one incident; its numbers count all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What to list; "" is any. `text` must not hold an identifier: it stands in a URL or a shell's history."""
+
+    tenant: str = ""
+    severity: str = ""
+    status: str = ""
+    site: str = ""
+    kind: str = ""
+    text: str = ""
+
+    def where(self) -> Where:
+        """As a condition, without the status; QueryError says what cannot be asked, never repeating it."""
+        if self.severity not in ("", *SEVERITIES):
+            raise QueryError(f"severity is one of {', '.join(SEVERITIES)}")
+        if self.status not in ("", *STATUSES):
+            raise QueryError(f"status is one of {', '.join(STATUSES)}")
+        for value in (self.text, self.tenant, self.site, self.kind):
+            if what := identifier_in(value):
+                raise QueryError(
+                    f"that looks like {what}: look a person up under 'Is this person exposed?', where nothing is kept"
+                )
+        chosen = {"tenant": self.tenant, "severity": self.severity, "sites": self.site, "kinds": self.kind}
+        return Where({name: (value,) for name, value in chosen.items() if value}, text=self.text.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of incidents with their statuses; `after` is "" at the end."""
+
+    rows: tuple[tuple[Incident, Status], ...]
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One incident with what belongs to it, each newest first."""
+
+    incident: Incident
+    status: Status
+    sightings: tuple[Sighting, ...]
+    exposures: tuple[Exposure, ...]
+    decisions: tuple[Decision, ...]
+
+
+def listed(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Listed:
+    """A page of incidents, newest first."""
+    where = filters.where()
+    if filters.status:
+        where = narrowed(where, filters.status, statuses(store))
+    page = store.search(Incident, where, limit, after)
+    shown = statuses(store, [incident.id for incident in page.items]) if page.items else {}
+    return Listed(tuple((incident, shown.get(incident.id, UNDECIDED)) for incident in page.items), page.after)
+
+
+def whole(store: IncidentStore, id_: str) -> Whole | None:
+    """One incident, or None."""
+    incident = store.get(Incident, id_)
+    if incident is None:
+        return None
+    of_it = Where({"incident": (id_,)})
+    decisions = tuple(sorted(store.scroll(Decision, of_it), key=lambda d: (d.at, d.id), reverse=True))
+    return Whole(
+        incident,
+        status_of(decisions),
+        store.search(Sighting, of_it, SHOWN).items,
+        store.search(Exposure, of_it, SHOWN).items,
+        decisions,
+    )

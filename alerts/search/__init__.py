@@ -1,0 +1,9 @@
+"""The fraud team's page and JSON API over the incident store.
+
+It binds to loopback alone and has no script at all, so its policy can forbid every one. What a person types to look somebody up
+travels in a POST body, is tagged in memory and forgotten; nothing typed is ever logged, for no request is.
+
+    guard       host, origin, size and headers of every request and answer
+    pages       list and incident        look_up    is this person exposed?
+    api         the same as JSON         operations /metrics, /healthz, /readyz
+"""

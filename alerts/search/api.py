@@ -1,0 +1,101 @@
+"""The same as JSON. Its shapes are declared, so that `/api/openapi.json` describes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from alerts.query import Filters, listed, whole
+from alerts.search.look_up import asked_of
+from alerts.search.site import Site
+from alerts.view import details, summary
+
+Text = Annotated[str, Query(max_length=1_000)]
+
+
+class IncidentList(BaseModel):
+    """A page of incidents, newest first; give `after` back for the next page, "" is the end."""
+
+    items: list[dict[str, Any]]
+    after: str
+
+
+class ExposedRequest(BaseModel):
+    """Whom to look up, and who asks, why, under which case number. Unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    value: SecretStr
+    who: str
+    purpose: str
+    case: str
+
+
+class ExposedIn(BaseModel):
+    """One incident in which the person was found."""
+
+    incident: str
+    tenant: str
+    subject: str
+    status: str
+    severity: str
+    exposure: int
+    origin: str
+    scenario: str
+    scenario_title: str
+    scenario_title_zh: str
+    kinds: tuple[str, ...]
+    fields: tuple[str, ...]
+    first_seen: str
+    last_seen: str
+
+
+class ExposedAnswer(BaseModel):
+    """`kinds` is what the value was read as; none means that it is no identifier that is known here."""
+
+    kinds: tuple[str, ...]
+    exposed: bool
+    found: list[ExposedIn]
+
+
+def routes(site: Site) -> APIRouter:
+    """The routes of this module over `site`."""
+    router = APIRouter(prefix="/api")
+
+    @router.get("/incidents")
+    def incidents(
+        tenant: Text = "",
+        severity: Text = "",
+        status: Text = "",
+        place: Text = "",
+        kind: Text = "",
+        q: Text = "",
+        after: Text = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> IncidentList:
+        found = listed(site.store, Filters(tenant, severity, status, place, kind, q), limit, after)
+        return IncidentList(items=[summary(*row) for row in found.rows], after=found.after)
+
+    @router.get("/incidents/{id_}")
+    def incident(id_: str) -> JSONResponse:
+        found = whole(site.store, id_)
+        return JSONResponse(details(found) if found else {"error": "no such incident"}, 200 if found else 404)
+
+    @router.post("/exposed")
+    def exposed(asked: ExposedRequest) -> ExposedAnswer:
+        question = site.question(asked.value.get_secret_value(), asked.who, asked.purpose, asked.case)
+        answer = asked_of(site, question)
+        found = [_exposed_in(hit.incident.model_dump(), hit.exposure.model_dump(mode="json"), hit.status) for hit in answer.found]
+        return ExposedAnswer(kinds=answer.kinds, exposed=bool(found), found=found)
+
+    return router
+
+
+def _exposed_in(incident: dict[str, Any], exposure: dict[str, Any], status: str) -> ExposedIn:
+    of_incident = ("tenant", "severity", "exposure", "origin", "scenario", "scenario_title", "scenario_title_zh")
+    of_person = ("incident", "subject", "kinds", "fields", "first_seen", "last_seen")
+    shown = {name: incident[name] for name in of_incident} | {name: exposure[name] for name in of_person}
+    return ExposedIn.model_validate({**shown, "status": status})

@@ -1,0 +1,105 @@
+"""The application: routes together, errors turned into answers that say nothing of a request, all of it behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import tzinfo
+from importlib import resources
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from starlette.exceptions import HTTPException
+
+from alerts.exposed import Lookup
+from alerts.metrics import SearchMetrics
+from alerts.records import Account
+from alerts.search import api, look_up, pages
+from alerts.search.guard import Guard
+from alerts.search.site import Site, templates
+from alerts.store import IncidentStore, QueryError, Where
+from ullage import __version__, log
+from ullage.clock import Clock
+from ullage.errors import UllageError, UnavailableError
+from ullage.keys import KeyStore
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def create_app(
+    store: IncidentStore,
+    keys: KeyStore,
+    clock: Clock,
+    tenants: Iterable[str],
+    registry: CollectorRegistry,
+    hosts: frozenset[str],
+    zone: tzinfo | None = None,
+) -> Guard:
+    """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it."""
+    lookup, metrics = Lookup(store, keys, tuple(tenants), clock), SearchMetrics.make(registry)
+    site = Site(store, lookup, clock, metrics, registry, templates(zone, lookup.everyone()), zone)
+    app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    for router in (pages.routes(site), look_up.routes(site), api.routes(site), _operations(site)):
+        app.include_router(router)
+    for kind, answer in _answers(site).items():
+        app.add_exception_handler(kind, answer)
+    return Guard(app, hosts, metrics.requests)
+
+
+def _operations(site: Site) -> APIRouter:
+    """What machines ask for, and the style sheet."""
+    router = APIRouter(include_in_schema=False)
+    style = (resources.files("alerts.search") / "static" / "ullage.css").read_text(encoding="utf-8")
+
+    @router.get("/static/ullage.css")
+    def style_sheet() -> Response:
+        return Response(style, media_type="text/css")
+
+    @router.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(site.registry), media_type=METRICS_TYPE)
+
+    @router.get("/healthz")
+    def alive() -> PlainTextResponse:
+        return PlainTextResponse("alive\n")
+
+    @router.get("/readyz")
+    def ready() -> PlainTextResponse:
+        site.store.count(Account, Where())
+        return PlainTextResponse("ready\n")
+
+    return router
+
+
+def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
+    """An answer a kind of error. None repeats what was sent: an error's text is ours, a validator's is not used."""
+
+    def answer(request: Request, status: int, message: str) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": message}, status)
+        if request.url.path in ("/metrics", "/healthz", "/readyz"):
+            return PlainTextResponse(f"{message}\n", status)
+        return site.page("problem.html", status, title="That did not work", message=message)
+
+    def ours(request: Request, error: Exception) -> Response:
+        status = 503 if isinstance(error, UnavailableError) else 400 if isinstance(error, QueryError) else 500
+        return answer(request, status, "the incident store cannot be reached; try again soon" if status == 503 else str(error))
+
+    def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        names = sorted({str(part) for fault in error.errors() for part in fault["loc"][1:2]} & _NAMES)
+        return answer(request, 400, f"missing or not as expected: {', '.join(names) or 'the body'}")
+
+    def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return answer(request, error.status_code, "there is no such page" if error.status_code == 404 else "not allowed")
+
+    def unexpected(request: Request, error: Exception) -> Response:
+        log.get("search").error("request_failed", error=type(error).__name__)
+        return answer(request, 500, "something here is broken; the log says what")
+
+    return {UllageError: ours, RequestValidationError: invalid, HTTPException: http, Exception: unexpected}
+
+
+_NAMES = frozenset("tenant severity status place kind q after limit value who purpose case by note token".split())

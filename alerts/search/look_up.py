@@ -1,0 +1,43 @@
+"""Is this person exposed? The value travels in the body of a POST and is never shown again, not even in the form."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse
+
+from alerts.exposed import Answer, Question
+from alerts.search.site import Site
+from alerts.store import QueryError
+
+Typed = Annotated[str, Form()]
+
+
+def routes(site: Site) -> APIRouter:
+    """The routes of this module over `site`."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/exposed")
+    def form() -> HTMLResponse:
+        return site.page("exposed.html", answer=None, refused="", asked={})
+
+    @router.post("/exposed")
+    def answer(value: Typed = "", who: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
+        try:
+            asked = site.question(value, who, purpose, case)
+        except QueryError as error:
+            site.metrics.lookups.labels("refused").inc()
+            return site.page("exposed.html", 400, answer=None, refused=str(error), asked={})
+        kept = {"who": asked.who, "purpose": asked.purpose, "case": asked.case}
+        return site.page("exposed.html", answer=asked_of(site, asked), refused="", asked=kept)
+
+    return router
+
+
+def asked_of(site: Site, question: Question) -> Answer:
+    """The answer, counted by its outcome."""
+    answer = site.lookup.ask(question)
+    outcome = "refused" if not answer.kinds else "exposed" if answer.found else "not_found"
+    site.metrics.lookups.labels(outcome).inc()
+    return answer

@@ -1,0 +1,121 @@
+"""The list of incidents, one incident, and decisions on it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from alerts.query import Filters, Listed, listed, whole
+from alerts.records import SEVERITIES, STATUSES, Decision, Incident
+from alerts.search.site import Site, checked_name, checked_note
+from alerts.status import UNDECIDED, tally
+from alerts.store import QueryError
+
+PAGE = 50
+ACTIONS = {
+    "acknowledged": "Acknowledge · 受理",
+    "confirmed": "Confirm · 确认",
+    "resolved": "Resolve · 处置完毕",
+    "false_positive": "False positive · 误报",
+    "note": "Note only · 仅备注",
+}
+Text = Annotated[str, Query(max_length=1_000)]
+Typed = Annotated[str, Form()]
+
+
+def routes(site: Site) -> APIRouter:
+    """The routes of this module over `site`."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    def incidents(
+        tenant: Text = "",
+        severity: Text = "",
+        status: Text = "",
+        place: Text = "",
+        kind: Text = "",
+        q: Text = "",
+        after: Text = "",
+    ) -> HTMLResponse:
+        filters = Filters(tenant, severity, status, place, kind, q)
+        try:
+            found = listed(site.store, filters, PAGE, after)
+        except QueryError as error:
+            return _list_page(site, Filters(), Listed((), ""), str(error))
+        return _list_page(site, filters, found, "")
+
+    @router.get("/incidents/{id_}")
+    def incident(id_: str) -> HTMLResponse:
+        return _incident_page(site, id_)
+
+    @router.post("/incidents/{id_}/decisions")
+    def decide(id_: str, by: Typed = "", status: Typed = "", note: Typed = "", token: Typed = "") -> Response:
+        found = site.store.get(Incident, id_)
+        if found is None:
+            return _missing(site)
+        try:
+            site.store.create([_decision(site, found, by, status, note, token)])
+        except QueryError as error:
+            return _incident_page(site, id_, str(error))
+        return RedirectResponse(f"/incidents/{found.id}#decisions", 303)
+
+    return router
+
+
+def _decision(site: Site, incident: Incident, by: str, status: str, note: str, token: str) -> Decision:
+    """A decision from its form. The token makes a form that is sent twice one decision."""
+    if status not in ACTIONS:
+        raise QueryError(f"a decision is one of {', '.join(ACTIONS)}")
+    if len(token) != 16 or not set(token) <= set("0123456789abcdef"):
+        raise QueryError("the form is not one of ours: open the incident again")
+    if status == "note" and not note.strip():
+        raise QueryError("a note without text says nothing")
+    return Decision.model_validate(
+        {
+            "id": f"{incident.id}:{token}",
+            "tenant": incident.tenant,
+            "incident": incident.id,
+            "at": site.clock.now(),
+            "by": checked_name(by),
+            "status": status,
+            "note": checked_note(note),
+        }
+    )
+
+
+def _list_page(site: Site, filters: Filters, found: Listed, refused: str) -> HTMLResponse:
+    chosen = {"tenant": filters.tenant, "severity": filters.severity, "status": filters.status}
+    chosen |= {"place": filters.site, "kind": filters.kind, "q": filters.text}
+    set_ones = {name: value for name, value in chosen.items() if value}
+    counts = tally(site.store)
+    return site.page(
+        "list.html",
+        400 if refused else 200,
+        rows=found.rows,
+        chosen=chosen,
+        filtered=bool(set_ones),
+        refused=refused,
+        following=f"/?{urlencode({**set_ones, 'after': found.after})}" if found.after else "",
+        open_by_severity={severity: counts["", severity, UNDECIDED] for severity in reversed(SEVERITIES)},
+        empty=not counts.total(),
+        severities=SEVERITIES,
+        statuses=STATUSES,
+    )
+
+
+def _incident_page(site: Site, id_: str, refused: str = "") -> HTMLResponse:
+    found = whole(site.store, id_)
+    if found is None:
+        return _missing(site)
+    status = 400 if refused else 200
+    return site.page("incident.html", status, found=found, actions=ACTIONS, token=secrets.token_hex(8), refused=refused)
+
+
+def _missing(site: Site) -> HTMLResponse:
+    return site.page(
+        "problem.html", 404, title="Not here", message="There is no such incident; it may have passed its retention."
+    )

@@ -1,0 +1,84 @@
+"""What the routes share: the store, the clock, the look-up, and the templates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from prometheus_client import CollectorRegistry
+
+from alerts import view
+from alerts.exposed import PURPOSES, Lookup, Question
+from alerts.metrics import SearchMetrics
+from alerts.search import words
+from alerts.store import IncidentStore, QueryError
+from alerts.typed import identifier_in
+from ullage.clock import Clock
+from ullage.masking import Secret
+
+NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}")
+CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
+MAX_NOTE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Handed to every group of routes. `zone` None shows times in this machine's zone."""
+
+    store: IncidentStore
+    lookup: Lookup
+    clock: Clock
+    metrics: SearchMetrics
+    registry: CollectorRegistry
+    pages: Environment
+    zone: tzinfo | None = None
+
+    def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A template as an answer."""
+        return HTMLResponse(self.pages.get_template(name).render(values), status)
+
+    def question(self, value: str, who: str, purpose: str, case: str) -> Question:
+        """What was asked, checked; QueryError says what is missing and repeats nothing."""
+        if purpose not in PURPOSES:
+            raise QueryError(f"purpose is one of {', '.join(PURPOSES)}")
+        if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
+            raise QueryError("the case number has 1 to 32 letters, digits and / _ . -, and is no one's phone, ID or card")
+        return Question(Secret(value), checked_name(who), purpose, case.strip())
+
+
+def checked_name(who: str) -> str:
+    """The name of the person at the page; QueryError if it is none."""
+    if not NAME.fullmatch(who.strip()) or identifier_in(who):
+        raise QueryError("your name is missing, or is no name: the record of what was done needs one")
+    return who.strip()
+
+
+def checked_note(note: str) -> str:
+    """A note without identifiers: it is stored for years."""
+    if len(note) > MAX_NOTE:
+        raise QueryError(f"a note has at most {MAX_NOTE} characters")
+    if what := identifier_in(note):
+        raise QueryError(f"the note holds what looks like {what}: name a customer by the handle instead")
+    return note.strip()
+
+
+def templates(zone: tzinfo | None, tenants: Iterable[str]) -> Environment:
+    """The page's templates; everything is escaped, and a name that is missing is an error."""
+    pages = Environment(
+        loader=PackageLoader("alerts.search"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    pages.filters |= {
+        "shown": view.safe,
+        "link": view.link,
+        "brief": view.brief,
+        "duration": view.duration,
+        "moment": lambda when: view.moment(when, zone),
+        "spaced": words.spaced,
+    }
+    pages.globals |= {"words": words, "tenants": sorted(tenants), "purposes": PURPOSES, "note_length": MAX_NOTE}
+    return pages

@@ -1,0 +1,32 @@
+"""Chinese beneath the English, for the words that a fraud team works with."""
+
+from __future__ import annotations
+
+SEVERITY = {"noise": "噪声", "notice": "提示", "low": "低", "medium": "中", "high": "高", "statutory": "法定上报"}
+STATUS = {
+    "open": "待处理",
+    "acknowledged": "已受理",
+    "confirmed": "已确认",
+    "reported": "已上报",
+    "resolved": "已处置",
+    "false_positive": "误报",
+    "note": "备注",
+}
+ORIGIN = {
+    "ours": "我方泄露",
+    "partner": "合作方泄露",
+    "elsewhere": "他处泄露",
+    "recycled": "旧料翻炒",
+    "fabricated": "编造",
+    "unknown": "来源不明",
+}
+KIND = {"phone": "手机号", "resident_id": "身份证号", "card": "银行卡号", "email": "邮箱", "name": "姓名"}
+
+
+def spaced(word: str) -> str:
+    """A word of ours as people write it.
+
+    >>> spaced('false_positive')
+    'false positive'
+    """
+    return word.replace("_", " ")

@@ -1,0 +1,118 @@
+"""Incidents on a terminal: a table that fits 100 columns, and one incident in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from alerts.query import Whole
+from alerts.records import Exposure, Incident, Sighting, Status, Why
+from alerts.view import brief, duration, moment, safe
+
+COLOURS = {
+    "statutory": "bold white on dark_red",
+    "high": "bold red",
+    "medium": "dark_orange",
+    "low": "yellow",
+    "notice": "cyan",
+    "noise": "dim",
+}
+
+
+def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None = None) -> Table:
+    """One line an incident, the columns that hold lists folding first."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("incident", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("expo-\nsure", justify="right", no_wrap=True)
+    table.add_column("origin", no_wrap=True)
+    table.add_column("site", overflow="fold", min_width=8)
+    table.add_column("cust-\nomers", justify="right", no_wrap=True)
+    table.add_column("kinds", min_width=11)
+    table.add_column("publish →\nincident", justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column(f"opened\n{_zone_name(rows, zone)}", no_wrap=True)
+    for incident, status in rows:
+        table.add_row(
+            incident.id,
+            Text(incident.severity, COLOURS[incident.severity]),
+            str(incident.exposure),
+            incident.origin,
+            Text(brief(incident.sites, 2)),
+            f"{incident.customers:,}",
+            Text(brief(incident.kinds, 4)),
+            duration(incident.publish_seconds),
+            status,
+            incident.opened_at.astimezone(zone).strftime("%m-%d %H:%M"),
+        )
+    return table
+
+
+def _zone_name(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None) -> str:
+    return rows[0][0].opened_at.astimezone(zone).strftime("%Z") if rows else ""
+
+
+def incident_in_full(found: Whole, zone: tzinfo | None = None) -> RenderableType:
+    """Everything that a first look needs: verdicts with reasons, where it was seen, who is in it."""
+    incident = found.incident
+    head = Text.assemble(
+        (incident.severity.upper(), COLOURS[incident.severity]),
+        (f"  {incident.id}", "bold"),
+        f"  {safe(incident.tenant)}  {found.status}  opened {moment(incident.opened_at, zone)}",
+    )
+    scenario = f"{incident.scenario_title} {incident.scenario_title_zh}" if incident.scenario else "no scenario"
+    return Group(
+        head,
+        Padding(_facts(incident, zone), (1, 0)),
+        Text(f"Exposure {incident.exposure}: {scenario}", "bold"),
+        _reasons(incident.reasons),
+        Text(f"\nOrigin: {incident.origin}", "bold"),
+        _reasons(incident.origin_reasons),
+        Text(f"\nSeen {incident.sightings} times", "bold"),
+        _sightings(found.sightings, zone),
+        Text(f"\nCustomers: {incident.customers:,}", "bold"),
+        _customers(found.exposures),
+    )
+
+
+def _facts(incident: Incident, zone: tzinfo | None) -> Table:
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    for name, value in (
+        ("kinds", brief(incident.kinds, 6)),
+        ("row", safe(incident.skeleton) or "–"),
+        ("rows", f"{incident.rows:,}"),
+        ("terms", brief(incident.terms, 8) or "–"),
+        ("published", f"{moment(incident.published_at, zone)}, an incident after {duration(incident.publish_seconds)}"),
+        ("linked", " ".join(incident.linked) or "–"),
+    ):
+        grid.add_row(f"  {name}", Text(value))
+    return grid
+
+
+def _reasons(reasons: Iterable[Why]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column()
+    grid.add_column(justify="right")
+    for why in reasons:
+        grid.add_row(f"  {why.code}", f"{why.points:+d}" if why.points else "", Text(safe(why.evidence)))
+    return grid
+
+
+def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for s in sightings:
+        grid.add_row(f"  {moment(s.fetched_at, zone)}", Text(safe(s.site)), Text(safe(s.title) or "–"), Text(safe(s.url)))
+    return grid
+
+
+def _customers(exposures: Iterable[Exposure]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for e in exposures:
+        grid.add_row(f"  {safe(e.subject)}", Text(brief(e.kinds, 6)), Text(brief(e.fields, 8)), f"{e.confidence} %")
+    return grid

@@ -1,0 +1,55 @@
+"""What alert does between batches: gauges counted again, and what has passed its retention removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from alerts.metrics import AlertMetrics
+from alerts.retention import expire
+from alerts.store import IncidentStore
+from ullage import log
+from ullage.bus import Lag
+from ullage.clock import Clock
+from ullage.errors import UnavailableError
+from ullage.settings import StoreSettings
+
+RECOUNT_SECONDS = 15.0
+EXPIRE_SECONDS = 3600.0
+STALLED_SECONDS = 300.0
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """Called at every turn of the loop; a store that is down is the loop's to wait for, so it is only skipped here."""
+
+    store: IncidentStore
+    keep: StoreSettings
+    clock: Clock
+    metrics: AlertMetrics
+    lag: Callable[[], Lag]
+    _next: dict[str, float] = field(default_factory=dict)
+    _turned: float = 0.0
+
+    def turn(self) -> None:
+        """Do what is due."""
+        self._turned = self.clock.monotonic()
+        try:
+            self.metrics.turned(self.lag())
+            if self._due("expire", EXPIRE_SECONDS) and (count := expire(self.store, self.keep, self.clock.now())):
+                log.get("alert").info("expired", count=count)
+            if self._due("recount", RECOUNT_SECONDS):
+                self.metrics.recount(self.store)
+        except UnavailableError as error:
+            log.get("alert").warning("upkeep_skipped", error=str(error))
+
+    def ready(self) -> bool:
+        """Whether the loop has turned lately."""
+        return self.clock.monotonic() - self._turned < STALLED_SECONDS
+
+    def _due(self, what: str, every: float) -> bool:
+        now = self.clock.monotonic()
+        if now < self._next.get(what, float("-inf")):
+            return False
+        self._next[what] = now + every
+        return True

@@ -1,0 +1,85 @@
+"""How incidents are shown: as JSON for programs, as text for people. The same for terminal and page.
+
+Everything that came from a site is untrusted: control and bidirectional characters are shown as escapes, so that a title
+cannot move a terminal's cursor or turn a line around. Times are stored in UTC and shown in local time with its zone.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+from urllib.parse import urlsplit
+
+from alerts.query import Whole
+from alerts.records import Incident, Status
+
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def safe(text: str) -> str:
+    r"""`text` with every character escaped that has no shape of its own.
+
+    >>> safe('a\x1b[31m')
+    'a\\x1b[31m'
+    """
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in HIDDEN else c for c in text)
+
+
+def link(url: str) -> str:
+    """`url` if a browser may follow it (http or https with a host), else ""."""
+    try:
+        parts = urlsplit(url)
+        return url if parts.scheme in ("http", "https") and parts.hostname and safe(url) == url else ""
+    except ValueError:
+        return ""
+
+
+def moment(when: datetime | None, zone: tzinfo | None = None) -> str:
+    """Local time with its zone, to the minute."""
+    return when.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z") if when else "unknown"
+
+
+def duration(seconds: float | None) -> str:
+    """Two digits' worth of a duration.
+
+    >>> [duration(s) for s in (None, 0.4, 42, 95, 7300, 200000)]
+    ['–', '0.4 s', '42 s', '2 min', '2.0 h', '2.3 d']
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 86400 else f"{seconds / 86400:.1f} d"
+
+
+def brief(values: Sequence[str], shown: int) -> str:
+    """The first few of `values`, and how many more there are."""
+    more = f" +{len(values) - shown}" if len(values) > shown else ""
+    return safe(", ".join(values[:shown])) + more
+
+
+def summary(incident: Incident, status: Status) -> dict[str, Any]:
+    """The incident as a JSON object of a list."""
+    shown = incident.model_dump(mode="json", include=_SUMMARY)
+    return {**shown, "status": status}
+
+
+def details(found: Whole) -> dict[str, Any]:
+    """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
+    return {
+        **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects"}),
+        "status": found.status,
+        "seen": [sighting.model_dump(mode="json", exclude={"subjects"}) for sighting in found.sightings],
+        "exposures": [exposure.model_dump(mode="json", exclude={"index_tags"}) for exposure in found.exposures],
+        "decisions": [decision.model_dump(mode="json", exclude={"id"}) for decision in found.decisions],
+    }
+
+
+_SUMMARY = set(
+    "id tenant severity exposure scenario scenario_title scenario_title_zh origin sites customers rows sightings kinds titles"
+    " publish_seconds published_at opened_at updated_at alarm linked".split()
+)
