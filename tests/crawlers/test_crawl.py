@@ -1,0 +1,314 @@
+"""`ullage crawl` as a process against a local server: limits, refusals, stops and crashes, and what comes of them."""
+
+import json
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from crawlers.frontier import Frontier
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import Answers
+from ullage.settings import Context
+
+Pastes = Callable[[int], dict[str, str]]
+
+
+def visited(said: str) -> dict[str, object]:
+    """The log line of the one visit."""
+    (line,) = [line for line in map(json.loads, said.splitlines()) if line["event"] == "visited"]
+    return line
+
+
+def states(station: Station, site: str = "paste") -> dict[str, int]:
+    context = Context(station.data)
+    frontier = Frontier(station.data, context.keys.read("frontier.key"), context.clock)
+    counts = dict(frontier.counts(site))
+    frontier.close()
+    return counts
+
+
+def listeners(pid: int) -> list[tuple[str, int]]:
+    """Address and port of every TCP socket on which process `pid` listens."""
+    inodes = subprocess.run(["ls", "-l", f"/proc/{pid}/fd"], capture_output=True, text=True, check=True).stdout
+    found = []
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for fields in map(str.split, Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]):
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                address, port = fields[1].split(":")
+                raw = b"".join(int(address[i : i + 8], 16).to_bytes(4, "little") for i in range(0, len(address), 8))
+                found.append((socket.inet_ntop(family, raw), int(port, 16)))
+    return found
+
+
+def wait_for(process: subprocess.Popen[str], event: str) -> dict[str, object]:
+    """Read the process's log up to the line of that event."""
+    for line in process.stderr:
+        if json.loads(line)["event"] == event:
+            return json.loads(line)
+    pytest.fail(f"the process ended without {event}")
+
+
+def test_every_paste_is_captured_once_and_a_recrawl_brings_only_what_is_new(
+    station: Station, server: Answers, pastes: Pastes
+) -> None:
+    texts = pastes(12)
+    station.site("paste", f"{server.url}/archive", more='category = "paste"')
+    assert visited(station.run("crawl", "--once"))["captures"] == 12
+    captures = station.captures()
+    assert {capture.post_id: capture.body.decode() for capture in captures} == texts
+    one = next(capture for capture in captures if capture.post_id == "paste003")
+    assert (one.site, one.platform, one.category, one.kind) == ("paste", "raw_paste", "paste", "paste")
+    assert (one.url, one.title, one.charset) == (f"{server.url}/paste003", "title paste003", "utf-8")
+    assert visited(station.run("crawl", "--once"))["captures"] == 0
+    pastes(14)
+    assert visited(station.run("crawl", "--once"))["captures"] == 2
+    assert {capture.post_id for capture in station.captures()} == {"paste012", "paste013"}
+    assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
+
+
+def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(2)
+    station.site("paste", f"{server.url}/archive")
+    with station.start("crawl", crawl__port="0") as process:
+        port = wait_for(process, "started")["port"]
+        wait_for(process, "visited")
+        assert listeners(process.pid) == [("127.0.0.1", port)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=5) == 0
+
+
+def test_a_stop_does_not_wait_for_a_slow_page_and_loses_nothing(station: Station, server: Answers, pastes: Pastes) -> None:
+    texts = pastes(3)
+    reached, release = threading.Event(), threading.Event()
+    slow = server.pages["/raw/paste001"]
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        reached.set()
+        release.wait(60)
+
+    server.pages["/raw/paste001"] = hang
+    station.site("paste", f"{server.url}/archive")
+    with station.start("crawl", metrics="false") as process:
+        assert reached.wait(30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    release.set()
+    server.pages["/raw/paste001"] = slow
+    station.run("crawl", "--once")
+    assert {capture.post_id for capture in station.captures()} == set(texts)
+
+
+def test_kill_9_loses_nothing_whenever_it_comes(station: Station, server: Answers, pastes: Pastes) -> None:
+    texts = pastes(60)
+    station.site("paste", f"{server.url}/archive", more="concurrency = 4\nrevisit_seconds = 1")
+    for number in (1, 7, 20, 33, 50):
+        reached, answer = threading.Event(), server.pages[f"/raw/paste{number:03}"]
+
+        def hang(handler: BaseHTTPRequestHandler, reached: threading.Event = reached) -> None:
+            reached.set()
+            handler.close_connection = True
+
+        server.pages[f"/raw/paste{number:03}"] = hang
+        with station.start("crawl", metrics="false") as process:
+            assert reached.wait(30)
+            process.kill()
+        server.pages[f"/raw/paste{number:03}"] = answer
+        assert sum(states(station).values()) == 61
+    station.run("crawl", "--once")
+    captured = [capture.post_id for capture in station.captures()]
+    waiting = 61 - states(station)["done"]
+    assert waiting <= 5  # a page whose connection broke just before a kill waits a minute for its next try
+    assert len(set(captured)) == len(texts) - waiting
+    assert len(captured) - len(set(captured)) <= 4 * 5  # at most what was in hand at each kill is captured twice
+
+
+def test_two_processes_never_hold_one_site(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(1)
+    station.site("paste", f"{server.url}/archive")
+    with station.start("crawl", metrics="false") as first:
+        wait_for(first, "visited")
+        said = station.run("crawl", "--once", exits=2)
+        assert f"site paste is being crawled by process {first.pid} already" in said
+        first.terminate()
+        assert first.wait(timeout=10) == 0
+    station.run("crawl", "--once")
+
+
+def test_a_body_beyond_the_limit_is_cut_and_marked(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(3)
+    server.says("/raw/paste000", "x" * 300_000, **{"Content-Type": "text/plain"})
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while True:
+            handler.wfile.write(b"y" * 65536)
+
+    server.pages["/raw/paste001"] = endless
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once", crawl__download_bytes="100000")
+    found = {capture.post_id: (len(capture.body), capture.truncated) for capture in station.captures()}
+    assert found == {
+        "paste000": (100_000, True),
+        "paste001": (100_000, True),
+        "paste002": (len("text of paste 2 内容".encode()), False),
+    }
+
+
+def test_a_page_that_drips_is_given_up_in_time_and_the_others_are_read(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(3)
+    released = threading.Event()
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while not released.wait(0.1):
+            handler.wfile.write(b".")
+
+    server.pages["/raw/paste000"] = drip
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once", crawl__download_seconds="1")
+    released.set()
+    assert {capture.post_id for capture in station.captures()} == {"paste001", "paste002"}
+    assert states(station)["due"] == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "hops"),
+    [("/loop", 4), ("file:///etc/passwd", 0), ("http://localhost:1/", 0), ("data:text/plain,hello", 0), ("ftp://127.0.0.1/", 0)],
+)
+def test_redirects_go_five_hops_and_never_elsewhere(
+    station: Station, server: Answers, pastes: Pastes, location: str, hops: int
+) -> None:
+    pastes(1)
+    server.says("/raw/paste000", status=302, Location=location)
+    server.says("/loop", status=302, Location="/loop")
+    station.site("paste", f"{server.url}/archive")
+    said = station.run("crawl", "--once", crawl__redirects="4")
+    assert (visited(said)["captures"], server.asked.count("/loop")) == (0, hops)
+    assert states(station)["done"] == 1
+
+
+def test_a_redirect_within_the_site_is_followed(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(1)
+    server.pages["/elsewhere"] = server.pages["/raw/paste000"]
+    server.says("/raw/paste000", status=301, Location="/elsewhere")
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once")
+    (capture,) = station.captures()
+    assert (capture.body.decode(), capture.url) == ("text of paste 0 内容", f"{server.url}/paste000")
+
+
+def test_a_private_address_is_not_asked_unless_the_file_allows_it(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(1)
+    station.site("paste", f"{server.url}/archive", more="allow_private = false")
+    assert visited(station.run("crawl", "--once"))["status"] == "failed"
+    assert server.asked == []
+
+
+def test_robots_are_obeyed_and_a_file_may_say_otherwise(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(2)
+    server.says("/robots.txt", "User-agent: *\nDisallow: /raw/paste000\n")
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once")
+    assert {capture.post_id for capture in station.captures()} == {"paste001"}
+    server.says("/robots.txt", status=503)
+    station.site("strict", f"{server.url}/archive")
+    assert visited(station.run("crawl", "strict", "--once"))["pages"] == 0
+    station.site("strict", f"{server.url}/archive", more="robots = false")
+    assert visited(station.run("crawl", "strict", "--once"))["captures"] == 2
+
+
+def test_a_site_that_asks_for_rest_gets_it(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(4)
+    server.says("/raw/paste001", status=429, Retry_After="7200")
+    station.site("paste", f"{server.url}/archive")
+    assert visited(station.run("crawl", "--once"))["status"] == "failed"
+    assert server.asked.count("/raw/paste002") == 0
+    context = Context(station.data)
+    frontier = Frontier(station.data, context.keys.read("frontier.key"), context.clock)
+    assert frontier.visits("paste").due_at - context.clock.wall() > 7000
+    frontier.close()
+
+
+def test_five_failures_in_a_row_end_a_visit(station: Station, server: Answers, pastes: Pastes) -> None:
+    texts = pastes(20)
+    for name in texts:
+        server.says(f"/raw/{name}", status=500)
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once")
+    assert len([path for path in server.asked if path.startswith("/raw/")]) == 5
+    assert states(station) == {"due": 20, "leased": 0, "done": 1, "parked": 0}
+
+
+def test_a_paste_that_is_gone_is_not_asked_for_again(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(1)
+    del server.pages["/raw/paste000"]
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once")
+    station.run("crawl", "--once")
+    assert server.asked.count("/raw/paste000") == 1
+
+
+def test_a_page_the_platform_cannot_read_is_tried_again_later(station: Station, server: Answers) -> None:
+    server.says("/apis/rest/items", '["not", "what", "it", "was"]', **{"Content-Type": "application/json"})
+    station.site("paste", f"{server.url}/", platform="bepasty")
+    assert '"event": "page_failed"' in station.run("crawl", "--once")
+    assert states(station)["due"] == 1
+
+
+def test_no_more_pages_a_visit_than_the_file_says(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(10)
+    station.site("paste", f"{server.url}/archive", more="max_pages = 4")
+    assert [visited(station.run("crawl", "--once"))["captures"] for _ in range(4)] == [3, 3, 3, 1]
+
+
+def test_nothing_is_leased_while_match_is_too_far_behind(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(2)
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once")
+    asked = len(server.asked)
+    said = station.run("crawl", "--once", crawl__pause_lag_hours="0.0000001")
+    assert '"event": "paused"' in said
+    assert len(server.asked) == asked
+
+
+def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: Answers) -> None:
+    secret = "zhang-san-13800138000"
+    server.says("/archive", f'<a href="/{secret}">{secret}</a> <a href="/gone-{secret}">x</a> <a href="/huge-{secret}">x</a>')
+    server.says(f"/raw/{secret}", secret)
+    server.says(f"/raw/gone-{secret}", status=302, Location=f"http://127.0.0.1:1/{secret}")
+    server.pages[f"/raw/huge-{secret}"] = lambda handler: handler.wfile.write(b"not http at all " + secret.encode())
+    station.site("paste", f"{server.url}/archive")
+    said = station.run("crawl", "--once", log_level="debug")
+    assert len(station.captures()) == 1
+    assert secret not in said
+    for path in station.data.rglob("*"):
+        assert not path.is_file() or b"13800138000" not in path.read_bytes(), path
+
+
+def test_mistakes_are_one_line_and_exit_2(station: Station, server: Answers) -> None:
+    assert "no site absent in" in station.run("crawl", "absent", "--once", exits=2)
+    station.site("paste", f"{server.url}/archive", platform="phpbb")
+    said = station.run("crawl", "--once", exits=2)
+    assert "platform 'phpbb' is none of" in said
+    assert "Traceback" not in said
+
+
+def test_sites_lists_each_site_with_its_pages(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(3)
+    station.site("paste", f"{server.url}/archive")
+    before = json.loads(station.run("sites", "--json"))
+    assert (before["site"], before["done"], before["last_success"]) == ("paste", 0, None)
+    station.run("crawl", "--once")
+    after = json.loads(station.run("sites", "--json"))
+    assert (after["done"], after["due"], after["failures"]) == (4, 0, 0)
+    assert after["last_success"].startswith("20")
+    (station.data / "sites.d" / "bad.toml").write_text("platform =")
+    assert "bad.toml: is no TOML" in station.run("sites", exits=2)

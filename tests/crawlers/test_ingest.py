@@ -1,0 +1,107 @@
+"""`ullage ingest`: JSON Lines in, sealed captures out, and a report that never shows a value."""
+
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from crawlers import ingest
+from crawlers.ingest import take
+from tests.crawlers.conftest import Station
+from ullage.bus import CAPTURES
+from ullage.settings import Context
+
+SECRET = "13800138000"
+
+
+def feed(*rows: object) -> io.BytesIO:
+    return io.BytesIO(b"".join((row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows))
+
+
+def row(number: int = 1, **more: object) -> dict[str, object]:
+    return {"site": "chat", "url": f"http://chat.example/{number}", "text": f"text {number} 内容", **more}
+
+
+def test_every_field_arrives(context: Context, station: Station) -> None:
+    line = row(title="标题", author="someone", published_at="2026-01-02T03:04:05+08:00", category="chat")
+    assert take(context, feed(line)) == (1, 0)
+    (capture,) = station.captures()
+    assert (capture.body.decode(), capture.media_type, capture.charset) == (line["text"], "text/plain", "utf-8")
+    assert (capture.site, capture.url, capture.title, capture.author) == ("chat", line["url"], "标题", "someone")
+    assert capture.published_at == datetime(2026, 1, 1, 19, 4, 5, tzinfo=UTC)
+    assert (capture.category, capture.platform, capture.fetched_at) == ("chat", "ingest", context.clock.now())
+
+
+def test_a_time_without_a_zone_is_utc(context: Context, station: Station) -> None:
+    take(context, feed(row(published_at="2026-01-02T03:04:05")))
+    assert station.captures()[0].published_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, station: Station) -> None:
+    rows = [row(1), row(1, text="changed"), row(2), row(1, site="other"), row(1, url=""), row(1, url=""), row(2, url="")]
+    take(context, feed(*rows))
+    names = [capture.post_id for capture in station.captures()]
+    assert names[0] == names[1]
+    assert names[4] == names[5]
+    assert len(set(names)) == 5
+    assert "http" not in "".join(names)
+
+
+@pytest.mark.parametrize(
+    ("bad", "complaint"),
+    [
+        (f"{SECRET} is no JSON".encode(), "is no JSON object"),
+        (b"[" * 10_000, "is no JSON object"),
+        (b'{"site": "s", "text": "\xff' + SECRET.encode() + b'"}', "is no JSON object"),
+        (b'{"site": "s", "text": "\\ud800"}', "is no JSON object"),
+        ({"site": "s", "url": ""}, "text: missing"),
+        ({"site": "", "text": SECRET}, "site: string too short"),
+        (row(published_at=SECRET + "x"), "published_at: datetime"),
+        (row(**{SECRET: "x"}), "a field of another name: extra forbidden"),
+        ([SECRET], ": model type"),
+    ],
+)
+def test_a_bad_line_is_reported_by_number_and_the_others_go_on(
+    context: Context, station: Station, capsys: pytest.CaptureFixture[str], bad: object, complaint: str
+) -> None:
+    assert take(context, feed(row(1), b"", bad, row(2))) == (2, 1)
+    said = capsys.readouterr().err
+    assert said.startswith("line 3: ")
+    assert complaint in said
+    assert SECRET not in said
+    assert len(station.captures()) == 2
+
+
+def test_a_line_beyond_the_limit_is_refused_whole(
+    context: Context, station: Station, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ingest, "MAX_LINE_BYTES", 100)
+    assert take(context, feed(row(1), row(2, text=SECRET * 1000), row(3))) == (2, 1)
+    assert capsys.readouterr().err == "line 2: is no JSON object\n"
+    assert [capture.body.decode() for capture in station.captures()] == ["text 1 内容", "text 3 内容"]
+
+
+def test_only_a_configured_site_is_named_in_clear(context: Context, station: Station) -> None:
+    station.site("known", "http://known.example/")
+    take(context, feed(row(1, site="known"), row(2, site=f"person-{SECRET}")))
+    records = context.bus().subscribe(CAPTURES, "look").poll(10, 0.0)
+    assert [record.headers["site"] for record in records] == ["known", "other"]
+    assert [capture.site for capture in station.captures()] == ["known", f"person-{SECRET}"]
+    written = b"".join(path.read_bytes() for path in (station.data / "bus").iterdir())
+    assert SECRET.encode() not in written
+
+
+def test_more_than_one_batch_arrives_in_order(context: Context, station: Station) -> None:
+    assert take(context, feed(*map(row, range(250)))) == (250, 0)
+    assert [capture.body.decode() for capture in station.captures()] == [f"text {number} 内容" for number in range(250)]
+
+
+def test_the_command_exits_1_when_a_line_was_refused(station: Station) -> None:
+    file = station.data / "feed.jsonl"
+    file.write_bytes(feed(row(1), b"no", row(2)).getvalue())
+    assert "2 accepted, 1 refused" in station.run("ingest", str(file), exits=1)
+    file.write_bytes(feed(row(3)).getvalue())
+    assert "1 accepted, 0 refused" in station.run("ingest", str(file))
+    assert "cannot be read" in station.run("ingest", str(station.data / "absent"), exits=2)
+    assert len(station.captures()) == 3
