@@ -1,0 +1,100 @@
+"""Scrapy is only a fetcher: what it would do beyond that is off, and every name that we set is one that it knows."""
+
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+from scrapy.settings import Settings, default_settings
+from scrapy.utils.misc import load_object
+
+from crawlers.scrapy_settings import scrapy_settings
+from tests.crawlers.support import make_site
+from ullage.settings import CrawlSettings
+
+CRAWL = CrawlSettings(download_seconds=7, download_bytes=1000, redirects=3, user_agent="honest")
+
+
+@pytest.fixture
+def made() -> Settings:
+    return Settings(scrapy_settings(CRAWL, make_site(delay_seconds=1.5, concurrency=2, robots=False, verify_certificates=False)))
+
+
+def test_every_setting_is_one_that_scrapy_knows() -> None:
+    assert [name for name in scrapy_settings(CRAWL, make_site()) if not hasattr(default_settings, name)] == []
+
+
+@pytest.mark.parametrize("kind", ["EXTENSIONS", "DOWNLOADER_MIDDLEWARES"])
+def test_what_is_turned_off_exists_and_what_is_turned_on_loads(kind: str) -> None:
+    for path, place in scrapy_settings(CRAWL, make_site())[kind].items():
+        assert load_object(path)
+        assert place is not None or path in getattr(default_settings, f"{kind}_BASE")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "REMOTE_CONTROL_ENABLED",
+        "TELNETCONSOLE_ENABLED",
+        "COOKIES_ENABLED",
+        "RETRY_ENABLED",
+        "METAREFRESH_ENABLED",
+        "HTTPPROXY_ENABLED",
+        "LOG_ENABLED",
+    ],
+)
+def test_off(made: Settings, name: str) -> None:
+    assert made.getbool(name) is False
+
+
+def test_only_http_is_spoken(made: Settings) -> None:
+    spoken = [scheme for scheme, handler in made.getwithbase("DOWNLOAD_HANDLERS").items() if handler]
+    assert sorted(spoken) == ["http", "https"]
+
+
+def test_of_scrapys_extensions_only_the_throttle_and_the_counters_are_left(made: Settings) -> None:
+    left = [path.rpartition(".")[2] for path, place in made.getwithbase("EXTENSIONS").items() if place is not None]
+    assert sorted(left) == ["AutoThrottle", "CoreStats"]
+
+
+def test_limits_and_pace_come_from_the_configuration(made: Settings) -> None:
+    assert (made["DOWNLOAD_TIMEOUT"], made["DOWNLOAD_MAXSIZE"], made["REDIRECT_MAX_TIMES"]) == (7, 1000, 3)
+    assert (made["DOWNLOAD_DELAY"], made["CONCURRENT_REQUESTS"], made["USER_AGENT"]) == (1.5, 2, "honest")
+    assert (made["ROBOTSTXT_OBEY"], made["DOWNLOAD_VERIFY_CERTIFICATES"], made["AUTOTHROTTLE_ENABLED"]) == (False, False, True)
+    assert (made["REFERRER_POLICY"], made["JOBDIR"]) == ("no-referrer", None)
+
+
+QUIET = """
+import asyncio, logging, warnings
+from twisted.internet.defer import fail
+from crawlers.quiet import silence_libraries
+from ullage import log
+log.configure("debug")
+silence_libraries()
+secret = "http://board.example/13800138000"
+for name in ("scrapy.core.engine", "twisted", "asyncio", "some.library"):
+    logging.getLogger(name).error("Getting %s", secret)
+    try:
+        raise ValueError(secret)
+    except ValueError:
+        logging.getLogger(name).exception("while getting %s", secret)
+logging.getLogger("some.library").warning("broken %s %s", secret)
+logging.getLogger("scrapy").info(secret)
+fail(KeyError(secret)).addErrback(lambda failure: __import__("twisted.logger").logger.Logger().failure(secret, failure))
+"""
+
+
+def test_libraries_say_that_something_went_wrong_but_not_what_was_in_it() -> None:
+    done = subprocess.run([sys.executable, "-c", QUIET], capture_output=True, text=True, check=True)
+    assert "13800138000" not in done.stdout + done.stderr
+    said = [(line["reason"], line["error"]) for line in map(json.loads, done.stderr.splitlines())]
+    assert ("scrapy.core.engine", "ValueError") in said
+    assert ("some.library", "WARNING") in said
+    assert ("twisted", "KeyError") in said
+
+
+def test_importing_the_stage_changes_no_logging() -> None:
+    code = "import logging, crawlers.patrol, crawlers.command; assert not logging.getLogger().handlers"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert logging.raiseExceptions

@@ -1,0 +1,344 @@
+"""One visit: what is leased, what each outcome does to a page, and when the visit ends."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+
+import pytest
+from prometheus_client import CollectorRegistry
+from scrapy import Request
+from scrapy.exceptions import CannotResolveHostError, DownloadFailedError, DownloadTimeoutError, IgnoreRequest
+from scrapy.http import Response
+
+from crawlers.frontier import Frontier
+from crawlers.metrics import CrawlMetrics
+from crawlers.middlewares import Refused
+from crawlers.middlewares.robots import RobotsCache
+from crawlers.outbox import BATCH, Outbox
+from crawlers.outcomes import FATES, of_error, of_status, retry_after
+from crawlers.pages import Page, Parsed, Post
+from crawlers.pipelines.publish import MAX_TEXT, PublishPipeline
+from crawlers.pipelines.seen import SeenPipeline
+from crawlers.platforms import platform_of
+from crawlers.spider import PageRead, PageSpider
+from crawlers.visit import MAX_FAILURES_IN_A_ROW, Visit
+from tests.conftest import HeldClock
+from tests.crawlers.support import item, make_site, post
+from ullage import clock as clocks
+from ullage.bus import Outgoing
+from ullage.errors import CorruptError, UnavailableError
+from ullage.records import MAX_BODY_BYTES, Capture
+from ullage.settings import Context
+
+
+@dataclass
+class Publisher:
+    """A bus that keeps what it is given, and is down for as many calls as the test says."""
+
+    records: list[Outgoing] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
+    down: int = 0
+
+    def append(self, records: Sequence[Outgoing]) -> None:
+        self.calls.append(len(records))
+        if self.down:
+            self.down -= 1
+            raise UnavailableError("the bus is down", retry_after=None)
+        self.records += records
+
+    def close(self) -> None:
+        pass
+
+
+class Plain:
+    """Seals nothing, so that a test can read it."""
+
+    key_id = "20260101"
+
+    def seal(self, plain: bytes, *, purpose: str, topic: str, schema: int) -> bytes:
+        assert (purpose, topic, schema) == ("capture", "captures", 1)
+        return plain
+
+
+@pytest.fixture
+def publisher() -> Publisher:
+    return Publisher()
+
+
+@pytest.fixture
+def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
+    site = make_site(concurrency=2, max_pages=50, revisit_seconds=100, category="forum")
+    outbox, robots = Outbox(publisher, Plain()), RobotsCache(60, clock.wall)
+    metrics = CrawlMetrics(CollectorRegistry())
+    made = Visit(
+        site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock(), asyncio.Semaphore(3), may_lease=lambda: True
+    )
+    made.begin()
+    return made
+
+
+def lead_to(visit: Visit, *pages: Page) -> None:
+    """Read the list, which leads to `pages`."""
+    head = asyncio.run(visit.next_page())
+    visit.finished(head, Parsed(pages=pages), 0)
+
+
+def pages_total(visit: Visit, outcome: str) -> float:
+    return visit.metrics.pages.labels(visit.site.name, outcome)._value.get()
+
+
+def test_no_more_pages_are_in_hand_than_the_site_allows(visit: Visit) -> None:
+    async def lease() -> None:
+        head = await visit.next_page()
+        visit.finished(head, Parsed(pages=(item(1), item(2), item(3))), 0)
+        first, second = await visit.next_page(), await visit.next_page()
+        third = asyncio.ensure_future(visit.next_page())
+        await asyncio.sleep(0)
+        assert not third.done()
+        visit.finished(first, Parsed(), 0)
+        assert (await third).page == item(3)
+        visit.finished(second, Parsed(), 0)
+
+    asyncio.run(lease())
+
+
+def test_a_visit_waits_for_pages_in_hand_since_they_may_lead_further(visit: Visit) -> None:
+    async def lease() -> None:
+        head = await visit.next_page()
+        waiting = asyncio.ensure_future(visit.next_page())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        visit.finished(head, Parsed(pages=(item(1),)), 0)
+        found = await waiting
+        visit.finished(found, Parsed(), 0)
+        assert await visit.next_page() is None
+
+    asyncio.run(lease())
+
+
+def test_requests_over_all_sites_are_bounded(visit: Visit) -> None:
+    lead_to(visit, item(1))
+    visit.permits = asyncio.Semaphore(0)
+
+    async def lease() -> None:
+        waiting = asyncio.ensure_future(visit.next_page())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        visit.permits.release()
+        assert (await waiting).page == item(1)
+
+    asyncio.run(lease())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "again_after"),
+    [
+        ("gone", "done", None),
+        ("robots", "due", 100),
+        ("host", "parked", None),
+        ("address", "parked", None),
+        ("too_large", "parked", None),
+        ("timeout", "due", 60),
+        ("parse", "due", 60),
+        ("status", "due", 60),
+    ],
+)
+def test_what_becomes_of_a_page(visit: Visit, clock: HeldClock, outcome: str, state: str, again_after: float | None) -> None:
+    lead_to(visit, item(1))
+    visit.failed(asyncio.run(visit.next_page()), outcome)
+    counts = visit.frontier.counts("board")
+    assert (counts[state], pages_total(visit, outcome)) == (1 + (state == "done"), 1)
+    if again_after:
+        clock.advance(again_after - 1)
+        assert visit.frontier.lease("board") is None
+        clock.advance(again_after + 1)
+        assert visit.frontier.lease("board").page == item(1)
+
+
+def test_failures_in_a_row_end_a_visit_and_a_success_between_them_does_not(visit: Visit) -> None:
+    lead_to(visit, *(item(number) for number in range(20)))
+    for number in range(12):
+        leased = asyncio.run(visit.next_page())
+        if number == MAX_FAILURES_IN_A_ROW - 1:
+            visit.finished(leased, Parsed(), 0)
+        else:
+            visit.failed(leased, "network")
+        if number == 2 * MAX_FAILURES_IN_A_ROW - 1:
+            break
+    assert asyncio.run(visit.next_page()) is None
+    assert pages_total(visit, "network") == 2 * MAX_FAILURES_IN_A_ROW - 1
+    assert visit.end() is False
+
+
+def test_a_page_is_let_go_of_once(visit: Visit) -> None:
+    lead_to(visit, item(1))
+    leased = asyncio.run(visit.next_page())
+    visit.failed(leased, "parse")
+    visit.failed(leased, "parse")
+    assert pages_total(visit, "parse") == 1
+    assert visit.permits._value == 3
+
+
+def test_a_site_that_fails_is_visited_more_and_more_seldom(visit: Visit, clock: HeldClock) -> None:
+    waits = []
+    for _ in range(4):
+        visit.failed(asyncio.run(visit.next_page()), "network")
+        visit.end()
+        waits.append(visit.frontier.visits("board").due_at - clock.wall())
+        clock.advance(86400)
+        visit.begin()
+    assert waits == [100, 200, 400, 800]
+    lead_to(visit)
+    assert visit.end()
+    assert visit.frontier.visits("board").due_at - clock.wall() == 100
+
+
+def test_a_damaged_frontier_ends_the_visit_and_is_not_swallowed(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: str) -> None:
+        raise CorruptError("damaged")
+
+    monkeypatch.setattr(Frontier, "lease", lambda self, site: damaged(site))
+
+    async def run() -> list[Request]:
+        return [request async for request in PageSpider(name="board", visit=visit).start()]
+
+    assert asyncio.run(run()) == []
+    assert isinstance(visit.fault, CorruptError)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(200, "ok"), (206, "ok"), (302, "redirects"), (404, "gone"), (410, "gone"), (403, "status")]
+)
+def test_what_a_status_means(status: int, outcome: str) -> None:
+    assert of_status(status) == outcome
+    assert outcome in FATES
+
+
+@pytest.mark.parametrize(
+    ("error", "meta", "outcome"),
+    [
+        (Refused("robots"), {}, "robots"),
+        (IgnoreRequest("max redirections reached"), {"redirect_ttl": 0}, "redirects"),
+        (IgnoreRequest("body exceeded"), {}, "too_large"),
+        (CannotResolveHostError(), {}, "dns"),
+        (DownloadTimeoutError(), {}, "timeout"),
+        (DownloadFailedError(), {}, "network"),
+        (None, {}, "network"),
+    ],
+)
+def test_what_an_error_means(error: Exception | None, meta: dict[str, int], outcome: str) -> None:
+    assert of_error(error, Request("http://board.example/", meta=meta)) == outcome
+    assert outcome in FATES
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120),
+        ("0", 1),
+        ("99999999999999999999", 86400),
+        (formatdate(1_000_090, usegmt=True), 90),
+        ("soon", 300),
+        ("-5", 300),
+        ("", 300),
+    ],
+)
+def test_retry_after_in_every_spelling(text: str, seconds: float) -> None:
+    response = Response("http://board.example/", headers={"Retry-After": text} if text else {})
+    assert retry_after(response, 1_000_000) == seconds
+
+
+def publish(visit: Visit, *posts: Post, truncated: bool = False) -> None:
+    """Let a page with `posts` go through both pipelines."""
+    leased = asyncio.run(visit.next_page())
+    page = PageRead(leased, Parsed(posts), posts, truncated)
+    asyncio.run(PublishPipeline(visit).process_item(SeenPipeline(visit).process_item(page)))
+
+
+def captures(publisher: Publisher) -> list[Capture]:
+    return [Capture.decode(record.value, 1) for record in publisher.records]
+
+
+def test_a_post_becomes_a_capture_and_its_page_is_done(visit: Visit, publisher: Publisher, clock: HeldClock) -> None:
+    full = Post(
+        "7",
+        "http://board.example/7",
+        b"body",
+        "title",
+        "author",
+        clock.as_clock().now(),
+        "attachment",
+        "text/html",
+        "gbk",
+        "c",
+        "t",
+        "r",
+    )
+    publish(visit, full)
+    (capture,) = captures(publisher)
+    for name in (
+        "post_id",
+        "url",
+        "body",
+        "title",
+        "author",
+        "published_at",
+        "kind",
+        "media_type",
+        "charset",
+        "channel",
+        "thread",
+        "reply_to",
+    ):
+        assert getattr(capture, name) == getattr(full, name), name
+    assert (capture.site, capture.platform, capture.category, capture.truncated) == ("board", "spirit", "forum", False)
+    assert publisher.records[0].headers == {"site": "board", "id": capture.id, "schema": "1", "key_id": "20260101"}
+    assert visit.frontier.counts("board")["done"] == 1
+
+
+def test_a_page_is_done_only_when_the_bus_has_its_captures(
+    visit: Visit, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.down = 3
+    states = []
+    monkeypatch.setattr(clocks.Backoff, "next", lambda *_: states.append(visit.frontier.counts("board")["leased"]) or 0.0)
+    publish(visit, post(1))
+    assert states == [1, 1, 1]
+    assert (len(publisher.records), visit.frontier.counts("board")["done"]) == (1, 1)
+
+
+def test_posts_seen_before_are_left_out_and_counted(visit: Visit, publisher: Publisher) -> None:
+    publish(visit, post(1), post(1), post(2))
+    visit.end()
+    visit.clock.wall.__self__.advance(1)
+    visit.begin()
+    publish(visit, post(1), post(2, "edited"))
+    assert [capture.body for capture in captures(publisher)] == [b"hello", b"hello", b"edited"]
+    assert visit.metrics.seen.labels("board")._value.get() == 2
+
+
+def test_a_page_of_many_posts_goes_in_batches(visit: Visit, publisher: Publisher) -> None:
+    publish(visit, *(post(number) for number in range(BATCH * 2 + 50)))
+    assert publisher.calls == [BATCH, BATCH, 50]
+
+
+def test_what_is_too_long_is_cut_so_that_no_post_is_refused(visit: Visit, publisher: Publisher) -> None:
+    publish(visit, Post("1", "http://board.example/1", b"x" * (MAX_BODY_BYTES + 1), "t" * 999_999, "a" * 999_999))
+    (capture,) = captures(publisher)
+    assert (len(capture.body), capture.truncated) == (MAX_BODY_BYTES, True)
+    assert (len(capture.title), len(capture.author)) == (MAX_TEXT, MAX_TEXT)
+    assert visit.metrics.truncated.labels("board")._value.get() == 1
+
+
+def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publisher: Publisher) -> None:
+    from ullage import keys
+
+    capture = Capture(id="1", site="s", post_id="1", url="u", fetched_at=context.clock.now(), body=b"13800138000")
+    Outbox(publisher, keys.sealer(context.keys)).append([capture], "s")
+    (record,) = publisher.records
+    assert b"13800138000" not in record.value
+    plain = keys.opener(context.keys).open(
+        record.value, purpose="capture", topic="captures", schema=1, key_id=record.headers["key_id"]
+    )
+    assert Capture.decode(plain, 1) == capture
