@@ -88,6 +88,9 @@ def _main(
     if version:
         typer.echo(__version__)
         raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(2)
     ctx.obj = Context(data.resolve())
     log.configure(ctx.obj.settings.log_level)
 

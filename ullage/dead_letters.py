@@ -136,7 +136,10 @@ def waiting_or_parked(bus: Bus) -> Iterator[Letter]:
     everything = bus.subscribe(DEAD_LETTERS, LIST_GROUP)
     while records := everything.poll(BATCH, 0.0):
         for record in records:
-            letter = read(record)
+            try:
+                letter = read(record)
+            except RecordError:  # no letter of ours; a replay counts it
+                continue
             if letter.replays >= MAX_REPLAYS or record.offset >= first_waiting.get(record.partition, math.inf):
                 yield letter
     everything.close()

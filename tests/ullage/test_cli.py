@@ -1,0 +1,203 @@
+"""The command line: exit codes, one-line errors, no traceback, and stages that are not installed."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.factories import outgoing
+from ullage import __version__, cli, dead_letters, keys
+from ullage.bus import CAPTURES, DEAD_LETTERS, Record
+from ullage.settings import Context
+
+
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, str]:
+    """Exit code, output and error output of `ullage WORDS`."""
+    for hook in ("excepthook",):
+        monkeypatch.setattr(sys, hook, getattr(sys, hook))
+        monkeypatch.setattr(cli.threading, hook, getattr(cli.threading, hook))
+    monkeypatch.setattr(sys, "argv", ["ullage", *words])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+@pytest.fixture
+def ullage(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, data: Path):
+    return lambda *words: call(capsys, monkeypatch, "--data", str(data), *words)
+
+
+class Entry:
+    """An entry point whose stage is missing a module, or raises what it is given."""
+
+    def __init__(self, name: str, value: str, loaded: object) -> None:
+        self.name, self.value, self.loaded = name, value, loaded
+
+    def load(self) -> object:
+        if isinstance(self.loaded, Exception):
+            raise self.loaded
+        return self.loaded
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Entry]:
+    """The entry points that the command line sees; empty to begin with."""
+    found: dict[str, Entry] = {}
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group, name=None: [e for e in found.values() if name in (None, e.name)]
+    )
+    return found
+
+
+def test_version_is_printed_and_done(ullage) -> None:
+    assert ullage("--version") == (0, f"{__version__}\n", "")
+
+
+def test_no_command_prints_the_help_as_bad_usage(ullage, stages: dict[str, Entry]) -> None:
+    code, out, _ = ullage()
+    assert code == 2
+    assert "dead-letters" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("frobnicate",), "frobnicate"),
+        (("--frobnicate",), "--frobnicate"),
+        (("init", "superfluous"), "superfluous"),
+        (("run", "--twice"), "--twice"),
+    ],
+)
+def test_bad_usage_is_one_line_and_code_2(ullage, stages: dict[str, Entry], words: tuple[str, ...], said: str) -> None:
+    code, out, err = ullage(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("ullage: ")
+    assert said in err
+
+
+def test_a_wrong_configuration_is_one_line_and_code_2(ullage, data: Path) -> None:
+    (data / "ullage.toml").write_text("[match]\nbatch = 0\n")
+    code, _, err = ullage("check")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "match.batch" in err
+
+
+def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dict[str, Entry]) -> None:
+    for name, value, extra in (
+        ("crawl", "crawlers.command:crawl", "crawl"),
+        ("assess", "matcher.command:assess", "match"),
+        ("incidents", "alerts.command:incidents", "alert"),
+        ("search", "alerts.search.command:search", "search"),
+        ("demo", "deploy.demo.command:demo", "all"),
+    ):
+        stages[name] = Entry(name, value, ModuleNotFoundError("x", name="scrapy"))
+        code, _, err = ullage(name, "--whatever", "x")
+        assert (code, err) == (2, f"ullage: {name} needs scrapy: install ullage[{extra}] or ullage[all]\n")
+
+
+def test_help_lists_a_command_whose_extra_is_missing(ullage, stages: dict[str, Entry]) -> None:
+    stages["crawl"] = Entry("crawl", "crawlers.command:crawl", ModuleNotFoundError("x", name="scrapy"))
+    code, out, _ = ullage("--help")
+    assert code == 0
+    assert "needs the extra" in out
+
+
+def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, Entry]) -> None:
+    stages["crawl"] = Entry("crawl", "crawlers.command:crawl", AssertionError("loaded"))
+    stages["match"] = Entry("match", "matcher.command:match", lambda: cli.typer.echo("matched"))
+    assert ullage("match") == (0, "matched\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (cli.ConfigError("key is gone:\nmake it"), 2),
+        (cli.UllageError("no"), 1),
+        (PermissionError(13, "Permission denied", "/x/y"), 1),
+    ],
+)
+def test_an_error_of_a_command_is_one_line_with_its_code(ullage, stages: dict[str, Entry], error: Exception, code: int) -> None:
+    def fail() -> None:
+        raise error
+
+    stages["match"] = Entry("match", "matcher.command:match", fail)
+    got, _, err = ullage("match")
+    assert (got, err.count("\n")) == (code, 1)
+    assert "Traceback" not in err
+
+
+def test_init_then_check_then_config_show(ullage, data: Path) -> None:
+    assert ullage("init") == (0, "", "")
+    code, out, _ = ullage("check")
+    assert code == 0
+    assert "ok     keys" in out
+    assert 'url = "sqlite:///bus"' in ullage("config", "show")[1]
+    (data / "keys" / "capture.key").unlink()
+    code, out, _ = ullage("check")
+    assert code == 1
+    assert "FAULT  keys" in out
+
+
+def test_dead_letters_are_listed_replayed_and_gone_from_the_list(ullage, data: Path) -> None:
+    context = Context(data)
+    letters = dead_letters.DeadLetters(context.bus(), keys.sealer(context.keys), "match")
+    letters.put(Record(CAPTURES, 0, 1, 0.0, "paste", {}, b"13800138000"), "malformed")
+    code, out, _ = ullage("dead-letters", "list", "--json")
+    listed = json.loads(out)
+    assert (code, listed["stage"], listed["topic"], listed["reason"]) == (0, "match", CAPTURES, "malformed")
+    assert "13800138000" not in out
+    assert ullage("dead-letters", "replay") == (0, "1 replayed\n", "")
+    assert ullage("dead-letters", "list") == (0, "", "")
+    assert context.bus().lag(CAPTURES, "match").records == 1
+
+
+def test_what_is_no_letter_does_not_stop_the_list_or_the_replay(ullage, data: Path) -> None:
+    Context(data).bus().publisher(DEAD_LETTERS).append([outgoing("nonsense")])
+    code, _, err = ullage("dead-letters", "replay")
+    assert (code, err) == (0, "")
+    assert ullage("dead-letters", "list") == (0, "", "")
+
+
+CRASH = """
+import sys
+from ullage import cli
+{setup}
+sys.argv = ["ullage", "--version"]
+cli.app = lambda **_: {act}
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "act"),
+    [
+        ("", "int('13800138000x')"),
+        ("import threading", "(t := threading.Thread(target=int, args=('13800138000x',))).start() or t.join() or 1"),
+    ],
+    ids=["main thread", "other thread"],
+)
+def test_a_bug_is_one_line_of_kind_and_place_without_message(setup: str, act: str) -> None:
+    done = subprocess.run([sys.executable, "-c", CRASH.format(setup=setup, act=act)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "internal error (ValueError at " in done.stderr
+    assert "13800138000" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(data: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "ullage", "--data", data, "config", "show"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -1,0 +1,89 @@
+"""A role drains on the first signal, ends on the second, leaves no core file, and dies with its supervisor."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ullage import role
+
+ROLE = """
+import sys
+from ullage import log, role
+from ullage.metrics import new_registry
+log.configure("info")
+with role.running("match", new_registry("match"), {port}) as stop:
+    print("up", flush=True)
+    {work}
+print("drained", flush=True)
+"""
+
+
+@contextmanager
+def running(work: str = "stop.wait(60)", port: str = "None", **environment: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ROLE.format(port=port, work=work)],
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_asks_for_a_drain(asked: signal.Signals) -> None:
+    with running() as process:
+        assert first_line(process) == "up"
+        process.send_signal(asked)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (0, "drained\n")
+        assert '"event": "stopped"' in err
+
+
+def test_the_second_signal_ends_at_once() -> None:
+    with running("stop.wait(60); print('draining', flush=True); sys.stdin.read()") as process:
+        assert first_line(process) == "up"
+        process.send_signal(signal.SIGTERM)
+        assert first_line(process) == "draining"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 1
+
+
+def test_no_core_file_is_ever_written() -> None:
+    with running("import resource; print(resource.getrlimit(resource.RLIMIT_CORE), flush=True)") as process:
+        assert [first_line(process) for _ in range(2)] == ["up", "(0, 0)"]
+
+
+def test_a_role_whose_supervisor_is_gone_already_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(ULLAGE_SUPERVISOR="1") as process:
+        _, err = process.communicate(timeout=30)
+        assert process.returncode != 0
+        assert "the supervisor is gone already" in err
+
+
+def test_without_a_supervisor_nothing_is_asked_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(role.SUPERVISOR, raising=False)
+    monkeypatch.setattr(role.ctypes, "CDLL", lambda *_, **__: pytest.fail("prctl was called"))
+    role.die_with_supervisor()
+
+
+def test_a_taken_port_is_one_line_that_names_the_knob() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, running(port=str(taken.getsockname()[1])) as process:
+        _, err = process.communicate(timeout=30)
+    assert "set match.port, 0 for any" in err

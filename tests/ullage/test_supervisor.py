@@ -1,0 +1,177 @@
+"""`ullage run`: children start again after dying, drain on SIGTERM, and never outlive their supervisor."""
+
+import itertools
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import HeldClock
+from ullage import supervisor
+
+CHILD = """
+import os, pathlib, sys
+from ullage import log, role
+from ullage.metrics import new_registry
+folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+log.configure("error")
+with role.running(name, new_registry(name), None) as stop:
+    print(name, os.getpid(), flush=True)
+    stop.wait(120)
+(folder / f"{name}.drained").touch()
+"""
+PARENT = """
+import pathlib, sys, threading
+from ullage import log, role, supervisor
+from ullage.clock import Clock
+child, data = sys.argv[1], pathlib.Path(sys.argv[2])
+log.configure("error")
+supervisor.command = lambda data, *words: [sys.executable, "-c", child, str(data), *words]
+stop = threading.Event()
+role.stop_on_signals(stop)
+sys.exit(supervisor.supervise(data, ("crawl", "match", "alert"), stop, Clock()))
+"""
+
+
+@pytest.fixture
+def supervised(tmp_path: Path):
+    """A real supervisor with three children, and their ids by name."""
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent:
+        try:
+            lines = [parent.stdout.readline().split() for _ in range(3)]
+            yield parent, {name: int(pid) for name, pid in lines}
+        finally:
+            parent.kill()
+
+
+def gone(pid: int) -> bool:
+    """Whether the process has ended; waits for the kernel to say so."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    ended, _, _ = select.select([handle], [], [], 30)
+    os.close(handle)
+    return bool(ended)
+
+
+def test_kill_9_of_the_supervisor_leaves_no_child(supervised, tmp_path: Path) -> None:
+    parent, children = supervised
+    assert sorted(children) == ["alert", "crawl", "match"]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert all(gone(pid) for pid in children.values())
+    assert list(tmp_path.glob("*.drained")) == []
+
+
+def test_sigterm_drains_every_child_before_the_supervisor_ends(supervised, tmp_path: Path) -> None:
+    parent, children = supervised
+    parent.send_signal(signal.SIGTERM)
+    assert parent.wait(timeout=60) == 0
+    assert sorted(p.stem for p in tmp_path.glob("*.drained")) == ["alert", "crawl", "match"]
+    assert all(gone(pid) for pid in children.values())
+
+
+def test_a_child_that_is_killed_is_started_again_and_the_others_stay(supervised) -> None:
+    parent, children = supervised
+    os.kill(children["match"], signal.SIGKILL)
+    assert parent.stdout is not None
+    name, pid = parent.stdout.readline().split()
+    assert name == "match"
+    assert int(pid) != children["match"]
+    os.kill(children["crawl"], 0)
+
+
+class Ticks(threading.Event):
+    """Each look advances the held clock a little instead of waiting; stops after `looks`."""
+
+    def __init__(self, clock: HeldClock, looks: int) -> None:
+        super().__init__()
+        self.clock, self.left = clock, looks
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        self.clock.advance(timeout or 0.0)
+        return self.left < 0
+
+
+class FakeProcess:
+    """A child that has ended with `code` whenever it is looked at."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def poll(self) -> int:
+        return self.code
+
+    def terminate(self) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        return self.code
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> list[float]:
+    """Times at which a child was started; each ends at once with exit code 1."""
+    times: list[float] = []
+
+    def start(_data: Path, _role: str) -> FakeProcess:
+        times.append(clock.seconds)
+        return FakeProcess(1)
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    return times
+
+
+def test_a_child_that_keeps_dying_is_started_ever_more_slowly(starts: list[float], clock: HeldClock, tmp_path: Path) -> None:
+    assert supervisor.supervise(tmp_path, ("match",), Ticks(clock, 600), clock.as_clock()) == 0
+    waits = [later - sooner for sooner, later in itertools.pairwise(starts)]
+    assert len(waits) >= 5
+    assert waits[0] < 1.0
+    assert waits[4] > 3.0
+    assert max(waits) <= 31.0
+
+
+def test_a_child_with_a_wrong_configuration_ends_the_whole(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(supervisor, "_start", lambda _data, role: FakeProcess(2 if role == "match" else 0))
+    assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 50), clock.as_clock()) == 2
+
+
+def test_a_child_that_does_not_drain_in_time_is_ended_by_force(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(supervisor, "DRAIN_SECONDS", 0.1)
+    stubborn = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); sys.stdin.read()"
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(_data: Path, _role: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        started.append(process)
+        return process
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    stop = threading.Event()
+    stop.set()
+    assert supervisor.supervise(tmp_path, ("match",), stop, supervisor.Clock()) == 0
+    assert started[0].returncode == -signal.SIGKILL
+    started[0].communicate()
+
+
+def test_once_runs_the_roles_in_order_and_ends_at_the_first_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = "import sys; open(sys.argv[1] + '/ran', 'a').write(sys.argv[2] + sys.argv[3]); sys.exit(sys.argv[2] == 'match')"
+    monkeypatch.setattr(supervisor, "command", lambda data, *words: [sys.executable, "-c", script, str(data), *words])
+    assert supervisor.run_once(tmp_path, ("crawl", "match", "alert")) == 1
+    assert (tmp_path / "ran").read_text() == "crawl--oncematch--once"
+
+
+def test_a_child_is_this_interpreter_with_this_data_folder(tmp_path: Path) -> None:
+    assert supervisor.command(tmp_path, "match", "--once")[1:] == ["-m", "ullage", "--data", str(tmp_path), "match", "--once"]
