@@ -27,17 +27,17 @@ COLOURS = {
 
 def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None = None) -> Table:
     """One line an incident, the columns that hold lists folding first."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("incident", no_wrap=True)
     table.add_column("severity", no_wrap=True)
     table.add_column("expo-\nsure", justify="right", no_wrap=True)
     table.add_column("origin", no_wrap=True)
-    table.add_column("site", overflow="fold", min_width=8)
+    table.add_column("site", overflow="fold", min_width=6)
     table.add_column("cust-\nomers", justify="right", no_wrap=True)
     table.add_column("kinds", min_width=11)
     table.add_column("publish →\nincident", justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column(f"opened\n{_zone_name(rows, zone)}", no_wrap=True)
+    table.add_column("status")
+    table.add_column(f"opened\n{_zone_name(rows, zone)}", no_wrap=True, min_width=11)
     for incident, status in rows:
         table.add_row(
             incident.id,
@@ -48,7 +48,7 @@ def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None
             f"{incident.customers:,}",
             Text(brief(incident.kinds, 4)),
             duration(incident.publish_seconds),
-            status,
+            status.replace("_", " "),
             incident.opened_at.astimezone(zone).strftime("%m-%d %H:%M"),
         )
     return table
