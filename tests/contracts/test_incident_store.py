@@ -1,0 +1,335 @@
+"""What every incident store must do; `alerts.store` states the promises, a new backend is one line in `STORES`."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts.records import Claim, Decision, Document, Exposure, Incident
+from alerts.store import IncidentStore, Outcome, QueryError, Where, open_store
+from ullage.errors import ConfigError, CorruptError, UnavailableError
+
+STORES = {"sqlite": "sqlite:///incidents.sqlite"}
+T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(params=sorted(STORES))
+def url(request: pytest.FixtureRequest) -> str:
+    return STORES[request.param]
+
+
+@pytest.fixture
+def reopen(url: str, tmp_path: Path) -> Iterator[Callable[[], IncidentStore]]:
+    """Opens the same store once more, as another process would."""
+    opened: list[IncidentStore] = []
+
+    def again() -> IncidentStore:
+        opened.append(open_store(url, tmp_path))
+        return opened[-1]
+
+    yield again
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(reopen: Callable[[], IncidentStore]) -> IncidentStore:
+    return reopen()
+
+
+def incident(id_: str = "INC-A", minutes: int = 0, **changes: Any) -> Incident:
+    when = T0 + timedelta(minutes=minutes)
+    fields: dict[str, Any] = dict.fromkeys(("reasons", "origin_reasons", "terms", "brands", "authors", "linked", "sketch"), ())
+    fields |= dict.fromkeys(("opened_at", "updated_at", "first_seen", "last_seen"), when)
+    fields |= dict.fromkeys(("scenario", "scenario_title", "scenario_title_zh", "skeleton", "subjects"), "")
+    fields |= dict.fromkeys(("customers", "rows", "sightings", "unit", "origin_p"), 1)
+    fields |= {"id": id_, "tenant": "bank", "opened_by": "f", "published_at": None, "publish_seconds": None, "alarm": False}
+    fields |= {"severity": "low", "exposure": 10, "origin": "unknown", "sketch_of": "candidates"}
+    return Incident(**{**fields, "kinds": ("phone",), "sites": ("paste",), "titles": ("一批客户资料",), **changes})
+
+
+def exposure(subject: str, minutes: int = 0, **changes: Any) -> Exposure:
+    when = T0 + timedelta(minutes=minutes)
+    fields: dict[str, Any] = {"id": f"INC-A:{subject}", "tenant": "bank", "incident": "INC-A", "subject": subject}
+    fields |= {"kinds": ("phone",), "forms": ("plain",), "fields": ("PHONE",), "groups": (("PHONE",),), "sites": ("paste",)}
+    fields |= {"sightings": ("f",), "index_tags": ("aa",), "index_epoch": 1, "first_seen": when, "last_seen": when}
+    return Exposure(**{**fields, "confidence": 80, "corroborated": False, **changes})
+
+
+def claim(value: str, holder: str = "INC-A") -> Claim:
+    return Claim(id=f"bank:candidates:{value}", tenant="bank", incident=holder, at=T0)
+
+
+def found(store: IncidentStore, **where: Any) -> list[str]:
+    store.refresh()
+    return [document.id for document in store.search(Incident, Where(**where)).items]
+
+
+def test_what_was_put_is_read_back_as_it_was(store):
+    document = incident(publish_seconds=1.5, linked=("INC-B",), titles=("内料 <b>", "二"))
+    assert store.put([document]) == [Outcome.CREATED]
+    assert store.get(Incident, "INC-A") == document
+
+
+def test_a_write_is_durable_when_it_returns(store, reopen):
+    store.put([incident()])
+    assert reopen().get(Incident, "INC-A") == incident()
+
+
+def test_what_does_not_exist_is_none_and_is_left_out_of_many(store):
+    store.put([incident("INC-A"), incident("INC-B")])
+    assert store.get(Incident, "INC-Z") is None
+    assert set(store.mget(Incident, ["INC-B", "INC-Z", "INC-A"])) == {"INC-A", "INC-B"}
+    assert store.mget(Incident, []) == {}
+
+
+def test_classes_do_not_share_ids(store):
+    store.put([incident("same")])
+    assert store.get(Claim, "same") is None
+
+
+def test_create_writes_only_what_does_not_exist(store):
+    assert store.create([claim("1"), claim("2")]) == [True, True]
+    assert store.create([claim("2", "INC-B"), claim("3", "INC-B"), claim("3", "INC-C")]) == [False, True, False]
+    holders = {id_: c.incident for id_, c in store.mget(Claim, [claim(v).id for v in "123"]).items()}
+    assert sorted(holders.values()) == ["INC-A", "INC-A", "INC-B"]
+
+
+def test_of_several_creators_exactly_one_is_told_true(reopen):
+    stores, told, start = [reopen() for _ in range(4)], list[bool](), threading.Barrier(4)
+
+    def race(own: IncidentStore, name: str) -> None:
+        start.wait()
+        for value in range(20):
+            told.extend(own.create([claim(str(value), name)]))
+
+    threads = [threading.Thread(target=race, args=(own, f"INC-{n}")) for n, own in enumerate(stores)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told.count(True) == 20
+    assert len(told) == 80
+
+
+def test_put_says_what_became_of_each(store):
+    store.put([incident("INC-A")])
+    assert store.put([incident("INC-A", customers=2), incident("INC-B")]) == [Outcome.REPLACED, Outcome.CREATED]
+    assert store.get(Incident, "INC-A").customers == 2
+
+
+def test_put_leaves_no_former_word_or_value_to_be_found(store):
+    store.put([incident(titles=("旧标题",), sites=("forum",), severity="low")])
+    store.put([incident(titles=("新标题",), sites=("paste",), severity="high")])
+    assert found(store, text="旧标题") == found(store, text="旧") == []
+    assert found(store, text="新标题") == found(store, text="标题") == ["INC-A"]
+    assert found(store, equals={"sites": ("forum",)}) == found(store, equals={"severity": ("low",)}) == []
+    assert found(store, equals={"sites": ("paste",), "severity": ("high",)}) == ["INC-A"]
+
+
+CHINESE = {"INC-1": "出售银行客户信息", "INC-2": "银行卡 四件套", "INC-3": "客户经理招聘，信息部", "INC-4": "VIP 信 息 list 2026"}
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("银", "12"), ("信", "134"), ("套", "2"), ("龙", ""),
+        ("银行", "12"), ("客户", "13"), ("信息", "13"), ("户银", ""),
+        ("客户信", "1"), ("银行客", "1"), ("四件套", "2"), ("行客卡", ""),
+        ("出售银行客户信息", "1"), ("客户 信息", "13"), ("招聘信息", ""), ("聘信", ""),
+        ("vip", "4"), ("VIP", "4"), ("ＶＩＰ", "4"), ("vi", ""), ("2026", "4"), ("银行卡VIP", ""), ("list 信", "4"),
+    ],
+)  # fmt: skip
+def test_free_text_finds_chinese_of_any_length(store, query, ids):
+    store.put([incident(id_, titles=(title,)) for id_, title in CHINESE.items()])
+    assert {id_[-1] for id_ in found(store, text=query)} == set(ids)
+
+
+def test_a_phrase_does_not_go_on_in_the_next_piece(store):
+    store.put([incident(titles=("出售客户", "户名大全"), authors=("全国",))])
+    assert found(store, text="户户") == found(store, text="客户户名") == found(store, text="大全全国") == []
+    assert found(store, text="客户 户名 全国") == ["INC-A"]
+
+
+@pytest.mark.parametrize(
+    "query", ["*", '"', "客户*", 'NEAR("a" "b")', "words:客户", "客户 OR 龙", "NOT 客户", "^客户", "%", "a' or '1'='1", "((("]
+)
+def test_no_sign_in_a_query_is_an_operator(store, query):
+    store.put([incident(titles=("客户",)), incident("INC-B", titles=("龙",))])
+    letters = [c for c in query if c.isalnum()]
+    expected = ["INC-A"] if "".join(letters) == "客户" else []
+    assert found(store, text=query) == expected
+
+
+def test_a_query_that_is_too_long_is_refused_without_repeating_it(store):
+    with pytest.raises(QueryError) as caught:
+        store.search(Incident, Where(text="客" * 1_000_000))
+    assert "客" not in str(caught.value)
+
+
+def test_search_gives_the_newest_first_and_equal_times_by_id(store):
+    store.put([incident("INC-B", 1), incident("INC-A", 1), incident("INC-C", 2), incident("INC-D", 0)])
+    assert found(store) == ["INC-C", "INC-B", "INC-A", "INC-D"]
+
+
+def test_pages_go_on_behind_the_last_item_whatever_was_added(store):
+    store.put([incident(f"INC-{n}", n) for n in range(7)])
+    first = store.search(Incident, Where(), 3)
+    store.put([incident("INC-new", 100), incident("INC-5b", 5)])
+    store.delete(Incident, ["INC-4"])
+    store.refresh()
+    rest, after = [], first.after
+    while after:
+        page = store.search(Incident, Where(), 2, after)
+        rest += [document.id for document in page.items]
+        after = page.after
+    assert [document.id for document in first.items] == ["INC-6", "INC-5", "INC-4"]
+    assert rest == ["INC-3", "INC-2", "INC-1", "INC-0"]
+
+
+@pytest.mark.parametrize("mark", ["x", "1;drop table incident", "9" * 40 + ".a", "٣.a", ".", "12"])
+def test_a_foreign_page_mark_is_refused(store, mark):
+    with pytest.raises(QueryError):
+        store.search(Incident, Where(), 10, mark)
+
+
+def test_a_page_is_never_larger_than_500(store):
+    store.put([incident(f"INC-{n:04d}", n) for n in range(501)])
+    store.refresh()
+    page = store.search(Incident, Where(), 10**9)
+    assert len(page.items) == 500
+    assert page.after
+
+
+def test_counts_are_exact_under_every_filter(store):
+    store.put(
+        [incident(f"INC-{n}", n, severity="high" if n % 3 else "low", tenant="bank" if n % 2 else "shop") for n in range(30)]
+    )
+    store.refresh()
+    assert store.count(Incident, Where()) == 30
+    assert store.count(Incident, Where({"severity": ("high",)})) == 20
+    assert store.count(Incident, Where({"severity": ("high", "low"), "tenant": ("shop",)})) == 15
+    assert store.count(Incident, Where(before=T0 + timedelta(minutes=10))) == 10
+    assert store.count(Incident, Where(ids=["INC-1", "INC-2", "nobody"])) == 2
+    assert store.count(Incident, Where(without=["INC-1", "INC-2"])) == 28
+    assert store.count(Incident, Where(ids=[])) == 0
+    assert store.count(Incident, Where({"severity": ()})) == 0
+
+
+def test_a_set_is_found_by_any_of_its_values(store):
+    store.put([exposure("a", index_tags=("t1", "t2")), exposure("b", index_tags=("t2", "t3"))])
+    store.refresh()
+    by_tag = {tag: {e.subject for e in store.scroll(Exposure, Where({"index_tags": (tag,)}))} for tag in ("t1", "t2", "t4")}
+    assert by_tag == {"t1": {"a"}, "t2": {"a", "b"}, "t4": set()}
+
+
+def test_scroll_gives_each_document_once(store):
+    store.put([exposure(str(n)) for n in range(1203)])
+    store.refresh()
+    seen = [e.subject for e in store.scroll(Exposure, Where({"incident": ("INC-A",)}))]
+    assert len(seen) == len(set(seen)) == 1203
+
+
+def test_a_filter_that_a_class_does_not_have_is_an_error(store):
+    with pytest.raises(QueryError):
+        store.count(Incident, Where({"doc": ("x",)}))
+    with pytest.raises(QueryError):
+        store.search(Exposure, Where(text="客户"))
+    with pytest.raises(TypeError):
+        store.count(Incident, Where({"tenant": "bank"}))
+
+
+def test_what_was_deleted_is_found_by_nothing(store):
+    store.put([incident(), incident("INC-B", 1)])
+    assert store.delete(Incident, ["INC-A", "nobody"]) == 1
+    assert store.get(Incident, "INC-A") is None
+    assert found(store, text="客户") == found(store, equals={"sites": ("paste",)}) == ["INC-B"]
+    assert store.create([incident()]) == [True]
+
+
+SECRET_WORDS = ("zzyzxword", "鑫森淼焱垚")
+
+
+def files_hold(folder: Path, text: str) -> bool:
+    return any(text.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("how", ["delete", "put"])
+def test_nothing_of_an_erased_document_is_left_in_the_files(store, tmp_path, how):
+    ordinary = [incident(f"INC-{n}", n, titles=(f"普通标题 number{n}",)) for n in range(200)]
+    secret = incident("INC-X", titles=(f"{SECRET_WORDS[0]} {SECRET_WORDS[1]}",), sites=("gonesite",))
+    store.put([*ordinary[:100], secret, *ordinary[100:]])
+    assert files_hold(tmp_path, "zzyzxword")
+    if how == "put":  # overwriting erases the former words too, once something is deleted or the log is emptied
+        store.put([incident("INC-X", titles=("新",))])
+        store.delete(Incident, ["INC-0"])
+    else:
+        store.delete(Incident, ["INC-X"])
+    for text in (*SECRET_WORDS, "鑫森", "森淼", "gonesite"):
+        assert not files_hold(tmp_path, text), text
+    store.close()
+    assert not files_hold(tmp_path, "zzyzxword")
+
+
+def test_append_only_records_keep_their_first_form(store):
+    first = Decision(id="INC-A:1", tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed")
+    assert store.create([first]) == [True]
+    assert store.create([first.model_copy(update={"status": "resolved"})]) == [False]
+    assert store.get(Decision, "INC-A:1") == first
+
+
+def test_many_threads_share_one_store(store):
+    def work(n: int) -> list[int]:
+        return [store.count(Incident, Where(text="客户")) for i in range(25) if store.put([incident(f"INC-{n}-{i}", i)])]
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(work, range(4)))
+    assert all(seen == sorted(seen) for seen in counts)
+    assert store.count(Incident, Where(text="客户")) == 100
+
+
+def test_two_processes_write_at_once(reopen):
+    """A reader that becomes a writer waits for the other instead of failing."""
+    one, two = reopen(), reopen()
+    results = list[list[Outcome]]()
+
+    def work(own: IncidentStore, name: str) -> None:
+        results.extend(own.put([incident(f"{name}-{n}"), incident("INC-shared")]) for n in range(20))
+
+    threads = [threading.Thread(target=work, args=(own, name)) for own, name in ((one, "a"), (two, "b"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 40
+    assert one.count(Incident, Where()) == 41
+
+
+def test_an_unknown_scheme_is_refused_with_what_to_use(tmp_path):
+    with pytest.raises(ConfigError, match="sqlite:///"):
+        open_store("mongodb://x", tmp_path)
+
+
+def test_a_damaged_file_is_never_reset(tmp_path):
+    path = tmp_path / "incidents.sqlite"
+    path.write_bytes(b"not a database at all, but long enough to be looked at" * 100)
+    with pytest.raises(CorruptError):
+        open_store("sqlite:///incidents.sqlite", tmp_path)
+    assert path.read_bytes().startswith(b"not a database")
+
+
+def test_a_folder_that_cannot_be_written_is_a_store_that_is_down(tmp_path):
+    (tmp_path / "incidents.sqlite").mkdir()
+    with pytest.raises((UnavailableError, CorruptError)):
+        open_store("sqlite:///incidents.sqlite", tmp_path)
+
+
+def test_every_class_of_document_can_be_stored(store):
+    """A record class with no fields to index beyond its own still round-trips."""
+    documents: list[Document] = [incident(), exposure("a"), claim("1")]
+    store.put(documents)
+    assert [store.get(type(d), d.id) for d in documents] == documents
