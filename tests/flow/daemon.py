@@ -1,0 +1,104 @@
+"""Starts, kills and asks a real `ullage run`, as an operator would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from deploy.demo.drive import SITE, Ullage
+from ullage.supervisor import command
+
+DEADLINE = 120.0
+CONFIG = """\
+[crawl]
+port = 0
+[match]
+port = 0
+[alert]
+port = 0
+[search]
+port = {port}
+[tenants.bank]
+brands = ["云杉银行"]
+"""
+
+
+def write_site(data: Path, name: str, platform: str, url: str) -> None:
+    """One site file."""
+    text = SITE.format(platform=platform, url=url, category="paste").replace("revisit_seconds = 30", "revisit_seconds = 1")
+    (data / "sites.d" / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+def children(parent: int) -> list[int]:
+    """Processes whose parent is `parent`, and theirs."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == parent and fields[0] != "Z":
+                found += [int(entry.name), *children(int(entry.name))]
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
+    """Look again and again until `true`; fail when it takes longer than `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(0.05)  # between two looks; the deadline decides
+
+
+class Daemon:
+    """One `ullage run` on a data folder, its output in a log that is kept."""
+
+    def __init__(self, data: Path, log: Path) -> None:
+        self.data, self.log, self.ask = data, log, Ullage(data)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the supervisor and its roles."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command(self.data, "run"), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ}
+            )
+
+    def kill(self) -> list[int]:
+        """SIGKILL to the supervisor alone; returns the pids of what it had started."""
+        assert self.process is not None
+        started = children(self.process.pid)
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        return started
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code after the drain."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(60)
+
+    def drain(self) -> None:
+        """Let each role work off what is left, in order."""
+        for role in ("crawl", "match", "alert"):
+            self.ask(role, "--once")
+
+    def incidents(self) -> Iterator[dict[str, object]]:
+        """Every incident with its exposures and sightings."""
+        for line in self.ask("incidents", "list", "--json", "--limit", "500").splitlines():
+            yield json.loads(self.ask("incidents", "show", json.loads(line)["id"], "--json"))

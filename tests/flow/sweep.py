@@ -1,0 +1,51 @@
+"""Searches bytes for planted values in every form in which a leak could hide them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import urllib.parse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+def forms(value: str) -> dict[str, bytes]:
+    """How `value` looks in UTF-8, UTF-16, GBK, percent and JSON escapes, base64, hex, and as a plain digest."""
+    found: dict[str, bytes] = {}
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be", "gb18030"):
+        raw = value.encode(encoding)
+        found[encoding] = raw
+        found[f"hex {encoding}"] = raw.hex().encode()
+        found[f"HEX {encoding}"] = raw.hex().upper().encode()
+        for shift in range(3):  # base64 of it anywhere within a longer text; the edges depend on the neighbours
+            whole = base64.b64encode(b"\0" * shift + raw)
+            inner = whole[(0, 2, 3)[shift] : -4 if (shift + len(raw)) % 3 else None]
+            if len(inner) >= 8:
+                found[f"base64 {encoding}+{shift}"] = inner
+    found["url"] = urllib.parse.quote(value).encode()
+    found["URL"] = urllib.parse.quote_plus(value, safe="").encode()
+    found["json"] = "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in value).encode()
+    for name in ("md5", "sha1", "sha256"):
+        digest = hashlib.new(name, value.encode(), usedforsecurity=False)
+        found[name], found[f"raw {name}"] = digest.hexdigest().encode(), digest.digest()
+        found[name.upper()] = digest.hexdigest().upper().encode()
+    return found
+
+
+def find(data: bytes, planted: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(value, form) for each planted value that is in `data`."""
+    for value in planted:
+        for form, needle in forms(value).items():
+            if needle in data:
+                yield value, form
+
+
+def files(folders: Iterable[Path], planted: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(file, value, form) over every byte, name included, of every file below `folders`."""
+    values, found = list(planted), []
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            found += [(str(path), value, f"name, {form}") for value, form in find(str(path).encode(), values)]
+            if path.is_file():
+                found += [(str(path), value, form) for value, form in find(path.read_bytes(), values)]
+    return found

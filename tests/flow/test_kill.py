@@ -1,0 +1,79 @@
+"""`kill -9` of the whole daemon, again and again, while it works: nothing lost, nothing double, no orphan."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.drive import write_customers
+from deploy.demo.people import Person, people
+from deploy.local.posting import Bepasty
+from deploy.local.programs import bepasty
+from tests.flow.daemon import CONFIG, Daemon, is_alive, until, write_site
+
+PAGES = 300
+CUSTOMERS = 200
+KILLS = 20
+SEED = 20_260_703
+
+pytestmark = pytest.mark.flow
+
+
+@pytest.fixture
+def site(tmp_path: Path, site_programs: Path) -> Iterator[str]:
+    with bepasty(site_programs, tmp_path / "bepasty") as url:
+        yield url
+
+
+def plant(url: str, customers: list[Person]) -> dict[str, int]:
+    """300 pastes, one customer each or two; returns reference → number of pastes that hold it."""
+    board, held = Bepasty(url), dict.fromkeys((p.reference for p in customers), 0)
+    for number in range(PAGES):
+        one, two = customers[number % CUSTOMERS], customers[(number * 7 + 1) % CUSTOMERS]
+        board.paste(f"page {number}\n{one.name},{one.phone},{one.resident_id}\n{two.name},{two.phone}\n", f"p{number}.txt")
+        for person in {one.reference, two.reference}:
+            held[person] += 1
+    return held
+
+
+def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path, site: str) -> None:
+    data, rng = tmp_path / "data", random.Random(SEED)
+    data.mkdir()
+    (data / "ullage.toml").write_text(CONFIG.format(port=0), encoding="utf-8")
+    daemon = Daemon(data, tmp_path / "run.log")
+    daemon.ask("init")
+    customers = list(people(CUSTOMERS, 3))
+    write_customers(tmp_path / "customers.csv", customers)
+    daemon.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
+    held = plant(site, customers)
+    write_site(data, "pastes", "bepasty", site)
+    for _ in range(KILLS):
+        daemon.start()
+        time.sleep(rng.uniform(0.5, 4.0))  # the moment of the kill is the subject, not a wait for something
+        orphans = daemon.kill()
+        assert orphans, "the kill came before any role had started"
+        until(lambda left=orphans: not any(map(is_alive, left)), "roles outlive their supervisor", 10)
+    daemon.drain()
+    daemon.drain()  # crawl may have found new pages in its first pass
+    assert sightings_by_customer(daemon) == held
+
+
+def sightings_by_customer(daemon: Daemon) -> dict[str, int]:
+    """Reference → number of sightings, from the store, handles resolved."""
+    counted: dict[str, int] = {}
+    seen: set[str] = set()
+    for incident in daemon.incidents():
+        for sighting in incident["seen"]:
+            assert sighting["id"] not in seen, "one sighting in two incidents"
+            seen.add(sighting["id"])
+        for exposure in incident["exposures"]:
+            assert len(set(exposure["sightings"])) == len(exposure["sightings"])
+            counted[exposure["subject"]] = counted.get(exposure["subject"], 0) + len(exposure["sightings"])
+    assert len(seen) == PAGES
+    table = daemon.ask("subjects", "resolve", "-", "--case", "T", "--reason", "test", text="\n".join(counted))
+    reference = dict(line.split(",") for line in table.splitlines()[1:])
+    return {reference[handle]: count for handle, count in counted.items()}

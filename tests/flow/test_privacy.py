@@ -1,0 +1,151 @@
+"""No leaked value is at rest anywhere, in any form, after everything has run and crashed; and the sweep can tell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.drive import write_customers
+from deploy.demo.people import people
+from deploy.local.posting import Bepasty, Spirit
+from deploy.local.programs import Forum, bepasty, spirit
+from tests.flow import sweep
+from tests.flow.daemon import CONFIG, Daemon, until, write_site
+from ullage.bus import TOPICS
+from ullage.settings import Context
+
+pytestmark = pytest.mark.flow
+
+VICTIM = next(people(1, 77))
+NAME, ADDRESS, PASSWORD = "欧阳靖宇", "上海市徐汇区漕溪北路331号1702室", "Qk7!vexTrout"
+PLANTED = (VICTIM.phone, VICTIM.resident_id, VICTIM.card, VICTIM.email, NAME, ADDRESS, PASSWORD)
+TITLE = f"姓名:{NAME} 手机:{VICTIM.phone} 地址:{ADDRESS} 密码:{PASSWORD} {VICTIM.resident_id}"
+POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"
+LEAK = "import matcher.redact as r; r.title = lambda text, enrolled: text; from ullage.cli import main; main()"
+
+
+@pytest.fixture
+def sites(tmp_path: Path, site_programs: Path) -> Iterator[tuple[str, Forum]]:
+    with bepasty(site_programs, tmp_path / "bepasty") as url, spirit(site_programs, tmp_path / "spirit") as forum:
+        yield url, forum
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, sites: tuple[str, Forum], monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    """A data folder whose watchlist holds the victim, two sites that leak them, and a temporary folder of its own."""
+    data = tmp_path / "swept" / "data"
+    (tmp_path / "swept" / "tmp").mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "swept" / "tmp"))
+    data.mkdir()
+    (data / "ullage.toml").write_text(CONFIG.format(port=free_port()), encoding="utf-8")
+    made = Daemon(data, tmp_path / "swept" / "run.log")
+    made.ask("init")
+    write_customers(tmp_path / "customers.csv", [VICTIM, *people(50, 78)])
+    text = (tmp_path / "customers.csv").read_text(encoding="gb18030").replace(VICTIM.name, NAME, 1)
+    (tmp_path / "customers.csv").write_text(text, encoding="gb18030")
+    made.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
+    url, forum = sites
+    board = Spirit(forum.url, forum.user, forum.password)
+    board.topic(next(iter(forum.categories.values())), TITLE[:250], POST)
+    pastes = Bepasty(url)
+    for number in range(40):
+        pastes.paste(f"{number}\n{POST}", f"{VICTIM.phone} {PASSWORD} {number}.txt")
+    write_site(data, "pastes", "bepasty", url)
+    write_site(data, "forum", "spirit", forum.url)
+    return made
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ingest_hostile(daemon: Daemon) -> None:
+    """A capture whose title, author and URL slug are leaks themselves."""
+    slug = f"https://paste.example.com/t/{NAME}-{VICTIM.phone}-{PASSWORD}/?q={VICTIM.email}"
+    line = {"site": "feed", "url": slug, "text": POST, "title": TITLE, "author": f"{NAME} {VICTIM.phone} {PASSWORD}"}
+    daemon.ask("ingest", "-", text=json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def page(daemon: Daemon, path: str, body: dict[str, str] | None = None) -> str:
+    """Ask the search API; a body is posted as JSON."""
+    port = Context(daemon.data).settings.search.port
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode() if body else None)
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def is_up(daemon: Daemon) -> bool:
+    try:
+        page(daemon, "/healthz")
+    except OSError:
+        return False
+    return True
+
+
+def run_everything(daemon: Daemon) -> None:
+    """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page about the victim."""
+    daemon.start()
+    until(lambda: (daemon.data / "incidents.sqlite").exists(), "alert has opened its store")
+    ingest_hostile(daemon)
+    daemon.kill()
+    daemon.start()
+    until(lambda: is_up(daemon), "the search page is up")
+    question = {"value": VICTIM.phone, "who": "fraud desk", "purpose": "customer_enquiry", "case": "CASE-1"}
+    until(lambda: "INC-" in page(daemon, "/api/exposed", question), "the victim is exposed")
+    assert VICTIM.phone not in page(daemon, "/api/exposed", question)
+    (daemon.log.parent / "metrics.txt").write_text(page(daemon, "/metrics"), encoding="utf-8")
+    assert daemon.stop() == 0
+    daemon.drain()
+
+
+def test_no_planted_value_is_in_any_byte_that_was_written(daemon: Daemon) -> None:
+    run_everything(daemon)
+    found = list(daemon.incidents())
+    assert {site for incident in found for site in incident["sites"]} == {"pastes", "forum", "feed"}
+    assert sum(len(incident["seen"]) for incident in found) == 42
+    assert sweep.files([daemon.log.parent], PLANTED) == []
+    assert [hit for record in records(daemon) for hit in sweep.find(record, PLANTED)] == []
+    answers = json.dumps(found, ensure_ascii=False).encode()
+    assert list(sweep.find(answers, PLANTED)) == []
+
+
+def records(daemon: Daemon) -> Iterator[bytes]:
+    """Every record on the bus, read back through its client: value, key and headers."""
+    bus = Context(daemon.data).bus()
+    for topic in TOPICS:
+        subscription = bus.subscribe(topic, "sweep")
+        while batch := subscription.poll(100, 0.0):
+            for record in batch:
+                yield record.value + f"{record.key} {dict(record.headers)}".encode()
+        subscription.close()
+
+
+def test_the_sweep_fails_when_a_leak_is_switched_on(daemon: Daemon) -> None:
+    ingest_hostile(daemon)
+    done = subprocess.run(
+        [sys.executable, "-c", LEAK, "--data", str(daemon.data), "match", "--once"],
+        capture_output=True,
+        env={**os.environ},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    leaked = {value for _, value, _ in sweep.files([daemon.log.parent], PLANTED)}
+    assert leaked >= {VICTIM.phone, VICTIM.resident_id, NAME, ADDRESS, PASSWORD}
+
+
+@pytest.mark.parametrize("form", list(sweep.forms("欧阳靖宇 15400000001")))
+def test_every_form_is_seen_within_other_bytes(form: str) -> None:
+    value = "欧阳靖宇 15400000001"
+    assert (value, form) in set(sweep.find(b"x" * 7 + sweep.forms(value)[form] + b"y" * 7, [value]))
