@@ -30,6 +30,12 @@ def test_a_near_miss_is_not_found_valid(kind: Kind, text: str) -> None:
     assert [c for c in kind.find(text) if c.valid] == []
 
 
+def test_a_candidate_in_a_message_shows_where_and_not_what() -> None:
+    (found,) = kinds()["phone"].find("手机13800138000")
+    assert found.normal == "13800138000"
+    assert "13800138000" not in f"{found} {found!r} {[found]} {KeyError(found)}"
+
+
 def test_kinds_register_by_being_there_and_the_stronger_claim_comes_first() -> None:
     assert list(kinds()) == ["email", "resident_id", "card", "phone"]
     assert all(kind.examples and kind.near_misses and 0 < kind.random_pass <= 1 for kind in kinds().values())

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ullage.masking import MASK
+
 SEPARATORS = re.compile(r"[ .\-]")
 
 
@@ -21,6 +23,10 @@ class Candidate(NamedTuple):
     end: int
     normal: str
     valid: bool
+
+    def __repr__(self) -> str:
+        """Where it was found, not what it is: a candidate that strays into a message takes no value with it."""
+        return f"Candidate({self.kind}, {self.start}-{self.end}, {MASK})"
 
 
 @dataclass(frozen=True, slots=True)

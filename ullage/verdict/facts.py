@@ -61,10 +61,12 @@ def in_words(number: float) -> str:
 
 def binomial_tail(trials: int, successes: int, chance: float) -> float:
     """P(at least `successes` of `trials`) with `chance` each, exact to float precision, summed away from the nearest term."""
-    if successes <= 0 or chance >= 1.0:
+    if successes <= 0:
         return 1.0
     if chance <= 0.0 or successes > trials:
         return 0.0
+    if chance >= 1.0:
+        return 1.0
     odds = chance / (1.0 - chance)
     if successes > trials * chance:
         return min(

@@ -1,0 +1,99 @@
+"""What the documents say exists: paths, commands, make targets; and the locks say what the metadata says."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [p for p in (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")) if p.exists()]
+LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "dev"), "assess": ("match",), "crawl": ("crawl",)}
+LOCKS |= {"search": ("alert", "search")}
+CODE = re.compile(r"`([^`\n]+)`|^(?:    |\$ )?((?:make|ullage) [^\n#]+)", re.MULTILINE)
+PATH = re.compile(r"^(?:ullage|crawlers|matcher|alerts|deploy|tests|docs|requirements|\.ci)(?:/[\w.\-]+)*/?(?:\.\w+)?$")
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def words(document: Path) -> list[str]:
+    return [one or two for one, two in CODE.findall(document.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_path_and_link_leads_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    paths = {word for word in words(document) if "/" in word and PATH.match(word)} | set(LINK.findall(text))
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_make_target_and_command_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    ours = {"init", "run", "check", "config", "dead-letters"} | set(PROJECT["entry-points"]["ullage.commands"])
+    for word in words(document):
+        program, *rest = word.split()
+        named = [w for w in rest if re.fullmatch(r"[a-z][a-z\-]*", w)]
+        if program == "make" and named:
+            assert named[0] in targets, word
+        if program == "ullage" and rest and re.fullmatch(r"[a-z][a-z\-]*", rest[0]):
+            assert rest[0] in ours, word
+
+
+@pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="README is not there")
+def test_the_first_command_is_within_twenty_lines() -> None:
+    top = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20]
+    assert any("make demo" in line for line in top)
+
+
+def pinned(lock: str) -> dict[str, str]:
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+    return {m[1].replace("_", "-").lower(): m[2] for m in re.finditer(r"^([\w.\-]+)==(\S+)", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_pins_what_the_metadata_asks_for_with_hashes_and_names_no_index(lock: str) -> None:
+    asked = PROJECT["dependencies"] + [r for extra in LOCKS[lock] for r in PROJECT["optional-dependencies"][extra]]
+    pins = pinned(lock)
+    for requirement in map(Requirement, asked):
+        assert requirement.specifier.contains(pins[requirement.name.lower()]), requirement
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+    assert text.count("--hash=sha256:") >= len(pins)
+    assert not re.search(
+        r"https?://|--(?:find-links|index-url|extra-index-url|trusted-host)|^#.*/(?:home|root|work|tmp)/", text, re.MULTILINE
+    )
+
+
+def test_the_locks_agree_and_a_verdict_alone_needs_at_most_thirty_packages() -> None:
+    whole = pinned("dev")
+    for lock in LOCKS:
+        assert pinned(lock).items() <= whole.items()
+    assert len(pinned("assess")) <= 30
+
+
+def test_make_without_a_target_lists_every_target() -> None:
+    out = subprocess.run(["make", "-C", ROOT, "--no-print-directory"], capture_output=True, text=True, check=True).stdout
+    for target in ("env", "check", "test", "demo", "bench", "lock", "help"):
+        assert f"make {target} " in out
+
+
+def test_the_ci_entry_runs_the_tests_and_may_be_executed() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert "make test" in script.read_text(encoding="utf-8")
+    subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_an_old_interpreter_is_refused_in_one_line(tmp_path: Path) -> None:
+    old = tmp_path / "python"
+    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 9); exec(sys.argv[1])" "$2"\n')
+    old.chmod(0o755)
+    done = subprocess.run(
+        ["make", "-C", ROOT, "env", f"PYTHON={old}", f"VENV={tmp_path}/venv"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "ullage needs Python 3.11 or newer" in done.stderr
+    assert not (tmp_path / "venv").exists()

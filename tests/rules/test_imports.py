@@ -1,0 +1,121 @@
+"""The shape of the code: who may import whom, what belongs into ullage, and that importing does nothing."""
+
+import importlib
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import grimp
+import pytest
+from importlinter.cli import lint_imports
+
+from ullage import setup
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("crawlers", "matcher", "alerts", "deploy")
+PACKAGES = ("ullage", *STAGES)
+ENTRANCES = {"ullage.__main__", "ullage.cli"}
+"""What the interpreter and the entry point start; nothing imports them."""
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*PACKAGES, cache_dir=None)
+
+
+def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    code = lint_imports(no_cache=True)
+    assert code == 0, capsys.readouterr().out
+
+
+def users(graph: grimp.ImportGraph, module: str) -> tuple[set[str], set[str]]:
+    """Stages that import `module`, and modules of ullage that do."""
+    importers = graph.find_modules_that_directly_import(module)
+    stages = {i.partition(".")[0] for i in importers} - {"ullage"}
+    return stages, {i for i in importers if i.partition(".")[0] == "ullage"}
+
+
+def test_what_is_in_ullage_is_needed_by_two_stages_or_by_ullage(graph: grimp.ImportGraph) -> None:
+    found_by_walking = {m for m in graph.modules if m.startswith("ullage.identifiers.")}
+    modules = {m for m in graph.modules if m.partition(".")[0] == "ullage"} - ENTRANCES - found_by_walking - {"ullage"}
+    lonely = []
+    for module in sorted(modules):
+        stages, inside = users(graph, module)
+        if len(stages) < 2 and not inside:
+            lonely.append((module, stages))
+    assert lonely == []
+
+
+def test_no_stage_imports_another(graph: grimp.ImportGraph) -> None:
+    for stage in STAGES:
+        others = {
+            m.partition(".")[0]
+            for module in graph.modules
+            if module.partition(".")[0] == stage
+            for m in graph.find_modules_directly_imported_by(module)
+        }
+        assert others & set(STAGES) <= {stage}
+
+
+WATCH = """
+import importlib, json, os, socket, sys, threading
+seen = []
+def watch(event, args):
+    if event in ("socket.connect", "socket.bind", "subprocess.Popen", "os.system", "os.fork"):
+        seen.append([event, repr(args)[:80]])
+    elif event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+") and "__pycache__" not in str(args[0]):
+        seen.append([event, str(args[0])])
+modules = sys.argv[1].split(",")
+for name in ("scrapy", "twisted", "fastapi", "uvicorn", "numpy", "pydantic", "typer", "rich", "apsw", "ahocorasick"):
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass
+sys.addaudithook(watch)
+for name in modules:
+    importlib.import_module(name)
+threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+print(json.dumps({"seen": seen, "threads": threads}))
+"""
+
+
+def test_importing_every_module_opens_no_socket_file_or_thread_and_starts_no_process(
+    graph: grimp.ImportGraph, tmp_path: Path
+) -> None:
+    modules = sorted(m for m in graph.modules if not m.endswith("__main__"))
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, ",".join(modules)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"seen": [], "threads": []}
+
+
+@pytest.mark.parametrize("stage", ["matcher.command", "alerts.command"])
+def test_a_stage_does_not_load_what_only_crawling_needs(stage: str) -> None:
+    if not (ROOT / stage.replace(".", "/")).with_suffix(".py").exists():
+        pytest.skip(f"{stage} is not there")
+    code = f"import sys, {stage}; print(sorted({{'scrapy', 'twisted.internet', 'fastapi'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_example_site_that_init_writes_is_one_that_crawl_reads(tmp_path: Path) -> None:
+    (tmp_path / "example.toml").write_text(setup.SITE, encoding="utf-8")
+    assert importlib.import_module("crawlers.site").read_site(tmp_path / "example.toml").platform == "raw_paste"
+
+
+def test_every_command_names_a_function_that_exists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    missing = []
+    for name, target in project["entry-points"]["ullage.commands"].items():
+        module, _, attribute = target.partition(":")
+        try:
+            found = hasattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError:
+            found = False
+        if not found:
+            missing.append(name)
+    assert missing == []
