@@ -87,14 +87,14 @@ def _exposed(rows: Sequence[Person], known: set[str], *kinds: str) -> dict[str, 
 
 
 def _pastes(take: Take, known: set[str]) -> Iterator[Post]:
-    rows = take(100)
+    rows = take(110)
     dump = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{p.balance}" for p in rows)
     text = f"姓名----手机----身份证----余额\n{dump}\n"
     yield Post(PASTES, "sample-first-hand.txt", text, exposed=_exposed(rows, known, "phone", "resident_id"))
     yield Post(PASTES, "repost.txt", text, exposed=_exposed(rows, known, "phone", "resident_id"))
-    rows = take(60)
+    rows = take(70)
     noise = [
-        f"2026-11-{i % 28 + 1:02d} 10:{i % 60:02d}:00 INFO order service page {i} served in {i % 97} ms" for i in range(1940)
+        f"2026-11-{i % 28 + 1:02d} 10:{i % 60:02d}:00 INFO order service page {i} served in {i % 97} ms" for i in range(1930)
     ]
     lines = [f'{i},"{p.name}",{p.phone},{p.card},{p.email}' for i, p in enumerate(rows, 1)]
     step = len(noise) // len(lines)
@@ -121,7 +121,7 @@ def _topics(take: Take, known: set[str]) -> Iterator[Post]:
     yield Post(FORUM, f"{BRAND} 一手料 样例", offer, exposed=_exposed(rows, known, *kinds))
     thread = "Multi-page thread: who called you?"
     yield Post(FORUM, thread, "Somebody called me and knew everything. Post what you know about such calls.")
-    victims = take(40)
+    victims = take(12)
     for number in range(45):
         person = victims[number] if number < len(victims) else None
         if person is None or number % 2:
@@ -134,7 +134,7 @@ def _topics(take: Take, known: set[str]) -> Iterator[Post]:
             yield Post(
                 FORUM, "", f"回复 {number}: 骗子知道我的号码 {spaced} 还有订单", thread, _exposed([person], known, "phone")
             )
-    rows = take(50)
+    rows = take(58)
     hidden = "\n\n".join(f"{p.name} {ZERO_WIDTH.join(p.phone)} {p.resident_id.translate(FULL_WIDTH)}" for p in rows)
     yield Post(FORUM, "网贷数据 三要素 打包", hidden, exposed=_exposed(rows, known, "phone", "resident_id"))
 
