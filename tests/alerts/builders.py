@@ -1,0 +1,78 @@
+"""Findings in few words, and the stage over a store."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from alerts.alert import Alert
+from alerts.metrics import AlertMetrics
+from alerts.records import CLASSES
+from alerts.store import IncidentStore, Where
+from tests import factories
+from tests.conftest import HeldClock
+from ullage.bus import FINDINGS, Record
+from ullage.records import Finding, RowGroup, Statistics
+
+
+def value(n: object) -> str:
+    """A keyed tag as it stands in a sketch: 8 bytes in hex, spread evenly."""
+    return hashlib.sha256(str(n).encode()).hexdigest()[:16]
+
+
+def sketch(items: Iterable[object]) -> tuple[str, ...]:
+    return tuple(sorted(map(value, set(items)))[:256])
+
+
+def handle(name: object) -> str:
+    return hashlib.sha256(f"subject {name}".encode()).hexdigest()[:32]
+
+
+def finding(
+    name: str, values: Iterable[object] = (), people: Iterable[object] = (), kinds: Sequence[str] = ("phone",), **changes: Any
+) -> Finding:
+    """A finding of that name: its sketch holds `values`, each of `people` has a row with an identifier of each of `kinds`."""
+    fields = changes.pop("fields", ("NAME", "PHONE"))
+    site, capture = changes.pop("site", "paste"), changes.pop("capture", {})
+    matches = tuple(
+        factories.match(subject=handle(p), index_tag=handle(f"{p}{kind}"), kind=kind, row=row, fields=fields)
+        for row, p in enumerate(people)
+        for kind in kinds
+    )
+    rows = len({m.row for m in matches})
+    statistics = {
+        "rows": rows,
+        "candidates": {"phone": rows},
+        "groups": (RowGroup(fields=tuple(fields), rows=rows, matched=rows, corroborated=rows if len(kinds) > 1 else 0),),
+        "sketch": sketch(values),
+        **changes.pop("statistics", {}),
+    }
+    return factories.finding(
+        id=name,
+        matches=matches,
+        alarm=not matches,
+        capture=factories.facts(site=site, post_id=name, id=f"c-{name}", **capture),
+        statistics=Statistics(**statistics),
+        **changes,
+    )
+
+
+def record(found: Finding, offset: int = 1) -> Record:
+    return Record(FINDINGS, 0, offset, 0.0, found.tenant, {"schema": "1"}, found.encode())
+
+
+def stage(store: IncidentStore, clock: HeldClock, registry: CollectorRegistry | None = None) -> Alert:
+    metrics = AlertMetrics(registry or CollectorRegistry(), ["bank"], clock.as_clock())
+    return Alert(store, clock.as_clock(), lambda tenant: 1.8e9, metrics)
+
+
+def fold_all(store: IncidentStore, clock: HeldClock, findings: Sequence[Finding], batch: int = 64) -> None:
+    alert = stage(store, clock)
+    for start in range(0, len(findings), batch):
+        alert.handle([record(f) for f in findings[start : start + batch]])
+
+
+def everything(store: IncidentStore) -> dict[str, str]:
+    """Every document by class and id, as JSON."""
+    return {f"{kind.__name__} {d.id}": d.model_dump_json() for kind in CLASSES for d in store.scroll(kind, Where())}
