@@ -1,6 +1,7 @@
 """Spirit (https://spirit-project.com): a Django forum.
 
-Board (`/category/`) → category, or `/topic/active/` → topic; each in numbered pages.
+Board (`/`) → category → topic, or `/topic/active/` → topic; each in numbered pages. `/` and `/topic/active/` show the latest
+topics, but not of categories that are not global; the board's menu leads to all.
 
 A topic's list row shows how many comments it has and when the last one came: that is its stamp. Its URL carries the title as a
 slug, so the frontier knows it by number alone; the slug is still fetched, since Spirit's redirect to it loses the page number.
@@ -21,7 +22,7 @@ from crawlers.platforms import no_options
 from crawlers.site import Site
 
 TOPIC = re.compile(r"^(.*?/topic/(\d+)/)")
-CATEGORY = re.compile(r"/category/\d+/")
+CATEGORY = re.compile(r"^(.*?/category/\d+/).*")
 DATE = re.compile(r"([A-Z][a-z]{2})[a-z]*\.? (\d{1,2}), (\d{4}), (?:(\d{1,2})(?::(\d\d))? ([ap])\.m\.|(noon|midnight))")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NEXT = "li.paginator__button a:has(.fa-chevron-right)::attr(href)"
@@ -70,11 +71,11 @@ class Spirit:
         return pages
 
     def _categories(self, response: Response) -> list[Page]:
-        """The categories that the board page shows; elsewhere they are only repeated."""
-        if not response.url.partition("?")[0].endswith("/category/"):
+        """The categories in the menu of the board or of a category; whoever starts at the latest topics wants these alone."""
+        if response.url.partition("?")[0].endswith("/topic/active/"):
             return []
-        urls = dict.fromkeys(response.urljoin(href) for href in response.css("a::attr(href)").getall() if CATEGORY.search(href))
-        return [Page(url, "list") for url in urls]
+        found = (CATEGORY.match(response.urljoin(href)) for href in response.css("a.menu_list__link::attr(href)").getall())
+        return [Page(match[0], "list", identity=match[1]) for match in found if match]
 
     def _next(self, page: Page, response: Response) -> list[Page]:
         href = response.css(NEXT).get()

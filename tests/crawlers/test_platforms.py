@@ -87,9 +87,10 @@ def test_a_spirit_list_leads_to_topics_without_their_slug_and_to_the_next_page()
     assert (older.url, older.role, older.number, older.series) == (f"{head.url}?page=2", "list", 2, head.url)
 
 
-def test_the_spirit_board_leads_to_each_category_once() -> None:
-    pages = parse(make_site(), Page(f"{BOARD}/category/", "list"), "spirit/board.html").pages
-    assert [page.url for page in pages] == [f"{BOARD}/category/3/general/", f"{BOARD}/category/4/sub/"]
+def test_the_spirit_board_leads_to_its_categories_and_the_latest_topics_only_to_topics() -> None:
+    pages = parse(make_site(), Page(f"{BOARD}/", "list"), "spirit/board.html").pages
+    assert [page.url for page in pages] == [f"{BOARD}/category/3/general/", f"{BOARD}/category/4/%E4%B8%AD/"]
+    assert [page.identity for page in pages] == [f"{BOARD}/category/3/", f"{BOARD}/category/4/"]
     assert parse(make_site(), Page(f"{BOARD}/topic/active/", "list"), "spirit/board.html").pages == ()
 
 

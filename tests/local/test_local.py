@@ -1,0 +1,136 @@
+"""The starter of real site software: ready when it says so, gone when it should be, loopback alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from deploy.local import programs
+from deploy.local.child import become
+from deploy.local.posting import Bepasty, Browser, Spirit
+from deploy.local.programs import bepasty, ensure_environment, spirit
+from ullage.errors import ConfigError, UnavailableError
+
+SERVER = """
+import http.server, sys
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+PARENT = """
+import contextlib, sys
+from pathlib import Path
+from deploy.local import programs
+port = programs._free_port()
+with programs._running([sys.executable, "-c", {server!r}, str(port)], Path({work!r}), {{}}, port):
+    print(port, flush=True)
+    sys.stdin.read()
+"""
+
+
+def answers(port: int) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        return opener.open(f"http://127.0.0.1:{port}/", timeout=5).status == 200
+    except OSError:
+        return False
+
+
+def test_a_program_is_ready_inside_the_context_and_gone_after_it(tmp_path: Path) -> None:
+    port = programs._free_port()
+    with programs._running([sys.executable, "-c", SERVER, str(port)], tmp_path, {}, port):
+        assert answers(port)
+    assert not answers(port)
+    assert "GET /" in (tmp_path / "server.log").read_text()
+
+
+def test_a_program_that_ends_before_it_is_ready_is_reported(tmp_path: Path) -> None:
+    port = programs._free_port()
+    with (
+        pytest.raises(UnavailableError, match=r"ended with 3 before it was ready: see .*server\.log"),
+        programs._running([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, {}, port),
+    ):
+        pytest.fail("never ready")
+
+
+def test_a_program_dies_with_its_parent_even_by_kill_9(tmp_path: Path) -> None:
+    code = PARENT.format(server=SERVER, work=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        port = int(parent.stdout.readline())
+        assert answers(port)
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        watched = [os.pidfd_open(int(child)) for child in children]
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    assert len(watched) == 1
+    import select
+
+    assert select.select(watched, [], [], 10)[0] == watched  # a pidfd is readable when its process has ended
+    os.close(watched[0])
+
+
+def test_a_child_whose_parent_is_gone_already_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: type("libc", (), {"prctl": staticmethod(lambda *_: 0)}))
+    become(os.getppid() + 1, ["/bin/true"])
+
+
+def test_a_failing_step_names_the_program_and_its_last_word(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="failed: the last word"):
+        programs._run([sys.executable, "-c", "import sys; sys.exit('first\\nthe last word')"], tmp_path)
+
+
+def test_an_environment_is_made_once_and_again_when_the_pins_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def run(words: list[str], folder: Path) -> str:
+        ran.append(words)
+        if "venv" in words:
+            Path(words[-1]).mkdir(exist_ok=True)
+        return ""
+
+    monkeypatch.setattr(programs, "_run", run)
+    pins = tmp_path / "pins.txt"
+    pins.write_text("bepasty==1\n")
+    monkeypatch.setattr(programs, "REQUIREMENTS", pins)
+    for _ in range(2):
+        assert ensure_environment(tmp_path / "made" / "venv") == tmp_path / "made" / "venv" / "bin"
+    assert len(ran) == 2
+    pins.write_text("bepasty==2\n")
+    ensure_environment(tmp_path / "made" / "venv")
+    assert len(ran) == 4
+    assert ran[-1][-2:] == ["--requirement", str(pins)]
+
+
+@pytest.mark.parametrize("base", ["http://paste.example/", "http://10.0.0.1/", "http://localhost.example/"])
+def test_nothing_is_posted_beyond_this_machine(base: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not on 127\.0\.0\.1"):
+        Browser(base)
+
+
+def test_a_server_that_is_not_there_is_reported_in_one_line() -> None:
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        Bepasty(f"http://127.0.0.1:{programs._free_port()}").paste("x", "x.txt")
+
+
+@pytest.mark.flow
+def test_the_real_programs_take_posts_and_keep_them_over_a_restart(tmp_path: Path) -> None:
+    binaries = ensure_environment(Path(__file__).parents[2] / ".demo" / "sites-venv")
+    with bepasty(binaries, tmp_path / "b") as base:
+        text, file = Bepasty(base).paste("你好", "a.txt"), Bepasty(base).paste(b"PK\x03\x04\xff", "b.zip", "application/zip")
+    with bepasty(binaries, tmp_path / "b") as base:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        assert opener.open(f"{base}/{text}/+inline").read().decode() == "你好"
+        assert opener.open(f"{base}/{file}/+download").read() == b"PK\x03\x04\xff"
+    with spirit(binaries, tmp_path / "s", ("One",)) as forum:
+        topic = Spirit(forum.url, forum.user, forum.password).topic(forum.categories["One"], "标题", "body")
+        with pytest.raises(ConfigError, match="does not know user"):
+            Spirit(forum.url, forum.user, "wrong")
+    with spirit(binaries, tmp_path / "s", ("One", "Two")) as again:
+        assert again.categories["One"] == forum.categories["One"] != again.categories["Two"]
+        Spirit(again.url, again.user, again.password).reply(topic, "x" * 100_000)
+        page = Browser(again.url).get(f"/topic/{topic}/")
+        assert "标题" in page.text
+        assert "x" * 100_000 in page.text
