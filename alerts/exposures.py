@@ -30,7 +30,8 @@ def _exposure(finding: Finding, incident: str, subject: str, matches: Sequence[M
     rows: dict[tuple[str, int], list[Match]] = defaultdict(list)
     for match in matches:
         rows[match.path, match.row].append(match)
-    groups = {tuple(sorted(frozenset().union(*map(_labels, row)))) for row in rows.values()}
+    groups = {_union(label for match in row for label in (*match.fields, *_own(match))) for row in rows.values()}
+    own = [_union(label for match in row for label in _own(match)) for row in rows.values()]
     seen = finding.capture.fetched_at
     return Exposure(
         id=exposure_id(incident, subject),
@@ -40,6 +41,7 @@ def _exposure(finding: Finding, incident: str, subject: str, matches: Sequence[M
         kinds=_union(m.kind for m in matches),
         forms=_union(m.form for m in matches),
         fields=_union(label for group in groups for label in group),
+        own_fields=_union(label for labels in own for label in labels),
         groups=_largest(groups),
         sites=(finding.capture.site,),
         sightings=(finding.id,),
@@ -48,7 +50,7 @@ def _exposure(finding: Finding, incident: str, subject: str, matches: Sequence[M
         first_seen=seen,
         last_seen=seen,
         confidence=max(m.confidence for m in matches),
-        corroborated=any(len({m.kind for m in row}) > 1 for row in rows.values()),
+        corroborated=any(len(labels) > 1 for labels in own),
     )
 
 
@@ -59,6 +61,7 @@ def merged(one: Exposure, other: Exposure) -> Exposure:
             "kinds": _union((*one.kinds, *other.kinds)),
             "forms": _union((*one.forms, *other.forms)),
             "fields": _union((*one.fields, *other.fields)),
+            "own_fields": _union((*one.own_fields, *other.own_fields)),
             "groups": _largest({*one.groups, *other.groups}),
             "sites": _union((*one.sites, *other.sites)),
             "sightings": _union((*one.sightings, *other.sightings)),
@@ -72,10 +75,10 @@ def merged(one: Exposure, other: Exposure) -> Exposure:
     )
 
 
-def _labels(match: Match) -> frozenset[str]:
-    """The labels of the match's row, its own kind's among them."""
-    own = OF_KIND.get(match.kind)
-    return frozenset((*match.fields, own.value) if own else match.fields)
+def _own(match: Match) -> tuple[str, ...]:
+    """The labels of the row whose values are this very customer's, the matched kind's among them."""
+    label = OF_KIND.get(match.kind)
+    return (*match.own_fields, label.value) if label else match.own_fields
 
 
 def _union(values: Iterable[str]) -> tuple[str, ...]:

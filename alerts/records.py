@@ -115,7 +115,11 @@ class Sighting(Document):
 
 
 class Exposure(Document):
-    """One customer in one incident. `groups` are the sets of field labels that stood together in one row."""
+    """One customer in one incident.
+
+    `fields` are the labels of the rows that the customer stands in, `groups` those that stood together in one row, `own_fields`
+    those whose values are known to be this very customer's; two of them in one row make it `corroborated`.
+    """
 
     columns = ("tenant", "incident", "subject")
     sets = ("index_tags", "kinds")
@@ -127,6 +131,7 @@ class Exposure(Document):
     kinds: tuple[str, ...]
     forms: tuple[str, ...]
     fields: tuple[str, ...]
+    own_fields: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...]
     sites: tuple[str, ...]
     sightings: tuple[str, ...]

@@ -171,6 +171,19 @@ def test_a_crash_around_any_write_ends_in_the_same_facts(tmp_path, store, clock,
         assert everything(crashing) == everything(store)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "own", "corroborated"),
+    [(("phone",), (), False), (("phone", "card"), (), True), (("phone",), ("PHONE",), False), (("phone",), ("NAME",), True)],
+)
+def test_two_fields_of_one_customer_in_one_row_corroborate_each_other(store, clock, kinds, own, corroborated):
+    told = finding("f", range(10), people="a", kinds=kinds)
+    matches = tuple(m.model_copy(update={"own_fields": own}) for m in told.matches)
+    fold_all(store, clock, [told.model_copy(update={"matches": matches})])
+    (exposure,) = store.scroll(Exposure, Where())
+    assert exposure.corroborated is corroborated
+    assert set(own) <= set(exposure.own_fields)
+
+
 def test_a_store_that_rejects_a_document_makes_a_dead_letter_of_the_record(store, clock, monkeypatch):
     monkeypatch.setattr(store, "put", lambda documents: [Outcome.REJECTED for _ in documents])
     with pytest.raises(RecordError) as caught:

@@ -55,7 +55,14 @@ def incident(id_: str = "INC-A", minutes: int = 0, **changes: Any) -> Incident:
 def exposure(subject: str, minutes: int = 0, **changes: Any) -> Exposure:
     when = T0 + timedelta(minutes=minutes)
     fields: dict[str, Any] = {"id": f"INC-A:{subject}", "tenant": "bank", "incident": "INC-A", "subject": subject}
-    fields |= {"kinds": ("phone",), "forms": ("plain",), "fields": ("PHONE",), "groups": (("PHONE",),), "sites": ("paste",)}
+    fields |= {
+        "kinds": ("phone",),
+        "forms": ("plain",),
+        "fields": ("PHONE",),
+        "own_fields": (),
+        "groups": (("PHONE",),),
+        "sites": ("paste",),
+    }
     fields |= {"sightings": ("f",), "index_tags": ("aa",), "index_epoch": 1, "first_seen": when, "last_seen": when}
     return Exposure(**{**fields, "confidence": 80, "corroborated": False, **changes})
 

@@ -1,0 +1,182 @@
+"""`ullage alert` and `ullage incidents`, as a person runs them."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from rich.console import Console, RenderableType
+from typer.testing import CliRunner
+
+from alerts import command
+from alerts.query import whole
+from alerts.records import Decision, Incident, incident_id
+from alerts.store import Where
+from alerts.table import incident_in_full, incidents_table
+from alerts.view import brief, duration, link, moment, safe
+from tests.alerts.builders import finding, fold_all
+from ullage.bus import FINDINGS, Outgoing
+from ullage.cli import app
+from ullage.dead_letters import read
+
+A = incident_id("f")
+BEIJING = timezone(timedelta(hours=8), "CST")
+
+
+@pytest.fixture
+def run(data, monkeypatch):
+    monkeypatch.setattr("ullage.role.stop_on_signals", lambda stop: None)
+
+    def ran(*words: str, code: int = 0):
+        (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
+        result = CliRunner().invoke(app, ["--data", str(data), *words])
+        assert result.exit_code == code, result.output
+        return result
+
+    return ran
+
+
+def publish(context, *values: bytes) -> None:
+    context.bus().publisher(FINDINGS).append([Outgoing("bank", value, {"schema": "1"}) for value in values])
+
+
+def test_alert_folds_what_is_on_the_bus_and_dead_letters_what_is_none(context, store, run):
+    publish(
+        context, finding("f", range(10), people="ab").encode(), b"not a finding", finding("g", range(90, 99), people="c").encode()
+    )
+    run("alert", "--once")
+    assert {i.id for i in store.scroll(Incident, Where())} == {A, incident_id("g")}
+    letters = context.bus().subscribe("dead-letters", "test").poll(10, 0.0)
+    assert [(letter.stage, letter.reason) for letter in map(read, letters)] == [("alert", "malformed")]
+    assert context.bus().lag(FINDINGS, "alert").records == 0
+    run("alert", "--once")
+    assert store.count(Incident, Where()) == 2
+
+
+def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
+    fold_all(
+        store,
+        clock,
+        [finding("f", range(10), people="ab", capture={"title": "内料 客户"}), finding("g", range(90, 99), people="c")],
+    )
+    rows = [json.loads(line) for line in run("incidents", "list", "--json").stdout.splitlines()]
+    columns = {
+        "id",
+        "tenant",
+        "severity",
+        "exposure",
+        "scenario",
+        "scenario_title",
+        "scenario_title_zh",
+        "origin",
+        "sites",
+        "customers",
+    }
+    columns |= {
+        "rows",
+        "sightings",
+        "kinds",
+        "titles",
+        "publish_seconds",
+        "published_at",
+        "opened_at",
+        "updated_at",
+        "alarm",
+        "linked",
+    }
+    assert [set(row) for row in rows] == [columns | {"status"}] * 2
+    assert {row["id"]: row["customers"] for row in rows} == {A: 2, incident_id("g"): 1}
+    assert rows[0]["opened_at"].endswith("Z")
+
+
+def test_list_is_narrowed_by_each_option(store, clock, run):
+    first = finding("f", range(10), people=range(60), kinds=("phone", "card"), fields=("CARD", "CVV"), capture={"title": "内料"})
+    fold_all(store, clock, [first, finding("g", range(90, 99), people="c", tenant="shop")])
+    at = clock.as_clock().now()
+    store.create([Decision(id="d", tenant="bank", incident=A, at=at, by="Li", status="confirmed")])
+
+    def ids(*words: str) -> list[str]:
+        return [json.loads(line)["id"] for line in run("incidents", "list", "--json", *words).stdout.splitlines()]
+
+    other = incident_id("g")
+    for option, value, expected in (
+        ("--tenant", "shop", other), ("--tenant", "bank", A), ("--severity", "high", A), ("--status", "confirmed", A),
+        ("--status", "open", other), ("--text", "内料", A), ("--text", "内", A), ("--limit", "1", max(A, other)),
+    ):  # fmt: skip
+        assert ids(option, value) == [expected], option
+    assert ids("--status", "resolved") == []
+
+
+@pytest.mark.parametrize(
+    "words", [("--severity", "awful"), ("--status", "gone"), ("--text", "13800138000"), ("--tenant", "a@b.cn")]
+)
+def test_what_cannot_be_asked_is_refused_in_one_line_without_repeating_it(run, words):
+    result = run("incidents", "list", *words, code=1)
+    assert words[1] not in str(result.exception)
+
+
+def test_an_empty_list_says_so(run):
+    assert run("incidents", "list").stdout == "No incidents.\n"
+    assert run("incidents", "list", "--json").stdout == ""
+
+
+def drawn(what: RenderableType) -> str:
+    file = io.StringIO()
+    Console(width=100, file=file, highlight=False).print(what)
+    return file.getvalue()
+
+
+def test_the_table_fits_100_columns_and_tells_every_column(store, clock):
+    wide = finding(
+        "f", range(10), people=range(400), kinds=("phone", "resident_id", "card", "email"), site="a-forum-with-a-long-name"
+    )
+    fold_all(store, clock, [wide])
+    incident = store.get(Incident, A).model_copy(update={"origin": "fabricated"})
+    text = drawn(incidents_table([(incident, "false_positive")], BEIJING))
+    assert max(map(len, text.splitlines())) <= 100
+    for part in (A, incident.severity, "fabricated", "400", "resident_id", "false", "positive", "CST", "09-21"):
+        assert part in text
+
+
+def test_show_tells_verdicts_with_reasons_and_hides_nothing_behind_control_signs(store, clock, run):
+    fold_all(
+        store, clock, [finding("f", range(10), people="ab", capture={"title": "\x1b[31m红\u202e [b]x[/b]", "url": "http://x/1"})]
+    )
+    text = run("incidents", "show", A).stdout
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    for part in (r"\x1b[31m红\u202e [b]x[/b]", "X17", "O2", "Seen 1 times", "http://x/1"):
+        assert part in text
+    shown = json.loads(run("incidents", "show", A, "--json").stdout)
+    assert [len(shown[name]) for name in ("seen", "exposures", "decisions")] == [1, 2, 0]
+    assert "index_tags" not in shown["exposures"][0]
+    assert run("incidents", "show", "INC-NOBODY", code=1).exception.exit_code == 2
+
+
+def test_a_whole_incident_can_be_drawn_in_any_zone(store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    assert "CST" in drawn(incident_in_full(whole(store, A), BEIJING))
+
+
+def test_the_command_group_is_what_the_entry_point_names():
+    assert {c.name for c in command.incidents.registered_commands} == {"list", "show"}
+
+
+@pytest.mark.parametrize(
+    ("url", "followed"),
+    [
+        ("https://x.example/1", True), ("http://127.0.0.1:80/a?b=c", True), ("javascript:alert(1)", False),
+        ("data:text/html,x", False), ("//x/y", False), ("/x", False), ("", False), ("http://", False), ("http://[bad", False),
+        ("https://x/\u202e", False),
+    ],
+)  # fmt: skip
+def test_only_web_addresses_are_followed(url, followed):
+    assert link(url) == (url if followed else "")
+
+
+def test_small_forms():
+    assert safe("a\tb\u200b\ufeff客") == r"a\tb\u200b\ufeff客"
+    assert brief(("a", "b", "c"), 2) == "a, b +1"
+    assert [duration(s) for s in (None, 0.04, 59.4, 61, 5400, 90_000)] == ["–", "0.0 s", "59 s", "1 min", "1.5 h", "1.0 d"]
+    assert moment(datetime(2026, 9, 21, 23, 0, tzinfo=UTC), BEIJING) == "2026-09-22 07:00 CST"
+    assert moment(None) == "unknown"

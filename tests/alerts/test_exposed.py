@@ -1,0 +1,134 @@
+"""Is this person exposed? What is typed is found, and is nowhere afterwards."""
+
+import hashlib
+import os
+
+import pytest
+
+from alerts.exposed import Lookup, Question, index_tags
+from alerts.records import Audit
+from alerts.store import Where
+from alerts.typed import identifier_in, readings
+from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import match
+from ullage import keys
+from ullage.masking import Secret
+from ullage.tags import Tagger, derive_key
+
+PHONE, ID, CARD, EMAIL = "13800138000", "11010519491231002X", "6200000000000005", "test@example.com"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kinds"),
+    [
+        (PHONE, ["phone"]),
+        (" １３８ ００１３ ８０００ ", ["phone"]),
+        ("+86 138-0013-8000", ["phone"]),
+        (ID.lower(), ["resident_id"]),
+        ("110105491231002", ["resident_id"]),
+        ("6200 0000 0000 0005", ["card"]),
+        ("Test@Example.COM", ["email"]),
+        ("ｔｅｓｔ＠ｅｘａｍｐｌｅ．ｃｏｍ", ["email"]),
+        ("110105194912310021", []),
+        ("6200000000000006", []),
+        ("李某", []),
+        ("", []),
+        ("1" * 100_000, []),
+    ],
+)
+def test_a_value_is_read_as_what_it_can_be(typed, kinds):
+    assert [kind for kind, _ in readings(Secret(typed))] == kinds
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (PHONE, "a phone number"), ("客户１３８００１３８０００的", "a phone number"), (f"id {ID}", "a resident ID"),
+        (CARD, "a card number"), ("x test@example.com y", "a mail address"), ("a13800138000b", "a long number"),
+        ("138 0013 80", "a long number"), ("银行 客户信息", ""), ("2026-09-21", ""), ("INC-ABCDEFGHIJ", ""), ("10w", ""),
+    ],
+)  # fmt: skip
+def test_words_that_hold_an_identifier_are_known(text, what):
+    assert identifier_in(text) == what
+
+
+@pytest.fixture
+def lookup(store, context):
+    for tenant in ("bank", "shop"):
+        keys.make_tenant(context.keys, tenant)
+    return Lookup(store, context.keys, ("bank", "unkeyed"), context.clock)
+
+
+def leak(lookup, clock, name: str, value: str, kind: str = "phone", form: str = "plain", tenant: str = "bank", epoch: int = 1):
+    """A finding whose match carries the tag that match would have computed, by the convention of DESIGN 4."""
+    text = value if form == "plain" else hashlib.new(form, value.encode()).hexdigest()
+    key = derive_key(lookup.keys.read(f"{tenant}/index-{epoch}.key"), "index", tenant, kind, form)
+    found = match(kind=kind, form=form, subject=handle(name), index_tag=Tagger(key).one(text.encode()).hex())
+    told = finding(name, [f"{name}{n}" for n in range(10)], tenant=tenant, index_epoch=epoch)
+    return fold_all(lookup.store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+
+
+def ask(lookup, value: str):
+    return lookup.ask(Question(Secret(value), "Li Wei", "fraud_case", "C-1"))
+
+
+@pytest.mark.parametrize("form", ["plain", "md5", "sha1", "sha256"])
+@pytest.mark.parametrize(("kind", "value"), [("phone", PHONE), ("resident_id", ID), ("card", CARD), ("email", EMAIL)])
+def test_a_person_is_found_in_every_form(lookup, clock, kind, value, form):
+    leak(lookup, clock, "a", value, kind, form)
+    answer = ask(lookup, f" {value} ")
+    assert answer.kinds == (kind,)
+    assert [(hit.exposure.subject, hit.incident.tenant, hit.status) for hit in answer.found] == [(handle("a"), "bank", "open")]
+
+
+def test_somebody_else_is_not_found(lookup, clock):
+    leak(lookup, clock, "a", PHONE)
+    leak(lookup, clock, "b", "13900139000", tenant="shop")
+    assert ask(lookup, "13800138001").found == ()
+    assert ask(lookup, "13800138001").kinds == ("phone",)
+    assert ask(lookup, "no identifier").kinds == ()
+
+
+def test_every_tenant_with_a_key_and_every_live_epoch_is_asked(lookup, clock, context):
+    context.keys.make("bank/index-2.key")
+    leak(lookup, clock, "old", PHONE, epoch=1)
+    clock.advance(60)
+    leak(lookup, clock, "new", PHONE, epoch=2)
+    clock.advance(60)
+    leak(lookup, clock, "theirs", PHONE, tenant="shop")
+    assert lookup.everyone() == ["bank", "shop", "unkeyed"]
+    assert [hit.exposure.subject for hit in ask(lookup, PHONE).found] == [handle(n) for n in ("theirs", "new", "old")]
+    context.keys.destroy("bank/index-1.key")
+    assert [hit.exposure.subject for hit in ask(lookup, PHONE).found] == [handle(n) for n in ("theirs", "new")]
+
+
+def test_tags_of_one_value_differ_by_tenant_kind_and_form():
+    key = os.urandom(32)
+    tags = [t for tenant in ("a", "b") for kind in ("phone", "card") for t in index_tags(key, tenant, kind, Secret(PHONE))]
+    assert len(set(tags)) == len(tags) == 16
+
+
+def test_a_question_is_recorded_before_it_is_answered_and_without_the_value(lookup, clock, data):
+    leak(lookup, clock, "a", PHONE)
+    ask(lookup, PHONE)
+    ask(lookup, "nonsense")
+    audits = sorted(lookup.store.scroll(Audit, Where()), key=lambda audit: -audit.found)
+    assert [(a.who, a.purpose, a.case, a.kinds, a.found) for a in audits] == [
+        ("Li Wei", "fraud_case", "C-1", ("phone",), 1),
+        ("Li Wei", "fraud_case", "C-1", (), 0),
+    ]
+    stored = b"".join(path.read_bytes() for path in data.glob("incidents*"))
+    assert b"Li Wei" in stored
+    for form in (PHONE, "nonsense", hashlib.md5(PHONE.encode()).hexdigest()):
+        assert form.encode() not in stored
+
+
+def test_without_a_record_there_is_no_answer(lookup, clock, monkeypatch):
+    leak(lookup, clock, "a", PHONE)
+
+    def full(_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(lookup.store, "create", full)
+    with pytest.raises(OSError, match="disk full"):
+        ask(lookup, PHONE)

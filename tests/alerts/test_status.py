@@ -1,0 +1,90 @@
+"""Status from decisions, retention, erasure."""
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.records import CLASSES, Audit, Claim, Decision, Exposure, Incident, Sighting, incident_id
+from alerts.retention import erase, expire
+from alerts.status import narrowed, status_of, statuses, tally
+from alerts.store import Where
+from tests.alerts.builders import everything, finding, fold_all, handle
+from tests.factories import WHEN
+from ullage.settings import StoreSettings
+
+A, B = incident_id("f"), incident_id("g")
+
+
+def decision(status: str, minutes: int = 0, incident: str = A, id_: str = "") -> Decision:
+    at = WHEN + timedelta(minutes=minutes)
+    return Decision(id=id_ or f"{incident}:{status}{minutes}", tenant="bank", incident=incident, at=at, by="Li", status=status)
+
+
+@pytest.mark.parametrize(
+    ("made", "status"),
+    [
+        ([], "open"),
+        ([("note", 1)], "open"),
+        ([("acknowledged", 1), ("confirmed", 2)], "confirmed"),
+        ([("confirmed", 2), ("acknowledged", 1)], "confirmed"),
+        ([("resolved", 1), ("note", 2)], "resolved"),
+        ([("resolved", 1), ("open", 2)], "open"),
+        ([("acknowledged", 1), ("false_positive", 1)], "false_positive"),
+    ],
+)
+def test_the_last_decision_that_is_no_note_gives_the_status(made, status):
+    assert status_of(decision(name, minutes) for name, minutes in made) == status
+
+
+def two_incidents(store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(50, 60), people="c")])
+
+
+def test_incidents_are_narrowed_to_a_status(store, clock):
+    two_incidents(store, clock)
+    store.create([decision("confirmed"), decision("note", 1, B)])
+    decided = statuses(store)
+    for wanted, ids in {"confirmed": [A], "open": [B], "resolved": [], "": sorted((A, B))}.items():
+        assert sorted(i.id for i in store.scroll(Incident, narrowed(Where(), wanted, decided))) == ids
+
+
+def test_the_tally_counts_each_incident_once(store, clock):
+    two_incidents(store, clock)
+    store.create([decision("confirmed"), decision("resolved", 1, "INC-GONE")])
+    counts = tally(store, ["bank", "shop"])
+    assert {labels: n for labels, n in counts.items() if n} == {
+        ("bank", store.get(Incident, A).severity, "confirmed"): 1,
+        ("bank", store.get(Incident, B).severity, "open"): 1,
+    }
+    assert tally(store).total() == 2
+
+
+def test_everything_goes_when_its_time_has_come(store, clock):
+    two_incidents(store, clock)
+    store.create([decision("confirmed")])
+    store.create([Audit(id="1", tenant="", at=WHEN, who="Li", action="exposed", purpose="fraud_case", case="1")])
+    keep = StoreSettings()
+    assert expire(store, keep, WHEN + timedelta(days=170)) == 0
+    assert expire(store, keep, WHEN + timedelta(days=400)) == 3
+    assert (store.count(Exposure, Where()), store.count(Incident, Where())) == (0, 2)
+    assert expire(store, keep, WHEN + timedelta(days=1300)) == 2 + 2 + 22 + 1 + 1
+    assert [kind for kind in CLASSES if store.count(kind, Where())] == []
+
+
+def test_one_customer_is_erased_everywhere_and_the_numbers_follow(store, clock, data):
+    two_incidents(store, clock)
+    fold_all(store, clock, [finding("h", range(90, 99), people="a")])
+    assert erase(store, "bank", handle("a")) == 2
+    assert erase(store, "shop", handle("b")) == 0
+    assert not [text for text in everything(store).values() if handle("a") in text]
+    store.close()
+    assert not [path for path in data.glob("incidents*") if handle("a").encode() in path.read_bytes()]
+
+
+def test_an_erased_customer_is_counted_no_more_when_the_incident_is_written_again(store, clock):
+    two_incidents(store, clock)
+    erase(store, "bank", handle("a"))
+    fold_all(store, clock, [finding("again", range(10), people="b")])
+    assert store.get(Incident, A).customers == 1
+    assert store.count(Sighting, Where({"incident": (A,)})) == 2
+    assert store.count(Claim, Where({"tenant": ("bank",)})) == 10 + 1 + 10 + 1 + 1
