@@ -33,6 +33,7 @@ READER = "match"
 DRAIN_SECONDS = 5.0
 RELOAD_SECONDS = 15.0
 """The longest sleep: a new site file is noticed, and the lag looked at, this often."""
+EXPIRE_SECONDS = 3600.0
 LOCKS = "locks"
 
 
@@ -48,13 +49,15 @@ class Patrol:
         self._robots = RobotsCache(self._crawl.robots_seconds, context.clock.monotonic)
         self._locks: dict[str, int] = {}
         self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
-        self._stopping = False
+        self._not_before: dict[str, float] = {}
+        self._expire_at = float("-inf")
+        self._once = self._stopping = False
         self._behind = (float("-inf"), False)
 
     async def run(self, stopped: asyncio.Event, once: bool) -> None:
         """Visit until `stopped`; with `once`, visit every site once and return. Raises what ends the process."""
         self._permits = asyncio.Semaphore(self._crawl.concurrency)
-        sites = self._read_sites(strict=True)
+        self._once, sites = once, self._read_sites(strict=True)
         stop: asyncio.Task[Any] = asyncio.ensure_future(stopped.wait())
         try:
             if once:
@@ -63,6 +66,7 @@ class Patrol:
             while once and self._visits and not stop.done():
                 await self._wait(stop, None)
             while not once and not stop.done():
+                self._expire()
                 await self._wait(stop, self._begin_due(sites))
                 sites = self._read_sites(strict=False)
         finally:
@@ -84,8 +88,6 @@ class Patrol:
         ours = {name: site for name, site in sites.items() if site.enabled and (not self._names or name in self._names)}
         for name in ours.keys() - self._locks.keys():
             self._locks[name] = hold(self._context.data / LOCKS, name)
-            if again := self._frontier.recover(name):
-                log.get("crawl").info("leased_pages_due_again", site=name, pages=again)
         return ours
 
     def _begin_due(self, sites: dict[str, Site]) -> float:
@@ -93,7 +95,7 @@ class Patrol:
         wait = RELOAD_SECONDS
         for name, site in sites.items():
             if name not in self._visits:
-                left = self._frontier.visits(name).due_at - self._clock.wall()
+                left = max(self._frontier.visits(name).due_at - self._clock.wall(), self._held_back(name))
                 if left <= 0 and self._may_lease():
                     self._begin(site)
                 elif left > 0:
@@ -119,6 +121,8 @@ class Patrol:
         """Run one spider to its end and note how the visit went."""
         site, metrics = visit.site, self._metrics
         metrics.watched.labels(site.name).set(site.watch)
+        if again := self._frontier.recover(site.name):
+            log.get("crawl").info("leased_pages_due_again", site=site.name, pages=again)
         visit.begin()
         runner = AsyncCrawlerRunner(scrapy_settings(self._crawl, site))
         await runner.crawl(PageSpider, name=site.name, visit=visit)
@@ -144,11 +148,24 @@ class Patrol:
                 self._settle(name, task)
 
     def _settle(self, name: str, task: asyncio.Task[None]) -> None:
-        """Look at how a visit's task ended; what is down outside is tried again at the next visit."""
+        """Look at how a visit's task ended; what is down outside is tried again later, at `--once` by whoever called."""
         try:
             task.result()
         except UnavailableError as error:
-            log.get("crawl").warning("visit_broken_off", site=name, error=str(error))
+            if self._once:
+                raise
+            log.get("crawl").warning("visit_broken_off", site=name, error=str(error), wait=RELOAD_SECONDS)
+            self._not_before[name] = self._clock.monotonic() + RELOAD_SECONDS
+
+    def _held_back(self, name: str) -> float:
+        """Seconds for which a site is left alone after something was down; 0 or less when it is not."""
+        return self._not_before.get(name, 0.0) - self._clock.monotonic()
+
+    def _expire(self) -> None:
+        """Keep the bus within its retention even while nobody reads it, once an hour."""
+        if (now := self._clock.monotonic()) >= self._expire_at:
+            self._expire_at = now + EXPIRE_SECONDS
+            self._bus.expire()
 
     async def _drain(self) -> None:
         """Lease nothing more, wait a little for what is in hand, and close."""

@@ -49,9 +49,18 @@ class PageSpider(Spider):
         """A request a leased page; ends when the visit does, and Scrapy then finishes what is in hand."""
         try:
             while (leased := await self.visit.next_page()) is not None:
-                yield Request(leased.page.url, self.read, errback=self.not_read, meta={LEASED: leased}, dont_filter=True)
+                if (request := self._request(leased)) is not None:
+                    yield request
         except UllageError as error:
             self.visit.break_off(error)
+
+    def _request(self, leased: Leased) -> Request | None:
+        """The request for a page; None where a site wrote something that is no address, which must not end the visit."""
+        try:
+            return Request(leased.page.url, self.read, errback=self.not_read, meta={LEASED: leased}, dont_filter=True)
+        except ValueError:
+            self._tell(leased, "parse")
+            return None
 
     def read(self, response: Response) -> list[PageRead]:
         """What a response holds; nothing for an error status, of which the frontier is told."""

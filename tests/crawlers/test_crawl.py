@@ -263,6 +263,32 @@ def test_a_page_the_platform_cannot_read_is_tried_again_later(station: Station, 
     assert states(station)["due"] == 1
 
 
+def test_an_address_that_is_none_does_not_end_the_visit(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(2)
+    status, body, headers = server.pages["/archive"]
+    server.pages["/archive"] = (status, body + b'<a class="next" href="javascript:void(0)">older</a>', headers)
+    station.site("paste", f"{server.url}/archive", more='[options]\nnext = "a.next"')
+    assert visited(station.run("crawl", "--once"))["captures"] == 2
+    assert states(station) == {"due": 1, "leased": 0, "done": 3, "parked": 0}
+
+
+def test_a_site_file_is_read_again_and_a_bad_one_does_not_stop_the_daemon(
+    station: Station, server: Answers, pastes: Pastes
+) -> None:
+    pastes(1)
+    station.site("first", f"{server.url}/archive", more="revisit_seconds = 1")
+    with station.start("crawl", metrics="false") as process:
+        assert wait_for(process, "visited")["site"] == "first"
+        (station.data / "sites.d" / "bad.toml").write_text("platform =")
+        assert "bad.toml" in wait_for(process, "site_file_refused")["error"]
+        (station.data / "sites.d" / "bad.toml").unlink()
+        station.site("second", f"{server.url}/archive")
+        while wait_for(process, "visited")["site"] != "second":
+            pass
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
 def test_no_more_pages_a_visit_than_the_file_says(station: Station, server: Answers, pastes: Pastes) -> None:
     pastes(10)
     station.site("paste", f"{server.url}/archive", more="max_pages = 4")
@@ -286,7 +312,7 @@ def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: An
     server.says(f"/raw/gone-{secret}", status=302, Location=f"http://127.0.0.1:1/{secret}")
     server.pages[f"/raw/huge-{secret}"] = lambda handler: handler.wfile.write(b"not http at all " + secret.encode())
     station.site("paste", f"{server.url}/archive")
-    said = station.run("crawl", "--once", log_level="debug")
+    said = station.run("crawl", "--once", log_level="debug", crawl__download_seconds="2")
     assert len(station.captures()) == 1
     assert secret not in said
     for path in station.data.rglob("*"):
