@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ullage import clock as time
 from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
 from ullage.settings import Context
+
+settings.register_profile("ullage", deadline=None)  # a busy machine is no failure
+settings.load_profile("ullage")
 
 LOOPBACK = ("127.", "::1", "localhost")
 NOON = 1_790_000_000.0
