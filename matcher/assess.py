@@ -76,7 +76,7 @@ def _verdict(
         newest_date=whole.newest_date,
         brand=tenant in document.terms.brands,
         terms=tuple(t.id for t in whole.terms),
-        alarm=document.terms.offers(tenant),
+        alarm=document.terms.offers(tenant, len(document.rows)),
     )
     exposure, origin = judge_exposure(facts), judge_origin(facts)
     return Verdict(

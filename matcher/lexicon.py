@@ -8,7 +8,7 @@ of police, courts and cases, and shows no rows, reports on the trade and does no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import NamedTuple
@@ -16,11 +16,13 @@ from typing import NamedTuple
 import ahocorasick
 
 from matcher.labels import words
+from matcher.text.fold import fold
 from ullage.records import Term
 
 NEAR = 40
 REPORTING = ("警方", "法院", "判处", "提醒", "案例", "民警", "检察院", "反诈")
 REPORTING_WORDS = 2
+SAMPLE_ROWS = 3
 OFFER_WEIGHT = 5
 SELLING = frozenset(("DATA", "TRADE", "QUAL", "CARD", "CRED", "SERV", "LOAN", "ID"))
 
@@ -52,11 +54,16 @@ class Terms:
     """Tenant to the brands of it that are named."""
     reporting: bool = False
     hits: tuple[Hit, ...] = ()
+    """Where the terms that count stand."""
 
-    def offers(self, tenant: str) -> bool:
-        """Whether the text offers data of `tenant`: its brand beside jargon of enough weight, and no report on the trade."""
+    def offers(self, tenant: str, rows: int = 0) -> bool:
+        """Whether the text offers data of `tenant`: its brand beside jargon of enough weight.
+
+        A report on the trade does not, unless it shows `rows` as a seller's sample does.
+        """
         selling = [t for t in self.terms if t.category in SELLING]
-        return tenant in self.brands and not self.reporting and sum(t.weight for t in selling) >= OFFER_WEIGHT
+        reporting = self.reporting and rows < SAMPLE_ROWS
+        return tenant in self.brands and not reporting and sum(t.weight for t in selling) >= OFFER_WEIGHT
 
 
 class Lexicon:
@@ -65,7 +72,7 @@ class Lexicon:
     def __init__(self, brands: Mapping[str, Iterable[str]]) -> None:
         self._automaton = ahocorasick.Automaton()
         for form, entry in self._entries(brands):
-            folded = form.lower()
+            folded = lower(fold(form).text)
             held = self._automaton.get(folded, None)
             self._automaton.add_word(folded, (len(folded), [*(held[1] if held else []), entry]))
         self._automaton.make_automaton()
@@ -88,13 +95,7 @@ class Lexicon:
 
     def read(self, text: str) -> Terms:
         """Terms and brands in folded `text`, ambiguity resolved."""
-        lower = text.lower()
-        hits: list[Hit] = []
-        for last, (length, entries) in self._automaton.iter_long(lower):
-            start, end = last + 1 - length, last + 1
-            if _is_word(lower, start, end):
-                hits += [Hit(start, end, entry) for entry in entries]
-        terms = [hit for hit in hits if hit.entry.kind == "term"]
+        hits = list(self._hits(lower(text)))
         counted = [
             h for i, h in enumerate(hits) if h.entry.kind == "term" and (h.entry.ambiguity != "H" or _has_company(hits, i))
         ]
@@ -104,7 +105,21 @@ class Lexicon:
                 tenant, _, name = hit.entry.id.partition("\x1f")
                 brands.setdefault(tenant, set()).add(name)
         reporting = len({h.entry.id for h in hits if h.entry.kind == "reporting"}) >= REPORTING_WORDS
-        return Terms(_count(counted), {t: tuple(sorted(n)) for t, n in brands.items()}, reporting, tuple(terms))
+        return Terms(_count(counted), {t: tuple(sorted(n)) for t, n in brands.items()}, reporting, tuple(counted))
+
+    def _hits(self, text: str) -> Iterator[Hit]:
+        """Surface forms in lower-case `text`: of those that are whole words the leftmost, of these the longest."""
+        found = [(last + 1 - length, last + 1, entries) for last, (length, entries) in self._automaton.iter(text)]
+        free = 0
+        for start, end, entries in sorted(found, key=lambda f: (f[0], -f[1])):
+            if start >= free and _is_word(text, start, end):
+                free = end
+                yield from (Hit(start, end, entry) for entry in entries)
+
+
+def lower(text: str) -> str:
+    """Lower case of the same length: one capital (İ) would become two characters."""
+    return text.replace("İ", "i").lower()
 
 
 def _is_word(text: str, start: int, end: int) -> bool:
@@ -125,7 +140,8 @@ def _has_company(hits: list[Hit], number: int) -> bool:
             gap = hits[other].start - hit.end if step > 0 else hit.start - hits[other].end
             if gap > NEAR:
                 break
-            if hits[other].entry.kind in ("term", "label") and hits[other].entry.id != hit.entry.id:
+            elsewhere = hits[other].start != hit.start  # a word that is both a term and a label is no company to itself
+            if elsewhere and hits[other].entry.kind in ("term", "label") and hits[other].entry.id != hit.entry.id:
                 return True
             other += step
     return False

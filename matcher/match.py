@@ -74,12 +74,15 @@ class Matcher:
                 if by_epoch:
                     best = max(by_epoch, key=lambda e: (len(by_epoch[e]), e))
                     yield Result(document, lists, best, tuple(by_epoch[best]))
-                elif document.terms.offers(lists.tenant):
+                elif document.terms.offers(lists.tenant, len(document.rows)):
                     yield Result(document, lists, lists.epochs[-1].number, ())
 
     def findings(self, captures: Sequence[Capture], now: datetime) -> list[Finding]:
         """Findings of a batch, continuation records and all."""
-        documents = [self.open(capture) for capture in captures]
+        return self.findings_in([self.open(capture) for capture in captures], now)
+
+    def findings_in(self, documents: Sequence[Document], now: datetime) -> list[Finding]:
+        """Findings of documents that are open already."""
         facts: dict[int, tuple[Statistics, CaptureFacts, str]] = {}
         made: list[Finding] = []
         for result in self.match(documents):
@@ -94,10 +97,14 @@ class Matcher:
         today = document.capture.fetched_at.date()
         return statistics(document.text.text, document.candidates, document.rows, document.terms, self._key, today)
 
+    def identity(self, document: Document) -> str:
+        """Keyed digest of what makes two captures the same: site, the platform's own id, extracted text."""
+        return self._key.identity(document.capture.site, document.capture.post_id, document.text.text)
+
     def _facts(self, document: Document) -> tuple[Statistics, CaptureFacts, str]:
         """Statistics, redacted capture facts, and the capture's identity."""
         capture = document.capture
-        identity = self._key.identity(capture.site, capture.post_id, document.text.text)
+        identity = self.identity(document)
 
         def enrolled(names: list[str]) -> list[bool]:
             return evidence.is_enrolled_name(self.lists, names)

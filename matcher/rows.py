@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -78,8 +78,9 @@ def rows_of(candidates: Sequence[Candidate], lines: Lines) -> list[Row]:
     separator = _separator([lines.get(line) for line in occupied[:200]])
     header = _header(lines, separator, occupied[0] if occupied else 0)
     rows = _blocks([Row(line, line, by_line[line]) for line in occupied], lines)
+    floor = 0
     for row in rows[:MAX_ROWS]:
-        _label(row, candidates, lines, separator, header)
+        floor = _label(row, candidates, lines, separator, header, floor)
     for row in rows[MAX_ROWS:]:
         row.fields = {OF_KIND.get(candidates[i].kind, Field.OTHER) for i in row.candidates}
     return rows
@@ -125,44 +126,64 @@ def _blocks(rows: list[Row], lines: Lines) -> list[Row]:
     return joined
 
 
-def _label(row: Row, candidates: Sequence[Candidate], lines: Lines, separator: str, header: list[Field | None]) -> None:
-    """Fill in the row's fields, names and skeleton."""
+def _label(
+    row: Row, candidates: Sequence[Candidate], lines: Lines, separator: str, header: list[Field | None], floor: int
+) -> int:
+    """Fill in the row's fields, names and skeleton; `floor` is the first line that no row has taken, and so is what returns."""
     shape: list[str] = []
-    first, last = _extent(row, lines)
+    first, last = _extent(row, lines, floor)
+    left = deque(candidates[i] for i in row.candidates)
     for line in range(first, last + 1):
         place = lines.start(line)
         cells = lines.get(line).split(separator) if separator and first == last else [lines.get(line)]
         for column, cell in enumerate(cells):
             end = place + len(cell)
-            inside = [candidates[i] for i in row.candidates if place <= candidates[i].start < end]
+            inside = []
+            while left and left[0].start < end:
+                inside.append(left.popleft())
             named = label_before(cell)
             by_header = header[column] if len(header) == len(cells) else None
-            shape.append(_cell(row, cell, inside, named, by_header))
+            shape.append(_cell(row, cell, place, inside, named, by_header))
             place = end + len(separator)
     mark = {"": " ", "\t": "\\t"}.get(separator, separator)
     row.skeleton = mark.join(shape[:12])
+    return last + 1
 
 
-def _extent(row: Row, lines: Lines) -> tuple[int, int]:
-    """The lines of a record written downwards: a name may stand above its first number, a balance below its last."""
+def _extent(row: Row, lines: Lines, floor: int) -> tuple[int, int]:
+    """The lines of a record written downwards: a name may stand above its first number, a balance below its last.
+
+    A label that comes again begins the next record.
+    """
     first, last = row.first, row.last
-    if label_before(lines.get(first)) is None:
+    named = [label_before(lines.get(line)) for line in range(first, last + 1)]
+    if named[0] is None:
         return first, last
-    while first and row.first - first < BLOCK_LINES and label_before(lines.get(first - 1)):
+    seen = {label for label, _ in filter(None, named)}
+
+    def is_new(line: int) -> bool:
+        found = label_before(lines.get(line))
+        is_other = found is not None and found[0] not in seen
+        seen.update({found[0]} if found and is_other else ())
+        return is_other
+
+    while first > floor and row.first - first < BLOCK_LINES and is_new(first - 1):
         first -= 1
-    while last + 1 < len(lines) and last - row.last < BLOCK_LINES and label_before(lines.get(last + 1)):
+    while last + 1 < len(lines) and last - row.last < BLOCK_LINES and is_new(last + 1):
         last += 1
     return first, last
 
 
-def _cell(row: Row, cell: str, inside: list[Candidate], named: tuple[Field, str] | None, by_header: Field | None) -> str:
-    """One cell's label for the skeleton; its fields and name go into `row`."""
+def _cell(
+    row: Row, cell: str, place: int, inside: list[Candidate], named: tuple[Field, str] | None, by_header: Field | None
+) -> str:
+    """One cell's label for the skeleton; its fields and names go into `row`."""
     if inside:
         labels = [OF_KIND.get(c.kind, f"<{c.kind}>" if c.kind == DIGEST else Field.OTHER) for c in inside]
         row.fields.update(str(label) for label in labels if label in Field.__members__.values())
         if by_header and DIGEST in {c.kind for c in inside}:
             row.fields.add(by_header)
-        row.names += [m.group() for m in NAME.finditer(_without(cell, inside)) if not NOT_NAMES.search(m.group())][:2]
+        row.names += [m.group() for m in NAME.finditer(_without(cell, place, inside)) if not NOT_NAMES.search(m.group())][:2]
         if row.names:
             row.fields.add(Field.NAME)
         return "".join(f"<{label}>" for label in labels)
@@ -178,8 +199,10 @@ def _cell(row: Row, cell: str, inside: list[Candidate], named: tuple[Field, str]
     return f"<{label}>"
 
 
-def _without(cell: str, inside: list[Candidate]) -> str:
-    """The cell's text with its candidates blanked: a name may be glued to a number."""
+def _without(cell: str, place: int, inside: list[Candidate]) -> str:
+    """The text of a cell that begins at `place`, without its candidates: a name may be glued to a number."""
+    kept, at = [], 0
     for candidate in inside:
-        cell = cell.replace(candidate.normal, " ")
-    return cell
+        kept.append(cell[at : candidate.start - place])
+        at = max(at, candidate.end - place)
+    return " ".join([*kept, cell[at:]])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from matcher.lexicon import Lexicon
-from matcher.match import Matcher
+from matcher.match import Document, Matcher
 from matcher.metrics import MatchMetrics
 from matcher.statistics import CaptureKey
 from matcher.watchlist import installed
@@ -67,11 +68,11 @@ class MatchStage:
         """Match a batch; findings are durable on return."""
         self._renew()
         captures = [open_capture(record, self._opener) for record in records]
-        now = self.context.clock.now()
-        found = self._matcher.findings(captures, now)
+        documents = [self._matcher.open(capture) for capture in captures]
+        found = self._matcher.findings_in(documents, self.context.clock.now())
         if found:
             self.findings.append([outgoing(finding) for finding in found])
-        self._count(captures, found)
+        self._count(documents, found)
 
     def alive(self) -> None:
         """Told at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""
@@ -102,14 +103,19 @@ class MatchStage:
             self.metrics.reload_success.set(1)
             for lists in self._matcher.lists:
                 self.metrics.customers.labels(lists.tenant).set(lists.customers)
+                self.metrics.expires.labels(lists.tenant).set(lists.expires.timestamp())
         self._stamp = stamp
 
-    def _count(self, captures: Sequence[Capture], found: Sequence[Finding]) -> None:
+    def _count(self, documents: Sequence[Document], found: Sequence[Finding]) -> None:
         now = self.context.clock.wall()
-        for capture in captures:
-            self.metrics.wait.observe(max(0.0, now - capture.fetched_at.timestamp()))
-        self.metrics.captures.inc(len(captures))
-        self.metrics.bytes.inc(sum(len(capture.body) for capture in captures))
+        reported = {finding.capture.id for finding in found}
+        for document in documents:
+            self.metrics.wait.observe(max(0.0, now - document.capture.fetched_at.timestamp()))
+            self.metrics.bytes.inc(len(document.capture.body))
+            self.metrics.candidates.inc(sum(candidate.valid for candidate in document.candidates))
+            if document.terms.terms and not document.terms.brands and self._matcher.identity(document) not in reported:
+                self.metrics.jargon_only.inc()
+        self.metrics.captures.inc(len(documents))
         for finding in found:
             self.metrics.findings.labels(finding.tenant).inc()
             for match in finding.matches:
@@ -128,8 +134,10 @@ def rotate_seal_keys(context: Context) -> None:
     if not store.exists(f"seal/{today:%Y%m%d}.key"):
         keys.make_seal_pair(store, f"{today:%Y%m%d}")
     bus = context.settings.bus
-    oldest = today - timedelta(days=2 + max(bus.captures_hours / 24, bus.dead_letters_days))
-    for name in store.names("seal", ".key"):
-        if Path(name).stem < f"{oldest:%Y%m%d}":
+    oldest = f"{today - timedelta(days=1 + max(bus.captures_hours / 24, bus.dead_letters_days)):%Y%m%d}"
+    names = store.names("seal", ".key")
+    for name, successor in pairwise(names):  # a key is in use until the next one is made, which after an outage may be long
+        if Path(successor).stem < oldest:
             store.destroy(name)
-            store.destroy(f"{name.removesuffix('.key')}.pub")
+            if store.exists(f"{name.removesuffix('.key')}.pub"):
+                store.destroy(f"{name.removesuffix('.key')}.pub")

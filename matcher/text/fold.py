@@ -29,6 +29,9 @@ HAN_DIGITS = dict(
     zip("零〇一二三四五六七八九壹贰貳叁參肆伍陆陸柒捌玖幺么两兩洞拐勾", "001234567891223345667891122079", strict=True)
 )
 HAN_RUN = re.compile(rf"[0-9{''.join(HAN_DIGITS)}](?:[ \-.]?[0-9{''.join(HAN_DIGITS)}]){{6,}}")
+HAN_ENDS = "".join(HAN_DIGITS) + " -."
+SHORTEST_RUN = 7
+WHOLE_NUMBER = 11
 DROP = re.compile(f"[{DROPPED}]")
 CRLF = re.compile("\r\n")
 """One line end, not two: its first half is dropped."""
@@ -98,5 +101,22 @@ def fold(text: str) -> Folded:
 
 
 def _han_run(match: re.Match[str]) -> str:
-    """Digits of a long run, Han or plain; short runs are words (一二三) and stay."""
-    return "".join(HAN_DIGITS.get(char, char) for char in match.group())
+    """Digits of a long run, Han or plain; short runs are words (一二三) and stay.
+
+    So do those before and after a number that is whole without them: 张三13800138000, 13800138000一手.
+    """
+    run = match.group()
+    core = run.strip(HAN_ENDS)
+    inner, whole = _digits(core), _digits(run)
+    if inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= whole:
+        head = run.index(core)
+        return run[:head] + _plain_digits(core) + run[head + len(core) :]
+    return _plain_digits(run)
+
+
+def _digits(text: str) -> int:
+    return sum(char in HAN_DIGITS or char.isdigit() for char in text)
+
+
+def _plain_digits(text: str) -> str:
+    return "".join(HAN_DIGITS.get(char, char) for char in text)

@@ -78,7 +78,7 @@ def _json_escape(match: re.Match[str]) -> str:
 
 
 def _percent(match: re.Match[str]) -> str:
-    """Each character in the place of its own octets. What is no UTF-8 is GB18030, and failing that Latin-1: digits are the same."""
+    """Each character in the place of its own octets; what is no UTF-8 is GB18030, failing that Latin-1: digits are the same."""
     octets = [(m.group(1), len(m.group())) for m in OCTET.finditer(match.group())]
     raw = bytes.fromhex("".join(octet for octet, _ in octets))
     encoding = next(e for e in ("utf-8", "gb18030", "latin-1") if _holds(raw, e))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from matcher.scan import DIGESTED
 from matcher.watchlist import file, subjects
-from matcher.watchlist.source import REFERENCE, Batch, Source
+from matcher.watchlist.source import REFERENCE, Batch, Column, Source
 from matcher.watchlist.tagging import TagKeys, handles
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
@@ -32,6 +32,7 @@ class Report:
 
     customers: int = 0
     identifiers: int = 0
+    """Those that can be looked for; names only corroborate."""
     entries: int = 0
     rejects: list[tuple[int, str, str]] = field(default_factory=list)
 
@@ -60,9 +61,10 @@ class Builder:
         """
         parts: list[dict[str, Any]] = []
         references: list[str] = []
-        for line, batch in source.batches():
-            parts += self._batch(line, batch)
-            references += batch[REFERENCE]
+        for batch in source.batches():
+            kept = self._referenced(batch)
+            parts += self._batch(kept)
+            references += kept.references
         self._refuse_a_poor_list(source)
         arrays, owners = _merge(parts)
         self.report.customers, self.report.entries = len(owners), len(arrays["high"])
@@ -84,31 +86,41 @@ class Builder:
         subjects.write(target.with_suffix(".subjects"), self._keys, self._tenant, references)
         return header
 
-    def _batch(self, line: int, batch: Batch) -> Iterator[dict[str, Any]]:
+    def _referenced(self, batch: Batch) -> Batch:
+        """The batch without rows that belong to nobody: they would all become one customer."""
+        references = [reference.strip() for reference in batch.references]
+        kept = [row for row, reference in enumerate(references) if reference and reference.isprintable()]
+        if len(kept) == len(references):
+            return batch._replace(references=references)
+        for row in sorted(set(range(len(references))).difference(kept)):
+            reason = "holds a control character" if references[row] else "is empty"
+            self.report.rejects.append((batch.lines[row], REFERENCE, reason))
+        columns = [column._replace(cells=[column.cells[row] for row in kept]) for column in batch.columns]
+        return Batch([batch.lines[row] for row in kept], [references[row] for row in kept], columns)
+
+    def _batch(self, batch: Batch) -> Iterator[dict[str, Any]]:
         """Tags of one batch of rows, a part for each (kind, form)."""
-        owner = handles(self._keys, self._tenant, batch[REFERENCE])
-        for name, column in batch.items():
-            if name == REFERENCE:
-                continue
-            rows, normals = self._normals(line, name, column)
-            self.report.identifiers += len(rows)
-            yield self._part(name, "plain", rows, normals, owner)
-            if name in self._digested:
+        owner = handles(self._keys, self._tenant, batch.references)
+        for column in batch.columns:
+            rows, normals = self._normals(batch.lines, column)
+            self.report.identifiers += 0 if column.kind == "name" else len(rows)
+            yield self._part(column.kind, "plain", rows, normals, owner)
+            if column.kind in self._digested:
                 for form in FORMS:
                     digests = [hashlib.new(form, n.encode(), usedforsecurity=False).hexdigest() for n in normals]
-                    yield self._part(name, form, rows, digests, owner)
+                    yield self._part(column.kind, form, rows, digests, owner)
 
-    def _normals(self, line: int, name: str, column: list[str]) -> tuple[list[int], list[str]]:
-        kind = kinds().get(name)
+    def _normals(self, lines: Sequence[int], column: Column) -> tuple[list[int], list[str]]:
+        kind = kinds().get(column.kind)
         rows, normals = [], []
-        for row, text in enumerate(column):
+        for row, text in enumerate(column.cells):
             if not text.strip():
                 continue
             normal = kind.normalise(text) if kind else normal_name(text)
             if not normal:
-                self.report.rejects.append((line + row, name, "has no such shape"))
-            elif name == "resident_id" and kind and not kind.check(normal):
-                self.report.rejects.append((line + row, name, "fails its checksum"))
+                self.report.rejects.append((lines[row], column.name, "has no such shape"))
+            elif kind and kind.name == "resident_id" and not kind.check(normal):
+                self.report.rejects.append((lines[row], column.name, "fails its checksum"))
             else:
                 rows.append(row)
                 normals.append(normal)

@@ -15,7 +15,7 @@ from matcher.watchlist import installed
 from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.build import DIGESTS, FORMS, Builder, Report
 from matcher.watchlist.file import Watchlist
-from matcher.watchlist.source import REFERENCE, Source
+from matcher.watchlist.source import Source
 from ullage.errors import ConfigError
 from ullage.keys import epochs, make_tenant, verify_key
 from ullage.settings import TENANT, Context
@@ -94,10 +94,10 @@ def build(
 
 def _estimate(context: Context, source: Source, digests: str) -> None:
     started, tags = context.clock.monotonic(), 0
-    for _, batch in source.batches():
-        for name, column in batch.items():
-            filled = sum(1 for text in column if text.strip())
-            tags += 0 if name == REFERENCE else filled * (1 + len(FORMS) * (name in DIGESTS[digests]))
+    for batch in source.batches():
+        for column in batch.columns:
+            filled = sum(1 for text in column.cells if text.strip())
+            tags += filled * (1 + len(FORMS) * (column.kind in DIGESTS[digests]))
     seconds = (context.clock.monotonic() - started) + tags * 2e-6
     typer.echo(f"{tags} tags, {tags * 25 / 2**20:.1f} MiB, about {max(1, round(seconds / 60))} min")
 

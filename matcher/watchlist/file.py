@@ -129,12 +129,15 @@ def read_header(path: Path, key: Ed25519PublicKey) -> tuple[Header, int]:
                 raise ConfigError(f"{path} is no watchlist: build one with `ullage watchlist build`")
             (length,) = _LENGTH.unpack(start[len(MAGIC) :])
             head, signature = file.read(min(length, 1 << 20)), file.read(SIGNATURE_BYTES)
+            padding = file.read(-file.tell() % 64)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
     try:
         key.verify(signature, head)
     except InvalidSignature:
         raise ConfigError(f"{path} is not signed by this tenant's building host, or damaged: it is refused") from None
+    if any(padding):
+        raise CorruptError(f"{path} is damaged behind its header: install it again")
     end = len(start) + len(head) + SIGNATURE_BYTES
     return Header.decode(path, head), -(-end // 64) * 64
 
@@ -143,6 +146,7 @@ class Watchlist:
     """An installed watchlist, mapped read-only. Look-ups are exact on all 16 bytes."""
 
     def __init__(self, path: Path, key: Ed25519PublicKey) -> None:
+        self._path = path
         self.header, offset = read_header(path, key)
         layout = _layout(self.header)
         expected = offset + sum(_size(dtype, shape) for _, dtype, shape in layout)
@@ -161,7 +165,7 @@ class Watchlist:
     def verify_body(self) -> None:
         """CorruptError unless the arrays are what was signed; reads the whole file."""
         if hashlib.sha256(memoryview(self._map)[self._body_start :]).hexdigest() != self.header.body_sha256:
-            raise CorruptError("the watchlist's body is not what was signed: copy it again")
+            raise CorruptError(f"{self._path} is not what was signed: copy or build it again")
 
     def look_up(self, tags: Tags) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Which of `tags` (n, 16) are enrolled: (number of the tag, row of the subject) pairs; a shared value gives several.

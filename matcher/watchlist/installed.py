@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ class TenantLists:
         """Customers enrolled in the newest epoch."""
         return self.epochs[-1].list.header.subjects
 
+    @property
+    def expires(self) -> datetime:
+        """When the newest epoch's watchlist is used no more."""
+        return datetime.fromisoformat(self.epochs[-1].list.header.expires)
+
 
 def path_of(data: Path, tenant: str, epoch: int) -> Path:
     """Where the installed watchlist of an epoch lies."""
@@ -64,12 +70,15 @@ def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime
     target = path_of(data, tenant, header.epoch)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = target.with_suffix(".partial")
-    shutil.copyfile(source, draft)
-    draft.chmod(0o600)
-    Watchlist(draft, verify_key(keys, tenant)).verify_body()
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    draft.replace(target)
+    try:
+        shutil.copyfile(source, draft)
+        draft.chmod(0o600)
+        Watchlist(draft, verify_key(keys, tenant)).verify_body()
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
     return Watchlist(target, verify_key(keys, tenant))
 
 
@@ -79,7 +88,7 @@ def tenants(data: Path) -> list[str]:
 
 
 def load(context: Context) -> list[TenantLists]:
-    """Open every installed watchlist whose key still exists and that has not expired."""
+    """Open every installed watchlist whose key still exists and that has not expired; each is read through and checked."""
     found = []
     for tenant in tenants(context.data):
         live = []
@@ -88,15 +97,20 @@ def load(context: Context) -> list[TenantLists]:
             if not path.is_file():
                 continue
             opened = Watchlist(path, verify_key(context.keys, tenant))
+            opened.verify_body()
             if datetime.fromisoformat(opened.header.expires) > context.clock.now():
                 live.append(Epoch(number, opened, TagKeys(context.keys, tenant, "match", number)))
         if live:
-            newest = epochs(context.keys, tenant, "index")[-1]
+            newest = max(epochs(context.keys, tenant, "index"), default=0)
             found.append(TenantLists(tenant, tuple(live), TagKeys(context.keys, tenant, "index", newest), newest))
     return found
 
 
 def stamp(data: Path) -> tuple[tuple[str, int, int], ...]:
     """Changes whenever an installed file does: name, size, time of change."""
-    files = sorted((data / FOLDER).glob(f"*/*{SUFFIX}"))
-    return tuple((str(p), s.st_ino, s.st_mtime_ns) for p in files if (s := p.stat()))
+    found = []
+    for path in sorted((data / FOLDER).glob(f"*/*{SUFFIX}")):
+        with contextlib.suppress(FileNotFoundError):  # retired between the listing and the look
+            status = path.stat()
+            found.append((str(path), status.st_ino, status.st_mtime_ns))
+    return tuple(found)

@@ -9,10 +9,11 @@ import csv
 import gzip
 import io
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
@@ -21,8 +22,23 @@ REFERENCE = "customer_ref"
 DELIMITERS = ",\t|;^"
 SAMPLE = 64 * 1024
 ROWS = 50_000
-Batch = dict[str, list[str]]
-"""Columns by kind (and `customer_ref`), all of one length."""
+UNREADABLE = (csv.Error, UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile)
+
+
+class Column(NamedTuple):
+    """One column of a batch: what kind it holds, what the file calls it, and its cells."""
+
+    kind: str
+    name: str
+    cells: list[str]
+
+
+class Batch(NamedTuple):
+    """Rows by column, with the line that each row begins on; two columns may hold one kind."""
+
+    lines: Sequence[int]
+    references: list[str]
+    columns: list[Column]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,53 +48,62 @@ class Source:
     path: Path
     mapping: Mapping[str, str]
 
-    def batches(self) -> Iterator[tuple[int, Batch]]:
-        """(line of the first row, columns), up to 50,000 rows a batch."""
+    def batches(self) -> Iterator[Batch]:
+        """The rows, up to 50,000 a batch."""
         if self.path.suffix == ".parquet":
             yield from self._parquet()
         else:
             yield from self._csv()
 
-    def _csv(self) -> Iterator[tuple[int, Batch]]:
+    def _csv(self) -> Iterator[Batch]:
         with _open(self.path) as raw:
-            sample = raw.peek(SAMPLE)[:SAMPLE]  # type: ignore[attr-defined]
-            reader = csv.reader(io.TextIOWrapper(raw, _encoding(sample), newline=""), delimiter=_delimiter(sample), strict=True)
-            header = next(reader, None)
-            if header is None:
-                raise ConfigError(f"{self.path}: is empty: an empty watchlist would see nothing")
-            columns = self._columns([name.strip().lstrip("\ufeff") for name in header])
+            line = 1
             try:
-                yield from self._rows(reader, columns, len(header))
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise ConfigError(f"{self.path}: line {reader.line_num + 1}: {type(error).__name__}: cannot be read") from None
+                sample = raw.peek(SAMPLE)[:SAMPLE]  # type: ignore[attr-defined]
+                text = io.TextIOWrapper(raw, _encoding(sample), newline="")
+                reader = csv.reader(text, delimiter=_delimiter(sample), strict=True)
+                header = next(reader, None)
+                if header is None:
+                    raise ConfigError(f"{self.path}: is empty: an empty watchlist would see nothing")
+                names = [name.strip().lstrip("\ufeff") for name in header]
+                columns = self._columns(names)
+                line = reader.line_num + 1
+                batch: list[list[str]] = []
+                lines: list[int] = []
+                for row in reader:
+                    if row:
+                        if len(row) != len(names):
+                            raise ConfigError(f"{self.path}: line {line}: {len(row)} columns instead of {len(names)}")
+                        batch.append(row)
+                        lines.append(line)
+                    line = reader.line_num + 1
+                    if len(batch) == ROWS:
+                        yield _batch(lines, batch, columns, names)
+                        batch, lines = [], []
+                if batch:
+                    yield _batch(lines, batch, columns, names)
+            except UNREADABLE as error:
+                raise ConfigError(f"{self.path}: line {line}: {type(error).__name__}: cannot be read") from None
 
-    def _rows(self, reader: Iterator[list[str]], columns: dict[int, str], width: int) -> Iterator[tuple[int, Batch]]:
-        batch: list[list[str]] = []
-        first = line = 2
-        for row in reader:
-            if row:
-                if len(row) != width:
-                    raise ConfigError(f"{self.path}: line {line}: {len(row)} columns instead of {width}")
-                batch.append(row)
-            line += 1
-            if len(batch) == ROWS:
-                yield first, {name: [r[i] for r in batch] for i, name in columns.items()}
-                batch, first = [], line
-        if batch:
-            yield first, {name: [r[i] for r in batch] for i, name in columns.items()}
-
-    def _parquet(self) -> Iterator[tuple[int, Batch]]:
+    def _parquet(self) -> Iterator[Batch]:
         try:
-            from pyarrow import parquet  # noqa: PLC0415  an extra of its own
+            from pyarrow import ArrowException, parquet  # noqa: PLC0415  an extra of its own
         except ModuleNotFoundError:
             raise ConfigError("Parquet needs pyarrow: install ullage[parquet]") from None
-        file = parquet.ParquetFile(self.path)
-        columns = self._columns(file.schema_arrow.names)
-        first = 1
-        for table in file.iter_batches(ROWS, columns=[file.schema_arrow.names[i] for i in columns]):
-            values = [["" if v is None else str(v) for v in column.to_pylist()] for column in table.columns]
-            yield first, dict(zip(columns.values(), values, strict=True))
-            first += table.num_rows
+        try:
+            file = parquet.ParquetFile(self.path)
+            names = file.schema_arrow.names
+            columns = self._columns(names)
+            first = 1
+            for table in file.iter_batches(ROWS):
+                rows = [["" if v is None else str(v) for v in table.column(i).to_pylist()] for i in columns]
+                lines = range(first, first + table.num_rows)
+                yield _assembled(lines, [Column(columns[i], names[i], cells) for i, cells in zip(columns, rows, strict=True)])
+                first += table.num_rows
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be read ({error.strerror or type(error).__name__})") from None
+        except ArrowException as error:
+            raise ConfigError(f"{self.path} is no Parquet file that can be read ({type(error).__name__})") from None
 
     def _columns(self, header: Sequence[str]) -> dict[int, str]:
         """Column numbers to kinds; ConfigError when the reference or every identifier is missing."""
@@ -88,6 +113,8 @@ class Source:
         if missing := [name for name in self.mapping if name not in header]:
             raise ConfigError(f"{self.path}: line 1: there is no column {missing[0]!r} to map")
         columns = {i: self.mapping.get(name, name) for i, name in enumerate(header) if self.mapping.get(name, name) in known}
+        if list(columns.values()).count(REFERENCE) > 1:
+            raise ConfigError(f"{self.path}: line 1: more than one column is {REFERENCE}")
         if REFERENCE not in columns.values():
             raise ConfigError(f"{self.path}: line 1: no column {REFERENCE}: name it with --map COLUMN={REFERENCE}")
         if not set(columns.values()) - {REFERENCE, "name"}:
@@ -95,9 +122,18 @@ class Source:
         return columns
 
 
+def _batch(lines: list[int], rows: list[list[str]], columns: Mapping[int, str], names: Sequence[str]) -> Batch:
+    return _assembled(lines, [Column(kind, names[i], [row[i] for row in rows]) for i, kind in columns.items()])
+
+
+def _assembled(lines: Sequence[int], columns: list[Column]) -> Batch:
+    references = next(column.cells for column in columns if column.kind == REFERENCE)
+    return Batch(lines, references, [column for column in columns if column.kind != REFERENCE])
+
+
 def _open(path: Path) -> IO[bytes]:
     try:
-        raw: IO[bytes] = sys.stdin.buffer if str(path) == "-" else path.open("rb")
+        raw: IO[bytes] = sys.stdin.buffer if str(path) == "-" else path.open("rb", SAMPLE)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
     start = raw.peek(2)[:2]  # type: ignore[attr-defined]

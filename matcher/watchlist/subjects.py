@@ -54,7 +54,7 @@ def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> d
             plain = opener.open(sealed, purpose=PURPOSE, topic=tenant, schema=1, key_id=KEY_ID)
         except RecordError as error:
             raise ConfigError(f"{path} was not sealed to this resolver ({error.reason})") from None
-        for line in plain.decode().splitlines():
+        for line in plain.decode().split("\n"):
             handle, _, reference = line.partition(",")
             if handle in asked:
                 found[handle] = reference
