@@ -113,7 +113,7 @@ def _check(plan: plant.Plan, ullage: drive.Ullage, incidents: list[dict[str, Any
         raise UllageError("the demo found something else than it planted, see above")
     posts, people = len(plan.posts), len(plan.expected)
     console.print(
-        f"[green]checked:[/] {posts} posts held {plant.LEAKED} people; {people} of them are customers; these are exposed, no other, "
+        f"[green]checked:[/] {posts} posts held {plant.LEAKED} people; {people} of them are customers; these are exposed, "
         f"in {plan.sightings} sightings and {len(incidents)} incidents; none lost, none double, none false"
     )
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ def run_everything(daemon: Daemon) -> None:
     ingest_hostile(daemon)
     daemon.kill()
     daemon.start()
-    until(lambda: is_up(daemon), "the search page is up")
+    until(partial(is_up, daemon), "the search page is up")
     question = {"value": VICTIM.phone, "who": "fraud desk", "purpose": "customer_enquiry", "case": "CASE-1"}
     until(lambda: "INC-" in page(daemon, "/api/exposed", question), "the victim is exposed")
     assert VICTIM.phone not in page(daemon, "/api/exposed", question)
