@@ -98,7 +98,7 @@ def is_up(daemon: Daemon) -> bool:
 def run_everything(daemon: Daemon) -> None:
     """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page about the victim."""
     daemon.start()
-    until(lambda: (daemon.data / "incidents.sqlite").exists(), "alert has opened its store")
+    until((daemon.data / "incidents.sqlite").exists, "alert has opened its store")
     ingest_hostile(daemon)
     daemon.kill()
     daemon.start()
