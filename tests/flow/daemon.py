@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Self
 
+from alerts.query import whole
+from alerts.records import Incident
+from alerts.store import Where, open_store
+from alerts.view import details
 from deploy.demo.drive import SITE, Ullage
+from ullage.settings import Context
 from ullage.supervisor import command
 
 DEADLINE = 120.0
@@ -28,9 +34,11 @@ brands = ["云杉银行"]
 """
 
 
-def write_site(data: Path, name: str, platform: str, url: str) -> None:
-    """One site file."""
+def write_site(data: Path, name: str, platform: str, url: str, pace: float = 0.0) -> None:
+    """One site file; with a `pace`, one request at a time and that many seconds between two."""
     text = SITE.format(platform=platform, url=url, category="paste").replace("revisit_seconds = 30", "revisit_seconds = 1")
+    if pace:
+        text = text.replace("delay_seconds = 0.0", f"delay_seconds = {pace}").replace("concurrency = 8", "concurrency = 1")
     (data / "sites.d" / f"{name}.toml").write_text(text, encoding="utf-8")
 
 
@@ -87,6 +95,14 @@ class Daemon:
         self.process.wait()
         return started
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """A test that fails leaves nothing running."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+
     def stop(self) -> int:
         """SIGTERM, and the exit code after the drain."""
         assert self.process is not None
@@ -98,7 +114,10 @@ class Daemon:
         for role in ("crawl", "match", "alert"):
             self.ask(role, "--once")
 
-    def incidents(self) -> Iterator[dict[str, object]]:
-        """Every incident with its exposures and sightings."""
-        for line in self.ask("incidents", "list", "--json", "--limit", "500").splitlines():
-            yield json.loads(self.ask("incidents", "show", json.loads(line)["id"], "--json"))
+    def incidents(self) -> Iterator[dict[str, Any]]:
+        """Every incident with its exposures and sightings, as `incidents show --json` prints it."""
+        with contextlib.closing(open_store(Context(self.data).settings.store.url, self.data)) as store:
+            for incident in list(store.scroll(Incident, Where())):
+                found = whole(store, incident.id)
+                assert found is not None
+                yield details(found)

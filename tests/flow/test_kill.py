@@ -19,6 +19,8 @@ PAGES = 300
 CUSTOMERS = 200
 KILLS = 20
 SEED = 20_260_703
+PACE = 0.05
+"""Seconds a page, so that the work lasts as long as the kills do."""
 
 pytestmark = pytest.mark.flow
 
@@ -41,25 +43,37 @@ def plant(url: str, customers: list[Person]) -> dict[str, int]:
 
 
 def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path, site: str) -> None:
-    data, rng = tmp_path / "data", random.Random(SEED)
+    data = tmp_path / "data"
     data.mkdir()
     (data / "ullage.toml").write_text(CONFIG.format(port=0), encoding="utf-8")
-    daemon = Daemon(data, tmp_path / "run.log")
+    with Daemon(data, tmp_path / "run.log") as daemon:
+        held = work(daemon, tmp_path, site)
+        kill_again_and_again(daemon)
+        daemon.drain()
+        daemon.drain()  # the first crawl may have found new pages
+        assert sightings_by_customer(daemon) == held
+
+
+def work(daemon: Daemon, tmp_path: Path, site: str) -> dict[str, int]:
+    """Set the daemon up for a site of 300 pages; returns what it must find."""
     daemon.ask("init")
     customers = list(people(CUSTOMERS, 3))
     write_customers(tmp_path / "customers.csv", customers)
     daemon.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
     held = plant(site, customers)
-    write_site(data, "pastes", "bepasty", site)
+    write_site(daemon.data, "pastes", "bepasty", site, PACE)
+    return held
+
+
+def kill_again_and_again(daemon: Daemon) -> None:
+    """SIGKILL to the supervisor at random moments; its roles must go with it."""
+    rng = random.Random(SEED)
     for _ in range(KILLS):
         daemon.start()
         time.sleep(rng.uniform(0.5, 4.0))  # the moment of the kill is the subject, not a wait for something
         orphans = daemon.kill()
         assert orphans, "the kill came before any role had started"
         until(lambda left=orphans: not any(map(is_alive, left)), "roles outlive their supervisor", 10)
-    daemon.drain()
-    daemon.drain()  # crawl may have found new pages in its first pass
-    assert sightings_by_customer(daemon) == held
 
 
 def sightings_by_customer(daemon: Daemon) -> dict[str, int]:

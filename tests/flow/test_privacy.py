@@ -39,14 +39,20 @@ def sites(tmp_path: Path, site_programs: Path) -> Iterator[tuple[str, Forum]]:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, sites: tuple[str, Forum], monkeypatch: pytest.MonkeyPatch) -> Daemon:
+def daemon(tmp_path: Path, sites: tuple[str, Forum], monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     """A data folder whose watchlist holds the victim, two sites that leak them, and a temporary folder of its own."""
     data = tmp_path / "swept" / "data"
     (tmp_path / "swept" / "tmp").mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "swept" / "tmp"))
     data.mkdir()
     (data / "ullage.toml").write_text(CONFIG.format(port=free_port()), encoding="utf-8")
-    made = Daemon(data, tmp_path / "swept" / "run.log")
+    with Daemon(data, tmp_path / "swept" / "run.log") as made:
+        plant(made, tmp_path, sites)
+        yield made
+
+
+def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
+    """The victim on the watchlist, and in 40 pastes and a topic."""
     made.ask("init")
     write_customers(tmp_path / "customers.csv", [VICTIM, *people(50, 78)])
     text = (tmp_path / "customers.csv").read_text(encoding="gb18030").replace(VICTIM.name, NAME, 1)
@@ -58,9 +64,8 @@ def daemon(tmp_path: Path, sites: tuple[str, Forum], monkeypatch: pytest.MonkeyP
     pastes = Bepasty(url)
     for number in range(40):
         pastes.paste(f"{number}\n{POST}", f"{VICTIM.phone} {PASSWORD} {number}.txt")
-    write_site(data, "pastes", "bepasty", url)
-    write_site(data, "forum", "spirit", forum.url)
-    return made
+    write_site(made.data, "pastes", "bepasty", url)
+    write_site(made.data, "forum", "spirit", forum.url)
 
 
 def free_port() -> int:
