@@ -11,7 +11,7 @@ from rich.console import Console
 
 from alerts.alert import Alert
 from alerts.metrics import AlertMetrics
-from alerts.query import Filters, listed, whole
+from alerts.query import SHOWN, Filters, listed, whole
 from alerts.store import open_store
 from alerts.table import incident_in_full, incidents_table
 from alerts.upkeep import Upkeep
@@ -76,7 +76,7 @@ def incidents_list(
 def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -> None:
     """Show one incident in full: its verdicts with their reasons, where it was seen, who is in it."""
     with contextlib.closing(open_store(ctx.obj.settings.store.url, ctx.obj.data)) as store:
-        found = whole(store, incident)
+        found = whole(store, incident, None if as_json else SHOWN)
     if found is None:
         raise ConfigError("no incident of that id: `ullage incidents list` shows them")
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
+from alerts.records import SEVERITIES, STATUSES, D, Decision, Exposure, Incident, Sighting, Status
 from alerts.status import UNDECIDED, narrowed, status_of, statuses
 from alerts.store import IncidentStore, QueryError, Where
 from alerts.typed import identifier_in
@@ -68,8 +68,8 @@ def listed(store: IncidentStore, filters: Filters, limit: int, after: str = "") 
     return Listed(tuple((incident, shown.get(incident.id, UNDECIDED)) for incident in page.items), page.after)
 
 
-def whole(store: IncidentStore, id_: str) -> Whole | None:
-    """One incident, or None."""
+def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN) -> Whole | None:
+    """One incident, or None; with at most `shown` sightings and customers, None for all of them."""
     incident = store.get(Incident, id_)
     if incident is None:
         return None
@@ -78,7 +78,15 @@ def whole(store: IncidentStore, id_: str) -> Whole | None:
     return Whole(
         incident,
         status_of(decisions),
-        store.search(Sighting, of_it, SHOWN).items,
-        store.search(Exposure, of_it, SHOWN).items,
+        _newest(store, Sighting, of_it, shown),
+        _newest(store, Exposure, of_it, shown),
         decisions,
+    )
+
+
+def _newest(store: IncidentStore, kind: type[D], where: Where, shown: int | None) -> tuple[D, ...]:
+    if shown is not None:
+        return store.search(kind, where, shown).items
+    return tuple(
+        sorted(store.scroll(kind, where), key=lambda document: (getattr(document, kind.time), document.id), reverse=True)
     )

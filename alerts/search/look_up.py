@@ -12,6 +12,8 @@ from alerts.search.site import Site
 from alerts.store import QueryError
 
 Typed = Annotated[str, Form()]
+NOTHING = {"who": "", "purpose": "", "case": ""}
+"""The form as it first stands, and after a refusal: what was refused may hold anything, so none of it is shown again."""
 
 
 def routes(site: Site) -> APIRouter:
@@ -20,7 +22,7 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/exposed")
     def form() -> HTMLResponse:
-        return site.page("exposed.html", answer=None, refused="", asked={})
+        return site.page("exposed.html", answer=None, refused="", asked=NOTHING)
 
     @router.post("/exposed")
     def answer(value: Typed = "", who: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
@@ -28,7 +30,7 @@ def routes(site: Site) -> APIRouter:
             asked = site.question(value, who, purpose, case)
         except QueryError as error:
             site.metrics.lookups.labels("refused").inc()
-            return site.page("exposed.html", 400, answer=None, refused=str(error), asked={})
+            return site.page("exposed.html", 400, answer=None, refused=str(error), asked=NOTHING)
         kept = {"who": asked.who, "purpose": asked.purpose, "case": asked.case}
         return site.page("exposed.html", answer=asked_of(site, asked), refused="", asked=kept)
 

@@ -153,6 +153,14 @@ def test_show_tells_verdicts_with_reasons_and_hides_nothing_behind_control_signs
     assert run("incidents", "show", "INC-NOBODY", code=1).exception.exit_code == 2
 
 
+def test_show_as_json_leaves_nobody_out(store, clock, run):
+    findings = [finding(f"f{n}", range(10), people=range(210), site=f"site-{n}") for n in range(205)]
+    fold_all(store, clock, findings)
+    shown = json.loads(run("incidents", "show", incident_id("f0"), "--json").stdout)
+    assert (len(shown["exposures"]), shown["customers"]) == (210, 210)
+    assert (len(shown["seen"]), shown["sightings"]) == (205, 205)
+
+
 def test_a_whole_incident_can_be_drawn_in_any_zone(store, clock):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     assert "CST" in drawn(incident_in_full(whole(store, A), BEIJING))

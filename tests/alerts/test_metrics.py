@@ -1,0 +1,124 @@
+"""Numbers for a monitoring system: named by the rules, right after a restart, never a new series from a record."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from alerts.metrics import AlertMetrics, SearchMetrics
+from alerts.records import SEVERITIES, STATUSES, Decision, Incident, incident_id
+from alerts.upkeep import EXPIRE_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Upkeep
+from tests.alerts.builders import finding, fold_all, record, stage
+from ullage.bus import Lag
+from ullage.errors import UnavailableError
+from ullage.settings import StoreSettings
+
+A = incident_id("f")
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def test_names_follow_the_rules(registry, clock):
+    AlertMetrics(registry, ["bank"], clock.as_clock())
+    SearchMetrics.make(registry)
+    for family in registry.collect():
+        assert re.fullmatch(r"ullage_(alert|search)_[a-z]+(_[a-z]+)*", family.name)
+        assert family.documentation.endswith(".")
+        assert not re.search(r"_(ms|millis|kb|mb|count|sum|total)$", family.name)
+        if "timestamp" in family.name:
+            assert family.name.endswith("_timestamp_seconds")
+        for sample in family.samples:
+            assert (family.type != "counter") or sample.name.endswith(("_total", "_created"))
+            assert set(sample.labels) <= {"tenant", "severity", "status", "reason", "answer", "outcome", "le"}
+
+
+def test_every_known_series_is_there_from_the_start_at_0(registry, clock):
+    AlertMetrics(registry, ["bank"], clock.as_clock())
+    for tenant in ("bank", "other"):
+        assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": tenant}) == 0
+        assert registry.get_sample_value("ullage_alert_publish_to_incident_seconds_count", {"tenant": tenant}) == 0
+        for severity in SEVERITIES:
+            for status in STATUSES:
+                labels = {"tenant": tenant, "severity": severity, "status": status}
+                assert registry.get_sample_value("ullage_alert_incidents", labels) == 0
+    for reason in ("schema", "malformed", "rejected", "internal"):
+        assert registry.get_sample_value("ullage_alert_dropped_total", {"reason": reason}) == 0
+
+
+def test_the_stage_counts_records_and_times_what_it_opened_once(store, clock, registry):
+    posted = clock.as_clock().now() - timedelta(seconds=50)
+    told = [finding(n, range(10), people="a", capture={"published_at": posted}) for n in "fg"]
+    alert = stage(store, clock, registry)
+    for _ in range(2):
+        alert.handle([record(f) for f in told])
+    assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "bank"}) == 4
+    name = "ullage_alert_publish_to_incident_seconds"
+    assert registry.get_sample_value(f"{name}_count", {"tenant": "bank"}) == 1
+    assert registry.get_sample_value(f"{name}_sum", {"tenant": "bank"}) == 50.0
+    assert registry.get_sample_value(f"{name}_bucket", {"tenant": "bank", "le": "60.0"}) == 1
+    assert registry.get_sample_value(f"{name}_bucket", {"tenant": "bank", "le": "15.0"}) == 0
+    assert registry.get_sample_value("ullage_alert_last_success_timestamp_seconds") == clock.seconds
+
+
+def test_nothing_on_the_bus_can_make_a_new_series(store, clock, registry):
+    alert = stage(store, clock, registry)
+    before = len(generate_latest(registry).splitlines())
+    alert.handle([record(finding(f"f{n}", range(n, n + 10), people=(n,), tenant=f"tenant-{n}")) for n in range(20)])
+    alert.metrics.dropped("13800138000")
+    alert.metrics.recount(store)
+    text = generate_latest(registry).decode()
+    assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "other"}) == 20
+    assert registry.get_sample_value("ullage_alert_dropped_total", {"reason": "other"}) == 1
+    assert "tenant-3" not in text
+    assert "13800138000" not in text
+    assert len(text.splitlines()) <= before + 2, "only the dropped reason `other` is new"
+
+
+@pytest.fixture
+def upkeep(store, clock, registry):
+    metrics = AlertMetrics(registry, ["bank"], clock.as_clock())
+    return Upkeep(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(7, 12.5))
+
+
+def test_gauges_follow_the_store_after_any_restart(store, clock, registry, upkeep):
+    fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(50, 60), people="c")])
+    severity = store.get(Incident, A).severity
+    labels = {"tenant": "bank", "severity": severity, "status": "open"}
+    upkeep.turn()
+    assert registry.get_sample_value("ullage_alert_incidents", labels) == 2
+    assert registry.get_sample_value("ullage_alert_exposures", {"tenant": "bank"}) == 3
+    assert registry.get_sample_value("ullage_alert_sightings", {"tenant": "bank"}) == 2
+    assert registry.get_sample_value("ullage_alert_lag_records") == 7
+    assert registry.get_sample_value("ullage_alert_lag_seconds") == 12.5
+    now = clock.as_clock().now()
+    store.create([Decision(id="d", tenant="bank", incident=A, at=now, by="Li", status="resolved")])
+    upkeep.turn()
+    assert registry.get_sample_value("ullage_alert_incidents", labels) == 2, "not counted again within 15 s"
+    clock.advance(RECOUNT_SECONDS)
+    upkeep.turn()
+    assert registry.get_sample_value("ullage_alert_incidents", labels) == 1
+    assert registry.get_sample_value("ullage_alert_incidents", {**labels, "status": "resolved"}) == 1
+
+
+def test_what_has_passed_its_retention_goes_within_the_hour(store, clock, upkeep):
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    upkeep.turn()
+    assert store.get(Incident, A).frozen_at is None
+    clock.advance(181 * 86400 + EXPIRE_SECONDS)
+    upkeep.turn()
+    assert store.get(Incident, A).frozen_at is not None
+
+
+def test_a_store_that_is_down_is_only_skipped(clock, upkeep, monkeypatch):
+    def down(*_):
+        raise UnavailableError("down")
+
+    monkeypatch.setattr(upkeep.store, "scroll", down)
+    upkeep.turn()
+    assert upkeep.ready()
+    clock.advance(STALLED_SECONDS)
+    assert not upkeep.ready()

@@ -1,0 +1,342 @@
+"""The page and its API, asked as browsers and programs ask."""
+
+import asyncio
+import io
+import re
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.exposed import index_tags
+from alerts.records import Audit, Decision, incident_id
+from alerts.search.app import create_app
+from alerts.store import Where
+from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import match
+from ullage import keys, log
+from ullage.errors import UnavailableError
+from ullage.masking import Secret
+
+HOST = "127.0.0.1:8600"
+OURS = {"sec-fetch-site": "same-origin"}
+PHONE = "13800138000"
+A = incident_id("f")
+ASKED = {"value": PHONE, "who": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{7*7}}",
+    "\u202egnp.exe",
+    "\x1b[31m",
+    "=cmd|' /C calc'!A0",
+)
+
+
+class Browser:
+    """Sends requests straight into the application; `log` is what was logged meanwhile."""
+
+    def __init__(self, app):
+        self.app, self.log = app, io.StringIO()
+        log.configure("debug", self.log)
+
+    def ask(self, method: str, path: str, **more) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
+                return await client.request(method, path, **more)
+
+        return asyncio.run(send())
+
+    def get(self, path: str, **more) -> httpx.Response:
+        return self.ask("GET", path, **more)
+
+    def post(self, path: str, data: dict | None = None, headers: dict = OURS, **more) -> httpx.Response:
+        return self.ask("POST", path, data=data, headers=headers, **more)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def browser(store, context, registry) -> Browser:
+    keys.make_tenant(context.keys, "bank")
+    return Browser(create_app(store, context.keys, context.clock, ["bank"], registry, frozenset({HOST})))
+
+
+@pytest.fixture
+def leaked(store, clock, context, browser) -> str:
+    """One incident, in which the owner of PHONE is."""
+    tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
+    told = finding("f", range(10), capture={"title": "内料 四件套", "url": "https://paste.example/1"})
+    found = match(subject=handle("a"), index_tag=tag)
+    fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    return A
+
+
+PAGES = ["/", f"/incidents/{A}", "/exposed", "/static/ullage.css", "/metrics", "/healthz", "/readyz"]
+PAGES += ["/api/incidents", f"/api/incidents/{A}", "/api/openapi.json", "/nowhere", "/incidents/INC-NOBODY", "/?severity=awful"]
+EXPECTED = {"/nowhere": 404, "/incidents/INC-NOBODY": 404, "/?severity=awful": 400}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_route_answers_with_every_header(browser, leaked, path):
+    answer = browser.get(path)
+    assert answer.status_code == EXPECTED.get(path, 200)
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'")
+    assert "frame-ancestors 'none'; base-uri 'none'" in policy
+    assert "unsafe" not in policy
+    assert "script-src" not in policy
+    names = ("x-content-type-options", "referrer-policy", "cache-control", "cross-origin-opener-policy")
+    assert [answer.headers[name] for name in names] == ["nosniff", "no-referrer", "no-store", "same-origin"]
+
+
+def test_no_other_route_exists(browser):
+    spec = browser.get("/api/openapi.json").json()
+    assert set(spec["paths"]) == {"/api/incidents", "/api/incidents/{id_}", "/api/exposed"}
+    assert browser.get("/docs").status_code == browser.get("/redoc").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", f"/incidents/{A}", "/exposed"])
+def test_a_page_has_no_script_and_nothing_from_another_host(browser, leaked, path):
+    answer = browser.get(path)
+    assert answer.status_code == 200
+    text = answer.text
+    assert not re.search(r"<script|<iframe|<object|style=|\son\w+=|@import", text)
+    assert set(re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text)) == {"/static/ullage.css", "data:,"}
+    assert set(re.findall(r'action="([^"]*)"', text)) <= {"/", "/exposed", f"/incidents/{A}/decisions"}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:9999", "evil.example:8600", ""])
+def test_a_name_that_is_not_ours_is_refused_everywhere(browser, host):
+    for path in ("/", "/metrics", "/api/incidents"):
+        assert browser.get(path, headers={"host": host}).status_code == 421
+
+
+FORGED = [
+    {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"sec-fetch-site": "none"}, {"origin": "https://evil.example"},
+    {"origin": "null"}, {"origin": "http://127.0.0.1:9999"}, {"origin": "https://127.0.0.1:8600"}, {},
+    {"sec-fetch-site": "cross-site", "origin": f"http://{HOST}"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("headers", FORGED, ids=str)
+def test_a_form_from_elsewhere_is_refused_and_changes_nothing(browser, leaked, store, headers):
+    form = {"by": "Li", "status": "resolved", "token": "0" * 16}
+    assert browser.post(f"/incidents/{A}/decisions", form, headers).status_code == 403
+    assert browser.post("/exposed", ASKED, headers).status_code == 403
+    assert store.count(Decision, Where()) == store.count(Audit, Where()) == 0
+
+
+@pytest.mark.parametrize("headers", [OURS, {"origin": f"http://{HOST}"}], ids=str)
+def test_our_own_form_is_taken(browser, leaked, headers):
+    assert browser.post("/exposed", ASKED, headers).status_code == 200
+
+
+def test_a_program_that_is_no_browser_may_send_json_to_the_api_alone(browser, leaked):
+    assert browser.ask("POST", "/api/exposed", json=ASKED).status_code == 200
+    assert browser.ask("POST", "/exposed", json=ASKED).status_code == 403
+    assert browser.ask("POST", "/api/exposed", data=ASKED).status_code == 403
+    assert browser.ask("POST", "/api/exposed", json=ASKED, headers={"origin": "https://evil.example"}).status_code == 403
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_other_methods_are_refused(browser, method):
+    assert browser.ask(method, "/", headers=OURS).status_code == 405
+
+
+def test_what_is_too_large_is_refused(browser):
+    assert browser.get("/?q=" + "a" * 3_000).status_code == 414
+    assert browser.post("/exposed", {"value": "1" * 20_000}).status_code == 413
+
+    async def unsized():
+        yield b"value=1"
+
+    assert browser.ask("POST", "/exposed", content=unsized(), headers=OURS).status_code == 411
+
+
+def test_reading_changes_nothing(browser, leaked, store):
+    for path in PAGES:
+        browser.get(path)
+    assert store.count(Decision, Where()) == store.count(Audit, Where()) == 0
+
+
+def test_a_look_up_finds_the_person_and_the_value_is_nowhere_afterwards(browser, leaked, data, registry):
+    answer = browser.post("/exposed", ASKED)
+    assert "Exposed in 1 incident" in answer.text
+    assert A in answer.text
+    assert handle("a") in answer.text
+    written = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file()).decode("latin-1")
+    for place in (
+        answer.text,
+        str(answer.headers),
+        str(answer.url),
+        browser.log.getvalue(),
+        written,
+        browser.get("/metrics").text,
+    ):
+        assert PHONE not in place
+    assert registry.get_sample_value("ullage_search_lookups_total", {"outcome": "exposed"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [("13900139000", "Not found"), ("110105194912310021", "That is no phone"), ("", "That is no phone")]
+)
+def test_who_is_not_in_it_is_not_found(browser, leaked, value, words):
+    answer = browser.post("/exposed", {**ASKED, "value": value})
+    assert words in answer.text
+    assert not value or value not in answer.text
+
+
+BAD = [{"who": ""}, {"who": PHONE}, {"who": "x" * 65}, {"purpose": "curiosity"}, {"case": ""}, {"case": PHONE}, {"case": "a b"}]
+
+
+@pytest.mark.parametrize("wrong", BAD, ids=str)
+def test_a_look_up_without_who_why_and_case_is_refused_and_echoes_nothing(browser, leaked, store, wrong):
+    page = browser.post("/exposed", {**ASKED, **wrong})
+    api = browser.ask("POST", "/api/exposed", json={**ASKED, **wrong})
+    assert page.status_code == api.status_code == 400
+    assert PHONE not in page.text + api.text + browser.log.getvalue()
+    assert store.count(Audit, Where()) == 0
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'"13800138000"', b'{"value": "13800138000"}', b'{"13800138000": 1}', b'{"value": {}}']
+)
+def test_a_malformed_body_is_answered_without_repeating_it(browser, body):
+    answer = browser.ask("POST", "/api/exposed", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert "13800138000" not in answer.text + browser.log.getvalue()
+
+
+@pytest.mark.parametrize("path", ["/", "/api/incidents"])
+@pytest.mark.parametrize(
+    "q", [PHONE, "１３８００１３８０００", "客户 110105 19491231 002X", "6200000000000005", "a@example.com", "a13800138000b"]
+)
+def test_words_that_hold_an_identifier_are_refused_and_not_echoed(browser, leaked, path, q):
+    for name in ("q", "place", "tenant"):
+        answer = browser.get(path, params={name: q})
+        assert answer.status_code == 400
+        assert "look a person up" in answer.text
+        assert q not in answer.text
+    assert q not in browser.log.getvalue()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_site_says_is_shown_as_text(browser, store, clock, text):
+    hostile = {"title": text, "author": text, "url": f"javascript:alert('{text}')"}
+    fold_all(
+        store, clock, [finding("f", range(10), people="a", capture=hostile, statistics={"skeleton": text, "brands": (text,)})]
+    )
+    for path in ("/", f"/incidents/{A}"):
+        page = browser.get(path).text
+        assert not re.search(r"<script|<img|onerror=alert\(1\)>", page)
+        assert 'href="javascript' not in page
+        assert "49" not in re.sub(r"\d{2}:\d{2}|[0-9a-f]{32}", "", page) if "7*7" in text else True
+        assert "\u202e" not in page
+        assert "\x1b" not in page
+    assert browser.get(f"/api/incidents/{A}").json()["titles"] == [text]
+    if text.isascii() and text.isprintable():
+        assert text in page.replace("&lt;", "<").replace("&gt;", ">").replace("&#34;", '"').replace("&#39;", "'")
+
+
+def test_a_link_leaves_without_saying_where_from(browser, leaked):
+    page = browser.get(f"/incidents/{A}").text
+    assert '<a href="https://paste.example/1" rel="noopener noreferrer nofollow" target="_blank">' in page
+
+
+def test_decisions_are_appended_and_give_the_status(browser, leaked, store):
+    page = browser.get(f"/incidents/{A}").text
+    token = re.search(r'name="token" value="([0-9a-f]{16})"', page)[1]
+    form = {"by": "王伟", "status": "confirmed", "note": "与客户核实", "token": token}
+    for _ in range(2):
+        answer = browser.post(f"/incidents/{A}/decisions", form)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/incidents/{A}#decisions")
+    (decision,) = store.scroll(Decision, Where())
+    assert (decision.by, decision.status, decision.note) == ("王伟", "confirmed", "与客户核实")
+    assert "与客户核实" in browser.get(f"/incidents/{A}").text
+    assert browser.get("/api/incidents", params={"status": "confirmed"}).json()["items"][0]["id"] == A
+    assert browser.get("/api/incidents", params={"status": "open"}).json()["items"] == []
+
+
+UNFIT = [
+    {"note": f"call {PHONE}"},
+    {"note": "x" * 501},
+    {"by": ""},
+    {"status": "reported"},
+    {"token": "x"},
+    {"status": "note", "note": " "},
+]
+
+
+@pytest.mark.parametrize("wrong", UNFIT, ids=str)
+def test_a_decision_that_is_not_fit_to_be_kept_is_refused(browser, leaked, store, wrong):
+    form = {"by": "Li", "status": "confirmed", "note": "", "token": "0" * 16, **wrong}
+    answer = browser.post(f"/incidents/{A}/decisions", form)
+    assert answer.status_code == 400
+    assert PHONE not in answer.text
+    assert store.count(Decision, Where()) == 0
+    assert browser.post("/incidents/INC-NOBODY/decisions", form).status_code == 404
+
+
+def test_the_list_is_filtered_and_paged(browser, store, clock):
+    for n in range(120):
+        title = {"title": "四件套" if n % 2 else "快递"}
+        site = f"s{n % 3}"
+        fold_all(store, clock, [finding(f"f{n}", range(n * 10, n * 10 + 10), people=(n,), site=site, capture=title)])
+        clock.advance(1)
+    seen, path = [], "/?q=四件套"
+    while path:
+        page = browser.get(path).text
+        seen += re.findall(r'class="what"><a href="/incidents/([^"]+)"', page)
+        following = re.search(r'class="button" href="([^"]+)"', page)
+        path = following[1].replace("&amp;", "&") if following else ""
+    assert seen == [incident_id(f"f{n}") for n in range(119, 0, -2)]
+    got = browser.get("/api/incidents", params={"place": "s1", "kind": "phone", "limit": 500}).json()
+    assert (len(got["items"]), got["after"]) == (40, "")
+    assert browser.get("/api/incidents", params={"limit": 501}).status_code == 400
+    assert browser.get("/", params={"after": "nonsense"}).status_code == 400
+
+
+def test_an_empty_page_says_what_to_do_next(browser, leaked):
+    assert "Nothing matches" in browser.get("/?q=龙").text
+    assert "No incident yet" not in browser.get("/").text
+
+
+def test_a_new_installation_says_what_to_do_next(browser):
+    page = browser.get("/").text
+    assert "No incident yet" in page
+    assert "ullage watchlist load" in page
+
+
+def test_a_store_that_is_down_is_said_and_not_ready(browser, leaked, store, monkeypatch):
+    def down(*_, **__):
+        raise UnavailableError("/some/path is busy")
+
+    for name in ("count", "search", "scroll", "mget"):
+        monkeypatch.setattr(store, name, down)
+    for path in ("/", "/readyz", "/api/incidents"):
+        answer = browser.get(path)
+        assert answer.status_code == 503
+        assert "/some/path" not in answer.text
+    assert browser.get("/healthz").status_code == 200
+
+
+def test_a_bug_is_answered_and_logged_by_its_name_alone(browser, leaked, store, monkeypatch, registry):
+    def broken(*_, **__):
+        raise KeyError(PHONE)
+
+    monkeypatch.setattr(store, "search", broken)
+    answer = browser.get("/")
+    assert answer.status_code == 500
+    assert "content-security-policy" in answer.headers
+    assert '"error": "KeyError"' in browser.log.getvalue()
+    assert PHONE not in answer.text + browser.log.getvalue()
+    assert registry.get_sample_value("ullage_search_requests_total", {"answer": "5xx"}) == 1
+
+
+def test_times_are_shown_with_their_zone(browser, leaked):
+    assert re.search(r"2026-09-21 \d\d:\d\d [A-Z+\-0-9]+", browser.get(f"/incidents/{A}").text)
