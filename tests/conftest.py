@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from ullage import clock as time
@@ -38,6 +39,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections go to loopback or fail the test."""
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+
+
+@pytest.fixture(autouse=True)
+def no_log_left_behind() -> Iterator[None]:
+    """A command that ran inside a test has sent logs to that test's captured output, which closes with it."""
+    yield
+    structlog.reset_defaults()
 
 
 @dataclass
