@@ -179,7 +179,7 @@ def _cell(
 ) -> str:
     """One cell's label for the skeleton; its fields and names go into `row`."""
     if inside:
-        labels = [OF_KIND.get(c.kind, f"<{c.kind}>" if c.kind == DIGEST else Field.OTHER) for c in inside]
+        labels = [OF_KIND.get(c.kind, c.kind if c.kind == DIGEST else Field.OTHER) for c in inside]
         row.fields.update(str(label) for label in labels if label in Field.__members__.values())
         if by_header and DIGEST in {c.kind for c in inside}:
             row.fields.add(by_header)

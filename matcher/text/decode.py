@@ -61,7 +61,7 @@ def _candidates(body: bytes, declared: str) -> list[str]:
 def _wide(body: bytes) -> str:
     """UTF-16 without a mark: ASCII-rich text has a NUL in every second byte."""
     sample = body[:SAMPLE]
-    if len(sample) < 4 or sample.count(0) < len(sample) // 8:
+    if len(sample) < 4 or sample.count(0) < max(2, len(sample) // 8):
         return ""
     return "utf-16-le" if sample[1::2].count(0) >= sample[::2].count(0) else "utf-16-be"
 

@@ -70,6 +70,11 @@ def test_a_page_with_one_damaged_byte_is_still_chinese() -> None:
     assert decode(body[:20] + b"\xff" + body[20:]).count("身份证") >= 19
 
 
+@pytest.mark.parametrize("text", ["card", "name1", "手机", "", "a", "1\0"])
+def test_short_text_is_not_taken_for_utf_16(text: str) -> None:
+    assert decode(text.encode()) == text
+
+
 def test_one_western_letter_at_the_end_is_not_taken_for_half_a_character() -> None:
     assert decode(b"13800138000 caf\xe9") == "13800138000 café"
 

@@ -1,178 +1,231 @@
-"""The verdict: exact base rates, exposure that follows the fields, and reasons that add up."""
+"""Exposure and origin: pure functions over counts, with figures that were computed elsewhere."""
 
-import itertools
-import math
 from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
-from typing import Any
+from math import comb
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ullage.fields import CLASS, Field, class_of
+from ullage.fields import Field
 from ullage.verdict import Facts, chance_matches, judge_exposure, judge_origin
 from ullage.verdict.exposure import scenarios, severity_unit
 from ullage.verdict.facts import binomial_tail
 
 TODAY = date(2026, 9, 21)
-PHONE = frozenset({"NAME", "PHONE"})
-LOGIN = frozenset({"PHONE", "PASSWORD"})
+GROUP = frozenset((Field.NAME, Field.PHONE))
+SEVERITIES = ["noise", "notice", "low", "medium", "high", "statutory"]
 
 
-def facts(**changes: Any) -> Facts:
-    given: dict[str, Any] = {
-        "today": TODAY,
-        "customers": 10,
-        "rows": 100,
-        "matched_rows": 10,
-        "corroborated_rows": 0,
-        "groups": {PHONE: 10},
-        "watchlist": 2_000,
-        "circulation": 1.8e9,
-    }
-    return Facts(**{**given, **changes})
+def facts(**changes) -> Facts:
+    fields = {
+        "today": TODAY, "customers": 10, "rows": 10, "matched_rows": 10, "corroborated_rows": 0, "groups": {GROUP: 10},
+        "watchlist": 10_000_000, "circulation": 1e9,
+    }  # fmt: skip
+    return Facts(**{**fields, **changes})
 
 
-def exact_tail(trials: int, successes: int, chance: Fraction) -> Fraction:
-    terms = (math.comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(successes, trials + 1))
-    return sum(terms, Fraction(0))
-
-
-@given(trials=st.integers(0, 60), successes=st.integers(0, 61), percent=st.integers(0, 100))
-def test_the_binomial_tail_is_exact(trials: int, successes: int, percent: int) -> None:
-    exact = float(exact_tail(trials, successes, Fraction(percent, 100)))
-    assert binomial_tail(trials, successes, percent / 100) == pytest.approx(exact, rel=1e-9, abs=1e-12)
-
-
-@pytest.mark.parametrize(("matched", "p"), [(3, 0.32), (10, 4e-5)])
-def test_the_base_rate_agrees_with_the_reference_figures(matched: int, p: float) -> None:
-    assert binomial_tail(200, matched, 0.01) == pytest.approx(p, rel=0.15)
-
-
-@given(trials=st.integers(1, 10**6), chance=st.floats(1e-9, 0.999))
-def test_the_tail_of_a_large_list_is_a_probability_and_falls_with_more_matches(trials: int, chance: float) -> None:
-    tails = [binomial_tail(trials, k, chance) for k in sorted({0, 1, trials // 2, trials})]
-    assert all(0.0 <= tail <= 1.0 for tail in tails)
-    assert all(later <= sooner + 1e-9 for sooner, later in itertools.pairwise(tails))
-
-
-def test_matches_by_chance_grow_with_list_and_watchlist() -> None:
-    assert chance_matches(facts(candidates={"phone": 9_000}, watchlist=200_000, circulation=1.8e9)) == pytest.approx(1.0)
-    assert chance_matches(facts(candidates={"phone": 5}, watchlist=100, circulation=10.0)) == 5.0
-    assert chance_matches(facts()) == 0.0
-
-
-ORIGINS = {
-    "ours": {"rows": 100, "matched_rows": 90, "customers": 90, "corroborated_rows": 80},
-    "elsewhere": {
-        "rows": 5_000,
-        "matched_rows": 6,
-        "customers": 6,
-        "watchlist": 2_000_000,
-        "candidates": {"phone": 5_000},
-        "matched_kinds": {"phone": 6},
-    },
-    "fabricated": {"rows": 500, "matched_rows": 2, "customers": 2, "longest_run": 400},
-    "unknown": {"rows": 3, "matched_rows": 1, "customers": 1},
-}
-
-
-@pytest.mark.parametrize("verdict", ORIGINS)
-def test_origin_follows_from_the_counts_and_says_why(verdict: str) -> None:
-    origin = judge_origin(facts(**ORIGINS[verdict]))
-    assert origin.verdict == verdict
-    assert origin.reasons
-    assert all(reason.evidence for reason in origin.reasons)
-
-
-def test_a_generated_list_with_many_corroborated_customers_is_not_called_fabricated() -> None:
-    assert judge_origin(facts(rows=100, matched_rows=90, corroborated_rows=80, longest_run=400)).verdict == "ours"
-
-
-def test_ids_that_fail_their_checksum_speak_for_fabrication() -> None:
-    made_up = judge_origin(facts(failures={"resident_id": 90}, candidates={"resident_id": 10}))
-    assert made_up.verdict == "fabricated"
-    assert "90 of 100 resident IDs" in " ".join(r.evidence for r in made_up.reasons)
-
-
-FIELDS = st.frozensets(st.sampled_from([f.value for f in Field]), max_size=6)
-FACTS = st.builds(
-    facts,
-    customers=st.integers(0, 2 * 10**6),
-    matched_rows=st.integers(0, 10**6),
-    corroborated_rows=st.integers(0, 10**6),
-    groups=st.dictionaries(FIELDS, st.integers(1, 10**6), max_size=4),
-    newest_date=st.none() | st.dates(max_value=TODAY + timedelta(days=400)),
-    sites=st.integers(1, 9),
-    brand=st.booleans(),
-    alarm=st.booleans(),
-    terms=st.lists(st.text(max_size=3), max_size=3).map(tuple),
-)
-
-
-@given(FACTS)
-def test_a_score_is_0_to_100_and_the_sum_of_its_reasons(given_facts: Facts) -> None:
-    exposure = judge_exposure(given_facts)
-    total = max(0, min(100, sum(reason.points for reason in exposure.reasons)))
-    assert exposure.score == (min(total, 45) if given_facts.customers == 0 else total)
-    assert exposure.severity in {"noise", "notice", "low", "medium", "high", "statutory"}
-    assert bool(exposure.scenario) == bool(exposure.title_zh)
-
-
-@given(FACTS)
-def test_nobody_of_ours_and_no_alarm_is_noise(given_facts: Facts) -> None:
-    assert judge_exposure(replace(given_facts, customers=0, alarm=False)).severity == "noise"
+def of(*fields: str, customers: int = 10, **changes) -> Facts:
+    return facts(customers=customers, groups={frozenset(fields): customers}, **changes)
 
 
 @pytest.mark.parametrize(
-    ("changes", "severity"),
+    ("trials", "hits", "chance", "p"),
+    [(200, 3, 0.01, 0.32), (200, 10, 0.01, 4e-5), (200, 40, 0.01, 4e-39), (20, 2, 0.01, 0.017), (20, 5, 0.01, 1.4e-6),
+     (1000, 60, 0.05, 0.087), (1000, 90, 0.05, 1e-7)],
+)  # fmt: skip
+def test_the_tail_gives_the_published_figures(trials: int, hits: int, chance: float, p: float) -> None:
+    assert binomial_tail(trials, hits, chance) == pytest.approx(p, rel=0.25)
+
+
+@given(st.integers(0, 60), st.integers(0, 62), st.integers(0, 40))
+def test_the_tail_is_the_exact_sum(trials: int, hits: int, parts: int) -> None:
+    chance = Fraction(parts, 40)
+    exact = sum(comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(hits, trials + 1))
+    assert binomial_tail(trials, hits, float(chance)) == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
+
+
+def test_the_tail_of_great_numbers_is_quick_and_between_nought_and_one() -> None:
+    assert binomial_tail(10**7, 10**6, 0.01) == 0.0
+    assert binomial_tail(10**7, 10**5, 0.01) == pytest.approx(0.5, abs=0.01)
+    assert binomial_tail(10**7, 10, 0.01) == pytest.approx(1.0)
+
+
+def test_chance_grows_with_the_list_and_ends_at_all_of_it() -> None:
+    assert chance_matches(facts(candidates={"phone": 200})) == pytest.approx(2.0)
+    assert chance_matches(facts(candidates={"phone": 200}, circulation=1e6)) == 200
+    assert chance_matches(facts()) == 0
+
+
+@pytest.mark.parametrize(
+    ("groups", "customers", "unit"),
     [
-        ({"customers": 1_000_000}, "statutory"),
-        ({"customers": 60, "groups": {LOGIN: 60}}, "high"),
-        ({"customers": 1, "groups": {LOGIN: 1}}, "medium"),
-        ({"customers": 5_000}, "medium"),
-        ({"customers": 600}, "low"),
-        ({"customers": 1}, "notice"),
-        ({"customers": 0, "groups": {}, "alarm": True}, "notice"),
+        ({(Field.BALANCE,): 50}, 50, 1.0),
+        ({(Field.ORDER, Field.PHONE): 500}, 500, 1.0),
+        ({(Field.NAME, Field.PHONE): 5000}, 5000, 1.0),
+        ({(Field.CARD, Field.PASSWORD): 50}, 50, 1.0),
+        ({(Field.BALANCE, Field.ORDER): 50}, 50, 1.0),
+        ({(Field.BALANCE,): 1, (Field.PHONE,): 1}, 100, 1.01),
+        ({(Field.PHONE, "<unheard of>"): 1}, 50, 0.01),
+        ({}, 10, 0.0),
     ],
 )
-def test_severity_orders_the_work(changes: dict[str, Any], severity: str) -> None:
-    assert judge_exposure(facts(**changes)).severity == severity
+def test_the_unit_weighs_each_customer_by_the_gravest_class(groups: dict, customers: int, unit: float) -> None:
+    counted = {frozenset(fields): n for fields, n in groups.items()}
+    assert severity_unit(facts(customers=customers, groups=counted)) == pytest.approx(unit)
 
 
-def test_fresh_data_is_worse_than_old_and_many_sites_than_one() -> None:
-    scores = [judge_exposure(facts(newest_date=TODAY - timedelta(days=days))).score for days in (1, 20, 60, 200, 800, 4000)]
-    assert scores == sorted(scores, reverse=True)
-    assert scores[0] > scores[-1]
-    assert judge_exposure(facts(sites=5)).score > judge_exposure(facts(sites=1)).score
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda s: s.id)
+def test_every_scenario_is_reached_by_its_own_fields_and_worded_in_two_languages(scenario) -> None:
+    fields = scenario.every | frozenset(sorted(scenario.some)[:1])
+    assert fields <= set(Field)
+    judged = judge_exposure(of(*fields))
+    assert (judged.scenario, judged.title, judged.title_zh) == (scenario.id, scenario.title, scenario.title_zh)
+    assert judged.reasons[0].points == scenario.points
+    assert all((scenario.title, scenario.title_zh))
 
 
-def test_the_unit_counts_a_customer_by_the_highest_class_of_the_row() -> None:
-    assert severity_unit(facts(customers=50, groups={LOGIN | {"CARD"}: 5})) == pytest.approx(1.0)
-    assert severity_unit(facts(customers=5_000, groups={PHONE: 5})) == pytest.approx(1.0)
-    assert severity_unit(facts(customers=100, groups={LOGIN: 1, PHONE: 1})) == pytest.approx(50 / 50 + 50 / 5_000)
-    assert severity_unit(facts(groups={})) == 0.0
+def test_scenarios_come_worst_first_with_ids_of_their_own() -> None:
+    assert [s.points for s in scenarios()] == sorted((s.points for s in scenarios()), reverse=True)
+    assert len({s.id for s in scenarios()}) == len(scenarios())
 
 
-def test_scenarios_are_told_apart_allowed_by_their_own_fields_and_worst_first() -> None:
-    found = scenarios()
-    assert len({s.id for s in found}) == len(found) > 5
-    assert [s.points for s in found] == sorted((s.points for s in found), reverse=True)
-    for scenario in found:
-        assert scenario.every | scenario.some <= {f.value for f in Field}
-        assert scenario.title
-        assert scenario.title_zh
-        assert scenario.allowed_by(scenario.every | scenario.some)
+def test_fields_of_two_rows_do_not_add_up_to_a_scenario() -> None:
+    apart = facts(groups={frozenset((Field.NAME, Field.PHONE)): 5, frozenset((Field.CARD, Field.ID)): 5})
+    assert judge_exposure(apart).scenario == "X17"
+    assert judge_exposure(of(Field.NAME, Field.PHONE, Field.CARD, Field.ID)).scenario == "X7"
 
 
-@given(FIELDS)
-def test_one_class_a_row_the_highest(fields: frozenset[str]) -> None:
-    found = class_of(fields)
-    assert found in {"A", "B", "C"}
-    assert found <= min((CLASS.get(Field(f), "C") for f in fields), default="C")
+@pytest.mark.parametrize(
+    ("given_facts", "severity"),
+    [
+        (of(Field.PHONE, customers=0), "noise"),
+        (of(Field.PHONE, customers=0, alarm=True), "notice"),
+        (of(Field.PHONE, customers=1), "notice"),
+        (of(Field.PHONE, customers=499), "notice"),
+        (of(Field.PHONE, customers=2, corroborated_rows=2), "low"),
+        (of(Field.PHONE, customers=500), "low"),
+        (of(Field.PHONE, customers=4999), "low"),
+        (of(Field.PHONE, customers=5000), "medium"),
+        (of(Field.BALANCE, customers=50), "medium"),
+        (of(Field.PASSWORD, customers=1), "medium"),
+        (of(Field.CVV, customers=49), "medium"),
+        (of(Field.CVV, customers=50), "high"),
+        (of(Field.PHONE, customers=50_000), "high"),
+        (of(Field.PHONE, customers=999_999), "high"),
+        (of(Field.PHONE, customers=1_000_000), "statutory"),
+    ],
+)
+def test_severity_has_the_thresholds_of_the_law(given_facts: Facts, severity: str) -> None:
+    assert judge_exposure(given_facts).severity == severity
 
 
-def test_an_unknown_label_weighs_nothing() -> None:
-    assert class_of(frozenset({"SHOE_SIZE"})) == "C"
+@pytest.mark.parametrize(
+    ("changes", "code", "points"),
+    [
+        ({"newest_date": TODAY}, "T", 10),
+        ({"newest_date": TODAY - timedelta(7)}, "T", 10),
+        ({"newest_date": TODAY - timedelta(8)}, "T", 7),
+        ({"newest_date": TODAY - timedelta(31)}, "T", 3),
+        ({"newest_date": TODAY - timedelta(365)}, "T", 0),
+        ({"newest_date": TODAY - timedelta(366)}, "T", -5),
+        ({"newest_date": TODAY - timedelta(2000)}, "T", -10),
+        ({"newest_date": TODAY + timedelta(1)}, "T", 10),
+        ({"sites": 2}, "R", 2),
+        ({"sites": 5}, "R", 4),
+        ({"corroborated_rows": 3}, "C1", 6),
+        ({"brand": True}, "C3", 2),
+        ({"terms": ("内料",)}, "L1", 3),
+        ({"groups": {GROUP | {Field.LOAN}: 10}}, "M1", 3),
+        ({"customers": 499}, "V", 0),
+        ({"customers": 500}, "V", 3),
+        ({"customers": 5000}, "V", 7),
+        ({"customers": 50_000}, "V", 10),
+        ({"customers": 500_000}, "V", 13),
+        ({"customers": 1_000_000}, "V", 15),
+    ],
+)
+def test_what_adds_to_exposure_and_how_much(changes: dict, code: str, points: int) -> None:
+    assert {r.code: r.points for r in judge_exposure(facts(**changes)).reasons}[code] == points
+
+
+@pytest.mark.parametrize("changes", [{}, {"sites": 1}, {"corroborated_rows": 2}, {"newest_date": None}])
+def test_what_is_not_so_gives_no_reason(changes: dict) -> None:
+    assert [r.code for r in judge_exposure(facts(**changes)).reasons] == ["X17", "V"]
+
+
+ANY_FACTS = st.builds(
+    facts,
+    customers=st.integers(0, 2_000_000),
+    corroborated_rows=st.integers(0, 10),
+    groups=st.dictionaries(st.frozensets(st.sampled_from(sorted(Field)), min_size=1, max_size=6), st.integers(1, 99), max_size=4),
+    newest_date=st.none() | st.dates(date(2015, 1, 1), TODAY),
+    sites=st.integers(1, 9),
+    brand=st.booleans(),
+    alarm=st.booleans(),
+    terms=st.sampled_from([(), ("内料",)]),
+    candidates=st.fixed_dictionaries({"phone": st.integers(0, 500)}),
+    matched_kinds=st.fixed_dictionaries({"phone": st.integers(0, 9)}),
+    longest_run=st.integers(0, 40),
+)
+
+
+@given(ANY_FACTS)
+def test_reasons_sum_to_the_score_before_its_bounds(any_facts: Facts) -> None:
+    judged = judge_exposure(any_facts)
+    total = max(0, min(100, sum(r.points for r in judged.reasons)))
+    assert judged.score == (total if any_facts.customers else min(total, 45))
+    assert judged.severity in SEVERITIES
+
+
+@given(ANY_FACTS)
+def test_nobody_of_ours_and_no_alarm_is_noise(any_facts: Facts) -> None:
+    assert judge_exposure(replace(any_facts, customers=0, alarm=False)).severity == "noise"
+
+
+@given(ANY_FACTS, st.integers(0, 10**8), st.integers(1, 10**6))
+def test_exposure_is_never_lowered_by_what_chance_would_match(any_facts: Facts, watchlist: int, candidates: int) -> None:
+    other = replace(any_facts, watchlist=watchlist, candidates={"phone": candidates})
+    assert judge_exposure(other) == judge_exposure(any_facts)
+
+
+PHONES = {"candidates": {"phone": 1000}, "rows": 1000, "groups": {frozenset((Field.PHONE,)): 10}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}}, "elsewhere"),
+        ({**PHONES, "matched_rows": 1000, "matched_kinds": {"phone": 1000}}, "ours"),
+        ({**PHONES, "matched_rows": 500, "matched_kinds": {"phone": 500}}, "ours"),
+        ({**PHONES, "matched_rows": 499, "matched_kinds": {"phone": 499}}, "unknown"),
+        ({**PHONES, "matched_rows": 500, "matched_kinds": {"phone": 500}, "circulation": 1e8}, "unknown"),
+        ({"candidates": {"digest": 50}, "matched_kinds": {"phone": 50}, "rows": 50, "matched_rows": 50}, "ours"),
+        ({"candidates": {"phone": 10**5}, "matched_kinds": {"phone": 1300}, "rows": 10**5, "matched_rows": 1300}, "elsewhere"),
+        ({**PHONES, "matched_rows": 0, "customers": 0}, "elsewhere"),
+        ({"rows": 5, "matched_rows": 0, "customers": 0}, "unknown"),
+        ({"rows": 10, "matched_rows": 5, "corroborated_rows": 2}, "ours"),
+        ({"rows": 10, "matched_rows": 4, "corroborated_rows": 4}, "unknown"),
+        ({"rows": 100, "matched_rows": 4, "corroborated_rows": 4}, "elsewhere"),
+        ({**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}, "longest_run": 20}, "fabricated"),
+        ({**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}, "longest_run": 19}, "elsewhere"),
+        ({"longest_run": 500, "rows": 10, "matched_rows": 10, "corroborated_rows": 10}, "ours"),
+        ({"failures": {"resident_id": 3}, "candidates": {"resident_id": 7}, "matched_rows": 1}, "fabricated"),
+        ({"failures": {"resident_id": 2}, "candidates": {"resident_id": 8}, "matched_rows": 1}, "unknown"),
+        ({"failures": {"resident_id": 9}, "matched_rows": 1}, "unknown"),
+        ({"rows": 0, "matched_rows": 0, "customers": 0, "groups": {}}, "unknown"),
+    ],
+)
+def test_whose_leak_it_is(changes: dict, verdict: str) -> None:
+    assert judge_origin(facts(**changes)).verdict == verdict
+
+
+def test_origin_gives_each_count_that_it_went_by_and_no_points() -> None:
+    judged = judge_origin(facts(**{**PHONES, "matched_kinds": {"phone": 10}}, corroborated_rows=1, longest_run=30,
+                                failures={"resident_id": 1}))  # fmt: skip
+    assert [r.code for r in judged.reasons] == ["O1", "O2", "O3", "O4", "O5"]
+    assert {r.points for r in judged.reasons} == {0}
+    assert judged.expected == pytest.approx(10.0)
+    assert judged.p == pytest.approx(0.54, abs=0.01)

@@ -1,0 +1,70 @@
+"""Two banks with three customers, of which they share one; numbers that no carrier, police or scheme gives out."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matcher.match import Matcher
+from matcher.stage import build_matcher
+from matcher.watchlist import installed
+from matcher.watchlist.build import Builder, Report
+from matcher.watchlist.source import Source
+from ullage.identifiers.resident_id import check_character
+from ullage.keys import epochs, make_tenant
+from ullage.settings import Context
+
+HEADER = ("customer_ref", "name", "phone", "resident_id", "card", "email")
+
+
+def phone(number: int) -> str:
+    return f"154{number:08d}"
+
+
+def resident_id(number: int) -> str:
+    first17 = f"1101051899{1 + number % 12:02d}{1 + number // 12 % 28:02d}{number // 336 % 1000:03d}"
+    return first17 + check_character(first17)
+
+
+def customer(number: int, **changes: str) -> dict[str, str]:
+    made = {
+        "customer_ref": f"C{number:06d}",
+        "name": f"张{chr(0x4E00 + 1000 + number)}{chr(0x4E00 + 2000 + number)}",
+        "phone": phone(number),
+        "resident_id": resident_id(number),
+        "email": f"customer{number}@example.com",
+    }
+    return {**made, **changes}
+
+
+def listed(customers: Sequence[dict[str, str]], delimiter: str = ",") -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, HEADER, restval="", delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(customers)
+    return text.getvalue()
+
+
+def enrol(context: Context, tenant: str, customers: Sequence[dict[str, str]], digests: str = "all") -> Report:
+    make_tenant(context.keys, tenant)
+    source, target = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
+    source.write_text(listed(customers), encoding="utf-8")
+    builder = Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests)
+    builder.build(Source(source, {}), target, context.clock.now())
+    installed.install(context.data, context.keys, tenant, target, context.clock.now())
+    source.unlink()
+    return builder.report
+
+
+def matcher_of(context: Context, *, brands: dict[str, Sequence[str]] | None = None) -> Matcher:
+    """A matcher over what is enrolled; `brands` go into the configuration first."""
+    tables = "".join(f"[tenants.{t}]\nbrands = {json.dumps(list(b), ensure_ascii=False)}\n" for t, b in (brands or {}).items())
+    if tables:
+        (context.data / "ullage.toml").write_text(tables, encoding="utf-8")
+    return build_matcher(Context(context.data, context.clock))
+
+
+def command(data: Path, *words: Any) -> list[str]:
+    return ["--data", str(data), *map(str, words)]

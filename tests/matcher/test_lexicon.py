@@ -1,0 +1,118 @@
+"""The jargon: whole words, the longest form, and company where a word means little by itself."""
+
+from importlib import resources
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.labels import words
+from matcher.lexicon import REPORTING, Lexicon, Terms, lower
+from matcher.text import fold
+
+LEXICON = Lexicon({"bank": ["某某银行", "bank.example"], "other": ["某某银行", "ＯＴＨＥＲ银行"]})
+LINES = (resources.files("matcher") / "lexicons" / "jargon.tsv").read_text(encoding="utf-8").splitlines()
+ROWS = [line.split("\t") for line in LINES if line and not line.startswith("#")]
+FORMS = sorted({lower(fold(form).text) for row in ROWS for form in (row[0], *filter(None, row[1].split(";")))})
+OTHERS = sorted({lower(w) for w in (*words(), *REPORTING, "某某银行", "bank.example", "other银行")})
+FILLER = "x" * 41
+
+
+def read(text: str) -> Terms:
+    return LEXICON.read(fold(text).text)
+
+
+def terms(text: str) -> dict[str, int]:
+    return {t.id: t.count for t in read(text).terms}
+
+
+def test_every_row_of_the_data_is_well_formed() -> None:
+    assert len(ROWS) >= 150
+    assert all(row[5] in "12345" and row[6] in ("L", "M", "H") for row in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        ("内料 内料", {"内料": 2}),
+        ("一手 一手数据 一手料", {"一手料": 1}),
+        ("流水", {}),
+        ("QQ", {}),
+        ("cvv", {}),
+        ("流水 流水", {}),
+        ("流水内料", {"内料": 1, "流水": 1}),
+        ("手机 流水", {"流水": 1}),
+        (f"内料{FILLER}流水", {"内料": 1}),
+        (f"内料{FILLER[:40]}流水", {"内料": 1, "流水": 1}),
+        ("FULLZ fullz Fulls", {"fullz": 3}),
+        ("fullzz xfullz", {}),
+        ("卖fullz的", {"fullz": 1}),
+        ("blogs vidarx", {}),
+        ("combo listing", {"combolist": 1}),
+        ("银行卡四件套", {"四件套": 1}),
+        ("ｆｕｌｌｚ", {"fullz": 1}),
+        ("", {}),
+    ],
+)
+def test_what_counts_and_how_often(text: str, counted: dict[str, int]) -> None:
+    assert terms(text) == counted
+
+
+def test_the_heaviest_terms_come_first() -> None:
+    found = read("担保 内料 手机 流水").terms
+    assert [t.weight for t in found] == sorted((t.weight for t in found), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "offered"),
+    [
+        ("某某银行 内料出售", 0, True),
+        ("bank.example 一手数据 担保", 0, True),
+        ("某某银行", 0, False),
+        ("内料出售", 0, False),
+        ("某某银行 精准", 0, False),
+        ("某某银行 杀猪盘 话术 水房", 0, False),
+        ("警方提醒: 某某银行 内料", 0, False),
+        ("警方: 某某银行 内料", 0, True),
+        ("警方提醒: 某某银行 内料", 2, False),
+        ("警方提醒: 某某银行 内料", 3, True),
+    ],
+)
+def test_a_brand_beside_heavy_jargon_is_an_offer_and_a_report_is_none(text: str, rows: int, offered: bool) -> None:
+    assert read(text).offers("bank", rows) is offered
+
+
+def test_each_tenant_of_a_shared_brand_is_named_and_wide_brands_are_folded() -> None:
+    assert read("某某银行 Other银行").brands == {"bank": ("某某银行",), "other": ("某某银行", "ＯＴＨＥＲ银行")}
+    assert not read("某某银行 内料").offers("third")
+
+
+def test_places_are_right_behind_letters_that_lower_case_makes_longer() -> None:
+    text = "İİ😀 内料"
+    assert [text[h.start : h.end] for h in LEXICON.read(text).hits] == ["内料"]
+
+
+def naive(text: str) -> list[tuple[int, int]]:
+    """Leftmost, longest, whole words; every form looked for at every place."""
+    spans, place = [], 0
+    forms = sorted({*FORMS, *OTHERS}, key=len, reverse=True)
+    while place < len(text):
+        here = next((f for f in forms if text.startswith(f, place) and _whole(text, place, place + len(f))), None)
+        if here:
+            spans.append((place, place + len(here)))
+        place += len(here) if here else 1
+    return spans
+
+
+def _whole(text: str, start: int, end: int) -> bool:
+    def joins(a: str, b: str) -> bool:
+        return a.isascii() and a.isalnum() and b.isascii() and b.isalnum()
+
+    before = start > 0 and joins(text[start - 1], text[start])
+    return not before and not (end < len(text) and joins(text[end - 1], text[end]))
+
+
+@given(st.lists(st.sampled_from(FORMS) | st.sampled_from(OTHERS) | st.sampled_from([" ", "x", "s", "的", "1"]), max_size=12))
+def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert sorted({(h.start, h.end) for h in LEXICON._hits(text)}) == naive(text)

@@ -1,0 +1,37 @@
+"""The closed list of labels, and what the law makes of them."""
+
+import pytest
+
+from ullage.fields import CLASS, OF_KIND, SERIOUS_AT, Field, class_of
+from ullage.identifiers import kinds
+
+
+def test_every_kind_of_identifier_has_a_label_of_its_own() -> None:
+    assert {OF_KIND[kind] for kind in kinds()} <= set(Field)
+    assert len(set(OF_KIND.values())) == len(OF_KIND)
+
+
+def test_a_label_is_written_as_it_is_named() -> None:
+    assert all(label.name == label.value == str(label) for label in Field)
+
+
+def test_graver_classes_are_serious_sooner() -> None:
+    assert SERIOUS_AT == {"A": 50, "B": 500, "C": 5000}
+    assert set(CLASS.values()) == {"A", "B"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "law"),
+    [
+        (["PHONE", "NAME", "ID", "CARD"], "C"),
+        (["PHONE", "ORDER"], "B"),
+        (["LOAN", "CREDIT"], "A"),
+        (["PASSWORD"], "A"),
+        (["BALANCE"], "A"),
+        (["HEALTH", "TRAVEL"], "B"),
+        (["<digest>"], "C"),
+        ([], "C"),
+    ],
+)
+def test_a_row_is_of_the_highest_class_among_its_fields(fields: list[str], law: str) -> None:
+    assert class_of(frozenset(fields)) == law
