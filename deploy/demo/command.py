@@ -112,10 +112,9 @@ def _check(plan: plant.Plan, ullage: drive.Ullage, incidents: list[dict[str, Any
     if faults:
         raise UllageError("the demo found something else than it planted, see above")
     posts, people = len(plan.posts), len(plan.expected)
-    console.print(
-        f"[green]checked:[/] {posts} posts held {plant.LEAKED} people; {people} of them are customers; these are exposed, "
-        f"in {plan.sightings} sightings and {len(incidents)} incidents; none lost, none double, none false"
-    )
+    found = f"{people} of them customers, exposed in {plan.sightings} sightings and {len(incidents)} incidents"
+    console.print(f"[green]checked:[/] {posts} posts held {plant.LEAKED} people, {found}")
+    console.print("         none lost, none double, none false")
 
 
 def _serve(ullage: drive.Ullage, console: Console) -> None:
