@@ -76,6 +76,7 @@ def _listening(settings: SearchSettings) -> Iterator[tuple[socket.socket, int]]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((settings.host, settings.port))
+            listener.listen()  # before the address is printed: whoever reads it may come at once
         except OSError as error:
             message = f"port {settings.port} of search is taken ({error.strerror}): set search.port, 0 for any"
             raise ConfigError(message) from None
