@@ -73,7 +73,7 @@ def scan(
     count = 0
     for path in files.files_under(paths):
         document = matcher.open(files.capture_of(path, files.body_of(path), ctx.obj.clock.now()))
-        for row in _rows(matcher, document, str(path), alarms=alarms):
+        for row in _rows(matcher, document, files.shown(path), alarms=alarms):
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
         count += 1
         if sys.stderr.isatty() and count % 100 == 0:
@@ -126,7 +126,7 @@ def assess(
                                      "fields": whole.field_map, "skeleton": whole.skeleton,
                                      "tenants": [v.as_dict() for v in found]}, ensure_ascii=False, indent=1) + "\n")  # fmt: skip
     else:
-        screen.show(Console(width=None if sys.stdout.isatty() else 100), file.name, whole, found)
+        screen.show(Console(width=None if sys.stdout.isatty() else 100), files.shown(Path(file.name)), whole, found)
     if open_:
         named = capture.model_copy(update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)})
         findings = matcher.findings([named], context.clock.now())

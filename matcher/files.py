@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -28,6 +29,11 @@ def files_under(paths: list[Path]) -> Iterator[Path]:
             yield from sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
         else:
             raise ConfigError(f"{path} is neither a file nor a folder")
+
+
+def shown(path: Path) -> str:
+    """The path as it may be printed: a name in no encoding has its odd bytes replaced."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def body_of(path: Path) -> bytes:

@@ -5,6 +5,7 @@ Yields rows a batch at a time. Faults name line and column, never the value.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -13,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Any, NamedTuple
 
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
@@ -59,7 +60,7 @@ class Source:
         with _open(self.path) as raw:
             line = 1
             try:
-                sample = raw.peek(SAMPLE)[:SAMPLE]  # type: ignore[attr-defined]
+                sample = raw.peek(SAMPLE)[:SAMPLE]
                 text = io.TextIOWrapper(raw, _encoding(sample), newline="")
                 reader = csv.reader(text, delimiter=_delimiter(sample), strict=True)
                 header = next(reader, None)
@@ -131,13 +132,22 @@ def _assembled(lines: Sequence[int], columns: list[Column]) -> Batch:
     return Batch(lines, references, [column for column in columns if column.kind != REFERENCE])
 
 
-def _open(path: Path) -> IO[bytes]:
-    try:
-        raw: IO[bytes] = sys.stdin.buffer if str(path) == "-" else path.open("rb", SAMPLE)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
-    start = raw.peek(2)[:2]  # type: ignore[attr-defined]
-    return io.BufferedReader(gzip.GzipFile(fileobj=raw), SAMPLE) if start == b"\x1f\x8b" else raw
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    """The bytes of the list, unzipped, as a buffered reader."""
+    file: Any
+    with contextlib.ExitStack() as stack:
+        try:
+            if str(path) == "-":
+                file = io.BufferedReader(sys.stdin.buffer, SAMPLE)
+            else:
+                file = stack.enter_context(path.open("rb", SAMPLE))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+        if file.peek(2)[:2] == b"\x1f\x8b":
+            unzipped = stack.enter_context(gzip.GzipFile(fileobj=file))
+            file = stack.enter_context(io.BufferedReader(unzipped, SAMPLE))
+        yield file
 
 
 def _encoding(sample: bytes) -> str:

@@ -39,7 +39,7 @@ FORMS = {
     "percent twice": lambda v: quote("".join(f"%{b:02X}" for b in v.encode()), safe=""),
     "entities": lambda v: "".join(f"&#{ord(c)};" for c in v),
     "json": lambda v: "".join(f"\\u{ord(c):04x}" for c in v),
-    "invisible": lambda v: "\u200b".join(v),
+    "invisible": "\u200b".join,
 }
 SPACED = {
     "spaced": " ".join,

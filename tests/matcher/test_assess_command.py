@@ -1,0 +1,143 @@
+"""`ullage assess`: the verdict on a file, as text and as JSON."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.matcher.bank import customer, enrol, phone, resident_id
+from ullage.bus import FINDINGS
+from ullage.records import FINDING_SCHEMA, Finding
+from ullage.settings import Context
+
+CUSTOMERS = [customer(n) for n in range(400)]
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+@pytest.fixture
+def bank(context: Context) -> Context:
+    """Four hundred customers in a market of two hundred thousand numbers: chance gives one in five hundred."""
+    (context.data / "ullage.toml").write_text("[tenants.bank]\ncirculation = 200000.0\n")
+    enrol(context, "bank", CUSTOMERS, "none")
+    return context
+
+
+def verdict(ullage, path: Path, *words: str) -> dict:
+    done = ullage("assess", path, "--json", *words)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)["tenants"][0]
+
+
+def strangers(count: int) -> list[str]:
+    chance = random.Random(1)
+    return [phone(chance.randrange(10**6, 10**8)) for _ in range(count)]
+
+
+def failing(number: int) -> str:
+    """A resident ID whose check character is another."""
+    right = resident_id(number)
+    return right[:-1] + ("1" if right[-1] != "1" else "2")
+
+
+OURS = ["----".join((p["name"], p["phone"], p["resident_id"])) for p in CUSTOMERS[:60]]
+FILES = {
+    "rows of ours": (["姓名----手机----身份证", *OURS], "ours"),
+    "phones of others": (strangers(500), "elsewhere"),
+    "one of ours among others": ([*strangers(500), phone(7)], "elsewhere"),
+    "too few": (strangers(3), "unknown"),
+    "generated": ([phone(10**6 + 7 * n) for n in range(300)], "fabricated"),
+    "ids that fail": ([failing(n) for n in range(1000, 1040)], "fabricated"),
+}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_whose_it_is(ullage, bank: Context, tmp_path: Path, file: str) -> None:
+    lines, origin = FILES[file]
+    path = tmp_path / "sample.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert verdict(ullage, path)["origin"]["verdict"] == origin
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    path = tmp_path / "[bold]sample.txt"
+    rows = ["|".join((p["name"], p["phone"], p["resident_id"], "5000", "2024-01-02")) for p in CUSTOMERS[:50]]
+    path.write_text(
+        "\n".join(["姓名|手机|身份证|余额|日期", *rows, f"赵某|{phone(10**7)}||1|", "内料 110105194912310021"]), encoding="utf-8"
+    )
+    return path
+
+
+def test_the_screen_says_all_of_it_in_100_columns(ullage, bank: Context, sample: Path) -> None:
+    done = ullage("assess", sample)
+    assert done.exit_code == 0
+    lines = [line.strip("│ ") for line in done.stdout.splitlines()]
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    shown = " ".join(" ".join(lines).split())
+    for said in (
+        "[bold]sample.txt",
+        "newest date 2024-01-02",
+        "51 phone, 50 resident_id (checksum fails: 1 resident_id)",
+        "<NAME>|<PHONE>|<ID>|<BALANCE>|<DATE>",
+        "内料 (card)",
+        "tenant bank",
+        "OURS",
+        "50 of 400 customers (50 phone, 50 resident_id)",
+        "虚假投资理财",
+        "50 rows agree with a customer in two or more fields",
+        "1 of 51 resident IDs fail their checksum",
+        "open an incident",
+    ):
+        assert said in shown
+    assert not [p for p in CUSTOMERS[:50] for kind in ("name", "phone", "resident_id") if p[kind] in done.output]
+
+
+def test_json_has_the_same_numbers(ullage, bank: Context, sample: Path) -> None:
+    whole = json.loads(ullage("assess", sample, "--json").stdout)
+    assert (whole["rows"], whole["candidates"], whole["failures"]) == (51, {"phone": 51, "resident_id": 50}, {"resident_id": 1})
+    [bank_verdict] = whole["tenants"]
+    assert (bank_verdict["customers"], bank_verdict["matched_rows"], bank_verdict["corroborated_rows"]) == (50, 50, 50)
+    assert bank_verdict["exposure"]["scenario"] == "X10"
+    assert bank_verdict["exposure"]["severity"] == "medium"
+    total = sum(points for _, points, _ in bank_verdict["exposure"]["reasons"])
+    assert bank_verdict["exposure"]["score"] == min(100, total)
+
+
+def test_the_tenant_with_most_customers_in_it_comes_first(ullage, bank: Context, sample: Path) -> None:
+    enrol(bank, "aaa", [customer(9000)])
+    enrol(bank, "zzz", [customer(0)])
+    tenants = json.loads(ullage("assess", sample, "--json").stdout)["tenants"]
+    assert [(t["tenant"], t["customers"]) for t in tenants] == [("bank", 50), ("zzz", 1), ("aaa", 0)]
+    assert "tenant aaa: none of 1 customers is in it" in ullage("assess", sample).stdout
+
+
+def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path) -> None:
+    def kept() -> set[Path]:
+        return {p for p in bank.data.rglob("*") if p.is_file()}
+
+    before = kept()
+    ullage("assess", sample)
+    assert kept() == before
+    done = ullage("assess", sample, "--open")
+    assert "1 finding(s) sent to alert" in done.stderr
+    bus = bank.bus()
+    subscription = bus.subscribe(FINDINGS, "alert")
+    [record] = subscription.poll(9, 0.0)
+    finding = Finding.decode(record.value, FINDING_SCHEMA)
+    assert (finding.tenant, finding.capture.site, finding.total_subjects) == ("bank", "assess", 50)
+    assert finding.statistics.groups[0].corroborated == 50
+    subscription.close()
+    bus.close()
+
+
+def test_standard_input_and_an_empty_file_have_a_verdict(ullage, bank: Context) -> None:
+    for body in (b"", b"\xff\xfe\x00", phone(1).encode()):
+        done = ullage("assess", "-", input=body)
+        assert done.exit_code == 0
+        assert "bank" in done.stdout

@@ -1,0 +1,201 @@
+"""Captures in, findings out, against watchlists that were really built."""
+
+import base64
+import hashlib
+from datetime import timedelta
+from urllib.parse import quote
+
+import pytest
+
+from matcher.match import Matcher
+from matcher.watchlist import installed
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, matcher_of, phone
+from tests.matcher.conftest import BANK
+from ullage.records import FINDING_SCHEMA, Finding
+from ullage.settings import Context
+
+ONE = BANK[1]
+
+
+def found(matcher: Matcher, body: str | bytes, **changes) -> list[Finding]:
+    captured = capture(body=body if isinstance(body, bytes) else body.encode(), **changes)
+    return matcher.findings([captured], captured.fetched_at)
+
+
+def matches(matcher: Matcher, body: str, **changes) -> list[tuple[str, str, int, tuple[str, ...]]]:
+    return [(m.kind, m.form, m.confidence, m.own_fields) for f in found(matcher, body, **changes) for m in f.matches]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (ONE["phone"], [("phone", "plain", 70, ("PHONE",))]),
+        (ONE["email"].upper(), [("email", "plain", 85, ("EMAIL",))]),
+        (ONE["resident_id"].lower(), [("resident_id", "plain", 95, ("ID",))]),
+        (f"{ONE['name']},{ONE['phone']}", [("phone", "plain", 99, ("NAME", "PHONE"))]),
+        (f"{BANK[2]['name']},{ONE['phone']}", [("phone", "plain", 70, ("PHONE",))]),
+        (f"{ONE['name']}\n{ONE['phone']}", [("phone", "plain", 70, ("PHONE",))]),
+        (ONE["name"], []),
+        (phone(999), []),
+        (
+            f"{ONE['phone']}|{ONE['resident_id']}",
+            [("phone", "plain", 99, ("ID", "PHONE")), ("resident_id", "plain", 99, ("ID", "PHONE"))],
+        ),
+        (
+            f"{ONE['phone']}|{BANK[2]['resident_id']}",
+            [("phone", "plain", 70, ("PHONE",)), ("resident_id", "plain", 95, ("ID",))],
+        ),
+        (hashlib.md5(ONE["phone"].encode()).hexdigest(), [("phone", "md5", 70, ("PHONE",))]),
+        (hashlib.sha256(ONE["email"].encode()).hexdigest().upper(), [("email", "sha256", 85, ("EMAIL",))]),
+        (hashlib.md5(b"nobody").hexdigest(), []),
+    ],
+)
+def test_what_matches_and_how_sure_that_is(bank: Context, body: str, expected: list) -> None:
+    assert matches(matcher_of(bank), body) == expected
+
+
+@pytest.mark.parametrize(("digests", "forms"), [("none", []), ("phone", ["phone"]), ("all", ["phone", "resident_id", "email"])])
+def test_digests_match_only_where_they_are_enrolled(context: Context, digests: str, forms: list[str]) -> None:
+    enrol(context, "bank", BANK, digests)
+    body = ",".join(hashlib.sha1(ONE[kind].encode()).hexdigest() for kind in ("phone", "resident_id", "email"))
+    assert [kind for kind, form, *_ in matches(matcher_of(context), body) if form == "sha1"] == forms
+
+
+def test_two_tenants_that_share_a_customer_each_get_a_finding_with_handles_of_their_own(bank: Context) -> None:
+    enrol(bank, "other", [customer(77, phone=ONE["phone"]), customer(78)])
+    first, second = found(matcher_of(bank), f"{ONE['phone']}\n{phone(78)}")
+    assert [(f.tenant, f.customers, f.total_matches) for f in (first, second)] == [("bank", 10, 1), ("other", 2, 2)]
+    assert first.matches[0].subject != second.matches[0].subject
+    assert first.matches[0].index_tag != second.matches[0].index_tag
+    assert first.id != second.id
+    assert first.capture == second.capture
+    groups = [[(g.fields, g.rows, g.matched) for g in f.statistics.groups] for f in (first, second)]
+    assert groups == [[(("PHONE",), 2, 1)], [(("PHONE",), 2, 2)]]
+
+
+def test_two_customers_who_share_a_phone_are_both_found(context: Context) -> None:
+    enrol(context, "bank", [customer(1), customer(2, phone=phone(1))])
+    [finding] = found(matcher_of(context), f"{customer(2)['name']}----{phone(1)}")
+    assert sorted(m.own_fields for m in finding.matches) == [("NAME", "PHONE"), ("PHONE",)]
+    assert finding.total_subjects == 2
+
+
+def test_a_finding_gives_the_whole_captures_facts(bank: Context) -> None:
+    rows = [f"{p['name']}----{p['phone']}----2024-05-0{i}" for i, p in enumerate(BANK[1:3], 1)]
+    [finding] = found(
+        matcher_of(bank), "\n".join(["姓名----手机----日期", *rows, f"李某----{phone(500)}----x", "1101051949123100211"])
+    )
+    whole = finding.statistics
+    assert (whole.rows, whole.candidates, whole.field_map["NAME"]) == (3, {"phone": 3}, 3)
+    assert [(g.fields, g.rows, g.matched, g.corroborated) for g in whole.groups] == [(("DATE", "NAME", "PHONE"), 3, 2, 2)]
+    assert str(whole.newest_date) == "2024-05-02"
+    assert whole.skeleton == "<NAME>----<PHONE>----<DATE>"
+    assert {m.row for m in finding.matches} == {1, 2}
+
+
+def test_places_are_those_of_the_decoded_text(bank: Context) -> None:
+    text = f"\ufeff李\u200b某 １５４0000\u200b0001，{ONE['email']}"
+    [finding] = found(matcher_of(bank), text[1:].encode("utf-16"))
+    assert [text[1:][m.start : m.end] for m in finding.matches] == ["１５４0000\u200b0001", ONE["email"]]
+    assert [m.transforms for m in finding.matches] == [("folded",), ()]
+
+
+def test_more_than_two_thousand_matches_go_out_in_parts(context: Context) -> None:
+    people = [customer(n) for n in range(2500)]
+    enrol(context, "bank", people, "none")
+    parts = found(matcher_of(context), "\n".join(f"{p['phone']},{p['email']}" for p in people))
+    assert [(f.part, f.parts, len(f.matches), f.total_matches, f.total_subjects) for f in parts] == [
+        (n, 3, size, 5000, 2500) for n, size in ((1, 2000), (2, 2000), (3, 1000))
+    ]
+    assert len({f.id for f in parts}) == 1
+    assert len({(m.start, m.kind) for f in parts for m in f.matches}) == 5000
+    assert all(Finding.decode(f.encode(), FINDING_SCHEMA) == f for f in parts)
+
+
+def test_the_same_capture_gives_the_same_finding_and_another_text_another(bank: Context) -> None:
+    matcher, body = matcher_of(bank), ONE["phone"]
+    [first] = found(matcher, body)
+    later = found(
+        matcher_of(bank), body, id="other", fetched_at=capture().fetched_at + timedelta(hours=1), url="http://x.example/9"
+    )
+    assert [f.id for f in later] == [first.id]
+    assert [f.id for f in found(matcher, body.encode("utf-16"))] == [first.id]
+    others = [found(matcher, f"{body}!"), found(matcher, body, site="other"), found(matcher, body, post_id="43")]
+    assert len({first.id, *(f.id for [f] in others)}) == 4
+
+
+def test_a_batch_gives_what_its_captures_give_alone(bank: Context) -> None:
+    bodies = ["", ONE["phone"], "nothing", f"{BANK[2]['email']},{BANK[3]['phone']}", "", BANK[4]["resident_id"]]
+    captures = [capture(post_id=str(n), body=body.encode()) for n, body in enumerate(bodies)]
+    matcher, now = matcher_of(bank), captures[0].fetched_at
+    alone = [f for one in captures for f in matcher.findings([one], now)]
+    assert matcher.findings(captures, now) == alone
+    assert [f.capture.post_id for f in alone] == ["1", "3", "5"]
+
+
+def test_a_brand_beside_jargon_is_a_finding_without_a_match(bank: Context) -> None:
+    matcher = matcher_of(bank, brands={"bank": ["某某银行"]})
+    [alarm] = found(matcher, "某某银行 内料出售")
+    assert (alarm.alarm, alarm.total_matches, alarm.statistics.brands, alarm.part, alarm.parts) == (True, 0, ("某某银行",), 1, 1)
+    assert found(matcher, "内料出售") == found(matcher, "某某银行") == []
+    [titled] = found(matcher, "x", title="某某银行 内料")
+    assert titled.alarm
+    [both] = found(matcher, f"某某银行 内料 {ONE['phone']}")
+    assert not both.alarm
+
+
+PLANTED = {
+    **{kind: ONE[kind] for kind in ("name", "phone", "resident_id", "email")},
+    "reference": ONE["customer_ref"],
+    "address": "建国路88号",
+    "password": "Passw0rd!x",
+}
+
+
+def forms_of(value: str) -> list[bytes]:
+    raw = value.encode()
+    digests = [hashlib.new(form, raw).hexdigest().encode() for form in ("md5", "sha1", "sha256")]
+    wide = [value.encode(encoding) for encoding in ("utf-16-le", "utf-16-be", "gb18030")]
+    return [raw, quote(value, safe="").encode(), base64.b64encode(raw).rstrip(b"="), raw.hex().encode(), *digests, *wide]
+
+
+def test_a_finding_holds_no_value_in_any_form(bank: Context) -> None:
+    value = " ".join(PLANTED.values())
+    hostile = {"title": value, "author": ONE["phone"], "url": f"http://a.example/{quote(value)}", "channel": ONE["email"],
+               "thread": ONE["phone"], "post_id": ONE["resident_id"]}  # fmt: skip
+    body = f"姓名:{ONE['name']},手机:{ONE['phone']},{value},{hashlib.md5(ONE['phone'].encode()).hexdigest()}"
+    [finding] = found(matcher_of(bank), body, **hostile)
+    written = finding.encode().lower() + repr(finding).lower().encode()
+    assert finding.total_matches >= 4
+    assert [kind for kind, v in PLANTED.items() for form in forms_of(v) if form.lower() in written] == []
+    clear = Finding.decode(finding.encode().replace(b'"site":"paste"', f'"site":"{ONE["phone"]}"'.encode()), FINDING_SCHEMA)
+    assert ONE["phone"].encode() in clear.encode()  # and a leak would be seen
+
+
+def test_both_epochs_of_a_dual_window_match_and_the_fuller_one_is_told(bank: Context) -> None:
+    bank.keys.make("bank/match-2.key")
+    assert matches(matcher_of(bank), ONE["phone"]) == [("phone", "plain", 70, ("PHONE",))]
+    enrol(bank, "bank", [*BANK[1:], customer(50)])
+    matcher = matcher_of(bank)
+    old, both, new = (found(matcher, p)[0] for p in (phone(0), ONE["phone"], phone(50)))
+    assert (old.epoch, both.epoch, new.epoch) == (1, 2, 2)
+    handles = [found(matcher_of(bank), ONE["phone"])[0].matches[0].subject, both.matches[0].subject]
+    assert len(set(handles)) == 1
+    bank.keys.destroy("bank/match-1.key")
+    assert [lists.epochs[0].number for lists in installed.load(bank)] == [2]
+    assert found(matcher_of(bank), phone(0)) == []
+
+
+def test_the_tag_in_a_finding_is_not_the_one_in_the_watchlist(bank: Context) -> None:
+    [finding] = found(matcher_of(bank), ONE["phone"])
+    file = next((bank.data / "watchlists" / "bank").iterdir()).read_bytes()
+    tag = bytes.fromhex(finding.matches[0].index_tag)
+    assert tag not in file
+    assert tag[::-1] not in file
+
+
+def test_a_watchlist_that_expired_is_used_no_more(bank: Context, clock) -> None:
+    assert [lists.tenant for lists in installed.load(bank)] == ["bank"]
+    clock.advance(105 * 86_400)
+    assert installed.load(bank) == []

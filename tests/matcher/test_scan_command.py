@@ -1,0 +1,117 @@
+"""`ullage scan` and `ullage match --once`: one JSON object a line, whose offsets cut out what was found."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from matcher.stage import PURPOSE
+from tests.factories import capture
+from tests.matcher.bank import phone
+from tests.matcher.conftest import BANK
+from ullage import keys
+from ullage.bus import CAPTURES, FINDINGS, Outgoing
+from ullage.errors import ConfigError
+from ullage.records import CAPTURE_SCHEMA
+from ullage.settings import Context
+
+FIELDS = ["path", "start", "end", "kind", "form", "tenant", "subject", "confidence"]
+ONE = BANK[1]
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+def rows(done) -> list[dict]:
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_line_has_these_fields_in_this_order(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(f"{ONE['name']}|{ONE['phone']}", encoding="utf-8")
+    [row] = rows(ullage("scan", path))
+    assert list(row) == FIELDS
+    assert {k: v for k, v in row.items() if k != "subject"} == {
+        "path": str(path), "start": 4, "end": 15, "kind": "phone", "form": "plain", "tenant": "bank", "confidence": 99,
+    }  # fmt: skip
+    assert len(bytes.fromhex(row["subject"])) == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "encoding", "cut"),
+    [
+        ("a.txt", f"姓名，手机\r\n张某，{phone(1)}\r\n", "gb18030", phone(1)),
+        ("a.csv", f"x,{phone(1)[:3]}-{phone(1)[3:7]}-{phone(1)[7:]},y", "utf-16", "154-0000-0001"),
+        ("a.html", f"<p>x</p>{phone(1)[:3]}<b>{phone(1)[3:]}</b>&nbsp;", "utf-8", "154<b>00000001"),
+        ("a.htm", "&#49;5400000001&#32;", "utf-8", "&#49;5400000001"),
+        ("a.json", r'{"a":"\u0031540000000\u0031"}', "utf-8", r"\u0031540000000\u0031"),
+        ("a.txt", "手机１５４００００\u200b０００１。", "utf-8", "１５４００００\u200b０００１"),
+    ],
+)
+def test_offsets_cut_the_value_out_of_the_decoded_text(
+    ullage, bank: Context, tmp_path: Path, name: str, text: str, encoding: str, cut: str
+) -> None:
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    [row] = rows(ullage("scan", tmp_path / name))
+    decoded = text.encode(encoding).decode(encoding)
+    assert decoded[row["start"] : row["end"]] == cut
+
+
+def test_folders_are_walked_in_order_and_links_are_not_followed(ullage, bank: Context, tmp_path: Path) -> None:
+    for name in ("b/2.txt", "a/1.txt", "a/.hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(ONE["phone"])
+    (tmp_path / "c.txt").symlink_to(tmp_path / "a" / "1.txt")
+    (tmp_path / "empty.txt").touch()
+    done = ullage("scan", tmp_path / "a", tmp_path / "b", tmp_path / "empty.txt")
+    assert [os.path.relpath(row["path"], tmp_path) for row in rows(done)] == ["a/.hidden", "a/1.txt", "b/2.txt"]
+    assert "4 files scanned" in done.stderr
+    assert len(rows(ullage("scan", tmp_path))) == 3
+
+
+def test_standard_input_is_a_file(ullage, bank: Context) -> None:
+    assert [r["path"] for r in rows(ullage("scan", "-", input=ONE["email"].encode()))] == ["-"]
+
+
+def test_a_name_in_no_encoding_is_still_a_path(ullage, bank: Context, tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"a\xff.txt")).write_text(ONE["phone"])
+    [row] = rows(ullage("scan", tmp_path))
+    assert row["path"].endswith("a�.txt")
+
+
+def test_alarms_are_lines_without_a_subject_and_only_what_counts(ullage, bank: Context, tmp_path: Path) -> None:
+    text = f"流水{' ' * 60}一批内料 {ONE['phone']}"
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    assert [r["kind"] for r in rows(ullage("scan", tmp_path / "a.txt"))] == ["phone"]
+    found, alarm = rows(ullage("scan", tmp_path / "a.txt", "--alarms"))
+    assert list(alarm) == FIELDS
+    assert found["kind"] == "phone"
+    assert (alarm["kind"], alarm["tenant"], alarm["subject"], alarm["confidence"]) == ("lexicon", None, None, 100)
+    assert text[alarm["start"] : alarm["end"]] == "内料"
+
+
+def test_a_file_that_is_not_there_is_one_line_and_exit_2(ullage, bank: Context, tmp_path: Path) -> None:
+    for command in (["scan"], ["assess"]):
+        error = ullage(*command, tmp_path / "gone.txt").exception
+        assert isinstance(error, ConfigError)
+        assert error.exit_code == 2
+        assert "gone.txt" in str(error)
+        assert "\n" not in str(error)
+
+
+def test_without_a_watchlist_there_is_nothing_to_scan_for(ullage, data: Path) -> None:
+    assert "load one with `ullage watchlist load" in str(ullage("scan", data).exception)
+
+
+def test_match_once_drains_the_bus(ullage, bank: Context) -> None:
+    bus, sealer = bank.bus(), keys.sealer(bank.keys)
+    sealed = sealer.seal(capture(body=phone(1).encode()).encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+    bus.publisher(CAPTURES).append([Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})])
+    assert ullage("match", "--once").exit_code == 0
+    assert len(bus.subscribe(FINDINGS, "alert").poll(9, 0.0)) == 1
+    bus.close()

@@ -1,0 +1,211 @@
+"""Match as a process: on the real bus, with keys that turn over and watchlists that change beneath it."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from matcher.metrics import MatchMetrics
+from matcher.stage import GROUP, PURPOSE, MatchStage, rotate_seal_keys
+from matcher.watchlist import installed
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, phone
+from tests.matcher.conftest import BANK
+from ullage import dead_letters, keys
+from ullage.bus import CAPTURES, FINDINGS, Outgoing
+from ullage.clock import Backoff
+from ullage.dead_letters import DeadLetters
+from ullage.errors import CorruptError, RecordError
+from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
+from ullage.settings import Context
+from ullage.worker import Worker
+
+DAY = 86_400.0
+
+
+class Running:
+    """A match process: put captures in, let it drain, read what came out."""
+
+    def __init__(self, context: Context) -> None:
+        self.context, self.bus = context, context.bus()
+        self.registry = CollectorRegistry()
+        self.metrics = MatchMetrics(self.registry)
+        self.subscription = self.bus.subscribe(CAPTURES, GROUP)
+        self.captures, self.publisher = self.bus.publisher(CAPTURES), self.bus.publisher(FINDINGS)
+        self.stage = MatchStage(context, self.subscription, self.publisher, self.metrics)
+        self.letters = DeadLetters(self.bus, keys.sealer(context.keys), "match")
+        self.out = self.bus.subscribe(FINDINGS, "alert")
+
+    def put(self, body: str, headers: dict[str, str] | None = None, value: bytes | None = None, **changes) -> None:
+        sealer = keys.sealer(self.context.keys)
+        captured = capture(body=body.encode(), fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes)
+        sealed = sealer.seal(captured.encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+        clear = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id, **(headers or {})}
+        self.captures.append([Outgoing("paste", sealed if value is None else value, clear)])
+
+    def drain(self) -> list[Finding]:
+        Worker("match", self.subscription, self.stage.handle, self.letters, threading.Event(), 4, Backoff(0.0, 0.0)).run(
+            once=True
+        )
+        records = self.out.poll(100, 0.0)
+        assert all((r.key, r.headers["tenant"], r.headers["schema"]) == ("bank", "bank", str(FINDING_SCHEMA)) for r in records)
+        return [Finding.decode(r.value, FINDING_SCHEMA) for r in records]
+
+    def reasons(self) -> list[str]:
+        return sorted(letter.reason for letter in dead_letters.waiting_or_parked(self.bus))
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"ullage_match_{name}", labels)
+
+    def close(self) -> None:
+        for part in (self.subscription, self.captures, self.publisher, self.letters, self.out, self.bus):
+            part.close()
+
+
+@pytest.fixture
+def match(bank: Context):
+    for key in (bank.keys.root / "seal").iterdir():  # made by the real clock
+        key.unlink()
+    rotate_seal_keys(bank)
+    running = Running(bank)
+    yield running
+    running.close()
+
+
+def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: Running) -> None:
+    match.put(f"{BANK[1]['name']}----{phone(1)}")
+    match.put("内料 担保 nothing of ours", post_id="43")
+    [finding] = match.drain()
+    assert (finding.total_matches, finding.capture.post_id) == (1, "42")
+    assert match.value("captures_total") == 2
+    assert match.value("findings_total", tenant="bank") == 1
+    assert match.value("matches_total", tenant="bank", kind="phone") == 1
+    assert match.value("candidates_total") == 1
+    assert match.value("jargon_only_total") == 1
+    assert match.value("fetch_to_match_seconds_sum") == pytest.approx(10.0)
+    assert match.value("last_success_timestamp_seconds") == match.context.clock.wall()
+    assert match.value("watchlist_customers", tenant="bank") == 10
+    assert match.value("watchlist_expiry_timestamp_seconds", tenant="bank") == match.context.clock.wall() + 104 * DAY
+
+
+def test_what_was_drained_is_not_matched_again(match: Running) -> None:
+    match.put(phone(1))
+    assert len(match.drain()) == 1
+    assert match.drain() == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "value", "reason"),
+    [
+        ({"key_id": "19990101"}, None, "key_destroyed"),
+        ({"schema": "9"}, None, "not_authentic"),
+        ({"schema": "x"}, None, "malformed"),
+        ({}, b"not sealed at all", "not_authentic"),
+        ({}, b"", "not_authentic"),
+    ],
+)
+def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
+    match: Running, headers: dict[str, str], value: bytes | None, reason: str
+) -> None:
+    match.put(phone(1), post_id="1")
+    match.put(phone(2), headers, value)
+    match.put(phone(3), post_id="3")
+    assert [f.capture.post_id for f in match.drain()] == ["1", "3"]
+    assert match.reasons() == [reason]
+
+
+def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: Running) -> None:
+    sealer = keys.sealer(match.context.keys)
+    match.put("", value=sealer.seal(b"\0\0\0\2{}", purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
+    match.put("", value=sealer.seal(b"", purpose=PURPOSE, topic=FINDINGS, schema=CAPTURE_SCHEMA))
+    assert match.drain() == []
+    assert match.reasons() == ["malformed", "not_authentic"]
+
+
+def test_a_new_watchlist_is_used_from_the_next_batch_on(match: Running) -> None:
+    match.put(phone(50))
+    assert match.drain() == []
+    enrol(match.context, "bank", [*BANK, customer(50)])
+    match.put(phone(50))
+    assert len(match.drain()) == 1
+    assert match.value("watchlist_last_reload_success") == 1
+    assert match.value("watchlist_customers", tenant="bank") == 11
+
+
+def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: Running) -> None:
+    path = installed.path_of(match.context.data, "bank", 1)
+    whole = path.read_bytes()
+    broken = path.with_suffix(".new")
+    broken.write_bytes(whole[:-40] + b"\xff" * 40)
+    broken.replace(path)
+    match.put(phone(1))
+    assert len(match.drain()) == 1
+    assert match.value("watchlist_last_reload_success") == 0
+    broken.write_bytes(whole)
+    broken.replace(path)
+    match.stage.alive()
+    assert match.value("watchlist_last_reload_success") == 1
+
+
+def test_a_process_does_not_start_on_a_broken_watchlist(bank: Context) -> None:
+    path = installed.path_of(bank.data, "bank", 1)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptError):
+        Running(bank)
+
+
+def test_lag_is_told_at_every_turn(match: Running, clock) -> None:
+    match.put(phone(1))
+    clock.advance(60.0)
+    match.stage.alive()
+    assert (match.value("lag_records"), match.value("lag_seconds")) == (1, 60.0)
+    match.drain()
+    match.stage.alive()
+    assert (match.value("lag_records"), match.value("lag_seconds")) == (0, 0.0)
+
+
+def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(match: Running, clock) -> None:
+    match.put(phone(1))
+    first = keys.sealer(match.context.keys).key_id
+    clock.advance(DAY)
+    match.stage.alive()
+    second = keys.sealer(match.context.keys).key_id
+    assert second > first
+    match.put(phone(2), post_id="43")
+    assert len(match.drain()) == 2
+    assert match.reasons() == []
+
+
+def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: Running, clock) -> None:
+    store = match.context.keys
+    sealer = keys.sealer(store)
+    sealed = sealer.seal(b"x", purpose=PURPOSE, topic=CAPTURES, schema=1)
+    ages = []
+    for day in range(14):
+        rotate_seal_keys(match.context)
+        ages.append(store.exists(f"seal/{sealer.key_id}.key"))
+        assert store.exists(f"seal/{sealer.key_id}.pub") == ages[day]
+        clock.advance(DAY)
+    assert ages == [True] * 10 + [False] * 4
+    assert len(store.names("seal", ".key")) == 10
+    with pytest.raises(RecordError, match="key_destroyed"):
+        keys.opener(store).open(sealed, purpose=PURPOSE, topic=CAPTURES, schema=1, key_id=sealer.key_id)
+
+
+def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(match: Running, clock) -> None:
+    clock.advance(30 * DAY)
+    match.put(phone(1))
+    match.stage.alive()
+    assert len(match.drain()) == 1
+    assert match.reasons() == []
+
+
+def test_keys_that_somebody_else_keeps_are_left_alone(bank: Context, clock) -> None:
+    held = keys.KeyStore(bank.keys.root, ("kms", "get"))
+    before = bank.keys.names("seal", ".key")
+    clock.advance(90 * DAY)
+    away = Context(bank.data, bank.clock)
+    away.keys = held
+    rotate_seal_keys(away)
+    assert bank.keys.names("seal", ".key") == before

@@ -1,0 +1,230 @@
+"""`ullage watchlist …` and `ullage subjects resolve`: whole or not at all, and never a value in what is said."""
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from matcher.watchlist import installed
+from tests.factories import capture
+from tests.matcher.bank import customer, listed, matcher_of, phone
+from tests.matcher.conftest import BANK
+from ullage.clock import Clock
+from ullage.errors import ConfigError, CorruptError
+from ullage.keys import make_tenant
+from ullage.settings import Context
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    path = tmp_path / "export.csv"
+    path.write_text(listed(BANK), encoding="utf-8")
+    return path
+
+
+def handles(context: Context, *numbers: str) -> list[str]:
+    body = "\n".join(numbers).encode()
+    return [m.subject for f in matcher_of(context).findings([capture(body=body)], context.clock.now()) for m in f.matches]
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_load_makes_keys_installs_and_says_what_it_read(ullage, context: Context, export: Path) -> None:
+    done = ullage("watchlist", "load", export, "--tenant", "bank")
+    assert (done.exit_code, done.stdout) == (0, "bank: 10 customers, 30 identifiers, 130 entries\n")
+    assert len(handles(context, phone(3), "customer4@example.com")) == 2
+    assert {p.name for p in (context.data / "building").iterdir()} == {"bank.subjects"}
+    assert not list(context.data.glob("build-*"))
+
+
+@pytest.mark.parametrize(("digests", "entries"), [("none", 40), ("phone", 70), ("all", 130)])
+def test_digests_are_entries_of_their_own(ullage, data: Path, export: Path, digests: str, entries: int) -> None:
+    assert f" {entries} entries" in ullage("watchlist", "load", export, "--tenant", "bank", "--digests", digests).stdout
+
+
+def test_one_row_an_identifier_and_standard_input_and_mapped_columns(ullage, context: Context) -> None:
+    body = "ref|tel\nC1|15400000001\nC1|15400000002\nC2|+86 154-0000-0003\n".encode("gb18030")
+    done = ullage("watchlist", "load", "-", "--tenant", "bank", "--map", "ref=customer_ref", "--map", "tel=phone", input=body)
+    assert done.stdout.startswith("bank: 2 customers, 3 identifiers")
+    first, second, third = handles(context, phone(1), phone(2), phone(3))
+    assert first == second != third
+
+
+def test_rejects_are_named_by_line_and_column_and_left_out(ullage, export: Path, data: Path) -> None:
+    bad = ["C91,,123456,,,", "C92,,,110105194912310021,,", ",,15400000092,,,", '"C9\n3",,15400000093,,,', "C94,,,,,nobody-at-all"]
+    export.write_text(listed([customer(n) for n in range(80)]) + "\n" + "\n".join(bad) + "\n", encoding="utf-8")
+    done = ullage("watchlist", "load", export, "--tenant", "bank")
+    assert done.stdout.startswith("bank: 80 customers, 240 identifiers")
+    said = sorted(line for line in done.stderr.splitlines() if "left out" in line)
+    assert said == [
+        "line 83, column phone: has no such shape; left out",
+        "line 84, column resident_id: fails its checksum; left out",
+        "line 85, column customer_ref: is empty; left out",
+        "line 86, column customer_ref: holds a control character; left out",
+        "line 88, column email: has no such shape; left out",
+    ]
+    values = ["123456", "110105194912310021", "15400000092", "15400000093", "nobody", "C91"]
+    assert not [v for v in values if v in done.output]
+
+
+def test_a_poor_list_is_refused_whole_and_what_was_live_stays(ullage, context: Context, export: Path) -> None:
+    ullage("watchlist", "load", export, "--tenant", "bank")
+    before = files(context.data)
+    export.write_text("customer_ref,phone\n" + "C1,15400000001\n" * 9 + "C2,777\n", encoding="utf-8")
+    refused = ullage("watchlist", "load", export, "--tenant", "bank")
+    assert isinstance(refused.exception, ConfigError)
+    assert "1 of 10 values cannot be read (line 11, phone: has no such shape): check the column mapping" in str(refused.exception)
+    assert "777" not in str(refused.exception)
+    assert files(context.data) == before
+    assert len(handles(context, phone(3))) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "customer_ref,phone\n",
+        "customer_ref,name,phone\nC1,张某,\n",
+        "customer_ref,phone\nC1,\n,15400000001\n",
+        "phone\n1\n",
+        "customer_ref,phone\nC1\n",
+    ],
+)
+def test_a_list_without_anyone_to_find_is_refused(ullage, context: Context, export: Path, body: str) -> None:
+    export.write_text(body, encoding="utf-8")
+    assert isinstance(ullage("watchlist", "load", export, "--tenant", "bank").exception, ConfigError)
+    assert installed.tenants(context.data) == []
+    assert not list(context.data.glob("build*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--tenant", "Bank"], "use a-z"), (["--tenant", "../x"], "use a-z"),
+     (["--tenant", "bank", "--map", "tel"], "write COLUMN=KIND"),
+     (["--tenant", "bank", "--digests", "some"], "use none, phone or all")],
+)  # fmt: skip
+def test_wrong_options_are_one_line(ullage, export: Path, words: list[str], said: str) -> None:
+    error = ullage("watchlist", "load", export, *words).exception
+    assert isinstance(error, ConfigError)
+    assert said in str(error)
+
+
+def test_build_here_install_there(ullage, context: Context, export: Path, tmp_path: Path) -> None:
+    built = ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path / "out")
+    assert "bank.subjects stays here" in built.stdout
+    assert installed.tenants(context.data) == []
+    assert b"C000003" not in (tmp_path / "out" / "bank.subjects").read_bytes()
+    done = ullage("watchlist", "install", tmp_path / "out" / "bank.watchlist", "--tenant", "bank")
+    assert re.fullmatch(r"bank: epoch 1, 10 customers, until 20\d\d-\d\d-\d\d\n", done.stdout)
+    assert len(handles(context, phone(3))) == 1
+
+
+def test_estimate_says_how_much_and_makes_nothing(ullage, context: Context, export: Path) -> None:
+    before = files(context.data)
+    done = ullage("watchlist", "build", export, "--tenant", "bank", "--estimate")
+    assert re.fullmatch(r"130 tags, 0\.0 MiB, about 1 min\n", done.stdout)
+    assert files(context.data) == before
+
+
+def test_stats_count_entries_a_kind_and_days_left(ullage, bank: Context) -> None:
+    [line] = ullage("watchlist", "stats").stdout.splitlines()
+    assert re.match(r"bank epoch 1: 10 customers, expires in 10[34] days: name 10, phone 10, phone\.md5 10", line)
+
+
+@pytest.fixture
+def built(ullage, export: Path, tmp_path: Path) -> Path:
+    ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path)
+    return tmp_path / "bank.watchlist"
+
+
+def refusal(context: Context, file: Path, tenant: str = "bank") -> str:
+    with pytest.raises((ConfigError, CorruptError)) as error:
+        installed.install(context.data, context.keys, tenant, file, context.clock.now())
+    assert not list((context.data / "watchlists").rglob("*.*")), "nothing of a refused file stays"
+    return str(error.value)
+
+
+def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(context: Context, built: Path, tmp_path: Path) -> None:
+    make_tenant(context.keys, "other")
+    assert "is not signed by this tenant" in refusal(context, built, "other")
+    for name in ("sign.key", "verify.pub"):
+        shutil.copy(context.keys.root / "bank" / name, context.keys.root / "other" / name)
+    assert "is of tenant bank, not other" in refusal(context, built, "other")
+    key = context.keys.root / "bank" / "match-1.key"
+    held = key.read_bytes()
+    key.write_bytes(bytes(32))
+    assert "under another key than epoch 1" in refusal(context, built)
+    key.unlink()
+    assert "epoch 1, whose key is not here" in refusal(context, built)
+    context.keys.write("bank/match-1.key", held)
+    body = built.read_bytes()
+    (tmp_path / "bad.watchlist").write_bytes(body[:-9] + b"\xff" + body[-8:])
+    assert "is not what was signed" in refusal(context, tmp_path / "bad.watchlist")
+    assert "cannot be read" in refusal(context, tmp_path / "gone.watchlist")
+    assert "expired on" in refusal(Context(context.data, Clock(wall=lambda: time.time() + 105 * 86_400)), built)
+
+
+def test_a_damaged_file_that_is_installed_is_not_used(bank: Context) -> None:
+    path = installed.path_of(bank.data, "bank", 1)
+    body = path.read_bytes()
+    path.write_bytes(body[:-40] + bytes([body[-40] ^ 1]) + body[-39:])
+    with pytest.raises(CorruptError):
+        installed.load(bank)
+
+
+def test_subjects_are_resolved_with_a_case_and_audited(ullage, context: Context, export: Path, tmp_path: Path) -> None:
+    ullage("watchlist", "load", export, "--tenant", "bank")
+    asked = tmp_path / "handles.txt"
+    found = handles(context, phone(3), phone(4))
+    asked.write_text("\n".join([*found, "f" * 32]) + "\n", encoding="utf-8")
+    done = ullage("subjects", "resolve", asked, "--case", "2026-17", "--reason", "call the customer")
+    assert done.stdout.splitlines() == ["handle,customer_ref", f"{found[0]},C000003", f"{found[1]},C000004"]
+    assert "1 of 3 handles are not in this list" in done.stderr
+    [entry] = [json.loads(line) for line in (context.data / "audit" / "subjects.jsonl").read_text().splitlines()]
+    assert {k: entry[k] for k in ("tenant", "case", "reason", "asked", "found")} == {
+        "tenant": "bank", "case": "2026-17", "reason": "call the customer", "asked": 3, "found": 2,
+    }  # fmt: skip
+    assert not [p for p in context.data.rglob("*") if p.is_file() and (b"C000003" in p.read_bytes())]
+
+
+def test_resolving_needs_a_case_a_reason_and_the_building_host(ullage, context: Context, tmp_path: Path) -> None:
+    asked = tmp_path / "handles.txt"
+    asked.write_text("f" * 32, encoding="utf-8")
+    assert ullage("subjects", "resolve", asked, "--reason", "x").exit_code == 2
+    for case, reason in ((" ", "x"), ("1", "")):
+        assert isinstance(ullage("subjects", "resolve", asked, "--case", case, "--reason", reason).exception, ConfigError)
+    assert "on the building host" in str(ullage("subjects", "resolve", asked, "--case", "1", "--reason", "x").exception)
+    gone = ullage("subjects", "resolve", tmp_path / "gone", "--case", "1", "--reason", "x").exception
+    assert isinstance(gone, ConfigError | OSError)
+    assert not (context.data / "audit").exists()
+
+
+def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: Path) -> None:
+    def rotate(*words: str):
+        return ullage("watchlist", "rotate-key", "--tenant", "bank", *words)
+
+    assert "has no key" in str(rotate().exception)
+    ullage("watchlist", "load", export, "--tenant", "bank")
+    before = handles(context, phone(3))
+    assert "no newer epoch that is filled" in str(rotate("--retire").exception)
+    assert "epoch 2 is open" in rotate().stdout
+    assert "no newer epoch that is filled" in str(rotate("--retire").exception)
+    assert handles(context, phone(3)) == before
+    ullage("watchlist", "load", export, "--tenant", "bank")
+    assert [e.number for e in installed.load(context)[0].epochs] == [1, 2]
+    assert "epoch 1 is destroyed" in rotate("--retire").stdout
+    assert [p.name for p in (context.data / "watchlists" / "bank").iterdir()] == ["2.watchlist"]
+    assert not context.keys.exists("bank/match-1.key")
+    assert handles(context, phone(3)) == before

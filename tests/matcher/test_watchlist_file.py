@@ -1,0 +1,133 @@
+"""The watchlist's file: look-ups as a plain dictionary would give them; nothing damaged or foreign is read."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.watchlist import Watchlist
+from matcher.watchlist.build import _merge
+from matcher.watchlist.file import ALGORITHM, VERSION, split, write
+from ullage.errors import ConfigError, CorruptError
+
+KEY = Ed25519PrivateKey.generate()
+PUBLIC = KEY.public_key()
+HEADER = {
+    "version": VERSION, "algorithm": ALGORITHM, "tenant": "bank", "epoch": 1, "created": "2026-01-01T00:00:00+00:00",
+    "expires": "2027-01-01T00:00:00+00:00", "kinds": (("phone", "plain"), ("phone", "md5")), "key_check": "00",
+}  # fmt: skip
+
+
+def made(path: Path, entries: list[tuple[bytes, int]], **changes) -> Watchlist:
+    """A watchlist of (tag, customer number) entries."""
+    tags = np.frombuffer(b"".join(tag for tag, _ in entries), np.uint8).reshape(-1, 16)
+    owner = np.frombuffer(b"".join(n.to_bytes(16, "big") for _, n in entries), np.uint8).reshape(-1, 16)
+    high, low = split(tags)
+    arrays, handles = _merge([{"high": high, "low": low, "owner": owner, "kind": np.zeros(len(entries), np.uint8)}])
+    write(path, {**HEADER, **changes}, {**arrays, "handle": handles}, KEY)
+    return Watchlist(path, PUBLIC)
+
+
+def looked_up(watchlist: Watchlist, asked: list[bytes]) -> list[tuple[int, int]]:
+    tags = np.frombuffer(b"".join(asked), np.uint8).reshape(-1, 16)
+    hits, subjects = watchlist.look_up(tags)
+    return sorted((int(h), int(watchlist.handle(int(s)), 16)) for h, s in zip(hits, subjects, strict=True))
+
+
+TAGS = st.binary(min_size=16, max_size=16) | st.tuples(
+    st.sampled_from([b"\0" * 8, b"\xff" * 8]), st.binary(min_size=8, max_size=8)
+).map(b"".join)
+
+
+@given(st.lists(st.tuples(TAGS, st.integers(0, 5)), min_size=1, max_size=40), st.lists(TAGS, max_size=10))
+def test_a_look_up_gives_what_a_dictionary_gives(tmp_path_factory, entries, others) -> None:
+    watchlist = made(tmp_path_factory.mktemp("w") / "a.watchlist", entries)
+    asked = [tag for tag, _ in entries] + others
+    held: dict[bytes, set[int]] = {}
+    for tag, number in entries:
+        held.setdefault(tag, set()).add(number)
+    assert looked_up(watchlist, asked) == sorted((i, n) for i, tag in enumerate(asked) for n in held.get(tag, ()))
+    watchlist.verify_body()
+
+
+def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    entries = [(chance.randbytes(16), n // 3) for n in range(100_000)]
+    entries += [(entries[0][0], 77_777), (entries[0][0], 88_888)]
+    path = tmp_path / "a.watchlist"
+    watchlist = made(path, entries)
+    asked = [tag for tag, _ in entries[:5000]] + [chance.randbytes(16) for _ in range(5000)]
+    wanted = [(i, n) for i, (_, n) in enumerate(entries[:5000])] + [(0, 77_777), (0, 88_888)]
+    assert looked_up(watchlist, asked) == sorted(wanted)
+    directory = 4 * (2**watchlist.header.bits + 1)
+    assert directory <= 4 * len(entries) + 4
+    assert path.stat().st_size < len(entries) * (16 + 4 + 1 + 4) + watchlist.header.subjects * 16 + 2048
+    assert watchlist.counts() == {"phone": len(entries), "phone.md5": 0}
+
+
+def test_nothing_asked_and_nothing_found(tmp_path: Path) -> None:
+    watchlist = made(tmp_path / "a.watchlist", [(bytes(16), 1)])
+    assert looked_up(watchlist, []) == []
+    assert looked_up(watchlist, [b"\1" * 16]) == []
+
+
+def test_the_same_entry_twice_is_kept_once(tmp_path: Path) -> None:
+    assert made(tmp_path / "a.watchlist", [(bytes(16), 1)] * 3).header.entries == 1
+
+
+def opened(path: Path) -> Watchlist:
+    watchlist = Watchlist(path, PUBLIC)
+    watchlist.verify_body()
+    return watchlist
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> bytes:
+    chance = random.Random(3)
+    made(tmp_path / "whole.watchlist", [(chance.randbytes(16), n) for n in range(50)])
+    return (tmp_path / "whole.watchlist").read_bytes()
+
+
+def test_any_flipped_byte_is_seen(tmp_path: Path, whole: bytes) -> None:
+    chance = random.Random(11)
+    header_end = whole.index(b"}") + 64
+    places = [*range(12), *range(header_end, header_end + 72), len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(60))]
+    path = tmp_path / "bad.watchlist"
+    for place in places:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << chance.randrange(8))]) + whole[place + 1 :])
+        with pytest.raises((ConfigError, CorruptError)):
+            opened(path)
+
+
+def test_any_truncation_and_any_addition_is_seen(tmp_path: Path, whole: bytes) -> None:
+    chance = random.Random(13)
+    path = tmp_path / "bad.watchlist"
+    for length in [0, 1, 8, 11, 12, 13, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(20))]:
+        path.write_bytes(whole[:length])
+        with pytest.raises((ConfigError, CorruptError)):
+            opened(path)
+    path.write_bytes(whole + b"\0")
+    with pytest.raises(CorruptError):
+        opened(path)
+
+
+def test_another_signer_is_refused(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "whole.watchlist"
+    with pytest.raises(ConfigError, match="not signed by this tenant"):
+        Watchlist(path, Ed25519PrivateKey.generate().public_key())
+
+
+@pytest.mark.parametrize("changes", [{"version": 2}, {"algorithm": "sm4-cmac"}])
+def test_what_a_later_version_wrote_is_refused_and_said_so(tmp_path: Path, changes: dict) -> None:
+    with pytest.raises(ConfigError, match=f"has version {changes.get('version', 1)}"):
+        made(tmp_path / "a.watchlist", [(bytes(16), 1)], **changes)
+
+
+def test_the_file_is_its_owners_alone_and_no_draft_is_left(tmp_path: Path) -> None:
+    made(tmp_path / "a.watchlist", [(bytes(16), 1)])
+    assert (tmp_path / "a.watchlist").stat().st_mode & 0o077 == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["a.watchlist"]

@@ -1,0 +1,115 @@
+"""What banks export: read whatever its writing, and no fault names a value."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from matcher.watchlist.source import ROWS, Source
+from tests.matcher.bank import customer, listed
+from ullage.errors import ConfigError
+
+PEOPLE = [customer(n) for n in range(3)]
+
+
+def read(path: Path, **mapping: str) -> list[tuple[int, str, dict[str, str]]]:
+    """(line, reference, cells by kind) of each row."""
+    return [
+        (line, batch.references[i], {column.kind: column.cells[i] for column in batch.columns})
+        for batch in Source(path, mapping).batches()
+        for i, line in enumerate(batch.lines)
+    ]
+
+
+def put(tmp_path: Path, body: bytes, name: str = "list.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(body)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", "|", "\t", ";", "^"])
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_any_encoding_delimiter_line_end_and_compression(
+    tmp_path: Path, encoding: str, delimiter: str, zipped: bool, end: str
+) -> None:
+    body = listed(PEOPLE, delimiter).replace("\r\n", end).encode(encoding)
+    rows = read(put(tmp_path, gzip.compress(body) if zipped else body))
+    assert [reference for _, reference, _ in rows] == [p["customer_ref"] for p in PEOPLE]
+    assert [cells["name"] for *_, cells in rows] == [p["name"] for p in PEOPLE]
+    assert [line for line, *_ in rows] == [2, 3, 4]
+
+
+def test_parquet_with_numbers_dates_and_gaps(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pyarrow.table({"x": [1, 2], "tel": [13800138000, None], "customer_ref": [7, 8], "card": [None, "6200000000000005"]})
+    parquet.write_table(table, tmp_path / "list.parquet")
+    assert read(tmp_path / "list.parquet", tel="phone") == [
+        (1, "7", {"phone": "13800138000", "card": ""}),
+        (2, "8", {"phone": "", "card": "6200000000000005"}),
+    ]
+
+
+def test_lines_are_counted_over_blank_lines_and_quoted_line_ends(tmp_path: Path) -> None:
+    body = b'customer_ref,name,phone\n\nC1,"a\nb",1\n\n"C2",c,2\n'
+    assert [line for line, *_ in read(put(tmp_path, body))] == [3, 6]
+
+
+def test_two_columns_of_one_kind_are_both_read(tmp_path: Path) -> None:
+    path = put(tmp_path, b"customer_ref,phone,tel\nC1,1,2\n")
+    [batch] = Source(path, {"tel": "phone"}).batches()
+    assert [(c.kind, c.name, c.cells) for c in batch.columns] == [("phone", "phone", ["1"]), ("phone", "tel", ["2"])]
+
+
+def test_a_long_list_comes_in_batches_with_the_right_lines(tmp_path: Path) -> None:
+    path = put(tmp_path, b"customer_ref,phone\n" + b"".join(b"%d,1\n" % n for n in range(ROWS + 2)))
+    first, second = Source(path, {}).batches()
+    assert (len(first.lines), list(second.lines), second.references) == (ROWS, [ROWS + 2, ROWS + 3], [str(ROWS), str(ROWS + 1)])
+
+
+SECRET = "13800138000"
+FAULTS = {
+    "empty": (b"", "is empty"),
+    "no reference": (b"phone\n13800138000\n", "line 1: no column customer_ref"),
+    "no identifier": (b"customer_ref,name\n1,13800138000\n", "line 1: no identifier column"),
+    "two references": (b"customer_ref,customer_ref,phone\n1,2,3\n", "line 1: more than one column is customer_ref"),
+    "headless": (b"13800138000,C1\n13800138000,C2\n", "line 1: no column customer_ref"),
+    "ragged": (b"customer_ref,phone\nC1,1\n\nC2,13800138000,x\n", "line 4: 3 columns instead of 2"),
+    "quotes": (b'customer_ref,phone\nC1,1\nC2,"13800138000"x\n', "line 3: Error: cannot be read"),
+    "open quote": (b'customer_ref,phone\nC1,"13800138000\n', "line 2: Error: cannot be read"),
+    "header": (b'customer_ref,"phone"13800138000\n', "line 1: Error: cannot be read"),
+    "bytes": (b"customer_ref,phone\nC1,13800138000\xff\xff\xff\n", "cannot be read"),
+    "cut gzip": (gzip.compress(b"customer_ref,phone\nC1,13800138000\n" * 99)[:-20], "cannot be read"),
+    "bad gzip": (b"\x1f\x8b\x08\x00" + b"13800138000" * 9, "cannot be read"),
+    "nul": (b"customer_ref,phone\nC1,138\x0000138000\n\x00", "line 3: 1 columns instead of 2"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_says_where_and_never_what(tmp_path: Path, fault: str) -> None:
+    body, said = FAULTS[fault]
+    path = put(tmp_path, body)
+    with pytest.raises(ConfigError, match=said) as error:
+        read(path)
+    assert str(path) in str(error.value)
+    assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["gone.csv", "gone.parquet"])
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} cannot be read"):
+        read(tmp_path / name)
+
+
+def test_what_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no Parquet file"):
+        read(put(tmp_path, b"customer_ref,phone\n", "list.parquet"))
+
+
+@pytest.mark.parametrize(("mapping", "said"), [({"phone": "fax"}, "'fax' is no kind"), ({"tel": "phone"}, "no column 'tel'")])
+def test_a_mapping_that_fits_nothing_is_refused(tmp_path: Path, mapping: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        read(put(tmp_path, b"customer_ref,phone\nC1,1\n"), **mapping)
