@@ -106,6 +106,8 @@ def _han_run(match: re.Match[str]) -> str:
     So do those before and after a number that is whole without them: 张三13800138000, 13800138000一手.
     """
     run = match.group()
+    if run.isascii():
+        return run
     core = run.strip(HAN_ENDS)
     inner, whole = _digits(core), _digits(run)
     if inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= whole:

@@ -40,7 +40,8 @@ def test_a_run_is_as_long_as_a_naive_search_says(numbers: set[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "newest"),
     [("2024-05-01 2023-12-31", "2024-05-01"), ("2024年5月6日", "2024-05-06"), ("2024.1.2/2024/01/03", "2024-01-03"),
-     ("2027-01-01", None), ("2026-09-21", "2026-09-21"), ("2024-02-30", None), ("12024-05-01", None), ("1999-01-01", None), ("", None)],
+     ("2027-01-01", None), ("2026-09-21", "2026-09-21"), ("2024-02-30", None),
+     ("12024-05-01", None), ("1999-01-01", None), ("", None)],
 )  # fmt: skip
 def test_the_newest_date_that_is_not_to_come(text: str, newest: str | None) -> None:
     assert newest_date(text, TODAY) == (date.fromisoformat(newest) if newest else None)
