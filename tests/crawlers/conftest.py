@@ -1,5 +1,6 @@
 """A frontier, a local server, and a data folder whose sites a test writes and whose captures it opens."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -46,9 +47,17 @@ class Station:
     def words(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "ullage", "--data", str(self.data), *words]
 
-    def start(self, *words: str, **settings: str) -> subprocess.Popen[str]:
+    @contextlib.contextmanager
+    def start(self, *words: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a command beside the test; killed at the end if it has not ended by then."""
         environment = {**os.environ, **{f"ULLAGE_{name.upper()}": value for name, value in settings.items()}}
-        return subprocess.Popen(self.words(*words), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with subprocess.Popen(
+            self.words(*words), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, *words: str, exits: int = 0, **settings: str) -> str:
         """Run a command to its end; returns what it printed, errors and log included."""

@@ -51,7 +51,11 @@ class Answers:
     agents: set[str] = field(default_factory=set)
 
     def says(self, path: str, body: bytes | str = b"", status: int = 200, **headers: str) -> None:
-        self.pages[path] = (status, body.encode() if isinstance(body, str) else body, {"Content-Type": "text/html", **headers})
+        self.pages[path] = (
+            status,
+            body.encode() if isinstance(body, str) else body,
+            {"Content-Type": "text/html", **{k.replace("_", "-"): v for k, v in headers.items()}},
+        )
 
 
 def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
@@ -68,7 +72,7 @@ def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
             status, body, headers = answer
             self.send_response(status)
             for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

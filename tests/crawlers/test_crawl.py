@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -74,11 +75,28 @@ def test_every_paste_is_captured_once_and_a_recrawl_brings_only_what_is_new(
 
 def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(station: Station, server: Answers, pastes: Pastes) -> None:
     pastes(2)
+    reached, release = threading.Event(), threading.Event()
+
+    def wait(handler: BaseHTTPRequestHandler) -> None:
+        reached.set()
+        release.wait(60)
+        handler.send_response(410)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    server.pages["/raw/paste001"] = wait
     station.site("paste", f"{server.url}/archive")
     with station.start("crawl", crawl__port="0") as process:
         port = wait_for(process, "started")["port"]
+        assert reached.wait(30)
+        assert listeners(process.pid) == [("127.0.0.1", port)]  # Scrapy's own would be open while a spider runs
+        release.set()
         wait_for(process, "visited")
-        assert listeners(process.pid) == [("127.0.0.1", port)]
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics") as page:
+            metrics = page.read().decode()
+        assert 'ullage_crawl_pages_total{outcome="ok",site="paste"} 2.0' in metrics
+        assert 'ullage_crawl_pages_total{outcome="gone",site="paste"} 1.0' in metrics
+        assert 'ullage_crawl_frontier_pages{site="paste",state="done"} 3.0' in metrics
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=5) == 0
 
@@ -311,8 +329,12 @@ def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: An
     server.says(f"/raw/{secret}", secret)
     server.says(f"/raw/gone-{secret}", status=302, Location=f"http://127.0.0.1:1/{secret}")
     server.pages[f"/raw/huge-{secret}"] = lambda handler: handler.wfile.write(b"not http at all " + secret.encode())
-    station.site("paste", f"{server.url}/archive")
+    status, body, headers = server.pages["/archive"]
+    server.pages["/archive"] = (status, body + f'<a class="next" href="/older/{secret}">x</a>'.encode(), headers)
+    server.says(f"/older/{secret}", b"\x00\x01\x02", Content_Type="application/octet-stream")  # no list: the platform fails on it
+    station.site("paste", f"{server.url}/archive", more='[options]\nnext = "a.next"')
     said = station.run("crawl", "--once", log_level="debug", crawl__download_seconds="2")
+    assert '"event": "page_failed"' in said
     assert len(station.captures()) == 1
     assert secret not in said
     for path in station.data.rglob("*"):
