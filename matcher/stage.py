@@ -84,12 +84,13 @@ class MatchStage:
         self._renew()
 
     def _renew(self) -> None:
-        """Read watchlists again when a file changed, and turn the seal keys over once a day."""
+        """Read watchlists again when a file changed or one expired, and turn the seal keys over once a day."""
         today = self.context.clock.now().strftime("%Y%m%d")
         if today != self._key_day:
             rotate_seal_keys(self.context)
             self._opener, self._key_day = keys.opener(self.context.keys), today
-        stamp = installed.stamp(self.context.data)
+        expired = any(lists.expires <= self.context.clock.now() for lists in self._matcher.lists) if self._stamp else False
+        stamp = (installed.stamp(self.context.data), expired)
         if stamp == self._stamp:
             return
         try:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from matcher.files import body_of
 from matcher.watchlist import installed
 from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.build import DIGESTS, FORMS, Builder, Report
@@ -164,7 +165,7 @@ def resolve(
     context: Context = ctx.obj
     if not case.strip() or not reason.strip():
         raise ConfigError("--case and --reason must say something: they go into the audit record")
-    text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    text = body_of(file).decode("utf-8", "replace")
     wanted = [line.strip().split(",")[0] for line in text.splitlines() if line.strip()]
     homes = sorted((context.data / "building").glob(f"{tenant or '*'}.subjects"))
     if not homes:
