@@ -42,7 +42,7 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         letters = stack.enter_context(contextlib.closing(DeadLetters(bus, keys.sealer(context.keys), "alert")))
         subscription = stack.enter_context(contextlib.closing(bus.subscribe(FINDINGS, GROUP)))
         upkeep = Upkeep(store, settings.store, context.clock, metrics, subscription.lag)
-        port = settings.alert.port if settings.metrics else None
+        port = settings.alert.port if settings.metrics and not once else None
         stop = stack.enter_context(running("alert", registry, port, upkeep.ready))
         stage = Alert(store, context.clock, lambda tenant: context.tenant(tenant).circulation, metrics)
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn)

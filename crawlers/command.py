@@ -53,6 +53,8 @@ def sites(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] =
     for row in _rows(frontier, found):
         typer.echo(json.dumps(row) if as_json else "  ".join(f"{key}={value}" for key, value in row.items()))
     frontier.close()
+    if not found and not faults:
+        typer.echo(f"no site yet: put NAME.toml into {context.data / context.settings.crawl.sites}", err=True)
     for fault in faults:
         typer.echo(str(fault), err=True)
     if faults:
