@@ -5,7 +5,7 @@
      └──postpone─────┴──too often──▶ parked
 
 Kept in `frontier.sqlite`. At start a site's leased pages go back to due: whoever leased them is dead, for a site is held by one
-process (`crawlers.lock`). Nothing in the file is readable without `frontier.key` (`crawlers.cipher`).
+process (`ullage.lock`). Nothing in the file is readable without `frontier.key` (`crawlers.cipher`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.utils.reactor import install_reactor
 
 from crawlers.frontier import Frontier
-from crawlers.lock import hold
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import Outbox
@@ -27,6 +26,7 @@ from crawlers.visit import Visit
 from ullage import keys, log
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, UnavailableError
+from ullage.lock import hold
 from ullage.settings import Context
 
 READER = "match"
@@ -87,7 +87,7 @@ class Patrol:
             )
         ours = {name: site for name, site in sites.items() if site.enabled and (not self._names or name in self._names)}
         for name in ours.keys() - self._locks.keys():
-            self._locks[name] = hold(self._context.data / LOCKS, name)
+            self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled already")
         return ours
 
     def _begin_due(self, sites: dict[str, Site]) -> float:

@@ -7,7 +7,6 @@ A consumer that finds nothing looks again every `IDLE_SECONDS`, which costs micr
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import threading
@@ -18,7 +17,8 @@ from typing import Any
 from ullage.bus import Lag, Outgoing, Record, Retention
 from ullage.clock import Clock
 from ullage.database import open_database, sqlite_errors, transaction
-from ullage.errors import ConfigError, CorruptError
+from ullage.errors import CorruptError
+from ullage.lock import hold
 
 IDLE_SECONDS = 0.05
 POLL_BYTES = 64 * 1024 * 1024
@@ -95,7 +95,7 @@ class SqliteSubscription:
 
     def __init__(self, folder: Path, topic: str, group: str, clock: Clock) -> None:
         self._group, self._clock = group, clock
-        self._place = self._take_place(folder / f"{topic}.{group}.lock")
+        self._place = hold(folder / f"{topic}.{group}.lock", f"{topic}.{group} is already being consumed")
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._place)
             self._topic = _Topic(folder, topic)
@@ -149,19 +149,6 @@ class SqliteSubscription:
         self._woken.set()
         self._topic.database.close()
         os.close(self._place)
-
-    @staticmethod
-    def _take_place(path: Path) -> int:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(handle)
-            raise ConfigError(f"{path.stem} is already being consumed by process {holder}: stop it first") from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        return handle
 
 
 class SqliteBus:
