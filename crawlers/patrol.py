@@ -87,7 +87,7 @@ class Patrol:
             )
         ours = {name: site for name, site in sites.items() if site.enabled and (not self._names or name in self._names)}
         for name in ours.keys() - self._locks.keys():
-            self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled already")
+            self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled")
         return ours
 
     def _begin_due(self, sites: dict[str, Site]) -> float:

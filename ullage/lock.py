@@ -21,7 +21,7 @@ def hold(path: Path, what: str) -> int:
     except BlockingIOError:
         holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(handle)
-        raise ConfigError(f"{what} by process {holder}: stop it first") from None
+        raise ConfigError(f"{what} by process {holder} already: stop it first") from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle

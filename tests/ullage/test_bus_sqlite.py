@@ -94,7 +94,7 @@ def test_files_of_the_bus_are_private(whole: Path) -> None:
 def test_the_place_is_refused_within_one_process_too(whole: Path) -> None:
     bus = open_bus(f"sqlite:///{whole}", Path("/"), KEEP, Clock())
     held = bus.subscribe(CAPTURES, "match")
-    with pytest.raises(ConfigError, match="already being consumed"):
+    with pytest.raises(ConfigError, match="is being consumed by process"):
         bus.subscribe(CAPTURES, "match")
     bus.subscribe(CAPTURES, "other").close()
     held.close()

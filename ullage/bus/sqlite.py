@@ -95,7 +95,7 @@ class SqliteSubscription:
 
     def __init__(self, folder: Path, topic: str, group: str, clock: Clock) -> None:
         self._group, self._clock = group, clock
-        self._place = hold(folder / f"{topic}.{group}.lock", f"{topic}.{group} is already being consumed")
+        self._place = hold(folder / f"{topic}.{group}.lock", f"{topic}.{group} is being consumed")
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._place)
             self._topic = _Topic(folder, topic)
