@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
@@ -12,7 +13,8 @@ from rich.console import Console
 from alerts.alert import Alert
 from alerts.metrics import AlertMetrics
 from alerts.query import SHOWN, Filters, listed, whole
-from alerts.store import open_store
+from alerts.records import Incident
+from alerts.store import Where, open_store
 from alerts.table import incident_in_full, incidents_table
 from alerts.upkeep import Upkeep
 from alerts.view import details, summary
@@ -47,6 +49,16 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         stage = Alert(store, context.clock, lambda tenant: context.tenant(tenant).circulation, metrics)
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn)
         Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told).run(once)
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: the incident store."""
+
+    def look() -> str:
+        with contextlib.closing(open_store(context.settings.store.url, context.data)) as store:
+            return f"{store.count(Incident, Where())} incidents"
+
+    yield "incident store", look
 
 
 @incidents.command("list")

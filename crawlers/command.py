@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -59,6 +59,18 @@ def sites(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] =
         typer.echo(str(fault), err=True)
     if faults:
         raise typer.Exit(2)
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: every site file."""
+
+    def look() -> str:
+        found, faults = read_sites(context.data / context.settings.crawl.sites, platform_of)
+        if faults:
+            raise faults[0]
+        return f"{len(found)} read, {sum(site.enabled for site in found.values())} enabled"
+
+    yield "sites", look
 
 
 def _rows(frontier: Frontier, found: dict[str, Any]) -> Iterator[dict[str, Any]]:

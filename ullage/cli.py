@@ -5,13 +5,14 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration. Every error is one l
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -25,6 +26,7 @@ from ullage.errors import ConfigError, UllageError
 from ullage.settings import Context
 
 GROUP = "ullage.commands"
+CHECKS = "ullage.checks"
 READERS = {CAPTURES: "match", FINDINGS: "alert"}
 ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
 EXTRAS = ("crawl", "match", "alert", "search")
@@ -115,10 +117,17 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock))
 
 
+def _parts(context: Context) -> Iterator[setup.Part]:
+    """What the stages that are installed here want looked at."""
+    for entry in sorted(importlib.metadata.entry_points(group=CHECKS), key=lambda e: e.name):
+        with contextlib.suppress(ModuleNotFoundError):  # a stage whose extra is not installed here has nothing to look at
+            yield from entry.load()(context)
+
+
 @app.command()
 def check(ctx: typer.Context) -> None:
     """Reach every configured part and say what is wrong with it; exit 1 if anything is."""
-    faults = setup.check(ctx.obj, READERS)
+    faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
     for line in faults:
         typer.echo(line)
     raise typer.Exit(1 if any(line.startswith("FAULT") for line in faults) else 0)

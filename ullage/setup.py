@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -63,8 +63,12 @@ def require(context: Context) -> None:
         raise ConfigError(f"{context.data} is not set up: run `ullage --data {context.data} init`")
 
 
-def check(context: Context, readers: Mapping[str, str]) -> list[str]:
-    """One line a part: `ok …` or `FAULT …`."""
+Part = tuple[str, typing.Callable[[], str]]
+"""What is looked at, and the look: it says what it found, or raises one of our errors."""
+
+
+def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = ()) -> list[str]:
+    """One line a part: `ok …` or `FAULT …`. `parts` are those that the installed stages add."""
     lines = []
 
     def look(what: str, act: typing.Callable[[], str]) -> None:
@@ -78,6 +82,8 @@ def check(context: Context, readers: Mapping[str, str]) -> list[str]:
         look(f"bus topic {topic}", partial(_unread, context, topic, group))
     for tenant in sorted({p.parent.name for p in context.keys.root.glob("*/verify.pub")}):
         look(f"tenant {tenant}", partial(_epochs, context, tenant))
+    for what, act in parts:
+        look(what, act)
     free = os.statvfs(context.data if context.data.exists() else "/")
     look("disk", lambda: f"{free.f_bavail * free.f_frsize // 2**20} MiB free")
     return lines

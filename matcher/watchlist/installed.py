@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -104,6 +105,18 @@ def load(context: Context) -> list[TenantLists]:
             newest = max(epochs(context.keys, tenant, "index"), default=0)
             found.append(TenantLists(tenant, tuple(live), TagKeys(context.keys, tenant, "index", newest), newest))
     return found
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: every installed watchlist, its signature and its date."""
+
+    def look() -> str:
+        live = load(context)
+        if not live:
+            raise ConfigError("none is live: load one with `ullage watchlist load FILE --tenant NAME`")
+        return ", ".join(f"{t.tenant} {t.customers:,} customers until {t.expires:%Y-%m-%d}" for t in live)
+
+    yield "watchlists", look
 
 
 def stamp(data: Path) -> tuple[tuple[str, int, int], ...]:

@@ -49,6 +49,15 @@ def test_check_of_a_sound_folder_has_no_fault(context: Context) -> None:
     assert any("tenant bank: 1 live match epoch" in line for line in lines)
 
 
+def test_check_looks_at_the_parts_that_stages_add(context: Context) -> None:
+    def broken() -> str:
+        raise ConfigError("sites.d/x.toml: platform: is unknown")
+
+    lines = setup.check(context, READERS, [("sites", broken), ("store", lambda: "3 incidents")])
+    assert "FAULT  sites: sites.d/x.toml: platform: is unknown" in lines
+    assert "ok     store: 3 incidents" in lines
+
+
 def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context: Context) -> None:
     (context.keys.root / "capture.key").chmod(0o644)
     context.bus().publisher(DEAD_LETTERS).close()
