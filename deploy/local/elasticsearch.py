@@ -1,0 +1,287 @@
+"""Starts a real Elasticsearch node on loopback, and ends it: for tests, and for trying the store that serves many machines.
+
+It is the core with security, from Maven Central (`integ-test-zip`): TLS, basic auth, templates, bulk, PIT and search as in any
+Elasticsearch, without the optional modules (no scripts, no delete-by-query, not even `GET /`). Two accounts are made: one that
+may do what the store needs on `ullage-*` and nothing else, and one that administers. Elasticsearch refuses to run as root, so
+root starts it as nobody, in a folder that nobody can reach. The log is kept as `elasticsearch.log` in the work folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from elasticsearch import ApiError, Elasticsearch, TransportError
+
+from deploy.local.certificates import make_certificates
+from ullage.errors import UnavailableError
+
+HOST = "127.0.0.1"
+CACHE = Path(__file__).parents[2] / ".demo" / "servers"
+ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"
+JVMS = Path("/usr/lib/jvm")
+OLDEST_JAVA = 21
+NOBODY = 65534
+READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS = 120.0, 0.2, 120.0
+USER, ADMIN = "ullage", "admin"
+INSTALL = "install Maven (mvn) and a JDK of version 21 or newer, or run without real servers: pytest -m 'not servers'"
+
+SETTINGS = """\
+cluster.name: ullage
+node.name: local
+discovery.type: single-node
+path.data: {home}/data
+path.logs: {home}/logs
+network.host: 127.0.0.1
+http.port: {port}
+transport.port: {transport}
+xpack.security.enabled: true
+xpack.security.http.ssl.enabled: true
+xpack.security.http.ssl.key: {home}/config/server.key
+xpack.security.http.ssl.certificate: {home}/config/server.crt
+xpack.security.transport.ssl.enabled: false
+cluster.routing.allocation.disk.threshold_enabled: false
+"""
+ROLES = """\
+ullage_store:
+  indices:
+    - names: ["ullage-*"]
+      privileges: ["read", "write", "maintenance"]
+"""
+JVM_OPTIONS = "-Xms512m\n-Xmx512m\n-XX:+UseSerialGC\n-Djava.io.tmpdir=${ES_TMPDIR}\n"
+LOGGING = """\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%c{1.}] %marker%m%n
+rootLogger.level = info
+rootLogger.appenderRef.console.ref = console
+"""
+
+
+@dataclass
+class Server:
+    """A node with its folder. `password` is the store's, `admin_password` the administrator's; both are made for this run."""
+
+    distribution: Path
+    java: Path
+    work: Path
+    home: Path
+    port: int
+    password: str = field(default_factory=lambda: secrets.token_hex(16))
+    admin_password: str = field(default_factory=lambda: secrets.token_hex(16))
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def cafile(self) -> Path:
+        """The authority that a client must trust."""
+        return self.work / "ca.crt"
+
+    def url(self, prefix: str) -> str:
+        """The store's URL with this index prefix."""
+        return f"elasticsearch://{HOST}:{self.port}?prefix={prefix}&cafile={self.cafile}"
+
+    def client(self) -> Elasticsearch:
+        """A connection of the administrator."""
+        return Elasticsearch(
+            f"https://{HOST}:{self.port}", ca_certs=str(self.cafile), basic_auth=(ADMIN, self.admin_password), max_retries=0
+        )
+
+    def start(self) -> None:
+        """Start on the data that is there; returns when the node answers."""
+        with (self.work / "elasticsearch.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *self._words("elasticsearch", [])],
+                env={**os.environ, **self._environment()}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+        self._wait()
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """End launcher and node at once, as a machine that fails does; `start` takes the data up again."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, how)
+            self.process.wait()
+
+    def freeze(self) -> None:
+        """Stop answering without closing connections; `thaw` goes on."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on after `freeze`."""
+        self._signal(signal.SIGCONT)
+
+    def prepare(self) -> None:
+        """Write configuration, certificates and accounts."""
+        config = self.home / "config"
+        for folder in (config / "jvm.options.d", self.home / "data", self.home / "logs", self.home / "tmp"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made = make_certificates()
+        self.cafile.write_bytes(made.authority)
+        (config / "server.crt").write_bytes(made.certificate)
+        (config / "server.key").write_bytes(made.key)
+        texts = {"elasticsearch.yml": SETTINGS.format(home=self.home, port=self.port, transport=_free_port())}
+        texts |= {"roles.yml": ROLES, "jvm.options": JVM_OPTIONS, "log4j2.properties": LOGGING}
+        texts |= dict.fromkeys(("users", "users_roles", "role_mapping.yml"), "")
+        for name, text in texts.items():
+            (config / name).write_text(text, encoding="ascii")
+        if os.geteuid() == 0:
+            for path in (self.home, *self.home.rglob("*")):
+                os.chown(path, NOBODY, NOBODY)
+        # The passwords stand on a command line for a moment. They are of this run and this loopback port alone.
+        self._tool("elasticsearch-users", ["useradd", USER, "-p", self.password, "-r", "ullage_store"])
+        self._tool("elasticsearch-users", ["useradd", ADMIN, "-p", self.admin_password, "-r", "superuser"])
+
+    def _signal(self, which: signal.Signals) -> None:
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, which)
+
+    def _words(self, program: str, rest: Sequence[str]) -> list[str]:
+        words = [str(self.distribution / "bin" / program), *rest]
+        if os.geteuid():
+            return words
+        # The kernel forgets whose death ends a process when that process changes its user, so setpriv asks for it once more.
+        user = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--pdeathsig", "KILL"]
+        return [_program("setpriv"), *user, *words]
+
+    def _environment(self) -> dict[str, str]:
+        temporary = str(self.home / "tmp")
+        return {
+            "ES_JAVA_HOME": str(self.java),
+            "ES_PATH_CONF": str(self.home / "config"),
+            "ES_TMPDIR": temporary,
+            "CLI_JAVA_OPTS": f"-Djava.io.tmpdir={temporary}",
+            "HOME": str(self.home),
+        }
+
+    def _tool(self, program: str, rest: Sequence[str]) -> None:
+        done = subprocess.run(
+            self._words(program, rest), env={**os.environ, **self._environment()}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=TOOL_SECONDS, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise UnavailableError(f"{program} failed: {(done.stderr or done.stdout).strip().rpartition(chr(10))[2]}")
+
+    def _wait(self) -> None:
+        """Return when the node answers its administrator; UnavailableError when it ends or two minutes pass before that."""
+        assert self.process is not None
+        deadline = time.monotonic() + READY_SECONDS
+        with contextlib.closing(self.client()) as client:
+            while time.monotonic() < deadline:
+                with contextlib.suppress(ApiError, TransportError):
+                    client.cluster.health(wait_for_status="yellow", timeout="1s")
+                    return
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = self.process.wait(LOOK_SECONDS)
+                    raise UnavailableError(f"Elasticsearch ended with {code}: see {self.work / 'elasticsearch.log'}")
+        raise UnavailableError(f"Elasticsearch was not ready in {READY_SECONDS:.0f} s: see {self.work / 'elasticsearch.log'}")
+
+
+@contextlib.contextmanager
+def elasticsearch(work: Path, version: str = "9.5.4", cache: Path = CACHE) -> Iterator[Server]:
+    """Run a node of `version` with its logs in `work`; UnavailableError says what to install when it cannot be had."""
+    java, distribution = find_java(), fetch(version, cache)
+    work.mkdir(parents=True, exist_ok=True)
+    with _home(work) as home:
+        server = Server(distribution, java, work, home, _free_port())
+        server.prepare()
+        try:
+            server.start()
+            yield server
+        finally:
+            server.thaw()
+            server.kill()
+
+
+def find_java(folders: Sequence[Path] | None = None) -> Path:
+    """The oldest JDK of at least version 21 that JAVA_HOME or the system's folder holds."""
+    if folders is None:
+        named = [Path(os.environ[name]) for name in ("ES_JAVA_HOME", "JAVA_HOME") if os.environ.get(name)]
+        folders = [*named, *(sorted(JVMS.iterdir()) if JVMS.is_dir() else [])]
+    found = [(_java_version(folder), folder) for folder in folders]
+    fitting = sorted((version, folder) for version, folder in found if version >= OLDEST_JAVA)
+    if not fitting:
+        raise UnavailableError(f"no Java for Elasticsearch: {INSTALL}")
+    return fitting[0][1]
+
+
+def _java_version(folder: Path) -> int:
+    """The major version that the JDK in `folder` states; 0 where there is none."""
+    release = folder / "release"
+    if not (folder / "bin" / "java").exists() or not release.is_file():
+        return 0
+    for line in release.read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition("=")
+        if name == "JAVA_VERSION":
+            major = value.strip('"').partition(".")[0].partition("-")[0].partition("+")[0]
+            return int(major) if major.isdecimal() else 0
+    return 0
+
+
+def fetch(version: str, cache: Path = CACHE) -> Path:
+    """The unpacked distribution of `version`, fetched through Maven on first use."""
+    target = cache.resolve() / f"elasticsearch-{version}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "elasticsearch.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (target / "fetched").is_file():
+            with tempfile.TemporaryDirectory(dir=cache) as folder:
+                _unpack(_download(version, Path(folder)), target)
+    return target
+
+
+def _download(version: str, folder: Path) -> Path:
+    artifact = ARTIFACT.format(version=version)
+    words = [_program("mvn"), "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]
+    done = subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    archive = folder / f"elasticsearch-{version}.zip"
+    if done.returncode or not archive.is_file():
+        raise UnavailableError(f"Maven cannot fetch {artifact}: run `{' '.join(words[1:])}` by hand to see why")
+    return archive
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Unpack where anyone may read it; zip files of Maven carry no permissions."""
+    shutil.rmtree(target, ignore_errors=True)
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(target.parent)
+    for path in target.rglob("*"):
+        path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
+    target.chmod(0o755)
+    (target / "fetched").touch()
+
+
+def _program(name: str) -> str:
+    if not (found := shutil.which(name)):
+        raise UnavailableError(f"no {name} for Elasticsearch: {INSTALL}")
+    return found
+
+
+@contextlib.contextmanager
+def _home(work: Path) -> Iterator[Path]:
+    """The node's folder: in `work`, or elsewhere for the time being where nobody could not reach it there."""
+    if os.geteuid() or all(folder.stat().st_mode & 0o001 for folder in (work, *work.resolve().parents)):
+        yield work.resolve() / "node"
+    else:
+        with tempfile.TemporaryDirectory(prefix="ullage-elasticsearch-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
