@@ -134,8 +134,10 @@ def test_an_error_of_a_command_is_one_line_with_its_code(ullage, stages: dict[st
 def test_init_then_check_then_config_show(ullage, data: Path) -> None:
     assert ullage("init") == (0, "", "")
     code, out, _ = ullage("check")
-    assert code == 0
+    assert code == 1
     assert "ok     keys" in out
+    (fault,) = [line for line in out.splitlines() if not line.startswith("ok ")]
+    assert fault.startswith("FAULT  watchlists: none is live: load one with")
     assert 'url = "sqlite:///bus"' in ullage("config", "show")[1]
     (data / "keys" / "capture.key").unlink()
     code, out, _ = ullage("check")
