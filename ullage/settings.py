@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
+from ullage.bus.routed import RoutedBus
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore
@@ -47,6 +48,7 @@ class BusSettings(_Section):
     """Where records travel between stages."""
 
     url: str = _knob("sqlite:///bus", "sqlite:///FOLDER for one machine; relative to the data folder")
+    captures: str = _knob("", "topic captures alone, behind a gap: spool:///DIR that the carrier fills; the bus above by default")
     captures_hours: Seconds = _knob(24.0, "sealed captures are read within minutes; the law asks for the least", "hours")
     findings_days: Seconds = _knob(7.0, "long enough to replay a week after a mistake in alert", "days")
     dead_letters_days: Seconds = _knob(7.0, "a week to look at what could not be processed, then gone", "days")
@@ -207,7 +209,13 @@ class Context:
 
     def bus(self) -> Bus:
         """Open the configured bus."""
-        return open_bus(self.settings.bus.url, self.data, self.settings.bus.retention(), self.clock)
+        urls, keep = self.settings.bus, self.settings.bus.retention()
+        if not urls.captures:
+            return open_bus(urls.url, self.data, keep, self.clock)
+        captures = {CAPTURES: keep.pop(CAPTURES)}
+        return RoutedBus(
+            open_bus(urls.captures, self.data, captures, self.clock), open_bus(urls.url, self.data, keep, self.clock)
+        )
 
     def tenant(self, name: str) -> Tenant:
         """The tenant's settings; those of an unnamed tenant are the defaults."""

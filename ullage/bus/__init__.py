@@ -126,4 +126,10 @@ def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Cl
         from ullage.bus.sqlite import SqliteBus  # noqa: PLC0415  a client is loaded only for the bus that is used
 
         return SqliteBus(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]), retention, clock)
+    if scheme == "spool":
+        from ullage.bus.spool import SpoolBus  # noqa: PLC0415
+
+        folder, _, options = rest.partition("?")
+        place = data / folder.lstrip("/") if not folder.startswith("//") else Path(folder[1:])
+        return SpoolBus(place, options, retention, clock)
     raise ConfigError(f"bus.url has the scheme {scheme!r}: use sqlite:///FOLDER")

@@ -1,0 +1,60 @@
+"""The one-way part of the bus contract on the spool: what `test_bus.py` asks of any bus, with files as its units."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.conftest import KEEP, HeldClock
+from tests.contracts import test_bus as contract
+from ullage import clock as time
+from ullage.bus import CAPTURES, Bus, Retention, open_bus
+
+URL = "spool:///bus"
+BY_RECORD = {"test_records_beyond_the_size_expire_oldest_first"}
+"""A spool expires whole files: its own form of these is below."""
+
+
+@pytest.fixture
+def open_again(tmp_path: Path, clock: HeldClock) -> Callable[..., Bus]:
+    """As in `conftest.py`, for the spool."""
+    waits = time.Clock(wall=clock.wall)
+    return lambda keep=KEEP: open_bus(URL, tmp_path, keep, waits)
+
+
+def _with_url(test: Callable[..., None]) -> Callable[[Path], None]:
+    def on_spool(tmp_path: Path) -> None:
+        test(tmp_path, URL)
+
+    return on_spool
+
+
+for _name, _test in inspect.getmembers(contract, inspect.isfunction):
+    if not _name.startswith("test_") or _name in BY_RECORD:
+        continue
+    _asks = set(inspect.signature(_test).parameters)
+    if _asks & {"bus", "open_again"} and _asks <= {"bus", "open_again", "clock", "tmp_path"}:
+        globals()[_name] = _test
+    elif _asks == {"tmp_path", "url"}:
+        globals()[_name] = _with_url(_test)
+
+
+TestSpoolModel = type("TestSpoolModel", (contract.BusModel,), {"url": URL}).TestCase
+TestSpoolModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_the_suite_is_the_contract_and_not_a_few_of_it() -> None:
+    assert sum(name.startswith("test_") for name in globals()) >= 22
+
+
+def test_files_beyond_the_size_expire_oldest_first(open_again: Callable[..., Bus], tmp_path: Path) -> None:
+    bus = open_again()
+    subscription = bus.subscribe(CAPTURES, "match")
+    for number in range(5):
+        contract.put(bus, f"{number:0100d}")
+    size = next((tmp_path / "bus" / CAPTURES).iterdir()).stat().st_size
+    assert open_again({CAPTURES: Retention(3600.0, 2 * size)}).expire() == 3
+    assert [int(value) for value in contract.values(subscription)] == [3, 4]
+    assert subscription.expired == 3

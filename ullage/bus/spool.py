@@ -1,0 +1,216 @@
+"""The one-way bus: numbered, append-only files in a folder, which anything can carry across a gap (rsync, a diode, a USB stick).
+
+    spool:///DIR?wait=60    relative to the data folder; four slashes for an absolute path
+    DIR/captures/00000000000000000007-1f2e3d4c5b6a7988.spool     number and stream; the carrier moves these, and only these
+    DIR/streams/      the publisher's stream and next number a topic, what has expired, locks: stays where it is
+    DIR/positions/    the reader's committed positions, a file a topic and group
+
+Nothing flows back. What the carrier brings late, out of order, twice or half is waited for or dropped; a number that does not
+come within `wait` seconds is counted in `Subscription.missing` and logged as `spool_gap`: the inner zone
+is blind to what was in it.
+On the outer side `lag` is what the carrier has not taken yet, so a carrier that copies must also remove. A publishing folder has
+one stream a topic, shared by its processes; a reader takes many streams, one a poll, each a partition.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from ullage import log
+from ullage.bus import Lag, Outgoing, Record, Retention
+from ullage.bus.spool_files import (
+    PARTIAL,
+    Position,
+    disk_errors,
+    file_name,
+    frame,
+    grouped,
+    pack,
+    parse_name,
+    replace_json,
+    write_durably,
+)
+from ullage.bus.spool_reader import Reader
+from ullage.bus.spool_topic import Topic
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+from ullage.lock import hold
+
+IDLE_SECONDS = 0.1
+WAIT_SECONDS = 60.0
+"""How long a missing number or a file that is not whole is waited for: a carrier's round, with room."""
+
+
+class SpoolPublisher:
+    """Appends as completed files. Before a file gets its name its number is spent, so no number is ever used twice.
+
+    1. files are written as `.partial` and synced; 2. the stream's next number is made durable; 3. they get their names.
+    A `.partial` below the next number is therefore whole and is given its name after a crash; one beyond it never counted.
+    """
+
+    def __init__(self, folder: Path, topic: str, clock: Clock) -> None:
+        self._topic, self._clock = Topic(folder, topic), clock
+        self._known: tuple[str, Position] | None = None
+        with disk_errors(self._topic.what):
+            self._topic.make()
+
+    def append(self, records: Sequence[Outgoing]) -> None:
+        """Durable and in completed files on return; all of `records` or none."""
+        now = self._clock.wall()
+        groups = list(grouped([frame(record, now) for record in records]))
+        if not groups:
+            return
+        with disk_errors(self._topic.what), self._topic.locked():
+            stream, position = self._next()
+            self._known, names = None, []  # until all is done, what is on disk has to be looked at again
+            for frames in groups:
+                names.append(file_name(position.number, stream))
+                write_durably(self._topic.path / (names[-1] + PARTIAL), pack(stream, position, frames, now))
+                position = Position(position.number + 1, position.offset + len(frames))
+            self._topic.sync()
+            self._topic.write_stream(stream, position)
+            for name in names:
+                (self._topic.path / (name + PARTIAL)).rename(self._topic.path / name)
+            self._topic.sync()
+            self._known = stream, position
+
+    def _next(self) -> tuple[str, Position]:
+        """The stream and where it goes on; after a crash or another process's append the folder is looked at first."""
+        state = self._topic.read_stream()
+        if state is None or (state != self._known and not self._recover(*state)):
+            state = secrets.token_hex(8), Position()
+            log.get("bus").info("spool_new_stream", topic=self._topic.name, partition=int(state[0], 16))
+        return state
+
+    def _recover(self, stream: str, position: Position) -> bool:
+        """Finish or remove what a crash left; False when the folder is ahead of the state, which is then an old copy."""
+        for name in self._topic.names():
+            found = parse_name(name.removesuffix(PARTIAL))
+            if not found or found[0] != stream:
+                continue
+            path = self._topic.path / name
+            if not name.endswith(PARTIAL):
+                if found[1] >= position.number:
+                    return False
+            elif found[1] < position.number:
+                path.rename(self._topic.path / name.removesuffix(PARTIAL))
+            else:
+                path.unlink()
+        return True
+
+    def close(self) -> None:
+        """Nothing is held between appends."""
+
+
+class SpoolSubscription:
+    """The one live consumer of its group. `missing` and `damaged` count files since it started."""
+
+    def __init__(self, folder: Path, topic: str, group: str, clock: Clock, wait: float) -> None:
+        self._topic, self._group, self._clock = Topic(folder, topic), group, clock
+        self._woken = threading.Event()
+        with disk_errors(self._topic.what), contextlib.ExitStack() as undo:
+            self._topic.make()
+            lock = self._topic.positions(group).with_suffix(".lock")
+            self._place = hold(lock, f"{topic}.{group} is already being consumed")
+            undo.callback(os.close, self._place)
+            self._committed = self._topic.read_positions(group)
+            undo.pop_all()
+        self._reader = Reader(self._topic, group, self._committed, clock, wait)
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        """See `Subscription.poll`; all records of a poll are of one stream."""
+        deadline = self._clock.monotonic() + timeout
+        while True:
+            with disk_errors(self._topic.what):
+                records = self._reader.read(max_records)
+            left = deadline - self._clock.monotonic()
+            if records or left <= 0 or self._woken.wait(min(IDLE_SECONDS, left)):
+                return records
+
+    def commit(self, record: Record) -> None:
+        """See `Subscription.commit`."""
+        stream = f"{record.partition:016x}"
+        if record.offset + 1 <= self._committed.get(stream, Position()).offset:
+            return
+        committed = {**self._committed, stream: self._reader.behind(stream, record.offset)}
+        with disk_errors(self._topic.what):
+            replace_json(self._topic.positions(self._group), committed)
+        self._committed = committed
+
+    def lag(self) -> Lag:
+        """See `Subscription.lag`."""
+        with disk_errors(self._topic.what):
+            return self._topic.lag(self._committed, self._clock.wall())
+
+    @property
+    def expired(self) -> int:
+        """Records that expired unread since this consumer started."""
+        return self._reader.expired
+
+    @property
+    def missing(self) -> int:
+        """Numbers that did not come in time, since this consumer started: the blindness signal."""
+        return self._reader.missing
+
+    @property
+    def damaged(self) -> int:
+        """Files that were moved aside as `.bad` since this consumer started."""
+        return self._reader.damaged
+
+    def close(self) -> None:
+        """Free the group's place."""
+        self._woken.set()
+        os.close(self._place)
+
+
+class SpoolBus:
+    """See the module."""
+
+    def __init__(self, folder: Path, options: str, retention: Mapping[str, Retention], clock: Clock) -> None:
+        self._folder, self._retention, self._clock = folder, retention, clock
+        self._wait = _wait_of(options)
+
+    def publisher(self, topic: str) -> SpoolPublisher:
+        """See `Bus.publisher`."""
+        return SpoolPublisher(self._folder, topic, self._clock)
+
+    def subscribe(self, topic: str, group: str) -> SpoolSubscription:
+        """See `Bus.subscribe`."""
+        return SpoolSubscription(self._folder, topic, group, self._clock, self._wait)
+
+    def lag(self, topic: str, group: str) -> Lag:
+        """What `group` has not committed; on the outer side, where no group ever commits, what has not been carried away."""
+        opened = Topic(self._folder, topic)
+        with disk_errors(opened.what):
+            return opened.lag(opened.read_positions(group), self._clock.wall())
+
+    def expire(self) -> int:
+        """Remove files by age, then by size, oldest first; returns how many records went."""
+        gone = 0
+        for name, keep in self._retention.items():
+            topic = Topic(self._folder, name)
+            with disk_errors(topic.what):
+                if topic.path.is_dir():
+                    gone += topic.expire(keep, self._clock.wall())
+        return gone
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+
+def _wait_of(options: str) -> float:
+    """The `wait` of a URL's options."""
+    known = dict(parse_qsl(options, keep_blank_values=True))
+    try:
+        wait = float(known.pop("wait", WAIT_SECONDS))
+    except ValueError:
+        wait = -1.0
+    if known or not 0 <= wait < float("inf"):
+        raise ConfigError("bus.url: a spool knows one option, ?wait=SECONDS, for a number that is missing")
+    return wait

@@ -1,0 +1,213 @@
+"""What lies in a spool folder: numbered files of framed records, and the small state files beside them.
+
+A file is one header and its records; a checksum covers every byte, so a file is whole or it is not read. Each stream counts its
+files (to see that one is missing) and its records (to know how many went with it). Names carry stream and number:
+a carrier may bring a file late or twice, and the reader still knows which it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import stat
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ullage.bus import Outgoing, Record
+from ullage.errors import CorruptError, RecordError, UnavailableError
+
+FILE_BYTES = 4 * 2**20
+"""Records are put together up to this size; a larger one has a file of its own."""
+LARGEST_BYTES = 40 * 2**20
+"""No file is larger: a capture of 32 MiB, sealed, framed, and room."""
+MAGIC = b"ULSPOOL1"
+PARTIAL, BAD = ".partial", ".bad"
+NAME = re.compile(r"([0-9]{20})-([0-9a-f]{16})\.spool")
+_HEADER = struct.Struct(">8s16sQQIdQ")  # magic, stream, number, offset of the first record, records, time, bytes in all
+_FRAME = struct.Struct(">II")  # bytes of the description, bytes of the value
+_CRC = struct.Struct(">I")
+HEADER_BYTES = _HEADER.size + _CRC.size
+
+
+class DamagedFileError(CorruptError):
+    """A file is not whole, or not what its name says: still being copied, damaged, or none of ours."""
+
+
+class Position(NamedTuple):
+    """Where a stream goes on: the next file, and the next record's offset."""
+
+    number: int = 1
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The head of a file."""
+
+    stream: str
+    number: int
+    first: int
+    count: int
+    timestamp: float
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last record."""
+        return self.first + self.count
+
+
+def file_name(number: int, stream: str) -> str:
+    """The name of a completed file."""
+    return f"{number:020d}-{stream}.spool"
+
+
+def parse_name(name: str) -> tuple[str, int] | None:
+    """(stream, number) of a completed file's name; None for any other name."""
+    found = NAME.fullmatch(name)
+    return (found[2], int(found[1])) if found else None
+
+
+def frame(record: Outgoing, timestamp: float) -> bytes:
+    """One record with lengths and checksum; RecordError when no file may be that large."""
+    described = json.dumps({"key": record.key, "headers": dict(record.headers), "timestamp": timestamp}).encode()
+    body = _FRAME.pack(len(described), len(record.value)) + described + record.value
+    if HEADER_BYTES + len(body) + _CRC.size > LARGEST_BYTES:
+        raise RecordError("too_large", f"a record of {len(record.value)} bytes is larger than a spool file may be")
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def grouped(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Frames in their order, as many to a file as fit."""
+    group: list[bytes] = []
+    size = HEADER_BYTES
+    for framed in frames:
+        if group and size + len(framed) > FILE_BYTES:
+            yield group
+            group, size = [], HEADER_BYTES
+        group.append(framed)
+        size += len(framed)
+    if group:
+        yield group
+
+
+def pack(stream: str, position: Position, frames: Sequence[bytes], timestamp: float) -> bytes:
+    """The bytes of a file."""
+    size = HEADER_BYTES + sum(map(len, frames))
+    head = _HEADER.pack(MAGIC, stream.encode(), *position, len(frames), timestamp, size)
+    return b"".join((head, _CRC.pack(zlib.crc32(head)), *frames))
+
+
+def read_header(path: Path) -> Header:
+    """The head of the file at `path`; DamagedFileError when it is not whole or does not fit the name."""
+    return _header(_read(path, HEADER_BYTES), path)
+
+
+def read_file(path: Path, topic: str) -> tuple[Header, list[Record]]:
+    """Everything in the file at `path`; DamagedFileError unless all of it is whole."""
+    content = _read(path, LARGEST_BYTES + 1)
+    header = _header(content, path)
+    if len(content) != header.size:
+        raise DamagedFileError(f"{path} has {len(content)} of {header.size} bytes")
+    records, place = [], HEADER_BYTES
+    for offset in range(header.first, header.end):
+        clear, value, place = _unframe(content, place, path)
+        key, headers, timestamp = clear
+        records.append(Record(topic, int(header.stream, 16), offset, timestamp, key, headers, value))
+    if place != header.size:
+        raise DamagedFileError(f"{path} has more than its records")
+    return header, records
+
+
+def _header(content: bytes, path: Path) -> Header:
+    if len(content) < HEADER_BYTES or _CRC.unpack_from(content, _HEADER.size)[0] != zlib.crc32(content[: _HEADER.size]):
+        raise DamagedFileError(f"{path} has no whole header")
+    magic, stream, *rest = _HEADER.unpack_from(content)
+    header = Header(stream.decode("ascii", "replace"), *rest)
+    if magic != MAGIC or parse_name(path.name) != (header.stream, header.number):
+        raise DamagedFileError(f"{path} is not what its name says")
+    return header
+
+
+def _unframe(content: bytes, place: int, path: Path) -> tuple[tuple[str, dict[str, str], float], bytes, int]:
+    """Key, headers and time, the value, and where the next record begins, of the one that begins at `place`."""
+    if place + _FRAME.size > len(content):
+        raise DamagedFileError(f"{path} ends within a record")
+    described, value = _FRAME.unpack_from(content, place)
+    start = place + _FRAME.size
+    end = start + described + value
+    if end + _CRC.size > len(content) or _CRC.unpack_from(content, end)[0] != zlib.crc32(memoryview(content)[place:end]):
+        raise DamagedFileError(f"{path} has a damaged record")
+    try:
+        clear: Any = json.loads(content[start : start + described])
+        told = str(clear["key"]), {str(k): str(v) for k, v in clear["headers"].items()}, float(clear["timestamp"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DamagedFileError(f"{path} has a record of another format") from None
+    return told, content[start + described : end], end + _CRC.size
+
+
+def _read(path: Path, most: int) -> bytes:
+    """Up to `most` bytes of a plain file: whoever fills the folder may also leave links and pipes there."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise DamagedFileError(f"{path} is no plain file") from None
+        raise
+    with open(handle, "rb") as file:  # noqa: PTH123  a descriptor, not a path
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise DamagedFileError(f"{path} is no plain file")
+        return file.read(most)
+
+
+@contextlib.contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """A full or failing disk may get well: try again later."""
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(f"{what} cannot be read or written ({error.strerror or type(error).__name__})") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write and fsync; the name is not durable before its folder is."""
+    with path.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace a state file, durable on return: a crash leaves the old one or the new one."""
+    fresh = path.with_name(path.name + PARTIAL)
+    write_durably(fresh, json.dumps(value).encode())
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def read_positions(path: Path) -> dict[str, Position]:
+    """Positions by stream; {} when there are none. CorruptError when the file cannot be trusted."""
+    try:
+        found: Any = json.loads(path.read_bytes())
+        return {str(stream): Position(int(number), int(offset)) for stream, (number, offset) in found.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError):
+        raise CorruptError(f"{path} is damaged: restore it, or remove it to read from the start") from None

@@ -1,0 +1,180 @@
+"""One topic of a spool folder: its files, its state files, its lock, its lag and its retention."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ullage.bus import Lag, Retention
+from ullage.bus.spool_files import (
+    BAD,
+    PARTIAL,
+    DamagedFileError,
+    Header,
+    Position,
+    file_name,
+    parse_name,
+    read_header,
+    read_positions,
+    replace_json,
+    sync_folder,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """A file as retention sees it; one whose head is damaged has the age of its copy and counts no record."""
+
+    timestamp: float
+    stream: str
+    number: int
+    size: int
+    records: int
+    next_offset: int
+
+
+class Topic:
+    """See the module."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name, self.what, self.path = name, f"spool topic {name}", folder / name
+        self._streams, self._positions = folder / "streams", folder / "positions"
+
+    def make(self) -> None:
+        """Create the folders; a reader and a publisher both may be first."""
+        for folder in (self.path, self._streams):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        sync_folder(self.path.parent)
+
+    def sync(self) -> None:
+        """Make the names of files durable."""
+        sync_folder(self.path)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time appends or expires."""
+        handle = os.open(self._streams / f"{self.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def read_stream(self) -> tuple[str, Position] | None:
+        """The stream that this folder publishes and where it goes on.
+
+        None when there is none, when the file is damaged, or when the folder is a copy of another one: a new stream is always
+        safe, going on with a doubtful one is not.
+        """
+        try:
+            state: Any = json.loads((self._streams / f"{self.name}.json").read_bytes())
+            stream, position = str(state["stream"]), Position(int(state["number"]), int(state["offset"]))
+            ours = state["folder"] == self.path.stat().st_ino and parse_name(file_name(position.number, stream))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        return (stream, position) if ours else None
+
+    def write_stream(self, stream: str, position: Position) -> None:
+        """Make it durable that every number below `position` is spent."""
+        state = {"stream": stream, "number": position.number, "offset": position.offset, "folder": self.path.stat().st_ino}
+        replace_json(self._streams / f"{self.name}.json", state)
+
+    def positions(self, group: str) -> Path:
+        """The file of a group's positions."""
+        return self._positions / f"{self.name}.{group}.json"
+
+    def read_positions(self, group: str) -> dict[str, Position]:
+        """A group's positions by stream."""
+        return read_positions(self.positions(group))
+
+    def expired(self) -> dict[str, Position]:
+        """By stream, what follows the last file that retention removed here."""
+        return read_positions(self._streams / f"{self.name}.expired.json")
+
+    def names(self) -> list[str]:
+        """Everything that lies there; nothing while there is no folder."""
+        try:
+            with os.scandir(self.path) as entries:
+                return [entry.name for entry in entries]
+        except FileNotFoundError:
+            return []
+
+    def files(self) -> tuple[dict[str, list[int]], list[str]]:
+        """Numbers of completed files by stream, in order, and the names of files that are none of ours."""
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        foreign = []
+        for name in self.names():
+            if parsed := parse_name(name):
+                found[parsed[0]].append(parsed[1])
+            elif not name.startswith(".") and not name.endswith((PARTIAL, BAD)):  # rsync copies under a name with a dot
+                foreign.append(name)
+        return {stream: sorted(numbers) for stream, numbers in sorted(found.items())}, foreign
+
+    def lag(self, committed: Mapping[str, Position], now: float) -> Lag:
+        """What lies behind `committed` positions."""
+        records, oldest = 0, now
+        expired = self.expired()
+        for stream, numbers in self.files()[0].items():
+            position = max(committed.get(stream, Position()), expired.get(stream, Position()))
+            waiting = numbers[bisect_left(numbers, position.number) :]
+            first = next(filter(None, (self._header(stream, n) for n in waiting)), None)
+            last = next(filter(None, (self._header(stream, n) for n in reversed(waiting))), None)
+            if first and last:
+                records += max(0, last.end - max(first.first, position.offset))
+                oldest = min(oldest, first.timestamp)
+        return Lag(records, now - oldest)
+
+    def _header(self, stream: str, number: int) -> Header | None:
+        try:
+            return read_header(self.path / file_name(number, stream))
+        except (DamagedFileError, FileNotFoundError):
+            return None
+
+    def expire(self, keep: Retention, now: float) -> int:
+        """Remove what `keep` does not keep; what goes is noted durably first, so a reader can tell it from a gap."""
+        with self.locked():
+            old = sorted(self._old(), key=lambda file: (file.timestamp, file.stream, file.number))
+            too_much = sum(file.size for file in old) - keep.max_bytes
+            going = []
+            for file in old:
+                if file.timestamp >= now - keep.seconds and too_much <= 0:
+                    break
+                going.append(file)
+                too_much -= file.size
+            if going:
+                noted = self.expired()
+                for file in going:
+                    noted[file.stream] = max(noted.get(file.stream, Position()), Position(file.number + 1, file.next_offset))
+                replace_json(self._streams / f"{self.name}.expired.json", noted)
+            for file in going:
+                (self.path / file_name(file.number, file.stream)).unlink(missing_ok=True)
+            self._remove_leftovers(now - keep.seconds)
+        return sum(file.records for file in going)
+
+    def _old(self) -> Iterator[_Old]:
+        """Completed files; within a stream time never goes back, so that what goes is always the first of it."""
+        for stream, numbers in self.files()[0].items():
+            latest, offset = 0.0, 0
+            for number in numbers:
+                try:
+                    found = (self.path / file_name(number, stream)).lstat()
+                except FileNotFoundError:  # carried away meanwhile
+                    continue
+                header = self._header(stream, number)
+                latest = max(latest, header.timestamp if header else found.st_mtime)
+                offset = header.end if header else offset
+                yield _Old(latest, stream, number, found.st_size, header.count if header else 0, offset)
+
+    def _remove_leftovers(self, before: float) -> None:
+        """Bad and unfinished files have a retention too."""
+        for path in self.path.iterdir():
+            if path.name.endswith((PARTIAL, BAD)) and path.lstat().st_mtime < before:
+                path.unlink(missing_ok=True)
