@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
@@ -18,10 +19,22 @@ BY_RECORD = {"test_records_beyond_the_size_expire_oldest_first"}
 
 
 @pytest.fixture
-def open_again(tmp_path: Path, clock: HeldClock) -> Callable[..., Bus]:
+def backend() -> SimpleNamespace:
+    """Stands where the suite asks which bus it is on."""
+    return SimpleNamespace(url=URL, embedded=True, patience=0.0, take=lambda reader, most=100: reader.poll(most, 0.0))
+
+
+@pytest.fixture
+def open_again(backend: SimpleNamespace, tmp_path: Path, clock: HeldClock) -> Callable[..., Bus]:
     """As in `conftest.py`, for the spool."""
     waits = time.Clock(wall=clock.wall)
-    return lambda keep=KEEP: open_bus(URL, tmp_path, keep, waits)
+    return lambda keep=KEEP: open_bus(backend.url, tmp_path, keep, waits)
+
+
+@pytest.fixture
+def values() -> Callable[..., list[str]]:
+    """The values that the next poll hands out."""
+    return lambda reader, most=100: [record.value.decode() for record in reader.poll(most, 0.0)]
 
 
 def _with_url(test: Callable[..., None]) -> Callable[[Path], None]:
@@ -32,13 +45,13 @@ def _with_url(test: Callable[..., None]) -> Callable[[Path], None]:
 
 
 for _name, _test in inspect.getmembers(contract, inspect.isfunction):
+    _asks = set(inspect.signature(_test).parameters)
     if not _name.startswith("test_") or _name in BY_RECORD:
         continue
-    _asks = set(inspect.signature(_test).parameters)
-    if _asks & {"bus", "open_again"} and _asks <= {"bus", "open_again", "clock", "tmp_path"}:
-        globals()[_name] = _test
-    elif _asks == {"tmp_path", "url"}:
+    if _asks == {"tmp_path", "url"}:
         globals()[_name] = _with_url(_test)
+    elif _asks & {"bus", "open_again", "backend"}:
+        globals()[_name] = _test
 
 
 TestSpoolModel = type("TestSpoolModel", (contract.BusModel,), {"url": URL}).TestCase
@@ -49,12 +62,14 @@ def test_the_suite_is_the_contract_and_not_a_few_of_it() -> None:
     assert sum(name.startswith("test_") for name in globals()) >= 22
 
 
-def test_files_beyond_the_size_expire_oldest_first(open_again: Callable[..., Bus], tmp_path: Path) -> None:
+def test_files_beyond_the_size_expire_oldest_first(
+    open_again: Callable[..., Bus], values: Callable[..., list[str]], tmp_path: Path
+) -> None:
     bus = open_again()
     subscription = bus.subscribe(CAPTURES, "match")
     for number in range(5):
         contract.put(bus, f"{number:0100d}")
     size = next((tmp_path / "bus" / CAPTURES).iterdir()).stat().st_size
     assert open_again({CAPTURES: Retention(3600.0, 2 * size)}).expire() == 3
-    assert [int(value) for value in contract.values(subscription)] == [3, 4]
+    assert [int(value) for value in values(subscription)] == [3, 4]
     assert subscription.expired == 3

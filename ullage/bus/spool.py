@@ -33,7 +33,7 @@ from ullage.bus.spool_files import (
     grouped,
     pack,
     parse_name,
-    replace_json,
+    replace_state,
     write_durably,
 )
 from ullage.bus.spool_reader import Reader
@@ -140,7 +140,7 @@ class SpoolSubscription:
             return
         committed = {**self._committed, stream: self._reader.behind(stream, record.offset)}
         with disk_errors(self._topic.what):
-            replace_json(self._topic.positions(self._group), committed)
+            replace_state(self._topic.positions(self._group), committed)
         self._committed = committed
 
     def lag(self) -> Lag:

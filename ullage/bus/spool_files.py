@@ -194,20 +194,31 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def replace_json(path: Path, value: Mapping[str, Any]) -> None:
+def replace_state(path: Path, state: Mapping[str, Any]) -> None:
     """Replace a state file, durable on return: a crash leaves the old one or the new one."""
     fresh = path.with_name(path.name + PARTIAL)
-    write_durably(fresh, json.dumps(value).encode())
+    write_durably(fresh, json.dumps({"state": state, "crc32": _sum(state)}).encode())
     fresh.replace(path)
     sync_folder(path.parent)
 
 
-def read_positions(path: Path) -> dict[str, Position]:
-    """Positions by stream; {} when there are none. CorruptError when the file cannot be trusted."""
+def read_state(path: Path) -> Any:
+    """What `replace_state` wrote; None when there is no file, CorruptError when it is damaged: a wrong number loses records."""
     try:
         found: Any = json.loads(path.read_bytes())
-        return {str(stream): Position(int(number), int(offset)) for stream, (number, offset) in found.items()}
+        if found["crc32"] == _sum(found["state"]):
+            return found["state"]
     except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError, AttributeError):
-        raise CorruptError(f"{path} is damaged: restore it, or remove it to read from the start") from None
+        return None
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise CorruptError(f"{path} is damaged: restore it, or remove it to begin anew")
+
+
+def _sum(state: Any) -> int:
+    return zlib.crc32(json.dumps(state, sort_keys=True).encode())
+
+
+def read_positions(path: Path) -> dict[str, Position]:
+    """Positions by stream; {} when there are none."""
+    return {stream: Position(*position) for stream, position in (read_state(path) or {}).items()}

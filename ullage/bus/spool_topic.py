@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ullage import log
 from ullage.bus import Lag, Retention
 from ullage.bus.spool_files import (
     BAD,
@@ -24,9 +23,11 @@ from ullage.bus.spool_files import (
     parse_name,
     read_header,
     read_positions,
-    replace_json,
+    read_state,
+    replace_state,
     sync_folder,
 )
+from ullage.errors import CorruptError
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +76,18 @@ class Topic:
         safe, going on with a doubtful one is not.
         """
         try:
-            state: Any = json.loads((self._streams / f"{self.name}.json").read_bytes())
-            stream, position = str(state["stream"]), Position(int(state["number"]), int(state["offset"]))
-            ours = state["folder"] == self.path.stat().st_ino and parse_name(file_name(position.number, stream))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            state = read_state(self._streams / f"{self.name}.json")
+        except CorruptError:
+            log.get("bus").error("spool_state_damaged", topic=self.name)
             return None
-        return (stream, position) if ours else None
+        if not state or state["folder"] != self.path.stat().st_ino:
+            return None
+        return state["stream"], Position(state["number"], state["offset"])
 
     def write_stream(self, stream: str, position: Position) -> None:
         """Make it durable that every number below `position` is spent."""
         state = {"stream": stream, "number": position.number, "offset": position.offset, "folder": self.path.stat().st_ino}
-        replace_json(self._streams / f"{self.name}.json", state)
+        replace_state(self._streams / f"{self.name}.json", state)
 
     def positions(self, group: str) -> Path:
         """The file of a group's positions."""
@@ -153,7 +155,7 @@ class Topic:
                 noted = self.expired()
                 for file in going:
                     noted[file.stream] = max(noted.get(file.stream, Position()), Position(file.number + 1, file.next_offset))
-                replace_json(self._streams / f"{self.name}.expired.json", noted)
+                replace_state(self._streams / f"{self.name}.expired.json", noted)
             for file in going:
                 (self.path / file_name(file.number, file.stream)).unlink(missing_ok=True)
             self._remove_leftovers(now - keep.seconds)
