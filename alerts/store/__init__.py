@@ -10,7 +10,8 @@ What every store must do (`tests/contracts/test_incident_store.py` holds it to i
 6. Free text: every word of the query must occur. One Chinese character, two and more find the same set in every store
    (`tokens`). A query is data: no sign in it is an operator, and one that is too long is a `QueryError`.
 7. `search` gives newest first, equal times by id; its cursor goes on behind the last item, whatever was added meanwhile.
-8. After `delete` nothing of a document is left in the store's files or indexes.
+8. After `delete` nothing finds a document, and nothing of it is left in the store's own files. (Elasticsearch drops the bytes
+   when it merges.)
 9. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of each item what became of it.
 """
 
@@ -104,11 +105,20 @@ class IncidentStore(Protocol):
         """Release what is held."""
 
 
-def open_store(url: str, data: Path) -> IncidentStore:
-    """The store that `url` names: `sqlite:///FILE`, relative to the data folder."""
+def open_store(url: str, data: Path, keys: Path | None = None) -> IncidentStore:
+    """The store that `url` names: `sqlite:///FILE` relative to the data folder, or `elasticsearch://HOST:PORT`.
+
+    A store on other machines has its password in the folder `keys`, by default that of the data folder.
+    """
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
         from alerts.store.sqlite import SqliteStore  # noqa: PLC0415  a client is loaded only for the store that is used
 
         return SqliteStore(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]))
-    raise ConfigError(f"store.url has the scheme {scheme!r}: use sqlite:///FILE")
+    if scheme == "elasticsearch":
+        try:
+            from alerts.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415  as above
+        except ModuleNotFoundError:
+            raise ConfigError("store.url names Elasticsearch, whose client is not installed: pip install elasticsearch") from None
+        return ElasticsearchStore(url, data, keys or data / "keys")
+    raise ConfigError(f"store.url has the scheme {scheme!r}: use sqlite:///FILE or elasticsearch://HOST:PORT")

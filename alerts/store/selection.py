@@ -1,4 +1,4 @@
-"""`Where` as an SQL condition. Values are bound, names come from the record class alone, and words are quoted by us."""
+"""`Where` as an SQL condition, and page marks. Values are bound, names come from the record class, and words are quoted by us."""
 
 # ruff: noqa: S608  names of tables and columns come from the record classes, never from outside
 from __future__ import annotations
@@ -10,10 +10,26 @@ from alerts.records import Document
 from alerts.store import QueryError, Where
 from alerts.store.tokens import query_phrases
 
+MARK_DIGITS = 18
+"""Fits 64 bits, and reaches beyond the year 30000."""
+
 
 def stamp(moment: datetime) -> int:
     """Microseconds since 1970: orders and compares as a number."""
     return round(moment.timestamp() * 1_000_000)
+
+
+def page_mark(time: int, id_: str) -> str:
+    """Where the next page begins: behind the document with this time and id."""
+    return f"{time}.{id_}"
+
+
+def read_mark(after: str) -> tuple[int, str]:
+    """The time and the id of a page mark."""
+    time, dot, id_ = after.partition(".")
+    if not dot or not time.lstrip("-").isdecimal() or not time.isascii() or len(time) > MARK_DIGITS:
+        raise QueryError("the page mark is not one of ours: begin with the first page")
+    return int(time), id_
 
 
 def selection(kind: type[Document], table: str, where: Where) -> tuple[str, list[str | int]]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from alerts.records import CLASSES, D, Document
-from alerts.store import MAX_PAGE, Outcome, Page, QueryError, Where
-from alerts.store.selection import selection, stamp
+from alerts.store import MAX_PAGE, Outcome, Page, Where
+from alerts.store.selection import page_mark, read_mark, selection, stamp
 from alerts.store.tokens import index_words
 from ullage.database import open_database, sqlite_errors, transaction
 
@@ -96,11 +96,11 @@ class SqliteStore:
         condition, values = selection(kind, table_of(kind), where)
         size = max(1, min(limit, MAX_PAGE))
         if after:
-            condition, values = f"{condition} and (time, id) < (?, ?)", [*values, *_cursor(after)]
+            condition, values = f"{condition} and (time, id) < (?, ?)", [*values, *read_mark(after)]
         sql = f"select time, id, doc from {table_of(kind)} where {condition} order by time desc, id desc limit ?"
         rows = self._read(sql, [*values, size + 1])
         items = tuple(kind.model_validate_json(doc) for _, _, doc in rows[:size])
-        return Page(items, f"{rows[size - 1][0]}.{rows[size - 1][1]}" if len(rows) > size else "")
+        return Page(items, page_mark(*rows[size - 1][:2]) if len(rows) > size else "")
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """See `IncidentStore.scroll`; the lock is free between pages."""
@@ -164,10 +164,3 @@ class SqliteStore:
     def _writing(self) -> Iterator[None]:
         with self._lock, sqlite_errors(f"incident store {self._path}"), transaction(self._database):
             yield
-
-
-def _cursor(after: str) -> tuple[int, str]:
-    time, dot, id_ = after.partition(".")
-    if not dot or not time.lstrip("-").isdecimal() or not time.isascii() or len(time) > 20:
-        raise QueryError("the page mark is not one of ours: begin with the first page")
-    return int(time), id_

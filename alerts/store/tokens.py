@@ -16,6 +16,8 @@ from itertools import pairwise
 from alerts.store import QueryError
 
 MAX_QUERY = 200
+MAX_WORD = 127
+"""Longer words are cut, in texts and in queries: Elasticsearch splits at 255 units of UTF-16, where SQLite does not."""
 BREAK = "·"
 CJK = "\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 RUNS = re.compile(rf"([{CJK}]+)|((?:(?![{CJK}])[^\W_])+)")
@@ -24,7 +26,7 @@ RUNS = re.compile(rf"([{CJK}]+)|((?:(?![{CJK}])[^\W_])+)")
 def _runs(text: str) -> Iterator[tuple[str, str]]:
     """Each run as (Chinese, other); one of the two is empty."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return ((match[1] or "", match[2] or "") for match in RUNS.finditer(folded))
+    return ((match[1] or "", (match[2] or "")[:MAX_WORD]) for match in RUNS.finditer(folded))
 
 
 def index_words(pieces: Iterable[str]) -> str:

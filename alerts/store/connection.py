@@ -1,0 +1,160 @@
+"""How the Elasticsearch store is reached: its URL, who logs in, and what the server's errors mean to us.
+
+The password is the file `store.password` in the keys folder (0600), or systemd's credential of that name; beside it
+`store.user` where the user is not called `ullage`. Neither is ever in a URL, a setting or the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from elasticsearch import ApiError, Elasticsearch, SSLError, TransportError, UnsupportedProductError
+
+from ullage.errors import ConfigError, UnavailableError
+from ullage.settings import LOOPBACK
+
+USER_FILE, PASSWORD_FILE, USER = "store.user", "store.password", "ullage"
+OPTIONS = {"prefix", "cafile", "plain"}
+PREFIX = "ullage-"
+FORM = "elasticsearch://HOST:PORT?prefix=ullage-&cafile=ca.crt"
+REQUEST_SECONDS = 60.0
+PASSING = {"search_context_missing_exception", "cluster_block_exception", "unavailable_shards_exception"}
+"""Errors that pass by themselves or when somebody lifts a block: the write is tried again."""
+FOREIGN = {"strict_dynamic_mapping_exception", "index_not_found_exception", "no_such_index_exception"}
+"""Errors that say that the indexes are not those of this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a store URL says."""
+
+    nodes: tuple[str, ...]
+    prefix: str
+    cafile: Path | None
+    plain: bool
+
+
+def read_url(url: str, data: Path) -> Address:
+    """The parts of `url`; several nodes stand between commas, `cafile` is relative to the data folder."""
+    try:
+        parts, options = urlsplit(url), dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, strict_parsing="?" in url))
+    except ValueError:
+        raise ConfigError(f"store.url cannot be read: use {FORM}") from None
+    if "@" in parts.netloc:
+        raise ConfigError(f"store.url holds a user or password: put them into the key files {USER_FILE} and {PASSWORD_FILE}")
+    if parts.path.strip("/") or parts.fragment or set(options) - OPTIONS:
+        raise ConfigError(f"store.url has a part that is not known: use {FORM}")
+    plain = options.get("plain") == "1"
+    nodes = tuple(_node(node, plain=plain) for node in parts.netloc.split(","))
+    cafile = data / options["cafile"] if options.get("cafile") else None
+    if cafile and not cafile.is_file():
+        raise ConfigError(f"store.url names the authority {cafile}, which is no file")
+    return Address(nodes, options.get("prefix", PREFIX), cafile, plain)
+
+
+def _node(text: str, *, plain: bool) -> str:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port:
+        raise ConfigError(f"store.url has no host with a port: use {FORM}")
+    if plain and host not in LOOPBACK:
+        raise ConfigError("store.url has plain=1, which only loopback may have: use TLS")
+    return f"{'http' if plain else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def login(keys: Path) -> tuple[str, str] | None:
+    """User and password, or None where there is no password."""
+    password = _secret(keys, PASSWORD_FILE)
+    return None if password is None else (_secret(keys, USER_FILE) or USER, password)
+
+
+def _secret(keys: Path, name: str) -> str | None:
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and (given := Path(credentials) / name).is_file():
+        return _line(given)
+    path = keys / name
+    if not path.is_file():
+        return None
+    if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+        raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
+    return _line(path)
+
+
+def _line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"key {path} cannot be read ({type(error).__name__})") from None
+
+
+def connect(address: Address, keys: Path) -> Elasticsearch:
+    """A client; nothing is sent yet. It never tries again by itself: whoever holds the record does."""
+    options: dict[str, Any] = {"request_timeout": REQUEST_SECONDS, "max_retries": 0, "retry_on_timeout": False}
+    who = login(keys)
+    if who is None and not address.plain:
+        raise ConfigError(f"the store's password is missing: put it into {keys / PASSWORD_FILE}, mode 0600")
+    if who:
+        options["basic_auth"] = who
+    if address.cafile:
+        options["ca_certs"] = str(address.cafile)
+    return Elasticsearch(list(address.nodes), **options)
+
+
+@contextlib.contextmanager
+def server_errors(address: Address) -> Iterator[None]:
+    """Turn what client and server raise into ours; a message never repeats a request."""
+    where = f"Elasticsearch at {address.nodes[0]}"
+    try:
+        yield
+    except UnsupportedProductError:
+        raise ConfigError(f"{where} is another product, such as OpenSearch: use Elasticsearch 8 or 9") from None
+    except ApiError as error:
+        raise meaning(where, error.meta.status, error_type(error.body)) from None
+    except SSLError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise ConfigError(f"{where} shows a certificate that is not trusted: set cafile in store.url") from None
+        raise UnavailableError(f"{where} breaks off TLS") from None
+    except TransportError as error:
+        raise UnavailableError(f"{where} cannot be reached ({type(error).__name__})") from None
+
+
+def meaning(where: str, status: int, kind: str) -> ConfigError | UnavailableError:
+    """Our error for a status and an error type of the server."""
+    if status in {408, 429} or status >= 500 or kind in PASSING:
+        return UnavailableError(f"{where} is down, busy or read-only ({status} {kind})")
+    if status == 401:
+        return ConfigError(f"{where} refuses user or password: look at {USER_FILE} and {PASSWORD_FILE} in the keys folder")
+    if status == 403:
+        return ConfigError(f"{where} denies a right ({kind}): the user needs read, write and maintenance on the store's indexes")
+    if kind in FOREIGN or status == 404:
+        return ConfigError(f"{where} lacks the indexes of this version ({kind}): create its templates and indexes")
+    return ConfigError(f"{where} refuses a request ({status} {kind}): is it Elasticsearch 8 or 9, with our templates?")
+
+
+def error_type(answer: object) -> str:
+    """The type of the error in an answer's body; what else it says may repeat our data."""
+    error = answer.get("error") if isinstance(answer, Mapping) else None
+    kind = error.get("type") if isinstance(error, Mapping) else None
+    return str(kind) if kind else "no reason given"
+
+
+def must_be_whole(address: Address, answer: Mapping[str, Any]) -> None:
+    """An answer of some of the shards alone would be a wrong one."""
+    shards = answer.get("_shards", {})
+    if shards.get("failed") or answer.get("timed_out"):
+        raise UnavailableError(f"Elasticsearch at {address.nodes[0]} answers only in part")
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """`items` in pieces of at most `size`."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,210 @@
+"""The incident store for many machines: Elasticsearch 8 or 9, one index a record class.
+
+Nothing is created while it runs: `create_templates` makes templates and indexes, or whoever owns the cluster does. Reading and
+claiming by id see every write at once, search what was written before the last refresh. Queries are built here of exact values
+and phrases alone, so no sign in a text is an operator. A failed request is never repeated by the client: `create` would then
+deny what the first attempt did; the worker tries the record again, which finds its own claims. Deleted documents are found by
+nothing at once; their bytes leave the segments when Elasticsearch merges them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from alerts.records import CLASSES, D, Document
+from alerts.store import MAX_PAGE, Outcome, Page, QueryError, Where
+from alerts.store.connection import chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
+from alerts.store.mapping import body, index_name, templates
+from alerts.store.selection import page_mark, read_mark, stamp
+from alerts.store.tokens import query_phrases
+from ullage.errors import RecordError
+
+SCROLL, KEEP_ALIVE = 500, "10m"
+IDS_AT_ONCE = 1000
+BULK_BYTES, BULK_ITEMS = 8 * 2**20, 1000
+MAX_ID_BYTES = 512
+"""A longer id would make Elasticsearch refuse the whole bulk."""
+
+
+class ElasticsearchStore:
+    """See the module, and `alerts.store` for what each method promises."""
+
+    def __init__(self, url: str, data: Path, keys: Path) -> None:
+        self._address = read_url(url, data)
+        self._client = connect(self._address, keys)
+
+    def create_templates(self, kinds: Collection[type[Document]] = CLASSES) -> None:
+        """Create or renew the index templates, and create the indexes that do not exist; needs an administrator's account."""
+        made, prefix = templates(self._address.prefix), self._address.prefix
+        with server_errors(self._address):
+            for name in (index_name(prefix, kind) for kind in kinds):
+                self._client.indices.put_index_template(name=name, **made[name])
+                if not self._client.indices.exists(index=name):
+                    self._client.indices.create(index=name)
+
+    def get(self, kind: type[D], id_: str) -> D | None:
+        """See `IncidentStore.get`."""
+        return self.mget(kind, [id_]).get(id_)
+
+    def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
+        """See `IncidentStore.mget`; by id, so it sees what no refresh has shown yet."""
+        found: dict[str, D] = {}
+        for some in chunks([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
+            with server_errors(self._address):
+                answer = self._client.mget(index=self._index(kind), ids=list(some), source_includes=["doc"])
+            for item in answer["docs"]:
+                if "error" in item:
+                    raise meaning(self._where(), 404, error_type(item))
+                if item["found"]:
+                    found[item["_id"]] = kind.model_validate(item["_source"]["doc"])
+        return found
+
+    def create(self, documents: Sequence[Document]) -> list[bool]:
+        """See `IncidentStore.create`; what can never be stored is a RecordError, for False would say that it is there."""
+        statuses = self._bulk(documents, "create")
+        if any(status not in {201, 409} for status in statuses):
+            raise RecordError("store_refused", "the store refuses a document")
+        return [status == 201 for status in statuses]
+
+    def put(self, documents: Sequence[Document]) -> list[Outcome]:
+        """See `IncidentStore.put`."""
+        outcomes = {201: Outcome.CREATED, 200: Outcome.REPLACED}
+        return [outcomes.get(status, Outcome.REJECTED) for status in self._bulk(documents, "index")]
+
+    def count(self, kind: type[Document], where: Where) -> int:
+        """See `IncidentStore.count`."""
+        with server_errors(self._address):
+            answer = self._client.count(index=self._index(kind), query=condition(kind, where))
+        must_be_whole(self._address, answer.body)
+        return int(answer["count"])
+
+    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "") -> Page[D]:
+        """See `IncidentStore.search`; the mark is the last item's own place, so no state of the server is needed to go on."""
+        size = max(1, min(limit, MAX_PAGE))
+        request: dict[str, Any] = {"index": self._index(kind), "query": condition(kind, where), "size": size + 1}
+        request["sort"] = [{"time": "desc"}, {"id": "desc"}]
+        if after:
+            request["search_after"] = list(read_mark(after))
+        hits = self._hits(request)
+        items = tuple(kind.model_validate(hit["_source"]["doc"]) for hit in hits[:size])
+        return Page(items, page_mark(*hits[size - 1]["sort"]) if len(hits) > size else "")
+
+    def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
+        """See `IncidentStore.scroll`; all of it is of the moment at which it began."""
+        query = condition(kind, where)
+        with server_errors(self._address):
+            pit = self._client.open_point_in_time(index=self._index(kind), keep_alive=KEEP_ALIVE)["id"]
+        request: dict[str, Any] = {"query": query, "size": SCROLL, "sort": [{"_shard_doc": "asc"}]}
+        try:
+            while hits := self._hits({**request, "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}):
+                yield from (kind.model_validate(hit["_source"]["doc"]) for hit in hits)
+                request["search_after"] = hits[-1]["sort"]
+        finally:
+            with server_errors(self._address):
+                self._client.options(ignore_status=404).close_point_in_time(id=pit)
+
+    def delete(self, kind: type[Document], ids: Collection[str]) -> int:
+        """See `IncidentStore.delete`."""
+        deleted = 0
+        index = self._index(kind)
+        for some in chunks([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
+            deleted += self._send([{"delete": {"_index": index, "_id": id_}} for id_ in some]).count(200)
+        return deleted
+
+    def refresh(self) -> None:
+        """See `IncidentStore.refresh`."""
+        names = [self._index(kind) for kind in CLASSES]
+        with server_errors(self._address):
+            answer = self._client.indices.refresh(index=names, ignore_unavailable=True)
+        must_be_whole(self._address, answer.body)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _index(self, kind: type[Document]) -> str:
+        return index_name(self._address.prefix, kind)
+
+    def _where(self) -> str:
+        return f"Elasticsearch at {self._address.nodes[0]}"
+
+    def _hits(self, request: Mapping[str, Any]) -> list[Any]:
+        with server_errors(self._address):
+            answer = self._client.search(**request, source_includes=["doc"], track_total_hits=False)
+        must_be_whole(self._address, answer.body)
+        return list(answer["hits"]["hits"])
+
+    def _bulk(self, documents: Sequence[Document], action: str) -> list[int]:
+        """The status of each document, 400 for one that cannot be sent; in pieces, so that memory and requests have a bound."""
+        statuses = [400] * len(documents)
+        lines: list[str] = []
+        places: list[int] = []
+        size = 0
+        for place, document in enumerate(documents):
+            if not _fits(document.id):
+                continue
+            header = {action: {"_index": self._index(type(document)), "_id": document.id}}
+            pair = [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in (header, body(document))]
+            length = len(pair[1].encode())
+            if lines and (size + length > BULK_BYTES or len(places) >= BULK_ITEMS):
+                self._store(lines, places, statuses)
+                lines, places, size = [], [], 0
+            lines += pair
+            places.append(place)
+            size += length
+        if lines:
+            self._store(lines, places, statuses)
+        return statuses
+
+    def _store(self, lines: Sequence[str], places: Sequence[int], statuses: list[int]) -> None:
+        for place, status in zip(places, self._send(lines), strict=True):
+            statuses[place] = status
+
+    def _send(self, operations: Sequence[Any]) -> list[int]:
+        """The status of each operation; raises where the server could not try one, for the caller will do it all again."""
+        with server_errors(self._address):
+            answer = self._client.bulk(operations=list(operations))
+        statuses = []
+        for item in answer["items"]:
+            result = next(iter(item.values()))
+            status, kind = int(result["status"]), error_type(result)
+            absent = status == 404 and "error" not in result
+            judged = absent or status in {200, 201, 400, 409}
+            if not judged or kind == "strict_dynamic_mapping_exception":
+                raise meaning(self._where(), status, kind)
+            statuses.append(status)
+        return statuses
+
+
+def condition(kind: type[Document], where: Where) -> dict[str, Any]:
+    """`where` as a query of exact values, one range and phrases of our own words."""
+    needed: list[dict[str, Any]] = []
+    for name, wanted in where.equals.items():
+        if isinstance(wanted, str):
+            raise TypeError(f"{name}: give a collection of values")
+        if name not in (*kind.columns, *kind.sets):
+            raise QueryError(f"{kind.__name__} has no filter {name!r}")
+        needed.append({"terms": {name: list(wanted)}})
+    if where.before is not None:
+        needed.append({"range": {"time": {"lt": stamp(where.before)}}})
+    if where.ids is not None:
+        needed.append({"terms": {"id": list(where.ids)}})
+    if where.text:
+        needed += _text(kind, where.text)
+    without = [{"terms": {"id": list(where.without)}}] if where.without else []
+    return {"bool": {"filter": needed, "must_not": without}}
+
+
+def _text(kind: type[Document], text: str) -> list[dict[str, Any]]:
+    """Every phrase must occur; a text without a word finds nothing."""
+    if not kind.searchable:
+        raise QueryError(f"{kind.__name__} has no free text")
+    phrases = query_phrases(text)
+    return [{"match_phrase": {"words": " ".join(phrase)}} for phrase in phrases] or [{"match_none": {}}]
+
+
+def _fits(id_: str) -> bool:
+    return 0 < len(id_.encode()) <= MAX_ID_BYTES

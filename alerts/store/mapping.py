@@ -1,0 +1,68 @@
+"""How Elasticsearch indexes a record class, derived from what the class says of itself; see `alerts.records`.
+
+Fields are those of the class with ECS names as aliases where ECS has one, so that a board made for ECS finds them and nothing is
+stored twice. `time` is a number of microseconds, because a date in Elasticsearch orders by milliseconds; `@timestamp` is for
+people. `words` are our own tokens, split at spaces: the same set is found as in SQLite. They are indexed, not stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alerts.records import CLASSES, Document
+from alerts.store.selection import stamp
+from alerts.store.tokens import index_words
+
+VERSION = 1
+ECS = {
+    "tenant": "organization.id",
+    "who": "user.name",
+    "action": "event.action",
+    "role": "user.roles",
+    "outcome": "event.outcome",
+}
+MAX_IDS = 1_000_000
+KEYWORD = {"type": "keyword"}
+
+
+def index_name(prefix: str, kind: type[Document]) -> str:
+    """The index of a record class."""
+    return prefix + kind.__name__.lower()
+
+
+def mapping(kind: type[Document]) -> dict[str, Any]:
+    """The strict mapping of a record class: a document with a field that is not in here is refused."""
+    fields: dict[str, Any] = {"id": KEYWORD, "time": {"type": "long"}, "@timestamp": {"type": "date"}}
+    fields |= dict.fromkeys((*kind.columns, *kind.sets), KEYWORD)
+    fields |= {ECS[column]: {"type": "alias", "path": column} for column in kind.columns if column in ECS}
+    if kind.searchable:
+        fields["words"] = {"type": "text", "analyzer": "whitespace", "norms": False}
+    fields["doc"] = {"type": "object", "enabled": False}
+    return {"dynamic": "strict", "_meta": {"ullage": VERSION}, "_source": {"excludes": ["words"]}, "properties": fields}
+
+
+def template(prefix: str, kind: type[Document]) -> dict[str, Any]:
+    """The composable index template of a record class."""
+    settings = {"index.number_of_shards": 1, "index.auto_expand_replicas": "0-1", "index.max_terms_count": MAX_IDS}
+    return {
+        "index_patterns": [index_name(prefix, kind)],
+        "priority": 500,
+        "version": VERSION,
+        "template": {"settings": settings, "mappings": mapping(kind)},
+    }
+
+
+def templates(prefix: str) -> dict[str, dict[str, Any]]:
+    """Every template by name: what whoever owns the cluster has to create."""
+    return {index_name(prefix, kind): template(prefix, kind) for kind in CLASSES}
+
+
+def body(document: Document) -> dict[str, Any]:
+    """What is sent for a document: its filters, and the document itself."""
+    kind, moment = type(document), getattr(document, type(document).time)
+    fields: dict[str, Any] = {"id": document.id, "time": stamp(moment), "@timestamp": stamp(moment) // 1000}
+    fields |= {column: getattr(document, column) for column in kind.columns}
+    fields |= {name: sorted(set(getattr(document, name))) for name in kind.sets}
+    if kind.searchable:
+        fields["words"] = index_words(document.words())
+    return {**fields, "doc": document.model_dump(mode="json")}
