@@ -1,0 +1,212 @@
+"""Crawl and match in two network namespaces with nothing between them but a carrier of files, which is not a careful one."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from deploy.demo.drive import write_customers
+from deploy.demo.people import Person, people
+from tests.flow import sweep
+from tests.flow.daemon import CONFIG, Daemon, write_site
+from ullage.bus import CAPTURES, FINDINGS
+from ullage.keys import KeyStore
+from ullage.settings import Context
+from ullage.supervisor import command
+
+pytestmark = pytest.mark.flow
+
+PASTES = 8
+CUSTOMERS = list(people(12, 41))
+PLANTED = [value for p in CUSTOMERS for value in (p.phone, p.resident_id, p.card, p.email, p.address)]
+SITE_OPTIONS = '\n[options]\nraw = "/raw/{id}.txt"\n'
+REACH = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
+PORT = 8080
+"""Fixed: the namespace has all ports to itself."""
+
+
+def unable(why: str) -> NoReturn:
+    """Where the test cannot run: a fault in CI, a reason on a developer's machine."""
+    reason = f"network namespaces need root and iproute2 (Debian: apt-get install iproute2): {why}"
+    pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
+
+
+class Zone:
+    """A network namespace without a route, and a data folder that belongs to it."""
+
+    def __init__(self, name: str, data: Path) -> None:
+        self.name, self.data = name, data
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(["ip", "netns", "exec", self.name, *words], stdout=subprocess.PIPE, text=True)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        whole = ["ip", "netns", "exec", self.name, *words]
+        return subprocess.run(whole, capture_output=True, text=True, env={**os.environ, "ULLAGE_LOG_LEVEL": "info"}, check=False)
+
+    def ullage(self, *words: str) -> str:
+        """What `ullage WORDS` logged; the log is kept in the zone."""
+        done = self.run(*command(self.data, *words))
+        with (self.data / "said.log").open("a", encoding="utf-8") as said:
+            said.write(done.stdout + done.stderr)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def spool(self) -> Path:
+        return self.data / "spool" / CAPTURES
+
+
+@contextlib.contextmanager
+def zone(role: str, data: Path, loopback: bool) -> Iterator[Zone]:
+    """A namespace that goes with the test."""
+    name = f"ullage-{role}-{os.getpid()}"
+    try:
+        subprocess.run(["ip", "netns", "add", name], check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        unable("there is no `ip`")
+    except subprocess.CalledProcessError as error:
+        unable(error.stderr.strip())
+    try:
+        made = Zone(name, data)
+        if loopback and (done := made.run("ip", "link", "set", "lo", "up")).returncode:
+            unable(done.stderr.strip())
+        yield made
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+@pytest.fixture
+def outer(tmp_path: Path) -> Iterator[Zone]:
+    with zone("outer", tmp_path / "outer", loopback=True) as made:
+        yield made
+
+
+@pytest.fixture
+def inner(tmp_path: Path) -> Iterator[Zone]:
+    with zone("inner", tmp_path / "inner", loopback=False) as made:
+        yield made
+
+
+def set_up_inner(inner: Zone, customers: list[Person], export: Path) -> None:
+    """All keys and the watchlist are in here."""
+    inner.data.mkdir(mode=0o700)
+    bus = '[bus]\ncaptures = "spool:///spool"\n'
+    (inner.data / "ullage.toml").write_text(bus + CONFIG.format(port=0), encoding="utf-8")
+    inner.ullage("init")
+    write_customers(export, customers)
+    inner.ullage("watchlist", "load", str(export), "--tenant", "bank")
+
+
+def set_up_outer(outer: Zone, inner: Zone) -> None:
+    """The public half of the seal key is all that comes out; the frontier's key is the zone's own."""
+    (outer.data / "sites.d").mkdir(parents=True)
+    (outer.data / "ullage.toml").write_text('[bus]\nurl = "spool:///spool"\n', encoding="utf-8")
+    shutil.copytree(inner.data / "keys" / "seal", outer.data / "keys" / "seal", ignore=shutil.ignore_patterns("*.key"))
+    KeyStore(outer.data / "keys").make("frontier.key")
+    write_site(outer.data, "pastes", "raw_paste", f"http://127.0.0.1:{PORT}/archive.html")
+    with (outer.data / "sites.d" / "pastes.toml").open("a", encoding="utf-8") as file:
+        file.write(SITE_OPTIONS)
+
+
+def plant(site: Path) -> dict[str, int]:
+    """Eight pastes of two customers each; returns reference → number of pastes that hold it."""
+    (site / "raw").mkdir(parents=True)
+    held: dict[str, int] = {}
+    for number in range(PASTES):
+        pair = CUSTOMERS[number % 7], CUSTOMERS[(number * 3 + 1) % 7]
+        rows = "".join(f"{p.name},{p.phone},{p.resident_id},{p.card},{p.email},{p.address}\n" for p in pair)
+        (site / "raw" / f"paste{number}.txt").write_text(f"page {number}\n{rows}", encoding="utf-8")
+        for reference in {p.reference for p in pair}:
+            held[reference] = held.get(reference, 0) + 1
+    links = "".join(f'<a href="/paste{number}">{number}</a>' for number in range(PASTES))
+    (site / "archive.html").write_text(f"<html><body>{links}</body></html>", encoding="utf-8")
+    return held
+
+
+@contextlib.contextmanager
+def serving(outer: Zone, site: Path) -> Iterator[None]:
+    """The site, inside the outer namespace."""
+    server = ("-u", "-m", "http.server", str(PORT), "--bind", "127.0.0.1", "--directory", str(site))
+    with outer.start(sys.executable, *server) as child:
+        assert child.stdout is not None
+        assert "Serving HTTP" in child.stdout.readline()
+        yield
+        child.kill()
+
+
+def carry_badly(outer: Zone, inner: Zone) -> None:
+    """A carrier's first round: the first file half, the others whole, the last first."""
+    first, *others = sorted(outer.spool().glob("*.spool"))
+    for path in reversed(others):
+        shutil.copyfile(path, inner.spool() / path.name)
+    whole = first.read_bytes()
+    (inner.spool() / first.name).write_bytes(whole[: len(whole) // 2])
+
+
+def carry_again(outer: Zone, inner: Zone) -> None:
+    """The second round brings everything once more, and takes it away."""
+    for path in sorted(outer.spool().glob("*.spool")):
+        shutil.copyfile(path, inner.spool() / path.name)
+        path.unlink()
+
+
+def exposures(inner: Zone) -> dict[str, int]:
+    """Reference → sightings, from the inner store."""
+    daemon, counted = Daemon(inner.data, inner.data / "said.log"), dict[str, int]()
+    for incident in daemon.incidents():
+        assert incident["sites"] == ["pastes"]
+        for exposure in incident["exposures"]:
+            assert len(set(exposure["sightings"])) == len(exposure["sightings"])
+            counted[exposure["subject"]] = counted.get(exposure["subject"], 0) + len(exposure["sightings"])
+    table = daemon.ask("subjects", "resolve", "-", "--case", "T", "--reason", "test", text="\n".join(counted))
+    reference = dict(line.split(",") for line in table.splitlines()[1:])
+    return {reference[handle]: count for handle, count in counted.items()}
+
+
+def check_outer(outer: Zone, inner: Zone, site: Path) -> None:
+    """No value, and nothing of a key that opens."""
+    names = {str(path.relative_to(outer.data / "keys")) for path in (outer.data / "keys").rglob("*") if path.is_file()}
+    public = {name for name in names if name.startswith("seal/") and name.endswith(".pub")}
+    assert names - public == {"frontier.key"}
+    assert public
+    assert sweep.files([outer.data], PLANTED) == []
+    assert {value for _, value, _ in sweep.files([site], PLANTED)} >= {CUSTOMERS[0].phone, CUSTOMERS[1].resident_id}
+    secrets = [path for path in (inner.data / "keys").rglob("*.key") if path.is_file()]
+    assert any(path.parent.name == "seal" for path in secrets)
+    for written in (path.read_bytes() for path in outer.data.rglob("*") if path.is_file()):
+        for secret in (path.read_bytes() for path in secrets):
+            assert not any(form in written for form in (secret, secret.hex().encode(), base64.b64encode(secret)))
+
+
+def test_what_was_crawled_outside_is_matched_inside_with_only_files_between(outer: Zone, inner: Zone, tmp_path: Path) -> None:
+    set_up_inner(inner, CUSTOMERS, tmp_path / "customers.csv")
+    set_up_outer(outer, inner)
+    held = plant(tmp_path / "site")
+    assert inner.run("ip", "route").stdout == ""
+    with serving(outer, tmp_path / "site"):
+        assert outer.run(sys.executable, "-c", REACH, "127.0.0.1", str(PORT)).returncode == 0
+        for host in ("127.0.0.1", "192.0.2.1"):
+            assert inner.run(sys.executable, "-c", REACH, host, str(PORT)).returncode != 0
+        outer.ullage("crawl", "--once")
+    assert Context(outer.data).bus().lag(CAPTURES, "match").records == PASTES
+    inner.spool().mkdir(parents=True, exist_ok=True)
+    carry_badly(outer, inner)
+    inner.ullage("match", "--once")
+    assert Context(inner.data).bus().lag(FINDINGS, "alert").records == 0
+    check_outer(outer, inner, tmp_path / "site")
+    carry_again(outer, inner)
+    said = inner.ullage("match", "--once") + inner.ullage("match", "--once")
+    assert "spool_gap" not in said
+    inner.ullage("alert", "--once")
+    assert exposures(inner) == held
+    assert Context(outer.data).bus().lag(CAPTURES, "match").records == 0
+    check_outer(outer, inner, tmp_path / "site")
