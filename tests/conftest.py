@@ -1,17 +1,19 @@
 """What every test stands on: no network but loopback, a clock that can be held still, a data folder, a bus."""
 
+import secrets
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import settings
 
+from deploy.local.kafka import Broker, broker
 from ullage import clock as time
 from ullage import setup
-from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
+from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Record, Retention, Subscription, open_bus
 from ullage.settings import Context
 
 settings.register_profile("ullage", deadline=None)  # a busy machine is no failure
@@ -20,8 +22,28 @@ settings.load_profile("ullage")
 LOOPBACK = ("127.", "::1", "localhost")
 NOON = 1_790_000_000.0
 KEEP = {topic: Retention(3600.0, 256 * 2**20) for topic in (CAPTURES, FINDINGS, DEAD_LETTERS)}
-BACKENDS = {"sqlite": "sqlite:///bus"}
-"""URL of each bus that must pass `tests/contracts/test_bus.py`; a new backend is one line more."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A bus that must pass `tests/contracts/test_bus.py`; a new one is one line in `BACKENDS`.
+
+    An embedded bus has one consumer a group, expires when told to, and stamps records with our clock; a broker shares
+    partitions out, expires by itself, stamps with its own clock, and has a member join within `patience` seconds.
+    """
+
+    url: str
+    embedded: bool = True
+    patience: float = 0.0
+
+    def take(self, subscription: Subscription, most: int = 100) -> list[Record]:
+        """What the next poll hands out, with the time that this bus may take."""
+        return subscription.poll(most, self.patience)
+
+
+BACKENDS = {"sqlite": Backend("sqlite:///bus"), "kafka": Backend("?create=1", embedded=False, patience=6.0)}
+SERVERS = [pytest.param(n, marks=() if b.embedded else pytest.mark.servers) for n, b in sorted(BACKENDS.items())]
+EMBEDDED = sorted(n for n, b in BACKENDS.items() if b.embedded)
 
 
 def _guarded(connect: Callable[..., object]) -> Callable[..., object]:
@@ -83,20 +105,40 @@ def context(data: Path, clock: HeldClock) -> Context:
     return Context(data, clock.as_clock())
 
 
-@pytest.fixture(params=sorted(BACKENDS))
-def open_again(request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock) -> Callable[..., Bus]:
-    """Opens the same bus once more, as a process that starts anew would; `keep` is its retention, wall time is held."""
-    url = BACKENDS[request.param]
-    waits = time.Clock(wall=clock.wall)  # polls with a timeout wait in real time
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One real broker for all tests that ask for it, started by the first."""
+    with broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
 
-    def opened(keep: dict[str, Retention] = KEEP) -> Bus:
-        return open_bus(url, tmp_path, keep, waits)
 
-    return opened
+@pytest.fixture(params=SERVERS)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each bus in turn; on the broker every test has topics of its own."""
+    found = BACKENDS[request.param]
+    if found.embedded:
+        return found
+    running: Broker = request.getfixturevalue("kafka_broker")
+    return replace(found, url=f"{running.url}/{found.url}&prefix={secrets.token_hex(4)}.")
 
 
 @pytest.fixture
-def bus(open_again: Callable[..., Bus]) -> Iterator[Bus]:
-    opened = open_again()
+def open_again(backend: Backend, tmp_path: Path, clock: HeldClock) -> Iterator[Callable[..., Bus]]:
+    """Opens the same bus once more, as a process that starts anew would; `keep` is its retention, wall time is held."""
+    url = backend.url
+    waits = time.Clock(wall=clock.wall) if backend.embedded else time.Clock()  # polls with a timeout wait in real time
+
+    buses: list[Bus] = []
+
+    def opened(keep: dict[str, Retention] = KEEP) -> Bus:
+        buses.append(open_bus(url, tmp_path, keep, waits))
+        return buses[-1]
+
     yield opened
-    opened.close()
+    for one in buses:
+        one.close()
+
+
+@pytest.fixture
+def bus(open_again: Callable[..., Bus]) -> Bus:
+    return open_again()

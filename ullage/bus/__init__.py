@@ -132,4 +132,8 @@ def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Cl
         folder, _, options = rest.partition("?")
         place = data / folder.lstrip("/") if not folder.startswith("//") else Path(folder[1:])
         return SpoolBus(place, options, retention, clock)
+    if scheme == "kafka":
+        from ullage.bus.kafka import KafkaBus  # noqa: PLC0415
+
+        return KafkaBus(rest, data, retention, clock)
     raise ConfigError(f"bus.url has the scheme {scheme!r}: use sqlite:///FOLDER")

@@ -1,0 +1,225 @@
+"""Starts a real Apache Kafka broker on loopback, and ends it: for tests, and for trying the bus that serves many machines.
+
+One node that is broker and controller (KRaft), with the jars of Maven Central. Its data and its log (`kafka.log`) stay in the
+work folder, so a broker started again there goes on where the last one ended, which is what the tests of faults need. The
+kernel kills it if this process dies; Linux ties a child to the *thread* that started it, so start it from one that lives on.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ullage.errors import UnavailableError
+
+HOST = "127.0.0.1"
+VERSION = "4.1.1"
+CACHE = Path(__file__).parents[2] / ".demo" / "servers"
+READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS, END_SECONDS = 90.0, 0.1, 300.0, 15.0
+INSTALL = "install Maven (mvn) and a JDK of version 17 or newer, or run without real servers: pytest -m 'not servers'"
+API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>ullage.local</groupId><artifactId>kafka</artifactId><version>{VERSION}</version>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers={host}:{controller}
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.retention.check.interval.ms=1000
+log.initial.task.delay.ms=1000
+message.max.bytes=36700160
+replica.fetch.max.bytes=36700160
+"""
+LOGGING = """\
+status=error
+appender.file.type=Console
+appender.file.name=file
+appender.file.layout.type=PatternLayout
+appender.file.layout.pattern=%d %p %c{1} %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.file.ref=file
+"""
+
+
+class Broker:
+    """One broker on one work folder; it keeps its ports over restarts, as its clients know it by them."""
+
+    def __init__(self, libraries: Path, work: Path) -> None:
+        self._java = [shutil.which("java") or "java", "-Xmx512m", f"-Dlog4j2.configurationFile={work / 'log4j2.properties'}"]
+        self._java += ["-cp", f"{libraries}/*"]
+        self._work = work
+        self._port, controller = _free_ports(2)
+        self._process: subprocess.Popen[bytes] | None = None
+        work.mkdir(parents=True, exist_ok=True)
+        text = PROPERTIES.format(host=HOST, port=self._port, controller=controller, data=work / "data")
+        (work / "server.properties").write_text(text, encoding="utf-8")
+        (work / "log4j2.properties").write_text(LOGGING, encoding="ascii")
+
+    @property
+    def url(self) -> str:
+        """Its address as `bus.url` takes it."""
+        return f"kafka://{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process, 0 when it does not run."""
+        return self._process.pid if self._process else 0
+
+    def start(self) -> None:
+        """Run it, on the data that is there, and return when it answers."""
+        properties = str(self._work / "server.properties")
+        if not (self._work / "data" / "meta.properties").exists():
+            cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode().replace("-", "A")
+            format_words = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", properties]
+            _run([*self._java, *format_words], self._work)
+        with (self._work / "kafka.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *self._java, "kafka.Kafka", properties],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
+        self._wait_until_ready(self._process)
+
+    def stop(self) -> None:
+        """End it in an orderly way, and by force when that takes too long."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Kill it and run it again on the same data and ports."""
+        self.kill()
+        self.start()
+
+    def freeze(self) -> None:
+        """Its connections stay open and nothing is answered."""
+        os.kill(self._running().pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on after `freeze`."""
+        os.kill(self._running().pid, signal.SIGCONT)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise UnavailableError("the Kafka broker does not run: start it first")
+        return self._process
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        process.send_signal(signal.SIGCONT)  # a frozen process hears nothing but SIGKILL
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if _answers(self._port):
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(LOOK_SECONDS)
+                raise UnavailableError(f"Kafka ended with {code} before it was ready: see {self._work / 'kafka.log'}")
+        self.kill()
+        raise UnavailableError(f"Kafka was not ready within {READY_SECONDS:.0f} s: see {self._work / 'kafka.log'}")
+
+
+@contextlib.contextmanager
+def kafka(work: Path) -> Iterator[str]:
+    """Run a broker with its data in `work`; yields its address, such as `kafka://127.0.0.1:41234`."""
+    with broker(work) as running:
+        yield running.url
+
+
+@contextlib.contextmanager
+def broker(work: Path) -> Iterator[Broker]:
+    """Run a broker with its data in `work`, and yield what stops, freezes and starts it."""
+    running = Broker(ensure_libraries(), work.resolve())
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+def ensure_libraries() -> Path:
+    """The folder of Kafka's jars, fetched on first use; UnavailableError says what is not installed."""
+    maven = shutil.which("mvn")
+    if maven is None or shutil.which("java") is None:
+        raise UnavailableError(f"Kafka needs {'Maven' if maven is None else 'a JDK'}: {INSTALL}")
+    folder = CACHE / "kafka"
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = folder / "installed.xml"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.is_file() or stamp.read_text(encoding="ascii") != POM:
+            shutil.rmtree(folder / "lib", ignore_errors=True)
+            (folder / "pom.xml").write_text(POM, encoding="ascii")
+            words = [maven, "-q", "-B", "-f", str(folder / "pom.xml"), "dependency:copy-dependencies"]
+            _run([*words, f"-DoutputDirectory={folder / 'lib'}"], folder)
+            stamp.write_text(POM, encoding="ascii")
+    return (folder / "lib").resolve()
+
+
+def _run(words: Sequence[str], folder: Path) -> None:
+    try:
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"{Path(words[0]).name} did not end within {TOOL_SECONDS:.0f} s") from None
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
+        raise UnavailableError(f"{Path(words[0]).name} failed for Kafka: {last}")
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def _answers(port: int) -> bool:
+    """Whether an ApiVersions request gets an answer: a port alone is open before the broker serves."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1.0) as connection:
+            connection.sendall(API_VERSIONS)
+            return len(connection.recv(4)) == 4
+    except OSError:
+        return False

@@ -1,0 +1,94 @@
+"""What a Kafka bus's URL may say, and the client settings that follow from it.
+
+`kafka://HOST:PORT[,HOST:PORT]?prefix=ullage.&security=SASL_SSL&mechanism=SCRAM-SHA-512&cafile=FILE&credentials=FILE`. A URL is
+printed and logged, so user and password stand in a file of their own, one a line, which nobody else may read. `create=1` lets
+the bus make its topics (`partitions`, `replication`); without it the team that owns the cluster does.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ullage.errors import ConfigError
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,64}$")
+    create: bool = False
+    partitions: int = Field(default=6, ge=1, le=1000)
+    replication: int = Field(default=-1, ge=-1, le=9)
+    security: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "GSSAPI"] | None = None
+    cafile: str | None = None
+    credentials: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAddress:
+    """Where the brokers are, what topics are called there, and how a client connects."""
+
+    servers: tuple[str, ...]
+    prefix: str
+    create: bool
+    partitions: int
+    replication: int
+    client: dict[str, Any]
+
+    def topic(self, name: str) -> str:
+        """The cluster's name of our topic `name`."""
+        return f"{self.prefix}{name}"
+
+
+def parse(rest: str, data: Path) -> KafkaAddress:
+    """The address in what follows `kafka://`; files are relative to the data folder. ConfigError names what is wrong."""
+    hosts, _, text = rest.partition("?")
+    if "@" in hosts:
+        raise ConfigError("bus.url holds a user: put user and password, one a line, into a 0600 file and say credentials=FILE")
+    servers = tuple(host for host in hosts.rstrip("/").split(",") if host)
+    if not servers or "/" in hosts.rstrip("/"):
+        raise ConfigError("bus.url names no broker: use kafka://HOST:PORT[,HOST:PORT]")
+    try:
+        query = _Query.model_validate(dict(parse_qsl(text, keep_blank_values=True)))
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise ConfigError(f"bus.url: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    client: dict[str, Any] = {"security_protocol": query.security}
+    if query.cafile:
+        client["ssl_cafile"] = str(data / query.cafile)
+    if query.security.startswith("SASL"):
+        client |= _sasl(query, data)
+    return KafkaAddress(servers, query.prefix, query.create, query.partitions, query.replication, client)
+
+
+def _sasl(query: _Query, data: Path) -> dict[str, Any]:
+    if query.mechanism is None:
+        raise ConfigError("bus.url: security=SASL_… needs mechanism=, such as SCRAM-SHA-512")
+    if query.mechanism == "GSSAPI":
+        return {"sasl_mechanism": "GSSAPI"}
+    if query.security == "SASL_PLAINTEXT" and query.mechanism == "PLAIN":
+        raise ConfigError("bus.url would send a password in clear: use security=SASL_SSL, or a SCRAM mechanism")
+    if query.credentials is None:
+        raise ConfigError("bus.url: SASL needs credentials=FILE with user and password, one a line")
+    user, password = _credentials(data / query.credentials)
+    return {"sasl_mechanism": query.mechanism, "sasl_plain_username": user, "sasl_plain_password": password}
+
+
+def _credentials(file: Path) -> tuple[str, str]:
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        raise ConfigError(f"{file} cannot be read: it holds Kafka's user and password, one a line") from None
+    if mode & 0o077:
+        raise ConfigError(f"{file} has mode {mode:04o}; make it 0600")
+    if len(lines) != 2 or not all(lines):
+        raise ConfigError(f"{file} must hold two lines: user, then password")
+    return lines[0], lines[1]
