@@ -25,6 +25,8 @@ OPTIONS = {"prefix", "cafile", "plain"}
 PREFIX = "ullage-"
 FORM = "elasticsearch://HOST:PORT?prefix=ullage-&cafile=ca.crt"
 REQUEST_SECONDS = 60.0
+SHOWN = "certificate verify failed"
+"""What OpenSSL says of a certificate that is not trusted, whatever wraps its error."""
 PASSING = {"search_context_missing_exception", "cluster_block_exception", "unavailable_shards_exception"}
 """Errors that pass by themselves or when somebody lifts a block: the write is tried again."""
 FOREIGN = {"strict_dynamic_mapping_exception", "index_not_found_exception", "no_such_index_exception"}
@@ -121,7 +123,7 @@ def server_errors(address: Address) -> Iterator[None]:
     except ApiError as error:
         raise meaning(where, error.meta.status, error_type(error.body)) from None
     except SSLError as error:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        if SHOWN in f"{error} {error.__cause__}".lower():
             raise ConfigError(f"{where} shows a certificate that is not trusted: set cafile in store.url") from None
         raise UnavailableError(f"{where} breaks off TLS") from None
     except TransportError as error:
