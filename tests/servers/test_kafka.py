@@ -1,5 +1,6 @@
 """What Kafka promises beyond the contract that every bus keeps, and what happens when its broker fails: on a real one."""
 
+import gc
 import os
 import resource
 import secrets
@@ -24,9 +25,16 @@ from ullage.errors import ConfigError, RecordError, UnavailableError
 
 pytestmark = [
     pytest.mark.servers,
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),  # kafka-python leaves refused sockets to the collector
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
 ]
 OpenAgain = Callable[[], Bus]
+
+
+@pytest.fixture(autouse=True)
+def sockets_collected() -> Iterator[None]:
+    """kafka-python leaves sockets that were refused to the collector: they go here, and not in somebody else's test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

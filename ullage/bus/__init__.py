@@ -120,7 +120,7 @@ class Bus(Protocol):
 
 
 def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Clock) -> Bus:
-    """The bus that `url` names: `sqlite:///FOLDER`, relative to the data folder."""
+    """The bus that `url` names: `sqlite:///FOLDER` (relative to the data folder), `kafka://HOST:PORT` or `spool:///DIR`."""
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
         from ullage.bus.sqlite import SqliteBus  # noqa: PLC0415  a client is loaded only for the bus that is used
@@ -136,4 +136,4 @@ def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Cl
         from ullage.bus.kafka import KafkaBus  # noqa: PLC0415
 
         return KafkaBus(rest, data, retention, clock)
-    raise ConfigError(f"bus.url has the scheme {scheme!r}: use sqlite:///FOLDER")
+    raise ConfigError(f"bus.url has the scheme {scheme!r}: use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT")

@@ -1,0 +1,88 @@
+"""What a Kafka bus's URL may say; no broker is needed."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local import kafka
+from tests.conftest import KEEP
+from ullage.bus import CAPTURES, Retention, open_bus
+from ullage.bus.kafka import topic_settings
+from ullage.bus.kafka_url import parse
+from ullage.clock import Clock
+from ullage.errors import ConfigError, UnavailableError
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+SASL = "b:9093?security=SASL_SSL&mechanism=SCRAM-SHA-512&cafile=ca.pem&credentials=kafka.user"
+
+
+@pytest.fixture(autouse=True)
+def sockets_collected() -> Iterator[None]:
+    """kafka-python leaves sockets that were refused to the collector: they go here, and not in somebody else's test."""
+    yield
+    gc.collect()
+
+
+def test_brokers_prefix_and_defaults(tmp_path: Path) -> None:
+    address = parse("a:9092,b:9092?prefix=ullage.", tmp_path)
+    assert (address.servers, address.topic(CAPTURES)) == (("a:9092", "b:9092"), "ullage.captures")
+    assert (address.create, address.partitions, address.client) == (False, 6, {"security_protocol": "PLAINTEXT"})
+
+
+def test_user_and_password_come_from_a_file_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "kafka.user").write_text("ullage\nsecret\n")
+    (tmp_path / "kafka.user").chmod(0o600)
+    client = parse(SASL, tmp_path).client
+    assert (client["sasl_plain_username"], client["sasl_plain_password"]) == ("ullage", "secret")
+    assert (client["sasl_mechanism"], client["ssl_cafile"]) == ("SCRAM-SHA-512", str(tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "says"),
+    [(0o644, "ullage\nsecret\n", "make it 0600"), (0o600, "ullage\n", "two lines"), (None, "", "cannot be read")],
+)
+def test_a_bad_credentials_file_is_named(tmp_path: Path, mode: int | None, text: str, says: str) -> None:
+    if mode is not None:
+        (tmp_path / "kafka.user").write_text(text)
+        (tmp_path / "kafka.user").chmod(mode)
+    with pytest.raises(ConfigError, match=says):
+        parse(SASL, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rest", "says"),
+    [
+        ("user:secret@b:9092", "holds a user"),
+        ("", "names no broker"),
+        ("b:9092?partitions=none", "partitions"),
+        ("b:9092?password=secret", "password"),
+        ("b:9092?security=SASL_SSL", "needs mechanism"),
+        ("b:9092?security=SASL_PLAINTEXT&mechanism=PLAIN&credentials=x", "in clear"),
+        ("b:9092?security=SASL_SSL&mechanism=PLAIN", "needs credentials"),
+    ],
+)
+def test_a_wrong_url_says_what_is_wrong_and_no_secret(tmp_path: Path, rest: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as refused:
+        parse(rest, tmp_path)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_topic_keeps_no_longer_than_asked_and_rolls_within_the_hour() -> None:
+    day = topic_settings(Retention(86_400.0, 8 * 2**30), 6)
+    assert (day["retention.ms"], day["segment.ms"]) == ("86400000", "3600000")
+    assert int(day["retention.bytes"]) * 6 <= 8 * 2**30
+    assert int(topic_settings(Retention(60.0, 2**30), 6)["segment.ms"]) == 15_000
+
+
+def test_a_broker_that_is_down_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ullage.bus.kafka.CONNECT_SECONDS", 1)
+    with pytest.raises(UnavailableError, match="Kafka does not answer"):
+        open_bus("kafka://127.0.0.1:1", tmp_path, KEEP, Clock()).publisher(CAPTURES)
+
+
+def test_without_maven_or_java_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UnavailableError, match=r"needs Maven: install Maven .* pytest -m 'not servers'"):
+        kafka.ensure_libraries()
