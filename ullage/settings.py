@@ -47,7 +47,7 @@ def _knob(default: Any, reason: str, unit: str = "") -> Any:
 class BusSettings(_Section):
     """Where records travel between stages."""
 
-    url: str = _knob("sqlite:///bus", "sqlite:///FOLDER for one machine; relative to the data folder")
+    url: str = _knob("sqlite:///bus", "sqlite:///FOLDER on one machine, kafka://HOST:PORT on many, spool:///DIR across a gap")
     captures: str = _knob("", "topic captures alone, behind a gap: spool:///DIR that the carrier fills; the bus above by default")
     captures_hours: Seconds = _knob(24.0, "sealed captures are read within minutes; the law asks for the least", "hours")
     findings_days: Seconds = _knob(7.0, "long enough to replay a week after a mistake in alert", "days")
@@ -66,7 +66,7 @@ class BusSettings(_Section):
 class StoreSettings(_Section):
     """Where incidents are kept."""
 
-    url: str = _knob("sqlite:///incidents.sqlite", "sqlite:///FILE for one machine; relative to the data folder")
+    url: str = _knob("sqlite:///incidents.sqlite", "sqlite:///FILE on one machine, elasticsearch://HOST:PORT on many")
     exposures_days: Seconds = _knob(180.0, "an exposure names a customer's handle: kept while it is useful (PIPL 19)", "days")
     incidents_days: Seconds = _knob(1095.0, "processing records are kept three years (PIPL 56)", "days")
 
