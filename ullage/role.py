@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import ctypes
 import os
@@ -39,12 +40,19 @@ def no_core_dumps() -> None:
 
 
 def stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or SIGINT asks for a drain, the second ends at once (work in hand comes again)."""
+    """The first SIGTERM or SIGINT asks for a drain, the second ends at once (work in hand comes again).
+
+    The handler runs between two steps of the main thread, which may be within `stop.wait()` and hold the event's lock: to set
+    the event right here would wait for that lock for ever. So a thread of its own does it.
+    """
+    asked_before = False
 
     def asked(_number: int, _frame: object) -> None:
-        if stop.is_set():
+        nonlocal asked_before
+        if asked_before:
             os._exit(1)
-        stop.set()
+        asked_before = True
+        _thread.start_new_thread(stop.set, ())
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)
