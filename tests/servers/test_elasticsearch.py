@@ -1,6 +1,10 @@
 """The Elasticsearch store beside the embedded one, and what it does when the server refuses, stands still or is gone."""
 
 import contextlib
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +16,7 @@ from alerts.records import CLASSES, Audit, Claim, Incident
 from alerts.store import IncidentStore, Outcome, Where, open_store
 from alerts.store.mapping import index_name, templates
 from deploy.local.elasticsearch import find_java
-from tests.stores import ON_SERVERS, Backend, keep, running
+from tests.stores import ON_SERVERS, SERVERS, Backend, keep, running
 from ullage.errors import ConfigError, RecordError, UnavailableError
 
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
@@ -178,6 +182,32 @@ def test_a_login_or_certificate_that_is_wrong_is_one_line(backend: Backend, url:
             opened.get(Claim, "x")
         assert "\n" not in str(raised.value)
         assert "guessed" not in str(raised.value)
+
+
+ABANDON = """
+import os, signal, sys
+from pathlib import Path
+from deploy.local.elasticsearch import elasticsearch
+with elasticsearch(Path(sys.argv[1]), sys.argv[2]) as server:
+    print(server.port, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.servers
+def test_a_node_does_not_outlive_whoever_started_it(backend: Backend, tmp_path: Path) -> None:
+    version = SERVERS[backend.name]
+    done = subprocess.run([sys.executable, "-c", ABANDON, str(tmp_path), version], capture_output=True, text=True, check=False)
+    with pytest.raises(ConnectionRefusedError):
+        knock(int(done.stdout), 20.0)
+
+
+def knock(port: int, seconds: float) -> None:
+    """Connect again and again until it is refused, or the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        socket.create_connection(("127.0.0.1", port), timeout=5.0).close()
+        time.sleep(0.2)
 
 
 @pytest.mark.servers
