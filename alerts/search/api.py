@@ -8,12 +8,11 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from alerts.query import Filters, listed, whole
+from alerts.query import listed, whole
+from alerts.search.asked import Asked, Text
 from alerts.search.look_up import asked_of
 from alerts.search.site import Site
 from alerts.view import details, summary
-
-Text = Annotated[str, Query(max_length=1_000)]
 
 
 class IncidentList(BaseModel):
@@ -67,16 +66,11 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/incidents")
     def incidents(
-        tenant: Text = "",
-        severity: Text = "",
-        status: Text = "",
-        place: Text = "",
-        kind: Text = "",
-        q: Text = "",
+        filters: Asked,
         after: Text = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> IncidentList:
-        found = listed(site.store, Filters(tenant, severity, status, place, kind, q), limit, after)
+        found = listed(site.store, filters, limit, after)
         return IncidentList(items=[summary(*row) for row in found.rows], after=found.after)
 
     @router.get("/incidents/{id_}")

@@ -6,11 +6,12 @@ import secrets
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.query import Filters, Listed, listed, whole
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident
+from alerts.search.asked import Asked, Text
 from alerts.search.site import Site, checked_name, checked_note
 from alerts.status import UNDECIDED, tally
 from alerts.store import QueryError
@@ -23,7 +24,6 @@ ACTIONS = {
     "false_positive": "False positive · 误报",
     "note": "Note only · 仅备注",
 }
-Text = Annotated[str, Query(max_length=1_000)]
 Typed = Annotated[str, Form()]
 
 
@@ -33,15 +33,9 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/")
     def incidents(
-        tenant: Text = "",
-        severity: Text = "",
-        status: Text = "",
-        place: Text = "",
-        kind: Text = "",
-        q: Text = "",
+        filters: Asked,
         after: Text = "",
     ) -> HTMLResponse:
-        filters = Filters(tenant, severity, status, place, kind, q)
         try:
             found = listed(site.store, filters, PAGE, after)
         except QueryError as error:
