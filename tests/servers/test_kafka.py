@@ -19,7 +19,7 @@ from kafka.admin import KafkaAdminClient
 from deploy.local.kafka import Broker
 from tests.conftest import KEEP
 from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Record, Subscription, open_bus
-from ullage.bus.kafka import topic_settings
+from ullage.bus.kafka.topics import topic_settings
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError, UnavailableError
 

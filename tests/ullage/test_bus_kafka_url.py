@@ -9,8 +9,8 @@ import pytest
 from deploy.local import kafka
 from tests.conftest import KEEP
 from ullage.bus import CAPTURES, Retention, open_bus
-from ullage.bus.kafka import topic_settings
-from ullage.bus.kafka_url import parse
+from ullage.bus.kafka.address import parse
+from ullage.bus.kafka.topics import topic_settings
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UnavailableError
 
@@ -77,7 +77,7 @@ def test_a_topic_keeps_no_longer_than_asked_and_rolls_within_the_hour() -> None:
 
 
 def test_a_broker_that_is_down_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ullage.bus.kafka.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("ullage.bus.kafka.client.CONNECT_SECONDS", 1)
     with pytest.raises(UnavailableError, match="Kafka does not answer"):
         open_bus("kafka://127.0.0.1:1", tmp_path, KEEP, Clock()).publisher(CAPTURES)
 

@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 from tests.conftest import KEEP, HeldClock
 from tests.factories import outgoing
 from ullage.bus import CAPTURES, FINDINGS, Bus, Subscription, open_bus
-from ullage.bus import spool_files as files
+from ullage.bus.spool import files
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError, RecordError, UnavailableError
 from ullage.settings import BusSettings, Context, Settings

@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl
 
 from ullage import log
 from ullage.bus import Lag, Outgoing, Record, Retention
-from ullage.bus.spool_files import (
+from ullage.bus.spool.files import (
     PARTIAL,
     Position,
     disk_errors,
@@ -36,8 +36,8 @@ from ullage.bus.spool_files import (
     replace_state,
     write_durably,
 )
-from ullage.bus.spool_reader import Reader
-from ullage.bus.spool_topic import Topic
+from ullage.bus.spool.reader import Reader
+from ullage.bus.spool.topic import Topic
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.lock import hold

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from ullage import log
 from ullage.bus import Record
-from ullage.bus.spool_files import BAD, DamagedFileError, Header, Position, file_name, read_file
-from ullage.bus.spool_topic import Topic
+from ullage.bus.spool.files import BAD, DamagedFileError, Header, Position, file_name, read_file
+from ullage.bus.spool.topic import Topic
 from ullage.clock import Clock
 
 POLL_BYTES = 64 * 2**20

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ullage import log
 from ullage.bus import Lag, Retention
-from ullage.bus.spool_files import (
+from ullage.bus.spool.files import (
     BAD,
     PARTIAL,
     DamagedFileError,

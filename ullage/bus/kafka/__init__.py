@@ -1,0 +1,103 @@
+"""Apache Kafka as the bus: many machines, many partitions, consumer groups.
+
+Kafka gives the time a record was taken (`LogAppendTime`), expires by itself, and hands a dead consumer's partitions on after
+`client.SESSION_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kafka import errors
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from ullage.bus import Lag, Retention
+from ullage.bus.kafka.address import parse
+from ullage.bus.kafka.client import client_settings, kafka_errors
+from ullage.bus.kafka.place import Onlooker
+from ullage.bus.kafka.publisher import KafkaPublisher
+from ullage.bus.kafka.subscription import KafkaSubscription
+from ullage.bus.kafka.topics import topic_settings
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+
+
+class KafkaBus:
+    """See the module."""
+
+    def __init__(self, rest: str, data: Path, retention: Mapping[str, Retention], clock: Clock) -> None:
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it would say is raised here; its debug lines hold records
+        self._address, self._retention, self._clock = parse(rest, data), retention, clock
+        self._lock = threading.Lock()
+        self._there: set[str] = set()
+        self._readers: dict[tuple[str, str], Onlooker] = {}
+        self._opened: weakref.WeakSet[KafkaPublisher | KafkaSubscription] = weakref.WeakSet()
+
+    def publisher(self, topic: str) -> KafkaPublisher:
+        """See `Bus.publisher`."""
+        self._ensure(topic)
+        publisher = KafkaPublisher(self._address, topic)
+        self._opened.add(publisher)
+        return publisher
+
+    def subscribe(self, topic: str, group: str) -> KafkaSubscription:
+        """See `Bus.subscribe`; a group has as many consumers as it likes, the partitions are shared out."""
+        self._ensure(topic)
+        subscription = KafkaSubscription(self._address, topic, group, self._clock, lambda: self.lag(topic, group))
+        self._opened.add(subscription)
+        return subscription
+
+    def lag(self, topic: str, group: str) -> Lag:
+        """See `Bus.lag`."""
+        self._ensure(topic)
+        with kafka_errors(f"topic {self._address.topic(topic)}"):
+            with self._lock:
+                if (topic, group) not in self._readers:
+                    self._readers[topic, group] = Onlooker(self._address, topic, group, self._clock)
+                reader = self._readers[topic, group]
+            with reader.lock:
+                return reader.lag()
+
+    def expire(self) -> int:
+        """Nothing: the broker expires by the topic's own settings."""
+        return 0
+
+    def close(self) -> None:
+        """Close every connection that was opened through this bus."""
+        for opened in list(self._opened):
+            opened.close()
+        with self._lock:
+            for reader in self._readers.values():
+                reader.close()
+            self._readers.clear()
+
+    def _ensure(self, topic: str) -> None:
+        """The topic is there, or is made where the URL allows it; ConfigError otherwise."""
+        name = self._address.topic(topic)
+        with self._lock, kafka_errors(f"topic {name}"):
+            if topic in self._there:
+                return
+            admin = KafkaAdminClient(**client_settings(self._address))
+            try:
+                if name not in admin.list_topics():
+                    self._make(admin, topic, name)
+            finally:
+                admin.close()
+            self._there.add(topic)
+
+    def _make(self, admin: Any, topic: str, name: str) -> None:
+        if not self._address.create:
+            raise ConfigError(
+                f"Kafka has no topic {name}, or hides it from this user: have it created, or say create=1 in bus.url"
+            )
+        settings = topic_settings(self._retention.get(topic), self._address.partitions)
+        wanted = NewTopic(name, self._address.partitions, self._address.replication, topic_configs=settings)
+        with contextlib.suppress(errors.TopicAlreadyExistsError):  # another process was faster
+            admin.create_topics([wanted])
+        admin.wait_for_topics([name])

@@ -1,0 +1,65 @@
+"""How Kafka's client is set up here, and what its errors mean to us.
+
+Its defaults that are changed, and why: it commits by itself (a record would be lost between commit and output), starts a new
+group at the end (what came before would be lost), and asks the broker to make topics that are missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from kafka import errors
+
+from ullage.bus.kafka.address import KafkaAddress
+from ullage.errors import ConfigError, RecordError, UnavailableError
+
+MIB = 1024 * 1024
+RECORD_BYTES = 34 * MIB
+POLL_BYTES = 64 * MIB
+DELIVERY_SECONDS, REQUEST_SECONDS, CONNECT_SECONDS = 120, 20, 15
+SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 3
+REFUSED = (errors.AuthorizationError, errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
+
+
+@contextlib.contextmanager
+def kafka_errors(what: str) -> Iterator[None]:
+    """Turn the client's errors into ours; `what` is the topic in hand."""
+    try:
+        yield
+    except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError):
+        raise RecordError("oversize", f"{what}: a record is larger than {RECORD_BYTES // MIB} MiB") from None
+    except REFUSED as error:
+        raise ConfigError(f"Kafka refuses {what} to this user ({type(error).__name__}): see its ACLs and credentials") from None
+    except errors.KafkaConfigurationError as error:
+        raise ConfigError(f"bus.url: the Kafka client cannot use it: {error}") from None
+    except (errors.KafkaError, OSError) as error:
+        raise UnavailableError(f"{what}: Kafka does not answer ({type(error).__name__})") from None
+
+
+def client_settings(address: KafkaAddress) -> dict[str, Any]:
+    """What every connection has."""
+    return {
+        "bootstrap_servers": list(address.servers),
+        "client_id": "ullage",
+        "request_timeout_ms": REQUEST_SECONDS * 1000,
+        "bootstrap_timeout_ms": CONNECT_SECONDS * 1000,
+        "reconnect_backoff_max_ms": 2000,
+        **address.client,
+    }
+
+
+def consumer_settings(address: KafkaAddress, group: str) -> dict[str, Any]:
+    """What a consumer has beside that."""
+    return {
+        **client_settings(address),
+        "group_id": f"{address.prefix}{group}",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed",
+        "allow_auto_create_topics": False,
+        "session_timeout_ms": SESSION_SECONDS * 1000,
+        "heartbeat_interval_ms": HEARTBEAT_SECONDS * 1000,
+        "max_partition_fetch_bytes": RECORD_BYTES,
+    }

@@ -1,0 +1,59 @@
+"""Where a group stands on a topic, seen from outside the group."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition, errors
+
+from ullage.bus import Lag
+from ullage.bus.kafka.address import KafkaAddress
+from ullage.bus.kafka.client import CONNECT_SECONDS, REQUEST_SECONDS, consumer_settings
+from ullage.clock import Clock
+
+
+class Onlooker:
+    """Looks at a group's place from outside, without joining it."""
+
+    def __init__(self, address: KafkaAddress, topic: str, group: str, clock: Clock) -> None:
+        self._name, self._clock = address.topic(topic), clock
+        self._taken: dict[Any, tuple[int, float]] = {}
+        small = {"max_partition_fetch_bytes": 1, "fetch_max_bytes": 1}  # the broker still sends one batch: we want its time
+        self._consumer = KafkaConsumer(**{**consumer_settings(address, group), **small})
+        self.lock = threading.Lock()
+
+    def lag(self) -> Lag:
+        """Records between the group's place and the end; seconds since the broker took the oldest of them."""
+        parts = sorted(TopicPartition(self._name, n) for n in self._consumer.partitions_for_topic(self._name) or ())
+        if not parts:
+            raise errors.UnknownTopicOrPartitionError(self._name)
+        if self._consumer.assignment() != set(parts):
+            self._consumer.assign(parts)
+        bound = {"timeout_ms": REQUEST_SECONDS * 1000}
+        first, last = self._consumer.beginning_offsets(parts, **bound), self._consumer.end_offsets(parts, **bound)
+        places = {p: max(self._consumer.committed(p, **bound) or 0, first[p]) for p in parts}
+        behind = {p: place for p, place in places.items() if place < last[p]}
+        times = [self._time(p, place) for p, place in behind.items()]
+        oldest = min((t for t in times if t is not None), default=None)
+        seconds = max(0.0, self._clock.wall() - oldest) if oldest is not None else 0.0
+        return Lag(sum(last[p] - place for p, place in behind.items()), seconds)
+
+    def _time(self, partition: Any, place: int) -> float | None:
+        """When the record at `place` was taken; None when it is gone by now."""
+        known = self._taken.get(partition)
+        if known is None or known[0] != place:
+            self._consumer.pause(*self._consumer.assignment())
+            self._consumer.resume(partition)
+            self._consumer.seek(partition, place)
+            rows = self._consumer.poll(timeout_ms=REQUEST_SECONDS * 1000, max_records=1).get(partition)
+            if not rows:
+                return None
+            known = self._taken[partition] = place, rows[0].timestamp / 1000
+        return known[1]
+
+    def close(self) -> None:
+        """Release the connections."""
+        with contextlib.suppress(errors.KafkaError):
+            self._consumer.close(autocommit=False, timeout_ms=CONNECT_SECONDS * 1000)

@@ -1,0 +1,89 @@
+"""Appending to Kafka: idempotent, acknowledged by all replicas in sync, and with a bound on what is under way.
+
+The client holds any amount of unsent records (1.2 GB in 6 s, measured, while a broker stands still): here an append waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from kafka import KafkaProducer, errors
+
+from ullage.bus import Outgoing
+from ullage.bus.kafka.address import KafkaAddress
+from ullage.bus.kafka.client import (
+    CONNECT_SECONDS,
+    DELIVERY_SECONDS,
+    MIB,
+    RECORD_BYTES,
+    REQUEST_SECONDS,
+    client_settings,
+    kafka_errors,
+)
+
+UNACKNOWLEDGED_BYTES = 16 * MIB
+
+
+class KafkaPublisher:
+    """Appends to one topic, at most `UNACKNOWLEDGED_BYTES` under way.
+
+    After a failure the client is thrown away: what it still held must not be sent later, behind what the caller repeats.
+    """
+
+    def __init__(self, address: KafkaAddress, topic: str) -> None:
+        self._address, self._name = address, address.topic(topic)
+        self._producer: Any = None
+
+    def append(self, records: Sequence[Outgoing]) -> None:
+        """Returns when the broker has acknowledged each record, on all replicas in sync."""
+        if not records:
+            return
+        done = False
+        try:
+            with kafka_errors(f"topic {self._name}"):
+                self._send(records)
+            done = True
+        finally:
+            if not done:
+                self._drop()
+
+    def _send(self, records: Sequence[Outgoing]) -> None:
+        producer = self._connected()
+        waiting: deque[tuple[Any, int]] = deque()
+        held = 0
+        for record in records:
+            size = len(record.value)
+            while waiting and held + size > UNACKNOWLEDGED_BYTES:
+                future, freed = waiting.popleft()
+                future.get(DELIVERY_SECONDS)
+                held -= freed
+            headers = [(name, value.encode()) for name, value in record.headers.items()]
+            waiting.append((producer.send(self._name, record.value, record.key.encode(), headers), size))
+            held += size
+        for future, _ in waiting:
+            future.get(DELIVERY_SECONDS)
+
+    def _connected(self) -> Any:
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                **client_settings(self._address), allow_auto_create_topics=False, acks="all", enable_idempotence=True,
+                max_request_size=RECORD_BYTES, batch_size=MIB, delivery_timeout_ms=DELIVERY_SECONDS * 1000,
+                max_block_ms=REQUEST_SECONDS * 1000,
+            )  # fmt: skip
+        return self._producer
+
+    def _drop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(errors.KafkaError):
+                producer.close(timeout=0)
+
+    def close(self) -> None:
+        """Nothing is under way between appends."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(errors.KafkaError):
+                producer.close(timeout=CONNECT_SECONDS)

@@ -1,0 +1,138 @@
+"""Reading from Kafka as a member of a group, with commits by hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, errors
+
+from ullage.bus import Lag, Record
+from ullage.bus.kafka.address import KafkaAddress
+from ullage.bus.kafka.client import (
+    CONNECT_SECONDS,
+    DELIVERY_SECONDS,
+    POLL_BYTES,
+    REQUEST_SECONDS,
+    consumer_settings,
+    kafka_errors,
+)
+from ullage.clock import Clock
+
+LAG_SECONDS = 1.0
+LOST = (errors.CommitFailedError, errors.RebalanceInProgressError, errors.IllegalGenerationError, errors.UnknownMemberIdError)
+log = structlog.get_logger(__name__)
+
+
+class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells the subscription which partitions came and went; called inside its own poll."""
+
+    def __init__(self, revoked: Callable[[Any], None], assigned: Callable[[Any], None]) -> None:
+        self._revoked, self._assigned = revoked, assigned
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self._revoked(revoked)
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self._assigned(assigned)
+
+
+class KafkaSubscription:
+    """One member of a group. Its state a partition: the next offset to hand out, and the offset committed."""
+
+    def __init__(self, address: KafkaAddress, topic: str, group: str, clock: Clock, reader: Callable[[], Lag]) -> None:
+        self._topic, self._what, self._clock, self._reader = topic, f"topic {address.topic(topic)}", clock, reader
+        self._next: dict[Any, int | None] = {}
+        self._committed: dict[Any, int] = {}
+        self._new: set[Any] = set()
+        self._ready: deque[tuple[Any, Record]] = deque()
+        self._lag: tuple[float, Lag] | None = None
+        self.expired = 0
+        with kafka_errors(self._what):
+            self._consumer = KafkaConsumer(**consumer_settings(address, group))
+            self._consumer.subscribe([address.topic(topic)], listener=_Assigned(self._on_revoked, self._on_assigned))
+
+    def _on_revoked(self, partitions: Any) -> None:
+        gone = set(partitions)
+        for one in gone:
+            self._next.pop(one, None)
+            self._committed.pop(one, None)
+        self._new -= gone
+        self._ready = deque((one, record) for one, record in self._ready if one not in gone)
+
+    def _on_assigned(self, partitions: Any) -> None:
+        self._new |= set(partitions)
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        """See `Subscription.poll`; a rebalance happens in here."""
+        with kafka_errors(self._what):
+            if not self._ready:
+                fetched = self._consumer.poll(timeout_ms=max(0, int(timeout * 1000)), max_records=max_records)
+                self._settle()
+                for partition, rows in fetched.items():
+                    self._take(partition, rows)
+        return self._hand_out(max_records)
+
+    def _settle(self) -> None:
+        """Read where the group stood on partitions that are new here, before anything of them is handed out."""
+        for partition in sorted(self._new):
+            position = self._consumer.committed(partition, timeout_ms=REQUEST_SECONDS * 1000)
+            self._next[partition], self._committed[partition] = position, position or 0
+        self._new.clear()
+
+    def _take(self, partition: Any, rows: Sequence[Any]) -> None:
+        """Offsets have no gaps (no transactions, no compaction), so what lies before the first row has expired."""
+        expected = self._next.get(partition)
+        if expected is not None and rows[0].offset > expected:
+            self.expired += rows[0].offset - expected
+        self._next[partition] = rows[-1].offset + 1
+        self._ready.extend((partition, _record(self._topic, row)) for row in rows)
+
+    def _hand_out(self, max_records: int) -> list[Record]:
+        records: list[Record] = []
+        size = 0
+        while self._ready and len(records) < max_records and size < POLL_BYTES:
+            records.append(self._ready.popleft()[1])
+            size += len(records[-1].value)
+        return records
+
+    def commit(self, record: Record) -> None:
+        """See `Subscription.commit`; for a partition that another consumer has by now it is void, and the record comes again."""
+        partition, position = self._partition(record), record.offset + 1
+        if partition is None:
+            log.warning("commit of a partition that another consumer has now", topic=self._topic, partition=record.partition)
+            return
+        if position <= self._committed[partition]:
+            return
+        with kafka_errors(self._what):
+            try:
+                self._consumer.commit({partition: OffsetAndMetadata(position, "", -1)}, timeout_ms=DELIVERY_SECONDS * 1000)
+            except LOST as error:
+                log.warning("commit during a rebalance", topic=self._topic, partition=record.partition, why=type(error).__name__)
+                return
+        self._committed[partition] = position
+        self._lag = None
+
+    def _partition(self, record: Record) -> Any:
+        return next((one for one in self._committed if one.partition == record.partition), None)
+
+    def lag(self) -> Lag:
+        """The whole group's, as it was at most `LAG_SECONDS` ago: asking costs the broker a few requests."""
+        now = self._clock.monotonic()
+        if self._lag is None or now - self._lag[0] >= LAG_SECONDS:
+            self._lag = now, self._reader()
+        return self._lag[1]
+
+    def close(self) -> None:
+        """Leave the group, so that the others take over at once."""
+        with contextlib.suppress(errors.KafkaError):
+            self._consumer.close(autocommit=False, timeout_ms=CONNECT_SECONDS * 1000)
+
+
+def _record(topic: str, row: Any) -> Record:
+    headers = {name: value.decode("utf-8", "replace") for name, value in row.headers}
+    key = (row.key or b"").decode("utf-8", "replace")
+    return Record(topic, row.partition, row.offset, row.timestamp / 1000, key, headers, bytes(row.value or b""))
