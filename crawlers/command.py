@@ -17,6 +17,7 @@ from crawlers.site import read_sites
 from ullage import role, setup
 from ullage.metrics import new_registry
 from ullage.settings import Context
+from ullage.worker import reach
 
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
@@ -36,7 +37,9 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
     port = context.settings.crawl.port if context.settings.metrics and not once else None
     with role.running("crawl", registry, port) as stop:
         silence_libraries()
-        patrol = Patrol(context, sites or [], metrics)
+        patrol = reach("crawl", lambda: Patrol(context, sites or [], metrics), stop, once)
+        if patrol is None:
+            return
 
         async def rounds(stopped: asyncio.Event) -> None:
             await patrol.run(stopped, once)

@@ -39,6 +39,11 @@ create index pages_by_due on pages (site, state, due_at);
 create index pages_by_series on pages (site, series, number);
 create table seen (site text not null, post blob not null, primary key (site, post)) strict, without rowid;
 """
+WHERE_AND_WHEN = """
+alter table seen add column page blob not null default x'';
+alter table seen add column at real not null default 0;
+create table reading (partition text primary key, position integer not null, until real not null) strict;
+"""
 NEXT = """
 select name, sealed, stamp, attempts from pages where site = ? and state = 'due' and due_at <= ?
 order by case when role <> 'list' then 1 when number = 1 then 0 else 2 end, due_at desc, rowid limit 1
@@ -68,11 +73,23 @@ class Visits:
     failures: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How far match had read a partition of the bus at the last look.
+
+    `position` is the oldest offset that it had not dealt with; `until` is when the bus took that record, or the time of the look
+    when nothing waited (Unix seconds).
+    """
+
+    position: int
+    until: float
+
+
 class Frontier:
     """See the module. Each change is one transaction, durable on return; UnavailableError while the disk refuses."""
 
     def __init__(self, folder: Path, key: bytes, clock: Clock) -> None:
-        self._database = open_database(folder / FILE, SCHEMA, 1)
+        self._database = open_database(folder / FILE, [SCHEMA, WHERE_AND_WHEN])
         self._cipher, self._clock = FrontierCipher(key), clock
 
     def close(self) -> None:
@@ -123,7 +140,8 @@ class Frontier:
         site, now = leased.site, self._clock.wall()
         with self._change() as database:
             database.executemany(
-                "insert or ignore into seen values (?, ?)", [(site, self._cipher.post(site, p)) for p in parsed.posts]
+                "insert or ignore into seen values (?, ?, ?, ?)",
+                [(site, self._cipher.post(site, p), leased.name, now) for p in parsed.posts],
             )
             own = [page for page in parsed.pages if page.role != "list"]
             content = self._content(site, parsed, own)
@@ -181,6 +199,32 @@ class Frontier:
                 "select state, count(*) from pages where site = ? group by state", (site,)
             ).fetchall()
         return {**dict.fromkeys(STATES, 0), **dict(rows)}
+
+    def reading(self) -> dict[int, Reading]:
+        """How far match had read at the last look, a partition."""
+        with sqlite_errors(FILE):
+            rows: Any = self._database.execute("select partition, position, until from reading").fetchall()
+        return {int(partition): Reading(position, until) for partition, position, until in rows}
+
+    def note_reading(self, places: Mapping[int, Reading]) -> None:
+        """Keep how far match has read, for the next look."""
+        rows = [(str(partition), place.position, place.until) for partition, place in places.items()]
+        with self._change() as database:
+            database.executemany(
+                "insert into reading values (?1, ?2, ?3) on conflict (partition) do update set position = ?2, until = ?3", rows
+            )
+
+    def read_again(self, since: float, until: float) -> int:
+        """Forget the posts captured between two moments (Unix seconds) and make their pages due; returns how many pages."""
+        with self._change() as database:
+            database.execute(
+                "update pages set state = 'due', due_at = ?, attempts = 0 where state = 'done' and (site, name) in "
+                "(select site, page from seen where at between ? and ?)",
+                (self._clock.wall(), since, until),
+            )
+            pages = database.changes()
+            database.execute("delete from seen where at between ? and ?", (since, until))
+        return pages
 
     def _insert(self, site: str, page: Page, now: float) -> bool:
         """Add `page` as due if it is not known; whether it was added."""

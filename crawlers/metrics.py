@@ -27,5 +27,6 @@ class CrawlMetrics:
         self.last_success = gauge("last_success_timestamp_seconds", "When a visit last succeeded, in Unix seconds.", "site")
         self.watched = gauge("site_watched", "1 where the site's file asks that somebody be told of failures.", "site")
         self.frontier = gauge("frontier_pages", "Pages in the frontier by state, after the last visit.", "site", "state")
+        self.expired = counter("expired_unread_total", "Captures that expired before match read them, and are fetched again.")
         self.paused = gauge("paused", "1 while no page is leased because match is too far behind.")
         self.site_faults = gauge("site_file_faults", "Site files that cannot be read.")

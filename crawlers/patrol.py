@@ -14,6 +14,7 @@ from typing import Any
 from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.utils.reactor import install_reactor
 
+from crawlers.backlog import Backlog
 from crawlers.frontier import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
@@ -29,11 +30,12 @@ from ullage.errors import ConfigError, UnavailableError
 from ullage.lock import hold
 from ullage.settings import Context
 
-READER = "match"
 DRAIN_SECONDS = 5.0
 RELOAD_SECONDS = 15.0
 """The longest sleep: a new site file is noticed, and the lag looked at, this often."""
 EXPIRE_SECONDS = 3600.0
+HOLD_BACK_SECONDS = 5.0
+"""How long a site is left alone after something on our side was down."""
 LOCKS = "locks"
 
 
@@ -52,7 +54,8 @@ class Patrol:
         self._not_before: dict[str, float] = {}
         self._expire_at = float("-inf")
         self._once = self._stopping = False
-        self._behind = (float("-inf"), False)
+        pause = self._crawl.pause_lag_hours * 3600
+        self._backlog = Backlog(self._bus, self._frontier, context.clock, pause, metrics)
 
     async def run(self, stopped: asyncio.Event, once: bool) -> None:
         """Visit until `stopped`; with `once`, visit every site once and return. Raises what ends the process."""
@@ -154,8 +157,8 @@ class Patrol:
         except UnavailableError as error:
             if self._once:
                 raise
-            log.get("crawl").warning("visit_broken_off", site=name, error=str(error), wait=RELOAD_SECONDS)
-            self._not_before[name] = self._clock.monotonic() + RELOAD_SECONDS
+            log.get("crawl").warning("visit_broken_off", site=name, error=str(error), wait=HOLD_BACK_SECONDS)
+            self._not_before[name] = self._clock.monotonic() + HOLD_BACK_SECONDS
 
     def _held_back(self, name: str) -> float:
         """Seconds for which a site is left alone after something was down; 0 or less when it is not."""
@@ -179,19 +182,8 @@ class Patrol:
         self._bus.close()
 
     def _may_lease(self) -> bool:
-        """Whether the process goes on and match keeps up; the lag is looked at no more often than every `RELOAD_SECONDS`."""
-        if self._stopping:
-            return False
-        looked, behind = self._behind
-        now = self._clock.monotonic()
-        if now - looked >= RELOAD_SECONDS:
-            seconds = self._bus.lag(CAPTURES, READER).seconds
-            behind = seconds > self._crawl.pause_lag_hours * 3600
-            self._behind = (now, behind)
-            self._metrics.paused.set(behind)
-            if behind:
-                log.get("crawl").warning("paused", reason="match is behind", lag=round(seconds))
-        return not behind
+        """Whether the process goes on and match keeps up."""
+        return not self._stopping and not self._backlog.too_long()
 
 
 def drive(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import sys
@@ -17,16 +18,16 @@ from matcher.assess import verdicts
 from matcher.match import Document, Matcher
 from matcher.metrics import MatchMetrics
 from matcher.stage import GROUP, MatchStage, build_matcher, outgoing
-from ullage import keys
-from ullage.bus import CAPTURES, FINDINGS
+from ullage import keys, log
+from ullage.bus import CAPTURES, FINDINGS, Bus
 from ullage.clock import Clock
 from ullage.dead_letters import DeadLetters
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, UnavailableError
 from ullage.metrics import new_registry
 from ullage.role import running
 from ullage.settings import Context
 from ullage.setup import require
-from ullage.worker import Worker, WorkerMetrics
+from ullage.worker import Worker, WorkerMetrics, reach
 
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 SECONDS_BETWEEN_EXPIRIES = 300.0
@@ -39,19 +40,30 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     registry, bus = new_registry("match"), context.bus()
     metrics = MatchMetrics(registry)
     port = None if once or not context.settings.metrics else context.settings.match.port
-    with running("match", registry, port) as stop:
-        subscription = bus.subscribe(CAPTURES, GROUP)
-        stage = MatchStage(context, subscription, bus.publisher(FINDINGS), metrics)
+    with running("match", registry, port) as stop, contextlib.closing(bus):
+        opened = reach(
+            "match", lambda: (bus.publisher(FINDINGS), _letters(context, bus), bus.subscribe(CAPTURES, GROUP)), stop, once
+        )
+        if opened is None:
+            return
+        findings, letters, subscription = opened
+        stage = MatchStage(context, subscription, findings, metrics)
         expire = _every(context.clock, SECONDS_BETWEEN_EXPIRIES)
 
         def alive() -> None:
-            stage.alive()
-            if next(expire):
-                bus.expire()
+            try:
+                stage.alive()
+                if next(expire):
+                    bus.expire()
+            except UnavailableError as error:  # the loop itself waits for what is down
+                log.get("match").warning("upkeep_skipped", error=str(error))
 
         told = WorkerMetrics(dropped=lambda reason: metrics.dropped.labels(reason).inc(), alive=alive)
-        letters = DeadLetters(bus, keys.sealer(context.keys), "match")
         Worker("match", subscription, stage.handle, letters, stop, context.settings.match.batch, metrics=told).run(once)
+
+
+def _letters(context: Context, bus: Bus) -> DeadLetters:
+    return DeadLetters(bus, keys.sealer(context.keys), "match")
 
 
 def _every(clock: Clock, seconds: float) -> Iterator[bool]:

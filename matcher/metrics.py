@@ -21,6 +21,10 @@ class MatchMetrics:
         )
         self.dropped = Counter("ullage_match_dropped", "Captures that became dead letters.", ["reason"], registry=registry)
         self.expired = Counter("ullage_match_expired_unread", "Captures that expired before match read them.", registry=registry)
+        self.missing = Counter(
+            "ullage_match_spool_missing", "Files of a spool that did not come: match is blind to them.", registry=registry
+        )
+        self.damaged = Counter("ullage_match_spool_damaged", "Files of a spool that cannot be read.", registry=registry)
         self.customers = Gauge("ullage_match_watchlist_customers", "Customers enrolled.", ["tenant"], registry=registry)
         self.expires = Gauge(
             "ullage_match_watchlist_expiry_timestamp_seconds", "When the newest watchlist expires.", ["tenant"], registry=registry

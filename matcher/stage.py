@@ -59,7 +59,7 @@ class MatchStage:
     _opener: Opener = field(init=False)
     _stamp: object = None
     _key_day: str = ""
-    _expired: int = 0
+    _lost: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
         self._renew()
@@ -79,9 +79,16 @@ class MatchStage:
         lag = self.subscription.lag()
         self.metrics.lag_records.set(lag.records)
         self.metrics.lag_seconds.set(lag.seconds)
-        self.metrics.expired.inc(self.subscription.expired - self._expired)
-        self._expired = self.subscription.expired
+        self._count_losses()
         self._renew()
+
+    def _count_losses(self) -> None:
+        """What the bus says never reached match, as counters."""
+        counters = (self.metrics.expired, self.metrics.missing, self.metrics.damaged)
+        lost = (self.subscription.expired, self.subscription.missing, self.subscription.damaged)
+        for counter, now, before in zip(counters, lost, self._lost, strict=True):
+            counter.inc(now - before)
+        self._lost = lost
 
     def _renew(self) -> None:
         """Read watchlists again when a file changed or one expired, and turn the seal keys over once a day."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -52,11 +52,11 @@ def _roll_back(connection: apsw.Connection) -> None:
         connection.execute("rollback")
 
 
-def open_database(path: Path, schema: str, version: int) -> apsw.Connection:
-    """Open or create `path` with `schema`.
+def open_database(path: Path, steps: Sequence[str]) -> apsw.Connection:
+    """Open or create `path`, whose schema is what `steps` make of an empty file, one after the other.
 
-    Raises CorruptError when the file is damaged, is no database of ours, or was written by
-    a newer version; never resets it.
+    The file's version is the number of steps that it has had; an older file is brought up by those that are left. Raises
+    CorruptError when the file is damaged, is no database of ours, or was written by a newer version; never resets it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,21 +70,22 @@ def open_database(path: Path, schema: str, version: int) -> apsw.Connection:
         connection.execute("pragma synchronous=full")
         connection.execute("pragma secure_delete=on")
         connection.execute("pragma temp_store=memory")
-        _bring_up(connection, path, schema, version)
+        _bring_up(connection, path, steps)
     return connection
 
 
-def _bring_up(connection: apsw.Connection, path: Path, schema: str, version: int) -> None:
+def _bring_up(connection: apsw.Connection, path: Path, steps: Sequence[str]) -> None:
     found = int(connection.pragma("user_version"))
-    if found == version:
+    if found == len(steps):
         return
-    if found > version or found < 0:
+    if found > len(steps) or found < 0:
         raise CorruptError(f"{path} was written by a newer ullage (schema {found}): use that version")
     with transaction(connection):
         if found == 0 and connection.execute("select count(*) from sqlite_schema").get:
             raise CorruptError(f"{path} is no database of ours: move it away to start empty")
-        connection.execute(schema)
-        connection.pragma("user_version", version)
+        for step in steps[found:]:
+            connection.execute(step)
+        connection.pragma("user_version", len(steps))
 
 
 @contextlib.contextmanager

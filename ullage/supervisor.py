@@ -21,6 +21,7 @@ ROLES = ("crawl", "match", "alert", "search")
 DRAIN_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 LOOK_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class _Child:
     role: str
     process: subprocess.Popen[bytes]
     started: float
-    backoff: Backoff = field(default_factory=Backoff)
+    backoff: Backoff = field(default_factory=lambda: Backoff(cap=LONGEST_WAIT_SECONDS))
     start_again_at: float | None = None
 
 

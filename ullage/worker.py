@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ullage import log
 from ullage.bus import Record, Subscription
@@ -19,6 +20,32 @@ from ullage.dead_letters import DeadLetters
 from ullage.errors import Action, RecordError, UllageError
 
 POLL_SECONDS = 1.0
+T = TypeVar("T")
+
+
+def patiently(stage: str, act: Callable[[], object], stop: threading.Event, backoff: Backoff) -> bool:
+    """Do `act`, again and again while something outside is down; False when told to stop meanwhile."""
+    while True:
+        try:
+            act()
+        except UllageError as error:
+            if error.action is not Action.RETRY:
+                raise
+            wait = backoff.next(getattr(error, "retry_after", None))
+            log.get(stage).warning("waiting", error=str(error), wait=round(wait, 1))
+            if stop.wait(wait):
+                return False
+        else:
+            backoff.reset()
+            return True
+
+
+def reach(stage: str, act: Callable[[], T], stop: threading.Event, once: bool) -> T | None:
+    """What `act` opens, when a role starts: waited for while it is down, unless `once`; None when told to stop meanwhile."""
+    if once:
+        return act()
+    opened: list[T] = []
+    return opened[0] if patiently(stage, lambda: opened.append(act()), stop, Backoff()) else None
 
 
 @dataclass(slots=True)
@@ -94,17 +121,4 @@ class Worker:
         return 1
 
     def _patiently(self, act: Callable[[], object]) -> bool:
-        """Do `act`, again and again while something outside is down; False when told to stop meanwhile."""
-        while True:
-            try:
-                act()
-            except UllageError as error:
-                if error.action is not Action.RETRY:
-                    raise
-                wait = self.backoff.next(getattr(error, "retry_after", None))
-                log.get(self.stage).warning("waiting", error=str(error), wait=round(wait, 1))
-                if self.stop.wait(wait):
-                    return False
-            else:
-                self.backoff.reset()
-                return True
+        return patiently(self.stage, act, self.stop, self.backoff)

@@ -21,7 +21,6 @@ from alerts.store.selection import page_mark, read_mark, selection, stamp
 from alerts.store.tokens import index_words
 from ullage.database import open_database, sqlite_errors, transaction
 
-VERSION = 1
 SCROLL = 500
 
 
@@ -57,7 +56,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.RLock()
-        self._database = open_database(path, "".join(map(_schema, CLASSES)), VERSION)
+        self._database = open_database(path, ["".join(map(_schema, CLASSES))])
 
     def get(self, kind: type[D], id_: str) -> D | None:
         """See `IncidentStore.get`."""

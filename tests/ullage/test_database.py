@@ -16,11 +16,11 @@ SCHEMA = "create table words (word text not null) strict"
 
 
 def words(path: Path) -> list[str]:
-    return [word for (word,) in open_database(path, SCHEMA, 1).execute("select word from words order by rowid")]
+    return [word for (word,) in open_database(path, [SCHEMA]).execute("select word from words order by rowid")]
 
 
 def test_a_new_file_is_private_durable_and_erasing(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "deep" / "x.sqlite", SCHEMA, 1)
+    database = open_database(tmp_path / "deep" / "x.sqlite", [SCHEMA])
     assert {name: database.pragma(name) for name in ("journal_mode", "synchronous", "secure_delete", "temp_store")} == {
         "journal_mode": "wal",
         "synchronous": 2,
@@ -38,7 +38,7 @@ def test_a_new_file_is_private_durable_and_erasing(tmp_path: Path) -> None:
 
 
 def test_deleted_content_is_overwritten(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "x.sqlite", SCHEMA, 1)
+    database = open_database(tmp_path / "x.sqlite", [SCHEMA])
     database.execute("insert into words values ('planted')")
     database.execute("delete from words")
     database.execute("pragma wal_checkpoint(truncate)")
@@ -47,16 +47,23 @@ def test_deleted_content_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    open_database(tmp_path / "x.sqlite", SCHEMA, 7).close()
+    open_database(tmp_path / "x.sqlite", [SCHEMA, *[""] * 6]).close()
     with pytest.raises(CorruptError, match=r"newer ullage \(schema 7\)"):
-        open_database(tmp_path / "x.sqlite", SCHEMA, 1)
+        open_database(tmp_path / "x.sqlite", [SCHEMA])
+
+
+def test_an_older_file_has_the_steps_that_it_lacks_and_keeps_its_content(tmp_path: Path) -> None:
+    open_database(tmp_path / "x.sqlite", [SCHEMA]).execute("insert into words values ('a')")
+    steps = [SCHEMA, "alter table words add column length integer not null default 1", "update words set length = length + 1"]
+    for _ in range(2):
+        assert open_database(tmp_path / "x.sqlite", steps).execute("select word, length from words").fetchall() == [("a", 2)]
 
 
 @pytest.mark.parametrize("content", [b"no database at all, only words " * 99, b"SQLite format 3\0" + bytes(4000)])
 def test_what_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.sqlite").write_bytes(content)
     with pytest.raises(CorruptError, match=r"x\.sqlite is"):
-        open_database(tmp_path / "x.sqlite", SCHEMA, 1)
+        open_database(tmp_path / "x.sqlite", [SCHEMA])
     assert (tmp_path / "x.sqlite").read_bytes() == content
 
 
@@ -66,20 +73,20 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     other.commit()
     other.close()
     with pytest.raises(CorruptError, match="no database of ours"):
-        open_database(tmp_path / "x.sqlite", SCHEMA, 1)
+        open_database(tmp_path / "x.sqlite", [SCHEMA])
 
 
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="cannot be made"):
-        open_database(tmp_path / "file" / "x.sqlite", SCHEMA, 1)
+        open_database(tmp_path / "file" / "x.sqlite", [SCHEMA])
 
 
 OPEN = """
 import sys, pathlib
 from ullage.database import open_database, transaction
 sys.stdin.readline()
-database = open_database(pathlib.Path(sys.argv[1]), sys.argv[2], 1)
+database = open_database(pathlib.Path(sys.argv[1]), [sys.argv[2]])
 with transaction(database):
     count = database.execute("select count(*) from words").get
     database.execute("insert into words values (?)", (str(count),))
@@ -97,10 +104,10 @@ def test_processes_that_open_a_new_file_at_the_same_moment_all_succeed(tmp_path:
 
 def test_threads_that_read_and_then_write_take_turns_and_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    open_database(path, SCHEMA, 1).close()
+    open_database(path, [SCHEMA]).close()
 
     def count_up() -> None:
-        database = open_database(path, SCHEMA, 1)
+        database = open_database(path, [SCHEMA])
         for _ in range(25):
             with transaction(database):
                 count = database.execute("select count(*) from words").get
@@ -115,7 +122,7 @@ def test_threads_that_read_and_then_write_take_turns_and_lose_nothing(tmp_path: 
 
 
 def test_a_failed_transaction_leaves_nothing_behind_and_the_connection_usable(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "x.sqlite", SCHEMA, 1)
+    database = open_database(tmp_path / "x.sqlite", [SCHEMA])
     with pytest.raises(apsw.ConstraintError), transaction(database):
         database.execute("insert into words values ('a'), (null)")
     with pytest.raises(ZeroDivisionError), transaction(database):

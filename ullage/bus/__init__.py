@@ -15,7 +15,7 @@ What every bus must do, and `tests/contracts/test_bus.py` holds it to:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -60,6 +60,33 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a group stands in one partition; offsets, of which `first` ≤ `position` ≤ `end` need not hold for `first`.
+
+    `first` is the oldest that retention has left: what lies between `position` and a later `first` expired unread. `position` is
+    the next that the group deals with, `end` the next to be given. `oldest` is when the bus took the oldest record that waits
+    for the group, in Unix seconds; None when none does.
+    """
+
+    first: int
+    position: int
+    end: int
+    oldest: float | None
+
+    @property
+    def waiting(self) -> int:
+        """Records that are there and not dealt with."""
+        return max(0, self.end - max(self.first, self.position))
+
+
+def lag_of(places: Iterable[Place], now: float) -> Lag:
+    """The lag of a group that stands at `places`, `now` in Unix seconds."""
+    known = list(places)
+    oldest = min((place.oldest for place in known if place.oldest is not None), default=now)
+    return Lag(sum(place.waiting for place in known), max(0.0, now - oldest))
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """How long and how much a topic keeps."""
 
@@ -96,6 +123,14 @@ class Subscription(Protocol):
     def expired(self) -> int:
         """Records that expired unread since this consumer started."""
 
+    @property
+    def missing(self) -> int:
+        """Files of a one-way bus that did not come in time since then: nobody knows what was in them. 0 on other buses."""
+
+    @property
+    def damaged(self) -> int:
+        """Files of a one-way bus that were set aside since then, because they cannot be read. 0 on other buses."""
+
     def close(self) -> None:
         """Give up the group's place."""
 
@@ -111,6 +146,9 @@ class Bus(Protocol):
 
     def lag(self, topic: str, group: str) -> Lag:
         """What `group` has not committed, without joining it."""
+
+    def places(self, topic: str, group: str) -> Mapping[int, Place]:
+        """Where `group` stands in each partition, without joining it."""
 
     def expire(self) -> int:
         """Remove what retention no longer keeps, where the bus does not do so itself; returns how many records went."""

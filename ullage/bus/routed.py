@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ullage.bus import CAPTURES, Bus, Lag, Publisher, Subscription
+from ullage.bus import CAPTURES, Bus, Lag, Place, Publisher, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class RoutedBus:
     def lag(self, topic: str, group: str) -> Lag:
         """See `Bus.lag`."""
         return self._of(topic).lag(topic, group)
+
+    def places(self, topic: str, group: str) -> Mapping[int, Place]:
+        """See `Bus.places`."""
+        return self._of(topic).places(topic, group)
 
     def expire(self) -> int:
         """See `Bus.expire`; each of the two was opened with the retention of its own topics."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ullage.bus import Lag, Outgoing, Record, Retention
+from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
 from ullage.clock import Clock
 from ullage.database import open_database, sqlite_errors, transaction
 from ullage.errors import CorruptError
@@ -37,6 +37,7 @@ PAGE = "select offset, timestamp, key, headers, value from records where offset 
 COMMIT = """
 insert into positions (name, next) values (?, ?) on conflict (name) do update set next = max(next, excluded.next)
 """
+OLDEST = "select timestamp from records where offset >= ? order by offset limit 1"
 TOO_MUCH = """
 delete from records where offset <= (
     select max(offset) from (select offset, sum(length(value)) over (order by offset desc) as total from records) where total > ?
@@ -49,7 +50,7 @@ class _Topic:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name, self.what = name, f"bus topic {name}"
-        self.database = open_database(folder / f"{name}.sqlite", SCHEMA, 1)
+        self.database = open_database(folder / f"{name}.sqlite", [SCHEMA])
 
     def bounds(self) -> tuple[int, int]:
         """First offset that is kept and the next that will be given, as they are at one moment."""
@@ -70,6 +71,14 @@ class _Topic:
     def position(self, group: str) -> int:
         """The offset that `group` reads next; a new group begins with the first."""
         return self.database.execute("select next from positions where name=?", (group,)).get or 1
+
+    def place(self, group: str) -> Place:
+        """Where `group` stands."""
+        with sqlite_errors(self.what):
+            first, end = self.bounds()
+            position = self.position(group)
+            oldest = self.database.execute(OLDEST, (max(first, position),)).get
+        return Place(first, position, end, oldest)
 
 
 class SqlitePublisher:
@@ -92,6 +101,8 @@ class SqlitePublisher:
 
 class SqliteSubscription:
     """The one live consumer of its group."""
+
+    missing = damaged = 0
 
     def __init__(self, folder: Path, topic: str, group: str, clock: Clock) -> None:
         self._group, self._clock = group, clock
@@ -142,7 +153,7 @@ class SqliteSubscription:
 
     def lag(self) -> Lag:
         """See `Subscription.lag`."""
-        return _lag(self._topic, self._group, self._clock)
+        return lag_of([self._topic.place(self._group)], self._clock.wall())
 
     def close(self) -> None:
         """Free the group's place."""
@@ -168,9 +179,13 @@ class SqliteBus:
 
     def lag(self, topic: str, group: str) -> Lag:
         """See `Bus.lag`."""
+        return lag_of(self.places(topic, group).values(), self._clock.wall())
+
+    def places(self, topic: str, group: str) -> dict[int, Place]:
+        """See `Bus.places`; there is one partition."""
         opened = _Topic(self._folder, topic)
         try:
-            return _lag(opened, group, self._clock)
+            return {0: opened.place(group)}
         finally:
             opened.database.close()
 
@@ -193,13 +208,3 @@ class SqliteBus:
 
     def close(self) -> None:
         """Nothing is held between calls."""
-
-
-def _lag(topic: _Topic, group: str, clock: Clock) -> Lag:
-    with sqlite_errors(topic.what):
-        first, next_offset = topic.bounds()
-        position = max(topic.position(group), first)
-        oldest = topic.database.execute(
-            "select timestamp from records where offset >= ? order by offset limit 1", (position,)
-        ).get
-    return Lag(max(0, next_offset - position), max(0.0, clock.wall() - oldest) if oldest is not None else 0.0)

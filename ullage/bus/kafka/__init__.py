@@ -17,7 +17,7 @@ from typing import Any
 from kafka import errors
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from ullage.bus import Lag, Retention
+from ullage.bus import Lag, Place, Retention, lag_of
 from ullage.bus.kafka.address import parse
 from ullage.bus.kafka.client import client_settings, kafka_errors
 from ullage.bus.kafka.place import Onlooker
@@ -55,14 +55,18 @@ class KafkaBus:
 
     def lag(self, topic: str, group: str) -> Lag:
         """See `Bus.lag`."""
+        return lag_of(self.places(topic, group).values(), self._clock.wall())
+
+    def places(self, topic: str, group: str) -> dict[int, Place]:
+        """See `Bus.places`."""
         self._ensure(topic)
         with kafka_errors(f"topic {self._address.topic(topic)}"):
             with self._lock:
                 if (topic, group) not in self._readers:
-                    self._readers[topic, group] = Onlooker(self._address, topic, group, self._clock)
+                    self._readers[topic, group] = Onlooker(self._address, topic, group)
                 reader = self._readers[topic, group]
             with reader.lock:
-                return reader.lag()
+                return reader.places()
 
     def expire(self) -> int:
         """Nothing: the broker expires by the topic's own settings."""

@@ -8,24 +8,23 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition, errors
 
-from ullage.bus import Lag
+from ullage.bus import Place
 from ullage.bus.kafka.address import KafkaAddress
 from ullage.bus.kafka.client import CONNECT_SECONDS, REQUEST_SECONDS, consumer_settings
-from ullage.clock import Clock
 
 
 class Onlooker:
     """Looks at a group's place from outside, without joining it."""
 
-    def __init__(self, address: KafkaAddress, topic: str, group: str, clock: Clock) -> None:
-        self._name, self._clock = address.topic(topic), clock
+    def __init__(self, address: KafkaAddress, topic: str, group: str) -> None:
+        self._name = address.topic(topic)
         self._taken: dict[Any, tuple[int, float]] = {}
         small = {"max_partition_fetch_bytes": 1, "fetch_max_bytes": 1}  # the broker still sends one batch: we want its time
         self._consumer = KafkaConsumer(**{**consumer_settings(address, group), **small})
         self.lock = threading.Lock()
 
-    def lag(self) -> Lag:
-        """Records between the group's place and the end; seconds since the broker took the oldest of them."""
+    def places(self) -> dict[int, Place]:
+        """By partition, where the group stands; a partition that it has committed nothing of is at 0."""
         parts = sorted(TopicPartition(self._name, n) for n in self._consumer.partitions_for_topic(self._name) or ())
         if not parts:
             raise errors.UnknownTopicOrPartitionError(self._name)
@@ -33,12 +32,12 @@ class Onlooker:
             self._consumer.assign(parts)
         bound = {"timeout_ms": REQUEST_SECONDS * 1000}
         first, last = self._consumer.beginning_offsets(parts, **bound), self._consumer.end_offsets(parts, **bound)
-        places = {p: max(self._consumer.committed(p, **bound) or 0, first[p]) for p in parts}
-        behind = {p: place for p, place in places.items() if place < last[p]}
-        times = [self._time(p, place) for p, place in behind.items()]
-        oldest = min((t for t in times if t is not None), default=None)
-        seconds = max(0.0, self._clock.wall() - oldest) if oldest is not None else 0.0
-        return Lag(sum(last[p] - place for p, place in behind.items()), seconds)
+        found = {}
+        for p in parts:
+            position = self._consumer.committed(p, **bound) or 0
+            oldest = self._time(p, max(position, first[p])) if max(position, first[p]) < last[p] else None
+            found[p.partition] = Place(first[p], position, last[p], oldest)
+        return found
 
     def _time(self, partition: Any, place: int) -> float | None:
         """When the record at `place` was taken; None when it is gone by now."""

@@ -43,9 +43,11 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
 class KafkaSubscription:
     """One member of a group. Its state a partition: the next offset to hand out, and the offset committed."""
 
+    missing = damaged = 0
+
     def __init__(self, address: KafkaAddress, topic: str, group: str, clock: Clock, reader: Callable[[], Lag]) -> None:
         self._topic, self._what, self._clock, self._reader = topic, f"topic {address.topic(topic)}", clock, reader
-        self._next: dict[Any, int | None] = {}
+        self._next: dict[Any, int] = {}
         self._committed: dict[Any, int] = {}
         self._new: set[Any] = set()
         self._ready: deque[tuple[Any, Record]] = deque()
@@ -71,23 +73,32 @@ class KafkaSubscription:
         with kafka_errors(self._what):
             if not self._ready:
                 fetched = self._consumer.poll(timeout_ms=max(0, int(timeout * 1000)), max_records=max_records)
-                self._settle()
+                try:
+                    self._settle()
+                except Exception:
+                    for partition, rows in fetched.items():  # the client counts them as handed out
+                        self._consumer.seek(partition, rows[0].offset)
+                    raise
                 for partition, rows in fetched.items():
                     self._take(partition, rows)
         return self._hand_out(max_records)
 
     def _settle(self) -> None:
         """Read where the group stood on partitions that are new here, before anything of them is handed out."""
-        for partition in sorted(self._new):
-            position = self._consumer.committed(partition, timeout_ms=REQUEST_SECONDS * 1000)
-            self._next[partition], self._committed[partition] = position, position or 0
-        self._new.clear()
+        if not self._new:
+            return
+        bound = {"timeout_ms": REQUEST_SECONDS * 1000}
+        for partition, first in self._consumer.beginning_offsets(sorted(self._new), **bound).items():
+            position = self._consumer.committed(partition, **bound) or 0
+            if first > position:  # committed, so that no later start counts them again
+                self._consumer.commit({partition: OffsetAndMetadata(first, "", -1)}, **bound)
+                self.expired += first - position
+            self._next[partition] = self._committed[partition] = max(first, position)
+            self._new.discard(partition)
 
     def _take(self, partition: Any, rows: Sequence[Any]) -> None:
         """Offsets have no gaps (no transactions, no compaction), so what lies before the first row has expired."""
-        expected = self._next.get(partition)
-        if expected is not None and rows[0].offset > expected:
-            self.expired += rows[0].offset - expected
+        self.expired += max(0, rows[0].offset - self._next[partition])
         self._next[partition] = rows[-1].offset + 1
         self._ready.extend((partition, _record(self._topic, row)) for row in rows)
 

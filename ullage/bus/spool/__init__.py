@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from ullage import log
-from ullage.bus import Lag, Outgoing, Record, Retention
+from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
 from ullage.bus.spool.files import (
     PARTIAL,
     Position,
@@ -146,7 +146,7 @@ class SpoolSubscription:
     def lag(self) -> Lag:
         """See `Subscription.lag`."""
         with disk_errors(self._topic.what):
-            return self._topic.lag(self._committed, self._clock.wall())
+            return lag_of(self._topic.places(self._committed).values(), self._clock.wall())
 
     @property
     def expired(self) -> int:
@@ -186,9 +186,13 @@ class SpoolBus:
 
     def lag(self, topic: str, group: str) -> Lag:
         """What `group` has not committed; on the outer side, where no group ever commits, what has not been carried away."""
+        return lag_of(self.places(topic, group).values(), self._clock.wall())
+
+    def places(self, topic: str, group: str) -> dict[int, Place]:
+        """See `Bus.places`; on the outer side what was carried away counts as dealt with."""
         opened = Topic(self._folder, topic)
         with disk_errors(opened.what):
-            return opened.lag(opened.read_positions(group), self._clock.wall())
+            return opened.places(opened.read_positions(group))
 
     def expire(self) -> int:
         """Remove files by age, then by size, oldest first; returns how many records went."""

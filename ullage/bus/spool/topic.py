@@ -1,4 +1,4 @@
-"""One topic of a spool folder: its files, its state files, its lock, its lag and its retention."""
+"""One topic of a spool folder: its files, its state files, its lock, where its readers stand and its retention."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import fcntl
 import os
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ullage import log
-from ullage.bus import Lag, Retention
+from ullage.bus import Place, Retention
 from ullage.bus.spool.files import (
     BAD,
     PARTIAL,
@@ -120,19 +120,31 @@ class Topic:
                 foreign.append(name)
         return {stream: sorted(numbers) for stream, numbers in sorted(found.items())}, foreign
 
-    def lag(self, committed: Mapping[str, Position], now: float) -> Lag:
-        """What lies behind `committed` positions."""
-        records, oldest = 0, now
-        expired = self.expired()
-        for stream, numbers in self.files()[0].items():
-            position = max(committed.get(stream, Position()), expired.get(stream, Position()))
-            waiting = numbers[bisect_left(numbers, position.number) :]
-            first = next(filter(None, (self._header(stream, n) for n in waiting)), None)
-            last = next(filter(None, (self._header(stream, n) for n in reversed(waiting))), None)
-            if first and last:
-                records += max(0, last.end - max(first.first, position.offset))
-                oldest = min(oldest, first.timestamp)
-        return Lag(records, now - oldest)
+    def places(self, committed: Mapping[str, Position]) -> dict[int, Place]:
+        """By stream, where a reader stands that has `committed`.
+
+        On the outer side nobody commits: what the carrier has taken is dealt with there, and what lies there is not.
+        """
+        expired, present, own = self.expired(), self.files()[0], self.read_stream()
+        ends = {own[0]: own[1].offset} if own else {}
+        streams = present.keys() | expired.keys() | committed.keys() | ends.keys()
+        return {
+            int(stream, 16): self._place(
+                stream, present.get(stream, []), committed.get(stream, Position()), expired.get(stream, Position()), ends
+            )
+            for stream in sorted(streams)
+        }
+
+    def _place(
+        self, stream: str, numbers: Sequence[int], committed: Position, expired: Position, ends: Mapping[str, int]
+    ) -> Place:
+        waiting = numbers[bisect_left(numbers, max(committed, expired).number) :]
+        first = next(filter(None, (self._header(stream, n) for n in waiting)), None)
+        last = next(filter(None, (self._header(stream, n) for n in reversed(waiting))), None)
+        if first and last:
+            return Place(expired.offset, max(committed.offset, first.first), last.end, first.timestamp)
+        end = max(committed.offset, expired.offset, ends.get(stream, 0))
+        return Place(expired.offset, committed.offset or end, end, None)
 
     def _header(self, stream: str, number: int) -> Header | None:
         try:

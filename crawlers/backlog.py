@@ -1,0 +1,71 @@
+"""What lies between crawl and match: how far match is behind, and what expired before match read it.
+
+Retention on the bus is short, because the law asks for the least. So while match is too far behind nothing more is fetched, and
+what has expired unread is fetched again: the frontier knows which page each post stood on and when it was captured.
+
+A look is compared with the one before it, which the frontier keeps. What the group had not dealt with then and the bus no longer
+has now is taken to be lost, even if the group has passed it since: match may have been started again, and gone on behind the
+gap, before this process looked. A post that was read after all is only read twice, and folds into what it made the first time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from crawlers.frontier import Frontier, Reading
+from crawlers.metrics import CrawlMetrics
+from ullage import log
+from ullage.bus import CAPTURES, Bus, lag_of
+from ullage.clock import Clock
+
+READER = "match"
+LOOK_SECONDS = 15.0
+MARGIN_SECONDS = 300.0
+"""The bus may stamp records with another machine's clock, and a page is done a moment after its captures are on the bus."""
+
+
+@dataclass(slots=True)
+class Backlog:
+    """See the module. `pause_seconds` is the age of the oldest unread capture beyond which nothing is fetched."""
+
+    bus: Bus
+    frontier: Frontier
+    clock: Clock
+    pause_seconds: float
+    metrics: CrawlMetrics
+    _looked: float = field(default=float("-inf"))
+    _behind: bool = False
+
+    def too_long(self) -> bool:
+        """Whether match is too far behind, as it was at most `LOOK_SECONDS` ago; UnavailableError while the bus is down."""
+        if self.clock.monotonic() - self._looked >= LOOK_SECONDS:
+            self.look()
+            self._looked = self.clock.monotonic()
+        return self._behind
+
+    def look(self) -> None:
+        """Look at the bus, and make the pages due again whose captures expired unread."""
+        now = self.clock.wall()
+        places = self.bus.places(CAPTURES, READER)
+        before = self.frontier.reading()
+        lost = 0
+        for partition, place in places.items():
+            known = before.get(partition)
+            if known and place.first > known.position:
+                until = now if place.oldest is None else place.oldest
+                lost += place.first - known.position
+                self._read_again(known.until, until)
+        self.metrics.expired.inc(lost)
+        read_until = {p: now if place.oldest is None else place.oldest for p, place in places.items()}
+        self.frontier.note_reading({p: Reading(max(place.first, place.position), read_until[p]) for p, place in places.items()})
+        self._tell(lag_of(places.values(), now).seconds)
+
+    def _read_again(self, since: float, until: float) -> None:
+        pages = self.frontier.read_again(since - MARGIN_SECONDS, until + MARGIN_SECONDS)
+        log.get("crawl").warning("expired_unread", pages=pages, seconds=round(until - since))
+
+    def _tell(self, lag: float) -> None:
+        self._behind = lag > self.pause_seconds
+        self.metrics.paused.set(self._behind)
+        if self._behind:
+            log.get("crawl").warning("paused", reason="match is behind", lag=round(lag))

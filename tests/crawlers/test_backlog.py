@@ -1,0 +1,155 @@
+"""What expired before match read it is fetched again, and nothing else is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from crawlers.backlog import MARGIN_SECONDS, Backlog
+from crawlers.frontier import Frontier
+from crawlers.metrics import CrawlMetrics
+from crawlers.pages import Parsed
+from tests.conftest import KEEP, HeldClock
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import Answers, item, post
+from tests.factories import outgoing
+from ullage import clock as time
+from ullage.bus import CAPTURES, Bus, open_bus
+from ullage.settings import Context
+
+SITE = "board"
+DAY = 24 * 3600.0
+
+
+@dataclass
+class Crawl:
+    """What crawl does with a page, without fetching."""
+
+    bus: Bus
+    frontier: Frontier
+    clock: HeldClock
+    backlog: Backlog
+
+    def read(self, *numbers: int) -> None:
+        """A page a number, with one post each, captured now."""
+        for number in numbers:
+            began = self.frontier.begin_visit(SITE, [item(number)])
+            leased = self.frontier.lease(SITE)
+            assert leased.page == item(number)
+            publisher = self.bus.publisher(CAPTURES)
+            publisher.append([outgoing(str(number))])
+            publisher.close()
+            self.frontier.finish(leased, Parsed(posts=(post(number),)), began)
+
+    def due(self) -> list[int]:
+        """Numbers of the pages that are due, which are then in hand."""
+        found = []
+        while leased := self.frontier.lease(SITE):
+            found.append(int(leased.page.name.rpartition("/")[2]))
+        return sorted(found)
+
+    def later(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.bus.expire()
+
+    def match_reads(self, count: int) -> None:
+        subscription = self.bus.subscribe(CAPTURES, "match")
+        subscription.commit(subscription.poll(count, 0.0)[-1])
+        subscription.close()
+
+
+@pytest.fixture(params=["sqlite:///bus", "spool:///bus"])
+def crawl(request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock, frontier: Frontier) -> Crawl:
+    bus = open_bus(request.param, tmp_path, KEEP, time.Clock(wall=clock.wall))
+    metrics = CrawlMetrics(CollectorRegistry())
+    return Crawl(bus, frontier, clock, Backlog(bus, frontier, clock.as_clock(), 6 * 3600.0, metrics))
+
+
+def test_pages_whose_captures_expired_unread_are_due_again_once(crawl: Crawl) -> None:
+    crawl.backlog.look()
+    crawl.read(1, 2)
+    crawl.later(2 * MARGIN_SECONDS)
+    crawl.backlog.look()
+    crawl.later(2 * KEEP[CAPTURES].seconds)
+    crawl.backlog.look()
+    assert crawl.backlog.metrics.expired._value.get() == 2
+    assert crawl.frontier.unseen(SITE, (post(1), post(2))) == (post(1), post(2))
+    assert crawl.due() == [1, 2]
+    crawl.backlog.look()
+    assert (crawl.due(), crawl.backlog.metrics.expired._value.get()) == ([], 2)
+
+
+def test_what_match_has_read_stays_done_when_it_expires(crawl: Crawl) -> None:
+    crawl.read(1, 2)
+    crawl.later(3 * MARGIN_SECONDS)
+    crawl.match_reads(1)
+    crawl.match_reads(1)
+    crawl.backlog.look()
+    crawl.later(2 * KEEP[CAPTURES].seconds)
+    crawl.backlog.look()
+    assert (crawl.due(), crawl.backlog.metrics.expired._value.get()) == ([], 0)
+
+
+def test_pages_captured_before_and_after_the_gap_stay_done(crawl: Crawl) -> None:
+    crawl.read(1)
+    crawl.match_reads(1)
+    crawl.later(3 * MARGIN_SECONDS)
+    crawl.read(2)
+    crawl.backlog.look()
+    crawl.later(KEEP[CAPTURES].seconds - 4 * MARGIN_SECONDS)
+    crawl.read(3)  # the oldest that is left: its neighbours within the margin are read again
+    crawl.later(2 * MARGIN_SECONDS)
+    crawl.read(4)
+    crawl.later(3 * MARGIN_SECONDS)
+    crawl.backlog.look()
+    assert crawl.due() == [2, 3]
+
+
+def test_match_that_went_on_behind_the_gap_before_the_look_hides_nothing(crawl: Crawl) -> None:
+    crawl.read(1)
+    crawl.backlog.look()
+    crawl.later(2 * KEEP[CAPTURES].seconds)
+    crawl.read(2)
+    crawl.match_reads(10)
+    assert crawl.bus.lag(CAPTURES, "match").records == 0
+    crawl.backlog.look()
+    assert 1 in crawl.due()
+
+
+def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post_that_was_lost(crawl: Crawl) -> None:
+    crawl.read(1)
+    crawl.backlog.look()
+    crawl.later(DAY)
+    began = crawl.frontier.begin_visit(SITE, [])
+    crawl.frontier.read_again(0, crawl.clock.wall())
+    leased = crawl.frontier.lease(SITE)
+    crawl.frontier.finish(leased, Parsed(posts=(post(1), post(7, "a new comment"))), began)
+    assert crawl.frontier.read_again(crawl.clock.wall() - 1, crawl.clock.wall()) == 1
+    assert crawl.due() == [1]
+
+
+def test_the_crawl_pauses_while_the_oldest_unread_capture_is_too_old(crawl: Crawl) -> None:
+    crawl.read(1)
+    assert not crawl.backlog.too_long()
+    crawl.clock.advance(6 * 3600.0 + 1)
+    assert crawl.backlog.too_long()
+    crawl.match_reads(1)
+    assert crawl.backlog.too_long()  # as it was a moment ago
+    crawl.clock.advance(60.0)
+    assert not crawl.backlog.too_long()
+
+
+def test_a_process_captures_again_what_expired_unread(
+    station: Station, server: Answers, pastes: Callable[[int], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = pastes(3)
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once")
+    station.run("crawl", "--once")  # nothing is new, and the backlog is looked at once more
+    monkeypatch.setenv("ULLAGE_BUS__CAPTURES_HOURS", "0.0000001")
+    assert Context(station.data).bus().expire() == 3
+    monkeypatch.delenv("ULLAGE_BUS__CAPTURES_HOURS")
+    assert "expired_unread" in station.run("crawl", "--once")
+    assert sorted(capture.body.decode() for capture in station.captures()) == sorted(texts.values())
