@@ -3,6 +3,9 @@
 One node that is broker and controller (KRaft), with the jars of Maven Central. Its data and its log (`kafka.log`) stay in the
 work folder, so a broker started again there goes on where the last one ended, which is what the tests of faults need. The
 kernel kills it if this process dies; Linux ties a child to the *thread* that started it, so start it from one that lives on.
+
+Without more it is open to anybody on loopback; with a `Guard`, such as `deploy.local.kafka_secured` makes, it has TLS, users
+and access rules.
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from ullage.errors import UnavailableError
 
@@ -30,12 +35,13 @@ CACHE = Path(__file__).parents[2] / ".demo" / "servers"
 READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS, END_SECONDS = 90.0, 0.1, 300.0, 15.0
 INSTALL = "install Maven (mvn) and a JDK of version 17 or newer, or run without real servers: pytest -m 'not servers'"
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
-POM = f"""\
+BROKER_JARS, TOOL_JARS = "kafka_2.13", "kafka-tools"
+POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
-  <groupId>ullage.local</groupId><artifactId>kafka</artifactId><version>{VERSION}</version>
+  <groupId>ullage.local</groupId><artifactId>kafka</artifactId><version>{version}</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>
     <dependency>
       <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version>
     </dependency>
@@ -45,8 +51,6 @@ POM = f"""\
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers={host}:{controller}
 log.dirs={data}
@@ -61,6 +65,10 @@ log.initial.task.delay.ms=1000
 message.max.bytes=36700160
 replica.fetch.max.bytes=36700160
 """
+OPEN = """\
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+"""
 LOGGING = """\
 status=error
 appender.file.type=Console
@@ -72,17 +80,39 @@ rootLogger.appenderRef.file.ref=file
 """
 
 
+class Guard(Protocol):
+    """What makes a broker other than open to anybody."""
+
+    def properties(self, host: str, port: int, controller: int, work: Path) -> str:
+        """The broker's listeners, users and access rules; called once, before the data is made. May write files into `work`."""
+
+    def format_words(self) -> list[str]:
+        """What the tool that makes the data is told beside the usual, such as the first users."""
+
+    def java_options(self) -> list[str]:
+        """What Java is told beside the usual."""
+
+    def trust(self) -> ssl.SSLContext | None:
+        """How a client checks the broker's certificate; None where the listener speaks no TLS."""
+
+
 class Broker:
     """One broker on one work folder; it keeps its ports over restarts, as its clients know it by them."""
 
-    def __init__(self, libraries: Path, work: Path) -> None:
+    def __init__(self, libraries: Path, work: Path, guard: Guard | None = None) -> None:
         self._java = [shutil.which("java") or "java", "-Xmx512m", f"-Dlog4j2.configurationFile={work / 'log4j2.properties'}"]
-        self._java += ["-cp", f"{libraries}/*"]
+        self._java += [*(guard.java_options() if guard else ()), "-cp", f"{libraries}/*"]
         self._work = work
-        self._port, controller = _free_ports(2)
+        self._guard = guard
+        self._port, controller = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         work.mkdir(parents=True, exist_ok=True)
-        text = PROPERTIES.format(host=HOST, port=self._port, controller=controller, data=work / "data")
+        text = PROPERTIES.format(host=HOST, controller=controller, data=work / "data")
+        if guard is None:
+            text += OPEN.format(host=HOST, port=self._port, controller=controller)
+        else:
+            text += guard.properties(HOST, self._port, controller, work)
+        (work / "server.properties").touch(mode=0o600)  # a guard's properties hold passwords
         (work / "server.properties").write_text(text, encoding="utf-8")
         (work / "log4j2.properties").write_text(LOGGING, encoding="ascii")
 
@@ -90,6 +120,11 @@ class Broker:
     def url(self) -> str:
         """Its address as `bus.url` takes it."""
         return f"kafka://{HOST}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        """Where clients connect, on loopback."""
+        return self._port
 
     @property
     def pid(self) -> int:
@@ -102,7 +137,7 @@ class Broker:
         if not (self._work / "data" / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode().replace("-", "A")
             format_words = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", properties]
-            _run([*self._java, *format_words], self._work)
+            run([*self._java, *format_words, *(self._guard.format_words() if self._guard else ())], self._work)
         with (self._work / "kafka.log").open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *self._java, "kafka.Kafka", properties],
@@ -150,8 +185,9 @@ class Broker:
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_SECONDS
+        trust = self._guard.trust() if self._guard else None
         while time.monotonic() < deadline:
-            if _answers(self._port):
+            if _answers(self._port, trust):
                 return
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(LOOK_SECONDS)
@@ -168,9 +204,9 @@ def kafka(work: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def broker(work: Path) -> Iterator[Broker]:
-    """Run a broker with its data in `work`, and yield what stops, freezes and starts it."""
-    running = Broker(ensure_libraries(), work.resolve())
+def broker(work: Path, guard: Guard | None = None) -> Iterator[Broker]:
+    """Run a broker with its data in `work`, and yield what stops, freezes and starts it; open to anybody without a `guard`."""
+    running = Broker(ensure_libraries(), work.resolve(), guard)
     try:
         running.start()
         yield running
@@ -178,26 +214,31 @@ def broker(work: Path) -> Iterator[Broker]:
         running.stop()
 
 
-def ensure_libraries() -> Path:
-    """The folder of Kafka's jars, fetched on first use; UnavailableError says what is not installed."""
+def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
+    """The folder of the jars of `artifact` (the broker's, or `TOOL_JARS` for the command-line tools), fetched on first use.
+
+    UnavailableError says what is not installed.
+    """
     maven = shutil.which("mvn")
     if maven is None or shutil.which("java") is None:
         raise UnavailableError(f"Kafka needs {'Maven' if maven is None else 'a JDK'}: {INSTALL}")
-    folder = CACHE / "kafka"
+    folder = CACHE / ("kafka" if artifact == BROKER_JARS else artifact)
+    pom = POM.format(artifact=artifact, version=VERSION)
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / "installed.xml"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.is_file() or stamp.read_text(encoding="ascii") != POM:
+        if not stamp.is_file() or stamp.read_text(encoding="ascii") != pom:
             shutil.rmtree(folder / "lib", ignore_errors=True)
-            (folder / "pom.xml").write_text(POM, encoding="ascii")
+            (folder / "pom.xml").write_text(pom, encoding="ascii")
             words = [maven, "-q", "-B", "-f", str(folder / "pom.xml"), "dependency:copy-dependencies"]
-            _run([*words, f"-DoutputDirectory={folder / 'lib'}"], folder)
-            stamp.write_text(POM, encoding="ascii")
+            run([*words, f"-DoutputDirectory={folder / 'lib'}"], folder)
+            stamp.write_text(pom, encoding="ascii")
     return (folder / "lib").resolve()
 
 
-def _run(words: Sequence[str], folder: Path) -> None:
+def run(words: Sequence[str], folder: Path) -> str:
+    """Run a tool to its end in `folder`, and return what it printed; UnavailableError has the last line of what went wrong."""
     try:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -205,9 +246,11 @@ def _run(words: Sequence[str], folder: Path) -> None:
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
         raise UnavailableError(f"{Path(words[0]).name} failed for Kafka: {last}")
+    return done.stdout
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody holds at this moment."""
     with contextlib.ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -215,10 +258,13 @@ def _free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, trust: ssl.SSLContext | None) -> bool:
     """Whether an ApiVersions request gets an answer: a port alone is open before the broker serves."""
     try:
-        with socket.create_connection((HOST, port), timeout=1.0) as connection:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection((HOST, port), timeout=1.0))
+            if trust is not None:
+                connection = stack.enter_context(trust.wrap_socket(connection, server_hostname=HOST))
             connection.sendall(API_VERSIONS)
             return len(connection.recv(4)) == 4
     except OSError:
