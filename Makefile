@@ -10,7 +10,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow servers test demo bench lock clean
+.PHONY: help env check units flow servers test demo services services-stop bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -49,6 +49,12 @@ test: ## check, units, flow: all that a change must pass
 
 demo: env ## a verdict on a file, then the whole product against real sites on loopback (ONCE=1 exits at the end)
 	$(BIN)/ullage --data .demo demo $(if $(ONCE),--once)
+
+services: env ## start real Kafka and Elasticsearch on loopback, in the background (needs Maven and a JDK 21 or newer)
+	@$(BIN)/python -m deploy.local.services start
+
+services-stop: env ## end them; their data stay for the next start
+	@$(BIN)/python -m deploy.local.services stop
 
 bench: env ## measure throughput and latency
 	$(if $(wildcard tests/bench),$(BIN)/python -m tests.bench,@echo "no benchmarks")

@@ -1,0 +1,319 @@
+"""Apache Kafka and Elasticsearch on loopback that outlive the shell that started them: `make services`, `make services-stop`.
+
+    python -m deploy.local.services start|stop [FOLDER]
+
+The starters next door tie a server to the life of the process that started it, so that nothing is left behind. Here that process
+is a holder in a session of its own, with nothing to do but to own both and to end them on SIGTERM. Data, logs and passwords
+are in FOLDER and a later start goes on with them; ports and passwords are new each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import importlib
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote
+
+from deploy.local import kafka
+from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
+from ullage.errors import UllageError, UnavailableError
+from ullage.lock import hold
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / ".demo" / "services"
+ELASTICSEARCH = "9.5.4"
+VERSIONS = f"Apache Kafka {kafka.VERSION} and Elasticsearch {ELASTICSEARCH}"
+PREFIX = "ullage-"
+OLDEST_JAVA = 17
+END_SECONDS = 60.0
+LOCK, STATE, LOG = "holder.lock", "services.json", "holder.log"
+READY = "ready"
+INSTALL = "install Maven (mvn) and a JDK of version 21 or newer; without them ullage runs on its own bus and store, the default"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Two servers that answer. `processes` are the pids that the holder watches; `kept` tells whether the data stay."""
+
+    folder: Path
+    kafka_port: int
+    elasticsearch_port: int
+    processes: tuple[int, ...]
+    kept: bool
+
+    @property
+    def keys(self) -> Path:
+        """The folder that holds the store's password, as `ullage` reads it."""
+        return self.folder / "keys"
+
+    @property
+    def admin(self) -> Path:
+        """The same for the administrator, who may create and delete indexes."""
+        return self.folder / "admin"
+
+    @property
+    def cafile(self) -> Path:
+        """The authority that signed Elasticsearch's certificate."""
+        return self.folder / "elasticsearch" / "ca.crt"
+
+    def bus_url(self, prefix: str = "") -> str:
+        """What `bus.url` is for topics with this prefix."""
+        return f"kafka://{kafka.HOST}:{self.kafka_port}?create=1{f'&prefix={prefix}' if prefix else ''}"
+
+    def store_url(self, prefix: str = PREFIX) -> str:
+        """What `store.url` is for indexes with this prefix, which must begin with `ullage-`."""
+        return f"elasticsearch://{kafka.HOST}:{self.elasticsearch_port}?prefix={prefix}&cafile={quote(str(self.cafile))}"
+
+    def configuration(self, bus_prefix: str = "", store_prefix: str = PREFIX) -> str:
+        """The tables of `ullage.toml` that lead here."""
+        bus, store = json.dumps(self.bus_url(bus_prefix)), json.dumps(self.store_url(store_prefix))
+        return f"[bus]\nurl = {bus}\n\n[store]\nurl = {store}\n"
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Services]:
+    """Both servers for the length of the context, on the data in `folder`, with indexes, templates and password files made.
+
+    UnavailableError when one does not start. The kernel ends them with the *thread* that started them.
+    """
+    folder = folder.resolve()
+    for part in (folder, folder / "elasticsearch"):
+        part.mkdir(parents=True, exist_ok=True)
+        part.chmod(0o755)  # root's Elasticsearch runs as nobody, who must reach its folder in here
+    with kafka.broker(folder / "kafka") as broker, elasticsearch(folder / "elasticsearch", ELASTICSEARCH) as server:
+        assert server.process is not None
+        kept = server.home.is_relative_to(folder)
+        port = int(broker.url.rpartition(":")[2])
+        services = Services(folder, port, server.port, (broker.pid, server.process.pid), kept)
+        _write_passwords(services, server)
+        create_indexes(services, PREFIX)
+        yield services
+
+
+def create_indexes(services: Services, prefix: str) -> None:
+    """Make the store's templates and indexes under `prefix`, as the team that owns a cluster does."""
+    # By name, as the command line finds a stage: what belongs to the store is known to the store alone.
+    store = importlib.import_module("alerts.store").open_store(services.store_url(prefix), services.folder, services.admin)
+    with contextlib.closing(store):
+        store.create_templates()
+
+
+def _write_passwords(services: Services, server: Server) -> None:
+    write_secret(services.keys / "store.password", server.password)
+    write_secret(services.admin / "store.password", server.admin_password)
+    write_secret(services.admin / "store.user", ADMIN)
+
+
+def write_secret(path: Path, text: str) -> None:
+    """One line that only this user may read."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        os.fchmod(file.fileno(), 0o600)  # the file may have been there with another mode
+        file.write(text + "\n")
+
+
+def find(folder: Path = FOLDER) -> Services | None:
+    """The services that a holder runs on `folder` and that are ready, or None."""
+    folder = folder.resolve()
+    if holder(folder) is None:
+        return None
+    try:
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        return Services(**{**state, "folder": folder, "processes": tuple(state["processes"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def holder(folder: Path) -> int | None:
+    """The pid of the live holder of `folder`; None when there is none, or the pid is another program's by now."""
+    try:
+        pid = int((folder / LOCK).read_text(encoding="ascii"))
+        words = (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if words[1:5] == [word.encode() for word in _words(folder)[1:]] else None
+
+
+def _words(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "deploy.local.services", "hold", str(folder)]
+
+
+def start(folder: Path) -> Services:
+    """Start both in the background; those that run already are left as they are. Returns when both answer."""
+    folder = folder.resolve()
+    with _one_at_a_time(folder):
+        if found := find(folder):
+            _say(f"{VERSIONS} run already (process {holder(folder)}).")
+            return found
+        require_tools()
+        _say(f"Starting {VERSIONS}; the first time Maven fetches them. Data and logs: {folder}")
+        kafka.ensure_libraries()
+        fetch(ELASTICSEARCH)
+        _spawn(folder)
+        if (found := find(folder)) is None:
+            raise UnavailableError(f"the services ended as soon as they were ready: see {folder / LOG}")
+        return found
+
+
+def _spawn(folder: Path) -> None:
+    """Start the holder, and wait for its one word on standard output."""
+    with (folder / LOG).open("ab") as output:
+        process = subprocess.Popen(
+            _words(folder), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, start_new_session=True
+        )
+    assert process.stdout is not None
+    said = ""
+    try:
+        with process.stdout as answer:
+            said = answer.readline().decode("utf-8", "replace").strip()
+    finally:
+        if said != READY:  # it failed, or whoever waits here was interrupted
+            process.terminate()
+            process.wait()
+    if said != READY:
+        raise UnavailableError(said or f"the services ended before they were ready: see {folder / LOG}")
+
+
+def require_tools() -> None:
+    """UnavailableError, saying what to install and how to do without, unless Maven and fitting JDKs are there."""
+    if shutil.which("mvn") is None:
+        raise UnavailableError(f"there is no Maven: {INSTALL}")
+    if _java_on_path() < OLDEST_JAVA:
+        raise UnavailableError(f"there is no `java` of version {OLDEST_JAVA} or newer, which Kafka needs: {INSTALL}")
+    try:
+        find_java()
+    except UnavailableError:
+        raise UnavailableError(f"there is no JDK of version 21 or newer, which Elasticsearch needs: {INSTALL}") from None
+
+
+def _java_on_path() -> int:
+    """The major version of `java`, 0 without one."""
+    java = shutil.which("java")
+    if java is None:
+        return 0
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', said)
+    return int(found[1]) if found else 0
+
+
+def stop(folder: Path) -> bool:
+    """End the holder of `folder` and with it both servers; False when none runs. Returns when all of it has ended."""
+    folder = folder.resolve()
+    with _one_at_a_time(folder), contextlib.ExitStack() as stack:
+        pid = holder(folder)
+        if pid is None:
+            return False
+        try:
+            handle = os.pidfd_open(pid)
+            stack.callback(os.close, handle)
+            if holder(folder) != pid:  # looked at once more, now that the handle cannot come to mean another process
+                return False
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
+            if not select.select([handle], [], [], END_SECONDS)[0]:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)  # the kernel ends its servers with it
+                select.select([handle], [], [])
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            raise UnavailableError(f"process {pid} belongs to another user: stop the services as that user") from None
+    return True
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Two shells that start or stop wait for each other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "turn.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _hold(folder: Path) -> int:
+    """The holder: own both servers until a signal comes or one of them ends; says `ready`, or what went wrong, once."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.callback(os.close, hold(folder / LOCK, "the folder of the services is held"))
+            services = stack.enter_context(running(folder))
+            _write_state(services)
+            stack.callback((folder / STATE).unlink, missing_ok=True)
+        except (UllageError, OSError) as error:
+            sys.stdout.write(f"{error}\n")
+            return 1
+        sys.stdout.write(f"{READY}\n")
+        sys.stdout.flush()
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads the pipe from here on
+        watched = [os.pidfd_open(pid) for pid in services.processes]
+        select.select(watched, [], [])
+        sys.stderr.write(
+            "a server ended by itself, so the other is ended too: see kafka/kafka.log, elasticsearch/elasticsearch.log\n"
+        )
+    return 1
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    """Unwind once; a second signal must not interrupt that."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
+def _write_state(services: Services) -> None:
+    part = services.folder / f"{STATE}.part"
+    part.write_text(json.dumps({**asdict(services), "folder": str(services.folder)}), encoding="utf-8")
+    part.rename(services.folder / STATE)
+
+
+def _say(text: str) -> None:
+    """For people; standard output is for the lines that go into `ullage.toml`."""
+    sys.stderr.write(text + "\n")
+
+
+def _tell(services: Services) -> None:
+    _say("They run until `make services-stop`. For DIR/ullage.toml, where DIR is your data folder:\n")
+    password = services.keys / "store.password"
+    sys.stdout.write(f"{services.configuration()}# once, in a shell: ln -sf {password} DIR/keys/\n")
+    if not services.kept:
+        _say("\nElasticsearch's data end with this run: the user nobody, as whom root runs it, cannot reach that folder.")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """See the module; the exit code is 1 when something failed, with one line about it on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local.services", description="Kafka and Elasticsearch on loopback.")
+    parser.add_argument("what", choices=("start", "stop", "hold"))
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    asked = parser.parse_args(words)
+    try:
+        if asked.what == "hold":
+            return _hold(asked.folder)
+        if asked.what == "start":
+            _tell(start(asked.folder))
+        elif stop(asked.folder):
+            _say(f"Kafka and Elasticsearch are ended; their data stay in {asked.folder}")
+        else:
+            _say("No services run.")
+    except (UllageError, OSError) as error:
+        _say(f"services: {error}")
+        return 1
+    except KeyboardInterrupt:
+        _say("interrupted; nothing was left running")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Kafka and Elasticsearch behind a shell: started once, stopped by a pid that is checked, refused in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from alerts.records import Claim
+from alerts.store import open_store
+from deploy.local import services
+from ullage.bus import FINDINGS, Outgoing, open_bus
+from ullage.clock import Clock
+from ullage.errors import UnavailableError
+
+CLAIM = Claim(id="bank:candidates:1", tenant="bank", incident="INC-A", at=datetime(2026, 9, 21, tzinfo=UTC))
+
+
+def run(what: str, folder: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    """`make services` or `make services-stop` without make, with `path` to look programs up in."""
+    words = [sys.executable, "-m", "deploy.local.services", what, str(folder)]
+    environment = {**os.environ, "PATH": os.environ["PATH"] if path is None else path}
+    return subprocess.run(words, capture_output=True, text=True, env=environment, timeout=200, check=False)
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_without_maven_one_line_says_what_to_install_and_how_to_do_without(tmp_path: Path) -> None:
+    done = run("start", tmp_path, path=str(tmp_path / "nothing"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"services: there is no Maven: {services.INSTALL}\n"
+    assert "install Maven (mvn) and a JDK" in services.INSTALL
+    assert "without them ullage runs" in services.INSTALL
+
+
+@pytest.mark.parametrize(
+    ("says", "missing"), [('openjdk version "11.0.2"', "Kafka"), ("no version", "Kafka"), ('version "17.0.9"', "Elasticsearch")]
+)
+def test_a_java_that_is_too_old_is_refused_by_name(
+    says: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "mvn", "exit 0")
+    program(tmp_path, "java", f"echo '{says}' >&2")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setattr("deploy.local.elasticsearch.JVMS", tmp_path / "none")
+    for name in ("JAVA_HOME", "ES_JAVA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UnavailableError, match=f"which {missing} needs: install Maven"):
+        services.require_tools()
+
+
+def test_stopping_what_does_not_run_says_so(tmp_path: Path) -> None:
+    done = run("stop", tmp_path / "new")
+    assert (done.returncode, done.stderr) == (0, "No services run.\n")
+
+
+def test_a_pid_that_is_another_program_by_now_gets_no_signal(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        (tmp_path / services.LOCK).write_text(f"{other.pid}\n")
+        assert run("stop", tmp_path).stderr == "No services run.\n"
+        assert other.poll() is None
+        other.communicate(b"\n")
+        assert other.returncode == 0
+
+
+def test_a_state_left_by_a_crash_is_not_believed(tmp_path: Path) -> None:
+    state = '{"folder": "x", "kafka_port": 1, "elasticsearch_port": 2, "processes": [1, 2], "kept": true}'
+    (tmp_path / services.STATE).write_text(state)
+    (tmp_path / services.LOCK).write_text("999999999\n")
+    assert services.find(tmp_path) is None
+
+
+def test_what_is_printed_can_be_pasted(tmp_path: Path) -> None:
+    made = services.Services(tmp_path / "a b&c", 1, 2, (), kept=True)
+    read = tomllib.loads(made.configuration("p.", "ullage-p-"))
+    assert read["bus"]["url"] == "kafka://127.0.0.1:1?create=1&prefix=p."
+    assert read["store"]["url"].startswith("elasticsearch://127.0.0.1:2?prefix=ullage-p-&cafile=/")
+    assert "a%20b%26c" in read["store"]["url"]
+
+
+def test_a_secret_is_narrowed_where_it_was_wide(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "store.password"
+    path.parent.mkdir()
+    path.touch(mode=0o644)
+    services.write_secret(path, "secret")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text() == "secret\n"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder of services of its own, which are ended whatever the test does. Nobody must reach it, so pytest's will not do."""
+    try:
+        services.require_tools()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    with tempfile.TemporaryDirectory(prefix="ullage-services-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made) / "services"
+        assert run("stop", Path(made) / "services").returncode == 0
+
+
+def started(folder: Path) -> services.Services:
+    done = run("start", folder)
+    assert done.returncode == 0, done.stderr
+    found = services.find(folder)
+    assert found is not None
+    assert found.kept
+    assert done.stdout.startswith(found.configuration())
+    return found
+
+
+def watched(found: services.Services, pid: int) -> list[int]:
+    return [os.pidfd_open(one) for one in (pid, *found.processes)]
+
+
+def assert_ended(handles: Sequence[int]) -> None:
+    """A pidfd is readable when its process has ended."""
+    deadline = time.monotonic() + 20
+    for handle in handles:
+        assert select.select([handle], [], [], max(0.0, deadline - time.monotonic()))[0] == [handle]
+        os.close(handle)
+
+
+@pytest.mark.servers
+def test_services_run_behind_the_shell_and_go_on_with_their_data(folder: Path) -> None:
+    first = started(folder)
+    pid = services.holder(folder)
+    assert pid is not None
+    with contextlib.closing(open_bus(first.bus_url("t."), folder, {}, Clock())) as bus:
+        bus.publisher(FINDINGS).append([Outgoing("bank", b"x", {})])
+    with contextlib.closing(open_store(first.store_url(), folder)) as store:  # as `ullage` does, with the folder's own keys
+        assert store.create([CLAIM]) == [True]
+    again = run("start", folder)
+    assert again.stdout == run("start", folder).stdout
+    assert f"run already (process {pid})" in again.stderr
+    handles = watched(first, pid)
+    assert "are ended" in run("stop", folder).stderr
+    assert services.find(folder) is None
+    assert_ended(handles)
+
+    second = started(folder)
+    with contextlib.closing(open_bus(second.bus_url("t."), folder, {}, Clock())) as bus:
+        assert bus.lag(FINDINGS, "alert").records == 1
+    with contextlib.closing(open_store(second.store_url(), folder)) as store:
+        assert store.get(Claim, CLAIM.id) == CLAIM
+    pid = services.holder(folder)
+    assert pid is not None
+    handles = watched(second, pid)
+    os.kill(pid, signal.SIGKILL)
+    assert_ended(handles)  # the kernel ends what the holder had started
+    assert run("stop", folder).stderr == "No services run.\n"
