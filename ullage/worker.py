@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from ullage import log
@@ -20,6 +21,8 @@ from ullage.dead_letters import DeadLetters
 from ullage.errors import Action, RecordError, UllageError
 
 POLL_SECONDS = 1.0
+EMPTY_POLLS = 120
+"""With `once`, so many polls in a row may bring nothing while something is left: it is with another consumer, or lost."""
 T = TypeVar("T")
 
 
@@ -75,15 +78,22 @@ class Worker:
 
         The batch in hand when `stop` is set is finished first, unless it is waiting for something that is down.
         """
-        done = 0
+        done, empty, wait = 0, 0, 0.0 if once else POLL_SECONDS
         while not self.stop.is_set():
             self.metrics.alive()
-            records = self._poll(0.0 if once else POLL_SECONDS)
+            records = self._poll(wait)
             if records:
-                done += self._deal_with(records)
-            elif once:
+                done, empty = done + self._deal_with(records), 0
+            elif once and (empty >= EMPTY_POLLS or not self._lags()):
                 break
+            elif once:  # a broker takes seconds to hand out partitions, a spool waits for a missing file
+                empty, wait = empty + 1, POLL_SECONDS
         return done
+
+    def _lags(self) -> bool:
+        lags: list[int] = []
+        self._patiently(lambda: lags.append(self.subscription.lag().records))
+        return bool(lags and lags[0])
 
     def _poll(self, seconds: float) -> list[Record]:
         records: list[Record] = []
@@ -101,10 +111,15 @@ class Worker:
         except Exception as error:  # the one broad except: a bug in a handler must not stop the others' records
             log.get(self.stage).error("handler_failed", error=type(error).__name__, records=len(records))
             return self._isolate(records, "internal")
-        if not handled or not self._patiently(lambda: self.subscription.commit(records[-1])):
+        if not handled or not self._commit(records):
             return 0
         self.metrics.handled(len(records))
         return len(records)
+
+    def _commit(self, records: Sequence[Record]) -> bool:
+        """Commit the last of `records` in each of their partitions; False when told to stop before all were."""
+        last = {record.partition: record for record in records}
+        return all(self._patiently(partial(self.subscription.commit, record)) for record in last.values())
 
     def _isolate(self, records: Sequence[Record], reason: str) -> int:
         """Split a batch that failed; a lone record goes to the dead letters."""

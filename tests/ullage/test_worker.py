@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from ullage.bus import Lag, Record
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, RecordError, UnavailableError
-from ullage.worker import Worker, WorkerMetrics
+from ullage.worker import Worker, WorkerMetrics, reach
 
 
-def record(offset: int) -> Record:
-    return Record("captures", 0, offset, 0.0, "k", {}, str(offset).encode())
+def record(offset: int, partitions: int = 1) -> Record:
+    return Record("captures", offset % partitions, offset, 0.0, "k", {}, str(offset).encode())
 
 
 class Stop(threading.Event):
@@ -39,13 +39,16 @@ class Feed:
 
     offsets: Sequence[int]
     committed: list[int] = field(default_factory=list)
+    partitions: int = 1
     failures: list[Exception] = field(default_factory=list)
-    expired: int = 0
+    left: list[int] = field(default_factory=list)
+    late: int = 0
     when_empty: Callable[[], None] = lambda: None
     at: int = 0
 
     def poll(self, max_records: int, timeout: float) -> list[Record]:
-        got = [record(o) for o in self.offsets[self.at : self.at + max_records]]
+        self.late -= self.late > 0
+        got = [record(o, self.partitions) for o in self.offsets[self.at : self.at + max_records]] if not self.late else []
         self.at += len(got)
         if not got:
             self.when_empty()
@@ -57,7 +60,7 @@ class Feed:
         self.committed.append(record.offset)
 
     def lag(self) -> Lag:
-        return Lag(0, 0.0)
+        return Lag(self.left.pop(0) if self.left else 0, 0.0)
 
     def close(self) -> None: ...
 
@@ -222,3 +225,41 @@ def test_without_once_the_worker_goes_on_when_nothing_is_left_until_told_to_stop
     bench.feed.when_empty = lambda: bench.stop.set() if bench.turns > 3 else None
     assert bench.run(once=False) == 2
     assert bench.turns == 4
+
+
+def test_a_batch_of_several_partitions_is_committed_in_each_of_them() -> None:
+    bench = Bench(count=7, batch=7)
+    bench.feed.partitions = 3
+    assert bench.run() == 7
+    assert sorted(bench.feed.committed) == [4, 5, 6]
+
+
+def test_once_waits_for_a_bus_that_has_something_left_but_hands_it_out_late() -> None:
+    bench = Bench(count=2)
+    bench.feed.late, bench.feed.left = 4, [2, 2, 2]
+    assert bench.run(once=True) == 2
+
+
+def test_once_does_not_wait_for_ever_for_what_another_consumer_holds() -> None:
+    bench = Bench(count=0)
+    bench.feed.left = [1] * 1000
+    assert bench.run(once=True) == 0
+    assert len(bench.feed.left) > 0
+
+
+def test_what_is_down_when_a_role_starts_is_waited_for_and_once_is_not() -> None:
+    failures: list[Exception] = [UnavailableError("bus is down")] * 2
+
+    def act() -> str:
+        if failures:
+            raise failures.pop()
+        return "opened"
+
+    assert reach("match", act, Stop(), once=False) == "opened"
+    failures.append(UnavailableError("bus is down"))
+    assert reach("match", act, Stop(after=1), once=False) is None
+    failures.append(UnavailableError("bus is down"))
+    with pytest.raises(UnavailableError):
+        reach("match", act, Stop(), once=True)
+    with pytest.raises(ConfigError):
+        reach("match", lambda: (_ for _ in ()).throw(ConfigError("no topic")), Stop(), once=False)

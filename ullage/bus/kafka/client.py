@@ -20,6 +20,9 @@ RECORD_BYTES = 34 * MIB
 POLL_BYTES = 64 * MIB
 DELIVERY_SECONDS, REQUEST_SECONDS, CONNECT_SECONDS = 120, 20, 15
 SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 3
+HANDLING_SECONDS = 24 * 3600
+"""How long a batch may take, waiting for what is down included: a member that was put out of its group in the middle of a batch
+would write beside its successor when what it waited for came back. One that died is noticed by its heartbeat."""
 REFUSED = (errors.AuthorizationError, errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 
 
@@ -54,12 +57,13 @@ def consumer_settings(address: KafkaAddress, group: str) -> dict[str, Any]:
     """What a consumer has beside that."""
     return {
         **client_settings(address),
-        "group_id": f"{address.prefix}{group}",
+        "group_id": address.group(group),
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "isolation_level": "read_committed",
         "allow_auto_create_topics": False,
         "session_timeout_ms": SESSION_SECONDS * 1000,
         "heartbeat_interval_ms": HEARTBEAT_SECONDS * 1000,
+        "max_poll_interval_ms": HANDLING_SECONDS * 1000,
         "max_partition_fetch_bytes": RECORD_BYTES,
     }
