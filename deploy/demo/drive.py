@@ -18,7 +18,7 @@ from ullage.role import SUPERVISOR
 from ullage.supervisor import command
 
 TENANT = "spruce-bank"
-CONFIG = f"""\
+CONFIG = """\
 [crawl]
 user_agent = "ullage demo (loopback only)"
 port = 0
@@ -30,10 +30,12 @@ port = 0
 port = 0
 
 [search]
-port = 0
+port = {port}
 
-[tenants.{TENANT}]
-brands = ["{BRAND}"]
+[tenants.{tenant}]
+brands = ["{brand}"]
+"""
+MORE = """\
 domains = ["spruce-bank.example"]
 bins = ["620000"]
 """
@@ -41,14 +43,27 @@ SITE = """\
 platform = "{platform}"
 start = ["{url}"]
 category = "{category}"
-delay_seconds = 0.0
-concurrency = 8
+delay_seconds = {delay}
+concurrency = {concurrency}
 max_pages = 5000
-revisit_seconds = 30
+revisit_seconds = {revisit}
 allow_private = true
 legal_basis = "synthetic people, on this machine"
 owner = "the demo"
 """
+
+
+def configuration(tenant: str, port: int = 0) -> str:
+    """`ullage.toml` with one tenant of the demo's brand; free ports for the metrics, `port` for the page, 0 for a free one.
+
+    The tenant's table comes last, so that lines which follow are the tenant's.
+    """
+    return CONFIG.format(tenant=tenant, brand=BRAND, port=port)
+
+
+def site(platform: str, url: str, category: str, *, revisit: int = 30, delay: float = 0.0, concurrency: int = 8) -> str:
+    """A site's TOML for a program on loopback; `revisit` and `delay` in seconds."""
+    return SITE.format(platform=platform, url=url, category=category, revisit=revisit, delay=delay, concurrency=concurrency)
 
 
 class Ullage:
@@ -87,7 +102,7 @@ def write_customers(path: Path, customers: Iterable[Person]) -> None:
 def configure(ullage: Ullage, plan: Plan) -> None:
     """`init`, the tenant's words, and its watchlist."""
     ullage.data.mkdir(parents=True, exist_ok=True)
-    (ullage.data / "ullage.toml").write_text(CONFIG, encoding="utf-8")
+    (ullage.data / "ullage.toml").write_text(configuration(TENANT) + MORE, encoding="utf-8")
     ullage("init")
     export = ullage.data.parent / "customers.csv"
     write_customers(export, plan.customers)
@@ -99,8 +114,7 @@ def add_sites(ullage: Ullage, pastes: str, forum: Forum) -> None:
     """Two site files: this is all that it takes to watch a place."""
     folder = ullage.data / "sites.d"
     for name, platform, url, category in ((PASTES, "bepasty", pastes, "paste"), (FORUM, "spirit", forum.url, "forum")):
-        text = SITE.format(platform=platform, url=f"{url}/", category=category)
-        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+        (folder / f"{name}.toml").write_text(site(platform, f"{url}/", category), encoding="utf-8")
 
 
 def post(plan: Plan, pastes: str, forum: Forum, told: Callable[[], None]) -> None:

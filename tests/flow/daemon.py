@@ -15,30 +15,16 @@ from alerts.query import whole
 from alerts.records import Incident
 from alerts.store import Where, open_store
 from alerts.view import details
-from deploy.demo.drive import SITE, Ullage
+from deploy.demo.drive import Ullage, site
 from ullage.settings import Context
 from ullage.supervisor import command
 
 DEADLINE = 120.0
-CONFIG = """\
-[crawl]
-port = 0
-[match]
-port = 0
-[alert]
-port = 0
-[search]
-port = {port}
-[tenants.bank]
-brands = ["云杉银行"]
-"""
 
 
 def write_site(data: Path, name: str, platform: str, url: str, pace: float = 0.0) -> None:
     """One site file; with a `pace`, one request at a time and that many seconds between two."""
-    text = SITE.format(platform=platform, url=url, category="paste").replace("revisit_seconds = 30", "revisit_seconds = 1")
-    if pace:
-        text = text.replace("delay_seconds = 0.0", f"delay_seconds = {pace}").replace("concurrency = 8", "concurrency = 1")
+    text = site(platform, url, "paste", revisit=1, delay=pace, concurrency=1 if pace else 8)
     (data / "sites.d" / f"{name}.toml").write_text(text, encoding="utf-8")
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.drive import write_customers
+from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import Person, people
 from deploy.local.posting import Bepasty
 from deploy.local.programs import bepasty
-from tests.flow.daemon import CONFIG, Daemon, is_alive, until, write_site
+from tests.flow.daemon import Daemon, is_alive, until, write_site
 
 PAGES = 300
 CUSTOMERS = 200
@@ -45,7 +45,7 @@ def plant(url: str, customers: list[Person]) -> dict[str, int]:
 def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path, site: str) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    (data / "ullage.toml").write_text(CONFIG.format(port=0), encoding="utf-8")
+    (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
     with Daemon(data, tmp_path / "run.log") as daemon:
         held = work(daemon, tmp_path, site)
         kill_again_and_again(daemon)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.drive import write_customers
+from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import people
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum, bepasty, spirit
 from tests.flow import sweep
-from tests.flow.daemon import CONFIG, Daemon, until, write_site
+from tests.flow.daemon import Daemon, until, write_site
 from ullage.bus import TOPICS
 from ullage.settings import Context
 
@@ -45,7 +45,7 @@ def daemon(tmp_path: Path, sites: tuple[str, Forum], monkeypatch: pytest.MonkeyP
     (tmp_path / "swept" / "tmp").mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "swept" / "tmp"))
     data.mkdir()
-    (data / "ullage.toml").write_text(CONFIG.format(port=free_port()), encoding="utf-8")
+    (data / "ullage.toml").write_text(configuration("bank", free_port()), encoding="utf-8")
     with Daemon(data, tmp_path / "swept" / "run.log") as made:
         plant(made, tmp_path, sites)
         yield made
