@@ -14,7 +14,7 @@ from alerts.alert import Alert
 from alerts.metrics import AlertMetrics
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
-from alerts.store import Where, open_store
+from alerts.store import Where, configured_store
 from alerts.table import incident_in_full, incidents_table
 from alerts.upkeep import Upkeep
 from alerts.view import details, summary
@@ -39,7 +39,7 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
     settings, registry = context.settings, new_registry("alert")
     metrics = AlertMetrics(registry, settings.tenants, context.clock)
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(contextlib.closing(open_store(settings.store.url, context.data)))
+        store = stack.enter_context(contextlib.closing(configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
         letters = stack.enter_context(contextlib.closing(DeadLetters(bus, keys.sealer(context.keys), "alert")))
         subscription = stack.enter_context(contextlib.closing(bus.subscribe(FINDINGS, GROUP)))
@@ -49,13 +49,15 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         stage = Alert(store, context.clock, lambda tenant: context.tenant(tenant).circulation, metrics)
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn)
         Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told).run(once)
+        if once:
+            store.refresh()  # whoever waited for the end may ask at once what came of it
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here: the incident store."""
 
     def look() -> str:
-        with contextlib.closing(open_store(context.settings.store.url, context.data)) as store:
+        with contextlib.closing(configured_store(context)) as store:
             return f"{store.count(Incident, Where())} incidents"
 
     yield "incident store", look
@@ -73,7 +75,7 @@ def incidents_list(
 ) -> None:
     """List incidents, the newest first."""
     filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
-    with contextlib.closing(open_store(ctx.obj.settings.store.url, ctx.obj.data)) as store:
+    with contextlib.closing(configured_store(ctx.obj)) as store:
         found = listed(store, filters, limit)
     if as_json:
         for incident, state in found.rows:
@@ -87,7 +89,7 @@ def incidents_list(
 @incidents.command("show")
 def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -> None:
     """Show one incident in full: its verdicts with their reasons, where it was seen, who is in it."""
-    with contextlib.closing(open_store(ctx.obj.settings.store.url, ctx.obj.data)) as store:
+    with contextlib.closing(configured_store(ctx.obj)) as store:
         found = whole(store, incident, None if as_json else SHOWN)
     if found is None:
         raise ConfigError("no incident of that id: `ullage incidents list` shows them")

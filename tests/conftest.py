@@ -11,6 +11,7 @@ import structlog
 from hypothesis import settings
 
 from deploy.local.kafka import Broker, broker
+from tests.stores import Nodes, nodes
 from ullage import clock as time
 from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Record, Retention, Subscription, open_bus
@@ -110,6 +111,13 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One real broker for all tests that ask for it, started by the first."""
     with broker(tmp_path_factory.mktemp("kafka")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    """One real Elasticsearch node a version for all tests that ask for it, started by the first."""
+    with nodes(tmp_path_factory.mktemp) as started:
+        yield started
 
 
 @pytest.fixture(params=SERVERS)

@@ -1,10 +1,12 @@
 """The stores that must pass the same tests: the embedded one, and Elasticsearch on real servers of this session."""
 
 import contextlib
+import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,23 +56,60 @@ class Backend:
 
 def keep(keys: Path, password: str, user: str = "") -> None:
     """Write the store's key files."""
-    keys.mkdir(exist_ok=True, mode=0o700)
+    keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, text in (("store.password", password), ("store.user", user)):
         if text:
             (keys / name).write_text(text + "\n", encoding="utf-8")
             (keys / name).chmod(0o600)
 
 
+Nodes = Callable[[str], Server]
+"""Gives the session's node of a version, which the first caller starts."""
+
+
 @contextlib.contextmanager
-def running(name: str, work: Path) -> Iterator[Backend]:
-    """The backend `name` with its server; skips with what to install where it cannot be had, fails where it does not start."""
-    if name not in SERVERS:
-        yield Backend(name)
-        return
+def nodes(folder: Callable[[str], Path]) -> Iterator[Nodes]:
+    """At most one node a version, each with its log in a folder that `folder` makes; all end with the context."""
+    running: dict[str, Server] = {}
+    with contextlib.ExitStack() as stack:
+
+        def node(version: str) -> Server:
+            if version not in running:
+                require(version)
+                running[version] = stack.enter_context(elasticsearch(folder(version), version))
+            return running[version]
+
+        yield node
+
+
+def require(version: str) -> None:
+    """Skip, saying what to install, where `version` cannot be had; in CI (`CI` is set) that is a failure."""
     try:
         find_java()
-        fetch(SERVERS[name])
+        fetch(version)
     except UnavailableError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
-    with elasticsearch(work, SERVERS[name]) as server:
-        yield Backend(name, server)
+
+
+def each_backend(*params: Any) -> Any:
+    """A fixture `backend`: each of `params` in turn, with the session's node where it needs one."""
+
+    @pytest.fixture(params=params)
+    def backend(request: pytest.FixtureRequest, elasticsearch_nodes: Nodes) -> Backend:
+        name = request.param
+        return Backend(name, elasticsearch_nodes(SERVERS[name]) if name in SERVERS else None)
+
+    return backend
+
+
+def empty_store(kinds: Sequence[type[Document]]) -> Any:
+    """A fixture `url`: a store of the test's own on its `backend`, with indexes for `kinds`; it leaves nothing behind."""
+
+    @pytest.fixture
+    def url(backend: Backend, tmp_path: Path) -> Iterator[str]:
+        with backend.url(tmp_path, kinds) as made:
+            yield made
+
+    return url

@@ -16,7 +16,7 @@ import typer
 import uvicorn
 
 from alerts.search.app import create_app
-from alerts.store import open_store
+from alerts.store import configured_store
 from ullage.errors import ConfigError
 from ullage.metrics import new_registry
 from ullage.role import running
@@ -44,7 +44,7 @@ def search(ctx: typer.Context) -> None:
     context: Context = ctx.obj
     registry = new_registry("search")
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(contextlib.closing(open_store(context.settings.store.url, context.data)))
+        store = stack.enter_context(contextlib.closing(configured_store(context)))
         listener, port = stack.enter_context(_listening(context.settings.search))
         stop = stack.enter_context(running("search", registry, None))
         hosts = frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in LOOPBACK)

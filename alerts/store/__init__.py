@@ -26,6 +26,7 @@ from typing import Generic, Protocol
 
 from alerts.records import D, Document
 from ullage.errors import ConfigError, UllageError
+from ullage.settings import Context
 
 MAX_PAGE = 500
 
@@ -105,10 +106,16 @@ class IncidentStore(Protocol):
         """Release what is held."""
 
 
+def configured_store(context: Context) -> IncidentStore:
+    """The store of the settings, with its password from the settings' key folder; errors are those of `open_store`."""
+    return open_store(context.settings.store.url, context.data, context.keys.root)
+
+
 def open_store(url: str, data: Path, keys: Path | None = None) -> IncidentStore:
     """The store that `url` names: `sqlite:///FILE` relative to the data folder, or `elasticsearch://HOST:PORT`.
 
-    A store on other machines has its password in the folder `keys`, by default that of the data folder.
+    A store on other machines has its password in the folder `keys`, by default that of the data folder. ConfigError says what
+    is wrong with `url` or missing beside it; nothing is sent yet.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":

@@ -11,24 +11,12 @@ import pytest
 
 from alerts.records import Claim, Decision, Document, Exposure, Incident
 from alerts.store import IncidentStore, Outcome, QueryError, Where, open_store
-from tests.stores import ON_SERVERS, Backend, running
+from tests.stores import ON_SERVERS, each_backend, empty_store
 from ullage.errors import ConfigError, CorruptError, UnavailableError
 
-BACKENDS = ["sqlite", *ON_SERVERS]
-KINDS = (Claim, Decision, Exposure, Incident)
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session", params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with running(request.param, tmp_path_factory.mktemp("server")) as started:
-        yield started
-
-
-@pytest.fixture
-def url(backend: Backend, tmp_path: Path) -> Iterator[str]:
-    with backend.url(tmp_path, KINDS) as made:
-        yield made
+backend = each_backend("sqlite", *ON_SERVERS)
+url = empty_store((Claim, Decision, Exposure, Incident))
 
 
 @pytest.fixture

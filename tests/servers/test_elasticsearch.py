@@ -16,24 +16,13 @@ from alerts.records import CLASSES, Audit, Claim, Incident
 from alerts.store import IncidentStore, Outcome, Where, open_store
 from alerts.store.mapping import index_name, templates
 from deploy.local.elasticsearch import find_java
-from tests.stores import ON_SERVERS, SERVERS, Backend, keep, running
+from tests.stores import ON_SERVERS, SERVERS, Backend, each_backend, empty_store, keep
 from ullage.errors import ConfigError, RecordError, UnavailableError
 
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
-KINDS = (Audit, Claim, Incident)
 OUTSIDE = "elasticsearch://10.1.2.3:9200"
-
-
-@pytest.fixture(scope="session", params=ON_SERVERS)
-def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with running(request.param, tmp_path_factory.mktemp("server")) as started:
-        yield started
-
-
-@pytest.fixture
-def url(backend: Backend, tmp_path: Path) -> Iterator[str]:
-    with backend.url(tmp_path, KINDS) as made:
-        yield made
+backend = each_backend(*ON_SERVERS)
+url = empty_store((Audit, Claim, Incident))
 
 
 @pytest.fixture
