@@ -26,7 +26,7 @@ from ullage.errors import ConfigError, UllageError
 from ullage.settings import Context
 
 GROUP = "ullage.commands"
-CHECKS = "ullage.checks"
+CHECKS, PLANS = "ullage.checks", "ullage.plans"
 READERS = {CAPTURES: "match", FINDINGS: "alert"}
 ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
 EXTRAS = ("crawl", "match", "alert", "search")
@@ -124,9 +124,27 @@ def _parts(context: Context) -> Iterator[setup.Part]:
             yield from entry.load()(context)
 
 
+def _plans(context: Context) -> Iterator[str]:
+    """What the stages that are installed here need made for them."""
+    for entry in sorted(importlib.metadata.entry_points(group=PLANS), key=lambda e: e.name):
+        try:
+            lines = entry.load()
+        except ModuleNotFoundError as error:
+            yield f"# {entry.name} is not installed here and may need more (it lacks {error.name})"
+        else:
+            yield from lines(context)
+
+
 @app.command()
-def check(ctx: typer.Context) -> None:
+def check(
+    ctx: typer.Context,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what the owners of the servers have to make.")] = False,
+) -> None:
     """Reach every configured part and say what is wrong with it; exit 1 if anything is."""
+    if plan:
+        for line in setup.plan(ctx.obj, _plans(ctx.obj)):
+            typer.echo(line)
+        return
     faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
     for line in faults:
         typer.echo(line)

@@ -1,4 +1,4 @@
-"""What `init`, `check` and `config show` do."""
+"""What `init`, `check`, `check --plan` and `config show` do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ullage import keys
+from ullage import dead_letters, keys
+from ullage.bus import CAPTURES, Retention
 from ullage.errors import ConfigError, UllageError
 from ullage.settings import FILE, Context, Settings
 
@@ -87,6 +88,28 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
     free = os.statvfs(context.data if context.data.exists() else "/")
     look("disk", lambda: f"{free.f_bavail * free.f_frsize // 2**20} MiB free")
     return lines
+
+
+def plan(context: Context, parts: Iterable[str] = ()) -> Iterator[str]:
+    """What whoever owns the servers has to make there, as lines of a shell script; nothing is changed or connected to.
+
+    `parts` are the lines that the installed stages add. ConfigError when a URL is wrong.
+    """
+    buses, keep = context.settings.bus, context.settings.bus.retention()
+    if buses.captures:
+        yield from _bus_plan("bus.captures", buses.captures, {CAPTURES: keep.pop(CAPTURES)})
+    yield from _bus_plan("bus.url", buses.url, keep)
+    yield from parts
+
+
+def _bus_plan(knob: str, url: str, keep: Mapping[str, Retention]) -> Iterator[str]:
+    scheme, _, rest = url.partition("://")
+    if scheme == "kafka":
+        from ullage.bus.kafka.acls import plan as kafka_plan  # noqa: PLC0415  Kafka's client is not installed everywhere
+
+        yield from kafka_plan(rest, keep, (dead_letters.REPLAY_GROUP, dead_letters.LIST_GROUP))
+    else:
+        yield f"# {knob} is {scheme}: nothing has to be created, ullage makes its files itself"
 
 
 def _unread(context: Context, topic: str, group: str) -> str:

@@ -66,3 +66,49 @@ def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context
     assert [line.split()[0] for line in lines] == ["FAULT", "FAULT", "ok"]
     assert "make it 0600" in lines[0]
     assert "captures.sqlite is damaged" in lines[1]
+
+
+GAP = 'url = "kafka://b:1?prefix=x.&partitions=3&replication=3&credentials=not.there"\ncaptures = "spool:///gap"\n'
+
+
+def planned(context: Context, text: str) -> list[str]:
+    (context.data / "ullage.toml").write_text(f"[bus]\n{text}")
+    return list(setup.plan(Context(context.data)))
+
+
+@pytest.mark.parametrize(("url", "scheme"), [("sqlite:///bus", "sqlite"), ("spool:///out", "spool")])
+def test_an_embedded_bus_needs_nothing_made_and_says_so_in_one_line(context: Context, url: str, scheme: str) -> None:
+    (line,) = planned(context, f'url = "{url}"\n')
+    assert line.startswith(f"# bus.url is {scheme}: nothing has to be created")
+
+
+def test_the_plan_of_a_cluster_has_every_setting_and_needs_no_credentials(context: Context) -> None:
+    lines = planned(
+        context, 'url = "kafka://b:1?prefix=x.&partitions=3&replication=2&credentials=not.there"\ncaptures_hours = 2.0\n'
+    )
+    (made,) = [line for line in lines if " --topic x.captures --partitions 3 --replication-factor 2 " in line]
+    for setting in ("retention.ms=7200000", "message.timestamp.type=LogAppendTime", "max.message.bytes=35651584"):
+        assert f" --config {setting}" in made
+    assert len([line for line in lines if line.startswith("kafka-topics.sh ")]) == 3
+    assert all(line.startswith(("#", "kafka-", "BOOTSTRAP=", "ADMIN=")) for line in lines)
+
+
+def test_the_plan_gives_no_role_more_than_a_topic_and_a_group_by_name(context: Context) -> None:
+    rules = [line for line in planned(context, 'url = "kafka://b:1?prefix=x."\n') if line.startswith("kafka-acls.sh ")]
+    assert {rule.split("User:ullage-")[1].split()[0] for rule in rules} == {"crawl", "match", "alert", "operator"}
+    for rule in rules:
+        assert " x.captures" in rule or " x.findings" in rule or " x.dead-letters" in rule or " --group x." in rule
+        assert "*" not in rule
+        assert "All" not in rule
+        assert "cluster" not in rule
+
+
+def test_behind_a_gap_the_cluster_is_asked_for_nothing_about_captures(context: Context) -> None:
+    lines = planned(context, GAP)
+    assert lines[0].startswith("# bus.captures is spool: nothing has to be created")
+    assert not [line for line in lines if "x.captures" in line or "x.match" in line or "ullage-crawl" in line]
+    assert [line for line in lines if "x.findings" in line]
+
+
+def test_a_plan_for_a_cluster_that_knows_no_users_says_so(context: Context) -> None:
+    assert [line for line in planned(context, 'url = "kafka://b:1"\n') if "security=PLAINTEXT" in line]

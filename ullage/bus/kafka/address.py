@@ -46,9 +46,30 @@ class KafkaAddress:
         """The cluster's name of our topic `name`."""
         return f"{self.prefix}{name}"
 
+    def group(self, name: str) -> str:
+        """The cluster's name of our group `name`."""
+        return f"{self.prefix}{name}"
+
 
 def parse(rest: str, data: Path) -> KafkaAddress:
     """The address in what follows `kafka://`; files are relative to the data folder. ConfigError names what is wrong."""
+    servers, query = _read(rest)
+    client: dict[str, Any] = {"security_protocol": query.security}
+    if query.cafile:
+        client["ssl_cafile"] = str(data / query.cafile)
+    if query.security.startswith("SASL"):
+        client |= _sasl(query, data)
+    return KafkaAddress(servers, query.prefix, query.create, query.partitions, query.replication, client)
+
+
+def outline(rest: str) -> KafkaAddress:
+    """The same without what a connection needs: no file is read, so neither credentials nor cluster need be there yet."""
+    servers, query = _read(rest)
+    client = {"security_protocol": query.security}
+    return KafkaAddress(servers, query.prefix, query.create, query.partitions, query.replication, client)
+
+
+def _read(rest: str) -> tuple[tuple[str, ...], _Query]:
     hosts, _, text = rest.partition("?")
     if "@" in hosts:
         raise ConfigError("bus.url holds a user: put user and password, one a line, into a 0600 file and say credentials=FILE")
@@ -60,12 +81,7 @@ def parse(rest: str, data: Path) -> KafkaAddress:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         raise ConfigError(f"bus.url: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    client: dict[str, Any] = {"security_protocol": query.security}
-    if query.cafile:
-        client["ssl_cafile"] = str(data / query.cafile)
-    if query.security.startswith("SASL"):
-        client |= _sasl(query, data)
-    return KafkaAddress(servers, query.prefix, query.create, query.partitions, query.replication, client)
+    return servers, query
 
 
 def _sasl(query: _Query, data: Path) -> dict[str, Any]:
