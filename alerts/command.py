@@ -14,7 +14,7 @@ from alerts.alert import Alert
 from alerts.metrics import AlertMetrics
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
-from alerts.store import Where, configured_store
+from alerts.store import Where, configured_store, store_plan
 from alerts.table import incident_in_full, incidents_table
 from alerts.upkeep import Upkeep
 from alerts.view import details, summary
@@ -58,9 +58,15 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     def look() -> str:
         with contextlib.closing(configured_store(context)) as store:
-            return f"{store.count(Incident, Where())} incidents"
+            rights = store.check()
+            return ", ".join(filter(None, (f"{store.count(Incident, Where())} incidents", rights)))
 
     yield "incident store", look
+
+
+def plan(context: Context) -> Iterator[str]:
+    """What `ullage check --plan` prints of this stage: what somebody else must set up for the incident store."""
+    return store_plan(context)
 
 
 @incidents.command("list")

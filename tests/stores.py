@@ -1,9 +1,11 @@
 """The stores that must pass the same tests: the embedded one, and Elasticsearch on real servers of this session."""
 
 import contextlib
+import json
 import os
+import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,16 @@ class Backend:
             for name in (index_name(prefix, kind) for kind in kinds):
                 admin.indices.delete(index=name, ignore_unavailable=True)
                 admin.indices.delete_index_template(name=name)
+
+
+def requests_of(plan: Iterable[str]) -> list[tuple[str, dict[str, Any] | None]]:
+    """The path and the body of each PUT that a plan prints for Kibana's console, whatever its comments say."""
+    text = "\n".join(line for line in "\n".join(plan).splitlines() if not line.startswith("#"))
+    found: list[tuple[str, dict[str, Any] | None]] = []
+    for request in re.split(r"^PUT ", text, flags=re.MULTILINE)[1:]:
+        path, _, body = request.partition("\n")
+        found.append((path, json.loads(body) if body.strip() else None))
+    return found
 
 
 def keep(keys: Path, password: str, user: str = "") -> None:

@@ -17,6 +17,7 @@ What every store must do (`tests/contracts/test_incident_store.py` holds it to i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -102,6 +103,12 @@ class IncidentStore(Protocol):
     def refresh(self) -> None:
         """Make every write that has returned visible to search, scroll and count."""
 
+    def check(self) -> str:
+        """What this process may do with it, in a few words or none.
+
+        ConfigError when rights, indexes or their version are not what this version of ullage needs; it says what to do.
+        """
+
     def close(self) -> None:
         """Release what is held."""
 
@@ -123,9 +130,27 @@ def open_store(url: str, data: Path, keys: Path | None = None) -> IncidentStore:
 
         return SqliteStore(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]))
     if scheme == "elasticsearch":
-        try:
+        with _its_client():
             from alerts.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415  as above
-        except ModuleNotFoundError:
-            raise ConfigError("store.url names Elasticsearch, whose client is not installed: pip install elasticsearch") from None
         return ElasticsearchStore(url, data, keys or data / "keys")
     raise ConfigError(f"store.url has the scheme {scheme!r}: use sqlite:///FILE or elasticsearch://HOST:PORT")
+
+
+def store_plan(context: Context) -> Iterator[str]:
+    """What the owner of the store's servers must set up, as text to paste there; nothing for the embedded store.
+
+    ConfigError when `store.url` cannot be read.
+    """
+    if context.settings.store.url.startswith("elasticsearch://"):
+        with _its_client():
+            from alerts.store import connection, console  # noqa: PLC0415  a client is loaded only for the store that is used
+        yield from console.console(connection.read_url(context.settings.store.url, context.data).prefix)
+
+
+@contextlib.contextmanager
+def _its_client() -> Iterator[None]:
+    """Importing in here says what to install where Elasticsearch's client is missing."""
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise ConfigError("store.url names Elasticsearch, whose client is not installed: pip install elasticsearch") from None

@@ -136,10 +136,12 @@ def meaning(where: str, status: int, kind: str) -> ConfigError | UnavailableErro
         return UnavailableError(f"{where} is down, busy or read-only ({status} {kind})")
     if status == 401:
         return ConfigError(f"{where} refuses user or password: look at {USER_FILE} and {PASSWORD_FILE} in the keys folder")
-    if status == 403:
-        return ConfigError(f"{where} denies a right ({kind}): the user needs read, write and maintenance on the store's indexes")
+    if status == 403 or kind == "security_exception":
+        return ConfigError(f"{where} denies a right ({kind}): `ullage check --plan` prints the role that the user needs")
     if kind in FOREIGN or status == 404:
-        return ConfigError(f"{where} lacks the indexes of this version ({kind}): create its templates and indexes")
+        return ConfigError(
+            f"{where} lacks the indexes of this version ({kind}): `ullage check --plan` prints the templates and indexes"
+        )
     return ConfigError(f"{where} refuses a request ({status} {kind}): is it Elasticsearch 8 or 9, with our templates?")
 
 

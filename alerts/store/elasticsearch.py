@@ -17,7 +17,8 @@ from typing import Any
 from alerts.records import CLASSES, D, Document
 from alerts.store import MAX_PAGE, Outcome, Page, QueryError, Where
 from alerts.store.connection import chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
-from alerts.store.mapping import body, index_name, templates
+from alerts.store.inspection import inspect
+from alerts.store.mapping import LATER, body, index_name, templates
 from alerts.store.selection import page_mark, read_mark, stamp
 from alerts.store.tokens import query_phrases
 from ullage.errors import RecordError
@@ -37,13 +38,21 @@ class ElasticsearchStore:
         self._client = connect(self._address, keys)
 
     def create_templates(self, kinds: Collection[type[Document]] = CLASSES) -> None:
-        """Create or renew the index templates, and create the indexes that do not exist; needs an administrator's account."""
+        """Create or renew templates and indexes, as the plan in `alerts.store.console` does; needs an administrator's account."""
         made, prefix = templates(self._address.prefix), self._address.prefix
         with server_errors(self._address):
             for name in (index_name(prefix, kind) for kind in kinds):
                 self._client.indices.put_index_template(name=name, **made[name])
                 if not self._client.indices.exists(index=name):
                     self._client.indices.create(index=name)
+                    continue
+                self._client.indices.put_mapping(index=name, body=made[name]["template"]["mappings"])
+                self._client.indices.put_settings(index=name, settings=LATER)
+
+    def check(self) -> str:
+        """See `IncidentStore.check`."""
+        with server_errors(self._address):
+            return inspect(self._client, self._address.prefix)
 
     def get(self, kind: type[D], id_: str) -> D | None:
         """See `IncidentStore.get`."""

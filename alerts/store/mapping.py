@@ -22,6 +22,9 @@ ECS = {
     "outcome": "event.outcome",
 }
 MAX_IDS = 1_000_000
+LATER = {"index.max_terms_count": MAX_IDS, "index.merge.policy.expunge_deletes_allowed": 0}
+"""Settings that an index that exists can be given too. By default a merge for erasure leaves a segment alone until a tenth of it
+is deleted; with 0 no deleted document stays."""
 KEYWORD = {"type": "keyword"}
 
 
@@ -43,7 +46,7 @@ def mapping(kind: type[Document]) -> dict[str, Any]:
 
 def template(prefix: str, kind: type[Document]) -> dict[str, Any]:
     """The composable index template of a record class."""
-    settings = {"index.number_of_shards": 1, "index.auto_expand_replicas": "0-1", "index.max_terms_count": MAX_IDS}
+    settings = {"index.number_of_shards": 1, "index.auto_expand_replicas": "0-1", **LATER}
     return {
         "index_patterns": [index_name(prefix, kind)],
         "priority": 500,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import secrets
 import shutil
@@ -20,9 +21,10 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
@@ -54,12 +56,13 @@ xpack.security.http.ssl.key: {home}/config/server.key
 xpack.security.http.ssl.certificate: {home}/config/server.crt
 xpack.security.transport.ssl.enabled: false
 cluster.routing.allocation.disk.threshold_enabled: false
+resource.reload.interval.high: 1s
 """
 ROLES = """\
 ullage_store:
   indices:
     - names: ["ullage-*"]
-      privileges: ["read", "write", "maintenance"]
+      privileges: ["read", "view_index_metadata", "index", "delete", "maintenance"]
 """
 JVM_OPTIONS = "-Xms512m\n-Xmx512m\n-XX:+UseSerialGC\n-Djava.io.tmpdir=${ES_TMPDIR}\n"
 LOGGING = """\
@@ -145,6 +148,15 @@ class Server:
         # The passwords stand on a command line for a moment. They are of this run and this loopback port alone.
         self._tool("elasticsearch-users", ["useradd", USER, "-p", self.password, "-r", "ullage_store"])
         self._tool("elasticsearch-users", ["useradd", ADMIN, "-p", self.admin_password, "-r", "superuser"])
+
+    def add_user(self, name: str, password: str, rights: Mapping[str, Any]) -> None:
+        """Let `name` log in with `rights`, the body of a role; the running node reads its files again within seconds.
+
+        Through files, because this distribution lacks what Elasticsearch needs to keep roles in an index of its own.
+        """
+        with (self.home / "config" / "roles.yml").open("a", encoding="utf-8") as roles:
+            roles.write(f"{name}: {json.dumps(rights)}\n")
+        self._tool("elasticsearch-users", ["useradd", name, "-p", password, "-r", name])
 
     def _signal(self, which: signal.Signals) -> None:
         if self.process and self.process.poll() is None:

@@ -16,7 +16,7 @@ from alerts.records import CLASSES, Audit, Claim, Incident
 from alerts.store import IncidentStore, Outcome, Where, open_store
 from alerts.store.mapping import index_name, templates
 from deploy.local.elasticsearch import find_java
-from tests.stores import ON_SERVERS, SERVERS, Backend, each_backend, empty_store, keep
+from tests.stores import ON_SERVERS, SERVERS, Backend, each_backend, empty_store, keep, require
 from ullage.errors import ConfigError, RecordError, UnavailableError
 
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
@@ -259,6 +259,17 @@ def test_every_class_has_a_strict_template() -> None:
     made = templates("ullage-")
     assert len(made) == len(CLASSES)
     assert all(template["template"]["mappings"]["dynamic"] == "strict" for template in made.values())
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_server_that_cannot_be_had_fails_in_ci_and_is_skipped_elsewhere(monkeypatch, ci, outcome) -> None:
+    def absent() -> None:
+        raise UnavailableError("no Java: install one")
+
+    monkeypatch.setattr("tests.stores.find_java", absent)
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="install one"):
+        require("9.5.4")
 
 
 def test_a_machine_without_a_fitting_java_is_told_what_to_install(tmp_path: Path) -> None:

@@ -1,0 +1,227 @@
+"""What the owner of a cluster sets up by our plan, what the roles in it allow, and what `ullage check` says of the store."""
+
+import contextlib
+import http.server
+import secrets
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts import command
+from alerts.records import CLASSES, Account, Audit, Claim, Decision, Exposure, Incident, Sighting
+from alerts.retention import expire
+from alerts.store import IncidentStore, Where, open_store
+from alerts.store.elasticsearch import ElasticsearchStore
+from alerts.store.mapping import VERSION, index_name
+from deploy.local.certificates import make_certificates
+from deploy.local.elasticsearch import Server
+from tests.alerts.builders import finding, fold_all
+from tests.conftest import NOON
+from tests.contracts.test_incident_store import T0
+from tests.stores import ON_SERVERS, Backend, each_backend, empty_store, keep, requests_of
+from ullage.cli import app
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+from ullage.settings import Context, StoreSettings
+
+backend = each_backend(*ON_SERVERS)
+url = empty_store(CLASSES)
+LOGIN_SECONDS = 60.0
+
+
+def planned(data: Path, url: str) -> Context:
+    (data / "ullage.toml").write_text(f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8")
+    return Context(data)
+
+
+def prefix(url: str) -> str:
+    return url.partition("prefix=")[2].partition("&")[0]
+
+
+def decision(id_: str) -> Decision:
+    return Decision(id=id_, tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed")
+
+
+def test_the_embedded_store_needs_nothing_from_others(context):
+    assert list(command.plan(context)) == []
+
+
+def test_the_plan_names_every_template_index_and_role_and_no_password(data):
+    requests = requests_of(command.plan(planned(data, "elasticsearch://10.1.2.3:9200?prefix=leaks-")))
+    paths = [path for path, _ in requests]
+    names = [index_name("leaks-", kind) for kind in CLASSES]
+    assert set(names) | {f"_index_template/{name}" for name in names} | {"_security/role/leaks-alert"} <= set(paths)
+    for path, body in requests:
+        if path.startswith("_security/role/"):
+            granted = [name for block in body["indices"] for name in block["names"]]
+            assert set(granted) <= set(names)
+            assert body["cluster"] == []
+
+
+@contextlib.contextmanager
+def opened_as(server: Server, name: str, rights: dict, url: str, data: Path) -> Iterator[IncidentStore]:
+    """The store for a new user with `rights`; returns when the node has read the files that name it."""
+    user, password = f"{name}-{secrets.token_hex(4)}", secrets.token_hex(16)
+    server.add_user(user, password, rights)
+    keep(data / user, password, user)
+    with contextlib.closing(open_store(url, data, data / user)) as store:
+        until_it_may_log_in(store)
+        yield store
+
+
+def until_it_may_log_in(store: IncidentStore) -> None:
+    deadline = time.monotonic() + LOGIN_SECONDS
+    while True:
+        try:
+            store.count(Incident, Where())
+        except ConfigError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        else:
+            return
+
+
+@pytest.mark.servers
+def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Path, clock) -> None:
+    """Roles go through the file realm: this distribution cannot keep them where `PUT _security/role` would."""
+    server = backend.server
+    url = server.url(f"ullage-{secrets.token_hex(4)}-")
+    roles = {}
+    with contextlib.closing(server.client()) as admin:
+        for path, body in requests_of(command.plan(planned(data, url))):
+            if path.startswith("_security/role/"):
+                roles[path.rpartition("-")[2]] = body
+            else:
+                headers = {"accept": "application/json", "content-type": "application/json"}
+                admin.perform_request("PUT", f"/{path}", headers=headers, body=body)
+        admin.indices.create(index="private")
+        with (
+            opened_as(server, "alert", roles["alert"], url, data) as alert,
+            opened_as(server, "search", roles["search"], url, data) as search,
+        ):
+            assert (alert.check(), search.check()) == ("rights of alert", "rights of search")
+            fold_all(alert, clock, [finding("f", range(10), people="ab")])
+            alert.refresh()
+            assert search.count(Exposure, Where()) == 2
+            assert search.create([decision("d")]) == [True]
+            for denied in (
+                lambda: search.put([decision("d")]),
+                lambda: search.delete(Decision, ["d"]),
+                lambda: search.delete(Incident, ["x"]),
+                lambda: search.get(Claim, "x"),
+                search.refresh,
+                lambda: alert.create([decision("e")]),
+                lambda: alert.get(Account, "x"),
+            ):
+                with pytest.raises(ConfigError, match="denies a right"):
+                    denied()
+            for store in (alert, search):
+                assert isinstance(store, ElasticsearchStore)
+                with pytest.raises(ConfigError, match="denies a right"):
+                    store.create_templates()
+                with pytest.raises(Exception, match="security_exception"):
+                    store._client.count(index="private")
+            gone = expire(alert, StoreSettings(), Clock(wall=lambda: NOON + 10**9).now())
+            assert gone >= 5
+            alert.refresh()
+            assert [alert.count(kind, Where()) for kind in (Sighting, Exposure, Decision, Incident)] == [0, 0, 0, 0]
+        admin.indices.delete(index="private")
+
+
+def checked(data: Path, url: str, store_user: Callable[[Path], None] | None = None) -> str:
+    """The line of `ullage check` about the store."""
+    planned(data, url)
+    if store_user:
+        store_user(data / "keys")
+    result = CliRunner().invoke(app, ["--data", str(data), "check"])
+    (line,) = [line for line in result.output.splitlines() if "incident store" in line]
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+    return line
+
+
+@pytest.fixture
+def password(backend: Backend, data: Path) -> str:
+    keep(data / "keys", backend.server.password)
+    return backend.server.password
+
+
+@pytest.mark.servers
+def test_check_says_what_is_wrong_with_server_certificate_and_login(backend, url, data, password):
+    assert "ok     incident store: 0 incidents, rights of alert" in checked(data, url)
+    assert "FAULT" in (line := checked(data, url.partition("&cafile")[0]))
+    assert "certificate that is not trusted" in line
+    assert "cannot be reached" in checked(data, url.replace(f":{backend.server.port}", ":1"))
+    assert "refuses user or password" in (line := checked(data, url, lambda keys: keep(keys, "guessed")))
+    assert "guessed" not in line
+
+
+@pytest.mark.servers
+def test_check_names_the_right_that_is_missing(backend, url, data):
+    rights = {"indices": [{"names": [f"{prefix(url)}*"], "privileges": ["read"]}]}
+    with opened_as(backend.server, "reader", rights, url, data) as store, pytest.raises(ConfigError) as raised:
+        store.check()
+    told = str(raised.value)
+    assert f"for alert it lacks view_index_metadata on {index_name(prefix(url), Sighting)}" in told
+    assert "ullage check --plan" in told
+
+
+@pytest.mark.servers
+def test_check_names_the_index_that_is_missing_or_of_another_version(backend, url, data, password):
+    index = index_name(prefix(url), Audit)
+    with contextlib.closing(backend.server.client()) as admin:
+        for meta, told in (
+            ({"ullage": VERSION - 1}, f"index {index} has mapping {VERSION - 1}, older"),
+            ({"ullage": VERSION + 1}, f"index {index} has mapping {VERSION + 1}, newer"),
+            ({}, f"index {index} was not made from our template"),
+        ):
+            admin.indices.put_mapping(index=index, meta=meta)
+            assert told in checked(data, url)
+        for path, body in requests_of(command.plan(planned(data, url))):
+            if path == f"{index}/_mapping":
+                admin.indices.put_mapping(index=index, body=body)
+        assert "ok  " in checked(data, url)
+        admin.indices.delete(index=index)
+    assert f"index {index} is missing" in checked(data, url)
+
+
+class OpenSearch(http.server.BaseHTTPRequestHandler):
+    """Answers as OpenSearch does: well, and without the header by which Elasticsearch says what it is."""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b'{"version": {"distribution": "opensearch", "number": "2.19.0"}, "has_all_requested": true}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json; charset=UTF-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815  the standard library's name
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+def test_check_recognises_another_product(data, tmp_path):
+    """OpenSearch itself cannot be had here, so a server of ours answers like it; all other tests here use the real product."""
+    made = make_certificates()
+    (tmp_path / "ca.crt").write_bytes(made.authority)
+    (tmp_path / "server.pem").write_bytes(made.certificate + made.key)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "server.pem")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OpenSearch) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"elasticsearch://127.0.0.1:{server.server_port}?cafile={tmp_path}/ca.crt"
+        line = checked(data, url, lambda keys: keep(keys, "secret"))
+        server.shutdown()
+        thread.join()
+    assert "FAULT  incident store: Elasticsearch at https://127.0.0.1" in line
+    assert "another product, such as OpenSearch" in line
