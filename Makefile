@@ -47,8 +47,8 @@ test: ## check, units, flow: all that a change must pass
 	@$(MAKE) --no-print-directory units
 	@$(MAKE) --no-print-directory flow
 
-demo: env ## a verdict on a file, then the whole product against real sites on loopback (ONCE=1 exits at the end)
-	$(BIN)/ullage --data .demo demo $(if $(ONCE),--once)
+demo: env ## the whole product against real sites on loopback (ONCE=1 exits at the end, BACKEND=distributed: on real servers)
+	$(BIN)/ullage --data .demo demo $(if $(ONCE),--once) $(if $(BACKEND),--backend $(BACKEND))
 
 services: env ## start real Kafka and Elasticsearch on loopback, in the background (needs Maven and a JDK 21 or newer)
 	@$(BIN)/python -m deploy.local.services start

@@ -8,16 +8,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from deploy.demo import check, drive, plant
+from deploy.demo import backend, check, drive, plant
+from deploy.demo.backend import Backend
 from deploy.local import programs
 from ullage.errors import UllageError
 from ullage.role import SUPERVISOR, die_with_supervisor
@@ -25,14 +27,17 @@ from ullage.settings import Context
 from ullage.supervisor import command
 
 ROLES = ("crawl", "match", "alert")
+T = TypeVar("T")
 
 
 def demo(
     ctx: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="Exit after the check instead of serving the page.")] = False,
+    on: Annotated[Backend, typer.Option("--backend", help="distributed: on a real Kafka and Elasticsearch.")] = Backend.EMBEDDED,
 ) -> None:
     """The whole product against real paste and forum software on loopback, with synthetic people; it checks itself."""
     context: Context = ctx.obj
+    backend.require(on)
     die_with_supervisor()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -40,7 +45,7 @@ def demo(
     root.mkdir(parents=True, exist_ok=True)
     try:
         _assess_sample(root, console)
-        _whole_product(root, console, once=once)
+        _whole_product(root, console, on, once=once)
     except KeyboardInterrupt:
         console.print("stopped; every process of the demo is ended")
 
@@ -56,23 +61,25 @@ def _assess_sample(root: Path, console: Console) -> None:
         subprocess.run(command(ullage.data, "assess", str(folder / "leak.txt")), check=True)
 
 
-def _whole_product(root: Path, console: Console, *, once: bool) -> None:
+def _whole_product(root: Path, console: Console, on: Backend, *, once: bool) -> None:
     plan, ullage = plant.plan(), drive.Ullage(drive.fresh(root / "state") / "data")
     console.rule("[bold]2  the daemon: real pastes, a real forum, crawl → match → incident", align="left")
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(_progress(console))
+        parts = stack.enter_context(backend.running(on, root / "demo-servers", partial(_step, progress)))
         pastes, forum = _start_sites(root, progress, stack)
-        _step(progress, "load a watchlist of 2,000 customers", lambda: drive.configure(ullage, plan))
+        _step(progress, "load a watchlist of 2,000 customers", lambda: drive.configure(ullage, plan, parts))
         drive.add_sites(ullage, pastes, forum)
         bar = progress.add_task("post 400 people's leaks among ordinary posts", total=len(plan.posts))
         drive.post(plan, pastes, forum, lambda: progress.advance(bar))
         for role in ROLES:
-            _step(progress, role, lambda role=role: ullage(role, "--once"))
+            _step(progress, role, partial(ullage, role, "--once"))
         incidents = [json.loads(line) for line in ullage("incidents", "list", "--json", "--limit", "500").splitlines()]
         progress.stop()
         console.print()
         subprocess.run(command(ullage.data, "incidents", "list"), check=True)
         _check(plan, ullage, incidents, console)
+        console.print(f"         on {parts.name}")
         if not once:
             _serve(ullage, console)
 
@@ -80,17 +87,16 @@ def _whole_product(root: Path, console: Console, *, once: bool) -> None:
 def _start_sites(root: Path, progress: Progress, stack: contextlib.ExitStack) -> tuple[str, programs.Forum]:
     work = drive.fresh(root / "sites")
     binaries = _step(progress, "install bepasty and Spirit (once)", lambda: programs.ensure_environment(root / "sites-venv"))
-    started: list[Any] = []
 
-    def start() -> None:
-        started.append(stack.enter_context(programs.bepasty(binaries, work / "bepasty")))
-        started.append(stack.enter_context(programs.spirit(binaries, work / "spirit", ("General",))))
+    def start() -> tuple[str, programs.Forum]:
+        pastes = stack.enter_context(programs.bepasty(binaries, work / "bepasty"))
+        return pastes, stack.enter_context(programs.spirit(binaries, work / "spirit", ("General",)))
 
-    _step(progress, "start them on loopback", start)
-    return started[0], started[1]
+    return _step(progress, "start them on loopback", start)
 
 
-def _step(progress: Progress, name: str, act: Any) -> Any:
+def _step(progress: Progress, name: str, act: Callable[[], T]) -> T:
+    """Do `act` with its name on a line of `progress`."""
     task = progress.add_task(name, total=None)
     result = act()
     progress.update(task, total=1, completed=1)
@@ -106,7 +112,8 @@ def _progress(console: Console) -> Iterator[Progress]:
 
 
 def _check(plan: plant.Plan, ullage: drive.Ullage, incidents: list[dict[str, Any]], console: Console) -> None:
-    faults = list(check.differences(plan, ullage, incidents))
+    with console.status("compare it with what was planted"):
+        faults = list(check.differences(plan, ullage, incidents))
     for fault in faults:
         console.print(f"[bold red]{fault}")
     if faults:

@@ -9,10 +9,12 @@ import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from deploy.demo.backend import Parts
 from deploy.demo.people import Person
 from deploy.demo.plant import BRAND, FORUM, PASTES, Plan
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum
+from deploy.local.services import write_secret
 from ullage.errors import UllageError
 from ullage.role import SUPERVISOR
 from ullage.supervisor import command
@@ -99,11 +101,13 @@ def write_customers(path: Path, customers: Iterable[Person]) -> None:
         writer.writerows(person.row() for person in customers)
 
 
-def configure(ullage: Ullage, plan: Plan) -> None:
-    """`init`, the tenant's words, and its watchlist."""
+def configure(ullage: Ullage, plan: Plan, parts: Parts) -> None:
+    """`init`, the tenant's words, the bus and store of `parts`, and the watchlist."""
     ullage.data.mkdir(parents=True, exist_ok=True)
-    (ullage.data / "ullage.toml").write_text(configuration(TENANT) + MORE, encoding="utf-8")
+    (ullage.data / "ullage.toml").write_text(configuration(TENANT) + MORE + parts.configuration, encoding="utf-8")
     ullage("init")
+    if parts.password:
+        write_secret(ullage.data / "keys" / "store.password", parts.password)
     export = ullage.data.parent / "customers.csv"
     write_customers(export, plan.customers)
     ullage("watchlist", "load", str(export), "--tenant", TENANT)

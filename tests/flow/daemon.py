@@ -11,15 +11,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+
 from alerts.query import whole
 from alerts.records import Incident
 from alerts.store import Where, open_store
 from alerts.view import details
 from deploy.demo.drive import Ullage, site
+from deploy.local import services
+from ullage.errors import UnavailableError
 from ullage.settings import Context
 from ullage.supervisor import command
 
 DEADLINE = 120.0
+
+
+def need_servers() -> None:
+    """Skip, saying what to install, where real Kafka and Elasticsearch cannot be had; in CI (`CI` is set) that is a failure."""
+    try:
+        services.require_tools()
+    except UnavailableError as error:
+        pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
 
 
 def write_site(data: Path, name: str, platform: str, url: str, pace: float = 0.0) -> None:

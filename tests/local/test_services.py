@@ -20,6 +20,7 @@ import pytest
 from alerts.records import Claim
 from alerts.store import open_store
 from deploy.local import services
+from tests.flow.daemon import need_servers
 from ullage.bus import FINDINGS, Outgoing, open_bus
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
@@ -104,10 +105,7 @@ def test_a_secret_is_narrowed_where_it_was_wide(tmp_path: Path) -> None:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder of services of its own, which are ended whatever the test does. Nobody must reach it, so pytest's will not do."""
-    try:
-        services.require_tools()
-    except UnavailableError as error:
-        pytest.skip(str(error))
+    need_servers()
     with tempfile.TemporaryDirectory(prefix="ullage-services-") as made:
         Path(made).chmod(0o755)
         yield Path(made) / "services"

@@ -1,0 +1,140 @@
+"""On what the demo runs: the bus and store of one machine, or a real Kafka and Elasticsearch.
+
+On real servers each run has topics and indexes of its own, so that what an earlier one left never disturbs it, and takes them
+away at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import socket
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import apsw
+from elasticsearch import ApiError, Elasticsearch, TransportError
+
+from deploy.local import services
+from deploy.local.elasticsearch import ADMIN, HOST
+from ullage.bus import TOPICS
+from ullage.errors import UnavailableError
+
+REQUEST_SECONDS = 30.0
+DELETE_TOPICS, DELETE_TOPICS_VERSION = 20, 1
+DELETED, UNKNOWN_TOPIC = 0, 3
+Step = Callable[[str, Callable[[], services.Services]], services.Services]
+"""Does something that takes a while and shows its name meanwhile."""
+
+
+class Backend(StrEnum):
+    """What `--backend` takes."""
+
+    EMBEDDED = "embedded"
+    DISTRIBUTED = "distributed"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the daemon is pointed at: `name` for people, tables of `ullage.toml`, and the store's password or ""."""
+
+    name: str
+    configuration: str = ""
+    password: str = ""
+
+
+def require(backend: Backend) -> None:
+    """UnavailableError, saying what to install, where `backend` cannot run."""
+    if backend is Backend.DISTRIBUTED and services.find() is None:
+        services.require_tools()
+
+
+@contextlib.contextmanager
+def running(backend: Backend, folder: Path, step: Step) -> Iterator[Parts]:
+    """The parts for one run; servers are started in `folder`, which is removed afterwards, unless `make services` runs some."""
+    if backend is Backend.EMBEDDED:
+        yield Parts(f"the embedded bus and store (SQLite {apsw.sqlite_lib_version()})")
+        return
+    run, found = f"demo-{secrets.token_hex(4)}", services.find()
+    topics, indexes = f"{run}.", f"{services.PREFIX}{run}-"
+    with contextlib.ExitStack() as stack:
+        if found is None:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            own = services.running(folder)
+            found = step("start Kafka and Elasticsearch", lambda: stack.enter_context(own))
+            whose = "started for this run"
+        else:
+            stack.enter_context(_cleaned(found, topics, indexes))
+            whose = "which `make services` runs"
+        services.create_indexes(found, indexes)
+        password = (found.keys / "store.password").read_text(encoding="utf-8").strip()
+        yield Parts(f"{services.VERSIONS}, {whose}", f"\n{found.configuration(topics, indexes)}", password)
+
+
+@contextlib.contextmanager
+def _cleaned(found: services.Services, topics: str, indexes: str) -> Iterator[None]:
+    """What has these prefixes is gone afterwards."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(UnavailableError):  # the first fault is the one to tell
+            _clean(found, topics, indexes)
+        raise
+    _clean(found, topics, indexes)
+
+
+def _clean(found: services.Services, topics: str, indexes: str) -> None:
+    delete_topics(found, [topics + topic for topic in TOPICS])
+    delete_indexes(found, indexes)
+
+
+def delete_indexes(found: services.Services, prefix: str) -> None:
+    """Delete the indexes and templates under `prefix`; UnavailableError when the server does not do so."""
+    password = (found.admin / "store.password").read_text(encoding="utf-8").strip()
+    address = f"https://{HOST}:{found.elasticsearch_port}"
+    try:
+        with contextlib.closing(
+            Elasticsearch(address, ca_certs=str(found.cafile), basic_auth=(ADMIN, password), max_retries=0)
+        ) as client:
+            for name in client.indices.get(index=f"{prefix}*", expand_wildcards="all").body:
+                client.indices.delete(index=name)
+            for template in client.indices.get_index_template(name=f"{prefix}*").body["index_templates"]:
+                client.indices.delete_index_template(name=template["name"])
+    except (ApiError, TransportError) as error:
+        raise UnavailableError(f"{address} does not delete the indexes {prefix}* ({type(error).__name__})") from None
+
+
+def delete_topics(found: services.Services, names: Sequence[str]) -> None:
+    """Delete topics, those that are not there included; UnavailableError when the broker does not do so.
+
+    One request in Kafka's own protocol, because Kafka's client is known to the bus alone and a bus deletes no topics.
+    """
+    words = b"".join(struct.pack(">h", len(name)) + name.encode("ascii") for name in names)
+    body = struct.pack(">i", len(names)) + words + struct.pack(">i", int(REQUEST_SECONDS * 1000))
+    request = struct.pack(">hhih", DELETE_TOPICS, DELETE_TOPICS_VERSION, 0, -1) + body
+    where = f"Kafka at {HOST}:{found.kafka_port} does not delete the topics {names[0]} …"
+    try:
+        with (
+            socket.create_connection((HOST, found.kafka_port), REQUEST_SECONDS) as connection,
+            connection.makefile("rb") as answer,
+        ):
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            outcomes = _outcomes(answer.read(*struct.unpack(">i", answer.read(4))))
+    except (OSError, struct.error):
+        raise UnavailableError(where) from None
+    if bad := set(outcomes) - {DELETED, UNKNOWN_TOPIC}:
+        raise UnavailableError(f"{where} (error {min(bad)})")
+
+
+def _outcomes(answer: bytes) -> Iterator[int]:
+    """The error code of each topic: behind correlation id, throttle time and count stand name and code in turn."""
+    (count,) = struct.unpack_from(">i", answer, 8)
+    place = 12
+    for _ in range(count):
+        (length,) = struct.unpack_from(">h", answer, place)
+        yield int(struct.unpack_from(">h", answer, place + 2 + length)[0])
+        place += 4 + length

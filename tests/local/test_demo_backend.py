@@ -1,0 +1,66 @@
+"""What the demo runs on: refused before it begins where it cannot be had, and cleaned without hiding the first fault."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.demo import backend
+from deploy.demo.backend import Backend
+from deploy.local import services
+from deploy.local.programs import _free_port
+from ullage.errors import UnavailableError
+
+
+def not_there(tmp_path: Path) -> services.Services:
+    """Services whose ports nobody listens on."""
+    services.write_secret(tmp_path / "admin" / "store.password", "x")
+    (tmp_path / "elasticsearch").mkdir()
+    return services.Services(tmp_path, _free_port(), _free_port(), (), kept=True)
+
+
+def test_real_servers_that_cannot_be_had_are_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "find", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    backend.require(Backend.EMBEDDED)
+    with pytest.raises(UnavailableError, match="there is no Maven: install Maven"):
+        backend.require(Backend.DISTRIBUTED)
+
+
+def test_an_unknown_backend_is_bad_usage(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "ullage", "--data", str(tmp_path), "demo", "--backend", "cloud"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "embedded" in done.stderr
+
+
+def test_embedded_parts_change_nothing_in_the_configuration(tmp_path: Path) -> None:
+    def step(name: str, act: Callable[[], services.Services]) -> services.Services:
+        pytest.fail(f"{name}: embedded parts start no server")
+
+    with backend.running(Backend.EMBEDDED, tmp_path, step) as parts:
+        assert (parts.configuration, parts.password) == ("", "")
+
+
+def test_a_broker_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"^Kafka at 127\.0\.0\.1:\d+ does not delete the topics t\.captures …$"):
+        backend.delete_topics(not_there(tmp_path), ["t.captures"])
+
+
+def test_the_first_fault_is_told_and_not_that_of_cleaning_up(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="first"), backend._cleaned(not_there(tmp_path), "t.", "ullage-t-"):
+        raise KeyError("first")
+    with pytest.raises(UnavailableError, match="does not delete"), backend._cleaned(not_there(tmp_path / "b"), "t.", "ullage-t-"):
+        pass
+
+
+def test_the_outcome_of_each_topic_is_read() -> None:
+    named = b"".join(struct.pack(">h", len(name)) + name + struct.pack(">h", code) for name, code in ((b"a", 0), (b"bc", 41)))
+    assert list(backend._outcomes(struct.pack(">iii", 0, 0, 2) + named)) == [0, 41]
