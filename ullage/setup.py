@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing
@@ -12,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from ullage import dead_letters, keys
-from ullage.bus import CAPTURES, Retention
+from ullage.bus import CAPTURES, Retention, open_bus
 from ullage.errors import ConfigError, UllageError
 from ullage.settings import FILE, Context, Settings
 
@@ -66,21 +67,22 @@ def require(context: Context) -> None:
 
 Part = tuple[str, typing.Callable[[], str]]
 """What is looked at, and the look: it says what it found, or raises one of our errors."""
+Look = typing.Callable[[str, typing.Callable[[], str]], bool]
 
 
 def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = ()) -> list[str]:
     """One line a part: `ok …` or `FAULT …`. `parts` are those that the installed stages add."""
     lines = []
 
-    def look(what: str, act: typing.Callable[[], str]) -> None:
+    def look(what: str, act: typing.Callable[[], str]) -> bool:
         try:
             lines.append(f"ok     {what}: {act()}")
         except (UllageError, OSError) as error:
             lines.append(f"FAULT  {what}: {error}")
+        return lines[-1].startswith("ok")
 
     look("keys", lambda: _keys(context))
-    for topic, group in readers.items():
-        look(f"bus topic {topic}", partial(_unread, context, topic, group))
+    _look_at_buses(context, readers, look)
     for tenant in sorted({p.parent.name for p in context.keys.root.glob("*/verify.pub")}):
         look(f"tenant {tenant}", partial(_epochs, context, tenant))
     for what, act in parts:
@@ -105,15 +107,51 @@ def plan(context: Context, parts: Iterable[str] = ()) -> Iterator[str]:
 def _bus_plan(knob: str, url: str, keep: Mapping[str, Retention]) -> Iterator[str]:
     scheme, _, rest = url.partition("://")
     if scheme == "kafka":
-        from ullage.bus.kafka.acls import plan as kafka_plan  # noqa: PLC0415  Kafka's client is not installed everywhere
+        with _installed("kafka"):
+            from ullage.bus.kafka.acls import plan as kafka_plan  # noqa: PLC0415
 
         yield from kafka_plan(rest, keep, (dead_letters.REPLAY_GROUP, dead_letters.LIST_GROUP))
     else:
         yield f"# {knob} is {scheme}: nothing has to be created, ullage makes its files itself"
 
 
-def _unread(context: Context, topic: str, group: str) -> str:
-    return f"{context.bus().lag(topic, group).records} unread by {group}"
+@contextlib.contextmanager
+def _installed(extra: str) -> Iterator[None]:
+    """Around an import of what not every host has."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"a {extra}:// bus needs {error.name}: install ullage[{extra}]") from None
+
+
+def _look_at_buses(context: Context, readers: Mapping[str, str], look: Look) -> None:
+    """One line a topic; where there are brokers, one for them before, and none for their topics while they cannot be reached."""
+    buses, keep = context.settings.bus, context.settings.bus.retention()
+    parts = [(buses.url, keep)]
+    if buses.captures:
+        parts.insert(0, (buses.captures, {CAPTURES: keep.pop(CAPTURES)}))
+    for url, topics in parts:
+        scheme, _, rest = url.partition("://")
+        if scheme == "kafka":
+            _look_at_kafka(context, rest, topics, readers, look)
+        else:
+            for topic in [topic for topic in readers if topic in topics]:
+                look(f"bus topic {topic}", partial(_unread, context, url, topics, topic, readers[topic]))
+
+
+def _look_at_kafka(context: Context, rest: str, keep: Mapping[str, Retention], readers: Mapping[str, str], look: Look) -> None:
+    with _installed("kafka"):
+        from ullage.bus.kafka.topics import Examiner  # noqa: PLC0415
+
+    with contextlib.closing(Examiner(rest, context.data, keep)) as cluster:
+        if look("bus brokers", cluster.brokers):
+            for topic in keep:
+                look(f"bus topic {topic}", partial(cluster.topic, topic, readers.get(topic)))
+
+
+def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: str, group: str) -> str:
+    with contextlib.closing(open_bus(url, context.data, keep, context.clock)) as bus:
+        return f"{bus.lag(topic, group).records} unread by {group}"
 
 
 def _epochs(context: Context, tenant: str) -> str:

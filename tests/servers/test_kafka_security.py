@@ -1,4 +1,7 @@
-"""A guarded Kafka: what `ullage check --plan` prints is enough for every role, and no role can do another's work."""
+"""A guarded Kafka: what `ullage check --plan` prints is enough for every role, and no role can do another's work.
+
+And `ullage check` says what is wrong with a cluster, or with how it is reached, in one line and within seconds.
+"""
 
 import contextlib
 import gc
@@ -13,11 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.kafka import Broker, broker
-from deploy.local.kafka_secured import Secured, Tools
+from deploy.local.certificates import make_certificates
+from deploy.local.kafka import Broker, broker, free_ports
+from deploy.local.kafka_secured import OTHER_HOST, Secured, Tools
 from tests.factories import outgoing
 from ullage import dead_letters, keys, setup
-from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Record, Subscription
+from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, TOPICS, Bus, Record, Subscription
+from ullage.bus.kafka.client import SEE_PLAN
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
@@ -27,7 +32,7 @@ pytestmark = [
 ]
 ROLES = ("crawl", "match", "alert", "operator")
 PREFIX = "ullage."
-PATIENCE = 30.0
+PATIENCE, SOON = 30.0, 20.0
 
 
 @pytest.fixture(autouse=True)
@@ -50,14 +55,18 @@ class Cluster:
         """A data folder as that role's host has it; all of them share the keys, as this is one machine."""
         folder = self.folder / f"{role}-{secrets.token_hex(4)}"
         folder.mkdir()
-        (folder / "keys").symlink_to(self.folder / "keys")
+        for shared in ("keys", "watchlists", "sites.d"):
+            (folder / shared).symlink_to(self.folder / shared)
         (folder / "ca.pem").write_bytes(self.guard.certificates.authority)
+        (folder / "foreign.pem").write_bytes(make_certificates().authority)
+        (folder / "empty.pem").touch()
         (folder / "kafka.user").touch(mode=0o600)
         (folder / "kafka.user").write_text(f"ullage-{role}\n{password or self.guard.users[f'ullage-{role}']}\n")
         (folder / "ullage.toml").write_text(f"[bus]\nurl = {json.dumps(url or self.url())}\n")
         return folder
 
     def url(self, **other: str) -> str:
+        """The cluster's address as `bus.url` takes it, with `other` in place of what is right."""
         said = {"security": "SASL_SSL", "mechanism": "SCRAM-SHA-512", "cafile": "ca.pem", "credentials": "kafka.user"}
         server = other.pop("server", f"127.0.0.1:{self.broker.port}")
         query = {"prefix": PREFIX, "replication": "1", **said, **other}
@@ -75,6 +84,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("guarded")
     guard = Secured({f"ullage-{role}": secrets.token_hex(8) for role in ROLES})
     list(setup.initialise(Context(folder)))
+    (folder / "customers.csv").write_text("customer_ref,phone\nA1,13800138000\n")
+    assert ullage(folder, "watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank").returncode == 0
     with broker(folder / "kafka", guard) as running:
         found = Cluster(folder, running, guard, Tools(folder / "kafka", running.port))
         printed = ullage(found.data("operator"), "check", "--plan")
@@ -192,3 +203,124 @@ def test_no_role_does_anothers_work(opened: Opened, role: str, act: Callable[[Bu
         act(bus)
     assert "\n" not in str(refused.value)
     assert f"ullage-{role}" not in str(refused.value)
+
+
+def check(data: Path) -> tuple[int, list[str]]:
+    """Exit code of `ullage check`, and what it says about the bus; the rest is sound, so that the code is the bus's."""
+    began = time.monotonic()
+    done = ullage(data, "check")
+    assert time.monotonic() - began < SOON
+    assert done.stderr == ""
+    bus = [line for line in done.stdout.splitlines() if line.split()[1] == "bus"]
+    assert [line for line in done.stdout.splitlines() if line.startswith("FAULT") and line not in bus] == []
+    return done.returncode, bus
+
+
+def test_check_of_a_sound_cluster_has_no_fault(cluster: Cluster) -> None:
+    code, lines = check(cluster.data("operator"))
+    assert [line for line in lines if line.startswith("FAULT")] == []
+    assert code == 0
+    assert lines[0] == "ok     bus brokers: 1 answer"
+    assert [line.split(":")[0] for line in lines[1:]] == [f"ok     bus topic {topic}" for topic in TOPICS]
+    assert "unread by match" in lines[1]
+    assert "unread by alert" in lines[2]
+
+
+UNREACHABLE = {
+    "nothing listens": ({"server": "127.0.0.1:{free}"}, "Kafka does not answer (Connection refused)"),
+    "no such host": ({"server": "no-such-host.invalid:9093"}, "this machine does not know the host's name"),
+    "authority not trusted": ({"cafile": "foreign.pem"}, "its certificate is not trusted: cafile="),
+    "another host's certificate": (
+        {"server": f"{OTHER_HOST}:{{other}}"},
+        f"its certificate is for another name than {OTHER_HOST}",
+    ),
+    "no authority": ({"cafile": "not.there"}, "not.there cannot be read"),
+    "an empty authority": ({"cafile": "empty.pem"}, "empty.pem holds no certificate"),
+    "no TLS on a TLS port": ({"security": "PLAINTEXT"}, "it speaks TLS: say security=SASL_SSL"),
+    "no TLS on a TLS port, with login": ({"security": "SASL_PLAINTEXT"}, "it speaks TLS: say security=SASL_SSL"),
+    "TLS on a port without": ({"server": "127.0.0.1:{plain}"}, "is security= in bus.url that of this port?"),
+    "login where there is none": (
+        {"server": "127.0.0.1:{plain}", "security": "SASL_PLAINTEXT"},
+        "it takes no login: say security=SSL or PLAINTEXT",
+    ),
+    "no login": ({"security": "SSL"}, "it hangs up on a client without a login: say security=SASL_"),
+    "another mechanism": ({"mechanism": "PLAIN"}, "it has no PLAIN: say mechanism=SCRAM-SHA-512"),
+    "no credentials": ({"credentials": "not.there"}, "not.there cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "says"), UNREACHABLE.values(), ids=UNREACHABLE)
+def test_check_says_why_the_brokers_cannot_be_used(
+    cluster: Cluster, kafka_broker: Broker, wrong: dict[str, str], says: str
+) -> None:
+    ports = {"free": free_ports(1)[0], "other": cluster.guard.other_port, "plain": kafka_broker.port}
+    url = cluster.url(**{name: value.format(**ports) for name, value in wrong.items()})
+    code, lines = check(cluster.data("operator", url=url))
+    assert (code, len(lines)) == (1, 1)
+    assert lines[0].startswith("FAULT  bus brokers: ")
+    assert says in lines[0]
+
+
+def test_check_says_that_the_password_is_wrong_and_not_which(cluster: Cluster) -> None:
+    code, lines = check(cluster.data("operator", password="not-the-password"))
+    assert (code, len(lines)) == (1, 1)
+    assert lines[0].startswith("FAULT  bus brokers: ")
+    assert "Kafka refuses user or password" in lines[0]
+    assert "not-the-password" not in lines[0]
+
+
+def test_check_does_not_wait_for_a_broker_that_stands_still(cluster: Cluster) -> None:
+    cluster.broker.freeze()
+    try:
+        code, lines = check(cluster.data("operator"))
+    finally:
+        cluster.broker.thaw()
+    assert (code, len(lines)) == (1, 1)
+    assert "Kafka does not answer within 5 s" in lines[0]
+
+
+def test_check_names_a_topic_that_is_hidden_and_a_right_that_is_missing(cluster: Cluster) -> None:
+    code, lines = check(cluster.data("crawl"))
+    assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "FAULT", "FAULT", "FAULT"])
+    assert "Kafka refuses the settings of ullage.captures to this user (DescribeConfigs)" in lines[1]
+    assert "Kafka refuses topic ullage.findings to this user (TopicAuthorizationFailedError)" in lines[2]
+
+
+@pytest.fixture(scope="module")
+def odd(cluster: Cluster) -> str:
+    """A prefix under which much is wrong: one topic's settings, one group's rights, and one topic is not there."""
+    say = '--bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN"'
+    settings = "cleanup.policy=compact message.timestamp.type=CreateTime max.message.bytes=1048576 retention.ms=-1".split()
+    configs = " ".join(f"--config {setting}" for setting in settings)
+    cluster.tools.run(f"kafka-topics.sh {say} --create --topic odd.captures {configs}")
+    operator = cluster.data("operator", url=cluster.url(prefix="odd."))
+    (findings,) = [
+        line for line in ullage(operator, "check", "--plan").stdout.splitlines() if " --topic odd.findings --part" in line
+    ]
+    cluster.tools.run(findings)
+    rights = "--operation Read --operation DescribeConfigs --topic odd. --resource-pattern-type prefixed"
+    cluster.tools.run(f"kafka-acls.sh {say} --add --allow-principal User:ullage-operator {rights}")
+    return "odd."
+
+
+def test_check_names_settings_a_group_and_a_topic_that_are_wrong(cluster: Cluster, odd: str) -> None:
+    code, (brokers, captures, findings, letters) = check(cluster.data("operator", url=cluster.url(prefix=odd)))
+    assert (code, brokers.split()[0]) == (1, "ok")
+    for wrong in (
+        "cleanup.policy is compact and must be delete",
+        "message.timestamp.type is CreateTime and must be LogAppendTime",
+        "max.message.bytes is 1048576 and must be 35651584 or more",
+        "retention.ms is -1 and must be 86400000 or less",
+        "segment.ms is 604800000 and must be 3600000 or less",
+    ):
+        assert wrong in captures
+    assert findings.endswith("Kafka refuses this user the group that reads topic odd.findings: " + SEE_PLAN)
+    assert letters == (
+        "FAULT  bus topic dead-letters: there is no topic odd.dead-letters: have it created, `ullage check --plan` prints how"
+    )
+
+
+def test_check_makes_no_topic_even_where_the_bus_would(cluster: Cluster, odd: str) -> None:
+    operator = cluster.data("operator", url=cluster.url(prefix=odd, create="1"))
+    for _ in range(2):
+        assert check(operator)[1][-1].startswith("ok     bus topic dead-letters: not there yet")

@@ -10,7 +10,7 @@ from deploy.local import kafka
 from tests.conftest import KEEP
 from ullage.bus import CAPTURES, Retention, open_bus
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.topics import topic_settings
+from ullage.bus.kafka.topics import deviations, topic_settings
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UnavailableError
 
@@ -76,10 +76,33 @@ def test_a_topic_keeps_no_longer_than_asked_and_rolls_within_the_hour() -> None:
     assert int(topic_settings(Retention(60.0, 2**30), 6)["segment.ms"]) == 15_000
 
 
-def test_a_broker_that_is_down_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ullage.bus.kafka.client.CONNECT_SECONDS", 1)
+PLANNED = topic_settings(Retention(3600.0, 2**30), 6)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({}, []),
+        ({"retention.ms": "60000", "segment.ms": "1000", "max.message.bytes": "99999999"}, []),
+        ({"retention.bytes": "-1", "segment.bytes": "1048576", "min.insync.replicas": "2"}, []),
+        ({"retention.ms": "3600001"}, ["retention.ms is 3600001 and must be 3600000 or less"]),
+        ({"retention.ms": "-1"}, ["retention.ms is -1 and must be 3600000 or less"]),
+        ({"segment.ms": "3600000"}, ["segment.ms is 3600000 and must be 900000 or less"]),
+        ({"max.message.bytes": "1048588"}, ["max.message.bytes is 1048588 and must be 35651584 or more"]),
+        ({"cleanup.policy": "compact,delete"}, ["cleanup.policy is compact,delete and must be delete"]),
+        (
+            {"message.timestamp.type": "CreateTime", "retention.ms": "-1"},
+            ["message.timestamp.type is CreateTime and must be LogAppendTime", "retention.ms is -1 and must be 3600000 or less"],
+        ),
+    ],
+)
+def test_a_topics_settings_may_differ_where_it_does_no_harm(change: dict[str, str], says: list[str]) -> None:
+    assert list(deviations({**PLANNED, **change}, PLANNED)) == says
+
+
+def test_brokers_that_are_down_are_unavailable(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="Kafka does not answer"):
-        open_bus("kafka://127.0.0.1:1", tmp_path, KEEP, Clock()).publisher(CAPTURES)
+        open_bus("kafka://127.0.0.1:1,127.0.0.1:2", tmp_path, KEEP, Clock()).publisher(CAPTURES)
 
 
 def test_without_maven_or_java_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

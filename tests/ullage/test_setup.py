@@ -1,5 +1,6 @@
 """`init` makes what is missing and leaves what is there; `check` says what is wrong, a line a part."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,11 @@ def test_behind_a_gap_the_cluster_is_asked_for_nothing_about_captures(context: C
 
 def test_a_plan_for_a_cluster_that_knows_no_users_says_so(context: Context) -> None:
     assert [line for line in planned(context, 'url = "kafka://b:1"\n') if "security=PLAINTEXT" in line]
+
+
+def test_without_kafkas_client_one_line_says_what_to_install(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.startswith("ullage.bus.kafka")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "kafka", None)
+    with pytest.raises(ConfigError, match=r"a kafka:// bus needs kafka: install ullage\[kafka\]"):
+        planned(context, 'url = "kafka://b:1"\n')

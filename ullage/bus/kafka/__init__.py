@@ -19,7 +19,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from ullage.bus import Lag, Place, Retention, lag_of
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.client import client_settings, kafka_errors
+from ullage.bus.kafka.client import client_settings, kafka_errors, reach
 from ullage.bus.kafka.place import Onlooker
 from ullage.bus.kafka.publisher import KafkaPublisher
 from ullage.bus.kafka.subscription import KafkaSubscription
@@ -87,6 +87,7 @@ class KafkaBus:
         with self._lock, kafka_errors(f"topic {name}"):
             if topic in self._there:
                 return
+            reach(self._address)  # what no waiting mends ends the process here, instead of being tried for ever
             admin = KafkaAdminClient(**client_settings(self._address))
             try:
                 if name not in admin.list_topics():
@@ -98,7 +99,8 @@ class KafkaBus:
     def _make(self, admin: Any, topic: str, name: str) -> None:
         if not self._address.create:
             raise ConfigError(
-                f"Kafka has no topic {name}, or hides it from this user: have it created, or say create=1 in bus.url"
+                f"Kafka has no topic {name}, or hides it from this user: have it created, or say create=1 in bus.url; "
+                "`ullage check --plan` prints what is needed"
             )
         settings = topic_settings(self._retention.get(topic), self._address.partitions)
         wanted = NewTopic(name, self._address.partitions, self._address.replication, topic_configs=settings)

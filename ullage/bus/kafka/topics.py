@@ -1,12 +1,36 @@
-"""What topics Kafka must have for us, with which settings."""
+"""What topics Kafka must have for us, with which settings, and a look at those that it has."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition, errors
+from kafka.admin import ConfigResource, KafkaAdminClient, OffsetSpec
+
 from ullage.bus import Retention
-from ullage.bus.kafka.client import MIB, RECORD_BYTES
+from ullage.bus.kafka.address import KafkaAddress, parse
+from ullage.bus.kafka.client import (
+    CONNECT_SECONDS,
+    MIB,
+    RECORD_BYTES,
+    REQUEST_SECONDS,
+    SEE_PLAN,
+    client_settings,
+    consumer_settings,
+    kafka_errors,
+    reach,
+)
+from ullage.errors import ConfigError
 
 SEGMENT_SECONDS = 3600.0
 SEGMENT_BYTES = (64 * MIB, 1024 * MIB)
+SAME = ("cleanup.policy", "message.timestamp.type")
+AT_LEAST = ("max.message.bytes",)
+AT_MOST = ("retention.ms", "segment.ms")
+"""How a topic's setting may differ from the plan's: `-1`, no limit, is more than any number."""
 
 
 def topic_settings(keep: Retention | None, partitions: int) -> dict[str, str]:
@@ -30,3 +54,99 @@ def topic_settings(keep: Retention | None, partitions: int) -> dict[str, str]:
             "segment.bytes": str(min(share // 4, SEGMENT_BYTES[1])),
         }
     return settings
+
+
+def deviations(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
+    """Where a topic with settings `found` loses, refuses or keeps too long what one with `wanted` would not; a phrase each."""
+    for name in SAME:
+        if name in wanted and found.get(name) != wanted[name]:
+            yield f"{name} is {found.get(name)} and must be {wanted[name]}"
+    for names, wrong in ((AT_LEAST, int.__lt__), (AT_MOST, int.__gt__)):
+        for name in names:
+            if name in wanted and wrong(_number(found.get(name)), _number(wanted[name])):
+                yield f"{name} is {found.get(name)} and must be {wanted[name]} or {'more' if names is AT_LEAST else 'less'}"
+
+
+def _number(text: str | None) -> int:
+    return 2**63 if text in (None, "-1") else int(text)
+
+
+class Examiner:
+    """What `ullage check` sees of a cluster, with the rights of the plan's operator and no more; it changes nothing.
+
+    `rest` is what follows `kafka://`, `data` the data folder, `retention` has the topics of this bus.
+    """
+
+    def __init__(self, rest: str, data: Path, retention: Mapping[str, Retention]) -> None:
+        self._rest, self._data, self._retention = rest, data, retention
+        self._connected: tuple[KafkaAddress, Any] | None = None
+
+    def brokers(self) -> str:
+        """Connect and log in, and say to how many brokers. ConfigError or UnavailableError says what is in the way."""
+        address = parse(self._rest, self._data)
+        reach(address)
+        with kafka_errors(f"brokers {','.join(address.servers)}"):
+            admin = KafkaAdminClient(**client_settings(address))
+            self._connected = address, admin
+            return f"{len(admin.describe_cluster()['brokers'])} answer"
+
+    def topic(self, topic: str, group: str | None) -> str:
+        """How much `group` has not read of `topic`, or how much there is. Once `brokers` has connected.
+
+        ConfigError says that it is not there, that a right is missing, or which settings are wrong; all that is known at once.
+        """
+        assert self._connected is not None
+        address, admin = self._connected
+        name = address.topic(topic)
+        with kafka_errors(f"topic {name}"):
+            parts = _partitions(admin, name)
+            if parts is None and address.create:
+                return "not there yet: it is made when it is first used (create=1 in bus.url)"
+            if parts is None:
+                raise ConfigError(f"there is no topic {name}: have it created, `ullage check --plan` prints how")
+            wrong = list(deviations(_settings(admin, name), topic_settings(self._retention.get(topic), address.partitions)))
+            if wrong:
+                raise ConfigError(f"{name}: {'; '.join(wrong)}: `ullage check --plan` prints all settings")
+            first, end = _offsets(admin, parts, OffsetSpec.EARLIEST), _offsets(admin, parts, OffsetSpec.LATEST)
+            if group is None:
+                return f"{sum(end[part] - first[part] for part in parts)} there"
+            read = _committed(address, parts, group)
+            return f"{sum(max(0, end[part] - max(first[part], read[part])) for part in parts)} unread by {group}"
+
+    def close(self) -> None:
+        """Release the connections."""
+        if self._connected is not None:
+            with contextlib.suppress(errors.KafkaError):
+                self._connected[1].close()
+
+
+def _partitions(admin: Any, name: str) -> list[Any] | None:
+    """None when there is no such topic."""
+    (found,) = admin.describe_topics([name])
+    fault = errors.for_code(found["error_code"])
+    if fault is errors.UnknownTopicOrPartitionError:
+        return None
+    if fault is not errors.NoError:
+        raise fault(name)
+    return [TopicPartition(name, partition["partition_index"]) for partition in found["partitions"]]
+
+
+def _settings(admin: Any, name: str) -> dict[str, str]:
+    found = admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")
+    settings = {key: row["value"] for key, row in found.get("topic", {}).get(name, {}).items()}
+    if not settings:  # the client leaves out what was refused
+        raise ConfigError(f"Kafka refuses the settings of {name} to this user (DescribeConfigs): {SEE_PLAN}")
+    return settings
+
+
+def _offsets(admin: Any, parts: list[Any], which: OffsetSpec) -> dict[Any, int]:
+    return {part: found.offset for part, found in admin.list_partition_offsets(dict.fromkeys(parts, which)).items()}
+
+
+def _committed(address: KafkaAddress, parts: list[Any], group: str) -> dict[Any, int]:
+    """By a consumer that joins nothing: the admin client does not wait for the coordinator that a new cluster has yet to make."""
+    consumer = KafkaConsumer(**consumer_settings(address, group))
+    try:
+        return {part: consumer.committed(part, timeout_ms=REQUEST_SECONDS * 1000) or 0 for part in parts}
+    finally:
+        consumer.close(autocommit=False, timeout_ms=CONNECT_SECONDS * 1000)
