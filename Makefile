@@ -10,7 +10,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow servers test demo services services-stop bench lock clean
+.PHONY: help env check units flow servers test test-faults demo services services-stop bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -33,18 +33,22 @@ check: env ## lint, format, types, import rules
 	$(BIN)/lint-imports
 
 units: env ## unit and contract tests
-	$(BIN)/pytest -q -m "not flow and not servers" --cov --cov-report=
+	$(BIN)/pytest -q -m "not flow and not servers and not faults" --cov --cov-report=
 
 flow: env ## tests with real processes and real site software
 	$(if $(FLOW),$(BIN)/pytest -q -m flow --cov --cov-append --cov-report=term,@echo "no flow tests")
 
-servers: env ## contract suites on real Kafka and Elasticsearch (needs Maven, a JDK 17 and a JDK 21 or newer)
+servers: env ## contract suites and short faults on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
 	$(BIN)/pytest -q -m servers
 
+test-faults: env ## kills and outages in full length on real servers (half an hour; ONLY="expression" runs some)
+	$(BIN)/pytest -q -m faults --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
+
 # One after the other, so that the cheapest check fails first.
-test: ## check, units, flow: all that a change must pass
+test: ## check, units, servers, flow: all that a change must pass
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory units
+	@$(MAKE) --no-print-directory servers
 	@$(MAKE) --no-print-directory flow
 
 demo: env ## the whole product against real sites on loopback (ONCE=1 exits at the end, BACKEND=distributed: on real servers)

@@ -10,11 +10,12 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from deploy.local.kafka import Broker, broker
-from tests.stores import Nodes, nodes
+from deploy.local.kafka import Broker, broker, ensure_libraries
+from tests.stores import Nodes, cannot_be_had, nodes
 from ullage import clock as time
 from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Record, Retention, Subscription, open_bus
+from ullage.errors import UnavailableError
 from ullage.settings import Context
 
 settings.register_profile("ullage", deadline=None)  # a busy machine is no failure
@@ -109,6 +110,10 @@ def context(data: Path, clock: HeldClock) -> Context:
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One real broker for all tests that ask for it, started by the first."""
+    try:
+        ensure_libraries()
+    except UnavailableError as error:
+        cannot_be_had(error)
     with broker(tmp_path_factory.mktemp("kafka")) as running:
         yield running
 

@@ -7,6 +7,7 @@ The password is the file `store.password` in the keys folder (0600), or systemd'
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,16 +22,23 @@ from ullage.errors import ConfigError, UnavailableError
 from ullage.settings import LOOPBACK
 
 USER_FILE, PASSWORD_FILE, USER = "store.user", "store.password", "ullage"
-OPTIONS = {"prefix", "cafile", "plain"}
+OPTIONS = {"prefix", "cafile", "plain", "timeout"}
 PREFIX = "ullage-"
 FORM = "elasticsearch://HOST:PORT?prefix=ullage-&cafile=ca.crt"
-REQUEST_SECONDS = 60.0
+REQUEST_SECONDS, LONGEST_SECONDS = 60.0, 3600.0
 SHOWN = "certificate verify failed"
 """What OpenSSL says of a certificate that is not trusted, whatever wraps its error."""
-PASSING = {"search_context_missing_exception", "cluster_block_exception", "unavailable_shards_exception"}
+PASSING = {
+    "search_context_missing_exception",
+    "cluster_block_exception",
+    "unavailable_shards_exception",
+    "no_shard_available_action_exception",  # a node that has just been started
+}
 """Errors that pass by themselves or when somebody lifts a block: the write is tried again."""
 FOREIGN = {"strict_dynamic_mapping_exception", "index_not_found_exception", "no_such_index_exception"}
 """Errors that say that the indexes are not those of this version."""
+LASTING = {*FOREIGN, "security_exception"}
+"""Errors that stay until a person does something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +49,15 @@ class Address:
     prefix: str
     cafile: Path | None
     plain: bool
+    timeout: float = REQUEST_SECONDS
+    """Seconds that one request may take; then the server counts as down."""
 
 
 def read_url(url: str, data: Path) -> Address:
-    """The parts of `url`; several nodes stand between commas, `cafile` is relative to the data folder."""
+    """The parts of `url`; several nodes stand between commas, `cafile` is relative to the data folder.
+
+    ConfigError says which part is not as it must be, never what it holds.
+    """
     try:
         parts, options = urlsplit(url), dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, strict_parsing="?" in url))
     except ValueError:
@@ -58,7 +71,17 @@ def read_url(url: str, data: Path) -> Address:
     cafile = data / options["cafile"] if options.get("cafile") else None
     if cafile and not cafile.is_file():
         raise ConfigError(f"store.url names the authority {cafile}, which is no file")
-    return Address(nodes, options.get("prefix", PREFIX), cafile, plain)
+    return Address(nodes, options.get("prefix", PREFIX), cafile, plain, _seconds(options.get("timeout", str(REQUEST_SECONDS))))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise ConfigError(f"store.url has a timeout that is no number of seconds from 1 to {LONGEST_SECONDS:.0f}")
+    return seconds
 
 
 def _node(text: str, *, plain: bool) -> str:
@@ -101,7 +124,8 @@ def _line(path: Path) -> str:
 
 def connect(address: Address, keys: Path) -> Elasticsearch:
     """A client; nothing is sent yet. It never tries again by itself: whoever holds the record does."""
-    options: dict[str, Any] = {"request_timeout": REQUEST_SECONDS, "max_retries": 0, "retry_on_timeout": False}
+    logging.getLogger("elastic_transport").setLevel(logging.CRITICAL)  # what it would say is raised here
+    options: dict[str, Any] = {"request_timeout": address.timeout, "max_retries": 0, "retry_on_timeout": False}
     who = login(keys)
     if who is None and not address.plain:
         raise ConfigError(f"the store's password is missing: put it into {keys / PASSWORD_FILE}, mode 0600")

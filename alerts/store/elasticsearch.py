@@ -4,7 +4,7 @@ Nothing is created while it runs: `create_templates` makes templates and indexes
 claiming by id see every write at once, search what was written before the last refresh. Queries are built here of exact values
 and phrases alone, so no sign in a text is an operator. A failed request is never repeated by the client: `create` would then
 deny what the first attempt did; the worker tries the record again, which finds its own claims. Deleted documents are found by
-nothing at once; their bytes leave the segments when Elasticsearch merges them.
+nothing at once; their bytes leave the segments when Elasticsearch merges them, which `expunge` asks for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from alerts.records import CLASSES, D, Document
 from alerts.store import MAX_PAGE, Outcome, Page, QueryError, Where
-from alerts.store.connection import chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
+from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
 from alerts.store.inspection import inspect
 from alerts.store.mapping import LATER, body, index_name, templates
 from alerts.store.selection import page_mark, read_mark, stamp
@@ -49,6 +49,14 @@ class ElasticsearchStore:
                 self._client.indices.put_mapping(index=name, body=made[name]["template"]["mappings"])
                 self._client.indices.put_settings(index=name, settings=LATER)
 
+    def expunge(self, kinds: Collection[type[Document]]) -> None:
+        """See `IncidentStore.expunge`; the servers write anew in the background every segment that holds something deleted."""
+        names = [self._index(kind) for kind in kinds]
+        with server_errors(self._address):
+            # Only what a commit holds as deleted may be dropped, and a flush also ends the log that has the documents in it.
+            must_be_whole(self._address, self._client.indices.flush(index=names, wait_if_ongoing=True).body)
+            self._client.indices.forcemerge(index=names, only_expunge_deletes=True, wait_for_completion=False)
+
     def check(self) -> str:
         """See `IncidentStore.check`."""
         with server_errors(self._address):
@@ -66,7 +74,8 @@ class ElasticsearchStore:
                 answer = self._client.mget(index=self._index(kind), ids=list(some), source_includes=["doc"])
             for item in answer["docs"]:
                 if "error" in item:
-                    raise meaning(self._where(), 404, error_type(item))
+                    kind_of = error_type(item)  # an answer of its own status: a shard that is not up yet is no missing index
+                    raise meaning(self._where(), 404 if kind_of in LASTING else 503, kind_of)
                 if item["found"]:
                     found[item["_id"]] = kind.model_validate(item["_source"]["doc"])
         return found

@@ -1,0 +1,59 @@
+"""A rig on the session's real broker and node, with topics and indexes of its own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.elasticsearch import Server
+from deploy.local.kafka import Broker
+from tests.crawlers.support import Answers, serving
+from tests.faults.rig import Rig
+from tests.stores import SERVERS, Backend, Nodes
+
+VERSION = SERVERS["elasticsearch-9.5"]
+
+
+@pytest.fixture
+def node(elasticsearch_nodes: Nodes) -> Iterator[Server]:
+    """The node; whatever a test did to it, it answers again afterwards."""
+    server = elasticsearch_nodes(VERSION)
+    yield server
+    server.thaw()
+    if server.process is None or server.process.poll() is not None:
+        server.start()
+
+
+@pytest.fixture
+def broker(kafka_broker: Broker) -> Iterator[Broker]:
+    """The broker; whatever a test did to it, it answers again afterwards."""
+    yield kafka_broker
+    if kafka_broker.pid:
+        kafka_broker.thaw()
+    else:
+        kafka_broker.start()
+
+
+@pytest.fixture
+def server() -> Iterator[Answers]:
+    with serving() as answers:
+        yield answers
+
+
+@pytest.fixture
+def rig(tmp_path: Path, broker: Broker, node: Server) -> Iterator[Callable[..., Rig]]:
+    """Makes the rig: `more` are further lines of the bus's table."""
+    data = tmp_path / "data"
+    data.mkdir()
+    with Backend("elasticsearch-9.5", node).url(data) as store_url:
+        made = Rig(data, tmp_path, store_url)
+
+        def make(more: str = "") -> Rig:
+            made.set_up(f"{broker.url}?create=1&partitions=3&prefix={secrets.token_hex(4)}.", more)
+            return made
+
+        yield make
+        made.end()

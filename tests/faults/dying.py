@@ -1,0 +1,103 @@
+"""Runs an `ullage` command in a process that SIGKILLs itself at a named point, as a power cut there would end it.
+
+    python -m tests.faults.dying POINT COUNT -- WORD…    dies when it comes to POINT for the COUNTth time
+
+The points lie between two durable steps: whatever the order of steps promises has to hold in each of them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ullage import cli
+
+MID_REQUEST_SECONDS = 0.004
+"""A bulk of some documents takes the server longer than this: it dies while it writes them."""
+
+
+def die() -> None:
+    """End as a power cut would: nothing is flushed, closed or told."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: type, name: str, count: int, matters: Callable[..., bool] = lambda *_: True) -> None:
+    """Die instead of the `count`th call of a method that `matters`."""
+    original, left = getattr(owner, name), [count]
+
+    def dying(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if matters(self, *args):
+            left[0] -= 1
+            if left[0] == 0:
+                die()
+        return original(self, *args, **kwargs)
+
+    setattr(owner, name, dying)
+
+
+def during(owner: type, name: str, count: int, seconds: float) -> None:
+    """Die `seconds` after the `count`th call of a method has begun."""
+    original, left = getattr(owner, name), [count]
+
+    def dying(self: Any, *args: Any, **kwargs: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            threading.Timer(seconds, die).start()
+        return original(self, *args, **kwargs)
+
+    setattr(owner, name, dying)
+
+
+def append_before_done(count: int) -> None:
+    """Captures are on the bus, their page is not done."""
+    from crawlers.frontier import Frontier
+
+    before(Frontier, "finish", count, lambda _self, _leased, parsed, _began: bool(parsed.posts))
+
+
+def match_before_publish(count: int) -> None:
+    """Captures are matched, their findings are not on the bus."""
+    from ullage.bus.kafka.publisher import KafkaPublisher
+
+    before(KafkaPublisher, "append", count)
+
+
+def publish_before_commit(count: int) -> None:
+    """Findings are on the bus, the captures are not committed; or incidents are stored, the findings are not committed."""
+    from ullage.bus.kafka.subscription import KafkaSubscription
+
+    before(KafkaSubscription, "commit", count)
+
+
+def mid_bulk(count: int) -> None:
+    """The store has been sent documents and has not answered."""
+    from alerts.store.elasticsearch import ElasticsearchStore
+
+    during(ElasticsearchStore, "_send", count, MID_REQUEST_SECONDS)
+
+
+def mid_fold(count: int) -> None:
+    """Some facts of a batch are stored, those that follow from them are not."""
+    from alerts.store.elasticsearch import ElasticsearchStore
+
+    before(ElasticsearchStore, "_send", count)
+
+
+POINTS: dict[str, Callable[[int], None]] = {
+    "append": append_before_done,
+    "match": match_before_publish,
+    "commit": publish_before_commit,
+    "fold": mid_fold,
+    "bulk": mid_bulk,
+}
+
+
+if __name__ == "__main__":
+    point, number, _, *words = sys.argv[1:]
+    POINTS[point](int(number))
+    sys.argv = ["ullage", *words]
+    cli.main()

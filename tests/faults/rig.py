@@ -1,0 +1,208 @@
+"""The product on real Kafka and Elasticsearch, what is planted for it, and what it must have found in the end.
+
+The oracle is DESIGN's: exposures and sightings equal the planted set; how many incidents they fold into is not asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alerts.records import Exposure, Sighting
+from alerts.store import Where, open_store
+from deploy.demo.drive import Ullage, configuration, site, write_customers
+from deploy.demo.people import Person, people
+from tests.crawlers.support import Answers
+from ullage.bus import CAPTURES, FINDINGS, Place
+from ullage.role import SUPERVISOR
+from ullage.settings import Context
+from ullage.supervisor import command
+
+ROOT = Path(__file__).parents[2]
+TENANT = "bank"
+CUSTOMERS = 60
+BATCH = 16
+DRAIN_SECONDS = 120.0
+GROUPS = {CAPTURES: "match", FINDINGS: "alert"}
+STARTED = re.compile(r'"port": (\d+), "event": "started"')
+
+
+def until(true: Callable[[], bool], what: str, seconds: float) -> float:
+    """Look again and again until `true`; returns after how many seconds, fails when it takes longer than `seconds`."""
+    began = time.monotonic()
+    pause = threading.Event()
+    while not true():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"{what}: not within {seconds:.0f} s")
+        pause.wait(0.1)  # between two looks; the deadline decides
+    return time.monotonic() - began
+
+
+@dataclass
+class Role:
+    """A process of one role, with its output in a log that is kept."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def resident(self) -> int:
+        """Bytes of memory that it holds now."""
+        status = (Path("/proc") / str(self.process.pid) / "status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
+
+    def value(self, metric: str) -> float:
+        """Sum over all labels of one of its metrics, from its own `/metrics`."""
+        (port,) = STARTED.findall(self.log.read_text())
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{metric}[{{ ]", line))
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(60)
+
+
+@dataclass
+class Rig:
+    """One data folder on the servers. `planted` counts, for each customer, the posts that give it away."""
+
+    data: Path
+    folder: Path
+    store_url: str
+    server: Answers | None = None
+    planted: Counter[str] = field(default_factory=Counter)
+    posts: int = 0
+    roles: list[Role] = field(default_factory=list)
+    customers: list[Person] = field(default_factory=lambda: list(people(CUSTOMERS, 11)))
+
+    def set_up(self, bus_url: str, more: str = "") -> None:
+        """Configuration, keys and watchlist."""
+        ask = Ullage(self.data)
+        lines = f'[bus]\nurl = "{bus_url}"\n{more}\n[store]\nurl = "{self.store_url}"\n'
+        text = lines + configuration(TENANT).replace("[match]\n", f"[match]\nbatch = {BATCH}\n")
+        text = text.replace("[alert]\n", f"[alert]\nbatch = {BATCH}\n")
+        (self.data / "ullage.toml").write_text(text, encoding="utf-8")
+        ask("init")
+        write_customers(self.folder / "customers.csv", self.customers)
+        ask("watchlist", "load", str(self.folder / "customers.csv"), "--tenant", TENANT)
+
+    def watch(self, server: Answers) -> None:
+        """Let crawl visit a local paste site every second."""
+        self.server = server
+        self._list()
+        text = site("raw_paste", f"{server.url}/archive", "paste", revisit=1)
+        (self.data / "sites.d" / "pastes.toml").write_text(text, encoding="utf-8")
+
+    def texts(self, count: int) -> Iterator[tuple[int, str]]:
+        """The next `count` posts, each with two customers, numbered."""
+        for number in range(self.posts, self.posts + count):
+            one, two = self.customers[number % CUSTOMERS], self.customers[(number * 7 + 1) % CUSTOMERS]
+            self.planted.update({one.reference, two.reference})
+            yield number, f"post {number}\n{one.name},{one.phone},{one.resident_id}\n{two.name},{two.phone}\n"
+        self.posts += count
+
+    def publish(self, count: int) -> None:
+        """Put posts up on the paste site."""
+        assert self.server is not None
+        for number, text in self.texts(count):
+            self.server.says(f"/raw/paste{number:05}", text, **{"Content-Type": "text/plain; charset=utf-8"})
+        self._list()
+
+    def _list(self) -> None:
+        assert self.server is not None
+        links = (f'<a href="/paste{number:05}">paste</a>' for number in range(self.posts))
+        self.server.says("/archive", "".join(links) or "nothing yet")
+
+    def ingest(self, count: int) -> None:
+        """Hand posts in by command line; they are on the bus on return."""
+        lines = [json.dumps({"site": "pastes", "url": f"http://x.example/{n}", "text": text}) for n, text in self.texts(count)]
+        Ullage(self.data)("ingest", "-", text="\n".join(lines))
+
+    def start(self, *names: str) -> list[Role]:
+        """Start roles, each a process of its own."""
+        started = []
+        for name in names:
+            log = self.folder / f"{name}-{len(self.roles)}.log"
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command(self.data, name), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._environment()
+                )
+            self.roles.append(Role(name, process, log))
+            started.append(self.roles[-1])
+        return started
+
+    def run_until_it_dies(self, point: str, count: int, *words: str) -> None:
+        """Run a command that must die at `point` when it comes there for the `count`th time."""
+        dying = [sys.executable, "-m", "tests.faults.dying", point, str(count), "--", "--data", str(self.data), *words]
+        done = subprocess.run(dying, cwd=ROOT, capture_output=True, text=True, env=self._environment(), timeout=120, check=False)
+        assert done.returncode == -signal.SIGKILL, f"{words} did not come to {point}: {done.stderr[-2000:]}"
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, SUPERVISOR: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+
+    def end(self) -> None:
+        """End every role that still runs."""
+        for role in self.roles:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                role.end()
+            if role.process.poll() is None:
+                role.end(signal.SIGKILL)
+
+    def drain(self, *names: str) -> None:
+        """Let roles work off what is left, one after the other, each in a process that ends."""
+        for name in names:
+            Ullage(self.data)(name, "--once")
+
+    def places(self, topic: str) -> list[Place]:
+        """Where the reader of `topic` stands, a partition."""
+        with contextlib.closing(Context(self.data).bus()) as bus:
+            return list(bus.places(topic, GROUPS[topic]).values())
+
+    def sightings(self) -> int:
+        """How many posts the store says give customers away."""
+        with contextlib.closing(open_store(self.store_url, self.data)) as store:
+            store.refresh()
+            return store.count(Sighting, Where())
+
+    def stored(self) -> bool:
+        """Whether every post that was planted is in the store."""
+        return self.sightings() >= self.posts
+
+    def assert_found(self) -> None:
+        """Exposures and sightings equal what was planted: none lost, none double, none false."""
+        with contextlib.closing(open_store(self.store_url, self.data)) as store:
+            store.refresh()
+            sightings = [sighting.id for sighting in store.scroll(Sighting, Where())]
+            exposures = list(store.scroll(Exposure, Where()))
+        assert (len(sightings), len(set(sightings))) == (self.posts, self.posts)
+        counted: Counter[str] = Counter()
+        for exposure in exposures:
+            assert set(exposure.sightings) <= set(sightings)
+            counted[exposure.subject] += len(set(exposure.sightings))
+        assert self._named(counted) == self.planted
+
+    def _named(self, counted: Counter[str]) -> Counter[str]:
+        words = ("subjects", "resolve", "-", "--case", "T", "--reason", "test")
+        table = Ullage(self.data)(*words, text="\n".join(counted)).splitlines()[1:]
+        reference = dict(line.split(",") for line in table)
+        return Counter({reference[handle]: count for handle, count in counted.items()})
+
+
+def grown(before: Iterable[int], after: Iterable[int]) -> int:
+    """The largest growth of one process, in bytes."""
+    return max(b - a for a, b in zip(before, after, strict=True))

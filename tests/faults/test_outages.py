@@ -1,0 +1,142 @@
+"""A server that is gone, stands still or refuses: the daemon waits, keeps its memory, loses nothing, and goes on by itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from alerts.records import CLASSES
+from alerts.store.mapping import index_name
+from deploy.local.elasticsearch import Server
+from deploy.local.kafka import Broker
+from tests.crawlers.support import Answers
+from tests.faults.rig import DRAIN_SECONDS, Rig, Role, grown, until
+from ullage.bus import CAPTURES
+
+log = logging.getLogger("faults")  # the measured values: pytest -o log_cli=true -o log_cli_level=INFO
+MIB = 2**20
+GROWTH = 64 * MIB
+POSTS = 20
+Make = Callable[..., Rig]
+
+
+@dataclass(frozen=True)
+class Length:
+    """Seconds that a broker and a store are away, and within how many a fresh page must pass when they are back."""
+
+    broker: float
+    store: float
+    fresh: float
+
+
+SHORT, WHOLE = Length(8.0, 8.0, 60.0), Length(60.0, 120.0, 10.0)
+LENGTHS = [pytest.param(SHORT, marks=pytest.mark.servers), pytest.param(WHOLE, marks=pytest.mark.faults)]
+"""The short form is for every run, on machines that may be busy; the whole is for `make test-faults`."""
+
+
+@pytest.fixture
+def running(rig: Make, server: Answers) -> tuple[Rig, list[Role]]:
+    """A rig at work: crawl, match and alert run, and what was planted has been found."""
+    made = rig()
+    made.watch(server)
+    roles = made.start("crawl", "match", "alert")
+    made.publish(POSTS)
+    until(made.stored, "the first posts are found", DRAIN_SECONDS)
+    return made, roles
+
+
+def go_through(
+    running: tuple[Rig, list[Role]], away: Callable[[], object], back: Callable[[], object], length: Length, seconds: float
+) -> None:
+    """An outage of `seconds` between `away` and `back`, with posts published in its midst."""
+    made, roles = running
+    before = [role.resident() for role in roles]
+    away()
+    made.publish(POSTS)
+    threading.Event().wait(seconds)  # the outage itself, of a length that is asked for
+    after = [role.resident() for role in roles]
+    back()
+    made.publish(1)
+    took = until(made.stored, "a fresh page passes after the outage", length.fresh)
+    log.info("a fresh page passed %.1f s after recovery; memory grew %.1f MiB", took, grown(before, after) / MIB)
+    assert [role.process.poll() for role in roles] == [None] * 3
+    assert grown(before, after) < GROWTH
+    made.assert_found()
+    assert not any("Traceback" in role.log.read_text() for role in roles)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_the_broker_is_killed_and_comes_back(running: tuple[Rig, list[Role]], broker: Broker, length: Length) -> None:
+    go_through(running, broker.kill, broker.start, length, length.broker)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_the_broker_stands_still_and_goes_on(running: tuple[Rig, list[Role]], broker: Broker, length: Length) -> None:
+    go_through(running, broker.freeze, broker.thaw, length, length.broker)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_the_store_is_killed_and_comes_back(running: tuple[Rig, list[Role]], node: Server, length: Length) -> None:
+    go_through(running, node.kill, node.start, length, length.store)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("block", ["read_only_allow_delete", "read_only"])
+def test_the_store_refuses_to_write(running: tuple[Rig, list[Role]], node: Server, length: Length, block: str) -> None:
+    prefix = running[0].store_url.partition("prefix=")[2].partition("&")[0]
+    indexes = [index_name(prefix, kind) for kind in CLASSES]
+    admin = node.client()
+
+    def refuse(yes: bool | None) -> None:
+        admin.indices.put_settings(index=indexes, settings={f"index.blocks.{block}": yes})
+
+    go_through(running, lambda: refuse(True), lambda: refuse(None), length, length.broker)
+    admin.close()
+
+
+@pytest.mark.servers
+def test_match_is_away_for_longer_than_the_bus_keeps_captures(rig: Make, server: Answers) -> None:
+    made = rig("captures_hours = 0.004")
+    made.watch(server)
+    crawl, _ = made.start("crawl", "alert")
+    made.publish(6)
+    until(lambda: sum(place.end for place in made.places(CAPTURES)) >= 6, "the posts are captured", DRAIN_SECONDS)
+    until(lambda: all(place.first >= place.end for place in made.places(CAPTURES)), "the captures expire", DRAIN_SECONDS)
+    (match,) = made.start("match")
+    until(made.stored, "what expired unread is fetched again and found", DRAIN_SECONDS)
+    made.assert_found()
+    assert match.value("ullage_match_expired_unread_total") >= 6
+    assert crawl.value("ullage_crawl_expired_unread_total") >= 6
+
+
+@pytest.mark.parametrize("rebalances", [pytest.param(2, marks=pytest.mark.servers), pytest.param(12, marks=pytest.mark.faults)])
+def test_three_matchers_with_a_rebalance_every_five_seconds(rig: Make, rebalances: int) -> None:
+    made = rig()
+    made.start("match", "match", "alert")
+    third: Role | None = None
+    for _ in range(rebalances):
+        if third is None:
+            (third,) = made.start("match")
+        else:
+            third.end()
+            third = None
+        made.ingest(30)
+        threading.Event().wait(5.0)  # the time between two rebalances, which is asked for
+    until(made.stored, "everything is found", DRAIN_SECONDS)
+    made.assert_found()
+    assert not any("Traceback" in role.log.read_text() for role in made.roles)
+
+
+@pytest.mark.servers
+def test_counters_reconcile_from_page_to_sighting(running: tuple[Rig, list[Role]]) -> None:
+    made, (crawl, match, alert) = running
+    captures = crawl.value("ullage_crawl_captures_total")
+    assert captures == sum(place.end for place in made.places(CAPTURES)) == made.posts
+    until(lambda: sum(place.waiting for place in made.places(CAPTURES)) == 0, "all is committed", DRAIN_SECONDS)
+    assert match.value("ullage_match_captures_total") + match.value("ullage_match_dropped_total") == captures
+    assert match.value("ullage_match_findings_total") == made.sightings() == made.posts
+    assert alert.value("ullage_alert_findings_total") + alert.value("ullage_alert_dropped_total") == made.posts
