@@ -93,7 +93,7 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
 
 
 def plan(context: Context, parts: Iterable[str] = ()) -> Iterator[str]:
-    """What whoever owns the servers has to make there, as lines of a shell script; nothing is changed or connected to.
+    """What whoever owns the servers has to make there, ready to be run; nothing is changed or connected to.
 
     `parts` are the lines that the installed stages add. ConfigError when a URL is wrong.
     """

@@ -1,6 +1,8 @@
 """What a Kafka bus's URL may say; no broker is needed."""
 
 import gc
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +69,27 @@ def test_a_wrong_url_says_what_is_wrong_and_no_secret(tmp_path: Path, rest: str,
     with pytest.raises(ConfigError, match=says) as refused:
         parse(rest, tmp_path)
     assert "secret" not in str(refused.value)
+
+
+def test_kerberos_without_its_module_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gssapi", None)
+    with pytest.raises(ConfigError, match=r"mechanism=GSSAPI needs the module gssapi .*: install ullage\[kerberos\]"):
+        parse("b:9092?security=SASL_SSL&mechanism=GSSAPI", tmp_path)
+
+
+def test_kerberos_takes_the_service_from_the_url_and_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gssapi", types.ModuleType("gssapi"))
+    for option, service in (("", "kafka"), ("&service=bus", "bus")):
+        client = parse(f"b:9092?security=SASL_SSL&mechanism=GSSAPI{option}", tmp_path).client
+        assert client == {
+            "security_protocol": "SASL_SSL", "sasl_mechanism": "GSSAPI", "sasl_kerberos_service_name": service,
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1:port", "::1", ":9092", "127.0.0.1:99999"])
+def test_a_broker_that_is_no_host_and_port_is_named(tmp_path: Path, server: str) -> None:
+    with pytest.raises(ConfigError, match=r"bus.url: broker .* must be HOST:PORT"):
+        open_bus(f"kafka://{server}", tmp_path, KEEP, Clock()).publisher(CAPTURES)
 
 
 def test_a_topic_keeps_no_longer_than_asked_and_rolls_within_the_hour() -> None:

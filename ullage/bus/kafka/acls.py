@@ -17,7 +17,7 @@ from ullage.bus.kafka.topics import topic_settings
 USER = "ullage-{role}"
 TOOL = '{tool} --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN"'
 HEAD = (
-    "# Apache Kafka: what the team that owns the cluster has to make. Fill in these two lines; then all of it runs as it stands.",
+    "# For the team that owns the Kafka cluster: fill in the next two lines; then this part runs in a shell as it stands.",
     "BOOTSTRAP=HOST:PORT",
     "ADMIN=admin.properties",
 )

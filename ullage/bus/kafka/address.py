@@ -2,11 +2,13 @@
 
 `kafka://HOST:PORT[,HOST:PORT]?prefix=ullage.&security=SASL_SSL&mechanism=SCRAM-SHA-512&cafile=FILE&credentials=FILE`. A URL is
 printed and logged, so user and password stand in a file of their own, one a line, which nobody else may read. `create=1` lets
-the bus make its topics (`partitions`, `replication`); without it the team that owns the cluster does.
+the bus make its topics (`partitions`, `replication`); without it the team that owns the cluster does. With `mechanism=GSSAPI`
+(Kerberos) there is no such file: the ticket comes from the system's Kerberos library, as `KRB5_CLIENT_KTNAME` or `kinit` has it.
 """
 
 from __future__ import annotations
 
+import importlib
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ class _Query(BaseModel):
     mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "GSSAPI"] | None = None
     cafile: str | None = None
     credentials: str | None = None
+    service: str = Field(default="kafka", pattern=r"^[A-Za-z0-9_-]{1,64}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +91,23 @@ def _sasl(query: _Query, data: Path) -> dict[str, Any]:
     if query.mechanism is None:
         raise ConfigError("bus.url: security=SASL_… needs mechanism=, such as SCRAM-SHA-512")
     if query.mechanism == "GSSAPI":
-        return {"sasl_mechanism": "GSSAPI"}
+        return _kerberos(query.service)
     if query.security == "SASL_PLAINTEXT" and query.mechanism == "PLAIN":
         raise ConfigError("bus.url would send a password in clear: use security=SASL_SSL, or a SCRAM mechanism")
     if query.credentials is None:
         raise ConfigError("bus.url: SASL needs credentials=FILE with user and password, one a line")
     user, password = _credentials(data / query.credentials)
     return {"sasl_mechanism": query.mechanism, "sasl_plain_username": user, "sasl_plain_password": password}
+
+
+def _kerberos(service: str) -> dict[str, Any]:
+    """`service` is the first half of the broker's own name in Kerberos: `kafka` of `kafka/HOST@REALM`."""
+    try:
+        importlib.import_module("gssapi")
+    except (ImportError, OSError):  # the module is not there, or the library that it stands on
+        needs = "the module gssapi and the system's Kerberos library"
+        raise ConfigError(f"bus.url: mechanism=GSSAPI needs {needs}: install ullage[kerberos]") from None
+    return {"sasl_mechanism": "GSSAPI", "sasl_kerberos_service_name": service}
 
 
 def _credentials(file: Path) -> tuple[str, str]:

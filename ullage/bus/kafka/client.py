@@ -10,6 +10,7 @@ port that speaks no TLS, a password that is wrong. So `reach` goes the first ste
 from __future__ import annotations
 
 import contextlib
+import importlib
 import socket
 import ssl
 import struct
@@ -32,7 +33,10 @@ HANDLING_SECONDS = 24 * 3600
 would write beside its successor when what it waited for came back. One that died is noticed by its heartbeat."""
 REACH_SECONDS = 5.0
 LOGIN_REFUSED = "Kafka refuses user or password: see the file that credentials= in bus.url names"
+KERBEROS_REFUSED = "Kafka refuses this Kerberos login: is service= in bus.url the broker's, and is its clock right?"
+SEE_TICKET = "set KRB5_CLIENT_KTNAME to the user's keytab, or use kinit; service= in bus.url is the broker's"
 SEE_PLAN = "`ullage check --plan` prints the rules that it needs"
+USUAL_PORT = "9092"
 API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 17, 36
 """Numbers of Kafka's protocol: the requests up to the login."""
 UNSUPPORTED_MECHANISM, TLS_ALERT, LARGEST_ANSWER = 33, 0x15, MIB
@@ -107,19 +111,17 @@ def reach(address: KafkaAddress) -> None:
 
 def _greet(server: str, client: dict[str, Any]) -> None:
     what = f"broker {server}"
-    host, _, port = server.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ConfigError(f"bus.url: {what} must be HOST:PORT")
+    host, port = _host_and_port(server)
     try:
         with contextlib.ExitStack() as stack:
-            connection = stack.enter_context(socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS))
+            connection = stack.enter_context(socket.create_connection((host, port), REACH_SECONDS))
             if client["security_protocol"].endswith("SSL"):
                 context = _trust(client.get("ssl_cafile"))
-                connection = stack.enter_context(_encrypted(connection, context, host.strip("[]"), what))
+                connection = stack.enter_context(_encrypted(connection, context, host, what))
             _ask(connection, API_VERSIONS, b"", what)
             if client["security_protocol"].startswith("SASL"):
                 _choose_mechanism(connection, client["sasl_mechanism"], what)
-                _log_in(connection, client, host.strip("[]"), what)
+                _log_in(connection, client, host, what)
             else:
                 _go_on_without_login(connection, what)
     except TimeoutError:
@@ -128,6 +130,17 @@ def _greet(server: str, client: dict[str, Any]) -> None:
         raise UnavailableError(f"{what}: Kafka does not answer (this machine does not know the host's name)") from None
     except OSError as error:
         raise UnavailableError(f"{what}: Kafka does not answer ({error.strerror or type(error).__name__})") from None
+
+
+def _host_and_port(server: str) -> tuple[str, int]:
+    """As the client takes it: `[…]` around an IPv6 address, and the usual port where none is said."""
+    host, colon, port = server.rpartition(":") if not server.endswith("]") else (server, "", "")
+    if not colon:
+        host, port = server, USUAL_PORT
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or (":" in bare and bare == host) or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"bus.url: broker {server} must be HOST:PORT")
+    return bare, int(port)
 
 
 def _trust(cafile: str | None) -> ssl.SSLContext:
@@ -204,17 +217,31 @@ def _choose_mechanism(connection: socket.socket, mechanism: str, what: str) -> N
 
 def _log_in(connection: socket.socket, client: dict[str, Any], host: str, what: str) -> None:
     """The client's own part of the mechanism, so that what is tried here is what is done later."""
-    mechanism = get_sasl_mechanism(client["sasl_mechanism"])(host=host, **client)
-    while not mechanism.is_done():
-        token = mechanism.auth_bytes()
-        answer = _ask(connection, SASL_AUTHENTICATE, struct.pack(">i", len(token)) + token, what)
-        fault, length = struct.unpack_from(">hh", answer)
-        if fault:
-            raise ConfigError(f"{what}: {LOGIN_REFUSED}")
-        try:
-            mechanism.receive(answer[4 + max(0, length) + 4 :])
-        except ValueError:  # the broker does not know the password either
-            raise ConfigError(f"{what}: {LOGIN_REFUSED}") from None
+    kerberos = client["sasl_mechanism"] == "GSSAPI"
+    refused = f"{what}: {KERBEROS_REFUSED if kerberos else LOGIN_REFUSED}"
+    with _kerberos_errors(what) if kerberos else contextlib.nullcontext():
+        mechanism = get_sasl_mechanism(client["sasl_mechanism"])(host=host, **client)
+        while not mechanism.is_done():
+            token = mechanism.auth_bytes()
+            answer = _ask(connection, SASL_AUTHENTICATE, struct.pack(">i", len(token)) + token, what)
+            fault, length = struct.unpack_from(">hh", answer)
+            if fault:
+                raise ConfigError(refused)
+            try:
+                mechanism.receive(answer[4 + max(0, length) + 4 :])
+            except ValueError:  # the broker does not know the password either
+                raise ConfigError(refused) from None
+
+
+@contextlib.contextmanager
+def _kerberos_errors(what: str) -> Iterator[None]:
+    """Kerberos' own reason; a ticket may come, and its server come back, so it is tried again."""
+    faults: Any = importlib.import_module("gssapi").exceptions.GSSError
+    try:
+        yield
+    except faults as error:
+        why = "; ".join(error.get_all_statuses(error.min_code, False))
+        raise UnavailableError(f"{what}: no Kerberos login ({why}): {SEE_TICKET}") from None
 
 
 def _names(packed: bytes) -> list[str]:
