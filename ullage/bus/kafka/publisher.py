@@ -27,6 +27,20 @@ from ullage.bus.kafka.client import (
 UNACKNOWLEDGED_BYTES = 16 * MIB
 
 
+def producer_settings(address: KafkaAddress) -> dict[str, Any]:
+    """What a producer has beside what every connection has."""
+    return {
+        **client_settings(address),
+        "allow_auto_create_topics": False,
+        "acks": "all",
+        "enable_idempotence": True,
+        "max_request_size": RECORD_BYTES,
+        "batch_size": MIB,
+        "delivery_timeout_ms": DELIVERY_SECONDS * 1000,
+        "max_block_ms": REQUEST_SECONDS * 1000,
+    }
+
+
 class KafkaPublisher:
     """Appends to one topic, at most `UNACKNOWLEDGED_BYTES` under way.
 
@@ -68,11 +82,7 @@ class KafkaPublisher:
 
     def _connected(self) -> Any:
         if self._producer is None:
-            self._producer = KafkaProducer(
-                **client_settings(self._address), allow_auto_create_topics=False, acks="all", enable_idempotence=True,
-                max_request_size=RECORD_BYTES, batch_size=MIB, delivery_timeout_ms=DELIVERY_SECONDS * 1000,
-                max_block_ms=REQUEST_SECONDS * 1000,
-            )  # fmt: skip
+            self._producer = KafkaProducer(**producer_settings(self._address))
         return self._producer
 
     def _drop(self) -> None:

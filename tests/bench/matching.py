@@ -1,0 +1,79 @@
+"""Tags, look-ups and the whole of match against the bare library doing the same. CPU time of this process."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.cmac import CMAC
+
+from deploy.demo.drive import write_customers
+from deploy.demo.people import people
+from matcher.stage import build_matcher
+from matcher.watchlist import file, installed
+from matcher.watchlist.build import Builder
+from matcher.watchlist.source import Source
+from tests.bench.table import best, row
+from ullage.keys import signing_key, verify_key
+from ullage.records import Capture
+from ullage.settings import Context
+from ullage.tags import Tagger
+
+TAGS = 50_000
+LIST = 1_000_000
+PLAIN = re.compile(r"1[3-9]\d{9}|\d{17}[\dX]|\d{16,19}|[\w.+-]+@[\w.-]+")
+
+
+def tags() -> None:
+    """Batched tags against one `CMAC` object a value."""
+    key, values = os.urandom(32), [f"154{i:08d}".encode() for i in range(TAGS)]
+
+    def one_by_one() -> None:
+        for value in values:
+            mac = CMAC(algorithms.AES256(key))
+            mac.update(value)
+            mac.finalize()
+
+    ours, bare = best(lambda: Tagger(key).tag(values)), best(one_by_one)
+    row("tags, ns each", f"{ours / TAGS * 1e9:.0f}", f"CMAC {bare / TAGS * 1e9:.0f}", bare / ours)
+
+
+def look_ups(folder: Path, context: Context) -> None:
+    """Look-ups in a list of a million random tags against a Python set."""
+    rng = np.random.default_rng(1)
+    raw = rng.integers(0, 256, (LIST, 16), np.uint8)
+    high, low = file.split(raw)
+    order = np.lexsort((low, high))
+    arrays = {
+        "high": high[order], "low": low[order], "subject": np.arange(LIST, dtype=np.uint32),
+        "kind": np.zeros(LIST, np.uint8), "handle": rng.integers(0, 256, (LIST, 16), np.uint8),
+    }  # fmt: skip
+    head = {"version": 1, "algorithm": file.ALGORITHM, "tenant": "bench", "epoch": 1, "created": "", "expires": "",
+            "kinds": (("phone", "plain"),), "key_check": ""}  # fmt: skip
+    file.write(folder / "bench.watchlist", head, arrays, signing_key(context.keys, "bench"))
+    opened = file.Watchlist(folder / "bench.watchlist", verify_key(context.keys, "bench"))
+    asked = np.concatenate([raw[:1000], rng.integers(0, 256, (199_000, 16), np.uint8)])
+    rows, plain = [r.tobytes() for r in asked], {r.tobytes() for r in raw}
+    ours, bare = best(lambda: opened.look_up(asked)), best(lambda: [r in plain for r in rows])
+    row("look-up in 1 M entries, ns", f"{ours / len(asked) * 1e9:.0f}", f"set {bare / len(asked) * 1e9:.0f}", bare / ours)
+
+
+def matching(folder: Path, context: Context) -> None:
+    """The whole of match on a dump and on prose, against one `re` pass over the same text."""
+    crowd = list(people(20_000, 5))
+    write_customers(folder / "customers.csv", crowd[:2000])
+    Builder(context.keys, "bench", 1).build(Source(folder / "customers.csv", {}), folder / "b.watchlist", context.clock.now())
+    installed.install(context.data, context.keys, "bench", folder / "b.watchlist", context.clock.now())
+    matcher = build_matcher(context)
+    dump = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{p.card}" for p in crowd)
+    prose = "今天天气很好，去公园散步。 The quick brown fox jumps over the lazy dog. Order 20261124 shipped.\n" * 12_000
+    for name, text in (("match, dump", dump), ("match, prose", prose)):
+        body = text.encode()
+        capture = Capture(id="b", site="b", post_id="b", url="", fetched_at=context.clock.now(), body=body)
+        ours = best(lambda c=capture: matcher.findings([c], context.clock.now()))
+        bare = best(lambda t=text: sum(1 for _ in PLAIN.finditer(t)))
+        size = len(body) / 1e6
+        row(f"{name}, MB/s of one core", f"{size / ours:.1f}", f"re alone {size / bare:.1f}", bare / ours)
