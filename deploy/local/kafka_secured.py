@@ -17,12 +17,13 @@ from pathlib import Path
 
 from deploy.local.certificates import Certificates, make_certificates
 from deploy.local.kafka import HOST, TOOL_JARS, ensure_libraries, free_ports, run
+from deploy.local.kafka_kerberos import REALM, Realm
 from ullage.errors import ConfigError
 
 ADMIN = "admin"
 OTHER_HOST = "127.0.0.2"
 """Loopback as well, and not in the broker's certificate: a client that checks names must not go on here."""
-MECHANISM = "SCRAM-SHA-512"
+MECHANISM, SERVICE = "SCRAM-SHA-512", "bus"
 TOOLS = {"kafka-topics.sh": "org.apache.kafka.tools.TopicCommand", "kafka-acls.sh": "org.apache.kafka.tools.AclCommand"}
 TOOLS |= {"kafka-configs.sh": "kafka.admin.ConfigCommand"}
 PROPERTIES = """\
@@ -42,6 +43,15 @@ authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=false
 super.users=User:{admin};User:ANONYMOUS
 """
+TICKETS = """\
+listener.name.sasl_ssl.sasl.enabled.mechanisms={mechanism},GSSAPI
+sasl.kerberos.service.name={service}
+listener.name.sasl_ssl.gssapi.sasl.jaas.config={login}
+"""
+KEYTAB = (
+    "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true "
+    'keyTab="{keytab}" principal="{service}/{host}@{realm}";'
+)
 LOGIN = 'org.apache.kafka.common.security.scram.ScramLoginModule required username="{user}" password="{password}";'
 CLIENT = """\
 security.protocol=SASL_SSL
@@ -54,13 +64,17 @@ ssl.truststore.location={work}/ca.pem
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """A `Guard`: TLS, `users` (name to password, by SCRAM-SHA-512), and no right but what access rules give; `ADMIN` has all."""
+    """A `Guard`: TLS, `users` (name to password, by SCRAM-SHA-512), and no right but what access rules give; `ADMIN` has all.
+
+    With a `realm` the main listener lets in by ticket as well, as Kerberos' service `SERVICE`.
+    """
 
     users: Mapping[str, str]
     certificates: Certificates = field(default_factory=make_certificates)
     admin_password: str = field(default_factory=lambda: secrets.token_hex(16))
     other_port: int = field(default_factory=lambda: free_ports(1)[0])
     """Of the listener on `OTHER_HOST`, which has the same certificate."""
+    realm: Realm | None = None
 
     def properties(self, host: str, port: int, controller: int, work: Path) -> str:
         """See `Guard.properties`; writes the broker's key and certificate, the authority's, and the administrator's login."""
@@ -68,10 +82,15 @@ class Secured:
         _write_secret(work / "server.pem", self.certificates.key + self.certificates.certificate)
         (work / "ca.pem").write_bytes(self.certificates.authority)
         _write_secret(work / "admin.properties", CLIENT.format(mechanism=MECHANISM, login=login, work=work).encode())
-        return PROPERTIES.format(
+        text = PROPERTIES.format(
             host=host, port=port, controller=controller, other_host=OTHER_HOST, other_port=self.other_port,
             mechanism=MECHANISM, login=login, work=work, admin=ADMIN,
         )  # fmt: skip
+        if self.realm is None:
+            return text
+        keytab = self.realm.keytab(f"{SERVICE}/{host}")
+        ticket = KEYTAB.format(keytab=keytab, service=SERVICE, host=host, realm=REALM)
+        return text + TICKETS.format(mechanism=MECHANISM, service=SERVICE, login=ticket)
 
     def format_words(self) -> list[str]:
         """See `Guard.format_words`: every user, and the administrator, who is needed before anybody can make a user."""
@@ -80,7 +99,7 @@ class Secured:
 
     def java_options(self) -> list[str]:
         """See `Guard.java_options`."""
-        return []
+        return [f"-Djava.security.krb5.conf={self.realm.configuration}"] if self.realm else []
 
     def trust(self) -> ssl.SSLContext:
         """See `Guard.trust`."""

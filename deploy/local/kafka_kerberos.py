@@ -1,0 +1,132 @@
+"""A Kerberos realm of its own on loopback, for a Kafka that lets its users in by ticket: MIT's server, all of it in one folder.
+
+It needs `krb5kdc`, `kdb5_util` and `kadmin.local` (Debian: `krb5-kdc` and `krb5-admin-server`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.kafka import END_SECONDS, HOST, LOOK_SECONDS, READY_SECONDS, free_ports, run
+from ullage.errors import UnavailableError
+
+REALM = "ULLAGE.TEST"
+PROGRAMS = ("krb5kdc", "kdb5_util", "kadmin.local")
+INSTALL = "install Kerberos' own server (Debian: krb5-kdc and krb5-admin-server)"
+CLIENT = """\
+[libdefaults]
+default_realm = {realm}
+dns_lookup_kdc = false
+dns_lookup_realm = false
+dns_canonicalize_hostname = false
+rdns = false
+udp_preference_limit = 1
+[realms]
+{realm} = {{
+  kdc = {host}:{port}
+}}
+"""
+SERVER = """\
+[kdcdefaults]
+kdc_listen = {host}:{port}
+kdc_tcp_listen = {host}:{port}
+[realms]
+{realm} = {{
+  database_name = {folder}/principal
+  key_stash_file = {folder}/stash
+  max_life = 1h
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """A realm that answers."""
+
+    folder: Path
+    programs: Mapping[str, str]
+
+    @property
+    def configuration(self) -> Path:
+        """What clients, Java too, read to find it."""
+        return self.folder / "krb5.conf"
+
+    def keytab(self, principal: str) -> Path:
+        """Make `principal`, such as `kafka/HOST` or a user's name, and return the file with its key."""
+        path = self.folder / f"{principal.replace('/', '-')}.keytab"
+        for query in (f"addprinc -randkey {principal}", f"ktadd -k {path} {principal}"):
+            self.call("kadmin.local", "-r", REALM, "-q", query)
+        return path
+
+    def environment(self, keytab: Path | None) -> dict[str, str]:
+        """What a client's process must have, to be the user of `keytab`, or nobody."""
+        tickets = self.folder / f"tickets-{secrets.token_hex(4)}"
+        return {
+            "KRB5_CONFIG": str(self.configuration),
+            "KRB5_CLIENT_KTNAME": f"FILE:{keytab or self.folder / 'none.keytab'}",
+            "KRB5CCNAME": f"FILE:{tickets}",
+        }
+
+    def call(self, program: str, *words: str) -> None:
+        """Run one of the realm's programs to its end; UnavailableError when it fails."""
+        setting = [f"KRB5_CONFIG={self.configuration}", f"KRB5_KDC_PROFILE={self.folder / 'kdc.conf'}"]
+        run(["/usr/bin/env", *setting, self.programs[program], *words], self.folder)
+
+
+@contextlib.contextmanager
+def realm(folder: Path) -> Iterator[Realm]:
+    """Run a new realm in `folder`; UnavailableError when its programs are not installed or it does not start."""
+    programs = find_programs()
+    folder.mkdir(parents=True, exist_ok=True)
+    (port,) = free_ports(1)
+    for name, text in (("krb5.conf", CLIENT), ("kdc.conf", SERVER)):
+        (folder / name).write_text(text.format(realm=REALM, host=HOST, port=port, folder=folder), encoding="ascii")
+    made = Realm(folder, programs)
+    made.call("kdb5_util", "create", "-s", "-r", REALM, "-P", secrets.token_hex(16))
+    environment = {**os.environ, "KRB5_CONFIG": str(made.configuration), "KRB5_KDC_PROFILE": str(folder / "kdc.conf")}
+    with (folder / "kdc.log").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local.child", str(os.getpid()), programs["krb5kdc"], "-n", "-r", REALM],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
+        )  # fmt: skip
+    try:
+        _wait_until_ready(process, port, folder)
+        yield made
+    finally:
+        process.terminate()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def find_programs() -> dict[str, str]:
+    """Where the realm's programs are; UnavailableError says what to install."""
+    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    found = {name: shutil.which(name, path=places) for name in PROGRAMS}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        raise UnavailableError(f"Kerberos needs {missing[0]}: {INSTALL}")
+    return {name: path for name, path in found.items() if path}
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1.0):
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = process.wait(LOOK_SECONDS)
+            raise UnavailableError(f"Kerberos ended with {code} before it was ready: see {folder / 'kdc.log'}")
+    raise UnavailableError(f"Kerberos was not ready within {READY_SECONDS:.0f} s: see {folder / 'kdc.log'}")
