@@ -288,6 +288,30 @@ def test_lag_does_not_count_what_has_expired(bus: Bus, clock: HeldClock) -> None
     assert bus.lag(CAPTURES, "match").records == 1
 
 
+def test_places_tell_what_a_group_has_dealt_with_and_what_waits(bus: Bus, backend: Backend) -> None:
+    put(bus, "a", "b", "c")
+    before = list(bus.places(CAPTURES, "match").values())
+    assert (sum(place.waiting for place in before), sum(place.oldest is not None for place in before)) == (3, 1)
+    subscription = bus.subscribe(CAPTURES, "match")
+    subscription.commit(backend.take(subscription, 100)[1])
+    after = list(bus.places(CAPTURES, "match").values())
+    assert sum(place.waiting for place in after) == 1
+    assert sum(place.position for place in after) >= sum(place.position for place in before) + 1
+    assert sum(place.end for place in after) == sum(place.end for place in before)
+
+
+@embedded
+def test_a_place_before_the_first_record_that_is_left_is_where_records_expired_unread(bus: Bus, clock: HeldClock) -> None:
+    put(bus, "a", "b")
+    known = bus.places(CAPTURES, "match")
+    clock.advance(4000.0)
+    put(bus, "c")
+    bus.expire()
+    ((partition, place),) = bus.places(CAPTURES, "match").items()
+    assert place.first - known[partition].position == 2
+    assert (place.waiting, place.oldest) == (1, clock.wall())
+
+
 def test_appending_nothing_is_allowed(bus: Bus, values: Values) -> None:
     put(bus)
     assert values(bus.subscribe(CAPTURES, "match")) == []
