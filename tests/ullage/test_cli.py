@@ -145,6 +145,34 @@ def test_init_then_check_then_config_show(ullage, data: Path) -> None:
     assert "FAULT  keys" in out
 
 
+def test_the_plan_has_the_lines_of_the_bus_and_of_each_stage_and_looks_at_nothing(
+    ullage, stages: dict[str, Entry], data: Path
+) -> None:
+    (data / "keys" / "capture.key").unlink()  # a fault that a look would find
+    stages["alert"] = Entry("alert", "alerts.command:plan", lambda context: iter([f"PUT index of {context.data.name}"]))
+    stages["match"] = Entry("match", "matcher.command:plan", ModuleNotFoundError("x", name="ahocorasick"))
+    code, out, err = ullage("check", "--plan")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "# bus.url is sqlite: nothing has to be created, ullage makes its files itself",
+        "PUT index of data",
+        "# match is not installed here and may need more (it lacks ahocorasick)",
+    ]
+
+
+def test_a_plan_for_a_url_that_is_wrong_is_one_line_and_code_2(ullage, data: Path) -> None:
+    (data / "ullage.toml").write_text('[bus]\nurl = "kafka://b:1?retention=1"\n')
+    code, out, err = ullage("check", "--plan")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "bus.url: retention" in err
+
+
+def test_every_plan_that_is_registered_is_there() -> None:
+    entries = importlib.metadata.entry_points(group=cli.PLANS)
+    assert {entry.name for entry in entries} == {"alert"}
+    assert all(callable(entry.load()) for entry in entries)
+
+
 def test_dead_letters_are_listed_replayed_and_gone_from_the_list(ullage, data: Path) -> None:
     context = Context(data)
     letters = dead_letters.DeadLetters(context.bus(), keys.sealer(context.keys), "match")
