@@ -1,7 +1,9 @@
 """What a Kafka bus's URL may say; no broker is needed."""
 
 import gc
+import socket
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from deploy.local import kafka
 from tests.conftest import KEEP
 from ullage.bus import CAPTURES, Retention, open_bus
 from ullage.bus.kafka.address import parse
+from ullage.bus.kafka.client import reach
 from ullage.bus.kafka.topics import deviations, topic_settings
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UnavailableError
@@ -90,6 +93,26 @@ def test_kerberos_takes_the_service_from_the_url_and_no_credentials(tmp_path: Pa
 def test_a_broker_that_is_no_host_and_port_is_named(tmp_path: Path, server: str) -> None:
     with pytest.raises(ConfigError, match=r"bus.url: broker .* must be HOST:PORT"):
         open_bus(f"kafka://{server}", tmp_path, KEEP, Clock()).publisher(CAPTURES)
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\0\0\0\4\0\0\0\1\0\0\0\4\0\0\0\1"], ids=["ssh", "too short"])
+def test_what_is_no_broker_is_named_at_once(tmp_path: Path, said: bytes) -> None:
+    (tmp_path / "kafka.user").touch(mode=0o600)
+    (tmp_path / "kafka.user").write_text("ullage\nsecret\n")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(said)
+                connection.recv(1024)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        query = "security=SASL_PLAINTEXT&mechanism=SCRAM-SHA-512&credentials=kafka.user"
+        with pytest.raises(ConfigError, match=r"this is no Kafka broker: see host and port in bus.url"):
+            reach(parse(f"127.0.0.1:{server.getsockname()[1]}?{query}", tmp_path))
+        thread.join(10.0)
 
 
 def test_a_topic_keeps_no_longer_than_asked_and_rolls_within_the_hour() -> None:

@@ -21,7 +21,11 @@ HEAD = (
     "BOOTSTRAP=HOST:PORT",
     "ADMIN=admin.properties",
 )
-OLD = "# A broker before version 2.8 also wants --operation IdempotentWrite --cluster for crawl, match, alert and operator."
+USERS = (
+    "# These users must be there too, each on its own hosts: {users}.",
+    "# ullage-operator is whoever runs `ullage check` and `ullage dead-letters`, with a bus.url of its own.",
+)
+OLD = "# A broker before version 2.8 also wants, for each of these users, --operation IdempotentWrite --cluster."
 NO_USERS = "# These rules are about users, and by bus.url (security={security}) the cluster sees none: see its SASL_SSL."
 
 
@@ -67,8 +71,10 @@ def plan(rest: str, retention: Mapping[str, Retention], operator_groups: Collect
         yield _topic(address, topic, keep)
     if not address.client["security_protocol"].startswith("SASL"):
         yield NO_USERS.format(security=address.client["security_protocol"])
-    for grant in grants(operator_groups):
-        yield from _rule(address, grant, retention.keys())
+    rules = [(grant.role, line) for grant in grants(operator_groups) for line in _rule(address, grant, retention.keys())]
+    users = ", ".join(dict.fromkeys(USER.format(role=role) for role, _ in rules))
+    yield from (line.format(users=users) for line in USERS)
+    yield from (line for _, line in rules)
     yield OLD
 
 

@@ -33,6 +33,7 @@ HANDLING_SECONDS = 24 * 3600
 would write beside its successor when what it waited for came back. One that died is noticed by its heartbeat."""
 REACH_SECONDS = 5.0
 LOGIN_REFUSED = "Kafka refuses user or password: see the file that credentials= in bus.url names"
+NO_BROKER = "this is no Kafka broker: see host and port in bus.url"
 KERBEROS_REFUSED = "Kafka refuses this Kerberos login: is service= in bus.url the broker's, and is its clock right?"
 SEE_TICKET = "set KRB5_CLIENT_KTNAME to the user's keytab, or use kinit; service= in bus.url is the broker's"
 SEE_PLAN = "`ullage check --plan` prints the rules that it needs"
@@ -124,6 +125,8 @@ def _greet(server: str, client: dict[str, Any]) -> None:
                 _log_in(connection, client, host, what)
             else:
                 _go_on_without_login(connection, what)
+    except struct.error:
+        raise ConfigError(f"{what}: {NO_BROKER}") from None
     except TimeoutError:
         raise UnavailableError(f"{what}: Kafka does not answer within {REACH_SECONDS:.0f} s") from None
     except socket.gaierror:
@@ -175,7 +178,7 @@ def _encrypted(connection: socket.socket, context: ssl.SSLContext, host: str, wh
 
 
 def _ask(connection: socket.socket, number: int, words: bytes, what: str) -> bytes:
-    """Send request `number` with version 0 or 1 as both have it, and return what stands behind the answer's header."""
+    """Send request `number`, with `words` as its body, and return what stands behind the answer's header."""
     head = struct.pack(">hhih", number, int(number == SASL_HANDSHAKE), 1, -1)
     connection.sendall(struct.pack(">i", len(head) + len(words)) + head + words)
     start = _receive(connection, 4, what)
@@ -183,7 +186,7 @@ def _ask(connection: socket.socket, number: int, words: bytes, what: str) -> byt
         raise ConfigError(f"{what}: it speaks TLS: say security=SASL_SSL (or SSL) in bus.url")
     (size,) = struct.unpack(">i", start)
     if not 4 <= size <= LARGEST_ANSWER:
-        raise ConfigError(f"{what}: this is no Kafka broker: see host and port in bus.url")
+        raise ConfigError(f"{what}: {NO_BROKER}")
     return _receive(connection, size, what)[4:]
 
 
