@@ -1,12 +1,14 @@
 """Retention and erasure: by scroll and delete from our side, so that every store does it alike.
 
 Exposures name a customer's handle and go first. Before the first of an incident's goes its numbers are frozen: from then on
-they cannot be counted again. Erasing one customer is different: the numbers then follow what is left.
+they cannot be counted again. Erasing one customer is different: the numbers then follow what is left. After the last delete
+the store is asked once to let the bytes go as well (`IncidentStore.expunge`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -19,22 +21,40 @@ RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Audit, Notific
 """What is kept as long as incidents are, the incident itself last."""
 
 
-def expire(store: IncidentStore, keep: StoreSettings, now: datetime) -> int:
-    """Remove what retention no longer keeps; returns how many documents went."""
-    removed = 0
+def expire(
+    store: IncidentStore, keep: StoreSettings, now: datetime, owed: Collection[type[Document]] = ()
+) -> Counter[type[Document]]:
+    """Remove what retention no longer keeps; returns how many documents of each class went.
+
+    `owed` are the classes that the last run removed something of: their bytes are asked to go once more.
+    """
+    removed = Counter[type[Document]]()
     for exposures in _batches(store, Exposure, Where(before=now - timedelta(days=keep.exposures_days))):
         _freeze(store, {exposure.incident for exposure in exposures}, now)
-        removed += store.delete(Exposure, [exposure.id for exposure in exposures])
+        removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
     for kind in RECORDS:
         for documents in _batches(store, kind, Where(before=now - timedelta(days=keep.incidents_days))):
-            removed += store.delete(kind, [document.id for document in documents])
-    return removed
+            removed[kind] += store.delete(kind, [document.id for document in documents])
+    return _expunged(store, removed, owed)
 
 
 def erase(store: IncidentStore, tenant: str, subject: str) -> int:
     """Remove every exposure of one customer, now; returns how many there were."""
     where = Where({"tenant": (tenant,), "subject": (subject,)})
-    return sum(store.delete(Exposure, [exposure.id for exposure in found]) for found in _batches(store, Exposure, where))
+    removed = Counter[type[Document]]()
+    for exposures in _batches(store, Exposure, where):
+        removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
+    return _expunged(store, removed).total()
+
+
+def _expunged(
+    store: IncidentStore, removed: Counter[type[Document]], owed: Collection[type[Document]] = ()
+) -> Counter[type[Document]]:
+    """`removed` without its zeros, after asking for the bytes to go."""
+    removed = +removed
+    if kinds := {*removed, *owed}:
+        store.expunge(kinds)
+    return removed
 
 
 def _freeze(store: IncidentStore, ids: Iterable[str], now: datetime) -> None:

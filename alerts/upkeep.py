@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from alerts.metrics import AlertMetrics
+from alerts.records import Document
 from alerts.retention import expire
 from alerts.store import IncidentStore
 from ullage import log
@@ -30,18 +31,25 @@ class Upkeep:
     lag: Callable[[], Lag]
     _next: dict[str, float] = field(default_factory=dict)
     _turned: float = 0.0
+    _owed: frozenset[type[Document]] = frozenset()
 
     def turn(self) -> None:
         """Do what is due."""
         self._turned = self.clock.monotonic()
         try:
             self.metrics.turned(self.lag())
-            if self._due("expire", EXPIRE_SECONDS) and (count := expire(self.store, self.keep, self.clock.now())):
-                log.get("alert").info("expired", count=count)
+            if self._due("expire", EXPIRE_SECONDS):
+                self._expire()
             if self._due("recount", RECOUNT_SECONDS):
                 self.metrics.recount(self.store)
         except UnavailableError as error:
             log.get("alert").warning("upkeep_skipped", error=str(error))
+
+    def _expire(self) -> None:
+        removed = expire(self.store, self.keep, self.clock.now(), self._owed)
+        self._owed = frozenset(removed)
+        if removed:
+            log.get("alert").info("expired", count=removed.total())
 
     def ready(self) -> bool:
         """Whether the loop has turned lately."""

@@ -10,8 +10,8 @@ What every store must do (`tests/contracts/test_incident_store.py` holds it to i
 6. Free text: every word of the query must occur. One Chinese character, two and more find the same set in every store
    (`tokens`). A query is data: no sign in it is an operator, and one that is too long is a `QueryError`.
 7. `search` gives newest first, equal times by id; its cursor goes on behind the last item, whatever was added meanwhile.
-8. After `delete` nothing finds a document, and nothing of it is left in the store's own files. (Elasticsearch drops the bytes
-   when it merges.)
+8. After `delete` nothing finds a document, and after `expunge` nothing of it is left in the store's own files. (SQLite
+   overwrites at once; Elasticsearch writes its segments anew, in the background.)
 9. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of each item what became of it.
 """
 
@@ -99,6 +99,12 @@ class IncidentStore(Protocol):
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
         """Remove them for good; returns how many there were."""
+
+    def expunge(self, kinds: Collection[type[Document]]) -> None:
+        """Have the bytes of documents of `kinds` that were deleted leave the files, soon; costly, so once after many deletes.
+
+        A store may need a second call, a minute or more after the deletes, for their ids to go as well.
+        """
 
     def refresh(self) -> None:
         """Make every write that has returned visible to search, scroll and count."""

@@ -7,6 +7,7 @@ people. `words` are our own tokens, split at spaces: the same set is found as in
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from alerts.records import CLASSES, Document
@@ -60,12 +61,13 @@ def templates(prefix: str) -> dict[str, dict[str, Any]]:
     return {index_name(prefix, kind): template(prefix, kind) for kind in CLASSES}
 
 
-def body(document: Document) -> dict[str, Any]:
-    """What is sent for a document: its filters, and the document itself."""
+def body(document: Document) -> str:
+    """What is sent for a document, as JSON: its filters, and the document itself."""
     kind, moment = type(document), getattr(document, type(document).time)
     fields: dict[str, Any] = {"id": document.id, "time": stamp(moment), "@timestamp": stamp(moment) // 1000}
     fields |= {column: getattr(document, column) for column in kind.columns}
     fields |= {name: sorted(set(getattr(document, name))) for name in kind.sets}
     if kind.searchable:
         fields["words"] = index_words(document.words())
-    return {**fields, "doc": document.model_dump(mode="json")}
+    # The document is written by its own serialiser, which is several times faster than a dictionary on the way.
+    return f'{json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[:-1]},"doc":{document.model_dump_json()}}}'

@@ -9,9 +9,10 @@ connection a process behind a lock: the page's threads and the alert loop ask fo
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,25 @@ def _schema(kind: type[Document]) -> str:
     return ";\n".join(statements) + ";\n"
 
 
+def _runs(documents: Iterable[Document]) -> Iterator[tuple[type[Document], list[Document]]]:
+    """Neighbours of one class together, in order."""
+    return ((kind, list(some)) for kind, some in itertools.groupby(documents, type))
+
+
+def _values(document: Document) -> list[str]:
+    """What stands in the columns of its class."""
+    return [getattr(document, column) for column in document.columns]
+
+
 class SqliteStore:
     """See the module, and `alerts.store` for what each method promises."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.RLock()
         self._database = open_database(path, ["".join(map(_schema, CLASSES))])
+
+    def expunge(self, kinds: Collection[type[Document]]) -> None:
+        """Nothing is left to do: a delete overwrites what it removes."""
 
     def check(self) -> str:
         """See `IncidentStore.check`; opening has looked at the file's version already."""
@@ -74,19 +88,28 @@ class SqliteStore:
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
         """See `IncidentStore.create`."""
+        made: list[bool] = []
         with self._writing():
-            return [self._number(document) is None and self._insert(document) for document in documents]
+            for kind, some in _runs(documents):
+                known, fresh = self._numbers(kind, some), dict[str, Document]()
+                for document in some:
+                    made.append(document.id not in known and document.id not in fresh)
+                    fresh.setdefault(document.id, document)
+                self._insert(kind, [document for id_, document in fresh.items() if id_ not in known], {})
+        return made
 
     def put(self, documents: Sequence[Document]) -> list[Outcome]:
         """See `IncidentStore.put`; SQLite takes every document, so nothing is ever rejected here."""
-        outcomes = []
+        outcomes: list[Outcome] = []
         with self._writing():
-            for document in documents:
-                number = self._number(document)
-                if number is not None:
-                    self._remove(type(document), number)
-                self._insert(document, number)
-                outcomes.append(Outcome.CREATED if number is None else Outcome.REPLACED)
+            for kind, some in _runs(documents):
+                known, last = self._numbers(kind, some), dict[str, Document]()
+                for document in some:
+                    there = document.id in known or document.id in last
+                    outcomes.append(Outcome.REPLACED if there else Outcome.CREATED)
+                    last[document.id] = document
+                self._remove(kind, known.values())
+                self._insert(kind, last.values(), known)
         return outcomes
 
     def count(self, kind: type[Document], where: Where) -> int:
@@ -120,8 +143,7 @@ class SqliteStore:
         with self._writing():
             rows = self._read(sql, (json.dumps(list(ids)),))
             numbers = [int(n) for (n,) in rows]
-            for number in numbers:
-                self._remove(kind, number)
+            self._remove(kind, numbers)
         self._read("pragma wal_checkpoint(truncate)")
         return len(numbers)
 
@@ -133,31 +155,34 @@ class SqliteStore:
         with self._lock:
             self._database.close()
 
-    def _number(self, document: Document) -> int | None:
-        number: int | None = self._database.execute(f"select n from {table_of(type(document))} where id = ?", (document.id,)).get
-        return number
+    def _numbers(self, kind: type[Document], documents: Sequence[Document]) -> dict[str, int]:
+        """The row numbers of those that exist, by id."""
+        sql = f"select id, n from {table_of(kind)} where id in (select value from json_each(?))"
+        rows: list[Any] = self._database.execute(sql, (json.dumps([document.id for document in documents]),)).fetchall()
+        return dict(rows)
 
-    def _insert(self, document: Document, number: int | None = None) -> bool:
-        kind, name = type(document), table_of(type(document))
-        values = [number, document.id, stamp(getattr(document, kind.time)), *(getattr(document, c) for c in kind.columns)]
-        marks = ", ".join("?" * (len(values) + 1))
-        self._database.execute(f"insert into {name} values ({marks})", (*values, document.model_dump_json()))
-        row = number if number is not None else self._database.last_insert_rowid()
-        for field in kind.sets:
-            rows = [(field, value, row) for value in set(getattr(document, field))]
-            self._database.executemany(f"insert into {name}_sets values (?, ?, ?)", rows)
-        if kind.searchable:
-            words = index_words(document.words())
-            self._database.execute(f"insert into {name}_words (rowid, words) values (?, ?)", (row, words))
-        return True
-
-    def _remove(self, kind: type[Document], number: int) -> None:
+    def _insert(self, kind: type[Document], documents: Collection[Document], numbers: Mapping[str, int]) -> None:
+        """Write rows that are not there, with their former number in `numbers` or the next free one; one statement for all."""
         name = table_of(kind)
+        last = self._database.execute(f"select max(n) from {name}").get or 0
+        free = itertools.count(1 + max(last, *numbers.values(), 0))
+        placed = [(numbers[d.id] if d.id in numbers else next(free), d) for d in documents]
+        rows = ((n, d.id, stamp(getattr(d, kind.time)), *_values(d), d.model_dump_json()) for n, d in placed)
+        self._database.executemany(f"insert into {name} values ({', '.join('?' * (len(kind.columns) + 4))})", rows)
         if kind.sets:
-            self._database.execute(f"delete from {name}_sets where n = ?", (number,))
+            values = ((field, value, n) for n, d in placed for field in kind.sets for value in set(getattr(d, field)))
+            self._database.executemany(f"insert into {name}_sets values (?, ?, ?)", values)
         if kind.searchable:
-            self._database.execute(f"delete from {name}_words where rowid = ?", (number,))
-        self._database.execute(f"delete from {name} where n = ?", (number,))
+            words = ((n, index_words(d.words())) for n, d in placed)
+            self._database.executemany(f"insert into {name}_words (rowid, words) values (?, ?)", words)
+
+    def _remove(self, kind: type[Document], numbers: Collection[int]) -> None:
+        name, rows = table_of(kind), [(number,) for number in numbers]
+        if kind.sets:
+            self._database.executemany(f"delete from {name}_sets where n = ?", rows)
+        if kind.searchable:
+            self._database.executemany(f"delete from {name}_words where rowid = ?", rows)
+        self._database.executemany(f"delete from {name} where n = ?", rows)
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, sqlite_errors(f"incident store {self._path}"):

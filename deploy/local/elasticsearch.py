@@ -85,6 +85,8 @@ class Server:
     work: Path
     home: Path
     port: int
+    settings: str = ""
+    """More lines for elasticsearch.yml."""
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     admin_password: str = field(default_factory=lambda: secrets.token_hex(16))
     process: subprocess.Popen[bytes] | None = None
@@ -137,7 +139,7 @@ class Server:
         self.cafile.write_bytes(made.authority)
         (config / "server.crt").write_bytes(made.certificate)
         (config / "server.key").write_bytes(made.key)
-        texts = {"elasticsearch.yml": SETTINGS.format(home=self.home, port=self.port, transport=_free_port())}
+        texts = {"elasticsearch.yml": SETTINGS.format(home=self.home, port=self.port, transport=_free_port()) + self.settings}
         texts |= {"roles.yml": ROLES, "jvm.options": JVM_OPTIONS, "log4j2.properties": LOGGING}
         texts |= dict.fromkeys(("users", "users_roles", "role_mapping.yml"), "")
         for name, text in texts.items():
@@ -204,12 +206,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def elasticsearch(work: Path, version: str = "9.5.4", cache: Path = CACHE) -> Iterator[Server]:
-    """Run a node of `version` with its logs in `work`; UnavailableError says what to install when it cannot be had."""
+def elasticsearch(work: Path, version: str = "9.5.4", cache: Path = CACHE, settings: str = "") -> Iterator[Server]:
+    """Run a node of `version` with its logs in `work` and more lines of `settings` in its elasticsearch.yml.
+
+    UnavailableError says what to install when it cannot be had.
+    """
     java, distribution = find_java(), fetch(version, cache)
     work.mkdir(parents=True, exist_ok=True)
     with _home(work) as home:
-        server = Server(distribution, java, work, home, _free_port())
+        server = Server(distribution, java, work, home, _free_port(), settings)
         server.prepare()
         try:
             server.start()

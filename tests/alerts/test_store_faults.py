@@ -1,0 +1,217 @@
+"""The Elasticsearch store while its real server stands still, is full or dies; and that what is erased leaves its disk."""
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from alerts.records import CLASSES, Claim, Document, Exposure, Incident
+from alerts.retention import erase, expire
+from alerts.store import IncidentStore, Outcome, Where, open_store
+from alerts.store.elasticsearch import BULK_ITEMS
+from alerts.store.mapping import index_name
+from deploy.local.elasticsearch import Server, elasticsearch
+from tests.contracts.test_incident_store import T0, claim, exposure, incident
+from tests.stores import ON_SERVERS, SERVERS, Backend, each_backend, empty_store, require
+from ullage.errors import UnavailableError
+from ullage.settings import StoreSettings
+
+pytestmark = pytest.mark.servers
+backend = each_backend(*ON_SERVERS)
+url = empty_store(CLASSES)
+TIMEOUT = 3.0
+SLACK = 10.0
+"""A busy machine may take so much longer to notice that a time is over."""
+RECOVERY_SECONDS = 60.0
+T = TypeVar("T")
+
+
+@pytest.fixture
+def store(url: str, data: Path, tmp_path: Path) -> Iterator[IncidentStore]:
+    with contextlib.closing(open_store(f"{url}&timeout={TIMEOUT}", tmp_path)) as opened:
+        yield opened
+
+
+def again(act: Callable[[], T]) -> T:
+    """As the worker does: the same call until the server is there."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        try:
+            return act()
+        except UnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def prefix(url: str) -> str:
+    return url.partition("prefix=")[2].partition("&")[0]
+
+
+def test_a_frozen_server_is_given_up_in_time_and_nothing_is_doubled(store, backend):
+    documents = [claim(str(n)) for n in range(5)]
+    backend.server.freeze()
+    try:
+        for call in (lambda: store.put(documents), lambda: store.create(documents), lambda: store.get(Claim, "x")):
+            started = time.monotonic()
+            with pytest.raises(UnavailableError, match="cannot be reached"):
+                call()
+            assert time.monotonic() - started < TIMEOUT + SLACK
+    finally:
+        backend.server.thaw()
+    # What was sent before is carried out late by the server: the same call again must end in the same documents.
+    assert set(again(lambda: store.put(documents))) <= {Outcome.CREATED, Outcome.REPLACED}
+    assert again(lambda: store.create(documents)) == [False] * 5
+    again(store.refresh)
+    assert store.count(Claim, Where()) == 5
+    assert sorted(d.id for d in store.scroll(Claim, Where())) == sorted(d.id for d in documents)
+
+
+def test_a_server_without_memory_for_a_request_is_waited_for(store, backend):
+    """A real 429: the node's breaker for requests under way is set lower than this one is long."""
+    ids = [claim(str(n)).id for n in range(400)]
+    breaker = "network.breaker.inflight_requests.limit"
+    with contextlib.closing(backend.server.client()) as admin:
+        admin.cluster.put_settings(persistent={breaker: "2kb"})
+        try:
+            with pytest.raises(UnavailableError, match="429 circuit_breaking_exception"):
+                store.mget(Claim, ids)
+        finally:
+            admin.cluster.put_settings(persistent={breaker: None})
+    assert store.mget(Claim, ids) == {}
+
+
+def big(thread: int, n: int) -> Claim:
+    return claim(f"{thread}-{n}", "x" * 20_000)
+
+
+@pytest.mark.parametrize("version", SERVERS.values())
+def test_writers_that_a_full_server_turns_away_come_again_until_all_is_stored(tmp_path, version):
+    """Real 429s by indexing pressure, on a node of its own whose limit is below what eight writers send at once."""
+    require(version)
+    refused = list[str]()
+
+    def write(own: IncidentStore, documents: Sequence[Document]) -> None:
+        def act() -> None:
+            try:
+                own.put(documents)
+            except UnavailableError as error:
+                refused.append(str(error))
+                raise
+
+        again(act)
+
+    with elasticsearch(tmp_path / "node", version, settings="indexing_pressure.memory.limit: 1mb\n") as server:
+        full = Backend("full", server)
+        with (
+            full.url(tmp_path, (Claim,)) as url,
+            contextlib.closing(open_store(url, tmp_path)) as store,
+            ThreadPoolExecutor(8) as pool,
+        ):
+            list(
+                pool.map(
+                    lambda thread: [write(store, [big(thread, n + i) for i in range(20)]) for n in range(0, 200, 20)], range(8)
+                )
+            )
+            store.refresh()
+            assert store.count(Claim, Where()) == 1600
+    assert refused
+    assert all("429 es_rejected_execution_exception" in error for error in refused)
+
+
+def test_a_server_killed_in_the_middle_of_a_bulk_has_every_document_once_after_it_is_repeated(store, backend, url):
+    documents = [claim(str(n)) for n in range(40_000)]
+    failed = list[UnavailableError]()
+
+    def put() -> None:
+        try:
+            store.put(documents)
+        except UnavailableError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    with contextlib.closing(backend.server.client()) as admin:
+        index = index_name(prefix(url), Claim)
+        deadline = time.monotonic() + RECOVERY_SECONDS
+        while time.monotonic() < deadline:
+            admin.indices.refresh(index=index)
+            if admin.count(index=index)["count"] > BULK_ITEMS:  # the first bulk is answered, the second is under way
+                break
+    backend.server.kill()
+    thread.join()
+    assert len(failed) == 1
+    backend.server.start()
+    outcomes = again(lambda: store.put(documents))
+    assert outcomes.count(Outcome.REJECTED) == 0
+    assert 0 < outcomes.count(Outcome.REPLACED) < len(documents)
+    again(store.refresh)
+    assert store.count(Claim, Where()) == len(documents)
+
+
+def on_disk(server: Server, text: str) -> bool:
+    """Whether some file of the node holds `text` as it stands.
+
+    Segments are compressed, but by a method that copies what it has not seen before, so a long random value is found in them;
+    `before` in the test shows that it is. Words in the index of terms alone would not be seen.
+    """
+    files = [path for path in (server.home / "data").rglob("*") if path.is_file()]
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):  # a merge has just removed it
+            if text.encode() in path.read_bytes():
+                return True
+    return False
+
+
+def leaves_the_disk(server: Server, text: str) -> None:
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while on_disk(server, text):
+        assert time.monotonic() < deadline, "it is still on disk"
+        time.sleep(0.2)
+
+
+def settled(server: Server, index: str) -> None:
+    """Return when the node no longer keeps what is there for replicas that lag, which it does for half a minute."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    with contextlib.closing(server.client()) as admin:
+        admin.indices.flush(index=index)
+        while True:
+            shard = admin.indices.stats(index=index, level="shards")["indices"][index]["shards"]["0"][0]
+            leases = [lease["retaining_seq_no"] for lease in shard["retention_leases"]["leases"]]
+            if leases and min(leases) > shard["seq_no"]["max_seq_no"]:
+                return
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+
+
+def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend, url):
+    """The content at once, the id (with it the customer's handle) at the next run."""
+    erased, expired, title, kept, handle = (secrets.token_hex(24) for _ in range(5))
+    store.put([exposure(secrets.token_hex(24), 10) for _ in range(400)])
+    store.put(
+        [exposure(handle, 10, index_tags=(erased,)), exposure("old", incident="INC-1", index_tags=(expired,)), exposure(kept, 10)]
+    )
+    store.put([incident(titles=(title,)), *(incident(f"INC-{n}", 10, titles=(secrets.token_hex(24),)) for n in range(50))])
+    store.refresh()
+    assert [on_disk(backend.server, text) for text in (erased, expired, title, kept, handle)] == [True] * 5
+    for kind in (Exposure, Incident):
+        settled(backend.server, index_name(prefix(url), kind))
+    assert erase(store, "bank", handle) == 1
+    leaves_the_disk(backend.server, erased)
+    gone = expire(store, StoreSettings(exposures_days=1, incidents_days=1), T0 + timedelta(days=1, minutes=5))
+    assert gone == {Exposure: 1, Incident: 1}
+    for text in (expired, title):
+        leaves_the_disk(backend.server, text)
+    settled(backend.server, index_name(prefix(url), Exposure))
+    assert expire(store, StoreSettings(), T0, owed=gone) == {}
+    leaves_the_disk(backend.server, handle)
+    assert on_disk(backend.server, kept)
+    store.refresh()
+    assert (store.count(Exposure, Where()), store.count(Incident, Where())) == (401, 50)
