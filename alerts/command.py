@@ -19,13 +19,13 @@ from alerts.table import incident_in_full, incidents_table
 from alerts.upkeep import Upkeep
 from alerts.view import details, summary
 from ullage import keys
-from ullage.bus import FINDINGS
+from ullage.bus import FINDINGS, Bus
 from ullage.dead_letters import DeadLetters
 from ullage.errors import ConfigError
 from ullage.metrics import new_registry
 from ullage.role import running
 from ullage.settings import Context
-from ullage.worker import Worker, WorkerMetrics
+from ullage.worker import Worker, WorkerMetrics, reach
 
 GROUP = "alert"
 WIDTH = 100
@@ -41,16 +41,25 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
-        letters = stack.enter_context(contextlib.closing(DeadLetters(bus, keys.sealer(context.keys), "alert")))
-        subscription = stack.enter_context(contextlib.closing(bus.subscribe(FINDINGS, GROUP)))
-        upkeep = Upkeep(store, settings.store, context.clock, metrics, subscription.lag)
         port = settings.alert.port if settings.metrics and not once else None
-        stop = stack.enter_context(running("alert", registry, port, upkeep.ready))
+        turning: list[Upkeep] = []  # none while the bus is waited for
+        stop = stack.enter_context(running("alert", registry, port, lambda: bool(turning) and turning[0].ready()))
+        opened = reach("alert", lambda: (_letters(context, bus), bus.subscribe(FINDINGS, GROUP)), stop, once)
+        if opened is None:
+            return
+        letters, subscription = opened
+        stack.callback(letters.close)
+        stack.callback(subscription.close)
+        turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag))
         stage = Alert(store, context.clock, lambda tenant: context.tenant(tenant).circulation, metrics)
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn)
         Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
+
+
+def _letters(context: Context, bus: Bus) -> DeadLetters:
+    return DeadLetters(bus, keys.sealer(context.keys), "alert")
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
