@@ -1,0 +1,41 @@
+"""What alert does between batches, at the times at which it is due."""
+
+import contextlib
+from collections.abc import Collection
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from alerts.metrics import AlertMetrics
+from alerts.records import Document, Exposure
+from alerts.store.sqlite import SqliteStore
+from alerts.upkeep import EXPIRE_SECONDS, Upkeep
+from tests.alerts.builders import finding, fold_all
+from ullage.bus import Lag
+from ullage.settings import StoreSettings
+
+
+class Asked(SqliteStore):
+    """The embedded store, which remembers what it was asked to let go."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.asked: list[set[type[Document]]] = []
+
+    def expunge(self, kinds: Collection[type[Document]]) -> None:
+        self.asked.append(set(kinds))
+
+
+def test_what_a_run_removed_is_expunged_by_it_and_once_more_by_the_next(tmp_path, clock):
+    with contextlib.closing(Asked(tmp_path / "i.sqlite")) as store:
+        fold_all(store, clock, [finding("f", range(10), people="ab")])
+        metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
+        upkeep = Upkeep(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(0, 0.0))
+        upkeep.turn()
+        assert store.asked == []
+        clock.advance(200 * 86400)
+        for _ in range(3):
+            upkeep.turn()
+            upkeep.turn()  # not due again
+            clock.advance(EXPIRE_SECONDS)
+        assert store.asked == [{Exposure}, {Exposure}]
