@@ -8,7 +8,6 @@ comes back no more: it is parked under the reason it last had.
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import struct
 from collections import Counter
@@ -26,6 +25,7 @@ REPLAYS = "replays"
 REPLAY_GROUP = "replay"
 LIST_GROUP = "list"
 BATCH = 100
+POLL_SECONDS, EMPTY_POLLS = 1.0, 30
 _LENGTH = struct.Struct(">I")
 
 
@@ -108,20 +108,17 @@ def replay(bus: Bus, opener: Opener) -> Replayed:
     publishers: dict[str, Publisher] = {}
     left: Counter[str] = Counter()
     replayed = 0
-    waiting = subscription.lag().records
-    while waiting > 0 and (records := subscription.poll(min(waiting, BATCH), 0.0)):
-        waiting -= len(records)
-        for record in records:
-            try:
-                original, topic = unseal(record, opener), record.headers["topic"]
-            except RecordError as error:
-                left[error.reason] += 1
-            else:
-                if topic not in publishers:
-                    publishers[topic] = bus.publisher(topic)
-                publishers[topic].append([original])
-                replayed += 1
-            subscription.commit(record)
+    for record in _waiting(subscription):
+        try:
+            original, topic = unseal(record, opener), record.headers["topic"]
+        except RecordError as error:
+            left[error.reason] += 1
+        else:
+            if topic not in publishers:
+                publishers[topic] = bus.publisher(topic)
+            publishers[topic].append([original])
+            replayed += 1
+        subscription.commit(record)
     for publisher in publishers.values():
         publisher.close()
     subscription.close()
@@ -130,25 +127,24 @@ def replay(bus: Bus, opener: Opener) -> Replayed:
 
 def waiting_or_parked(bus: Bus) -> Iterator[Letter]:
     """Letters that a replay would take, and those that it leaves because they came back too often; oldest first."""
-    taken = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
-    first_waiting = _first_offsets(taken)
-    taken.close()
+    places = bus.places(DEAD_LETTERS, REPLAY_GROUP)
     everything = bus.subscribe(DEAD_LETTERS, LIST_GROUP)
-    while records := everything.poll(BATCH, 0.0):
-        for record in records:
-            try:
-                letter = read(record)
-            except RecordError:  # no letter of ours; a replay counts it
-                continue
-            if letter.replays >= MAX_REPLAYS or record.offset >= first_waiting.get(record.partition, math.inf):
-                yield letter
+    for record in _waiting(everything):
+        try:
+            letter = read(record)
+        except RecordError:  # no letter of ours; a replay counts it
+            continue
+        place = places.get(record.partition)
+        if letter.replays >= MAX_REPLAYS or place is None or record.offset >= place.position:
+            yield letter
     everything.close()
 
 
-def _first_offsets(subscription: Subscription) -> dict[int, int]:
-    """The first uncommitted offset a partition; nothing is committed by looking."""
-    first: dict[int, int] = {}
-    while records := subscription.poll(BATCH, 0.0):
-        for record in records:
-            first.setdefault(record.partition, record.offset)
-    return first
+def _waiting(subscription: Subscription) -> Iterator[Record]:
+    """What the group has not dealt with by now, and no more; a broker takes seconds to hand out the first of it."""
+    waiting, empty = subscription.lag().records, 0
+    while waiting > 0 and empty < EMPTY_POLLS:
+        records = subscription.poll(min(waiting, BATCH), POLL_SECONDS)
+        empty = 0 if records else empty + 1
+        waiting -= len(records)
+        yield from records

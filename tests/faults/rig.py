@@ -63,10 +63,14 @@ class Role:
         status = (Path("/proc") / str(self.process.pid) / "status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
 
+    def port(self) -> int | None:
+        """Where it serves its metrics; None before it does."""
+        found = STARTED.search(self.log.read_text())
+        return int(found[1]) if found else None
+
     def value(self, metric: str) -> float:
         """Sum over all labels of one of its metrics, from its own `/metrics`."""
-        (port,) = STARTED.findall(self.log.read_text())
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port()}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{metric}[{{ ]", line))
 

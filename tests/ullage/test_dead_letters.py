@@ -28,10 +28,13 @@ def put(bus: Bus, store: KeyStore, value: bytes = VALUE, reason: str = "malforme
 
 
 def waiting(bus: Bus, topic: str, group: str) -> list[Record]:
-    subscription = bus.subscribe(topic, group)
-    records = subscription.poll(100, 0.0)
+    """What a new group finds on `topic`, in the order of appending."""
+    subscription, records = bus.subscribe(topic, group), []
+    left = subscription.lag().records
+    while len(records) < left:
+        records += subscription.poll(100, 6.0)
     subscription.close()
-    return records
+    return sorted(records, key=lambda record: record.timestamp)
 
 
 def test_a_letter_shows_stage_topic_and_reason_and_seals_the_rest(bus: Bus, store: KeyStore) -> None:
