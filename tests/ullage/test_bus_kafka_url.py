@@ -14,7 +14,7 @@ from deploy.local import kafka
 from tests.conftest import KEEP
 from ullage.bus import CAPTURES, Retention, open_bus
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.client import reach
+from ullage.bus.kafka.greeting import greet
 from ullage.bus.kafka.topics import deviations, topic_settings
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UnavailableError
@@ -111,7 +111,7 @@ def test_what_is_no_broker_is_named_at_once(tmp_path: Path, said: bytes) -> None
         thread.start()
         query = "security=SASL_PLAINTEXT&mechanism=SCRAM-SHA-512&credentials=kafka.user"
         with pytest.raises(ConfigError, match=r"this is no Kafka broker: see host and port in bus.url"):
-            reach(parse(f"127.0.0.1:{server.getsockname()[1]}?{query}", tmp_path))
+            greet(parse(f"127.0.0.1:{server.getsockname()[1]}?{query}", tmp_path))
         thread.join(10.0)
 
 

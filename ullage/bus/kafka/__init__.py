@@ -19,7 +19,8 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from ullage.bus import Lag, Place, Retention, lag_of
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.client import client_settings, kafka_errors, reach
+from ullage.bus.kafka.client import client_settings, kafka_errors
+from ullage.bus.kafka.greeting import greet
 from ullage.bus.kafka.place import Onlooker
 from ullage.bus.kafka.publisher import KafkaPublisher
 from ullage.bus.kafka.subscription import KafkaSubscription
@@ -87,7 +88,7 @@ class KafkaBus:
         with self._lock, kafka_errors(f"topic {name}"):
             if topic in self._there:
                 return
-            reach(self._address)  # what no waiting mends ends the process here, instead of being tried for ever
+            greet(self._address)  # what no waiting mends ends the process here, instead of being tried for ever
             admin = KafkaAdminClient(**client_settings(self._address))
             try:
                 if name not in admin.list_topics():

@@ -21,8 +21,8 @@ from ullage.bus.kafka.client import (
     client_settings,
     consumer_settings,
     kafka_errors,
-    reach,
 )
+from ullage.bus.kafka.greeting import greet
 from ullage.errors import ConfigError
 
 SEGMENT_SECONDS = 3600.0
@@ -84,7 +84,7 @@ class Examiner:
     def brokers(self) -> str:
         """Connect and log in, and say to how many brokers. ConfigError or UnavailableError says what is in the way."""
         address = parse(self._rest, self._data)
-        reach(address)
+        greet(address)
         with kafka_errors(f"brokers {','.join(address.servers)}"):
             admin = KafkaAdminClient(**client_settings(address))
             self._connected = address, admin
