@@ -20,7 +20,7 @@ env: $(STAMP) ## make .venv with the locked dependencies
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ullage needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt install python3-venv"; exit 1; }
-	@echo "installing the locked dependencies into $(VENV) …"
+	@echo "installing the locked dependencies into $(VENV) …" >&2
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.made-*
@@ -71,5 +71,6 @@ lock: ## choose new versions of the dependencies and write requirements/
 	$(PIP_COMPILE) -c $(LOCK) --extra crawl -o requirements/crawl.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra alert --extra search -o requirements/search.txt pyproject.toml
 
-clean: ## remove what make made
+clean: ## end the services and remove what make made
+	@test ! -x $(BIN)/python || $(BIN)/python -m deploy.local.services stop
 	rm -rf $(VENV) .lock_cache .demo .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache build dist

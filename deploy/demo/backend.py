@@ -10,7 +10,6 @@ import contextlib
 import secrets
 import shutil
 import socket
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,15 +17,15 @@ from pathlib import Path
 
 import apsw
 from elasticsearch import ApiError, Elasticsearch, TransportError
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from deploy.local import services
 from deploy.local.elasticsearch import ADMIN, HOST
 from ullage.bus import TOPICS
 from ullage.errors import UnavailableError
 
-REQUEST_SECONDS = 30.0
-DELETE_TOPICS, DELETE_TOPICS_VERSION = 20, 1
-DELETED, UNKNOWN_TOPIC = 0, 3
+REACH_SECONDS = 5.0
 Step = Callable[[str, Callable[[], services.Services]], services.Services]
 """Does something that takes a while and shows its name meanwhile."""
 
@@ -109,32 +108,11 @@ def delete_indexes(found: services.Services, prefix: str) -> None:
 
 
 def delete_topics(found: services.Services, names: Sequence[str]) -> None:
-    """Delete topics, those that are not there included; UnavailableError when the broker does not do so.
-
-    One request in Kafka's own protocol, because Kafka's client is known to the bus alone and a bus deletes no topics.
-    """
-    words = b"".join(struct.pack(">h", len(name)) + name.encode("ascii") for name in names)
-    body = struct.pack(">i", len(names)) + words + struct.pack(">i", int(REQUEST_SECONDS * 1000))
-    request = struct.pack(">hhih", DELETE_TOPICS, DELETE_TOPICS_VERSION, 0, -1) + body
-    where = f"Kafka at {HOST}:{found.kafka_port} does not delete the topics {names[0]} …"
+    """Delete topics, of which some may not be there; UnavailableError when the broker does not do so."""
+    where = f"{HOST}:{found.kafka_port}"
     try:
-        with (
-            socket.create_connection((HOST, found.kafka_port), REQUEST_SECONDS) as connection,
-            connection.makefile("rb") as answer,
-        ):
-            connection.sendall(struct.pack(">i", len(request)) + request)
-            outcomes = _outcomes(answer.read(*struct.unpack(">i", answer.read(4))))
-    except (OSError, struct.error):
-        raise UnavailableError(where) from None
-    if bad := set(outcomes) - {DELETED, UNKNOWN_TOPIC}:
-        raise UnavailableError(f"{where} (error {min(bad)})")
-
-
-def _outcomes(answer: bytes) -> Iterator[int]:
-    """The error code of each topic: behind correlation id, throttle time and count stand name and code in turn."""
-    (count,) = struct.unpack_from(">i", answer, 8)
-    place = 12
-    for _ in range(count):
-        (length,) = struct.unpack_from(">h", answer, place)
-        yield int(struct.unpack_from(">h", answer, place + 2 + length)[0])
-        place += 4 + length
+        socket.create_connection((HOST, found.kafka_port), REACH_SECONDS).close()  # the client would try for half a minute
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=where)) as client:
+            client.delete_topics(sorted({*names} & {*client.list_topics()}))
+    except (OSError, KafkaError) as error:
+        raise UnavailableError(f"Kafka at {where} does not delete the topics {names[0]} … ({type(error).__name__})") from None

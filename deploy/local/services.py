@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import importlib
 import json
 import os
 import re
@@ -27,6 +26,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
+from alerts.store import open_store
+from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local import kafka
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
 from ullage.errors import UllageError, UnavailableError
@@ -105,8 +106,8 @@ def running(folder: Path) -> Iterator[Services]:
 
 def create_indexes(services: Services, prefix: str) -> None:
     """Make the store's templates and indexes under `prefix`, as the team that owns a cluster does."""
-    # By name, as the command line finds a stage: what belongs to the store is known to the store alone.
-    store = importlib.import_module("alerts.store").open_store(services.store_url(prefix), services.folder, services.admin)
+    store = open_store(services.store_url(prefix), services.folder, services.admin)
+    assert isinstance(store, ElasticsearchStore)
     with contextlib.closing(store):
         store.create_templates()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,7 +49,7 @@ def test_embedded_parts_change_nothing_in_the_configuration(tmp_path: Path) -> N
 
 
 def test_a_broker_that_is_gone_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"^Kafka at 127\.0\.0\.1:\d+ does not delete the topics t\.captures …$"):
+    with pytest.raises(UnavailableError, match=r"does not delete the topics t\.captures … \(ConnectionRefusedError\)$"):
         backend.delete_topics(not_there(tmp_path), ["t.captures"])
 
 
@@ -59,8 +58,3 @@ def test_the_first_fault_is_told_and_not_that_of_cleaning_up(tmp_path: Path) -> 
         raise KeyError("first")
     with pytest.raises(UnavailableError, match="does not delete"), backend._cleaned(not_there(tmp_path / "b"), "t.", "ullage-t-"):
         pass
-
-
-def test_the_outcome_of_each_topic_is_read() -> None:
-    named = b"".join(struct.pack(">h", len(name)) + name + struct.pack(">h", code) for name, code in ((b"a", 0), (b"bc", 41)))
-    assert list(backend._outcomes(struct.pack(">iii", 0, 0, 2) + named)) == [0, 41]
