@@ -156,23 +156,33 @@ def test_a_server_killed_in_the_middle_of_a_bulk_has_every_document_once_after_i
     assert store.count(Claim, Where()) == len(documents)
 
 
-def on_disk(server: Server, text: str) -> bool:
-    """Whether some file of the node holds `text` as it stands.
+LETTERS = "GHIJKLMNOPQRSTUVWXYZghijklmnopqrstuvwxyz"
 
-    Segments are compressed, but by a method that copies what it has not seen before, so a long random value is found in them;
-    `before` in the test shows that it is. Words in the index of terms alone would not be seen.
+
+def planted() -> str:
+    """A value that stands on disk as it is: no four of its letters in a row stand anywhere else."""
+    return "".join(secrets.choice(LETTERS) for _ in range(48))
+
+
+def on_disk(server: Server, *texts: str) -> list[bool]:
+    """Which of `texts` some file of the node holds.
+
+    Segments are compressed, but by a method that copies what it has not seen in the last 64 KiB, so a planted value is found in
+    them, as the control in the test shows. What is cut up in the index of terms alone would not be seen.
     """
-    files = [path for path in (server.home / "data").rglob("*") if path.is_file()]
-    for path in files:
-        with contextlib.suppress(FileNotFoundError):  # a merge has just removed it
-            if text.encode() in path.read_bytes():
-                return True
-    return False
+    while True:
+        try:
+            files = sorted(path for path in (server.home / "data").rglob("*") if path.is_file())
+            held = [path.read_bytes() for path in files]
+        except FileNotFoundError:
+            continue  # a merge has just removed it, and what it held may lie in a file that was not there yet
+        return [any(text.encode() in content for content in held) for text in texts]
 
 
-def leaves_the_disk(server: Server, text: str) -> None:
+def leaves_the_disk(server: Server, text: str, kept: str) -> None:
+    """Return when `text` is gone while `kept` is there."""
     deadline = time.monotonic() + RECOVERY_SECONDS
-    while on_disk(server, text):
+    while on_disk(server, text, kept) != [False, True]:
         assert time.monotonic() < deadline, "it is still on disk"
         time.sleep(0.2)
 
@@ -193,25 +203,24 @@ def settled(server: Server, index: str) -> None:
 
 def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend, url):
     """The content at once, the id (with it the customer's handle) at the next run."""
-    erased, expired, title, kept, handle = (secrets.token_hex(24) for _ in range(5))
+    erased, expired, title, kept, handle = (planted() for _ in range(5))
     store.put([exposure(secrets.token_hex(24), 10) for _ in range(400)])
     store.put(
         [exposure(handle, 10, index_tags=(erased,)), exposure("old", incident="INC-1", index_tags=(expired,)), exposure(kept, 10)]
     )
     store.put([incident(titles=(title,)), *(incident(f"INC-{n}", 10, titles=(secrets.token_hex(24),)) for n in range(50))])
     store.refresh()
-    assert [on_disk(backend.server, text) for text in (erased, expired, title, kept, handle)] == [True] * 5
+    assert on_disk(backend.server, erased, expired, title, kept, handle) == [True] * 5
     for kind in (Exposure, Incident):
         settled(backend.server, index_name(prefix(url), kind))
     assert erase(store, "bank", handle) == 1
-    leaves_the_disk(backend.server, erased)
+    leaves_the_disk(backend.server, erased, kept)
     gone = expire(store, StoreSettings(exposures_days=1, incidents_days=1), T0 + timedelta(days=1, minutes=5))
     assert gone == {Exposure: 1, Incident: 1}
     for text in (expired, title):
-        leaves_the_disk(backend.server, text)
+        leaves_the_disk(backend.server, text, kept)
     settled(backend.server, index_name(prefix(url), Exposure))
     assert expire(store, StoreSettings(), T0, owed=gone) == {}
-    leaves_the_disk(backend.server, handle)
-    assert on_disk(backend.server, kept)
+    leaves_the_disk(backend.server, handle, kept)
     store.refresh()
     assert (store.count(Exposure, Where()), store.count(Incident, Where())) == (401, 50)
