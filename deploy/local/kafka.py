@@ -102,7 +102,7 @@ class Broker:
     def __init__(self, libraries: Path, work: Path, guard: Guard | None = None) -> None:
         self._java = [shutil.which("java") or "java", "-Xmx512m", f"-Dlog4j2.configurationFile={work / 'log4j2.properties'}"]
         self._java += [*(guard.java_options() if guard else ()), "-cp", f"{libraries}/*"]
-        self._work = work
+        self.work = work
         self._guard = guard
         self._port, controller = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
@@ -133,12 +133,12 @@ class Broker:
 
     def start(self) -> None:
         """Run it, on the data that is there, and return when it answers."""
-        properties = str(self._work / "server.properties")
-        if not (self._work / "data" / "meta.properties").exists():
+        properties = str(self.work / "server.properties")
+        if not (self.work / "data" / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode().replace("-", "A")
             format_words = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", properties]
-            run([*self._java, *format_words, *(self._guard.format_words() if self._guard else ())], self._work)
-        with (self._work / "kafka.log").open("ab") as output:
+            run([*self._java, *format_words, *(self._guard.format_words() if self._guard else ())], self.work)
+        with (self.work / "kafka.log").open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *self._java, "kafka.Kafka", properties],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -191,9 +191,9 @@ class Broker:
                 return
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(LOOK_SECONDS)
-                raise UnavailableError(f"Kafka ended with {code} before it was ready: see {self._work / 'kafka.log'}")
+                raise UnavailableError(f"Kafka ended with {code} before it was ready: see {self.work / 'kafka.log'}")
         self.kill()
-        raise UnavailableError(f"Kafka was not ready within {READY_SECONDS:.0f} s: see {self._work / 'kafka.log'}")
+        raise UnavailableError(f"Kafka was not ready within {READY_SECONDS:.0f} s: see {self.work / 'kafka.log'}")
 
 
 @contextlib.contextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from deploy.demo.people import Person
 from deploy.local.elasticsearch import Server
 from deploy.local.kafka import Broker
 from tests.crawlers.support import Answers, serving
@@ -51,7 +52,8 @@ def rig(tmp_path: Path, broker: Broker, node: Server) -> Iterator[Callable[..., 
     with Backend("elasticsearch-9.5", node).url(data) as store_url:
         made = Rig(data, tmp_path, store_url)
 
-        def make(more: str = "") -> Rig:
+        def make(more: str = "", customers: Sequence[Person] = ()) -> Rig:
+            made.customers = list(customers) or made.customers
             made.set_up(f"{broker.url}?create=1&partitions=3&prefix={secrets.token_hex(4)}.", more)
             return made
 

@@ -94,16 +94,19 @@ class Rig:
     roles: list[Role] = field(default_factory=list)
     customers: list[Person] = field(default_factory=lambda: list(people(CUSTOMERS, 11)))
 
+    def ask(self, *words: str, text: str = "") -> str:
+        """What an `ullage` command prints."""
+        return Ullage(self.data)(*words, text=text)
+
     def set_up(self, bus_url: str, more: str = "") -> None:
         """Configuration, keys and watchlist."""
-        ask = Ullage(self.data)
         lines = f'[bus]\nurl = "{bus_url}"\n{more}\n[store]\nurl = "{self.store_url}"\n'
         text = lines + configuration(TENANT).replace("[match]\n", f"[match]\nbatch = {BATCH}\n")
         text = text.replace("[alert]\n", f"[alert]\nbatch = {BATCH}\n")
         (self.data / "ullage.toml").write_text(text, encoding="utf-8")
-        ask("init")
+        self.ask("init")
         write_customers(self.folder / "customers.csv", self.customers)
-        ask("watchlist", "load", str(self.folder / "customers.csv"), "--tenant", TENANT)
+        self.ask("watchlist", "load", str(self.folder / "customers.csv"), "--tenant", TENANT)
 
     def watch(self, server: Answers) -> None:
         """Let crawl visit a local paste site every second."""
@@ -135,7 +138,7 @@ class Rig:
     def ingest(self, count: int) -> None:
         """Hand posts in by command line; they are on the bus on return."""
         lines = [json.dumps({"site": "pastes", "url": f"http://x.example/{n}", "text": text}) for n, text in self.texts(count)]
-        Ullage(self.data)("ingest", "-", text="\n".join(lines))
+        self.ask("ingest", "-", text="\n".join(lines))
 
     def start(self, *names: str) -> list[Role]:
         """Start roles, each a process of its own."""
@@ -170,7 +173,7 @@ class Rig:
     def drain(self, *names: str) -> None:
         """Let roles work off what is left, one after the other, each in a process that ends."""
         for name in names:
-            Ullage(self.data)(name, "--once")
+            self.ask(name, "--once")
 
     def places(self, topic: str) -> list[Place]:
         """Where the reader of `topic` stands, a partition."""
@@ -202,7 +205,7 @@ class Rig:
 
     def _named(self, counted: Counter[str]) -> Counter[str]:
         words = ("subjects", "resolve", "-", "--case", "T", "--reason", "test")
-        table = Ullage(self.data)(*words, text="\n".join(counted)).splitlines()[1:]
+        table = self.ask(*words, text="\n".join(counted)).splitlines()[1:]
         reference = dict(line.split(",") for line in table)
         return Counter({reference[handle]: count for handle, count in counted.items()})
 

@@ -1,0 +1,105 @@
+"""On real servers as on one machine: no leaked value is at rest in clear, after a crash as well; and the sweep can tell.
+
+Everything that Kafka and Elasticsearch hold is read back through their clients, for both may keep blocks compressed on disk; the
+files of both are searched besides, with the data folder and the logs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from alerts.records import CLASSES
+from alerts.store.mapping import index_name
+from deploy.demo.people import people
+from deploy.local.elasticsearch import Server
+from deploy.local.kafka import Broker
+from tests.faults.rig import Rig
+from tests.flow import sweep
+from ullage.bus import TOPICS, Record
+from ullage.settings import Context
+
+pytestmark = pytest.mark.servers
+
+NAME, ADDRESS, PASSWORD = "欧阳靖宇", "上海市徐汇区漕溪北路331号1702室", "Qk7!vexTrout"
+VICTIM = replace(next(people(1, 77)), name=NAME)
+PLANTED = (VICTIM.phone, VICTIM.resident_id, VICTIM.card, VICTIM.email, NAME, ADDRESS, PASSWORD)
+TITLE = f"姓名:{NAME} 手机:{VICTIM.phone} 地址:{ADDRESS} 密码:{PASSWORD} {VICTIM.resident_id}"
+POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"
+SLUG = f"https://paste.example.com/t/{NAME}-{VICTIM.phone}-{PASSWORD}"
+LEAK = "import matcher.redact as r; r.title = lambda text, enrolled: text; from ullage.cli import main; main()"
+POSTS = 20
+
+
+def plant(rig: Rig) -> None:
+    """Posts whose title, author, address and text all give the victim away."""
+    known = {"site": "feed", "title": TITLE, "author": f"{NAME} {VICTIM.phone} {PASSWORD}"}
+    lines = [{**known, "url": f"{SLUG}/{n}", "text": f"{n}\n{POST}"} for n in range(POSTS)]
+    rig.ask("ingest", "-", text="\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+
+
+def prefix(rig: Rig) -> str:
+    """What the rig's indexes begin with."""
+    return rig.store_url.partition("prefix=")[2].partition("&")[0]
+
+
+def on_kafka(rig: Rig) -> Iterator[bytes]:
+    """Every record of every topic: value, key and headers."""
+    with contextlib.closing(Context(rig.data).bus()) as bus:
+        for topic in TOPICS:
+            found: list[Record] = []
+            with contextlib.closing(bus.subscribe(topic, "sweep")) as subscription:
+                waiting = subscription.lag().records
+                while len(found) < waiting:
+                    found += subscription.poll(100, 1.0)
+            for record in found:
+                yield record.value + f"{record.key} {dict(record.headers)}".encode()
+
+
+def on_elasticsearch(rig: Rig, node: Server) -> Iterator[bytes]:
+    """Every document whole, and the words that the index keeps of it."""
+    with contextlib.closing(node.client()) as admin:
+        for kind in CLASSES:
+            name = index_name(prefix(rig), kind)
+            admin.indices.refresh(index=name)
+            for hit in admin.search(index=name, size=5000, query={"match_all": {}})["hits"]["hits"]:
+                yield json.dumps(hit, ensure_ascii=False, default=str).encode()
+                if kind.searchable:
+                    kept = admin.termvectors(index=name, id=hit["_id"], fields=["words"])
+                    yield json.dumps(kept.body, ensure_ascii=False).encode()
+
+
+def hits(rig: Rig, node: Server) -> set[str]:
+    """Which planted values are readable on the servers."""
+    read = [*on_kafka(rig), *on_elasticsearch(rig, node)]
+    assert len(read) > POSTS
+    return {value for data in read for value, _ in sweep.find(data, PLANTED)}
+
+
+def test_no_planted_value_is_on_the_servers_in_any_form(rig: Callable[..., Rig], node: Server, broker: Broker) -> None:
+    made = rig(customers=[VICTIM, *people(50, 78)])
+    plant(made)
+    made.run_until_it_dies("match", 1, "match")
+    made.drain("match")
+    made.run_until_it_dies("fold", 4, "alert")
+    made.drain("alert")
+    assert made.sightings() == POSTS
+    assert hits(made, node) == set()
+    folders = [made.data, node.home / "data", node.home / "logs", node.work, broker.work]
+    assert sweep.files([folder for folder in folders if folder.is_dir()], PLANTED) == []
+
+
+def test_the_sweep_of_the_servers_fails_when_a_leak_is_switched_on(rig: Callable[..., Rig], node: Server) -> None:
+    made = rig(customers=[VICTIM, *people(50, 78)])
+    plant(made)
+    words = [sys.executable, "-c", LEAK, "--data", str(made.data), "match", "--once"]
+    assert subprocess.run(words, capture_output=True, env={**os.environ}, check=False).returncode == 0
+    made.drain("alert")
+    assert hits(made, node) >= {VICTIM.phone, VICTIM.resident_id, NAME, ADDRESS, PASSWORD}
