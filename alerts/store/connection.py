@@ -69,8 +69,6 @@ def read_url(url: str, data: Path) -> Address:
     plain = options.get("plain") == "1"
     nodes = tuple(_node(node, plain=plain) for node in parts.netloc.split(","))
     cafile = data / options["cafile"] if options.get("cafile") else None
-    if cafile and not cafile.is_file():
-        raise ConfigError(f"store.url names the authority {cafile}, which is no file")
     return Address(nodes, options.get("prefix", PREFIX), cafile, plain, _seconds(options.get("timeout", str(REQUEST_SECONDS))))
 
 
@@ -132,6 +130,8 @@ def connect(address: Address, keys: Path) -> Elasticsearch:
     if who:
         options["basic_auth"] = who
     if address.cafile:
+        if not address.cafile.is_file():
+            raise ConfigError(f"store.url names the authority {address.cafile}, which is no file")
         options["ca_certs"] = str(address.cafile)
     return Elasticsearch(list(address.nodes), **options)
 

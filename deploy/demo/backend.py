@@ -77,13 +77,17 @@ def running(backend: Backend, folder: Path, step: Step) -> Iterator[Parts]:
 @contextlib.contextmanager
 def _cleaned(found: services.Services, topics: str, indexes: str) -> Iterator[None]:
     """What has these prefixes is gone afterwards."""
-    try:
+    with contextlib.ExitStack() as after_a_fault:
+        after_a_fault.callback(_clean_silently, found, topics, indexes)
         yield
-    except BaseException:
-        with contextlib.suppress(UnavailableError):  # the first fault is the one to tell
-            _clean(found, topics, indexes)
-        raise
+        after_a_fault.pop_all()
     _clean(found, topics, indexes)
+
+
+def _clean_silently(found: services.Services, topics: str, indexes: str) -> None:
+    """The first fault is the one to tell."""
+    with contextlib.suppress(UnavailableError):
+        _clean(found, topics, indexes)
 
 
 def _clean(found: services.Services, topics: str, indexes: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -73,15 +73,18 @@ class KafkaSubscription:
         with kafka_errors(self._what):
             if not self._ready:
                 fetched = self._consumer.poll(timeout_ms=max(0, int(timeout * 1000)), max_records=max_records)
-                try:
+                with contextlib.ExitStack() as undo:
+                    undo.callback(self._give_back, fetched)
                     self._settle()
-                except Exception:
-                    for partition, rows in fetched.items():  # the client counts them as handed out
-                        self._consumer.seek(partition, rows[0].offset)
-                    raise
+                    undo.pop_all()
                 for partition, rows in fetched.items():
                     self._take(partition, rows)
         return self._hand_out(max_records)
+
+    def _give_back(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
+        """Have rows come again that the client counts as handed out."""
+        for partition, rows in fetched.items():
+            self._consumer.seek(partition, rows[0].offset)
 
     def _settle(self) -> None:
         """Read where the group stood on partitions that are new here, before anything of them is handed out."""
