@@ -10,7 +10,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow servers test test-faults demo services services-stop bench lock clean
+.PHONY: help env check units flow contracts test test-servers test-faults demo services services-stop bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -38,17 +38,20 @@ units: env ## unit and contract tests
 flow: env ## tests with real processes and real site software
 	$(if $(FLOW),$(BIN)/pytest -q -m flow --cov --cov-append --cov-report=term,@echo "no flow tests")
 
-servers: env ## contract suites and short faults on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
-	$(BIN)/pytest -q -m servers
+contracts: env ## the contract suites on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
+	$(BIN)/pytest -q -m servers tests/contracts tests/ullage
+
+test-servers: env ## everything else on real servers: security, refusals, privacy, and a short form of each fault (a quarter of an hour)
+	$(BIN)/pytest -q -m servers --ignore tests/contracts --ignore tests/ullage
 
 test-faults: env ## kills and outages in full length on real servers (half an hour; ONLY="expression" runs some)
 	$(BIN)/pytest -q -m faults --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
 
 # One after the other, so that the cheapest check fails first.
-test: ## check, units, servers, flow: all that a change must pass
+test: ## check, units, contracts, flow: all that a change must pass
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory units
-	@$(MAKE) --no-print-directory servers
+	@$(MAKE) --no-print-directory contracts
 	@$(MAKE) --no-print-directory flow
 
 demo: env ## the whole product against real sites on loopback (ONCE=1 exits at the end, BACKEND=distributed: on real servers)
