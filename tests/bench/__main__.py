@@ -11,10 +11,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.store import store_rows
-
 from deploy.local.kafka import kafka
 from tests.bench import bus, matching, scale
+from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
 from ullage.errors import UnavailableError
