@@ -41,8 +41,8 @@ flow: env ## tests with real processes and real site software
 contracts: env ## the contract suites on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
 	$(BIN)/pytest -q -m servers tests/contracts tests/ullage
 
-test-servers: env ## everything else on real servers: security, refusals, privacy, and a short form of each fault (a quarter of an hour)
-	$(BIN)/pytest -q -m servers --ignore tests/contracts --ignore tests/ullage
+test-servers: env ## everything else on real servers: security, refusals, privacy, short faults (a quarter of an hour; IN="folder" runs some)
+	$(BIN)/pytest -q -m servers $(or $(IN),--ignore tests/contracts --ignore tests/ullage)
 
 test-faults: env ## kills and outages in full length on real servers (half an hour; ONLY="expression" runs some)
 	$(BIN)/pytest -q -m faults --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
