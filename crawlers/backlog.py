@@ -47,17 +47,16 @@ class Backlog:
         """Look at the bus, and make the pages due again whose captures expired unread."""
         now = self.clock.wall()
         places = self.bus.places(CAPTURES, READER)
-        before = self.frontier.reading()
-        lost = 0
-        for partition, place in places.items():
-            known = before.get(partition)
-            if known and place.first > known.position:
-                until = now if place.oldest is None else place.oldest
-                lost += place.first - known.position
-                self._read_again(known.until, until)
-        self.metrics.expired.inc(lost)
-        read_until = {p: now if place.oldest is None else place.oldest for p, place in places.items()}
-        self.frontier.note_reading({p: Reading(max(place.first, place.position), read_until[p]) for p, place in places.items()})
+        reading = {
+            partition: Reading(max(place.first, place.position), now if place.oldest is None else place.oldest)
+            for partition, place in places.items()
+        }
+        for partition, before in self.frontier.reading().items():
+            place = places.get(partition)
+            if place and place.first > before.position:
+                self._read_again(before.until, reading[partition].until)
+                self.metrics.expired.inc(place.first - before.position)
+        self.frontier.note_reading(reading)
         self._tell(lag_of(places.values(), now).seconds)
 
     def _read_again(self, since: float, until: float) -> None:

@@ -21,7 +21,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from deploy.local import services
-from deploy.local.elasticsearch import ADMIN, HOST
+from deploy.local.elasticsearch import ADMIN
+from deploy.local.server import HOST
 from ullage.bus import TOPICS
 from ullage.errors import UnavailableError
 

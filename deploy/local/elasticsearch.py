@@ -15,7 +15,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,9 +28,9 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from deploy.local.certificates import make_certificates
+from deploy.local.server import HOST, free_ports
 from ullage.errors import UnavailableError
 
-HOST = "127.0.0.1"
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"
 ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"
 JVMS = Path("/usr/lib/jvm")
@@ -139,7 +138,7 @@ class Server:
         self.cafile.write_bytes(made.authority)
         (config / "server.crt").write_bytes(made.certificate)
         (config / "server.key").write_bytes(made.key)
-        texts = {"elasticsearch.yml": SETTINGS.format(home=self.home, port=self.port, transport=_free_port()) + self.settings}
+        texts = {"elasticsearch.yml": SETTINGS.format(home=self.home, port=self.port, transport=free_ports(1)[0]) + self.settings}
         texts |= {"roles.yml": ROLES, "jvm.options": JVM_OPTIONS, "log4j2.properties": LOGGING}
         texts |= dict.fromkeys(("users", "users_roles", "role_mapping.yml"), "")
         for name, text in texts.items():
@@ -214,7 +213,7 @@ def elasticsearch(work: Path, version: str = "9.5.4", cache: Path = CACHE, setti
     java, distribution = find_java(), fetch(version, cache)
     work.mkdir(parents=True, exist_ok=True)
     with _home(work) as home:
-        server = Server(distribution, java, work, home, _free_port(), settings)
+        server = Server(distribution, java, work, home, free_ports(1)[0], settings)
         server.prepare()
         try:
             server.start()
@@ -296,9 +295,3 @@ def _home(work: Path) -> Iterator[Path]:
     else:
         with tempfile.TemporaryDirectory(prefix="ullage-elasticsearch-", ignore_cleanup_errors=True) as folder:
             yield Path(folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

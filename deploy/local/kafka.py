@@ -22,14 +22,13 @@ import ssl
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from deploy.local.server import HOST, free_ports, wait_for_end, wait_until_ready
 from ullage.errors import UnavailableError
 
-HOST = "127.0.0.1"
 VERSION = "4.1.1"
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"
 READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS, END_SECONDS = 90.0, 0.1, 300.0, 15.0
@@ -177,23 +176,15 @@ class Broker:
             return
         process.send_signal(how)
         process.send_signal(signal.SIGCONT)  # a frozen process hears nothing but SIGKILL
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        wait_for_end(process, END_SECONDS)
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
         trust = self._guard.trust() if self._guard else None
-        while time.monotonic() < deadline:
-            if _answers(self._port, trust):
-                return
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                code = process.wait(LOOK_SECONDS)
-                raise UnavailableError(f"Kafka ended with {code} before it was ready: see {self.work / 'kafka.log'}")
-        self.kill()
-        raise UnavailableError(f"Kafka was not ready within {READY_SECONDS:.0f} s: see {self.work / 'kafka.log'}")
+        log = self.work / "kafka.log"
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.kill)
+            wait_until_ready(process, lambda: _answers(self._port, trust), "Kafka", log, READY_SECONDS, LOOK_SECONDS)
+            undo.pop_all()
 
 
 @contextlib.contextmanager
@@ -247,15 +238,6 @@ def run(words: Sequence[str], folder: Path) -> str:
         last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
         raise UnavailableError(f"{Path(words[0]).name} failed for Kafka: {last}")
     return done.stdout
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody holds at this moment."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _answers(port: int, trust: ssl.SSLContext | None) -> bool:

@@ -9,15 +9,12 @@ import contextlib
 import os
 import secrets
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.kafka import END_SECONDS, HOST, LOOK_SECONDS, READY_SECONDS, free_ports, run
+from deploy.local.kafka import END_SECONDS, LOOK_SECONDS, READY_SECONDS, run
+from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
 
 REALM = "ULLAGE.TEST"
@@ -93,22 +90,11 @@ def realm(folder: Path) -> Iterator[Realm]:
         (folder / name).write_text(text.format(realm=REALM, host=HOST, port=port, folder=folder), encoding="ascii")
     made = Realm(folder, programs)
     made.call("kdb5_util", "create", "-s", "-r", REALM, "-P", secrets.token_hex(16))
-    environment = {**os.environ, "KRB5_CONFIG": str(made.configuration), "KRB5_KDC_PROFILE": str(folder / "kdc.conf")}
-    with (folder / "kdc.log").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.child", str(os.getpid()), programs["krb5kdc"], "-n", "-r", REALM],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
-        )  # fmt: skip
-    try:
-        _wait_until_ready(process, port, folder)
+    environment = {"KRB5_CONFIG": str(made.configuration), "KRB5_KDC_PROFILE": str(folder / "kdc.conf")}
+    words = [programs["krb5kdc"], "-n", "-r", REALM]
+    waits = {"ready_seconds": READY_SECONDS, "look_seconds": LOOK_SECONDS, "end_seconds": END_SECONDS}
+    with running("Kerberos", words, folder / "kdc.log", environment, port, **waits):
         yield made
-    finally:
-        process.terminate()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def find_programs() -> dict[str, str]:
@@ -119,14 +105,3 @@ def find_programs() -> dict[str, str]:
     if missing:
         raise UnavailableError(f"Kerberos needs {missing[0]}: {INSTALL}")
     return {name: path for name, path in found.items() if path}
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1.0):
-            return
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = process.wait(LOOK_SECONDS)
-            raise UnavailableError(f"Kerberos ended with {code} before it was ready: see {folder / 'kdc.log'}")
-    raise UnavailableError(f"Kerberos was not ready within {READY_SECONDS:.0f} s: see {folder / 'kdc.log'}")

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.certificates import Certificates, make_certificates
-from deploy.local.kafka import HOST, TOOL_JARS, ensure_libraries, free_ports, run
+from deploy.local.kafka import TOOL_JARS, ensure_libraries, run
 from deploy.local.kafka_kerberos import REALM, Realm
+from deploy.local.server import HOST, free_ports
 from ullage.errors import ConfigError
 
 ADMIN = "admin"

@@ -12,20 +12,16 @@ import fcntl
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
 
-HOST = "127.0.0.1"
-READY_SECONDS = 60.0
-LOOK_SECONDS = 0.05
-END_SECONDS = 10.0
+SITE, LOG = "a site program", "server.log"
 REQUIREMENTS = Path(__file__).with_name("requirements-sites.txt")
 USER, PASSWORD = "admin", "loopback-only"
 
@@ -90,9 +86,9 @@ def bepasty(binaries: Path, work: Path) -> Iterator[str]:
     (work / "store").mkdir(parents=True, exist_ok=True)
     settings = work / "bepasty.conf"
     settings.write_text(BEPASTY_SETTINGS.format(store=str(work / "store"), secret=secrets.token_hex(32)), encoding="utf-8")
-    port = _free_port()
+    (port,) = free_ports(1)
     words = [str(binaries / "bepasty-server"), "--host", HOST, "--port", str(port)]
-    with _running(words, work, {"BEPASTY_CONFIG": str(settings)}, port):
+    with running(SITE, words, work / LOG, {"BEPASTY_CONFIG": str(settings)}, port):
         yield f"http://{HOST}:{port}"
 
 
@@ -113,9 +109,9 @@ def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",))
         (work / "installed").touch()
     fill = SPIRIT_FILL.format(user=USER, password=PASSWORD, categories=list(categories))
     numbers = json.loads(_run([python, "manage.py", "shell", "-v", "0", "-c", fill], project, environment).splitlines()[-1])
-    port = _free_port()
+    (port,) = free_ports(1)
     words = [python, "manage.py", "runserver", "--noreload", "--insecure", f"{HOST}:{port}"]
-    with _running(words, project, environment, port):
+    with running(SITE, words, project / LOG, environment, port):
         yield Forum(f"http://{HOST}:{port}", USER, PASSWORD, numbers)
 
 
@@ -128,41 +124,3 @@ def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str] | No
         last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
         raise UnavailableError(f"{Path(words[0]).name} {' '.join(words[1:3])} failed: {last}")
     return done.stdout
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def _running(words: Sequence[str], folder: Path, environment: Mapping[str, str], port: int) -> Iterator[None]:
-    """Start a server, wait until it takes connections, and end it afterwards. Its output is kept in `server.log`."""
-    with (folder / "server.log").open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *words],
-            cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        )  # fmt: skip
-    try:
-        _wait_for(process, port, folder / "server.log")
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_for(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
-    """Return when `port` takes connections; UnavailableError when the process ends or a minute passes before that."""
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1.0):
-            return
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = process.wait(LOOK_SECONDS)
-            raise UnavailableError(f"a site program ended with {code} before it was ready: see {output}")
-    raise UnavailableError(f"a site program was not ready within {READY_SECONDS:.0f} s: see {output}")

@@ -30,6 +30,7 @@ from alerts.store import open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local import kafka
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
+from deploy.local.server import HOST
 from ullage.errors import UllageError, UnavailableError
 from ullage.lock import hold
 
@@ -72,11 +73,11 @@ class Services:
 
     def bus_url(self, prefix: str = "") -> str:
         """What `bus.url` is for topics with this prefix."""
-        return f"kafka://{kafka.HOST}:{self.kafka_port}?create=1{f'&prefix={prefix}' if prefix else ''}"
+        return f"kafka://{HOST}:{self.kafka_port}?create=1{f'&prefix={prefix}' if prefix else ''}"
 
     def store_url(self, prefix: str = PREFIX) -> str:
         """What `store.url` is for indexes with this prefix, which must begin with `ullage-`."""
-        return f"elasticsearch://{kafka.HOST}:{self.elasticsearch_port}?prefix={prefix}&cafile={quote(str(self.cafile))}"
+        return f"elasticsearch://{HOST}:{self.elasticsearch_port}?prefix={prefix}&cafile={quote(str(self.cafile))}"
 
     def configuration(self, bus_prefix: str = "", store_prefix: str = PREFIX) -> str:
         """The tables of `ullage.toml` that lead here."""

@@ -12,11 +12,9 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,17 +35,6 @@ BATCH = 16
 DRAIN_SECONDS = 120.0
 GROUPS = {CAPTURES: "match", FINDINGS: "alert"}
 STARTED = re.compile(r'"port": (\d+), "event": "started"')
-
-
-def until(true: Callable[[], bool], what: str, seconds: float) -> float:
-    """Look again and again until `true`; returns after how many seconds, fails when it takes longer than `seconds`."""
-    began = time.monotonic()
-    pause = threading.Event()
-    while not true():
-        if time.monotonic() - began > seconds:
-            raise AssertionError(f"{what}: not within {seconds:.0f} s")
-        pause.wait(0.1)  # between two looks; the deadline decides
-    return time.monotonic() - began
 
 
 @dataclass

@@ -14,7 +14,8 @@ from alerts.store.mapping import index_name
 from deploy.local.elasticsearch import Server
 from deploy.local.kafka import Broker
 from tests.crawlers.support import Answers
-from tests.faults.rig import DRAIN_SECONDS, Rig, Role, grown, until
+from tests.faults.rig import DRAIN_SECONDS, Rig, Role, grown
+from tests.flow.daemon import until
 from ullage.bus import CAPTURES
 
 log = logging.getLogger("faults")  # the measured values: pytest -o log_cli=true -o log_cli_level=INFO

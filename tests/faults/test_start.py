@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from deploy.local.kafka import Broker
-from tests.faults.rig import DRAIN_SECONDS, Rig, Role, until
+from tests.faults.rig import DRAIN_SECONDS, Rig, Role
+from tests.flow.daemon import until
 
 pytestmark = pytest.mark.servers
 

@@ -62,13 +62,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
-    """Look again and again until `true`; fail when it takes longer than `seconds`."""
-    deadline = time.monotonic() + seconds
+def until(true: Callable[[], bool], what: str, seconds: float = DEADLINE) -> float:
+    """Look again and again until `true`; returns after how many seconds, fails when it takes longer than `seconds`."""
+    began = time.monotonic()
     while not true():
-        if time.monotonic() > deadline:
+        if time.monotonic() - began > seconds:
             raise AssertionError(f"{what}: not within {seconds:.0f} s")
         time.sleep(0.05)  # between two looks; the deadline decides
+    return time.monotonic() - began
 
 
 class Daemon:

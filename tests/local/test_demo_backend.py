@@ -12,7 +12,7 @@ import pytest
 from deploy.demo import backend
 from deploy.demo.backend import Backend
 from deploy.local import services
-from deploy.local.programs import _free_port
+from deploy.local.server import free_ports
 from ullage.errors import UnavailableError
 
 
@@ -20,7 +20,7 @@ def not_there(tmp_path: Path) -> services.Services:
     """Services whose ports nobody listens on."""
     services.write_secret(tmp_path / "admin" / "store.password", "x")
     (tmp_path / "elasticsearch").mkdir()
-    return services.Services(tmp_path, _free_port(), _free_port(), (), kept=True)
+    return services.Services(tmp_path, *free_ports(2), (), kept=True)
 
 
 def test_real_servers_that_cannot_be_had_are_refused_before_anything_is_done(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import programs
+from deploy.local import programs, server
 from deploy.local.child import become
 from deploy.local.posting import Bepasty, Browser, Spirit
 from deploy.local.programs import bepasty, ensure_environment, spirit
@@ -22,9 +22,9 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRe
 PARENT = """
 import contextlib, sys
 from pathlib import Path
-from deploy.local import programs
-port = programs._free_port()
-with programs._running([sys.executable, "-c", {server!r}, str(port)], Path({work!r}), {{}}, port):
+from deploy.local import server
+port = server.free_ports(1)[0]
+with server.running("it", [sys.executable, "-c", {server!r}, str(port)], Path({work!r}) / "server.log", {{}}, port):
     print(port, flush=True)
     sys.stdin.read()
 """
@@ -39,18 +39,18 @@ def answers(port: int) -> bool:
 
 
 def test_a_program_is_ready_inside_the_context_and_gone_after_it(tmp_path: Path) -> None:
-    port = programs._free_port()
-    with programs._running([sys.executable, "-c", SERVER, str(port)], tmp_path, {}, port):
+    port = server.free_ports(1)[0]
+    with server.running("it", [sys.executable, "-c", SERVER, str(port)], tmp_path / "server.log", {}, port):
         assert answers(port)
     assert not answers(port)
     assert "GET /" in (tmp_path / "server.log").read_text()
 
 
 def test_a_program_that_ends_before_it_is_ready_is_reported(tmp_path: Path) -> None:
-    port = programs._free_port()
+    port = server.free_ports(1)[0]
     with (
         pytest.raises(UnavailableError, match=r"ended with 3 before it was ready: see .*server\.log"),
-        programs._running([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, {}, port),
+        server.running("it", [sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "server.log", {}, port),
     ):
         pytest.fail("never ready")
 
@@ -112,7 +112,7 @@ def test_nothing_is_posted_beyond_this_machine(base: str) -> None:
 
 def test_a_server_that_is_not_there_is_reported_in_one_line() -> None:
     with pytest.raises(UnavailableError, match="cannot be reached"):
-        Bepasty(f"http://127.0.0.1:{programs._free_port()}").paste("x", "x.txt")
+        Bepasty(f"http://127.0.0.1:{server.free_ports(1)[0]}").paste("x", "x.txt")
 
 
 @pytest.mark.flow

@@ -19,9 +19,10 @@ from pathlib import Path
 import pytest
 
 from deploy.local.certificates import make_certificates
-from deploy.local.kafka import Broker, broker, free_ports
+from deploy.local.kafka import Broker, broker
 from deploy.local.kafka_kerberos import Realm, find_programs, realm
 from deploy.local.kafka_secured import OTHER_HOST, SERVICE, Secured, Tools
+from deploy.local.server import free_ports
 from tests.factories import outgoing
 from ullage import dead_letters, keys, setup
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, TOPICS, Bus, Record, Subscription

@@ -1,0 +1,74 @@
+"""What every starter here does with a server's process: a free port, a wait until it answers, an orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ullage.errors import UnavailableError
+
+HOST = "127.0.0.1"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody holds at this moment."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def takes_connections(port: int) -> bool:
+    """Whether somebody listens on `port`."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1.0):
+        return True
+    return False
+
+
+def wait_until_ready(
+    process: subprocess.Popen[bytes], answers: Callable[[], bool], name: str, log: Path, seconds: float, look: float
+) -> None:
+    """Return when `answers`, asked every `look` seconds; UnavailableError when the process ends or `seconds` pass before that."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answers():
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = process.wait(look)
+            raise UnavailableError(f"{name} ended with {code} before it was ready: see {log}")
+    raise UnavailableError(f"{name} was not ready within {seconds:.0f} s: see {log}")
+
+
+def wait_for_end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait for a process that was told to end, and end it by force when that takes longer than `seconds`."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def running(
+    name: str, words: Sequence[str], log: Path, environment: Mapping[str, str], port: int,
+    *, ready_seconds: float = 60.0, look_seconds: float = 0.05, end_seconds: float = 10.0,
+) -> Iterator[None]:  # fmt: skip
+    """Start a server in the folder of its `log`, wait until it takes connections on `port`, and end it afterwards."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *words],
+            cwd=log.parent, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        wait_until_ready(process, lambda: takes_connections(port), name, log, ready_seconds, look_seconds)
+        yield
+    finally:
+        process.terminate()
+        wait_for_end(process, end_seconds)
