@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ullage.tags import Tagger, derive_key
+from ullage.tags import PIECE, Tagger, derive_key
 
 KEY = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
 MESSAGE = bytes.fromhex(
@@ -45,6 +45,54 @@ def test_a_batch_of_any_lengths_equals_the_oracle_in_order(key: bytes, messages:
 
 def test_every_length_from_0_to_100_equals_the_oracle() -> None:
     messages = [bytes(range(n)) for n in range(101)]
+    assert [t.tobytes() for t in Tagger(KEY).tag(messages)] == [oracle(KEY, m) for m in messages]
+
+
+def table(messages: list[bytes], width: int, junk: int) -> np.ndarray:
+    """Messages as rows of `width` bytes, filled up with `junk`."""
+    return np.frombuffer(b"".join(m.ljust(width, bytes([junk])) for m in messages), np.uint8).reshape(len(messages), width)
+
+
+def row_tags(messages: list[bytes], width: int, junk: int = 0xA5) -> list[bytes]:
+    lengths = np.array([len(m) for m in messages], np.int64)
+    return [t.tobytes() for t in Tagger(KEY).tag_rows(table(messages, width, junk), lengths)]
+
+
+@pytest.mark.parametrize("width", [64, 70, 80, 81])
+def test_rows_of_every_length_equal_the_oracle_whatever_stands_beyond(width: int) -> None:
+    messages = [MESSAGE[:n] for n in range(65)]
+    assert row_tags(messages, width) == [oracle(KEY, m) for m in messages]
+    assert row_tags([MESSAGE[:n] for n in VECTORS], width) == [bytes.fromhex(tag) for tag in VECTORS.values()]
+
+
+@pytest.mark.parametrize("length", [0, 1, 11, 15, 16, 17, 32, 40, 47, 48, 49, 100])
+@pytest.mark.parametrize("wider", [0, 1, 16])
+def test_rows_of_one_length_equal_the_oracle(length: int, wider: int) -> None:
+    messages = [bytes([i]) * length for i in range(5)]
+    assert row_tags(messages, length + wider) == [oracle(KEY, m) for m in messages]
+
+
+@given(messages=st.lists(st.binary(max_size=70), max_size=30), junk=st.integers(0, 255))
+def test_any_rows_equal_the_oracle_in_order(messages: list[bytes], junk: int) -> None:
+    assert row_tags(messages, 70, junk) == [oracle(KEY, m) for m in messages]
+
+
+def test_more_rows_than_a_step_takes() -> None:
+    rng = np.random.default_rng(1)
+    values, lengths = rng.integers(0, 256, (2 * PIECE + 5, 40), np.uint8), rng.integers(0, 41, 2 * PIECE + 5)
+    tags = Tagger(KEY).tag_rows(values, lengths)
+    for i in [*range(0, len(values), 97), len(values) - 1]:
+        assert tags[i].tobytes() == oracle(KEY, values[i, : lengths[i]].tobytes())
+    again = Tagger(KEY).tag_rows(values[:, :16], np.full(len(values), 16))
+    assert again[-1].tobytes() == oracle(KEY, values[-1, :16].tobytes())
+
+
+def test_no_rows_give_no_tags() -> None:
+    assert Tagger(KEY).tag_rows(np.empty((0, 16), np.uint8), np.empty(0, np.int64)).shape == (0, 16)
+
+
+def test_a_long_message_among_short_ones() -> None:
+    messages = [b"x" * 100_000, *[b"13800138000"] * 100, b""]
     assert [t.tobytes() for t in Tagger(KEY).tag(messages)] == [oracle(KEY, m) for m in messages]
 
 
