@@ -34,6 +34,10 @@ class Field(StrEnum):
     DATE = "DATE"
     AGE = "AGE"
     GENDER = "GENDER"
+    IBAN = "IBAN"
+    USCC = "USCC"
+    PASSPORT = "PASSPORT"
+    PERMIT = "PERMIT"
     QQ = "QQ"
     WECHAT = "WECHAT"
     OTHER = "OTHER"
@@ -45,6 +49,10 @@ OF_KIND = {
     "card": Field.CARD,
     "email": Field.EMAIL,
     "name": Field.NAME,
+    "iban": Field.IBAN,
+    "uscc": Field.USCC,
+    "passport": Field.PASSPORT,
+    "home_return_permit": Field.PERMIT,
     "qq": Field.QQ,
     "wechat": Field.WECHAT,
 }

@@ -37,7 +37,10 @@ def test_a_candidate_in_a_message_shows_where_and_not_what() -> None:
 
 
 def test_kinds_register_by_being_there_and_the_stronger_claim_comes_first() -> None:
-    assert list(kinds()) == ["email", "resident_id", "card", "phone"]
+    assert list(kinds()) == [
+        *("email", "resident_id", "uscc", "iban", "card", "phone"),
+        *("home_return_permit", "passport", "qq", "wechat"),
+    ]
     assert all(kind.examples and kind.near_misses and 0 < kind.random_pass <= 1 for kind in kinds().values())
 
 

@@ -19,6 +19,6 @@ __all__ = ["Candidate", "Kind", "kinds"]
 @cache
 def kinds() -> dict[str, Kind]:
     """Every kind by name, those with the stronger claim on a stretch of text first."""
-    modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__) if m.name != "base"]
-    found = sorted((m.KIND for m in modules), key=lambda kind: (kind.rank, kind.name))
+    modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
+    found = sorted((m.KIND for m in modules if hasattr(m, "KIND")), key=lambda kind: (kind.rank, kind.name))
     return {kind.name: kind for kind in found}

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ullage.masking import MASK
 
 SEPARATORS = re.compile(r"[ .\-]")
+BEFORE, AFTER = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
+"""An identifier ends where ASCII letters and digits end: what is glued to Chinese text still stands alone."""
+GAP = r"[ \t\"'`\])}】>]{0,3}(?:[:=]|是|为|為|->|=>)?[ \t\"'`\[({【<]{0,3}"
+"""Between a label and its value: what closes the label, one sign, what opens the value."""
 
 
 class Candidate(NamedTuple):
     """A substring that may be an identifier: in memory only, never on the bus, in a log or in a file.
 
-    `start` and `end` are character offsets in the text that was searched; `valid` says whether the checksum holds.
+    `start` and `end` are character offsets in the text that was searched; `valid` says whether the checksum holds. What is
+    `weak` is never a match by itself: it corroborates a row in which another field of the same customer matched.
     """
 
     kind: str
@@ -23,6 +28,8 @@ class Candidate(NamedTuple):
     end: int
     normal: str
     valid: bool
+    form: str = "plain"
+    weak: bool = False
 
     def __repr__(self) -> str:
         """Where it was found, not what it is: a candidate that strays into a message takes no value with it."""
@@ -36,6 +43,9 @@ class Kind:
     `pattern` finds the shape in folded text (ASCII digits, plain separators). `normalise` brings a shape, or a cell of a
     customer list, to the one written form that is tagged; it returns "" for what cannot be this kind. `check` tells whether the
     checksum of a normal form holds. `rank` orders kinds that claim the same stretch of text: the lower wins.
+
+    A kind with `labels` is so common a shape that one of these words must stand before it: its pattern comes from `labelled`
+    and the value is the pattern's group `value`. With `weak_alone` it is found without a label as well, but then weak.
     """
 
     name: str
@@ -47,17 +57,46 @@ class Kind:
     near_misses: tuple[str, ...]
     random_pass: float
     """Share of random values of this shape that pass `check`: how little the checksum proves."""
+    labels: tuple[str, ...] = ()
+    weak_alone: bool = False
 
     def find(self, text: str) -> list[Candidate]:
         """Candidates of this kind in folded `text`; those whose checksum fails are returned too, marked."""
         found = []
         for match in self.pattern.finditer(text):
-            normal = self.normalise(match.group())
+            start, end = match.span("value" if "value" in match.re.groupindex else 0)
+            normal = self.normalise(text[start:end])
             if normal:
-                found.append(Candidate(self.name, match.start(), match.end(), normal, self.check(normal)))
+                weak = self.weak_alone and match["label"] is None
+                found.append(Candidate(self.name, start, end, normal, self.check(normal), weak=weak))
         return found
 
 
 def digits(text: str) -> str:
     """`text` without spaces, dots and dashes."""
     return SEPARATORS.sub("", text)
+
+
+def no_check(_normal: str) -> bool:
+    """For kinds without a checksum: every normal form holds."""
+    return True
+
+
+def labelled(labels: Iterable[str], value: str, *, required: bool = True) -> re.Pattern[str]:
+    """A pattern of `value` behind one of `labels`, in any case, with at most a sign, quotes and brackets between.
+
+    A label in Latin letters is a word of its own, but it may be glued to digits (`qq12345`). Without `required` the value is
+    found alone as well, and the group `label` is then None.
+
+    >>> labelled(("微信",), r"[a-z]+").search("加微信：abc".replace("：", ":"))["value"]
+    'abc'
+    """
+    words = "|".join(sorted(map(_as_word, labels), key=len, reverse=True))
+    optional = "" if required else "?"
+    return re.compile(rf"(?i)(?P<label>(?:{words}){GAP}){optional}(?P<value>{value})")
+
+
+def _as_word(label: str) -> str:
+    """A Latin label stands apart from other letters and, unless digits follow at once, from its value."""
+    escaped = re.escape(label)
+    return rf"{BEFORE}{escaped}(?![A-Za-z_])" if label.isascii() else escaped

@@ -1,39 +1,60 @@
-"""Chinese mobile numbers.
+"""Mobile numbers of China, and phone numbers of other countries where they are written with `+` or `00` and a calling code.
 
 Format: `1[3-9]` and nine digits; no checksum. About 5.2 billion are assignable (libphonenumber metadata 2024-10), so a bare
 number proves nothing by itself. Written with +86, 0086, 86, (86) or a trunk 0 before, and grouped 3-4-4, 3-8 or 7-4.
 Fictitious examples: 13800138000 is widely printed; no carrier holds 154.
+
+A number from abroad becomes E.164 (`+14155552671`, ITU-T E.164: at most 15 digits), so that eleven digits alone are always
+Chinese. Its plan comes from libphonenumber. Groups are parted by one sign throughout, and one group may stand in brackets.
 """
 
 from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import Kind, digits
+from ullage.identifiers.base import AFTER, BEFORE, Kind, digits, no_check
+from ullage.identifiers.numbering import is_number
 
 PREFIX = r"(?:(?:\+|00)?86[ \-]?|\(\+?86\)[ ]?|0)?"
 BODY = r"1[3-9]\d(?:\d{8}|([ .\-])\d{4}\1?\d{4}|[ .\-]\d{8}|\d{4}[ .\-]\d{4})"
-PATTERN = re.compile(rf"(?<![0-9A-Za-z])(?<![0-9]\.){PREFIX}{BODY}(?![0-9A-Za-z])", re.ASCII)
+MAINLAND = rf"{BEFORE}(?<![0-9]\.){PREFIX}{BODY}{AFTER}"
+ABROAD = (
+    rf"{BEFORE}(?<!\+)(?:\+|00)(?!86)[1-9](?:\d{{6,14}}|\d{{0,2}}(?:[ ]?\(\d{{1,4}}\)[ ]?\d{{2,10}})?(?P<sign>[ .\-])?"
+    rf"(?(sign)\d{{1,10}}(?:(?P=sign)\d{{2,8}}){{0,5}}|)){AFTER}"
+)
+PATTERN = re.compile(rf"{MAINLAND}|{ABROAD}", re.ASCII)
 PREFIXES = re.compile(r"^(?:\+?86|0086|\(\+?86\)|0)(?=1[3-9]\d{9}$)", re.ASCII)
 SHAPE = re.compile(r"1[3-9]\d{9}", re.ASCII)
+TRUNK = re.compile(r"\(0\)|[ .\-()]")
+"""What a number from abroad is written with and dialled without: `+44 (0)20 …`."""
+INTERNATIONAL = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
 
 
 def normalise(text: str) -> str:
-    """Eleven digits without prefix, or "" if that cannot be had.
+    """Eleven digits without prefix, or E.164 for a number from abroad, or "" if neither can be had.
 
     >>> normalise('+86 138-0013-8000')
     '13800138000'
+    >>> normalise('001 (415) 555-2671')
+    '+14155552671'
     """
-    bare = PREFIXES.sub("", digits(text.strip().removesuffix(".0")))
-    return bare if SHAPE.fullmatch(bare) else ""
+    written = text.strip().removesuffix(".0")
+    bare = PREFIXES.sub("", digits(written))
+    if SHAPE.fullmatch(bare):
+        return bare
+    abroad = INTERNATIONAL.fullmatch(TRUNK.sub("", written))
+    if abroad and is_number(abroad[1]):
+        return f"+{abroad[1]}"
+    stray = bare.removeprefix("+")  # `+13800138000` is no number of North America, but somebody's all the same
+    return stray if SHAPE.fullmatch(stray) else ""
 
 
 KIND = Kind(
     name="phone",
-    rank=3,
+    rank=5,
     pattern=PATTERN,
     normalise=normalise,
-    check=lambda _normal: True,
+    check=no_check,
     random_pass=0.07,
     examples=(
         ("手机:13800138000", "13800138000"),
@@ -49,6 +70,14 @@ KIND = Kind(
         ("张某13800138000住址", "13800138000"),
         ("李某----13800138000----x", "13800138000"),
         ("13800138000,13800138000", "13800138000"),
+        ("tel:+14155552671", "+14155552671"),
+        ("0014155552671", "+14155552671"),
+        ("+1 (415) 555-2671", "+14155552671"),
+        ("+1-415-555-2671", "+14155552671"),
+        ("+44 (0)20 7946 0958", "+442079460958"),
+        ("电话+852 6123 4567住址", "+85261234567"),
+        ("+886912345678", "+886912345678"),
+        ("+13800138000", "13800138000"),
     ),
     near_misses=(
         "138001380001",
@@ -57,5 +86,11 @@ KIND = Kind(
         "12800138000",
         "138--0013--8000",
         "a13800138000b4f6",
+        "+4155552671",
+        "14155552671234",
+        "++442079460958",
+        "+141555526711",
+        "+862112345678",
+        "+1-415-555--2671",
     ),
 )

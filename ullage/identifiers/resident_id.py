@@ -1,7 +1,8 @@
 """Resident identity numbers (GB 11643), residence permits of Hong Kong, Macau and Taiwan residents among them.
 
-Eighteen characters: region (6), birth date (8), order (3), check (MOD 11-2 of ISO 7064, 10 written X). The 15-digit form
-of before 1999 is expanded: century 19, but 18 for orders 996–999 (centenarians); its check is then computed.
+Eighteen characters: region (6; 81, 82 and 83 begin those permits), birth date (8), order (3), check (MOD 11-2 of ISO 7064, 10
+written X); grouped 6-8-4 or 6-8-3-1 by one sign throughout. The 15-digit form of before 1999 is expanded: century 19, but 18 for
+orders 996–999 (centenarians); its check is then computed.
 A random 18-digit string passes with probability 3.3e-5 (measured). Both examples are printed in the standard.
 """
 
@@ -19,7 +20,7 @@ REGIONS = frozenset(
 )
 X_ALIKE = str.maketrans("xХхΧχ×✕✖", "XXXXXXXX")
 PATTERN = re.compile(
-    r"(?<![0-9A-Za-z])[1-9]\d{5}(?:\d{8}\d{3}[\dXxХхΧχ×✕✖]|([ \-])\d{8}\1\d{3}[\dXxХхΧχ×✕✖]|\d{9})(?![0-9A-Za-z])",
+    r"(?<![0-9A-Za-z])[1-9]\d{5}(?:\d{8}\d{3}[\dXxХхΧχ×✕✖]|([ .\-])\d{8}\1\d{3}\1?[\dXxХхΧχ×✕✖]|\d{9})(?![0-9A-Za-z])",
     re.ASCII,
 )
 
@@ -70,6 +71,9 @@ KIND = Kind(
     examples=(
         ("身份证号:11010519491231002x", "11010519491231002X"),
         ("110105 19491231 002X", "11010519491231002X"),
+        ("110105.19491231.002X", "11010519491231002X"),
+        ("110105-19491231-002-X", "11010519491231002X"),
+        ("810000189901010015", "810000189901010015"),
         ("11010519491231002Х", "11010519491231002X"),
         ("440524188001010014", "440524188001010014"),
         ("110105491231002", "11010519491231002X"),

@@ -1,0 +1,46 @@
+"""Permits of Hong Kong and Macau residents to travel to the mainland (回乡证).
+
+H or M and 8 digits that stay for life; cards of before 2013 add two that count renewals, which are cut off. No checksum: found
+beside a label, and weakly where none stands.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled, no_check
+
+LABELS = (
+    *("回乡证", "回鄉證", "回乡证号", "来往内地通行证", "來往內地通行證", "通行证", "通行证号", "通行证号码"),
+    *("home return permit", "hrp"),
+)
+SHAPE = r"[HM][0-9]{8}(?:[0-9]{2})?"
+NORMAL = re.compile(SHAPE)
+
+
+def normalise(text: str) -> str:
+    """The letter and the eight digits of a lifetime, or "".
+
+    >>> normalise('h1234567801')
+    'H12345678'
+    """
+    bare = text.strip().upper()
+    return bare[:9] if NORMAL.fullmatch(bare) else ""
+
+
+KIND = Kind(
+    name="home_return_permit",
+    rank=6,
+    pattern=labelled(LABELS, rf"{BEFORE}{SHAPE}{AFTER}", required=False),
+    normalise=normalise,
+    check=no_check,
+    random_pass=1.0,
+    labels=LABELS,
+    weak_alone=True,
+    examples=(
+        ("回乡证:H1234567801", "H12345678"),
+        ("港澳居民来往内地通行证 m12345678", "M12345678"),
+        ("H12345678", "H12345678"),
+    ),
+    near_misses=("H1234567", "H123456789", "H123456780123", "xH12345678", "K12345678"),
+)

@@ -1,0 +1,52 @@
+"""Values with their middle masked: `138****8000`, `4403**********1234`, `440301********1234`.
+
+There are 530,000 masked phones, so a bank of ten million customers has 19 behind each: a masked value proves nothing alone and
+only corroborates a row in which another field of the same customer matched. A resident ID keeps its first 4 or 6 and its last
+4 characters. Cards have no masked form: a card's tag never stands beside its first or last digits (PCI DSS 3.5.1).
+"""
+
+from __future__ import annotations
+
+import re
+
+from ullage.identifiers.base import AFTER, BEFORE, Candidate
+
+FORM = "masked"
+HIDDEN = "*xX●•×"
+"""What stands for a hidden character in folded text (`＊` folds to `*`); one value uses one of them throughout."""
+PATTERN = re.compile(
+    rf"{BEFORE}(?<![*●•×])(?:(?P<phone>1[3-9][0-9])(?P<p>[{HIDDEN}])(?P=p){{3}}[0-9]{{4}}"
+    rf"|(?P<resident_id>[1-9][0-9]{{3}}(?:[0-9]{{2}})?)(?P<i>[{HIDDEN}])(?:(?<=[0-9]{{6}}.)(?P=i){{7}}|(?<![0-9]{{6}}.)(?P=i){{9}})"
+    rf"[0-9]{{3}}[0-9Xx]){AFTER}(?![*●•×])"
+)
+KEPT = {"phone": ((3, 4),), "resident_id": ((4, 4), (6, 4))}
+"""How many first and last characters a masked value shows, a kind."""
+
+
+def find(text: str) -> list[Candidate]:
+    """Masked values in folded `text`, with `*` for what is hidden; all of them weak."""
+    return [
+        Candidate(_kind(match), match.start(), match.end(), _canonical(match.group()), True, FORM, weak=True)
+        for match in PATTERN.finditer(text)
+    ]
+
+
+def masks(kind: str, normal: str) -> tuple[str, ...]:
+    """The masked forms of a normal value that are enrolled; none for a kind that is not masked, or a phone from abroad.
+
+    >>> masks('phone', '13800138000')
+    ('138****8000',)
+    """
+    if not normal.isalnum():
+        return ()
+    return tuple(f"{normal[:first]}{'*' * (len(normal) - first - last)}{normal[-last:]}" for first, last in KEPT.get(kind, ()))
+
+
+def _kind(match: re.Match[str]) -> str:
+    return "phone" if match["phone"] else "resident_id"
+
+
+def _canonical(text: str) -> str:
+    """`text` with `*` for each hidden character; an X in the last place is a check character."""
+    shown = re.sub(rf"[{HIDDEN}]", "*", text[:-1])
+    return shown + text[-1].upper()

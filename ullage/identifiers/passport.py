@@ -1,0 +1,48 @@
+"""Passports of the People's Republic of China.
+
+E and 8 digits, or E, a letter other than I and O, and 7 digits (ordinary, since 2012 and since they ran out); G and 8 digits
+(older); D, S and P, with an E in newer ones, for diplomatic, service and public affairs. There is no checksum outside the
+machine-readable zone, so a label must stand before it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled, no_check
+
+LABELS = (
+    *("护照", "护照号", "护照号码", "護照", "護照號碼"),
+    *("passport", "passport no", "passport_no", "passportno", "passport number"),
+)
+SHAPE = r"(?:E(?:[0-9]{8}|[A-HJ-NP-Z][0-9]{7})|G[0-9]{8}|[DSP]E?[0-9]{7,8})"
+NORMAL = re.compile(SHAPE)
+
+
+def normalise(text: str) -> str:
+    """Capitals, or "" for another shape.
+
+    >>> normalise('e12345678')
+    'E12345678'
+    """
+    bare = text.strip().upper()
+    return bare if NORMAL.fullmatch(bare) else ""
+
+
+KIND = Kind(
+    name="passport",
+    rank=7,
+    pattern=labelled(LABELS, rf"{BEFORE}{SHAPE}{AFTER}"),
+    normalise=normalise,
+    check=no_check,
+    random_pass=1.0,
+    labels=LABELS,
+    examples=(
+        ("护照号码:E12345678", "E12345678"),
+        ("护照 ea1234567", "EA1234567"),
+        ('"passport_no":"G12345678"', "G12345678"),
+        ("Passport No: PE1234567", "PE1234567"),
+        ("护照号SE1234567", "SE1234567"),
+    ),
+    near_misses=("E12345678", "护照:E1234567", "护照:EI1234567", "护照:E123456789", "护照:A12345678", "护照,E12345678"),
+)

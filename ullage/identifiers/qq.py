@@ -1,0 +1,49 @@
+"""QQ numbers: 5 to 11 digits that do not begin with 0, so common a shape that a label, or @qq.com behind it, must tell.
+
+Eleven digits of a mobile's shape are a phone that its owner's QQ mailbox goes by, and are left to that kind.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled, no_check
+
+LABELS = ("qq", "qq号", "qq號", "qq号码", "qq no", "qq_no", "qqno", "扣扣", "扣扣号", "企鹅", "企鹅号")
+SHAPE = r"(?!1[3-9][0-9]{9}(?![0-9]))[1-9][0-9]{4,10}"
+MAIL = r"@(?:vip\.)?qq\.com(?![0-9A-Za-z\-])"
+NORMAL = re.compile(SHAPE)
+BEHIND_MAIL = re.compile(f"{MAIL}$")
+
+
+def normalise(text: str) -> str:
+    """The digits, or "".
+
+    >>> normalise('12345678@qq.com')
+    '12345678'
+    """
+    bare = BEHIND_MAIL.sub("", text.strip().lower())
+    return bare if NORMAL.fullmatch(bare) else ""
+
+
+KIND = Kind(
+    name="qq",
+    rank=8,
+    pattern=labelled(LABELS, rf"(?(label)(?<![0-9])|{BEFORE}(?<![._%+\-])){SHAPE}(?(label){AFTER}|(?={MAIL}))", required=False),
+    normalise=normalise,
+    check=no_check,
+    random_pass=1.0,
+    labels=LABELS,
+    examples=(
+        ("QQ:12345678", "12345678"),
+        ("qq12345678", "12345678"),
+        ('"qq" : "10001"', "10001"),
+        ("扣扣号 12345678901", "12345678901"),
+        ("12345678@qq.com", "12345678"),
+        ("10001@VIP.QQ.com", "10001"),
+    ),
+    near_misses=(
+        *("12345678", "qq:1234", "qq:012345", "qq群12345678", "xqq12345678"),
+        *("QQ 13800138000", "13800138000@qq.com", "a12345@qq.com"),
+    ),
+)

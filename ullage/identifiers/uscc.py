@@ -1,0 +1,46 @@
+"""Unified social credit codes of Chinese organisations (GB 32100-2015).
+
+Eighteen characters: registering department and category (2), region (6 digits, 100000 for the whole country), organisation code
+(9), check (weights 3^i mod 31 over an alphabet without I, O, S, V, Z). Both valid examples are python-stdnum's.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ullage.identifiers.base import AFTER, BEFORE, Kind
+
+ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+WEIGHTS = tuple(pow(3, i, 31) for i in range(17))
+REGION = r"(?:1[0-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])[0-9]{4}"
+SHAPE = rf"[1-9ANY][1-9A-F]{REGION}[{ALPHABET}]{{10}}"
+PATTERN = re.compile(rf"(?ai){BEFORE}{SHAPE}{AFTER}")
+NORMAL = re.compile(SHAPE)
+
+
+def normalise(text: str) -> str:
+    """Capitals, or "" where department, region or alphabet do not fit."""
+    bare = text.strip().upper()
+    return bare if NORMAL.fullmatch(bare) else ""
+
+
+def check(normal: str) -> bool:
+    """Whether the check character of a normal form holds."""
+    total = sum(ALPHABET.index(char) * weight for char, weight in zip(normal[:17], WEIGHTS, strict=True))
+    return normal[17] == ALPHABET[-total % 31]
+
+
+KIND = Kind(
+    name="uscc",
+    rank=2,
+    pattern=PATTERN,
+    normalise=normalise,
+    check=check,
+    random_pass=1 / 31,
+    examples=(
+        ("91110000600037341L", "91110000600037341L"),
+        ("税号:91350100m000100y43,开户行", "91350100M000100Y43"),
+        ("公司91110000600037341L地址", "91110000600037341L"),
+    ),
+    near_misses=("91110000600037341M", "9111000060003734IL", "99990000600037341L", "91110000600037341L9", "x91110000600037341L"),
+)

@@ -1,0 +1,49 @@
+"""WeChat ids: a letter, then 5 to 19 letters, digits, `-` or `_`; case does not count. Internal ids begin with `wxid_`.
+
+Any word has that shape, so a label must stand before it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ullage.identifiers.base import Kind, labelled, no_check
+
+LABELS = (
+    *("微信", "微信号", "微信號", "微信id", "薇信", "威信号", "v信", "wx号"),
+    *("wechat", "wechat id", "wechat_id", "weixin", "wx", "vx"),
+)
+SHAPE = r"[a-z][a-z0-9_\-]{5,19}"
+NORMAL = re.compile(SHAPE)
+
+
+def normalise(text: str) -> str:
+    """Lower case, or "".
+
+    >>> normalise('GitHub666')
+    'github666'
+    """
+    bare = text.strip().lower()
+    return bare if NORMAL.fullmatch(bare) else ""
+
+
+KIND = Kind(
+    name="wechat",
+    rank=9,
+    pattern=labelled(LABELS, rf"(?a:(?<![0-9A-Za-z_@.\-]){SHAPE}(?![0-9A-Za-z_\-]))"),
+    normalise=normalise,
+    check=no_check,
+    random_pass=1.0,
+    labels=LABELS,
+    examples=(
+        ("微信:github666", "github666"),
+        ("加微信号 Zhang_San-1", "zhang_san-1"),
+        ("wx=wxid_abcdefghij1234", "wxid_abcdefghij1234"),
+        ('{"wechat":"github666"}', "github666"),
+        ("微信github666联系", "github666"),
+    ),
+    near_misses=(
+        *("github666", "wxid_abcdefghij1234", "微信,github666"),
+        *("微信:git66", "微信:666github", "微信:13800138000", f"微信:{'a' * 21}"),
+    ),
+)
