@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, matching, scale
+from tests.bench import bus, detect, matching, scale
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -39,6 +39,8 @@ def main() -> None:
             "tags": matching.tags,
             "look-ups": lambda: matching.look_ups(folder, context),
             "match": lambda: matching.matching(folder, context),
+            "detect": lambda: detect.detect(folder),
+            "assess": lambda: detect.assess(folder),
             "bus": lambda: bus.sqlite(folder),
             "kafka": lambda: on_kafka(folder, bus.kafka),
             "scale": lambda: on_kafka(folder, scale.match_processes),

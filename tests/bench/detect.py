@@ -1,0 +1,167 @@
+"""The whole of match on each corpus, on one core in CPU time, against ripgrep and YARA-X finding the shapes alone.
+
+Ours decodes, folds, extracts, checks, tags, looks up, makes rows and findings, and reads the lexicon. `ULLAGE_BENCH_MB` is the
+size of a corpus, `ULLAGE_BENCH_ENTRIES` the watchlist's, `ULLAGE_BENCH_ASSESS` the sizes of the files for `assess`, in MB.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from matcher.match import Matcher
+from matcher.stage import build_matcher
+from matcher.watchlist import installed
+from matcher.watchlist.build import Builder
+from matcher.watchlist.source import Source
+from tests.bench import corpus, engines
+from tests.bench.corpus_people import Person, write_list
+from tests.bench.table import best, row
+from ullage import setup
+from ullage.errors import UnavailableError
+from ullage.keys import make_tenant
+from ullage.records import Capture
+from ullage.settings import Context
+
+SIZE = float(os.environ.get("ULLAGE_BENCH_MB", "8"))
+ENTRIES = int(os.environ.get("ULLAGE_BENCH_ENTRIES", "1_000_000"))
+ASSESS = tuple(map(int, os.environ.get("ULLAGE_BENCH_ASSESS", "100").split()))
+ENTRIES_A_CUSTOMER = 13
+"""Phone, resident ID and email with three digests each, and a card."""
+TENANTS = 10
+ROUNDS = 5
+BATCH = 2 * 2**20
+MIB = 2**20
+SECONDS_BETWEEN_LOOKS = 0.05
+
+
+def enrol(context: Context, tenant: str, people: Iterator[Person]) -> None:
+    """Build and install a watchlist with all digests, as `ullage watchlist load` does."""
+    make_tenant(context.keys, tenant)
+    source, target = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
+    write_list(source, people)
+    Builder(context.keys, tenant, 1).build(Source(source, {}), target, context.clock.now())
+    installed.install(context.data, context.keys, tenant, target, context.clock.now())
+    for left in (source, target):
+        left.unlink()
+
+
+def customers(context: Context, entries: int = ENTRIES) -> Context:
+    """`context` initialised, with one tenant of about `entries` entries, all that corpora plant among them."""
+    list(setup.initialise(context))
+    enrol(context, "bench", map(Person, range(max(corpus.CUSTOMERS, entries // ENTRIES_A_CUSTOMER))))
+    return context
+
+
+def captures(documents: Sequence[bytes], context: Context) -> list[Capture]:
+    """A capture a document."""
+    now = context.clock.now()
+    return [Capture(id=f"{n:x}", site="bench", post_id=f"{n:x}", url="", fetched_at=now, body=b) for n, b in enumerate(documents)]
+
+
+def batches(documents: Sequence[bytes], context: Context) -> list[list[Capture]]:
+    """Captures in batches of 2 MiB, as match's worker would hand them over."""
+    made: list[list[Capture]] = [[]]
+    length = 0
+    for one in captures(documents, context):
+        if length >= BATCH:
+            made.append([])
+            length = 0
+        made[-1].append(one)
+        length += len(one.body)
+    return made
+
+
+def ours(matcher: Matcher, given: Sequence[Sequence[Capture]], context: Context) -> int:
+    """All of match over batches; the number of matches. The one place that knows how a matcher is asked."""
+    now = context.clock.now()
+    findings = [finding for batch in given for finding in matcher.findings(batch, now)]
+    return sum(finding.total_matches for finding in findings if finding.part == 1)
+
+
+def detect(folder: Path) -> None:
+    """Each corpus against the other engines, then ten tenants against one on dumps."""
+    context = customers(Context(folder / "detect"))
+    matcher = build_matcher(context)
+    for name in corpus.CORPORA:
+        made = corpus.corpus(name, SIZE)
+        with engines.one_core():
+            seconds = _one(folder, made, matcher, context)
+        if name == "DENSE":
+            _ten_tenants(made, context, seconds)
+
+
+def _one(folder: Path, made: corpus.Corpus, matcher: Matcher, context: Context) -> float:
+    """The lines of one corpus; seconds of ours."""
+    given, found = batches(made.documents, context), []
+    seconds = best(lambda: found.append(ours(matcher, given, context)), rounds=ROUNDS)
+    speed = made.megabytes / seconds
+    row(f"{made.name}, hits", f"{found[-1]:,}", f"planted {made.planted.hits.total():,}")
+    path = folder / f"{made.name}.txt"
+    path.write_bytes(b"".join(made.documents))
+    others: tuple[tuple[str, Callable[[], Callable[[], int]], Callable[[], float]], ...] = (
+        ("rg", lambda: engines.ripgrep(path), engines.children_seconds),
+        ("YARA-X", lambda: engines.yara(made.documents), time.process_time),
+    )
+    for name, engine, clock in others:
+        try:
+            bare = made.megabytes / best(engine(), clock, ROUNDS)
+            row(f"{made.name}, MB/s of one core", f"{speed:.1f}", f"{name} {bare:.1f}", speed / bare)
+        except UnavailableError as error:
+            row(f"{made.name}, MB/s of one core", f"{speed:.1f}", f"{name} not measured")
+            print(error)
+    path.unlink()
+    return seconds
+
+
+def _ten_tenants(made: corpus.Corpus, context: Context, one: float) -> None:
+    """What nine more tenants, a tenth as large, cost."""
+    first = corpus.CUSTOMERS
+    for number in range(1, TENANTS):
+        people = range(first * number, first * number + max(1, ENTRIES // ENTRIES_A_CUSTOMER // TENANTS))
+        enrol(context, f"bench{number}", map(Person, people))
+    matcher, given = build_matcher(context), batches(made.documents, context)
+    with engines.one_core():
+        ten = best(lambda: ours(matcher, given, context), rounds=ROUNDS)
+    row(f"{made.name}, {TENANTS} tenants", f"{made.megabytes / ten:.1f}", f"one {made.megabytes / one:.1f}", one / ten)
+    for number in range(1, TENANTS):
+        for path in (context.data / installed.FOLDER / f"bench{number}").iterdir():
+            path.unlink()
+
+
+def assess(folder: Path) -> None:
+    """`ullage assess` as a process of its own on all cores: wall seconds, and the most memory that it and its children held."""
+    context = customers(Context(folder / "assess"))
+    for size in ASSESS:
+        path = folder / f"{size}.txt"
+        with path.open("wb") as file:
+            for document in corpus.stream("DENSE", size, 1, corpus.Planted()):
+                file.write(document)
+        words = [sys.executable, "-m", "ullage", "--data", str(context.data), "assess", str(path), "--json"]
+        start = time.monotonic()
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+            most = 0
+            while process.poll() is None:
+                most = max(most, resident(process.pid))
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        seconds = time.monotonic() - start
+        said = "" if process.returncode == 0 else f" exit {process.returncode}"
+        row(f"assess {size} MB, wall s, peak MiB", f"{seconds:.1f}{said}", f"{most / MIB:,.0f} MiB")
+        path.unlink()
+
+
+def resident(pid: int) -> int:
+    """Bytes that a process and its descendants hold: proportional shares, so that what they share counts once."""
+    found = 0
+    try:
+        shares = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        found = sum(int(line.split()[1]) for line in shares.splitlines() if line.startswith("Pss:")) * 1024
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += sum(map(resident, map(int, (task / "children").read_text(encoding="ascii").split())))
+    except OSError:  # it has ended meanwhile
+        return found
+    return found
