@@ -10,7 +10,7 @@ from stdnum import luhn as stdnum_luhn
 from stdnum.cn import ric
 from stdnum.iso7064 import mod_11_2
 
-from ullage.identifiers import Kind, card, kinds, resident_id
+from ullage.identifiers import Kind, card, email, kinds, resident_id
 
 EXAMPLES = [(kind, text, normal) for kind in kinds().values() for text, normal in kind.examples]
 NEAR_MISSES = [(kind, text) for kind in kinds().values() for text in kind.near_misses]
@@ -133,3 +133,37 @@ def test_hidden_at_signs_lead_to_the_same_address(mark: str) -> None:
 def test_a_long_run_of_address_characters_is_searched_once() -> None:
     pattern: re.Pattern[str] = kinds()["email"].pattern
     assert pattern.search("a" * 200_000 + "@") is None
+
+
+@pytest.mark.parametrize(("given_as", "stripped"), [("a+x@example.com", "a@example.com"), ("a@example.com", "a@example.com")])
+def test_an_address_is_had_without_its_plus_tag(given_as: str, stripped: str) -> None:
+    assert email.strip_plus(given_as) == stripped
+
+
+@pytest.mark.parametrize(
+    "signs", ["_" * 200_000, "-" * 200_000, "a@b." * 50_000, "a@b.例" * 40_000, "例." * 60_000, "a@" + "例" * 100_000]
+)
+@pytest.mark.timeout(20)
+def test_what_is_nearly_an_address_costs_one_pass(signs: str) -> None:
+    kinds()["email"].find(signs)
+
+
+def test_a_card_that_fails_luhn_can_be_enrolled() -> None:
+    assert card.normalise("6200 0000 0000 0006") == "6200000000000006"
+    assert not card.luhn("6200000000000006")
+
+
+def test_a_labelled_kind_says_where_its_value_stands_and_a_weak_one_that_it_is() -> None:
+    (passport,) = kinds()["passport"].find("护照:E12345678")
+    assert (passport.start, passport.end, passport.weak) == (3, 12, False)
+    beside, alone = kinds()["home_return_permit"].find("回乡证:H12345678,M12345678")
+    assert (beside.weak, alone.weak) == (False, True)
+    assert all(not c.weak for kind in kinds().values() if not kind.weak_alone for t, _ in kind.examples for c in kind.find(t))
+
+
+@pytest.mark.parametrize("kind", [k for k in kinds().values() if k.labels], ids=lambda k: k.name)
+def test_every_label_of_a_kind_leads_to_its_value_in_any_case(kind: Kind) -> None:
+    value = kind.examples[0][1]
+    for label in kind.labels:
+        for written in (f"{label}:{value}", f'"{label.upper()}" : "{value}"', f"({label}) {value}", f"甲{label}是{value}"):
+            assert [(c.normal, c.weak) for c in kind.find(written)] == [(value, False)], written

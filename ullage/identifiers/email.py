@@ -21,7 +21,7 @@ START = r"(?:(?<![A-Za-z0-9._%+\-])|(?<=--))(?:(?!--)[._%+\-])*+"
 LOCAL = r"[A-Za-z0-9](?:(?!--)[A-Za-z0-9._%+\-]){0,63}(?<!\.)"
 LABEL = r"[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
 END = r"(?![A-Za-z0-9]|-(?![.\-]))"
-PLAIN = rf"{LOCAL}{AT}{LABEL}(?:{DOT}{LABEL})*{DOT}[A-Za-z]{{2,24}}{END}"
+PLAIN = rf"{LOCAL}{AT}{LABEL}(?:{DOT}{LABEL})*{DOT}(?!xn--)[A-Za-z]{{2,24}}{END}"
 """An address in ASCII."""
 TOP_LEVEL = (
     "中国 中國 香港 台湾 台灣 澳门 澳門 新加坡 公司 网络 網絡 网址 网店 网站 中文网 政务 公益 机构 组织机构 集团 企业 商城 商店 "

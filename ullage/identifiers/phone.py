@@ -5,7 +5,8 @@ number proves nothing by itself. Written with +86, 0086, 86, (86) or a trunk 0 b
 Fictitious examples: 13800138000 is widely printed; no carrier holds 154.
 
 A number from abroad becomes E.164 (`+14155552671`, ITU-T E.164: at most 15 digits), so that eleven digits alone are always
-Chinese. Its plan comes from libphonenumber. Groups are parted by one sign throughout, and one group may stand in brackets.
+Chinese. Its plan comes from libphonenumber. One sign stands between two groups, and one group may
+stand in brackets.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ PREFIX = r"(?:(?:\+|00)?86[ \-]?|\(\+?86\)[ ]?|0)?"
 BODY = r"1[3-9]\d(?:\d{8}|([ .\-])\d{4}\1?\d{4}|[ .\-]\d{8}|\d{4}[ .\-]\d{4})"
 MAINLAND = rf"{BEFORE}(?<![0-9]\.){PREFIX}{BODY}{AFTER}"
 ABROAD = (
-    rf"{BEFORE}(?<!\+)(?:\+|00)(?!86)[1-9](?:\d{{6,14}}|\d{{0,2}}(?:[ ]?\(\d{{1,4}}\)[ ]?\d{{2,10}})?(?P<sign>[ .\-])?"
-    rf"(?(sign)\d{{1,10}}(?:(?P=sign)\d{{2,8}}){{0,5}}|)){AFTER}"
+    rf"{BEFORE}(?<!\+)(?:\+|00)(?!86)[1-9](?:\d{{6,14}}|\d{{0,2}}[ ]?(?:\(\d{{1,4}}\)[ ]?)?\d{{1,10}}(?:[ .\-]\d{{2,8}}){{0,5}}"
+    rf"|\d{{0,2}}[.\-]\d{{1,10}}(?:[ .\-]\d{{2,8}}){{0,5}}){AFTER}"
 )
 PATTERN = re.compile(rf"{MAINLAND}|{ABROAD}", re.ASCII)
 PREFIXES = re.compile(r"^(?:\+?86|0086|\(\+?86\)|0)(?=1[3-9]\d{9}$)", re.ASCII)

@@ -1,0 +1,75 @@
+"""The search in plain Python over one folded text: what the vectorised search is held against. Simple rather than fast."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ullage.identifiers import Candidate, kinds, masked
+
+DIGEST = "digest"
+HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|[0-9a-fA-F]{16})(?![0-9A-Za-z])")
+FORM_OF_LENGTH = {16: "md5", 32: "md5", 40: "sha1", 64: "sha256"}
+"""Sixteen digits are the middle of an MD5."""
+
+
+class Found(NamedTuple):
+    """A candidate; `start` and `end` are character offsets in the folded text. A weak one only corroborates a row."""
+
+    kind: str
+    form: str
+    start: int
+    end: int
+    normal: str
+    valid: bool
+    weak: bool
+
+
+def find(text: str) -> list[Found]:
+    """Candidates of folded `text` by place, without overlaps but for what an address holds (a phone before @qq.com)."""
+    candidates = [c for kind in kinds().values() for c in kind.find(text)]
+    candidates += digests(text) + masked.find(text)
+    emails = [c for c in candidates if c.kind == "email"]
+    kept = [*emails, *_without_overlaps(c for c in candidates if c.kind != "email")]
+    return sorted(map(_found, kept), key=lambda f: (f.start, f.end, f.kind))
+
+
+def digests(text: str) -> list[Candidate]:
+    """Hexadecimal of a digest's length, a letter among its digits."""
+    return [
+        Candidate(DIGEST, m.start(), m.end(), m.group().lower(), True, FORM_OF_LENGTH[len(m.group())])
+        for m in HEX.finditer(text)
+        if not m.group().isdigit()
+    ]
+
+
+def _found(c: Candidate) -> Found:
+    return Found(c.kind, c.form, c.start, c.end, c.normal, c.valid, c.weak)
+
+
+def _without_overlaps(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+    """Of each cluster of overlapping candidates the valid before the invalid, then the kind of lower rank, then the first."""
+    cluster: list[Candidate] = []
+    end = -1
+    for candidate in sorted(candidates, key=lambda c: c.start):
+        if candidate.start >= end and cluster:
+            yield from _winners(cluster)
+            cluster = []
+        cluster.append(candidate)
+        end = max(end, candidate.end)
+    yield from _winners(cluster)
+
+
+def _winners(cluster: list[Candidate]) -> list[Candidate]:
+    kept: list[Candidate] = []
+    for c in sorted(cluster, key=_claim):
+        if all(c.end <= k.start or c.start >= k.end for k in kept):
+            kept.append(c)
+    return kept
+
+
+def _claim(c: Candidate) -> tuple[bool, bool, int, int]:
+    """The lower, the stronger: a digest is weaker than every kind, and what is weak than what is not."""
+    ranks = {name: kind.rank for name, kind in kinds().items()}
+    return not c.valid, c.weak, ranks.get(c.kind, len(ranks) + 1), c.start

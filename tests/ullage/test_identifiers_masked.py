@@ -1,0 +1,42 @@
+"""Masked values: one canonical form, however they are masked, and nothing that is not one."""
+
+import pytest
+
+from ullage.identifiers import masked
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "normal"),
+    [
+        ("手机138****8000", "phone", "138****8000"),
+        ("138xxxx8000", "phone", "138****8000"),
+        ("138XXXX8000,", "phone", "138****8000"),
+        ("138●●●●8000", "phone", "138****8000"),
+        ("4403**********1234", "resident_id", "4403**********1234"),
+        ("440301********1234", "resident_id", "440301********1234"),
+        ("身份证440301xxxxxxxx123x", "resident_id", "440301********123X"),
+        ("4403**********123X", "resident_id", "4403**********123X"),
+    ],
+)
+def test_a_masked_value_is_found_in_its_one_form_and_only_corroborates(text: str, kind: str, normal: str) -> None:
+    (found,) = masked.find(text)
+    assert (found.kind, found.form, found.normal, found.weak) == (kind, "masked", normal, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["138***8000", "138*****8000", "138*x*x8000", "1138****8000", "138****80001", "128****8000", "4403********1234",
+     "440301**********1234", "6222********1234", "*138****8000", "138****8000*", "13800138000", "138--**8000"],
+)  # fmt: skip
+def test_what_hides_another_number_of_characters_is_none(text: str) -> None:
+    assert masked.find(text) == []
+
+
+def test_what_is_enrolled_is_what_is_found() -> None:
+    assert masked.masks("phone", "13800138000") == ("138****8000",)
+    assert masked.masks("resident_id", "11010519491231002X") == ("1101**********002X", "110105********002X")
+    assert masked.masks("card", "6200000000000005") == ()
+    assert masked.masks("phone", "+14155552671") == ()
+    for kind, normal in (("phone", "13800138000"), ("resident_id", "11010519491231002X")):
+        for mask in masked.masks(kind, normal):
+            assert [(c.kind, c.normal) for c in masked.find(mask)] == [(kind, mask)]

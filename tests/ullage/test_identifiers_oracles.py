@@ -1,0 +1,94 @@
+"""Numbering plans, bank accounts and company codes against independent implementations."""
+
+import phonenumbers
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stdnum import iban as stdnum_iban
+from stdnum.cn import uscc as stdnum_uscc
+
+from ullage.identifiers import iban, kinds, phone, uscc
+from ullage.identifiers.numbering import CHINA, is_number
+
+MOBILE = phonenumbers.PhoneNumberType.MOBILE
+REGIONS = sorted(region for region in phonenumbers.SUPPORTED_REGIONS if region != "CN")
+CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+
+
+def of_region(region: str) -> phonenumbers.PhoneNumber:
+    found = phonenumbers.example_number_for_type(region, MOBILE) or phonenumbers.example_number(region)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_mobile_of_every_country_is_found_as_the_library_writes_it(region: str) -> None:
+    example = of_region(region)
+    normal = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+    written = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    for text in (normal, written, f"手机{normal}住址", f"00{normal[1:]}"):
+        assert [c.normal for c in kinds()["phone"].find(text)] == [normal], text
+
+
+@given(st.sampled_from(CODES), st.text("0123456789", min_size=4, max_size=12))
+def test_what_is_taken_for_a_foreign_number_is_one_for_the_library(code: int, national: str) -> None:
+    digits = f"{code}{national}"
+    if is_number(digits):
+        parsed = phonenumbers.parse(f"+{digits}")
+        assert parsed.country_code != CHINA
+        assert phonenumbers.is_possible_number(parsed)
+
+
+@given(st.sampled_from(REGIONS), st.integers(0, 9999))
+def test_a_number_like_the_example_is_one_just_when_the_library_says_so(region: str, end: int) -> None:
+    example = of_region(region)
+    digits = f"{example.country_code}{phonenumbers.national_significant_number(example)}"
+    digits = f"{digits[:-4]}{end:04d}"
+    parsed = phonenumbers.parse(f"+{digits}")
+    kind = phonenumbers.number_type(parsed)
+    types = phonenumbers.PhoneNumberType
+    of_people = (types.MOBILE, types.FIXED_LINE, types.FIXED_LINE_OR_MOBILE, types.PERSONAL_NUMBER, types.VOIP)
+    if kind in of_people:
+        assert is_number(digits)
+    if is_number(digits):
+        assert phonenumbers.is_valid_number(parsed)
+
+
+@pytest.mark.parametrize("hostile", ["00", "+", "+1 ", "+1-", "+1 (4) ", "0044 ", "+44.20."])
+@pytest.mark.timeout(20)
+def test_what_is_nearly_a_foreign_number_costs_one_pass(hostile: str) -> None:
+    phone.KIND.find(hostile * 40_000)
+
+
+@given(st.sampled_from(sorted(iban.LENGTHS)), st.text("0123456789ABCXYZ", min_size=29, max_size=29))
+def test_an_account_holds_by_the_check_digits_of_the_oracle(country: str, account: str) -> None:
+    body = account[: iban.LENGTHS[country] - 4]
+    number = f"{country}{stdnum_iban.calc_check_digits(f'{country}00{body}')}{body}"
+    assert iban.normalise(number) == number
+    assert iban.check(number)
+    assert not iban.check(f"{number[:2]}{(int(number[2:4]) + 1) % 100:02d}{number[4:]}")
+    spaced = " ".join(number[i : i + 4] for i in range(0, len(number), 4))
+    assert [c.normal for c in iban.KIND.find(f"账号{spaced.lower()} 等")] == [number]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["AT611904300234573201", "BE68539007547034", "CH9300762011623852957", "FR1420041010050500013M02606",
+     "MT84MALT011000012345MTLCAST001S", "NO9386011117947", "SC18SSCB11010000000000001497USD"],
+)  # fmt: skip
+def test_printed_accounts_are_valid_for_us_and_for_the_oracle(number: str) -> None:
+    assert stdnum_iban.is_valid(number, check_country=False)
+    assert iban.normalise(number) == number
+    assert iban.check(number)
+
+
+@given(
+    st.sampled_from(["91", "92", "12", "51", "N1", "Y1"]), st.sampled_from(["110000", "440301", "100000"]),
+    st.text(uscc.ALPHABET, min_size=9, max_size=9),
+)  # fmt: skip
+def test_a_company_code_holds_by_the_check_digit_of_the_oracle(department: str, region: str, code: str) -> None:
+    first17 = f"{department}{region}{code}"
+    number = first17 + stdnum_uscc.calc_check_digit(first17)
+    assert uscc.normalise(number.lower()) == number
+    assert uscc.check(number)
+    assert not any(uscc.check(first17 + other) for other in uscc.ALPHABET if other != number[17])
