@@ -115,4 +115,4 @@ def _whole(text: str, start: int, end: int) -> bool:
 @given(st.lists(st.sampled_from(FORMS) | st.sampled_from(OTHERS) | st.sampled_from([" ", "x", "s", "的", "1"]), max_size=12))
 def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> None:
     text = "".join(parts)
-    assert sorted({(h.start, h.end) for h in LEXICON._hits(text)}) == naive(text)
+    assert sorted({(h.start, h.end) for h in LEXICON._automaton.hits(text)}) == naive(text)

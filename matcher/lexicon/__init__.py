@@ -1,0 +1,38 @@
+"""The trade's jargon, and brands, domains and card ranges of tenants, found in folded text (leftmost, longest, whole words).
+
+L stands alone; M counts once; H counts only within 40 characters of another term or a field label. A page that talks of police,
+courts and cases, and shows no rows, reports on the trade and does not take part in it.
+
+    entries    written forms and what they mean: data files, labels, settings
+    automaton  one text: pyahocorasick
+    search     many texts in one buffer: hyperscan finds, numpy resolves
+    terms      what comes of it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matcher.lexicon.automaton import Automaton
+from matcher.lexicon.entries import REPORTING, Entry, Names, forms, lower
+from matcher.lexicon.search import Search
+from matcher.lexicon.terms import Hit, Terms
+from matcher.scan.batch import Batch
+
+__all__ = ["REPORTING", "Entry", "Hit", "Lexicon", "Terms", "lower"]
+
+
+class Lexicon:
+    """All terms, and every tenant's `brands` (with its domains) and `bins` (6 to 8 digits)."""
+
+    def __init__(self, brands: Names, bins: Names | None = None) -> None:
+        found = forms(brands, bins or {})
+        self._automaton, self._search = Automaton(found), Search(found)
+
+    def read(self, text: str) -> Terms:
+        """Terms and brands in one folded text; places are characters."""
+        return self._automaton.read(text)
+
+    def read_batch(self, batch: Batch) -> Sequence[Terms]:
+        """Terms and brands of each text in `batch`, the same as `read` finds; places are bytes from the text's begin."""
+        return self._search.read(batch)

@@ -1,0 +1,89 @@
+"""What is looked for: each written form, and what it may mean.
+
+Terms are data: a file a theme in `matcher/lexicons`, with weight 1-5, ambiguity and source. Field labels come from
+`matcher/labels.tsv`, brands, domains and card ranges (BINs) from each tenant's settings. Every form is found in simplified and in
+traditional characters, and in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from typing import NamedTuple
+
+from matcher.labels import words
+from matcher.lexicon.traditional import written
+from matcher.text.fold import fold
+
+REPORTING = ("警方", "法院", "判处", "提醒", "案例", "民警", "检察院", "反诈")
+BIN = "BIN"
+"""How a card range is named in a finding: its digits never stand beside the tags of cards (PCI DSS 3.5.1)."""
+BIN_FORMS = (
+    *("{}开头", "{} 开头", "开头{}", "{}卡段", "{}段", "卡头{}", "卡头 {}", "卡头:{}", "卡bin{}", "卡bin {}", "卡bin:{}"),
+    *("bin{}", "bin {}", "bin:{}", "bin: {}", "bin#{}", "bins {}", "bins: {}", "{}bin", "{} bin"),
+)
+"""How the trade names a card range: the digits alone stand at the head of every card number."""
+Names = Mapping[str, Iterable[str]]
+
+
+class Entry(NamedTuple):
+    """One meaning of a form: the term it belongs to, the tenant whose brand it is, a field label or a word of reports."""
+
+    kind: str
+    id: str
+    category: str = ""
+    weight: int = 0
+    ambiguity: str = "L"
+
+    @property
+    def brand(self) -> tuple[str, str]:
+        """Tenant and name, of an entry of kind `brand`."""
+        tenant, _, name = self.id.partition("\x1f")
+        return tenant, name
+
+
+def forms(brands: Names, bins: Names) -> dict[str, tuple[Entry, ...]]:
+    """Every form, folded and in lower case, with its meanings; a form may belong to several terms or tenants."""
+    found: dict[str, dict[Entry, None]] = {}
+    for word, entry in _entries(brands, bins):
+        for form in written(word):
+            folded = lower(fold(form).text).strip()
+            if folded:
+                found.setdefault(folded, {})[entry] = None
+    return {form: tuple(meanings) for form, meanings in found.items()}
+
+
+def _entries(brands: Names, bins: Names) -> Iterator[tuple[str, Entry]]:
+    for word in words():
+        yield word, Entry("label", word)
+    for word in REPORTING:
+        yield word, Entry("reporting", word)
+    yield from _terms()
+    for tenant, names in brands.items():
+        for name in names:
+            yield name, Entry("brand", f"{tenant}\x1f{name}")
+    for tenant, ranges in bins.items():
+        for digits in ranges:
+            for form in BIN_FORMS:
+                yield form.format(digits), Entry("brand", f"{tenant}\x1f{BIN}")
+
+
+def _terms() -> Iterator[tuple[str, Entry]]:
+    """The terms of every theme's file: columns term, other forms (;), language, category, meaning, weight, ambiguity, source."""
+    for file in sorted((resources.files("matcher") / "lexicons").iterdir(), key=lambda f: f.name):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#"):
+                term, also, _, category, _, weight, ambiguity, *_ = line.split("\t")
+                for word in (term, *filter(None, also.split(";"))):
+                    yield word, Entry("term", term, category, int(weight), ambiguity)
+
+
+def lower(text: str) -> str:
+    """Lower case of the same length: one capital (İ) would become two characters, and is no i of any word here."""
+    return text.replace("İ", "ı").lower()
+
+
+def literals(form: str) -> tuple[bytes, ...]:
+    """The UTF-8 of `form` in each case that a search which ignores the case of ASCII letters alone would miss."""
+    cases = (form, form.upper(), form.title(), form.capitalize())
+    return tuple(dict.fromkeys(case.encode().lower() for case in cases if lower(case) == form))

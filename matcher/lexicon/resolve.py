@@ -1,0 +1,129 @@
+"""Which of the forms that were found count: the rules of `automaton`, over columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from matcher.lexicon.entries import Entry
+from matcher.lexicon.terms import NEAR
+from matcher.scan.batch import Bytes, Places
+from matcher.scan.segment import Flags
+
+NOBODY, SEVERAL = -2, -1
+LONGEST = 4
+"""Bytes of the longest character."""
+ROWS = 4096
+"""Gaps that are counted in one step: 0.6 MB of windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meanings:
+    """Meanings of forms as columns.
+
+    `entries` are all meanings; those of form f are `own`[`first`[f]:`first`[f + 1]]. For each entry: `is_term`, `needs_company`
+    (a term of ambiguity H), `is_other` (brand or word of reports), `company` the number of its id. For each form: `only`, the one
+    number of its terms and labels, SEVERAL or NOBODY: a form is company for a term of any other number.
+    """
+
+    entries: tuple[Entry, ...]
+    first: Places
+    own: Places
+    only: Places
+    is_term: Flags
+    needs_company: Flags
+    is_other: Flags
+    company: Places
+
+    @classmethod
+    def of(cls, meanings: Sequence[Sequence[Entry]]) -> Meanings:
+        """The columns of forms with these meanings."""
+        entries = tuple(dict.fromkeys(entry for own in meanings for entry in own))
+        number = {entry: n for n, entry in enumerate(entries)}
+        ids = {name: n for n, name in enumerate(dict.fromkeys(entry.id for entry in entries))}
+        company = [{ids[entry.id] for entry in own if entry.kind in ("term", "label")} for own in meanings]
+        return cls(
+            entries,
+            np.cumsum([0, *map(len, meanings)]),
+            np.array([number[entry] for own in meanings for entry in own], np.int64),
+            np.array([NOBODY if not c else SEVERAL if len(c) > 1 else next(iter(c)) for c in company], np.int64),
+            np.array([entry.kind == "term" for entry in entries], bool),
+            np.array([entry.kind == "term" and entry.ambiguity == "H" for entry in entries], bool),
+            np.array([entry.kind in ("brand", "reporting") for entry in entries], bool),
+            np.array([ids[entry.id] for entry in entries], np.int64),
+        )
+
+    def of_forms(self, form: Places) -> tuple[Places, Places]:
+        """The meanings of each of `form` i64[n]: place in `form`, and number of the entry, each i64[m], by place."""
+        count = self.first[form + 1] - self.first[form]
+        place = np.repeat(np.arange(len(form)), count)
+        within = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
+        return place, self.own[self.first[form[place]] + within]
+
+
+def leftmost_longest(start: Places, end: Places) -> Flags:
+    """Which of the stretches [start, end) stay when the leftmost wins, of these the longest: bool[n].
+
+    They come by start, the longest first. A cluster of overlapping ones is mostly covered by its first; only others need a loop.
+    """
+    furthest = np.maximum.accumulate(end)
+    kept = np.concatenate(([True], start[1:] >= furthest[:-1]))
+    first = np.flatnonzero(kept)
+    last = np.append(first[1:], len(start))
+    for cluster in np.flatnonzero(end[first] < furthest[last - 1]).tolist():
+        own = slice(int(first[cluster]), int(last[cluster]))
+        free = 0
+        for number, (begins, ends) in enumerate(zip(start[own].tolist(), end[own].tolist(), strict=True), own.start):
+            kept[number] = begins >= free
+            free = ends if begins >= free else free
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Forms that stand apart, by place: document, bytes [start, end) of `data`, and `only` of `Meanings`, each i64[n]."""
+
+    data: Bytes
+    document: Places
+    start: Places
+    end: Places
+    only: Places
+
+    def has_company(self, place: Places, company: Places) -> Flags:
+        """Whether near each of `place` i64[m] stands a term or label of another number than `company` i64[m]: bool[m]."""
+        found = np.zeros(len(place), bool)
+        for step in (-1, 1):
+            asked, other = np.arange(len(place)), place + step
+            while len(asked):
+                inside = (other >= 0) & (other < len(self.start))
+                asked, other = asked[inside], other[inside]
+                near = self._is_near(place[asked], other)
+                asked, other = asked[near], other[near]
+                only = self.only[other]
+                is_other = (only != NOBODY) & (only != company[asked])
+                found[asked[is_other]] = True
+                asked, other = asked[~is_other], other[~is_other] + step
+        return found
+
+    def _is_near(self, place: Places, other: Places) -> Flags:
+        """Whether at most 40 characters lie between the forms `place` and `other` of one document: bool[m]."""
+        first = self.end[np.minimum(place, other)]
+        last = self.start[np.maximum(place, other)]
+        near: Flags = (last - first <= NEAR * LONGEST) & (self.document[place] == self.document[other])
+        unsure = np.flatnonzero(near & (last - first > NEAR))
+        near[unsure] = characters(self.data, first[unsure], last[unsure]) <= NEAR
+        return near
+
+
+def characters(data: Bytes, first: Places, last: Places) -> Places:
+    """How many characters of UTF-8 lie in each [first, last) of at most 160 bytes: i64[n]."""
+    count = np.empty(len(first), np.int64)
+    offsets = np.arange(NEAR * LONGEST)
+    for row in range(0, len(first), ROWS):
+        own = slice(row, row + ROWS)
+        places = np.minimum(first[own, None] + offsets, len(data) - 1)
+        begins = (data[places] & 0xC0) != 0x80  # all bytes of a character but its first are 10xxxxxx
+        count[own] = np.count_nonzero(begins & (places < last[own, None]), axis=1)
+    return count

@@ -1,0 +1,98 @@
+"""What the lexicon says of a text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, overload
+
+from matcher.lexicon.entries import Entry
+from matcher.scan.batch import Places
+from ullage.records import Term
+
+NEAR = 40
+"""Characters within which a term of ambiguity H needs another term or a field label."""
+REPORTING_WORDS = 2
+SAMPLE_ROWS = 3
+OFFER_WEIGHT = 5
+SELLING = frozenset(("DATA", "TRADE", "QUAL", "CARD", "CRED", "SERV", "LOAN", "ID"))
+
+
+class Hit(NamedTuple):
+    """A form found at [start, end): characters of a text, or bytes of a document in a batch."""
+
+    start: int
+    end: int
+    entry: Entry
+
+
+class Hits(Sequence[Hit]):
+    """Hits as columns, made into objects when they are asked for: a dump may have one a line."""
+
+    def __init__(self, entries: Sequence[Entry], start: Places, end: Places, entry: Places) -> None:
+        self._entries, self._columns = entries, (start, end, entry)
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    @overload
+    def __getitem__(self, number: int) -> Hit: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, number: int | slice) -> Hit | Sequence[Hit]:
+        """One hit, or some of them."""
+        if isinstance(number, slice):
+            return Hits(self._entries, *(column[number] for column in self._columns))
+        start, end, entry = (int(column[number]) for column in self._columns)
+        return Hit(start, end, self._entries[entry])
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the lexicon says of one text."""
+
+    counts: Mapping[Entry, int] = field(default_factory=dict)
+    """How often each term stands there and may count."""
+    others: frozenset[Entry] = frozenset()
+    """Brands that are named, and words of reports on the trade."""
+    hits: Sequence[Hit] = ()
+    """Where the terms that count stand."""
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """Those that count, the heaviest first; one of ambiguity M counts once."""
+        heaviest = sorted(self.counts, key=lambda e: (-e.weight, e.id))
+        return tuple(
+            Term(id=e.id, category=e.category, weight=e.weight, count=1 if e.ambiguity == "M" else self.counts[e])
+            for e in heaviest
+        )
+
+    @cached_property
+    def brands(self) -> dict[str, tuple[str, ...]]:
+        """Tenant to the brands of it that are named."""
+        named: dict[str, set[str]] = {}
+        for tenant, name in (entry.brand for entry in self.others if entry.kind == "brand"):
+            named.setdefault(tenant, set()).add(name)
+        return {tenant: tuple(sorted(names)) for tenant, names in sorted(named.items())}
+
+    @property
+    def reporting(self) -> bool:
+        """Whether this reports on the trade, and takes no part in it."""
+        return sum(entry.kind == "reporting" for entry in self.others) >= REPORTING_WORDS
+
+    def offers(self, tenant: str, rows: int = 0) -> bool:
+        """Whether the text offers data of `tenant`: its brand beside jargon of enough weight.
+
+        A report on the trade does not, unless it shows `rows` as a seller's sample does.
+        """
+        selling = [t for t in self.terms if t.category in SELLING]
+        reporting = self.reporting and rows < SAMPLE_ROWS
+        return tenant in self.brands and not reporting and sum(t.weight for t in selling) >= OFFER_WEIGHT
+
+    def under(self, title: Terms) -> Terms:
+        """These and those of the title above: counts are added; hits stay those of the text."""
+        if not (title.counts or title.others):
+            return self
+        return Terms(Counter(self.counts) + Counter(title.counts), self.others | title.others, self.hits)

@@ -1,0 +1,63 @@
+"""Many byte strings, or patterns, looked for in a buffer in one pass by hyperscan; a call of Python a hit, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import hyperscan
+import numpy as np
+
+from matcher.scan.batch import Bytes, Places
+from ullage.errors import UnavailableError
+
+CASELESS, DOTALL = hyperscan.HS_FLAG_CASELESS, hyperscan.HS_FLAG_DOTALL
+
+
+class Literals:
+    """Finds every place where one of `wanted` ends, overlapping ones too; the case of ASCII letters does not count.
+
+    With `patterns`, `wanted` are regular expressions over bytes (hyperscan's syntax: no groups, no looking around).
+    A database is built at construction, milliseconds a thousand literals. One object may serve several threads.
+    """
+
+    def __init__(self, wanted: Sequence[bytes], *, patterns: bool = False) -> None:
+        self._scratch = threading.local()
+        self._database: hyperscan.Database | None = None
+        if not wanted:
+            return
+        try:
+            self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+            self._database.compile(
+                expressions=list(wanted),
+                ids=list(range(len(wanted))),
+                flags=[(CASELESS if word.lower() != word.upper() else 0) | (DOTALL if patterns else 0) for word in wanted],
+                literal=not patterns,
+            )
+        except hyperscan.HyperscanError as error:
+            raise UnavailableError(f"hyperscan cannot search on this processor: {error}") from error
+
+    def find(self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None) -> tuple[Places, Places]:
+        """Number in `wanted`, and end in `data`, of each hit, if need be only those inside `stretches`: i64[n], i64[n]."""
+        found: list[int] = []
+        add = found.append
+
+        def keep(number: int, _start: int, end: int, _flags: int, first: Any) -> None:
+            add(number)
+            add(first + end)
+
+        if self._database is not None:
+            scratch = self._own_scratch()
+            for first, last in ((0, len(data)),) if stretches is None else stretches:
+                searched: Any = data[first:last]  # the stub knows bytes alone, the library every buffer
+                self._database.scan(searched, match_event_handler=keep, context=first, scratch=scratch)
+        pairs = np.array(found, np.int64).reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1]
+
+    def _own_scratch(self) -> hyperscan.Scratch:
+        """This thread's working memory: the library needs one for each search that goes on at the same time."""
+        scratch: hyperscan.Scratch | None = getattr(self._scratch, "own", None)
+        if scratch is None:
+            scratch = self._scratch.own = hyperscan.Scratch(self._database)
+        return scratch

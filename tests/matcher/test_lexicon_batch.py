@@ -1,0 +1,167 @@
+"""Many texts at once: the same terms as one by one, in bytes, whatever stands beside them."""
+
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.labels import words
+from matcher.lexicon import Lexicon, Terms, resolve
+from matcher.lexicon.entries import BIN_FORMS, forms, literals
+from matcher.lexicon.search import APART, stretches
+from matcher.lexicon.traditional import written
+from matcher.scan.batch import Batch
+from matcher.text import fold
+
+BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某某银行", "行"]}
+BINS = {"bank": ["62000000"]}
+LEXICON = Lexicon(BRANDS, BINS)
+FORMS = forms(BRANDS, BINS)
+GLUE = [" ", "x", "s", "的", "1", "\n", "😀", "é", "_", "x" * 41, "的" * 40, "的" * 41, "x" * 30, " " * 200]
+
+
+def of(*texts: str) -> list[Terms]:
+    return LEXICON.read_batch(Batch.of([fold(text).text.encode() for text in texts]))
+
+
+def same(ours: Terms, oracle: Terms, text: str) -> None:
+    assert (ours.counts, ours.others, ours.terms, ours.brands) == (oracle.counts, oracle.others, oracle.terms, oracle.brands)
+    places = [(len(text[: h.start].encode()), len(text[: h.end].encode()), h.entry) for h in oracle.hits]
+    assert [tuple(hit) for hit in ours.hits] == places
+
+
+def cased(form: str) -> st.SearchStrategy[str]:
+    return st.sampled_from([form, form.upper(), form.title()])
+
+
+pieces = st.sampled_from(sorted(FORMS)).flatmap(cased) | st.sampled_from(sorted(words())) | st.sampled_from(GLUE)
+
+
+@given(st.lists(st.lists(pieces, max_size=14).map("".join), max_size=4))
+def test_a_batch_says_of_each_text_what_the_automaton_says_of_it_alone(texts: list[str]) -> None:
+    folded = [fold(text).text for text in texts]
+    for text, ours in zip(folded, of(*folded), strict=True):
+        same(ours, LEXICON.read(text), text)
+
+
+def test_terms_far_apart_in_one_long_text_and_labels_beside_each() -> None:
+    text = "\n".join(["手机 流水", "的" * 2 * APART, "流水", "x" * 2 * APART, "QQ 微信 料", "的" * 500, "内料" * 3])
+    same(of(text)[0], LEXICON.read(text), text)
+    assert of(text)[0].counts
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("內料 卡號 徵信", {"内料", "征信"}),
+        ("手機 銀行流水", {"流水"}),
+        ("複製卡 修復徵信", {"写卡", "征信修复"}),
+        ("精準數據 網貸數據", {"精准", "网贷数据"}),
+    ],
+)
+def test_traditional_characters_say_the_same(text: str, terms: set[str]) -> None:
+    for said in (*of(text), LEXICON.read(text)):
+        assert {term.id for term in said.terms} == terms
+
+
+def test_a_character_with_two_traditional_ones_has_both_and_words_without_any_stay_alone() -> None:
+    assert written("复制") == ("复制", "復制", "復製", "複制", "複製")
+    assert written("qq") == ("qq",)
+
+
+@pytest.mark.parametrize("form", BIN_FORMS)
+def test_a_card_range_in_jargon_is_a_brand_and_its_digits_are_not_named(form: str) -> None:
+    said = of(f"出 {form.format('62000000')} 内料")[0]
+    assert said.brands == {"bank": ("BIN",)}
+    assert said.offers("bank")
+
+
+@pytest.mark.parametrize(
+    "text", ["62000000", "6200000000000005", "62000000 开头", "bin 620000001", "xbin 62000000", "622848开头"]
+)
+def test_a_card_number_names_no_brand(text: str) -> None:
+    assert of(text)[0].brands == ({"bank": ("BIN",)} if text == "62000000 开头" else {})
+
+
+def test_brands_of_few_characters_and_in_other_cases_are_found() -> None:
+    for written_so in ("crédit ö", "CRÉDIT Ö", "Crédit Ö", "CRéDIT ö"):
+        assert of(written_so)[0].brands == {"bank": ("Crédit Ö",)}
+    assert of("a行b")[0].brands == {"other": ("行",)}
+    assert not of("créditx ö")[0].brands
+
+
+def test_a_dotted_capital_i_is_no_i_for_either_search() -> None:
+    for said in (*of("vİdar vidar"), LEXICON.read("vİdar vidar")):
+        assert [hit.start for hit in said.hits] in ([7], [6])
+
+
+def test_a_title_adds_to_what_its_text_says() -> None:
+    title, text = of("某某银行 内料 警方 一手料", "内料 提醒 一手料 QQ 手机")
+    both = text.under(title)
+    assert {term.id: term.count for term in both.terms} == {"内料": 2, "一手料": 1, "扣扣": 1}
+    assert both.reporting
+    assert both.offers("bank", rows=3)
+    assert both.hits == text.hits
+    assert text.under(of("的")[0]) is text
+
+
+def test_hits_are_a_sequence_that_can_be_cut() -> None:
+    hits = of("内料 fullz 内料")[0].hits
+    assert [hit.entry.id for hit in hits] == ["内料", "fullz", "内料"]
+    assert [tuple(hit)[:2] for hit in hits[1:]] == [(7, 12), (13, 19)]
+
+
+def test_threads_search_with_one_lexicon() -> None:
+    batch = Batch.of(["某某银行 内料".encode() * 20] * 50)
+    expected, said = LEXICON.read_batch(batch), []
+    threads = [threading.Thread(target=lambda: said.append(LEXICON.read_batch(batch))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [[t.counts for t in own] for own in said] == [[t.counts for t in expected]] * 4
+
+
+def test_no_texts_and_empty_texts_say_nothing() -> None:
+    assert of() == []
+    assert of("", "") == [Terms(), Terms()]
+    assert Lexicon({}).read_batch(Batch.of([])) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), min_size=1, max_size=30, unique=True))
+def test_the_leftmost_and_longest_stay(stretches: list[tuple[int, int]]) -> None:
+    ordered = sorted(((start, start + length) for start, length in stretches), key=lambda s: (s[0], -s[1]))
+    kept, free = [], 0
+    for start, end in ordered:
+        kept.append(start >= free)
+        free = end if start >= free else free
+    starts, ends = np.array(ordered, np.int64).T
+    assert resolve.leftmost_longest(starts, ends).tolist() == kept
+
+
+@given(st.text(max_size=60))
+def test_characters_are_counted_between_bytes(text: str) -> None:
+    data = np.frombuffer(f"料{text}料".encode(), np.uint8)
+    if len(data) - 6 <= 160:
+        counted = resolve.characters(data, np.array([3]), np.array([len(data) - 3]))
+        assert counted.tolist() == [len(text)]
+
+
+@given(st.lists(st.tuples(st.integers(-50, 9000), st.integers(1, 3000)), min_size=1, max_size=12))
+def test_stretches_cover_what_is_asked_for_and_stand_apart(asked: list[tuple[int, int]]) -> None:
+    size = 10_000
+    first = np.array([start for start, _ in asked])
+    last = np.array([start + length for start, length in asked])
+    made = list(stretches(first, last, size))
+    assert all(b[0] - a[1] > APART for a, b in pairwise(made))
+    for start, end in zip(first.tolist(), last.tolist(), strict=True):
+        assert any(a <= max(start, 0) and min(end, size) <= b for a, b in made)
+
+
+def test_case_variants_are_only_made_where_ascii_does_not_suffice() -> None:
+    assert literals("fullz") == (b"fullz",)
+    assert literals("内料") == ("内料".encode(),)
+    assert set(literals("é ö")) == {form.encode() for form in ("é ö", "É Ö", "É ö")}
