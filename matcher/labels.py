@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
 from ullage.fields import Field
 
-VALUE_AFTER = re.compile(r"^\s*[\"'`\[【(]?\s*([^\s:=\"'`\]】)]{1,16})\s*[\"'`\]】)]?\s*[:=]\s*(?=\S)")
+VALUE_AFTER = re.compile(r"^[\s{\[]*[\"'`\[【(]?\s*([^:=\"'`\[\]【】(){},]{1,20}?)\s*[\"'`\]】)]?\s*[:=]\s*(?=\S)")
 """`手机: …`, `"phone":…`, `【姓名】: …`: the word before the sign."""
+WHOSE = re.compile(r"(?:user|customer|cust|client|member|owner|holder|客户|用户|会员)[_\-. ]?")
+"""Says whose field it is: `user_phone`, `客户手机号`."""
+RECORD_WORDS = frozenset(
+    "url ur1 host hostname login user username login_name u53rn4m3 user_login soft software browser application storage".split()
+)
+"""Words of stealer logs that name no field of ours but belong to the record."""
 
 
 @cache
@@ -26,10 +33,16 @@ def words() -> dict[str, Field]:
 def label_of(cell: str) -> Field | None:
     """The label that a header cell names.
 
-    >>> label_of(' 手机号 ')
-    <Field.PHONE: 'PHONE'>
+    >>> label_of(' 手机号 '), label_of('`user_phone`')
+    (<Field.PHONE: 'PHONE'>, <Field.PHONE: 'PHONE'>)
     """
-    return words().get(cell.strip().strip("\"'`[]()【】").strip().lower())
+    return _label(cell.strip().strip("\"'`[]()【】").strip().lower())
+
+
+def labels_of(cells: Sequence[str]) -> tuple[Field | None, ...]:
+    """The labels of a header's cells; () where fewer than two name a field: that is no header."""
+    labels = tuple(label_of(cell) for cell in cells)
+    return labels if sum(label is not None for label in labels) >= 2 else ()
 
 
 def label_before(cell: str) -> tuple[Field, str] | None:
@@ -37,5 +50,23 @@ def label_before(cell: str) -> tuple[Field, str] | None:
     match = VALUE_AFTER.match(cell)
     if match is None:
         return None
-    label = words().get(match.group(1).lower())
+    label = _label(match.group(1).lower())
     return (label, cell[match.end() :]) if label else None
+
+
+def block_label(beginning: str) -> str:
+    """What a line that begins so is about, as a line of a record written downwards; "" for nothing known.
+
+    `beginning` ends with the sign: `手机:`, `URL:`.
+    """
+    match = VALUE_AFTER.match(f"{beginning}x")
+    if match is None:
+        return ""
+    word = match.group(1).lower()
+    return str(_label(word) or (f"={word}" if word.replace(" ", "_") in RECORD_WORDS else ""))
+
+
+def _label(word: str) -> Field | None:
+    """The label of a word, which may begin with whose it is."""
+    known = words()
+    return known.get(word) or known.get(WHOSE.sub("", word, count=1))

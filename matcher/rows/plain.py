@@ -14,18 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from matcher.labels import label_before, label_of
+from matcher.rows.names import NAME, NOT_NAMES
 from matcher.scan import DIGEST
 from ullage.fields import OF_KIND, Field
 from ullage.identifiers import Candidate
 
 SEPARATORS = ("----", "\t", "|", ",", ";", "--", " ")
 HEADER_LINES = 20
-SURNAMES = (
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江"
-    "尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤欧阳司徒"
-)
-NAME = re.compile(rf"[{SURNAMES}][\u4e00-\u9fff某*]{{1,3}}|[A-Z][a-z]+(?: [A-Z][a-z]+){{1,2}}")
-NOT_NAMES = re.compile(r"[省市区县路街号村镇银行卡公司数据客户余额]")
 BLOCK_LINES = 8
 MAX_ROWS = 200_000
 """Rows looked at one by one; beyond it they are counted by line alone."""

@@ -1,0 +1,57 @@
+"""What is known of a document's columns: separator and header of its lines, column names of its SQL statements."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from matcher.labels import label_before, labels_of
+from matcher.rows.columns import Columns
+from matcher.rows.statements import Labels
+
+SEPARATORS = (b"----", b"\t", b"|", b",", b";", b"--", b":", b" ")
+HEADER_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Columns of a document's lines, and of each SQL statement from its place on: ascending (place, labels)."""
+
+    columns: Columns = Columns()  # noqa: RUF009  frozen
+    statements: tuple[tuple[int, Labels], ...] = ()
+
+    def of_statement(self, place: int, own: Labels) -> Columns:
+        """Columns of the tuple at `place`: named by its `own` line, else by the last statement before it."""
+        at = bisect_right(self.statements, place, key=lambda statement: statement[0])
+        return replace(self.columns, separator=b",", labels=own or (self.statements[at - 1][1] if at else ()))
+
+    def as_carried(self) -> Sheet:
+        """The same for a document that goes on in a later batch: the last statement holds from its beginning."""
+        return Sheet(self.columns, tuple((-1, labels) for _, labels in self.statements[-1:]))
+
+
+def separator_of(lines: Sequence[bytes]) -> bytes:
+    """The separator that most lines have, the longer one first; b"" when they share none.
+
+    >>> separator_of([b'a|b', b'c|d', b'e,f'])
+    b'|'
+    """
+    votes = Counter(next((s for s in SEPARATORS if s in line and _parts(s, line)), b"") for line in lines)
+    return votes.most_common(1)[0][0] if votes else b""
+
+
+def _parts(separator: bytes, line: bytes) -> bool:
+    """Whether a sign parts cells: a colon does where no space follows it and no label stands before it."""
+    return separator != b":" or (b": " not in line and label_before(line.decode("utf-8", "replace")) is None)
+
+
+def header_of(lines: Sequence[bytes], separator: bytes) -> Labels:
+    """Labels of the columns from the last of `lines` that is a header; () for none."""
+    for line in reversed(lines if separator else ()):
+        if separator in line:
+            labels = labels_of(line.decode("utf-8", "replace").split(separator.decode()))
+            if labels:
+                return labels
+    return ()

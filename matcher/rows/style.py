@@ -1,0 +1,114 @@
+"""How a document is written, told from a few of its rows: on lines, as objects, as tuples, or downwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.rows.downwards import blocks
+from matcher.rows.enclosed import objects, tuples
+from matcher.rows.spans import Numbers, Spans
+from matcher.scan.batch import Batch, Places
+
+SAMPLES = 8
+"""Rows of a document that are looked at."""
+LOOK_BACK = 6
+LOOK_AT = 1 << 16
+"""Bytes of a line that are searched for the border of two tuples."""
+Flags = npt.NDArray[np.bool_]
+
+
+def _one_of(signs: bytes) -> Flags:
+    table = np.zeros(256, bool)
+    table[list(signs)] = True
+    return table
+
+
+_SIGN, _OPENS_VALUE = _one_of(b":="), _one_of(b" \t\"'`[(<+")
+_QUOTE = ord('"')
+
+
+@dataclass(frozen=True, slots=True)
+class LineRows:
+    """Lines with a valid candidate, in order; four columns i64[m].
+
+    The document of each, its line in the buffer, the place of its first candidate, and how many more valid candidates it has than
+    kinds.
+    """
+
+    document: Numbers
+    line: Numbers
+    place: Places
+    excess: Numbers
+
+
+def records(batch: Batch, lines: LineRows) -> Spans:
+    """Records of the documents in `batch` that are not written on lines."""
+    as_object, downwards = _labelled(batch, lines)
+    parts = []
+    if len(as_object):
+        parts.append(_only(batch, objects(batch, int(as_object[0]), int(as_object[-1])), as_object))
+    if len(downwards):
+        parts.append(blocks(batch, downwards))
+    as_tuple = np.setdiff1d(_with_tuples(batch, lines), np.concatenate((as_object, downwards)))
+    if len(as_tuple):
+        parts.append(_only(batch, tuples(batch, int(as_tuple[0]), int(as_tuple[-1])), as_tuple))
+    return Spans.joined(parts)
+
+
+def _only(batch: Batch, spans: Spans, documents: Numbers) -> Spans:
+    """Those that stand in one of `documents`."""
+    chosen = np.isin(batch.documents(spans.start), documents)
+    return Spans(spans.start[chosen], spans.end[chosen], spans.style[chosen])
+
+
+def _sampled(lines: LineRows) -> Numbers:
+    """Up to SAMPLES rows of each document, spread over it: row numbers i64[s]."""
+    first = np.flatnonzero(np.diff(lines.document, prepend=-1))
+    counts = np.diff(first, append=len(lines.document))
+    spread = first[:, None] + counts[:, None] * np.arange(SAMPLES) // SAMPLES
+    chosen: Numbers = spread[np.diff(spread, axis=1, prepend=-1) > 0]
+    return chosen
+
+
+def _labelled(batch: Batch, lines: LineRows) -> tuple[Numbers, Numbers]:
+    """Documents in whose sampled rows a sign stands before a value: those with quoted labels and braces, and the others."""
+    rows = _sampled(lines)
+    before = batch.windows(lines.place[rows] - 8, 8)[:, ::-1]
+    may_be = np.ones(len(rows), bool)
+    signed, quoted = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
+    for back in range(LOOK_BACK):
+        here = may_be & _SIGN[before[:, back]]
+        signed |= here
+        quoted |= here & (before[:, back + 1] == _QUOTE)
+        may_be &= _OPENS_VALUE[before[:, back]]
+    document = lines.document[rows]
+    as_object = np.array([d for d in np.unique(document[quoted]).tolist() if _has_brace(batch, d)], np.int64)
+    return as_object, np.setdiff1d(document[signed], as_object)
+
+
+def _has_brace(batch: Batch, document: int) -> bool:
+    return bool((batch.data[batch.starts[document] : batch.ends[document]] == ord("{")).any())
+
+
+def _with_tuples(batch: Batch, lines: LineRows) -> Numbers:
+    """Documents in which the line with most candidates holds the border of two tuples."""
+    crowded = np.flatnonzero(lines.excess > 0)
+    if not len(crowded):
+        return crowded
+    first = np.flatnonzero(np.diff(lines.document[crowded], prepend=-1))
+    most = np.maximum.reduceat(lines.excess[crowded], first)
+    is_most = lines.excess[crowded] == np.repeat(most, np.diff(first, append=len(crowded)))
+    documents, example = np.unique(lines.document[crowded[is_most]], return_index=True)
+    starts = batch.line_starts[lines.line[crowded[is_most][example]]]
+    ends = np.minimum(starts + LOOK_AT, batch.ends[documents])
+    chosen = [_has_border(batch.text(s, e)) for s, e in zip(starts.tolist(), ends.tolist(), strict=True)]
+    with_border: Numbers = documents[np.array(chosen)]
+    return with_border
+
+
+def _has_border(text: bytes) -> bool:
+    line = text.partition(b"\n")[0]
+    return b"),(" in line or b"), (" in line
