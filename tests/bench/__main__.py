@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, detect, matching, scale
+from tests.bench import bus, detect, matching, recall, scale
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -41,6 +41,7 @@ def main() -> None:
             "match": lambda: matching.matching(folder, context),
             "detect": lambda: detect.detect(folder),
             "assess": lambda: detect.assess(folder),
+            "recall": lambda: recall.recall(folder),
             "bus": lambda: bus.sqlite(folder),
             "kafka": lambda: on_kafka(folder, bus.kafka),
             "scale": lambda: on_kafka(folder, scale.match_processes),

@@ -6,11 +6,9 @@ example.com, .net and .org (RFC 2606). The upper half of each space belongs to s
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from ullage.identifiers.resident_id import check_character
 
@@ -88,11 +86,3 @@ COLUMNS: dict[str, Callable[[Person], str]] = {
     "card": lambda p: p.card,
     "email": lambda p: p.email,
 }
-
-
-def write_list(path: Path, people: Iterable[Person]) -> None:
-    """A customer list as a bank exports it."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows([cell(p) for cell in COLUMNS.values()] for p in people)

@@ -10,20 +10,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matcher.match import Matcher
 from matcher.stage import build_matcher
 from matcher.watchlist import installed
-from matcher.watchlist.build import Builder
-from matcher.watchlist.source import Source
 from tests.bench import corpus, engines
-from tests.bench.corpus_people import Person, write_list
+from tests.bench.corpus_list import enrol_people
+from tests.bench.corpus_people import Person
 from tests.bench.table import best, row
 from ullage import setup
 from ullage.errors import UnavailableError
-from ullage.keys import make_tenant
 from ullage.records import Capture
 from ullage.settings import Context
 
@@ -39,21 +37,10 @@ MIB = 2**20
 SECONDS_BETWEEN_LOOKS = 0.05
 
 
-def enrol(context: Context, tenant: str, people: Iterator[Person]) -> None:
-    """Build and install a watchlist with all digests, as `ullage watchlist load` does."""
-    make_tenant(context.keys, tenant)
-    source, target = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
-    write_list(source, people)
-    Builder(context.keys, tenant, 1).build(Source(source, {}), target, context.clock.now())
-    installed.install(context.data, context.keys, tenant, target, context.clock.now())
-    for left in (source, target):
-        left.unlink()
-
-
 def customers(context: Context, entries: int = ENTRIES) -> Context:
     """`context` initialised, with one tenant of about `entries` entries, all that corpora plant among them."""
     list(setup.initialise(context))
-    enrol(context, "bench", map(Person, range(max(corpus.CUSTOMERS, entries // ENTRIES_A_CUSTOMER))))
+    enrol_people(context, "bench", map(Person, range(max(corpus.CUSTOMERS, entries // ENTRIES_A_CUSTOMER))))
     return context
 
 
@@ -123,7 +110,7 @@ def _ten_tenants(made: corpus.Corpus, context: Context, one: float) -> None:
     first = corpus.CUSTOMERS
     for number in range(1, TENANTS):
         people = range(first * number, first * number + max(1, ENTRIES // ENTRIES_A_CUSTOMER // TENANTS))
-        enrol(context, f"bench{number}", map(Person, people))
+        enrol_people(context, f"bench{number}", map(Person, people))
     matcher, given = build_matcher(context), batches(made.documents, context)
     with engines.one_core():
         ten = best(lambda: ours(matcher, given, context), rounds=ROUNDS)
