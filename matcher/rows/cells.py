@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from matcher.labels import label_before
 from matcher.rows.columns import Columns
 from matcher.rows.names import is_name, names_in
-from matcher.rows.spans import BLOCK, LINE, OBJECT, TUPLE
+from matcher.rows.spans import BLOCK, LINE, TUPLE
 from matcher.scan import DIGEST
 from ullage.fields import OF_KIND, Field
 
 SHOWN_CELLS = 12
-HIDDEN = b"\x01"
-"""Stands for a separator inside quotes; like NUL, which stands for a candidate's bytes, folding leaves none of it."""
-QUOTED = {OBJECT: re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL), TUPLE: re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.DOTALL)}
-NUMBERS = re.compile("\0+")
+NUMBER = "\0"
+"""Stands for a candidate: folding leaves none in a text."""
+HIDDEN = "\x01"
+"""Stands for a separator inside quotes."""
+DOUBLE_QUOTED, SINGLE_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL), re.compile(r"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
+AROUND = " \t\n\"'`()[]{};"
 PASSWORD = re.compile(r"(?=.*[^\d])[\x21-\x7e]{4,64}")
 EMPTY = frozenset(("", "null", "none", "nil", "\\n", "-"))
+LABELS = {kind: str(label) for kind, label in OF_KIND.items()}
 
 
 class Inside(NamedTuple):
@@ -42,16 +45,23 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a row holds: labels, cells that may be names, the skeleton, and what was seen in which column."""
+    """What a row holds: labels, cells that may be names, the skeleton, what was seen in which column, and unlabelled columns."""
 
     fields: frozenset[str]
     names: tuple[str, ...]
     skeleton: str
     seen: tuple[Seen, ...] = ()
+    unknown: tuple[int, ...] = ()
 
     def with_fields(self, more: frozenset[str]) -> Described:
         """The same with `more` fields."""
         return replace(self, fields=self.fields | more)
+
+    def is_changed_by(self, columns: Columns) -> bool:
+        """Whether what is known of the columns by now makes it read otherwise."""
+        return any(column in columns.typed for column in self.unknown) or any(
+            one.valid and (one.column, one.kind) in columns.doubted for one in self.seen
+        )
 
 
 @dataclass(slots=True)
@@ -59,96 +69,92 @@ class _Reading:
     """What is known of a row so far."""
 
     columns: Columns
-    has_header: bool
+    labels: Sequence[Field | None]
     fields: set[str] = field(default_factory=set)
     names: list[str] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
     shape: list[str] = field(default_factory=list)
 
 
 def describe(text: bytes, inside: Sequence[Inside], style: int, columns: Columns) -> Described:
     """Read a row whose candidates are `inside`, in order; `style` says how it is written, `columns` what its columns are."""
-    separator = {LINE: columns.separator, BLOCK: b"\n"}.get(style, b",")
+    separator = {LINE: columns.separator, BLOCK: "\n"}.get(style, ",")
     plain = _hidden(masked(text, inside), separator, style)
     cells = plain.split(separator) if separator else [plain]
-    reading = _Reading(columns, len(columns.labels) == len(cells) > 1)
-    for column, (cell, own) in enumerate(_with_candidates(cells, len(separator), inside)):
-        reading.shape.append(_cell(reading, column, cell, own))
-    if separator == b":" and style == LINE:
+    reading = _Reading(columns, columns.labels if len(columns.labels) == len(cells) > 1 else ())
+    at = 0
+    for column, cell in enumerate(cells):
+        count = cell.count(NUMBER)
+        reading.shape.append(_cell(reading, column, cell, inside[at : at + count]))
+        at += count
+    if separator == ":" and style == LINE:
         _password(reading, cells)
-    mark = {b"": " ", b"\n": " ", b"\t": "\\t"}.get(separator, separator.decode())
-    return Described(frozenset(reading.fields), tuple(reading.names), mark.join(reading.shape[:SHOWN_CELLS]), tuple(reading.seen))
+    mark = {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator)
+    skeleton = mark.join(reading.shape[:SHOWN_CELLS])
+    names = (name.replace(HIDDEN, separator) for name in reading.names)
+    return Described(frozenset(reading.fields), tuple(names), skeleton, tuple(reading.seen), tuple(reading.unknown))
 
 
-def masked(text: bytes, inside: Sequence[Inside]) -> bytes:
-    """The text with NULs for its candidates: a separator within a number parts no cells."""
-    plain = bytearray(text)
-    for one in inside:
-        plain[one.start : one.end] = b"\0" * (min(one.end, len(text)) - one.start)
-    return bytes(plain)
+def masked(text: bytes, inside: Sequence[Inside]) -> str:
+    """The text with one NUMBER for each candidate: a separator within a number parts no cells."""
+    parts, at = [], 0
+    for start, end, *_ in inside:
+        parts.append(text[at:start])
+        at = max(at, end)
+    parts.append(text[at:])
+    return b"\0".join(parts).decode("utf-8", "replace")
 
 
-def _hidden(plain: bytes, separator: bytes, style: int) -> bytes:
-    """The text with separators inside quotes made unlike separators, at equal length."""
-    pattern = QUOTED.get(TUPLE if style == TUPLE else OBJECT)
-    if pattern is None or style == BLOCK or not separator or (b"'" if style == TUPLE else b'"') not in plain:
+def _hidden(plain: str, separator: str, style: int) -> str:
+    """The text with HIDDEN for the separators inside quotes."""
+    quote, pattern = ("'", SINGLE_QUOTED) if style == TUPLE else ('"', DOUBLE_QUOTED)
+    if quote not in plain or not separator or style == BLOCK:
         return plain
-    return pattern.sub(lambda m: m.group().replace(separator, HIDDEN * len(separator)), plain)
+    return pattern.sub(lambda m: m.group().replace(separator, HIDDEN), plain)
 
 
-def _with_candidates(
-    cells: Sequence[bytes], separator: int, inside: Sequence[Inside]
-) -> Iterator[tuple[bytes, Sequence[Inside]]]:
-    """Each cell with the candidates that begin in it."""
-    place, at = 0, 0
-    for cell in cells:
-        first, end = at, place + len(cell)
-        while at < len(inside) and inside[at].start < end:
-            at += 1
-        yield cell, inside[first:at]
-        place = end + separator
-
-
-def _cell(reading: _Reading, column: int, cell: bytes, own: Sequence[Inside]) -> str:
+def _cell(reading: _Reading, column: int, text: str, own: Sequence[Inside]) -> str:
     """One cell's mark for the skeleton; its fields and names go into `reading`."""
-    text = cell.decode("utf-8", "replace")
     named = label_before(text) if ":" in text or "=" in text else None
-    label = named[0] if named else reading.columns.labels[column] if reading.has_header else None
-    reading.seen += [Seen(column, one.kind, one.valid) for one in own]
-    counted = [one for one in own if one.valid and (column, one.kind) not in reading.columns.doubted]
-    if counted:
-        return _number(reading, text, counted, label)
-    value = (named[1] if named else text).strip(" \t\n\"'`()[]{};").strip()
-    if label is None and is_name(value):
-        label = Field.NAME
-    label = label or reading.columns.typed.get(column)
+    label = named[0] if named else reading.labels[column] if reading.labels else None
+    if own:
+        reading.seen += [Seen(column, one.kind, one.valid) for one in own]
+        doubted = reading.columns.doubted
+        counted = [one.kind for one in own if one.valid and (column, one.kind) not in doubted]
+        if counted:
+            return _number(reading, text, counted, label)
+    value = (named[1] if named else text).strip(AROUND)
     if value.lower() in EMPTY:
         return ""
     if label is None:
+        label = Field.NAME if is_name(value) else reading.columns.typed.get(column)
+    if label is None:
+        reading.unknown.append(column)
         return "<…>"
     reading.fields.add(str(label))
     if label is Field.NAME:
-        reading.names.append(value.replace(HIDDEN.decode(), " "))
+        reading.names.append(value)
     return f"<{label}>"
 
 
-def _number(reading: _Reading, text: str, own: Sequence[Inside], label: Field | None) -> str:
+def _number(reading: _Reading, text: str, kinds: Sequence[str], label: Field | None) -> str:
     """The mark of a cell with identifiers; a digest counts as what its column or label says that it is of."""
-    labels = [one.kind if one.kind == DIGEST else str(OF_KIND.get(one.kind, Field.OTHER)) for one in own]
-    reading.fields.update(mark for mark in labels if mark != DIGEST)
-    if label and DIGEST in labels:
-        reading.fields.add(str(label))
-    names = names_in(NUMBERS.sub(" ", text))
+    labels = [kind if kind == DIGEST else LABELS.get(kind, Field.OTHER) for kind in kinds]
+    reading.fields.update(labels)
+    if DIGEST in labels:
+        reading.fields.discard(DIGEST)
+        reading.fields.update([str(label)] if label else [])
+    names = names_in(text.replace(NUMBER, " ")) if text != NUMBER else []
     if names:
         reading.names += names
         reading.fields.add(str(Field.NAME))
     return "".join(f"<{mark}>" for mark in labels)
 
 
-def _password(reading: _Reading, cells: Sequence[bytes]) -> None:
+def _password(reading: _Reading, cells: Sequence[str]) -> None:
     """What follows an address behind a colon, at the end of a line, is its password: `a@b.cn:secret`, `https://…:a@b.cn:secret`."""
-    last = cells[-1].decode("utf-8", "replace").strip()
     is_open = len(cells) >= 2 and reading.shape[-1] == "<…>" and reading.shape[-2] == f"<{Field.EMAIL}>"
-    if is_open and PASSWORD.fullmatch(last):
+    if is_open and PASSWORD.fullmatch(cells[-1].strip()):
         reading.fields.add(str(Field.PASSWORD))
         reading.shape[-1] = f"<{Field.PASSWORD}>"

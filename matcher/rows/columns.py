@@ -14,13 +14,13 @@ FEWEST_CELLS = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The separator of a table (b"" for none) and the labels of its header, () where it has none.
+    """The separator of a table ("" for none) and the labels of its header, () where it has none.
 
     `doubted` are (column, kind) of which most cells fail their checksum: those that pass do so by chance, as every tenth order
     number passes for a card. `typed` says of a column without a label what most of its cells are.
     """
 
-    separator: bytes = b""
+    separator: str = ""
     labels: tuple[Field | None, ...] = ()
     doubted: frozenset[tuple[int, str]] = frozenset()
     typed: Mapping[int, Field] = field(default_factory=dict)

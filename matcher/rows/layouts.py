@@ -17,7 +17,7 @@ from matcher.rows.cells import Described, masked
 from matcher.rows.columns import Columns
 from matcher.rows.sheet import HEADER_LINES, Sheet, header_of, separator_of
 from matcher.rows.spans import BLOCK, LINE, TUPLE, Numbers
-from matcher.rows.statements import statements_of, tuple_in
+from matcher.rows.statements import BEGINNING, statements_of
 from matcher.rows.table import Table
 from matcher.scan.batch import Bytes
 
@@ -25,6 +25,8 @@ SAMPLES = 8
 """Rows of a layout that are read."""
 MOST_READ = 64
 """Rows of a document that are read in all; the commonest layouts come first."""
+VOTERS = 4
+"""Rows that vote on a document's separator."""
 LONGEST_SAMPLE = 2048
 MOST_COUNTED = 255
 
@@ -51,16 +53,16 @@ class Layouts:
 
 
 def sheet_of(table: Table, document: int, carried: Sheet | None) -> Sheet:
-    """Separator, header and statements of a document, from up to SAMPLES rows; what it does not show is taken from `carried`."""
+    """Separator, header and statements of a document, from up to VOTERS rows; what it does not show is taken from `carried`."""
     rows = table.of_document(document)
-    sampled = [row for row in _spread(rows, SAMPLES) if table.style[row] == LINE]
+    sampled = [row for row in _spread(rows, VOTERS) if table.style[row] == LINE]
     texts = [masked(table.text(row), table.inside(row))[:LONGEST_SAMPLE] for row in sampled]
     separator = separator_of(texts)
     labels = header_of(_above(table, rows.start), separator) if sampled else ()
     before = carried or Sheet()
     if not labels and separator == before.columns.separator:
         labels = before.columns.labels
-    is_sql = any(map(tuple_in, texts)) or bool((table.style[rows.start : rows.stop] == TUPLE).any())
+    is_sql = any(BEGINNING.match(text.encode()) for text in texts) or bool((table.style[rows.start : rows.stop] == TUPLE).any())
     start = int(table.batch.starts[document])
     found = statements_of(table.batch.text(start, int(table.batch.ends[document])), start) if is_sql else ()
     columns = Columns(separator, labels) if sampled else before.columns
@@ -80,8 +82,10 @@ def layouts_of(table: Table, document: int, sheet: Sheet) -> Layouts:
         for s in described.seen
     ]
     judged = replace(sheet, columns=sheet.columns.judged(seen, len(rows)))
-    if judged != sheet:
-        read = [[table.describe(row, judged) for row in group] for group in samples]
+    for group, rows_read in zip(samples, read, strict=True):
+        for at, described in enumerate(rows_read):
+            if described.is_changed_by(judged.columns):
+                rows_read[at] = table.describe(group[at], judged)
     return _voted(table, rows, judged, alike, samples, read)
 
 
@@ -134,25 +138,26 @@ def _spread(numbers: range, most: int) -> list[int]:
     return [numbers[i * len(numbers) // count] for i in range(count)]
 
 
-def _above(table: Table, row: int) -> list[bytes]:
+def _above(table: Table, row: int) -> list[str]:
     """The lines above a row in its document, at most HEADER_LINES."""
     batch = table.batch
     line = int(np.searchsorted(batch.line_starts, table.start[row], "right")) - 1
     starts = batch.line_starts[max(0, line - HEADER_LINES + 1) : line + 1]
     begin = batch.starts[table.document[row]]
     pairs = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
-    return [batch.text(first, min(last - 1, first + LONGEST_SAMPLE)) for first, last in pairs if first >= begin]
+    lines = (batch.text(first, min(last - 1, first + LONGEST_SAMPLE)) for first, last in pairs if first >= begin)
+    return [line.decode("utf-8", "replace") for line in lines]
 
 
 def _keys(table: Table, rows: range, sheet: Sheet) -> Numbers:
     """A number for what rows are alike by: style, kinds and count of separators; i64[rows]."""
     own = slice(rows.start, rows.stop)
     start, end, style = table.start[own], table.end[own], table.style[own]
-    separator = sheet.columns.separator if style[0] == LINE else b"\n" if style[0] == BLOCK else b","
+    separator = sheet.columns.separator if style[0] == LINE else "\n" if style[0] == BLOCK else ","
     cells = np.zeros(len(rows), np.int64)
-    if separator not in (b"", b" "):
+    if separator not in ("", " "):
         low = int(start[0])
-        hits = _places(table.batch.data[low : int(end[-1])], separator)
+        hits = _places(table.batch.data[low : int(end[-1])], separator.encode())
         cells = np.minimum(np.searchsorted(hits, end - low) - np.searchsorted(hits, start - low), MOST_COUNTED)
     keys: Numbers = (table.mask[own].astype(np.int64) << 16) | (style.astype(np.int64) << 8) | cells
     return keys

@@ -11,7 +11,7 @@ from matcher.labels import label_before, labels_of
 from matcher.rows.columns import Columns
 from matcher.rows.statements import Labels
 
-SEPARATORS = (b"----", b"\t", b"|", b",", b";", b"--", b":", b" ")
+SEPARATORS = ("----", "\t", "|", ",", ";", "--", ":", " ")
 HEADER_LINES = 20
 
 
@@ -25,33 +25,33 @@ class Sheet:
     def of_statement(self, place: int, own: Labels) -> Columns:
         """Columns of the tuple at `place`: named by its `own` line, else by the last statement before it."""
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
-        return replace(self.columns, separator=b",", labels=own or (self.statements[at - 1][1] if at else ()))
+        return replace(self.columns, separator=",", labels=own or (self.statements[at - 1][1] if at else ()))
 
     def as_carried(self) -> Sheet:
         """The same for a document that goes on in a later batch: the last statement holds from its beginning."""
         return Sheet(self.columns, tuple((-1, labels) for _, labels in self.statements[-1:]))
 
 
-def separator_of(lines: Sequence[bytes]) -> bytes:
-    """The separator that most lines have, the longer one first; b"" when they share none.
+def separator_of(lines: Sequence[str]) -> str:
+    """The separator that most lines have, the longer one first; "" when they share none.
 
-    >>> separator_of([b'a|b', b'c|d', b'e,f'])
-    b'|'
+    >>> separator_of(['a|b', 'c|d', 'e,f'])
+    '|'
     """
-    votes = Counter(next((s for s in SEPARATORS if s in line and _parts(s, line)), b"") for line in lines)
-    return votes.most_common(1)[0][0] if votes else b""
+    votes = Counter(next((s for s in SEPARATORS if s in line and _parts(s, line)), "") for line in lines)
+    return votes.most_common(1)[0][0] if votes else ""
 
 
-def _parts(separator: bytes, line: bytes) -> bool:
+def _parts(separator: str, line: str) -> bool:
     """Whether a sign parts cells: a colon does where no space follows it and no label stands before it."""
-    return separator != b":" or (b": " not in line and label_before(line.decode("utf-8", "replace")) is None)
+    return separator != ":" or (": " not in line and label_before(line) is None)
 
 
-def header_of(lines: Sequence[bytes], separator: bytes) -> Labels:
+def header_of(lines: Sequence[str], separator: str) -> Labels:
     """Labels of the columns from the last of `lines` that is a header; () for none."""
     for line in reversed(lines if separator else ()):
         if separator in line:
-            labels = labels_of(line.decode("utf-8", "replace").split(separator.decode()))
+            labels = labels_of(line.split(separator))
             if labels:
                 return labels
     return ()

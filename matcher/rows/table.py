@@ -87,13 +87,12 @@ class Table:
 
     def inside(self, row: int) -> list[Inside]:
         """A row's candidates, as places in its text."""
-        start, table, own = int(self.start[row]), self.candidates, self.members(row)
-        columns = (column[own.start : own.stop].tolist() for column in (table.start, table.end, table.kind, table.valid))
-        return [
-            Inside(first - start, end - start, table.names[kind], valid)
-            for first, end, kind, valid in zip(*columns, strict=True)
-            if end - start <= LONGEST
-        ]
+        start, table, own = self.start[row], self.candidates, self.members(row)
+        part = slice(own.start, own.stop)
+        kinds = [table.names[kind] for kind in table.kind[part].tolist()]
+        starts, ends = (table.start[part] - start).tolist(), (table.end[part] - start).tolist()
+        found = list(map(Inside, starts, ends, kinds, table.valid[part].tolist()))
+        return [one for one in found if one.end <= LONGEST] if ends[-1] > LONGEST else found
 
     def describe(self, row: int, sheet: Sheet) -> Described:
         """A row's text read by what `sheet` says of the columns."""
@@ -103,6 +102,7 @@ class Table:
         if found:
             columns = sheet.of_statement(start, found.labels)
             text, style = text[found.start : found.end], TUPLE
-            inside = [i._replace(start=i.start - found.start, end=i.end - found.start) for i in inside if i.start >= found.start]
+            own = (one for one in inside if found.start <= one.start < found.end)
+            inside = [one._replace(start=one.start - found.start, end=one.end - found.start) for one in own]
         described = describe(text, inside, style, columns)
         return described.with_fields(self.labels(row)) if self.end[row] - start > LONGEST else described
