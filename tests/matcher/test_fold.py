@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.text import fold
+from matcher.text.han import DIGITS, X_ALIKE
+from matcher.text.plain import becomes
 
 PHONE = "13800138000"
-DROPPED = "\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"
+DROPPED = "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"
 SCRIPTS = {
     "full width": "０１２３４５６７８９",
     "mathematical": "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗",
@@ -32,6 +34,8 @@ SCRIPTS = {
     "financial": "零壹贰叁肆伍陆柒捌玖",
     "traditional financial": "零壹貳參肆伍陸柒捌玖",
     "radio": "洞幺两三四五六拐八勾",
+    "round zero": "○一二三四五六七八九",
+    "Suzhou": "〇〡〢〣〤〥〦〧〨〩",
     "keycap": None,
 }
 
@@ -46,7 +50,7 @@ def test_every_script_of_digits_is_read(script: str) -> None:
     assert fold(f"手机{written(PHONE, script)}。").text == f"手机{PHONE}。"
 
 
-@pytest.mark.parametrize("hyphen", "‐‑‒–—―−⁃﹘﹣－─")
+@pytest.mark.parametrize("hyphen", "‐‑‒–—―−⁃﹘﹣－─━ー")
 def test_every_hyphen_is_one(hyphen: str) -> None:
     assert fold(f"138{hyphen}0013{hyphen}8000").text == "138-0013-8000"
 
@@ -83,6 +87,78 @@ def test_what_cannot_be_seen_is_dropped(char: str) -> None:
 )
 def test_only_forms_of_plain_characters_and_long_runs_change(text: str, folded: str) -> None:
     assert fold(text).text == folded
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        *((f"11010519491231002{x}", "11010519491231002X") for x in X_ALIKE),
+        ("110105 19491231 002×,", "110105 19491231 002X,"),
+        ("110105-19491231-002-×", "110105-19491231-002-X"),
+        ("１１０１０５１９４９１２３１００２×", "11010519491231002X"),
+        ("110105-19491231 002×", "110105-19491231 002×"),
+        ("1101051949123100×", "1101051949123100×"),
+        ("×11010519491231002", "×11010519491231002"),
+        ("一一零一零五一九四九一二三一零零二×", "11010519491231002X"),
+    ],
+)
+def test_what_looks_like_an_x_is_one_behind_seventeen_digits_alone(text: str, folded: str) -> None:
+    assert fold(text).text == folded
+
+
+HAN_RUN = re.compile(rf"[0-9{''.join(DIGITS)}](?:[ \-.]?[0-9{''.join(DIGITS)}]){{6,}}")
+BEFORE_X = re.compile(r"(?:[0-9]{17}|[0-9]{6}([ .\-])[0-9]{8}\1[0-9]{3}\1?)\Z")
+
+
+def slow_fold(text: str) -> str:
+    """Folding as it is told, a character and then a run at a time."""
+    plain = HAN_RUN.sub(slow_run, "".join(map(becomes, text.replace("\r\n", "\n"))))
+    return "".join("X" if c in X_ALIKE and BEFORE_X.search(plain[max(0, i - 20) : i]) else c for i, c in enumerate(plain))
+
+
+def slow_run(match: re.Match[str]) -> str:
+    run = match.group()
+    core = run.strip("".join(DIGITS) + " -.")
+    head = run.index(core)
+    inner, whole = (len(re.findall(f"[0-9{''.join(DIGITS)}]", part)) for part in (core, run))
+    if inner >= 7 and not inner < 11 <= whole:
+        return run[:head] + plain_digits(core) + run[head + len(core) :]
+    return plain_digits(run)
+
+
+def plain_digits(text: str) -> str:
+    return "".join(str(DIGITS.get(c, c)) for c in text)
+
+
+@given(st.text(st.sampled_from("0123456789一三零壹幺 -.|×Х１③٣\u200b😀𝟖张\r\na"), max_size=60) | st.text(max_size=40))
+def test_folding_in_columns_does_what_folding_by_hand_does(text: str) -> None:
+    assert fold(text).text == slow_fold(text)
+
+
+@given(st.lists(st.text(st.sampled_from("0123456789一三零 -.|"), max_size=9) | st.just(PHONE), max_size=8).map("三".join))
+def test_runs_of_han_digits_are_read_as_by_hand(text: str) -> None:
+    assert fold(text).text == slow_fold(text)
+
+
+@given(st.text(st.characters(min_codepoint=1)), st.data())
+def test_a_place_in_the_utf8_form_is_that_of_its_character(text: str, data: st.DataObject) -> None:
+    folded = fold(text)
+    places = sorted(data.draw(st.lists(st.integers(0, len(folded.text)), max_size=9)))
+    behind = [len(folded.text[:place].encode("utf-8", "surrogatepass")) for place in places]
+    assert folded.chars(behind).tolist() == places
+    assert folded.utf8.decode("utf-8", "surrogatepass") == folded.text
+
+
+def test_places_far_into_a_long_text_are_counted_right() -> None:
+    folded = fold("张a，" * 100_000)
+    assert folded.chars([0, 3, 4, 5, 5 * 99_999 + 4]).tolist() == [0, 1, 2, 3, 3 * 99_999 + 2]
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "\ud83d\u200b\ude00"])
+def test_half_a_surrogate_pair_does_no_harm(half: str) -> None:
+    folded = fold(f"张{half}１")
+    assert folded.text == f"张{half}1".replace("\u200b", "")
+    assert folded.chars([len(folded.utf8)]).tolist() == [len(folded.text)]
 
 
 @pytest.mark.parametrize("text", ["a\r\nb\rc\nd", "甲\r\n乙\r丙\n丁"])

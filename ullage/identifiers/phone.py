@@ -5,8 +5,8 @@ number proves nothing by itself. Written with +86, 0086, 86, (86) or a trunk 0 b
 Fictitious examples: 13800138000 is widely printed; no carrier holds 154.
 
 A number from abroad becomes E.164 (`+14155552671`, ITU-T E.164: at most 15 digits), so that eleven digits alone are always
-Chinese. Its plan comes from libphonenumber. One sign stands between two groups, and one group may
-stand in brackets.
+Chinese. Its plan comes from libphonenumber. One sign stands between two groups,
+and one group may stand in brackets.
 """
 
 from __future__ import annotations
