@@ -1,0 +1,46 @@
+"""The child: `spawn` executes it for each container. Descriptors: 0 the container, 1 the pipe to the parent, 2 nowhere.
+
+The order matters: import and load all that any parser may need (nothing can be opened later), give up what can be given up, and
+only then look at the first byte.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import mmap
+import os
+import sys
+
+from matcher.unpack import frames, seccomp
+from matcher.unpack.budget import Budget
+from matcher.unpack.confine import confine, no_more_files
+from matcher.unpack.libarchive import Archives
+from matcher.unpack.pdfium import Pdfium
+from matcher.unpack.walk import Walk
+
+ENCODINGS = ("ascii", "latin-1", "cp437", "cp1252", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "big5")
+"""What names and headers are decoded from: Python reads each from a file at first use."""
+
+
+def main() -> None:
+    """Words: parent's process id, PDFium's path or nothing, kind of the container, and the limits' numbers."""
+    parent, pdfium, kind, *limits = sys.argv[1:]
+    size = os.fstat(0).st_size
+    budget = Budget(limits, size)
+    libc = ctypes.CDLL(None, use_errno=True)
+    for encoding in ENCODINGS:
+        codecs.lookup(encoding)
+    archives, documents = Archives.load(), Pdfium.load(pdfium)
+    body = mmap.mmap(0, size, access=mmap.ACCESS_COPY)  # private: a file that is sealed, or only to be read, maps so
+    flags = frames.NETNS if confine(libc, int(parent), budget.cpu_seconds, budget.memory + size) else 0
+    flags |= frames.SECCOMP if seccomp.seal(libc) else 0
+    if not flags & frames.SECCOMP:
+        no_more_files()
+    writer = frames.Writer(1)
+    writer.hello(flags)
+    if not flags:  # a parser with a network is worse than none
+        writer.outcome("unsupported", "")
+    else:
+        Walk(budget, writer, archives, documents).everything(kind, body)
+    writer.done()

@@ -1,0 +1,116 @@
+"""Mail: headers, texts, and attachments, by the standard library's parser."""
+
+from __future__ import annotations
+
+import email
+import mmap
+import re
+from collections.abc import Iterator
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.message import Message
+from functools import partial
+from typing import TYPE_CHECKING
+
+from matcher.unpack import frames
+from matcher.unpack.budget import Halt
+from matcher.unpack.frames import SEPARATOR
+from matcher.unpack.streams import slices
+
+if TYPE_CHECKING:
+    from matcher.unpack.walk import Walk
+
+NOISE = re.compile(r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|authentication|domainkey)", re.IGNORECASE)
+"""Headers that are signatures and verdicts of machines: long, and of nobody."""
+FROM_LINE = re.compile(rb"^From \S+ .*\d\d:\d\d.*\r?\n", re.MULTILINE)
+SUFFIX = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml"}
+CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
+
+
+def message(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
+    """One mail."""
+    _message(walk, email.message_from_bytes(body[:]), path, depth, len(body))
+
+
+def mailbox(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
+    """Many mails, each after a line that begins with `From `, as `1`, `2` and so on."""
+    starts = [match.span() for match in FROM_LINE.finditer(body)]
+    ends = [start for start, _ in starts[1:]] + [len(body)]
+    for number, ((_, start), end) in enumerate(zip(starts, ends, strict=True), 1):
+        walk.budget.entry()
+        walk.budget.spend(end - start)
+        place = f"{path}{SEPARATOR}{number}"
+        walk.guarded(place, partial(message, walk, body[start:end], place, depth))
+
+
+def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
+    """Headers, parts, mails in the mail, and the words that stand outside of all parts."""
+    walk.text(f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")])
+    outside: list[str] = []
+    for number, part in enumerate(_leaves(parsed, outside), 1):
+        media_type = part.get_content_type()
+        place = path + SEPARATOR + (decoded(part.get_filename() or "") or f"part{number}{SUFFIX.get(media_type, '')}")
+        if part.is_multipart():
+            for inner in _inner(part):
+                walk.guarded(place, partial(_nested, walk, inner, place, depth + 1, size))
+            continue
+        held = part.get_payload(decode=True)
+        if isinstance(held, bytes) and held:
+            media = media_type if media_type in frames.MEDIA else ""
+            charset = part.get_content_charset() or ""
+            walk.entry(place, slices(held), lambda: size, depth, media_type=media, charset=charset)
+    if outside:
+        walk.text(f"{path}{SEPARATOR}outside", ["\n".join(outside).encode("utf-8", "replace")])
+
+
+def _nested(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
+    walk.budget.entry()
+    if depth > walk.budget.depth:
+        raise Halt("too_deep")
+    _message(walk, parsed, path, depth, size)
+
+
+def _leaves(parsed: Message, outside: list[str]) -> Iterator[Message]:
+    """Parts that hold something themselves, and mails within; words before and after the parts go to `outside`."""
+    waiting = [parsed]
+    while waiting:
+        part = waiting.pop()
+        if not part.is_multipart() or part.get_content_maintype() == "message":
+            yield part
+            continue
+        outside += [words for words in (part.preamble, part.epilogue) if words and words.strip()]
+        waiting += reversed(_inner(part))
+
+
+def _inner(part: Message) -> list[Message]:
+    payload = part.get_payload()
+    return [inner for inner in payload if isinstance(inner, Message)] if isinstance(payload, list) else []
+
+
+def headers(parsed: Message) -> str:
+    """`Name: value` lines, encoded words decoded."""
+    return "".join(f"{name}: {decoded(str(value))}\n" for name, value in parsed.items() if not NOISE.match(name))
+
+
+def decoded(value: str) -> str:
+    """A header's value as a person reads it; as it stands where it cannot be decoded.
+
+    >>> decoded("=?gb2312?B?1cXE5g==?= <a@example.com>")
+    '张某 <a@example.com>'
+    """
+    unfolded = " ".join(value.splitlines())
+    try:
+        pieces = decode_header(unfolded)
+    except (HeaderParseError, ValueError):
+        return unfolded
+    return "".join(_word(piece, charset) for piece, charset in pieces)
+
+
+def _word(piece: bytes | str, charset: str | None) -> str:
+    if isinstance(piece, str):
+        return piece
+    named = (charset or "utf-8").lower()
+    try:
+        return piece.decode(CHARSETS.get(named, named), "replace")
+    except (LookupError, ValueError):
+        return piece.decode("latin-1")

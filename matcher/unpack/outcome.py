@@ -1,0 +1,43 @@
+"""What comes out of a container: members, and outcomes for what was not read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from matcher.unpack.reasons import REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Something that was not read, or not wholly.
+
+    `path` may hold leaked values as any file name may: it is for the person who chose the file, never for a log or a store.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {REASONS[self.reason]}"
+
+
+class Member:
+    """One text out of a container: to be read while it is the newest, since its bytes come straight from the child.
+
+    `path` is `a.zip!/b.csv`; `a.zip!/` is the list of names in it, one a line. What goes for the path of an outcome goes for it.
+    """
+
+    __slots__ = ("_next", "charset", "media_type", "path")
+
+    def __init__(self, path: str, media_type: str, charset: str, following: Callable[[], bytes]) -> None:
+        self.path, self.media_type, self.charset, self._next = path, media_type, charset, following
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes in pieces of at most 256 KiB, each once. A member that is cut off simply ends: its outcome follows."""
+        while chunk := self._next():
+            yield chunk
+
+    def read(self) -> bytes:
+        """The bytes that have not been taken yet, at most `Limits.member_bytes`."""
+        return b"".join(self.chunks())

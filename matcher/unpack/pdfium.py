@@ -1,0 +1,130 @@
+"""PDFium, as far as text needs it: the library in pypdfium2's wheel, called directly (its bindings take 30 ms to import).
+
+Three times as fast as pypdf on a table of 300 pages (0.34 s against 1.06 s), and it knows the character maps of CJK fonts.
+Declared in `fpdfview.h`, `fpdf_text.h`, `fpdf_annot.h` and `fpdf_attachment.h`, whose functions are stable.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from collections.abc import Iterator
+
+from matcher.unpack.budget import Halt
+
+ERROR_PASSWORD = 4
+LONGEST = 8 << 20
+"""Characters of a page, a form field's value, or bytes of a name that are asked for at once."""
+Handle = ctypes.c_void_p
+_int, _ulong = ctypes.c_int, ctypes.c_ulong
+SIGNATURES = {
+    "FPDF_LoadMemDocument64": (Handle, (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)),
+    "FPDF_GetLastError": (_ulong, ()),
+    "FPDF_GetPageCount": (_int, (Handle,)),
+    "FPDF_CloseDocument": (None, (Handle,)),
+    "FPDF_LoadPage": (Handle, (Handle, _int)),
+    "FPDF_ClosePage": (None, (Handle,)),
+    "FPDFPage_CountObjects": (_int, (Handle,)),
+    "FPDFText_LoadPage": (Handle, (Handle,)),
+    "FPDFText_ClosePage": (None, (Handle,)),
+    "FPDFText_CountChars": (_int, (Handle,)),
+    "FPDFText_GetText": (_int, (Handle, _int, _int, ctypes.c_void_p)),
+    "FPDFPage_GetAnnotCount": (_int, (Handle,)),
+    "FPDFPage_GetAnnot": (Handle, (Handle, _int)),
+    "FPDFPage_CloseAnnot": (None, (Handle,)),
+    "FPDFAnnot_GetStringValue": (_ulong, (Handle, ctypes.c_char_p, ctypes.c_void_p, _ulong)),
+    "FPDFDoc_GetAttachmentCount": (_int, (Handle,)),
+    "FPDFDoc_GetAttachment": (Handle, (Handle, _int)),
+    "FPDFAttachment_GetName": (_ulong, (Handle, ctypes.c_void_p, _ulong)),
+    "FPDFAttachment_GetFile": (_int, (Handle, ctypes.c_void_p, _ulong, ctypes.POINTER(_ulong))),
+}
+
+
+class Pdfium:
+    """The library, loaded and ready."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+        for name, (result, arguments) in SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+        library.FPDF_InitLibrary()
+
+    @staticmethod
+    def load(path: str) -> Pdfium | None:
+        """None where it is not installed."""
+        try:
+            return Pdfium(ctypes.CDLL(path)) if path else None
+        except (OSError, AttributeError):
+            return None
+
+    def open(self, body: bytes | mmap.mmap) -> Document:
+        """A document; `Halt` where it has a password, `ValueError` where it is damaged."""
+        held = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
+        handle = self._library.FPDF_LoadMemDocument64(held, len(body), None)
+        if not handle:
+            if self._library.FPDF_GetLastError() == ERROR_PASSWORD:
+                raise Halt("encrypted")
+            raise ValueError("damaged document")
+        return Document(self._library, Handle(handle), held)
+
+
+class Document:
+    """An open document; it keeps the bytes that it reads from."""
+
+    def __init__(self, library: ctypes.CDLL, handle: Handle, held: object) -> None:
+        self._library, self._handle, self._held = library, handle, held
+
+    def pages(self) -> Iterator[str | None]:
+        """The text of each page with what was typed into its forms; None for a page with drawings or images and no text."""
+        for number in range(self._library.FPDF_GetPageCount(self._handle)):
+            page = self._library.FPDF_LoadPage(self._handle, number)
+            if not page:
+                raise ValueError("damaged page")
+            text = self._text(page) + self._typed(page)
+            yield text or (None if self._library.FPDFPage_CountObjects(page) > 0 else "")
+            self._library.FPDF_ClosePage(page)
+
+    def attachments(self) -> Iterator[tuple[str, bytes]]:
+        """Name and bytes of the files that are attached."""
+        for number in range(self._library.FPDFDoc_GetAttachmentCount(self._handle)):
+            file = self._library.FPDFDoc_GetAttachment(self._handle, number)
+            size = _ulong()
+            if not file or not self._library.FPDFAttachment_GetFile(file, None, 0, ctypes.byref(size)):
+                continue
+            data = ctypes.create_string_buffer(size.value)
+            self._library.FPDFAttachment_GetFile(file, data, size.value, ctypes.byref(size))
+            yield self._string(self._library.FPDFAttachment_GetName, file), data.raw
+
+    def close(self) -> None:
+        """Free it."""
+        self._library.FPDF_CloseDocument(self._handle)
+
+    def _text(self, page: Handle) -> str:
+        text = self._library.FPDFText_LoadPage(page)
+        count = min(self._library.FPDFText_CountChars(text), LONGEST)
+        if count <= 0:
+            return ""
+        held = (ctypes.c_ushort * (count + 1))()
+        self._library.FPDFText_GetText(text, 0, count, held)
+        self._library.FPDFText_ClosePage(text)
+        said = bytes(held)[:-2].decode("utf-16-le", "replace").rstrip("\0")
+        return said.replace("\r\n", "\n").replace("\2", "").replace("\ufffe", "")  # both stand for a hyphen at a line's end
+
+    def _typed(self, page: Handle) -> str:
+        """Values of form fields and contents of notes, one a line."""
+        said = []
+        for number in range(self._library.FPDFPage_GetAnnotCount(page)):
+            note = self._library.FPDFPage_GetAnnot(page, number)
+            said += [self._string(self._library.FPDFAnnot_GetStringValue, note, key) for key in (b"V", b"Contents")]
+            self._library.FPDFPage_CloseAnnot(note)
+        return "".join(f"\n{line}" for line in said if line)
+
+    def _string(self, get: ctypes._NamedFuncPointer, *about: object) -> str:
+        """A string that is fetched in two calls: its size in bytes, then UTF-16 with a NUL at its end."""
+        size = get(*about, None, 0)
+        if not 2 < size <= LONGEST:
+            return ""
+        held = ctypes.create_string_buffer(size)
+        get(*about, held, size)
+        return held.raw[:-2].decode("utf-16-le", "replace")

@@ -1,0 +1,132 @@
+"""From container to container, in the child: what an entry is, who reads it, and what is said of what cannot be read."""
+
+from __future__ import annotations
+
+import itertools
+import lzma
+import mmap
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from email.errors import MessageError
+from functools import partial
+from pyexpat import ExpatError
+
+from matcher.unpack import archives, documents, kinds, mail, office
+from matcher.unpack.budget import Budget, Halt
+from matcher.unpack.frames import SEPARATOR, Writer
+from matcher.unpack.libarchive import Archives
+from matcher.unpack.pdfium import Pdfium
+from matcher.unpack.streams import slices
+
+DAMAGED = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ExpatError, LookupError, MessageError, OSError, RuntimeError,
+    TypeError, ValueError, lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What parsers raise on damaged input: the library's own errors, and those that slip through their checks."""
+Body = bytes | mmap.mmap
+
+
+class Walk:
+    """One run over one container and all that is in it. Paths are relative to it and begin with the separator."""
+
+    def __init__(self, budget: Budget, out: Writer, library: Archives | None, pdfium: Pdfium | None) -> None:
+        self.budget, self.out, self.library, self.pdfium = budget, out, library, pdfium
+
+    def everything(self, kind: str, body: mmap.mmap) -> None:
+        """Read the outermost container, of a kind that the parent saw."""
+        try:
+            self._container(kind, body, "", 1)
+        except Halt as halt:
+            self.out.outcome(halt.reason, "")
+
+    def entry(
+        self,
+        path: str,
+        chunks: Iterable[bytes],
+        packed: Callable[[], int],
+        depth: int,
+        *,
+        media_type: str = "",
+        charset: str = "",
+    ) -> None:
+        """Read one entry of a container at `depth`, whatever it is; `packed` says how many bytes its own came from so far."""
+        self.budget.entry()
+        with_limit = self.budget.measured(chunks, packed)
+        self.guarded(path, partial(self._entry, path, with_limit, depth, media_type, charset))
+
+    def text(self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = "") -> None:
+        """A member of text, as its chunks come."""
+        self.out.member(path, media_type, charset)
+        for chunk in chunks:
+            self.out.data(chunk)
+        self.out.end()
+
+    def names(self, path: str, names: list[str]) -> None:
+        """The list of names in an archive: scans of papers are named after the people on them."""
+        if names:
+            self.text(path + SEPARATOR, ["\n".join(names).encode("utf-8", "replace")])
+
+    def _entry(self, path: str, chunks: Iterator[bytes], depth: int, media_type: str, charset: str) -> None:
+        head = b""
+        while len(head) < kinds.HEAD and (chunk := next(chunks, b"")):
+            head += chunk
+        kind, whole = kinds.sniff(head[: kinds.HEAD], path), itertools.chain((head,), chunks)
+        if kind == kinds.TEXT:
+            self.text(path, whole, media_type or kinds.media_of(path), charset)
+        elif kind in kinds.UNREADABLE:
+            raise Halt(kind)
+        elif depth >= self.budget.depth:
+            raise Halt("too_deep")
+        elif kind in kinds.STREAMS or kind == "tar":
+            self._opened(kind, whole, path, depth + 1)
+        else:
+            self._container(kind, self._held(whole), path, depth + 1)
+
+    def _held(self, chunks: Iterable[bytes]) -> bytes:
+        """A nested container, whole in memory."""
+        held = bytearray()
+        for chunk in chunks:
+            held += chunk
+            if len(held) > self.budget.nested:
+                raise Halt("too_large")
+        return bytes(held)
+
+    def _container(self, kind: str, body: Body, path: str, depth: int) -> None:
+        """Read a container; where nothing came out of a damaged one, it is read as it stands: it may be no container at all."""
+        before = self.out.members
+        damaged = self.guarded(path, partial(self._opened, kind, body, path, depth))
+        if damaged and self.out.members == before:
+            self.text(path, slices(body))
+
+    def _opened(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
+        if kind in kinds.STREAMS or kind == "tar":
+            chunks = slices(body) if isinstance(body, bytes | mmap.mmap) else body
+            (archives.untar if kind == "tar" else archives.inflate)(self, kind, chunks, path, depth)
+            return
+        if not isinstance(body, bytes | mmap.mmap):
+            body = self._held(body)
+        readers: dict[str, Callable[..., None]] = {
+            "zip": archives.unzip, "pdf": documents.pdf, "mail": mail.message, "mbox": mail.mailbox, "ole": office.compound,
+        }  # fmt: skip
+        if kind in readers:
+            readers[kind](self, body, path, depth)
+        else:
+            archives.unarchive(self, kind, body, path, depth)
+
+    def guarded(self, path: str, read: Callable[[], None]) -> bool:
+        """Read, and say why where it ends early; whether it was for damage."""
+        try:
+            read()
+        except Halt as halt:
+            if halt.whole:
+                raise
+            self.out.outcome(halt.reason, path)
+        except MemoryError:
+            self.out.outcome("memory", path)
+        except DAMAGED:
+            self.out.outcome("damaged", path)
+            return True
+        return False
