@@ -6,6 +6,7 @@ with no network: it reads the export and writes `T.watchlist` (signed; tags and 
 file and swaps it in whole. `load` does both on one machine.
 """
 
-from matcher.watchlist.file import Watchlist, read_header
+from matcher.watchlist.file import read_header
+from matcher.watchlist.live import Watchlist
 
 __all__ = ["Watchlist", "read_header"]

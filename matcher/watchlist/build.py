@@ -1,160 +1,182 @@
-"""From a list of customers to a signed watchlist and the sealed way back from handle to reference."""
+"""From a list of customers to a signed watchlist and the sealed way back from handle to reference.
+
+Everything goes through in batches: cells → normal forms → tags → sorted runs on disk → the file. Memory does not grow with the
+list, but for four bytes a customer.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import contextlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 
-from matcher.scan import DIGESTED
 from matcher.watchlist import file, subjects
-from matcher.watchlist.source import REFERENCE, Batch, Column, Source
-from matcher.watchlist.tagging import TagKeys, handles
+from matcher.watchlist.clean import clean_references, normalised
+from matcher.watchlist.columns import Texts
+from matcher.watchlist.file import Array
+from matcher.watchlist.forms import CHOICES, enrolled, normal_name
+from matcher.watchlist.runs import RANGE_BITS, Runs
+from matcher.watchlist.source import REFERENCE, Batch, Source
+from matcher.watchlist.tagging import HandleKey, TagKeys
+from matcher.watchlist.tally import Control, Report
 from ullage.errors import ConfigError
-from ullage.identifiers import kinds
 from ullage.keys import KeyStore, signing_key
+
+__all__ = ["LIFE", "Builder", "Report", "normal_name"]
 
 LIFE = timedelta(days=104)
 """An epoch of 90 days and a dual window of 14."""
-DIGESTS = {"none": (), "phone": ("phone",), "all": DIGESTED}
-FORMS = ("md5", "sha1", "sha256")
-MAX_REJECTED_SHARE = 0.05
-
-
-@dataclass(slots=True)
-class Report:
-    """What became of the list: rejects as (line, column, reason), never the value."""
-
-    customers: int = 0
-    identifiers: int = 0
-    """Those that can be looked for; names only corroborate."""
-    entries: int = 0
-    rejects: list[tuple[int, str, str]] = field(default_factory=list)
-
-
-def normal_name(text: str) -> str:
-    """A name without spaces, in lower case; only ever corroborates."""
-    return "".join(text.split()).lower()
 
 
 class Builder:
     """Builds one tenant's watchlist for one epoch. `digests` is none, phone or all."""
 
     def __init__(self, keys: KeyStore, tenant: str, epoch: int, digests: str = "all") -> None:
-        if digests not in DIGESTS:
-            raise ConfigError(f"--digests {digests}: use none, phone or all")
+        if digests not in CHOICES:
+            raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
         self._keys, self._tenant, self._epoch = keys, tenant, epoch
-        self._tags = TagKeys(keys, tenant, "match", epoch)
-        self._digested = DIGESTS[digests]
-        self._kinds: dict[tuple[str, str], int] = {}
+        self._tags, self._handles = TagKeys(keys, tenant, "match", epoch), HandleKey(keys, tenant)
+        self._digested = CHOICES[digests]
+        self._rows = 0
+        self._counts: Counter[tuple[str, str]] = Counter()
         self.report = Report()
 
-    def build(self, source: Source, target: Path, now: datetime) -> file.Header:
+    def build(self, source: Source, target: Path, now: datetime, control: Control | None = None) -> file.Header:
         """Write `target` (.watchlist) and, beside it, the sealed `.subjects`.
 
-        Nothing is written unless all of the list was read.
+        Nothing is written unless all of the list was read, and was what `control` says.
         """
-        parts: list[dict[str, Any]] = []
-        references: list[str] = []
-        for batch in source.batches():
-            kept = self._referenced(batch)
-            parts += self._batch(kept)
-            references += kept.references
-        self._refuse_a_poor_list(source)
-        arrays, owners = _merge(parts)
-        self.report.customers, self.report.entries = len(owners), len(arrays["high"])
-        header = file.write(
-            target,
-            {
-                "version": file.VERSION,
-                "algorithm": file.ALGORITHM,
-                "tenant": self._tenant,
-                "epoch": self._epoch,
-                "created": now.isoformat(timespec="seconds"),
-                "expires": (now + LIFE).isoformat(timespec="seconds"),
-                "kinds": tuple(self._kinds),
-                "key_check": self._tags.check_value(),
-            },
-            {**arrays, "handle": owners},
-            signing_key(self._keys, self._tenant),
-        )
-        subjects.write(target.with_suffix(".subjects"), self._keys, self._tenant, references)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.ExitStack() as stack:
+            entries = stack.enter_context(contextlib.closing(Runs(target.parent)))
+            customers = stack.enter_context(contextlib.closing(Runs(target.parent)))
+            way_back = stack.enter_context(subjects.Writer(target.with_suffix(".subjects"), self._keys, self._tenant))
+            for batch in source.batches():
+                if control:
+                    control.add(batch)
+                self._batch(batch, entries, customers, way_back)
+            if control:
+                control.reconcile(source)
+            self.report.refuse_a_poor_list(source)
+            header = self._write(entries, customers, target, now)
+            way_back.finish()
         return header
 
-    def _referenced(self, batch: Batch) -> Batch:
-        """The batch without rows that belong to nobody: they would all become one customer."""
-        references = [reference.strip() for reference in batch.references]
-        kept = [row for row, reference in enumerate(references) if reference and reference.isprintable()]
-        if len(kept) == len(references):
-            return batch._replace(references=references)
-        for row in sorted(set(range(len(references))).difference(kept)):
-            reason = "holds a control character" if references[row] else "is empty"
-            self.report.rejects.append((batch.lines[row], REFERENCE, reason))
-        columns = [column._replace(cells=[column.cells[row] for row in kept]) for column in batch.columns]
-        return Batch([batch.lines[row] for row in kept], [references[row] for row in kept], columns)
+    def header(self, now: datetime) -> file.Header:
+        """A header that lacks what the arrays tell."""
+        pairs = sorted(self._counts, key=lambda pair: (pair[0], pair[1] != "plain", pair[1]))
+        return file.Header(
+            version=file.VERSION,
+            algorithm=file.ALGORITHM,
+            tenant=self._tenant,
+            epoch=self._epoch,
+            created=now.isoformat(timespec="seconds"),
+            expires=(now + LIFE).isoformat(timespec="seconds"),
+            kinds=tuple(pairs),
+            counts=tuple(self._counts[pair] for pair in pairs),
+            key_check=self._tags.check_value(),
+        )
 
-    def _batch(self, batch: Batch) -> Iterator[dict[str, Any]]:
-        """Tags of one batch of rows, a part for each (kind, form)."""
-        owner = handles(self._keys, self._tenant, batch.references)
+    def _batch(self, batch: Batch, entries: Runs, customers: Runs, way_back: subjects.Writer) -> None:
+        """Tags of one batch of rows. A customer is numbered by the row; equal handles become one when all are known."""
+        numbers = np.arange(self._rows, self._rows + len(batch.lines), dtype=np.uint32)
+        self._rows += len(numbers)
+        used = np.zeros(len(numbers), bool)
+        references, owned = self.owned(batch)
+        for high, low, rows in self.tagged(batch, owned):
+            entries.add(high, low, numbers[rows])
+            used[rows] = True
+        rows, references = np.flatnonzero(used), references.take(np.flatnonzero(used))
+        handles = self._handles.tags(references)
+        customers.add(*file.split(handles), numbers[rows])
+        way_back.add(handles, references)
+
+    def owned(self, batch: Batch) -> tuple[Texts, Array]:
+        """The references of a batch, and which of its rows belong to somebody."""
+        references, faults = clean_references(batch.references)
+        self.report.reject(batch, REFERENCE, faults)
+        owned = np.ones(len(references), bool)
+        owned[list(faults)] = False
+        return references, owned
+
+    def tagged(self, batch: Batch, owned: Array) -> Iterator[tuple[Array, Array, Array]]:
+        """(high, low, row) of every form of every value in the rows that somebody owns."""
         for column in batch.columns:
-            rows, normals = self._normals(batch.lines, column)
+            rows, normals, faults = normalised(column.kind, column.cells)
+            self.report.reject(batch, column.name, {row: why for row, why in faults.items() if owned[row]})
+            if not owned.all():
+                kept = np.flatnonzero(owned[rows])
+                rows, normals = rows[kept], normals.take(kept)
             self.report.identifiers += 0 if column.kind == "name" else len(rows)
-            yield self._part(column.kind, "plain", rows, normals, owner)
-            if column.kind in self._digested:
-                for form in FORMS:
-                    digests = [hashlib.new(form, n.encode(), usedforsecurity=False).hexdigest() for n in normals]
-                    yield self._part(column.kind, form, rows, digests, owner)
+            for form, places, texts in enrolled(column.kind, normals, column.kind in self._digested):
+                self._counts[column.kind, form] += len(places)
+                tags = self._tags.tagger(column.kind, form).tag_rows(texts.table, texts.lengths)
+                yield *file.split(tags), rows[places]
 
-    def _normals(self, lines: Sequence[int], column: Column) -> tuple[list[int], list[str]]:
-        kind = kinds().get(column.kind)
-        rows, normals = [], []
-        for row, text in enumerate(column.cells):
-            if not text.strip():
-                continue
-            normal = kind.normalise(text) if kind else normal_name(text)
-            if not normal:
-                self.report.rejects.append((lines[row], column.name, "has no such shape"))
-            elif kind and kind.name == "resident_id" and not kind.check(normal):
-                self.report.rejects.append((lines[row], column.name, "fails its checksum"))
-            else:
-                rows.append(row)
-                normals.append(normal)
-        return rows, normals
-
-    def _part(self, kind: str, form: str, rows: list[int], values: list[str], owner: Any) -> dict[str, Any]:
-        tags = self._tags.tagger(kind, form).tag([value.encode() for value in values])
-        high, low = file.split(tags)
-        number = self._kinds.setdefault((kind, form), len(self._kinds))
-        return {"high": high, "low": low, "owner": owner[rows], "kind": np.full(len(rows), number, np.uint8)}
-
-    def _refuse_a_poor_list(self, source: Source) -> None:
-        rejected, all_read = len(self.report.rejects), self.report.identifiers + len(self.report.rejects)
-        if not self.report.identifiers:
-            raise ConfigError(f"{source.path}: holds no identifier that can be read: an empty watchlist would see nothing")
-        if rejected > all_read * MAX_REJECTED_SHARE:
-            first = "; ".join(f"line {line}, {column}: {reason}" for line, column, reason in self.report.rejects[:3])
-            raise ConfigError(
-                f"{source.path}: {rejected} of {all_read} values cannot be read ({first}): check the column mapping"
-            )
+    def _write(self, entries: Runs, customers: Runs, target: Path, now: datetime) -> file.Header:
+        """Sort, number the customers by their (keyed, so random) handles, drop repeated entries, and write."""
+        with contextlib.ExitStack() as stack:
+            names = ("high", "low", "subject", "bitmap", "directory", "handle")
+            parts: dict[str, IO[bytes]] = {name: stack.enter_context(tempfile.TemporaryFile(dir=target.parent)) for name in names}
+            row_of, self.report.customers = number_customers(customers, self._rows, parts["handle"])
+            bits = file.sizes_for(entries.count)
+            self.report.entries = index_entries(entries, row_of, bits, parts)
+            for part in parts.values():
+                part.seek(0)
+            draft = replace(self.header(now), entries=self.report.entries, subjects=self.report.customers, bits=bits)
+            return file.write(target, draft, parts, signing_key(self._keys, self._tenant))
 
 
-def _merge(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], Any]:
-    """Sort the entries, drop repeated ones, and give each customer a row by the (keyed, so random) order of handles."""
-    owner = np.ascontiguousarray(np.concatenate([p["owner"] for p in parts]))
-    unique, subject = np.unique(owner.view("V16").ravel(), return_inverse=True)
-    columns = {name: np.concatenate([p[name] for p in parts]) for name in ("high", "low", "kind")}
-    columns["subject"] = subject.astype(np.uint32)
-    order = np.lexsort((columns["subject"], columns["low"], columns["high"]))
-    columns = {name: values[order] for name, values in columns.items()}
-    fresh = np.ones(len(order), bool)
-    fresh[1:] = (
-        (np.diff(columns["high"].view(np.int64)) != 0)
-        | (np.diff(columns["low"].view(np.int64)) != 0)
-        | (np.diff(columns["subject"].astype(np.int64)) != 0)
-    )
-    return {name: values[fresh] for name, values in columns.items()}, unique.view(np.uint8).reshape(-1, 16)
+def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Array, int]:
+    """Write the distinct handles in their order: (a customer's place in it for each row u32[rows], how many they are)."""
+    place_of, count = np.zeros(rows, np.uint32), 0
+    for _, _, records in customers.ranges():
+        fresh = _fresh(records["high"], records["low"])
+        place_of[records["number"]] = count + np.cumsum(fresh) - 1
+        handles.write(file.joined(records["high"][fresh], records["low"][fresh]).data)
+        count += int(fresh.sum())
+    return place_of, count
+
+
+def index_entries(entries: Runs, row_of: Array, bits: tuple[int, int], parts: Mapping[str, IO[bytes]]) -> int:
+    """Write the entries in order of tag and customer, each once, with their directory and bitmap; how many they are.
+
+    `row_of` u32 turns the numbers of the records into rows of the handles; `bits` are the logarithms of the directory's and
+    the bitmap's size.
+    """
+    count = 0
+    for first, beyond, records in entries.ranges(row_of):
+        kept = records[_fresh(records["high"], records["low"], records["number"])]
+        for name, column in (("high", "high"), ("low", "low"), ("subject", "number")):
+            parts[name].write(np.ascontiguousarray(kept[column]).data)
+        buckets = _within(kept["high"], bits[0], first)
+        sizes = np.bincount(buckets, minlength=(beyond - first) << (bits[0] - RANGE_BITS))
+        parts["directory"].write((count + np.cumsum(sizes) - sizes).astype("<u4").data)
+        marks = np.zeros((beyond - first) << (bits[1] - RANGE_BITS), bool)
+        marks[_within(kept["high"], bits[1], first)] = True
+        parts["bitmap"].write(np.packbits(marks, bitorder="little").data)
+        count += len(kept)
+    parts["directory"].write(np.array([count], "<u4").data)
+    return count
+
+
+def _within(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:
+    """The top `bits` of each tag, counted from where range `first` begins."""
+    return (high >> np.uint64(64 - bits)).astype(np.int64) - (first << (bits - RANGE_BITS))
+
+
+def _fresh(*columns: Array) -> npt.NDArray[np.bool_]:
+    """Which rows of sorted columns differ from the row before."""
+    fresh = np.ones(len(columns[0]), bool)
+    fresh[1:] = False
+    for column in columns:
+        fresh[1:] |= column[1:] != column[:-1]
+    return fresh

@@ -14,115 +14,119 @@ import typer
 from matcher.files import body_of
 from matcher.watchlist import installed
 from matcher.watchlist import subjects as sealed_subjects
-from matcher.watchlist.build import DIGESTS, FORMS, Builder, Report
-from matcher.watchlist.file import Watchlist
+from matcher.watchlist.build import Builder
+from matcher.watchlist.forms import CHOICES, entries_of
+from matcher.watchlist.options import Columns, ControlFile, Delimiter, Digests, Files, Long, Map, TenantName, listed, named, say
 from matcher.watchlist.source import Source
+from matcher.watchlist.tagging import TagKeys
+from matcher.watchlist.tally import Control
 from ullage.errors import ConfigError
 from ullage.keys import epochs, make_tenant, verify_key
-from ullage.settings import TENANT, Context
+from ullage.settings import Context
 
 app = typer.Typer(no_args_is_help=True, help="The hashed list of a tenant's customers: load it, or build and install it apart.")
 subjects = typer.Typer(no_args_is_help=True, help="From handles back to customer references, on the building host.")
-File = Annotated[Path, typer.Argument(help="CSV (also GB18030, .gz, any delimiter), Parquet, or - for standard input.")]
-TenantName = Annotated[str, typer.Option("--tenant", help="Whose customers they are.")]
-Map = Annotated[list[str], typer.Option("--map", help="COLUMN=KIND, for columns not named as a kind.")]
-Digests = Annotated[str, typer.Option(help="Also enrol md5, sha1 and sha256 of: none, phone, all.")]
-SHOWN_REJECTS = 10
 REASON_CHARACTERS = 500
-
-
-def _mapping(pairs: list[str]) -> dict[str, str]:
-    if bad := [pair for pair in pairs if "=" not in pair]:
-        raise ConfigError(f"--map {bad[0]}: write COLUMN=KIND")
-    return dict(pair.rsplit("=", 1) for pair in pairs)
-
-
-def _named(tenant: str) -> str:
-    if not TENANT.fullmatch(tenant):
-        raise ConfigError(f"--tenant {tenant!r}: use a-z, 0-9 and -, at most 32 characters, a letter first")
-    return tenant
-
-
-def _build(context: Context, file: Path, tenant: str, mapping: list[str], digests: str, target: Path) -> Report:
-    epoch = epochs(context.keys, tenant, "match")[-1]
-    builder = Builder(context.keys, tenant, epoch, digests)
-    builder.build(Source(file, _mapping(mapping)), target, context.clock.now())
-    return builder.report
-
-
-def _say(report: Report, tenant: str) -> None:
-    for line, column, reason in report.rejects[:SHOWN_REJECTS]:
-        typer.echo(f"line {line}, column {column}: {reason}; left out", err=True)
-    if len(report.rejects) > SHOWN_REJECTS:
-        typer.echo(f"… and {len(report.rejects) - SHOWN_REJECTS} more left out", err=True)
-    typer.echo(f"{tenant}: {report.customers} customers, {report.identifiers} identifiers, {report.entries} entries")
+SECONDS_A_TAG = 5e-7
+BYTES_AN_ENTRY = 24
 
 
 @app.command()
-def load(ctx: typer.Context, file: File, tenant: TenantName, map_: Map = [], digests: Digests = "all") -> None:  # noqa: B006
+def load(
+    ctx: typer.Context,
+    *,
+    file: Files,
+    tenant: TenantName,
+    map_: Map = [],  # noqa: B006
+    digests: Digests = "all",
+    columns: Columns = "",
+    long: Long = "",
+    delimiter: Delimiter = "",
+    control: ControlFile = None,
+) -> None:
     """Build and install on one machine; keys of a new tenant are made."""
     context: Context = ctx.obj
-    make_tenant(context.keys, _named(tenant))
+    make_tenant(context.keys, named(tenant))
     with tempfile.TemporaryDirectory(dir=context.data, prefix="build-") as folder:
         target = Path(folder) / f"{tenant}.watchlist"
-        report = _build(context, file, tenant, map_, digests, target)
-        installed.install(context.data, context.keys, tenant, target, context.clock.now())
+        builder = _builder(context, tenant, digests)
+        source = listed(file, map_, columns, long, delimiter)
+        builder.build(source, target, context.clock.now(), Control(control) if control else None)
+        installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True)
         home = context.data / "building" / f"{tenant}.subjects"
         home.parent.mkdir(exist_ok=True, mode=0o700)
         target.with_suffix(".subjects").replace(home)
-    _say(report, tenant)
+    say(builder.report, tenant)
 
 
 @app.command()
 def build(
     ctx: typer.Context,
-    file: File,
+    *,
+    file: Files,
     tenant: TenantName,
     out: Annotated[Path, typer.Option(help="Folder for TENANT.watchlist and TENANT.subjects.")] = Path(),
     map_: Map = [],  # noqa: B006
     digests: Digests = "all",
+    columns: Columns = "",
+    long: Long = "",
+    delimiter: Delimiter = "",
+    control: ControlFile = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say how large it will be.")] = False,
 ) -> None:
     """On the building host: write the signed watchlist and the sealed way back."""
     context: Context = ctx.obj
+    source = listed(file, map_, columns, long, delimiter)
     if estimate:
-        _estimate(context, Source(file, _mapping(map_)), digests)
+        _estimate(context, source, digests)
         return
-    make_tenant(context.keys, _named(tenant))
-    _say(_build(context, file, tenant, map_, digests, out / f"{tenant}.watchlist"), tenant)
+    make_tenant(context.keys, named(tenant))
+    builder = _builder(context, tenant, digests)
+    builder.build(source, out / f"{tenant}.watchlist", context.clock.now(), Control(control) if control else None)
+    say(builder.report, tenant)
     typer.echo(f"send {out / tenant}.watchlist to match; {tenant}.subjects stays here")
 
 
+def _builder(context: Context, tenant: str, digests: str) -> Builder:
+    """A builder for the newest epoch."""
+    return Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests)
+
+
 def _estimate(context: Context, source: Source, digests: str) -> None:
+    if digests not in CHOICES:
+        raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
     started, tags = context.clock.monotonic(), 0
     for batch in source.batches():
         for column in batch.columns:
-            filled = sum(1 for text in column.cells if text.strip())
-            tags += filled * (1 + len(FORMS) * (column.kind in DIGESTS[digests]))
-    seconds = (context.clock.monotonic() - started) + tags * 2e-6
-    typer.echo(f"{tags} tags, {tags * 25 / 2**20:.1f} MiB, about {max(1, round(seconds / 60))} min")
+            tags += int((column.cells.lengths > 0).sum()) * entries_of(column.kind, column.kind in CHOICES[digests])
+    seconds = (context.clock.monotonic() - started) + tags * SECONDS_A_TAG
+    typer.echo(f"{tags} tags, {tags * BYTES_AN_ENTRY / 2**20:.1f} MiB, about {max(1, round(seconds / 60))} min")
 
 
 @app.command()
 def install(ctx: typer.Context, file: Path, tenant: TenantName) -> None:
-    """On match's host: check a built watchlist and swap it in."""
+    """On match's host: check a built watchlist, or a day's changes to it, and swap it in."""
     context: Context = ctx.obj
-    done = installed.install(context.data, context.keys, _named(tenant), file, context.clock.now())
-    typer.echo(f"{tenant}: epoch {done.header.epoch}, {done.header.subjects} customers, until {done.header.expires[:10]}")
+    done = installed.install(context.data, context.keys, named(tenant), file, context.clock.now())
+    what = "changes to " if done.base else ""
+    typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.subjects} customers, until {done.expires[:10]}")
 
 
 @app.command()
 def stats(ctx: typer.Context) -> None:
-    """What is installed: customers, entries a kind, expiry."""
+    """What is installed: customers, entries a kind as built, changes since, expiry."""
     context: Context = ctx.obj
     for tenant in installed.tenants(context.data):
         for path in sorted((context.data / installed.FOLDER / tenant).glob(f"*{installed.SUFFIX}")):
-            opened = Watchlist(path, verify_key(context.keys, tenant))
+            tags = TagKeys(context.keys, tenant, "match", int(path.stem))
+            opened = installed.open_list(path, verify_key(context.keys, tenant), tags)
             counts = ", ".join(f"{name} {count}" for name, count in opened.counts().items())
             left = (datetime.fromisoformat(opened.header.expires) - context.clock.now()).days
-            typer.echo(
-                f"{tenant} epoch {opened.header.epoch}: {opened.header.subjects} customers, expires in {left} days: {counts}"
-            )
+            typer.echo(f"{tenant} epoch {path.stem}: {opened.customers} customers, expires in {left} days: {counts}")
+            if opened.delta:
+                change = opened.delta.header
+                went = f"{change.removed} entries and {change.gone} customers went"
+                typer.echo(f"  changed {change.created[:16]}: {change.entries} entries came, {went}")
 
 
 @app.command("rotate-key")
@@ -133,7 +137,7 @@ def rotate_key(
 ) -> None:
     """Open a new epoch (then `load` fills it; both live), or end the dual window."""
     context: Context = ctx.obj
-    live = epochs(context.keys, _named(tenant), "match")
+    live = epochs(context.keys, named(tenant), "match")
     if not live:
         raise ConfigError(f"tenant {tenant} has no key: load its watchlist first")
     if not retire:
@@ -144,7 +148,7 @@ def rotate_key(
         raise ConfigError(f"tenant {tenant} has no newer epoch that is filled: rotate-key, load, then --retire")
     for old in live[:-1]:
         context.keys.destroy(f"{tenant}/match-{old}.key")
-        installed.path_of(context.data, tenant, old).unlink(missing_ok=True)
+        installed.remove(context.data, tenant, old)
         typer.echo(f"{tenant}: epoch {old} is destroyed")
 
 

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from matcher.watchlist.file import Watchlist, read_header
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from matcher.watchlist import amended
+from matcher.watchlist.chunks import Amended
+from matcher.watchlist.file import Header, read_header
+from matcher.watchlist.index import Index
+from matcher.watchlist.live import Watchlist
 from matcher.watchlist.tagging import TagKeys
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, epochs, verify_key
@@ -18,6 +24,8 @@ from ullage.settings import Context
 
 FOLDER = "watchlists"
 SUFFIX = ".watchlist"
+DELTA = ".delta"
+TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class TenantLists:
     @property
     def customers(self) -> int:
         """Customers enrolled in the newest epoch."""
-        return self.epochs[-1].list.header.subjects
+        return self.epochs[-1].list.customers
 
     @property
     def expires(self) -> datetime:
@@ -50,16 +58,48 @@ class TenantLists:
 
 
 def path_of(data: Path, tenant: str, epoch: int) -> Path:
-    """Where the installed watchlist of an epoch lies."""
+    """Where the installed watchlist of an epoch lies; its delta has the suffix DELTA."""
     return data / FOLDER / tenant / f"{epoch}{SUFFIX}"
 
 
-def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime) -> Watchlist:
-    """Check `source` whole, then swap it in by a rename; what was installed stays in use until then.
+def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, move: bool = False) -> Header:
+    """Check `source`, a list or a day's delta, whole, then swap it in by a rename; what was installed stays in use until then.
 
-    Refuses what is unsigned, another tenant's, expired, of an epoch without a key here, or built under another key.
+    It is copied, or with `move`, from a folder of the same file system, taken away from there.
+
+    Refuses what is unsigned, another tenant's, expired, of an epoch without a key here, or built under another key; and a
+    delta of another list than the installed one.
     """
-    header, _ = read_header(source, verify_key(keys, tenant))
+    key = verify_key(keys, tenant)
+    header = read_header(source, key)
+    _refuse(header, source, keys, tenant, now)
+    target = path_of(data, tenant, header.epoch)
+    if header.base:
+        if not target.is_file() or read_header(target, key).chunks_sha256 != header.base:
+            raise ConfigError(f"{source} amends another list than the one of epoch {header.epoch} here: install that one first")
+        target = target.with_suffix(DELTA)
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = target.with_name(f"{target.name}.partial")
+    try:
+        if move:
+            source.replace(draft)
+        else:
+            shutil.copyfile(source, draft)
+        draft.chmod(0o600)
+        Index(draft, key).chunks.check_all()
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    if not header.base:
+        target.with_suffix(DELTA).unlink(missing_ok=True)
+    _forget_former(target, header)
+    return header
+
+
+def _refuse(header: Header, source: Path, keys: KeyStore, tenant: str, now: datetime) -> None:
+    """ConfigError for a list that this host must not use."""
     if header.tenant != tenant:
         raise ConfigError(f"{source} is of tenant {header.tenant}, not {tenant}")
     if datetime.fromisoformat(header.expires) <= now:
@@ -68,19 +108,21 @@ def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime
         raise ConfigError(f"{source} is of epoch {header.epoch}, whose key is not here")
     if TagKeys(keys, tenant, "match", header.epoch).check_value() != header.key_check:
         raise ConfigError(f"{source} was built under another key than epoch {header.epoch} has here")
-    target = path_of(data, tenant, header.epoch)
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = target.with_suffix(".partial")
-    try:
-        shutil.copyfile(source, draft)
-        draft.chmod(0o600)
-        Watchlist(draft, verify_key(keys, tenant)).verify_body()
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return Watchlist(target, verify_key(keys, tenant))
+
+
+def _forget_former(target: Path, header: Header) -> None:
+    """Remove the digests of what was erased in the file that lay here before, unless they are of this very list."""
+    note = amended.path_of(target)
+    if note.is_file() and not amended.is_of(target, header.chunks_sha256):
+        note.unlink(missing_ok=True)
+
+
+def remove(data: Path, tenant: str, epoch: int) -> None:
+    """Take an epoch's files away."""
+    main = path_of(data, tenant, epoch)
+    for path in (main, main.with_suffix(DELTA)):
+        amended.path_of(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def tenants(data: Path) -> list[str]:
@@ -88,8 +130,26 @@ def tenants(data: Path) -> list[str]:
     return sorted({p.parent.name for p in (data / FOLDER).glob(f"*/*{SUFFIX}")})
 
 
+def open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
+    """The list at `path` with its delta, as they lay there together at one moment."""
+
+    def note(of: Path) -> Amended:
+        return amended.read(of, tags.sealing_key(), read_header(of, key).chunks_sha256)
+
+    for _ in range(TRIES):
+        before = path.stat().st_ino
+        opened = Watchlist(path, key, note)
+        delta = path.with_suffix(DELTA)
+        with contextlib.suppress(FileNotFoundError):
+            if delta.is_file():
+                opened.amend(delta)
+        if path.stat().st_ino == before:  # else a new list came meanwhile, whose delta may be the one that was read
+            return opened
+    raise ConfigError(f"{path} changes all the time: install one list after the other")
+
+
 def load(context: Context) -> list[TenantLists]:
-    """Open every installed watchlist whose key still exists and that has not expired; each is read through and checked."""
+    """Open every installed watchlist whose key still exists and that has not expired; `chunks.py` says what is checked when."""
     found = []
     for tenant in tenants(context.data):
         live = []
@@ -97,10 +157,10 @@ def load(context: Context) -> list[TenantLists]:
             path = path_of(context.data, tenant, number)
             if not path.is_file():
                 continue
-            opened = Watchlist(path, verify_key(context.keys, tenant))
-            opened.verify_body()
+            tags = TagKeys(context.keys, tenant, "match", number)
+            opened = open_list(path, verify_key(context.keys, tenant), tags)
             if datetime.fromisoformat(opened.header.expires) > context.clock.now():
-                live.append(Epoch(number, opened, TagKeys(context.keys, tenant, "match", number)))
+                live.append(Epoch(number, opened, tags))
         if live:
             newest = max(epochs(context.keys, tenant, "index"), default=0)
             found.append(TenantLists(tenant, tuple(live), TagKeys(context.keys, tenant, "index", newest), newest))
@@ -108,22 +168,26 @@ def load(context: Context) -> list[TenantLists]:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: every installed watchlist, its signature and its date."""
+    """What `ullage check` looks at here: every installed watchlist, read whole, its signature and its date."""
 
     def look() -> str:
         live = load(context)
         if not live:
             raise ConfigError("none is live: load one with `ullage watchlist load FILE --tenant NAME`")
+        for lists in live:
+            for epoch in lists.epochs:
+                epoch.list.check()
         return ", ".join(f"{t.tenant} {t.customers:,} customers until {t.expires:%Y-%m-%d}" for t in live)
 
     yield "watchlists", look
 
 
 def stamp(data: Path) -> tuple[tuple[str, int, int], ...]:
-    """Changes whenever an installed file does: name, size, time of change."""
+    """Changes whenever an installed file does: name, number of the file, time of change."""
     found = []
-    for path in sorted((data / FOLDER).glob(f"*/*{SUFFIX}")):
-        with contextlib.suppress(FileNotFoundError):  # retired between the listing and the look
-            status = path.stat()
-            found.append((str(path), status.st_ino, status.st_mtime_ns))
+    for path in sorted((data / FOLDER).glob("*/*")):
+        if path.suffix in (SUFFIX, DELTA, amended.SUFFIX):
+            with contextlib.suppress(FileNotFoundError):  # retired between the listing and the look
+                status = path.stat()
+                found.append((str(path), status.st_ino, status.st_mtime_ns))
     return tuple(found)

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from matcher.watchlist.tagging import handles
+from matcher.watchlist.columns import Texts
 from ullage.errors import ConfigError, RecordError
 from ullage.keys import KeyStore
 from ullage.sealing import Opener, Sealer
+from ullage.tags import Tags
 
 PURPOSE = "subjects"
 KEY_ID = "resolver"
@@ -28,20 +31,44 @@ CHUNK = 10_000
 _LENGTH = struct.Struct("<I")
 
 
-def write(path: Path, keys: KeyStore, tenant: str, references: Sequence[str]) -> None:
-    """Seal the handles of `references` to the resolver's public key; in one step (rename)."""
-    sealer = Sealer(KEY_ID, X25519PublicKey.from_public_bytes(keys.read(f"{tenant}/resolver.pub")))
-    distinct = list(dict.fromkeys(references))
-    draft = path.with_suffix(".partial-subjects")
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+class Writer:
+    """Writes the way back, a chunk at a time; it is there only when `finish` was reached.
+
+    As a context manager it leaves nothing behind that is not finished.
+    """
+
+    def __init__(self, path: Path, keys: KeyStore, tenant: str, *, keep: bool = False) -> None:
+        """`keep` begins with all that is in the file already."""
+        self._path, self._tenant = path, tenant
+        self._sealer = Sealer(KEY_ID, X25519PublicKey.from_public_bytes(keys.read(f"{tenant}/resolver.pub")))
+        self._draft = path.with_suffix(".partial-subjects")
+        self._file = os.fdopen(os.open(self._draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb")
+        if keep and path.is_file():
+            with path.open("rb") as former:
+                shutil.copyfileobj(former, self._file, 1 << 20)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._draft.unlink(missing_ok=True)
+
+    def add(self, handles: Tags, references: Texts) -> None:
+        """Seal handles (n, 16) beside their references; of those that follow one another with the same handle, one."""
+        hexed = handles.tobytes().hex()
+        lines = [f"{hexed[i * 32 : i * 32 + 32]},{text}" for i, text in enumerate(references.strings())]
+        distinct = list(dict.fromkeys(lines))
         for start in range(0, len(distinct), CHUNK):
-            chunk = distinct[start : start + CHUNK]
-            lines = [f"{h.tobytes().hex()},{r}" for h, r in zip(handles(keys, tenant, chunk), chunk, strict=True)]
-            sealed = sealer.seal("\n".join(lines).encode(), purpose=PURPOSE, topic=tenant, schema=1)
-            file.write(_LENGTH.pack(len(sealed)) + sealed)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+            plain = "\n".join(distinct[start : start + CHUNK]).encode()
+            sealed = self._sealer.seal(plain, purpose=PURPOSE, topic=self._tenant, schema=1)
+            self._file.write(_LENGTH.pack(len(sealed)) + sealed)
+
+    def finish(self) -> None:
+        """Put the file in its place, in one step (rename)."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._draft.replace(self._path)
 
 
 def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> dict[str, str]:
@@ -63,14 +90,11 @@ def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> d
 
 def _chunks(path: Path) -> Iterator[bytes]:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            while len(head := file.read(_LENGTH.size)) == _LENGTH.size:
+                yield file.read(_LENGTH.unpack(head)[0])
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): it stays on the building host") from None
-    place = 0
-    while place + 4 <= len(data):
-        (length,) = _LENGTH.unpack_from(data, place)
-        yield data[place + 4 : place + 4 + length]
-        place += 4 + length
 
 
 def write_audit(path: Path, now: datetime, tenant: str, case: str, reason: str, asked: int, found: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from matcher.watchlist.columns import Texts
 from ullage.keys import KeyStore
 from ullage.tags import TAG_BYTES, Tagger, Tags, derive_key
 
@@ -37,12 +38,26 @@ class TagKeys:
             out[places] = self.tagger(kind, form).tag([values[i].encode() for i in places])
         return out
 
+    def sealing_key(self) -> bytes:
+        """32 bytes under which this host notes what it erased in a file that it cannot sign."""
+        return derive_key(self._key, "amended", self._tenant)
+
     def check_value(self) -> str:
         """Hex of a fixed message's tag: tells two keys apart without telling either."""
         return self.tagger("check", "plain").one(CHECK_VALUE)[:8].hex()
 
 
+class HandleKey:
+    """Makes handles of customer references, under a key that only the building host has."""
+
+    def __init__(self, keys: KeyStore, tenant: str) -> None:
+        self._tagger = Tagger(derive_key(keys.read(f"{tenant}/handle.key"), "handle", tenant))
+
+    def tags(self, references: Texts) -> Tags:
+        """The handles (n, 16) of references."""
+        return self._tagger.tag_rows(references.table, references.lengths)
+
+
 def handles(keys: KeyStore, tenant: str, references: Iterable[str]) -> Tags:
-    """Handles of customer references, under a key that only the building host has: shape (n, 16)."""
-    key = derive_key(keys.read(f"{tenant}/handle.key"), "handle", tenant)
-    return Tagger(key).tag([reference.encode() for reference in references])
+    """Handles of customer references: shape (n, 16)."""
+    return HandleKey(keys, tenant).tags(Texts.of([reference.encode() for reference in references]))

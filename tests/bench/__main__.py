@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, detect, matching, recall, scale
+from tests.bench import bus, detect, hostile, matching, recall, scale, watchlist
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -37,10 +37,11 @@ def main() -> None:
         make_tenant(context.keys, "bench")
         parts: dict[str, Callable[[], None]] = {
             "tags": matching.tags,
-            "look-ups": lambda: matching.look_ups(folder, context),
+            "watchlist": lambda: watchlist.watchlist(folder, context),
             "match": lambda: matching.matching(folder, context),
             "detect": lambda: detect.detect(folder),
             "assess": lambda: detect.assess(folder),
+            "hostile": lambda: hostile.hostile(folder),
             "recall": lambda: recall.recall(folder),
             "bus": lambda: bus.sqlite(folder),
             "kafka": lambda: on_kafka(folder, bus.kafka),

@@ -1,4 +1,4 @@
-"""Tags, look-ups and the whole of match against the bare library doing the same. CPU time of this process."""
+"""Tags and the whole of match against the bare library doing the same. CPU time of this process."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import os
 import re
 from pathlib import Path
 
-import numpy as np
 from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from deploy.demo.drive import write_customers
 from deploy.demo.people import people
 from matcher.stage import build_matcher
-from matcher.watchlist import file, installed
+from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.source import Source
 from tests.bench.table import best, row
-from ullage.keys import signing_key, verify_key
 from ullage.records import Capture
 from ullage.settings import Context
 from ullage.tags import Tagger
 
 TAGS = 50_000
-LIST = 1_000_000
 PLAIN = re.compile(r"1[3-9]\d{9}|\d{17}[\dX]|\d{16,19}|[\w.+-]+@[\w.-]+")
 
 
@@ -39,26 +36,6 @@ def tags() -> None:
 
     ours, bare = best(lambda: Tagger(key).tag(values)), best(one_by_one)
     row("tags, ns each", f"{ours / TAGS * 1e9:.0f}", f"CMAC {bare / TAGS * 1e9:.0f}", bare / ours)
-
-
-def look_ups(folder: Path, context: Context) -> None:
-    """Look-ups in a list of a million random tags against a Python set."""
-    rng = np.random.default_rng(1)
-    raw = rng.integers(0, 256, (LIST, 16), np.uint8)
-    high, low = file.split(raw)
-    order = np.lexsort((low, high))
-    arrays = {
-        "high": high[order], "low": low[order], "subject": np.arange(LIST, dtype=np.uint32),
-        "kind": np.zeros(LIST, np.uint8), "handle": rng.integers(0, 256, (LIST, 16), np.uint8),
-    }  # fmt: skip
-    head = {"version": 1, "algorithm": file.ALGORITHM, "tenant": "bench", "epoch": 1, "created": "", "expires": "",
-            "kinds": (("phone", "plain"),), "key_check": ""}  # fmt: skip
-    file.write(folder / "bench.watchlist", head, arrays, signing_key(context.keys, "bench"))
-    opened = file.Watchlist(folder / "bench.watchlist", verify_key(context.keys, "bench"))
-    asked = np.concatenate([raw[:1000], rng.integers(0, 256, (199_000, 16), np.uint8)])
-    rows, plain = [r.tobytes() for r in asked], {r.tobytes() for r in raw}
-    ours, bare = best(lambda: opened.look_up(asked)), best(lambda: [r in plain for r in rows])
-    row("look-up in 1 M entries, ns", f"{ours / len(asked) * 1e9:.0f}", f"set {bare / len(asked) * 1e9:.0f}", bare / ours)
 
 
 def matching(folder: Path, context: Context) -> None:

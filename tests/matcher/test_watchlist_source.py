@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from matcher.watchlist.source import ROWS, Source
+from matcher.watchlist.readers import ROWS
+from matcher.watchlist.source import Source
 from tests.matcher.bank import customer, listed
 from ullage.errors import ConfigError
 
@@ -15,7 +16,7 @@ PEOPLE = [customer(n) for n in range(3)]
 def read(path: Path, **mapping: str) -> list[tuple[int, str, dict[str, str]]]:
     """(line, reference, cells by kind) of each row."""
     return [
-        (line, batch.references[i], {column.kind: column.cells[i] for column in batch.columns})
+        (line, batch.references.strings()[i], {column.kind: column.cells.strings()[i] for column in batch.columns})
         for batch in Source(path, mapping).batches()
         for i, line in enumerate(batch.lines)
     ]
@@ -61,13 +62,17 @@ def test_lines_are_counted_over_blank_lines_and_quoted_line_ends(tmp_path: Path)
 def test_two_columns_of_one_kind_are_both_read(tmp_path: Path) -> None:
     path = put(tmp_path, b"customer_ref,phone,tel\nC1,1,2\n")
     [batch] = Source(path, {"tel": "phone"}).batches()
-    assert [(c.kind, c.name, c.cells) for c in batch.columns] == [("phone", "phone", ["1"]), ("phone", "tel", ["2"])]
+    assert [(c.kind, c.name, c.cells.strings()) for c in batch.columns] == [("phone", "phone", ["1"]), ("phone", "tel", ["2"])]
 
 
 def test_a_long_list_comes_in_batches_with_the_right_lines(tmp_path: Path) -> None:
     path = put(tmp_path, b"customer_ref,phone\n" + b"".join(b"%d,1\n" % n for n in range(ROWS + 2)))
     first, second = Source(path, {}).batches()
-    assert (len(first.lines), list(second.lines), second.references) == (ROWS, [ROWS + 2, ROWS + 3], [str(ROWS), str(ROWS + 1)])
+    assert (len(first.lines), list(second.lines), second.references.strings()) == (
+        ROWS,
+        [ROWS + 2, ROWS + 3],
+        [str(ROWS), str(ROWS + 1)],
+    )
 
 
 SECRET = "13800138000"

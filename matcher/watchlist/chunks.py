@@ -1,0 +1,85 @@
+"""Digests of a watchlist's chunks: what is wrong with an installed file is noticed without reading it whole at every start.
+
+A list of 100 M entries is 2.3 GB, so it cannot be hashed whenever a process starts. Instead:
+- a file of up to 256 MiB (about 10 M entries) is checked whole when it is opened; `watchlist install` and `ullage check` check
+any size whole;
+- of a larger one each look-up checks one more chunk, until all are, so that a damaged file stops match within minutes;
+- before a look-up says that it found somebody, the chunks that say so are checked: damage never names the wrong customer.
+Until its chunk's turn comes, a flipped bit can make one customer's entry invisible, and no more.
+
+`watchlist erase` overwrites entries in place, on a host that cannot sign. The new digests of the chunks that it changed lie
+beside the file (`.amended`), under a key that comes from the epoch's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ullage.errors import CorruptError
+
+CHUNK = 256 * 1024
+DIGEST_BYTES = 32
+WHOLE_AT_ONCE = 256 * 1024 * 1024
+Amended = dict[int, bytes]
+"""Chunk number → its digest since something was erased in it."""
+
+
+class Chunks:
+    """Checks the chunks of one mapped file, each once.
+
+    `start` is where the body begins and `size` its length; `amended` reads what has been erased since the file was signed.
+    """
+
+    def __init__(self, path: Path, mapped: mmap.mmap, start: int, size: int, sha256: str, amended: Callable[[], Amended]) -> None:
+        self._path, self._amended = path, amended
+        self._body = memoryview(mapped)[start : start + size]
+        table = bytes(memoryview(mapped)[start + size :])
+        if hashlib.sha256(table).hexdigest() != sha256:
+            raise self._damage()
+        self._digests = [table[i : i + DIGEST_BYTES] for i in range(0, len(table), DIGEST_BYTES)]
+        self._changed = amended()
+        self._checked = np.zeros(len(self._digests), bool)
+        self._next = 0
+
+    def check_all(self) -> None:
+        """CorruptError unless every chunk is what was signed, or erased since; reads the whole file."""
+        self._checked[:] = False
+        self.check(range(len(self._digests)))
+        self._next = len(self._digests)
+
+    def check_next(self) -> None:
+        """Check the next chunk that was not checked yet, if any."""
+        if self._next < len(self._digests):
+            self.check([self._next])
+            self._next += 1
+
+    def check_bytes(self, starts: npt.NDArray[np.int64]) -> None:
+        """Check the chunks that hold the body's bytes `starts` (no element of an array crosses from one chunk to the next)."""
+        numbers = np.unique(starts // CHUNK)
+        self.check(numbers[~self._checked[numbers]].tolist())
+
+    def check(self, numbers: Iterable[int]) -> None:
+        """Check these chunks; CorruptError names the file and what to do."""
+        for number in numbers:
+            if not self._checked[number]:
+                if not self._is_whole(number):
+                    self._changed = self._amended()
+                    if not self._is_whole(number):
+                        raise self._damage()
+                self._checked[number] = True
+
+    def digest(self, number: int) -> bytes:
+        """The digest of a chunk as it is now."""
+        return hashlib.sha256(self._body[number * CHUNK : (number + 1) * CHUNK]).digest()
+
+    def _is_whole(self, number: int) -> bool:
+        return self.digest(number) in (self._digests[number], self._changed.get(number))
+
+    def _damage(self) -> CorruptError:
+        return CorruptError(f"{self._path} is not what was signed: install or build it again")

@@ -1,0 +1,111 @@
+"""What is enrolled of a value: the one home of its written forms, which `build` tags and `match` asks for.
+
+- `plain`: the normal form. An e-mail address with a plus-tag also without it.
+- `md5`, `sha1`, `sha256`: dumps carry the digest of a phone number and think it is anonymous. The text of the digest is
+  tagged, lower-case hex. Of an md5 also the sixteen characters in the middle, which some programs print: under the same key. A
+  phone number is digested as it is, with 86 and with +86 before it.
+- `masked`: `138****8000`, `4403**********1234`, `440301********1234`. One of a million customers has almost any masked phone
+  number, so they only corroborate. There is none of cards: a card's tag must never lie beside its first or last digits (PCI
+  DSS 3.5.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.watchlist.columns import Texts
+
+DIGESTED = ("phone", "resident_id", "email")
+"""Kinds whose digests are enrolled."""
+CHOICES = {"none": (), "phone": ("phone",), "all": DIGESTED}
+"""What `--digests` may say."""
+FORMS = ("md5", "sha1", "sha256")
+PREFIXES = {"phone": ("", "86", "+86")}
+MIDDLE = slice(8, 24)
+MASKS = {"phone": ((3, 4),), "resident_id": ((4, 4), (6, 4))}
+"""Characters shown at the beginning and at the end, of all of a value's length."""
+LENGTHS = {"phone": 11, "resident_id": 18}
+
+
+class Enrolled(NamedTuple):
+    """Values of one form: `rows` says which value of the column each comes from."""
+
+    form: str
+    rows: npt.NDArray[np.int64]
+    texts: Texts
+
+
+def normal_name(text: str) -> str:
+    """A name without spaces, in lower case; only ever corroborates."""
+    return "".join(text.split()).lower()
+
+
+def without_plus_tag(address: str) -> str:
+    """The address without its plus-tag.
+
+    >>> without_plus_tag('a+shop@example.com')
+    'a@example.com'
+    """
+    local, _, domain = address.rpartition("@")
+    bare = local.split("+", 1)[0]
+    return f"{bare}@{domain}" if bare else address
+
+
+def entries_of(kind: str, digested: bool) -> int:
+    """How many entries one value makes; a plus-tag makes more."""
+    digests = (len(FORMS) + 1) * len(PREFIXES.get(kind, ("",))) if digested else 0
+    return 1 + digests + len(MASKS.get(kind, ()))
+
+
+def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[Enrolled]:
+    """Every form of a column's normal values, if it has any."""
+    if not len(texts):
+        return
+    rows = np.arange(len(texts), dtype=np.int64)
+    yield Enrolled("plain", rows, texts)
+    if kind == "email" and len(tagged := np.flatnonzero((texts.table == ord("+")).any(axis=1))):
+        bare = Texts.of([without_plus_tag(text).encode() for text in texts.take(tagged).strings()])
+        yield Enrolled("plain", tagged, bare)
+        if digested:
+            yield from (Enrolled(e.form, tagged[e.rows], e.texts) for e in _digests(kind, bare))
+    if digested:
+        yield from _digests(kind, texts)
+    whole = np.flatnonzero(texts.lengths == LENGTHS.get(kind, 0))
+    if len(whole):
+        for head, tail in MASKS.get(kind, ()):
+            yield Enrolled("masked", whole, _masked(texts.take(whole), head, tail))
+
+
+def _digests(kind: str, texts: Texts) -> Iterator[Enrolled]:
+    """Digests of the values, and of domestic phone numbers with each prefix; of md5 also the middle."""
+    for prefix in PREFIXES.get(kind, ("",)):
+        rows = np.flatnonzero(texts.lengths == LENGTHS[kind]) if prefix else np.arange(len(texts), dtype=np.int64)
+        written = [prefix.encode() + value for value in texts.take(rows).messages()]
+        if not written:
+            continue
+        for form in FORMS:
+            digest = getattr(hashlib, form)
+            raw = b"".join([digest(value, usedforsecurity=False).digest() for value in written])
+            hexed = _hex(np.frombuffer(raw, np.uint8).reshape(len(rows), -1))
+            yield Enrolled(form, rows, Texts.whole(hexed))
+            if form == "md5":
+                yield Enrolled(form, rows, Texts.whole(np.ascontiguousarray(hexed[:, MIDDLE])))
+
+
+def _hex(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Lower-case hex of each row: (n, w) → (n, 2w)."""
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    return np.stack((digits[raw >> 4], digits[raw & 15]), axis=2).reshape(len(raw), -1)
+
+
+def _masked(texts: Texts, head: int, tail: int) -> Texts:
+    """The values, which are all as long, with stars between the first `head` and the last `tail` characters."""
+    length = int(texts.lengths[0])
+    table = texts.table[:, :length].copy()
+    table[:, head : length - tail] = ord("*")
+    return Texts(table, texts.lengths)

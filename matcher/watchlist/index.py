@@ -1,0 +1,116 @@
+"""Looking tags up in one mapped watchlist file."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from matcher.watchlist.chunks import WHOLE_AT_ONCE, Amended, Chunks
+from matcher.watchlist.file import BODY, Array, body_bytes, read_header, sections, split
+from ullage.tags import Tags
+
+Places = npt.NDArray[np.int64]
+ERASED = 0xFFFFFFFF
+"""The subject of an entry that was erased in place."""
+
+
+class Index:
+    """One file, mapped read-only. Look-ups are exact on all 16 bytes of a tag.
+
+    CorruptError when the file is damaged: see `chunks.py` for what is noticed when.
+    """
+
+    def __init__(self, path: Path, key: Ed25519PublicKey, amended: Callable[[], Amended] = dict) -> None:
+        self.path = path
+        self.header = read_header(path, key)
+        size = body_bytes(self.header)
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.chunks = Chunks(path, self._map, BODY, size, self.header.chunks_sha256, amended)
+        if size <= WHOLE_AT_ONCE:
+            self.chunks.check_all()
+        self.places = sections(self.header)
+        self.arrays = {
+            name: np.frombuffer(self._map, s.dtype, int(np.prod(s.shape)), BODY + s.start).reshape(s.shape)
+            for name, s in self.places.items()
+        }
+        a = self.arrays
+        self._high, self._low, self._subject = a["high"], a["low"], a["subject"]
+        self._bitmap, self._directory, self._handle = a["bitmap"], a["directory"], a["handle"]
+
+    def look_up(self, tags: Tags) -> tuple[Places, Places]:
+        """Which of `tags` (n, 16) are here: (number of the tag, row of the subject) pairs; a shared value gives several."""
+        self.chunks.check_next()
+        high, low = split(tags)
+        maybe = self._in_bitmap(high)
+        hits, entries = self._walk(high[maybe], low[maybe])
+        self._check(entries)
+        subjects = self._subject[entries]
+        live = subjects != ERASED
+        return maybe[hits[live]], subjects[live].astype(np.int64)
+
+    def _in_bitmap(self, high: Array) -> Places:
+        """Numbers of the tags whose top bits some entry has."""
+        bits = self.header.bits[1]
+        byte = self._bitmap.take((high >> np.uint64(64 - bits + 3)).view(np.int64))
+        bit = (high >> np.uint64(64 - bits)).astype(np.uint8) & np.uint8(7)
+        return np.flatnonzero((byte >> bit) & np.uint8(1))
+
+    def _walk(self, high: Array, low: Array) -> tuple[Places, Places]:
+        """(number of the tag, number of the entry) for each entry that equals a tag: all buckets are walked in step."""
+        bucket = (high >> np.uint64(64 - self.header.bits[0])).view(np.int64)
+        ends = self._directory.take(bucket + 1).astype(np.int64)
+        last = np.minimum(ends, self.header.entries)  # a damaged directory must not lead out of the file
+        place = np.minimum(self._directory.take(bucket).astype(np.int64), last)
+        live = np.flatnonzero(place < last)
+        found, entries = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        while len(live):
+            here = place[live]
+            seen, wanted = self._high.take(here), high[live]
+            same = np.flatnonzero(seen == wanted)
+            if len(same):
+                same = same[self._low.take(here[same]) == low[live[same]]]
+                found.append(live[same])
+                entries.append(here[same])
+            place[live] += 1
+            live = live[(seen <= wanted) & (place[live] < last[live])]
+        return np.concatenate(found), np.concatenate(entries)
+
+    def _check(self, entries: Places) -> None:
+        """Check the chunks that say who was found, handle included, before anybody is named."""
+        if not len(entries):
+            return
+        for name in ("high", "low", "subject"):
+            section = self.places[name]
+            self.chunks.check_bytes(section.start + entries * section.dtype.itemsize)
+        subjects = self._subject[entries].astype(np.int64)
+        self.chunks.check_bytes(self.places["handle"].start + subjects[subjects != ERASED] * 16)
+
+    def handles(self, subjects: Places) -> Tags:
+        """The handles (n, 16) of these rows."""
+        return self._handle[subjects]
+
+    def rows_of(self, handles: Tags) -> Places:
+        """The rows of `handles` (n, 16), or -1 where one is not here: a binary search for all at once."""
+        high, low = split(handles)
+        first, beyond = np.zeros(len(high), np.int64), np.full(len(high), self.header.subjects, np.int64)
+        for _ in range(self.header.subjects.bit_length()):
+            middle = (first + beyond) // 2
+            inside = middle < beyond
+            seen_high, seen_low = split(self._handle[np.minimum(middle, max(0, self.header.subjects - 1))])
+            less = inside & ((seen_high < high) | ((seen_high == high) & (seen_low < low)))
+            first, beyond = np.where(less, middle + 1, first), np.where(inside & ~less, middle, beyond)
+        rows = np.minimum(first, max(0, self.header.subjects - 1))
+        if not self.header.subjects:
+            return np.full(len(high), -1, np.int64)
+        return np.where((self._handle[rows] == handles).all(axis=1), rows, -1)
+
+    def counts(self) -> dict[str, int]:
+        """Entries a kind and form as built, such as `phone` or `phone.md5`."""
+        pairs = zip(self.header.kinds, self.header.counts, strict=True)
+        return {kind if form == "plain" else f"{kind}.{form}": count for (kind, form), count in pairs}

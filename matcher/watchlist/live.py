@@ -1,0 +1,96 @@
+"""A tenant's list as match sees it: the installed file, and beside it what changed since (`delta.py`), as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from matcher.watchlist.chunks import Amended
+from matcher.watchlist.file import Array, Header, split
+from matcher.watchlist.index import Index, Places
+from ullage.tags import Tags
+
+
+class Watchlist:
+    """The main file and, if there is one, its delta. A subject's number is its row in the main file, or lies behind all these."""
+
+    def __init__(self, path: Path, key: Ed25519PublicKey, amended: Callable[[Path], Amended] = lambda _: {}) -> None:
+        self._key, self._amended = key, amended
+        self.main = Index(path, key, lambda: amended(path))
+        self._delta: Index | None = None
+
+    @property
+    def header(self) -> Header:
+        """What the main file says of itself."""
+        return self.main.header
+
+    @property
+    def delta(self) -> Index | None:
+        """What changed since, if anything."""
+        return self._delta
+
+    @property
+    def customers(self) -> int:
+        """Customers that are enrolled; of those that were erased since the list was built, none is taken off."""
+        return self.main.header.subjects + (len(self._fresh) - len(self._gone) if self._delta else 0)
+
+    def amend(self, path: Path) -> bool:
+        """Take the delta at `path` into account; False when it amends another list than this."""
+        delta = Index(path, self._key, lambda: self._amended(path))
+        if delta.header.base != self.main.header.chunks_sha256:
+            return False
+        delta.chunks.check_all()
+        own = delta.arrays
+        rows = self.main.rows_of(own["handle"])
+        self._fresh = np.flatnonzero(rows < 0)
+        rows[self._fresh] = self.main.header.subjects + np.arange(len(self._fresh))
+        self._number = rows
+        gone = self.main.rows_of(own["gone"])
+        self._gone = np.unique(gone[gone >= 0])
+        self._delta = delta
+        return True
+
+    def check(self) -> None:
+        """CorruptError unless everything is what was signed; reads all files."""
+        self.main.chunks.check_all()
+        if self._delta:
+            self._delta.chunks.check_all()
+
+    def look_up(self, tags: Tags) -> tuple[Places, Places]:
+        """Which of `tags` (n, 16) are enrolled: (number of the tag, subject) pairs; a shared value gives several."""
+        hits, subjects = self.main.look_up(tags)
+        if self._delta is None:
+            return hits, subjects
+        if len(hits):
+            kept = np.flatnonzero(~np.isin(subjects, self._gone) & ~self._is_removed(tags[hits], subjects))
+            hits, subjects = hits[kept], subjects[kept]
+        more, rows = self._delta.look_up(tags)
+        return np.concatenate((hits, more)), np.concatenate((subjects, self._number[rows]))
+
+    def handle(self, subject: int) -> str:
+        """The handle (hex) of a subject."""
+        beyond = subject - self.main.header.subjects
+        if beyond < 0 or self._delta is None:
+            return self.main.handles(np.array([subject])).tobytes().hex()
+        return self._delta.handles(self._fresh[[beyond]]).tobytes().hex()
+
+    def counts(self) -> dict[str, int]:
+        """Entries a kind and form as built, such as `phone` or `phone.md5`."""
+        return self.main.counts()
+
+    def _is_removed(self, tags: Tags, subjects: Places) -> Array:
+        """Which (tag, subject) hits of the main file the delta takes away: bool[n]. Hits are few."""
+        assert self._delta
+        own = self._delta.arrays
+        high, low = split(tags)
+        handles = self.main.handles(subjects)
+        place, end = (np.searchsorted(own["removed_high"], high, side) for side in ("left", "right"))
+        removed = np.zeros(len(high), bool)
+        for i in np.flatnonzero(place < end):
+            entries = slice(int(place[i]), int(end[i]))
+            same = (own["removed_low"][entries] == low[i]) & (own["removed_handle"][entries] == handles[i]).all(axis=1)
+            removed[i] = same.any()
+        return removed

@@ -1,0 +1,81 @@
+"""What the commands that read a list of customers ask for, and the list as it was asked for."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matcher.watchlist.source import Source
+from matcher.watchlist.tally import Report
+from ullage.errors import ConfigError
+from ullage.settings import TENANT
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        help="CSV (also GB18030, .gz, any delimiter) or Parquet; several files, quoted patterns, or - for standard input."
+    ),
+]
+TenantName = Annotated[str, typer.Option("--tenant", help="Whose customers they are.")]
+Map = Annotated[
+    list[str], typer.Option("--map", help="COLUMN=KIND, for a column (or with --long a kind) that is called otherwise.")
+]
+Digests = Annotated[str, typer.Option(help="Also enrol md5, sha1 and sha256 of: none, phone, all.")]
+Columns = Annotated[str, typer.Option(help="Names of the columns, with commas between, where the files have no header line.")]
+Long = Annotated[str, typer.Option(help="REF,KIND,VALUE: the three columns of a list with one row an identifier.")]
+Delimiter = Annotated[str, typer.Option(help="What stands between columns, if it is not recognised; \\t for a tab.")]
+ControlFile = Annotated[
+    Path | None,
+    typer.Option("--control", help="Totals that must be what is read: lines of `rows 1000`, `phone 998`, `account.sum 123456`."),
+]
+SHOWN_REJECTS = 10
+
+
+def named(tenant: str) -> str:
+    """The tenant's name; ConfigError when it cannot be one."""
+    if not TENANT.fullmatch(tenant):
+        raise ConfigError(f"--tenant {tenant!r}: use a-z, 0-9 and -, at most 32 characters, a letter first")
+    return tenant
+
+
+def listed(files: Sequence[Path], mapping: Sequence[str] = (), columns: str = "", long: str = "", delimiter: str = "") -> Source:
+    """The list that the options describe."""
+    if bad := [pair for pair in mapping if "=" not in pair]:
+        raise ConfigError(f"--map {bad[0]}: write COLUMN=KIND")
+    parts = [part.strip() for part in long.split(",")] if long else []
+    if long and len(parts) != 3:
+        raise ConfigError(f"--long {long}: name three columns: of the customer's reference, the kind, and the value")
+    return Source(
+        [path for file in files for path in _found(file)],
+        dict(pair.rsplit("=", 1) for pair in mapping),
+        [name.strip() for name in columns.split(",")] if columns else [],
+        parts,
+        delimiter.replace("\\t", "\t"),
+    )
+
+
+def _found(file: Path) -> list[Path]:
+    """The file, or those that its pattern fits, in order of name."""
+    if file.exists() or not glob.has_magic(str(file)):
+        return [file]
+    found = sorted(map(Path, glob.glob(str(file), recursive=True)))  # noqa: PTH207  the pattern may begin at the root
+    if not found:
+        raise ConfigError(f"{file} fits no file")
+    return found
+
+
+def say(report: Report, tenant: str) -> None:
+    """Tell what became of a list: the first rejects by line, all of them by reason, and the totals."""
+    several = len({reject.path for reject in report.rejects}) > 1
+    for reject in report.rejects[:SHOWN_REJECTS]:
+        where = f"{reject.path}: " if several else ""
+        typer.echo(f"{where}line {reject.line}, column {reject.column}: {reject.reason}; left out", err=True)
+    if report.rejected > SHOWN_REJECTS:
+        typer.echo(f"… and {report.rejected - SHOWN_REJECTS} more left out", err=True)
+        for (column, reason), count in report.reasons.most_common():
+            typer.echo(f"  {count} of column {column}: {reason}", err=True)
+    typer.echo(f"{tenant}: {report.customers} customers, {report.identifiers} identifiers, {report.entries} entries")

@@ -1,0 +1,133 @@
+"""The watchlist at a size given by `ULLAGE_BENCH_ENTRIES`: how fast it is built, how large it is, how fast it opens and answers.
+
+Build rates are CPU time of one core, from Parquet, with the digests and without; look-ups are 99 % misses, 10,000 at a time. The
+first pass is over a file whose pages the kernel was told to drop, `warm` the best of the later passes over other tags.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+
+from matcher.watchlist import Watchlist
+from matcher.watchlist.build import Builder
+from matcher.watchlist.columns import Texts
+from matcher.watchlist.source import Source
+from matcher.watchlist.tagging import TagKeys
+from tests.bench.table import row
+from ullage.identifiers.resident_id import CHECKS, WEIGHTS
+from ullage.keys import verify_key
+from ullage.settings import Context
+
+ENTRIES = int(os.environ.get("ULLAGE_BENCH_ENTRIES", "1000000"))
+BATCH = 10_000
+BATCHES = 40
+FIELDS = 4
+
+
+def digits(numbers: np.ndarray, width: int) -> np.ndarray:
+    """Numbers as `width` decimal digits: u8[n, width]."""
+    places = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
+    return (numbers[:, None] // places % 10 + 48).astype(np.uint8)
+
+
+def beside(*parts: bytes | np.ndarray) -> list[bytes]:
+    """Columns of characters side by side; what is given once stands in every row."""
+    n = max(len(part) for part in parts if isinstance(part, np.ndarray))
+    tables = [np.tile(np.frombuffer(p, np.uint8), (n, 1)) if isinstance(p, bytes) else p for p in parts]
+    return Texts.whole(np.ascontiguousarray(np.concatenate(tables, axis=1))).messages()
+
+
+def resident_ids(numbers: np.ndarray) -> list[bytes]:
+    """IDs of people born in 1800 to 1899, with their check characters."""
+    birth = digits(
+        (18 * 100 + numbers // 336_000 % 100) * 10_000 + (1 + numbers // 28_000 % 12) * 100 + 1 + numbers // 1000 % 28, 8
+    )
+    first = np.concatenate(
+        [np.tile(np.frombuffer(b"110105", np.uint8), (len(numbers), 1)), birth, digits(numbers % 1000, 3)], axis=1
+    )
+    checks = np.frombuffer(CHECKS.encode(), np.uint8)[(first - 48).astype(np.int64) @ np.array(WEIGHTS) % 11]
+    return beside(first, checks[:, None])
+
+
+def export(path: Path, customers: int) -> None:
+    """A Parquet file of customers with a phone, a resident ID, a card and an address each."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = ("customer_ref", "phone", "resident_id", "card", "email")
+    schema = pa.schema([(name, pa.binary()) for name in names])
+    text = pa.schema([(name, pa.string()) for name in names])
+    with parquet.ParquetWriter(path, text) as writer:
+        for first in range(0, customers, 1_000_000):
+            numbers = np.arange(first, min(customers, first + 1_000_000))
+            columns = [
+                beside(b"C", digits(numbers, 10)), beside(b"154", digits(numbers, 8)), resident_ids(numbers),
+                beside(b"6200000", digits(numbers, 9)), beside(b"customer", digits(numbers, 9), b"@example.com"),
+            ]  # fmt: skip
+            writer.write_table(pa.table(columns, schema=schema).cast(text), row_group_size=100_000)
+
+
+def peak() -> float:
+    """Most memory that this process ever held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def drop_pages(path: Path) -> None:
+    """Ask the kernel to forget what it holds of a file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def built(folder: Path, context: Context, digests: str, customers: int) -> Path:
+    """Build from Parquet and print the rate."""
+    list_path, target = folder / "bench.parquet", folder / f"bench-{digests}.watchlist"
+    export(list_path, customers)
+    builder, before, start = Builder(context.keys, "bench", 1, digests), time.process_time(), time.monotonic()
+    header = builder.build(Source(list_path, {}), target, context.clock.now())
+    seconds, wall = time.process_time() - before, time.monotonic() - start
+    list_path.unlink()
+    size, found = target.stat().st_size, builder.report.identifiers
+    row(f"build, digests {digests}: identifiers/s", f"{found / seconds:,.0f}", f"wall {found / wall:,.0f}")
+    row("  entries; entries/s", f"{header.entries:,}", f"{header.entries / seconds:,.0f}")
+    row("  bytes an entry; an identifier", f"{size / header.entries:.1f}", f"{size / found:.1f}")
+    row("  peak memory so far, MiB", f"{peak():,.0f}")
+    return target
+
+
+def look_ups(path: Path, context: Context) -> None:
+    """Open the list, cold and warm, and ask it."""
+    key, tags, rng = verify_key(context.keys, "bench"), TagKeys(context.keys, "bench", "match", 1), np.random.default_rng(1)
+    drop_pages(path)
+    start = time.monotonic()
+    opened = Watchlist(path, key)
+    row("open, s (wall), pages dropped", f"{time.monotonic() - start:.3f}")
+    numbers = rng.integers(0, 10**8, BATCH // 100)
+    known = tags.tagger("phone", "plain").tag(beside(b"154", digits(numbers, 8)))
+
+    def batches() -> list[np.ndarray]:
+        return [np.concatenate((known, rng.integers(0, 256, (BATCH - len(known), 16), np.uint8))) for _ in range(BATCHES)]
+
+    drop_pages(path)
+    passes = []
+    for asked in (batches(), batches(), batches(), batches(), batches()):
+        start = time.monotonic()
+        for batch in asked:
+            opened.look_up(batch)
+        passes.append((time.monotonic() - start) / BATCH / BATCHES * 1e9)
+    row("look-up, ns (wall): warm", f"{min(passes[1:]):.0f}", f"first pass {passes[0]:.0f}")
+    start = time.process_time()
+    opened.check()
+    row("check of the whole file, s (CPU)", f"{time.process_time() - start:.2f}")
+
+
+def watchlist(folder: Path, context: Context) -> None:
+    """Without digests at the size asked for; with them at a tenth."""
+    a_customer = {"none": 7, "all": 27}
+    look_ups(built(folder, context, "none", ENTRIES // a_customer["none"]), context)
+    built(folder, context, "all", max(1, ENTRIES // 10 // a_customer["all"]))
