@@ -4,11 +4,11 @@ Unescaping keeps the length: what an escape or a tag stood for takes its place, 
 that folding drops. So one map, made by folding, leads from any place in the folded text back to the decoded text.
 """
 
-from matcher.text.decode import decode
+from matcher.text.decode import decode, decode_as
 from matcher.text.fold import Folded, fold
 from matcher.text.unescape import unescape
 
-__all__ = ["Folded", "decode", "fold", "read", "unescape"]
+__all__ = ["Folded", "decode", "decode_as", "fold", "read", "unescape"]
 
 
 def read(body: bytes, charset: str = "", media_type: str = "text/plain") -> Folded:

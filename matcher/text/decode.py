@@ -1,12 +1,17 @@
-"""Bytes to text. Order: byte order mark, declared charset, strict UTF-8, UTF-16 by its NULs, strict GB18030, Big5, Latin-1.
+"""Bytes to text. Order: byte order mark, declared charset, UTF-16 by its NULs, strict UTF-8, strict GB18030 or Big5, Latin-1.
 
 Identifiers are ASCII, so a wrong 8-bit guess still finds them; labels and names need the right one. GBK is never searched
 as bytes: 126 of its characters end in `|`, and GB18030's four-byte sequences hold ASCII digits.
+
+Nearly all Big5 is GB18030 as well, so between those two the reading with more common characters wins. So it does for text that
+was GBK (or UTF-8), was read as Latin-1 or cp1252 and saved as UTF-8: it is read back when what comes out is plainly Chinese.
 """
 
 from __future__ import annotations
 
 import codecs
+
+from matcher.text.mojibake import MOJIBAKE, PLAINLY, common_share, read_back
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -28,6 +33,9 @@ NOT_OF_THE_WEB = frozenset(("utf-7", "unicode-escape", "raw-unicode-escape", "id
 """Python's own codecs that no browser reads a page by: some give lone surrogates, some take forever."""
 LONGEST_CHARACTER = 4
 SAMPLE = 4096
+DAMAGE_SAMPLE = 1 << 16
+MOST_LOST = 0.1
+"""Share of replaced characters, among those that are not ASCII, from which a reading is none."""
 
 
 def decode(body: bytes, declared: str = "") -> str:
@@ -36,14 +44,55 @@ def decode(body: bytes, declared: str = "") -> str:
     >>> decode('身份证'.encode('gbk'))
     '身份证'
     """
+    return decode_as(body, declared)[0]
+
+
+def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
+    """The text of `body`, and the encoding that it was read by: declare that for the next window of the same file.
+
+    Windows are best cut at line ends; a last character that was cut off is dropped.
+    """
     for mark, encoding in MARKS:
         if body.startswith(mark):
-            return body[len(mark) :].decode(encoding, "replace")
-    for encoding in _candidates(body, declared):
+            return body[len(mark) :].decode(encoding, "replace"), encoding
+    was_mojibake = declared == MOJIBAKE
+    for encoding in _candidates(body, "utf-8" if was_mojibake else declared):
         text = _strictly(body, encoding)
-        if text is not None:
-            return text
-    return body.decode("gb18030", "replace") if _looks_chinese(body) else body.decode("latin-1")
+        if text is None:
+            continue
+        if encoding == "utf-8":
+            repaired = read_back(text, proven=was_mojibake)
+            return (text, encoding) if repaired is None else (repaired, MOJIBAKE)
+        return _chinese(body, text) if encoding == "gb18030" and not _names(declared, "gb18030") else (text, encoding)
+    return _damaged(body)
+
+
+def _chinese(body: bytes, text: str) -> tuple[str, str]:
+    """What reads as GB18030, or that body as Big5 where its characters are the commoner ones."""
+    share = common_share(text, "gb18030")
+    other = _strictly(body, "big5") if share < PLAINLY else None
+    if other is not None and common_share(other, "big5") > share:
+        return other, "big5"
+    return text, "gb18030"
+
+
+def _names(declared: str, encoding: str) -> bool:
+    named = declared.strip().strip("'\"").lower()
+    return ALIASES.get(named, named) == encoding
+
+
+def _damaged(body: bytes) -> tuple[str, str]:
+    """What fits no strict reading: by the encoding that replaces least, if it reads much more than it replaces; or Latin-1."""
+    sample = body[:DAMAGE_SAMPLE]
+    lost = {encoding: _lost_share(sample.decode(encoding, "replace")) for encoding in ("utf-8", "gb18030", "big5")}
+    best = min(lost, key=lost.__getitem__)
+    return (body.decode(best, "replace"), best) if lost[best] < MOST_LOST else (body.decode("latin-1"), "latin-1")
+
+
+def _lost_share(text: str) -> float:
+    """Replaced characters to those that are not ASCII, 0.0 to 1.0; 1.0 for ASCII alone."""
+    wide = len(text) - len(text.encode("ascii", "ignore"))
+    return text.count("\N{REPLACEMENT CHARACTER}") / wide if wide else 1.0
 
 
 def _candidates(body: bytes, declared: str) -> list[str]:
@@ -79,9 +128,3 @@ def _strictly(body: bytes, encoding: str) -> str | None:
         return None if whole.isascii() else whole
     except (LookupError, ValueError):
         return None
-
-
-def _looks_chinese(body: bytes) -> bool:
-    """Whether a lossy GB18030 reading loses little: a truncated or slightly damaged Chinese page."""
-    text = body.decode("gb18030", "replace")
-    return text.count("\N{REPLACEMENT CHARACTER}") * 20 < len(text)

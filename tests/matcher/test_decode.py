@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.text import decode, read
+from matcher.text import decode, decode_as, read
 
 ROW = "姓名张某,手机13800138000,身份证11010519491231002X"
 TRADITIONAL = "姓名陳某,電話13800138000,億元"
@@ -77,6 +77,63 @@ def test_short_text_is_not_taken_for_utf_16(text: str) -> None:
 
 def test_one_western_letter_at_the_end_is_not_taken_for_half_a_character() -> None:
     assert decode(b"13800138000 caf\xe9") == "13800138000 café"
+
+
+def test_a_utf_8_page_with_damaged_bytes_is_still_utf_8() -> None:
+    body = (ROW * 20).encode()
+    assert decode(body[:70] + b"\xff\xc3" + body[70:]).count("身份证") >= 19
+
+
+def test_western_text_that_is_no_utf_8_loses_no_letter() -> None:
+    page = "Le café où l'élève déjeune; prix 5 €. " * 40
+    assert decode(page.encode("cp1252"), "windows-1252") == page
+    assert decode(page.replace("€", "E").encode("latin-1")) == page.replace("€", "E")
+
+
+@pytest.mark.parametrize("declared", ["", "big5", "utf-8"])
+def test_big5_is_told_from_gbk_by_its_common_characters(declared: str) -> None:
+    prose = "親愛的客戶您好,本行通知您帳戶資料已經更新,請儘快聯絡我們的服務人員。" + TRADITIONAL
+    assert decode_as(prose.encode("big5"), declared) == (prose, "big5")
+
+
+def test_traditional_characters_in_gbk_are_not_taken_for_big5() -> None:
+    prose = "親愛的客戶您好,本行通知您帳戶資料已經更新,請儘快聯絡我們的服務人員。" * 3
+    assert decode_as(prose.encode("gbk")) == (prose, "gb18030")
+
+
+@pytest.mark.parametrize("misread_as", ["latin-1", "cp1252"])
+@pytest.mark.parametrize("was", ["gbk", "utf-8"])
+def test_a_page_that_was_misread_and_saved_is_read_back(misread_as: str, was: str) -> None:
+    body = "".join(
+        bytes([b]).decode(misread_as) if b not in b"\x81\x8d\x8f\x90\x9d" else chr(b) for b in ROW.encode(was)
+    ).encode()
+    assert decode(body) == ROW
+    assert decode(body, "utf-8") == ROW
+    text, encoding = decode_as(body)
+    short = "姓名".encode("gbk").decode("latin-1").encode()
+    assert (text, decode(short), decode(short, encoding)) == (ROW, "ÐÕÃû", "姓名")
+
+
+@pytest.mark.parametrize(
+    "text", ["Ärzte für Ölförderung, naïve café", "ÄÖÜäöüß", "«¡Señor!» ¿Qué?", "13800138000 ÿÿÿÿ", "价格 Ã©", "é" * 40]
+)  # fmt: skip
+def test_what_is_not_plainly_chinese_stays_as_it_is(text: str) -> None:
+    assert decode(text.encode()) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "latin-1", "utf-8-sig", "utf-16"])
+def test_the_encoding_of_a_window_reads_the_next_one(encoding: str) -> None:
+    page = TRADITIONAL if encoding != "latin-1" else "caf\xe9 cr\xe8me "
+    _, learned = decode_as((page * 9).encode(encoding))
+    following = page.encode("utf-16-le" if encoding == "utf-16" else encoding.removesuffix("-sig"))
+    assert decode(following, learned) == page
+
+
+@given(st.binary(), DECLARED)
+def test_the_encoding_is_always_one_that_reads_the_bytes_again(body: bytes, declared: str) -> None:
+    text, encoding = decode_as(body, declared)
+    assert decode(body, declared) == text
+    assert isinstance(decode(body, encoding), str)
 
 
 @given(HAN, st.sampled_from(["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-32"]))
