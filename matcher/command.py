@@ -6,6 +6,7 @@ import contextlib
 import json
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from matcher.assess import verdicts
 from matcher.match import Document, Matcher
 from matcher.metrics import MatchMetrics
 from matcher.stage import GROUP, MatchStage, build_matcher, outgoing
+from matcher.unpack.outcome import Outcome, unread_in_words
 from ullage import keys, log
 from ullage.bus import CAPTURES, FINDINGS, Bus
 from ullage.clock import Clock
@@ -82,15 +84,20 @@ def scan(
 ) -> None:
     """Match local files now: one JSON object a line. No bus, no store, nothing kept."""
     matcher = _matcher(ctx.obj)
-    count = 0
+    count, unread = 0, Counter[str]()
+
+    def told(outcome: Outcome) -> None:
+        unread[outcome.reason] += 1
+        typer.echo(str(outcome), err=True)
+
     for path in files.files_under(paths):
-        document = matcher.open(files.capture_of(path, files.body_of(path), ctx.obj.clock.now()))
-        for row in _rows(matcher, document, files.shown(path), alarms=alarms):
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for name, capture in files.captures_in(path, ctx.obj.clock.now(), told):
+            for row in _rows(matcher, matcher.open(capture), name, alarms=alarms):
+                sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
         count += 1
         if sys.stderr.isatty() and count % 100 == 0:
             typer.echo(f"{count} files", err=True)
-    typer.echo(f"{count} files scanned", err=True)
+    typer.echo(f"{count} files scanned" + unread_in_words(unread), err=True)
 
 
 def _rows(matcher: Matcher, document: Document, path: str, *, alarms: bool) -> Iterator[dict[str, object]]:

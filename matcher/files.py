@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
+from matcher.unpack.kinds import media_of
+from matcher.unpack.limits import LOCAL
+from matcher.unpack.outcome import Outcome
+from matcher.unpack.unpacked import unpack
 from ullage.errors import ConfigError
 from ullage.records import Capture
-
-MARKUP = (".html", ".htm", ".xml", ".xhtml")
 
 
 def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
     """A capture of a file's bytes."""
-    media = "text/html" if path.suffix.lower() in MARKUP else "text/plain"
-    return Capture(id="local", site="local", post_id="", url="", fetched_at=now, media_type=media, kind="attachment", body=body)
+    return _capture(body, media_of(path.name), "", now)
+
+
+def _capture(body: bytes, media_type: str, charset: str, now: datetime) -> Capture:
+    return Capture(id="local", site="local", post_id="", url="", fetched_at=now, media_type=media_type, charset=charset,
+                   kind="attachment", body=body)  # fmt: skip
+
+
+def captures_in(path: Path, now: datetime, told: Callable[[Outcome], None]) -> Iterator[tuple[str, Capture]]:
+    """What a file holds, by path as it may be shown: itself, or the members of a container; `told` hears what is not read."""
+    with _opened(path) as body, unpack(body, shown(path), LOCAL) as unpacked:
+        for item in unpacked:
+            if isinstance(item, Outcome):
+                told(item)
+            else:
+                yield item.path, _capture(item.read(), item.media_type, item.charset, now)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | bytes]:
+    """A file open for reading; of what can only be read once, its bytes."""
+    if str(path) == "-":
+        yield body_of(path)
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+    with file:
+        yield file
 
 
 def files_under(paths: list[Path]) -> Iterator[Path]:

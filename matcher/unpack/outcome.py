@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from matcher.unpack.reasons import REASONS
@@ -20,6 +20,16 @@ class Outcome:
 
     def __str__(self) -> str:
         return f"{self.path}: {REASONS[self.reason]}"
+
+
+def unread_in_words(counts: Mapping[str, int]) -> str:
+    """The end of a sentence, from how many outcomes each reason had.
+
+    >>> unread_in_words({"image": 2, "encrypted": 1})
+    '; not read or not wholly: 1 encrypted, 2 image'
+    """
+    said = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    return f"; not read or not wholly: {said}" if said else ""
 
 
 class Member:

@@ -64,11 +64,10 @@ class Unpacked:
     def __iter__(self) -> Iterator[Member | Outcome]:
         head = self._body[: kinds.HEAD] if isinstance(self._body, bytes) else _head(self._body)
         kind = kinds.sniff(head, self._name)
-        path = shown(self._name)
         if kind == kinds.TEXT:
-            yield Member(path, self._media_type or kinds.media_of(self._name), "", self._plain())
+            yield Member(self._name, self._media_type or kinds.media_of(self._name), "", self._plain())
         elif kind in kinds.UNREADABLE:
-            yield Outcome(path, kind)
+            yield Outcome(self._name, kind)
         else:
             yield from self._from_child(kind, command(kind, self._limits))
 
@@ -93,16 +92,16 @@ class Unpacked:
                 elif frame[0] == frames.OUTCOME:
                     yield Outcome(self._path(frame[1][1:], alias), frames.REASON[frame[1][0]])
         except Broken as broken:
-            yield Outcome(shown(self._name), broken.reason)
+            yield Outcome(self._name, broken.reason)
         finally:
             self._stack.close()
 
     def _path(self, said: bytes, alias: str) -> str:
-        """Path of a member as it may be shown."""
+        """Path of a member as it may be shown; what the caller called the container is the caller's."""
         inner = said.decode("utf-8", "replace")
         if alias and inner.startswith(SEPARATOR + CONTENT):
             inner = SEPARATOR + alias + inner[len(SEPARATOR + CONTENT) :]
-        return shown(self._name + inner)
+        return self._name + shown(inner)
 
     def _piece(self) -> bytes:
         """The next bytes of the open member, or none at its end; also where the child breaks down, and the iteration says so."""
@@ -213,7 +212,7 @@ def _head(file: BinaryIO) -> bytes:
 def shown(path: str) -> str:
     r"""A path that may be printed: nothing that moves a terminal, and not without end.
 
-    >>> shown("a.zip!/\x1b[2J.csv")
-    'a.zip!/�[2J.csv'
+    >>> shown("!/\x1b[2J.csv")
+    '!/�[2J.csv'
     """
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in path[-LONGEST_PATH:])
