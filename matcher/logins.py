@@ -1,0 +1,187 @@
+"""Lines and blocks of stealer logs whose host is a tenant's own: a login that leaked, whoever its customer is.
+
+    https://bank.example/login:USER:PASSWORD        bank.example|USER|PASSWORD        USER:PASSWORD:https://bank.example/
+    URL: https://bank.example/ ¶ USER: … ¶ PASS: …  {"url":"https://bank.example/","username":"…","password":"…"}
+
+Shapes: the URL holds `:` itself, so a line is read from its right; labels of blocks are those of the published grammar of
+lexfo/stealer-parser. Domains gate the search; only their lines are looked at. Logins are compared within one call to count the
+distinct ones, passwords are not read at all, and neither leaves this module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from matcher.scan.batch import Batch, Places
+from matcher.scan.literals import Literals
+from ullage.fields import Field
+
+LONGEST = 1024
+LONGEST_BLOCK = 512
+BLOCK_LINES = 6
+"""How far behind a host its line, and the bytes and lines of its block, are looked at."""
+ATTEMPTS = 4
+"""Hosts a line that are looked at: a URL may hold another."""
+LONGEST_HOST = 253
+"""Characters of a host name (RFC 1035)."""
+HOST = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
+HOST_AFTER = re.compile(rb"(?![A-Za-z0-9\-]|\.[A-Za-z0-9])(?::[0-9]{1,5}(?=[/?#|;,\t]|:[^:\n]*:))?")
+"""Where a host name ends; a port goes with it where a path or two more fields follow, else it is a login of digits."""
+LOGIN = re.compile(rb"[!#$%&()*+,\-./0-9=?@A-Z\[\]^_a-z|~]{3,128}")
+PASSWORD = re.compile(rb"[!-~]{3,128}")
+LOGIN_LABEL = re.compile(
+    rb"(?i)(?<![a-z0-9])(?:user[ _]?name|user login|user|login|u53rn4m3|account|e-?mail|"
+    rb"\xe7\x94\xa8\xe6\x88\xb7\xe5\x90\x8d|\xe8\xb4\xa6\xe5\x8f\xb7)[\"']?[ \t]*[:=][ \t]*[\"']?([^\s\"']{2,128})"
+)
+"""Among them 用户名 and 账号, as 密码 among those of passwords."""
+PASSWORD_LABEL = re.compile(
+    rb"(?i)(?<![a-z0-9])(?:user password|password|passwd|pass|p455w0rd|pwd|"
+    rb"\xe5\xaf\x86\xe7\xa0\x81)[\"']?[ \t]*[:=][ \t]*[\"']?[^\s\"']"
+)
+SCHEME = re.compile(rb"[A-Za-z]{2,12}://$")
+PHONE = re.compile(rb"(?:\+?86)?1[3-9][0-9]{9}")
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLines:
+    """Lines or blocks with a login at a tenant: document, tenant (number in `tenants`), bytes [start, end) of the batch, i64[n].
+
+    `login` says for each what its login is: an address, a phone or something other. `distinct` counts different logins, a
+    (document, tenant name).
+    """
+
+    tenants: tuple[str, ...]
+    document: Places
+    tenant: Places
+    start: Places
+    end: Places
+    login: tuple[Field, ...]
+    distinct: Mapping[tuple[int, str], int]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+class Host(NamedTuple):
+    """A host name that is a tenant's: document, begin of its line, bytes [begin, end), end of the document, tenant (a number)."""
+
+    document: int
+    line: int
+    begin: int
+    end: int
+    document_end: int
+    tenant: int
+
+
+class LoginFinder:
+    """Finds logins at the domains of tenants: `domains` maps a domain, without www, to its tenant."""
+
+    def __init__(self, domains: Mapping[str, str]) -> None:
+        self._tenants = tuple(sorted(set(domains.values())))
+        words = [domain.strip(". ").lower().encode() for domain in domains]
+        self._length = np.array([len(word) for word in words], np.int64)
+        self._tenant = np.array([self._tenants.index(tenant) for tenant in domains.values()], np.int64)
+        self._literals = Literals(words)
+
+    def find(self, batch: Batch) -> LoginLines:
+        """Every line or block with a login, one a line, in order of place."""
+        records: list[tuple[int, int, int, int]] = []
+        labels: list[Field] = []
+        seen: dict[tuple[int, str], set[bytes]] = {}
+        taken = 0
+        for host, raw in self._hosts(batch):
+            found = _login(raw, host) if host.line >= taken else None
+            if found:
+                login, taken = found
+                records.append((host.document, host.tenant, host.line, taken))
+                labels.append(_label(login))
+                seen.setdefault((host.document, self._tenants[host.tenant]), set()).add(login.lower())
+        document, number, start, end = np.array(records, np.int64).reshape(-1, 4).T
+        distinct = {key: len(logins) for key, logins in seen.items()}
+        return LoginLines(self._tenants, document, number, start, end, tuple(labels), distinct)
+
+    def _hosts(self, batch: Batch) -> Iterator[tuple[Host, bytes]]:
+        """Hosts that are a tenant's domain or below it, the first few of each line, with the buffer's bytes."""
+        number, end = self._literals.find(batch.data)
+        if not len(end):
+            return
+        start = end - self._length[number]
+        order = np.lexsort((start, end))  # of two domains that end together the longer is meant
+        order = order[np.concatenate(([True], np.diff(end[order]) > 0)) & (batch.data[start[order] - 1] != ord("@"))]
+        start, end, tenant = start[order], end[order], self._tenant[number[order]]
+        lines, documents = batch.lines(start), batch.documents(start)
+        few = np.ones(len(lines), bool)
+        few[ATTEMPTS:] = lines[ATTEMPTS:] != lines[:-ATTEMPTS]
+        columns = (documents, batch.line_starts[lines], start, end, batch.ends[documents], tenant)
+        raw = batch.data.tobytes()
+        for document, line, first, last, document_end, own in zip(*(c[few].tolist() for c in columns), strict=True):
+            below = raw[max(first - LONGEST_HOST, 0) : first]
+            begin = first - len(below) + len(below.rstrip(HOST))
+            apart = begin == first or raw[first - 1] == ord(".")
+            if apart and raw[begin - 1] != ord("@"):
+                yield Host(document, line, begin, last, document_end, own), raw
+
+
+def _login(raw: bytes, host: Host) -> tuple[bytes, int] | None:
+    """The login beside `host`, and where its line or block ends; None where no password stands there."""
+    line_end = raw.find(b"\n", host.end, host.end + LONGEST)
+    tail = raw[host.end : line_end]
+    name = HOST_AFTER.match(tail) if line_end >= 0 else None  # a line that is longer is no login
+    if name is None:
+        return None
+    rest = tail[name.end() :].rstrip()
+    before = raw[max(host.line, host.begin - LONGEST) : host.begin]
+    login = _behind(rest, has_scheme=before.endswith(b"://")) or _ahead(before)
+    if login:
+        return login, line_end
+    if b'"' in rest or b" " not in rest:
+        return _labelled(raw[host.end : min(host.end + LONGEST_BLOCK, host.document_end)], host.end)
+    return None
+
+
+def _behind(tail: bytes, *, has_scheme: bool) -> bytes | None:
+    """The login in what follows the host on a line: `/path:login:password`, `|login|password` and the like."""
+    for separator in (b"|", b";", b"\t", b",") if has_scheme else (b"|", b";"):
+        if separator in tail:
+            fields = tail.split(separator, 3)
+            return _valid(*fields[:3]) if len(fields) > 2 else None
+    if tail.count(b":") < 2:
+        return None
+    return _valid(*tail.rsplit(b":", 2)) or _valid(*tail.split(b":", 2))  # a URL may hold a colon, and so may a password
+
+
+def _ahead(before: bytes) -> bytes | None:
+    """The login in what precedes the URL on a line: `login:password:https://`."""
+    if before.count(b":") < 2:
+        return None
+    fields = SCHEME.sub(b"", before).strip().split(b":")
+    return _valid(b"", fields[0], fields[1]) if len(fields) == 3 and not fields[2] else None
+
+
+def _valid(path: bytes, login: bytes, password: bytes) -> bytes | None:
+    """The login, if what stands before and behind it may be the rest of a URL and a password."""
+    path_holds = not path or (path[:1] in b"/?#" and not re.search(rb"[\s\"'<>]", path))
+    return login if path_holds and LOGIN.fullmatch(login) and PASSWORD.fullmatch(password.strip()) else None
+
+
+def _labelled(below: bytes, host_end: int) -> tuple[bytes, int] | None:
+    """The login of a block, or of an object on one line, by its label, and the end of the password's line."""
+    block = b"\n".join(below.split(b"\n", BLOCK_LINES)[:BLOCK_LINES]).partition(b"://")[0]
+    login = LOGIN_LABEL.search(block) if b":" in block or b"=" in block else None
+    password = PASSWORD_LABEL.search(block, login.end()) if login else None
+    if login is None or password is None:
+        return None
+    line_end = below.find(b"\n", password.end())
+    return login.group(1).rstrip(b",;"), host_end + (line_end if line_end >= 0 else len(below))
+
+
+def _label(login: bytes) -> Field:
+    """What a login is."""
+    if PHONE.fullmatch(login):
+        return Field.PHONE
+    return Field.EMAIL if b"@" in login else Field.OTHER

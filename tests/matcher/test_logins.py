@@ -1,0 +1,140 @@
+"""Logins at a tenant's own domain: every written form is found, what is no login is not, and nothing of it is kept."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.logins import LoginFinder, LoginLines
+from matcher.own_cards import own_cards
+from matcher.scan.batch import Batch
+from ullage.fields import Field
+
+FINDER = LoginFinder({"bank.example": "bank", "pay.bank.example": "pay", "other.example": "other"})
+
+
+def of(*texts: str) -> LoginLines:
+    return FINDER.find(Batch.of([text.encode() for text in texts]))
+
+
+def tenants(text: str) -> list[str]:
+    found = of(text)
+    return [found.tenants[n] for n in found.tenant.tolist()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://bank.example/login:user1:secret",
+        "https://www.bank.example/a/b?c=d:someone@example.com:secret",
+        "HTTPS://BANK.EXAMPLE:8443/login:user1:secret",
+        "bank.example:user1:secret",
+        "bank.example:15400000001:secret",
+        "bank.example/login:user1:se:cret",
+        "bank.example|user1|secret",
+        "m.bank.example;user1;secret;extra",
+        "https://bank.example/login\tuser1\tsecret",
+        "https://bank.example/,user1,secret",
+        "user1:secret:https://bank.example/login",
+        "URL: https://bank.example/login\nUSER: user1\nPASS: secret",
+        "SOFT: Chrome\nHost: https://bank.example/\nLogin: user1\nPassword: secret\n",
+        "UR1: https://bank.example/\nU53RN4M3: user1\nP455W0RD: secret",
+        "url: https://bank.example/\nBrowser: x\nuser login: user1\nuser password: secret",
+        '{"url":"https://bank.example/login","username":"user1","password":"secret"}',
+        "网址: https://bank.example\n用户名: user1\n密码: secret",
+        "登录bank.example:user1:secret",
+    ],
+)
+def test_a_login_at_the_tenants_host_is_found_in_each_form(text: str) -> None:
+    assert tenants(f"first line\n{text}\nlast line") == ["bank"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bank.example",
+        "https://bank.example/login",
+        "https://bank.example:8443/login:user1",
+        "see https://bank.example/login: it is new",
+        "someone@bank.example:secret1:secret2",
+        "someone@mail.bank.example:secret1:secret2",
+        "mybank.example:user1:secret",
+        "bank.example.com:user1:secret",
+        "bank.examples:user1:secret",
+        "https://bank.example/2026-11-24T12:30:45",
+        "GET https://bank.example/x 12:30:45",
+        "bank.example,2024-01-01,active",
+        "官网:bank.example:客服:电话",
+        "bank.example::secret",
+        "URL: https://bank.example/\nURL: https://third.example/\nUSER: user1\nPASS: secret",
+        "URL: https://bank.example/\nUSER: user1\n",
+        "URL: https://bank.example/\n\n\n\n\n\n\nUSER: user1\nPASS: secret",
+        f"bank.example/{'a' * 2000}:user1:secret",
+    ],
+)
+def test_what_only_mentions_the_host_is_no_login(text: str) -> None:
+    assert tenants(text) == []
+
+
+def test_the_longest_domain_names_the_tenant() -> None:
+    assert tenants("pay.bank.example:user1:secret\nx.pay.bank.example:user1:secret\nbank.example:user1:secret") == [
+        "pay",
+        "pay",
+        "bank",
+    ]
+
+
+def test_places_are_those_of_the_line_or_block_and_labels_say_what_the_login_is() -> None:
+    texts = ["x\nbank.example:15400000001:secret\ny", "URL: https://bank.example\nUSER: a@example.com\nPASS: secret\nz"]
+    batch = Batch.of([text.encode() for text in texts])
+    found = FINDER.find(batch)
+    places = zip(found.start.tolist(), found.end.tolist(), strict=True)
+    assert [batch.text(start, end).decode() for start, end in places] == [texts[0][2:-2], texts[1][:-2]]
+    assert found.document.tolist() == [0, 1]
+    assert found.login == (Field.PHONE, Field.EMAIL)
+    assert len(found) == 2
+
+
+def test_distinct_logins_are_counted_by_document_and_tenant() -> None:
+    line = "bank.example:{}:secret\n".format
+    found = of(line("user1") + line("USER1") + line("user2") + "other.example:user1:secret", line("user1"))
+    assert found.distinct == {(0, "bank"): 2, (0, "other"): 1, (1, "bank"): 1}
+
+
+def test_no_login_or_password_is_kept() -> None:
+    found = of("https://bank.example/:someone@example.com:secret-password")
+    assert "someone" not in repr(found)
+    assert "secret-password" not in repr(found)
+
+
+def test_a_block_ends_with_its_text() -> None:
+    found = of("URL: https://bank.example\nUSER: user1", "PASS: secret")
+    assert len(found) == 0
+
+
+def test_no_domains_find_nothing() -> None:
+    assert len(LoginFinder({}).find(Batch.of([b"bank.example:user1:secret"]))) == 0
+
+
+words = st.text("abcXYZ0189._", min_size=3, max_size=12)
+
+
+@given(
+    words, words, st.sampled_from("|;:"), st.sampled_from(["", "https://", "http://www."]), st.sampled_from(["", "/", "/login"])
+)
+def test_any_login_and_password_are_found(login: str, password: str, separator: str, scheme: str, path: str) -> None:
+    found = of(f"{scheme}bank.example{path}{separator}{login}{separator}{password}")
+    assert found.distinct == {(0, "bank"): 1}
+
+
+cards = st.lists(st.from_regex(r"62[0-9]{12,17}", fullmatch=True), max_size=20)
+ranges = st.lists(st.from_regex(r"62[0-9]{2,6}", fullmatch=True), max_size=4)
+
+
+@given(cards, ranges, ranges)
+def test_cards_of_own_ranges_are_those_that_begin_so(numbers: list[str], bank: list[str], other: list[str]) -> None:
+    numbers += [f"{digits}{'0' * (16 - len(digits))}" for digits in bank]
+    normal = np.frombuffer(b"".join(n.encode().ljust(19, b"\0") for n in numbers), np.uint8).reshape(-1, 19)
+    found = own_cards(normal, np.array([len(n) for n in numbers], np.int64), {"bank": bank, "other": other})
+    for tenant, digits in (("bank", bank), ("other", other)):
+        assert found[tenant].tolist() == [n.startswith(tuple(digits)) for n in numbers]
