@@ -10,6 +10,9 @@ was GBK (or UTF-8), was read as Latin-1 or cp1252 and saved as UTF-8: it is read
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
+
+import numpy as np
 
 from matcher.text.mojibake import MOJIBAKE, PLAINLY, common_share, read_back
 
@@ -33,6 +36,10 @@ NOT_OF_THE_WEB = frozenset(("utf-7", "unicode-escape", "raw-unicode-escape", "id
 """Python's own codecs that no browser reads a page by: some give lone surrogates, some take forever."""
 LONGEST_CHARACTER = 4
 SAMPLE = 4096
+MOSTLY = 0.95
+"""Share of characters in the blocks of Chinese text from which it is UTF-16."""
+SPARSE = 50
+"""Text with fewer characters that are not ASCII than one in so many is not searched for misread Chinese."""
 DAMAGE_SAMPLE = 1 << 16
 MOST_LOST = 0.1
 """Share of replaced characters, among those that are not ASCII, from which a reading is none."""
@@ -61,9 +68,10 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
         if text is None:
             continue
         if encoding == "utf-8":
-            repaired = read_back(text, proven=was_mojibake)
+            is_dense = (len(body) - len(text)) * SPARSE > len(text)
+            repaired = read_back(text, proven=was_mojibake) if is_dense or was_mojibake else None
             return (text, encoding) if repaired is None else (repaired, MOJIBAKE)
-        return _chinese(body, text) if encoding == "gb18030" and not _names(declared, "gb18030") else (text, encoding)
+        return _chinese(body, text) if encoding == "gb18030" and _named(declared) != "gb18030" else (text, encoding)
     return _damaged(body)
 
 
@@ -76,9 +84,10 @@ def _chinese(body: bytes, text: str) -> tuple[str, str]:
     return text, "gb18030"
 
 
-def _names(declared: str, encoding: str) -> bool:
-    named = declared.strip().strip("'\"").lower()
-    return ALIASES.get(named, named) == encoding
+def _named(declared: str) -> str:
+    """The encoding that a label means, "" for none."""
+    name = declared.strip().strip("'\"").lower()
+    return ALIASES.get(name, name)
 
 
 def _damaged(body: bytes) -> tuple[str, str]:
@@ -95,16 +104,19 @@ def _lost_share(text: str) -> float:
     return text.count("\N{REPLACEMENT CHARACTER}") / wide if wide else 1.0
 
 
-def _candidates(body: bytes, declared: str) -> list[str]:
+def _candidates(body: bytes, declared: str) -> Iterator[str]:
     """Encodings to try strictly. A declared UTF-8 that does not hold is no reason to give up on the others."""
-    named = declared.strip().strip("'\"").lower()
-    order = [ALIASES.get(named, named)] if named else []
-    wide = _wide(body)
-    order += [wide] if wide else []
-    order += ["utf-8", "gb18030", "big5"]
-    if order[0] == "cp1252":  # a label that servers give by default: strict UTF-8 and GB18030 prove themselves first
-        order = [*order[1:], "cp1252"]
-    return order
+    named = _named(declared)
+    if named and named != "cp1252":
+        yield named
+    if wide := _wide(body):
+        yield wide
+    yield "utf-8"
+    if chinese := _wide_chinese(body):
+        yield chinese
+    yield from ("gb18030", "big5")
+    if named == "cp1252":  # a label that servers give by default: strict UTF-8 and GB18030 prove themselves first
+        yield named
 
 
 def _wide(body: bytes) -> str:
@@ -113,6 +125,24 @@ def _wide(body: bytes) -> str:
     if len(sample) < 4 or sample.count(0) < max(2, len(sample) // 8):
         return ""
     return "utf-16-le" if sample[1::2].count(0) >= sample[::2].count(0) else "utf-16-be"
+
+
+def _wide_chinese(body: bytes) -> str:
+    """UTF-16 without a mark: Chinese text is Han characters, signs of their width and ASCII, in one byte order."""
+    sample = body[: SAMPLE & ~1]
+    if len(body) % 2 or len(sample) < 4:
+        return ""
+    for encoding, units in (("utf-16-le", "<u2"), ("utf-16-be", ">u2")):
+        unit = np.frombuffer(sample, units)
+        fits = (
+            (unit < 0x80)
+            | ((unit >= 0x3000) & (unit < 0x3040))
+            | ((unit >= 0x4E00) & (unit < 0xA000))
+            | ((unit >= 0xFF00) & (unit < 0xFFF0))
+        )
+        if fits.mean() >= MOSTLY:
+            return encoding
+    return ""
 
 
 def _strictly(body: bytes, encoding: str) -> str | None:

@@ -49,7 +49,10 @@ def read_back(text: str, *, proven: bool = False) -> str | None:
     """
     if text.isascii() or NOT_EIGHT_BITS.search(text) or not (proven or HIGH_RUN.search(text)):
         return None
-    body = text.translate(_bytes()).encode("latin-1")
+    try:
+        body = text.encode("latin-1")
+    except UnicodeEncodeError:
+        body = text.translate(_bytes()).encode("latin-1")
     for encoding in ("utf-8", "gb18030"):
         try:
             before = body.decode(encoding)

@@ -84,6 +84,12 @@ def test_a_utf_8_page_with_damaged_bytes_is_still_utf_8() -> None:
     assert decode(body[:70] + b"\xff\xc3" + body[70:]).count("身份证") >= 19
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_chinese_prose_in_utf_16_without_a_mark_is_read(encoding: str) -> None:
+    prose = "今天天气很好，我们去公园散步。小明说好！\n张三，电话没有变。"
+    assert decode_as(prose.encode(encoding)) == (prose, encoding)
+
+
 def test_western_text_that_is_no_utf_8_loses_no_letter() -> None:
     page = "Le café où l'élève déjeune; prix 5 €. " * 40
     assert decode(page.encode("cp1252"), "windows-1252") == page
