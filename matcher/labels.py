@@ -11,7 +11,7 @@ from ullage.fields import Field
 
 VALUE_AFTER = re.compile(r"^[\s{\[]*[\"'`\[【(]?\s*([^:=\"'`\[\]【】(){},]{1,20}?)\s*[\"'`\]】)]?\s*[:=]\s*(?=\S)")
 """`手机: …`, `"phone":…`, `【姓名】: …`: the word before the sign."""
-WHOSE = re.compile(r"(?:user|customer|cust|client|member|owner|holder|客户|用户|会员)[_\-. ]?")
+WHOSE = re.compile(r"(?:user|customer|cust|client|member|owner|holder)[_\-. ]|客户|用户|会员")
 """Says whose field it is: `user_phone`, `客户手机号`."""
 RECORD_WORDS = frozenset(
     "url ur1 host hostname login user username login_name u53rn4m3 user_login soft software browser application storage".split()

@@ -1,8 +1,8 @@
 """Records between brackets: JSON objects and the tuples of SQL statements, found with quotes heeded.
 
 Quotes are paired line by line, since neither JSON nor a dump tool leaves a line end inside quotes: what one broken line does
-ends with it. Which places are inside quotes is the parity of the quotes before them. Of the two parities a line takes the one
-that has more of its brackets outside, so that a line whose beginning is cut off still reads right.
+ends with it. Which places are inside quotes is the parity of the quotes before them. A line with an odd number of quotes is cut
+off in front or behind: it takes the parity that has more of its brackets outside.
 """
 
 from __future__ import annotations
@@ -100,11 +100,12 @@ def _unescaped(part: Bytes, quotes: Numbers) -> Numbers:
 
 def _outside(batch: Batch, places: Places, quotes: Places) -> Flags:
     """Whether each place stands outside quotes: bool[n]."""
-    line = batch.lines(places)
-    odd = (np.searchsorted(quotes, places) - np.searchsorted(quotes, batch.line_starts[line])) & 1
-    first, number = np.unique(line, return_inverse=True)
-    odds = np.bincount(number, odd, len(first)) * 2 > np.bincount(number, minlength=len(first))
-    is_outside: Flags = odd.astype(bool) == odds[number]
+    lines, number = np.unique(batch.lines(places), return_inverse=True)
+    before = np.searchsorted(quotes, batch.line_starts[lines])
+    is_cut = (np.searchsorted(quotes, batch.line_starts[lines + 1]) - before) % 2 == 1
+    odd = (np.searchsorted(quotes, places) - before[number]) % 2
+    most_odd = np.bincount(number, odd, len(lines)) * 2 > np.bincount(number, minlength=len(lines))
+    is_outside: Flags = odd.astype(bool) == (is_cut & most_odd)[number]
     return is_outside
 
 

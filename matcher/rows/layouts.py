@@ -72,6 +72,8 @@ def sheet_of(table: Table, document: int, carried: Sheet | None) -> Sheet:
 def layouts_of(table: Table, document: int, sheet: Sheet) -> Layouts:
     """The layouts of a document; their sheet also knows what the cells seen say of the columns."""
     rows = table.of_document(document)
+    if not rows:
+        return Layouts(sheet, (), np.empty(0, np.int64))
     _, alike, counts = np.unique(_keys(table, rows, sheet), return_inverse=True, return_counts=True)
     samples = [[rows[i] for i in group] for group in _samples(alike, counts)]
     read = [[table.describe(row, sheet) for row in group] for group in samples]

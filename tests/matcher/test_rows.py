@@ -1,27 +1,52 @@
 """Rows: what stands together, which field each cell is, and the shape that may be stored."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pytest
 
-from matcher.labels import label_before, label_of, words
-from matcher.rows import Lines, Row, rows_of
-from matcher.scan import find
+from matcher.labels import block_label, label_before, label_of, words
 from matcher.text import read
 from tests.matcher.bank import phone, resident_id
+from tests.matcher.columns import rows_of_texts
 from ullage.fields import Field
 
 PHONE, ID = "13800138000", "11010519491231002X"
 
 
+@dataclass
+class Row:
+    first: int
+    fields: frozenset[str]
+    names: tuple[str, ...]
+    skeleton: str
+    candidates: range
+
+
 def rows(text: str, media: str = "text/plain") -> list[Row]:
-    folded = read(text.encode(), "utf-8", media).text
-    return rows_of(find(folded), Lines(folded))
+    found = rows_of_texts(read(text.encode(), "utf-8", media).text)
+    layouts = found.layouts(0)
+    return [
+        Row(
+            found.line(row),
+            found.fields(row),
+            found.names(row),
+            layouts.layouts[layouts.number[row]].skeleton,
+            found.members(row),
+        )
+        for row in range(len(found))
+    ]
 
 
-@pytest.mark.parametrize("separator", ["----", "\t", "|", ",", ";", "--", " ", "，", "｜"])
+def fields(text: str, media: str = "text/plain") -> list[Sequence[str]]:
+    return [sorted(row.fields) for row in rows(text, media)]
+
+
+@pytest.mark.parametrize("separator", ["----", "\t", "|", ",", ";", "--", " ", "，", "｜", ":"])
 def test_a_row_of_each_separator(separator: str) -> None:
     [first, second] = rows("\n".join(separator.join(("张某", p, ID)) for p in (PHONE, phone(1))))
     assert first.fields == {Field.NAME, Field.PHONE, Field.ID}
-    assert first.names == ["张某"]
+    assert first.names == ("张某",)
     assert len(first.candidates) == 2
     assert second.first == 1
 
@@ -35,23 +60,29 @@ def test_a_row_of_each_separator(separator: str) -> None:
         (f"{PHONE},,5000", "<PHONE>,,<…>"),
         (f"姓名:张某,手机:{PHONE},密码:abc", "<NAME>,<PHONE>,<PASSWORD>"),
         (f'"李某","{PHONE}"', "<NAME>,<PHONE>"),
+        (f'"李, 某","{PHONE}"', "<…>,<PHONE>"),
         ("7945bd83237335e5376ff44d62e4f0ae|张某", "<digest>|<NAME>"),
+        ("a@example.com:Secret1", "<EMAIL>:<PASSWORD>"),
+        ("https://www.example.com:a@example.com:Secret1", "<…>:<…>:<EMAIL>:<PASSWORD>"),
+        ("a@example.com:5000", "<EMAIL>:<…>"),
+        (f"139 1234 5678 张某\n138 1234 5678 {ID}", "<PHONE> <NAME>"),
     ],
 )
 def test_the_skeleton_shows_labels_and_nothing_of_the_text(text: str, skeleton: str) -> None:
-    assert [row.skeleton for row in rows(text)] == [skeleton]
+    assert rows(text)[0].skeleton == skeleton
 
 
 def test_a_header_names_the_columns_that_shapes_do_not() -> None:
     text = f"一批\n客户姓名|手机号|余额|备注|phone_md5\n赵甲|{PHONE}|5000|x|7945bd83237335e5376ff44d62e4f0ae\n钱|{phone(1)}|70|y|"
     first, second = rows(text)
     assert first.fields == {Field.NAME, Field.PHONE, Field.BALANCE}
-    assert second.names == ["钱"]
+    assert second.names == ("钱",)
 
 
 def test_a_header_counts_only_above_the_rows_and_near_them() -> None:
     assert rows(f"{PHONE}|88\n手机|余额")[0].fields == {Field.PHONE}
     assert rows("手机|余额\n" + "x\n" * 30 + f"{PHONE}|88")[0].fields == {Field.PHONE}
+    assert rows("手机|余额\n" + "x\n" * 17 + f"{PHONE}|88")[0].fields == {Field.PHONE, Field.BALANCE}
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -68,19 +99,77 @@ def test_records_written_downwards_are_one_row_each(end: str) -> None:
     ]
     first, second = rows(end.join(lines))
     assert first.fields == second.fields == {Field.NAME, Field.PHONE, Field.ID, Field.BALANCE}
-    assert (first.names, second.names) == (["张某"], ["李某"])
-    assert first.skeleton == "<NAME> <PHONE> <ID> <BALANCE>".replace(" ", " ")
+    assert (first.names, second.names) == (("张某",), ("李某",))
+    assert (first.first, second.first) == (0, 4)
+    assert first.skeleton == "<NAME> <PHONE> <ID> <BALANCE>"
 
 
-def test_a_record_does_not_reach_over_a_blank_line() -> None:
+def test_a_record_does_not_reach_over_a_blank_line_or_another_document() -> None:
     first, second = rows(f"手机: {PHONE}\n\n身份证: {ID}\n姓名: 李某")
     assert (first.fields, second.fields) == ({Field.PHONE}, {Field.ID, Field.NAME})
+    found = rows_of_texts(f"手机: {PHONE}", f"身份证: {ID}", f"姓名: 李某\n手机: {PHONE}")
+    assert [sorted(found.fields(row)) for row in range(3)] == [["PHONE"], ["ID"], ["NAME", "PHONE"]]
+    assert found.document.tolist() == [0, 1, 2]
+
+
+def test_blocks_of_a_stealer_log_are_records() -> None:
+    block = "SOFT: Chrome\nURL: https://a.example/login\nUSER: {}@example.com\nPASS: x{}\n"
+    assert fields("=====\n" + block.format("a", 1) + "\n" + block.format("b", 2)) == [["EMAIL", "PASSWORD"]] * 2
+    assert fields(block.format("a", 1) + block.format("b", 2)) == [["EMAIL", "PASSWORD"]] * 2
 
 
 def test_html_tables_give_rows() -> None:
     cells = "".join(f"<tr>\n<td>张某</td>\n<td>{p}</td>\n<td>88</td>\n</tr>" for p in (PHONE, phone(1)))
     table = f"<table><tr><th>姓名</th><th>手机</th><th>余额</th></tr>{cells}</table>"
-    assert [row.fields for row in rows(table, "text/html")] == [{Field.NAME, Field.PHONE, Field.BALANCE}] * 2
+    assert fields(table, "text/html") == [["BALANCE", "NAME", "PHONE"]] * 2
+
+
+CREATE = "CREATE TABLE `t` (\n `id` int,\n `name` text,\n `mobile` text,\n `balance` float,\n PRIMARY KEY (`id`)\n);\n"
+TUPLES = f"(1,'张某','{PHONE}',5.0),(2,'王, (x)\\'某','{phone(1)}',NULL),(3,'it''s','{phone(2)}',8);"
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "INSERT INTO `t` (`id`,`name`,`mobile`,`balance`) VALUES ",
+        "insert into t(id, user_name, phone, balance) values",
+        f"{CREATE}INSERT INTO `t` VALUES ",
+    ],
+)
+def test_each_tuple_of_a_statement_is_a_row_with_the_statements_columns(head: str, end: str) -> None:
+    found = rows(head + end + TUPLES.replace("),(", f"),{end}("))
+    assert [sorted(row.fields) for row in found] == [
+        ["BALANCE", "NAME", "PHONE"],
+        ["NAME", "PHONE"],
+        ["BALANCE", "NAME", "PHONE"],
+    ]
+    assert found[0].names == ("张某",)
+    assert found[0].skeleton == "<…>,<NAME>,<PHONE>,<BALANCE>"
+
+
+def test_statements_of_a_line_each_name_their_own_columns() -> None:
+    found = fields(f"INSERT INTO a (name,phone) VALUES ('赵','{PHONE}');\nINSERT INTO b (phone,balance) VALUES ('{phone(1)}',3);")
+    assert found == [["NAME", "PHONE"], ["BALANCE", "PHONE"]]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n  "])
+def test_each_object_is_a_row_whatever_is_around_it(end: str) -> None:
+    one = f'{{"name":"张某",{end}"contact":{{"phone":"{PHONE}"}},{end}"balance": 5}}'
+    two = f'{{"name":"}}{{李\\"某",{end}"phone": {phone(1)},{end}"idcard":"{ID}"}}'
+    expected = [["BALANCE", "NAME", "PHONE"], ["ID", "NAME", "PHONE"]]
+    assert fields(f"[{one},{end}{two}]") == fields(f'{{"code":0,"data":[{one},{two}]}}') == fields(f"{one}\n{two}") == expected
+    assert fields(one) == expected[:1]
+
+
+def test_an_object_that_is_cut_off_costs_only_its_own_row() -> None:
+    whole = f'{{"name":"张某","phone":"{PHONE}"}}'
+    assert fields(f'张某","phone":"{phone(1)}"}},{whole},{whole},{{"phone":"{phone(2)}"') == [
+        ["NAME", "PHONE"],
+        ["NAME", "PHONE"],
+        ["NAME", "PHONE"],
+        ["PHONE"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -89,31 +178,35 @@ def test_html_tables_give_rows() -> None:
      ("王府银行", []), ("某某", []), ("zhang san", []), ("张", [])],
 )  # fmt: skip
 def test_a_name_is_known_by_its_shape(cell: str, names: list[str]) -> None:
-    assert rows(f"{cell}|{PHONE}")[0].names == names
+    assert list(rows(f"{cell}|{PHONE}")[0].names) == names
 
 
 @pytest.mark.parametrize("glued", ["张某{}", "{}张某", "客户{}张某!", "张某138-0013-8000,{}"])
 def test_a_name_glued_to_a_number_is_seen(glued: str) -> None:
-    assert rows(glued.format(PHONE))[0].names == ["张某"]
+    assert rows(glued.format(PHONE))[0].names == ("张某",)
 
 
 def test_what_fails_its_checksum_makes_no_row() -> None:
     assert rows("110105194912310021\n6200000000000006") == []
+    found = rows_of_texts(f"110105194912310021\n{PHONE},6200000000000006")
+    assert found.of.tolist() == [-1, 0, 0]
 
 
 def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
-    many = rows("\n".join(f"张某----{phone(n)}" for n in range(100_000)))
-    assert (len(many), many[-1].first) == (100_000, 99_999)
-    [long] = rows(",".join(phone(n) for n in range(20_000)))
-    assert len(long.candidates) == 20_000
-    [unseparated] = rows("x".join(f"({phone(n)})" for n in range(20_000)))
-    assert len(unseparated.candidates) == 20_000
+    many = rows_of_texts("\n".join(f"张某----{phone(n)}" for n in range(20_000)))
+    assert (len(many), many.line(19_999), many.last[-1]) == (20_000, 19_999, 19_999)
+    assert [(set(layout.fields), count) for layout, count in many.layouts(0).counted()] == [({"NAME", "PHONE"}, 20_000)]
+    long = rows_of_texts(",".join(phone(n) for n in range(20_000)))
+    assert (len(long), len(long.members(0)), long.fields(0)) == (1, 20_000, {"PHONE"})
+    unseparated = rows_of_texts("x".join(f"({phone(n)})" for n in range(20_000)))
+    assert len(unseparated.members(0)) == 20_000
 
 
 @pytest.mark.parametrize(
     ("cell", "label"),
-    [(" 手机号 ", Field.PHONE), ('"Phone"', Field.PHONE), ("【姓名】", Field.NAME), ("IDCARD", Field.ID), ("nothing", None)],
-)
+    [(" 手机号 ", Field.PHONE), ('"Phone"', Field.PHONE), ("【姓名】", Field.NAME), ("IDCARD", Field.ID), ("nothing", None),
+     ("user_phone", Field.PHONE), ("客户手机号", Field.PHONE), ("`cust_name`", Field.NAME), ("username", None)],
+)  # fmt: skip
 def test_a_header_cell_is_read(cell: str, label: Field | None) -> None:
     assert label_of(cell) == label
 
@@ -123,7 +216,9 @@ def test_a_header_cell_is_read(cell: str, label: Field | None) -> None:
     [
         ("手机: 138", (Field.PHONE, "138")),
         ('"phone":"138"', (Field.PHONE, '"138"')),
+        ('[{ "phone" : "138"', (Field.PHONE, '"138"')),
         ("[密码]=x y", (Field.PASSWORD, "x y")),
+        ("User Password: x", (Field.PASSWORD, "x")),
         ("http://a", None),
         ("手机:", None),
         ("手机 138", None),
@@ -131,6 +226,13 @@ def test_a_header_cell_is_read(cell: str, label: Field | None) -> None:
 )
 def test_a_label_before_a_value_is_read(cell: str, read_as: tuple[Field, str] | None) -> None:
     assert label_before(cell) == read_as
+
+
+@pytest.mark.parametrize(
+    ("beginning", "label"), [("手机:", "PHONE"), ("URL:", "=url"), ("USER LOGIN:", "=user login"), ("x:", ""), ("手机", "")]
+)
+def test_a_line_of_a_record_is_known_by_its_beginning(beginning: str, label: str) -> None:
+    assert block_label(beginning) == label
 
 
 def test_every_label_word_is_folded_already_and_names_a_field() -> None:

@@ -1,20 +1,53 @@
 """Facts of a whole capture: counts, runs, dates, and the sketch by which two captures are told to be one."""
 
 import random
-from datetime import date
+from collections import Counter
+from datetime import date, timedelta
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.rows import Row
-from matcher.statistics import CaptureKey, groups, longest_run, newest_date, shingles
-from tests.factories import capture
-from tests.matcher.bank import matcher_of, phone
+from matcher.rows import rows as rows_in
+from matcher.scan import find
+from matcher.scan.batch import Batch
+from matcher.scan.segment import Candidates
+from matcher.statistics import CaptureKey, Part, Tally, groups_of, matched_groups
+from matcher.statistics.dates import newest_dates
+from matcher.statistics.distinct import Distinct, Numbers
+from matcher.statistics.plain import newest_date
+from matcher.statistics.runs import longest_run, numbers_of
+from matcher.statistics.shingles import SHINGLE_TEXT, shingles
+from tests.matcher.bank import phone, resident_id
+from tests.matcher.columns import laid_out
+from ullage.records import Statistics
 from ullage.records.finding import SKETCH_SIZE
 from ullage.settings import Context
 
 TODAY = date(2026, 9, 21)
+
+
+@pytest.fixture
+def key(context: Context) -> CaptureKey:
+    return CaptureKey(context.keys)
+
+
+def part_of(key: CaptureKey, *texts: str) -> Part:
+    batch, segments = laid_out(texts)
+    return Part(batch, segments, rows_in(batch, Candidates.merged(segments)), key)
+
+
+def whole(key: CaptureKey, *texts: str, limit: int = 1000) -> Statistics:
+    """Statistics of one capture that comes in parts."""
+    tally = Tally(key, TODAY, limit)
+    for text in texts:
+        tally.add(part_of(key, text), 0)
+    return tally.finish()
+
+
+def sorted_numbers(numbers: list[int]) -> np.ndarray:
+    return np.unique(np.array([n % 10**18 for n in numbers], np.int64))
 
 
 @pytest.mark.parametrize(
@@ -23,7 +56,7 @@ TODAY = date(2026, 9, 21)
      ([9, 7, 8, 7], 3), ([1, 3, 5, 7, 8, 9, 10, 11], 5), ([10**18 + 1, 10**18 + 2], 2)],
 )  # fmt: skip
 def test_the_longest_run_with_one_small_step(numbers: list[int], length: int) -> None:
-    assert longest_run(numbers) == length
+    assert longest_run(sorted_numbers(numbers)) == length
 
 
 @given(st.sets(st.integers(0, 60), max_size=25))
@@ -34,45 +67,70 @@ def test_a_run_is_as_long_as_a_naive_search_says(numbers: set[int]) -> None:
         while end + 1 < len(ordered) and ordered[end + 1] - ordered[end] == ordered[start + 1] - ordered[start]:
             end += 1
         best = max(best, end - start + 1)
-    assert longest_run(numbers) == best
+    assert longest_run(sorted_numbers(list(numbers))) == best
+
+
+@given(st.lists(st.from_regex(r"\+?[0-9]{0,19}", fullmatch=True), max_size=8))
+def test_numbers_are_read_from_rows_of_bytes(texts: list[str]) -> None:
+    lengths = np.array([len(text) for text in texts], np.int64)
+    table = np.frombuffer(b"".join(text.encode().ljust(24, b"\0") for text in texts), np.uint8).reshape(-1, 24)
+    assert numbers_of(table, lengths).tolist() == [int(text.strip("+") or 0) % 10**18 for text in texts]
 
 
 @pytest.mark.parametrize(
     ("text", "newest"),
     [("2024-05-01 2023-12-31", "2024-05-01"), ("2024年5月6日", "2024-05-06"), ("2024.1.2/2024/01/03", "2024-01-03"),
-     ("2027-01-01", None), ("2026-09-21", "2026-09-21"), ("2024-02-30", None),
-     ("12024-05-01", None), ("1999-01-01", None), ("", None)],
+     ("2027-01-01", None), ("2026-09-21", "2026-09-21"), ("2024-02-30", None), ("2024-02-29", "2024-02-29"),
+     ("2023-02-29", None), ("12024-05-01", None), ("2024-5-311", None), ("1999-01-01", None), ("", None)],
 )  # fmt: skip
 def test_the_newest_date_that_is_not_to_come(text: str, newest: str | None) -> None:
-    assert newest_date(text, TODAY) == (date.fromisoformat(newest) if newest else None)
+    expected = date.fromisoformat(newest) if newest else None
+    assert newest_dates(Batch.of([b"x", text.encode(), b"2001-1-1"]), TODAY) == [None, expected, date(2001, 1, 1)]
+    assert newest_date(text, TODAY) == expected
 
 
-def test_a_sketch_is_the_256_lowest_whatever_the_order(context: Context) -> None:
-    key, values = CaptureKey(context.keys), [f"phone:{phone(n)}" for n in range(1000)]
+SCRAPS = st.sampled_from(
+    ["20", "2", "0", "24", "1", "12", "31", "3", "-", "/", ".", "年", "月", "日", "2024-", "2024年", "\n", "x", "车"]
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.lists(SCRAPS, max_size=14).map("".join), min_size=1, max_size=4))
+def test_dates_are_those_that_the_expression_finds(texts: list[str]) -> None:
+    found = newest_dates(Batch.of([text.encode() for text in texts]), TODAY)
+    assert found == [newest_date(text, TODAY) for text in texts]
+
+
+def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
+    values = [f"phone:{phone(n)}" for n in range(1000)]
     everything = sorted(tag for value in values for tag in key.sketch([value]))
     shuffled = random.Random(5).sample(values * 2, 2000)
     assert key.sketch(shuffled) == tuple(everything[:SKETCH_SIZE])
     assert key.sketch([]) == ()
+    in_parts = ["\n".join(value[6:] for value in shuffled[n : n + 500]) for n in range(0, 2000, 500)]
+    assert whole(key, *in_parts).sketch == tuple(everything[:SKETCH_SIZE])
 
 
-def test_sketches_of_overlapping_lists_share_what_the_lists_share(context: Context) -> None:
-    key = CaptureKey(context.keys)
-    whole, half = (set(key.sketch(f"phone:{phone(n)}" for n in numbers)) for numbers in (range(200), range(100)))
-    assert half < whole
+def test_sketches_of_overlapping_lists_share_what_the_lists_share(key: CaptureKey) -> None:
+    everything, half = (set(whole(key, "\n".join(map(phone, numbers))).sketch) for numbers in (range(200), range(100)))
+    assert half < everything
 
 
-def test_a_short_post_is_known_by_its_text_and_a_long_one_by_its_values(context: Context) -> None:
-    matcher = matcher_of(context)
-
+def test_a_short_post_is_known_by_its_text_and_a_long_one_by_its_values(key: CaptureKey) -> None:
     def sketched(count: int, after: str = "") -> tuple[str, set[str]]:
-        whole = matcher.statistics(matcher.open(capture(body="\n".join([*map(phone, range(count)), after]).encode())))
-        return whole.sketch_of, set(whole.sketch)
+        found = whole(key, "\n".join([*map(phone, range(count)), after]))
+        return found.sketch_of, set(found.sketch)
 
     assert sketched(7)[0] == "shingles"
     assert sketched(7)[1] != sketched(7, "more")[1]
     assert sketched(8)[0] == "candidates"
     assert sketched(8) == sketched(8, "more")
     assert len(sketched(8)[1]) == 8
+
+
+def test_the_shingles_of_a_capture_are_those_of_its_beginning(key: CaptureKey) -> None:
+    text = "".join(chr(0x4E00 + n % 5000) for n in range(SHINGLE_TEXT + 500))
+    assert whole(key, text[:70], text[70:], "no more").sketch == key.sketch(shingles(text))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +140,91 @@ def test_shingles_are_eight_characters_without_spaces(text: str, parts: int) -> 
     assert len(shingles(text)) == parts
 
 
+CELLS = st.sampled_from(
+    "张某 x 5000 2024-05-0{} 1100000000000000{} 11010519491231002{} 6200000000000000{} 1540000000{} a{}@example.com".split()
+)
+LINES = st.lists(st.tuples(CELLS, st.integers(0, 99)).map(lambda cell: cell[0].format(cell[1])), max_size=4).map("|".join)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(LINES, max_size=6).map("\n".join), min_size=1, max_size=4))
+def test_counts_are_those_of_sets_and_parts_give_what_the_whole_gives(texts: list[str]) -> None:
+    key = CaptureKey(type("Keys", (), {"read": staticmethod(lambda name: bytes(32))})())
+    everything = "\n".join(texts)
+    found = [c for text in texts for c in find(text)]
+    distinct = {(c.kind, c.normal) for c in found if c.valid}
+    one, several = whole(key, everything), whole(key, *texts)
+    for statistics in (one, several):
+        assert statistics.candidates == dict(Counter(kind for kind, _ in distinct))
+        assert statistics.failures == dict(Counter(c.kind for c in found if not c.valid))
+        assert statistics.longest_run == longest_run(sorted_numbers([int(n) for k, n in distinct if k in ("phone", "card")]))
+        assert statistics.newest_date == newest_date(everything, TODAY)
+        assert statistics.rows == sum(any(c.valid for c in find(line)) for line in everything.split("\n"))
+        assert not statistics.estimated
+    if len(distinct) >= 8:
+        assert one.sketch == several.sketch == key.sketch(f"{kind}:{normal}" for kind, normal in distinct)
+
+
+def test_documents_of_a_batch_are_told_apart(key: CaptureKey) -> None:
+    texts = ["", f"{phone(1)}\n{phone(2)} 2024-01-02", "x", f"110105194912310021,{resident_id(3)}", phone(1)]
+    part = part_of(key, *texts)
+    for number, text in enumerate(texts):
+        tally = Tally(key, TODAY)
+        tally.add(part, number)
+        assert tally.finish() == whole(key, text)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=30), max_size=5))
+def test_distinct_values_are_counted_a_kind(parts: list[list[tuple[int, int]]]) -> None:
+    counter = Distinct()
+    for part in parts:
+        tags = np.array([value << 32 for value, _ in part], np.uint64)
+        counter.add(tags, np.array([kind for _, kind in part], np.uint8))
+    everything = {item for part in parts for item in part}
+    assert counter.counts()[:4] == [sum(kind == k for _, kind in everything) for k in range(4)]
+    assert (len(counter), counter.is_exact) == (len(everything), True)
+
+
+def test_beyond_its_limit_a_count_is_an_estimate_and_says_so(key: CaptureKey) -> None:
+    rng = np.random.default_rng(1)
+    tags = rng.integers(0, 2**64, 300_000, np.uint64)
+    counter = Distinct(limit=20_000)
+    for part in np.array_split(np.concatenate([tags, tags]), 20):
+        counter.add(part, (part % np.uint64(3) == 0).astype(np.uint8))
+    assert not counter.is_exact
+    assert len(counter) == pytest.approx(300_000, rel=0.03)
+    assert counter.counts()[1] == pytest.approx(100_000, rel=0.05)
+    text = "\n".join(map(phone, range(500)))
+    assert (whole(key, text, limit=500).estimated, whole(key, text, limit=499).estimated) == (False, True)
+    assert whole(key, text, limit=300).candidates["phone"] == pytest.approx(500, rel=0.3)
+
+
+def test_numbers_stop_at_their_limit() -> None:
+    numbers = Numbers(limit=101)
+    for start in (0, 80, 160, 240):
+        numbers.add(np.arange(start, start + 100))
+        numbers.sorted()
+    assert numbers.sorted().tolist() == list(range(180))
+
+
 def test_groups_come_by_size_and_are_few() -> None:
-    rows = [Row(n, n, [], {"PHONE"}) for n in range(3)] + [Row(9, 9, [], {"PHONE", "NAME"})]
-    assert [(g.fields, g.rows) for g in groups(rows)] == [(("PHONE",), 3), (("NAME", "PHONE"), 1)]
-    assert len(groups(Row(n, n, [], {f"F{n}"}) for n in range(100))) == 64
+    counts = {frozenset({"PHONE"}): 3, frozenset({"PHONE", "NAME"}): 1, frozenset[str](): 3}
+    assert [(g.fields, g.rows) for g in groups_of(counts)] == [((), 3), (("PHONE",), 3), (("NAME", "PHONE"), 1)]
+    assert len(groups_of({frozenset({f"F{n}"}): 1 for n in range(100)})) == 64
+
+
+def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(key: CaptureKey) -> None:
+    part = part_of(key, "\n".join([*(f"张某|{phone(n)}" for n in range(3)), phone(9)]))
+    tally = Tally(key, TODAY)
+    tally.add(part, 0)
+    matched = [(part.rows.group(row), row == 1) for row in (0, 1, 3)]
+    groups = matched_groups(tally.finish().groups, matched)
+    assert [(g.fields, g.rows, g.matched, g.corroborated) for g in groups] == [
+        (("NAME", "PHONE"), 3, 2, 1),
+        (("PHONE",), 1, 1, 0),
+    ]
+
+
+def test_today_is_the_last_day_that_counts(key: CaptureKey) -> None:
+    text = f"{TODAY} {TODAY + timedelta(1)}"
+    assert whole(key, text).newest_date == TODAY

@@ -71,6 +71,8 @@ class Statistics(_Record):
     rows: int = 0
     candidates: dict[str, int] = {}
     """Distinct valid candidates a kind."""
+    estimated: bool = False
+    """`candidates` are estimates: there are more different ones than match counts exactly, 8 M."""
     failures: dict[str, int] = {}
     """Candidates a kind whose checksum fails."""
     longest_run: int = 0

@@ -1,0 +1,13 @@
+"""Facts of a whole capture, for every tenant the same: counts, dates, field map, skeleton, sketch.
+
+A capture is tallied part by part as it goes by, so that a file of any length costs the same memory; and only when somebody
+asks, since most captures match nobody.
+"""
+
+from matcher.statistics.groups import groups_of, matched_groups
+from matcher.statistics.key import CaptureKey
+from matcher.statistics.part import Part
+from matcher.statistics.plain import groups, newest_date, statistics
+from matcher.statistics.tally import Tally
+
+__all__ = ["CaptureKey", "Part", "Tally", "groups", "groups_of", "matched_groups", "newest_date", "statistics"]

@@ -1,0 +1,60 @@
+"""Match's own key over captures."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.scan.segment import Segment
+from ullage.keys import KeyStore
+from ullage.records.finding import SKETCH_SIZE
+from ullage.tags import Tagger, derive_key
+
+Words = npt.NDArray[np.uint64]
+
+
+class CaptureKey:
+    """Match's own key over captures: identity, sketch and author tokens.
+
+    It never leaves match, so none of these can be tested.
+    """
+
+    def __init__(self, keys: KeyStore) -> None:
+        key = keys.read("capture.key")
+        self._identity = derive_key(key, "identity")
+        self._author = derive_key(key, "author")
+        self._sketch = Tagger(derive_key(key, "sketch"))
+
+    def identity(self, *parts: str) -> str:
+        """Keyed digest (32 hex digits) of what identifies something; HMAC-SHA-256, since texts are long and single."""
+        return hmac.digest(self._identity, "\x1f".join(parts).encode("utf-8", "surrogatepass"), "sha256")[:16].hex()
+
+    def author(self, name: str) -> str:
+        """Token of an author's name."""
+        return hmac.digest(self._author, name.encode("utf-8", "surrogatepass"), "sha256")[:8].hex()
+
+    def sketch(self, values: Iterable[str]) -> tuple[str, ...]:
+        """The 256 lowest 8-byte tags of the distinct `values`, as hex, ascending."""
+        tags = self._sketch.tag([v.encode("utf-8", "surrogatepass") for v in set(values)])
+        return in_hex(np.unique(_words(tags))[:SKETCH_SIZE])
+
+    def words(self, segment: Segment) -> Words:
+        """A 64-bit tag of kind and value of each candidate of a segment: u64[n]; equal where both are equal."""
+        prefix = np.frombuffer(f"{segment.kind}:".encode(), np.uint8)
+        values = np.empty((len(segment), len(prefix) + segment.normal.shape[1]), np.uint8)
+        values[:, : len(prefix)] = prefix
+        values[:, len(prefix) :] = segment.normal
+        return _words(self._sketch.tag_rows(values, segment.length + len(prefix)))
+
+
+def in_hex(words: Words) -> tuple[str, ...]:
+    """64-bit tags as 16 hex digits each."""
+    return tuple(f"{word:016x}" for word in words.tolist())
+
+
+def _words(tags: npt.NDArray[np.uint8]) -> Words:
+    """The first 8 bytes of tags u8[n, 16] as numbers, the first byte the highest."""
+    return np.ascontiguousarray(tags[:, :8]).view(">u8").ravel().astype(np.uint64)

@@ -1,0 +1,35 @@
+"""Numbers that are counted up: what a generated list shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+LARGEST_STEP = 1000
+MODULUS = 10**18
+"""Of longer numbers the last 18 digits count: a run shows in the last ones."""
+
+
+def longest_run(numbers: npt.NDArray[np.int64]) -> int:
+    """Length of the longest run with one constant step of at most 1,000; `numbers` ascend, each once. 0 where there is none.
+
+    >>> longest_run(np.array([13800000001, 13800000002, 13800000003, 15900000000]))
+    3
+    """
+    steps = np.diff(numbers)
+    if not len(steps):
+        return 0
+    ends = np.flatnonzero(np.append(np.diff(steps) != 0, True))
+    lengths = np.diff(ends, prepend=-1)
+    small = steps[ends] <= LARGEST_STEP
+    return int(lengths[small].max()) + 1 if small.any() else 0
+
+
+def numbers_of(normal: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The digits of each row as one number, modulo 10^18: i64[n]. `normal` u8[n, width] are texts of `lengths` ≤ 19 digits."""
+    found = np.zeros(len(normal), np.uint64)
+    digits = normal - np.uint8(ord("0"))
+    for column in range(int(lengths.max(initial=0))):
+        is_digit = (digits[:, column] < 10) & (column < lengths)
+        found = np.where(is_digit, found * np.uint64(10) + digits[:, column], found)
+    return (found % np.uint64(MODULUS)).astype(np.int64)
