@@ -44,10 +44,13 @@ def customers(context: Context, entries: int = ENTRIES) -> Context:
     return context
 
 
-def captures(documents: Sequence[bytes], context: Context) -> list[Capture]:
+def captures(documents: Sequence[bytes], context: Context, media_type: str = "text/plain") -> list[Capture]:
     """A capture a document."""
     now = context.clock.now()
-    return [Capture(id=f"{n:x}", site="bench", post_id=f"{n:x}", url="", fetched_at=now, body=b) for n, b in enumerate(documents)]
+    return [
+        Capture(id=f"{n:x}", site="bench", post_id=f"{n:x}", url="", fetched_at=now, media_type=media_type, body=body)
+        for n, body in enumerate(documents)
+    ]
 
 
 def batches(documents: Sequence[bytes], context: Context) -> list[list[Capture]]:

@@ -1,0 +1,206 @@
+"""Inputs made to be slow: their speed on one core, and whether time grows with length and no faster.
+
+Growth is the time for a byte of the longest input over that of the shortest: 1 is linear. A search by mutation, with a fixed
+seed, looks for worse ones than those that were thought of.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matcher.match import Matcher
+from matcher.stage import build_matcher
+from tests.bench import engines
+from tests.bench.corpus_list import enrol_people
+from tests.bench.corpus_people import Person
+from tests.bench.detect import captures, ours
+from tests.bench.table import row
+from ullage import setup
+from ullage.settings import Context
+
+MB = 10**6
+SIZES = tuple(map(int, os.environ.get("ULLAGE_BENCH_HOSTILE", "1 2 4 8").split()))
+PATIENCE = 60.0
+"""Seconds: an input that takes longer is not tried at twice the length."""
+CUSTOMERS = 1000
+
+
+def repeated(text: str) -> Callable[[int], bytes]:
+    """`text` over and over, up to `size` bytes, cut at a whole one."""
+    unit = text.encode()
+    return lambda size: unit * max(1, size // len(unit))
+
+
+def _nested(size: int) -> bytes:
+    """Base64 of base64 of base64 of a phone list."""
+    body = b"15400000001,x\n" * (size // 14 * 27 // 64)
+    for _ in range(3):
+        body = base64.b64encode(body)
+    return body
+
+
+def _insert(size: int) -> bytes:
+    """One statement with as many tuples as there is room for, on one line."""
+    unit = "(17,'15400000001','x y','it''s','420106188905108614'),"
+    return f"INSERT INTO `t` VALUES {unit * (size // len(unit))}(0,'');".encode()
+
+
+def _long_line(size: int) -> bytes:
+    """Numbers of all lengths with commas between, and no line end."""
+    numbers = (str(10**n + 7) for n in itertools.cycle(range(6, 22)))
+    length, made = 0, list[str]()
+    while length < size:
+        made.append(next(numbers))
+        length += len(made[-1]) + 1
+    return ",".join(made).encode()
+
+
+INPUTS: dict[str, Callable[[int], bytes]] = {
+    "repeated @": repeated("@"),
+    "a@": repeated("a@"),
+    "a@b.cn.": repeated("a@b.cn. "),
+    "local parts of 100": repeated(f"{'a.b-c_d+e%' * 10}@"),
+    "domains of 100": repeated(f"a@{'b-c.' * 25}"),
+    "no line end, a.a.a": repeated("a."),
+    "cards in groups": repeated("4222 0212 3456 7890 "),
+    "phones in groups": repeated("139 1234 5678 "),
+    "phones": repeated("13912345678 "),
+    "phones, dashes": repeated("139-1234-5678-"),
+    "a digit run": repeated("1"),
+    "digits and dots": repeated("1."),
+    "digits and spaces": repeated("1 "),
+    "eleven digits, a letter": repeated("13912345678a"),
+    "resident IDs": repeated("420106188905108614,"),
+    "IBAN groups": repeated("GB03 TEST 0000 0500 0395 95 "),
+    "hex words of 16": repeated("0123456789abcdef "),
+    "a hex run": repeated("0123456789abcdef"),
+    "hex of 32": repeated("0123456789abcdef0123456789abcdeF\n"),
+    "<<<<": repeated("<"),
+    "&#": repeated("&#"),
+    "&amp;": repeated("&amp;"),
+    "%25%25": repeated("%25"),
+    "%": repeated("%"),
+    "percent octets": repeated("%31%e4%b8"),
+    "backslash u": repeated("\\u"),
+    "backslashes": repeated("\\"),
+    "JSON escapes": repeated("\\u0031"),
+    "nested base64": _nested,
+    "base64 alphabet": repeated("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo"),
+    "Han digits": repeated("一三八零"),
+    "Han digits, apart": repeated("一 三-八.零"),
+    "Han digits of six": repeated("一三八零零一，"),
+    "zero width": repeated("\u200b"),
+    "digits and zero width": repeated("1\u200b\u202e3\u2060"),
+    "full width": repeated("１３９１２３４５６７８，"),
+    "combining marks": repeated("e\u0301"),
+    "four-byte digits": repeated("𝟏𝟑𝟗"),
+    "masked": repeated("138****8000 "),
+    "stars": repeated("*"),
+    "labels": repeated("手机:"),
+    "labels in English": repeated("phone:qq:wechat:"),
+    "label and value": repeated("QQ:12345678 微信:abc_def1 护照:E12345678 "),
+    "jargon": repeated("料"),
+    "jargon, long": repeated("银行卡四件套"),
+    "logins": repeated("https://bank.example/login:user:pass\n"),
+    "SQL insert": _insert,
+    "a long line": _long_line,
+    "quotes": repeated("'"),
+    "quoted commas": repeated("'\",'"),
+    "parentheses": repeated("("),
+    "braces": repeated('{"a":'),
+    "brackets": repeated("["),
+    "line ends": repeated("\n"),
+    "columns": repeated("----"),
+    "bars": repeated("|"),
+    "one field a line": repeated("1\n"),
+    "zero bytes": repeated("\0"),
+}
+PAGES: dict[str, Callable[[int], bytes]] = {
+    "page: <": repeated("<"),
+    "page: <a": repeated("<a "),
+    "page: <a b='": repeated("<a b='"),
+    "page: <a b=1": repeated("<a b=13912345678 "),
+    "page: <!--": repeated("<!--"),
+    "page: <b>": repeated("<b>"),
+    "page: digits in tags": repeated("1<b>3</b>"),
+    "page: cells": repeated("<td>13912345678</td> "),
+    "page: attributes": repeated("<input value='13912345678'>"),
+    "page: &amp;#49;": repeated("&amp;#49;"),
+}
+"""The same for what is read as HTML."""
+
+
+def seconds(matcher: Matcher, context: Context, body: bytes, *, page: bool = False) -> float:
+    """CPU seconds for one capture, read as a page of HTML or as plain text."""
+    given = [captures([body], context, "text/html" if page else "text/plain")]
+    start = time.process_time()
+    ours(matcher, given, context)
+    return time.process_time() - start
+
+
+def hostile(folder: Path) -> None:
+    """A line an input, the worst that the search finds among them."""
+    context = Context(folder / "hostile")
+    list(setup.initialise(context))
+    enrol_people(context, "bench", map(Person, range(CUSTOMERS)))
+    matcher = build_matcher(context)
+    with engines.one_core():
+        seconds(matcher, context, repeated("13912345678 ")(MB))  # tables are built on first use
+        for name, make in {**INPUTS, **PAGES}.items():
+            growth(name, make, matcher, context)
+        for number, unit in enumerate(search(lambda body: seconds(matcher, context, body)), 1):
+            growth(f"found {number}: {unit[:24]!r}", repeated(unit), matcher, context)
+
+
+def growth(name: str, make: Callable[[int], bytes], matcher: Matcher, context: Context) -> None:
+    """MB/s of the longest input that patience allowed, and the growth up to it."""
+    rates = list[tuple[int, float]]()
+    for size in SIZES:
+        body = make(size * MB)
+        spent = seconds(matcher, context, body, page=name in PAGES)
+        rates.append((size, spent / len(body)))
+        if spent > PATIENCE:
+            break
+    (shortest, first), (longest, last) = rates[0], rates[-1]
+    cut = "" if longest == SIZES[-1] else f" stopped at {longest} MB"
+    row(f"hostile: {name}", f"{1 / last / MB:.1f} MB/s", f"growth {shortest}→{longest} MB: {last / first:.2f}{cut}")
+
+
+FRAGMENTS = (
+    *"@aAzZ0179+-./:;,|'\"()[]{}<>&#%\\=*_x \t\n",
+    *"13 138 86 +86 0086 25 %31 &#49; \\u0031 u00 at dot com .cn 6222 0212 deadbeef QUJD ----".split(),
+    *"INSERT VALUES http:// QQ wxid_ E12 <b> </td> <!-- GB82 H123".split(),
+    *"一 零 壹 幺 １ ① 𝟏 ＠ ： ， 手机 卡号 护照 微信 料 银行".split(),
+    "\u200b", "\u202e", "\u0301", "\u3000", "138****", "13912345678", "[at]", " at ", "a@b.cn", "42010618890510861",
+)  # fmt: skip
+PROBE = 64 * 1024
+GENERATIONS, CHILDREN, KEPT = 12, 16, 4
+
+
+def search(cost: Callable[[bytes], float], seed: int = 5) -> Sequence[str]:
+    """The `KEPT` costliest repeated texts of up to eight fragments, by mutation from random ones; the same draws for a seed."""
+    rng = random.Random(seed)
+    ranked: dict[tuple[str, ...], float] = {}
+
+    def price(parts: tuple[str, ...]) -> None:
+        body = repeated("".join(parts))(PROBE)
+        ranked[parts] = min(cost(body), cost(body)) / len(body)
+
+    for _ in range(GENERATIONS):
+        parents = sorted(ranked, key=ranked.__getitem__, reverse=True)[:KEPT]
+        for _ in range(CHILDREN):
+            parts = list(rng.choice(parents)) if parents and rng.random() < 0.7 else []
+            for _ in range(rng.randint(1, 2)):
+                parts.insert(rng.randint(0, len(parts)), rng.choice(FRAGMENTS))
+            if len(parts) > 2 and rng.random() < 0.5:
+                parts.pop(rng.randrange(len(parts)))
+            made = tuple(parts[:8])
+            if made not in ranked:
+                price(made)
+    return ["".join(parts) for parts in sorted(ranked, key=ranked.__getitem__, reverse=True)[:KEPT]]
