@@ -12,7 +12,7 @@ from importlib import resources
 from typing import NamedTuple
 
 from matcher.labels import words
-from matcher.lexicon.traditional import written
+from matcher.traditional import written
 from matcher.text.fold import fold
 
 REPORTING = ("警方", "法院", "判处", "提醒", "案例", "民警", "检察院", "反诈")

@@ -12,7 +12,7 @@ from matcher.labels import words
 from matcher.lexicon import Lexicon, Terms, resolve
 from matcher.lexicon.entries import BIN_FORMS, forms, literals
 from matcher.lexicon.search import APART, stretches
-from matcher.lexicon.traditional import written
+from matcher.traditional import written
 from matcher.scan.batch import Batch
 from matcher.text import fold
 
