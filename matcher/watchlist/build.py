@@ -23,12 +23,13 @@ from matcher.watchlist.clean import clean_references, normalised
 from matcher.watchlist.columns import Texts
 from matcher.watchlist.file import Array
 from matcher.watchlist.forms import CHOICES, enrolled, normal_name
-from matcher.watchlist.runs import RANGE_BITS, Runs
+from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, Batch, Source
 from matcher.watchlist.tagging import HandleKey, TagKeys
 from matcher.watchlist.tally import Control, Report
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, signing_key
+from ullage.tags import Tags
 
 __all__ = ["LIFE", "Builder", "Report", "normal_name"]
 
@@ -91,12 +92,12 @@ class Builder:
         self._rows += len(numbers)
         used = np.zeros(len(numbers), bool)
         references, owned = self.owned(batch)
-        for high, low, rows in self.tagged(batch, owned):
-            entries.add(high, low, numbers[rows])
+        for tags, rows in self.tagged(batch, owned):
+            entries.add(tags, numbers[rows])
             used[rows] = True
         rows, references = np.flatnonzero(used), references.take(np.flatnonzero(used))
         handles = self._handles.tags(references)
-        customers.add(*file.split(handles), numbers[rows])
+        customers.add(handles, numbers[rows])
         way_back.add(handles, references)
 
     def owned(self, batch: Batch) -> tuple[Texts, Array]:
@@ -107,8 +108,8 @@ class Builder:
         owned[list(faults)] = False
         return references, owned
 
-    def tagged(self, batch: Batch, owned: Array) -> Iterator[tuple[Array, Array, Array]]:
-        """(high, low, row) of every form of every value in the rows that somebody owns."""
+    def tagged(self, batch: Batch, owned: Array) -> Iterator[tuple[Tags, Array]]:
+        """(tags, rows) of every form of every value in the rows that somebody owns."""
         for column in batch.columns:
             rows, normals, faults = normalised(column.kind, column.cells)
             self.report.reject(batch, column.name, {row: why for row, why in faults.items() if owned[row]})
@@ -118,8 +119,7 @@ class Builder:
             self.report.identifiers += 0 if column.kind == "name" else len(rows)
             for form, places, texts in enrolled(column.kind, normals, column.kind in self._digested):
                 self._counts[column.kind, form] += len(places)
-                tags = self._tags.tagger(column.kind, form).tag_rows(texts.table, texts.lengths)
-                yield *file.split(tags), rows[places]
+                yield self._tags.tagger(column.kind, form).tag_rows(texts.table, texts.lengths), rows[places]
 
     def _write(self, entries: Runs, customers: Runs, target: Path, now: datetime) -> file.Header:
         """Sort, number the customers by their (keyed, so random) handles, drop repeated entries, and write."""
@@ -138,32 +138,33 @@ class Builder:
 def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Array, int]:
     """Write the distinct handles in their order: (a customer's place in it for each row u32[rows], how many they are)."""
     place_of, count = np.zeros(rows, np.uint32), 0
-    for _, _, records in customers.ranges():
-        fresh = _fresh(records["high"], records["low"])
-        place_of[records["number"]] = count + np.cumsum(fresh) - 1
-        handles.write(file.joined(records["high"][fresh], records["low"][fresh]).data)
-        count += int(fresh.sum())
+    for records in customers.ranges():
+        new = fresh(records.high, records.low)
+        place_of[records.number] = count + np.cumsum(new) - 1
+        handles.write(file.joined(records.high[new], records.low[new]).data)
+        count += int(new.sum())
     return place_of, count
 
 
 def index_entries(entries: Runs, row_of: Array, bits: tuple[int, int], parts: Mapping[str, IO[bytes]]) -> int:
     """Write the entries in order of tag and customer, each once, with their directory and bitmap; how many they are.
 
-    `row_of` u32 turns the numbers of the records into rows of the handles; `bits` are the logarithms of the directory's and
-    the bitmap's size.
+    `row_of` u32 turns the numbers of the records into rows of the handles; `bits` are the logarithms of the directory's and the
+    bitmap's size.
     """
     count = 0
-    for first, beyond, records in entries.ranges(row_of):
-        kept = records[_fresh(records["high"], records["low"], records["number"])]
-        for name, column in (("high", "high"), ("low", "low"), ("subject", "number")):
-            parts[name].write(np.ascontiguousarray(kept[column]).data)
-        buckets = _within(kept["high"], bits[0], first)
+    for first, beyond, high, low, subject in entries.ranges(row_of):
+        new = fresh(high, low, subject)
+        columns = (high, low, subject) if new.all() else (high[new], low[new], subject[new])
+        for name, column in zip(("high", "low", "subject"), columns, strict=True):
+            parts[name].write(column.data)
+        buckets = _within(columns[0], bits[0], first)
         sizes = np.bincount(buckets, minlength=(beyond - first) << (bits[0] - RANGE_BITS))
         parts["directory"].write((count + np.cumsum(sizes) - sizes).astype("<u4").data)
         marks = np.zeros((beyond - first) << (bits[1] - RANGE_BITS), bool)
-        marks[_within(kept["high"], bits[1], first)] = True
+        marks[_within(columns[0], bits[1], first)] = True
         parts["bitmap"].write(np.packbits(marks, bitorder="little").data)
-        count += len(kept)
+        count += len(columns[0])
     parts["directory"].write(np.array([count], "<u4").data)
     return count
 
@@ -171,12 +172,3 @@ def index_entries(entries: Runs, row_of: Array, bits: tuple[int, int], parts: Ma
 def _within(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:
     """The top `bits` of each tag, counted from where range `first` begins."""
     return (high >> np.uint64(64 - bits)).astype(np.int64) - (first << (bits - RANGE_BITS))
-
-
-def _fresh(*columns: Array) -> npt.NDArray[np.bool_]:
-    """Which rows of sorted columns differ from the row before."""
-    fresh = np.ones(len(columns[0]), bool)
-    fresh[1:] = False
-    for column in columns:
-        fresh[1:] |= column[1:] != column[:-1]
-    return fresh

@@ -1,7 +1,8 @@
 """Normalising a column at once where its cells are written as they should be, and one by one where not.
 
-What this module says must hold for every cell: where a cell is called clean, `kinds()[kind].normalise` gives the cell itself
-(a resident ID in capitals), and its checksum holds. What it doubts goes the slow way, so it may doubt too much.
+What this module says must hold for every cell: where a cell is called clean, `kinds()[kind].normalise` gives the cell
+itself, and its checksum holds. What it doubts goes the slow way, so it may doubt too much. The tests see a column turned
+round, as u8[width, n] letters, so that each place of all cells lies together: numpy is fast along the cells, not along one cell.
 """
 
 from __future__ import annotations
@@ -14,25 +15,23 @@ import numpy.typing as npt
 from matcher.watchlist.columns import Bytes, Numbers, Texts, together
 from matcher.watchlist.forms import normal_name
 from ullage.identifiers import kinds
+from ullage.identifiers.resident_id import CHECKS, REGIONS, WEIGHTS
 
 Flags = npt.NDArray[np.bool_]
 NO_SHAPE, NO_CHECKSUM, TOO_LONG = "has no such shape", "fails its checksum", "is too long"
-_ID_WEIGHTS = np.array((7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2), np.int16)
-_ID_CHECKS = np.frombuffer(b"10X98765432", np.uint8)
-_REGIONS = "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83"
 _DAYS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _CARDS = {16: ("4", "51", "52", "53", "54", "55", "62"), 17: ("62",), 18: ("62",), 19: ("62",)}
 
 
 def normalised(kind: str, cells: Texts) -> tuple[Numbers, Texts, dict[int, str]]:
     """(rows that hold a value, their normal forms, what is wrong by row); blank cells are neither."""
-    table, clean = _clean(kind, cells)
+    clean = _clean(kind, cells)
     long = cells.too_long()
     good = np.flatnonzero(clean & ~long)
     others = np.flatnonzero(~clean & ~long & (cells.lengths > 0))
     faults = dict.fromkeys(np.flatnonzero(long).tolist(), TOO_LONG)
     if not len(others):
-        return good, Texts(table, cells.lengths).take(good), faults
+        return good, cells.take(good), faults
     rows, normals = [], []
     for row, text in zip(others.tolist(), cells.take(others).strings(), strict=True):
         if text.strip():
@@ -43,9 +42,8 @@ def normalised(kind: str, cells: Texts) -> tuple[Numbers, Texts, dict[int, str]]
                 rows.append(row)
                 normals.append(normal.encode())
     if not rows:
-        return good, Texts(table, cells.lengths).take(good), faults
-    taken = Texts(table, cells.lengths).take(good)
-    return np.concatenate((good, np.array(rows, np.int64))), together((taken, Texts.of(normals))), faults
+        return good, cells.take(good), faults
+    return np.concatenate((good, np.array(rows, np.int64))), together((cells.take(good), Texts.of(normals))), faults
 
 
 def normalised_one(kind: str, text: str) -> tuple[str, str]:
@@ -62,89 +60,90 @@ def normalised_one(kind: str, text: str) -> tuple[str, str]:
     return normal, ""
 
 
-def _clean(kind: str, cells: Texts) -> tuple[Bytes, Flags]:
-    """(the cells in their normal form where they are clean, which are)."""
+def _clean(kind: str, cells: Texts) -> Flags:
+    """Which cells are in their normal form already."""
     test = TESTS.get(kind)
     if test is None or not len(cells):
-        return cells.table, np.zeros(len(cells), bool)
-    return test(cells)
+        return np.zeros(len(cells), bool)
+    return test(np.ascontiguousarray(cells.table.T), cells.lengths)
 
 
-def _digits(table: Bytes, width: int) -> Flags:
-    """Which rows have digits only in their first `width` bytes."""
-    numbers: npt.NDArray[np.bool_] = (table[:, :width] - np.uint8(48)) < 10
-    return np.asarray(numbers.all(axis=1))
+def _all_digits(columns: Bytes) -> Flags:
+    """Which cells have digits only in `columns`."""
+    return np.asarray(((columns - np.uint8(48)) < 10).all(axis=0))
 
 
-def _phones(cells: Texts) -> tuple[Bytes, Flags]:
+def _phones(letters: Bytes, lengths: Numbers) -> Flags:
     """Eleven digits, 13 to 19 first."""
-    table, fits = cells.table, cells.lengths == 11
-    if table.shape[1] < 11 or not fits.any():
-        return table, np.zeros(len(cells), bool)
-    fits &= _digits(table, 11) & (table[:, 0] == ord("1")) & (table[:, 1] >= ord("3"))
-    return table, fits
+    if len(letters) < 11:
+        return np.zeros(len(lengths), bool)
+    clean: Flags = (lengths == 11) & _all_digits(letters[:11]) & (letters[0] == ord("1")) & (letters[1] >= ord("3"))
+    return clean
 
 
-def _resident_ids(cells: Texts) -> tuple[Bytes, Flags]:
-    """Eighteen characters with a known region, a date that every year has, and the right check character."""
-    if cells.table.shape[1] < 18:
-        return cells.table, np.zeros(len(cells), bool)
-    table = cells.table[:, :18].copy()
-    table[:, 17][table[:, 17] == ord("x")] = ord("X")
-    value = (table[:, :17] - np.uint8(48)).astype(np.int16)
-    pairs = value[:, 0:16:2] * 10 + value[:, 1:17:2]
-    region, century, month, day = pairs[:, 0], pairs[:, 3], pairs[:, 5], pairs[:, 6]
-    numbers = (value >= 0).all(axis=1) & (value < 10).all(axis=1)
-    dated = (month >= 1) & (month <= 12) & (day >= 1) & (day <= np.array(_DAYS)[np.clip(month, 0, 12)])
-    known = np.isin(region, [int(code) for code in _REGIONS.split()]) & (century >= 18) & (century <= 20)
-    checked = table[:, 17] == _ID_CHECKS[np.where(numbers, value @ _ID_WEIGHTS, 0) % 11]
-    return table, (cells.lengths == 18) & numbers & dated & known & checked
+def _resident_ids(letters: Bytes, lengths: Numbers) -> Flags:
+    """Eighteen characters, a capital X, with a known region, a date that every year has, and the right check character."""
+    if len(letters) < 18:
+        return np.zeros(len(lengths), bool)
+    value = letters[:17] - np.uint8(48)
+    numbers = (lengths == 18) & (value < 10).all(axis=0)
+    value = np.where(numbers, value, 0)
+    region, century, month, day = (value[i] * 10 + value[i + 1] for i in (0, 6, 10, 12))
+    dated = (century >= 18) & (century <= 20) & (month >= 1) & (month <= 12) & (day >= 1)
+    dated &= day <= np.array(_DAYS, np.uint8).take(month, mode="clip")
+    known = np.isin(np.arange(100), [int(code) for code in REGIONS]).take(region)
+    weighed = sum(column.astype(np.uint16) * weight for column, weight in zip(value, WEIGHTS, strict=True))
+    check = np.frombuffer(CHECKS.encode(), np.uint8).take(weighed % 11)
+    clean: Flags = numbers & dated & known & (letters[17] == check)
+    return clean
 
 
-def _cards(cells: Texts) -> tuple[Bytes, Flags]:
+def _cards(letters: Bytes, lengths: Numbers) -> Flags:
     """Sixteen to nineteen digits of the large schemes."""
-    table, clean = cells.table, np.zeros(len(cells), bool)
+    clean = np.zeros(len(lengths), bool)
     for length, starts in _CARDS.items():
-        if table.shape[1] >= length:
-            issued = np.zeros(len(cells), bool)
+        if len(letters) >= length:
+            issued = np.zeros(len(lengths), bool)
             for start in starts:
-                issued |= (table[:, : len(start)] == np.frombuffer(start.encode(), np.uint8)).all(axis=1)
-            clean |= issued & (cells.lengths == length) & _digits(table, length)
-    return table, clean
+                issued |= np.logical_and.reduce([letters[i] == ord(digit) for i, digit in enumerate(start)])
+            clean |= issued & (lengths == length) & _all_digits(letters[:length])
+    return clean
 
 
-def _emails(cells: Texts) -> tuple[Bytes, Flags]:
-    """Lower-case addresses of 6 to 64 bytes: letters, digits, single `.-_+` between them; 2 to 4 letters at the top."""
-    table = np.where(cells.within(), cells.table, 0).astype(np.uint8)
-    width = table.shape[1]
-    letters = (table - np.uint8(97)) < 26
-    plain = letters | ((table - np.uint8(48)) < 10)
-    at, dot, dash = table == ord("@"), table == ord("."), table == ord("-")
-    local_only = (table == ord("_")) | (table == ord("+"))
-    beyond = ~cells.within()
-    inner = dot | dash | local_only
-    place = at.argmax(axis=1)
-    columns = np.arange(width)
-    domain = columns > place[:, None]
-    clean = (at.sum(axis=1) == 1) & (plain | inner | at | beyond).all(axis=1) & (cells.lengths <= 64) & (cells.lengths >= 6)
-    clean &= ~((inner | at)[:, 1:] & (inner | at)[:, :-1]).any(axis=1)  # a sign stands between letters or digits
-    clean &= plain[:, 0] & ~(local_only & domain).any(axis=1) & ((dot & domain).sum(axis=1) <= 4)
-    last_dot = width - 1 - (dot & domain)[:, ::-1].argmax(axis=1)
-    top = cells.lengths - 1 - last_dot
-    clean &= (dot & domain).any(axis=1) & (top >= 2) & (top <= 4)
-    clean &= (letters | ~(columns > last_dot[:, None]) | beyond).all(axis=1)
-    return table, clean
+def _emails(letters: Bytes, lengths: Numbers) -> Flags:
+    """Lower-case addresses of 6 to 64 bytes: letters, digits, single `.-_+` between them; 2 to 4 letters at the top.
+
+    Reads all cells one place at a time: what the place before held, how many `@` and dots behind it there were, and how many
+    letters have followed the last dot.
+    """
+    clean: Flags = (lengths >= 6) & (lengths <= 64)
+    ats, dots, top = (np.zeros(len(lengths), np.uint8) for _ in range(3))
+    sign_before = np.ones(len(lengths), bool)
+    for place, letter in enumerate(letters[:64]):
+        here = lengths > place
+        at, dot = letter == ord("@"), letter == ord(".")
+        only_before = (letter == ord("_")) | (letter == ord("+"))
+        alphabetic = (letter - np.uint8(97)) < 26
+        plain = alphabetic | ((letter - np.uint8(48)) < 10)
+        sign = at | dot | only_before | (letter == ord("-"))
+        clean &= ~here | ((plain | sign) & ~(sign & sign_before) & ~(only_before & (ats > 0)))
+        ats += at & here
+        dots += dot & here & (ats > 0)
+        top = np.where(here, np.where(alphabetic & (top < 99), top + 1, np.where(dot, 0, 99)), top).astype(np.uint8)
+        sign_before = np.where(here, sign, sign_before)
+    clean &= (ats == 1) & (dots >= 1) & (dots <= 5) & (top >= 2) & (top <= 4) & ~sign_before
+    return clean
 
 
-def _names(cells: Texts) -> tuple[Bytes, Flags]:
+def _names(letters: Bytes, lengths: Numbers) -> Flags:
     """Names wholly of Chinese characters, three bytes each, the first E4 to E9 (U+4000 to U+9FFF)."""
-    table = cells.table
-    heads = table[:, ::3]
-    chinese = ((heads >= 0xE4) & (heads <= 0xE9)) | (np.arange(heads.shape[1]) * 3 >= cells.lengths[:, None])
-    return table, (cells.lengths > 0) & (cells.lengths % 3 == 0) & chinese.all(axis=1)
+    clean: Flags = (lengths > 0) & (lengths % 3 == 0)
+    for place in range(0, len(letters), 3):
+        clean &= (lengths <= place) | ((letters[place] - np.uint8(0xE4)) < 6)
+    return clean
 
 
-TESTS: dict[str, Callable[[Texts], tuple[Bytes, Flags]]] = {
+TESTS: dict[str, Callable[[Bytes, Numbers], Flags]] = {
     "phone": _phones,
     "resident_id": _resident_ids,
     "card": _cards,

@@ -86,3 +86,10 @@ def together(parts: Sequence[Texts]) -> Texts:
         table[at : at + len(part), : part.table.shape[1]] = part.table
         at += len(part)
     return Texts(table, np.concatenate([part.lengths for part in parts]) if parts else np.empty(0, np.int64))
+
+
+def hexed(raw: Bytes) -> Bytes:
+    """Lower-case hex of each row: (n, w) → (n, 2w)."""
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    pairs = np.stack((np.repeat(digits, 16), np.tile(digits, 16)), axis=1).view(np.uint16).ravel()
+    return pairs.take(raw).view(np.uint8).reshape(len(raw), -1)

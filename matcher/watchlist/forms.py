@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.watchlist.columns import Texts
+from matcher.watchlist.columns import Texts, hexed
 
 DIGESTED = ("phone", "resident_id", "email")
 """Kinds whose digests are enrolled."""
@@ -91,16 +91,10 @@ def _digests(kind: str, texts: Texts) -> Iterator[Enrolled]:
         for form in FORMS:
             digest = getattr(hashlib, form)
             raw = b"".join([digest(value, usedforsecurity=False).digest() for value in written])
-            hexed = _hex(np.frombuffer(raw, np.uint8).reshape(len(rows), -1))
-            yield Enrolled(form, rows, Texts.whole(hexed))
+            text = hexed(np.frombuffer(raw, np.uint8).reshape(len(rows), -1))
+            yield Enrolled(form, rows, Texts.whole(text))
             if form == "md5":
-                yield Enrolled(form, rows, Texts.whole(np.ascontiguousarray(hexed[:, MIDDLE])))
-
-
-def _hex(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Lower-case hex of each row: (n, w) → (n, 2w)."""
-    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
-    return np.stack((digits[raw >> 4], digits[raw & 15]), axis=2).reshape(len(raw), -1)
+                yield Enrolled(form, rows, Texts.whole(np.ascontiguousarray(text[:, MIDDLE])))
 
 
 def _masked(texts: Texts, head: int, tail: int) -> Texts:

@@ -2,7 +2,7 @@
 
 Tags are keyed, so they spread evenly. What is added is kept until it makes a run; a run is put in order of the tags' first byte
 and written to a nameless temporary file. Read back, one range of first bytes after the other is gathered from all runs and sorted
-in memory: as long as the runs are few, that is two passes over the disk. What is on disk are tags and numbers, never a value.
+in memory: two passes over the disk, whatever the size. What is on disk are tags and numbers, never a value.
 """
 
 from __future__ import annotations
@@ -11,19 +11,41 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from matcher.watchlist.file import Array
+from matcher.watchlist.file import Array, split
+from ullage.tags import TAG_BYTES, Tags
 
-RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("number", "<u4")])
 RUN = 3 << 20
 """Records of a run: 60 MiB."""
 RANGE_BITS = 8
 RANGES = 1 << RANGE_BITS
 AT_ONCE = 1 << 20
-"""Records that are sorted at once, about: fewer ranges are taken together."""
+"""Records that are sorted at once, about: smaller ranges are taken together."""
+PLACE_BITS = 24
+"""A range of more than 16 million records is sorted more slowly."""
+_NUMBER = np.dtype("<u4")
+
+
+class Sorted(NamedTuple):
+    """Records in order of tag, then number: halves of the tags u64[n], numbers u32[n]; of which ranges they are all records."""
+
+    first: int
+    beyond: int
+    high: Array
+    low: Array
+    number: Array
+
+
+class _Run(NamedTuple):
+    """Where a run begins in the file, how long it is, and where in it each range begins."""
+
+    place: int
+    size: int
+    starts: Array
 
 
 class Runs:
@@ -35,39 +57,33 @@ class Runs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: IO[bytes] | None = None
-        self._held: list[Array] = []
+        self._held: list[tuple[Tags, Array]] = []
         self._waiting = 0
-        self._runs: list[tuple[int, Array]] = []
+        self._runs: list[_Run] = []
         self.count = 0
 
-    def add(self, high: Array, low: Array, number: Array) -> None:
-        """Add records: halves of tags u64[n], numbers u32[n]."""
-        records = np.empty(len(high), RECORD)
-        records["high"], records["low"], records["number"] = high, low, number
-        self._held.append(records)
-        self._waiting += len(records)
-        self.count += len(records)
+    def add(self, tags: Tags, numbers: Array) -> None:
+        """Add records: tags (n, 16), numbers u32[n]."""
+        self._held.append((tags, numbers))
+        self._waiting += len(tags)
+        self.count += len(tags)
         if self._waiting >= RUN:
-            ordered, starts = self._ordered()
-            self._write(ordered, starts)
+            self._write(*self._ordered())
 
-    def ranges(self, renumbered: Array | None = None) -> Iterator[tuple[int, int, Array]]:
-        """Every record once: (first range, range behind the last, records sorted by tag and number), in order of the tags.
-
-        `renumbered` u32 holds another number for each that was added.
-        """
-        held, starts = self._ordered()
-        ends = np.diff(starts) + sum((np.diff(own) for _, own in self._runs), np.zeros(RANGES, np.int64))
+    def ranges(self, renumbered: Array | None = None) -> Iterator[Sorted]:
+        """Every record once, in order of the tags. `renumbered` u32 holds another number for each that was added."""
+        tags, numbers, starts = self._ordered()
+        sizes = np.diff(starts) + sum((np.diff(run.starts) for run in self._runs), np.zeros(RANGES, np.int64))
         first = 0
         while first < RANGES:
             beyond = first + 1
-            while beyond < RANGES and ends[first : beyond + 1].sum() <= AT_ONCE:
+            while beyond < RANGES and sizes[first : beyond + 1].sum() <= AT_ONCE:
                 beyond += 1
-            parts = [held[starts[first] : starts[beyond]], *(self._read(run, own[first], own[beyond]) for run, own in self._runs)]
-            records = np.concatenate(parts)
-            if renumbered is not None:
-                records["number"] = renumbered.take(records["number"])
-            yield first, beyond, _sorted(records)
+            held = slice(int(starts[first]), int(starts[beyond]))
+            parts = [(tags[held], numbers[held]), *(self._read(run, first, beyond) for run in self._runs)]
+            number = np.concatenate([part for _, part in parts])
+            high, low = split(np.concatenate([part for part, _ in parts]))
+            yield Sorted(first, beyond, *_sorted(high, low, number if renumbered is None else renumbered.take(number)))
             first = beyond
 
     def close(self) -> None:
@@ -75,33 +91,61 @@ class Runs:
         if self._file:
             self._file.close()
 
-    def _ordered(self) -> tuple[Array, Array]:
-        """What is held, in order of its ranges, and where each range begins."""
-        held = np.concatenate(self._held) if self._held else np.empty(0, RECORD)
+    def _ordered(self) -> tuple[Tags, Array, Array]:
+        """What is held, tags and numbers in order of their ranges, and where each range begins."""
+        tags = np.concatenate([np.empty((0, TAG_BYTES), np.uint8), *(tags for tags, _ in self._held)])
+        numbers = np.concatenate([np.empty(0, _NUMBER), *(numbers for _, numbers in self._held)])
         self._held, self._waiting = [], 0
-        byte = (held["high"] >> np.uint64(56)).astype(np.uint8)
+        byte = np.ascontiguousarray(tags[:, 0])
+        order = np.argsort(byte, kind="stable")
         starts = np.concatenate(([0], np.cumsum(np.bincount(byte, minlength=RANGES))))
-        return held.take(np.argsort(byte, kind="stable")), starts
+        return tags.take(order, axis=0), numbers.take(order), starts
 
-    def _write(self, records: Array, starts: Array) -> None:
+    def _write(self, tags: Tags, numbers: Array, starts: Array) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  closed by `close`
-        self._runs.append((self._file.seek(0, os.SEEK_END), starts))
-        self._file.write(records.data)
+        self._runs.append(_Run(self._file.seek(0, os.SEEK_END), len(tags), starts))
+        self._file.write(tags.data)
+        self._file.write(numbers.data)
         self._file.flush()
 
-    def _read(self, run: int, start: int, end: int) -> Array:
+    def _read(self, run: _Run, first: int, beyond: int) -> tuple[Tags, Array]:
+        """The records of some ranges of a run: all its tags come first, then all numbers."""
         assert self._file
-        size = RECORD.itemsize
-        return np.frombuffer(os.pread(self._file.fileno(), int(end - start) * size, int(run + start * size)), RECORD)
+        start, end = int(run.starts[first]), int(run.starts[beyond])
+        numbers_at = run.place + run.size * TAG_BYTES
+        tags = os.pread(self._file.fileno(), (end - start) * TAG_BYTES, run.place + start * TAG_BYTES)
+        numbers = os.pread(self._file.fileno(), (end - start) * _NUMBER.itemsize, numbers_at + start * _NUMBER.itemsize)
+        return np.frombuffer(tags, np.uint8).reshape(-1, TAG_BYTES), np.frombuffer(numbers, _NUMBER)
 
 
-def _sorted(records: Array) -> Array:
-    """Records in order of tag, then number. Equal first halves are rare, so only they are looked at further."""
-    records = records.take(np.argsort(records["high"]))
-    same = records["high"][1:] == records["high"][:-1]
+def _sorted(high: Array, low: Array, number: Array) -> tuple[Array, Array, Array]:
+    """Records in order of tag, then number.
+
+    The top 40 bits of a tag and the record's place are sorted as one word, which is twice as fast as sorting places by tags.
+    Those few whose 40 bits are equal are then put in order by all they have.
+    """
+    if len(high) >= 1 << PLACE_BITS:
+        order = np.lexsort((number, low, high))
+        return high.take(order), low.take(order), number.take(order)
+    places = np.uint64((1 << PLACE_BITS) - 1)
+    keys = (high & ~places) | np.arange(len(high), dtype=np.uint64)
+    keys.sort()
+    order = (keys & places).view(np.int64)
+    keys >>= np.uint64(PLACE_BITS)
+    same = keys[1:] == keys[:-1]
+    high, low, number = high.take(order), low.take(order), number.take(order)
     if same.any():
         tied = np.flatnonzero(np.concatenate((same, [False])) | np.concatenate(([False], same)))
-        group = records[tied]
-        records[tied] = group[np.lexsort((group["number"], group["low"], group["high"]))]
-    return records
+        order = tied.take(np.lexsort((number[tied], low[tied], high[tied])))
+        high[tied], low[tied], number[tied] = high[order], low[order], number[order]
+    return high, low, number
+
+
+def fresh(*columns: Array) -> npt.NDArray[np.bool_]:
+    """Which rows of sorted columns differ from the row before."""
+    differs = np.ones(len(columns[0]), bool)
+    differs[1:] = False
+    for column in columns:
+        differs[1:] |= column[1:] != column[:-1]
+    return differs

@@ -17,9 +17,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from matcher.watchlist.columns import Texts
+from matcher.watchlist.columns import Texts, hexed
 from ullage.errors import ConfigError, RecordError
 from ullage.keys import KeyStore
 from ullage.sealing import Opener, Sealer
@@ -56,11 +57,12 @@ class Writer:
 
     def add(self, handles: Tags, references: Texts) -> None:
         """Seal handles (n, 16) beside their references; of those that follow one another with the same handle, one."""
-        hexed = handles.tobytes().hex()
-        lines = [f"{hexed[i * 32 : i * 32 + 32]},{text}" for i, text in enumerate(references.strings())]
-        distinct = list(dict.fromkeys(lines))
+        new = np.ones(len(handles), bool)
+        new[1:] = (handles[1:] != handles[:-1]).any(axis=1)
+        distinct = np.flatnonzero(new)
         for start in range(0, len(distinct), CHUNK):
-            plain = "\n".join(distinct[start : start + CHUNK]).encode()
+            rows = distinct[start : start + CHUNK]
+            plain = _lines(hexed(handles.take(rows, axis=0)), references.take(rows))
             sealed = self._sealer.seal(plain, purpose=PURPOSE, topic=self._tenant, schema=1)
             self._file.write(_LENGTH.pack(len(sealed)) + sealed)
 
@@ -69,6 +71,17 @@ class Writer:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._draft.replace(self._path)
+
+
+def _lines(handles: Tags, references: Texts) -> bytes:
+    """`handle,reference` lines, put together as a table from which what is beyond each reference is then left out."""
+    n, width = references.table.shape
+    table = np.empty((n, handles.shape[1] + 1 + width + 1), np.uint8)
+    table[:, : handles.shape[1]], table[:, handles.shape[1]] = handles, ord(",")
+    table[:, handles.shape[1] + 1 : -1], table[:, -1] = references.table, ord("\n")
+    kept = np.ones(table.shape, bool)
+    kept[:, handles.shape[1] + 1 : -1] = references.within()
+    return table[kept].tobytes()
 
 
 def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> dict[str, str]:

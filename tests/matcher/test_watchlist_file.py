@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from matcher.watchlist import Watchlist
 from matcher.watchlist.build import index_entries, number_customers
-from matcher.watchlist.file import ALGORITHM, VERSION, Header, sizes_for, split, write
+from matcher.watchlist.file import ALGORITHM, VERSION, Header, sizes_for, write
 from matcher.watchlist.runs import Runs
 from ullage.errors import ConfigError, CorruptError
 
@@ -30,8 +30,8 @@ def made(path: Path, entries: list[tuple[bytes, int]], **changes) -> Watchlist:
     tags = np.frombuffer(b"".join(tag for tag, _ in entries), np.uint8).reshape(-1, 16)
     owner = np.frombuffer(b"".join(n.to_bytes(16, "big") for _, n in entries), np.uint8).reshape(-1, 16)
     runs, customers, rows = Runs(path.parent), Runs(path.parent), np.arange(len(entries), dtype=np.uint32)
-    runs.add(*split(tags), rows)
-    customers.add(*split(owner), rows)
+    runs.add(tags, rows)
+    customers.add(owner, rows)
     parts = {name: io.BytesIO() for name in ("high", "low", "subject", "bitmap", "directory", "handle")}
     row_of, subjects = number_customers(customers, len(entries), parts["handle"])
     bits = sizes_for(len(entries))
