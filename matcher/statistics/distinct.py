@@ -4,19 +4,23 @@ Of each candidate a keyed 59-bit number is kept, its kind in the 5 bits below: s
 when that has grown to a share of the whole, so that adding costs n log n in all. Among a million values two have one number with
 a chance of 1 in a million. Beyond LIMIT the upper half of the numbers is dropped, again and again, and the rest stands for its
 share of all (adaptive sampling, by Wegman; Flajolet, On adaptive sampling, Computing 43, 1990): the count is then an estimate,
-off by about 0.05 %.
+off by less than 0.1 %.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
-LIMIT = 1 << 23
-"""Numbers kept: 64 MiB."""
+LIMIT = 1 << 22
+"""Numbers kept: 32 MiB, and three times as much while they are sorted."""
 KIND_BITS = 5
 LEAST_PENDING = 1 << 16
 Words = npt.NDArray[np.uint64]
+T = TypeVar("T", np.uint64, np.int64)
 
 
 class Distinct:
@@ -62,11 +66,8 @@ class Distinct:
         """Sort in what waits, drop what is double, and drop upper halves until the rest fits."""
         if not self._waiting:
             return
-        words = np.concatenate([self._sorted, *self._pending])
-        self._sorted = np.empty(0, np.uint64)
+        self._sorted = _merged(self._sorted, self._pending)
         self._pending, self._waiting = [], 0
-        words.sort()
-        self._sorted = words[_is_new(words)]
         while len(self._sorted) > self._limit:
             self._halvings += 1
             self._sorted = self._sorted[: np.searchsorted(self._sorted, self._highest(), "right")].copy()
@@ -93,15 +94,21 @@ class Numbers:
     def sorted(self) -> npt.NDArray[np.int64]:
         """All of them, ascending, each once."""
         if self._waiting:
-            found = np.concatenate([self._sorted, *self._pending])
+            self._sorted = _merged(self._sorted, self._pending)
             self._pending, self._waiting = [], 0
-            found.sort()
-            self._sorted = found[_is_new(found)]
         return self._sorted
 
 
-def _is_new(ascending: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
-    """Which of sorted values differ from the one before: bool[n]."""
-    is_new = np.ones(len(ascending), bool)
-    np.not_equal(ascending[1:], ascending[:-1], out=is_new[1:])
-    return is_new
+def _merged(ascending: npt.NDArray[T], more: Sequence[npt.NDArray[T]]) -> npt.NDArray[T]:
+    """All values, ascending, each once; `ascending` is so already.
+
+    What is new is sorted first. Then a merge sort finds two runs and only has to merge them: twenty times faster than to sort
+    all.
+    """
+    new = np.concatenate(more)
+    new.sort()
+    found = np.concatenate([ascending, new])
+    found.sort(kind="stable")
+    is_new = np.ones(len(found), bool)
+    np.not_equal(found[1:], found[:-1], out=is_new[1:])
+    return found[is_new]

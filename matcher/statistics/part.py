@@ -64,14 +64,14 @@ class Part:
 
     @cached_property
     def _tags(self) -> tuple[list[Column], list[int]]:
-        valid = [s.where(s.valid) for s in self.segments]
+        valid = [_valid(s) for s in self.segments]
         words = [self.key.words(s) for s in valid]
         kinds = [np.full(len(s), self.kinds.index(s.kind), np.uint8) for s in valid]
         return self._by_document(valid, [words, kinds], (np.uint64, np.uint8))
 
     @cached_property
     def _numbers(self) -> tuple[list[Column], list[int]]:
-        valid = [s.where(s.valid) for s in self.segments if s.kind in COUNTED_UP and s.form == "plain"]
+        valid = [_valid(s) for s in self.segments if s.kind in COUNTED_UP and s.form == "plain"]
         return self._by_document(valid, [[numbers_of(s.normal, s.length) for s in valid]], (np.int64,))
 
     @cached_property
@@ -87,9 +87,15 @@ class Part:
         self, segments: Sequence[Segment], columns: Sequence[Sequence[Column]], types: Sequence[type]
     ) -> tuple[list[Column], list[int]]:
         """Columns of all `segments`, in order of document, and where each document begins in them and the last one ends."""
-        document = np.concatenate([np.empty(0, np.int64), *(self.batch.documents(s.start) for s in segments)])
         whole = [np.concatenate([np.empty(0, kind), *column]) for column, kind in zip(columns, types, strict=True)]
-        if len(self.batch.starts) > 1:
-            order = np.argsort(document, kind="stable")
-            document, whole = document[order], [column[order] for column in whole]
-        return whole, np.searchsorted(document, np.arange(len(self.batch.starts) + 1)).tolist()
+        if len(self.batch.starts) == 1:
+            return whole, [0, len(whole[0])]
+        document = np.concatenate([np.empty(0, np.int64), *(self.batch.documents(s.start) for s in segments)])
+        order = np.argsort(document, kind="stable")
+        borders = np.searchsorted(document[order], np.arange(len(self.batch.starts) + 1))
+        return [column[order] for column in whole], borders.tolist()
+
+
+def _valid(segment: Segment) -> Segment:
+    """The candidates of a segment whose checksum holds."""
+    return segment if segment.valid.all() else segment.where(segment.valid)

@@ -72,7 +72,7 @@ class Statistics(_Record):
     candidates: dict[str, int] = {}
     """Distinct valid candidates a kind."""
     estimated: bool = False
-    """`candidates` are estimates: there are more different ones than match counts exactly, 8 M."""
+    """`candidates` are estimates: there are more different ones than match counts exactly, 4 M."""
     failures: dict[str, int] = {}
     """Candidates a kind whose checksum fails."""
     longest_run: int = 0
