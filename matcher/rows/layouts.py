@@ -1,8 +1,8 @@
 """Layouts: rows of a document that are alike, read in samples.
 
-Rows that are written alike, hold the same kinds and have as many separators form a layout. Up to SAMPLES rows of it are read;
-what at least half of them hold, the layout holds. So what a capture costs depends on how many shapes its rows have, not on how
-many rows; and a capture of few rows is read whole.
+Rows that are written alike, hold the same kinds, and have as many separators in all and before their first candidate form a
+layout. Up to SAMPLES rows of it are read; what at least half of them hold, the layout holds. So what a capture costs depends on
+how many shapes its rows have, not on how many rows; and a capture of few rows is read whole.
 """
 
 from __future__ import annotations
@@ -152,16 +152,19 @@ def _above(table: Table, row: int) -> list[str]:
 
 
 def _keys(table: Table, rows: range, sheet: Sheet) -> Numbers:
-    """A number for what rows are alike by: style, kinds and count of separators; i64[rows]."""
+    """A number for what rows are alike by: style, kinds, separators before the first candidate and in all; i64[rows]."""
     own = slice(rows.start, rows.stop)
     start, end, style = table.start[own], table.end[own], table.style[own]
     separator = sheet.columns.separator if style[0] == LINE else "\n" if style[0] == BLOCK else ","
-    cells = np.zeros(len(rows), np.int64)
+    first = table.candidates.start[table.first_members(rows)]
+    before = cells = np.zeros(len(rows), np.int64)
     if separator not in ("", " "):
         low = int(start[0])
         hits = _places(table.batch.data[low : int(end[-1])], separator.encode())
-        cells = np.minimum(np.searchsorted(hits, end - low) - np.searchsorted(hits, start - low), MOST_COUNTED)
-    keys: Numbers = (table.mask[own].astype(np.int64) << 16) | (style.astype(np.int64) << 8) | cells
+        begin = np.searchsorted(hits, start - low)
+        cells = np.minimum(np.searchsorted(hits, end - low) - begin, MOST_COUNTED)
+        before = np.minimum(np.searchsorted(hits, first - low) - begin, MOST_COUNTED)
+    keys: Numbers = (table.mask[own].astype(np.int64) << 24) | (style.astype(np.int64) << 16) | (before << 8) | cells
     return keys
 
 

@@ -74,6 +74,10 @@ class Table:
         first = int(self._groups.first[row])
         return range(first, first + int(self._groups.count[row]))
 
+    def first_members(self, rows: range) -> Numbers:
+        """The first candidate of each of `rows`: i64[rows]."""
+        return self._groups.first[rows.start : rows.stop]
+
     def labels(self, row: int) -> frozenset[str]:
         """Labels of the kinds that a row holds; digests say nothing of what they are of."""
         names = (name for bit, name in enumerate(self.candidates.names) if int(self.mask[row]) >> bit & 1)

@@ -1,0 +1,306 @@
+"""Which candidates stand together, found in columns: against the same found one by one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matcher.labels import block_label
+from matcher.rows import Rows
+from matcher.rows import rows as rows_in
+from matcher.rows.columns import Columns
+from matcher.rows.downwards import blocks, labels_of
+from matcher.rows.enclosed import objects, tuples
+from matcher.rows.groups import MOST_KINDS, Groups, bits_of, holder_of
+from matcher.rows.sheet import separator_of
+from matcher.rows.spans import LINE, Spans
+from matcher.rows.statements import MOST_STATEMENTS, statements_of, tuple_in
+from matcher.scan.batch import Batch
+from matcher.scan.segment import Candidates
+from tests.matcher.bank import phone, resident_id
+from tests.matcher.columns import laid_out, rows_of_texts
+from ullage.fields import Field
+
+ID = "11010519491231002X"
+ascending = st.lists(st.integers(0, 50), max_size=20).map(sorted)
+
+
+@given(ascending, ascending)
+def test_the_holder_of_a_place_is_the_last_that_begins_before_it(starts: list[int], places: list[int]) -> None:
+    starts = sorted({0, *starts})
+    found = holder_of(np.array(starts), np.array(places, np.int64))
+    assert found.tolist() == [max(i for i, start in enumerate(starts) if start <= place) for place in places]
+
+
+def plain_groups(keys: Sequence[int], bits: Sequence[int]) -> tuple[list[tuple[int, ...]], list[int]]:
+    """(key, first, count, valid, mask) of each group, and the group of each."""
+    groups: list[list[int]] = []
+    run_of = []
+    for number, (key, bit) in enumerate(zip(keys, bits, strict=True)):
+        if not number or key != keys[number - 1]:
+            groups.append([key, number, 0, 0, 0])
+        groups[-1][2] += 1
+        groups[-1][3] += bit > 0
+        groups[-1][4] |= bit
+        run_of.append(len(groups) - 1)
+    kept = [number for number, group in enumerate(groups) if group[4]]
+    return [tuple(groups[n]) for n in kept], [kept.index(n) if n in kept else -1 for n in run_of]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 2, 4])), max_size=20))
+def test_neighbours_with_one_key_are_a_group_if_one_is_valid(items: list[tuple[int, int]]) -> None:
+    keys, bits = [key for key, _ in items], [bit for _, bit in items]
+    found = Groups.of(np.array(keys, np.int64), np.array(bits, np.uint32))
+    columns = (found.key, found.first, found.count, found.valid, found.mask)
+    assert (list(zip(*(c.tolist() for c in columns), strict=True)), found.member.tolist()) == plain_groups(keys, bits)
+
+
+def test_more_kinds_than_a_mask_has_bits_are_refused() -> None:
+    empty = np.empty(0, np.int64)
+    names = tuple(f"k{n}" for n in range(MOST_KINDS + 1))
+    with pytest.raises(ValueError, match="kinds do not fit"):
+        bits_of(Candidates(names, empty, empty, empty.astype(np.uint8), empty.astype(bool)))
+
+
+CELLS = st.sampled_from(["张某", "x", "", "5000", *map(phone, range(3)), resident_id(1), "110105194912310021", "a@example.com"])
+TEXTS = st.lists(st.lists(st.lists(CELLS, max_size=4).map("|".join), max_size=5).map("\n".join), min_size=1, max_size=4)
+
+
+@settings(max_examples=60)
+@given(TEXTS)
+def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
+    batch, segments = laid_out(texts)
+    table = Candidates.merged(segments)
+    found = rows_in(batch, table)
+    expected, of = [], []
+    for document, text in enumerate(texts):
+        place = int(batch.starts[document])
+        for number, line in enumerate(text.split("\n")):
+            end = place + len(line.encode())
+            own = [i for i in range(len(table.start)) if place <= table.start[i] < end or (place == table.start[i])]
+            names = {table.names[table.kind[i]] for i in own if table.valid[i]}
+            of += [len(expected) if names else -1] * len(own)
+            if names:
+                expected.append((document, number, number, place, end, names, own))
+            place = end + 1
+    rows = zip(found.document, found.first, found.last, found.start, found.end, range(len(found)), strict=True)
+    assert found.of.tolist() == of
+    assert [(*map(int, columns), kinds(found, row), list(found.members(row))) for *columns, row in rows] == expected
+    assert [found.line(row) for row in range(len(found))] == [first for _, first, *_ in expected]
+    assert [row for d in range(len(texts)) for row in found.of_document(d)] == list(range(len(found)))
+
+
+def kinds(found: Rows, row: int) -> set[str]:
+    return {name for bit, name in enumerate(found.candidates.names) if int(found.mask[row]) >> bit & 1}
+
+
+def spans_in(spans: Spans) -> list[tuple[int, int]]:
+    return list(zip(spans.start.tolist(), spans.end.tolist(), strict=True))
+
+
+def plain_tuples(line: bytes) -> list[tuple[int, int]]:
+    """What stands between the outermost brackets of one line whose quotes are even in number."""
+    found, depth, start, is_quoted, place = [], 0, 0, False, 0
+    while place < len(line):
+        sign = line[place : place + 1]
+        if sign == b"\\":
+            run = len(line[place:]) - len(line[place:].lstrip(b"\\"))
+            place += run + (run % 2 and line[place + run : place + run + 1] == b"'")
+            continue
+        is_quoted ^= sign == b"'"
+        if sign == b"(" and not is_quoted:
+            depth += 1
+            start = place if depth == 1 else start
+        if sign == b")" and not is_quoted and depth:
+            depth -= 1
+            found += [(start, place + 1)] if not depth else []
+        place += 1
+    return found
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["(", ")", "'a'", "'('", "'\\''", "\\\\", "'x\\\\'", ",", "1", "\n"]), max_size=14), max_size=3
+    )
+)
+def test_tuples_are_those_that_a_reader_of_characters_finds(texts: list[list[str]]) -> None:
+    texts = [[], *texts]
+    batch = Batch.of(["".join(text).encode() for text in texts])
+    expected = []
+    for begin, text in zip(batch.starts.tolist(), texts, strict=True):
+        place = begin
+        for line in "".join(text).encode().split(b"\n"):
+            expected += [(start + place, end + place) for start, end in plain_tuples(line)]
+            place += len(line) + 1
+    assert spans_in(tuples(batch, 0, len(texts) - 1)) == expected
+
+
+values = st.recursive(
+    st.sampled_from([1, "x", '"{', "}\\", None]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab{"), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=100)
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), values, min_size=1), min_size=2, max_size=4), st.sampled_from([None, 1]))
+def test_objects_of_a_list_are_records_with_or_without_a_wrapper(people: list[dict], indent: int | None) -> None:
+    import json
+
+    whole = json.dumps({"code": 0, "data": people}, indent=indent)
+    bare = json.dumps(people, indent=indent)
+    lines = "\n".join(map(json.dumps, people))
+    batch = Batch.of([b"{", bare.encode(), whole.encode(), lines.encode()])
+    found = objects(batch, 0, 3)
+    read = [json.loads(batch.text(start, end)) for start, end in spans_in(found)]
+    assert read == people * 3
+
+
+LABELS = st.sampled_from(
+    ["姓名: x", "手机: 1", "身份证:2", " 余额 = 3", "URL: http://x", "x", "", "手机:", "手机: ", "nothing: 1"]
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.lists(LABELS, max_size=8), min_size=1, max_size=3))
+def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
+    batch = Batch.of(["\n".join(text).encode() for text in texts])
+    expected = []
+    for begin, text in zip(batch.starts.tolist(), texts, strict=True):
+        seen: list[tuple[str, int, int]] = []
+        place = begin
+        for line in [*text, ""]:
+            end = place + len(line.encode())
+            sign = min((line.index(s) for s in ":=" if s in line), default=-1)
+            label = block_label(line[: sign + 1]) if sign >= 0 and line[sign + 1 :].removeprefix(" ") else ""
+            if not label or label in {name for name, *_ in seen}:
+                expected += [(seen[0][1], seen[-1][2])] if len(seen) > 1 else []
+                seen = []
+            seen += [(label, place, end)] if label else []
+            place = end + 1
+    assert spans_in(blocks(batch, np.arange(len(texts)))) == expected
+
+
+def test_equal_labels_have_equal_numbers_whatever_stands_around_them() -> None:
+    batch = Batch.of(["手机: 1\n 【手机】: 2\nphone=3\n姓名: x\n手机号码: 4\n一二三四五六七八九十手机: 5".encode()])
+    first, *others = labels_of(batch, batch.lines(batch.starts)[0] + np.arange(6)).tolist()
+    assert first
+    assert others == [first, first, others[2], first, 0]
+    assert others[2] not in (0, first)
+
+
+def test_places_are_in_the_record_that_holds_them() -> None:
+    spans = Spans.joined([Spans.of(np.array([30]), np.array([40]), 2), Spans.of(np.array([5, 10]), np.array([8, 20]), 1)])
+    assert spans.of_places(np.array([0, 5, 7, 8, 10, 19, 20, 30, 50])).tolist() == [-1, 0, 0, -1, 1, 1, -1, 2, -1]
+    assert spans.style.tolist() == [1, 1, 2]
+    assert Spans.joined([]).of_places(np.array([1, 2])).tolist() == [-1, -1]
+
+
+def test_what_no_record_takes_of_a_line_is_a_row_of_its_own() -> None:
+    text = f"'{phone(0)}'),(1,'{phone(1)}'),({phone(2)}), {phone(3)},('{phone(4)}"
+    found = rows_of_texts(text)
+    assert [(s > LINE, found.text(row).decode()) for row, s in enumerate(found.style.tolist())] == [
+        (False, f"'{phone(0)}'),"),
+        (True, f"(1,'{phone(1)}')"),
+        (True, f"({phone(2)})"),
+        (False, f", {phone(3)},('{phone(4)}"),
+    ]
+
+
+INSERT = "INSERT INTO t (id,mobile,balance) VALUES"
+
+
+def carried(first: str, second: str) -> Rows:
+    before = rows_of_texts(first)
+    batch, segments = laid_out([f"z----{phone(7)}", second])
+    return rows_in(batch, Candidates.merged(segments), {1: before.carried(0)})
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (f"客户|手机|余额\nx|{phone(1)}|5\ny|{phone(2)}|6", f"z|{phone(3)}|7"),
+        (f"{INSERT} (1,'{phone(1)}',5),(2,'{phone(2)}',6),", f"(3,'{phone(3)}',7),(4,'{phone(4)}',8);"),
+        (f"{INSERT}\n(1,'{phone(1)}',5),\n(2,'{phone(2)}',6),", f"(3,'{phone(3)}',7);"),
+        (f"客户|手机|余额\nx|{phone(1)}|5", f"手机|备注|余额\n{phone(3)}|7|x"),
+    ],
+)  # fmt: skip
+def test_a_capture_that_goes_on_in_the_next_batch_keeps_its_columns(first: str, second: str) -> None:
+    found = carried(first, second)
+    assert found.fields(1) == {"PHONE", "BALANCE"}
+    assert carried(first, f"a,{phone(3)},7").fields(1) == {"PHONE"}
+
+
+def test_a_column_of_which_most_fail_the_checksum_is_of_another_kind() -> None:
+    numbers = [f"{p}|62000000{n:08d}" for n, p in enumerate(map(phone, range(60)))]
+    found = rows_of_texts("手机|订单号\n" + "\n".join(numbers))
+    assert {kind for row in range(60) for kind in kinds(found, row)} == {"phone", "card"}
+    assert {found.fields(row) for row in range(60)} == {frozenset({"PHONE", "ORDER"})}
+    assert [(layout.fields, n) for layout, n in found.layouts(0).counted()] == [({"PHONE", "ORDER"}, 60)]
+
+
+def test_a_cell_is_what_most_of_its_column_are() -> None:
+    found = rows_of_texts("\n".join([f"{n}|{phone(n)}|a{n}@example.com" for n in range(9)] + ["9|1540000|b@example.com"]))
+    assert found.fields(9) == {"PHONE", "EMAIL"}
+    few = rows_of_texts("\n".join([f"{n}|{phone(n)}|a{n}@example.com" for n in range(2)] + ["9|1540000|b@example.com"]))
+    assert few.fields(2) == {"EMAIL"}
+
+
+def test_columns_are_judged_by_the_weight_of_rows() -> None:
+    seen = [(10.0, 0, "card", False), (2.0, 0, "card", True), (12.0, 1, "phone", True), (1.0, 2, "card", False)]
+    judged = Columns("|").judged(seen, 12)
+    assert (judged.doubted, dict(judged.typed)) == ({(0, "card")}, {1: Field.PHONE})
+
+
+def test_layouts_of_many_rows_come_from_a_few_and_of_few_rows_from_all() -> None:
+    many = ["张某|{}|x", "{}|" + ID, "李某{}", "{}||x"]
+    text = "\n".join(many[n % 4].format(phone(n)) for n in range(400))
+    found = rows_of_texts(text)
+    assert sorted((sorted(layout.fields), n) for layout, n in found.layouts(0).counted()) == [
+        (["ID", "PHONE"], 100), (["NAME", "PHONE"], 100), (["NAME", "PHONE"], 100), (["PHONE"], 100)
+    ]  # fmt: skip
+    odd = rows_of_texts("\n".join(f"{'张某' if n % 3 else 'x'}|{phone(n)}" for n in range(8)))
+    assert {frozenset(odd.group(row)) for row in (0, 3, 6)} == {frozenset({"PHONE"})}
+    assert all(odd.group(row) == odd.fields(row) for row in range(8))
+
+
+def test_the_shapes_of_rows_may_be_many_and_are_read_a_few_times() -> None:
+    text = "\n".join("|".join(["x"] * (n % 100) + [phone(n)]) for n in range(2000))
+    layouts = rows_of_texts(text).layouts(0)
+    assert sum(n for _, n in layouts.counted()) == 2000
+    assert {layout.fields for layout, _ in layouts.counted()} == {frozenset({"PHONE"})}
+
+
+def test_of_a_very_long_row_the_rest_counts_by_its_candidates() -> None:
+    text = f"张某,{phone(1)}" + ",x" * 40_000 + f",{ID},李某"
+    [row] = range(len(found := rows_of_texts(text)))
+    assert (found.fields(row), found.names(row)) == ({"NAME", "PHONE", "ID"}, ("张某",))
+
+
+@pytest.mark.parametrize(
+    ("lines", "separator"),
+    [(["a|b", "c|d", "e,f"], "|"), (["a----b"], "----"), (["a--b"], "--"), (["a:b"], ":"), (["手机:b"], ""), (["a: b"], " "),
+     (["abc"], ""), ([], "")],
+)  # fmt: skip
+def test_the_separator_is_what_most_lines_have(lines: list[str], separator: str) -> None:
+    assert separator_of(lines) == separator
+
+
+def test_statements_are_read_up_to_a_bound() -> None:
+    text = b"insert into t (phone) values (1);\n" * (MOST_STATEMENTS + 9)
+    assert len(statements_of(text)) == MOST_STATEMENTS
+    assert statements_of(b"insert " * 5000) == ()
+    assert statements_of(b"INSERT INTO `t` VALUES (1)", 7) == ((7, ()),)
+
+
+@pytest.mark.parametrize(
+    ("line", "inner"),
+    [("(1,'x'),", "1,'x'"), ("  (1),(2)", "1),(2"), ("INSERT INTO t (a) VALUES (1);", "1"), ("insert into t values(1", None),
+     ("x (1)", None), (")(", None)],
+)  # fmt: skip
+def test_a_line_may_be_a_tuple(line: str, inner: str | None) -> None:
+    found = tuple_in(line.encode())
+    assert (line[found.start : found.end] if found else None) == inner
