@@ -12,8 +12,8 @@ from importlib import resources
 from typing import NamedTuple
 
 from matcher.labels import words
-from matcher.traditional import written
 from matcher.text.fold import fold
+from matcher.traditional import written
 
 REPORTING = ("警方", "法院", "判处", "提醒", "案例", "民警", "检察院", "反诈")
 BIN = "BIN"

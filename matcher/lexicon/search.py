@@ -19,11 +19,8 @@ from matcher.lexicon.resolve import Meanings
 from matcher.lexicon.terms import NEAR, Hits, Terms
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_word
-from matcher.scan.literals import Literals
+from matcher.scan.literals import Literals, stretches
 from matcher.scan.segment import Flags
-
-APART = 1024
-"""Bytes between two stretches that are looked through one by one; nearer ones are looked through together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +106,3 @@ class Search:
         others = frozenset(entries[number] for number in np.unique(entry[~counts]).tolist())
         at = place[counts]
         return Terms(Counter(tally), others, Hits(entries, found.start[at] - begin, found.end[at] - begin, entry[counts]))
-
-
-def stretches(first: Places, last: Places, size: int) -> Iterator[tuple[int, int]]:
-    """The stretches [first, last) of a buffer of `size` bytes, in any order, joined where they overlap or nearly do."""
-    order = np.argsort(first, kind="stable")
-    first, last = np.maximum(first[order], 0), np.minimum(np.maximum.accumulate(last[order]), size)
-    begins = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1] + APART)))
-    ends = np.append(begins[1:] - 1, len(last) - 1)
-    yield from zip(first[begins].tolist(), last[ends].tolist(), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import hyperscan
@@ -12,13 +12,16 @@ import numpy as np
 from matcher.scan.batch import Bytes, Places
 from ullage.errors import UnavailableError
 
-CASELESS, DOTALL = hyperscan.HS_FLAG_CASELESS, hyperscan.HS_FLAG_DOTALL
+CASELESS = hyperscan.HS_FLAG_CASELESS
+TEXT = CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_UTF8
+APART = 1024
+"""Bytes between two stretches that are looked through one by one; nearer ones are looked through together."""
 
 
 class Literals:
     """Finds every place where one of `wanted` ends, overlapping ones too; the case of ASCII letters does not count.
 
-    With `patterns`, `wanted` are regular expressions over bytes (hyperscan's syntax: no groups, no looking around).
+    With `patterns`, `wanted` are regular expressions over UTF-8 (hyperscan's syntax: no groups, no looking around).
     A database is built at construction, milliseconds a thousand literals. One object may serve several threads.
     """
 
@@ -32,7 +35,7 @@ class Literals:
             self._database.compile(
                 expressions=list(wanted),
                 ids=list(range(len(wanted))),
-                flags=[(CASELESS if word.lower() != word.upper() else 0) | (DOTALL if patterns else 0) for word in wanted],
+                flags=[TEXT if patterns else CASELESS if word.lower() != word.upper() else 0 for word in wanted],
                 literal=not patterns,
             )
         except hyperscan.HyperscanError as error:
@@ -61,3 +64,12 @@ class Literals:
         if scratch is None:
             scratch = self._scratch.own = hyperscan.Scratch(self._database)
         return scratch
+
+
+def stretches(first: Places, last: Places, size: int) -> Iterator[tuple[int, int]]:
+    """The stretches [first, last) of a buffer of `size` bytes, in any order, joined where they overlap or nearly do."""
+    order = np.argsort(first, kind="stable")
+    first, last = np.maximum(first[order], 0), np.minimum(np.maximum.accumulate(last[order]), size)
+    begins = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1] + APART)))
+    ends = np.append(begins[1:] - 1, len(last) - 1)
+    yield from zip(first[begins].tolist(), last[ends].tolist(), strict=True)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from matcher.labels import words
 from matcher.lexicon import Lexicon, Terms, resolve
 from matcher.lexicon.entries import BIN_FORMS, forms, literals
-from matcher.lexicon.search import APART, stretches
-from matcher.traditional import written
 from matcher.scan.batch import Batch
+from matcher.scan.literals import APART, stretches
 from matcher.text import fold
+from matcher.traditional import written
 
 BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某某银行", "行"]}
 BINS = {"bank": ["62000000"]}

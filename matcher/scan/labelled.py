@@ -1,0 +1,150 @@
+"""Kinds that count only beside a label: `护照: E12345678`, `"qq":"12345678"`, a column under the header `微信`.
+
+    label, gap, value ─▶ hyperscan tells where such a value begins ─▶ the whole word there ─▶ the kind's own normal form
+    a label that is a cell of a header ─▶ `columns` tells the cells below
+
+Labels and what may stand in the gap are those of `ullage/identifiers`. A pattern takes in the beginning of the value, so prose
+that only says 护照 or QQ costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+
+import numpy as np
+
+from matcher.labels import words
+from matcher.scan.batch import Batch, Bytes, Places
+from matcher.scan.classes import is_digit, is_word
+from matcher.scan.columns import Column, columns
+from matcher.scan.literals import Literals, stretches
+from matcher.scan.segment import Flags, Segment
+from matcher.traditional import written
+from ullage.fields import Field
+from ullage.identifiers import Kind, kinds
+from ullage.identifiers.base import GAP
+
+SHORTEST = 5
+WIDTH = 24
+"""Characters of the shortest value, and bytes of a row: more than the longest value has."""
+ALONE = {"home_return_permit": "[^0-9A-Za-z][HM][0-9]{8}"}
+"""Kinds that are found without a label too, but weakly, and what their values begin with."""
+ALONE_LENGTH = 9
+SIGNS = {"wechat": b"_-"}
+"""What the values of a kind have beside letters and digits."""
+LONGEST_LABEL = 64
+"""Bytes before a value in which its label and the gap stand."""
+EDGE = "[\\n,;|\t(\"'`-]"
+"""What stands on either side of a header's cell."""
+
+
+@cache
+def labelled_kinds() -> tuple[Kind, ...]:
+    """The kinds that want a label."""
+    return tuple(kind for kind in kinds().values() if kind.labels)
+
+
+@cache
+def _values() -> Literals:
+    """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone."""
+    named = [kind.labels for kind in labelled_kinds()]
+    behind = [f"{_any(labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
+    headers = [f"{EDGE}(?:{'|'.join(map(re.escape, labels))})[\"'` ]{{0,2}}{EDGE}" for labels in named]
+    return Literals([pattern.encode() for pattern in (*behind, *headers, *ALONE.values())], patterns=True)
+
+
+@cache
+def _cards() -> Literals:
+    """A card label, and the first digits behind it."""
+    labels = [form for word, field in words().items() if field == Field.CARD for form in written(word)]
+    return Literals([f"{_any(labels)}{GAP}[0-9]{{{SHORTEST}}}".encode()], patterns=True)
+
+
+def find_labelled(batch: Batch) -> list[Segment]:
+    """Values beside their label, a segment a kind; for ALONE kinds another, weak, of those that have none."""
+    number, end = _values().find(batch.data)
+    if not len(number):
+        return []
+    raw = batch.data.tobytes()
+    wanted = labelled_kinds()
+    headers = (number >= len(wanted)) & (number < 2 * len(wanted))
+    cells = columns(batch, np.unique(batch.lines(end[headers] - 2)), _kind_of_label()) if headers.any() else []
+    found = []
+    for place, kind in enumerate(wanted):
+        start = _unglued(batch.data, end[number == place] - SHORTEST)
+        below = [column for column in cells if column.name == kind.name]
+        strong = _segment(kind, raw, *_words(batch, start, kind), below)
+        found.append(strong)
+        if kind.name in ALONE:
+            alone = end[number == 2 * len(wanted) + list(ALONE).index(kind.name)] - ALONE_LENGTH
+            alone = alone[~np.isin(alone, strong.start)]
+            found.append(_segment(kind, raw, *_words(batch, alone, kind), weak=True))
+    return [segment for segment in found if len(segment)]
+
+
+def labelled_cards(batch: Batch, cards: Segment) -> Segment:
+    """The numbers of `cards` that fail Luhn and stand behind a card label, as valid: worth a look-up, since such cards exist.
+
+    They prove nothing of a file: a column of invented numbers has a label too, so `cards` keep their failures.
+    """
+    failed = cards.where(~cards.valid)
+    if not len(failed):
+        return failed
+    around = stretches(failed.start - LONGEST_LABEL, failed.start + SHORTEST, len(batch.data))
+    _, end = _cards().find(batch.data, around)
+    behind = failed.where(np.isin(failed.start, end - SHORTEST))
+    valid = np.ones(len(behind), bool)
+    return Segment(cards.kind, cards.form, behind.start, behind.end, behind.normal, behind.length, valid, cards.weak)
+
+
+def _any(labels: Iterable[str]) -> str:
+    """A pattern of any label: those in Latin letters stand apart from what precedes them."""
+    latin = "|".join(re.escape(label) for label in labels if label.isascii())
+    other = "|".join(re.escape(label) for label in labels if not label.isascii())
+    return f"(?:{'|'.join(filter(None, (latin and f'[^0-9A-Za-z](?:{latin})', other)))})"
+
+
+@cache
+def _kind_of_label() -> dict[str, str]:
+    """Label, in lower case, to the name of its kind."""
+    return {label.lower(): kind.name for kind in labelled_kinds() for label in kind.labels}
+
+
+def _unglued(data: Bytes, start: Places) -> Places:
+    """Those places whose letter does not go on a Latin label: `qq12345` is a value, `qqgroup` is a word."""
+    return start[is_digit(data[start]) | ~is_word(data[start - 1])]
+
+
+def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
+    """Those of `start` from which a word of at most WIDTH - 1 characters goes, and where it ends."""
+    text = batch.windows(start, WIDTH)
+    outside = ~is_word(text)
+    for sign in SIGNS.get(kind.name, b""):
+        outside &= text != sign
+    length = outside.argmax(1)
+    whole = outside.any(1)
+    return start[whole], (start + length)[whole]
+
+
+def _segment(kind: Kind, raw: bytes, start: Places, end: Places, below: Sequence[Column] = (), *, weak: bool = False) -> Segment:
+    """The values [start, end) and those of the columns `below` that have a normal form, by place and each once."""
+    start = np.concatenate([start, *(column.start for column in below)])
+    end = np.concatenate([end, *(column.end for column in below)])
+    start, first = np.unique(start, return_index=True)
+    end = end[first]
+    normals = [kind.normalise(value) for value in _texts(raw, start, end)]
+    good: Flags = np.array([bool(normal) for normal in normals], bool)
+    kept = [normal.encode() for normal in normals if normal]
+    valid = np.array([kind.check(normal.decode()) for normal in kept], bool)
+    rows = np.array(kept, f"S{WIDTH}").view(np.uint8).reshape(-1, WIDTH)
+    length = np.fromiter(map(len, kept), np.int64, len(kept))
+    return Segment(kind.name, "plain", start[good], end[good], rows, length, valid, weak)
+
+
+def _texts(raw: bytes, start: Places, end: Places) -> Iterator[str]:
+    """The texts [start, end); what is no ASCII is no value."""
+    for first, last in zip(start.tolist(), end.tolist(), strict=True):
+        value = raw[first:last] if last - first < WIDTH else b""
+        yield value.decode() if value.isascii() else ""

@@ -1,0 +1,147 @@
+"""Values that count only beside a label: as each kind's own pattern finds them, and in the columns of a table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.scan.batch import Batch
+from matcher.scan.columns import HEADERS, columns
+from matcher.scan.labelled import WIDTH, find_labelled, labelled_cards, labelled_kinds
+from matcher.scan.segment import Segment
+from ullage.identifiers import Kind
+
+Found = tuple[str, int, int, str, bool]
+KINDS = {kind.name: kind for kind in labelled_kinds()}
+VALUES = ("12345678", "10001", "E12345678", "ea1234567", "H12345678", "m1234567801", "github666", "Zhang_San-1", "13800138000")
+PARTS = ("的", " ", "\n", "，", "a", "1", ":", '"', "'", "=", "是", "->", "] [", "(", "_", "qq.com", ",", "-", "@")
+
+
+def listed(segments: Sequence[Segment]) -> set[Found]:
+    """Each candidate: kind, place, normal form, whether weak."""
+    return {
+        (s.kind, start, end, row.tobytes()[:length].decode(), s.weak)
+        for s in segments
+        for start, end, row, length in zip(s.start.tolist(), s.end.tolist(), s.normal, s.length.tolist(), strict=True)
+    }
+
+
+def of(*texts: str) -> set[Found]:
+    """Candidates of texts, places within the one that each is in."""
+    batch = Batch.of([text.encode() for text in texts])
+    found = listed(find_labelled(batch))
+    begins = batch.starts.tolist()
+    return {
+        (kind, a - max(b for b in begins if b <= a), z - max(b for b in begins if b <= a), *rest) for kind, a, z, *rest in found
+    }
+
+
+def oracle(text: str) -> set[Found]:
+    """What the kinds' own patterns find, QQ numbers of addresses left out: these come from the addresses."""
+    found = [c for kind in KINDS.values() for c in kind.find(text) if not (c.kind == "qq" and text[c.end : c.end + 1] == "@")]
+    return {(c.kind, len(text[: c.start].encode()), len(text[: c.end].encode()), c.normal, c.weak) for c in found}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_each_kinds_examples_are_found_and_its_near_misses_are_not(kind: Kind) -> None:
+    for text, normal in kind.examples:
+        if "@" not in text:
+            assert normal in {found[3] for found in of(text) if found[0] == kind.name}
+    for text in kind.near_misses:
+        if "@" not in text:
+            assert {found for found in of(text) if found[0] == kind.name} == set()
+
+
+labels = st.sampled_from([label for kind in KINDS.values() for label in kind.labels])
+pieces = st.one_of(labels, labels.map(str.upper), st.sampled_from(VALUES), st.sampled_from(PARTS))
+
+
+@given(st.lists(pieces, max_size=10).map("".join))
+def test_labels_gaps_and_values_are_read_as_the_kinds_patterns_read_them(text: str) -> None:
+    ours, expected = of(text), oracle(text)
+    if "," not in text and "\n" not in text:  # no table
+        assert {found for found in expected - ours if "@" not in text} == set()
+        assert all(_explained(found, text) for found in ours - expected)
+
+
+def _explained(found: Found, text: str) -> bool:
+    """A pattern reads on behind what it found, so one value may hide the next; from some later place it finds that too."""
+    kind, start, end, *_ = found
+    shown = text.encode()[:end].decode()
+    return any(KINDS[kind].find(shown[first:]) for first in range(len(shown)) if end > start)
+
+
+def test_a_column_is_labelled_by_its_header() -> None:
+    text = 'name,"QQ",微信,phone\n某,12345678,github666,1\n某,"10001",\'abc_def1\',2\n某,12,abc,3\n少一列,12345678,github666\n'
+    found = of("x", text, "10001,10001,10001,10001")
+    assert {(kind, normal) for kind, _, _, normal, _ in found} == {
+        *(("qq", "12345678"), ("qq", "10001"), ("wechat", "github666"), ("wechat", "abc_def1"))
+    }
+    assert {text.encode()[a:z].decode().lower() for _, a, z, *_ in found} == {"12345678", "10001", "github666", "abc_def1"}
+
+
+@pytest.mark.parametrize("separator", ["----", "--", "\t", "|", ",", ";"])
+def test_any_separator_makes_columns(separator: str) -> None:
+    rows = (("姓名", "护照", "手机"), ("某", "E12345678", "x"), ("某", "G12345678", "y"))
+    found = of("\n".join(separator.join(row) for row in rows))
+    assert {normal for _, _, _, normal, _ in found} == {"E12345678", "G12345678"}
+
+
+def test_first_and_last_columns_and_the_next_header_end_a_table() -> None:
+    text = "qq,手机,微信\n12345678,1,github666\n手机,qq\n1,87654321\n22222,2\n"
+    assert {(kind, normal) for kind, _, _, normal, _ in of(text)} == {
+        *(("qq", "12345678"), ("wechat", "github666"), ("qq", "87654321"))
+    }
+
+
+@pytest.mark.parametrize("text", ["qq,x\n12345678,1", "我加了qq,手机坏了\n12345678,1", "qq 手机\n12345678 1", "qq,手机"])
+def test_a_lone_label_is_no_header(text: str) -> None:
+    assert of(text) == set()
+
+
+def test_only_the_first_headers_of_a_text_are_followed() -> None:
+    batch = Batch.of(["qq,手机\n12345678,1\n".encode() * 10, "qq,手机\n10001,1".encode()])
+    headers = np.array(
+        [n for n in range(len(batch.line_starts)) if batch.text(*batch.line_starts[n : n + 1], len(batch.data))[:2] == b"qq"]
+    )
+    made = columns(batch, headers, {"qq": "qq"})
+    assert len(made) == HEADERS + 1
+    assert sum(len(column.start) for column in made) == 3 + 13 + 1
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["a", "b1", "", "c"]), min_size=1, max_size=5), max_size=8),
+    st.sampled_from([",", "----", "|"]),
+)
+def test_cells_below_a_header_are_those_that_split_gives(rows: list[list[str]], separator: str) -> None:
+    text = "\n".join(separator.join(row) for row in [["qq", "phone", "email"], *rows])
+    batch = Batch.of([b"before", text.encode(), b"after"])
+    lines = batch.lines(batch.starts[1:2])
+    made = columns(batch, lines, {"phone": "p"})
+    expected = [row[1] for row in (line.split(separator) for line in text.split("\n")[1:]) if len(row) == 3]
+    found = [batch.text(a, z).decode() for c in made for a, z in zip(c.start.tolist(), c.end.tolist(), strict=True)]
+    assert found == expected
+
+
+def cards(batch: Batch, *numbers: str) -> Segment:
+    raw = batch.data.tobytes()
+    start = np.array([raw.index(number.encode()) for number in numbers], np.int64)
+    length = np.array([len(number) for number in numbers], np.int64)
+    normal = np.array([n.encode() for n in numbers], f"S{WIDTH}").view(np.uint8).reshape(-1, WIDTH)
+    return Segment("card", "plain", start, start + length, normal, length, np.array([n.endswith("5") for n in numbers], bool))
+
+
+def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
+    numbers = ("6200000000000006", "6200000000000007", "6200000000000015", "6200000000000008")
+    batch = Batch.of([f"卡号:{numbers[0]} x{numbers[1]} 卡号: {numbers[2]}\n".encode(), f'{{"card_no":"{numbers[3]}"}}'.encode()])
+    found = labelled_cards(batch, cards(batch, *numbers))
+    assert {normal for *_, normal, _ in listed([found])} == {numbers[0], numbers[3]}
+    assert found.valid.all()
+
+
+def test_no_text_holds_nothing() -> None:
+    batch = Batch.of([])
+    assert find_labelled(batch) == []
+    assert len(labelled_cards(batch, cards(batch))) == 0
