@@ -82,7 +82,8 @@ def describe(text: bytes, inside: Sequence[Inside], style: int, columns: Columns
     separator = {LINE: columns.separator, BLOCK: "\n"}.get(style, ",")
     plain = _hidden(masked(text, inside), separator, style)
     cells = plain.split(separator) if separator else [plain]
-    reading = _Reading(columns, columns.labels if len(columns.labels) == len(cells) > 1 else ())
+    has_header = style in (LINE, TUPLE) and len(columns.labels) == len(cells) > 1
+    reading = _Reading(columns, columns.labels if has_header else ())
     at = 0
     for column, cell in enumerate(cells):
         count = cell.count(NUMBER)

@@ -40,9 +40,8 @@ def _records(batch: Batch, candidates: Candidates, groups: Groups) -> Spans:
     """Records that are not lines; `groups` are the lines with a valid candidate."""
     if not len(groups):
         return Spans.joined(())
-    excess = groups.valid - np.bitwise_count(groups.mask)
     place = candidates.start[groups.first]
-    return records(batch, LineRows(holder_of(batch.starts, place), groups.key, place, excess))
+    return records(batch, LineRows(holder_of(batch.starts, place), groups.key, place, groups.valid, groups.mask))
 
 
 def _between(batch: Batch, candidates: Candidates, groups: Groups, spans: Spans) -> Extents:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from matcher.rows.downwards import blocks
 from matcher.rows.enclosed import objects, tuples
+from matcher.rows.groups import Masks
+from matcher.rows.paragraphs import FEWEST, paragraphs
 from matcher.rows.spans import Numbers, Spans
 from matcher.scan.batch import Batch, Places
 
 SAMPLES = 8
 """Rows of a document that are looked at."""
 LOOK_BACK = 6
+SHORT_LINE = 48
 LOOK_AT = 1 << 16
 """Bytes of a line that are searched for the border of two tuples."""
 Flags = npt.NDArray[np.bool_]
@@ -30,18 +34,24 @@ _SIGN, _OPENS_VALUE = _one_of(b":="), _one_of(b" \t\"'`[(<+")
 _QUOTE = ord('"')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LineRows:
-    """Lines with a valid candidate, in order; four columns i64[m].
+    """Lines with a valid candidate, in order; columns [m].
 
-    The document of each, its line in the buffer, the place of its first candidate, and how many more valid candidates it has than
-    kinds.
+    `document`, `line` (its number in the buffer), `place` (of its first candidate) and `valid` (how many valid candidates it has)
+    are i64, `mask` u32 has a bit for each of their kinds.
     """
 
     document: Numbers
     line: Numbers
     place: Places
-    excess: Numbers
+    valid: Numbers
+    mask: Masks
+
+    @cached_property
+    def excess(self) -> Numbers:
+        """How many more valid candidates each line has than kinds: i64[m]."""
+        return self.valid - np.bitwise_count(self.mask)
 
 
 def records(batch: Batch, lines: LineRows) -> Spans:
@@ -55,6 +65,10 @@ def records(batch: Batch, lines: LineRows) -> Spans:
     as_tuple = np.setdiff1d(_with_tuples(batch, lines), np.concatenate((as_object, downwards)))
     if len(as_tuple):
         parts.append(_only(batch, tuples(batch, int(as_tuple[0]), int(as_tuple[-1])), as_tuple))
+    short = np.setdiff1d(_with_short_lines(batch, lines), np.concatenate((as_object, downwards, as_tuple)))
+    for document in short.tolist():
+        own = slice(*np.searchsorted(lines.document, (document, document + 1)))
+        parts.append(paragraphs(batch, document, lines.line[own], lines.mask[own], lines.valid[own]))
     return Spans.joined(parts)
 
 
@@ -87,6 +101,16 @@ def _labelled(batch: Batch, lines: LineRows) -> tuple[Numbers, Numbers]:
     document = lines.document[rows]
     as_object = np.array([d for d in np.unique(document[quoted]).tolist() if _has_brace(batch, d)], np.int64)
     return as_object, np.setdiff1d(document[signed], as_object)
+
+
+def _with_short_lines(batch: Batch, lines: LineRows) -> Numbers:
+    """Documents with at least FEWEST rows, of whose sampled rows at least half are short lines."""
+    rows = _sampled(lines)
+    line = lines.line[rows]
+    is_short = batch.line_starts[line + 1] - batch.line_starts[line] <= SHORT_LINE
+    documents, number, counts = np.unique(lines.document[rows], return_inverse=True, return_counts=True)
+    most = np.bincount(number, is_short) * 2 >= counts
+    return documents[most & (counts >= FEWEST)]
 
 
 def _has_brace(batch: Batch, document: int) -> bool:

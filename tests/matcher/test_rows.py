@@ -118,6 +118,20 @@ def test_blocks_of_a_stealer_log_are_records() -> None:
     assert fields(block.format("a", 1) + block.format("b", 2)) == [["EMAIL", "PASSWORD"]] * 2
 
 
+def test_paragraphs_of_one_shape_are_records_without_labels() -> None:
+    people = [f"张某\n{phone(n)}\n{resident_id(n)}" for n in range(4)]
+    assert fields("出售\n\n" + "\n\n".join(people)) == [["ID", "NAME", "PHONE"]] * 4
+    assert rows("\n\n\n".join(people))[1].skeleton == "<NAME> <PHONE> <ID>"
+    assert len(rows("\n\n".join([*people, f"李某\n\n{phone(9)}"]))) == 5
+    assert fields("\n\n".join(people[:2])) == [["PHONE"], ["ID"]] * 2
+
+
+@pytest.mark.parametrize("paragraph", ["{0}\n{0}", "张某\n{0}\n{0}", "x\n" * 8 + "{0}", "x" * 99 + "\n{0}", "{0}", "张某,{0}"])
+def test_other_paragraphs_are_no_records(paragraph: str) -> None:
+    text = "\n\n".join(paragraph.format(phone(n)) for n in range(9))
+    assert len(rows(text)) == text.count("154")
+
+
 def test_html_tables_give_rows() -> None:
     cells = "".join(f"<tr>\n<td>张某</td>\n<td>{p}</td>\n<td>88</td>\n</tr>" for p in (PHONE, phone(1)))
     table = f"<table><tr><th>姓名</th><th>手机</th><th>余额</th></tr>{cells}</table>"
