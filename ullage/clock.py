@@ -26,7 +26,7 @@ class Backoff:
     """Waits that double from `first` to `cap` seconds, each spread over 50–100 % of itself: peers do not knock together."""
 
     first: float = 0.5
-    cap: float = 5.0
+    cap: float = 2.0
     """What comes back is noticed within this; a fresh page must pass within 10 seconds of that."""
     random: random.Random = field(default_factory=random.SystemRandom)
     _step: int = 0

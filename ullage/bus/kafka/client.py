@@ -54,7 +54,7 @@ def client_settings(address: KafkaAddress) -> dict[str, Any]:
         "client_id": "ullage",
         "request_timeout_ms": REQUEST_SECONDS * 1000,
         "bootstrap_timeout_ms": CONNECT_SECONDS * 1000,
-        "reconnect_backoff_max_ms": 2000,
+        "reconnect_backoff_max_ms": 1000,
         **address.client,
     }
 
