@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-PAD = 128
-"""Line ends before the first and behind the last text: a window of up to 64 bytes around any place stays in the buffer."""
+PAD = 192
+"""Line ends before the first and behind the last text: windows of up to 136 bytes around any place stay in the buffer."""
 LINE_END = 10
 Places = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -41,9 +41,9 @@ class Batch:
         return cls(data, ends - lengths, ends)
 
     def windows(self, places: Places, width: int) -> Bytes:
-        """The `width` bytes from each place on: shape (n, width), a copy. `width` is a multiple of 8, at most 64."""
+        """The `width` bytes from each place on: shape (n, width), a copy. `width` is at most 136."""
         view = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))
-        return view.take(places).view(np.uint8).reshape(-1, width)
+        return view[places].view(np.uint8).reshape(-1, width)  # `take` would copy the whole overlapping view first
 
     def documents(self, places: Places) -> Places:
         """The number of the text that holds each place."""

@@ -34,6 +34,11 @@ class Segment:
     def __len__(self) -> int:
         return len(self.start)
 
+    def where(self, chosen: Flags) -> Segment:
+        """Those that are chosen."""
+        start, end, length = self.start[chosen], self.end[chosen], self.length[chosen]
+        return Segment(self.kind, self.form, start, end, self.normal[chosen], length, self.valid[chosen], self.weak)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:

@@ -1,0 +1,54 @@
+"""Unified social credit codes: runs of exactly 18 letters and digits that pass MOD 31 (the rule is in `identifiers/uscc.py`)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from matcher.scan import checks
+from matcher.scan.batch import Batch, Bytes
+from matcher.scan.bits import runs
+from matcher.scan.classes import Classes, is_digit
+from matcher.scan.numbers import WIDTH, ZERO
+from matcher.scan.segment import Flags, Segment
+from ullage.identifiers import uscc
+
+LENGTH = 18
+UPPER = 0xDF
+NONE = 255
+FIRST, SECOND = b"123456789ANY", b"123456789ABCDEF"
+
+
+@cache
+def _values() -> Bytes:
+    """u8[256]: the value of each character of the alphabet, NONE for any other."""
+    table = np.full(256, NONE, np.uint8)
+    table[np.frombuffer(uscc.ALPHABET.encode(), np.uint8)] = np.arange(len(uscc.ALPHABET))
+    return table
+
+
+def find_codes(batch: Batch, classes: Classes) -> list[Segment]:
+    """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
+    start, end = runs(classes.word, LENGTH)
+    start = start[end - start == LENGTH]
+    text = batch.windows(start, WIDTH)
+    text[:, LENGTH:] = 0
+    digit = is_digit(text[:, :LENGTH])
+    likely = digit[:, 2:8].all(1) & checks.is_region(text[:, 2:4] - np.uint8(ZERO))
+    start, text, plain = start[likely], text[likely], digit[likely].all(1)
+    text &= np.where(text > ord("Z"), UPPER, NONE).astype(np.uint8)
+    values = _values().take(text[:, :LENGTH])
+    shaped = (values != NONE).all(1) & np.isin(text[:, 0], list(FIRST)) & np.isin(text[:, 1], list(SECOND))
+    valid = shaped & _holds(values)
+    kept = valid | (shaped & ~plain)
+    start = start[kept]
+    length = np.full(len(start), LENGTH, np.int64)
+    return [Segment("uscc", "plain", start, start + LENGTH, text[kept], length, valid[kept])] if len(start) else []
+
+
+def _holds(values: Bytes) -> Flags:
+    """Whether the last of 18 values is what MOD 31 of the others asks for."""
+    total = (values[:, :17].astype(np.float32) @ np.array(uscc.WEIGHTS, np.float32)).astype(np.int64)  # at most 17·30·30: exact
+    holds: Flags = values[:, 17] == -total % 31
+    return holds

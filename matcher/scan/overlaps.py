@@ -1,0 +1,56 @@
+"""Who wins where two candidates claim one stretch of text: a valid one before an invalid one, then the kind of lower rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from matcher.scan.batch import Places
+from matcher.scan.segment import Segment
+from ullage.identifiers import kinds
+
+
+def without_overlaps(segments: Sequence[Segment]) -> list[Segment]:
+    """`segments` without the candidates that lose to another; linear but for the sort, and free where nothing overlaps."""
+    if not segments:
+        return []
+    start, end = np.concatenate([s.start for s in segments]), np.concatenate([s.end for s in segments])
+    order = np.argsort(start, kind="stable")
+    reach = np.maximum.accumulate(end[order])
+    inside = np.flatnonzero(start[order][1:] < reach[:-1]) + 1
+    if not len(inside):
+        return list(segments)
+    ranks = {name: kind.rank for name, kind in kinds().items()}
+    claims = np.concatenate([np.where(s.valid, 0, 100) + ranks.get(s.kind, 9) for s in segments])
+    losers = _losers(start, end, claims, order, np.union1d(inside, inside - 1))
+    kept = np.ones(len(start), bool)
+    kept[losers] = False
+    cuts = np.cumsum([len(s) for s in segments])[:-1]
+    return [segment.where(own) for segment, own in zip(segments, np.split(kept, cuts), strict=True) if own.any()]
+
+
+def _losers(start: Places, end: Places, claims: Places, order: Places, touched: Places) -> list[int]:
+    """Numbers of the candidates that lose, among those at the places `touched` of `order`; few, so one by one."""
+    lost: list[int] = []
+    cluster: list[int] = []
+    reach = -1
+    for number in [*order[touched].tolist(), -1]:
+        if number < 0 or start[number] >= reach:
+            lost += _beaten(cluster, start, end, claims)
+            cluster = []
+        cluster.append(number)
+        reach = max(reach, int(end[number]))
+    return lost
+
+
+def _beaten(cluster: list[int], start: Places, end: Places, claims: Places) -> list[int]:
+    """Those of a cluster that overlap with a stronger one."""
+    kept: list[int] = []
+    lost = []
+    for number in sorted(cluster, key=lambda n: (claims[n], start[n])):
+        if all(end[number] <= start[k] or start[number] >= end[k] for k in kept):
+            kept.append(number)
+        else:
+            lost.append(number)
+    return lost

@@ -1,0 +1,106 @@
+"""What is too rare to be worth columns: numbers from abroad, IBANs, addresses with a domain in other scripts.
+
+A gate, cheap and over the whole buffer, gives the places where one may stand. Around these the kind's own pattern is run, on
+text; stretches that touch are read as one, so that a flood of gates costs one pass and not one each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+
+from matcher.scan.batch import Batch, Places
+from matcher.scan.bits import ahead, behind, places
+from matcher.scan.classes import Classes, is_digit
+from matcher.scan.segment import Flags, Segment
+from ullage.identifiers import Candidate, iban, kinds
+
+AROUND = 80
+"""Bytes read on either side of a gate."""
+ASCII_FORM = re.compile(rb"xn--", re.IGNORECASE)
+CONTINUES = 0xC0
+"""The bits by which a byte is known that goes on a character."""
+PLUS, ZERO, EIGHT, SIX = 43, 48, 56, 54
+NOT_ASCII = 0x80
+
+
+def find_rare(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
+    """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
+    gates = {"iban": _iban_gates(batch, classes), "phone": _abroad_gates(batch, classes), "email": strange_at}
+    found = [_segment(batch, kind, gate) for kind, gate in gates.items() if len(gate)]
+    return [segment for segment in found if len(segment)]
+
+
+def strange(batch: Batch, at: Places) -> Flags:
+    """Which at signs stand before a domain in another script, or in the ASCII form of one (`xn--`)."""
+    other: Flags = batch.data[at + 1] >= NOT_ASCII
+    if len(at):
+        text = batch.data.tobytes()
+        forms = np.fromiter((match.start() for match in ASCII_FORM.finditer(text)), np.int64)
+        other[np.searchsorted(at, forms[forms > at[0]]) - 1] = True
+    return other
+
+
+@cache
+def _countries() -> Flags:
+    """bool[65536]: which two bytes, lower case, are a country's letters."""
+    table = np.zeros(1 << 16, bool)
+    for country in iban.LENGTHS:
+        table[int.from_bytes(country.lower().encode(), "little")] = True
+    return table
+
+
+def _iban_gates(batch: Batch, classes: Classes) -> Places:
+    """Two letters that are a country's, two digits behind them, nothing glued before."""
+    digit, letter = classes.digit, classes.letter
+    gate = places(letter & ahead(letter, 1) & ahead(digit, 2) & ahead(digit, 3) & ~behind(digit | letter, 1))
+    pairs = np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
+    known: Places = gate[_countries()[pairs]]
+    return known
+
+
+def _abroad_gates(batch: Batch, classes: Classes) -> Places:
+    """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86."""
+    data, begin = batch.data, places(classes.digit & ~behind(classes.word, 1))
+    signed = data[begin - 1] == PLUS
+    china = (data[begin] == EIGHT) & (data[begin + 1] == SIX)
+    zeros = (data[begin] == ZERO) & (data[begin + 1] == ZERO) & is_digit(data[begin + 2])
+    abroad: Places = begin[(signed & ~china) | zeros]
+    return abroad
+
+
+def _segment(batch: Batch, name: str, gate: Places) -> Segment:
+    """Valid and failing candidates of the kind `name` around the gates, as columns."""
+    near = [candidate for first, last in _stretches(batch, gate) for candidate in _read(batch, name, first, last)]
+    found = [c for c in near if np.searchsorted(gate, c.start) < np.searchsorted(gate, c.end)]  # others were found as columns
+    normals = [candidate.normal.encode() for candidate in found]
+    length = np.fromiter(map(len, normals), np.int64, len(normals))
+    width = -(-int(length.max(initial=0)) // 8) * 8
+    text = np.frombuffer(b"".join(normal.ljust(width, b"\0") for normal in normals), np.uint8).reshape(-1, max(width, 1)).copy()
+    start = np.fromiter((candidate.start for candidate in found), np.int64, len(found))
+    end = np.fromiter((candidate.end for candidate in found), np.int64, len(found))
+    return Segment(name, "plain", start, end, text, length, np.array([c.valid for c in found], bool))
+
+
+def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:
+    """[first, last) of the buffer around the gates, those that touch joined."""
+    first, last = np.maximum(gate - AROUND, 0), np.minimum(gate + AROUND, len(batch.data))
+    opens = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1])))
+    closes = np.concatenate((opens[1:] - 1, [len(gate) - 1]))
+    yield from zip(first[opens].tolist(), last[closes].tolist(), strict=True)
+
+
+def _read(batch: Batch, name: str, first: int, last: int) -> Iterator[Candidate]:
+    """Candidates of a stretch with byte offsets in the buffer; what touches its edge was cut and is left out."""
+    while batch.data[first] & CONTINUES == NOT_ASCII:
+        first -= 1
+    while batch.data[last] & CONTINUES == NOT_ASCII:
+        last += 1
+    text = batch.data[first:last].tobytes().decode("utf-8", "surrogatepass")
+    for c in kinds()[name].find(text):
+        if c.start > 0 and c.end < len(text):
+            start = first + len(text[: c.start].encode("utf-8", "surrogatepass"))
+            yield c._replace(start=start, end=start + len(text[c.start : c.end].encode("utf-8", "surrogatepass")))

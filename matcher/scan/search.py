@@ -1,0 +1,28 @@
+"""The search on one screen: a buffer in, columns of candidates out."""
+
+from __future__ import annotations
+
+from matcher.scan.batch import Batch
+from matcher.scan.bits import places
+from matcher.scan.classes import classes
+from matcher.scan.codes import find_codes
+from matcher.scan.digests import find_digests
+from matcher.scan.mail import find_mail, find_qq
+from matcher.scan.numbers import find_numbers
+from matcher.scan.overlaps import without_overlaps
+from matcher.scan.rare import find_rare, strange
+from matcher.scan.segment import Segment
+from matcher.scan.separated import find_separated
+
+
+def search(batch: Batch) -> list[Segment]:
+    """Candidates of every kind that needs no label, without overlaps but for what an address holds (a phone before @qq.com)."""
+    seen = classes(batch)
+    at = places(seen.at)
+    other = strange(batch, at)
+    mail = find_mail(batch, at[~other])
+    rare = find_rare(batch, seen, at[other])
+    mail += [segment for segment in rare if segment.kind == "email"]
+    numbers = find_numbers(batch, seen) + find_separated(batch, seen) + find_codes(batch, seen)
+    numbers += [segment for segment in rare if segment.kind != "email"]
+    return [*without_overlaps(numbers), *mail, *find_qq(mail), *find_digests(batch, seen)]
