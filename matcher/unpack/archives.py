@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import mmap
 import tarfile
 import zipfile
@@ -14,7 +13,7 @@ from matcher.unpack import kinds, office
 from matcher.unpack.budget import Halt
 from matcher.unpack.frames import CONTENT, SEPARATOR
 from matcher.unpack.libarchive import FILTERS
-from matcher.unpack.streams import CHUNK, Counted, View, inflated
+from matcher.unpack.streams import CHUNK, DAMAGED, Counted, View, inflated, peeked
 
 if TYPE_CHECKING:
     from matcher.unpack.walk import Walk
@@ -32,7 +31,7 @@ def unzip(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
         raise Halt("too_many", whole=True)
     try:
         archive = zipfile.ZipFile(View(body))
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except DAMAGED:
         if walk.library is None:
             raise
         unarchive(walk, "zip", body, path, depth)
@@ -103,6 +102,8 @@ def untar(walk: Walk, _kind: str, chunks: Iterable[bytes], path: str, depth: int
         _untar(walk, source, names, path, depth)
     finally:
         walk.names(path, names)
+    if source.tail.strip(b"\0"):  # two blocks of zeros end a tar
+        raise EOFError("the archive ends early")
 
 
 def _untar(walk: Walk, source: Counted, names: list[str], path: str, depth: int) -> None:
@@ -119,11 +120,8 @@ def _untar(walk: Walk, source: Counted, names: list[str], path: str, depth: int)
 def inflate(walk: Walk, kind: str, chunks: Iterable[bytes], path: str, depth: int) -> None:
     """A compressed stream. A tar in it stands in its place: `a.tar.gz!/b.csv`."""
     source = Counted(chunks)
-    plain, head = inflated(kind, source), b""
-    while len(head) < kinds.HEAD and (chunk := next(plain, b"")):
-        head += chunk
-    whole = itertools.chain((head,), plain)
-    if kinds.sniff(head[: kinds.HEAD]) == "tar":
+    head, whole = peeked(inflated(kind, source), kinds.HEAD)
+    if kinds.sniff(head) == "tar":
         untar(walk, "tar", walk.budget.measured(whole, lambda: source.count), path, depth)
     else:
         walk.entry(path + SEPARATOR + (kinds.stem(path) or CONTENT), whole, lambda: source.count, depth)

@@ -19,7 +19,7 @@ from matcher.unpack.libarchive import Archives
 from matcher.unpack.pdfium import Pdfium
 from matcher.unpack.walk import Walk
 
-ENCODINGS = ("ascii", "latin-1", "cp437", "cp1252", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "big5")
+ENCODINGS = "ascii latin-1 cp437 cp1252 utf-8 utf-16 utf-16-le utf-16-be gb18030 big5 raw-unicode-escape".split()
 """What names and headers are decoded from: Python reads each from a file at first use."""
 
 
@@ -42,5 +42,8 @@ def main() -> None:
     if not flags:  # a parser with a network is worse than none
         writer.outcome("unsupported", "")
     else:
-        Walk(budget, writer, archives, documents).everything(kind, body)
+        try:
+            Walk(budget, writer, archives, documents).everything(kind, body)
+        except MemoryError:
+            os._exit(frames.OUT_OF_MEMORY)
     writer.done()

@@ -26,17 +26,17 @@ def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_AS, memory_bytes)
-    _limit(resource.RLIMIT_CPU, cpu_seconds)
+    _limit(resource.RLIMIT_CPU, cpu_seconds, 1)  # SIGXCPU first, which says why
     return alone
 
 
 def no_more_files() -> None:
-    """No descriptor beyond the three that there are: holds where system calls cannot be given up."""
+    """No descriptor beyond the three that there are: a hurdle, no wall, for where system calls cannot be given up."""
     _limit(resource.RLIMIT_NOFILE, 3)
 
 
-def _limit(what: int, most: int) -> None:
+def _limit(what: int, most: int, spare: int = 0) -> None:
     """Lower a limit for good; one that is lower already stays."""
     hard = resource.getrlimit(what)[1]
-    low = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (low, low))
+    bounds = (most, most + spare) if hard == resource.RLIM_INFINITY else (min(most, hard), min(most + spare, hard))
+    resource.setrlimit(what, bounds)

@@ -14,6 +14,8 @@ from matcher.unpack.streams import slices
 if TYPE_CHECKING:
     from matcher.unpack.walk import Walk
 
+END, NEAR_END = b"%%EOF", 4096
+
 
 def pdf(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
     """One member with the text of all pages; pages that are scans are said once."""
@@ -32,6 +34,8 @@ def pdf(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
             )
     finally:
         document.close()
+    if body.rfind(END, max(0, len(body) - NEAR_END)) < 0:  # PDFium makes do with what there is
+        raise EOFError("the document ends early")
 
 
 def _pages(document: Document, scanned: list[int]) -> Iterator[bytes]:

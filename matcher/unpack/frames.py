@@ -15,6 +15,8 @@ HEADER = struct.Struct(">BI")
 MAX_DATA = 256 << 10
 MAX_OTHER = 8 << 10
 MAX_PATH = 4 << 10
+OUT_OF_MEMORY = 3
+"""Exit code of a child that cannot even say so."""
 NETNS, SECCOMP = 1, 2
 """Flags of HELLO: a network namespace of its own; system calls given up."""
 REASON = tuple(REASONS)

@@ -73,10 +73,13 @@ class Archives:
             for name in FORMATS[kind]:
                 getattr(library, f"archive_read_support_format_{name}")(handle)
             self._check(handle, library.archive_read_open_memory(handle, held, len(body)))
-            entry = Handle()
+            entry, count = Handle(), 0
             while self._check(handle, library.archive_read_next_header(handle, ctypes.byref(entry)), WARN) != EOF:
+                count += 1
                 if library.archive_entry_filetype(entry) & TYPE_MASK in (REGULAR, 0):
                     yield self._name(entry), self._data(handle, locked=library.archive_entry_is_encrypted(entry) == 1)
+            if not count:  # what is cut off in its first header counts as empty there
+                raise ValueError("empty archive")
         finally:
             library.archive_read_free(handle)
 

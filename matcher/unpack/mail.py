@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import email
 import mmap
 import re
 from collections.abc import Iterator
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
+from email.parser import BytesParser
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
 
 def message(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
     """One mail."""
-    _message(walk, email.message_from_bytes(body[:]), path, depth, len(body))
+    _message(walk, BytesParser().parsebytes(body[:]), path, depth, len(body))
 
 
 def mailbox(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
@@ -101,7 +101,7 @@ def decoded(value: str) -> str:
     unfolded = " ".join(value.splitlines())
     try:
         pieces = decode_header(unfolded)
-    except (HeaderParseError, ValueError):
+    except (HeaderParseError, LookupError, ValueError):
         return unfolded
     return "".join(_word(piece, charset) for piece, charset in pieces)
 

@@ -42,14 +42,14 @@ ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 
 def is_office(infos: Sequence[zipfile.ZipInfo]) -> bool:
     """Whether a zip is an office file."""
-    names = [info.filename for info in infos[:64]]
+    names = {info.filename for info in infos}
     return TYPES in names and any(name.startswith(ROOTS) for name in names)
 
 
 def read(walk: Walk, archive: zipfile.ZipFile, path: str, depth: int) -> None:
     """Every part of an office file: as lines, as paragraphs, or as an entry of its own."""
     infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    if WORKBOOK in infos:
+    if any(SHEET.fullmatch(name) for name in infos):
         _sheets(walk, archive, infos, path)
     for name, info in infos.items():
         place = f"{path}{SEPARATOR}{name.removesuffix('.xml')}"

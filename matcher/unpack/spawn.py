@@ -52,7 +52,8 @@ def command(kind: str, limits: Limits) -> list[str]:
 def started(words: Sequence[str], body: bytes | BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
     """The child at work on `body`, its output in `stdout`; killed and gone at the end, whatever happened.
 
-    Bytes go in as a sealed file in memory; a file goes in as itself (open it for reading only).
+    Bytes go in as a sealed file in memory; a file goes in as itself (open it for reading only). The kernel kills the child when
+    the thread that started it ends, so that thread must do the reading too.
     """
     with contextlib.ExitStack() as stack:
         source = _sealed(body) if isinstance(body, bytes) else os.dup(body.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -139,7 +140,9 @@ class Unpacked:
             raise Broken("damaged")
         began = self._clock()
         left = self._limits.wall_seconds - self._waited
-        ready = left > 0 and select.select([child.stdout], [], [], left)[0]
+        poll = select.poll()  # select itself knows no descriptor beyond 1,023
+        poll.register(child.stdout, select.POLLIN)
+        ready = left > 0 and poll.poll(left * 1000)
         self._waited += self._clock() - began
         if not ready:
             raise Broken("timeout")
@@ -193,13 +196,16 @@ class _Checked:
             raise Broken("damaged")
 
 
+CAUSES = {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", frames.OUT_OF_MEMORY: "memory"}
+"""Exit codes that have a meaning of their own. Nobody but the kernel, out of memory, kills a child while we wait for it."""
+
+
 def _cause(child: subprocess.Popen[bytes]) -> str:
-    """Why a child fell silent: its processor time is up, or it crashed."""
+    """Why a child fell silent: a limit, or it crashed."""
     try:
-        code = child.wait(timeout=1)
-    except subprocess.TimeoutExpired:
+        return CAUSES.get(child.wait(timeout=1), "damaged")
+    except subprocess.TimeoutExpired:  # it lives, and has closed its pipe
         return "damaged"
-    return "timeout" if code in {-24, -9} else "damaged"  # SIGXCPU, or the kernel's own SIGKILL a second later
 
 
 def _head(file: BinaryIO) -> bytes:

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import lzma
 import mmap
-import struct
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from email.errors import MessageError
 from functools import partial
-from pyexpat import ExpatError
 
 from matcher.unpack import archives, documents, kinds, mail, office
 from matcher.unpack.budget import Budget, Halt
 from matcher.unpack.frames import SEPARATOR, Writer
 from matcher.unpack.libarchive import Archives
 from matcher.unpack.pdfium import Pdfium
-from matcher.unpack.streams import slices
+from matcher.unpack.streams import DAMAGED, peeked, slices
 
-DAMAGED = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, ExpatError, LookupError, MessageError, OSError, RuntimeError,
-    TypeError, ValueError, lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What parsers raise on damaged input: the library's own errors, and those that slip through their checks."""
 Body = bytes | mmap.mmap
 
 
@@ -70,10 +57,8 @@ class Walk:
             self.text(path + SEPARATOR, ["\n".join(names).encode("utf-8", "replace")])
 
     def _entry(self, path: str, chunks: Iterator[bytes], depth: int, media_type: str, charset: str) -> None:
-        head = b""
-        while len(head) < kinds.HEAD and (chunk := next(chunks, b"")):
-            head += chunk
-        kind, whole = kinds.sniff(head[: kinds.HEAD], path), itertools.chain((head,), chunks)
+        head, whole = peeked(chunks, kinds.HEAD)
+        kind = kinds.sniff(head, path)
         if kind == kinds.TEXT:
             self.text(path, whole, media_type or kinds.media_of(path), charset)
         elif kind in kinds.UNREADABLE:
@@ -126,6 +111,8 @@ class Walk:
             self.out.outcome(halt.reason, path)
         except MemoryError:
             self.out.outcome("memory", path)
+        except ImportError:  # something that a parser wanted only now, when no file can be opened any more
+            self.out.outcome("unsupported", path)
         except DAMAGED:
             self.out.outcome("damaged", path)
             return True

@@ -1,0 +1,158 @@
+"""Containers made by hand: what no standard library writes, and what only an attacker does."""
+
+import ctypes
+import io
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+
+from matcher.unpack.libarchive import NAME
+
+Files = Mapping[str, bytes]
+
+
+def zip_of(files: Files, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        for name, body in files.items():
+            archive.writestr(zipfile.ZipInfo(name), body, method)
+    return made.getvalue()
+
+
+def tar_of(files: Files, mode: str = "w", fmt: int = tarfile.PAX_FORMAT) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode=mode, format=fmt) as archive:
+        for name, body in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+    return made.getvalue()
+
+
+def libarchive_of(files: Files, fmt: str = "7zip", filter_: str = "none") -> bytes:
+    """Written by the system's libarchive: 7zip, zip or raw, with a filter such as zstd."""
+    lib = ctypes.CDLL(NAME)
+    lib.archive_write_new.restype = lib.archive_entry_new.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(lib.archive_write_new())
+    getattr(lib, f"archive_write_add_filter_{filter_}")(handle)
+    getattr(lib, f"archive_write_set_format_{fmt}")(handle)
+    held, used = ctypes.create_string_buffer(sum(map(len, files.values())) + (1 << 20)), ctypes.c_size_t()
+    lib.archive_write_open_memory(handle, held, ctypes.c_size_t(len(held)), ctypes.byref(used))
+    for name, body in files.items():
+        entry = ctypes.c_void_p(lib.archive_entry_new())
+        lib.archive_entry_set_pathname_utf8(entry, name.encode())
+        lib.archive_entry_set_size(entry, ctypes.c_int64(len(body)))
+        lib.archive_entry_set_filetype(entry, 0o100000)
+        lib.archive_entry_set_perm(entry, 0o644)
+        lib.archive_write_header(handle, entry)
+        lib.archive_write_data(handle, body, ctypes.c_size_t(len(body)))
+        lib.archive_entry_free(entry)
+    lib.archive_write_close(handle)
+    lib.archive_write_free(handle)
+    return held.raw[: used.value]
+
+
+def vint(number: int) -> bytes:
+    made = bytearray()
+    while number > 127:
+        made.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*made, number))
+
+
+def _rar5_block(fields: bytes) -> bytes:
+    sized = vint(len(fields)) + fields
+    return struct.pack("<I", zlib.crc32(sized)) + sized
+
+
+def rar5_of(files: Files) -> bytes:
+    """RAR 5, stored. Format: the RAR 5.0 archive format note of its makers."""
+    made = b"Rar!\x1a\x07\x01\x00" + _rar5_block(vint(1) + vint(0) + vint(0))
+    for name, body in files.items():
+        raw = name.encode()
+        head = vint(2) + vint(2) + vint(len(body)) + vint(4) + vint(len(body)) + vint(0o100644)
+        made += _rar5_block(head + struct.pack("<I", zlib.crc32(body)) + vint(0) + vint(1) + vint(len(raw)) + raw) + body
+    return made + _rar5_block(vint(5) + vint(0) + vint(0))
+
+
+def rar5_locked() -> bytes:
+    """RAR 5 whose headers are encrypted: only that is said in clear."""
+    fields = vint(4) + vint(0) + vint(0) + vint(0) + bytes((15,)) + bytes(range(16))
+    return b"Rar!\x1a\x07\x01\x00" + _rar5_block(fields) + bytes(range(64))
+
+
+def _rar4_block(kind: int, flags: int, fields: bytes) -> bytes:
+    rest = struct.pack("<BHH", kind, flags, 7 + len(fields)) + fields
+    return struct.pack("<H", zlib.crc32(rest) & 0xFFFF) + rest
+
+
+def rar4_of(files: Files, flags: int = 0x8000) -> bytes:
+    """RAR 2.9 to 4, stored; flag 4 says that an entry is encrypted."""
+    made = b"Rar!\x1a\x07\x00" + _rar4_block(0x73, 0, bytes(6))
+    for name, body in files.items():
+        raw = name.encode()
+        fields = struct.pack("<IIBIIBBHI", len(body), len(body), 3, zlib.crc32(body), 0x50210000, 20, 0x30, len(raw), 0o100644)
+        made += _rar4_block(0x74, flags, fields + raw) + body
+    return made + _rar4_block(0x7B, 0x4000, b"")
+
+
+def pdf_of(*pages: str, font: str = "Helvetica", drawing: bytes = b"", trailer: str = "") -> bytes:
+    """A PDF of one line a page; `font` other than Helvetica is a Chinese one without its outlines."""
+    chinese = font != "Helvetica"
+    kids = " ".join(f"{5 + 2 * n} 0 R" for n in range(len(pages)))
+    info = "<< /Registry (Adobe) /Ordering (GB1) /Supplement 2 >>"
+    how = "/Subtype /Type0 /Encoding /UniGB-UCS2-H /DescendantFonts [4 0 R]" if chinese else "/Subtype /Type1"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
+        f"<< /Type /Font /BaseFont /{font} {how} >>".encode(),
+        f"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /{font} /CIDSystemInfo {info} >>".encode(),
+    ]
+    for n, text in enumerate(pages):
+        shown = f"<{text.encode('utf-16-be').hex()}>" if chinese else f"({text})"
+        stream = f"BT /F 12 Tf 50 700 Td {shown} Tj ET".encode() if text else drawing
+        kept = f"/MediaBox [0 0 600 800] /Contents {6 + 2 * n} 0 R /Resources << /Font << /F 3 0 R >> >>"
+        objects.append(f"<< /Type /Page /Parent 2 0 R {kept} >>".encode())
+        objects.append(f"<< /Length {len(stream)} >>\nstream\n".encode() + stream + b"\nendstream")
+    made, places = bytearray(b"%PDF-1.4\n"), []
+    for number, held in enumerate(objects, 1):
+        places.append(len(made))
+        made += f"{number} 0 obj\n".encode() + held + b"\nendobj\n"
+    start = len(made)
+    made += f"xref\n0 {len(places) + 1}\n0000000000 65535 f \n".encode() + b"".join(
+        b"%010d 00000 n \n" % place for place in places
+    )
+    made += f"trailer\n<< /Size {len(places) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n".encode()
+    return bytes(made)
+
+
+SHEET_NS = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+WORD_NS = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+DRAWING_NS = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" xmlns:p="urn:p"'
+
+
+def xlsx_of(sheets: Mapping[str, str], strings: tuple[str, ...] = (), more: Files | None = None) -> bytes:
+    """A workbook: the XML inside `sheetData` by sheet title, and shared strings."""
+    titles = "".join(f'<sheet name="{title}" sheetId="{n}" r:id="rId{n}"/>' for n, title in enumerate(sheets, 1))
+    links = "".join(f'<Relationship Id="rId{n}" Target="worksheets/sheet{n}.xml"/>' for n in range(1, len(sheets) + 1))
+    shared = "".join(f"<si><t>{text}</t></si>" for text in strings)
+    return zip_of(
+        {
+            "[Content_Types].xml": b"<Types/>",
+            "xl/workbook.xml": f'<workbook {SHEET_NS} xmlns:r="urn:r"><sheets>{titles}</sheets></workbook>'.encode(),
+            "xl/_rels/workbook.xml.rels": f"<Relationships>{links}</Relationships>".encode(),
+            "xl/sharedStrings.xml": f"<sst {SHEET_NS}>{shared}</sst>".encode(),
+            **{
+                f"xl/worksheets/sheet{n}.xml": f"<worksheet {SHEET_NS}><sheetData>{rows}</sheetData></worksheet>".encode()
+                for n, rows in enumerate(sheets.values(), 1)
+            },
+            **(more or {}),
+        }
+    )
+
+
+def docx_of(body: str, more: Files | None = None) -> bytes:
+    document = f"<w:document {WORD_NS}><w:body>{body}</w:body></w:document>".encode()
+    return zip_of({"[Content_Types].xml": b"<Types/>", "word/document.xml": document, **(more or {})})

@@ -1,0 +1,36 @@
+"""Runs a container through its child and puts what comes out side by side."""
+
+from dataclasses import dataclass, field
+
+from matcher.unpack.limits import Limits
+from matcher.unpack.outcome import Outcome
+from matcher.unpack.unpacked import unpack
+
+QUICK = Limits(cpu_seconds=20, wall_seconds=60.0)
+
+
+@dataclass
+class Came:
+    """Members by path below the container, outcomes likewise."""
+
+    members: dict[str, bytes] = field(default_factory=dict)
+    outcomes: list[tuple[str, str]] = field(default_factory=list)
+    flags: int = 0
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Without the lists of names."""
+        return {path: body.decode() for path, body in self.members.items() if not path.endswith("!/")}
+
+
+def out_of(body: bytes, name: str = "a", limits: Limits = QUICK) -> Came:
+    came = Came()
+    with unpack(body, name, limits) as unpacked:
+        for item in unpacked:
+            assert item.path.startswith(name)
+            if isinstance(item, Outcome):
+                came.outcomes.append((item.path[len(name) :], item.reason))
+            else:
+                came.members[item.path[len(name) :]] = item.read()
+        came.flags = unpacked.flags
+    return came

@@ -1,0 +1,287 @@
+"""The child can do nothing but parse, and the parent believes nothing that it says."""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matcher.unpack import frames, seccomp, spawn, unpacked
+from matcher.unpack.frames import HEADER
+from matcher.unpack.limits import Limits
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.conftest import QUICK, out_of
+
+BODY = builders.zip_of({"a.csv": b"15400000001"})
+PROBE = """
+import sys; sys.path.append(sys.argv.pop(1))
+import os, signal, socket
+from matcher.unpack import child, confine, seccomp, walk
+before = [repr(sorted(os.environ.keys() - {"LC_CTYPE"})), repr(sorted(map(int, os.listdir("/proc/self/fd")))[:3]),
+          str(len(os.listdir("/proc/self/fd")))]
+PARENT = os.getppid()
+def tried(what):
+    try: return f"{what()}"
+    except OSError as error: return error.__class__.__name__ + " " + str(error.errno)
+def everything(self, kind, body):
+    %s
+walk.Walk.everything = everything
+%s
+child.main()
+"""
+
+
+@pytest.fixture
+def child(monkeypatch):
+    """Lets another program stand in the child's place, or a probe after the child has given everything up."""
+
+    def stands_in(program: str) -> None:
+        monkeypatch.setattr(unpacked, "command", lambda kind, limits: _with(program, spawn.command(kind, limits)))
+
+    return stands_in
+
+
+def _with(program: str, words: list[str]) -> list[str]:
+    return [program if word == spawn.PROGRAM else word for word in words]
+
+
+def probed(child, what: str, before: str = "") -> list[str]:
+    child(PROBE % (f'self.text("", ["\\n".join({what}).encode()])', before))
+    came = out_of(BODY)
+    assert came.outcomes == []
+    return came.members[""].decode().splitlines()
+
+
+ATTEMPTS = {
+    "open": 'open("/etc/passwd").read()',
+    "create": 'os.open("/tmp/x", os.O_CREAT | os.O_WRONLY)',
+    "stat": 'os.stat("/")',
+    "socket": "socket.socket()",
+    "unix socket": "socket.socket(socket.AF_UNIX)",
+    "pair": "socket.socketpair()",
+    "fork": "os.fork()",
+    "execute": 'os.execv("/bin/true", ["true"])',
+    "signal its parent": "os.kill(PARENT, 0)",
+    "memory file": 'os.memfd_create("x")',
+    "pipe": "os.pipe()",
+    "another descriptor": "os.dup(1)",
+    "flags of a descriptor": "os.get_blocking(1)",
+}
+
+
+def test_what_the_child_cannot_do(child) -> None:
+    words = [f"tried(lambda: {attempt})" for attempt in ATTEMPTS.values()]
+    came = probed(child, f"[{', '.join(words)}]")
+    assert dict(zip(ATTEMPTS, came, strict=True)) == dict.fromkeys(ATTEMPTS, "PermissionError 1")
+
+
+def test_memory_cannot_become_code(child) -> None:
+    [came] = probed(child, "[tried(lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC))]", "import mmap")
+    assert came == "PermissionError 1"
+
+
+def test_what_the_child_inherits(child, monkeypatch) -> None:
+    monkeypatch.setenv("ULLAGE_SECRET", "x")
+    with tempfile.TemporaryFile() as file:
+        os.set_inheritable(file.fileno(), True)
+        assert probed(child, "before") == ["[]", "[0, 1, 2]", "4"]  # and that of the listing itself
+
+
+def test_its_limits(child) -> None:
+    wanted = {"CORE": 0, "FSIZE": 0, "CPU": QUICK.cpu_seconds, "AS": QUICK.memory_bytes + len(BODY)}
+    before = f"""
+import resource; held = []; had = seccomp.seal
+def seal(libc):
+    held.extend(str(resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0]) for name in {list(wanted)!r})
+    held.append(open("/proc/self/status").read().split("NoNewPrivs:")[1].split()[0])
+    return had(libc)
+seccomp.seal = seal"""
+    assert probed(child, "held", before) == [*map(str, wanted.values()), "1"]
+
+
+def test_a_network_namespace_of_its_own(child) -> None:
+    """Where system calls cannot be given up, that and the want of descriptors stand in for it."""
+    before = "seccomp.seal = lambda libc: False"
+    child(PROBE % ('self.text("", [tried(lambda: socket.socket()).encode()])', before))
+    came = out_of(BODY)
+    if came.flags == 0:  # neither holds here: nothing is parsed
+        assert came.outcomes == [("", "unsupported")]
+    else:
+        assert came.flags == frames.NETNS
+        assert came.members == {"": b"OSError 24"}
+
+
+def test_without_any_protection_nothing_is_parsed(child) -> None:
+    child(PROBE % ("raise SystemExit", "seccomp.seal = child.confine = lambda *_: False"))
+    came = out_of(BODY)
+    assert (came.members, came.outcomes, came.flags) == ({}, [("", "unsupported")], 0)
+
+
+def test_what_holds_is_said() -> None:
+    assert out_of(BODY).flags & frames.SECCOMP
+
+
+@pytest.mark.parametrize("machine", seccomp.MACHINES)
+def test_the_filter_lets_through_what_it_lists(machine: str) -> None:
+    audit, mmap, mprotect, numbers = seccomp.MACHINES[machine]
+    for number in range(512):
+        listed = number in numbers.values()
+        assert allowed(seccomp.program(machine), audit, number, 0) == listed
+        assert allowed(seccomp.program(machine), audit, number, seccomp.PROT_EXEC) == (listed and number not in (mmap, mprotect))
+    assert not allowed(seccomp.program(machine), audit ^ 1, 0, 0)
+    assert seccomp.program("z80") == b""
+
+
+def allowed(program: bytes, audit: int, number: int, third: int) -> bool:
+    """Runs a filter as the kernel does."""
+    import struct
+
+    steps, place, register = list(struct.iter_unpack("=HBBI", program)), 0, 0
+    data = {seccomp.NUMBER: number, seccomp.ARCHITECTURE: audit, seccomp.THIRD_ARGUMENT: third}
+    while True:
+        code, if_true, if_false, operand = steps[place]
+        place += 1
+        if code == seccomp.LOAD:
+            register = data[operand]
+        elif code == seccomp.EQUAL:
+            place += if_true if register == operand else if_false
+        elif code == seccomp.ANY_BIT:
+            place += if_true if register & operand else if_false
+        else:
+            return operand == seccomp.ALLOW
+
+
+SAY = f"""
+import os, struct, time
+say = lambda kind, body=b"": os.write(1, struct.pack("{HEADER.format}", kind, len(body)) + body)
+say({frames.HELLO}, b"\\3")
+"""
+MEMBER = f"say({frames.MEMBER}, b'\\0\\0!/a')\n"
+LIES = {
+    "nothing": ("", "damaged"),
+    "no hello": (f"import os; os.write(1, {HEADER.pack(frames.DONE, 0)!r})", "damaged"),
+    "noise": ("import os; os.write(1, bytes(range(256)) * 99)", "damaged"),
+    "a frame without end": (SAY + f"os.write(1, struct.pack('{HEADER.format}', {frames.MEMBER}, 1 << 31))", "damaged"),
+    "half a frame": (SAY + f"os.write(1, struct.pack('{HEADER.format}', {frames.OUTCOME}, 9))", "damaged"),
+    "an unknown reason": (SAY + f"say({frames.OUTCOME}, b'\\xff')", "damaged"),
+    "an unknown media type": (SAY + f"say({frames.MEMBER}, b'\\x09\\0a')", "damaged"),
+    "an empty outcome": (SAY + f"say({frames.OUTCOME})", "damaged"),
+    "data of nothing": (SAY + f"say({frames.DATA}, b'x')", "damaged"),
+    "a member in a member": (SAY + MEMBER + MEMBER, "damaged"),
+    "done in a member": (SAY + MEMBER + f"say({frames.DONE})", "damaged"),
+    "empty data": (SAY + MEMBER + f"say({frames.DATA})", "damaged"),
+    "data without end": (SAY + MEMBER + f"while True: say({frames.DATA}, bytes(65536))", "too_large"),
+    "members without end": (SAY + f"while True: say({frames.MEMBER}, b'\\0\\0a'); say({frames.END})", "too_many"),
+    "outcomes without end": (SAY + f"while True: say({frames.OUTCOME}, b'\\0a')", "too_many"),
+    "killed": (SAY + "os.kill(os.getpid(), 9)", "memory"),
+    "crashed": (SAY + "os.abort()", "damaged"),
+    "out of processor time": (
+        SAY + "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass",
+        "timeout",
+    ),
+    "out of memory": (SAY + f"os._exit({frames.OUT_OF_MEMORY})", "memory"),
+    "silent": (SAY + "time.sleep(99)", "timeout"),
+    "a drop at a time": (SAY + MEMBER + f"while True: say({frames.DATA}, b'x'); time.sleep(.01)", "timeout"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_child_that_lies_or_dies(child, lie: str) -> None:
+    program, reason = LIES[lie]
+    child(program)
+    wall = 0.3 if reason == "timeout" and "processor" not in lie else 20.0
+    came = out_of(BODY, limits=replace(QUICK, wall_seconds=wall, total_bytes=4 << 20, entries=100))
+    assert came.outcomes[-1] == ("", reason)
+    assert sum(map(len, came.members.values())) <= (4 << 20) + 100 * unpacked.LONGEST_PATH
+
+
+def test_what_came_before_it_died_is_kept(child) -> None:
+    child(SAY + MEMBER + f"say({frames.DATA}, b'15400000001')\nos.abort()")
+    came = out_of(BODY)
+    assert came.members == {"!/a": b"15400000001"}
+    assert came.outcomes == [("", "damaged")]
+
+
+def test_a_path_is_only_ever_shown(child) -> None:
+    child(
+        SAY + f"say({frames.MEMBER}, b'\\0\\xff\\0' + b'!/\\x1b[31m\\xff' + b'a' * 5000); say({frames.END}); say({frames.DONE})"
+    )
+    [path] = out_of(BODY).members
+    assert len(path) == unpacked.LONGEST_PATH
+    assert path.isprintable()
+
+
+def test_the_time_between_two_members_is_not_the_childs() -> None:
+    now, read = [0.0], []
+    with unpacked.Unpacked(BODY, "a", QUICK, "", lambda: now[0]) as items:
+        for item in items:
+            read.append(item.read())
+            now[0] += 10 * QUICK.wall_seconds
+    assert read == [b"a.csv", b"15400000001"]
+
+
+def test_a_member_that_is_not_read_is_passed_over() -> None:
+    files = {f"{n}.csv": bytes(b"x" * 300_000) for n in range(3)}
+    with unpacked.unpack(builders.zip_of(files), "a") as items:
+        kept = list(items)
+    assert [item.path for item in kept] == ["a!/", "a!/0.csv", "a!/1.csv", "a!/2.csv"]
+    assert kept[1].read() == b""
+
+
+def test_a_run_that_is_given_up_leaves_no_child() -> None:
+    with unpacked.unpack(BODY, "a") as items:
+        next(iter(items))
+        process = items._child.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
+    program = f"""
+import sys, os; sys.path[:0] = [{str(spawn.ROOT)!r}]
+from matcher.unpack import spawn, unpacked
+from tests.matcher.unpack import test_child
+probe = test_child.PROBE % ("while True: pass", "")
+words = test_child._with(probe, spawn.command("zip", unpacked.Limits()))
+with spawn.started(words, test_child.BODY) as child:
+    child.stdout.read(6)
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    until = time.monotonic() + 10
+    while Path(f"/proc/{int(done.stdout)}").exists() and _state(int(done.stdout)) != "Z":
+        assert time.monotonic() < until
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"
+
+
+def test_nothing_is_written_to_disk(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.chdir(tmp_path)
+    mail = b"MIME-Version: 1.0\nFrom: a@example.com\nContent-Type: application/zip\nContent-Transfer-Encoding: base64\n\n"
+    assert out_of(BODY).texts
+    assert out_of(builders.libarchive_of({"a": b"x"})).texts
+    assert out_of(builders.pdf_of("x")).texts
+    assert out_of(mail).members
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_words_of_the_child_hold_nothing_of_the_container() -> None:
+    words = spawn.command("zip", Limits())
+    assert not any("154" in word for word in words)
+    assert words[0] == sys.executable
+    assert "zip" in words

@@ -1,0 +1,183 @@
+"""Workbooks, documents, slides, PDF and mail give their words, and say what they hold besides."""
+
+import base64
+from email.message import EmailMessage
+
+import pytest
+
+from matcher.unpack.sheet import column, number
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.conftest import out_of
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(99)
+
+
+def test_a_workbook_is_lines_of_cells() -> None:
+    rows = (
+        '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
+        '<row r="2"><c r="A2" t="inlineStr"><is><r><t>张</t></r><r><t>某</t></r></is></c><c r="B2"><v>1.5400000001E10</v></c>'
+        '<c r="E2"><f>A1+1</f><v>3.50</v></c></row>'
+        '<row r="3"><c r="B3" t="str"><v>a@example.com\n</v></c><c r="C3" t="b"><v>1</v></c><c r="D3" t="e"><v>#N/A</v></c></row>'
+    )
+    came = out_of(
+        builders.xlsx_of({"客户": rows, "二": '<row><c t="s"><v>7</v></c><c/></row>'}, ("姓名", "手机&#10;号")), "a.xlsx"
+    )
+    assert came.texts == {
+        "!/客户": "姓名\t手机 号\n张某\t15400000001\t\t\t3.50\n\ta@example.com \t1\t#N/A\n",
+        "!/二": "\t\n",
+    }
+    assert came.outcomes == []
+
+
+def test_a_workbook_with_prefixes_and_without_its_directory_of_sheets() -> None:
+    sheet = (
+        b'<x:worksheet xmlns:x="urn:x"><x:sheetData><x:row><x:c><x:v>15400000001</x:v></x:c></x:row></x:sheetData></x:worksheet>'
+    )
+    came = out_of(builders.zip_of({"[Content_Types].xml": b"", "xl/worksheets/sheet9.xml": sheet}))
+    assert came.texts == {"!/sheet9": "15400000001\n"}
+
+
+def test_what_else_a_workbook_holds() -> None:
+    more = {
+        "xl/media/image1.png": PNG,
+        "xl/embeddings/x.zip": builders.zip_of({"d.csv": b"15400000002"}),
+        "xl/comments1.xml": b"<comments><t>15400000003</t></comments>",
+        "xl/styles.xml": b"<styleSheet/>",
+        "xl/worksheets/_rels/sheet1.xml.rels": b'<Relationships><Relationship Id="b" Target="x"/>'
+        b'<Relationship Id="a" Target="mailto:a@example.com" TargetMode="External"/></Relationships>',
+    }
+    came = out_of(builders.xlsx_of({"S": ""}, more=more))
+    assert came.texts["!/xl/embeddings/x.zip!/d.csv"] == "15400000002"
+    assert "15400000003" in came.texts["!/xl/comments1.xml"]
+    assert came.texts["!/xl/worksheets/_rels/sheet1.xml.rels"] == "mailto:a@example.com"
+    assert not any("styles" in path for path in came.members)
+    assert came.outcomes == [("!/xl/media/image1.png", "image")]
+
+
+@pytest.mark.parametrize(
+    ("stored", "read"),
+    [
+        ("15400000001", "15400000001"), ("15400000001.0", "15400000001"), ("1.54E10", "15400000000"), ("-3.0", "-3"),
+        ("0.1", "0.1"), ("4.40301189901011E+17", "4.40301189901011E+17"), ("6200000000000000", "6200000000000000"), ("", ""),
+    ],
+)  # fmt: skip
+def test_numbers(stored: str, read: str) -> None:
+    assert number(stored) == read
+
+
+def test_columns() -> None:
+    assert [column(letters) for letters in ("", "A", "Z", "AA", "XFD")] == [0, 1, 26, 27, 16384]
+
+
+def test_one_cell_at_the_far_end_does_not_fill_a_line() -> None:
+    came = out_of(builders.xlsx_of({"S": '<row><c r="XFD1"><v>1</v></c></row>' * 3}))
+    assert len(came.texts["!/S"]) == 3 * 66
+
+
+def test_a_document_is_paragraphs_and_rows() -> None:
+    def p(*texts: str) -> str:
+        return "<w:p>" + "".join(f"<w:r><w:t>{text}</w:t></w:r>" for text in texts) + "</w:p>"
+
+    cells = "".join(f"<w:tc>{p(text)}</w:tc>" for text in ("张某", "15400000002"))
+    body = p("154", "00000001") + f"<w:tbl><w:tr>{cells}</w:tr></w:tbl><w:p><w:r><w:tab/><w:t>x</w:t><w:br/></w:r><w:del><w:r>"
+    body += "<w:delText>15400000003</w:delText></w:r></w:del></w:p><w:pPr>15400000004</w:pPr>"
+    more = {"word/header1.xml": f"<w:hdr {builders.WORD_NS}>{p('h')}</w:hdr>".encode(), "word/media/i.png": PNG}
+    came = out_of(builders.docx_of(body, more), "a.docx")
+    assert came.texts == {
+        "!/word/document": "15400000001\n张某 \t15400000002 \t\n\tx\n15400000003\n",
+        "!/word/header1": "h\n",
+    }
+    assert came.outcomes == [("!/word/media/i.png", "image")]
+
+
+def test_slides() -> None:
+    slide = f"<p:sld {builders.DRAWING_NS}><a:p><a:r><a:t>154</a:t></a:r><a:r><a:t>00000001</a:t></a:r></a:p></p:sld>".encode()
+    came = out_of(builders.zip_of({"[Content_Types].xml": b"", "ppt/presentation.xml": b"<p/>", "ppt/slides/slide1.xml": slide}))
+    assert came.texts == {"!/ppt/slides/slide1": "15400000001\n"}
+
+
+def test_entities_of_an_office_file_are_refused() -> None:
+    bomb = b'<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><d>&b;</d>'
+    came = out_of(builders.zip_of({"[Content_Types].xml": b"", "word/document.xml": bomb}))
+    assert came.outcomes == [("!/word/document", "damaged")]
+
+
+@pytest.mark.parametrize(("mark", "reason"), [("EncryptedPackage", "encrypted"), ("Workbook", "unsupported")])
+def test_compound_files_are_said(mark: str, reason: str) -> None:
+    body = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + mark.encode("utf-16-le") + bytes(600)
+    assert out_of(body, "a.xls").outcomes == [("", reason)]
+
+
+def test_pdf() -> None:
+    came = out_of(builders.pdf_of("phone 15400000001", "", "two", "", drawing=b"0 0 m 9 9 l S"), "a.pdf")
+    assert came.texts == {"!/text": "phone 15400000001\ntwo\n"}
+    assert came.outcomes == [("!/page 2 and 1 more", "image")]
+
+
+def test_pdf_in_chinese_without_its_font() -> None:
+    assert out_of(builders.pdf_of("张某 15400000001", font="STSong-Light")).texts == {"!/text": "张某 15400000001\n"}
+
+
+def test_pdf_with_a_password() -> None:
+    locked = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'11' * 32}> /U <{'22' * 32}> /P -4 >> /ID [<00><00>]"
+    assert out_of(builders.pdf_of("x", trailer=locked)).outcomes == [("", "encrypted")]
+
+
+def mail(subject: str = "名单", text: str = "手机 15400000001", name: str = "a.csv") -> EmailMessage:
+    made = EmailMessage()
+    made["From"], made["To"], made["Subject"] = "张某 <a@example.com>", "b@example.com", subject
+    made["DKIM-Signature"] = "noise"
+    made.set_content(text, charset="gb2312")
+    made.add_alternative(f"<p>{text}</p>", subtype="html")
+    made.add_attachment(b"15400000002", "application", "octet-stream", filename=name)
+    return made
+
+
+def test_mail() -> None:
+    came = out_of(mail().as_bytes(), "a.eml")
+    headers = came.members.pop("!/headers").decode()
+    assert "From: 张某 <a@example.com>\nTo: b@example.com\nSubject: 名单\n" in headers
+    assert "noise" not in headers
+    assert came.members.pop("!/part1.txt").decode("gb2312").strip() == "手机 15400000001"
+    assert came.members.pop("!/part2.html").decode().strip() == "<p>手机 15400000001</p>"
+    assert came.members == {"!/a.csv": b"15400000002"}
+
+
+def test_the_charset_of_a_part_comes_with_it() -> None:
+    from matcher.unpack.unpacked import unpack
+
+    with unpack(mail().as_bytes(), "a.eml") as unpacked:
+        kinds = {item.path: (item.media_type, item.charset) for item in unpacked}
+    assert kinds["a.eml!/part1.txt"] == ("text/plain", "gb2312")
+    assert kinds["a.eml!/part2.html"][0] == "text/html"
+
+
+def test_a_mail_in_a_mail() -> None:
+    outer = EmailMessage()
+    outer["From"], outer["Subject"], outer["MIME-Version"] = "c@example.com", "Fwd", "1.0"
+    outer.set_content("see below")
+    outer.add_attachment(mail())
+    came = out_of(outer.as_bytes())
+    assert "From: 张某" in came.members["!/part2.eml!/headers"].decode()
+    assert came.members["!/part2.eml!/a.csv"] == b"15400000002"
+
+
+def test_words_outside_of_all_parts() -> None:
+    text = mail().as_string().replace("\n\n--", "\n\n15400000003 before\n--", 1) + "15400000004 after\n"
+    assert came_outside(text) == ["15400000003 before", "15400000004 after"]
+
+
+def came_outside(text: str) -> list[str]:
+    return [line for line in out_of(text.encode()).members["!/outside"].decode().splitlines() if line]
+
+
+def test_mailbox() -> None:
+    one = b"From a@example.com Mon Jan  1 00:00:00 2024\n" + mail(text="15400000001").as_bytes() + b"\n"
+    came = out_of(one + one.replace(b"15400000002", base64.b64encode(b"x")), "a.mbox")
+    assert came.members["!/1!/a.csv"] == b"15400000002"
+    assert {path.split("!/")[1] for path in came.members} == {"1", "2"}
+
+
+def test_a_text_that_looks_like_mail_is_text() -> None:
+    for text in ("From: here\nTo: there\nSubject: x\n\nhello", "name: phone: 1", "From a friend\n", "Note: %PDF-1.4\n"):
+        assert out_of(text.encode()).texts == {"": text}

@@ -1,0 +1,129 @@
+"""Every format gives its planted text, under a path that says where it stood."""
+
+import bz2
+import gzip
+import lzma
+import tarfile
+import zipfile
+
+import pytest
+
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.conftest import out_of
+
+TEXT = "张某,15400000001,a@example.com\n" * 40
+FILES = {"b.csv": TEXT.encode(), "sub/客户.txt": b"15400000002"}
+WANTED = {"!/b.csv": TEXT, "!/sub/客户.txt": "15400000002"}
+
+ARCHIVES = {
+    "zip": builders.zip_of(FILES),
+    "stored zip": builders.zip_of(FILES, zipfile.ZIP_STORED),
+    "bzip2 in zip": builders.zip_of(FILES, zipfile.ZIP_BZIP2),
+    "lzma in zip": builders.zip_of(FILES, zipfile.ZIP_LZMA),
+    "tar": builders.tar_of(FILES),
+    "old tar": builders.tar_of(FILES, fmt=tarfile.USTAR_FORMAT),
+    "gnu tar": builders.tar_of(FILES, fmt=tarfile.GNU_FORMAT),
+    "tar.gz": builders.tar_of(FILES, "w:gz"),
+    "tar.bz2": builders.tar_of(FILES, "w:bz2"),
+    "tar.xz": builders.tar_of(FILES, "w:xz"),
+    "tar.zst": builders.libarchive_of(FILES, "pax", "zstd"),
+    "7z": builders.libarchive_of(FILES),
+    "rar 5": builders.rar5_of(FILES),
+    "rar 4": builders.rar4_of(FILES),
+}
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_archives(kind: str) -> None:
+    came = out_of(ARCHIVES[kind])
+    assert came.texts == WANTED
+    assert came.members["!/"].decode().splitlines() == list(FILES)
+    assert came.outcomes == []
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("d.csv.gz", gzip.compress(TEXT.encode())),
+        ("d.csv.bz2", bz2.compress(TEXT.encode())),
+        ("d.csv.xz", lzma.compress(TEXT.encode())),
+        ("d.csv.zst", builders.libarchive_of({"x": TEXT.encode()}, "raw", "zstd")),
+        ("d.csv.gz", gzip.compress(TEXT[:30].encode()) + gzip.compress(TEXT[30:].encode()) + bytes(512)),
+    ],
+)
+def test_a_compressed_file_is_named_after_its_container(name: str, body: bytes) -> None:
+    came = out_of(body, name)
+    assert came.texts == {"!/d.csv": TEXT}
+    assert came.outcomes == []
+
+
+def test_an_empty_zip_holds_nothing() -> None:
+    came = out_of(builders.zip_of({}))
+    assert (came.members, came.outcomes) == ({}, [])
+
+
+def test_text_needs_no_child() -> None:
+    came = out_of(TEXT.encode(), "a.csv")
+    assert came.texts == {"": TEXT}
+    assert came.flags == 0
+
+
+def test_containers_in_containers() -> None:
+    inner = builders.tar_of({"c.zip": builders.zip_of({"d.csv": b"15400000001"})}, "w:gz")
+    mail = b"From: a@example.com\r\nTo: b@example.com\r\nMIME-Version: 1.0\r\nContent-Type: application/gzip\r\n"
+    mail += b'Content-Disposition: attachment; filename="x.tar.gz"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    mail += __import__("base64").encodebytes(inner)
+    came = out_of(builders.zip_of({"m.eml": mail, "e.csv.gz": gzip.compress(b"15400000002")}))
+    assert came.texts["!/m.eml!/x.tar.gz!/c.zip!/d.csv"] == "15400000001"
+    assert came.texts["!/e.csv.gz!/e.csv"] == "15400000002"
+    assert came.outcomes == []
+
+
+def test_what_holds_no_text_is_said() -> None:
+    files = {
+        "a.png": b"\x89PNG\r\n\x1a\n" + bytes(99),
+        "b.jpg": b"\xff\xd8\xff\xe0" + bytes(99),
+        "c.mp4": b"\0\0\0\x18ftypmp42" + bytes(99),
+        "d.exe": b"MZ\x90\0\3\0\0\0\4" + bytes(99),
+        "e.txt": b"MZ15400000001 BM II ID3",
+    }
+    came = out_of(builders.zip_of(files))
+    assert came.texts == {"!/e.txt": "MZ15400000001 BM II ID3"}
+    assert came.outcomes == [("!/a.png", "image"), ("!/b.jpg", "image"), ("!/c.mp4", "audio_video"), ("!/d.exe", "binary")]
+    assert out_of(files["a.png"], "a.png").outcomes == [("", "image")]
+
+
+def test_names_of_a_zip_in_gbk() -> None:
+    body = builders.zip_of({"AAAA": b"x"}).replace(b"AAAA", "客户".encode("gbk"))
+    assert out_of(body).texts == {"!/客户": "x"}
+
+
+def test_names_of_what_is_not_read_are_text_too() -> None:
+    came = out_of(builders.zip_of({"154000000018_正面.jpg": b"\xff\xd8\xff\xe0" + bytes(9)}))
+    assert came.members == {"!/": "154000000018_正面.jpg".encode()}
+    assert came.outcomes == [("!/154000000018_正面.jpg", "image")]
+
+
+def test_names_cannot_move_a_terminal() -> None:
+    came = out_of(builders.zip_of({"../\x1b[2J\n.csv": b"x"}))
+    assert came.texts == {"!/../�[2J�.csv": "x"}
+
+
+def test_markup_is_known_by_its_name() -> None:
+    from matcher.unpack.unpacked import unpack
+
+    with unpack(builders.zip_of({"a.html": b"<p>", "b.csv": b"x"}), "a.zip") as unpacked:
+        assert {item.path: item.media_type for item in unpacked} == {
+            "a.zip!/": "text/plain", "a.zip!/a.html": "text/html", "a.zip!/b.csv": "text/plain",
+        }  # fmt: skip
+
+
+def test_a_file_is_read_as_it_lies(tmp_path) -> None:
+    from matcher.unpack.unpacked import unpack
+
+    for name, body in (("a.zip", ARCHIVES["zip"]), ("a.csv", TEXT.encode())):
+        (tmp_path / name).write_bytes(body)
+        with (tmp_path / name).open("rb") as file, unpack(file, name) as unpacked:
+            members = {item.path: item.read() for item in unpacked}
+        assert TEXT.encode() in members.values()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.zip"]

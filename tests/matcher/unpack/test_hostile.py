@@ -1,0 +1,241 @@
+"""Whatever is thrown at it: typed outcomes, limits kept, the rest read, and nothing worse."""
+
+import base64
+import gzip
+import io
+import lzma
+import os
+import random
+import struct
+import tarfile
+import zipfile
+import zlib
+from dataclasses import replace
+
+import pytest
+
+from matcher.unpack.kinds import sniff
+from matcher.unpack.reasons import REASONS
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.conftest import QUICK, out_of
+from tests.matcher.unpack.test_documents import mail
+
+MIB = 1 << 20
+LOCKED_7Z = base64.b64decode(
+    "N3q8ryccAAQVM+cXEAAAAAAAAABiAAAAAAAAAKyHYWI47QtaiZ7G+jXEi9gGj9nTAQQGAAEJEAAHCwEAAiQG8QcBElMPfkt1h/phT3CE9qcUWhpgGCEhAQABAAwQ"
+    "DAAICgFTA3CYAAAFARkBABENAGEALgB0AHgAdAAAABQKAQDwpWaOY3zdARUGAQAggKSBAAA="
+)
+LOCKED_HEADERS_7Z = base64.b64decode(
+    "N3q8ryccAAQSNKRhgAAAAAAAAAAuAAAAAAAAAJWVYibwixBtcgyPZKCI4WAghyAsScxOuwOhQz5L1qTuQlqaKVnaCOv7ofUdST4zUIgeACdQ+USdp1vE4jppRtJW1coR"
+    "UcFtL51OMiMtnu37MrWGbN25ES15Lvp5vXsySNbQ3LqNB4mVvC2ZoYyoBNnN79FfmS4cWmbrOaXpb6AxfQLG7BcGEAEJcAAHCwEAASQG8QcBElMPRnWfFb9n1uBNg+31"
+    "w3QQQAxiCgF8kR3VAAA="
+)
+"""Made with 7-Zip from a file of our own under a password."""
+
+
+def flags_set(body: bytes, bit: int, method: int | None = None) -> bytes:
+    """A zip of one entry with a flag set in both of its headers, and another method."""
+    made = bytearray(body)
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = made.index(mark) + at
+        made[place] |= bit
+        if method is not None:
+            made[place + 2 : place + 4] = struct.pack("<H", method)
+    return bytes(made)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (flags_set(builders.zip_of({"a.txt": b"x" * 99}), 1), "!/a.txt"),
+        (flags_set(builders.zip_of({"a.txt": b"x" * 99}), 1, 99), "!/a.txt"),
+        (LOCKED_7Z, "!/a.txt"),
+        (LOCKED_HEADERS_7Z, ""),
+        (builders.rar4_of({"a.txt": b"x" * 32}, 0x8004), "!/a.txt"),
+        (builders.rar5_locked(), ""),
+    ],
+    ids=["zip", "zip AES", "7z", "7z with headers", "rar 4", "rar 5 with headers"],
+)
+def test_encrypted(body: bytes, path: str) -> None:
+    came = out_of(body)
+    assert came.outcomes == [(path, "encrypted")]
+    assert came.texts == {}
+
+
+def test_a_method_that_is_not_known() -> None:
+    assert out_of(flags_set(builders.zip_of({"a.txt": b"x" * 99}), 0, 9)).outcomes == [("!/a.txt", "unsupported")]
+
+
+ZEROS = bytes(64 * MIB)
+FLAT = {
+    "zip": builders.zip_of({"z": ZEROS, "b.csv": b"15400000001"}),
+    "gz": gzip.compress(ZEROS),
+    "xz": lzma.compress(ZEROS),
+    "tar.gz": builders.tar_of({"z": ZEROS}, "w:gz"),
+    "7z": builders.libarchive_of({"z": ZEROS}),
+    "zst": builders.libarchive_of({"z": b"1" * len(ZEROS)}, "raw", "zstd"),
+}
+
+
+@pytest.mark.parametrize("kind", FLAT)
+def test_a_flat_bomb(kind: str) -> None:
+    came = out_of(FLAT[kind], limits=replace(QUICK, free_bytes=MIB))
+    assert {reason for _, reason in came.outcomes} == {"bomb"}
+    assert sum(map(len, came.members.values())) <= 20 * MIB
+
+
+def test_what_stands_beside_a_bomb_is_read() -> None:
+    padding = os.urandom(4 * MIB)
+    came = out_of(builders.zip_of({"z": ZEROS, "noise": padding, "b.csv": b"15400000001"}))
+    assert came.outcomes == [("!/z", "bomb")]
+    assert came.members["!/b.csv"] == b"15400000001"
+
+
+def test_a_nested_bomb() -> None:
+    body = builders.zip_of({"leaf": bytes(8 * MIB)})
+    for _ in range(4):
+        body = builders.zip_of({f"{n}.zip": body for n in range(8)})
+    came = out_of(body, limits=replace(QUICK, free_bytes=MIB))
+    assert came.outcomes[-1] == ("", "bomb")
+    assert sum(map(len, came.members.values())) < 40 * MIB
+
+
+def test_entries_that_overlap() -> None:
+    """One compressed stream that a thousand entries of the directory point at."""
+    held = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = held.compress(bytes(MIB)) + held.flush()
+    fields = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0, zlib.crc32(bytes(MIB)), len(data), MIB, 1, 0)
+    body = b"PK\x03\x04" + fields + b"a" + data
+    directory = (b"PK\x01\x02" + struct.pack("<H", 20) + fields + struct.pack("<HHHII", 0, 0, 0, 0, 0) + b"a") * 1000
+    body += directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1000, 1000, len(directory), len(body), 0)
+    came = out_of(body, limits=replace(QUICK, free_bytes=MIB))
+    assert {reason for _, reason in came.outcomes} & {"bomb"}
+
+
+def test_a_string_that_a_sheet_repeats_without_end() -> None:
+    rows = '<row><c t="s"><v>0</v></c></row>' * 4000
+    came = out_of(builders.xlsx_of({"S": rows}, ("x" * 32000,)), limits=replace(QUICK, free_bytes=MIB))
+    assert "bomb" in {reason for _, reason in came.outcomes}
+
+
+def test_sparse_tar() -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("s")
+        info.pax_headers = {
+            "GNU.sparse.major": "0",
+            "GNU.sparse.minor": "1",
+            "GNU.sparse.map": "0,1",
+            "GNU.sparse.size": str(1 << 40),
+        }
+        info.size = 1
+        archive.addfile(info, io.BytesIO(b"x"))
+    came = out_of(made.getvalue(), limits=replace(QUICK, free_bytes=MIB))
+    assert {reason for _, reason in came.outcomes} == {"bomb"}
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda body: builders.zip_of({"a.zip": body}), gzip.compress, lambda body: builders.tar_of({"t": body})]
+)
+def test_too_deep(wrap) -> None:
+    body = b"15400000001"
+    for _ in range(40):
+        body = wrap(body)
+    came = out_of(body)
+    assert [reason for _, reason in came.outcomes] == ["too_deep"]
+    assert came.texts == {}
+
+
+def zip_of_many(count: int) -> bytes:
+    """A zip of empty entries, written faster than zipfile does."""
+    fields = struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 0, 0, 0, 0, 6, 0)
+    names = [b"%06d" % n for n in range(count)]
+    body = b"".join(b"PK\x03\x04" + fields + name for name in names)
+    directory = b"".join(
+        b"PK\x01\x02" + struct.pack("<H", 20) + fields + struct.pack("<HHHII", 0, 0, 0, 0, n * 36) + name
+        for n, name in enumerate(names)
+    )
+    zip64 = b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, count, count, len(directory), len(body))
+    zip64 += b"PK\x06\x07" + struct.pack("<IQI", 0, len(body) + len(directory), 1)
+    return body + directory + zip64 + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 0xFFFF, 0xFFFF, len(directory), len(body), 0)
+
+
+def test_too_many_entries() -> None:
+    body = zip_of_many(100_000)
+    came = out_of(body, limits=replace(QUICK, entries=20_000))
+    assert came.outcomes == [("", "too_many")]
+    assert len(came.members) == 20_001
+    assert out_of(body, limits=replace(QUICK, entries=1000)).outcomes == [("", "too_many")]
+
+
+def test_too_large() -> None:
+    files = {"a": b"1" * 3000, "b": b"2" * 3000}
+    came = out_of(builders.zip_of(files), limits=replace(QUICK, member_bytes=1000))
+    assert came.outcomes == [("!/a", "too_large"), ("!/b", "too_large")]
+    assert came.texts == {"!/a": "1" * 1000, "!/b": "2" * 1000}
+    assert out_of(builders.zip_of(files), limits=replace(QUICK, total_bytes=4000)).outcomes == [("", "too_large")]
+    nested = builders.zip_of({"n.zip": builders.zip_of({"a": os.urandom(5000)})})
+    assert out_of(nested, limits=replace(QUICK, nested_bytes=4000)).outcomes == [("!/n.zip", "too_large")]
+
+
+def test_memory_ends() -> None:
+    nested = builders.zip_of({"n.zip": builders.zip_of({"a": os.urandom(48 * MIB)}, zipfile.ZIP_STORED)}, zipfile.ZIP_STORED)
+    came = out_of(nested, limits=replace(QUICK, memory_bytes=96 * MIB))
+    assert came.outcomes == [("!/n.zip", "memory")]
+
+
+CONTAINERS = {
+    "zip": builders.zip_of({"a.csv": b"15400000001\n" * 50, "b.csv": b"x"}),
+    "tar": builders.tar_of({"a.csv": b"15400000001\n" * 50}),
+    "tar.gz": builders.tar_of({"a.csv": b"15400000001\n" * 50}, "w:gz"),
+    "7z": builders.libarchive_of({"a.csv": b"15400000001\n" * 50}),
+    "rar": builders.rar5_of({"a.csv": b"15400000001\n" * 50}),
+    "xlsx": builders.xlsx_of({"S": '<row><c t="s"><v>0</v></c></row>' * 9}, ("15400000001",)),
+    "docx": builders.docx_of("<w:p><w:t>15400000001</w:t></w:p>" * 9),
+    "pdf": builders.pdf_of("15400000001"),
+    "mail": mail().as_bytes(),
+}
+
+
+def all_at_once(bodies: list[bytes]) -> bytes:
+    """Many damaged containers as members of one: a child for each would take a minute."""
+    return builders.tar_of({str(n): body for n, body in enumerate(bodies)})
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_truncated_at_twenty_places(kind: str) -> None:
+    body = CONTAINERS[kind]
+    pieces = [body[: len(body) * n // 21] for n in range(1, 21)]
+    came = out_of(all_at_once(pieces))
+    said = {path.split("!/")[1] for path, reason in came.outcomes if reason == "damaged"}
+    for n, piece in enumerate(pieces):
+        is_whole = kind == "tar" and len(piece) >= 512 + 600  # header and data: what follows is padding
+        assert str(n) in said or is_whole or sniff(piece) in ("text", "mail"), n
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_twenty_flipped_bits(kind: str) -> None:
+    random_, flipped = random.Random(kind), []
+    for _ in range(20):
+        body = bytearray(CONTAINERS[kind])
+        body[random_.randrange(len(body))] ^= 1 << random_.randrange(8)
+        flipped.append(bytes(body))
+    came = out_of(all_at_once(flipped))
+    assert {reason for _, reason in came.outcomes} <= set(REASONS)
+    said = {path.split("!/")[1] for path in came.members} | {path.split("!/")[1] for path, _ in came.outcomes}
+    assert said >= {str(n) for n in range(20)}
+
+
+def test_a_truncated_zip_is_read_as_far_as_it_goes() -> None:
+    body = builders.zip_of({"a.csv": b"15400000001\n" * 50, "b.csv": os.urandom(5000)})
+    came = out_of(body[:-3000])
+    assert came.members["!/a.csv"] == b"15400000001\n" * 50
+    assert ("", "damaged") in came.outcomes
+
+
+def test_what_only_looks_like_a_container_is_read_as_it_stands() -> None:
+    for start in (b"PK\x03\x04", b"%PDF-", b"7z\xbc\xaf\x27\x1c"):
+        body = start + b" 15400000001"
+        came = out_of(body)
+        assert came.members == {"": body}
+        assert came.outcomes == [("", "damaged")]

@@ -1,0 +1,71 @@
+"""What a body is, by its first bytes; text above all is text."""
+
+import bz2
+import gzip
+import lzma
+import tarfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.unpack.kinds import AUDIO_VIDEO, BINARY, HEAD, IMAGE, MAGIC, TEXT, is_container, media_of, sniff, stem
+from tests.matcher.unpack import builders
+
+FILES = {"a.csv": b"15400000001"}
+KINDS = {
+    "zip": builders.zip_of(FILES), "tar": builders.tar_of(FILES, fmt=tarfile.USTAR_FORMAT), "gz": gzip.compress(b"x"),
+    "bz2": bz2.compress(b"x"), "xz": lzma.compress(b"x"), "rar": builders.rar4_of(FILES), "pdf": builders.pdf_of("x"),
+    "mail": b"Received: from a\nFrom: a@example.com\nTo: b@example.com\n\nx",
+    "mbox": b"From a@example.com Mon Jan  1 00:00:00 2024\nSubject: x\n\nx",
+    IMAGE: b"RIFF\0\0\0\0WEBPVP8 \0", AUDIO_VIDEO: b"RIFF\0\0\0\0WAVEfmt \0", BINARY: b"MZ\x90\0\3\0\0\0\4\0\0\0",
+}  # fmt: skip
+TEXTS = (
+    b"", b"x", b"154", "手机号码,15400000001".encode("gb18030"), "手机".encode("utf-16"),
+    "PK MZ BM".encode("utf-16-le"), b"BZh9 x",
+    b"MZ,BM,II,MM,ID3,RIFF", b"From: a\nTo: b\n", b"From here to there\n", b"Date: 1\nTime: 2\n\n", b"GIF", b"%PDF",
+    b"SQLite format 3\0" + bytes(99),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds(kind: str) -> None:
+    assert sniff(KINDS[kind][:HEAD]) == kind
+    assert is_container(KINDS[kind])
+
+
+def test_a_tar_of_before_its_mark() -> None:
+    old = bytearray(builders.tar_of(FILES, fmt=tarfile.USTAR_FORMAT))
+    lost = sum(old[257:265])
+    old[257:265] = bytes(8)
+    old[148:154] = b"%06o" % (int(old[148:154], 8) - lost)
+    assert sniff(bytes(old[:HEAD])) == "tar"
+    old[0] ^= 1
+    assert sniff(bytes(old[:HEAD])) == TEXT
+
+
+@pytest.mark.parametrize("body", TEXTS)
+def test_text(body: bytes) -> None:
+    assert sniff(body) == TEXT
+    assert not is_container(body)
+
+
+def test_a_name_helps_with_mail_alone() -> None:
+    assert sniff(b"Subject: x\n\n", "a.eml") == "mail"
+    assert sniff(b"Subject: x\n\n", "a.txt") == TEXT
+    assert sniff(b"hello", "a.zip") == TEXT
+
+
+@given(st.binary(max_size=600))
+def test_any_bytes_have_a_kind(body: bytes) -> None:
+    assert sniff(body) in {*MAGIC.values(), "bz2", "mail", "mbox", "tar", TEXT}
+
+
+@given(st.text(st.characters(min_codepoint=32, exclude_characters=":%"), min_size=1))
+def test_text_in_utf8_is_text(text: str) -> None:
+    assert sniff(("a" + text).encode()) == TEXT
+
+
+def test_names() -> None:
+    assert [media_of(name) for name in ("a.html", "A.XHTML", "b.csv", "html")] == ["text/html"] * 2 + ["text/plain"] * 2
+    assert [stem(name) for name in ("a.csv.gz", "x/a.gz", "a", "")] == ["a.csv", "a", "a", ""]

@@ -1,0 +1,51 @@
+"""`ullage scan` reads containers, and says what it could not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.matcher.bank import phone
+from tests.matcher.unpack import builders
+from ullage.settings import Context
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+def test_members_have_paths_and_offsets_of_their_own(ullage, bank: Context, tmp_path: Path) -> None:
+    text = f"姓名,手机\n张某,{phone(1)}\n"
+    inner = builders.zip_of({"c.html": f"<p>{phone(2)[:3]}<b>{phone(2)[3:]}</b>".encode()})
+    files = {"b.csv": text.encode("gb18030"), "n.zip": inner, "c.png": b"\x89PNG\r\n\x1a\n", f"{phone(3)}.jpg": b"\xff\xd8\xff"}
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.zip").write_bytes(builders.zip_of(files))
+    (folder / "a.txt").write_text(phone(1))
+    done = ullage("scan", folder)
+    assert done.exit_code == 0, done.output
+    found = {row["path"]: (row["start"], row["end"]) for row in map(json.loads, done.stdout.splitlines())}
+    place = f"{folder}/a.zip!/"
+    assert set(found) == {f"{folder}/a.txt", place, f"{place}b.csv", f"{place}n.zip!/c.html"}
+    start, end = found[f"{place}b.csv"]
+    assert text[start:end] == phone(1)
+    assert done.stderr.splitlines() == [
+        f"{place}c.png: image, not read",
+        f"{place}{phone(3)}.jpg: image, not read",
+        "2 files scanned; not read or not wholly: 2 image",
+    ]
+
+
+def test_standard_input_may_be_a_container(ullage, bank: Context) -> None:
+    done = ullage("scan", "-", input=builders.tar_of({"b.csv": phone(1).encode()}, "w:gz"))
+    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == ["-!/b.csv"]
+
+
+def test_a_damaged_container_is_no_error(ullage, bank: Context, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(builders.zip_of({"b.csv": phone(1).encode()})[:-30])
+    done = ullage("scan", tmp_path / "a.zip")
+    assert done.exit_code == 0
+    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [f"{tmp_path}/a.zip!/b.csv"]
+    assert "damaged, read as far as it goes" in done.stderr
