@@ -41,12 +41,16 @@ def read(list_path: Path, key: bytes, list_sha256: str) -> Amended:
     if not hmac.compare_digest(mac, hmac.digest(key, body, "sha256")):
         raise CorruptError(f"{path} is damaged: install {list_path.name} again, then erase again")
     entries = body[len(MAGIC) + 32 :]
-    return dict(_ENTRY.iter_unpack(entries))
+    noted: Amended = {}
+    for number, digest in _ENTRY.iter_unpack(entries):
+        noted[number] = (*noted.get(number, ()), digest)
+    return noted
 
 
 def write(list_path: Path, key: bytes, list_sha256: str, amended: Amended) -> None:
     """Note new digests, durably and in one step (rename)."""
-    body = MAGIC + bytes.fromhex(list_sha256) + b"".join(_ENTRY.pack(n, digest) for n, digest in sorted(amended.items()))
+    entries = [_ENTRY.pack(number, digest) for number, digests in sorted(amended.items()) for digest in digests]
+    body = MAGIC + bytes.fromhex(list_sha256) + b"".join(entries)
     path = path_of(list_path)
     draft = path.with_suffix(".partial")
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
@@ -54,8 +58,3 @@ def write(list_path: Path, key: bytes, list_sha256: str, amended: Amended) -> No
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-
-
-def is_of(list_path: Path, list_sha256: str) -> bool:
-    """Whether the note beside a list speaks of the list with this digest of digests."""
-    return path_of(list_path).read_bytes()[len(MAGIC) : len(MAGIC) + 32].hex() == list_sha256

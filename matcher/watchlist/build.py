@@ -7,9 +7,10 @@ list, but for four bytes a customer.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,14 +39,14 @@ LIFE = timedelta(days=104)
 
 
 class Builder:
-    """Builds one tenant's watchlist for one epoch. `digests` is none, phone or all."""
+    """Builds one tenant's watchlist for one epoch. `digests` is none, phone or all, or the kinds themselves."""
 
-    def __init__(self, keys: KeyStore, tenant: str, epoch: int, digests: str = "all") -> None:
-        if digests not in CHOICES:
+    def __init__(self, keys: KeyStore, tenant: str, epoch: int, digests: str | Collection[str] = "all") -> None:
+        if isinstance(digests, str) and digests not in CHOICES:
             raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
         self._keys, self._tenant, self._epoch = keys, tenant, epoch
-        self._tags, self._handles = TagKeys(keys, tenant, "match", epoch), HandleKey(keys, tenant)
-        self._digested = CHOICES[digests]
+        self._tags, self._handle_key = TagKeys(keys, tenant, "match", epoch), HandleKey(keys, tenant)
+        self._digested = CHOICES[digests] if isinstance(digests, str) else digests
         self._rows = 0
         self._counts: Counter[tuple[str, str]] = Counter()
         self.report = Report()
@@ -84,6 +85,7 @@ class Builder:
             kinds=tuple(pairs),
             counts=tuple(self._counts[pair] for pair in pairs),
             key_check=self._tags.check_value(),
+            build=secrets.token_hex(16),
         )
 
     def _batch(self, batch: Batch, entries: Runs, customers: Runs, way_back: subjects.Writer) -> None:
@@ -96,7 +98,7 @@ class Builder:
             entries.add(tags, numbers[rows])
             used[rows] = True
         rows, references = np.flatnonzero(used), references.take(np.flatnonzero(used))
-        handles = self._handles.tags(references)
+        handles = self.handles(references)
         customers.add(handles, numbers[rows])
         way_back.add(handles, references)
 
@@ -107,6 +109,10 @@ class Builder:
         owned = np.ones(len(references), bool)
         owned[list(faults)] = False
         return references, owned
+
+    def handles(self, references: Texts) -> Tags:
+        """The handles (n, 16) of references."""
+        return self._handle_key.tags(references)
 
     def tagged(self, batch: Batch, owned: Array) -> Iterator[tuple[Tags, Array]]:
         """(tags, rows) of every form of every value in the rows that somebody owns."""

@@ -26,8 +26,8 @@ from ullage.errors import CorruptError
 CHUNK = 256 * 1024
 DIGEST_BYTES = 32
 WHOLE_AT_ONCE = 256 * 1024 * 1024
-Amended = dict[int, bytes]
-"""Chunk number → its digest since something was erased in it."""
+Amended = dict[int, tuple[bytes, ...]]
+"""Chunk number → its digest since something was erased in it; two while that is being done."""
 
 
 class Chunks:
@@ -76,10 +76,19 @@ class Chunks:
 
     def digest(self, number: int) -> bytes:
         """The digest of a chunk as it is now."""
-        return hashlib.sha256(self._body[number * CHUNK : (number + 1) * CHUNK]).digest()
+        return digest_of(self.read(number))
+
+    def read(self, number: int) -> memoryview:
+        """A chunk's bytes."""
+        return self._body[number * CHUNK : (number + 1) * CHUNK]
 
     def _is_whole(self, number: int) -> bool:
-        return self.digest(number) in (self._digests[number], self._changed.get(number))
+        return self.digest(number) in (self._digests[number], *self._changed.get(number, ()))
 
     def _damage(self) -> CorruptError:
         return CorruptError(f"{self._path} is not what was signed: install or build it again")
+
+
+def digest_of(chunk: memoryview | bytes | bytearray) -> bytes:
+    """The digest of a chunk."""
+    return hashlib.sha256(chunk).digest()

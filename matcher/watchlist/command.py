@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +13,10 @@ from typing import Annotated
 import typer
 
 from matcher.files import body_of
-from matcher.watchlist import installed
+from matcher.watchlist import erasing, installed
 from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.build import Builder
+from matcher.watchlist.changes import Changes
 from matcher.watchlist.forms import CHOICES, entries_of
 from matcher.watchlist.options import Columns, ControlFile, Delimiter, Digests, Files, Long, Map, TenantName, listed, named, say
 from matcher.watchlist.source import Source
@@ -110,6 +112,62 @@ def install(ctx: typer.Context, file: Path, tenant: TenantName) -> None:
     done = installed.install(context.data, context.keys, named(tenant), file, context.clock.now())
     what = "changes to " if done.base else ""
     typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.subjects} customers, until {done.expires[:10]}")
+
+
+@app.command()
+def update(
+    ctx: typer.Context,
+    *,
+    file: Annotated[list[Path] | None, typer.Argument(help="Lists of what came: new customers, new identifiers.")] = None,
+    tenant: TenantName,
+    remove: Annotated[
+        list[Path] | None,
+        typer.Option(help="A list of what went: a row with identifiers takes these, one with only a reference the customer."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="On a building host of its own: the folder of TENANT.watchlist; else what is installed is changed."),
+    ] = None,
+    map_: Map = [],  # noqa: B006
+    columns: Columns = "",
+    long: Long = "",
+    delimiter: Delimiter = "",
+) -> None:
+    """A day's changes to the list, without building it again; what was changed before stays changed."""
+    context: Context = ctx.obj
+    if not file and not remove:
+        raise ConfigError("name a list of what came, or with --remove one of what went")
+    came = listed(file, map_, columns, long, delimiter) if file else None
+    went = replace(listed(remove, map_, columns, long, delimiter), bare=True) if remove else None
+    epoch = max(epochs(context.keys, named(tenant), "match"), default=0)
+    main = out / f"{tenant}{installed.SUFFIX}" if out else installed.path_of(context.data, tenant, epoch)
+    if not main.is_file():
+        raise ConfigError(f"{main} is not there: load the whole list first")
+    delta, home = main.with_suffix(installed.DELTA), out or context.data / "building"
+    changes = Changes(context.keys, tenant, main, delta)
+    with tempfile.TemporaryDirectory(dir=out or context.data, prefix="build-") as folder:
+        draft = Path(folder) / delta.name
+        changes.build(came, went, draft, home / f"{tenant}.subjects", context.clock.now())
+        if out:
+            draft.replace(delta)
+        else:
+            installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True)
+    say(changes.report, tenant)
+    if out:
+        typer.echo(f"send {delta} to match")
+
+
+@app.command()
+def erase(
+    ctx: typer.Context,
+    *,
+    tenant: TenantName,
+    subject: Annotated[str, typer.Option(help="The customer's handle, as findings and incidents show it.")],
+) -> None:
+    """Take one customer out of the installed lists at once, by overwriting. A list that is loaded later may bring them back."""
+    context: Context = ctx.obj
+    count = erasing.erase(context.data, context.keys, named(tenant), subject)
+    typer.echo(f"{tenant}: {count} entries are erased" if count else f"{tenant}: no such customer is in an installed list")
 
 
 @app.command()

@@ -47,7 +47,7 @@ class Header:
     """What a watchlist says of itself.
 
     `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts` their entries; `bits` the
-    logarithms of the directory's and the bitmap's size. A delta names in `base` the `chunks_sha256` of the list that it amends.
+    logarithms of the directory's and the bitmap's size. `build` is random; a delta names in `base` that of its list.
     """
 
     version: int
@@ -59,6 +59,7 @@ class Header:
     kinds: tuple[tuple[str, str], ...]
     counts: tuple[int, ...]
     key_check: str
+    build: str = ""
     base: str = ""
     entries: int = 0
     subjects: int = 0
@@ -208,11 +209,21 @@ def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def read_header(path: Path, key: Ed25519PublicKey) -> Header:
     """The header of `path`, its signature and the file's size checked."""
+    with opened(path) as file:
+        return header_of(file, path, key)
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The file, open to be read."""
     try:
-        with path.open("rb") as file:
-            start, size = file.read(BODY), os.fstat(file.fileno()).st_size
+        return path.open("rb")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> Header:
+    """The header of a file that is open at its beginning, as `read_header`."""
+    start, size = file.read(BODY), os.fstat(file.fileno()).st_size
     place = len(MAGIC) + _LENGTH.size
     if len(start) < place or not start.startswith(MAGIC):
         raise ConfigError(f"{path} is no watchlist: build one with `ullage watchlist build`")

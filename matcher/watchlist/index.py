@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist.chunks import WHOLE_AT_ONCE, Amended, Chunks
-from matcher.watchlist.file import BODY, Array, body_bytes, read_header, sections, split
+from matcher.watchlist import amended
+from matcher.watchlist.chunks import WHOLE_AT_ONCE, Chunks
+from matcher.watchlist.file import BODY, Array, body_bytes, header_of, opened, sections, split
 from ullage.tags import Tags
 
 Places = npt.NDArray[np.int64]
+STEPS = 24
+"""Entries of a bucket that are walked; one in a million buckets has more, but for those of values that many share."""
 ERASED = 0xFFFFFFFF
 """The subject of an entry that was erased in place."""
 
@@ -22,16 +24,18 @@ ERASED = 0xFFFFFFFF
 class Index:
     """One file, mapped read-only. Look-ups are exact on all 16 bytes of a tag.
 
-    CorruptError when the file is damaged: see `chunks.py` for what is noticed when.
+    `key` is the signer's, `noted_under` the one under which this host notes what it erased. CorruptError when the file is
+    damaged: see `chunks.py` for what is noticed when.
     """
 
-    def __init__(self, path: Path, key: Ed25519PublicKey, amended: Callable[[], Amended] = dict) -> None:
+    def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
         self.path = path
-        self.header = read_header(path, key)
-        size = body_bytes(self.header)
-        with path.open("rb") as file:
+        with opened(path) as file:  # once: another list may come to lie there at any time
+            self.header = header_of(file, path, key)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.chunks = Chunks(path, self._map, BODY, size, self.header.chunks_sha256, amended)
+        size = body_bytes(self.header)
+        sha256 = self.header.chunks_sha256
+        self.chunks = Chunks(path, self._map, BODY, size, sha256, lambda: amended.read(path, noted_under, sha256))
         if size <= WHOLE_AT_ONCE:
             self.chunks.check_all()
         self.places = sections(self.header)
@@ -69,7 +73,9 @@ class Index:
         place = np.minimum(self._directory.take(bucket).astype(np.int64), last)
         live = np.flatnonzero(place < last)
         found, entries = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        while len(live):
+        for _ in range(STEPS):
+            if not len(live):
+                break
             here = place[live]
             seen, wanted = self._high.take(here), high[live]
             same = np.flatnonzero(seen == wanted)
@@ -79,6 +85,10 @@ class Index:
                 entries.append(here[same])
             place[live] += 1
             live = live[(seen <= wanted) & (place[live] < last[live])]
+        for tag in live.tolist():  # a value that many customers share
+            equal = _equal(self._high, self._low, int(place[tag]), int(last[tag]), high[tag], low[tag])
+            found.append(np.full(len(equal), tag))
+            entries.append(equal)
         return np.concatenate(found), np.concatenate(entries)
 
     def _check(self, entries: Places) -> None:
@@ -90,6 +100,11 @@ class Index:
             self.chunks.check_bytes(section.start + entries * section.dtype.itemsize)
         subjects = self._subject[entries].astype(np.int64)
         self.chunks.check_bytes(self.places["handle"].start + subjects[subjects != ERASED] * 16)
+
+    def place(self, name: str, row: int) -> int:
+        """The byte of the body on which a row of an array begins."""
+        section = self.places[name]
+        return section.start + row * section.size // section.shape[0]
 
     def handles(self, subjects: Places) -> Tags:
         """The handles (n, 16) of these rows."""
@@ -114,3 +129,10 @@ class Index:
         """Entries a kind and form as built, such as `phone` or `phone.md5`."""
         pairs = zip(self.header.kinds, self.header.counts, strict=True)
         return {kind if form == "plain" else f"{kind}.{form}": count for (kind, form), count in pairs}
+
+
+def _equal(highs: Array, lows: Array, first: int, beyond: int, high: np.uint64, low: np.uint64) -> Places:
+    """Numbers of the entries in [first, beyond), which are sorted, that equal one tag."""
+    start, end = (first + int(np.searchsorted(highs[first:beyond], high, side)) for side in ("left", "right"))
+    lowest, highest = (start + int(np.searchsorted(lows[start:end], low, side)) for side in ("left", "right"))
+    return np.arange(lowest, highest)

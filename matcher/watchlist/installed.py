@@ -13,7 +13,6 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from matcher.watchlist import amended
-from matcher.watchlist.chunks import Amended
 from matcher.watchlist.file import Header, read_header
 from matcher.watchlist.index import Index
 from matcher.watchlist.live import Watchlist
@@ -75,7 +74,7 @@ def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime
     _refuse(header, source, keys, tenant, now)
     target = path_of(data, tenant, header.epoch)
     if header.base:
-        if not target.is_file() or read_header(target, key).chunks_sha256 != header.base:
+        if not target.is_file() or read_header(target, key).build != header.base:
             raise ConfigError(f"{source} amends another list than the one of epoch {header.epoch} here: install that one first")
         target = target.with_suffix(DELTA)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -92,9 +91,11 @@ def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+    former = [target] if header.base else [target, target.with_suffix(DELTA)]
+    for path in former:  # what was noted of the files that lay here; a delta of another list is not read anyway
+        amended.path_of(path).unlink(missing_ok=True)
     if not header.base:
         target.with_suffix(DELTA).unlink(missing_ok=True)
-    _forget_former(target, header)
     return header
 
 
@@ -108,13 +109,6 @@ def _refuse(header: Header, source: Path, keys: KeyStore, tenant: str, now: date
         raise ConfigError(f"{source} is of epoch {header.epoch}, whose key is not here")
     if TagKeys(keys, tenant, "match", header.epoch).check_value() != header.key_check:
         raise ConfigError(f"{source} was built under another key than epoch {header.epoch} has here")
-
-
-def _forget_former(target: Path, header: Header) -> None:
-    """Remove the digests of what was erased in the file that lay here before, unless they are of this very list."""
-    note = amended.path_of(target)
-    if note.is_file() and not amended.is_of(target, header.chunks_sha256):
-        note.unlink(missing_ok=True)
 
 
 def remove(data: Path, tenant: str, epoch: int) -> None:
@@ -132,20 +126,24 @@ def tenants(data: Path) -> list[str]:
 
 def open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
     """The list at `path` with its delta, as they lay there together at one moment."""
-
-    def note(of: Path) -> Amended:
-        return amended.read(of, tags.sealing_key(), read_header(of, key).chunks_sha256)
-
     for _ in range(TRIES):
-        before = path.stat().st_ino
-        opened = Watchlist(path, key, note)
+        before = _identity(path)
+        opened = Watchlist(path, key, tags.noting_key())
         delta = path.with_suffix(DELTA)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             if delta.is_file():
                 opened.amend(delta)
-        if path.stat().st_ino == before:  # else a new list came meanwhile, whose delta may be the one that was read
+        except ConfigError:
+            if delta.is_file():
+                raise
+        if _identity(path) == before:  # else a new list came meanwhile, whose delta may be the one that was read
             return opened
     raise ConfigError(f"{path} changes all the time: install one list after the other")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def load(context: Context) -> list[TenantLists]:
@@ -188,6 +186,5 @@ def stamp(data: Path) -> tuple[tuple[str, int, int], ...]:
     for path in sorted((data / FOLDER).glob("*/*")):
         if path.suffix in (SUFFIX, DELTA, amended.SUFFIX):
             with contextlib.suppress(FileNotFoundError):  # retired between the listing and the look
-                status = path.stat()
-                found.append((str(path), status.st_ino, status.st_mtime_ns))
+                found.append((str(path), *_identity(path)))
     return tuple(found)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist.chunks import Amended
 from matcher.watchlist.file import Array, Header, split
 from matcher.watchlist.index import Index, Places
 from ullage.tags import Tags
@@ -17,9 +15,9 @@ from ullage.tags import Tags
 class Watchlist:
     """The main file and, if there is one, its delta. A subject's number is its row in the main file, or lies behind all these."""
 
-    def __init__(self, path: Path, key: Ed25519PublicKey, amended: Callable[[Path], Amended] = lambda _: {}) -> None:
-        self._key, self._amended = key, amended
-        self.main = Index(path, key, lambda: amended(path))
+    def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
+        self._keys = key, noted_under
+        self.main = Index(path, key, noted_under)
         self._delta: Index | None = None
 
     @property
@@ -35,12 +33,12 @@ class Watchlist:
     @property
     def customers(self) -> int:
         """Customers that are enrolled; of those that were erased since the list was built, none is taken off."""
-        return self.main.header.subjects + (len(self._fresh) - len(self._gone) if self._delta else 0)
+        return self.main.header.subjects + (len(self._fresh) - len(np.setdiff1d(self._gone, self._number)) if self._delta else 0)
 
     def amend(self, path: Path) -> bool:
         """Take the delta at `path` into account; False when it amends another list than this."""
-        delta = Index(path, self._key, lambda: self._amended(path))
-        if delta.header.base != self.main.header.chunks_sha256:
+        delta = Index(path, *self._keys)
+        if delta.header.base != self.main.header.build:
             return False
         delta.chunks.check_all()
         own = delta.arrays
@@ -68,7 +66,8 @@ class Watchlist:
             kept = np.flatnonzero(~np.isin(subjects, self._gone) & ~self._is_removed(tags[hits], subjects))
             hits, subjects = hits[kept], subjects[kept]
         more, rows = self._delta.look_up(tags)
-        return np.concatenate((hits, more)), np.concatenate((subjects, self._number[rows]))
+        pairs = np.unique(np.stack((np.concatenate((hits, more)), np.concatenate((subjects, self._number[rows])))), axis=1)
+        return pairs[0], pairs[1]
 
     def handle(self, subject: int) -> str:
         """The handle (hex) of a subject."""

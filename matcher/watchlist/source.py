@@ -52,6 +52,7 @@ class Source:
     columns: Sequence[str] = ()
     long: Sequence[str] = ()
     delimiter: str = ""
+    bare: bool = False
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -84,7 +85,7 @@ class Source:
             raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
         if REFERENCE not in called:
             raise ConfigError(f"{path}: line 1: no column {REFERENCE}: name it with --map COLUMN={REFERENCE}")
-        if not set(called) - {REFERENCE, "name"}:
+        if not self.bare and not set(called) - {REFERENCE, "name"}:
             raise ConfigError(f"{path}: line 1: no identifier column: name one with --map COLUMN=phone")
         return [i for i, _ in found]
 

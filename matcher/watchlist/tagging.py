@@ -38,7 +38,7 @@ class TagKeys:
             out[places] = self.tagger(kind, form).tag([values[i].encode() for i in places])
         return out
 
-    def sealing_key(self) -> bytes:
+    def noting_key(self) -> bytes:
         """32 bytes under which this host notes what it erased in a file that it cannot sign."""
         return derive_key(self._key, "amended", self._tenant)
 

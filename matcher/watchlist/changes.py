@@ -1,0 +1,171 @@
+"""A day's changes to a list without building it again: a small signed file beside it, the delta.
+
+A delta holds all that changed since its list was built, so there is never more than one: the next day's is built from it and
+replaces it, and the next full list from neither. It holds entries that came (as a list does), entries that went (tag and
+handle, for the list's entries only), and customers who went whole. Look-ups in `live.py` read list and delta as one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.watchlist import file, subjects
+from matcher.watchlist.build import Builder, index_entries, number_customers
+from matcher.watchlist.forms import FORMS
+from matcher.watchlist.index import ERASED, Index
+from matcher.watchlist.runs import Runs
+from matcher.watchlist.source import Source
+from matcher.watchlist.tagging import TagKeys
+from ullage.errors import ConfigError
+from ullage.keys import KeyStore, signing_key, verify_key
+from ullage.tags import TAG_BYTES, Tags
+
+Flags = npt.NDArray[np.bool_]
+
+
+class Pairs(NamedTuple):
+    """Entries as tags (n, 16) with the handles (n, 16) of their customers."""
+
+    tags: Tags
+    handles: Tags
+
+    def where(self, kept: Flags) -> Pairs:
+        """Those of them."""
+        return Pairs(self.tags[kept], self.handles[kept])
+
+
+class Changes:
+    """Builds the delta of one tenant's list at `main`, from what `former` (its delta so far, if there is one) holds and more."""
+
+    def __init__(self, keys: KeyStore, tenant: str, main: Path, former: Path) -> None:
+        self._keys, self._tenant = keys, tenant
+        self._base = file.read_header(main, verify_key(keys, tenant))
+        self._former = former
+        digested = {kind for kind, form in self._base.kinds if form in FORMS}
+        self._builder = Builder(keys, tenant, self._base.epoch, digested)
+        self.report = self._builder.report
+
+    def build(self, came: Source | None, went: Source | None, target: Path, way_back: Path, now: datetime) -> file.Header:
+        """Write the delta to `target` and the references of who came behind those in `way_back`.
+
+        A row of `went` that names identifiers takes these from its customer; one that names none takes the customer whole.
+        What went is taken away before what came is added.
+        """
+        added, removed, gone = self._so_far()
+        if went:
+            more, whole = self._went(went)
+            removed, gone = _joined(removed, more), np.concatenate((gone, whole))
+            added = added.where(~_among(added.handles, whole))
+            added = added.where(~_pairs_among(added, more))
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with subjects.Writer(way_back, self._keys, self._tenant, keep=True) as references:
+            if came:
+                added = _joined(added, *self._came(came, references))
+                self.report.refuse_a_poor_list(came)
+            header = self._write(target, added, removed, gone, now)
+            references.finish()
+        return header
+
+    def _so_far(self) -> tuple[Pairs, Pairs, Tags]:
+        """(entries that came, entries that went, customers that went) as the delta so far has them."""
+        none = np.empty((0, TAG_BYTES), np.uint8)
+        key = verify_key(self._keys, self._tenant)
+        if not self._former.is_file() or file.read_header(self._former, key).base != self._base.build:
+            return Pairs(none, none), Pairs(none, none), none
+        tags = TagKeys(self._keys, self._tenant, "match", self._base.epoch)
+        index = Index(self._former, key, tags.noting_key())
+        index.chunks.check_all()
+        own = index.arrays
+        live = own["subject"] != ERASED
+        added = Pairs(file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]])
+        return added, Pairs(file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]), own["gone"]
+
+    def _came(self, source: Source, references: subjects.Writer) -> Iterator[Pairs]:
+        for batch in source.batches():
+            texts, owned = self._builder.owned(batch)
+            handles = self._builder.handles(texts)
+            used = np.zeros(len(texts), bool)
+            for tags, rows in self._builder.tagged(batch, owned):
+                used[rows] = True
+                yield Pairs(tags, handles.take(rows, axis=0))
+            rows = np.flatnonzero(used)
+            references.add(handles.take(rows, axis=0), texts.take(rows))
+
+    def _went(self, source: Source) -> tuple[Pairs, Tags]:
+        """(entries, handles of customers) that a list takes away."""
+        none = np.empty((0, TAG_BYTES), np.uint8)
+        entries, whole = [Pairs(none, none)], [none]
+        reader = Builder(self._keys, self._tenant, self._base.epoch, "all")
+        for batch in source.batches():
+            texts, owned = reader.owned(batch)
+            handles = reader.handles(texts)
+            names_one = np.zeros(len(texts), bool)
+            for column in batch.columns:
+                names_one |= column.cells.lengths > 0
+            entries += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.tagged(batch, owned)]
+            whole.append(handles[owned & ~names_one])
+        if reader.report.rejected:
+            first = reader.report.rejects[0]
+            raise ConfigError(
+                f"{first.path}: line {first.line}, column {first.column}: {first.reason}: what is to be removed must be readable"
+            )
+        return _joined(*entries), np.concatenate(whole)
+
+    def _write(self, target: Path, added: Pairs, removed: Pairs, gone: Tags, now: datetime) -> file.Header:
+        parts = {name: io.BytesIO() for name in file.sections(self._base)}
+        numbers = np.arange(len(added.tags), dtype=np.uint32)
+        with contextlib.closing(Runs(target.parent)) as entries, contextlib.closing(Runs(target.parent)) as customers:
+            entries.add(added.tags, numbers)
+            customers.add(added.handles, numbers)
+            row_of, known = number_customers(customers, len(numbers), parts["handle"])
+            bits = file.sizes_for(len(numbers))
+            count = index_entries(entries, row_of, bits, parts)
+        pairs = np.unique(np.concatenate(removed, axis=1), axis=0)
+        high, low = file.split(pairs[:, :TAG_BYTES])
+        whole = np.unique(gone, axis=0)
+        for name, array in (
+            ("removed_high", high),
+            ("removed_low", low),
+            ("removed_handle", pairs[:, TAG_BYTES:]),
+            ("gone", whole),
+        ):
+            parts[name].write(np.ascontiguousarray(array).tobytes())
+        for part in parts.values():
+            part.seek(0)
+        header = replace(
+            self._builder.header(now), entries=count, subjects=known, bits=bits, removed=len(pairs), gone=len(whole),
+            base=self._base.build, expires=self._base.expires,
+        )  # fmt: skip
+        self.report.customers, self.report.entries = known, count
+        return file.write(target, header, parts, signing_key(self._keys, self._tenant))
+
+
+def _joined(*parts: Pairs) -> Pairs:
+    return Pairs(np.concatenate([part.tags for part in parts]), np.concatenate([part.handles for part in parts]))
+
+
+def _among(rows: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> Flags:
+    """Which rows of bytes are also among `others`; the first eight bytes, which are random, rule most out."""
+    found = np.isin(_first(rows), _first(others))
+    whole = {row.tobytes() for row in others[np.isin(_first(others), _first(rows[found]))]}
+    places = np.flatnonzero(found)
+    found[places] = [rows[place].tobytes() in whole for place in places]
+    return found
+
+
+def _pairs_among(pairs: Pairs, others: Pairs) -> Flags:
+    """Which entries are also among `others`."""
+    return _among(np.concatenate(pairs, axis=1), np.concatenate(others, axis=1))
+
+
+def _first(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    return np.ascontiguousarray(rows[:, :8]).view(np.uint64).ravel()

@@ -1,0 +1,241 @@
+"""A day's changes and the erasure of a customer: at once, without a new list, and really gone."""
+
+import random
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matcher.watchlist import amended, erasing, installed
+from matcher.watchlist.forms import normal_name
+from matcher.watchlist.tagging import TagKeys, handles
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, listed, matcher_of, phone, resident_id
+from tests.matcher.conftest import BANK
+from ullage.errors import ConfigError, CorruptError
+from ullage.settings import Context
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+@pytest.fixture
+def loaded(ullage, context: Context, tmp_path: Path) -> Context:
+    put(tmp_path, BANK)
+    ullage("watchlist", "load", tmp_path / "list.csv", "--tenant", "bank")
+    return context
+
+
+def put(folder: Path, rows: list[dict[str, str]], name: str = "list.csv") -> Path:
+    (folder / name).write_text(listed(rows), encoding="utf-8")
+    return folder / name
+
+
+def handle(context: Context, number: int) -> str:
+    return handles(context.keys, "bank", [f"C{number:06d}"]).tobytes().hex()
+
+
+def found(context: Context, *texts: str) -> list[str]:
+    captured = capture(body="\n".join(texts).encode())
+    return [m.subject for f in matcher_of(context).findings([captured], context.clock.now()) for m in f.matches]
+
+
+def update(ullage, *words):
+    return ullage("watchlist", "update", *words, "--tenant", "bank")
+
+
+def test_who_came_and_went_is_known_at_once(ullage, loaded: Context, tmp_path: Path) -> None:
+    before = installed.path_of(loaded.data, "bank", 1).read_bytes()
+    came = put(tmp_path, [customer(20), {"customer_ref": "C000003", "phone": phone(99)}], "came.csv")
+    went = put(tmp_path, [{"customer_ref": "C000004"}, {"customer_ref": "C000005", "phone": phone(5)}], "went.csv")
+    done = update(ullage, came, "--remove", went)
+    assert done.stdout == "bank: 2 customers, 4 identifiers, 41 entries\n"
+    assert found(loaded, phone(20)) == [handle(loaded, 20)]
+    assert found(loaded, phone(3), phone(99)) == [handle(loaded, 3)] * 2
+    assert found(loaded, phone(4), resident_id(4), phone(5)) == []
+    assert found(loaded, resident_id(5)) == [handle(loaded, 5)]
+    assert installed.load(loaded)[0].customers == 10
+    assert installed.path_of(loaded.data, "bank", 1).read_bytes() == before
+    assert "entries came" in ullage("watchlist", "stats").stdout
+    asked = tmp_path / "handles.txt"
+    asked.write_text(handle(loaded, 20), encoding="utf-8")
+    resolved = ullage("subjects", "resolve", asked, "--case", "1", "--reason", "test")
+    assert resolved.stdout.splitlines()[1:] == [f"{handle(loaded, 20)},C000020"]
+
+
+def test_the_next_days_changes_are_on_top_of_the_last(ullage, loaded: Context, tmp_path: Path) -> None:
+    update(ullage, put(tmp_path, [customer(20), customer(21)], "a.csv"), "--remove", put(tmp_path, [BANK[4]], "b.csv"))
+    update(ullage, "--remove", put(tmp_path, [{"customer_ref": "C000020"}], "c.csv"))
+    assert found(loaded, phone(20), phone(4)) == []
+    assert found(loaded, phone(21)) == [handle(loaded, 21)]
+    update(ullage, put(tmp_path, [BANK[4], customer(20)], "d.csv"))
+    assert found(loaded, phone(4), phone(20), phone(21)) == [handle(loaded, n) for n in (4, 20, 21)]
+    ullage("watchlist", "load", put(tmp_path, BANK), "--tenant", "bank")
+    assert found(loaded, phone(20)) == []
+    assert not installed.path_of(loaded.data, "bank", 1).with_suffix(".delta").exists()
+
+
+def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(ullage, loaded: Context, tmp_path: Path) -> None:
+    update(ullage, put(tmp_path, [{"customer_ref": "C000003", "phone": phone(99)}], "a.csv"))
+    captured = capture(body=f"{phone(99)},{resident_id(3)}".encode())
+    [finding] = matcher_of(loaded).findings([captured], loaded.clock.now())
+    assert {m.own_fields for m in finding.matches} == {("ID", "PHONE")}
+
+
+def test_changes_are_built_here_and_installed_there(ullage, context: Context, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--out", out)
+    ullage("watchlist", "install", out / "bank.watchlist", "--tenant", "bank")
+    done = update(ullage, put(tmp_path, [customer(20)], "a.csv"), "--out", out)
+    assert f"send {out / 'bank.delta'} to match" in done.stdout
+    assert found(context, phone(20)) == []
+    said = ullage("watchlist", "install", out / "bank.delta", "--tenant", "bank").stdout
+    assert said.startswith("bank: changes to epoch 1, 1 customers")
+    assert found(context, phone(20)) == [handle(context, 20)]
+    ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--out", out)
+    ullage("watchlist", "install", out / "bank.watchlist", "--tenant", "bank")
+    stale = ullage("watchlist", "install", out / "bank.delta", "--tenant", "bank").exception
+    assert "amends another list than the one of epoch 1 here: install that one first" in str(stale)
+
+
+def test_a_removal_that_cannot_be_read_is_refused_and_nothing_changes(ullage, loaded: Context, tmp_path: Path) -> None:
+    refused = update(ullage, "--remove", put(tmp_path, [{"customer_ref": "C000004", "phone": "777"}], "a.csv"))
+    assert isinstance(refused.exception, ConfigError)
+    assert "line 2, column phone: has no such shape: what is to be removed must be readable" in str(refused.exception)
+    assert found(loaded, phone(4)) == [handle(loaded, 4)]
+    assert isinstance(update(ullage).exception, ConfigError)
+    assert "load the whole list first" in str(ullage("watchlist", "update", tmp_path / "x", "--tenant", "other").exception)
+
+
+def traces(context: Context, number: int) -> list[bytes]:
+    """A customer's tags and handle, whole and in the halves that the file holds."""
+    keys, made = TagKeys(context.keys, "bank", "match", 1), bytes.fromhex(handle(context, number))
+    values = {"phone": phone(number), "resident_id": resident_id(number), "name": normal_name(customer(number)["name"])}
+    tags = [keys.tagger(kind, "plain").one(value.encode()) for kind, value in values.items()]
+    return [made, *(tag[8:][::-1] for tag in tags), *(tag[:8][::-1] for tag in tags)]
+
+
+def held(context: Context, number: int) -> list[bool]:
+    files = b"".join(p.read_bytes() for p in (context.data / "watchlists").rglob("*") if p.is_file())
+    return [trace in files for trace in traces(context, number)]
+
+
+def test_an_erased_customer_is_found_no_more_and_no_byte_is_left(ullage, loaded: Context, tmp_path: Path) -> None:
+    update(ullage, put(tmp_path, [customer(20), {"customer_ref": "C000003", "phone": phone(99)}], "came.csv"))
+    update(ullage, "--remove", put(tmp_path, [BANK[3]], "went.csv"))
+    assert all(held(loaded, 3))
+    done = ullage("watchlist", "erase", "--tenant", "bank", "--subject", handle(loaded, 3))
+    assert done.stdout.startswith("bank: ")
+    assert "entries are erased" in done.stdout
+    assert not any(held(loaded, 3))
+    others = [n for n in range(10) if n != 3] + [20]
+    assert found(loaded, phone(3), phone(99), resident_id(3)) == []
+    assert [found(loaded, phone(n)) for n in others] == [[handle(loaded, n)] for n in others]
+    again = ullage("watchlist", "erase", "--tenant", "bank", "--subject", handle(loaded, 3))
+    assert again.stdout == "bank: no such customer is in an installed list\n"
+
+
+def test_all_customers_are_erased_one_after_the_other(loaded: Context) -> None:
+    left = list(range(10))
+    random.Random(5).shuffle(left)
+    while left:
+        assert erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, left.pop())) == 27
+        assert [found(loaded, phone(n)) for n in sorted(left)] == [[handle(loaded, n)] for n in sorted(left)]
+    assert not any(any(held(loaded, n)) for n in range(10))
+
+
+def test_a_running_match_reads_through_an_erasure(loaded: Context) -> None:
+    [lists] = installed.load(loaded)
+    tags = lists.epochs[0].tags.tagger("phone", "plain").tag([phone(n).encode() for n in range(10)])
+    erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, 3))
+    lists.epochs[0].list.main.chunks._checked[:] = False
+    hits, _ = lists.epochs[0].list.look_up(tags)
+    assert sorted(hits.tolist()) == [n for n in range(10) if n != 3]
+
+
+def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished(loaded: Context, monkeypatch) -> None:
+    def cut(*_: object) -> int:
+        raise OSError("no power")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("matcher.watchlist.erasing.os.pwrite", cut)
+        with pytest.raises(OSError, match="no power"):
+            erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, 3))
+    assert len(found(loaded, phone(3))) == 1
+    assert erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, 3)) == 27
+    assert found(loaded, phone(3)) == []
+
+
+def test_notes_of_erasure_are_of_this_host_and_this_list(ullage, loaded: Context, tmp_path: Path) -> None:
+    path = installed.path_of(loaded.data, "bank", 1)
+    erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, 3))
+    note = amended.path_of(path)
+    body = note.read_bytes()
+    for place in range(0, len(body), 7):
+        note.write_bytes(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+        with pytest.raises(CorruptError):
+            installed.load(loaded)
+    note.write_bytes(body)
+    ullage("watchlist", "load", put(tmp_path, BANK), "--tenant", "bank")
+    assert not note.exists()
+    assert found(loaded, phone(3)) == [handle(loaded, 3)]
+
+
+@pytest.mark.parametrize("subject", ["", "xyz", "12", "é" * 32])
+def test_only_a_handle_names_a_customer(ullage, loaded: Context, subject: str) -> None:
+    error = ullage("watchlist", "erase", "--tenant", "bank", "--subject", subject).exception
+    assert "32 hexadecimal digits" in str(error)
+
+
+def test_no_match_is_lost_while_lists_and_changes_are_installed(loaded: Context, tmp_path: Path) -> None:
+    """Everybody is in every list or its delta, so that each look-up must find all, whatever is swapped meanwhile."""
+    everybody = [customer(n) for n in range(30)]
+    stop, missed, rounds = threading.Event(), [], []
+    keys = TagKeys(loaded.keys, "bank", "match", 1)
+    tags = keys.tagger("phone", "plain").tag([phone(n).encode() for n in range(30)])
+
+    def ask() -> None:
+        reader = Context(loaded.data)
+        while not stop.is_set():
+            [lists] = installed.load(reader)
+            hits, subjects = lists.epochs[0].list.look_up(tags)
+            if sorted(hits.tolist()) != list(range(30)) or len(np.unique(subjects)) != 30:
+                missed.append(hits.tolist())
+            rounds.append(1)
+
+    def asked_until_done(*steps) -> None:
+        stop.clear()
+        thread = threading.Thread(target=ask)
+        thread.start()
+        for step in steps:
+            step()
+        stop.set()
+        thread.join()
+
+    for turn in range(10):
+        enrol(loaded, "bank", everybody[:20])
+        change(loaded, tmp_path, everybody[20:])
+        asked_until_done(
+            lambda: enrol(loaded, "bank", everybody),
+            lambda first=turn: change(loaded, tmp_path, everybody[first : first + 5]),
+            lambda: enrol(loaded, "bank", everybody[::-1], "none"),
+        )
+    assert missed == []
+    assert len(rounds) > 10
+
+
+def change(context: Context, folder: Path, rows: list[dict[str, str]]) -> None:
+    from matcher.watchlist.changes import Changes
+    from matcher.watchlist.source import Source
+
+    main = installed.path_of(context.data, "bank", 1)
+    (context.data / "building").mkdir(exist_ok=True)
+    changes = Changes(context.keys, "bank", main, main.with_suffix(".delta"))
+    changes.build(
+        Source(put(folder, rows, "came.csv"), {}), None, folder / "x.delta", folder / "bank.subjects", context.clock.now()
+    )
+    installed.install(context.data, context.keys, "bank", folder / "x.delta", context.clock.now())
