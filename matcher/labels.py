@@ -9,7 +9,7 @@ from importlib import resources
 
 from ullage.fields import Field
 
-VALUE_AFTER = re.compile(r"^[\s{\[]*[\"'`\[【(]?\s*([^:=\"'`\[\]【】(){},]{1,20}?)\s*[\"'`\]】)]?\s*[:=]\s*(?=\S)")
+VALUE_AFTER = re.compile(r"[\s{\[]*+[\"'`【(]?\s*+([^:=\"'`\[\]【】(){},]{1,24}+)[\"'`\]】)]?\s*+[:=]\s*+(?=\S)")
 """`手机: …`, `"phone":…`, `【姓名】: …`: the word before the sign."""
 WHOSE = re.compile(r"(?:user|customer|cust|client|member|owner|holder)[_\-. ]|客户|用户|会员")
 """Says whose field it is: `user_phone`, `客户手机号`."""
@@ -50,7 +50,7 @@ def label_before(cell: str) -> tuple[Field, str] | None:
     match = VALUE_AFTER.match(cell)
     if match is None:
         return None
-    label = _label(match.group(1).lower())
+    label = _label(match.group(1).strip().lower())
     return (label, cell[match.end() :]) if label else None
 
 
@@ -62,7 +62,7 @@ def block_label(beginning: str) -> str:
     match = VALUE_AFTER.match(f"{beginning}x")
     if match is None:
         return ""
-    word = match.group(1).lower()
+    word = match.group(1).strip().lower()
     return str(_label(word) or (f"={word}" if word.replace(" ", "_") in RECORD_WORDS else ""))
 
 

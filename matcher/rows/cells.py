@@ -15,11 +15,17 @@ from matcher.scan import DIGEST
 from ullage.fields import OF_KIND, Field
 
 SHOWN_CELLS = 12
+MOST_CELLS = 256
+"""Cells of a row that are told apart; what is behind them counts as one."""
+SHOWN_NUMBERS = 4
+"""Of a cell with many, what the skeleton shows."""
 NUMBER = "\0"
 """Stands for a candidate: folding leaves none in a text."""
 HIDDEN = "\x01"
 """Stands for a separator inside quotes."""
-DOUBLE_QUOTED, SINGLE_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL), re.compile(r"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
+DOUBLE_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
+SINGLE_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
+"""An open quote is read to the end once, and not again from each quote within it."""
 AROUND = " \t\n\"'`()[]{};"
 PASSWORD = re.compile(r"(?=.*[^\d])[\x21-\x7e]{4,64}")
 EMPTY = frozenset(("", "null", "none", "nil", "\\n", "-"))
@@ -81,7 +87,7 @@ def describe(text: bytes, inside: Sequence[Inside], style: int, columns: Columns
     """Read a row whose candidates are `inside`, in order; `style` says how it is written, `columns` what its columns are."""
     separator = {LINE: columns.separator, BLOCK: "\n"}.get(style, ",")
     plain = _hidden(masked(text, inside), separator, style)
-    cells = plain.split(separator) if separator else [plain]
+    cells = plain.split(separator, MOST_CELLS) if separator else [plain]
     has_header = style in (LINE, TUPLE) and len(columns.labels) == len(cells) > 1
     reading = _Reading(columns, columns.labels if has_header else ())
     at = 0
@@ -112,7 +118,7 @@ def _hidden(plain: str, separator: str, style: int) -> str:
     quote, pattern = ("'", SINGLE_QUOTED) if style == TUPLE else ('"', DOUBLE_QUOTED)
     if quote not in plain or not separator or style == BLOCK:
         return plain
-    return pattern.sub(lambda m: m.group().replace(separator, HIDDEN), plain)
+    return pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), plain)
 
 
 def _cell(reading: _Reading, column: int, text: str, own: Sequence[Inside]) -> str:
@@ -150,7 +156,7 @@ def _number(reading: _Reading, text: str, kinds: Sequence[str], label: Field | N
     if names:
         reading.names += names
         reading.fields.add(str(Field.NAME))
-    return "".join(f"<{mark}>" for mark in labels)
+    return "".join(f"<{mark}>" for mark in labels[:SHOWN_NUMBERS])
 
 
 def _password(reading: _Reading, cells: Sequence[str]) -> None:

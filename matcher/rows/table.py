@@ -91,12 +91,13 @@ class Table:
 
     def inside(self, row: int) -> list[Inside]:
         """A row's candidates, as places in its text."""
-        start, table, own = self.start[row], self.candidates, self.members(row)
+        start, table, own = int(self.start[row]), self.candidates, self.members(row)
         part = slice(own.start, own.stop)
+        if self.end[row] - start > LONGEST:
+            part = slice(own.start, own.start + int(np.searchsorted(table.start[part], start + LONGEST)))
         kinds = [table.names[kind] for kind in table.kind[part].tolist()]
-        starts, ends = (table.start[part] - start).tolist(), (table.end[part] - start).tolist()
-        found = list(map(Inside, starts, ends, kinds, table.valid[part].tolist()))
-        return [one for one in found if one.end <= LONGEST] if ends[-1] > LONGEST else found
+        places = ((column[part] - start).tolist() for column in (table.start, table.end))
+        return list(map(Inside, *places, kinds, table.valid[part].tolist()))
 
     def describe(self, row: int, sheet: Sheet) -> Described:
         """A row's text read by what `sheet` says of the columns."""

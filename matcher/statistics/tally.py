@@ -20,6 +20,9 @@ from ullage.records.finding import SKETCH_SIZE
 FEW_CANDIDATES = 8
 """Fewer different candidates than these do not tell one capture from another; its text does."""
 
+MOST_SHAPES = 4096
+"""Skeletons and sets of fields that are remembered."""
+
 
 class Tally:
     """Statistics of a capture: `add` its parts in order, then `finish`. In memory only.
@@ -33,6 +36,8 @@ class Tally:
         self._kinds: dict[str, int] = {}
         self._lowest: Words = np.empty(0, np.uint64)
         self._failures: Counter[str] = Counter()
+        self._rows = 0
+        self._fields: Counter[str] = Counter()
         self._groups: Counter[frozenset[str]] = Counter()
         self._skeletons: Counter[str] = Counter()
         self._newest: date | None = None
@@ -50,9 +55,7 @@ class Tally:
         newest = part.newest_date(document, self._today)
         if newest and (self._newest is None or newest > self._newest):
             self._newest = newest
-        for layout, rows in part.rows.layouts(document).counted():
-            self._groups[layout.fields] += rows
-            self._skeletons[layout.skeleton] += rows
+        self._count_rows(part, document)
         self._beginning += part.beginning(document, SHINGLE_TEXT - len(self._beginning))
         self._size += part.size(document)
 
@@ -60,25 +63,34 @@ class Tally:
         """The statistics of all that was added; `terms` of the lexicon are passed on."""
         counts = self._distinct.counts()
         is_few = sum(counts) < FEW_CANDIDATES
-        fields: Counter[str] = Counter()
-        for group, rows in self._groups.items():
-            fields.update(dict.fromkeys(group, rows))
-        skeletons = {skeleton: rows for skeleton, rows in self._skeletons.items() if skeleton}
         return Statistics(
-            rows=self._groups.total(),
+            rows=self._rows,
             candidates={kind: counts[number] for kind, number in sorted(self._kinds.items()) if counts[number]},
             failures=dict(sorted(self._failures.items())),
             longest_run=longest_run(self._numbers.sorted()),
             newest_date=self._newest,
-            field_map=dict(sorted(fields.items())),
+            field_map=dict(sorted(self._fields.items())),
             groups=groups_of(self._groups),
-            skeleton=max(skeletons, key=lambda s: skeletons[s], default=""),
+            skeleton=max(self._skeletons, key=lambda shape: self._skeletons[shape], default=""),
             terms=tuple(terms),
             sketch=self._key.sketch(shingles(self._beginning)) if is_few else in_hex(self._lowest),
             sketch_of="shingles" if is_few else "candidates",
             bytes=self._size,
             estimated=not self._distinct.is_exact,
         )
+
+    def _count_rows(self, part: Part, document: int) -> None:
+        """Count rows by what they hold; of very many different shapes the rare ones are forgotten."""
+        for layout, rows in part.rows.layouts(document).counted():
+            self._rows += rows
+            self._fields.update(dict.fromkeys(layout.fields, rows))
+            self._groups[layout.fields] += rows
+            if layout.skeleton:
+                self._skeletons[layout.skeleton] += rows
+        if len(self._skeletons) > 2 * MOST_SHAPES:
+            self._skeletons = Counter(dict(self._skeletons.most_common(MOST_SHAPES)))
+        if len(self._groups) > 2 * MOST_SHAPES:
+            self._groups = Counter(dict(self._groups.most_common(MOST_SHAPES)))
 
     def _keep_lowest(self, tags: Words) -> None:
         """Take the lowest tags into the sketch."""
