@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from matcher.unpack.limits import Limits
+from ullage.errors import UnavailableError
 
 PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.child import main; main()"
 """Without `site`: it costs more than half of the start, and all that the child needs is this folder and the standard library."""
@@ -53,14 +54,17 @@ def started(words: Sequence[str], body: bytes | BinaryIO) -> Iterator[subprocess
     """The child at work on `body`, its output in `stdout`; killed and gone at the end, whatever happened.
 
     Bytes go in as a sealed file in memory; a file goes in as itself (open it for reading only). The kernel kills the child when
-    the thread that started it ends, so that thread must do the reading too.
+    the thread that started it ends, so that thread must do the reading too. `UnavailableError` where the system is full.
     """
     with contextlib.ExitStack() as stack:
-        source = _sealed(body) if isinstance(body, bytes) else os.dup(body.fileno())
-        stack.callback(os.close, source)
-        child = subprocess.Popen(
-            words, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, cwd="/", close_fds=True, bufsize=0
-        )
+        try:
+            source = _sealed(body) if isinstance(body, bytes) else os.dup(body.fileno())
+            stack.callback(os.close, source)
+            child = subprocess.Popen(
+                words, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, cwd="/", close_fds=True, bufsize=0
+            )
+        except OSError as error:  # no process, no descriptor or no memory left
+            raise UnavailableError(f"a process to unpack with cannot be started ({error.strerror})") from None
         try:
             with contextlib.suppress(OSError):  # a wider pipe is faster, no more; users have a quota of it
                 fcntl.fcntl(child.stdout or 1, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
