@@ -19,7 +19,7 @@ from matcher.lexicon.resolve import Meanings
 from matcher.lexicon.terms import NEAR, Hits, Terms
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_word
-from matcher.scan.literals import Literals, stretches
+from matcher.scan.literals import Literals, stretches, whole_words
 from matcher.scan.segment import Flags
 
 
@@ -45,11 +45,12 @@ class Found:
 class Finder:
     """Finds some of the forms in a buffer, as whole words."""
 
-    def __init__(self, forms: Sequence[str], numbers: Sequence[int]) -> None:
+    def __init__(self, forms: Sequence[str], numbers: Sequence[int], *, quick: bool) -> None:
+        """Of the forms, those with these numbers; with `quick`, parts of longer words cost nothing."""
         wanted = [(number, literal) for number in numbers for literal in literals(forms[number])]
         self._form = np.array([number for number, _ in wanted], np.int64)
         self._length = np.array([len(literal) for _, literal in wanted], np.int64)
-        self._literals = Literals([literal for _, literal in wanted])
+        self._literals = (whole_words if quick else Literals)([literal for _, literal in wanted])
 
     def find(self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None) -> Found:
         """The forms in `data`, or in `stretches` of it, that are no part of a longer Latin word; overlapping ones too."""
@@ -66,8 +67,8 @@ class Search:
         words, meanings = list(forms), list(forms.values())
         is_label = [all(entry.kind == "label" for entry in entries) for entries in meanings]
         self._meanings = Meanings.of(meanings)
-        self._words = Finder(words, [n for n, label in enumerate(is_label) if not label])
-        self._labels = Finder(words, [n for n, label in enumerate(is_label) if label])
+        self._words = Finder(words, [n for n, label in enumerate(is_label) if not label], quick=True)
+        self._labels = Finder(words, [n for n, label in enumerate(is_label) if label], quick=False)
         self._margin = 4 * NEAR + 2 * max(len(word.encode()) for word in words)
 
     def read(self, batch: Batch) -> list[Terms]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from matcher.labels import labels_of
 from matcher.scan.batch import Batch, Bytes, Places
+from matcher.scan.segment import Flags
 
 SEPARATORS = (b"----", b"--", b"\t", b"|", b",", b";")
 LONGEST = 4096
 """Bytes of a line that may be a header."""
 HEADERS = 4
 """Headers a text that are followed: a text made of headers costs no more."""
-QUOTES = np.frombuffer(b" \t\r\"'`=", np.uint8)
+QUOTES = b" \t\r\"'`="
 STRIPPED = 3
 """Quotes, spaces and Excel's sign around a value, on either side, at most."""
 
@@ -89,7 +91,16 @@ def _marks(data: Bytes, separator: bytes) -> Places:
 
 def _stripped(data: Bytes, start: Places, end: Places) -> tuple[Places, Places]:
     """The stretches [start, end) without what surrounds their values."""
+    quotes = _quotes()
     for _ in range(STRIPPED):
-        start = start + ((start < end) & np.isin(data[start], QUOTES))
-        end = end - ((start < end) & np.isin(data[end - 1], QUOTES))
+        start = start + ((start < end) & quotes[data[start]])
+        end = end - ((start < end) & quotes[data[end - 1]])
     return start, end
+
+
+@cache
+def _quotes() -> Flags:
+    """bool[256]: which bytes are QUOTES."""
+    table = np.zeros(256, bool)
+    table[list(QUOTES)] = True
+    return table

@@ -1,6 +1,6 @@
 """Kinds that count only beside a label: `护照: E12345678`, `"qq":"12345678"`, a column under the header `微信`.
 
-    label, gap, value ─▶ hyperscan tells where such a value begins ─▶ the whole word there ─▶ the kind's own normal form
+    label, gap, value ─▶ hyperscan tells where such a value begins ─▶ the whole word there ─▶ its normal form (`shapes`)
     a label that is a cell of a header ─▶ `columns` tells the cells below
 
 Labels and what may stand in the gap are those of `ullage/identifiers`. A pattern takes in the beginning of the value, so prose
@@ -10,7 +10,7 @@ that only says 护照 or QQ costs nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -19,8 +19,9 @@ from matcher.labels import words
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_digit, is_word
 from matcher.scan.columns import Column, columns
-from matcher.scan.literals import Literals, stretches
-from matcher.scan.segment import Flags, Segment
+from matcher.scan.literals import TEXT, Literals, stretches
+from matcher.scan.segment import Segment
+from matcher.scan.shapes import normals
 from matcher.traditional import written
 from ullage.fields import Field
 from ullage.identifiers import Kind, kinds
@@ -36,7 +37,7 @@ SIGNS = {"wechat": b"_-"}
 """What the values of a kind have beside letters and digits."""
 LONGEST_LABEL = 64
 """Bytes before a value in which its label and the gap stand."""
-EDGE = "[\\n,;|\t(\"'`-]"
+BEGINS, ENDS = "[\\n,;|\t-][\"'` ]{0,2}", "[\"'` ]{0,2}[\\n,;|\t-]"
 """What stands on either side of a header's cell."""
 
 
@@ -51,15 +52,15 @@ def _values() -> Literals:
     """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone."""
     named = [kind.labels for kind in labelled_kinds()]
     behind = [f"{_any(labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
-    headers = [f"{EDGE}(?:{'|'.join(map(re.escape, labels))})[\"'` ]{{0,2}}{EDGE}" for labels in named]
-    return Literals([pattern.encode() for pattern in (*behind, *headers, *ALONE.values())], patterns=True)
+    headers = [f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}" for labels in named]
+    return Literals([pattern.encode() for pattern in (*behind, *headers, *ALONE.values())], TEXT)
 
 
 @cache
 def _cards() -> Literals:
     """A card label, and the first digits behind it."""
     labels = [form for word, field in words().items() if field == Field.CARD for form in written(word)]
-    return Literals([f"{_any(labels)}{GAP}[0-9]{{{SHORTEST}}}".encode()], patterns=True)
+    return Literals([f"{_any(labels)}{GAP}[0-9]{{{SHORTEST}}}".encode()], TEXT)
 
 
 def find_labelled(batch: Batch) -> list[Segment]:
@@ -67,7 +68,6 @@ def find_labelled(batch: Batch) -> list[Segment]:
     number, end = _values().find(batch.data)
     if not len(number):
         return []
-    raw = batch.data.tobytes()
     wanted = labelled_kinds()
     headers = (number >= len(wanted)) & (number < 2 * len(wanted))
     cells = columns(batch, np.unique(batch.lines(end[headers] - 2)), _kind_of_label()) if headers.any() else []
@@ -75,12 +75,12 @@ def find_labelled(batch: Batch) -> list[Segment]:
     for place, kind in enumerate(wanted):
         start = _unglued(batch.data, end[number == place] - SHORTEST)
         below = [column for column in cells if column.name == kind.name]
-        strong = _segment(kind, raw, *_words(batch, start, kind), below)
+        strong = _segment(batch, kind, *_words(batch, start, kind), below)
         found.append(strong)
         if kind.name in ALONE:
             alone = end[number == 2 * len(wanted) + list(ALONE).index(kind.name)] - ALONE_LENGTH
             alone = alone[~np.isin(alone, strong.start)]
-            found.append(_segment(kind, raw, *_words(batch, alone, kind), weak=True))
+            found.append(_segment(batch, kind, *_words(batch, alone, kind), weak=True))
     return [segment for segment in found if len(segment)]
 
 
@@ -128,23 +128,19 @@ def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
     return start[whole], (start + length)[whole]
 
 
-def _segment(kind: Kind, raw: bytes, start: Places, end: Places, below: Sequence[Column] = (), *, weak: bool = False) -> Segment:
+def _segment(
+    batch: Batch, kind: Kind, start: Places, end: Places, below: Sequence[Column] = (), *, weak: bool = False
+) -> Segment:
     """The values [start, end) and those of the columns `below` that have a normal form, by place and each once."""
     start = np.concatenate([start, *(column.start for column in below)])
     end = np.concatenate([end, *(column.end for column in below)])
     start, first = np.unique(start, return_index=True)
-    end = end[first]
-    normals = [kind.normalise(value) for value in _texts(raw, start, end)]
-    good: Flags = np.array([bool(normal) for normal in normals], bool)
-    kept = [normal.encode() for normal in normals if normal]
-    valid = np.array([kind.check(normal.decode()) for normal in kept], bool)
-    rows = np.array(kept, f"S{WIDTH}").view(np.uint8).reshape(-1, WIDTH)
-    length = np.fromiter(map(len, kept), np.int64, len(kept))
-    return Segment(kind.name, "plain", start[good], end[good], rows, length, valid, weak)
-
-
-def _texts(raw: bytes, start: Places, end: Places) -> Iterator[str]:
-    """The texts [start, end); what is no ASCII is no value."""
-    for first, last in zip(start.tolist(), end.tolist(), strict=True):
-        value = raw[first:last] if last - first < WIDTH else b""
-        yield value.decode() if value.isascii() else ""
+    length = end[first] - start
+    fits = (length >= SHORTEST) & (length < WIDTH)
+    start, length = start[fits], length[fits]
+    text = batch.windows(start, WIDTH)
+    text[np.arange(WIDTH) >= length[:, None]] = 0
+    normal = normals(kind, text, length)
+    good = normal.good
+    valid = np.ones(np.count_nonzero(good), bool)
+    return Segment(kind.name, "plain", start[good], (start + length)[good], normal.text[good], normal.length[good], valid, weak)

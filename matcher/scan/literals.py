@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import hyperscan
@@ -13,7 +14,10 @@ from matcher.scan.batch import Bytes, Places
 from ullage.errors import UnavailableError
 
 CASELESS = hyperscan.HS_FLAG_CASELESS
-TEXT = CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_UTF8
+BYTES = CASELESS | hyperscan.HS_FLAG_DOTALL
+TEXT = BYTES | hyperscan.HS_FLAG_UTF8
+ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+EDGE = b"[^0-9A-Za-z]"
 APART = 1024
 """Bytes between two stretches that are looked through one by one; nearer ones are looked through together."""
 
@@ -21,25 +25,14 @@ APART = 1024
 class Literals:
     """Finds every place where one of `wanted` ends, overlapping ones too; the case of ASCII letters does not count.
 
-    With `patterns`, `wanted` are regular expressions over UTF-8 (hyperscan's syntax: no groups, no looking around).
-    A database is built at construction, milliseconds a thousand literals. One object may serve several threads.
+    `wanted` are byte strings; with `flags`, regular expressions (hyperscan's syntax: no groups, no looking around), and `beyond`
+    says how many bytes behind the end each of them takes in. One object may serve several threads.
     """
 
-    def __init__(self, wanted: Sequence[bytes], *, patterns: bool = False) -> None:
+    def __init__(self, wanted: Sequence[bytes], flags: int = 0, beyond: Sequence[int] = ()) -> None:
         self._scratch = threading.local()
-        self._database: hyperscan.Database | None = None
-        if not wanted:
-            return
-        try:
-            self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-            self._database.compile(
-                expressions=list(wanted),
-                ids=list(range(len(wanted))),
-                flags=[TEXT if patterns else CASELESS if word.lower() != word.upper() else 0 for word in wanted],
-                literal=not patterns,
-            )
-        except hyperscan.HyperscanError as error:
-            raise UnavailableError(f"hyperscan cannot search on this processor: {error}") from error
+        self._beyond = np.array(beyond or [0] * len(wanted), np.int64)
+        self._database = _database(tuple(wanted), flags) if wanted else None
 
     def find(self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None) -> tuple[Places, Places]:
         """Number in `wanted`, and end in `data`, of each hit, if need be only those inside `stretches`: i64[n], i64[n]."""
@@ -56,7 +49,7 @@ class Literals:
                 searched: Any = data[first:last]  # the stub knows bytes alone, the library every buffer
                 self._database.scan(searched, match_event_handler=keep, context=first, scratch=scratch)
         pairs = np.array(found, np.int64).reshape(-1, 2)
-        return pairs[:, 0], pairs[:, 1]
+        return pairs[:, 0], pairs[:, 1] - self._beyond[pairs[:, 0]]
 
     def _own_scratch(self) -> hyperscan.Scratch:
         """This thread's working memory: the library needs one for each search that goes on at the same time."""
@@ -64,6 +57,26 @@ class Literals:
         if scratch is None:
             scratch = self._scratch.own = hyperscan.Scratch(self._database)
         return scratch
+
+
+def whole_words(words: Sequence[bytes]) -> Literals:
+    """Finds `words` where no ASCII letter or digit goes on one of theirs; a quarter of a millisecond a word to build."""
+    before, behind = ([EDGE * (word[at] in ALPHANUMERIC) for word in words] for at in (0, -1))
+    plain = [b"".join(bytes((b,)) if b in ALPHANUMERIC else b"\\x%02x" % b for b in word) for word in words]
+    patterns = [b"".join(parts) for parts in zip(before, plain, behind, strict=True)]
+    return Literals(patterns, BYTES, [len(edge) > 0 for edge in behind])
+
+
+@lru_cache(maxsize=16)
+def _database(wanted: tuple[bytes, ...], flags: int) -> hyperscan.Database:
+    """The compiled form; the same words, as after a reload, are compiled once."""
+    own = [flags or (CASELESS if word.lower() != word.upper() else 0) for word in wanted]
+    try:
+        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        database.compile(expressions=list(wanted), ids=list(range(len(wanted))), flags=own, literal=not flags)
+    except hyperscan.HyperscanError as error:
+        raise UnavailableError(f"hyperscan cannot search on this processor: {error}") from error
+    return database
 
 
 def stretches(first: Places, last: Places, size: int) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,8 @@ from matcher.scan.batch import Batch
 from matcher.scan.columns import HEADERS, columns
 from matcher.scan.labelled import WIDTH, find_labelled, labelled_cards, labelled_kinds
 from matcher.scan.segment import Segment
-from ullage.identifiers import Kind
+from matcher.scan.shapes import RULES, normals
+from ullage.identifiers import Kind, kinds
 
 Found = tuple[str, int, int, str, bool]
 KINDS = {kind.name: kind for kind in labelled_kinds()}
@@ -123,6 +124,20 @@ def test_cells_below_a_header_are_those_that_split_gives(rows: list[list[str]], 
     expected = [row[1] for row in (line.split(separator) for line in text.split("\n")[1:]) if len(row) == 3]
     found = [batch.text(a, z).decode() for c in made for a, z in zip(c.start.tolist(), c.end.tolist(), strict=True)]
     assert found == expected
+
+
+alphabet = st.text("EGDSPHMegdsphmIOio0123456789_-ab.", min_size=5, max_size=12) | st.from_regex(
+    r"[EGDSPHMehgm][A-Zae]?[0-9]{6,10}|1?[0-9]{4,11}|[a-zA-Z][a-zA-Z0-9_\-]{4,20}", fullmatch=True
+)
+
+
+@pytest.mark.parametrize("name", [*RULES, "email"])
+@given(texts=st.lists(alphabet, max_size=6))
+def test_normal_forms_over_columns_are_those_of_the_kind(name: str, texts: list[str]) -> None:
+    rows = np.array([text.encode() for text in texts], f"S{WIDTH}").view(np.uint8).reshape(-1, WIDTH)
+    made = normals(kinds()[name], rows, np.array([len(text) for text in texts], np.int64))
+    found = [row[:size].tobytes().decode() if good else "" for row, size, good in zip(*made, strict=True)]
+    assert found == [kinds()[name].normalise(text) for text in texts]
 
 
 def cards(batch: Batch, *numbers: str) -> Segment:
