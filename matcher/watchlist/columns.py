@@ -92,4 +92,4 @@ def hexed(raw: Bytes) -> Bytes:
     """Lower-case hex of each row: (n, w) → (n, 2w)."""
     digits = np.frombuffer(b"0123456789abcdef", np.uint8)
     pairs = np.stack((np.repeat(digits, 16), np.tile(digits, 16)), axis=1).view(np.uint16).ravel()
-    return pairs.take(raw).view(np.uint8).reshape(len(raw), -1)
+    return pairs.take(raw).view(np.uint8).reshape(len(raw), 2 * raw.shape[1])

@@ -118,3 +118,87 @@ def test_what_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
 def test_a_mapping_that_fits_nothing_is_refused(tmp_path: Path, mapping: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         read(put(tmp_path, b"customer_ref,phone\nC1,1\n"), **mapping)
+
+
+def test_several_files_are_read_one_after_the_other_each_with_its_own_shape(tmp_path: Path) -> None:
+    first = put(tmp_path, b"customer_ref,phone\nC1,1\n", "a.csv")
+    second = put(tmp_path, gzip.compress("phone|name|customer_ref\n2|张某|C2\n".encode("gb18030")), "b.csv.gz")
+    batches = list(Source([first, second], {}).batches())
+    assert [(b.path.name, list(b.lines), b.references.strings()) for b in batches] == [
+        ("a.csv", [2], ["C1"]), ("b.csv.gz", [2], ["C2"]),
+    ]  # fmt: skip
+    assert str(Source([first, second], {})) == f"{first} and 1 more"
+
+
+def test_gzip_files_that_were_joined_are_read_to_the_end(tmp_path: Path) -> None:
+    path = put(tmp_path, b"".join(gzip.compress(part) for part in (b"customer_ref,phone\nC1,1\n", b"C2,2\n", b"C3,3\n")))
+    assert [reference for _, reference, _ in read(path)] == ["C1", "C2", "C3"]
+
+
+@pytest.mark.parametrize("delimiter", ["----", "|@|", "|!|", "||", "\x01", "~", "\t"])
+def test_odd_delimiters_are_recognised(tmp_path: Path, delimiter: str) -> None:
+    body = "customer_ref,phone,name\nC1,13800138000,张某\n\nC2,13800138001,\n".replace(",", delimiter)
+    assert read(put(tmp_path, body.encode())) == [
+        (2, "C1", {"phone": "13800138000", "name": "张某"}), (4, "C2", {"phone": "13800138001", "name": ""}),
+    ]  # fmt: skip
+
+
+def test_a_delimiter_that_is_given_is_not_guessed(tmp_path: Path) -> None:
+    path = put(tmp_path, b"customer_ref phone\nC1 1\n")
+    [batch] = Source(path, {}, delimiter=" ").batches()
+    assert batch.references.strings() == ["C1"]
+
+
+@pytest.mark.parametrize("delimiter", [",", "|", "||", "\t"])
+def test_a_file_without_a_header(tmp_path: Path, delimiter: str) -> None:
+    path = put(tmp_path, "C1,,13800138000\nC2,x,13800138001\n".replace(",", delimiter).encode())
+    [batch] = Source(path, {}, ["customer_ref", "-", "phone"]).batches()
+    assert (list(batch.lines), batch.references.strings()) == ([1, 2], ["C1", "C2"])
+    assert [(c.kind, c.cells.strings()) for c in batch.columns] == [("phone", ["13800138000", "13800138001"])]
+    with pytest.raises(ConfigError, match="line 1: 3 columns instead of 2"):
+        list(Source(path, {}, ["customer_ref", "phone"], delimiter=delimiter).batches())
+
+
+def test_one_row_an_identifier(tmp_path: Path) -> None:
+    path = put(tmp_path, "id,what,value\nC1,phone,1\nC1,邮箱,a@example.com\nC2, phone ,2\n".encode())
+    batches = list(Source(path, {"邮箱": "email"}, long=["id", "what", "value"]).batches())
+    seen = {b.columns[0].kind: (b.references.strings(), list(b.lines), b.columns[0].cells.strings()) for b in batches}
+    assert seen == {"phone": (["C1", "C2"], [2, 4], ["1", "2"]), "email": (["C1"], [3], ["a@example.com"])}
+
+
+@pytest.mark.parametrize(
+    ("long", "said"),
+    [
+        (["id", "what", "text"], "no column 'text', which --long names"),
+        (["id", "value", "what"], "line 2: a kind that is none of"),
+    ],
+)
+def test_a_long_list_that_does_not_fit_is_refused(tmp_path: Path, long: list[str], said: str) -> None:
+    path = put(tmp_path, b"id,what,value\nC1,phone,13800138000\n")
+    with pytest.raises(ConfigError, match=said) as error:
+        list(Source(path, {}, long=long).batches())
+    assert SECRET not in str(error.value)
+
+
+def test_parquet_columns_of_every_type_are_texts(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    values = ["13800138000", None, "", "x" * 700, "张某"]
+    made = {
+        "customer_ref": pa.array([1, 2, 3, 4, 5], pa.int64()),
+        "phone": pa.array(values),
+        "email": pa.array(values, pa.large_string()),
+        "name": pa.array(values).dictionary_encode(),
+        "card": pa.array([1.5, None, 2.0, 3.0, 4.0]),
+        "other": pa.array(values),
+    }
+    parquet.write_table(pa.table(made), tmp_path / "list.parquet")
+    [batch] = Source(tmp_path / "list.parquet", {}).batches()
+    cells = {column.kind: column.cells for column in batch.columns}
+    assert batch.references.strings() == ["1", "2", "3", "4", "5"]
+    assert list(cells) == ["phone", "email", "name", "card"]
+    for kind in ("phone", "email", "name"):
+        assert cells[kind].lengths.tolist() == [11, 0, 0, 700, 6]
+        assert [cells[kind].strings()[row] for row in (0, 1, 2, 4)] == ["13800138000", "", "", "张某"]
+    assert cells["card"].strings() == ["1.5", "", "2.0", "3.0", "4.0"]

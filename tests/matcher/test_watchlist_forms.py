@@ -1,0 +1,71 @@
+"""What is enrolled of a value, against the plainest way to write it down."""
+
+import hashlib
+
+import pytest
+
+from matcher.watchlist.columns import Texts
+from matcher.watchlist.forms import enrolled, entries_of, without_plus_tag
+
+
+def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:
+    texts = Texts.of([value.encode() for value in values])
+    made = enrolled(kind, texts, digested)
+    return [(form, int(row), text) for form, rows, taken in made for row, text in zip(rows, taken.strings(), strict=True)]
+
+
+def digests(value: str, row: int = 0) -> set[tuple[str, int, str]]:
+    made = {(form, row, hashlib.new(form, value.encode()).hexdigest()) for form in ("md5", "sha1", "sha256")}
+    return made | {("md5", row, hashlib.md5(value.encode()).hexdigest()[8:24])}
+
+
+def test_a_phone_number_in_every_form() -> None:
+    made = forms("phone", "13800138000")
+    wanted = {("plain", 0, "13800138000"), ("masked", 0, "138****8000")}
+    for written in ("13800138000", "8613800138000", "+8613800138000"):
+        wanted |= digests(written)
+    assert set(made) == wanted
+    assert len(made) == len(wanted) == entries_of("phone", digested=True)
+    assert ("md5", 0, "7945bd83237335e5376ff44d62e4f0ae") in made
+    assert ("md5", 0, "237335e5376ff44d") in made
+    assert ("md5", 0, "709559e9597fadc042d59c664fe27e7e") in made
+
+
+def test_a_resident_id_in_every_form() -> None:
+    made = forms("resident_id", "11010519491231002X")
+    assert set(made) == {
+        ("plain", 0, "11010519491231002X"), ("masked", 0, "1101**********002X"), ("masked", 0, "110105********002X"),
+        *digests("11010519491231002X"),
+    }  # fmt: skip
+    assert len(made) == entries_of("resident_id", digested=True)
+
+
+def test_an_address_with_a_plus_tag_is_enrolled_without_it_too() -> None:
+    made = forms("email", "a@example.com", "b+x@example.com")
+    assert set(made) == {
+        ("plain", 0, "a@example.com"), ("plain", 1, "b+x@example.com"), ("plain", 1, "b@example.com"),
+        *digests("a@example.com"), *digests("b+x@example.com", 1), *digests("b@example.com", 1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["card", "iban", "name", "qq"])
+def test_others_are_enrolled_as_they_are(kind: str) -> None:
+    assert forms(kind, "6200000000000005", digested=False) == [("plain", 0, "6200000000000005")]
+    assert entries_of(kind, digested=False) == 1
+
+
+def test_without_digests_and_without_values() -> None:
+    assert {form for form, *_ in forms("phone", "13800138000", digested=False)} == {"plain", "masked"}
+    assert forms("phone") == []
+
+
+def test_a_foreign_number_has_neither_domestic_prefix_nor_mask() -> None:
+    made = forms("phone", "+85291234567", "13800138000")
+    assert {entry for entry in made if entry[1] == 0} == {("plain", 0, "+85291234567"), *digests("+85291234567")}
+    assert sum(row == 1 for _, row, _ in made) == 14
+
+
+@pytest.mark.parametrize(("given", "bare"), [("a+b@x.com", "a@x.com"), ("a@x.com", "a@x.com"), ("+b@x.com", "+b@x.com"),
+                                             ("a+b+c@x.com", "a@x.com")])  # fmt: skip
+def test_plus_tags(given: str, bare: str) -> None:
+    assert without_plus_tag(given) == bare

@@ -1,0 +1,78 @@
+"""Sorting on disk gives what sorting in memory gives."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matcher.watchlist import runs as module
+from matcher.watchlist.file import joined
+from matcher.watchlist.runs import Runs, _sorted, fresh
+
+
+def some(count: int, distinct: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(count)
+    tags = rng.integers(0, 256, (count, 16), np.uint8)
+    if distinct:
+        tags = tags[rng.integers(0, distinct, count)]
+    return tags, rng.permutation(count).astype(np.uint32)
+
+
+def plainly(tags: np.ndarray, numbers: np.ndarray) -> list[tuple[bytes, int]]:
+    return sorted(zip([tag.tobytes() for tag in tags], numbers.tolist(), strict=True))
+
+
+def read(runs: Runs, renumbered: np.ndarray | None = None) -> list[tuple[bytes, int]]:
+    found, beyond = [], 0
+    for part in runs.ranges(renumbered):
+        assert part.first == beyond
+        beyond = part.beyond
+        tags = joined(part.high, part.low)
+        assert ((tags[:, 0] >= part.first) & (tags[:, 0] < beyond)).all()
+        found += zip([tag.tobytes() for tag in tags], part.number.tolist(), strict=True)
+    assert beyond == module.RANGES
+    return found
+
+
+@pytest.mark.parametrize(("run", "at_once"), [(10**9, 10**9), (700, 10**9), (700, 100), (10**9, 1), (1, 1)])
+@pytest.mark.parametrize("distinct", [0, 3])
+def test_any_run_length_and_any_step(tmp_path: Path, monkeypatch, run: int, at_once: int, distinct: int) -> None:
+    monkeypatch.setattr(module, "RUN", run)
+    monkeypatch.setattr(module, "AT_ONCE", at_once)
+    tags, numbers = some(3000, distinct)
+    runs = Runs(tmp_path)
+    for start in range(0, 3000, 500):
+        runs.add(tags[start : start + 500], numbers[start : start + 500])
+    assert runs.count == 3000
+    assert read(runs) == plainly(tags, numbers)
+    assert list(tmp_path.iterdir()) == []
+    runs.close()
+
+
+def test_numbers_are_exchanged_before_sorting(tmp_path: Path) -> None:
+    tags, numbers = some(1000, 10)
+    runs = Runs(tmp_path)
+    runs.add(tags, numbers)
+    exchanged = np.arange(1000, dtype=np.uint32)[::-1].copy()
+    assert read(runs, exchanged) == plainly(tags, exchanged[numbers])
+
+
+def test_nothing_added_is_nothing_read(tmp_path: Path) -> None:
+    assert read(Runs(tmp_path)) == []
+
+
+@pytest.mark.parametrize("bits", [2, 24])
+def test_a_range_with_more_records_than_places_is_sorted_too(monkeypatch, bits: int) -> None:
+    monkeypatch.setattr(module, "PLACE_BITS", bits)
+    rng = np.random.default_rng(1)
+    high = rng.integers(0, 1 << 63, 500, np.uint64) >> np.uint64(40)  # many tie in their top bits
+    low, number = rng.integers(0, 3, 500, np.uint64), rng.integers(0, 9, 500).astype(np.uint32)
+    done = list(zip(*(column.tolist() for column in _sorted(high, low, number)), strict=True))
+    assert done == sorted(zip(high.tolist(), low.tolist(), number.tolist(), strict=True))
+
+
+def test_fresh_rows_differ_from_the_one_before() -> None:
+    first, second = np.array([1, 1, 1, 2]), np.array([1, 1, 2, 2])
+    assert fresh(first).tolist() == [True, False, False, True]
+    assert fresh(first, second).tolist() == [True, False, True, True]
+    assert fresh(np.empty(0)).tolist() == []

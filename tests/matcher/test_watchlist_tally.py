@@ -1,0 +1,118 @@
+"""Control totals and rejects: what was read is what was sent, or the list is refused."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from matcher.watchlist import installed
+from matcher.watchlist.source import Source
+from matcher.watchlist.tally import KEPT_REJECTS, Control, Report
+from tests.matcher.bank import customer, listed, phone
+from ullage.errors import ConfigError
+from ullage.settings import Context
+
+BODY = "customer_ref,phone,account\nC1,13800138000,7\nC2,,8\nC3,13800138001,x\n"
+
+
+def control(folder: Path, totals: str, body: str = BODY, **options) -> None:
+    (folder / "control.txt").write_text(totals, encoding="utf-8")
+    (folder / "list.csv").write_text(body, encoding="utf-8")
+    made, source = Control(folder / "control.txt"), Source(folder / "list.csv", {"account": "card"}, **options)
+    for batch in source.batches():
+        made.add(batch)
+    made.reconcile(source)
+
+
+@pytest.mark.parametrize(
+    "totals",
+    ["rows 3", "rows=3\nphone: 2\n", "\ufeffrows,3\n\n# of today\ncustomer_ref 3\n", "phone.sum 27600276001",
+     "account.sum 15\naccount 3\ncard 3\ncard.sum 15"],
+)  # fmt: skip
+def test_totals_that_are_what_was_read(tmp_path: Path, totals: str) -> None:
+    control(tmp_path, totals)
+
+
+@pytest.mark.parametrize(
+    ("totals", "said"),
+    [
+        ("rows 4", r"says rows 4, but 3 were read \(1 of 1 totals differ\): ask for the list again"),
+        ("rows 3\nphone 3\nfax 1", r"says phone 3, but 2 were read \(2 of 3 totals differ\)"),
+        ("account.sum 16", "says account.sum 16, but 15 were read"),
+        ("rows three", "line 1: write NAME VALUE"),
+        ("# nothing\n", "holds no totals"),
+    ],
+)
+def test_totals_that_are_not_are_one_line_without_a_value(tmp_path: Path, totals: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as error:
+        control(tmp_path, totals)
+    assert "13800138" not in str(error.value)
+
+
+def test_totals_of_a_list_with_one_row_an_identifier(tmp_path: Path) -> None:
+    body = "r,k,v\nC1,phone,5\nC1,card,6\nC2,phone,7\n"
+    control(tmp_path, "rows 3\nphone 2\ncard.sum 6\ncustomer_ref 3", body, long=["r", "k", "v"])
+
+
+def test_a_control_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.txt cannot be read"):
+        Control(tmp_path / "gone.txt")
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+def test_a_list_in_many_files_with_a_control_file(ullage, context: Context, tmp_path: Path) -> None:
+    for part in range(3):
+        body = listed([customer(part * 10 + n) for n in range(10)]).encode("gb18030")
+        (tmp_path / f"part-{part}.csv.gz").write_bytes(gzip.compress(body))
+    totals = tmp_path / "control.txt"
+    words = ["watchlist", "load", tmp_path / "part-*.csv.gz", "--tenant", "bank", "--control", totals]
+    totals.write_text("rows 31\nphone 30\n", encoding="utf-8")
+    refused = ullage(*words)
+    assert isinstance(refused.exception, ConfigError)
+    assert "part-0.csv.gz and 2 more: " in str(refused.exception)
+    assert installed.tenants(context.data) == []
+    totals.write_text("rows 30\nphone 30\n", encoding="utf-8")
+    assert ullage(*words).stdout.startswith("bank: 30 customers, 90 identifiers")
+
+
+def test_a_list_without_header_and_one_with_a_row_an_identifier(ullage, context: Context, tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(f"C1;-;{phone(1)}\nC2;-;{phone(2)}\n", encoding="utf-8")
+    done = ullage("watchlist", "load", path, "--tenant", "bank", "--columns", "customer_ref,-,phone")
+    assert done.stdout.startswith("bank: 2 customers, 2 identifiers")
+    path.write_text(f"r\tk\tv\nC1\ttel\t{phone(1)}\nC1\temail\tc1@example.com\n", encoding="utf-8")
+    done = ullage("watchlist", "load", path, "--tenant", "bank", "--long", "r,k,v", "--map", "tel=phone", "--delimiter", "\\t")
+    assert done.stdout.startswith("bank: 1 customers, 2 identifiers")
+    wrong = ullage("watchlist", "load", path, "--tenant", "bank", "--long", "r,k").exception
+    assert "--long r,k: name three columns" in str(wrong)
+    assert "fits no file" in str(ullage("watchlist", "load", tmp_path / "*.gone", "--tenant", "bank").exception)
+
+
+def test_many_rejects_are_shown_in_part_and_counted_by_reason(ullage, context: Context, tmp_path: Path) -> None:
+    rows = [customer(n) for n in range(400)]
+    for row in rows[:12]:
+        row["phone"] = "777"
+    rows[20]["email"] = "nobody"
+    (tmp_path / "list.csv").write_text(listed(rows), encoding="utf-8")
+    said = ullage("watchlist", "load", tmp_path / "list.csv", "--tenant", "bank").stderr.splitlines()
+    assert said[0] == "line 2, column phone: has no such shape; left out"
+    assert said[10:] == [
+        "… and 3 more left out",
+        "  12 of column phone: has no such shape",
+        "  1 of column email: has no such shape",
+    ]
+
+
+def test_rejects_are_kept_up_to_a_number_and_all_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("customer_ref,phone\n" + "C,1\n" * 3000, encoding="utf-8")
+    report = Report()
+    for batch in Source(tmp_path / "a.csv", {}).batches():
+        report.reject(batch, "phone", dict.fromkeys(range(3000), "has no such shape"))
+        report.reject(batch, "phone", {5: "is too long"})
+    assert (len(report.rejects), report.rejected) == (KEPT_REJECTS, 3001)
+    assert [reject.line for reject in report.rejects[:3]] == [2, 3, 4]
