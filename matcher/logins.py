@@ -11,27 +11,31 @@ distinct ones, passwords are not read at all, and neither leaves this module.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from matcher.scan.batch import Batch, Places
+from matcher.scan.batch import Batch, Bytes, Places
+from matcher.scan.classes import is_word
 from matcher.scan.literals import Literals
+from matcher.scan.segment import Flags
 from ullage.fields import Field
 
 LONGEST = 1024
 LONGEST_BLOCK = 512
 BLOCK_LINES = 6
-"""How far behind a host its line, and the bytes and lines of its block, are looked at."""
+"""How many bytes of a line before and behind a host, and how many bytes and lines below it, are looked at."""
 ATTEMPTS = 4
 """Hosts a line that are looked at: a URL may hold another."""
 LONGEST_HOST = 253
 """Characters of a host name (RFC 1035)."""
+AT, DOT, HYPHEN = b"@.-"
 HOST = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
-HOST_AFTER = re.compile(rb"(?![A-Za-z0-9\-]|\.[A-Za-z0-9])(?::[0-9]{1,5}(?=[/?#|;,\t]|:[^:\n]*:))?")
-"""Where a host name ends; a port goes with it where a path or two more fields follow, else it is a login of digits."""
+PORT = re.compile(rb":[0-9]{1,5}(?=[/?#|;,\t]|:[^:\n]*:)")
+"""A port is one where a path or two more fields follow, else it is a login of digits."""
 LOGIN = re.compile(rb"[!#$%&()*+,\-./0-9=?@A-Z\[\]^_a-z|~]{3,128}")
 PASSWORD = re.compile(rb"[!-~]{3,128}")
 LOGIN_LABEL = re.compile(
@@ -43,6 +47,7 @@ PASSWORD_LABEL = re.compile(
     rb"(?i)(?<![a-z0-9])(?:user password|password|passwd|pass|p455w0rd|pwd|"
     rb"\xe5\xaf\x86\xe7\xa0\x81)[\"']?[ \t]*[:=][ \t]*[\"']?[^\s\"']"
 )
+NO_PATH = re.compile(rb"[\s\"'<>]")
 SCHEME = re.compile(rb"[A-Za-z]{2,12}://$")
 PHONE = re.compile(rb"(?:\+?86)?1[3-9][0-9]{9}")
 
@@ -68,12 +73,13 @@ class LoginLines:
 
 
 class Host(NamedTuple):
-    """A host name that is a tenant's: document, begin of its line, bytes [begin, end), end of the document, tenant (a number)."""
+    """A host name that is a tenant's: document, line [line, line_end), name [begin, end), end of the document, tenant (number)."""
 
     document: int
     line: int
     begin: int
     end: int
+    line_end: int
     document_end: int
     tenant: int
 
@@ -92,7 +98,7 @@ class LoginFinder:
         """Every line or block with a login, one a line, in order of place."""
         records: list[tuple[int, int, int, int]] = []
         labels: list[Field] = []
-        seen: dict[tuple[int, str], set[bytes]] = {}
+        seen: dict[tuple[int, str], set[bytes]] = defaultdict(set)
         taken = 0
         for host, raw in self._hosts(batch):
             found = _login(raw, host) if host.line >= taken else None
@@ -100,7 +106,7 @@ class LoginFinder:
                 login, taken = found
                 records.append((host.document, host.tenant, host.line, taken))
                 labels.append(_label(login))
-                seen.setdefault((host.document, self._tenants[host.tenant]), set()).add(login.lower())
+                seen[host.document, self._tenants[host.tenant]].add(login.lower())
         document, number, start, end = np.array(records, np.int64).reshape(-1, 4).T
         distinct = {key: len(logins) for key, logins in seen.items()}
         return LoginLines(self._tenants, document, number, start, end, tuple(labels), distinct)
@@ -112,36 +118,47 @@ class LoginFinder:
             return
         start = end - self._length[number]
         order = np.lexsort((start, end))  # of two domains that end together the longer is meant
-        order = order[np.concatenate(([True], np.diff(end[order]) > 0)) & (batch.data[start[order] - 1] != ord("@"))]
+        order = order[np.concatenate(([True], np.diff(end[order]) > 0))]
+        order = order[_stands_alone(batch.data, start[order], end[order])]
         start, end, tenant = start[order], end[order], self._tenant[number[order]]
         lines, documents = batch.lines(start), batch.documents(start)
-        few = np.ones(len(lines), bool)
-        few[ATTEMPTS:] = lines[ATTEMPTS:] != lines[:-ATTEMPTS]
-        columns = (documents, batch.line_starts[lines], start, end, batch.ends[documents], tenant)
+        line_end = batch.line_starts[lines + 1] - 1
+        few = line_end - end <= LONGEST
+        few[ATTEMPTS:] &= lines[ATTEMPTS:] != lines[:-ATTEMPTS]
+        columns = (documents, batch.line_starts[lines], start, end, line_end, batch.ends[documents], tenant)
         raw = batch.data.tobytes()
-        for document, line, first, last, document_end, own in zip(*(c[few].tolist() for c in columns), strict=True):
-            below = raw[max(first - LONGEST_HOST, 0) : first]
-            begin = first - len(below) + len(below.rstrip(HOST))
-            apart = begin == first or raw[first - 1] == ord(".")
-            if apart and raw[begin - 1] != ord("@"):
-                yield Host(document, line, begin, last, document_end, own), raw
+        for host in map(Host._make, zip(*(c[few].tolist() for c in columns), strict=True)):
+            whole = _with_subdomains(raw, host) if raw[host.begin - 1] == DOT else host
+            if raw[whole.begin - 1] != AT:
+                yield whole, raw
+
+
+def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
+    """Which of [start, end) are no part of a longer label, nor above one: `mybank.example` and `bank.example.com` are others."""
+    before, behind = data[start - 1], data[end]
+    longer = is_word(before) | (before == HYPHEN) | is_word(behind) | (behind == HYPHEN)
+    alone: Flags = ~(longer | (behind == DOT) & is_word(data[end + 1]) | (before == AT))
+    return alone
+
+
+def _with_subdomains(raw: bytes, host: Host) -> Host:
+    """`host` from where its name begins."""
+    before = raw[max(host.begin - LONGEST_HOST, 0) : host.begin]
+    return host._replace(begin=host.begin - len(before) + len(before.rstrip(HOST)))
 
 
 def _login(raw: bytes, host: Host) -> tuple[bytes, int] | None:
     """The login beside `host`, and where its line or block ends; None where no password stands there."""
-    line_end = raw.find(b"\n", host.end, host.end + LONGEST)
-    tail = raw[host.end : line_end]
-    name = HOST_AFTER.match(tail) if line_end >= 0 else None  # a line that is longer is no login
-    if name is None:
-        return None
-    rest = tail[name.end() :].rstrip()
+    tail = raw[host.end : host.line_end].rstrip()
+    port = PORT.match(tail)
+    rest = tail[port.end() :] if port else tail
     before = raw[max(host.line, host.begin - LONGEST) : host.begin]
     login = _behind(rest, has_scheme=before.endswith(b"://")) or _ahead(before)
     if login:
-        return login, line_end
-    if b'"' in rest or b" " not in rest:
-        return _labelled(raw[host.end : min(host.end + LONGEST_BLOCK, host.document_end)], host.end)
-    return None
+        return login, host.line_end
+    if b'"' in rest:
+        return _of_object(before + rest, host.line_end)
+    return _of_block(raw, host) if b" " not in rest else None
 
 
 def _behind(tail: bytes, *, has_scheme: bool) -> bytes | None:
@@ -165,19 +182,28 @@ def _ahead(before: bytes) -> bytes | None:
 
 def _valid(path: bytes, login: bytes, password: bytes) -> bytes | None:
     """The login, if what stands before and behind it may be the rest of a URL and a password."""
-    path_holds = not path or (path[:1] in b"/?#" and not re.search(rb"[\s\"'<>]", path))
+    path_holds = not path or (path[:1] in b"/?#" and not NO_PATH.search(path))
     return login if path_holds and LOGIN.fullmatch(login) and PASSWORD.fullmatch(password.strip()) else None
 
 
-def _labelled(below: bytes, host_end: int) -> tuple[bytes, int] | None:
-    """The login of a block, or of an object on one line, by its label, and the end of the password's line."""
+def _of_object(line: bytes, end: int) -> tuple[bytes, int] | None:
+    """The login of an object on one line, by its label, beside a password."""
+    login = LOGIN_LABEL.search(line)
+    return (login.group(1).rstrip(b",;}"), end) if login and PASSWORD_LABEL.search(line) else None
+
+
+def _of_block(raw: bytes, host: Host) -> tuple[bytes, int] | None:
+    """The login on a line below the URL, by its label, and the end of the password's line below that."""
+    below = raw[host.line_end : min(host.line_end + LONGEST_BLOCK, host.document_end)]
+    if b":" not in below and b"=" not in below:
+        return None
     block = b"\n".join(below.split(b"\n", BLOCK_LINES)[:BLOCK_LINES]).partition(b"://")[0]
-    login = LOGIN_LABEL.search(block) if b":" in block or b"=" in block else None
+    login = LOGIN_LABEL.search(block)
     password = PASSWORD_LABEL.search(block, login.end()) if login else None
     if login is None or password is None:
         return None
-    line_end = below.find(b"\n", password.end())
-    return login.group(1).rstrip(b",;"), host_end + (line_end if line_end >= 0 else len(below))
+    end = below.find(b"\n", password.end())
+    return login.group(1), host.line_end + (end if end >= 0 else len(below))
 
 
 def _label(login: bytes) -> Field:

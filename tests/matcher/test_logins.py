@@ -41,6 +41,7 @@ def tenants(text: str) -> list[str]:
         "UR1: https://bank.example/\nU53RN4M3: user1\nP455W0RD: secret",
         "url: https://bank.example/\nBrowser: x\nuser login: user1\nuser password: secret",
         '{"url":"https://bank.example/login","username":"user1","password":"secret"}',
+        '{"username":"user1","password":"secret","url":"https://bank.example"}',
         "网址: https://bank.example\n用户名: user1\n密码: secret",
         "登录bank.example:user1:secret",
     ],
