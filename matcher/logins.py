@@ -73,7 +73,7 @@ class LoginLines:
 
 
 class Host(NamedTuple):
-    """A host name that is a tenant's: document, line [line, line_end), name [begin, end), end of the document, tenant (number)."""
+    """A host name that is a tenant's: document, line [line, line_end), name [begin, end), end of the document, tenant number."""
 
     document: int
     line: int

@@ -11,7 +11,7 @@ import hyperscan
 import numpy as np
 
 from matcher.scan.batch import Bytes, Places
-from ullage.errors import UnavailableError
+from ullage.errors import ConfigError
 
 CASELESS = hyperscan.HS_FLAG_CASELESS
 BYTES = CASELESS | hyperscan.HS_FLAG_DOTALL
@@ -74,8 +74,8 @@ def _database(wanted: tuple[bytes, ...], flags: int) -> hyperscan.Database:
     try:
         database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         database.compile(expressions=list(wanted), ids=list(range(len(wanted))), flags=own, literal=not flags)
-    except hyperscan.HyperscanError as error:
-        raise UnavailableError(f"hyperscan cannot search on this processor: {error}") from error
+    except hyperscan.ArchitectureError as error:
+        raise ConfigError("this processor lacks what hyperscan needs (SSSE3): run match, scan and assess on another") from error
     return database
 
 

@@ -1,5 +1,6 @@
 """The jargon: whole words, the longest form, and company where a word means little by itself."""
 
+import re
 from importlib import resources
 
 import pytest
@@ -29,6 +30,12 @@ def terms(text: str) -> dict[str, int]:
 def test_every_row_of_the_data_is_well_formed() -> None:
     assert len(ROWS) >= 150
     assert all(row[5] in "12345" and row[6] in ("L", "M", "H") for row in ROWS)
+
+
+def test_the_source_of_every_term_is_named_in_full_at_the_head_of_its_file() -> None:
+    head = "\n".join(line for line in LINES if line.startswith("#"))
+    assert "licence" in head
+    assert {row[7] for row in ROWS} <= set(re.findall(r"\b[A-Z]+\d?(?= )", head))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,5 @@
 """Many texts at once: the same terms as one by one, in bytes, whatever stands beside them."""
 
-import threading
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +9,7 @@ from matcher.labels import words
 from matcher.lexicon import Lexicon, Terms, resolve
 from matcher.lexicon.entries import BIN_FORMS, forms, literals
 from matcher.scan.batch import Batch
-from matcher.scan.literals import APART, stretches
+from matcher.scan.literals import APART
 from matcher.text import fold
 from matcher.traditional import written
 
@@ -114,17 +111,6 @@ def test_hits_are_a_sequence_that_can_be_cut() -> None:
     assert [tuple(hit)[:2] for hit in hits[1:]] == [(7, 12), (13, 19)]
 
 
-def test_threads_search_with_one_lexicon() -> None:
-    batch = Batch.of(["某某银行 内料".encode() * 20] * 50)
-    expected, said = LEXICON.read_batch(batch), []
-    threads = [threading.Thread(target=lambda: said.append(LEXICON.read_batch(batch))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [[t.counts for t in own] for own in said] == [[t.counts for t in expected]] * 4
-
-
 def test_no_texts_and_empty_texts_say_nothing() -> None:
     assert of() == []
     assert of("", "") == [Terms(), Terms()]
@@ -148,17 +134,6 @@ def test_characters_are_counted_between_bytes(text: str) -> None:
     if len(data) - 6 <= 160:
         counted = resolve.characters(data, np.array([3]), np.array([len(data) - 3]))
         assert counted.tolist() == [len(text)]
-
-
-@given(st.lists(st.tuples(st.integers(-50, 9000), st.integers(1, 3000)), min_size=1, max_size=12))
-def test_stretches_cover_what_is_asked_for_and_stand_apart(asked: list[tuple[int, int]]) -> None:
-    size = 10_000
-    first = np.array([start for start, _ in asked])
-    last = np.array([start + length for start, length in asked])
-    made = list(stretches(first, last, size))
-    assert all(b[0] - a[1] > APART for a, b in pairwise(made))
-    for start, end in zip(first.tolist(), last.tolist(), strict=True):
-        assert any(a <= max(start, 0) and min(end, size) <= b for a, b in made)
 
 
 def test_case_variants_are_only_made_where_ascii_does_not_suffice() -> None:
