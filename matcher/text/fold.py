@@ -14,9 +14,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from matcher.text.han import Codes, read_numbers
+from matcher.text.codes import FILL, codes_of, text_of
+from matcher.text.han import read_numbers
 from matcher.text.plain import DROPPED, look_up
-from matcher.text.unescape import FILL
 
 CRLF = re.compile("\r\n")
 """One line end, not two: its first half is dropped."""
@@ -76,22 +76,10 @@ def fold(text: str) -> Folded:
         places = np.fromiter((m.start() for m in CRLF.finditer(text)), np.int64)
         plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
         return Folded(plain, text, places - np.arange(len(places)))
-    codes = _codes(text.replace("\r\n", f"{FILL}\n") if "\r" in text else text)
+    codes = codes_of(text.replace("\r\n", f"{FILL}\n") if "\r" in text else text)
     codes, classes = look_up(codes)
     gone = codes == DROPPED
     places = np.flatnonzero(gone)
     if len(places):
         codes, classes = codes[~gone], classes[~gone]
-    return Folded(_text(read_numbers(codes, classes)), text, places - np.arange(len(places)))
-
-
-def _codes(text: str) -> Codes:
-    """Code points: u16 where all fit, half a surrogate pair not among them."""
-    narrow = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
-    if len(narrow) == len(text) and not ((narrow & 0xF800) == 0xD800).any():
-        return narrow
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
-def _text(codes: Codes) -> str:
-    return codes.tobytes().decode("utf-16-le" if codes.itemsize == 2 else "utf-32-le", "surrogatepass")
+    return Folded(text_of(read_numbers(codes, classes)), text, places - np.arange(len(places)))

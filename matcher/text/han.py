@@ -8,10 +8,11 @@ most one space, dash or dot between two of them. The Han digits before and after
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from matcher.text.codes import Codes
 
 WRITTEN = (
     *("零〇洞○◯", "一壹壱弌幺么〡", "二贰貳弍弐两兩〢", "三叁參叄弎〣", "四肆〤"),
@@ -26,8 +27,6 @@ X_ALIKE = "ХхΧχ×✕✖✗✘╳⨉⨯"
 """Cyrillic, Greek, multiplication and ballot signs that pass for an X."""
 GROUPINGS = ("dddddddddddddddddX", "dddddd dddddddd dddX", "dddddd dddddddd ddd X")
 """Where the seventeen digits and the separators of a resident ID stand before its X."""
-Codes = npt.NDArray[Any]
-"""Code points of a text, a character each: u16, or u32 where some lie above U+FFFF."""
 Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.uint8]

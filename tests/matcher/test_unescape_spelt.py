@@ -1,0 +1,58 @@
+"""Addresses with their signs spelt out are read in place; words of prose stay words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.text import read
+from matcher.text.spelt import reveal
+from tests.matcher.oracle import find
+
+ADDRESS = "li.wei17@example.com"
+
+
+def addresses(text: str) -> list[str]:
+    folded = read(text.encode())
+    for found in find(folded.text):
+        start, end = folded.span(found.start, found.end)
+        assert 0 <= start < end <= len(text)
+    return [f.normal for f in find(folded.text) if f.kind == "email"]
+
+
+@pytest.mark.parametrize("at", ["[at]", "(at)", " [at] ", "[ at ]", "{AT}", "（at）", "【At】", "[@]", "(＠)", " at ", "＠"])
+@pytest.mark.parametrize("dot", [".", "[dot]", "(dot)", " [dot] ", "（dot）", "．"])
+@pytest.mark.parametrize("around", ["{}", "邮箱{}。", "a,{},13800138000", "mail: {} now"])
+def test_an_address_is_read_however_its_signs_are_written(at: str, dot: str, around: str) -> None:
+    if at == " at " and dot in ("[dot]", "(dot)", "（dot）", " [dot] "):
+        dot = " dot "
+    written = around.format(f"li.wei17{at}example{dot}com")
+    assert addresses(written) == [ADDRESS]
+
+
+@pytest.mark.parametrize("written", ["liwei at example dot com", "liwei at mail dot example dot com"])
+def test_with_its_dots_spelt_out_a_plain_word_is_a_local_part(written: str) -> None:
+    assert addresses(f"write to {written}, please") == [written.replace(" at ", "@").replace(" dot ", ".")]
+
+
+@pytest.mark.parametrize(
+    "prose",
+    ["look at example.com for more", "we met at noon. then", "stay at home", "at dot com", "a (at) b", "dot at dot",
+     "he is at it again", "version at large", "17 at night", "f(at)", "x[dot]"],
+)  # fmt: skip
+def test_words_of_prose_are_no_addresses(prose: str) -> None:
+    assert addresses(prose) == []
+
+
+@given(st.text(st.sampled_from(" atdo[]().@a1张\u2060"), max_size=60))
+def test_the_length_never_changes(text: str) -> None:
+    assert len(reveal(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [" at " * 80_000, "a at b." * 40_000, "[at" * 80_000, "[at]" * 60_000, "1 at " + "a." * 100_000, "a at a dot " * 30_000,
+     "1" * 200_000 + " at a.b", "1 at b dot c" * 20_000],
+)  # fmt: skip
+@pytest.mark.timeout(20)
+def test_what_is_nearly_an_address_costs_one_pass(hostile: str) -> None:
+    assert len(reveal(hostile)) == len(hostile)
