@@ -274,10 +274,26 @@ def test_nothing_is_written_to_disk(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     mail = b"MIME-Version: 1.0\nFrom: a@example.com\nContent-Type: application/zip\nContent-Transfer-Encoding: base64\n\n"
     assert out_of(BODY).texts
-    assert out_of(builders.libarchive_of({"a": b"x"})).texts
+    assert out_of(builders.tar_of({"a": b"x"}, "w:xz")).texts
     assert out_of(builders.pdf_of("x")).texts
     assert out_of(mail).members
     assert list(tmp_path.iterdir()) == []
+
+
+BARE = """
+import sys; sys.path.append(sys.argv.pop(1))
+from matcher.unpack import child
+child.Archives.load = child.Pdfium.load = lambda *_: None
+child.main()
+"""
+
+
+def test_without_the_libraries_the_rest_is_read(child) -> None:
+    child(BARE)
+    files = {"a.csv": b"15400000001", "b": b"7z\xbc\xaf\x27\x1c" + bytes(40), "c": builders.pdf_of("x"), "d": BODY[:-9]}
+    came = out_of(builders.zip_of(files))
+    assert came.members["!/a.csv"] == b"15400000001"
+    assert came.outcomes == [("!/b", "unsupported"), ("!/c", "unsupported"), ("!/d", "damaged")]
 
 
 def test_a_system_without_room_for_a_child_is_unavailable(monkeypatch) -> None:
