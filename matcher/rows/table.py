@@ -69,6 +69,13 @@ class Table:
         first, last = np.searchsorted(self.document, (document, document + 1))
         return range(int(first), int(last))
 
+    def holding(self, places: Places) -> Numbers:
+        """The row that holds each of `places`, such as those of weak candidates, −1 for none: i64[places]."""
+        found = np.searchsorted(self.start, places, "right") - 1
+        if len(self):
+            found[places >= self.end[found]] = -1
+        return found
+
     def members(self, row: int) -> range:
         """The numbers of the candidates in a row, those that fail their checksum among them."""
         first = int(self._groups.first[row])

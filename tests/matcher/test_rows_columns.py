@@ -90,6 +90,11 @@ def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
     assert [(*map(int, columns), kinds(found, row), list(found.members(row))) for *columns, row in rows] == expected
     assert [found.line(row) for row in range(len(found))] == [first for _, first, *_ in expected]
     assert [row for d in range(len(texts)) for row in found.of_document(d)] == list(range(len(found)))
+    places = np.arange(len(batch.data))
+    expected_at = np.full(len(places), -1)
+    for number, (_, _, _, start, end, *_) in enumerate(expected):
+        expected_at[start:end] = number
+    assert found.holding(places).tolist() == expected_at.tolist()
 
 
 def kinds(found: Rows, row: int) -> set[str]:
