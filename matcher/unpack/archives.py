@@ -45,12 +45,8 @@ def unzip(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
         walk.names(path, names)
         for name, info in zip(names, infos, strict=True):
             if not info.is_dir():
-                entry(walk, archive, info, path + SEPARATOR + name, depth)
-
-
-def entry(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str, depth: int) -> None:
-    """One entry of a zip."""
-    walk.entry(path, zipped(archive, info), lambda: info.compress_size, depth)
+                packed = partial(getattr, info, "compress_size")
+                walk.entry(path + SEPARATOR + name, zipped(archive, info), packed, depth)
 
 
 def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -34,7 +34,8 @@ MAIL_FIELD = re.compile(
     rb"^(?:From|To|Subject|Date|Cc|Content-Type|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE
 )
 MBOX_START = re.compile(rb"From \S+ .*\d\d:\d\d.*\r?\n")
-MARKUP = (".html", ".htm", ".xml", ".xhtml", ".svg")
+MARKUP = (".html", ".htm", ".xhtml")
+"""Other XML is read tags and all: nothing says which of its tags end a value, and without them values run together."""
 
 
 def is_container(body: bytes, name: str = "") -> bool:

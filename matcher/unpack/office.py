@@ -28,8 +28,10 @@ SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 ROOTS = ("xl/", "word/", "ppt/")
 PARAGRAPHS = re.compile(
     r"word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments|glossary/document)\.xml"
-    r"|ppt/(?:slides|notesSlides|comments)/[^/]+\.xml|xl/drawings/drawing\d+\.xml|(?:word|xl|ppt)/diagrams/data\d+\.xml"
+    r"|ppt/(?:slides|notesSlides|comments)/[^/]+\.xml|xl/(?:comments\d*|threadedComments/[^/]+)\.xml|xl/drawings/drawing\d+\.xml|(?:word|xl|ppt)/diagrams/data\d+\.xml"
 )
+PLAIN = {".xml": "text/plain", ".vml": "text/plain"}
+"""Other parts are read tags and all: values stand in attributes too, and without its tags XML runs values together."""
 STRUCTURE = re.compile(
     r"\[Content_Types\]\.xml|.*(?:theme|styles|stylesWithEffects|settings|webSettings|fontTable|numbering|calcChain|presProps"
     r"|viewProps|tableStyles)\d*\.xml|ppt/(?:slideLayouts|slideMasters|notesMasters|handoutMasters)/.*|ppt/presentation\.xml"
@@ -40,10 +42,14 @@ STRUCTURE = re.compile(
 ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 
 
+OPEN = ("content.xml", "styles.xml")
+"""Parts of an OpenDocument that hold words."""
+
+
 def is_office(infos: Sequence[zipfile.ZipInfo]) -> bool:
     """Whether a zip is an office file."""
     names = {info.filename for info in infos}
-    return TYPES in names and any(name.startswith(ROOTS) for name in names)
+    return (TYPES in names and any(name.startswith(ROOTS) for name in names)) or {"mimetype", *OPEN} <= names
 
 
 def read(walk: Walk, archive: zipfile.ZipFile, path: str, depth: int) -> None:
@@ -53,12 +59,15 @@ def read(walk: Walk, archive: zipfile.ZipFile, path: str, depth: int) -> None:
         _sheets(walk, archive, infos, path)
     for name, info in infos.items():
         place = f"{path}{SEPARATOR}{name.removesuffix('.xml')}"
-        if PARAGRAPHS.fullmatch(name):
-            walk.guarded(place, partial(_paragraphs, walk, archive, info, place))
+        if PARAGRAPHS.fullmatch(name) or name in OPEN:
+            walk.guarded(place, partial(_paragraphs, walk, archive, info, place, is_open=name in OPEN))
         elif name.endswith(".rels"):
             _links(walk, archive, info, place)
         elif not STRUCTURE.fullmatch(name):
-            archives.entry(walk, archive, info, path + SEPARATOR + name, depth)
+            packed = partial(getattr, info, "compress_size")
+            walk.entry(
+                path + SEPARATOR + name, archives.zipped(archive, info), packed, depth, media_type=PLAIN.get(name[-4:], "")
+            )
 
 
 def compound(_walk: Walk, body: bytes | mmap.mmap, _path: str, _depth: int) -> None:
@@ -116,8 +125,9 @@ def _titles(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipIn
     return titles
 
 
-def _paragraphs(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> None:
-    walk.text(place, walk.budget.measured(paragraphs(_part(walk, archive, info)), lambda: info.compress_size))
+def _paragraphs(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, *, is_open: bool) -> None:
+    words = paragraphs(_part(walk, archive, info), is_open=is_open)
+    walk.text(place, walk.budget.measured(words, lambda: info.compress_size))
 
 
 def _links(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> None:

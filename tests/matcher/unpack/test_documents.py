@@ -41,14 +41,16 @@ def test_what_else_a_workbook_holds() -> None:
     more = {
         "xl/media/image1.png": PNG,
         "xl/embeddings/x.zip": builders.zip_of({"d.csv": b"15400000002"}),
-        "xl/comments1.xml": b"<comments><t>15400000003</t></comments>",
+        "xl/comments1.xml": b"<comments><comment><text><r><t>154</t></r><r><t>00000003</t></r></text></comment></comments>",
+        "xl/pivotCache/pivotCacheRecords1.xml": b'<r><s v="15400000004"/><s v="15400000005"/></r>',
         "xl/styles.xml": b"<styleSheet/>",
         "xl/worksheets/_rels/sheet1.xml.rels": b'<Relationships><Relationship Id="b" Target="x"/>'
         b'<Relationship Id="a" Target="mailto:a@example.com" TargetMode="External"/></Relationships>',
     }
     came = out_of(builders.xlsx_of({"S": ""}, more=more))
     assert came.texts["!/xl/embeddings/x.zip!/d.csv"] == "15400000002"
-    assert "15400000003" in came.texts["!/xl/comments1.xml"]
+    assert came.texts["!/xl/comments1"].split() == ["15400000003"]
+    assert came.texts["!/xl/pivotCache/pivotCacheRecords1.xml"] == more["xl/pivotCache/pivotCacheRecords1.xml"].decode()
     assert came.texts["!/xl/worksheets/_rels/sheet1.xml.rels"] == "mailto:a@example.com"
     assert not any("styles" in path for path in came.members)
     assert came.outcomes == [("!/xl/media/image1.png", "image")]
@@ -94,6 +96,21 @@ def test_slides() -> None:
     slide = f"<p:sld {builders.DRAWING_NS}><a:p><a:r><a:t>154</a:t></a:r><a:r><a:t>00000001</a:t></a:r></a:p></p:sld>".encode()
     came = out_of(builders.zip_of({"[Content_Types].xml": b"", "ppt/presentation.xml": b"<p/>", "ppt/slides/slide1.xml": slide}))
     assert came.texts == {"!/ppt/slides/slide1": "15400000001\n"}
+
+
+def test_what_is_said_twice_is_read_once() -> None:
+    shape = "<w:r><w:t>15400000001</w:t></w:r>"
+    came = out_of(builders.docx_of(f"<w:p><w:Choice>{shape}</w:Choice><w:Fallback>{shape}</w:Fallback></w:p>"))
+    assert came.texts == {"!/word/document": "15400000001\n"}
+
+
+def test_open_documents() -> None:
+    cells = "".join(f"<t:table-cell><x:p>{text}</x:p></t:table-cell>" for text in ("张某", "154<x:span>00000001</x:span>"))
+    content = f'<o:c xmlns:o="urn:o" xmlns:x="urn:x" xmlns:t="urn:t"><t:table-row>{cells}</t:table-row><x:h>h<x:s/>i</x:h></o:c>'
+    files = {"mimetype": b"application/vnd.oasis", "content.xml": content.encode(), "styles.xml": b"<s/>", "Pictures/a.png": PNG}
+    came = out_of(builders.zip_of(files), "a.ods")
+    assert came.texts["!/content"] == "张某 \t15400000001 \t\nh i\n"
+    assert came.outcomes == [("!/Pictures/a.png", "image")]
 
 
 def test_entities_of_an_office_file_are_refused() -> None:
