@@ -21,7 +21,7 @@ import numpy.typing as npt
 from matcher.watchlist import file, subjects
 from matcher.watchlist.build import Builder, index_entries, number_customers
 from matcher.watchlist.forms import FORMS
-from matcher.watchlist.index import ERASED, Index
+from matcher.watchlist.index import Index
 from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import TagKeys
@@ -85,7 +85,7 @@ class Changes:
         index = Index(self._former, key, tags.noting_key())
         index.chunks.check_all()
         own = index.arrays
-        live = own["subject"] != ERASED
+        live = index.is_live(np.arange(index.header.entries))
         added = Pairs(file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]])
         return added, Pairs(file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]), own["gone"]
 

@@ -29,6 +29,7 @@ from ullage.keys import KeyStore, epochs, verify_key
 
 Edit = tuple[int, bytes]
 """A place in the body, and the bytes to put there."""
+ENTRY = ("high", "low", "subject")
 SCANNED = 1 << 24
 
 
@@ -55,6 +56,7 @@ def _erase_in(path: Path, key: Ed25519PublicKey, noted_under: bytes, handle: Arr
     index = Index(path, key, noted_under)
     rows = _rows_of(index, handle)
     entries = _entries_of(index, rows[0]) if rows else np.empty(0, np.int64)
+    count = int(index.is_live(entries).sum())
     edits = [
         *_entry_edits(index, entries),
         *_row_edits(index, ["handle"], rows),
@@ -63,7 +65,7 @@ def _erase_in(path: Path, key: Ed25519PublicKey, noted_under: bytes, handle: Arr
     ]
     if edits:
         _overwrite(index, edits, noted_under)
-    return len(entries)
+    return count
 
 
 def _entries_of(index: Index, row: int) -> Places:
@@ -74,19 +76,16 @@ def _entries_of(index: Index, row: int) -> Places:
 
 
 def _entry_edits(index: Index, entries: Places) -> Iterator[Edit]:
-    """What to write over entries: the tag of the entry before, or of one in another bucket nothing but this bucket's own bits."""
-    high, low, shift = index.arrays["high"], index.arrays["low"], np.uint64(64 - index.header.bits[0])
+    """What to write over entries: the one before once more; over the first of a bucket nothing but the bucket's own bits."""
+    high, shift = index.arrays["high"], np.uint64(64 - index.header.bits[0])
     erased = set(entries.tolist())
-    for entry in entries.tolist():  # what was written behind it when others were erased
-        while entry + 1 < len(high) and index.arrays["subject"][entry + 1] == ERASED and high[entry + 1] == high[entry]:
-            entry += 1  # noqa: PLW2901  a walk from each of them
-            erased.add(entry)
     for entry in sorted(erased):
         bucket, before = high[entry] >> shift, _before(entry, erased)
-        shared = before >= 0 and high[before] >> shift == bucket
-        yield index.place("high", entry), (high[before] if shared else bucket << shift).astype("<u8").tobytes()
-        yield index.place("low", entry), (low[before] if shared else np.uint64(0)).astype("<u8").tobytes()
-        yield index.place("subject", entry), np.uint32(ERASED).astype("<u4").tobytes()
+        if before >= 0 and high[before] >> shift == bucket:
+            new = [index.arrays[name][before].tobytes() for name in ENTRY]
+        else:
+            new = [(bucket << shift).astype("<u8").tobytes(), bytes(8), ERASED.to_bytes(4, "little")]
+        yield from ((index.place(name, entry), data) for name, data in zip(ENTRY, new, strict=True))
 
 
 def _row_edits(index: Index, names: Sequence[str], rows: Sequence[int]) -> Iterator[Edit]:

@@ -19,6 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.watchlist.columns import Texts, hexed
+from ullage.identifiers.email import strip_plus
+from ullage.identifiers.masked import FORM as MASKED
+from ullage.identifiers.masked import KEPT
 
 DIGESTED = ("phone", "resident_id", "email")
 """Kinds whose digests are enrolled."""
@@ -27,9 +30,8 @@ CHOICES = {"none": (), "phone": ("phone",), "all": DIGESTED}
 FORMS = ("md5", "sha1", "sha256")
 PREFIXES = {"phone": ("", "86", "+86")}
 MIDDLE = slice(8, 24)
-MASKS = {"phone": ((3, 4),), "resident_id": ((4, 4), (6, 4))}
-"""Characters shown at the beginning and at the end, of all of a value's length."""
 LENGTHS = {"phone": 11, "resident_id": 18}
+"""Characters of values that are masked, and of phone numbers that are digested with a prefix: not of those from abroad."""
 
 
 class Enrolled(NamedTuple):
@@ -45,21 +47,10 @@ def normal_name(text: str) -> str:
     return "".join(text.split()).lower()
 
 
-def without_plus_tag(address: str) -> str:
-    """The address without its plus-tag.
-
-    >>> without_plus_tag('a+shop@example.com')
-    'a@example.com'
-    """
-    local, _, domain = address.rpartition("@")
-    bare = local.split("+", 1)[0]
-    return f"{bare}@{domain}" if bare else address
-
-
 def entries_of(kind: str, digested: bool) -> int:
     """How many entries one value makes; a plus-tag makes more."""
     digests = (len(FORMS) + 1) * len(PREFIXES.get(kind, ("",))) if digested else 0
-    return 1 + digests + len(MASKS.get(kind, ()))
+    return 1 + digests + len(KEPT.get(kind, ()))
 
 
 def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[Enrolled]:
@@ -69,7 +60,7 @@ def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[Enrolled]:
     rows = np.arange(len(texts), dtype=np.int64)
     yield Enrolled("plain", rows, texts)
     if kind == "email" and len(tagged := np.flatnonzero((texts.table == ord("+")).any(axis=1))):
-        bare = Texts.of([without_plus_tag(text).encode() for text in texts.take(tagged).strings()])
+        bare = Texts.of([strip_plus(text).encode() for text in texts.take(tagged).strings()])
         yield Enrolled("plain", tagged, bare)
         if digested:
             yield from (Enrolled(e.form, tagged[e.rows], e.texts) for e in _digests(kind, bare))
@@ -77,8 +68,8 @@ def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[Enrolled]:
         yield from _digests(kind, texts)
     whole = np.flatnonzero(texts.lengths == LENGTHS.get(kind, 0))
     if len(whole):
-        for head, tail in MASKS.get(kind, ()):
-            yield Enrolled("masked", whole, _masked(texts.take(whole), head, tail))
+        for head, tail in KEPT.get(kind, ()):
+            yield Enrolled(MASKED, whole, _masked(texts.take(whole), head, tail))
 
 
 def _digests(kind: str, texts: Texts) -> Iterator[Enrolled]:

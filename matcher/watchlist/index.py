@@ -18,7 +18,7 @@ Places = npt.NDArray[np.int64]
 STEPS = 24
 """Entries of a bucket that are walked; one in a million buckets has more, but for those of values that many share."""
 ERASED = 0xFFFFFFFF
-"""The subject of an entry that was erased in place."""
+"""The subject of an entry that was erased in place, where it was the first of its bucket."""
 
 
 class Index:
@@ -54,9 +54,46 @@ class Index:
         maybe = self._in_bitmap(high)
         hits, entries = self._walk(high[maybe], low[maybe])
         self._check(entries)
-        subjects = self._subject[entries]
-        live = subjects != ERASED
-        return maybe[hits[live]], subjects[live].astype(np.int64)
+        live = self.is_live(entries)
+        return maybe[hits[live]], self._subject[entries[live]].astype(np.int64)
+
+    def is_live(self, entries: Places) -> npt.NDArray[np.bool_]:
+        """Which entries were not erased: an erased one is nobody's, or equal to the one before."""
+        before = np.maximum(entries - 1, 0)
+        copies = (entries > 0) & (self._subject[entries] == self._subject[before])
+        copies &= (self._high[entries] == self._high[before]) & (self._low[entries] == self._low[before])
+        live: npt.NDArray[np.bool_] = (self._subject[entries] != ERASED) & ~copies
+        return live
+
+    def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
+        """Whether each of `tags` (n, 16) is an entry of the customer in the row beside it: bool[n].
+
+        For values that many share: it does not give the others.
+        """
+        high, low = split(tags)
+        bucket = (high >> np.uint64(64 - self.header.bits[0])).view(np.int64)
+        beyond = np.minimum(self._directory.take(bucket + 1), self.header.entries).astype(np.int64)
+        first = np.minimum(self._directory.take(bucket).astype(np.int64), beyond)
+        last = beyond.copy()
+        for _ in range(int((beyond - first).max(initial=0)).bit_length()):  # halve, for all at once
+            middle = np.minimum((first + last) // 2, max(0, self.header.entries - 1))
+            open_, less = first < last, self._less(middle, high, low, subjects)
+            first, last = np.where(open_ & less, middle + 1, first), np.where(open_ & ~less, middle, last)
+        here = np.flatnonzero(first < beyond)
+        place = first[here]
+        same = (self._high[place] == high[here]) & (self._low[place] == low[here]) & (self._subject[place] == subjects[here])
+        self._check(place[same])
+        found = np.zeros(len(high), bool)
+        found[here[same]] = True
+        return found
+
+    def _less(self, places: Places, high: Array, low: Array, subjects: Places) -> npt.NDArray[np.bool_]:
+        """Whether each entry comes before the tag and subject beside it."""
+        upper, lower, subject = self._high.take(places), self._low.take(places), self._subject.take(places)
+        less: npt.NDArray[np.bool_] = (upper < high) | (
+            (upper == high) & ((lower < low) | ((lower == low) & (subject < subjects)))
+        )
+        return less
 
     def _in_bitmap(self, high: Array) -> Places:
         """Numbers of the tags whose top bits some entry has."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from matcher.watchlist.file import Array, Header, split
@@ -68,6 +69,24 @@ class Watchlist:
         more, rows = self._delta.look_up(tags)
         pairs = np.unique(np.stack((np.concatenate((hits, more)), np.concatenate((subjects, self._number[rows])))), axis=1)
         return pairs[0], pairs[1]
+
+    def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
+        """Whether each of `tags` (n, 16) is the subject's beside it: bool[n]. Of a value that many share it gives no other."""
+        old = subjects < self.main.header.subjects
+        found = np.zeros(len(subjects), bool)
+        places = np.flatnonzero(old)
+        found[places] = self.main.belongs(tags[places], subjects[places])
+        if self._delta is None:
+            return found
+        hits = np.flatnonzero(found)
+        found[hits] = ~np.isin(subjects[hits], self._gone) & ~self._is_removed(tags[hits], subjects[hits])
+        order = np.argsort(self._number)
+        place = np.searchsorted(self._number, subjects, sorter=order)
+        changed = np.flatnonzero(place < len(order))
+        rows = order[place[changed]]
+        known = self._number[rows] == subjects[changed]
+        found[changed[known]] |= self._delta.belongs(tags[changed[known]], rows[known])
+        return found
 
     def handle(self, subject: int) -> str:
         """The handle (hex) of a subject."""

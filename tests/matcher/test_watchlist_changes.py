@@ -148,6 +148,45 @@ def test_all_customers_are_erased_one_after_the_other(loaded: Context) -> None:
     assert not any(any(held(loaded, n)) for n in range(10))
 
 
+def test_of_a_shared_value_one_customer_is_erased_and_the_others_stay(context: Context) -> None:
+    enrol(context, "bank", [customer(n, phone=phone(1)) for n in range(40)])
+    left = list(range(40))
+    random.Random(6).shuffle(left)
+    while left:
+        erasing.erase(context.data, context.keys, "bank", handle(context, left.pop()))
+        epoch = installed.load(context)[0].epochs[0]
+        _, subjects = epoch.list.look_up(epoch.tags.tagger("phone", "plain").tag([phone(1).encode()]))
+        assert sorted(epoch.list.handle(int(s)) for s in subjects) == sorted(handle(context, n) for n in left)
+        assert asks_each(epoch, phone(1), [handle(context, n) for n in range(40)]) == [n in left for n in range(40)]
+
+
+def asks_each(epoch: installed.Epoch, number: str, subjects: list[str]) -> list[bool]:
+    """Whether a phone number belongs to each of the subjects."""
+    handles = np.frombuffer(bytes.fromhex("".join(subjects)), np.uint8).reshape(-1, 16)
+    rows = epoch.list.main.rows_of(handles)
+    tags = np.repeat(epoch.tags.tagger("phone", "plain").tag([number.encode()]), len(rows), axis=0)
+    return (epoch.list.belongs(tags, np.maximum(rows, 0)) & (rows >= 0)).tolist()
+
+
+def test_what_belongs_to_whom_is_what_a_look_up_says(ullage, loaded: Context, tmp_path: Path) -> None:
+    changed = {"customer_ref": "C000003", "phone": phone(99)}
+    came, went = (
+        put(tmp_path, [customer(20), changed], "came.csv"),
+        put(tmp_path, [BANK[4], {"customer_ref": "C000005"}], "went.csv"),
+    )
+    update(ullage, came, "--remove", went)
+    epoch = installed.load(loaded)[0].epochs[0]
+    numbers = [*range(10), 20, 99]
+    tags = epoch.tags.tagger("phone", "plain").tag([phone(n).encode() for n in numbers])
+    hits, subjects = epoch.list.look_up(tags)
+    true = set(zip(hits.tolist(), subjects.tolist(), strict=True))
+    pairs = [(place, subject) for place in range(len(numbers)) for subject in range(12)]
+    places, rows = np.array(pairs).T
+    assert {pair for pair, holds in zip(pairs, epoch.list.belongs(tags[places], rows), strict=True) if holds} == true
+    assert len(true) == 10
+    assert epoch.list.belongs(tags[:0], rows[:0]).tolist() == []
+
+
 def test_a_running_match_reads_through_an_erasure(loaded: Context) -> None:
     [lists] = installed.load(loaded)
     tags = lists.epochs[0].tags.tagger("phone", "plain").tag([phone(n).encode() for n in range(10)])

@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from matcher.watchlist.columns import Texts
-from matcher.watchlist.forms import enrolled, entries_of, without_plus_tag
+from matcher.watchlist.forms import enrolled, entries_of
+from ullage.identifiers import masked
 
 
 def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:
@@ -65,7 +66,7 @@ def test_a_foreign_number_has_neither_domestic_prefix_nor_mask() -> None:
     assert sum(row == 1 for _, row, _ in made) == 14
 
 
-@pytest.mark.parametrize(("given", "bare"), [("a+b@x.com", "a@x.com"), ("a@x.com", "a@x.com"), ("+b@x.com", "+b@x.com"),
-                                             ("a+b+c@x.com", "a@x.com")])  # fmt: skip
-def test_plus_tags(given: str, bare: str) -> None:
-    assert without_plus_tag(given) == bare
+def test_masks_are_those_that_are_searched_for() -> None:
+    for kind, value in (("phone", "13800138000"), ("resident_id", "11010519491231002X"), ("card", "6200000000000005")):
+        made = {text for form, _, text in forms(kind, value, digested=False) if form == masked.FORM}
+        assert made == set(masked.masks(kind, value))
