@@ -9,8 +9,7 @@ here; what leaves is labels, counts and the skeleton.
 from matcher.rows.find import rows
 from matcher.rows.layouts import Layout, Layouts
 from matcher.rows.names import SURNAMES
-from matcher.rows.plain import Lines, Row, rows_of
 from matcher.rows.read import Rows
 from matcher.rows.sheet import Sheet
 
-__all__ = ["SURNAMES", "Layout", "Layouts", "Lines", "Row", "Rows", "Sheet", "rows", "rows_of"]
+__all__ = ["SURNAMES", "Layout", "Layouts", "Rows", "Sheet", "rows"]

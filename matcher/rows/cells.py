@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from matcher.labels import label_before
 from matcher.rows.columns import Columns
 from matcher.rows.names import is_name, names_in
 from matcher.rows.spans import BLOCK, LINE, TUPLE
-from matcher.scan import DIGEST
+from matcher.scan.digests import DIGEST
 from ullage.fields import OF_KIND, Field
 
 SHOWN_CELLS = 12
@@ -29,7 +28,9 @@ SINGLE_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
 AROUND = " \t\n\"'`()[]{};"
 PASSWORD = re.compile(r"(?=.*[^\d])[\x21-\x7e]{4,64}")
 EMPTY = frozenset(("", "null", "none", "nil", "\\n", "-"))
-LABELS = {kind: str(label) for kind, label in OF_KIND.items()}
+LONGEST_EMPTY = 4
+MARKS = {**{str(label): f"<{label}>" for label in Field}, DIGEST: f"<{DIGEST}>"}
+LABELS = {**{kind: str(label) for kind, label in OF_KIND.items()}, DIGEST: DIGEST}
 
 
 class Inside(NamedTuple):
@@ -41,46 +42,42 @@ class Inside(NamedTuple):
     valid: bool
 
 
-class Seen(NamedTuple):
-    """A column of a row that holds something of the shape of `kind`: what columns are typed by."""
-
-    column: int
-    kind: str
-    valid: bool
+Seen = tuple[int, str, bool]
+"""A column of a row, the kind whose shape it holds, and whether the checksum holds: what columns are typed by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(NamedTuple):
     """What a row holds: labels, cells that may be names, the skeleton, what was seen in which column, and unlabelled columns."""
 
     fields: frozenset[str]
     names: tuple[str, ...]
     skeleton: str
-    seen: tuple[Seen, ...] = ()
-    unknown: tuple[int, ...] = ()
+    seen: Sequence[Seen] = ()
+    unknown: Sequence[int] = ()
 
     def with_fields(self, more: frozenset[str]) -> Described:
         """The same with `more` fields."""
-        return replace(self, fields=self.fields | more)
+        return self._replace(fields=self.fields | more)
 
     def is_changed_by(self, columns: Columns) -> bool:
         """Whether what is known of the columns by now makes it read otherwise."""
         return any(column in columns.typed for column in self.unknown) or any(
-            one.valid and (one.column, one.kind) in columns.doubted for one in self.seen
+            valid and (column, kind) in columns.doubted for column, kind, valid in self.seen
         )
 
 
-@dataclass(slots=True)
 class _Reading:
     """What is known of a row so far."""
 
-    columns: Columns
-    labels: Sequence[Field | None]
-    fields: set[str] = field(default_factory=set)
-    names: list[str] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
-    unknown: list[int] = field(default_factory=list)
-    shape: list[str] = field(default_factory=list)
+    __slots__ = ("columns", "fields", "labels", "names", "seen", "shape", "unknown")
+
+    def __init__(self, columns: Columns, labels: Sequence[Field | None]) -> None:
+        self.columns, self.labels = columns, labels
+        self.fields: set[str] = set()
+        self.names: list[str] = []
+        self.seen: list[Seen] = []
+        self.unknown: list[int] = []
+        self.shape: list[str] = []
 
 
 def describe(text: bytes, inside: Sequence[Inside], style: int, columns: Columns) -> Described:
@@ -99,8 +96,8 @@ def describe(text: bytes, inside: Sequence[Inside], style: int, columns: Columns
         _password(reading, cells)
     mark = {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator)
     skeleton = mark.join(reading.shape[:SHOWN_CELLS])
-    names = (name.replace(HIDDEN, separator) for name in reading.names)
-    return Described(frozenset(reading.fields), tuple(names), skeleton, tuple(reading.seen), tuple(reading.unknown))
+    names = tuple([name.replace(HIDDEN, separator) for name in reading.names])
+    return Described(frozenset(reading.fields), names, skeleton, reading.seen, reading.unknown)
 
 
 def masked(text: bytes, inside: Sequence[Inside]) -> str:
@@ -126,13 +123,13 @@ def _cell(reading: _Reading, column: int, text: str, own: Sequence[Inside]) -> s
     named = label_before(text) if ":" in text or "=" in text else None
     label = named[0] if named else reading.labels[column] if reading.labels else None
     if own:
-        reading.seen += [Seen(column, one.kind, one.valid) for one in own]
+        reading.seen += [(column, kind, valid) for _, _, kind, valid in own]
         doubted = reading.columns.doubted
-        counted = [one.kind for one in own if one.valid and (column, one.kind) not in doubted]
+        counted = [kind for _, _, kind, valid in own if valid and (column, kind) not in doubted]
         if counted:
             return _number(reading, text, counted, label)
     value = (named[1] if named else text).strip(AROUND)
-    if value.lower() in EMPTY:
+    if len(value) <= LONGEST_EMPTY and value.lower() in EMPTY:
         return ""
     if label is None:
         label = Field.NAME if is_name(value) else reading.columns.typed.get(column)
@@ -147,16 +144,18 @@ def _cell(reading: _Reading, column: int, text: str, own: Sequence[Inside]) -> s
 
 def _number(reading: _Reading, text: str, kinds: Sequence[str], label: Field | None) -> str:
     """The mark of a cell with identifiers; a digest counts as what its column or label says that it is of."""
-    labels = [kind if kind == DIGEST else LABELS.get(kind, Field.OTHER) for kind in kinds]
+    labels = [LABELS.get(kind, str(Field.OTHER)) for kind in kinds]
     reading.fields.update(labels)
-    if DIGEST in labels:
+    if DIGEST in kinds:
         reading.fields.discard(DIGEST)
         reading.fields.update([str(label)] if label else [])
-    names = names_in(text.replace(NUMBER, " ")) if text != NUMBER else []
+    if text == NUMBER:
+        return MARKS[labels[0]]
+    names = names_in(text.replace(NUMBER, " "))
     if names:
         reading.names += names
         reading.fields.add(str(Field.NAME))
-    return "".join(f"<{mark}>" for mark in labels[:SHOWN_NUMBERS])
+    return "".join([MARKS[label] for label in labels[:SHOWN_NUMBERS]])
 
 
 def _password(reading: _Reading, cells: Sequence[str]) -> None:

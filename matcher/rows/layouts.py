@@ -41,15 +41,17 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """The layouts of one document: `number` i64[rows of the document] says which each row has."""
+    """The layouts of one document, and which each of its rows has, from row number `first` on."""
 
     sheet: Sheet
     layouts: tuple[Layout, ...]
-    number: Numbers
+    first: int
+    number: Sequence[int]
 
     def counted(self) -> Iterator[tuple[Layout, int]]:
         """Each layout and how many rows have it."""
-        return zip(self.layouts, np.bincount(self.number, minlength=len(self.layouts)).tolist(), strict=True)
+        counts = Counter(self.number)
+        return ((layout, counts[number]) for number, layout in enumerate(self.layouts) if counts[number])
 
 
 def sheet_of(table: Table, document: int, carried: Sheet | None) -> Sheet:
@@ -73,12 +75,12 @@ def layouts_of(table: Table, document: int, sheet: Sheet) -> Layouts:
     """The layouts of a document; their sheet also knows what the cells seen say of the columns."""
     rows = table.of_document(document)
     if not rows:
-        return Layouts(sheet, (), np.empty(0, np.int64))
+        return Layouts(sheet, (), 0, ())
     _, alike, counts = np.unique(_keys(table, rows, sheet), return_inverse=True, return_counts=True)
     samples = [[rows[i] for i in group] for group in _samples(alike, counts)]
     read = [[table.describe(row, sheet) for row in group] for group in samples]
     seen = [
-        (count / len(group), s.column, s.kind, s.valid)
+        (count / len(group), *s)
         for group, count in zip(read, counts.tolist(), strict=True)
         for described in group
         for s in described.seen
@@ -109,7 +111,7 @@ def _voted(
             for row, one in zip(samples[group], described, strict=True):
                 own = Layout(one.fields, one.skeleton)
                 number[row - rows.start] = layouts.setdefault(own, len(layouts))
-    return Layouts(sheet, tuple(layouts), number)
+    return Layouts(sheet, tuple(layouts), rows.start, number.tolist())
 
 
 def _common(read: Sequence[Described]) -> Layout:

@@ -10,6 +10,8 @@ SURNAMES = (
 )
 NAME = re.compile(rf"[{SURNAMES}][\u4e00-\u9fff某*]{{1,3}}|[A-Z][a-z]+(?: [A-Z][a-z]+){{1,2}}")
 NOT_NAMES = re.compile(r"[省市区县路街号村镇银行卡公司数据客户余额]")
+FIRST = frozenset(SURNAMES) | frozenset(map(chr, range(ord("A"), ord("Z") + 1)))
+"""What a name begins with: most cells need no expression."""
 
 
 def is_name(text: str) -> bool:
@@ -18,7 +20,7 @@ def is_name(text: str) -> bool:
     >>> is_name('张某'), is_name('张家口市')
     (True, False)
     """
-    return NAME.fullmatch(text) is not None and not NOT_NAMES.search(text)
+    return text[:1] in FIRST and NAME.fullmatch(text) is not None and not NOT_NAMES.search(text)
 
 
 def names_in(text: str) -> list[str]:

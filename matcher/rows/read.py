@@ -30,26 +30,23 @@ class Rows(Table):
         self._carried = carried
         self._sheets: dict[int, Sheet] = {}
         self._layouts: dict[int, Layouts] = {}
-        self._plain: dict[int, Described] = {}
-        self._judged: dict[int, Described] = {}
+        self._read: dict[int, Described] = {}
 
     def names(self, row: int) -> tuple[str, ...]:
         """Cells of a row that may be names, and names glued to its numbers; reads this row and a few of its document."""
-        if row not in self._plain:
-            self._plain[row] = self.describe(row, self._sheet(int(self.document[row])))
-        return self._plain[row].names
+        return self._described(row).names
 
     def fields(self, row: int) -> frozenset[str]:
         """Labels of what stands in a row, from its own text and what the layouts of its document say of the columns."""
-        if row not in self._judged:
-            self._judged[row] = self.describe(row, self.layouts(int(self.document[row])).sheet)
-        return self._judged[row].fields
+        sheet = self.layouts(int(self.document[row])).sheet
+        described = self._described(row)
+        return (self.describe(row, sheet) if described.is_changed_by(sheet.columns) else described).fields
 
     def group(self, row: int) -> frozenset[str]:
         """The fields of the layout that a row belongs to: what `Statistics.groups` counts it under."""
         document = int(self.document[row])
         found = self.layouts(document)
-        layout = found.layouts[int(found.number[row - self.of_document(document).start])]
+        layout = found.layouts[found.number[row - found.first]]
         return layout.fields
 
     def layouts(self, document: int) -> Layouts:
@@ -61,6 +58,11 @@ class Rows(Table):
     def carried(self, document: int) -> Sheet:
         """What the rows of the same capture in a later batch need to know of its columns."""
         return self._sheet(document).as_carried()
+
+    def _described(self, row: int) -> Described:
+        if row not in self._read:
+            self._read[row] = self.describe(row, self._sheet(int(self.document[row])))
+        return self._read[row]
 
     def _sheet(self, document: int) -> Sheet:
         if document not in self._sheets:

@@ -12,8 +12,8 @@ from matcher.rows.groups import Groups, Masks
 from matcher.rows.sheet import Sheet
 from matcher.rows.spans import LINE, TUPLE, Numbers
 from matcher.rows.statements import tuple_in
-from matcher.scan import DIGEST
 from matcher.scan.batch import Batch, Places
+from matcher.scan.digests import DIGEST
 from matcher.scan.segment import Candidates
 from ullage.fields import OF_KIND, Field
 
