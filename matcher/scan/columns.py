@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,14 @@ class Column:
     end: Places
 
 
+class Header(NamedTuple):
+    """A header: its separator, how many of them a row has, and the number of each column that is asked for, with its name."""
+
+    separator: bytes
+    separators: int
+    names: Mapping[int, str]
+
+
 def columns(batch: Batch, lines: Places, names: Mapping[str, str]) -> list[Column]:
     """The columns below those of `lines` (numbers, ascending) that are headers.
 
@@ -49,31 +58,33 @@ def columns(batch: Batch, lines: Places, names: Mapping[str, str]) -> list[Colum
     ]
 
 
+def header(line: bytes, names: Mapping[str, str]) -> Header | None:
+    """What `line` says of the columns below it, if at least two of its cells name fields and one is in `names`."""
+    text = line[:LONGEST].decode(errors="replace")
+    for separator in SEPARATORS:
+        cells = [cell.strip().strip("\"'`").strip().lower() for cell in text.split(separator.decode())]
+        if len(cells) > 1 and labels_of(cells):
+            named = {number: names[cell] for number, cell in enumerate(cells) if cell in names}
+            return Header(separator, len(cells) - 1, named) if named else None
+    return None
+
+
 def _below(batch: Batch, line: int, last: int, document_end: int, names: Mapping[str, str]) -> Iterator[Column]:
     """The columns under one header, in the lines before `last` and before the end of the text."""
     first, below = batch.line_starts[line : line + 2].tolist()
-    header = batch.text(first, min(below - 1, first + LONGEST)).decode(errors="replace")
-    for separator in SEPARATORS:
-        cells = [cell.strip().strip("\"'`").strip().lower() for cell in header.split(separator.decode())]
-        if len(cells) > 1 and labels_of(cells):
-            break
-    else:
-        return
-    wanted = [(number, names[cell]) for number, cell in enumerate(cells) if cell in names]
+    head = header(batch.text(first, below - 1), names)
     starts = batch.line_starts[line + 1 : last]
     starts = starts[starts < document_end]
-    if not wanted or not len(starts):
+    if head is None or not len(starts):
         return
-    ends = np.append(
-        starts[1:] - 1, min(document_end, batch.line_starts[last] - 1 if last < len(batch.line_starts) else document_end)
-    )
-    marks = _marks(batch.data[below : ends[-1]], separator) + below
+    ends = np.minimum(batch.line_starts[line + 2 : line + 2 + len(starts)] - 1, document_end)
+    marks = _marks(batch.data[below : ends[-1]], head.separator) + below
     before = np.searchsorted(marks, starts)
-    full = np.searchsorted(marks, ends) - before == len(cells) - 1
+    full = np.searchsorted(marks, ends) - before == head.separators
     starts, ends, before = starts[full], ends[full], before[full]
-    for number, name in wanted:
-        start = marks[before + number - 1] + len(separator) if number else starts
-        end = marks[before + number] if number < len(cells) - 1 else ends
+    for number, name in head.names.items():
+        start = marks[before + number - 1] + len(head.separator) if number else starts
+        end = marks[before + number] if number < head.separators else ends
         yield Column(name, *_stripped(batch.data, start, end))
 
 

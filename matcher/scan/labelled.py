@@ -10,7 +10,7 @@ that only says 护照 or QQ costs nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -19,11 +19,11 @@ from matcher.labels import words
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_digit, is_word
 from matcher.scan.columns import Column, columns
-from matcher.scan.literals import TEXT, Literals, stretches
+from matcher.scan.literals import TEXT, Literals
 from matcher.scan.segment import Segment
 from matcher.scan.shapes import normals
 from matcher.traditional import written
-from ullage.fields import Field
+from ullage.fields import OF_KIND, Field
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.base import GAP
 
@@ -33,10 +33,9 @@ WIDTH = 24
 ALONE = {"home_return_permit": "[^0-9A-Za-z][HM][0-9]{8}"}
 """Kinds that are found without a label too, but weakly, and what their values begin with."""
 ALONE_LENGTH = 9
+HYPHEN = ord("-")
 SIGNS = {"wechat": b"_-"}
 """What the values of a kind have beside letters and digits."""
-LONGEST_LABEL = 64
-"""Bytes before a value in which its label and the gap stand."""
 BEGINS, ENDS = "[\\n,;|\t-][\"'` ]{0,2}", "[\"'` ]{0,2}[\\n,;|\t-]"
 """What stands on either side of a header's cell."""
 
@@ -51,16 +50,11 @@ def labelled_kinds() -> tuple[Kind, ...]:
 def _values() -> Literals:
     """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone."""
     named = [kind.labels for kind in labelled_kinds()]
-    behind = [f"{_any(labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
-    headers = [f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}" for labels in named]
+    behind = [f"{any_label(labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
+    headers = [
+        header_pattern(label for label, name in _kind_of_label().items() if name == kind.name) for kind in labelled_kinds()
+    ]
     return Literals([pattern.encode() for pattern in (*behind, *headers, *ALONE.values())], TEXT)
-
-
-@cache
-def _cards() -> Literals:
-    """A card label, and the first digits behind it."""
-    labels = [form for word, field in words().items() if field == Field.CARD for form in written(word)]
-    return Literals([f"{_any(labels)}{GAP}[0-9]{{{SHORTEST}}}".encode()], TEXT)
 
 
 def find_labelled(batch: Batch) -> list[Segment]:
@@ -84,32 +78,28 @@ def find_labelled(batch: Batch) -> list[Segment]:
     return [segment for segment in found if len(segment)]
 
 
-def labelled_cards(batch: Batch, cards: Segment) -> Segment:
-    """The numbers of `cards` that fail Luhn and stand behind a card label, as valid: worth a look-up, since such cards exist.
-
-    They prove nothing of a file: a column of invented numbers has a label too, so `cards` keep their failures.
-    """
-    failed = cards.where(~cards.valid)
-    if not len(failed):
-        return failed
-    around = stretches(failed.start - LONGEST_LABEL, failed.start + SHORTEST, len(batch.data))
-    _, end = _cards().find(batch.data, around)
-    behind = failed.where(np.isin(failed.start, end - SHORTEST))
-    valid = np.ones(len(behind), bool)
-    return Segment(cards.kind, cards.form, behind.start, behind.end, behind.normal, behind.length, valid, cards.weak)
-
-
-def _any(labels: Iterable[str]) -> str:
-    """A pattern of any label: those in Latin letters stand apart from what precedes them."""
+def any_label(labels: Collection[str]) -> str:
+    """A pattern of any of `labels`: those in Latin letters stand apart from what precedes them."""
     latin = "|".join(re.escape(label) for label in labels if label.isascii())
     other = "|".join(re.escape(label) for label in labels if not label.isascii())
     return f"(?:{'|'.join(filter(None, (latin and f'[^0-9A-Za-z](?:{latin})', other)))})"
 
 
+def header_pattern(labels: Iterable[str]) -> str:
+    """A pattern of any of `labels` as a cell of its own; it takes in one character behind the cell, which may end its line."""
+    return f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}"
+
+
+def labels_for(field: Field) -> set[str]:
+    """The words that name `field`, in simplified and in traditional characters."""
+    return {form for word, own in words().items() if own == field for form in written(word)}
+
+
 @cache
 def _kind_of_label() -> dict[str, str]:
-    """Label, in lower case, to the name of its kind."""
-    return {label.lower(): kind.name for kind in labelled_kinds() for label in kind.labels}
+    """Each label that a header may have, in lower case, to the name of its kind."""
+    wanted = labelled_kinds()
+    return {label.lower(): kind.name for kind in wanted for label in (*kind.labels, *sorted(labels_for(OF_KIND[kind.name])))}
 
 
 def _unglued(data: Bytes, start: Places) -> Places:
@@ -123,6 +113,7 @@ def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
     outside = ~is_word(text)
     for sign in SIGNS.get(kind.name, b""):
         outside &= text != sign
+    outside[:, :-1] |= (text[:, :-1] == HYPHEN) & (text[:, 1:] == HYPHEN)  # two hyphens end a field
     length = outside.argmax(1)
     whole = outside.any(1)
     return start[whole], (start + length)[whole]

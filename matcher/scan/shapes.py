@@ -47,10 +47,11 @@ def _qq(text: Bytes, length: Places) -> Normals:
 
 
 def _wechat(text: Bytes, length: Places) -> Normals:
-    """A letter and 5 to 19 letters, digits, hyphens or underscores, in lower case."""
+    """A letter and 5 to 19 letters, digits, underscores or hyphens, but not two hyphens together; in lower case."""
     letter = _is_letter(text)
     inner = letter | is_digit(text) | (text == UNDERSCORE) | (text == HYPHEN) | _behind(text, length)
-    good = letter[:, 0] & inner.all(1) & (length >= 6) & (length <= 20)
+    hyphens = ((text[:, :-1] == HYPHEN) & (text[:, 1:] == HYPHEN)).any(1)
+    good = letter[:, 0] & inner.all(1) & ~hyphens & (length >= 6) & (length <= 20)
     return Normals(text | (_is_letter(text) * np.uint8(CASE)), length, good)
 
 

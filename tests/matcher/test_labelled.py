@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from matcher.scan.batch import Batch
 from matcher.scan.columns import HEADERS, columns
-from matcher.scan.labelled import WIDTH, find_labelled, labelled_cards, labelled_kinds
+from matcher.scan.labelled import WIDTH, find_labelled, labelled_kinds
 from matcher.scan.segment import Segment
 from matcher.scan.shapes import RULES, normals
+from matcher.scan.unlucky import labelled_cards
 from ullage.identifiers import Kind, kinds
 
 Found = tuple[str, int, int, str, bool]
@@ -154,6 +155,13 @@ def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
     found = labelled_cards(batch, cards(batch, *numbers))
     assert {normal for *_, normal, _ in listed([found])} == {numbers[0], numbers[3]}
     assert found.valid.all()
+
+
+def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
+    numbers = ("6200000000000006", "6200000000000007", "6200000000000008", "6200000000000009")
+    text = f'姓名|"卡號"|手机|备注\n某|{numbers[0]}|1|{numbers[1]}\n某|"{numbers[2]}"|x|\n'
+    batch = Batch.of([text.encode(), f"某|{numbers[3]}|x|".encode()])
+    assert {normal for *_, normal, _ in listed([labelled_cards(batch, cards(batch, *numbers))])} == {numbers[0], numbers[2]}
 
 
 def test_no_text_holds_nothing() -> None:

@@ -1,0 +1,98 @@
+"""Card numbers that fail Luhn but have a card label beside or above them: such cards exist, so they are worth a look-up.
+
+They prove nothing of a file, since a column of invented numbers has a label too. Dumps are full of numbers that fail, so labels
+are looked for around these alone.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from matcher.scan.batch import Batch
+from matcher.scan.columns import Header, header
+from matcher.scan.labelled import any_label, header_pattern, labels_for
+from matcher.scan.literals import TEXT, Literals, stretches
+from matcher.scan.segment import Flags, Segment
+from ullage.fields import Field
+from ullage.identifiers.base import GAP
+
+LEADING = 5
+"""Digits of a number that are read with its label."""
+LONGEST_LABEL = 64
+"""Bytes before a value in which its label and the gap stand."""
+TOP = 2048
+"""Bytes of a text in which its header stands."""
+LONGEST_LINE = 4096
+"""Bytes of a row before its card."""
+ENDS_CELL = b",;|-\n"
+"""What ends a cell or line, and no gap behind a label."""
+
+
+@cache
+def _label() -> Literals:
+    """A card label, and the first digits behind it."""
+    return Literals([f"{any_label(labels_for(Field.CARD))}{GAP}[0-9]{{{LEADING}}}".encode()], TEXT)
+
+
+@cache
+def _header() -> Literals:
+    """A card label as a header's cell."""
+    return Literals([header_pattern(labels_for(Field.CARD)).encode()], TEXT)
+
+
+def labelled_cards(batch: Batch, cards: Segment) -> Segment:
+    """The numbers of `cards` that fail Luhn and have a label, as valid; `cards` keep their failures."""
+    failed = cards.where(~cards.valid)
+    if not len(failed):
+        return failed
+    own = failed.where(_is_behind(batch, failed) | _is_below(batch, failed))
+    return Segment(own.kind, own.form, own.start, own.end, own.normal, own.length, np.ones(len(own), bool), own.weak)
+
+
+def _is_behind(batch: Batch, cards: Segment) -> Flags:
+    """Which stand behind a label on their line: bool[n]."""
+    found = ~np.isin(batch.data[cards.start - 1], np.frombuffer(ENDS_CELL, np.uint8))
+    if found.any():
+        start = cards.start[found]
+        _, end = _label().find(batch.data, stretches(start - LONGEST_LABEL, start + LEADING, len(batch.data)))
+        found &= np.isin(cards.start, end - LEADING)
+    return found
+
+
+def _is_below(batch: Batch, cards: Segment) -> Flags:
+    """Which stand in a column whose header, at the top of the text, is a card label: bool[n]."""
+    found = np.zeros(len(cards), bool)
+    documents = batch.documents(cards.start)
+    tops = np.unique(documents)
+    first, last = batch.starts[tops] - 1, np.minimum(batch.starts[tops] + TOP, batch.ends[tops] + 1)
+    _, end = _header().find(batch.data, zip(first.tolist(), last.tolist(), strict=True))
+    if not len(end):
+        return found
+    heads = _headers(batch, np.unique(batch.lines(end - 2)).tolist())
+    rows = batch.line_starts[batch.lines(cards.start)]
+    below = np.flatnonzero(np.isin(documents, list(heads)) & (cards.start - rows <= LONGEST_LINE))
+    raw = batch.data.tobytes()
+    for number, document, row, start in zip(
+        *(c[below].tolist() for c in (np.arange(len(rows)), documents, rows, cards.start)), strict=True
+    ):
+        head = heads[document]
+        found[number] = raw[row:start].count(head.separator) in head.names
+    return found
+
+
+def _headers(batch: Batch, lines: list[int]) -> dict[int, Header]:
+    """The first header of each text among `lines`, by the text's number."""
+    names = dict.fromkeys(labels_for(Field.CARD), "card")
+    known: dict[bytes, Header | None] = {}
+    heads: dict[int, Header] = {}
+    for line in lines:
+        first, below = batch.line_starts[line : line + 2].tolist()
+        text = batch.text(first, min(below - 1, first + LONGEST_LINE))
+        if text not in known:
+            known[text] = header(text, names)
+        head = known[text]
+        if head:
+            heads.setdefault(int(batch.documents(np.array([first]))[0]), head)
+    return heads
