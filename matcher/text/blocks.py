@@ -27,8 +27,8 @@ ONE = np.uint64(1)
 BIT_5, LOW_5, BEYOND_F = (np.uint64(byte * ALL_OF_WORD) for byte in (0x20, 0x1F, 0x20 - 7))
 """The same byte eight times over."""
 URL_SAFE = str.maketrans("-_", "+/")
-LINE = re.compile(r"(?:[A-Za-z0-9+/_]|(?<!-)-(?!-))++")
-"""Two hyphens end a field, and so a block."""
+LINE = re.compile(r"(?:[A-Za-z0-9+/_]|(?<!-)--?(?!-))++")
+"""Three hyphens end a field, and so a block; two may be of the alphabet for URLs, or end a field too."""
 PADDING = re.compile("={1,2}")
 LINE_END = re.compile(r"\r?\n")
 WIDTHS = range(60, 77)
@@ -66,7 +66,17 @@ def _read(text: str, start: int) -> tuple[str, int]:
         if count and (plain := _decoded("".join(lines[:count]))):
             padding = PADDING.match(text, ends[count - 1])
             return plain, padding.end() if padding else ends[count - 1]
-    return "", ends[0]
+    return _fields(lines[0]), ends[0]
+
+
+def _fields(line: str) -> str:
+    """A line of fields with two hyphens between, those that are blocks readable; "" where none is."""
+    fields = [(field, _decoded(field) if len(field) >= SHORTEST else "") for field in line.split("--")]
+    return (
+        "--".join(fit(plain, len(field), GONE) if plain else field for field, plain in fields)
+        if any(p for _, p in fields)
+        else ""
+    )
 
 
 def _add_lines(text: str, lines: list[str], ends: list[int]) -> None:
@@ -107,7 +117,7 @@ def _starts(codes: Codes) -> Places:
     word = _firsts(padded, word + room)
     near = _rows(padded, word - AROUND, 2 * AROUND + WORD)
     classes = _classes()[near]
-    member = (classes != 0) & ~_doubled(near == HYPHEN)
+    member = (classes != 0) & ~_tripled(near == HYPHEN)
     before = np.logical_and.accumulate(member[:, :AROUND][:, ::-1], axis=1)[:, ::-1]
     behind = np.logical_and.accumulate(member[:, AROUND:], axis=1)
     run = np.concatenate((before, behind), axis=1)
@@ -154,13 +164,13 @@ def _rows(padded: Bytes, places: Places, width: int) -> Bytes:
     return view[places].view(np.uint8).reshape(-1, width)
 
 
-def _doubled(hyphen: Flags) -> Flags:
-    """Where two hyphens stand side by side in a row."""
-    doubled = np.zeros_like(hyphen)
-    pair = hyphen[:, 1:] & hyphen[:, :-1]
-    doubled[:, 1:] |= pair
-    doubled[:, :-1] |= pair
-    return doubled
+def _tripled(hyphen: Flags) -> Flags:
+    """Where three hyphens stand side by side in a row."""
+    tripled = np.zeros_like(hyphen)
+    three = hyphen[:, 2:] & hyphen[:, 1:-1] & hyphen[:, :-2]
+    for first in range(3):
+        tripled[:, first : first + three.shape[1]] |= three
+    return tripled
 
 
 def _words(narrow: Bytes) -> Places:

@@ -1,8 +1,10 @@
 """Digits written in Han characters, and look-alikes of a resident ID's X: read only where they stand in a number.
 
 一二三 is a word and 壹 a name, so Han digits become plain ones in a run of at least seven digits alone, Han or plain, with at
-most one space, dash or dot between two of them. The Han digits before and after a number that is whole without them stay
+most one space, dash or dot between two of them. Those before and after a plain number that is whole without them stay
 (张三13800138000, 13800138000一手).
+
+A full-width plus is one where a number begins (＋８６…); elsewhere it parts columns, while a plain one may stand in an address.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ DIGITS = {han: digit for digit, written in enumerate(WRITTEN) for han in written
 SEPARATORS = " -."
 SHORTEST_RUN = 7
 WHOLE_NUMBER = 11
+WIDE_PLUS = "＋"
 X_ALIKE = "ХхΧχ×✕✖✗✘╳⨉⨯"
 """Cyrillic, Greek, multiplication and ballot signs that pass for an X."""
 GROUPINGS = ("dddddddddddddddddX", "dddddd dddddddd dddX", "dddddd dddddddd ddd X")
@@ -34,6 +37,8 @@ Classes = npt.NDArray[np.uint8]
 
 DIGIT, SEPARATOR, HAN, X, VALUE = 128, 64, 32, 16, 15
 """Bits of a character's class: a digit of either script, a separator, a Han digit, an X look-alike; and the digit's value."""
+PLUS = 1
+"""The class of a full-width plus."""
 ZERO = 48
 
 
@@ -44,7 +49,7 @@ def class_of(char: str) -> int:
         return DIGIT | HAN | DIGITS[char]
     if "0" <= char <= "9":
         return DIGIT | int(char)
-    return SEPARATOR * (char in SEPARATORS) | X * (char in X_ALIKE)
+    return SEPARATOR * (char in SEPARATORS) | X * (char in X_ALIKE) | PLUS * (char == WIDE_PLUS)
 
 
 def read_numbers(codes: Codes, classes: Classes) -> Codes:
@@ -54,8 +59,21 @@ def read_numbers(codes: Codes, classes: Classes) -> Codes:
     """
     if ((classes & HAN) != 0).any():
         codes = _runs_read(codes, classes)
+    plus = np.flatnonzero(classes == PLUS)
+    codes = _plus_read(codes, plus) if len(plus) else codes
     alike = np.flatnonzero(classes == X)
     return _x_read(codes, alike) if len(alike) else codes
+
+
+def _plus_read(codes: Codes, plus: Places) -> Codes:
+    """A plain plus for each full-width one, at the places `plus`, that a digit follows and no letter or digit precedes."""
+    before, behind = codes[np.maximum(plus - 1, 0)], codes[np.minimum(plus + 1, len(codes) - 1)]
+    is_digit = before - before.dtype.type(48) < 10
+    is_letter = (before | 32) - before.dtype.type(97) < 26
+    begins = (behind - behind.dtype.type(48) < 10) & ~(is_digit | is_letter)
+    codes = codes.copy()
+    codes[plus[begins]] = ord("+")
+    return codes
 
 
 def _runs_read(codes: Codes, classes: Classes) -> Codes:
@@ -72,11 +90,12 @@ def _runs_read(codes: Codes, classes: Classes) -> Codes:
     if not len(first):
         return codes
     size = after - first
-    run = np.repeat(np.arange(len(first)), size)
-    member = np.arange(len(run)) - np.repeat(np.cumsum(size) - size - first, size)
-    chosen = digit[member[_inside(member, run, han[member], size) & han[member]]]
+    members = np.repeat(first - np.cumsum(size) + size, size) + np.arange(size.sum())
+    read = ~_is_whole_without(han[members], size)
+    members = members[np.repeat(read, size)]
+    places = digit[members[han[members]]]
     codes = codes.copy()
-    codes[chosen] = (classes[chosen] & VALUE) + ZERO
+    codes[places] = (classes[places] & VALUE) + ZERO
     return codes
 
 
@@ -104,18 +123,19 @@ def _long_runs(digit: Places, stretch: Flags) -> tuple[Places, Places]:
     return first[long], after[long]
 
 
-def _inside(member: Places, run: Places, han: Flags, size: Places) -> Flags:
-    """Whether each digit of the runs is read: all of a run, or of its middle between plain digits where that is a whole number.
+def _is_whole_without(han: Flags, size: Places) -> Flags:
+    """Whether the Han digits of each run all stand before or after plain digits that are a number without them: bool[runs].
 
-    `member` and `run` i64[m]: each digit's place and the number of its run; `size` i64[runs].
+    `han` bool[digits of all runs]; `size` i64[runs], how many are each run's.
     """
     starts = np.cumsum(size) - size
-    first_plain = np.minimum.reduceat(np.where(han, np.iinfo(np.int64).max, member), starts)
-    last_plain = np.maximum.reduceat(np.where(han, -1, member), starts)
-    middle = last_plain - first_plain + 1
-    middle[last_plain < 0] = 0
-    only_middle = (middle >= SHORTEST_RUN) & ~((middle < WHOLE_NUMBER) & (size >= WHOLE_NUMBER))
-    return ~only_middle[run] | ((member >= first_plain[run]) & (member <= last_plain[run]))
+    place = np.arange(len(han))
+    first_plain = np.minimum.reduceat(np.where(han, len(han), place), starts)
+    last_plain = np.maximum.reduceat(np.where(han, -1, place), starts)
+    middle = np.maximum(last_plain - first_plain + 1, 0)
+    plain = size - np.add.reduceat(han.astype(np.int64), starts)
+    is_part = (middle < WHOLE_NUMBER) & (size >= WHOLE_NUMBER)
+    return np.asarray((middle == plain) & (middle >= SHORTEST_RUN) & ~is_part)
 
 
 def _x_read(codes: Codes, alike: Places) -> Codes:

@@ -2,7 +2,7 @@ r"""Escapes and markup, replaced in place: `&#49;`, `%31`, `\u0031`, base64 and 
 
 A tag within a line is dropped, so that a number split by `<b>` is whole again; a tag that ends a block becomes a line break,
 and one that begins a table's cell a tab.
-Comments stay readable, and so do attributes that may hold an identifier, on lines of their own: leaks hide in `value=`.
+Comments and attributes that may hold an identifier stay readable, on lines of their own: leaks hide in `value=`.
 Each step is one linear pass: possessive quantifiers never look back. Escapes are undone twice, since pages escape what was
 escaped before.
 """
@@ -23,7 +23,12 @@ BLOCK = frozenset(
 AFTER_OCTETS = tuple(FILL * max(0, 3 * octets - 1) for octets in range(5))
 """The room behind a character of so many octets."""
 CELL = frozenset(("td", "th"))
-TAG = re.compile(r"<(?:!--|(/?)([A-Za-z][A-Za-z0-9:-]*+)((?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)/?>)|-->")
+TAG = re.compile(
+    r"<(?:!--(?:(?P<comment>[^<>]*?)-->)?"
+    r"|(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9:-]*+)(?P<values>(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)/?>)|-->"
+)
+IDLE = re.compile(r"[^@&%\\0-9]*+")
+"""A comment that can hold no identifier: it splits a number as a tag does."""
 CELL_GAP = re.compile(r"(?<=>)\s++(?=<t[dh]\b)", re.IGNORECASE)
 """Between two cells of a row: no line ends there."""
 TELLING = re.compile(r"[@&%\\]|(?:\d\D{0,2}){7}")
@@ -76,16 +81,24 @@ def _escapes(text: str) -> str:
 
 def _tag(whole: str) -> str:
     match = TAG.fullmatch(whole)
-    name = (match[2] or "").lower() if match else ""
-    if match is None or not name:
-        return fit("\n", len(whole), GONE)
-    values = match[3] or ""
+    if match is None or not match["name"]:
+        return _comment(whole, match["comment"] if match else None)
+    name, values = match["name"].lower(), match["values"]
     if "=" in values and TELLING.search(values):
-        before, inner = match.start(3), re.sub(r"[\"']", "\n", values)
+        before, inner = match.start("values"), re.sub(r"[\"']", "\n", values)
         return fit("\n", before, GONE) + inner + "\n" * (len(whole) - before - len(inner))
     if name in CELL:
-        return fit("" if match[1] else "\t", len(whole), GONE)
+        return fit("" if match["end"] else "\t", len(whole), GONE)
     return fit("\n" if name in BLOCK else "", len(whole), GONE)
+
+
+def _comment(whole: str, inner: str | None) -> str:
+    """A comment readable on lines of its own; nothing where it is idle. `inner` is None for a mark without the other."""
+    if inner is None:
+        return fit("\n", len(whole), GONE)
+    if IDLE.fullmatch(inner):
+        return fit("", len(whole), GONE)
+    return fit("\n", 4, GONE) + inner + fit("\n", 3, GONE)
 
 
 def _entity(whole: str) -> str:

@@ -13,7 +13,7 @@ LABELS = (
     *("微信", "微信号", "微信號", "微信id", "薇信", "威信号", "v信", "wx号"),
     *("wechat", "wechat id", "wechat_id", "weixin", "wx", "vx"),
 )
-SHAPE = r"[a-z][a-z0-9_\-]{5,19}"
+SHAPE = r"[a-z](?:(?!--)[a-z0-9_\-]){5,19}"
 NORMAL = re.compile(SHAPE)
 
 
@@ -30,7 +30,7 @@ def normalise(text: str) -> str:
 KIND = Kind(
     name="wechat",
     rank=9,
-    pattern=labelled(LABELS, rf"(?a:(?<![0-9A-Za-z_@.\-]){SHAPE}(?![0-9A-Za-z_\-]))"),
+    pattern=labelled(LABELS, rf"(?a:(?<![0-9A-Za-z_@.\-]){SHAPE}(?![0-9A-Za-z_]|-(?!-)))"),
     normalise=normalise,
     check=no_check,
     random_pass=1.0,
@@ -41,6 +41,7 @@ KIND = Kind(
         ("wx=wxid_abcdefghij1234", "wxid_abcdefghij1234"),
         ('{"wechat":"github666"}', "github666"),
         ("微信github666联系", "github666"),
+        ("17----微信:github666----x", "github666"),
     ),
     near_misses=(
         *("github666", "wxid_abcdefghij1234", "微信,github666"),
