@@ -90,9 +90,10 @@ def header_pattern(labels: Iterable[str]) -> str:
     return f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}"
 
 
-def labels_for(field: Field) -> set[str]:
+@cache
+def labels_for(field: Field) -> frozenset[str]:
     """The words that name `field`, in simplified and in traditional characters."""
-    return {form for word, own in words().items() if own == field for form in written(word)}
+    return frozenset(form for word, own in words().items() if own == field for form in written(word))
 
 
 @cache

@@ -73,12 +73,11 @@ def _is_below(batch: Batch, cards: Segment) -> Flags:
     heads = _headers(batch, np.unique(batch.lines(end - 2)).tolist())
     rows = batch.line_starts[batch.lines(cards.start)]
     below = np.flatnonzero(np.isin(documents, list(heads)) & (cards.start - rows <= LONGEST_LINE))
-    raw = batch.data.tobytes()
     for number, document, row, start in zip(
         *(c[below].tolist() for c in (np.arange(len(rows)), documents, rows, cards.start)), strict=True
     ):
         head = heads[document]
-        found[number] = raw[row:start].count(head.separator) in head.names
+        found[number] = batch.text(row, start).count(head.separator) in head.names
     return found
 
 
