@@ -41,7 +41,7 @@ class Planned:
     encoding: str
     ending: str
     write: Callable[[str], bytes]
-    cases: tuple[Case, ...]
+    cases: tuple[Case, ...] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ def _packed(encode: Callable[[str], bytes], pack: Callable[[bytes], bytes], text
     return pack(encode(text))
 
 
-@dataclass
+@dataclass(repr=False)
 class Outcome:
     """What a scan found: planted and found by (container, encoding, case), and what it should not have found."""
 

@@ -101,8 +101,8 @@ def _pairs(numbers: Iterator[int]) -> Iterator[tuple[str, str, str, str]]:
     permit = VALUES["home_return_permit"](Person(next(numbers)))
     yield "home_return_permit", "with renewals", permit, labelled("home_return_permit", f"{permit}01")
     first, second, third = (next(numbers) % 100 for _ in range(3))  # of the ranges that regulators keep for fiction
-    yield "phone", "foreign, British", f"+447700900{first:03d}", f"+44 7700 900{first:03d}"
-    yield "phone", "foreign, British plain", f"+447700900{second:03d}", f"+447700900{second:03d}"
+    yield "phone", "foreign, German", f"+493023125{first:03d}", f"+49 30 23125{first:03d}"
+    yield "phone", "foreign, plain", f"+493023125{second:03d}", f"+493023125{second:03d}"
     yield "phone", "foreign, American", f"+120255501{third:02d}", f"+1 202-555-01{third:02d}"
 
 

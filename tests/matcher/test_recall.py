@@ -1,0 +1,161 @@
+"""A sample of the recall table of the benchmark: what `ullage scan` finds of each class, and that it finds no decoy."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.bench.corpus_disguise import BASE64, INVISIBLE, SCRIPTS, grouped
+from tests.bench.corpus_people import Person
+from tests.bench.recall import (
+    DECOY_PEOPLE,
+    FIRST_OF_DECOYS,
+    PAGE,
+    Outcome,
+    measure,
+    measure_decoys,
+    plan,
+    prepare,
+    scan,
+)
+from tests.bench.recall_cases import VALUES, cases
+from tests.bench.recall_containers import ENCODINGS, OF_BYTES, OF_TEXT
+from tests.bench.recall_decoys import DECOYS
+from ullage.settings import Context
+
+ALL = cases()
+PAIRS = sorted({(case.kind, case.disguise) for case in ALL})
+CONTAINERS = sorted({*OF_BYTES, *OF_TEXT, PAGE, f"{PAGE} in zip"})
+READ_AS = {False: ("plain", "UTF-8"), True: (PAGE, "UTF-8")}
+"""Container and encoding in which a case is judged by itself: what needs markup in a page."""
+TOKENS = 11_000
+SEPARATED = ("", "-", " ", ".")
+PREFIXES = ("", "+86", "+86 ", "86-", "0086", "(86)", "0")
+
+ANY = "any kind"
+PAIR_GAPS = {
+    **{(ANY, name): "base64 blocks are not opened yet" for name in BASE64},
+    **{(ANY, name): "the short md5 is not asked yet" for name in ("md5, 16", "md5, 16 upper")},
+    **{("email", name): "words for the signs are not read yet" for name in (" at ", " at  dot ")},
+    **{(kind, "Han mixed"): "a Han digit at the end of a long mixed run is left as a word" for kind in ("card", "resident_id")},
+    **{("wechat", name): "a name takes in the dashes of the column behind it" for name in ("column --", "column ----")},
+    ("email", "column plus"): "a full-width plus is read as part of the address",
+    ("email", "plus-tag"): "an address is not asked without its tag yet",
+    ("email", "enrolled in ASCII, written in Unicode"): "domains in Chinese are not found in text yet",
+    ("card", "bad check, labelled"): "a labelled card that fails its check is not asked yet",
+    (ANY, "split by a comment"): "a comment within a number ends it",
+}
+"""(kind, disguise) that is not found yet, and why."""
+CONTAINER_GAPS = dict.fromkeys((c for c in CONTAINERS if c not in ("plain", PAGE)), "containers are not opened yet")
+ENCODING_GAPS: dict[str, str] = {}
+
+
+def gap(kind: str, disguise: str) -> str:
+    return PAIR_GAPS.get((kind, disguise)) or PAIR_GAPS.get((ANY, disguise), "")
+
+
+def params(names: list, why) -> list:
+    return [
+        pytest.param(*n, marks=pytest.mark.xfail(reason=why(*n), strict=True)) if why(*n) else pytest.param(*n) for n in names
+    ]
+
+
+class Measured(NamedTuple):
+    context: Context
+    outcome: Outcome
+    decoys: Counter[str]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """All containers in UTF-8, all encodings of a plain file; the decoys."""
+    folder = tmp_path_factory.mktemp("recall")
+    context = Context(folder / "data")
+    subjects = prepare(context, ALL)
+    files = {file.name: file for file in (*plan(ALL, encodings=["UTF-8"]), *plan(ALL, containers=["plain"]))}
+    (folder / "files").mkdir()
+    outcome = measure(context, subjects, files.values(), folder / "files")
+    return Measured(context, outcome, measure_decoys(context, TOKENS, folder))
+
+
+def missed(outcome: Outcome, **wanted: str) -> list[str]:
+    """Kinds and disguises that should have been found in the files of these classes, and were not."""
+    return [
+        f"{case.kind} as {case.disguise}"
+        for file, case in outcome.missed()
+        if all(getattr(file, name) == value for name, value in wanted.items()) and not gap(case.kind, case.disguise)
+    ]
+
+
+@pytest.mark.parametrize(("kind", "disguise"), params(PAIRS, gap))
+def test_every_kind_is_found_in_every_disguise(measured: Measured, kind: str, disguise: str) -> None:
+    outcome = measured.outcome
+    planted, lost = (
+        [case.text for file, case in pairs if (file.container, file.encoding) == READ_AS[case.markup] and case.kind == kind
+         and case.disguise == disguise]
+        for pairs in (outcome.planted, outcome.missed())
+    )  # fmt: skip
+    assert planted
+    assert lost == []
+
+
+@pytest.mark.parametrize("container", params([(c,) for c in CONTAINERS], lambda c: CONTAINER_GAPS.get(c, "")))
+def test_every_container_is_opened(measured: Measured, container: str) -> None:
+    assert any(file.container == container for file, _ in measured.outcome.planted)
+    assert missed(measured.outcome, container=container) == []
+
+
+@pytest.mark.parametrize("encoding", params([(e,) for e in ENCODINGS], lambda e: ENCODING_GAPS.get(e, "")))
+def test_every_encoding_is_read(measured: Measured, encoding: str) -> None:
+    assert any(file.encoding == encoding for file, _ in measured.outcome.planted)
+    assert missed(measured.outcome, encoding=encoding, container="plain") == []
+
+
+def test_nobody_is_found_who_is_not_there(measured: Measured) -> None:
+    assert measured.outcome.wrong == Counter()
+
+
+@pytest.mark.parametrize("name", DECOYS)
+def test_no_decoy_is_anybody(measured: Measured, name: str) -> None:
+    assert measured.decoys[name] == 0
+
+
+def test_whom_the_decoys_resemble_would_be_found(measured: Measured, tmp_path: Path) -> None:
+    people = [Person(FIRST_OF_DECOYS + n) for n in range(DECOY_PEOPLE)]
+    text = "\n".join(VALUES[kind](p) for p in people for kind in ("phone", "resident_id", "card", "email"))
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    assert len(scan(measured.context, [tmp_path / "a.txt"])) == 4 * DECOY_PEOPLE
+
+
+def composed(number: int, prefix: str, separator: str, script: str, marks: str, around: tuple[str, str]) -> str:
+    """A phone with a prefix, in groups, in a script, with invisible characters, in some surroundings."""
+    text = SCRIPTS[script]("phone", prefix + grouped(Person(FIRST_OF_DECOYS + number).phone, (3, 4, 4), separator))
+    return around[0] + (INVISIBLE[marks]("phone", text) if marks else text) + around[1]
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(
+        st.builds(
+            composed,
+            st.integers(0, DECOY_PEOPLE - 1),
+            st.sampled_from(PREFIXES),
+            st.sampled_from(SEPARATED),
+            st.sampled_from(sorted(SCRIPTS)),
+            st.sampled_from(["", *INVISIBLE]),
+            st.sampled_from([("", ""), ("手机", "住址"), ("联系：", "。"), ("a|", "|b"), ("x----", "----y"), ("('", "','x')")]),
+        ),
+        min_size=1,
+        max_size=50,
+    )
+)
+def test_disguises_compose(measured: Measured, lines: list[str]) -> None:
+    path = measured.context.data / "composed.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    text = "\n".join(lines)
+    found = [text.count("\n", 0, row["start"]) for row in scan(measured.context, [path]) if row["kind"] == "phone"]
+    assert [line for number, line in enumerate(lines) if number not in found] == []
+    assert len(found) == len(lines)
