@@ -34,9 +34,9 @@ CELL_GAP = re.compile(r"(?<=>)\s++(?=<t[dh]\b)", re.IGNORECASE)
 TELLING = re.compile(r"[@&%\\]|(?:\d\D{0,2}){7}")
 """What an attribute has that may hold an identifier: an address, an escape, or seven digits close together (a colour has six)."""
 ENTITY = re.compile(rf"&{FILL}*+(?:#\d{{1,7}}|#[xX][0-9a-fA-F]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,24}});")
-JSON_ESCAPE = re.compile(rf"\\(?<!\\\\)\\*+{FILL}*+u([0-9a-fA-F]{{4}})")
+JSON_ESCAPE = re.compile(rf"\\(?<!\\\\)\\*+{FILL}*+u[0-9a-fA-F]{{4}}")
 OCTETS = re.compile(rf"%{FILL}*+[0-9a-fA-F]{{2}}(?:%{FILL}*+[0-9a-fA-F]{{2}})*+")
-OCTET = re.compile(rf"%{FILL}*+([0-9a-fA-F]{{2}})")
+OCTET = re.compile(rf"%{FILL}*+[0-9a-fA-F]{{2}}")
 
 
 class Memo(dict[str, str]):
@@ -73,7 +73,7 @@ def _escapes(text: str) -> str:
         if "&" in text:
             text = ENTITY.sub(Memo(_entity).of, text)
         if "\\" in text:
-            text = JSON_ESCAPE.sub(_json_escape, text)
+            text = JSON_ESCAPE.sub(Memo(_json_escape).of, text)
         if "%" in text:
             text = OCTETS.sub(_octets, text)
     return text
@@ -107,22 +107,19 @@ def _entity(whole: str) -> str:
     return fit(plain, len(whole)) if plain != escape and len(plain) <= len(whole) else whole
 
 
-def _json_escape(match: re.Match[str]) -> str:
-    code = int(match[1], 16)
-    return match.group() if 0xD800 <= code <= 0xDFFF else fit(chr(code), len(match.group()))
+def _json_escape(whole: str) -> str:
+    code = int(whole[-4:], 16)
+    return whole if 0xD800 <= code <= 0xDFFF else fit(chr(code), len(whole))
 
 
 def _octets(match: re.Match[str]) -> str:
     """Each character in the place of its own octets; what is no UTF-8 is GB18030, failing that Latin-1: digits are the same."""
     whole = match.group()
-    if FILL not in whole:
-        raw = bytes.fromhex(whole.replace("%", ""))
-        if _holds(raw, "utf-8"):
-            return "".join(char + AFTER_OCTETS[len(char.encode())] for char in raw.decode())
-    octets = [(m[1], len(m.group())) for m in OCTET.finditer(whole)]
-    raw = bytes.fromhex("".join(octet for octet, _ in octets))
+    raw = bytes.fromhex(whole.replace("%", "").replace(FILL, ""))
     encoding = next(e for e in ("utf-8", "gb18030", "latin-1") if _holds(raw, e))
-    rooms = (length for _, length in octets)
+    if FILL not in whole:
+        return "".join(char + AFTER_OCTETS[len(char.encode(encoding))] for char in raw.decode(encoding))
+    rooms = (len(octet.group()) for octet in OCTET.finditer(whole))
     return "".join(fit(char, sum(islice(rooms, len(char.encode(encoding))))) for char in raw.decode(encoding))
 
 
