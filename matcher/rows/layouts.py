@@ -21,10 +21,10 @@ from matcher.rows.statements import BEGINNING, statements_of
 from matcher.rows.table import Table
 from matcher.scan.batch import Bytes
 
-SAMPLES = 8
+SAMPLES = 6
 """Rows of a layout that are read."""
-MOST_READ = 64
-"""Rows of a document that are read in all; the commonest layouts come first."""
+MOST_READ = 32
+"""Rows of a document that are read in all; the commonest layouts come first. A document with fewer is read whole."""
 VOTERS = 4
 """Rows that vote on a document's separator."""
 LONGEST_SAMPLE = 2048
@@ -122,7 +122,11 @@ def _common(read: Sequence[Described]) -> Layout:
 
 
 def _samples(alike: Numbers, counts: Numbers) -> list[list[int]]:
-    """Up to SAMPLES members of each group, spread over it, until MOST_READ are chosen; the largest groups choose first."""
+    """Up to SAMPLES members of each group, spread over it, until MOST_READ are chosen; the largest groups choose first.
+
+    Of up to MOST_READ rows all are chosen.
+    """
+    most = SAMPLES if len(alike) > MOST_READ else MOST_READ
     order = np.argsort(alike, kind="stable")
     ends = np.cumsum(counts)
     chosen: list[list[int]] = [[] for _ in range(len(counts))]
@@ -131,7 +135,7 @@ def _samples(alike: Numbers, counts: Numbers) -> list[list[int]]:
         if left <= 0:
             break
         members = range(int(ends[group] - counts[group]), int(ends[group]))
-        chosen[group] = [int(order[i]) for i in _spread(members, min(SAMPLES, left))]
+        chosen[group] = [int(order[i]) for i in _spread(members, min(most, left))]
         left -= len(chosen[group])
     return chosen
 

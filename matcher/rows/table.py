@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -98,13 +99,18 @@ class Table:
 
     def inside(self, row: int) -> list[Inside]:
         """A row's candidates, as places in its text."""
-        start, table, own = int(self.start[row]), self.candidates, self.members(row)
-        part = slice(own.start, own.stop)
+        start, own = int(self.start[row]), self.members(row)
+        found = self._columns[own.start : own.stop]
         if self.end[row] - start > LONGEST:
-            part = slice(own.start, own.start + int(np.searchsorted(table.start[part], start + LONGEST)))
-        kinds = [table.names[kind] for kind in table.kind[part].tolist()]
-        places = ((column[part] - start).tolist() for column in (table.start, table.end))
-        return list(map(Inside, *places, kinds, table.valid[part].tolist()))
+            found = found[: np.searchsorted(found[:, 0], start + LONGEST)]
+        names = self.candidates.names
+        return [Inside(first - start, end - start, names[kind], valid > 0) for first, end, kind, valid in found.tolist()]
+
+    @cached_property
+    def _columns(self) -> Numbers:
+        """Start, end, kind and validity of every candidate side by side: one slice for a row; i64[n, 4]."""
+        table = self.candidates
+        return np.column_stack((table.start, table.end, table.kind, table.valid)).astype(np.int64)
 
     def describe(self, row: int, sheet: Sheet) -> Described:
         """A row's text read by what `sheet` says of the columns."""
