@@ -22,7 +22,7 @@ NETNS, SECCOMP = 1, 2
 REASON = tuple(REASONS)
 MEDIA = ("text/plain", "text/html")
 SEPARATOR = "!/"
-CONTENT = "content"
+CONTENT = "\0"
 """Name of what is in the outermost container where that is a stream: its own name is not for the child to know."""
 
 

@@ -1,11 +1,10 @@
 """Office files: workbooks by sheet, documents and slides by paragraph, all other parts that may hold words as they are.
 
-An office file is a zip of XML (ECMA-376). Old ones, and those with a password, are compound files ([MS-CFB]), not read here.
+An office file is a zip of XML (ECMA-376).
 """
 
 from __future__ import annotations
 
-import mmap
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from matcher.unpack import archives, sheet
-from matcher.unpack.budget import Halt
 from matcher.unpack.frames import SEPARATOR
 from matcher.unpack.markup import Attributes, attribute, parsed
 from matcher.unpack.paragraphs import paragraphs
@@ -39,7 +37,6 @@ STRUCTURE = re.compile(
     r"|docProps/thumbnail\..*"
 )
 """Parts without a value of anybody's, and those that are read as sheets."""
-ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 
 
 OPEN = ("content.xml", "styles.xml")
@@ -68,11 +65,6 @@ def read(walk: Walk, archive: zipfile.ZipFile, path: str, depth: int) -> None:
             walk.entry(
                 path + SEPARATOR + name, archives.zipped(archive, info), packed, depth, media_type=PLAIN.get(name[-4:], "")
             )
-
-
-def compound(_walk: Walk, body: bytes | mmap.mmap, _path: str, _depth: int) -> None:
-    """A compound file: an office file under a password, or one of before 2007."""
-    raise Halt("encrypted" if body.find(ENCRYPTED_STREAM) >= 0 else "unsupported")
 
 
 def _part(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:

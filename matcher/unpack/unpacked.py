@@ -18,7 +18,6 @@ from matcher.unpack.outcome import Member, Outcome
 from matcher.unpack.spawn import command, started
 
 LONGEST_PATH = 1000
-SINGLE = (*kinds.STREAMS, "zst", "lz4")
 
 
 class Broken(Exception):  # noqa: N818  an outcome on its way, not a fault of ours
@@ -70,7 +69,7 @@ class Unpacked:
         elif kind in kinds.UNREADABLE:
             yield Outcome(self._name, kind)
         else:
-            yield from self._from_child(kind, command(kind, self._limits))
+            yield from self._from_child(command(kind, self._limits))
 
     def _plain(self) -> Callable[[], bytes]:
         """Pieces of a body that is text."""
@@ -79,9 +78,9 @@ class Unpacked:
         file = self._body
         return lambda: file.read(frames.MAX_DATA)
 
-    def _from_child(self, kind: str, words: list[str]) -> Iterator[Member | Outcome]:
+    def _from_child(self, words: list[str]) -> Iterator[Member | Outcome]:
         self._child = self._stack.enter_context(started(words, self._body))
-        alias = kinds.stem(self._name) if kind in SINGLE else ""
+        alias = kinds.stem(self._name)
         try:
             while (frame := self._next())[0] != frames.DONE:
                 if frame[0] == frames.HELLO:
@@ -99,10 +98,10 @@ class Unpacked:
 
     def _path(self, said: bytes, alias: str) -> str:
         """Path of a member as it may be shown; what the caller called the container is the caller's."""
-        inner = said.decode("utf-8", "replace")
-        if alias and inner.startswith(SEPARATOR + CONTENT):
-            inner = SEPARATOR + alias + inner[len(SEPARATOR + CONTENT) :]
-        return self._name + shown(inner)
+        inner, outer = said.decode("utf-8", "replace"), ""
+        while inner.startswith(SEPARATOR + CONTENT):
+            outer, alias, inner = outer + SEPARATOR + alias, kinds.stem(alias), inner.removeprefix(SEPARATOR + CONTENT)
+        return self._name + shown(outer + inner)
 
     def _piece(self) -> bytes:
         """The next bytes of the open member, or none at its end; also where the child breaks down, and the iteration says so."""

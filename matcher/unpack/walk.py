@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from matcher.unpack import archives, documents, kinds, mail, office
+from matcher.unpack import archives, compound, documents, kinds, mail
 from matcher.unpack.budget import Budget, Halt
 from matcher.unpack.frames import SEPARATOR, Writer
 from matcher.unpack.libarchive import Archives
@@ -94,7 +94,7 @@ class Walk:
         if not isinstance(body, bytes | mmap.mmap):
             body = self._held(body)
         readers: dict[str, Callable[..., None]] = {
-            "zip": archives.unzip, "pdf": documents.pdf, "mail": mail.message, "mbox": mail.mailbox, "ole": office.compound,
+            "zip": archives.unzip, "pdf": documents.pdf, "mail": mail.message, "mbox": mail.mailbox, "ole": compound.compound,
         }  # fmt: skip
         if kind in readers:
             readers[kind](self, body, path, depth)

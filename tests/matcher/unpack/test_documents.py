@@ -119,10 +119,25 @@ def test_entities_of_an_office_file_are_refused() -> None:
     assert came.outcomes == [("!/word/document", "damaged")]
 
 
-@pytest.mark.parametrize(("mark", "reason"), [("EncryptedPackage", "encrypted"), ("Workbook", "unsupported")])
-def test_compound_files_are_said(mark: str, reason: str) -> None:
-    body = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + mark.encode("utf-16-le") + bytes(600)
-    assert out_of(body, "a.xls").outcomes == [("", reason)]
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+
+
+def test_an_office_file_with_a_password() -> None:
+    came = out_of(OLE + "EncryptedPackage".encode("utf-16-le") + bytes(600), "a.xlsx")
+    assert (came.members, came.outcomes) == ({}, [("", "encrypted")])
+
+
+def test_strings_of_an_old_office_file() -> None:
+    body = (
+        OLE
+        + "张某，１５４手机15400000001".encode("utf-16-le")
+        + bytes(99)
+        + "卡号6200000000000005".encode("gbk")
+        + b"\0\1short\0"
+    )
+    came = out_of(body, "a.doc")
+    assert came.texts == {"!/strings": "张某，１５４手机15400000001\n卡号6200000000000005\n"}
+    assert came.outcomes == [("", "unsupported")]
 
 
 def test_pdf() -> None:

@@ -67,7 +67,7 @@ def test_a_method_that_is_not_known() -> None:
     assert out_of(flags_set(builders.zip_of({"a.txt": b"x" * 99}), 0, 9)).outcomes == [("!/a.txt", "unsupported")]
 
 
-ZEROS = bytes(64 * MIB)
+ZEROS = bytes(24 * MIB)
 FLAT = {
     "zip": lambda: builders.zip_of({"z": ZEROS, "b.csv": b"15400000001"}),
     "gz": lambda: gzip.compress(ZEROS),

@@ -61,7 +61,7 @@ def test_any_bytes_have_a_kind(body: bytes) -> None:
     assert sniff(body) in {*MAGIC.values(), "bz2", "mail", "mbox", "tar", TEXT}
 
 
-@given(st.text(st.characters(min_codepoint=32, exclude_characters=":%"), min_size=1))
+@given(st.text(st.characters(min_codepoint=32, exclude_categories=("Cs",), exclude_characters=":"), min_size=1))
 def test_text_in_utf8_is_text(text: str) -> None:
     assert sniff(("a" + text).encode()) == TEXT
 
