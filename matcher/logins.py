@@ -4,14 +4,14 @@
     URL: https://bank.example/ ¶ USER: … ¶ PASS: …  {"url":"https://bank.example/","username":"…","password":"…"}
 
 Shapes: the URL holds `:` itself, so a line is read from its right; labels of blocks are those of the published grammar of
-lexfo/stealer-parser. Domains gate the search; only their lines are looked at. Logins are compared within one call to count the
-distinct ones, passwords are not read at all, and neither leaves this module.
+lexfo/stealer-parser. Domains gate the search; only their lines are looked at. Logins are compared by a keyed hash, passwords
+not at all, and neither leaves this module.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -56,8 +56,8 @@ PHONE = re.compile(rb"(?:\+?86)?1[3-9][0-9]{9}")
 class LoginLines:
     """Lines or blocks with a login at a tenant: document, tenant (number in `tenants`), bytes [start, end) of the batch, i64[n].
 
-    `login` says for each what its login is: an address, a phone or something other. `distinct` counts different logins, a
-    (document, tenant name).
+    `login` says for each what its login is: an address, a phone or something other. `key` i64[n] is the same for equal logins in
+    one process, and for others very likely not (SipHash under the process's own key): parts of a capture can be counted as one.
     """
 
     tenants: tuple[str, ...]
@@ -66,10 +66,18 @@ class LoginLines:
     start: Places
     end: Places
     login: tuple[Field, ...]
-    distinct: Mapping[tuple[int, str], int]
+    key: Places
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def distinct(self) -> dict[tuple[int, str], int]:
+        """How many different logins each document has at each tenant, by (document, name of the tenant)."""
+        counts: Counter[tuple[int, str]] = Counter()
+        for document, tenant, _ in {*zip(self.document.tolist(), self.tenant.tolist(), self.key.tolist(), strict=True)}:
+            counts[document, self.tenants[tenant]] += 1
+        return dict(counts)
 
 
 class Host(NamedTuple):
@@ -96,20 +104,17 @@ class LoginFinder:
 
     def find(self, batch: Batch) -> LoginLines:
         """Every line or block with a login, one a line, in order of place."""
-        records: list[tuple[int, int, int, int]] = []
+        records: list[tuple[int, int, int, int, int]] = []
         labels: list[Field] = []
-        seen: dict[tuple[int, str], set[bytes]] = defaultdict(set)
         taken = 0
         for host, raw in self._hosts(batch):
             found = _login(raw, host) if host.line >= taken else None
             if found:
                 login, taken = found
-                records.append((host.document, host.tenant, host.line, taken))
+                records.append((host.document, host.tenant, host.line, taken, hash(login.lower())))
                 labels.append(_label(login))
-                seen[host.document, self._tenants[host.tenant]].add(login.lower())
-        document, number, start, end = np.array(records, np.int64).reshape(-1, 4).T
-        distinct = {key: len(logins) for key, logins in seen.items()}
-        return LoginLines(self._tenants, document, number, start, end, tuple(labels), distinct)
+        document, number, start, end, key = np.array(records, np.int64).reshape(-1, 5).T
+        return LoginLines(self._tenants, document, number, start, end, tuple(labels), key)
 
     def _hosts(self, batch: Batch) -> Iterator[tuple[Host, bytes]]:
         """Hosts that are a tenant's domain or below it, the first few of each line, with the buffer's bytes."""

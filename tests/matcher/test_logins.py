@@ -102,6 +102,11 @@ def test_distinct_logins_are_counted_by_document_and_tenant() -> None:
     assert found.distinct == {(0, "bank"): 2, (0, "other"): 1, (1, "bank"): 1}
 
 
+def test_logins_of_two_parts_of_a_capture_are_compared_by_their_keys() -> None:
+    first, second = of("bank.example:user1:secret\nbank.example:user2:secret"), of("bank.example:USER1:other")
+    assert set(second.key.tolist()) < set(first.key.tolist())
+
+
 def test_no_login_or_password_is_kept() -> None:
     found = of("https://bank.example/:someone@example.com:secret-password")
     assert "someone" not in repr(found)
