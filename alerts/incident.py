@@ -74,7 +74,7 @@ def sighting_of(finding: Finding, incident: str, linked: tuple[str, ...], folded
 
 
 _OF_CAPTURE = set("site platform kind category post_id url title author channel thread published_at fetched_at truncated".split())
-_OF_STATISTICS = {"rows", "candidates", "failures", "longest_run", "newest_date", "skeleton", "brands", "bytes"}
+_OF_STATISTICS = {"rows", "candidates", "failures", "longest_run", "newest_date", "skeleton", "brands", "bytes", "logins", "own_cards"}
 
 
 def largest(sightings: Iterable[Sighting]) -> Sighting:
@@ -111,6 +111,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         brand=any(s.brands for s in sightings),
         terms=_distinct(term for s in sightings for term in s.terms),
         alarm=any(s.alarm for s in sightings),
+        logins=max((s.logins for s in sightings), default=0),
     )
 
 

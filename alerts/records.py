@@ -112,6 +112,8 @@ class Sighting(Document):
     terms: dict[str, int]
     brands: tuple[str, ...]
     bytes: int
+    logins: int = 0
+    own_cards: int = 0
 
 
 class Exposure(Document):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from matcher.match import Document, Matcher, Result, matched_groups
-from ullage.records import Match, RowGroup, Statistics
+from matcher.findings import statistics_for
+from matcher.match import Matcher
+from matcher.readings import Found, Reading
+from matcher.watchlist.installed import TenantLists
+from ullage.records import Statistics
 from ullage.settings import Context
 from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge_exposure, judge_origin
 
@@ -29,6 +31,8 @@ class Verdict:
     kinds: dict[str, int]
     matched_rows: int
     corroborated_rows: int
+    logins: int
+    own_cards: int
     expected_by_chance: float
     exposure: Exposure
     origin: Origin
@@ -39,53 +43,48 @@ class Verdict:
         return asdict(self)
 
 
-def verdicts(context: Context, matcher: Matcher, document: Document) -> tuple[Statistics, list[Verdict]]:
+def verdicts(context: Context, matcher: Matcher, reading: Reading) -> tuple[Statistics, list[Verdict]]:
     """Statistics of the file and a verdict a tenant, those with matches first."""
-    whole = matcher.statistics(document)
-    results = {result.lists.tenant: result for result in matcher.match([document])}
-    made = [
-        _verdict(context, whole, document, results.get(lists.tenant), lists.tenant, lists.customers) for lists in matcher.lists
-    ]
+    whole = reading.statistics()
+    made = [_verdict(context, reading, statistics_for(reading, whole, lists.tenant), lists) for lists in matcher.lists]
     return whole, sorted(made, key=lambda v: (-v.customers, v.tenant))
 
 
-def _verdict(
-    context: Context, whole: Statistics, document: Document, result: Result | None, tenant: str, watchlist: int
-) -> Verdict:
-    found: Sequence[Match] = result.matches if result else ()
-    rows = {m.row for m in found}
-    together = {m.row for m in found if len(m.own_fields) >= 2}
+def _verdict(context: Context, reading: Reading, whole: Statistics, lists: TenantLists) -> Verdict:
+    found = reading.best(lists.tenant) or Found(0)
     groups: Counter[frozenset[str]] = Counter()
-    for group in matched_groups(whole, found, document.rows):
-        if isinstance(group, RowGroup) and group.matched:
+    for group in whole.groups:
+        if group.matched:
             groups[frozenset(group.fields)] += group.matched
-    distinct = {(m.kind, m.index_tag) for m in found}
     facts = Facts(
         today=context.clock.now().date(),
-        customers=len({m.subject for m in found}),
+        customers=len(found.subjects),
         rows=whole.rows,
-        matched_rows=len(rows),
-        corroborated_rows=len(together),
+        matched_rows=found.rows,
+        corroborated_rows=found.corroborated,
         groups=groups,
-        watchlist=watchlist,
-        circulation=context.tenant(tenant).circulation,
+        watchlist=lists.customers,
+        circulation=context.tenant(lists.tenant).circulation,
         candidates=whole.candidates,
-        matched_kinds=Counter(kind for kind, _ in distinct),
+        matched_kinds=found.values,
         failures=whole.failures,
         longest_run=whole.longest_run,
         newest_date=whole.newest_date,
-        brand=tenant in document.terms.brands,
+        brand=bool(whole.brands),
         terms=tuple(t.id for t in whole.terms),
-        alarm=document.terms.offers(tenant, len(document.rows)),
+        alarm=lists.tenant in reading.offered,
+        logins=whole.logins,
     )
     exposure, origin = judge_exposure(facts), judge_origin(facts)
     return Verdict(
-        tenant=tenant,
+        tenant=lists.tenant,
         customers=facts.customers,
-        watchlist=watchlist,
+        watchlist=lists.customers,
         kinds=dict(sorted(facts.matched_kinds.items())),
-        matched_rows=len(rows),
-        corroborated_rows=len(together),
+        matched_rows=found.rows,
+        corroborated_rows=found.corroborated,
+        logins=whole.logins,
+        own_cards=whole.own_cards,
         expected_by_chance=chance_matches(facts),
         exposure=exposure,
         origin=origin,

@@ -1,94 +1,135 @@
-"""From look-up results to matches: who was found, what else of them stands in the row, and how sure that makes it.
+"""From answers to evidence: who was found, what else of them stands in the row, and how sure that makes it.
 
 A bare phone proves little (one random number in a hundred is somebody's, on a list of ten million). Two fields of one customer in
-one row by chance are negligible. So names are looked up, but only in rows where a customer was found already.
+one row by chance are negligible. So what is weak (names, masked values, permits without a label) is looked up, but only in rows
+where a customer was found already.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from matcher.rows import Row
-from matcher.scan import Question
-from matcher.text import Folded
+import numpy as np
+
+from matcher.batches import Searched
+from matcher.questions import Answers, Question, ask, questions
+from matcher.scan.batch import Places
 from matcher.watchlist.build import normal_name
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.fields import OF_KIND, Field
-from ullage.identifiers import Candidate
-from ullage.records import Match
+from ullage.identifiers import masked
 
-ALONE = {"email": 85, "card": 90, "resident_id": 95, "phone": 70}
-TOGETHER = 99
-ROW_FIELDS = 24
+NONE = -1
+MASK_SIGNS = re.compile("|".join(re.escape(sign * 4) for sign in masked.HIDDEN).encode())
+"""What every masked value has, in UTF-8: a quick look before the slow one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One look-up that hit: question number and subject row of an epoch."""
+class Evidence(NamedTuple):
+    """One value of one customer.
 
-    question: int
+    `question` and `place` in it say which value, `subject` which row of the list; `start` and `end` are bytes of the batch, `row`
+    is the row there (NONE for none), and `own` holds the labels of all fields of this customer in that row.
+    """
+
+    question: Question
+    place: int
     subject: int
+    start: int
+    end: int
+    row: int
+    own: frozenset[str]
 
 
-def look_up(epoch: Epoch, asked: Sequence[Question]) -> list[Found]:
-    """Every (question, subject) of `asked` that is enrolled; one AES batch a kind, one look-up for all."""
-    if not asked:
+def enrolled(epoch: Epoch) -> frozenset[tuple[str, str]]:
+    """The (kind, form) pairs that a list has."""
+    return frozenset((kind, form) for kind, form in epoch.list.header.kinds)
+
+
+def look_up(epoch: Epoch, searched: Searched) -> list[Evidence]:
+    """All evidence of one epoch in a batch, in order of place; nothing of what is weak alone."""
+    strong = [*(s for s in searched.segments if not s.weak), *searched.unlikely]
+    asked = list(questions(strong, enrolled(epoch)))
+    answers = ask(epoch, asked)
+    if not len(answers.question):
         return []
-    tags = epoch.tags.tag([q.kind for q in asked], [q.form for q in asked], [q.normal for q in asked])
-    hits, subjects = epoch.list.look_up(tags)
-    return [Found(int(q), int(s)) for q, s in zip(hits, subjects, strict=True)]
+    found = list(_located(searched, asked, answers))
+    found += _weak(epoch, searched, found)
+    own: dict[tuple[int, int], set[str]] = defaultdict(set)
+    for one in found:
+        own[one.row, one.subject].add(_label(one.question.kind))
+    for row, subject in _named(epoch, searched, sorted({one.row for one in found if one.row != NONE})):
+        if (row, subject) in own:
+            own[row, subject].add(str(Field.NAME))
+    fields = {pair: frozenset(labels) for pair, labels in own.items()}
+    single = {(one.start, one.end, one.question.kind, one.question.form, one.subject): one for one in found}
+    return [one._replace(own=fields[one.row, one.subject]) for _, one in sorted(single.items(), key=lambda item: item[0])]
 
 
-def matches(
-    lists: TenantLists,
-    epoch: Epoch,
-    text: Folded,
-    candidates: Sequence[Candidate],
-    rows: Sequence[Row],
-    asked: Sequence[Question],
-    found: Sequence[Found],
-) -> list[Match]:
-    """Matches of one capture, in order of place. `found` holds question numbers into `asked`."""  # fmt: skip
-    row_of = {number: index for index, row in enumerate(rows) for number in row.candidates}
-    in_row: dict[tuple[int, int], set[str]] = defaultdict(set)
-    for hit in found:
-        question = asked[hit.question]
-        in_row[row_of.get(question.candidate, -1), hit.subject].add(str(OF_KIND.get(question.kind, Field.OTHER)))
-    for row, subject in _named(epoch, rows, {row for row, _ in in_row if row >= 0}):
-        if (row, subject) in in_row:
-            in_row[row, subject].add(str(Field.NAME))
-    questions = [asked[hit.question] for hit in found]
-    index = lists.index.tag([q.kind for q in questions], [q.form for q in questions], [q.normal for q in questions])
-    made = []
-    for hit, question, tag in zip(found, questions, index, strict=True):
-        candidate = candidates[question.candidate]
-        row = row_of.get(question.candidate, -1)
-        start, end = text.span(candidate.start, candidate.end)
-        own = in_row[row, hit.subject]
-        others = rows[row].fields if row >= 0 else set()
-        made.append(
-            Match(
-                kind=question.kind,
-                form=question.form,  # type: ignore[arg-type]
-                subject=epoch.list.handle(hit.subject),
-                index_tag=tag.tobytes().hex(),
-                start=start,
-                end=end,
-                row=rows[row].first if row >= 0 else 0,
-                fields=tuple(sorted({*own, *map(str, others)}))[:ROW_FIELDS],
-                own_fields=tuple(sorted(own)),
-                transforms=_transforms(text, candidate, start, end),
-                confidence=TOGETHER if len(own) >= 2 else ALONE.get(question.kind, 60),
-            )
+def _label(kind: str) -> str:
+    return str(OF_KIND.get(kind, Field.OTHER))
+
+
+def _located(searched: Searched, asked: Sequence[Question], answers: Answers) -> Iterator[Evidence]:
+    """Answers with their places and rows; a place outside every row is a row of its own."""
+    for number, question in enumerate(asked):
+        mine = answers.question == number
+        place, subject = answers.place[mine], answers.subject[mine]
+        start, end = question.start[place], question.end[place]
+        columns = zip(
+            place.tolist(), subject.tolist(), start.tolist(), end.tolist(), rows_at(searched, start).tolist(), strict=True
         )
-    return sorted(made, key=lambda m: (m.start, m.end, m.kind, m.form, m.subject))
+        yield from (Evidence(question, p, s, first, last, row, frozenset()) for p, s, first, last, row in columns)
 
 
-def _named(epoch: Epoch, rows: Sequence[Row], wanted: set[int]) -> list[tuple[int, int]]:
-    """(row, subject) for each enrolled name that stands in one of the `wanted` rows."""
-    pairs = [(row, normal_name(name)) for row in sorted(wanted) for name in rows[row].names]
+def rows_at(searched: Searched, places: Places) -> Places:
+    """The row that each place of the batch is in, NONE for none."""
+    rows = searched.rows
+    if not len(rows):
+        return np.full(len(places), NONE)
+    at = np.searchsorted(rows.start, places, "right") - 1
+    return np.where((at >= 0) & (places < rows.end[at]), at, NONE)
+
+
+def _weak(epoch: Epoch, searched: Searched, found: Sequence[Evidence]) -> list[Evidence]:
+    """Weak values in the rows of `found` that are of a customer who was found there."""
+    known = {(one.row, one.subject) for one in found if one.row != NONE}
+    rows = sorted({row for row, _ in known})
+    asked = [*_weak_columns(epoch, searched, rows), *_masked(searched, rows)]
+    asked = [question for question in asked if (question.kind, question.form) in enrolled(epoch)]
+    answers = ask(epoch, asked)
+    return [one for one in _located(searched, asked, answers) if (one.row, one.subject) in known] if len(answers.question) else []
+
+
+def _weak_columns(epoch: Epoch, searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
+    """Candidates of weak segments that stand in one of `rows`."""
+    for segment in searched.segments:
+        if segment.weak:
+            some = segment.where(np.isin(rows_at(searched, segment.start), rows))
+            yield from (q._replace(form=segment.form) for q in questions([some], enrolled(epoch)))
+
+
+def _masked(searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
+    """Masked values in `rows`, a question for each kind."""
+    found: dict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
+    for row in rows:
+        text = searched.rows.text(row)
+        line = text.decode("utf-8", "ignore") if MASK_SIGNS.search(text) else ""
+        for c in masked.find(line):
+            start = int(searched.rows.start[row]) + len(line[: c.start].encode())
+            found[c.kind].append((c.normal.encode(), start, start + len(line[c.start : c.end].encode())))
+    for kind, values in sorted(found.items()):
+        width = max(len(value) for value, _, _ in values)
+        normal = np.frombuffer(b"".join(value.ljust(width, b"\0") for value, _, _ in values), np.uint8).reshape(-1, width)
+        length, first, last = np.array([(len(value), start, end) for value, start, end in values], np.int64).T
+        yield Question(kind, masked.FORM, normal, length, first, last)
+
+
+def _named(epoch: Epoch, searched: Searched, rows: Iterable[int]) -> list[tuple[int, int]]:
+    """(row, subject) for each enrolled name that stands in one of `rows`."""
+    pairs = [(row, normal_name(name)) for row in rows for name in searched.rows.names(row)]
     if not pairs:
         return []
     hits, subjects = epoch.list.look_up(epoch.tags.tagger("name", "plain").tag([name.encode() for _, name in pairs]))
@@ -105,14 +146,3 @@ def is_enrolled_name(lists: Sequence[TenantLists], names: Sequence[str]) -> list
                 for hit in hits:
                     known[int(hit)] = True
     return known
-
-
-def _transforms(text: Folded, candidate: Candidate, start: int, end: int) -> tuple[str, ...]:
-    """What had to be undone to read it."""
-    raw, plain = text.original[start:end], text.text[candidate.start : candidate.end]
-    done = []
-    if raw != plain:
-        done.append("folded")
-    if candidate.kind != "digest" and plain.lower() != candidate.normal.lower():
-        done.append("normalised")
-    return tuple(done)

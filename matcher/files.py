@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from matcher.parts import Part, parts_of_member
+from matcher.text import fold
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL
 from matcher.unpack.outcome import Outcome
@@ -20,22 +22,23 @@ from ullage.records import Capture
 
 def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
     """A capture of a file's bytes."""
-    return _capture(body, media_of(path.name), "", now)
-
-
-def _capture(body: bytes, media_type: str, charset: str, now: datetime) -> Capture:
-    return Capture(id="local", site="local", post_id="", url="", fetched_at=now, media_type=media_type, charset=charset,
+    return Capture(id="local", site="local", post_id="", url="", fetched_at=now, media_type=media_of(path.name),
                    kind="attachment", body=body)  # fmt: skip
 
 
-def captures_in(path: Path, now: datetime, told: Callable[[Outcome], None]) -> Iterator[tuple[str, Capture]]:
-    """What a file holds, by path as it may be shown: itself, or the members of a container; `told` hears what is not read."""
+def parts_in(path: Path, source: int, told: Callable[[Outcome], None]) -> Iterator[Part]:
+    """What a file holds, in windows: itself, or the members of a container; `told` hears what is not read."""
     with _opened(path) as body, unpack(body, shown(path), LOCAL) as unpacked:
+        empty = True
         for item in unpacked:
             if isinstance(item, Outcome):
                 told(item)
-            else:
-                yield item.path, _capture(item.read(), item.media_type, item.charset, now)
+                continue
+            for part in parts_of_member(source, item):
+                empty = False
+                yield part
+        if empty:
+            yield Part(source, shown(path), fold(""))
 
 
 @contextlib.contextmanager

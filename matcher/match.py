@@ -1,184 +1,146 @@
-"""The stage on one screen: a batch of captures in, findings out.
+"""The stage on one screen: captures in, readings out; `findings` turns those into what is published.
 
-    read ─▶ find candidates ─▶ rows ─▶ ask (tags, watchlist) ─▶ matches ─▶ finding
+    captures ─▶ parts ─▶ batches (candidates) ─▶ ask (tags, watchlists) ─▶ evidence ─▶ readings ─▶ findings
 
 Nothing here outlives a call: texts, candidates and names are dropped with the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from matcher import evidence, redact
-from matcher.lexicon import Lexicon, Terms
-from matcher.rows import Lines, Row, rows_of
-from matcher.scan import Question, find, questions
-from matcher.statistics import CaptureKey, statistics
-from matcher.text import Folded, read
-from matcher.watchlist.installed import TenantLists
-from ullage.identifiers import Candidate
-from ullage.records import MAX_MATCHES, Capture, CaptureFacts, Finding, Match, Statistics
+import numpy as np
 
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A capture opened: its text and what stands in it. In memory only."""
-
-    capture: Capture
-    text: Folded
-    candidates: Sequence[Candidate]
-    asked: Sequence[Question]
-    rows: Sequence[Row]
-    terms: Terms
+from matcher.batches import Searched, batches
+from matcher.evidence import Evidence, enrolled, look_up
+from matcher.lexicon import Lexicon
+from matcher.logins import LoginFinder
+from matcher.matches import matches, normal_of
+from matcher.own_cards import own_cards
+from matcher.parts import Part, parts_of_capture
+from matcher.questions import ask, questions
+from matcher.readings import Found, Reading
+from matcher.statistics import CaptureKey
+from matcher.statistics import Part as Counted
+from matcher.text import fold
+from matcher.watchlist.installed import Epoch, TenantLists
+from ullage.records import Capture
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Matches of one document for one tenant, with the epoch that gave them."""
+class Own(NamedTuple):
+    """What belongs to the tenants themselves: domains, each with its tenant, and tenants with their card ranges."""
 
-    document: Document
-    lists: TenantLists
-    epoch: int
-    matches: tuple[Match, ...]
+    domains: Mapping[str, str] = {}
+    bins: Mapping[str, Sequence[str]] = {}
 
 
 class Matcher:
-    """Matches batches of captures against every tenant's watchlist and the lexicon."""
+    """Matches captures against every tenant's watchlist and the lexicon, a batch at a time.
 
-    def __init__(self, lists: Sequence[TenantLists], lexicon: Lexicon, key: CaptureKey) -> None:
-        self.lists, self._lexicon, self._key = lists, lexicon, key
+    Without `detailed` what was found is counted only: a file of gigabytes has more matches than fit in memory.
+    """
 
-    def open(self, capture: Capture) -> Document:
-        """Read a capture and find what stands in it."""
-        text = read(capture.body, capture.charset, capture.media_type)
-        candidates = find(text.text)
-        rows = rows_of(candidates, Lines(text.text))
-        terms = self._lexicon.read(f"{capture.title}\n{text.text}")
-        return Document(capture, text, candidates, tuple(questions(candidates)), rows, terms)
+    def __init__(
+        self, lists: Sequence[TenantLists], lexicon: Lexicon, key: CaptureKey, own: Own, *, detailed: bool = True
+    ) -> None:
+        self.lists, self.key, self.lexicon, self._own, self._detailed = lists, key, lexicon, own, detailed
+        self._logins = LoginFinder(own.domains) if own.domains else None
 
-    def match(self, documents: Sequence[Document]) -> Iterator[Result]:
-        """Results with a match, or with that tenant's alarm; all documents' tags are computed and looked up as one batch."""
-        asked = [question for document in documents for question in document.asked]
+    def read(self, captures: Iterable[Capture]) -> Iterator[Reading]:
+        """What was found in each capture, in order; each comes when the batch with its last part is done."""
+        readings: list[Reading] = []
+
+        def parts() -> Iterator[Part]:
+            for number, capture in enumerate(captures):
+                readings.append(Reading(capture, self.key))
+                yield from parts_of_capture(number, capture, readings[-1].told)
+
+        return self.gather(parts(), readings)
+
+    def gather(self, parts: Iterable[Part], readings: list[Reading]) -> Iterator[Reading]:
+        """Fill `readings`, which `parts` append as they go; one that is complete is handed out and dropped from the list."""
+        given = 0
+        for searched in batches(parts, self.lexicon):
+            self._take(searched, [readings[part.source - given] for part in searched.parts])
+            done = searched.parts[-1].source - given
+            yield from readings[:done]
+            del readings[:done]
+            given += done
+        yield from readings
+
+    def _take(self, searched: Searched, readings: Sequence[Reading]) -> None:
+        """Add what a batch holds to the readings of its parts."""
+        for part, reading, terms in zip(searched.parts, readings, searched.terms, strict=True):
+            if reading.is_new and reading.capture.title:
+                reading.title_terms = self.lexicon.read(fold(reading.capture.title).text)
+            reading.go_on(part.text.text, terms, streamed=part.streamed)
+        _count_valid(searched, readings)
+        self._find_logins(searched, readings)
         for lists in self.lists:
-            by_document: dict[int, dict[int, list[Match]]] = {}
             for epoch in lists.epochs:
-                found = evidence.look_up(epoch, asked)
-                for number, own in _by_document(documents, found).items():
-                    d = documents[number]
-                    made = evidence.matches(lists, epoch, d.text, d.candidates, d.rows, d.asked, own)
-                    by_document.setdefault(number, {})[epoch.number] = made
-            for number, document in enumerate(documents):
-                by_epoch = by_document.get(number)
-                if by_epoch:
-                    best = max(by_epoch, key=lambda e: (len(by_epoch[e]), e))
-                    yield Result(document, lists, best, tuple(by_epoch[best]))
-                elif document.terms.offers(lists.tenant, len(document.rows)):
-                    yield Result(document, lists, lists.epochs[-1].number, ())
+                self._find(searched, readings, lists, epoch)
+            self._find_own_cards(searched, readings, lists)
+        self._find_offers(searched, readings)
+        counted: Counted | None = None
+        for number, (part, reading) in enumerate(zip(searched.parts, readings, strict=True)):
+            if part.streamed or any(reading.concerns(lists.tenant) for lists in self.lists):
+                counted = counted or Counted(searched.batch, searched.segments, searched.rows, self.key)
+                reading.tally(counted, number)
 
-    def findings(self, captures: Sequence[Capture], now: datetime) -> list[Finding]:
-        """Findings of a batch, continuation records and all."""
-        return self.findings_in([self.open(capture) for capture in captures], now)
+    def _find(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> None:
+        """Ask one epoch of one tenant's list."""
+        found = look_up(epoch, searched)
+        if not found:
+            return
+        values = self.key.values([normal_of(one) for one in found])
+        detailed = matches(lists, epoch, searched, found) if self._detailed else []
+        for number, own in _by_part(searched, found):
+            into = readings[number].found.setdefault((lists.tenant, epoch.number), Found(epoch.number))
+            into.add(searched, found[own], values[own])
+            into.matches += [match for _, match in detailed[own]]
 
-    def findings_in(self, documents: Sequence[Document], now: datetime) -> list[Finding]:
-        """Findings of documents that are open already."""
-        facts: dict[int, tuple[Statistics, CaptureFacts, str]] = {}
-        made: list[Finding] = []
-        for result in self.match(documents):
-            place = id(result.document)
-            if place not in facts:
-                facts[place] = self._facts(result.document)
-            made += self._finding(result, *facts[place], now)
-        return made
+    def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:
+        """Count logins at tenants' own domains."""
+        if self._logins:
+            for (number, tenant), count in self._logins.find(searched.batch).distinct.items():
+                readings[number].logins[tenant] += count
 
-    def statistics(self, document: Document) -> Statistics:
-        """Whole-capture statistics, the same for every tenant."""
-        today = document.capture.fetched_at.date()
-        return statistics(document.text.text, document.candidates, document.rows, document.terms, self._key, today)
+    def _find_own_cards(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists) -> None:
+        """Keep valid cards of the tenant's ranges that are not enrolled, as keyed numbers."""
+        bins = self._own.bins.get(lists.tenant, ())
+        for segment in searched.segments if bins else ():
+            if segment.kind == "card":
+                mine = segment.where(segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""])
+                known = [ask(epoch, list(questions([mine], enrolled(epoch)))).place for epoch in lists.epochs]
+                others = mine.where(~np.isin(np.arange(len(mine)), np.concatenate(known)))
+                words, parts = self.key.words(others), searched.batch.documents(others.start)
+                for number in np.unique(parts).tolist():
+                    readings[number].own_cards[lists.tenant].append(words[parts == number])
 
-    def identity(self, document: Document) -> str:
-        """Keyed digest of what makes two captures the same: site, the platform's own id, extracted text."""
-        return self._key.identity(document.capture.site, document.capture.post_id, document.text.text)
-
-    def _facts(self, document: Document) -> tuple[Statistics, CaptureFacts, str]:
-        """Statistics, redacted capture facts, and the capture's identity."""
-        capture = document.capture
-        identity = self.identity(document)
-
-        def enrolled(names: list[str]) -> list[bool]:
-            return evidence.is_enrolled_name(self.lists, names)
-
-        redacted = CaptureFacts(
-            id=identity,
-            site=capture.site,
-            platform=capture.platform,
-            post_id=redact.identifier(capture.post_id),
-            kind=capture.kind,
-            category=capture.category,
-            url=redact.url(capture.url, capture.post_id),
-            title=redact.title(capture.title, enrolled),
-            author=redact.author(capture.author, self._key.author, enrolled),
-            channel=redact.identifier(capture.channel),
-            thread=redact.identifier(capture.thread),
-            published_at=capture.published_at,
-            fetched_at=capture.fetched_at,
-            truncated=capture.truncated,
-        )
-        return self.statistics(document), redacted, identity
-
-    def _finding(self, result: Result, whole: Statistics, facts: CaptureFacts, identity: str, now: datetime) -> Iterator[Finding]:
-        """One finding, in parts of at most 2,000 matches."""
-        tenant = result.lists.tenant
-        brands = result.document.terms.brands.get(tenant, ())
-        chunks = [result.matches[i : i + MAX_MATCHES] for i in range(0, len(result.matches), MAX_MATCHES)] or [()]
-        for part, chunk in enumerate(chunks, 1):
-            yield Finding(
-                id=self._key.identity(identity, tenant),
-                tenant=tenant,
-                part=part,
-                parts=len(chunks),
-                matched_at=now,
-                epoch=result.epoch,
-                index_epoch=result.lists.index_epoch,
-                customers=result.lists.customers,
-                alarm=not result.matches,
-                total_matches=len(result.matches),
-                total_subjects=len({m.subject for m in result.matches}),
-                capture=facts,
-                statistics=whole.model_copy(
-                    update={"brands": brands, "groups": matched_groups(whole, result.matches, result.document.rows)}
-                ),
-                matches=chunk,
-            )
+    def _find_offers(self, searched: Searched, readings: Sequence[Reading]) -> None:
+        """Tenants whose data a part offers for sale."""
+        for number, (reading, terms) in enumerate(zip(readings, searched.terms, strict=True)):
+            title = reading.title_terms
+            if terms.others or title.others:
+                rows = len(searched.rows.of_document(number))
+                both = terms.under(title)
+                reading.offered.update(tenant for tenant in both.brands if both.offers(tenant, rows))
 
 
-def _by_document(documents: Sequence[Document], found: Sequence[evidence.Found]) -> dict[int, list[evidence.Found]]:
-    """Hits by document, their question numbers made the document's own."""
-    starts, at = [], 0
-    for document in documents:
-        starts.append(at)
-        at += len(document.asked)
-    own: dict[int, list[evidence.Found]] = {}
-    number = 0
-    for hit in sorted(found, key=lambda h: h.question):
-        while number + 1 < len(starts) and starts[number + 1] <= hit.question:
-            number += 1
-        own.setdefault(number, []).append(evidence.Found(hit.question - starts[number], hit.subject))
-    return own
+def _count_valid(searched: Searched, readings: Sequence[Reading]) -> None:
+    """Count the valid candidates of each part."""
+    for segment in searched.segments:
+        if not segment.weak:
+            counts = np.bincount(searched.batch.documents(segment.start[segment.valid]), minlength=len(readings))
+            for number in np.flatnonzero(counts).tolist():
+                readings[number].valid += int(counts[number])
 
 
-def matched_groups(whole: Statistics, matches: Sequence[Match], rows: Sequence[Row]) -> tuple[object, ...]:
-    """The row groups, with how many rows of each are customers' and corroborated for this tenant."""
-    fields_of = {row.first: tuple(sorted(map(str, row.fields))) for row in rows}
-    matched: dict[tuple[str, ...], set[int]] = {}
-    together: dict[tuple[str, ...], set[int]] = {}
-    for match in matches:
-        group = fields_of.get(match.row, ())
-        matched.setdefault(group, set()).add(match.row)
-        if len(match.own_fields) >= 2:
-            together.setdefault(group, set()).add(match.row)
-    return tuple(
-        g.model_copy(update={"matched": len(matched.get(g.fields, ())), "corroborated": len(together.get(g.fields, ()))})
-        for g in whole.groups
-    )
+def _by_part(searched: Searched, found: Sequence[Evidence]) -> Iterator[tuple[int, slice]]:
+    """Numbers of parts with evidence, and which of `found`, which is in order of place, is theirs."""
+    parts = searched.batch.documents(np.array([one.start for one in found], np.int64))
+    numbers, first = np.unique(parts, return_index=True)
+    ends = [*first[1:].tolist(), len(found)]
+    for number, begin, end in zip(numbers.tolist(), first.tolist(), ends, strict=True):
+        yield number, slice(begin, end)

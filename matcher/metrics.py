@@ -20,6 +20,12 @@ class MatchMetrics:
             "ullage_match_jargon_only", "Captures with jargon and no tenant's customer or brand.", registry=registry
         )
         self.dropped = Counter("ullage_match_dropped", "Captures that became dead letters.", ["reason"], registry=registry)
+        self.unread = Counter(
+            "ullage_match_unread",
+            "Members and pages of captures that were not read, or not wholly.",
+            ["reason"],
+            registry=registry,
+        )
         self.expired = Counter("ullage_match_expired_unread", "Captures that expired before match read them.", registry=registry)
         self.missing = Counter(
             "ullage_match_spool_missing", "Files of a spool that did not come: match is blind to them.", registry=registry

@@ -18,12 +18,12 @@ from urllib.parse import unquote, urlsplit
 
 from matcher.labels import words
 from matcher.rows import SURNAMES
-from matcher.scan import HEX
 from matcher.text import fold, unescape
 from ullage.fields import Field
 from ullage.identifiers import kinds
 
 GAP = "…"
+HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|[0-9a-fA-F]{16})(?![0-9A-Za-z])")
 MAX_TITLE = 200
 DIGITS = re.compile(r"\d(?:[ \-.]?\d){4,}|\d(?:[\W_]{0,3}\d){6,}")
 """Five digits as numbers are grouped, seven with any signs between them."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from matcher.findings import findings_of
 from matcher.lexicon import Lexicon
-from matcher.match import Document, Matcher
+from matcher.match import Matcher, Own
 from matcher.metrics import MatchMetrics
+from matcher.readings import Reading
 from matcher.statistics import CaptureKey
 from matcher.watchlist import installed
 from ullage import keys, log
@@ -24,11 +27,14 @@ PURPOSE = "capture"
 GROUP = "match"
 
 
-def build_matcher(context: Context) -> Matcher:
-    """A matcher over everything that is installed now."""
+def build_matcher(context: Context, *, detailed: bool = True) -> Matcher:
+    """A matcher over everything that is installed now; without `detailed` it counts matches and does not keep them."""
     lists = installed.load(context)
-    names = {t.tenant: (*context.tenant(t.tenant).brands, *context.tenant(t.tenant).domains) for t in lists}
-    return Matcher(lists, Lexicon(names), CaptureKey(context.keys))
+    tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
+    names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
+    bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
+    domains = {domain: name for name, tenant in tenants.items() for domain in tenant.domains}
+    return Matcher(lists, Lexicon(names, bins), CaptureKey(context.keys), Own(domains, bins), detailed=detailed)
 
 
 def open_capture(record: Record, opener: Opener) -> Capture:
@@ -68,11 +74,16 @@ class MatchStage:
         """Match a batch; findings are durable on return."""
         self._renew()
         captures = [open_capture(record, self._opener) for record in records]
-        documents = [self._matcher.open(capture) for capture in captures]
-        found = self._matcher.findings_in(documents, self.context.clock.now())
+        now, found, seen = self.context.clock.now(), list[Finding](), list[Callable[[], None]]()
+        for reading in self._matcher.read(captures):
+            made = list(findings_of(self._matcher, reading, now))
+            found += made
+            seen.append(self._counter(reading, made))
         if found:
             self.findings.append([outgoing(finding) for finding in found])
-        self._count(documents, found)
+        for count in seen:
+            count()
+        self.metrics.last_success.set(self.context.clock.wall())
 
     def alive(self) -> None:
         """Told at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""
@@ -114,21 +125,28 @@ class MatchStage:
                 self.metrics.expires.labels(lists.tenant).set(lists.expires.timestamp())
         self._stamp = stamp
 
-    def _count(self, documents: Sequence[Document], found: Sequence[Finding]) -> None:
-        now = self.context.clock.wall()
-        reported = {finding.capture.id for finding in found}
-        for document in documents:
-            self.metrics.wait.observe(max(0.0, now - document.capture.fetched_at.timestamp()))
-            self.metrics.bytes.inc(len(document.capture.body))
-            self.metrics.candidates.inc(sum(candidate.valid for candidate in document.candidates))
-            if document.terms.terms and not document.terms.brands and self._matcher.identity(document) not in reported:
-                self.metrics.jargon_only.inc()
-        self.metrics.captures.inc(len(documents))
-        for finding in found:
-            self.metrics.findings.labels(finding.tenant).inc()
-            for match in finding.matches:
-                self.metrics.matches.labels(finding.tenant, match.kind).inc()
-        self.metrics.last_success.set(now)
+    def _counter(self, reading: Reading, found: Sequence[Finding]) -> Callable[[], None]:
+        """What a capture adds to the counters once its findings are durable; holds none of its text."""
+        metrics, size, valid, unread = self.metrics, len(reading.capture.body), reading.valid, reading.unread
+        waited = self.context.clock.wall() - reading.capture.fetched_at.timestamp()
+        is_jargon_only = bool(reading.terms.terms) and not reading.terms.brands and not found
+        matched = Counter((finding.tenant, match.kind) for finding in found for match in finding.matches)
+        tenants = [finding.tenant for finding in found]
+
+        def count() -> None:
+            metrics.captures.inc()
+            metrics.wait.observe(max(0.0, waited))
+            metrics.bytes.inc(size)
+            metrics.candidates.inc(valid)
+            metrics.jargon_only.inc(is_jargon_only)
+            for reason, number in unread.items():
+                metrics.unread.labels(reason).inc(number)
+            for tenant in tenants:
+                metrics.findings.labels(tenant).inc()
+            for (tenant, kind), number in matched.items():
+                metrics.matches.labels(tenant, kind).inc(number)
+
+        return count
 
 
 def rotate_seal_keys(context: Context) -> None:

@@ -9,6 +9,7 @@ from matcher.scan.bits import runs
 from matcher.scan.classes import Classes, is_digit, is_word
 from matcher.scan.segment import Segment
 
+DIGEST = "digest"
 FORMS = {16: "md5", 32: "md5", 40: "sha1", 64: "sha256"}
 SHORTEST = min(FORMS)
 LOWER = 32
@@ -27,5 +28,5 @@ def find_digests(batch: Batch, classes: Classes) -> list[Segment]:
         mixed = ~is_digit(text).all(1)
         some, text = some[mixed], text[mixed] | np.uint8(LOWER)
         size = np.full(len(some), length, np.int64)
-        found.append(Segment("digest", form, some, some + length, text, size, np.ones(len(some), bool)))
+        found.append(Segment(DIGEST, form, some, some + length, text, size, np.ones(len(some), bool)))
     return [segment for segment in found if len(segment)]

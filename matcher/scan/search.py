@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matcher.scan.batch import Batch
 from matcher.scan.bits import places
 from matcher.scan.classes import classes
@@ -14,9 +16,12 @@ from matcher.scan.rare import find_rare, strange
 from matcher.scan.segment import Segment
 from matcher.scan.separated import find_separated
 
+APART = ("email", "qq", "digest")
+"""Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`)."""
 
-def search(batch: Batch) -> list[Segment]:
-    """Candidates of every kind that needs no label, without overlaps but for what an address holds (a phone before @qq.com)."""
+
+def search(batch: Batch, labelled: Sequence[Segment] = ()) -> list[Segment]:
+    """Candidates of every kind, those of `labelled` among them; only kinds that are APART overlap with others."""
     seen = classes(batch)
     at = places(seen.at)
     other = strange(batch, at)
@@ -24,5 +29,6 @@ def search(batch: Batch) -> list[Segment]:
     rare = find_rare(batch, seen, at[other])
     mail += [segment for segment in rare if segment.kind == "email"]
     numbers = find_numbers(batch, seen) + find_separated(batch, seen) + find_codes(batch, seen)
-    numbers += [segment for segment in rare if segment.kind != "email"]
-    return [*without_overlaps(numbers), *mail, *find_qq(mail), *find_digests(batch, seen)]
+    numbers += [segment for segment in (*rare, *labelled) if segment.kind not in APART and not segment.weak]
+    others = [segment for segment in labelled if segment.kind in APART or segment.weak]
+    return [*without_overlaps(numbers), *mail, *find_qq(mail), *find_digests(batch, seen), *others]

@@ -7,7 +7,6 @@ asks, since most captures match nobody.
 from matcher.statistics.groups import groups_of, matched_groups
 from matcher.statistics.key import CaptureKey
 from matcher.statistics.part import Part
-from matcher.statistics.plain import groups, newest_date, statistics
 from matcher.statistics.tally import Tally
 
-__all__ = ["CaptureKey", "Part", "Tally", "groups", "groups_of", "matched_groups", "newest_date", "statistics"]
+__all__ = ["CaptureKey", "Part", "Tally", "groups_of", "matched_groups"]

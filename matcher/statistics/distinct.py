@@ -66,7 +66,7 @@ class Distinct:
         """Sort in what waits, drop what is double, and drop upper halves until the rest fits."""
         if not self._waiting:
             return
-        self._sorted = _merged(self._sorted, self._pending)
+        self._sorted = merged(self._sorted, self._pending)
         self._pending, self._waiting = [], 0
         while len(self._sorted) > self._limit:
             self._halvings += 1
@@ -94,12 +94,12 @@ class Numbers:
     def sorted(self) -> npt.NDArray[np.int64]:
         """All of them, ascending, each once."""
         if self._waiting:
-            self._sorted = _merged(self._sorted, self._pending)
+            self._sorted = merged(self._sorted, self._pending)
             self._pending, self._waiting = [], 0
         return self._sorted
 
 
-def _merged(ascending: npt.NDArray[T], more: Sequence[npt.NDArray[T]]) -> npt.NDArray[T]:
+def merged(ascending: npt.NDArray[T], more: Sequence[npt.NDArray[T]]) -> npt.NDArray[T]:
     """All values, ascending, each once; `ascending` is so already.
 
     What is new is sorted first. Then a merge sort finds two runs and only has to merge them: twenty times faster than to sort

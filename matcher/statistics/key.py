@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,10 @@ class CaptureKey:
         """Keyed digest (32 hex digits) of what identifies something; HMAC-SHA-256, since texts are long and single."""
         return hmac.digest(self._identity, "\x1f".join(parts).encode("utf-8", "surrogatepass"), "sha256")[:16].hex()
 
+    def identifying(self, *parts: str) -> hmac.HMAC:
+        """The same of what has one more, long part: to be updated with that, piece by piece."""
+        return hmac.new(self._identity, "".join(f"{part}\x1f" for part in parts).encode("utf-8", "surrogatepass"), "sha256")
+
     def author(self, name: str) -> str:
         """Token of an author's name."""
         return hmac.digest(self._author, name.encode("utf-8", "surrogatepass"), "sha256")[:8].hex()
@@ -40,6 +44,10 @@ class CaptureKey:
         """The 256 lowest 8-byte tags of the distinct `values`, as hex, ascending."""
         tags = self._sketch.tag([v.encode("utf-8", "surrogatepass") for v in set(values)])
         return in_hex(np.unique(_words(tags))[:SKETCH_SIZE])
+
+    def values(self, values: Sequence[bytes]) -> list[bytes]:
+        """Keyed 8-byte tags of `values`: to tell them apart without keeping them."""
+        return [tag.tobytes() for tag in self._sketch.tag(values)[:, :8]]
 
     def words(self, segment: Segment) -> Words:
         """A 64-bit tag of kind and value of each candidate of a segment: u64[n]; equal where both are equal."""

@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 
-from matcher.statistics.distinct import LIMIT, Distinct, Numbers
+from matcher.statistics.distinct import LIMIT, Distinct, Numbers, merged
 from matcher.statistics.groups import groups_of
 from matcher.statistics.key import CaptureKey, Words, in_hex
 from matcher.statistics.part import Part
@@ -20,6 +20,8 @@ from ullage.records.finding import SKETCH_SIZE
 FEW_CANDIDATES = 8
 """Fewer different candidates than these do not tell one capture from another; its text does."""
 
+SKETCH_FROM = 16 * SKETCH_SIZE
+"""Of more tags than these the lowest are taken first, and sorted only then; few are so often repeated that it is not enough."""
 MOST_SHAPES = 4096
 """Skeletons and sets of fields that are remembered."""
 
@@ -96,5 +98,8 @@ class Tally:
         """Take the lowest tags into the sketch."""
         if len(self._lowest) == SKETCH_SIZE:
             tags = tags[tags < self._lowest[-1]]
+        elif len(tags) > SKETCH_FROM:
+            low = tags[tags <= np.partition(tags, SKETCH_FROM)[SKETCH_FROM]]
+            tags = low if len(np.unique(low)) >= SKETCH_SIZE else tags
         if len(tags):
-            self._lowest = np.unique(np.concatenate([self._lowest, tags]))[:SKETCH_SIZE]
+            self._lowest = merged(self._lowest, [tags])[:SKETCH_SIZE]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from matcher.findings import findings
 from matcher.match import Matcher
 from matcher.stage import build_matcher
 from matcher.watchlist import installed
@@ -69,8 +70,8 @@ def batches(documents: Sequence[bytes], context: Context) -> list[list[Capture]]
 def ours(matcher: Matcher, given: Sequence[Sequence[Capture]], context: Context) -> int:
     """All of match over batches; the number of matches. The one place that knows how a matcher is asked."""
     now = context.clock.now()
-    findings = [finding for batch in given for finding in matcher.findings(batch, now)]
-    return sum(finding.total_matches for finding in findings if finding.part == 1)
+    made = [finding for batch in given for finding in findings(matcher, batch, now)]
+    return sum(finding.total_matches for finding in made if finding.part == 1)
 
 
 def detect(folder: Path) -> None:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from deploy.demo.drive import write_customers
 from deploy.demo.people import people
+from matcher.findings import findings
 from matcher.stage import build_matcher
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
@@ -50,7 +51,7 @@ def matching(folder: Path, context: Context) -> None:
     for name, text in (("match, dump", dump), ("match, prose", prose)):
         body = text.encode()
         capture = Capture(id="b", site="b", post_id="b", url="", fetched_at=context.clock.now(), body=body)
-        ours = best(lambda c=capture: matcher.findings([c], context.clock.now()))
+        ours = best(lambda c=capture: findings(matcher, [c], context.clock.now()))
         bare = best(lambda t=text: sum(1 for _ in PLAIN.finditer(t)))
         size = len(body) / 1e6
         row(f"{name}, MB/s of one core", f"{size / ours:.1f}", f"re alone {size / bare:.1f}", bare / ours)

@@ -6,9 +6,9 @@ import numpy as np
 
 from matcher.rows import Rows
 from matcher.rows import rows as rows_in
-from matcher.scan import find
 from matcher.scan.batch import Batch
 from matcher.scan.segment import Candidates, Segment
+from tests.matcher.oracle import find
 from ullage.identifiers import Candidate
 
 

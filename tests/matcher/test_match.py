@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from matcher.findings import findings
 from matcher.match import Matcher
 from matcher.watchlist import installed
 from tests.factories import capture
@@ -20,7 +21,7 @@ ONE = BANK[1]
 
 def found(matcher: Matcher, body: str | bytes, **changes) -> list[Finding]:
     captured = capture(body=body if isinstance(body, bytes) else body.encode(), **changes)
-    return matcher.findings([captured], captured.fetched_at)
+    return findings(matcher, [captured], captured.fetched_at)
 
 
 def matches(matcher: Matcher, body: str, **changes) -> list[tuple[str, str, int, tuple[str, ...]]]:
@@ -129,8 +130,8 @@ def test_a_batch_gives_what_its_captures_give_alone(bank: Context) -> None:
     bodies = ["", ONE["phone"], "nothing", f"{BANK[2]['email']},{BANK[3]['phone']}", "", BANK[4]["resident_id"]]
     captures = [capture(post_id=str(n), body=body.encode()) for n, body in enumerate(bodies)]
     matcher, now = matcher_of(bank), captures[0].fetched_at
-    alone = [f for one in captures for f in matcher.findings([one], now)]
-    assert matcher.findings(captures, now) == alone
+    alone = [f for one in captures for f in findings(matcher, [one], now)]
+    assert findings(matcher, captures, now) == alone
     assert [f.capture.post_id for f in alone] == ["1", "3", "5"]
 
 

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matcher.rows import rows as rows_in
-from matcher.scan import find
 from matcher.scan.batch import Batch
 from matcher.scan.segment import Candidates
 from matcher.statistics import CaptureKey, Part, Tally, groups_of, matched_groups
@@ -22,6 +21,7 @@ from matcher.statistics.runs import longest_run, numbers_of
 from matcher.statistics.shingles import SHINGLE_TEXT, shingles
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import laid_out
+from tests.matcher.oracle import find
 from ullage.records import Statistics
 from ullage.records.finding import SKETCH_SIZE
 from ullage.settings import Context

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from matcher.findings import findings
 from matcher.watchlist import amended, erasing, installed
 from matcher.watchlist.forms import normal_name
 from matcher.watchlist.tagging import TagKeys, handles
@@ -41,7 +42,7 @@ def handle(context: Context, number: int) -> str:
 
 def found(context: Context, *texts: str) -> list[str]:
     captured = capture(body="\n".join(texts).encode())
-    return [m.subject for f in matcher_of(context).findings([captured], context.clock.now()) for m in f.matches]
+    return [m.subject for f in findings(matcher_of(context), [captured], context.clock.now()) for m in f.matches]
 
 
 def update(ullage, *words):
@@ -82,7 +83,7 @@ def test_the_next_days_changes_are_on_top_of_the_last(ullage, loaded: Context, t
 def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(ullage, loaded: Context, tmp_path: Path) -> None:
     update(ullage, put(tmp_path, [{"customer_ref": "C000003", "phone": phone(99)}], "a.csv"))
     captured = capture(body=f"{phone(99)},{resident_id(3)}".encode())
-    [finding] = matcher_of(loaded).findings([captured], loaded.clock.now())
+    [finding] = findings(matcher_of(loaded), [captured], loaded.clock.now())
     assert {m.own_fields for m in finding.matches} == {("ID", "PHONE")}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from matcher.findings import findings
 from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, listed, matcher_of, phone
@@ -34,7 +35,7 @@ def export(tmp_path: Path) -> Path:
 
 def handles(context: Context, *numbers: str) -> list[str]:
     body = "\n".join(numbers).encode()
-    return [m.subject for f in matcher_of(context).findings([capture(body=body)], context.clock.now()) for m in f.matches]
+    return [m.subject for f in findings(matcher_of(context), [capture(body=body)], context.clock.now()) for m in f.matches]
 
 
 def files(folder: Path) -> dict[str, str]:

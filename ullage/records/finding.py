@@ -44,6 +44,8 @@ class Match(_Record):
     own_fields: tuple[str, ...] = ()
     transforms: tuple[str, ...] = ()
     confidence: int
+    coincidence: float = 0.0
+    """Of a masked value: the chance that it fits this customer by accident."""
 
 
 class Term(_Record):
@@ -85,6 +87,12 @@ class Statistics(_Record):
     """The commonest row as labels and separators, such as `<NAME>----<PHONE>----<ID>`."""
     terms: tuple[Term, ...] = ()
     brands: tuple[str, ...] = ()
+    logins: int = 0
+    """Different logins at the tenant's own domains."""
+    own_cards: int = 0
+    """Different valid cards of the tenant's own ranges that are not enrolled."""
+    unread: dict[str, int] = {}
+    """What in the capture was not read or not wholly, a reason."""
     sketch: tuple[str, ...] = ()
     """The 256 lowest keyed tags (8 bytes, hex) of the valid candidates; of text shingles where there are fewer than 8."""
     sketch_of: Literal["candidates", "shingles"] = "candidates"

@@ -19,6 +19,8 @@ STATUTORY_CUSTOMERS = 1_000_000
 """People from whom on CAC's measures of 2025-11-01 call an incident relatively large (较大)."""
 VOLUME = ((0.1, 0), (1.0, 3), (10.0, 7), (100.0, 10))
 ATF_29 = frozenset({Field.ORDER, Field.LOAN, Field.HEALTH, Field.BALANCE})
+LOGIN_POINTS, MANY_LOGINS = 25, 50
+"""Of a login at a tenant's own site in a stealer log: account takeover needs nothing more. Uncalibrated, as the severities are."""
 HIGHEST_CLASS = frozenset({Field.PASSWORD, Field.CVV, Field.OTP})
 
 
@@ -90,6 +92,8 @@ def judge_exposure(facts: Facts) -> Exposure:
         reasons += [r for r in (_volume(unit, facts), _freshness(facts), _spread(facts), *_corroboration(facts)) if r]
     elif facts.alarm:
         reasons.append(Reason("J1", 20, "the post offers data of this brand; no customer matched"))
+    if facts.logins:
+        reasons.append(Reason("J2", LOGIN_POINTS, f"{facts.logins} logins at the tenant's own sites"))
     score = max(0, min(100, sum(r.points for r in reasons)))
     if facts.customers == 0:
         score = min(score, 45)
@@ -139,7 +143,7 @@ def _severity(facts: Facts, unit: float) -> str:
     if facts.customers >= STATUTORY_CUSTOMERS:
         return "statutory"
     if facts.customers == 0:
-        return "notice" if facts.alarm else "noise"
+        return "medium" if facts.logins >= MANY_LOGINS else "low" if facts.logins else "notice" if facts.alarm else "noise"
     grave = bool(HIGHEST_CLASS & facts.fields)
     if unit >= 10 or (grave and facts.customers >= 50):
         return "high"

@@ -42,6 +42,7 @@ class Facts:
     brand: bool = False
     terms: tuple[str, ...] = ()
     alarm: bool = False
+    logins: int = 0
 
     @property
     def fields(self) -> frozenset[str]:

@@ -1,0 +1,94 @@
+"""From a reading to findings: what is published of a capture, redacted, one for each tenant that it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from matcher import redact
+from matcher.evidence import is_enrolled_name
+from matcher.match import Matcher
+from matcher.readings import Found, Reading
+from matcher.statistics import CaptureKey, matched_groups
+from matcher.watchlist.installed import TenantLists
+from ullage.records import MAX_MATCHES, Capture, CaptureFacts, Finding, Statistics
+
+
+def findings(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> list[Finding]:
+    """Findings of a batch of captures."""
+    return [finding for reading in matcher.read(captures) for finding in findings_of(matcher, reading, now)]
+
+
+def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[Finding]:
+    """Findings of one capture, continuation records and all; none where it concerns nobody."""
+    concerned = [lists for lists in matcher.lists if reading.concerns(lists.tenant)]
+    if not concerned:
+        return
+    identity, whole = reading.identity(), reading.statistics()
+    facts = _facts(reading, identity, matcher.key, matcher.lists)
+    for lists in concerned:
+        yield from _finding(lists, reading, whole, facts, matcher.key.identity(identity, lists.tenant), now)
+
+
+def _facts(reading: Reading, identity: str, key: CaptureKey, lists: Sequence[TenantLists]) -> CaptureFacts:
+    """Where a capture came from, without anything that could be a value."""
+    capture = reading.capture
+
+    def enrolled(names: list[str]) -> list[bool]:
+        return is_enrolled_name(lists, names)
+
+    return CaptureFacts(
+        id=identity,
+        site=capture.site,
+        platform=capture.platform,
+        post_id=redact.identifier(capture.post_id),
+        kind=capture.kind,
+        category=capture.category,
+        url=redact.url(capture.url, capture.post_id),
+        title=redact.title(capture.title, enrolled),
+        author=redact.author(capture.author, key.author, enrolled),
+        channel=redact.identifier(capture.channel),
+        thread=redact.identifier(capture.thread),
+        published_at=capture.published_at,
+        fetched_at=capture.fetched_at,
+        truncated=capture.truncated,
+    )
+
+
+def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statistics:
+    """`whole` with what is this tenant's own: its brands, logins, cards, and how many rows of each group are its customers'."""
+    found = reading.best(tenant)
+    return whole.model_copy(
+        update={
+            "brands": reading.terms.brands.get(tenant, ()),
+            "groups": matched_groups(whole.groups, found.matched() if found else ()),
+            "logins": reading.logins[tenant],
+            "own_cards": reading.distinct_own_cards(tenant),
+        }
+    )
+
+
+def _finding(
+    lists: TenantLists, reading: Reading, whole: Statistics, facts: CaptureFacts, name: str, now: datetime
+) -> Iterator[Finding]:
+    """One finding, in parts of at most 2,000 matches."""
+    found = reading.best(lists.tenant) or Found(lists.epochs[-1].number)
+    own = statistics_for(reading, whole, lists.tenant)
+    chunks = [found.matches[i : i + MAX_MATCHES] for i in range(0, len(found.matches), MAX_MATCHES)] or [[]]
+    for part, chunk in enumerate(chunks, 1):
+        yield Finding(
+            id=name,
+            tenant=lists.tenant,
+            part=part,
+            parts=len(chunks),
+            matched_at=now,
+            epoch=found.epoch,
+            index_epoch=lists.index_epoch,
+            customers=lists.customers,
+            alarm=not found.matches,
+            total_matches=len(found.matches),
+            total_subjects=len(found.subjects),
+            capture=facts,
+            statistics=own,
+            matches=tuple(chunk),
+        )

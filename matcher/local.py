@@ -1,0 +1,121 @@
+"""`ullage scan` and `ullage assess`: files on this machine, no bus and no store, nothing kept."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from matcher import files, screen
+from matcher.assess import verdicts
+from matcher.batches import Searched, batches
+from matcher.evidence import look_up
+from matcher.findings import findings_of
+from matcher.match import Matcher
+from matcher.matches import matches
+from matcher.parts import Part
+from matcher.readings import Reading
+from matcher.stage import build_matcher, outgoing
+from matcher.unpack.outcome import Outcome, unread_in_words
+from ullage.bus import FINDINGS
+from ullage.errors import ConfigError
+from ullage.settings import Context
+
+PROGRESS_FILES = 100
+
+
+def scan(
+    ctx: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Files, archives and folders; - for standard input.")],
+    alarms: Annotated[bool, typer.Option("--alarms", help="Add lexicon terms (kind lexicon, subject null).")] = False,
+) -> None:
+    """Match local files now: one JSON object a line. No bus, no store, nothing kept."""
+    matcher = _matcher(ctx.obj)
+    count, unread = 0, Counter[str]()
+
+    def told(outcome: Outcome) -> None:
+        unread[outcome.reason] += 1
+        typer.echo(str(outcome), err=True)
+
+    def parts() -> Iterator[Part]:
+        nonlocal count
+        for path in files.files_under(paths):
+            yield from files.parts_in(path, 0, told)
+            count += 1
+            if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
+                typer.echo(f"{count} files", err=True)
+
+    for searched in batches(parts(), matcher.lexicon):
+        for row in _rows(matcher, searched, alarms=alarms):
+            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+    typer.echo(f"{count} files scanned" + unread_in_words(unread), err=True)
+
+
+def _rows(matcher: Matcher, searched: Searched, *, alarms: bool) -> Iterator[dict[str, object]]:
+    """What `scan` prints of a batch: of each tenant the epoch that found most."""
+    for lists in matcher.lists:
+        by_epoch = [(look_up(epoch, searched), epoch) for epoch in lists.epochs]
+        found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
+        for _, m in matches(lists, best, searched, found):
+            yield _row(m.path, (m.start, m.end), (m.kind, m.form), (lists.tenant, m.subject), m.confidence)
+    for part, terms in zip(searched.parts, searched.terms, strict=True) if alarms else ():
+        for hit in terms.hits:
+            start, end = part.text.span(*part.text.chars([hit.start, hit.end]).tolist())
+            place = (part.offset + start, part.offset + end)
+            yield _row(part.path, place, ("lexicon", "plain"), (None, None), hit.entry.weight * 20)
+
+
+def _row(
+    path: str, place: tuple[int, int], what: tuple[str, str], who: tuple[str | None, str | None], confidence: int
+) -> dict[str, object]:
+    """One line of `scan`, its fields in the order that is promised."""
+    named = {"kind": what[0], "form": what[1], "tenant": who[0], "subject": who[1]}
+    return {"path": path, "start": place[0], "end": place[1], **named, "confidence": confidence}
+
+
+def assess(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file that somebody sent; - for standard input.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Make it an incident.")] = False,
+) -> None:
+    """The verdict on a file, on one screen: real? ours? who? which scam? Nothing of it is kept."""
+    context: Context = ctx.obj
+    matcher = _matcher(context, detailed=open_)
+    reading = _read(context, matcher, file)
+    whole, found = verdicts(context, matcher, reading)
+    if as_json:
+        told: dict[str, object] = whole.model_dump(include={"rows", "candidates", "failures", "skeleton", "unread", "estimated"})
+        told |= {"fields": whole.field_map, "tenants": [verdict.as_dict() for verdict in found]}
+        sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    else:
+        screen.show(Console(width=None if sys.stdout.isatty() else 100), files.shown(Path(file.name)), whole, found)
+    if open_:
+        findings = list(findings_of(matcher, reading, context.clock.now()))
+        if findings:
+            context.bus().publisher(FINDINGS).append([outgoing(finding) for finding in findings])
+        typer.echo(f"{len(findings)} finding(s) sent to alert", err=True)
+
+
+def _read(context: Context, matcher: Matcher, file: Path) -> Reading:
+    """The file as one capture of a site of its own."""
+    capture = files.capture_of(file, b"", context.clock.now()).model_copy(
+        update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
+    )
+    reading = Reading(capture, matcher.key)
+    [read] = matcher.gather(files.parts_in(file, 0, reading.told), [reading])
+    return read
+
+
+def _matcher(context: Context, *, detailed: bool = True) -> Matcher:
+    matcher = build_matcher(context, detailed=detailed)
+    if not matcher.lists:
+        raise ConfigError(f"no watchlist in {context.data}: load one with `ullage watchlist load FILE --tenant NAME`")
+    return matcher
