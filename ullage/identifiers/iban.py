@@ -44,7 +44,9 @@ def _of_length(length: int, countries: str) -> str:
     return rf"(?:{countries.replace(' ', '|')})[0-9]{{2}}(?:[ \-]?[0-9A-Z]{{4}}){{{fours}}}{tail}"
 
 
-PATTERN = re.compile(rf"(?ai){BEFORE}(?:{'|'.join(_of_length(*item) for item in COUNTRIES.items())}){AFTER}")
+PATTERN = re.compile(
+    rf"(?a)(?=[A-Za-z]{{2}}[0-9]{{2}}){BEFORE}(?i:{'|'.join(_of_length(*item) for item in COUNTRIES.items())}){AFTER}"
+)
 
 
 def normalise(text: str) -> str:
