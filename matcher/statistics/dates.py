@@ -34,7 +34,7 @@ def newest_dates(batch: Batch, today: date) -> list[date | None]:
 
 
 def _years(batch: Batch) -> Places:
-    """Where `20` stands and, four bytes on, a sign may begin: i64[n]. A stretch at a time, so that the masks stay in the cache."""
+    """Where `20` stands and, four bytes on, a sign may begin: i64[n]; a stretch at a time, to keep the masks in the cache."""
     last = len(batch.data) - WIDTH
     found = [np.empty(0, np.int64)]
     for first in range(0, last, STRETCH):
