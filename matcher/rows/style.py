@@ -56,7 +56,8 @@ class LineRows:
 
 def records(batch: Batch, lines: LineRows) -> Spans:
     """Records of the documents in `batch` that are not written on lines."""
-    as_object, downwards = _labelled(batch, lines)
+    sampled = _sampled(lines)
+    as_object, downwards = _labelled(batch, lines, sampled)
     parts = []
     if len(as_object):
         parts.append(_only(batch, objects(batch, int(as_object[0]), int(as_object[-1])), as_object))
@@ -65,7 +66,7 @@ def records(batch: Batch, lines: LineRows) -> Spans:
     as_tuple = np.setdiff1d(_with_tuples(batch, lines), np.concatenate((as_object, downwards)))
     if len(as_tuple):
         parts.append(_only(batch, tuples(batch, int(as_tuple[0]), int(as_tuple[-1])), as_tuple))
-    short = np.setdiff1d(_with_short_lines(batch, lines), np.concatenate((as_object, downwards, as_tuple)))
+    short = np.setdiff1d(_with_short_lines(batch, lines, sampled), np.concatenate((as_object, downwards, as_tuple)))
     for document in short.tolist():
         own = slice(*np.searchsorted(lines.document, (document, document + 1)))
         parts.append(paragraphs(batch, document, lines.line[own], lines.mask[own], lines.valid[own]))
@@ -87,9 +88,8 @@ def _sampled(lines: LineRows) -> Numbers:
     return chosen
 
 
-def _labelled(batch: Batch, lines: LineRows) -> tuple[Numbers, Numbers]:
+def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Numbers]:
     """Documents in whose sampled rows a sign stands before a value: those with quoted labels and braces, and the others."""
-    rows = _sampled(lines)
     before = batch.windows(lines.place[rows] - 8, 8)[:, ::-1]
     may_be = np.ones(len(rows), bool)
     signed, quoted = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
@@ -103,9 +103,8 @@ def _labelled(batch: Batch, lines: LineRows) -> tuple[Numbers, Numbers]:
     return as_object, np.setdiff1d(document[signed], as_object)
 
 
-def _with_short_lines(batch: Batch, lines: LineRows) -> Numbers:
+def _with_short_lines(batch: Batch, lines: LineRows, rows: Numbers) -> Numbers:
     """Documents with at least FEWEST rows, of whose sampled rows at least half are short lines."""
-    rows = _sampled(lines)
     line = lines.line[rows]
     is_short = batch.line_starts[line + 1] - batch.line_starts[line] <= SHORT_LINE
     documents, number, counts = np.unique(lines.document[rows], return_inverse=True, return_counts=True)
