@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import datetime  # noqa: F401, ICN001  calamine wants it at the first date, when no file can be opened any more
 import mmap
 import os
 import sys
+from importlib import import_module
+from types import ModuleType
 
 from matcher.unpack import frames, seccomp
 from matcher.unpack.budget import Budget
@@ -23,15 +26,28 @@ ENCODINGS = "ascii latin-1 cp437 cp1252 utf-8 utf-16 utf-16-le utf-16-be gb18030
 """What names and headers are decoded from: Python reads each from a file at first use."""
 
 
+def _calamine(folder: str) -> ModuleType | None:
+    """The reader of old workbooks, None where it is not installed."""
+    if not folder:
+        return None
+    sys.path.append(folder)
+    try:
+        return import_module("python_calamine")
+    except ImportError:
+        return None
+    finally:
+        sys.path.remove(folder)
+
+
 def main() -> None:
-    """Words: parent's process id, PDFium's path or nothing, kind of the container, and the limits' numbers."""
-    parent, pdfium, kind, *limits = sys.argv[1:]
+    """Words: parent's process id, path of PDFium, folder of calamine (or nothing), kind of the container, the limits' numbers."""
+    parent, pdfium, calamine, kind, *limits = sys.argv[1:]
     size = os.fstat(0).st_size
     budget = Budget(limits, size)
     libc = ctypes.CDLL(None, use_errno=True)
     for encoding in ENCODINGS:
         codecs.lookup(encoding)
-    archives, documents = Archives.load(), Pdfium.load(pdfium)
+    tools = Archives.load(), Pdfium.load(pdfium), _calamine(calamine)
     body = mmap.mmap(0, size, access=mmap.ACCESS_COPY)  # private: a file that is sealed, or only to be read, maps so
     flags = frames.NETNS if confine(libc, int(parent), budget.cpu_seconds, budget.memory + size) else 0
     flags |= frames.SECCOMP if seccomp.seal(libc) else 0
@@ -43,7 +59,7 @@ def main() -> None:
         writer.outcome("unsupported", "")
     else:
         try:
-            Walk(budget, writer, archives, documents).everything(kind, body)
+            Walk(budget, writer, tools).everything(kind, body)
         except MemoryError:
             os._exit(frames.OUT_OF_MEMORY)
     writer.done()

@@ -1,16 +1,19 @@
 """Compound files ([MS-CFB]): office files under a password, and those of before 2007 (doc, xls, ppt, msg).
 
-Of the old ones only their strings are read: what stands in them in clear, as UTF-16 or in bytes, is a name, an address or a
-number typed as text. The binary numbers of a sheet are not, so the outcome says that the file was not wholly read.
+Workbooks are read by calamine. Of the others only the strings are: what stands in them in clear, as UTF-16 or in bytes. So the
+outcome says that they were not wholly read.
 """
 
 from __future__ import annotations
 
+import io
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING
 
+from matcher.unpack import sheet
 from matcher.unpack.budget import Halt
 from matcher.unpack.frames import SEPARATOR
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from matcher.unpack.walk import Walk
 
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+WORKBOOKS = tuple(f"{name}\0".encode("utf-16-le") for name in ("Workbook", "Book"))
+"""Names of the stream that makes a compound file a workbook, of Excel 97 and of 95."""
 STRINGS = re.compile(
     rb"((?:[\t\x20-\x7e]\0|[\0-\xff][\x4e-\x9f]|[\0-\x3f]\x30|[\x01-\x5e]\xff){4,}+)"  # UTF-16: ASCII, Han, its signs, full width
     rb"|((?:[\t\x20-\x7e]|[\x81-\xfe][\x40-\xfe]){6,}+)"  # bytes: ASCII and GBK
@@ -29,8 +34,37 @@ def compound(walk: Walk, body: bytes | mmap.mmap, path: str, _depth: int) -> Non
     """The strings of a compound file, one a line."""
     if body.find(ENCRYPTED) >= 0:
         raise Halt("encrypted")
+    if walk.calamine is not None and any(body.find(name) >= 0 for name in WORKBOOKS):
+        sheets(walk, walk.calamine, body, path)
+        return
     walk.text(f"{path}{SEPARATOR}strings", walk.budget.measured(strings(body), lambda: len(body)))
     raise Halt("unsupported")
+
+
+def sheets(walk: Walk, calamine: ModuleType, body: bytes | mmap.mmap, path: str) -> None:
+    """Each sheet of an old workbook, as of a new one."""
+    try:
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(body))
+        for title in book.sheet_names:
+            rows = book.get_sheet_by_name(title).iter_rows()
+            walk.text(f"{path}{SEPARATOR}{title}", walk.budget.measured(lines(rows), lambda: len(body)))
+    except calamine.PasswordError:
+        raise Halt("encrypted") from None
+    except calamine.CalamineError as error:
+        raise ValueError("damaged workbook") from error
+
+
+def lines(rows: Iterable[list[object]]) -> Iterator[bytes]:
+    """Rows of cells as UTF-8 lines."""
+    for row in rows:
+        yield ("\t".join(map(_cell, row)) + "\n").encode("utf-8", "replace")
+
+
+def _cell(value: object) -> str:
+    """A cell as a person reads it: truth as 1 or 0 as Excel stores it, dates as ISO 8601."""
+    if isinstance(value, bool):
+        return str(int(value))
+    return sheet.number(repr(value)) if isinstance(value, float) else str(value).translate(sheet.CLEAN)
 
 
 def strings(body: bytes | mmap.mmap) -> Iterator[bytes]:

@@ -10,8 +10,8 @@ from functools import cache
 
 from matcher.unpack.markup import Attributes, parsed
 
-EXACT = 10**15
-"""Excel keeps 15 digits: a longer number is left as it stands, `4.40301199001011E+17`, for the matcher to know it by."""
+DIGITS_KEPT, EXACT = 10**15, 2**53
+"""Excel keeps 15 digits and makes the others 0; other programs keep what a float can hold."""
 LONGEST_GAP = 64
 """Empty cells that are kept between two. A hostile sheet names only the last of 16,384 columns."""
 DIGITS = "0123456789"
@@ -106,12 +106,17 @@ def column(letters: str) -> int:
 
 
 def number(value: str) -> str:
-    """A number as a person reads it: whole where it is whole, and as it stands where it has lost digits.
+    """A number as a person reads it; where digits may be lost, `4.40301199001011E+17`, for the matcher to know it by.
 
-    >>> number("1.54E10"), number("3.50"), number("15400000001.0"), number("4.40301199001011E+17")
+    >>> number("1.54E10"), number("3.50"), number("15400000001.0"), number("440301199001011230.0")
     ('15400000000', '3.50', '15400000001', '4.40301199001011E+17')
     """
     if "." not in value and "E" not in value and "e" not in value:
         return value
     read = float(value)
-    return str(int(read)) if abs(read) < EXACT and read.is_integer() else value
+    if not read.is_integer():
+        return value
+    whole = int(read)
+    if abs(whole) < DIGITS_KEPT or (abs(whole) < EXACT and whole % 10):
+        return str(whole)
+    return value if "e" in value.lower() else f"{read:.14E}"

@@ -31,6 +31,13 @@ def _pdfium() -> str:
     return str(found[0]) if found else ""
 
 
+@cache
+def _calamine() -> str:
+    """Folder of python-calamine, or nothing."""
+    spec = find_spec("python_calamine")
+    return str(Path(spec.origin).parents[1]) if spec and spec.origin else ""
+
+
 def command(kind: str, limits: Limits) -> list[str]:
     """The words that start the child. Nothing of the container is in them but its kind."""
     without_cache = ["-B"] if sys.dont_write_bytecode else []
@@ -44,6 +51,7 @@ def command(kind: str, limits: Limits) -> list[str]:
         str(ROOT),
         str(os.getpid()),
         _pdfium(),
+        _calamine(),
         kind,
         *limits.words(),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from types import ModuleType
 
 from matcher.unpack import archives, compound, documents, kinds, mail
 from matcher.unpack.budget import Budget, Halt
@@ -16,11 +17,16 @@ from matcher.unpack.streams import DAMAGED, peeked, slices
 Body = bytes | mmap.mmap
 
 
+Tools = tuple[Archives | None, Pdfium | None, ModuleType | None]
+"""libarchive, PDFium and calamine, as far as they are installed."""
+
+
 class Walk:
     """One run over one container and all that is in it. Paths are relative to it and begin with the separator."""
 
-    def __init__(self, budget: Budget, out: Writer, library: Archives | None, pdfium: Pdfium | None) -> None:
-        self.budget, self.out, self.library, self.pdfium = budget, out, library, pdfium
+    def __init__(self, budget: Budget, out: Writer, tools: Tools) -> None:
+        self.budget, self.out = budget, out
+        self.library, self.pdfium, self.calamine = tools
 
     def everything(self, kind: str, body: mmap.mmap) -> None:
         """Read the outermost container, of a kind that the parent saw."""

@@ -283,7 +283,7 @@ def test_nothing_is_written_to_disk(monkeypatch, tmp_path: Path) -> None:
 BARE = """
 import sys; sys.path.append(sys.argv.pop(1))
 from matcher.unpack import child
-child.Archives.load = child.Pdfium.load = lambda *_: None
+child.Archives.load = child.Pdfium.load = child._calamine = lambda *_: None
 child.main()
 """
 

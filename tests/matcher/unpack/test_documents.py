@@ -1,6 +1,7 @@
 """Workbooks, documents, slides, PDF and mail give their words, and say what they hold besides."""
 
 import base64
+import zlib
 from email.message import EmailMessage
 
 import pytest
@@ -60,7 +61,9 @@ def test_what_else_a_workbook_holds() -> None:
     ("stored", "read"),
     [
         ("15400000001", "15400000001"), ("15400000001.0", "15400000001"), ("1.54E10", "15400000000"), ("-3.0", "-3"),
-        ("0.1", "0.1"), ("4.40301189901011E+17", "4.40301189901011E+17"), ("6200000000000000", "6200000000000000"), ("", ""),
+        ("0.1", "0.1"), ("4.40301189901011E+17", "4.40301189901011E+17"),
+        ("440301189901011230.0", "4.40301189901011E+17"), ("6.200000000000005E15", "6200000000000005"), ("6.2E+15", "6.2E+15"),
+        ("6200000000000000", "6200000000000000"), ("", ""),
     ],
 )  # fmt: skip
 def test_numbers(stored: str, read: str) -> None:
@@ -125,6 +128,34 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 def test_an_office_file_with_a_password() -> None:
     came = out_of(OLE + "EncryptedPackage".encode("utf-16-le") + bytes(600), "a.xlsx")
     assert (came.members, came.outcomes) == ({}, [("", "encrypted")])
+
+
+XLS = zlib.decompress(base64.b64decode(
+    "eNrtWE1IVFEU/u6dec6MzDhjaaCBDUJWky5CqBBsyiyhGLEMygxsRgcJY4yhTS7KslkGQat+NoYt2mht+qEWRZsWgZILIRDGolWroKiF+jrnvDf5k4IDZhjv"
+    "e9xz7z33nHPP3HPufXfe2GhxdvBx+RQWYR9cmDV9KJjHU1R8uU4ING6a3MzVXiqmg3UFn5cCWWDgReCdh2PI8Z6CxiP3a6LARypncAHNvalkeA3RID7EFftQ"
+    "r9yUexr3qBShTPzaILRT6EahIyL7Uuh+4dwQWk+yWXUao9HmyF47j0/pShkrIqrwVHQ+CGcXSvGW8/jKTWXJGjiQPhc/v84GKtx+DIFC2pRMJdPcD+IBCoE2"
+    "Qk0sVtPYmEUJhXsI380w8C23r1+FHf7a8hWI/3Mh37MM30tBXMy/pd1AP8yzipM5Az8ibh7R6n77nkSGgl4np7hSfX3TqJUtzoWkx9sCJ6g6mqjrpire+qOV"
+    "qs/JLdwLd4x1G0DclyjsLOSTX06K0IKTIiD7x0+0C0FpF8suCpGj0w+/vo8lWqIdwumXt4P1DtnKDsPEVdYg5SIZcQnlkYho7BR6Taxulna50BJKcaqrWkrt"
+    "xuEBkbkuo1U0T61gPLptXns7tTNfjj2ryHyK7qD2cNNUX8nwRHQQlfRO6yJ9fgZQrarVnduM59FcrezTZlJo2R8nj1eHbN9N+0UZxAzvNUKxUKvHq6N+97S9"
+    "VlbPRT2XbUstYUuJLV4dF62XElskPXZkxN9gcdie0X93ZrJg98HLmjVc5PeTN1psapljzqahvcJjj1jail27tvzRljW+B2iywYJ0ps5h9fIBy+bDHNZbPsia"
+    "Yak1c+DAgQMHDhw4+PdQchO1bt98CzPsm5zH/q4zQ2XW+Uzy3+I4eum5SH8pDyFFdRqX8sqfTTBUzpZaoU7ueyHjJM2eRg8S4kdP3vlLN3E1//esWDG0elso"
+    "3/ln8/HzL8//C12mCFE="
+))  # fmt: skip
+"""Made with xlwt: two sheets, text, numbers, truth and a date."""
+
+
+def test_an_old_workbook() -> None:
+    came = out_of(XLS, "a.xls")
+    assert came.texts == {
+        "!/客户": "姓名\t手机\t卡号\t日期\n张某\t15400000001\t6200000000000005\t2024-01-02\n1\t1.5\ta b c\t\n",
+        "!/空": "",
+    }
+    assert came.outcomes == []
+
+
+def test_a_damaged_old_workbook() -> None:
+    damaged = XLS[:2048] + bytes(2560) + XLS[4608:]
+    assert out_of(damaged, "a.xls").outcomes == [("", "damaged")]
 
 
 def test_strings_of_an_old_office_file() -> None:
