@@ -43,6 +43,9 @@ class Index:
             name: np.frombuffer(self._map, s.dtype, int(np.prod(s.shape)), BODY + s.start).reshape(s.shape)
             for name, s in self.places.items()
         }
+        for name in ("bitmap", "directory"):  # a tenth of the file, which every look-up reads from: let it be read ahead
+            start = BODY + self.places[name].start
+            self._map.madvise(mmap.MADV_WILLNEED, start // mmap.PAGESIZE * mmap.PAGESIZE, self.places[name].size)
         a = self.arrays
         self._high, self._low, self._subject = a["high"], a["low"], a["subject"]
         self._bitmap, self._directory, self._handle = a["bitmap"], a["directory"], a["handle"]

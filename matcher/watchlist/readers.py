@@ -96,7 +96,7 @@ def _parquet(path: Path, wanted: Wanted) -> Iterator[Table]:
     except ModuleNotFoundError:
         raise ConfigError("Parquet needs pyarrow: install ullage[parquet]") from None
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(path, pre_buffer=False)  # else all of it comes to be in memory
         header = file.schema_arrow.names
         names = [header[i] for i in wanted(path, header)]
         first = 1
