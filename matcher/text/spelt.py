@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-import numpy.typing as npt
+from matcher.text.codes import FILL, fit
 
-from matcher.text.codes import FILL, codes_of, fit
-
-BRACKETS = ("[]", "()", "{}", "（）", "【】", "［］")
-WORDS = r"(?:at|AT|At|dot|DOT|Dot|@|＠)"
-GATES = tuple((b[0], re.compile(rf"{re.escape(b[0])} ?{WORDS} ?{re.escape(b[1])}")) for b in BRACKETS)
-"""An opening bracket, which finds itself fast, and what it may begin."""
-BRACKETED = re.compile(
-    rf"(?<=[A-Za-z0-9_+\-{FILL}]) ?(?:{'|'.join(rf'{re.escape(b[0])} ?{WORDS} ?{re.escape(b[1])}' for b in BRACKETS)}) ?(?=\w)"
+WORDS = r" ?(?:at|AT|At|dot|DOT|Dot|@|＠) ?"
+BRACKETED = tuple(
+    (b[0], re.compile(re.escape(b[0]) + WORDS + re.escape(b[1]))) for b in ("[]", "()", "{}", "（）", "【】", "［］")
 )
-AT = " at "
+"""An opening bracket, which finds itself fast, and what it may begin."""
+AT = re.compile(" at ")
 DOMAIN = re.compile(
     r"[A-Za-z0-9\-]{1,63}+(?:(?:[.．]| dot )[A-Za-z0-9\-]{1,63}+){0,4}(?:[.．]| dot )[A-Za-z]{2,24}(?![A-Za-z0-9\-])"
 )
@@ -32,34 +27,36 @@ LONGEST_LOCAL = 64
 
 def reveal(text: str) -> str:
     """`text` with such signs made plain, exactly as long as before."""
-    if any(opening in text and gate.search(text) for opening, gate in GATES):
-        text = BRACKETED.sub(lambda match: fit("." if "o" in match.group().lower() else "@", len(match.group())), text)
-    return _words(text)
+    found = [m.span() for opening, sign in BRACKETED if opening in text for m in sign.finditer(text)]
+    return _words(_signs(text, sorted(found)) if found else text)
+
+
+def _signs(text: str, found: list[tuple[int, int]]) -> str:
+    """The signs at the places `found` made plain, with a space on either side, where they join two words."""
+    made, copied = [], 0
+    for first, last in found:
+        start = first - (text[first - 1 : first] == " ")
+        end = last + (text[last : last + 1] == " ")
+        if start > copied and _joins(text[start - 1]) and _joins(text[end : end + 1]):
+            made += [text[copied:start], fit("." if "o" in text[first:last].lower() else "@", end - start)]
+            copied = end
+    return "".join([*made, text[copied:]])
+
+
+def _joins(char: str) -> bool:
+    """Whether a character may stand beside a sign of an address."""
+    return char.isalnum() or char in tuple("_-+" + FILL)
 
 
 def _words(text: str) -> str:
+    """`text` with the words `at` and `dot` made plain where they stand in an address."""
     made, copied = [], 0
-    for place in _places(text).tolist():
-        domain = DOMAIN.match(text, place + len(AT))
+    for place in (match.start() for match in AT.finditer(text)):
+        domain = DOMAIN.match(text, place + 4)
         if domain is None or place < copied:
             continue
         local = LOCAL.search(text[max(0, place - LONGEST_LOCAL) : place])
         if local and (" " in domain.group() or NO_WORD.search(local.group())):
-            made += [text[copied:place], fit("@", len(AT)), SPELT_DOT.sub(fit(".", 5), domain.group())]
+            made += [text[copied:place], fit("@", 4), SPELT_DOT.sub(fit(".", 5), domain.group())]
             copied = domain.end()
     return "".join([*made, text[copied:]]) if made else text
-
-
-def _places(text: str) -> npt.NDArray[np.int64]:
-    """Where ` at ` stands: four characters are one word of the text's columns, in four alignments."""
-    codes = codes_of(text)
-    if codes.itemsize == 4:
-        return np.fromiter((match.start() for match in re.finditer(AT, text)), np.int64)
-    word = {1: np.uint32, 2: np.uint64}[codes.itemsize]
-    wanted = np.array([ord(char) for char in AT], codes.dtype).view(word)[0]
-    found = []
-    for first in range(len(AT)):
-        whole = (len(codes) - first) // len(AT) * len(AT)
-        if whole > 0:
-            found.append(np.flatnonzero(codes[first : first + whole].view(word) == wanted) * len(AT) + first)
-    return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)

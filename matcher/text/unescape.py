@@ -57,15 +57,20 @@ class Memo(dict[str, str]):
 
 def unescape(text: str, *, markup: bool) -> str:
     """`text` with escapes, spelt signs and base64 blocks undone, as long as before; with `markup`, tags are taken out as well."""
-    if markup and "<" in text:
-        text = TAG.sub(Memo(_tag).of, CELL_GAP.sub(lambda gap: GONE * len(gap.group()), text))
-    text = _escapes(text)
+    text = _escapes(untag(text) if markup else text)
     for _ in range(2):
         revealed = blocks.reveal(text)
         if revealed is text:
             break
         text = _escapes(revealed)
     return spelt.reveal(text)
+
+
+def untag(text: str) -> str:
+    """`text` with its tags taken out, as long as before."""
+    if "<" not in text:
+        return text
+    return TAG.sub(Memo(_tag).of, CELL_GAP.sub(lambda gap: GONE * len(gap.group()), text))
 
 
 def _escapes(text: str) -> str:
