@@ -279,3 +279,38 @@ def change(context: Context, folder: Path, rows: list[dict[str, str]]) -> None:
         Source(put(folder, rows, "came.csv"), {}), None, folder / "x.delta", folder / "bank.subjects", context.clock.now()
     )
     installed.install(context.data, context.keys, "bank", folder / "x.delta", context.clock.now())
+
+
+def test_many_days_of_changes_are_what_a_dictionary_of_them_is(ullage, context: Context, tmp_path: Path) -> None:
+    """Lists, changes, removals and erasures in any order, against one plain dictionary."""
+    chance = random.Random(23)
+    held: dict[int, set[int]] = {n: {n} for n in range(8)}
+    put(tmp_path, [customer(n) for n in held])
+    ullage("watchlist", "load", tmp_path / "list.csv", "--tenant", "bank", "--digests", "none")
+    for _ in range(30):
+        number, other = chance.randrange(12), chance.randrange(12)
+        row = {"customer_ref": f"C{number:06d}", "phone": phone(other)}
+        deed = chance.choice(["came", "came", "went", "left", "both", "erase", "load"])
+        if deed in {"came", "both"}:
+            words = [put(tmp_path, [row], "came.csv")]
+            if deed == "both":
+                words += ["--remove", put(tmp_path, [{**row, "phone": phone(number)}], "went.csv")]
+                held.setdefault(number, set()).discard(number)
+            update(ullage, *words)
+            held.setdefault(number, set()).add(other)
+        elif deed == "went":
+            update(ullage, "--remove", put(tmp_path, [row], "went.csv"))
+            held.get(number, set()).discard(other)
+        elif deed == "left":
+            update(ullage, "--remove", put(tmp_path, [{"customer_ref": row["customer_ref"]}], "went.csv"))
+            held.pop(number, None)
+        elif deed == "erase":
+            erasing.erase(context.data, context.keys, "bank", handle(context, number))
+            held.pop(number, None)
+        elif any(held.values()):
+            rows = [{"customer_ref": f"C{n:06d}", "phone": phone(p)} for n, own in held.items() for p in own]
+            ullage("watchlist", "load", put(tmp_path, rows), "--tenant", "bank", "--digests", "none")
+        epoch = installed.load(context)[0].epochs[0]
+        hits, subjects = epoch.list.look_up(epoch.tags.tagger("phone", "plain").tag([phone(n).encode() for n in range(12)]))
+        seen = sorted((int(h), epoch.list.handle(int(s))) for h, s in zip(hits, subjects, strict=True))
+        assert seen == sorted((p, handle(context, n)) for n, own in held.items() for p in own)
