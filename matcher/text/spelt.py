@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 
-from matcher.text.codes import FILL, fit
+import numpy as np
+import numpy.typing as npt
 
-WORDS = r" ?(?:at|AT|At|dot|DOT|Dot|@|＠) ?"
-BRACKETED = tuple(
-    (b[0], re.compile(re.escape(b[0]) + WORDS + re.escape(b[1]))) for b in ("[]", "()", "{}", "（）", "【】", "［］")
-)
-"""An opening bracket, which finds itself fast, and what it may begin."""
+from matcher.text.codes import FILL, Codes, codes_of, fit
+
+OPENING, CLOSING = "[({（【［", "])}）】］"
+SIGN = re.compile(rf"[{re.escape(OPENING)}] ?(?:at|AT|At|dot|DOT|Dot|@|＠) ?[{re.escape(CLOSING)}]")
+SECOND = "aAdD@＠ "
+"""What stands behind the opening bracket of such a sign."""
 AT = re.compile(" at ")
 DOMAIN = re.compile(
     r"[A-Za-z0-9\-]{1,63}+(?:(?:[.．]| dot )[A-Za-z0-9\-]{1,63}+){0,4}(?:[.．]| dot )[A-Za-z]{2,24}(?![A-Za-z0-9\-])"
@@ -27,8 +29,18 @@ LONGEST_LOCAL = 64
 
 def reveal(text: str) -> str:
     """`text` with such signs made plain, exactly as long as before."""
-    found = [m.span() for opening, sign in BRACKETED if opening in text for m in sign.finditer(text)]
-    return _words(_signs(text, sorted(found)) if found else text)
+    found = [m.span() for place in _openings(codes_of(text)).tolist() if (m := SIGN.match(text, place))]
+    return _words(_signs(text, found) if found else text)
+
+
+def _openings(codes: Codes) -> npt.NDArray[np.int64]:
+    """Where an opening bracket stands before what a sign may begin with."""
+    is_opening = np.zeros(max(0, len(codes) - 1), bool)
+    for char in OPENING:
+        if ord(char) <= np.iinfo(codes.dtype).max:
+            is_opening |= codes[:-1] == ord(char)
+    places = np.flatnonzero(is_opening)
+    return places[np.isin(codes[places + 1], [ord(char) for char in SECOND])]
 
 
 def _signs(text: str, found: list[tuple[int, int]]) -> str:

@@ -15,7 +15,7 @@ from matcher.text.unescape import unescape, untag
 
 BETWEEN = "\x1c"
 """FILE SEPARATOR: folding keeps it, and but for a tag nothing that is read goes across it."""
-ROOM = 1 << 20
+ROOM = 1 << 19
 """Characters read at once: enough that calls cost nothing, and what is made on the way stays small."""
 
 
