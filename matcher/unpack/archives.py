@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 UTF8_NAME, ENCRYPTED = 0x800, 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-DIRECTORY_ENTRY = b"PK\x01\x02"
+ENTRY, DIRECTORY_ENTRY = b"PK\x03\x04", b"PK\x01\x02"
 FLOOD = 8
 """A zip whose directory is this many times longer than may be read is not read at all: only listing it would take minutes."""
 
@@ -31,6 +31,8 @@ def unzip(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
         raise Halt("too_many", whole=True)
     try:
         archive = zipfile.ZipFile(View(body))
+        if body[:4] == ENTRY and not archive.infolist():
+            raise zipfile.BadZipFile("entries and no directory")
     except DAMAGED:
         if walk.library is None:
             raise
@@ -98,7 +100,7 @@ def untar(walk: Walk, _kind: str, chunks: Iterable[bytes], path: str, depth: int
         _untar(walk, source, names, path, depth)
     finally:
         walk.names(path, names)
-    if source.tail.strip(b"\0"):  # two blocks of zeros end a tar
+    if not names or source.tail.strip(b"\0"):  # two blocks of zeros end a tar
         raise EOFError("the archive ends early")
 
 

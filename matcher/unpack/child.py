@@ -22,6 +22,8 @@ from matcher.unpack.libarchive import Archives
 from matcher.unpack.pdfium import Pdfium
 from matcher.unpack.walk import Walk
 
+PRIVATE, NO_RESERVE = mmap.MAP_PRIVATE, 0x4000
+"""A file that is sealed, or open for reading only, maps so; and one larger than memory too (`man 2 mmap`)."""
 ENCODINGS = "ascii latin-1 cp437 cp1252 utf-8 utf-16 utf-16-le utf-16-be gb18030 big5 raw-unicode-escape".split()
 """What names and headers are decoded from: Python reads each from a file at first use."""
 
@@ -48,7 +50,9 @@ def main() -> None:
     for encoding in ENCODINGS:
         codecs.lookup(encoding)
     tools = Archives.load(), Pdfium.load(pdfium), _calamine(calamine)
-    body = mmap.mmap(0, size, access=mmap.ACCESS_COPY)  # private: a file that is sealed, or only to be read, maps so
+    body = mmap.mmap(
+        0, size, PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+    )  # writable for ctypes' sake; copied if written
     flags = frames.NETNS if confine(libc, int(parent), budget.cpu_seconds, budget.memory + size) else 0
     flags |= frames.SECCOMP if seccomp.seal(libc) else 0
     if not flags & frames.SECCOMP:

@@ -38,6 +38,13 @@ class Limits:
         return [str(value) for value in astuple(self)[:9]]
 
 
-LOCAL = Limits(total_bytes=16 * GIB, nested_bytes=256 * MIB, entries=1_000_000, cpu_seconds=1800,
-               wall_seconds=3600.0, memory_bytes=1 * GIB)  # fmt: skip
-"""For files that a person chose, on the command line: nobody waits behind them, and they are larger than a capture can be."""
+LOCAL = Limits(
+    total_bytes=64 * GIB,
+    member_bytes=64 * GIB,
+    nested_bytes=512 * MIB,
+    entries=1_000_000,
+    cpu_seconds=3600,
+    memory_bytes=2 * GIB,
+    wall_seconds=7200.0,
+)
+"""For files that a person chose, on the command line: larger than a capture can be, and nobody waits behind them."""

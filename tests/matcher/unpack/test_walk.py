@@ -1,0 +1,82 @@
+"""The walk by itself, without a child: whatever the bytes, it ends with an outcome and never with an exception."""
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matcher.unpack import frames
+from matcher.unpack.budget import Budget
+from matcher.unpack.kinds import sniff
+from matcher.unpack.libarchive import Archives
+from matcher.unpack.limits import Limits
+from matcher.unpack.streams import View
+from matcher.unpack.walk import Walk
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.test_documents import OLE, mail
+
+SOUND = {
+    "zip": lambda: builders.zip_of({"a.csv": b"15400000001\n" * 50, "n.zip": builders.zip_of({"b": b"x"})}),
+    "tar": lambda: builders.tar_of({"a.csv": b"15400000001\n" * 50}),
+    "gz": lambda: builders.tar_of({"a.csv": b"15400000001\n" * 50}, "w:gz"),
+    "xz": lambda: builders.tar_of({"a.csv": b"15400000001\n" * 50}, "w:xz"),
+    "bz2": lambda: builders.tar_of({"a.csv": b"15400000001\n" * 50}, "w:bz2"),
+    "rar": lambda: builders.rar4_of({"a.csv": b"15400000001\n" * 50}),
+    "xlsx": lambda: builders.xlsx_of({"S": '<row><c r="B1" t="s"><v>0</v></c></row>' * 9}, ("15400000001",)),
+    "docx": lambda: builders.docx_of("<w:p><w:t>15400000001</w:t></w:p>" * 9),
+    "mail": lambda: mail().as_bytes(),
+    "mbox": lambda: b"From a@example.com Mon Jan  1 00:00:00 2024\n" + mail().as_bytes(),
+    "ole": lambda: OLE + "手机15400000001".encode("utf-16-le"),
+}
+
+
+def said(body: bytes, kind: str) -> list[tuple[int, bytes]]:
+    """The frames of a walk; containers only half built are walked as what they were."""
+    held = os.memfd_create("frames")
+    try:
+        writer = frames.Writer(held)
+        Walk(Budget(Limits().words(), len(body)), writer, (Archives.load(), None, None)).everything(kind, body)
+        writer.done()
+        data, at, found = os.pread(held, 1 << 30, 0), 0, []
+        while at < len(data):
+            what, size = frames.HEADER.unpack_from(data, at)
+            at += frames.HEADER.size + size
+            found.append((what, data[at - size : at]))
+        return found
+    finally:
+        os.close(held)
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_sound(kind: str) -> None:
+    body = SOUND[kind]()
+    came = said(body, sniff(body))
+    text = b"".join(payload for what, payload in came if what == frames.DATA)
+    assert b"15400000001" in text
+    assert came[-1] == (frames.DONE, b"")
+
+
+@pytest.mark.parametrize("kind", SOUND)
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damaged(kind: str, data: st.DataObject) -> None:
+    sound = SOUND[kind]()
+    body = bytearray(sound)
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(0, len(body) - 1))
+        new = data.draw(st.binary(max_size=8))
+        body[place : place + data.draw(st.integers(0, 8))] = new
+    came = said(bytes(body), sniff(sound))
+    assert came[-1] == (frames.DONE, b"")
+    assert len(came) > 1  # something was said of it
+
+
+def test_a_view_is_a_file() -> None:
+    view = View(b"0123456789")
+    assert (view.seek(-3, os.SEEK_END), view.read(2), view.tell(), view.read()) == (7, b"78", 9, b"9")
+    assert (view.seek(2), view.seek(3, os.SEEK_CUR), view.read(1)) == (2, 5, b"5")
+    assert view.readable()
+    assert view.seekable()
+    with pytest.raises(OSError):
+        view.seek(-1)
