@@ -10,13 +10,12 @@ import numpy as np
 from matcher.lexicon.entries import Entry
 from matcher.lexicon.terms import NEAR
 from matcher.scan.batch import Bytes, Places
+from matcher.scan.bits import BITS, ONE, pack, windows
 from matcher.scan.segment import Flags
 
 NOBODY, SEVERAL = -2, -1
 LONGEST = 4
 """Bytes of the longest character."""
-ROWS = 4096
-"""Gaps that are counted in one step: 0.6 MB of windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +91,23 @@ class Near:
     only: Places
 
     def has_company(self, place: Places, company: Places) -> Flags:
-        """Whether near each of `place` i64[m] stands a term or label of another number than `company` i64[m]: bool[m]."""
+        """Whether near each of `place` i64[m] stands a term or label of another number than `company` i64[m]: bool[m].
+
+        On either side only the next such form matters. Those of the same number stand in runs, which are jumped over.
+        """
+        somebody = np.flatnonzero(self.only != NOBODY)
+        only = self.only[somebody]
+        edge = np.flatnonzero(np.diff(only)) + 1
+        before, behind = np.concatenate(([0], edge)), np.append(edge, len(only))
         found = np.zeros(len(place), bool)
-        for step in (-1, 1):
-            asked, other = np.arange(len(place)), place + step
-            while len(asked):
-                inside = (other >= 0) & (other < len(self.start))
-                asked, other = asked[inside], other[inside]
-                near = self._is_near(place[asked], other)
-                asked, other = asked[near], other[near]
-                only = self.only[other]
-                is_other = (only != NOBODY) & (only != company[asked])
-                found[asked[is_other]] = True
-                asked, other = asked[~is_other], other[~is_other] + step
+        for step, nearest in ((-1, np.searchsorted(somebody, place, "left")), (0, np.searchsorted(somebody, place, "right"))):
+            other = nearest + step
+            inside = (other >= 0) & (other < len(only))
+            run = np.searchsorted(before, np.clip(other, 0, len(only) - 1), "right") - 1
+            same = inside & (only[before[run]] == company)
+            other = np.where(same, before[run] - 1 if step else behind[run], other)
+            asked = np.flatnonzero((other >= 0) & (other < len(only)))
+            found[asked] |= self._is_near(place[asked], somebody[other[asked]])
         return found
 
     def _is_near(self, place: Places, other: Places) -> Flags:
@@ -113,17 +116,17 @@ class Near:
         last = self.start[np.maximum(place, other)]
         near: Flags = (last - first <= NEAR * LONGEST) & (self.document[place] == self.document[other])
         unsure = np.flatnonzero(near & (last - first > NEAR))
-        near[unsure] = characters(self.data, first[unsure], last[unsure]) <= NEAR
+        if len(unsure):
+            near[unsure] = characters(self.data, first[unsure], last[unsure]) <= NEAR
         return near
 
 
 def characters(data: Bytes, first: Places, last: Places) -> Places:
-    """How many characters of UTF-8 lie in each [first, last) of at most 160 bytes: i64[n]."""
-    count = np.empty(len(first), np.int64)
-    offsets = np.arange(NEAR * LONGEST)
-    for row in range(0, len(first), ROWS):
-        own = slice(row, row + ROWS)
-        places = np.minimum(first[own, None] + offsets, len(data) - 1)
-        begins = (data[places] & 0xC0) != 0x80  # all bytes of a character but its first are 10xxxxxx
-        count[own] = np.count_nonzero(begins & (places < last[own, None]), axis=1)
+    """How many characters of UTF-8 lie in each [first, last) of at most 160 bytes of a batch's `data`: i64[n]."""
+    begins = pack((data & 0xC0) != 0x80)  # all bytes of a character but its first are 10xxxxxx
+    count = np.zeros(len(first), np.int64)
+    for offset in range(0, NEAR * LONGEST, BITS):
+        size = np.clip(last - first - offset, 0, BITS).astype(np.uint64)
+        wanted = np.where(size == BITS, ~np.uint64(0), (ONE << np.minimum(size, np.uint64(BITS - 1))) - ONE)
+        count += np.bitwise_count(windows(begins, first + offset) & wanted)
     return count

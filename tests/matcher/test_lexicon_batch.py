@@ -128,12 +128,15 @@ def test_the_leftmost_and_longest_stay(stretches: list[tuple[int, int]]) -> None
     assert resolve.leftmost_longest(starts, ends).tolist() == kept
 
 
-@given(st.text(max_size=60))
-def test_characters_are_counted_between_bytes(text: str) -> None:
-    data = np.frombuffer(f"料{text}料".encode(), np.uint8)
-    if len(data) - 6 <= 160:
-        counted = resolve.characters(data, np.array([3]), np.array([len(data) - 3]))
-        assert counted.tolist() == [len(text)]
+@given(st.lists(st.text("a料é😀", max_size=60).filter(lambda t: len(t.encode()) <= 160), max_size=3))
+def test_characters_are_counted_between_bytes(texts: list[str]) -> None:
+    batch = Batch.of([text.encode() for text in texts])
+    assert resolve.characters(batch.data, batch.starts, batch.ends).tolist() == [len(text) for text in texts]
+
+
+def test_many_forms_of_one_term_look_for_others_beyond_all_of_them() -> None:
+    text = "料" * 60 + "的" * 5 + "流水" + "鱼马猪" * 9 + "\n" + "QQ " * 30 + "手机" + " qq" * 30
+    same(of(text)[0], LEXICON.read(text), text)
 
 
 def test_case_variants_are_only_made_where_ascii_does_not_suffice() -> None:
