@@ -41,10 +41,10 @@ Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
 
-def reveal(text: str) -> str:
-    """`text` with its base64 blocks readable, exactly as long as before."""
+def reveal(text: str, codes: Codes | None = None) -> str:
+    """`text` (and its `codes`, where they are at hand) with its base64 blocks readable, exactly as long as before."""
     made, copied, seen = [], 0, 0
-    for start in _starts(codes_of(text)).tolist():
+    for start in _starts(codes_of(text) if codes is None else codes).tolist():
         if start < seen:
             continue
         plain, seen = _read(text, start)

@@ -73,6 +73,8 @@ class Folded:
 def fold(text: str) -> Folded:
     """Fold `text`; linear, and free for plain ASCII."""
     if text.isascii():
+        if "\r" not in text and "\0" not in text:
+            return Folded(text, text, np.empty(0, np.int64))
         places = np.fromiter((m.start() for m in CRLF.finditer(text)), np.int64)
         plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
         return Folded(plain, text, places - np.arange(len(places)))

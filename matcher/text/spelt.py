@@ -27,9 +27,10 @@ SPELT_DOT = re.compile(" dot ")
 LONGEST_LOCAL = 64
 
 
-def reveal(text: str) -> str:
-    """`text` with such signs made plain, exactly as long as before."""
-    found = [m.span() for place in _openings(codes_of(text)).tolist() if (m := SIGN.match(text, place))]
+def reveal(text: str, codes: Codes | None = None) -> str:
+    """`text` (and its `codes`, where they are at hand) with such signs made plain, exactly as long as before."""
+    places = _openings(codes_of(text) if codes is None else codes).tolist()
+    found = [m.span() for place in places if (m := SIGN.match(text, place))]
     return _words(_signs(text, found) if found else text)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from matcher.text import blocks, spelt
-from matcher.text.codes import FILL, GONE, fit
+from matcher.text.codes import FILL, GONE, codes_of, fit
 
 BLOCK = frozenset(
     ("p", "div", "br", "li", "ul", "ol", "tr", "table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr")
@@ -58,12 +58,14 @@ class Memo(dict[str, str]):
 def unescape(text: str, *, markup: bool) -> str:
     """`text` with escapes, spelt signs and base64 blocks undone, as long as before; with `markup`, tags are taken out as well."""
     text = _escapes(untag(text) if markup else text)
+    codes = codes_of(text)
     for _ in range(2):
-        revealed = blocks.reveal(text)
+        revealed = blocks.reveal(text, codes)
         if revealed is text:
             break
         text = _escapes(revealed)
-    return spelt.reveal(text)
+        codes = codes_of(text)
+    return spelt.reveal(text, codes)
 
 
 def untag(text: str) -> str:
