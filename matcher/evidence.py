@@ -45,7 +45,7 @@ class Evidence(NamedTuple):
 
 def enrolled(epoch: Epoch) -> frozenset[tuple[str, str]]:
     """The (kind, form) pairs that a list has."""
-    return frozenset((kind, form) for kind, form in epoch.list.header.kinds)
+    return epoch.list.kinds
 
 
 def look_up(epoch: Epoch, searched: Searched) -> list[Evidence]:

@@ -72,8 +72,10 @@ class Builder:
             way_back.finish()
         return header
 
-    def header(self, now: datetime) -> file.Header:
-        """A header that lacks what the arrays tell."""
+    def header(self, now: datetime, former: file.Header | None = None) -> file.Header:
+        """A header that lacks what the arrays tell; what `former` counts is counted too."""
+        if former:
+            self._counts.update(dict(zip(former.kinds, former.counts, strict=True)))
         pairs = sorted(self._counts, key=lambda pair: (pair[0], pair[1] != "plain", pair[1]))
         return file.Header(
             version=file.VERSION,
@@ -84,6 +86,7 @@ class Builder:
             expires=(now + LIFE).isoformat(timespec="seconds"),
             kinds=tuple(pairs),
             counts=tuple(self._counts[pair] for pair in pairs),
+            digested=tuple(self._digested),
             key_check=self._tags.check_value(),
             build=secrets.token_hex(16),
         )

@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from matcher.watchlist import file, subjects
 from matcher.watchlist.build import Builder, index_entries, number_customers
-from matcher.watchlist.forms import FORMS
 from matcher.watchlist.index import Index
 from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
@@ -50,8 +49,8 @@ class Changes:
         self._keys, self._tenant = keys, tenant
         self._base = file.read_header(main, verify_key(keys, tenant))
         self._former = former
-        digested = {kind for kind, form in self._base.kinds if form in FORMS}
-        self._builder = Builder(keys, tenant, self._base.epoch, digested)
+        self._counted: file.Header | None = None
+        self._builder = Builder(keys, tenant, self._base.epoch, self._base.digested)
         self.report = self._builder.report
 
     def build(self, came: Source | None, went: Source | None, target: Path, way_back: Path, now: datetime) -> file.Header:
@@ -79,12 +78,13 @@ class Changes:
         """(entries that came, entries that went, customers that went) as the delta so far has them."""
         none = np.empty((0, TAG_BYTES), np.uint8)
         key = verify_key(self._keys, self._tenant)
-        if not self._former.is_file() or file.read_header(self._former, key).base != self._base.build:
+        header = file.read_header(self._former, key) if self._former.is_file() else None
+        if header is None or header.base != self._base.build:
             return Pairs(none, none), Pairs(none, none), none
         tags = TagKeys(self._keys, self._tenant, "match", self._base.epoch)
         index = Index(self._former, key, tags.noting_key())
         index.chunks.check_all()
-        own = index.arrays
+        own, self._counted = index.arrays, header
         live = index.is_live(np.arange(index.header.entries))
         added = Pairs(file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]])
         return added, Pairs(file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]), own["gone"]
@@ -141,8 +141,9 @@ class Changes:
             parts[name].write(np.ascontiguousarray(array).tobytes())
         for part in parts.values():
             part.seek(0)
+        header = self._builder.header(now, self._counted)
         header = replace(
-            self._builder.header(now), entries=count, subjects=known, bits=bits, removed=len(pairs), gone=len(whole),
+            header, entries=count, subjects=known, bits=bits, removed=len(pairs), gone=len(whole),
             base=self._base.build, expires=self._base.expires,
         )  # fmt: skip
         self.report.customers, self.report.entries = known, count

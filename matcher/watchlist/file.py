@@ -46,8 +46,9 @@ Array = npt.NDArray[Any]
 class Header:
     """What a watchlist says of itself.
 
-    `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts` their entries; `bits` the
-    logarithms of the directory's and the bitmap's size. `build` is random; a delta names in `base` that of its list.
+    `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts` their entries; `digested`
+    the kinds whose digests it holds; `bits` the logarithms of the directory's and the bitmap's size. `build` is random; a
+    delta names in `base` that of its list.
     """
 
     version: int
@@ -58,6 +59,7 @@ class Header:
     expires: str
     kinds: tuple[tuple[str, str], ...]
     counts: tuple[int, ...]
+    digested: tuple[str, ...]
     key_check: str
     build: str = ""
     base: str = ""
@@ -83,7 +85,15 @@ class Header:
                     f"{path} has version {version}, {algorithm}: this ullage reads {VERSION}, {ALGORITHM}; build it again"
                 )
             kinds = tuple((str(kind), str(form)) for kind, form in raw["kinds"])
-            return cls(**{**raw, "kinds": kinds, "counts": tuple(raw["counts"]), "bits": tuple(raw["bits"])})
+            return cls(
+                **{
+                    **raw,
+                    "kinds": kinds,
+                    "counts": tuple(raw["counts"]),
+                    "digested": tuple(raw["digested"]),
+                    "bits": tuple(raw["bits"]),
+                }
+            )
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptError(f"{path} has no readable header: build it again") from error
 

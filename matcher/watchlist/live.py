@@ -32,6 +32,11 @@ class Watchlist:
         return self._delta
 
     @property
+    def kinds(self) -> frozenset[tuple[str, str]]:
+        """The (kind, form) pairs that can be asked for."""
+        return frozenset(self.main.header.kinds + (self._delta.header.kinds if self._delta else ()))
+
+    @property
     def customers(self) -> int:
         """Customers that are enrolled; of those that were erased since the list was built, none is taken off."""
         return self.main.header.subjects + (len(self._fresh) - len(np.setdiff1d(self._gone, self._number)) if self._delta else 0)

@@ -87,6 +87,15 @@ def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(ulla
     assert {m.own_fields for m in finding.matches} == {("ID", "PHONE")}
 
 
+def test_a_kind_that_came_later_is_asked_for(ullage, context: Context, tmp_path: Path) -> None:
+    ullage("watchlist", "load", put(tmp_path, [{"customer_ref": "C000001", "phone": phone(1)}]), "--tenant", "bank")
+    update(ullage, put(tmp_path, [{"customer_ref": "C000002", "email": "late@example.com"}], "came.csv"))
+    assert found(context, "late@example.com") == [handle(context, 2)]
+    assert ("email", "plain") in installed.load(context)[0].epochs[0].list.kinds
+    update(ullage, put(tmp_path, [{"customer_ref": "C000003", "phone": phone(3)}], "came.csv"))
+    assert found(context, "late@example.com") == [handle(context, 2)]
+
+
 def test_changes_are_built_here_and_installed_there(ullage, context: Context, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--out", out)

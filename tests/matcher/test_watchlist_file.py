@@ -21,7 +21,8 @@ KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key()
 HEADER = Header(
     version=VERSION, algorithm=ALGORITHM, tenant="bank", epoch=1, created="2026-01-01T00:00:00+00:00",
-    expires="2027-01-01T00:00:00+00:00", kinds=(("phone", "plain"), ("phone", "md5")), counts=(7, 0), key_check="00",
+    expires="2027-01-01T00:00:00+00:00", kinds=(("phone", "plain"), ("phone", "md5")), counts=(7, 0),
+    digested=("phone",), key_check="00",
 )  # fmt: skip
 
 
