@@ -6,23 +6,24 @@ text; stretches that touch are read as one, so that a flood of gates costs one p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 
 from matcher.scan.batch import Batch, Places
-from matcher.scan.bits import ahead, behind, places
-from matcher.scan.classes import Classes, is_digit
+from matcher.scan.bits import ONE, ahead, behind, lowest, places, windows
+from matcher.scan.classes import DASH, SPACE, Classes, is_digit
 from matcher.scan.segment import Flags, Segment
 from ullage.identifiers import Candidate, iban, kinds
 
 AROUND = 80
 """Bytes read on either side of a gate."""
-ASCII_FORM = re.compile(rb"xn--", re.IGNORECASE)
+ASCII_FORM, LOWER = b"xn--", b"  \0\0"
 CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
+SHORTEST_ABROAD, LONGEST_CODE = 7, 5
+"""Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
 PLUS, ZERO, EIGHT, SIX = 43, 48, 56, 54
 NOT_ASCII = 0x80
 
@@ -34,13 +35,15 @@ def find_rare(batch: Batch, classes: Classes, strange_at: Places) -> list[Segmen
     return [segment for segment in found if len(segment)]
 
 
-def strange(batch: Batch, at: Places) -> Flags:
+def strange(batch: Batch, classes: Classes, at: Places) -> Flags:
     """Which at signs stand before a domain in another script, or in the ASCII form of one (`xn--`)."""
     other: Flags = batch.data[at + 1] >= NOT_ASCII
     if len(at):
-        text = batch.data.tobytes()
-        forms = np.fromiter((match.start() for match in ASCII_FORM.finditer(text)), np.int64)
-        other[np.searchsorted(at, forms[forms > at[0]]) - 1] = True
+        pairs = classes.separator & ahead(classes.separator, 1) & behind(classes.letter, 1) & behind(classes.letter, 2)
+        forms = places(pairs & ahead(classes.word, 2)) - 2
+        text = batch.windows(forms, 8)[:, :4] | np.frombuffer(LOWER, np.uint8)
+        forms = forms[(text == np.frombuffer(ASCII_FORM, np.uint8)).all(1) & (forms > at[0])]
+        other[np.searchsorted(at, forms) - 1] = True
     return other
 
 
@@ -54,21 +57,26 @@ def _countries() -> Flags:
 
 
 def _iban_gates(batch: Batch, classes: Classes) -> Places:
-    """Two letters that are a country's, two digits behind them, nothing glued before."""
-    digit, letter = classes.digit, classes.letter
-    gate = places(letter & ahead(letter, 1) & ahead(digit, 2) & ahead(digit, 3) & ~behind(digit | letter, 1))
+    """Two letters that are a country's, two digits behind them, nothing glued before, and length enough in one piece or in fours."""
+    digit, letter, word = classes.digit, classes.letter, classes.word
+    gate = places(letter & ahead(letter, 1) & ahead(digit, 2) & ahead(digit, 3) & ~behind(word, 1))
     pairs = np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
-    known: Places = gate[_countries()[pairs]]
+    gate = gate[_countries()[pairs]]
+    length = lowest(~windows(word, gate))
+    fours = (length == 4) & ((windows(classes.separator, gate) >> np.uint64(4)) & ONE == ONE)
+    known: Places = gate[fours | ((length >= min(iban.COUNTRIES)) & (length <= max(iban.COUNTRIES)))]
     return known
 
 
 def _abroad_gates(batch: Batch, classes: Classes) -> Places:
-    """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86."""
+    """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86 and long enough or in groups."""
     data, begin = batch.data, places(classes.digit & ~behind(classes.word, 1))
-    signed = data[begin - 1] == PLUS
-    china = (data[begin] == EIGHT) & (data[begin + 1] == SIX)
-    zeros = (data[begin] == ZERO) & (data[begin + 1] == ZERO) & is_digit(data[begin + 2])
-    abroad: Places = begin[(signed & ~china) | zeros]
+    signed = (data[begin - 1] == PLUS) & ~((data[begin] == EIGHT) & (data[begin + 1] == SIX))
+    zeros = (data[begin] == ZERO) & (data[begin + 1] == ZERO) & (data[begin + 2] > ZERO) & is_digit(data[begin + 2])
+    begin = begin[signed | zeros]
+    length = lowest(~windows(classes.digit, begin))
+    inner = is_digit(data[begin - 2]) & ((data[begin - 1] == SPACE) | (data[begin - 1] == DASH))  # a group of a longer number
+    abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]
     return abroad
 
 

@@ -24,7 +24,7 @@ def search(batch: Batch, labelled: Sequence[Segment] = ()) -> list[Segment]:
     """Candidates of every kind, those of `labelled` among them; only kinds that are APART overlap with others."""
     seen = classes(batch)
     at = places(seen.at)
-    other = strange(batch, at)
+    other = strange(batch, seen, at)
     mail = find_mail(batch, at[~other])
     rare = find_rare(batch, seen, at[other])
     mail += [segment for segment in rare if segment.kind == "email"]

@@ -7,7 +7,7 @@ separators (0) read off 64 bits from a group's first digit on; the shapes are tr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -41,28 +41,28 @@ class Shape:
     prefix: bytes = b""
     with_x: bool = False
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Bytes from the first digit to the last."""
         return sum(self.groups) + len(self.groups) - 1
 
-    @property
+    @cached_property
     def gaps(self) -> list[int]:
         """Where its separators stand, counted from its beginning."""
         return [int(place) for place in np.cumsum([group + 1 for group in self.groups[:-1]]) - 1]
 
-    @property
+    @cached_property
     def columns(self) -> list[int]:
         """Where its digits and its X stand, the prefix left out."""
         return [i for i in range(self.length) if i not in self.gaps][len(self.prefix) :]
 
-    @property
+    @cached_property
     def digit_bits(self) -> np.uint64:
         """Its digits as bits."""
         last = self.length - 1 if self.with_x else self.length
         return np.uint64(sum(1 << i for i in range(last) if i not in self.gaps))
 
-    @property
+    @cached_property
     def gap_bits(self) -> np.uint64:
         """Its separators as bits."""
         return np.uint64(sum(1 << i for i in self.gaps))
