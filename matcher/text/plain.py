@@ -27,6 +27,8 @@ RANGES = ((0x80, 0x10000), (0x104A0, 0x104AA), (0x1D400, 0x1D800), (0x1F100, 0x1
 """Where forms of plain characters lie."""
 DROPPED = ord(FILL)
 """Stands in the tables for what is dropped; it is itself."""
+BASIC = 1 << 16
+"""Code points below this fit 16 bits."""
 WINDOW = 1 << 15
 """Characters a step: their places in the tables stay in the processor's cache."""
 
@@ -62,9 +64,13 @@ class Tables(NamedTuple):
 @cache
 def tables(size: int) -> Tables:
     """Built once, in some 40 ms."""
-    made = Tables(np.arange(size, dtype=np.uint16 if size <= 1 << 16 else np.uint32), np.zeros(size, np.uint8))
+    made = Tables(np.arange(size, dtype=np.uint16 if size <= BASIC else np.uint32), np.zeros(size, np.uint8))
+    known = 0
+    if size > BASIC:
+        known = BASIC
+        made.plain[:known], made.classes[:known] = tables(BASIC)
     for first, last in ((0, 0x80), *RANGES, (0xE0000, 0xE1000)):
-        for code in range(first, min(last, size)):
+        for code in range(max(first, known), min(last, size)):
             plain = becomes(chr(code)) or FILL
             made.plain[code], made.classes[code] = ord(plain), class_of(plain)
     return made
@@ -73,7 +79,7 @@ def tables(size: int) -> Tables:
 def look_up(codes: Codes) -> tuple[Codes, Classes]:
     """What each of `codes` becomes, and its class: two arrays as long as it."""
     plain, classes = np.empty_like(codes), np.empty(len(codes), np.uint8)
-    table = tables(1 << 16 if codes.itemsize == 2 else 0x110000)
+    table = tables(BASIC if codes.itemsize == 2 else 0x110000)
     for first in range(0, len(codes), WINDOW):
         part = slice(first, first + WINDOW)
         index = codes[part].astype(np.intp)
