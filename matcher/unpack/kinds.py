@@ -25,7 +25,12 @@ MAGIC = {
 }  # fmt: skip
 STARTS = tuple(MAGIC)
 BZ2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
-MAIL_START = re.compile(rb"[A-Za-z][A-Za-z-]{1,40}:[ \t\r\n]|From ")
+MAIL_START = re.compile(
+    rb"(?:Return-Path|Received|Delivered-To|From|To|Cc|Subject|Date|Sender|Reply-To|Message-ID|MIME-Version|Content-[a-z-]+"
+    rb"|Authentication-Results|DKIM-[a-z-]+|List-[a-z-]+|ARC-[a-z-]+|X-[\w-]+):|From ",
+    re.IGNORECASE,
+)
+"""The first line decides whether the rest is looked at: many texts begin with a word and a colon."""
 MAIL_SURE = re.compile(
     rb"^(?:MIME-Version|Message-ID|Received|Return-Path|Delivered-To|X-Mailer|DKIM-Signature|Content-Transfer-Encoding):",
     re.IGNORECASE | re.MULTILINE,
