@@ -9,13 +9,14 @@ import numpy as np
 
 from matcher.lexicon.entries import Entry
 from matcher.lexicon.terms import NEAR
-from matcher.scan.batch import Bytes, Places
-from matcher.scan.bits import BITS, ONE, pack, windows
+from matcher.scan.batch import Batch, Places
 from matcher.scan.segment import Flags
 
 NOBODY, SEVERAL = -2, -1
 LONGEST = 4
 """Bytes of the longest character."""
+WINDOW, ROWS = 80, 4096
+"""Bytes of a gap, and gaps, that are counted in one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,9 @@ def leftmost_longest(start: Places, end: Places) -> Flags:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Forms that stand apart, by place: document, bytes [start, end) of `data`, and `only` of `Meanings`, each i64[n]."""
+    """Forms that stand apart, by place: document, bytes [start, end) of `batch`, and `only` of `Meanings`, each i64[n]."""
 
-    data: Bytes
+    batch: Batch
     document: Places
     start: Places
     end: Places
@@ -117,16 +118,17 @@ class Near:
         near: Flags = (last - first <= NEAR * LONGEST) & (self.document[place] == self.document[other])
         unsure = np.flatnonzero(near & (last - first > NEAR))
         if len(unsure):
-            near[unsure] = characters(self.data, first[unsure], last[unsure]) <= NEAR
+            near[unsure] = characters(self.batch, first[unsure], last[unsure]) <= NEAR
         return near
 
 
-def characters(data: Bytes, first: Places, last: Places) -> Places:
-    """How many characters of UTF-8 lie in each [first, last) of at most 160 bytes of a batch's `data`: i64[n]."""
-    begins = pack((data & 0xC0) != 0x80)  # all bytes of a character but its first are 10xxxxxx
+def characters(batch: Batch, first: Places, last: Places) -> Places:
+    """How many characters of UTF-8 lie in each [first, last) of at most 160 bytes: i64[n]."""
     count = np.zeros(len(first), np.int64)
-    for offset in range(0, NEAR * LONGEST, BITS):
-        size = np.clip(last - first - offset, 0, BITS).astype(np.uint64)
-        wanted = np.where(size == BITS, ~np.uint64(0), (ONE << np.minimum(size, np.uint64(BITS - 1))) - ONE)
-        count += np.bitwise_count(windows(begins, first + offset) & wanted)
+    for row in range(0, len(first), ROWS):
+        own = slice(row, row + ROWS)
+        for offset in range(0, NEAR * LONGEST, WINDOW):
+            begins = (batch.windows(first[own] + offset, WINDOW) & 0xC0) != 0x80  # a character's other bytes are 10xxxxxx
+            inside = np.arange(offset, offset + WINDOW) < (last[own] - first[own])[:, None]
+            count[own] += np.count_nonzero(begins & inside, axis=1)
     return count

@@ -88,7 +88,7 @@ class Search:
         found = found.take(resolve.leftmost_longest(found.start, found.end))
         place, entry = self._meanings.of_forms(found.form)
         document = batch.documents(found.start)
-        near = resolve.Near(batch.data, document, found.start, found.end, self._meanings.only[found.form])
+        near = resolve.Near(batch, document, found.start, found.end, self._meanings.only[found.form])
         counts = self._meanings.is_term[entry]
         lonely = np.flatnonzero(self._meanings.needs_company[entry])
         counts[lonely] = near.has_company(place[lonely], self._meanings.company[entry[lonely]])

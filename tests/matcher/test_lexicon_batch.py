@@ -131,7 +131,7 @@ def test_the_leftmost_and_longest_stay(stretches: list[tuple[int, int]]) -> None
 @given(st.lists(st.text("a料é😀", max_size=60).filter(lambda t: len(t.encode()) <= 160), max_size=3))
 def test_characters_are_counted_between_bytes(texts: list[str]) -> None:
     batch = Batch.of([text.encode() for text in texts])
-    assert resolve.characters(batch.data, batch.starts, batch.ends).tolist() == [len(text) for text in texts]
+    assert resolve.characters(batch, batch.starts, batch.ends).tolist() == [len(text) for text in texts]
 
 
 def test_many_forms_of_one_term_look_for_others_beyond_all_of_them() -> None:
