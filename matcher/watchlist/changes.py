@@ -24,6 +24,7 @@ from matcher.watchlist.index import Index
 from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import TagKeys
+from matcher.watchlist.tally import Control
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, signing_key, verify_key
 from ullage.tags import TAG_BYTES, Tags
@@ -53,11 +54,19 @@ class Changes:
         self._builder = Builder(keys, tenant, self._base.epoch, self._base.digested)
         self.report = self._builder.report
 
-    def build(self, came: Source | None, went: Source | None, target: Path, way_back: Path, now: datetime) -> file.Header:
+    def build(
+        self,
+        came: Source | None,
+        went: Source | None,
+        target: Path,
+        way_back: Path,
+        now: datetime,
+        control: Control | None = None,
+    ) -> file.Header:
         """Write the delta to `target` and the references of who came behind those in `way_back`.
 
-        A row of `went` that names identifiers takes these from its customer; one that names none takes the customer whole.
-        What went is taken away before what came is added.
+        What came must be what `control` says. A row of `went` that names identifiers takes these from its customer; one that
+        names none, or only a name, takes the customer whole. What went is taken away before what came is added.
         """
         added, removed, gone = self._so_far()
         if went:
@@ -68,7 +77,9 @@ class Changes:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with subjects.Writer(way_back, self._keys, self._tenant, keep=True) as references:
             if came:
-                added = _joined(added, *self._came(came, references))
+                added = _joined(added, *self._came(came, references, control))
+                if control:
+                    control.reconcile(came)
                 self.report.refuse_a_poor_list(came)
             header = self._write(target, added, removed, gone, now)
             references.finish()
@@ -89,8 +100,10 @@ class Changes:
         added = Pairs(file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]])
         return added, Pairs(file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]), own["gone"]
 
-    def _came(self, source: Source, references: subjects.Writer) -> Iterator[Pairs]:
+    def _came(self, source: Source, references: subjects.Writer, control: Control | None) -> Iterator[Pairs]:
         for batch in source.batches():
+            if control:
+                control.add(batch)
             texts, owned = self._builder.owned(batch)
             handles = self._builder.handles(texts)
             used = np.zeros(len(texts), bool)
@@ -110,7 +123,8 @@ class Changes:
             handles = reader.handles(texts)
             names_one = np.zeros(len(texts), bool)
             for column in batch.columns:
-                names_one |= column.cells.lengths > 0
+                if column.kind != "name":
+                    names_one |= column.cells.filled()
             entries += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.tagged(batch, owned)]
             whole.append(handles[owned & ~names_one])
         if reader.report.rejected:

@@ -1,11 +1,11 @@
 """Digests of a watchlist's chunks: what is wrong with an installed file is noticed without reading it whole at every start.
 
-A list of 100 M entries is 2.3 GB, so it cannot be hashed whenever a process starts. Instead:
+A list of 100 M entries is 2.5 GB, so it cannot be hashed whenever a process starts. Instead:
 - a file of up to 256 MiB (about 10 M entries) is checked whole when it is opened; `watchlist install` and `ullage check` check
-any size whole;
-- of a larger one each look-up checks one more chunk, until all are, so that a damaged file stops match within minutes;
+  any size whole;
+- of a larger one each look-up checks one more chunk, until all are, so that damage stops match within 4,000 look-ups a GiB;
 - before a look-up says that it found somebody, the chunks that say so are checked: damage never names the wrong customer.
-Until its chunk's turn comes, a flipped bit can make one customer's entry invisible, and no more.
+Until its chunk's turn comes, a flipped bit can hide the entries of one bucket, some four of a list, and no more.
 
 `watchlist erase` overwrites entries in place, on a host that cannot sign. The new digests of the chunks that it changed lie
 beside the file (`.amended`), under a key that comes from the epoch's own.

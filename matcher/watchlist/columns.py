@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ class Texts:
     A length beyond the width says that the text was longer than what is kept.
     """
 
-    table: Bytes
+    table: Bytes = field(repr=False)
     lengths: Numbers
 
     @classmethod
@@ -69,6 +69,10 @@ class Texts:
     def strings(self) -> list[str]:
         """Each text as characters."""
         return [message.decode("utf-8", "replace") for message in self.messages()]
+
+    def filled(self) -> npt.NDArray[np.bool_]:
+        """Which texts hold more than spaces."""
+        return np.asarray(((self.table > ord(" ")) & self.within()).any(axis=1))
 
     def within(self) -> npt.NDArray[np.bool_]:
         """Which bytes count: bool[n, width]."""

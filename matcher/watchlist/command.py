@@ -122,7 +122,7 @@ def update(
     tenant: TenantName,
     remove: Annotated[
         list[Path] | None,
-        typer.Option(help="A list of what went: a row with identifiers takes these, one with only a reference the customer."),
+        typer.Option(help="A list of what went: a row with identifiers takes these, one without takes the customer whole."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -132,6 +132,7 @@ def update(
     columns: Columns = "",
     long: Long = "",
     delimiter: Delimiter = "",
+    control: ControlFile = None,
 ) -> None:
     """A day's changes to the list, without building it again; what was changed before stays changed."""
     context: Context = ctx.obj
@@ -147,7 +148,8 @@ def update(
     changes = Changes(context.keys, tenant, main, delta)
     with tempfile.TemporaryDirectory(dir=out or context.data, prefix="build-") as folder:
         draft = Path(folder) / delta.name
-        changes.build(came, went, draft, home / f"{tenant}.subjects", context.clock.now())
+        totals = Control(control) if control else None
+        changes.build(came, went, draft, home / f"{tenant}.subjects", context.clock.now(), totals)
         if out:
             draft.replace(delta)
         else:

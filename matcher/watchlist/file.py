@@ -8,8 +8,8 @@
 `high` and `low` are a tag's halves, sorted; `subject` is the row of `handle`, which is sorted, so random a key, so that two
 entries of one customer can be told without telling which. The bitmap has a bit for each value of a tag's top k bits, 8 to 16
 bits an entry: it turns nine of ten misses away in one read. The directory says where the entries of each value of the top b
-bits begin, 2 to 4 entries a value. That makes 24 bytes an entry or less. The last four arrays are those of a day's delta
-(`delta.py`). The header holds the SHA-256 of the chunk digests; tags are keyed, so digests of them tell nothing.
+bits begin, 2 to 4 entries a value. That makes 22 to 24 bytes an entry, and 16 a customer. The last four arrays are those of a
+day's delta (`delta.py`). The header holds the SHA-256 of the chunk digests; tags are keyed, so digests of them tell nothing.
 """
 
 from __future__ import annotations

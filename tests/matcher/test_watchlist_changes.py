@@ -87,6 +87,23 @@ def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(ulla
     assert {m.own_fields for m in finding.matches} == {("ID", "PHONE")}
 
 
+def test_a_customer_of_whom_only_the_name_is_given_goes_whole(ullage, loaded: Context, tmp_path: Path) -> None:
+    rows = [{"customer_ref": "C000004", "name": BANK[4]["name"]}, {"customer_ref": "C000005", "phone": "  "}]
+    update(ullage, "--remove", put(tmp_path, rows, "went.csv"))
+    assert found(loaded, phone(4), resident_id(4), phone(5)) == []
+    assert installed.load(loaded)[0].customers == 8
+
+
+def test_totals_of_a_days_changes_must_be_what_was_read(ullage, loaded: Context, tmp_path: Path) -> None:
+    came, totals = put(tmp_path, [customer(20)], "came.csv"), tmp_path / "control.txt"
+    totals.write_text("rows 2", encoding="utf-8")
+    assert "says rows 2, but 1 were read" in str(update(ullage, came, "--control", totals).exception)
+    assert found(loaded, phone(20)) == []
+    totals.write_text("rows 1", encoding="utf-8")
+    assert update(ullage, came, "--control", totals).exit_code == 0
+    assert found(loaded, phone(20)) == [handle(loaded, 20)]
+
+
 def test_a_kind_that_came_later_is_asked_for(ullage, context: Context, tmp_path: Path) -> None:
     ullage("watchlist", "load", put(tmp_path, [{"customer_ref": "C000001", "phone": phone(1)}]), "--tenant", "bank")
     update(ullage, put(tmp_path, [{"customer_ref": "C000002", "email": "late@example.com"}], "came.csv"))

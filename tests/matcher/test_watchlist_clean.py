@@ -105,3 +105,11 @@ def test_texts_keep_what_they_were_given(first: list[bytes], second: list[bytes]
     rows = [i for i in range(len(joined)) if i % 2]
     assert joined.take(rows).messages() == [m for i, m in enumerate(first + second) if i % 2]
     assert [bytes(row).decode() for row in hexed(joined.table)] == [row.tobytes().hex() for row in joined.table]
+
+
+def test_texts_show_no_value() -> None:
+    assert "table" not in repr(Texts.of([b"13800138000"]))
+
+
+def test_texts_that_hold_more_than_spaces() -> None:
+    assert Texts.of([b"", b"  ", b" a", "\u5f20".encode()]).filled().tolist() == [False, False, True, True]
