@@ -30,7 +30,7 @@ Long = Annotated[str, typer.Option(help="REF,KIND,VALUE: the three columns of a 
 Delimiter = Annotated[str, typer.Option(help="What stands between columns, if it is not recognised; \\t for a tab.")]
 ControlFile = Annotated[
     Path | None,
-    typer.Option("--control", help="Totals that must be what is read: lines of `rows 1000`, `phone 998`, `account.sum 123456`."),
+    typer.Option("--control", help="Totals that must be what is read: lines of `rows 1000`, `phone 998`, `phone.sum 123456`."),
 ]
 SHOWN_REJECTS = 10
 
