@@ -31,7 +31,7 @@ FORMS = ("md5", "sha1", "sha256")
 PREFIXES = {"phone": ("", "86", "+86")}
 MIDDLE = slice(8, 24)
 LENGTHS = {"phone": 11, "resident_id": 18}
-"""Characters of values that are masked, and of phone numbers that are digested with a prefix: not of those from abroad."""
+"""Characters of the values that are masked, and of the phone numbers that are digested with a prefix."""
 
 
 class Enrolled(NamedTuple):
@@ -66,7 +66,7 @@ def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[Enrolled]:
             yield from (Enrolled(e.form, tagged[e.rows], e.texts) for e in _digests(kind, bare))
     if digested:
         yield from _digests(kind, texts)
-    whole = np.flatnonzero(texts.lengths == LENGTHS.get(kind, 0))
+    whole = _domestic(kind, texts)
     if len(whole):
         for head, tail in KEPT.get(kind, ()):
             yield Enrolled(MASKED, whole, _masked(texts.take(whole), head, tail))
@@ -75,7 +75,7 @@ def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[Enrolled]:
 def _digests(kind: str, texts: Texts) -> Iterator[Enrolled]:
     """Digests of the values, and of domestic phone numbers with each prefix; of md5 also the middle."""
     for prefix in PREFIXES.get(kind, ("",)):
-        rows = np.flatnonzero(texts.lengths == LENGTHS[kind]) if prefix else np.arange(len(texts), dtype=np.int64)
+        rows = _domestic(kind, texts) if prefix else np.arange(len(texts), dtype=np.int64)
         written = [prefix.encode() + value for value in texts.take(rows).messages()]
         if not written:
             continue
@@ -86,6 +86,11 @@ def _digests(kind: str, texts: Texts) -> Iterator[Enrolled]:
             yield Enrolled(form, rows, Texts.whole(text))
             if form == "md5":
                 yield Enrolled(form, rows, Texts.whole(np.ascontiguousarray(text[:, MIDDLE])))
+
+
+def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:
+    """Which values are of the length that is masked and digested with prefixes; a number from abroad begins with `+`."""
+    return np.flatnonzero((texts.lengths == LENGTHS.get(kind, 0)) & (texts.table[:, 0] != ord("+")))
 
 
 def _masked(texts: Texts, head: int, tail: int) -> Texts:

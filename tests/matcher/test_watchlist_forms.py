@@ -60,9 +60,10 @@ def test_without_digests_and_without_values() -> None:
     assert forms("phone") == []
 
 
-def test_a_foreign_number_has_neither_domestic_prefix_nor_mask() -> None:
-    made = forms("phone", "+85291234567", "13800138000")
-    assert {entry for entry in made if entry[1] == 0} == {("plain", 0, "+85291234567"), *digests("+85291234567")}
+@pytest.mark.parametrize("number", ["+85291234567", "+6591234567"])
+def test_a_foreign_number_has_neither_domestic_prefix_nor_mask(number: str) -> None:
+    made = forms("phone", number, "13800138000")
+    assert {entry for entry in made if entry[1] == 0} == {("plain", 0, number), *digests(number)}
     assert sum(row == 1 for _, row, _ in made) == 14
 
 
