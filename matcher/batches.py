@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from matcher.lexicon import Lexicon, Terms
-from matcher.parts import Part
+from matcher.parts import Part, Piece, line_behind, read
 from matcher.rows import Rows, Sheet, rows
 from matcher.scan.batch import Batch
 from matcher.scan.labelled import find_labelled
@@ -44,23 +44,25 @@ class Searched:
         return self._lexicon.read_batch(self.batch)
 
 
-def batches(parts: Iterable[Part], lexicon: Lexicon) -> Iterator[Searched]:
-    """`parts` in batches, each searched; what a long text taught of its columns goes along with it."""
+def batches(pieces: Iterable[Piece], lexicon: Lexicon) -> Iterator[Searched]:
+    """`pieces` in batches, read and searched; what a long text taught of its columns goes along with it."""
     sheets: dict[int, Sheet] = {}
-    for group in _grouped(parts):
-        searched = Searched(group, lexicon, sheets)
+    line = 0
+    for group in _grouped(pieces):
+        parts = read(group, line)
+        searched = Searched(parts, lexicon, sheets if group[0].goes_on else {})
         yield searched
-        last = len(group) - 1
-        sheets = {0: searched.rows.carried(last)} if group[last].streamed and len(searched.candidates.start) else {}
+        line = line_behind(parts[-1])
+        sheets = {0: searched.rows.carried(len(parts) - 1)} if group[-1].streamed else {}
 
 
-def _grouped(parts: Iterable[Part]) -> Iterator[list[Part]]:
-    """Groups of parts of about BATCH bytes."""
-    group: list[Part] = []
+def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Groups of pieces of about BATCH bytes."""
+    group: list[Piece] = []
     size = 0
-    for part in parts:
-        group.append(part)
-        size += len(part.text.utf8)
+    for piece in pieces:
+        group.append(piece)
+        size += piece.size
         if size >= BATCH:
             yield group
             group, size = [], 0

@@ -16,7 +16,6 @@ import numpy as np
 
 from matcher.batches import Searched
 from matcher.questions import Answers, Question, ask, questions
-from matcher.scan.batch import Places
 from matcher.watchlist.build import normal_name
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.fields import OF_KIND, Field
@@ -79,18 +78,9 @@ def _located(searched: Searched, asked: Sequence[Question], answers: Answers) ->
         place, subject = answers.place[mine], answers.subject[mine]
         start, end = question.start[place], question.end[place]
         columns = zip(
-            place.tolist(), subject.tolist(), start.tolist(), end.tolist(), rows_at(searched, start).tolist(), strict=True
+            place.tolist(), subject.tolist(), start.tolist(), end.tolist(), searched.rows.holding(start).tolist(), strict=True
         )
         yield from (Evidence(question, p, s, first, last, row, frozenset()) for p, s, first, last, row in columns)
-
-
-def rows_at(searched: Searched, places: Places) -> Places:
-    """The row that each place of the batch is in, NONE for none."""
-    rows = searched.rows
-    if not len(rows):
-        return np.full(len(places), NONE)
-    at = np.searchsorted(rows.start, places, "right") - 1
-    return np.where((at >= 0) & (places < rows.end[at]), at, NONE)
 
 
 def _weak(epoch: Epoch, searched: Searched, found: Sequence[Evidence]) -> list[Evidence]:
@@ -107,7 +97,7 @@ def _weak_columns(epoch: Epoch, searched: Searched, rows: Sequence[int]) -> Iter
     """Candidates of weak segments that stand in one of `rows`."""
     for segment in searched.segments:
         if segment.weak:
-            some = segment.where(np.isin(rows_at(searched, segment.start), rows))
+            some = segment.where(np.isin(searched.rows.holding(segment.start), rows))
             yield from (q._replace(form=segment.form) for q in questions([some], enrolled(epoch)))
 
 
@@ -129,6 +119,8 @@ def _masked(searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
 
 def _named(epoch: Epoch, searched: Searched, rows: Iterable[int]) -> list[tuple[int, int]]:
     """(row, subject) for each enrolled name that stands in one of `rows`."""
+    if ("name", "plain") not in enrolled(epoch):
+        return []
     pairs = [(row, normal_name(name)) for row in rows for name in searched.rows.names(row)]
     if not pairs:
         return []

@@ -10,8 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from matcher.parts import Part, parts_of_member
-from matcher.text import fold
+from matcher.parts import Piece, pieces_of_member
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL
 from matcher.unpack.outcome import Outcome
@@ -26,7 +25,7 @@ def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
                    kind="attachment", body=body)  # fmt: skip
 
 
-def parts_in(path: Path, source: int, told: Callable[[Outcome], None]) -> Iterator[Part]:
+def pieces_in(path: Path, source: int, told: Callable[[Outcome], None]) -> Iterator[Piece]:
     """What a file holds, in windows: itself, or the members of a container; `told` hears what is not read."""
     with _opened(path) as body, unpack(body, shown(path), LOCAL) as unpacked:
         empty = True
@@ -34,11 +33,11 @@ def parts_in(path: Path, source: int, told: Callable[[Outcome], None]) -> Iterat
             if isinstance(item, Outcome):
                 told(item)
                 continue
-            for part in parts_of_member(source, item):
+            for piece in pieces_of_member(source, item):
                 empty = False
-                yield part
+                yield piece
         if empty:
-            yield Part(source, shown(path), fold(""))
+            yield Piece(source, shown(path), "", 0)
 
 
 @contextlib.contextmanager

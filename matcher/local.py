@@ -20,7 +20,7 @@ from matcher.evidence import look_up
 from matcher.findings import findings_of
 from matcher.match import Matcher
 from matcher.matches import matches
-from matcher.parts import Part
+from matcher.parts import Piece
 from matcher.readings import Reading
 from matcher.stage import build_matcher, outgoing
 from matcher.unpack.outcome import Outcome, unread_in_words
@@ -44,15 +44,15 @@ def scan(
         unread[outcome.reason] += 1
         typer.echo(str(outcome), err=True)
 
-    def parts() -> Iterator[Part]:
+    def pieces() -> Iterator[Piece]:
         nonlocal count
         for path in files.files_under(paths):
-            yield from files.parts_in(path, 0, told)
+            yield from files.pieces_in(path, 0, told)
             count += 1
             if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
                 typer.echo(f"{count} files", err=True)
 
-    for searched in batches(parts(), matcher.lexicon):
+    for searched in batches(pieces(), matcher.lexicon):
         for row in _rows(matcher, searched, alarms=alarms):
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
     typer.echo(f"{count} files scanned" + unread_in_words(unread), err=True)
@@ -68,8 +68,8 @@ def _rows(matcher: Matcher, searched: Searched, *, alarms: bool) -> Iterator[dic
     for part, terms in zip(searched.parts, searched.terms, strict=True) if alarms else ():
         for hit in terms.hits:
             start, end = part.text.span(*part.text.chars([hit.start, hit.end]).tolist())
-            place = (part.offset + start, part.offset + end)
-            yield _row(part.path, place, ("lexicon", "plain"), (None, None), hit.entry.weight * 20)
+            place = (part.piece.offset + start, part.piece.offset + end)
+            yield _row(part.piece.path, place, ("lexicon", "plain"), (None, None), hit.entry.weight * 20)
 
 
 def _row(
@@ -110,7 +110,7 @@ def _read(context: Context, matcher: Matcher, file: Path) -> Reading:
         update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
     )
     reading = Reading(capture, matcher.key)
-    [read] = matcher.gather(files.parts_in(file, 0, reading.told), [reading])
+    [read] = matcher.gather(files.pieces_in(file, 0, reading.told), [reading])
     return read
 
 

@@ -18,7 +18,7 @@ from matcher.lexicon import Lexicon
 from matcher.logins import LoginFinder
 from matcher.matches import matches, normal_of
 from matcher.own_cards import own_cards
-from matcher.parts import Part, parts_of_capture
+from matcher.parts import Piece, pieces_of_capture
 from matcher.questions import ask, questions
 from matcher.readings import Found, Reading
 from matcher.statistics import CaptureKey
@@ -51,19 +51,19 @@ class Matcher:
         """What was found in each capture, in order; each comes when the batch with its last part is done."""
         readings: list[Reading] = []
 
-        def parts() -> Iterator[Part]:
+        def pieces() -> Iterator[Piece]:
             for number, capture in enumerate(captures):
                 readings.append(Reading(capture, self.key))
-                yield from parts_of_capture(number, capture, readings[-1].told)
+                yield from pieces_of_capture(number, capture, readings[-1].told)
 
-        return self.gather(parts(), readings)
+        return self.gather(pieces(), readings)
 
-    def gather(self, parts: Iterable[Part], readings: list[Reading]) -> Iterator[Reading]:
-        """Fill `readings`, which `parts` append as they go; one that is complete is handed out and dropped from the list."""
+    def gather(self, pieces: Iterable[Piece], readings: list[Reading]) -> Iterator[Reading]:
+        """Fill `readings`, which `pieces` append as they go; one that is complete is handed out and dropped from the list."""
         given = 0
-        for searched in batches(parts, self.lexicon):
-            self._take(searched, [readings[part.source - given] for part in searched.parts])
-            done = searched.parts[-1].source - given
+        for searched in batches(pieces, self.lexicon):
+            self._take(searched, [readings[part.piece.source - given] for part in searched.parts])
+            done = searched.parts[-1].piece.source - given
             yield from readings[:done]
             del readings[:done]
             given += done
@@ -74,7 +74,7 @@ class Matcher:
         for part, reading, terms in zip(searched.parts, readings, searched.terms, strict=True):
             if reading.is_new and reading.capture.title:
                 reading.title_terms = self.lexicon.read(fold(reading.capture.title).text)
-            reading.go_on(part.text.text, terms, streamed=part.streamed)
+            reading.go_on(part.text.text, terms, streamed=part.piece.streamed)
         _count_valid(searched, readings)
         self._find_logins(searched, readings)
         for lists in self.lists:
@@ -84,7 +84,7 @@ class Matcher:
         self._find_offers(searched, readings)
         counted: Counted | None = None
         for number, (part, reading) in enumerate(zip(searched.parts, readings, strict=True)):
-            if part.streamed or any(reading.concerns(lists.tenant) for lists in self.lists):
+            if part.piece.streamed or any(reading.concerns(lists.tenant) for lists in self.lists):
                 counted = counted or Counted(searched.batch, searched.segments, searched.rows, self.key)
                 reading.tally(counted, number)
 

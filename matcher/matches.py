@@ -50,9 +50,9 @@ def _match(epoch: Epoch, searched: Searched, number: int, one: Evidence, tag: st
         form=one.question.form,  # type: ignore[arg-type]
         subject=epoch.list.handle(one.subject),
         index_tag=tag,
-        path=part.path,
-        start=part.offset + start,
-        end=part.offset + end,
+        path=part.piece.path,
+        start=part.piece.offset + start,
+        end=part.piece.offset + end,
         row=part.line + line_of(searched, number, one),
         fields=tuple(sorted(one.own | others))[:ROW_FIELDS],
         own_fields=tuple(sorted(one.own)),

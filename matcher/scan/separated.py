@@ -13,7 +13,7 @@ import numpy as np
 
 from matcher.scan import numbers
 from matcher.scan.batch import Batch, Bytes, Places
-from matcher.scan.bits import Words, ahead, behind, below, inner, places, spread, windows
+from matcher.scan.bits import Words, ahead, behind, below, inner, lowest, places, spread, windows
 from matcher.scan.classes import DASH, DOT, SPACE, Classes, is_digit, is_word
 from matcher.scan.numbers import ZERO, Runs, X
 from matcher.scan.segment import Flags, Segment
@@ -69,14 +69,15 @@ class Shape:
 
 
 @cache
-def shapes() -> tuple[Shape, ...]:
-    """All shapes, the longest first."""
+def shapes() -> dict[int, tuple[Shape, ...]]:
+    """All shapes by the length of their first group, the longest first."""
     made = [Shape("phone", groups) for groups in PHONE_GROUPS]
     for prefix in (b"86", b"0086", b"0"):
         made += [Shape("phone", (groups[0] + len(prefix), *groups[1:]), prefix) for groups in PHONE_GROUPS]
     made += [Shape("resident_id", ID_GROUPS), Shape("resident_id", ID_GROUPS, with_x=True)]
     made += [Shape("card", groups) for groups in CARD_GROUPS]
-    return tuple(sorted(made, key=lambda shape: -shape.length))
+    made.sort(key=lambda shape: -shape.length)
+    return {size: tuple(s for s in made if s.groups[0] == size) for size in sorted({s.groups[0] for s in made})}
 
 
 def find_separated(batch: Batch, classes: Classes) -> list[Segment]:
@@ -85,13 +86,17 @@ def find_separated(batch: Batch, classes: Classes) -> list[Segment]:
     start = _group_starts(classes.digit, gap)
     start = start[~is_word(batch.data[start - 1])]
     digit_bits, gap_bits = windows(classes.digit, start), windows(gap, start)
+    first = lowest(~digit_bits)
     found = []
-    for shape in shapes() if len(start) else ():
-        exact = below(shape.length - shape.with_x)
-        fits = np.flatnonzero(((digit_bits & exact) == shape.digit_bits) & ((gap_bits & exact) == shape.gap_bits))
-        fits = fits[_stands_alone(batch, shape, start[fits])]
-        found.append(_segment(batch, shape, start[fits]))
-        digit_bits[fits] = 0  # taken: no shorter shape begins there
+    for size, alike in shapes().items():
+        own = np.flatnonzero(first == size)
+        for shape in alike if len(own) else ():
+            exact = below(shape.length - shape.with_x)
+            fits = ((digit_bits[own] & exact) == shape.digit_bits) & ((gap_bits[own] & exact) == shape.gap_bits)
+            chosen = own[fits]
+            chosen = chosen[_stands_alone(batch, shape, start[chosen])]
+            found.append(_segment(batch, shape, start[chosen]))
+            digit_bits[chosen] = 0  # taken: no shorter shape begins there
     return [segment for segment in found if len(segment)]
 
 
