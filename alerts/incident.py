@@ -74,7 +74,7 @@ def sighting_of(finding: Finding, incident: str, linked: tuple[str, ...], folded
 
 
 _OF_CAPTURE = set("site platform kind category post_id url title author channel thread published_at fetched_at truncated".split())
-_OF_STATISTICS = {"rows", "candidates", "failures", "longest_run", "newest_date", "skeleton", "brands", "bytes", "logins", "own_cards"}
+_OF_STATISTICS = set("rows candidates failures longest_run newest_date skeleton brands bytes logins own_cards".split())
 
 
 def largest(sightings: Iterable[Sighting]) -> Sighting:

@@ -62,7 +62,7 @@ def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statisti
         update={
             "brands": reading.terms.brands.get(tenant, ()),
             "groups": matched_groups(whole.groups, found.matched() if found else ()),
-            "logins": reading.logins[tenant],
+            "logins": len(reading.logins[tenant]),
             "own_cards": reading.distinct_own_cards(tenant),
         }
     )

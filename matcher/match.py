@@ -103,8 +103,9 @@ class Matcher:
     def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:
         """Count logins at tenants' own domains."""
         if self._logins:
-            for (number, tenant), count in self._logins.find(searched.batch).distinct.items():
-                readings[number].logins[tenant] += count
+            lines = self._logins.find(searched.batch)
+            for number, tenant, key in zip(*(c.tolist() for c in (lines.document, lines.tenant, lines.key)), strict=True):
+                readings[number].logins[lines.tenants[tenant]].add(key)
 
     def _find_own_cards(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists) -> None:
         """Keep valid cards of the tenant's ranges that are not enrolled, as keyed numbers."""

@@ -70,7 +70,8 @@ class Reading:
         self.found: dict[tuple[str, int], Found] = {}
         self.offered: set[str] = set()
         """Tenants whose data a part offers."""
-        self.logins: Counter[str] = Counter()
+        self.logins: dict[str, set[int]] = defaultdict(set)
+        """Keys of different logins at a tenant's own domains."""
         self.own_cards: dict[str, list[Words]] = defaultdict(list)
         self.unread: Counter[str] = Counter()
         self._key = key
@@ -107,7 +108,7 @@ class Reading:
 
     def concerns(self, tenant: str) -> bool:
         """Whether there is something to report to a tenant."""
-        return tenant in self.offered or self.logins[tenant] > 0 or self.best(tenant) is not None
+        return tenant in self.offered or bool(self.logins.get(tenant)) or self.best(tenant) is not None
 
     def identity(self) -> str:
         """Keyed digest of what makes two captures the same: site, the platform's own id, extracted text."""

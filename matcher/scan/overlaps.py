@@ -22,7 +22,7 @@ def without_overlaps(segments: Sequence[Segment]) -> list[Segment]:
     if not len(inside):
         return list(segments)
     ranks = {name: kind.rank for name, kind in kinds().items()}
-    claims = np.concatenate([np.where(s.valid, 0, 100) + ranks.get(s.kind, 9) for s in segments])
+    claims = np.concatenate([np.where(s.valid, 0, 100) + ranks.get(s.kind, len(ranks)) for s in segments])
     losers = _losers(start, end, claims, order, np.union1d(inside, inside - 1))
     kept = np.ones(len(start), bool)
     kept[losers] = False
@@ -48,7 +48,7 @@ def _beaten(cluster: list[int], start: Places, end: Places, claims: Places) -> l
     """Those of a cluster that overlap with a stronger one."""
     kept: list[int] = []
     lost = []
-    for number in sorted(cluster, key=lambda n: (claims[n], start[n])):
+    for number in sorted(cluster, key=lambda n: (claims[n], start[n], -end[n])):
         if all(end[number] <= start[k] or start[number] >= end[k] for k in kept):
             kept.append(number)
         else:

@@ -57,7 +57,7 @@ def _countries() -> Flags:
 
 
 def _iban_gates(batch: Batch, classes: Classes) -> Places:
-    """Two letters that are a country's, two digits behind them, nothing glued before, and length enough in one piece or in fours."""
+    """A country's two letters, two digits behind them, nothing glued before, and length enough in one piece or in fours."""
     digit, letter, word = classes.digit, classes.letter, classes.word
     gate = places(letter & ahead(letter, 1) & ahead(digit, 2) & ahead(digit, 3) & ~behind(word, 1))
     pairs = np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from matcher.scan.batch import Batch
 from matcher.scan.bits import places
 from matcher.scan.classes import classes
@@ -31,4 +33,6 @@ def search(batch: Batch, labelled: Sequence[Segment] = ()) -> list[Segment]:
     numbers = find_numbers(batch, seen) + find_separated(batch, seen) + find_codes(batch, seen)
     numbers += [segment for segment in (*rare, *labelled) if segment.kind not in APART and not segment.weak]
     others = [segment for segment in labelled if segment.kind in APART or segment.weak]
-    return [*without_overlaps(numbers), *mail, *find_qq(mail), *find_digests(batch, seen), *others]
+    known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in others if segment.kind == "qq")])
+    boxes = [segment.where(~np.isin(segment.start, known)) for segment in find_qq(mail)]  # `QQ: 12345@qq.com` is one number
+    return [*without_overlaps(numbers), *mail, *boxes, *find_digests(batch, seen), *others]

@@ -22,7 +22,7 @@ SHORTEST = 12
 """Eleven digits and a separator."""
 ROW = 32
 PHONE_GROUPS = ((3, 4, 4), (3, 8), (7, 4))
-ID_GROUPS = (6, 8, 4)
+ID_GROUPS = ((6, 8, 4), (6, 8, 3, 1))
 CARD_GROUPS = (
     *((4, 4, 4, 4, more) for more in (3, 2, 1)),
     *((4, 4, 4, 4 + more) for more in (3, 2, 1, 0)),
@@ -64,8 +64,8 @@ class Shape:
 
     @cached_property
     def gap_bits(self) -> np.uint64:
-        """Its separators as bits."""
-        return np.uint64(sum(1 << i for i in self.gaps))
+        """Its separators as bits, but for one before an X: what stands between digits only is seen as one."""
+        return np.uint64(sum(1 << i for i in self.gaps if not self.with_x or i < self.length - 2))
 
 
 @cache
@@ -74,7 +74,7 @@ def shapes() -> dict[int, tuple[Shape, ...]]:
     made = [Shape("phone", groups) for groups in PHONE_GROUPS]
     for prefix in (b"86", b"0086", b"0"):
         made += [Shape("phone", (groups[0] + len(prefix), *groups[1:]), prefix) for groups in PHONE_GROUPS]
-    made += [Shape("resident_id", ID_GROUPS), Shape("resident_id", ID_GROUPS, with_x=True)]
+    made += [Shape("resident_id", groups, with_x=with_x) for groups in ID_GROUPS for with_x in (False, True)]
     made += [Shape("card", groups) for groups in CARD_GROUPS]
     made.sort(key=lambda shape: -shape.length)
     return {size: tuple(s for s in made if s.groups[0] == size) for size in sorted({s.groups[0] for s in made})}
@@ -115,7 +115,7 @@ def _stands_alone(batch: Batch, shape: Shape, start: Places) -> Flags:
         alone &= data[start + gap] == separator
     if shape.kind == "phone":
         alone &= ~numbers.is_fraction(data, start)
-    else:
+    elif len(shape.groups) == 2:
         alone &= separator != DOT
     if shape.with_x:
         alone &= (data[end - 1] | 32) == (X | 32)

@@ -35,11 +35,7 @@ TOKENS = 11_000
 SEPARATED = ("", "-", " ", ".")
 PREFIXES = ("", "+86", "+86 ", "86-", "0086", "(86)", "0")
 
-PAIR_GAPS = {
-    ("card", "groups, dot"): "cards in groups with dots are not read yet",
-    ("resident_id", "groups, dot"): "resident IDs in groups with dots are not read yet",
-    ("resident_id", "groups, other"): "the check character in a group of its own is not read yet",
-}
+PAIR_GAPS: dict[tuple[str, str], str] = {}
 """(kind, disguise) that is not found yet, and why."""
 CONTAINER_GAPS = {"pdf": "a page with marks of direction within a number is read in another order"}
 ENCODING_GAPS: dict[str, str] = {}

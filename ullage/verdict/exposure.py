@@ -20,7 +20,7 @@ STATUTORY_CUSTOMERS = 1_000_000
 VOLUME = ((0.1, 0), (1.0, 3), (10.0, 7), (100.0, 10))
 ATF_29 = frozenset({Field.ORDER, Field.LOAN, Field.HEALTH, Field.BALANCE})
 LOGIN_POINTS, MANY_LOGINS = 25, 50
-"""Of a login at a tenant's own site in a stealer log: account takeover needs nothing more. Uncalibrated, as the severities are."""
+"""Logins at a tenant's own sites in a stealer log: a takeover needs nothing more. Uncalibrated, as the severities are."""
 HIGHEST_CLASS = frozenset({Field.PASSWORD, Field.CVV, Field.OTP})
 
 
