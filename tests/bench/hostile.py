@@ -125,6 +125,11 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "octets and digits": repeated("%0212"),
     "labels and brackets": repeated("QQ["),
     "prefixes": repeated("_0086"),
+    "mail in one stretch": repeated("}＠手机:①http://<a@b.cn"),
+    "signs and octets": repeated("@%31"),
+    "octets of no encoding": repeated("%E12"),
+    "spelt signs": repeated("z[at]"),
+    "cards, labelled": repeated("13卡号%"),
 }
 PAGES: dict[str, Callable[[int], bytes]] = {
     "page: <": repeated("<"),
