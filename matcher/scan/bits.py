@@ -66,10 +66,9 @@ def runs(words: Words, shortest: int) -> tuple[Places, Places]:
 
 def places(words: Words) -> Places:
     """The places themselves, ascending."""
-    octets = words.view(np.uint8)
-    filled = np.flatnonzero(octets)
-    bit = np.flatnonzero(np.unpackbits(octets[filled], bitorder="little"))
-    found: Places = (filled[bit >> 3] << 3) + (bit & 7)
+    filled = np.flatnonzero(words != 0)
+    bit = np.flatnonzero(np.unpackbits(words[filled].view(np.uint8), bitorder="little").view(bool))  # of truth values: faster
+    found: Places = (filled[bit >> 6] << 6) + (bit & 63)
     return found
 
 
