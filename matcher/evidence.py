@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from matcher.watchlist.build import normal_name
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.fields import OF_KIND, Field
 from ullage.identifiers import masked
+from ullage.tags import Tags
 
 NONE = -1
 MASK_SIGNS = re.compile("|".join(re.escape(sign * 4) for sign in masked.HIDDEN).encode())
@@ -55,16 +56,24 @@ def look_up(epoch: Epoch, searched: Searched) -> list[Evidence]:
     if not len(answers.question):
         return []
     found = list(_located(searched, asked, answers))
-    found += _weak(epoch, searched, found)
+    found += _weak(epoch, searched, _owners(found))
     own: dict[tuple[int, int], set[str]] = defaultdict(set)
     for one in found:
         own[one.row, one.subject].add(_label(one.question.kind))
-    for row, subject in _named(epoch, searched, sorted({one.row for one in found if one.row != NONE})):
-        if (row, subject) in own:
-            own[row, subject].add(str(Field.NAME))
+    for pair in _named(epoch, searched, _owners(found)):
+        own[pair].add(str(Field.NAME))
     fields = {pair: frozenset(labels) for pair, labels in own.items()}
     single = {(one.start, one.end, one.question.kind, one.question.form, one.subject): one for one in found}
     return [one._replace(own=fields[one.row, one.subject]) for _, one in sorted(single.items(), key=lambda item: item[0])]
+
+
+def _owners(found: Iterable[Evidence]) -> dict[int, list[int]]:
+    """The subjects that were found in each row, ascending."""
+    owners: dict[int, set[int]] = defaultdict(set)
+    for one in found:
+        if one.row != NONE:
+            owners[one.row].add(one.subject)
+    return {row: sorted(subjects) for row, subjects in sorted(owners.items())}
 
 
 def _label(kind: str) -> str:
@@ -83,14 +92,27 @@ def _located(searched: Searched, asked: Sequence[Question], answers: Answers) ->
         yield from (Evidence(question, p, s, first, last, row, frozenset()) for p, s, first, last, row in columns)
 
 
-def _weak(epoch: Epoch, searched: Searched, found: Sequence[Evidence]) -> list[Evidence]:
-    """Weak values in the rows of `found` that are of a customer who was found there."""
-    known = {(one.row, one.subject) for one in found if one.row != NONE}
-    rows = sorted({row for row, _ in known})
-    asked = [*_weak_columns(epoch, searched, rows), *_masked(searched, rows)]
-    asked = [question for question in asked if (question.kind, question.form) in enrolled(epoch)]
-    answers = ask(epoch, asked)
-    return [one for one in _located(searched, asked, answers) if (one.row, one.subject) in known] if len(answers.question) else []
+def _weak(epoch: Epoch, searched: Searched, owners: Mapping[int, Sequence[int]]) -> list[Evidence]:
+    """Weak values in the rows of `owners` that are of a customer who was found there."""
+    found = []
+    for question in (*_weak_columns(epoch, searched, list(owners)), *_masked(searched, list(owners))):
+        if (question.kind, question.form) not in enrolled(epoch):
+            continue
+        rows = searched.rows.holding(question.start).tolist()
+        pairs = [(place, subject, row) for place, row in enumerate(rows) for subject in owners.get(row, ())]
+        tags = epoch.tags.tagger(question.kind, question.form).tag_rows(question.normal, question.length)
+        for (place, subject, row), is_own in zip(pairs, _belong(epoch, tags, pairs), strict=True):
+            if is_own:
+                span = int(question.start[place]), int(question.end[place])
+                found.append(Evidence(question, place, subject, *span, row, frozenset()))
+    return found
+
+
+def _belong(epoch: Epoch, tags: Tags, pairs: Sequence[tuple[int, int, int]]) -> list[bool]:
+    """Of (number of a tag, subject, row) triples, whether the value is this subject's. Weak values are many people's."""
+    places, subjects, _ = np.array(pairs, np.int64).reshape(-1, 3).T
+    own: list[bool] = epoch.list.belongs(tags[places], subjects).tolist()
+    return own
 
 
 def _weak_columns(epoch: Epoch, searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
@@ -117,15 +139,16 @@ def _masked(searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
         yield Question(kind, masked.FORM, normal, length, first, last)
 
 
-def _named(epoch: Epoch, searched: Searched, rows: Iterable[int]) -> list[tuple[int, int]]:
-    """(row, subject) for each enrolled name that stands in one of `rows`."""
+def _named(epoch: Epoch, searched: Searched, owners: Mapping[int, Sequence[int]]) -> set[tuple[int, int]]:
+    """(row, subject) for each name of a subject that stands in a row where the subject was found."""
     if ("name", "plain") not in enrolled(epoch):
-        return []
-    pairs = [(row, normal_name(name)) for row in rows for name in searched.rows.names(row)]
-    if not pairs:
-        return []
-    hits, subjects = epoch.list.look_up(epoch.tags.tagger("name", "plain").tag([name.encode() for _, name in pairs]))
-    return [(pairs[int(hit)][0], int(subject)) for hit, subject in zip(hits, subjects, strict=True)]
+        return set()
+    named = [(name, row) for row in owners for name in searched.rows.names(row)]
+    if not named:
+        return set()
+    tags = epoch.tags.tagger("name", "plain").tag([normal_name(name).encode() for name, _ in named])
+    pairs = [(place, subject, row) for place, (_, row) in enumerate(named) for subject in owners[row]]
+    return {(row, subject) for (_, subject, row), own in zip(pairs, _belong(epoch, tags, pairs), strict=True) if own}
 
 
 def is_enrolled_name(lists: Sequence[TenantLists], names: Sequence[str]) -> list[bool]:
@@ -135,6 +158,6 @@ def is_enrolled_name(lists: Sequence[TenantLists], names: Sequence[str]) -> list
         for tenant in lists:
             for epoch in tenant.epochs:
                 hits, _ = epoch.list.look_up(epoch.tags.tagger("name", "plain").tag([normal_name(n).encode() for n in names]))
-                for hit in hits:
-                    known[int(hit)] = True
+                for hit in np.unique(hits).tolist():
+                    known[hit] = True
     return known

@@ -16,10 +16,14 @@ BITS = 64
 ONE = np.uint64(1)
 
 
+def empty(size: int) -> Words:
+    """No place of a buffer of `size`; two empty words follow, so that shifts need no care at the end."""
+    return np.zeros(-(-size // BITS) + 2, np.uint64)
+
+
 def pack(mask: npt.NDArray[np.bool_]) -> Words:
-    """The places where `mask` bool[n] holds; two empty words follow, so that shifts need no care at the end."""
-    packed = np.packbits(mask, bitorder="little")
-    words = np.zeros(-(-len(mask) // BITS) + 2, np.uint64)
+    """The places where `mask` bool[n] holds."""
+    packed, words = np.packbits(mask, bitorder="little"), empty(len(mask))
     words.view(np.uint8)[: len(packed)] = packed
     return words
 

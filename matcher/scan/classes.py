@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from matcher.scan.batch import Batch, Bytes
-from matcher.scan.bits import Words, pack
+from matcher.scan.bits import Words, empty
 from matcher.scan.segment import Flags
 
-SPACE, DASH, DOT, AT = 32, 45, 46, 64
+SPACE, DASH, DOT, ZERO, AT, A = 32, 45, 46, 48, 64, 97
+CASE = 32
+"""The bit that makes a letter lower case."""
 WINDOW = 1 << 17
-"""Bytes a step: what it writes stays in the processor's cache."""
+"""Bytes a step, a multiple of 8."""
 
 
 def is_digit(data: Bytes) -> Flags:
@@ -42,18 +44,22 @@ class Classes:
 
 
 def classes(batch: Batch) -> Classes:
-    """The classes of a batch's bytes."""
+    """The classes of a batch's bytes, a window at a time: what is made on the way stays in the processor's cache."""
     size = len(batch.data)
-    digit, letter, hex_letter, at, separator = (np.empty(size, bool) for _ in range(5))
-    scratch, space = np.empty(WINDOW, np.uint8), np.empty(WINDOW, bool)
+    found = [empty(size) for _ in range(5)]
+    digit, letter, hex_letter, at, separator = (words.view(np.uint8) for words in found)
+    scratch, mask, other = np.empty(WINDOW, np.uint8), np.empty(WINDOW, bool), np.empty(WINDOW, bool)
     for first in range(0, size, WINDOW):
-        part = slice(first, min(first + WINDOW, size))
-        data, offset = batch.data[part], scratch[: part.stop - first]
-        np.less(np.subtract(data, 48, out=offset), 10, out=digit[part])
-        np.equal(data, AT, out=at[part])
-        np.less(np.subtract(data, DASH, out=offset), 2, out=separator[part])  # the dot stands behind the dash
-        np.bitwise_or(separator[part], np.equal(data, SPACE, out=space[: len(data)]), out=separator[part])
-        np.subtract(np.bitwise_or(data, 32, out=offset), 97, out=offset)
-        np.less(offset, 26, out=letter[part])
-        np.less(offset, 6, out=hex_letter[part])
-    return Classes(pack(digit), pack(letter), pack(hex_letter), pack(at), pack(separator))
+        data = batch.data[first : first + WINDOW]
+        offset, is_, too = scratch[: len(data)], mask[: len(data)], other[: len(data)]
+        part = slice(first // 8, -(-(first + len(data)) // 8))
+        np.less(np.subtract(data, ZERO, out=offset), 10, out=is_)
+        digit[part] = np.packbits(is_, bitorder="little")
+        np.less(np.subtract(data, DASH, out=offset), 2, out=is_)  # the dot stands behind the dash
+        np.bitwise_or(is_, np.equal(data, SPACE, out=too), out=is_)
+        separator[part] = np.packbits(is_, bitorder="little")
+        at[part] = np.packbits(np.equal(data, AT, out=is_), bitorder="little")
+        np.subtract(np.bitwise_or(data, CASE, out=offset), A, out=offset)
+        letter[part] = np.packbits(np.less(offset, 26, out=is_), bitorder="little")
+        hex_letter[part] = np.packbits(np.less(offset, 6, out=is_), bitorder="little")
+    return Classes(*found)

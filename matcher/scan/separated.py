@@ -93,6 +93,8 @@ def find_separated(batch: Batch, classes: Classes) -> list[Segment]:
         for shape in alike if len(own) else ():
             exact = below(shape.length - shape.with_x)
             fits = ((digit_bits[own] & exact) == shape.digit_bits) & ((gap_bits[own] & exact) == shape.gap_bits)
+            if not fits.any():
+                continue
             chosen = own[fits]
             chosen = chosen[_stands_alone(batch, shape, start[chosen])]
             found.append(_segment(batch, shape, start[chosen]))
