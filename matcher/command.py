@@ -15,6 +15,7 @@ from ullage.bus import CAPTURES, FINDINGS, Bus
 from ullage.clock import Clock
 from ullage.dead_letters import DeadLetters
 from ullage.errors import UnavailableError
+from ullage.memory import keep_freed_memory
 from ullage.metrics import new_registry
 from ullage.role import running
 from ullage.settings import Context
@@ -29,6 +30,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     """Stage 2: open captures in memory, match them, publish findings."""
     context: Context = ctx.obj
     require(context)
+    keep_freed_memory()
     registry, bus = new_registry("match"), context.bus()
     metrics = MatchMetrics(registry)
     port = None if once or not context.settings.metrics else context.settings.match.port

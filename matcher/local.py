@@ -26,6 +26,7 @@ from matcher.stage import build_matcher, outgoing
 from matcher.unpack.outcome import Outcome, unread_in_words
 from ullage.bus import FINDINGS
 from ullage.errors import ConfigError
+from ullage.memory import keep_freed_memory
 from ullage.settings import Context
 
 PROGRESS_FILES = 100
@@ -115,6 +116,7 @@ def _read(context: Context, matcher: Matcher, file: Path) -> Reading:
 
 
 def _matcher(context: Context, *, detailed: bool = True) -> Matcher:
+    keep_freed_memory()
     matcher = build_matcher(context, detailed=detailed)
     if not matcher.lists:
         raise ConfigError(f"no watchlist in {context.data}: load one with `ullage watchlist load FILE --tenant NAME`")

@@ -29,7 +29,9 @@ def pack(mask: npt.NDArray[np.bool_]) -> Words:
 
 
 def ahead(words: Words, by: int) -> Words:
-    """The places p for which p + `by` is in `words`; `by` is 1 to 63."""
+    """The places p for which p + `by` is in `words`; `by` is 1 to 64."""
+    if by == BITS:
+        return np.concatenate((words[1:], words[-1:]))  # the last word is empty
     out = words >> np.uint64(by)
     out[:-1] |= words[1:] << np.uint64(BITS - by)
     return out
@@ -40,6 +42,11 @@ def behind(words: Words, by: int) -> Words:
     out = words << np.uint64(by)
     out[1:] |= words[:-1] >> np.uint64(BITS - by)
     return out
+
+
+def whole(words: Words, length: int, word: Words) -> Words:
+    """Where a run in `words` of exactly `length` (1 to 64) begins that stands apart from what is in `word`, a larger set."""
+    return inner(words, length) & ~behind(word, 1) & ~ahead(word, length)
 
 
 def inner(words: Words, length: int) -> Words:

@@ -10,7 +10,7 @@ from matcher.scan.batch import Batch, Bytes
 from matcher.scan.bits import Words, empty
 from matcher.scan.segment import Flags
 
-SPACE, DASH, DOT, ZERO, AT, A = 32, 45, 46, 48, 64, 97
+SPACE, PLUS, DASH, DOT, ZERO, AT, A = 32, 43, 45, 46, 48, 64, 97
 CASE = 32
 """The bit that makes a letter lower case."""
 WINDOW = 1 << 17
@@ -29,12 +29,14 @@ def is_word(data: Bytes) -> Flags:
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Where digits, letters, hexadecimal letters, at signs and separators (space, dash, dot) stand; letters are ASCII."""
+    """Where digits, zeros, letters, hexadecimal letters, at signs, plus signs and separators (space, dash, dot) stand."""
 
     digit: Words
+    zero: Words
     letter: Words
     hex_letter: Words
     at: Words
+    plus: Words
     separator: Words
 
     @property
@@ -46,8 +48,8 @@ class Classes:
 def classes(batch: Batch) -> Classes:
     """The classes of a batch's bytes, a window at a time: what is made on the way stays in the processor's cache."""
     size = len(batch.data)
-    found = [empty(size) for _ in range(5)]
-    digit, letter, hex_letter, at, separator = (words.view(np.uint8) for words in found)
+    found = [empty(size) for _ in range(7)]
+    digit, zero, letter, hex_letter, at, plus, separator = (words.view(np.uint8) for words in found)
     scratch, mask, other = np.empty(WINDOW, np.uint8), np.empty(WINDOW, bool), np.empty(WINDOW, bool)
     for first in range(0, size, WINDOW):
         data = batch.data[first : first + WINDOW]
@@ -58,7 +60,9 @@ def classes(batch: Batch) -> Classes:
         np.less(np.subtract(data, DASH, out=offset), 2, out=is_)  # the dot stands behind the dash
         np.bitwise_or(is_, np.equal(data, SPACE, out=too), out=is_)
         separator[part] = np.packbits(is_, bitorder="little")
+        zero[part] = np.packbits(np.equal(data, ZERO, out=is_), bitorder="little")
         at[part] = np.packbits(np.equal(data, AT, out=is_), bitorder="little")
+        plus[part] = np.packbits(np.equal(data, PLUS, out=is_), bitorder="little")
         np.subtract(np.bitwise_or(data, CASE, out=offset), A, out=offset)
         letter[part] = np.packbits(np.less(offset, 26, out=is_), bitorder="little")
         hex_letter[part] = np.packbits(np.less(offset, 6, out=is_), bitorder="little")

@@ -8,7 +8,7 @@ import numpy as np
 
 from matcher.scan import checks
 from matcher.scan.batch import Batch, Bytes
-from matcher.scan.bits import runs
+from matcher.scan.bits import inner, places, whole
 from matcher.scan.classes import Classes, is_digit
 from matcher.scan.numbers import WIDTH, ZERO
 from matcher.scan.segment import Flags, Segment
@@ -17,6 +17,8 @@ from ullage.identifiers import uscc
 LENGTH = 18
 UPPER = 0xDF
 NONE = 255
+DEPARTMENTS = b"159"
+"""What a code of digits alone begins with: companies, associations, public bodies. Resident IDs mostly begin otherwise."""
 FIRST, SECOND = b"123456789ANY", b"123456789ABCDEF"
 
 
@@ -30,18 +32,20 @@ def _values() -> Bytes:
 
 def find_codes(batch: Batch, classes: Classes) -> list[Segment]:
     """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
-    start, end = runs(classes.word, LENGTH)
-    start = start[end - start == LENGTH]
+    eighteen, digits = whole(classes.word, LENGTH, classes.word), inner(classes.digit, LENGTH)
+    plain = places(eighteen & digits)
+    likely = np.isin(batch.data[plain], np.frombuffer(DEPARTMENTS, np.uint8))
+    start = np.union1d(places(eighteen & ~digits), plain[likely])
     text = batch.windows(start, WIDTH)
     text[:, LENGTH:] = 0
     digit = is_digit(text[:, :LENGTH])
-    likely = digit[:, 2:8].all(1) & checks.is_region(text[:, 2:4] - np.uint8(ZERO))
-    start, text, plain = start[likely], text[likely], digit[likely].all(1)
+    regional: Flags = digit[:, 2:8].all(1) & checks.is_region(text[:, 2:4] - np.uint8(ZERO))
+    start, text, bare = start[regional], text[regional], digit[regional].all(1)
     text &= np.where(text > ord("Z"), UPPER, NONE).astype(np.uint8)
     values = _values().take(text[:, :LENGTH])
     shaped = (values != NONE).all(1) & np.isin(text[:, 0], list(FIRST)) & np.isin(text[:, 1], list(SECOND))
     valid = shaped & _holds(values)
-    kept = valid | (shaped & ~plain)
+    kept = valid | (shaped & ~bare)
     start = start[kept]
     length = np.full(len(start), LENGTH, np.int64)
     return [Segment("uscc", "plain", start, start + LENGTH, text[kept], length, valid[kept])] if len(start) else []

@@ -31,23 +31,35 @@ class Runs(NamedTuple):
     start: Places
     end: Places
 
-    def where(self, chosen: Flags) -> Runs:
+    def where(self, chosen: Flags | Places) -> Runs:
         """Those that are chosen."""
         return Runs(self.start[chosen], self.end[chosen])
 
-    def of_length(self, length: int) -> Runs:
-        """Those of exactly that many digits."""
-        return self.where(self.end - self.start == length)
+
+class ByLength:
+    """Runs sorted by how many digits they have, each length by place."""
+
+    def __init__(self, runs: Runs) -> None:
+        length = (runs.end - runs.start).astype(np.uint8)
+        order = np.argsort(length, kind="stable")  # of bytes: counting, not comparing
+        self._runs = runs.where(order)
+        self._borders = np.concatenate(([0], np.cumsum(np.bincount(length, minlength=LONGEST + 1))))
+
+    def of(self, length: int) -> Runs:
+        """Those of exactly `length` digits, at most LONGEST."""
+        own = slice(self._borders[length], self._borders[length + 1])
+        return Runs(self._runs.start[own], self._runs.end[own])
 
 
 def find_numbers(batch: Batch, classes: Classes) -> list[Segment]:
     """Phones, resident IDs and cards that are written in one piece, valid or not."""
-    whole, before_x = _runs(batch, classes)
+    runs_, before_x = _runs(batch, classes)
+    whole = ByLength(runs_)
     found = [_phones(batch, whole), ids(before_x, rows(batch, before_x.start))]
-    new_ids, other = _split_eighteens(batch, whole.of_length(ID))
-    found += [new_ids, _old_ids(batch, whole.of_length(15))]
+    new_ids, other = _split_eighteens(batch, whole.of(ID))
+    found += [new_ids, _old_ids(batch, whole.of(15))]
     for length in checks.LENGTHS:
-        some = other if length == ID else whole.of_length(length)
+        some = other if length == ID else whole.of(length)
         found.append(cards(some, rows(batch, some.start), length))
     return [segment for segment in found if len(segment)]
 
@@ -82,11 +94,11 @@ def is_fraction(data: Bytes, start: Places) -> Flags:
     return fraction
 
 
-def _phones(batch: Batch, whole: Runs) -> Segment:
+def _phones(batch: Batch, whole: ByLength) -> Segment:
     """Mobile numbers, with or without a prefix; what stands behind a digit and a dot is a fraction."""
     start, end = [], []
     for length, prefix in PREFIXES.items():
-        some = whole.of_length(length)
+        some = whole.of(length)
         head = batch.windows(some.start, 8)[:, : len(prefix)]
         body = batch.data.take(some.end - PHONE), batch.data.take(some.end - PHONE + 1)
         good = (body[0] == ZERO + 1) & (body[1] >= ZERO + 3) & (head == np.frombuffer(prefix, np.uint8)).all(1)
@@ -120,7 +132,8 @@ def _split_eighteens(batch: Batch, found: Runs) -> tuple[Segment, Runs]:
     digits = text - ZERO
     shaped = _is_id(digits)
     valid = shaped & (checks.check_characters(digits) == text[:, 17])
-    card = ~valid & checks.in_range(digits, ID) & checks.luhn(digits, ID)
+    card = ~valid & checks.in_range(digits, ID)
+    card[card] = checks.luhn(digits[card], ID)
     is_id = shaped & ~card
     return segment("resident_id", found.where(is_id), text[is_id], ID, valid[is_id]), found.where(~is_id)
 

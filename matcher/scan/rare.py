@@ -24,7 +24,7 @@ CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
 """Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
-PLUS, ZERO, EIGHT, SIX = 43, 48, 56, 54
+EIGHT, SIX = 56, 54
 NOT_ASCII = 0x80
 
 
@@ -70,10 +70,11 @@ def _iban_gates(batch: Batch, classes: Classes) -> Places:
 
 def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86 and long enough or in groups."""
-    data, begin = batch.data, places(classes.digit & ~behind(classes.word, 1))
-    signed = (data[begin - 1] == PLUS) & ~((data[begin] == EIGHT) & (data[begin + 1] == SIX))
-    zeros = (data[begin] == ZERO) & (data[begin + 1] == ZERO) & (data[begin + 2] > ZERO) & is_digit(data[begin + 2])
-    begin = begin[signed | zeros]
+    data, digit, zero = batch.data, classes.digit, classes.zero
+    signed = places(digit & behind(classes.plus, 1))
+    signed = signed[(data[signed] != EIGHT) | (data[signed + 1] != SIX)]
+    zeros = places(zero & ahead(zero, 1) & ahead(digit & ~zero, 2) & ~behind(classes.word, 1))
+    begin = np.union1d(signed, zeros)
     length = lowest(~windows(classes.digit, begin))
     inner = is_digit(data[begin - 2]) & ((data[begin - 1] == SPACE) | (data[begin - 1] == DASH))  # a group of a longer number
     abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]

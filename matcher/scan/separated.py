@@ -90,15 +90,14 @@ def find_separated(batch: Batch, classes: Classes) -> list[Segment]:
     found = []
     for size, alike in shapes().items():
         own = np.flatnonzero(first == size)
+        digits, gaps = digit_bits[own], gap_bits[own]
         for shape in alike if len(own) else ():
             exact = below(shape.length - shape.with_x)
-            fits = ((digit_bits[own] & exact) == shape.digit_bits) & ((gap_bits[own] & exact) == shape.gap_bits)
-            if not fits.any():
-                continue
-            chosen = own[fits]
-            chosen = chosen[_stands_alone(batch, shape, start[chosen])]
-            found.append(_segment(batch, shape, start[chosen]))
-            digit_bits[chosen] = 0  # taken: no shorter shape begins there
+            fits = np.flatnonzero(((digits & exact) == shape.digit_bits) & ((gaps & exact) == shape.gap_bits))
+            if len(fits):
+                fits = fits[_stands_alone(batch, shape, start[own[fits]])]
+                found.append(_segment(batch, shape, start[own[fits]]))
+                digits[fits] = 0  # taken: no shorter shape begins there
     return [segment for segment in found if len(segment)]
 
 
