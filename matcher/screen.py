@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matcher.assess import Verdict
+from matcher.unpack.reasons import REASONS
 from ullage.records import Statistics
 from ullage.verdict import in_words
 
@@ -58,6 +59,11 @@ def _file(name: str, whole: Statistics) -> Table:
         grid.add_row("row", Text(whole.skeleton))
     if whole.terms:
         grid.add_row("jargon", ", ".join(f"{t.id} ({t.category.lower()})" for t in whole.terms[:8]))
+    if whole.estimated:
+        grid.add_row("counts", "of different identifiers are estimates, within 0.1 %: there are too many to keep")
+    if whole.unread:
+        read = ", ".join(f"{count} {REASONS[reason]}" for reason, count in whole.unread.items())
+        grid.add_row("not read", Text(read, style="yellow"))
     return grid
 
 
@@ -76,6 +82,10 @@ def _tenant(verdict: Verdict) -> Panel:
     grid.add_row(
         "rows", f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more fields of one customer"
     )
+    if verdict.logins:
+        grid.add_row("logins", f"{verdict.logins} different logins at the tenant's own sites")
+    if verdict.own_cards:
+        grid.add_row("own cards", f"{verdict.own_cards} valid cards of the tenant's ranges that are not enrolled")
     grid.add_row("by chance", f"{in_words(verdict.expected_by_chance)} phones would match")
     if exposure.scenario:
         grid.add_row("likely scam", f"{exposure.title}  {exposure.title_zh}")
