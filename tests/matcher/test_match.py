@@ -200,3 +200,64 @@ def test_a_watchlist_that_expired_is_used_no_more(bank: Context, clock) -> None:
     assert [lists.tenant for lists in installed.load(bank)] == ["bank"]
     clock.advance(105 * 86_400)
     assert installed.load(bank) == []
+
+
+def test_a_masked_value_corroborates_and_is_nothing_alone(bank: Context) -> None:
+    masked = f"{ONE['phone'][:3]}****{ONE['phone'][-4:]}"
+    assert matches(matcher_of(bank), masked) == []
+    [finding] = found(matcher_of(bank), f"{masked},{ONE['email']}")
+    assert {(m.kind, m.form, m.own_fields) for m in finding.matches} == {
+        ("email", "plain", ("EMAIL", "PHONE")),
+        ("phone", "masked", ("EMAIL", "PHONE")),
+    }
+    assert [round(1 / m.coincidence) for m in finding.matches if m.form == "masked"] == [530_000]
+    other = f"{BANK[2]['phone'][:3]}****9999"
+    assert matches(matcher_of(bank), f"{other},{ONE['email']}") == [("email", "plain", 85, ("EMAIL",))]
+
+
+def test_a_plus_tag_is_found_both_ways(context: Context) -> None:
+    enrol(context, "bank", [customer(1, email="li+shop@example.com"), customer(2, email="wang@example.com")])
+    matcher = matcher_of(context)
+    for body in ("li+shop@example.com", "li@example.com", "wang+x@example.com", "wang@example.com"):
+        assert [m.kind for f in found(matcher, body) for m in f.matches] == ["email"], body
+    assert found(matcher, "li+other@example.net") == []
+
+
+@pytest.mark.parametrize("form", ["{}", "86{}", "+86{}"])
+@pytest.mark.parametrize("part", [slice(None), slice(8, 24)])
+def test_digests_of_a_phone_with_and_without_its_country(bank: Context, form: str, part: slice) -> None:
+    digest = hashlib.md5(form.format(ONE["phone"]).encode()).hexdigest()[part]
+    assert matches(matcher_of(bank), f"u1:{digest}") == [("phone", "md5", 70, ("PHONE",))]
+
+
+def test_a_login_at_an_own_domain_and_a_card_of_an_own_range_need_no_enrolment(context: Context) -> None:
+    enrol(context, "bank", [customer(1, card="6200000000000005"), customer(2)])
+    tables = '[tenants.bank]\ndomains = ["bank.example"]\nbins = ["620000"]\n'
+    (context.data / "ullage.toml").write_text(tables, encoding="utf-8")
+    matcher = matcher_of(context)
+    lines = "https://m.bank.example/login:user1:secret1\nhttps://m.bank.example/login:user1:secret1\nbank.example|user2|secret2"
+    [finding] = found(matcher, lines)
+    assert (finding.alarm, finding.statistics.logins, finding.total_matches) == (True, 2, 0)
+    assert "secret1" not in finding.encode().decode()
+    [cards] = found(matcher, "6200000000000005\n6200000000000013\n6200000000000013\n6200000000000021")
+    assert (cards.statistics.own_cards, cards.total_matches) == (2, 1)
+
+
+def test_a_card_that_fails_luhn_matches_beside_a_label_alone(context: Context) -> None:
+    enrol(context, "bank", [customer(1, card="6200000000000006")])
+    matcher = matcher_of(context)
+    assert found(matcher, "6200000000000006") == []
+    assert [(m.kind, m.form) for f in found(matcher, "卡号:6200000000000006") for m in f.matches] == [("card", "plain")]
+
+
+def test_a_capture_of_many_windows_is_read_as_one(context: Context) -> None:
+    people = [customer(n) for n in range(40)]
+    enrol(context, "bank", people, "none")
+    filler = "".join(f"{n},李某,{phone(5_000_000 + n)},x\n" for n in range(4000))
+    body = "编号,姓名,手机,邮箱\n" + "".join(f"{n},{p['name']},{p['phone']},{p['email']}\n{filler}" for n, p in enumerate(people))
+    assert len(body.encode()) > 3 * 2**20  # and a window is of 2 MiB
+    [finding] = found(matcher_of(context), body)
+    assert (finding.total_matches, finding.total_subjects) == (80, 40)
+    assert finding.statistics.rows == 40 * 4001
+    assert {m.own_fields for m in finding.matches} == {("EMAIL", "NAME", "PHONE")}
+    assert all(body[m.start : m.end] == people[(m.row - 1) // 4001][m.kind] for m in finding.matches)
