@@ -1,7 +1,8 @@
 """Inputs made to be slow: their speed on one core, and whether time grows with length and no faster.
 
-Growth is the time for a byte of the longest input over that of the shortest: 1 is linear. A search by mutation, with a fixed
-seed, looks for worse ones than those that were thought of.
+Growth is the time for a byte of the longest input over that of the one half as long: 1 is linear, 2 is quadratic. (The shortest
+is no measure: what comes in more than one part is counted whole, from there on.) A search by mutation, with a fixed seed, looks
+for worse ones than those that were thought of.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ def hostile(folder: Path) -> None:
 
 
 def growth(name: str, make: Callable[[int], bytes], matcher: Matcher, context: Context) -> None:
-    """MB/s of the longest input that patience allowed, and the growth up to it."""
+    """MB/s of the longest input that patience allowed, and the growth from half its length."""
     rates = list[tuple[int, float]]()
     for size in SIZES:
         body = make(size * MB)
@@ -177,9 +178,9 @@ def growth(name: str, make: Callable[[int], bytes], matcher: Matcher, context: C
         rates.append((size, spent / len(body)))
         if spent > PATIENCE:
             break
-    (shortest, first), (longest, last) = rates[0], rates[-1]
+    (shorter, before), (longest, last) = rates[-2:] if len(rates) > 1 else rates * 2
     cut = "" if longest == SIZES[-1] else f" stopped at {longest} MB"
-    row(f"hostile: {name}", f"{1 / last / MB:.1f} MB/s", f"growth {shortest}→{longest} MB: {last / first:.2f}{cut}")
+    row(f"hostile: {name}", f"{1 / last / MB:.1f} MB/s", f"growth {shorter}→{longest} MB: {last / before:.2f}{cut}")
 
 
 FRAGMENTS = (
