@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from matcher.text import Folded, decode_as, read_together
+from matcher.text import Folded, decode_as, read_together, read_utf8
+from matcher.text.decode import is_utf8_of
 from matcher.text.windows import WINDOW, is_wide, windows
 from matcher.unpack.kinds import is_container
 from matcher.unpack.limits import Limits
@@ -23,7 +24,8 @@ class Piece:
 
     `source` numbers the capture; `path` is the member inside a container (`!/b.csv`), "" for the capture itself. `offset`
     characters of the same text stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues the
-    piece before it. `streamed` pieces belong to a capture that may have several.
+    piece before it. `streamed` pieces belong to a capture that may have several. `body` is the text's UTF-8, None where it
+    came in another encoding.
     """
 
     source: int
@@ -34,6 +36,7 @@ class Piece:
     offset: int = 0
     goes_on: bool = False
     streamed: bool = False
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +50,23 @@ class Part:
 
 def read(pieces: Sequence[Piece], line: int = 0) -> list[Part]:
     """`pieces` read together; `line` line ends stand before the first if it goes on."""
-    texts: dict[int, Folded] = {}
-    for markup in (True, False):
-        numbers = [number for number, piece in enumerate(pieces) if piece.markup is markup]
-        texts.update(zip(numbers, read_together([pieces[n].text for n in numbers], markup=markup), strict=True))
+    texts = _texts(pieces)
     parts = []
     for number, piece in enumerate(pieces):
         line = line if piece.goes_on else 0
         parts.append(Part(piece, texts[number], line))
         line = line_behind(parts[-1])
     return parts
+
+
+def _texts(pieces: Sequence[Piece]) -> dict[int, Folded]:
+    """The folded text of each piece, by its number."""
+    utf8 = {n: piece.body for n, piece in enumerate(pieces) if piece.body is not None and not piece.markup}
+    texts = dict(zip(utf8, read_utf8([pieces[n].text for n in utf8], list(utf8.values())), strict=True))
+    for markup in (True, False):
+        numbers = [n for n, piece in enumerate(pieces) if piece.markup is markup and n not in utf8]
+        texts.update(zip(numbers, read_together([pieces[n].text for n in numbers], markup=markup), strict=True))
+    return texts
 
 
 def line_behind(part: Part) -> int:
@@ -69,8 +79,9 @@ def pieces_of_capture(
 ) -> Iterator[Piece]:
     """The pieces of a capture; `told` hears what could not be read. A capture that holds nothing has one empty piece."""
     if len(capture.body) < WINDOW and not is_container(capture.body, capture.media_type):
-        text, _ = decode_as(capture.body, capture.charset)
-        yield Piece(source, "", text, len(capture.body), _is_markup(capture.media_type))
+        text, encoding = decode_as(capture.body, capture.charset)
+        body = capture.body if is_utf8_of(capture.body, text, encoding) else None
+        yield Piece(source, "", text, len(capture.body), _is_markup(capture.media_type), body=body)
         return
     with unpack(capture.body, "", limits, capture.media_type) as unpacked:
         for item in unpacked:
@@ -87,7 +98,8 @@ def pieces_of_member(source: int, member: Member, charset: str = "") -> Iterator
     markup, charset, offset = _is_markup(member.media_type), member.charset or charset, 0
     for window in windows(itertools.chain((head,), chunks), is_wide(head[:HEAD])):
         text, charset = decode_as(window, charset)
-        yield Piece(source, member.path, text, len(window), markup, offset, goes_on=offset > 0, streamed=True)
+        body = window if is_utf8_of(window, text, charset) else None
+        yield Piece(source, member.path, text, len(window), markup, offset, goes_on=offset > 0, streamed=True, body=body)
         offset += len(text)
 
 

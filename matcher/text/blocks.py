@@ -44,7 +44,7 @@ Flags = npt.NDArray[np.bool_]
 def reveal(text: str, codes: Codes | None = None) -> str:
     """`text` (and its `codes`, where they are at hand) with its base64 blocks readable, exactly as long as before."""
     made, copied, seen = [], 0, 0
-    for start in _starts(codes_of(text) if codes is None else codes).tolist():
+    for start in starts(codes_of(text) if codes is None else codes).tolist():
         if start < seen:
             continue
         plain, seen = _read(text, start)
@@ -106,8 +106,11 @@ def _decoded(block: str) -> str:
     return ""
 
 
-def _starts(codes: Codes) -> Places:
-    """Where runs of at least 24 characters of the alphabet begin, that hold capitals, small letters and more than hex digits."""
+def starts(codes: Codes) -> Places:
+    """Where runs of at least 24 characters of the alphabet begin, that hold capitals, small letters and more than hex digits.
+
+    `codes` are those of a text, or its UTF-8 bytes.
+    """
     narrow = codes if codes.itemsize == 1 else np.where(codes < 128, codes, 0).astype(np.uint8)
     word = _words(narrow)
     if not len(word):
@@ -179,18 +182,17 @@ def _words(narrow: Bytes) -> Places:
     found = [np.empty(0, np.int64)]
     for first in (*range(0, whole, WINDOW), whole):
         last = min(first + WINDOW, whole) if first < whole else len(narrow) // WORD * WORD  # the last word may have no neighbour
-        part = np.ascontiguousarray(narrow[first:last].reshape(-1, WORD)[::2])
-        full = np.flatnonzero(_full(part))
-        if len(full):
-            full = full[_is_of_text(part.reshape(-1).view(np.uint64)[full])]
-            found.append(full * (2 * WORD) + first)
+        word = np.ascontiguousarray(narrow[first:last]).view(np.uint64)[::2]
+        likely = np.flatnonzero(_is_of_text(word))
+        full = _full(word[likely].view(np.uint8).reshape(-1, WORD))[:, 0]
+        found.append(likely[full] * (2 * WORD) + first)
     return np.concatenate(found)
 
 
 @cache
 def _classes() -> npt.NDArray[np.uint8]:
-    """The class of each character of the alphabet below 128; 0 for all else."""
-    made = np.zeros(128, np.uint8)
+    """The class of each character of the alphabet; 0 for all other bytes."""
+    made = np.zeros(256, np.uint8)
     for code in range(128):
         char = chr(code)
         if char.isalnum() or char in "+/-_":

@@ -75,6 +75,11 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
     return _damaged(body)
 
 
+def is_utf8_of(body: bytes, text: str, encoding: str) -> bool:
+    """Whether `body`, which `decode_as` read as `text` by `encoding`, is that text's UTF-8: without a mark, nothing cut off."""
+    return encoding == "utf-8" and not body.startswith(codecs.BOM_UTF8) and body.endswith(text[-1:].encode())
+
+
 def _chinese(body: bytes, text: str) -> tuple[str, str]:
     """What reads as GB18030, or that body as Big5 where its characters are the commoner ones."""
     share = common_share(text, "gb18030")

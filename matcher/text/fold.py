@@ -26,11 +26,15 @@ WORD = 64
 
 @dataclass(frozen=True)
 class Folded:
-    """Folded `text` and the way back: `drops` holds, for each dropped character, how many kept ones stand before it."""
+    """Folded `text` and the way back: `drops` holds, for each dropped character, how many kept ones stand before it.
+
+    `body` is the text's UTF-8 where it is at hand, because the text is as it came.
+    """
 
     text: str
     original: str
     drops: npt.NDArray[np.int64]
+    body: bytes | None = None
 
     def origin(self, place: int) -> int:
         """Offset in the decoded text of the character at `place` in the folded one."""
@@ -48,7 +52,7 @@ class Folded:
     @cached_property
     def utf8(self) -> bytes:
         """The folded text as UTF-8, half surrogate pairs as they are: what is searched."""
-        return self.text.encode("utf-8", "surrogatepass")
+        return self.text.encode("utf-8", "surrogatepass") if self.body is None else self.body
 
     def chars(self, places: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Character offsets in `text` of byte offsets in `utf8`, 0 to its length; within a character, that of the next one."""

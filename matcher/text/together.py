@@ -11,12 +11,29 @@ from collections.abc import Sequence
 import numpy as np
 
 from matcher.text.fold import Folded, fold
+from matcher.text.gate import are_plain
+from matcher.text.light import fold_lightly
 from matcher.text.unescape import unescape, untag
 
 BETWEEN = "\x1c"
 """FILE SEPARATOR: folding keeps it, and but for a tag nothing that is read goes across it."""
 ROOM = 1 << 19
 """Characters read at once: enough that calls cost nothing, and what is made on the way stays small."""
+
+
+def read_utf8(texts: Sequence[str], bodies: Sequence[bytes]) -> list[Folded]:
+    """Each of `texts` unescaped and folded, in order: as `read_together`, faster by far where there is little to do.
+
+    `bodies` are their UTF-8, strictly valid and without markup.
+    """
+    read: dict[int, Folded] = {}
+    for numbers in _groups(texts):
+        plain = [numbers[n] for n in np.flatnonzero(are_plain([bodies[n] for n in numbers])).tolist()]
+        light = fold_lightly([texts[n] for n in plain], [bodies[n] for n in plain])
+        read.update((n, folded) for n, folded in zip(plain, light, strict=True) if folded is not None)
+    left = [n for n in range(len(texts)) if n not in read]
+    read.update(zip(left, read_together([texts[n] for n in left], markup=False), strict=True))
+    return [read[n] for n in range(len(texts))]
 
 
 def read_together(texts: Sequence[str], *, markup: bool) -> list[Folded]:

@@ -1,0 +1,234 @@
+"""What is read quickly is read as it is slowly: the same text, the same way back, the same bytes to search."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.text import Folded, decode_as, fold, read_utf8, unescape
+from matcher.text.decode import is_utf8_of
+from matcher.text.gate import are_plain
+from matcher.text.han import X_ALIKE
+from matcher.text.light import fold_lightly
+from tests.bench.corpus import corpus
+from tests.bench.corpus_disguise import IN_TEXT, disguises
+from tests.matcher.test_fold import DROPPED, SCRIPTS, written
+
+PHONE = "13800138000"
+VALUES = {
+    "phone": PHONE,
+    "resident_id": "33010618811009835X",
+    "card": "6200000000000000005",
+    "email": "li.wei@example.com",
+    "iban": "GB29NWBK60161331926819",
+    "uscc": "91110108MA00000000",
+    "passport": "E12345678",
+    "home_return_permit": "H12345678",
+    "qq": "1380013800",
+    "wechat": "liwei_2026",
+}
+DISGUISED = tuple(dict.fromkeys(text for kind, value in VALUES.items() for _, text in disguises(kind, value, IN_TEXT)))
+PROSE = (
+    *("过了一会儿，园丁演奏了七篇山路（钟表、苹果）！", "二〇二四年三月，四五个老房子：", "问题并不复杂……", "第一百二十三天"),
+    *(
+        "The gardener — at half past seven — improved 15 books. Then ",
+        "we met at noon. The",
+        "see example.com/a?b=1&c=2; ",
+        "100%, ",
+    ),
+    *(
+        "张三,13800138000,a@example.com\n",
+        "李五----13800138001----x1y2z3\n",
+        "id|md5\n1|0cc175b9c0f1b6a831c399e269772661\n",
+        "姓名，手机\n",
+    ),
+    *(
+        "李五 13800138000\n",
+        "user_of_this_very_long_snake_case_name=1 ",
+        "https://example.com/Some/Path/ThatIs/LongEnough/ToBeABlock ",
+    ),
+)
+PIECES = (
+    *(
+        "一",
+        "三",
+        "零",
+        "〇",
+        "○",
+        "幺",
+        "壹",
+        "七",
+        "９",
+        "１",
+        "③",
+        "٣",
+        "𝟖",
+        "0",
+        "1",
+        "138",
+        " ",
+        "-",
+        ".",
+        "　",
+        "—",
+        "－",
+        "．",
+        "\t",
+    ),
+    *(
+        "，",
+        "：",
+        "；",
+        "｜",
+        "＋",
+        "+",
+        "＠",
+        "@",
+        "（",
+        "）",
+        "[",
+        "]",
+        "【",
+        "】",
+        " at ",
+        "at",
+        "dot",
+        " dot ",
+        "com",
+        "Ａ",
+        "ｚ",
+        "x",
+    ),
+    *(
+        "&",
+        "#49;",
+        "&#49;",
+        "&amp;",
+        "&am",
+        ";",
+        "%",
+        "31",
+        "%31",
+        "%E8",
+        "\\",
+        "u0031",
+        "\\u0031",
+        "\x1c",
+        "\n",
+        "\r",
+        "\r\n",
+        "\0",
+    ),
+    *(
+        "MTM4MDAxMzgwMDAs",
+        "5byg5p",
+        "-Q",
+        "--",
+        "=",
+        "😀",
+        "é",
+        "Ж",
+        "あ",
+        "ー",
+        *DROPPED,
+        *X_ALIKE,
+        "11010519491231002",
+        "110105 ",
+    ),
+)
+TEXTS = st.lists(st.sampled_from((*DISGUISED, *PROSE)) | st.sampled_from(PIECES) | st.text(max_size=4), max_size=30).map("".join)
+HAN_SOUP = st.text(st.sampled_from("一三零○1８ -.—　，＋×√张"), max_size=40)
+
+
+def quickly(texts: Sequence[str]) -> list[Folded]:
+    return read_utf8(texts, [text.encode() for text in texts])
+
+
+def slowly(text: str) -> Folded:
+    return fold(unescape(text, markup=False))
+
+
+def same(quick: Folded, slow: Folded) -> bool:
+    return (
+        (quick.text, quick.original, quick.utf8) == (slow.text, slow.original, slow.utf8)
+        and np.array_equal(quick.drops, slow.drops)
+        and quick.drops.dtype == slow.drops.dtype
+    )
+
+
+@given(st.lists(TEXTS | HAN_SOUP, max_size=4))
+def test_read_quickly_is_as_read_slowly(texts: list[str]) -> None:
+    texts = [text.encode("utf-8", "ignore").decode() for text in texts]
+    assert all(same(quick, slowly(text)) for quick, text in zip(quickly(texts), texts, strict=True))
+
+
+@given(HAN_SOUP)
+def test_a_lightly_folded_text_is_a_folded_one(text: str) -> None:
+    (light,) = fold_lightly([text], [text.encode()])
+    assert light is None or same(light, slowly(text))
+
+
+@pytest.mark.parametrize("text", DISGUISED)
+def test_every_disguise_is_read_quickly_as_slowly(text: str) -> None:
+    texts = [PROSE[0], f"登记 {text} 已核对。", PROSE[1]]
+    assert all(same(quick, slowly(one)) for quick, one in zip(quickly(texts), texts, strict=True))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_digits_of_every_script_are_read(script: str) -> None:
+    assert quickly([f"手机：{written(PHONE, script)}。"])[0].text == f"手机:{PHONE}。"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&#49;",
+        "&amp;",
+        "%31",
+        r"\u0031",
+        "a[at]b.com",
+        "a（dot）b",
+        "a.b at c.com",
+        "MTM4MDAxMzgwMDAs5byg5p1MTM4MDAxMzgwMDAs5byg5p1",
+    ],
+)
+def test_what_may_be_undone_is_seen_behind_a_text_that_is_plain(text: str) -> None:
+    assert are_plain([PROSE[0].encode(), f"{PROSE[1]}{text} {PROSE[2]}".encode(), b"", b"x"]).tolist() == [
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(("name", "untouched"), [("SPARSE", 0.0), ("DENSE", 0.95), ("DIGEST", 0.95)])
+def test_ordinary_texts_are_read_quickly_and_dumps_are_searched_as_they_are(name: str, untouched: float) -> None:
+    bodies = corpus(name, 1).documents
+    texts = [body.decode() for body in bodies]
+    light = fold_lightly(texts, bodies)
+    assert are_plain(bodies).mean() >= 0.95
+    assert sum(folded is not None for folded in light) >= 0.95 * len(bodies)
+    assert sum(folded is not None and folded.utf8 is body for folded, body in zip(light, bodies, strict=True)) >= untouched * len(
+        bodies
+    )
+    assert all(same(quick, slowly(text)) for quick, text in zip(quickly(texts), texts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("body", "is_its"),
+    [
+        ("姓名".encode(), True),
+        (b"", True),
+        (b"name", True),
+        ("\ufeff姓名".encode(), False),
+        ("姓名".encode()[:-1], False),
+        ("姓名".encode("gbk"), False),
+        ("姓名张某手机".encode("gbk").decode("latin-1").encode(), False),
+    ],
+)
+def test_only_what_came_as_utf8_is_searched_as_it_came(body: bytes, is_its: bool) -> None:
+    text, encoding = decode_as(body)
+    assert is_utf8_of(body, text, encoding) is is_its
+    assert not is_its or text.encode() == body
