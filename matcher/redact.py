@@ -89,6 +89,8 @@ def title(text: str, enrolled: IsEnrolledName) -> str:
 
     `enrolled` tells which strings are customers' names.
     """
+    if not text:
+        return ""
     folded = _after_labels(fold(unescape(unquote(text[: MAX_TITLE * 4]), markup=False)).text)
     for kind in kinds().values():
         folded = kind.pattern.sub(GAP, folded)

@@ -109,7 +109,14 @@ def _read(batch: Batch, name: str, first: int, last: int) -> Iterator[Candidate]
     while batch.data[last] & CONTINUES == NOT_ASCII:
         last += 1
     text = batch.data[first:last].tobytes().decode("utf-8", "surrogatepass")
+    at, place = 0, first  # a character of the text and its byte: candidates come in order
     for c in kinds()[name].find(text):
         if c.start > 0 and c.end < len(text):
-            start = first + len(text[: c.start].encode("utf-8", "surrogatepass"))
-            yield c._replace(start=start, end=start + len(text[c.start : c.end].encode("utf-8", "surrogatepass")))
+            start = place + _size(text[at : c.start])
+            at, place = c.end, start + _size(text[c.start : c.end])
+            yield c._replace(start=start, end=place)
+
+
+def _size(text: str) -> int:
+    """Bytes of a text in UTF-8, half surrogate pairs as they are."""
+    return len(text.encode("utf-8", "surrogatepass"))

@@ -11,6 +11,7 @@ letters. A domain in Chinese needs a top-level domain that is in use, since pros
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ullage.identifiers.base import Kind, no_check
 
@@ -63,8 +64,9 @@ def normalise(text: str) -> str:
     return address if len(address) <= LONGEST and ADDRESS.fullmatch(address) else ""
 
 
+@lru_cache(1024)
 def _ascii(domain: str) -> str:
-    """A domain's ASCII form by IDNA 2003, as the standard library has it; "" where it has none."""
+    """A domain's ASCII form by IDNA 2003, as the standard library has it, slowly; "" where it has none. Domains repeat."""
     try:
         return domain.encode("idna").decode("ascii")
     except UnicodeError:

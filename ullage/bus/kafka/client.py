@@ -18,7 +18,9 @@ from ullage.errors import ConfigError, RecordError, UnavailableError
 MIB = 1024 * 1024
 RECORD_BYTES = 34 * MIB
 POLL_BYTES = 64 * MIB
-DELIVERY_SECONDS, REQUEST_SECONDS, CONNECT_SECONDS = 120, 20, 15
+DELIVERY_SECONDS, REQUEST_SECONDS, CONNECT_SECONDS = 30, 20, 15
+"""The client spins on a processor while a broker that stands still takes its connection (seen in 3.0.12), so a delivery is given
+up soon after the request; what asks repeats it with a client of its own, which waits."""
 SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 3
 HANDLING_SECONDS = 24 * 3600
 """How long a batch may take, waiting for what is down included: a member that was put out of its group in the middle of a batch
