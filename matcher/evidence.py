@@ -48,11 +48,16 @@ def enrolled(epoch: Epoch) -> frozenset[tuple[str, str]]:
     return epoch.list.kinds
 
 
-def look_up(epoch: Epoch, searched: Searched) -> list[Evidence]:
-    """All evidence of one epoch in a batch, in order of place; nothing of what is weak alone."""
+def answered(epoch: Epoch, searched: Searched) -> tuple[list[Question], Answers]:
+    """All that is asked of one epoch for a batch, and who was found: nothing of what is weak."""
     strong = [*(s for s in searched.segments if not s.weak), *searched.unlikely]
     asked = list(questions(strong, enrolled(epoch)))
-    answers = ask(epoch, asked)
+    return asked, ask(epoch, asked)
+
+
+def look_up(epoch: Epoch, searched: Searched) -> list[Evidence]:
+    """All evidence of one epoch in a batch, in order of place; nothing of what is weak alone."""
+    asked, answers = answered(epoch, searched)
     if not len(answers.question):
         return []
     found = list(_located(searched, asked, answers))

@@ -182,7 +182,7 @@ def _words(narrow: Bytes) -> Places:
     found = [np.empty(0, np.int64)]
     for first in (*range(0, whole, WINDOW), whole):
         last = min(first + WINDOW, whole) if first < whole else len(narrow) // WORD * WORD  # the last word may have no neighbour
-        word = np.ascontiguousarray(narrow[first:last]).view(np.uint64)[::2]
+        word = np.ascontiguousarray(np.ascontiguousarray(narrow[first:last]).view(np.uint64)[::2])
         likely = np.flatnonzero(_is_of_text(word))
         full = _full(word[likely].view(np.uint8).reshape(-1, WORD))[:, 0]
         found.append(likely[full] * (2 * WORD) + first)

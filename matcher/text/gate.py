@@ -19,30 +19,29 @@ from matcher.scan.literals import Literals
 from matcher.text import blocks
 from matcher.text.spelt import CLOSING, OPENING
 
-ONCE = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_SINGLEMATCH
+ONCE = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
 """One hit a text is enough."""
-ESCAPES = (
-    (b"&", re.compile(rb"&(?:#|[A-Za-z][A-Za-z0-9]{1,24};)")),
-    (b"%", re.compile(rb"%[0-9A-Fa-f]{2}")),
-    (b"\\", re.compile(rb"\\u[0-9A-Fa-f]{4}")),
-)
-"""What each sign begins. Within may stand what `unescape` fills room with: that is for folding to see, which drops it."""
-RUN = f"[A-Za-z0-9+/_\\-]{{{blocks.SHORTEST}}}"
+ESCAPES = ("&#", "&[a-z][a-z0-9]{1,24};", "%[0-9a-f]{2}", r"\\u[0-9a-f]{4}")
+"""Within an escape may stand what `unescape` fills room with; that is for folding to see, which drops it."""
+AT = r" at [a-z0-9\-]+(?:[.．]| dot )[a-z0-9\-]"
+"""The word before a domain."""
+RUN = rf"[a-z0-9+/_\-]{{{blocks.SHORTEST}}}"
+"""As long as the shortest block."""
 Flags = npt.NDArray[np.bool_]
 
 
 @cache
-def _signs() -> Literals:
-    """An opening bracket before the word or sign of an address, and the word `at` between spaces before a domain."""
-    opening, closing = (re.escape(signs) for signs in (OPENING, CLOSING))
-    bracketed = f"[{opening}] ?(?:at|AT|At|dot|DOT|Dot|@|＠) ?[{closing}]"
-    return Literals([bracketed.encode(), r" at [A-Za-z0-9\-]+(?:[.．]| dot )[A-Za-z0-9\-]".encode()], ONCE)
+def _searched() -> tuple[Literals, int]:
+    """Finds what `unescape` may undo; and the number of RUN among it.
 
-
-@cache
-def _runs() -> Literals:
-    """A run as long as the shortest block."""
-    return Literals([RUN.encode()], ONCE)
+    An opening bracket and the word behind it are one pattern each: what begins with plain characters is found at twice the speed.
+    """
+    words = [
+        re.escape(f"{opening}{space}{word}") for opening in OPENING for space in ("", " ") for word in ("at", "dot", "@", "＠")
+    ]
+    bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
+    patterns = (*bracketed, AT, *ESCAPES, RUN)
+    return Literals([pattern.encode() for pattern in patterns], ONCE), len(patterns) - 1
 
 
 def are_plain(bodies: Sequence[bytes]) -> Flags:
@@ -50,25 +49,14 @@ def are_plain(bodies: Sequence[bytes]) -> Flags:
 
     Texts with a character that folding drops must be kept out by the caller: such a one may stand within an escape.
     """
-    plain = np.array([not _holds_escape(body) for body in bodies], bool)
-    kept = np.flatnonzero(plain)
-    found = kept[_hit(_signs(), [bodies[n] for n in kept.tolist()])]
-    plain[found] = False
-    kept = np.flatnonzero(plain)
-    long = kept[_hit(_runs(), [bodies[n] for n in kept.tolist()])]
-    plain[long[_hold_block([bodies[n] for n in long.tolist()])]] = False
-    return plain
-
-
-def _holds_escape(body: bytes) -> bool:
-    return any(sign in body and pattern.search(body) is not None for sign, pattern in ESCAPES)
-
-
-def _hit(wanted: Literals, bodies: Sequence[bytes]) -> Flags:
-    """Which of `bodies` hold any of `wanted`: bool[bodies]."""
     data, first, last = _joined(bodies)
-    _, end = wanted.find(data, zip(first.tolist(), last.tolist(), strict=True))
-    return _holding(end - 1, first)
+    searched, run = _searched()
+    number, end = searched.find(data, zip(first.tolist(), last.tolist(), strict=True))
+    plain = ~_holding(end[number != run] - 1, first)
+    long = np.flatnonzero(plain & _holding(end[number == run] - 1, first))
+    if len(long):
+        plain[long] = ~_hold_block([bodies[n] for n in long.tolist()])
+    return plain
 
 
 def _hold_block(bodies: Sequence[bytes]) -> Flags:
