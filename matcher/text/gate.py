@@ -15,24 +15,23 @@ import hyperscan
 import numpy as np
 import numpy.typing as npt
 
-from matcher.scan.literals import Literals
+from matcher.scan.literals import TEXT, Literals
 from matcher.text import blocks
 from matcher.text.spelt import CLOSING, OPENING
 
-ONCE = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
+ONCE = hyperscan.HS_FLAG_SINGLEMATCH
 """One hit a text is enough."""
 ESCAPES = ("&#", "&[a-z][a-z0-9]{1,24};", "%[0-9a-f]{2}", r"\\u[0-9a-f]{4}")
 """Within an escape may stand what `unescape` fills room with; that is for folding to see, which drops it."""
 AT = r" at [a-z0-9\-]+(?:[.．]| dot )[a-z0-9\-]"
 """The word before a domain."""
-RUN = rf"[a-z0-9+/_\-]{{{blocks.SHORTEST}}}"
-"""As long as the shortest block."""
+RUN = rf"[A-Za-z0-9+/_\-]{{{blocks.SHORTEST}}}"
 Flags = npt.NDArray[np.bool_]
 
 
 @cache
-def _searched() -> tuple[Literals, int]:
-    """Finds what `unescape` may undo; and the number of RUN among it.
+def _undone() -> Literals:
+    """Finds what `unescape` may undo.
 
     An opening bracket and the word behind it are one pattern each: what begins with plain characters is found at twice the speed.
     """
@@ -40,8 +39,13 @@ def _searched() -> tuple[Literals, int]:
         re.escape(f"{opening}{space}{word}") for opening in OPENING for space in ("", " ") for word in ("at", "dot", "@", "＠")
     ]
     bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
-    patterns = (*bracketed, AT, *ESCAPES, RUN)
-    return Literals([pattern.encode() for pattern in patterns], ONCE), len(patterns) - 1
+    return Literals([pattern.encode() for pattern in (*bracketed, AT, *ESCAPES)], TEXT | ONCE)
+
+
+@cache
+def _run() -> Literals:
+    """Finds a run as long as the shortest block."""
+    return Literals([RUN.encode()], ONCE)
 
 
 def are_plain(bodies: Sequence[bytes]) -> Flags:
@@ -50,10 +54,9 @@ def are_plain(bodies: Sequence[bytes]) -> Flags:
     Texts with a character that folding drops must be kept out by the caller: such a one may stand within an escape.
     """
     data, first, last = _joined(bodies)
-    searched, run = _searched()
-    number, end = searched.find(data, zip(first.tolist(), last.tolist(), strict=True))
-    plain = ~_holding(end[number != run] - 1, first)
-    long = np.flatnonzero(plain & _holding(end[number == run] - 1, first))
+    own = list(zip(first.tolist(), last.tolist(), strict=True))
+    plain = ~_holding(_undone().find(data, own)[1] - 1, first)
+    long = np.flatnonzero(plain & _holding(_run().find(data, own)[1] - 1, first))
     if len(long):
         plain[long] = ~_hold_block([bodies[n] for n in long.tolist()])
     return plain
