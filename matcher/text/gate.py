@@ -22,7 +22,6 @@ from matcher.text.spelt import CLOSING, OPENING
 ONCE = hyperscan.HS_FLAG_SINGLEMATCH
 """One hit a text is enough."""
 ESCAPES = ("&#", "&[a-z][a-z0-9]{1,24};", "%[0-9a-f]{2}", r"\\u[0-9a-f]{4}")
-"""Within an escape may stand what `unescape` fills room with; that is for folding to see, which drops it."""
 AT = r" at [a-z0-9\-]+(?:[.．]| dot )[a-z0-9\-]"
 """The word before a domain."""
 RUN = rf"[A-Za-z0-9+/_\-]{{{blocks.SHORTEST}}}"
@@ -51,7 +50,7 @@ def _run() -> Literals:
 def are_plain(bodies: Sequence[bytes]) -> Flags:
     """Which of `bodies`, strictly valid UTF-8, hold nothing that `unescape` would undo: bool[bodies]. False where unsure.
 
-    Texts with a character that folding drops must be kept out by the caller: such a one may stand within an escape.
+    FILL, with which `unescape` fills room, may stand within an escape: texts that hold one must be kept out by the caller.
     """
     data, first, last = _joined(bodies)
     own = list(zip(first.tolist(), last.tolist(), strict=True))

@@ -93,11 +93,12 @@ def _special(codes: Codes) -> tuple[Places, Kinds]:
 
 def _is_in_number(codes: Codes, han: Places) -> npt.NDArray[np.bool_]:
     """Which Han digits, at `han`, may be of a long run: begin one of themselves alone, or stand beside a plain digit."""
-    may_be = _is_digit(codes, han - 1) | _is_digit(codes, han + 1)
-    may_be[: -(SHORTEST_RUN - 1)] |= han[SHORTEST_RUN - 1 :] - han[: -(SHORTEST_RUN - 1)] < 2 * SHORTEST_RUN
+    may_be = np.zeros(len(han), bool)
+    may_be[: -(SHORTEST_RUN - 1)] = han[SHORTEST_RUN - 1 :] - han[: -(SHORTEST_RUN - 1)] < 2 * SHORTEST_RUN
     for side in (-1, 1):
-        between = _at(codes, han + side)
-        may_be |= np.isin(between, [ord(sign) for sign in SEPARATORS]) & _is_digit(codes, han + 2 * side)
+        may_be |= _is_digit(codes, han + side)
+        parted = np.flatnonzero(_is_separator(_at(codes, han + side)))
+        may_be[parted] |= _is_digit(codes, han[parted] + 2 * side)
     return may_be
 
 
@@ -113,6 +114,12 @@ def _is_digit(codes: Codes, places: Places) -> npt.NDArray[np.bool_]:
     """Whether a plain digit stands at each place."""
     digit: npt.NDArray[np.bool_] = _at(codes, places) - codes.dtype.type(ZERO) < 10
     return digit
+
+
+def _is_separator(codes: Codes) -> npt.NDArray[np.bool_]:
+    first, second, third = (codes == ord(sign) for sign in SEPARATORS)
+    separator: npt.NDArray[np.bool_] = first | second | third
+    return separator
 
 
 def _at(codes: Codes, places: Places) -> Codes:

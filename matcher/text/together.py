@@ -6,10 +6,11 @@ again; each comes out as it would alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from matcher.text.codes import FILL
 from matcher.text.fold import Folded, fold
 from matcher.text.gate import are_plain
 from matcher.text.light import fold_lightly
@@ -31,6 +32,8 @@ def read_utf8(texts: Sequence[str], bodies: Sequence[bytes]) -> list[Folded]:
         plain = [numbers[n] for n in np.flatnonzero(are_plain([bodies[n] for n in numbers])).tolist()]
         light = fold_lightly([texts[n] for n in plain], [bodies[n] for n in plain])
         read.update((n, folded) for n, folded in zip(plain, light, strict=True) if folded is not None)
+        left = [n for n in plain if n not in read and FILL not in texts[n]]
+        read.update(zip(left, _parted(fold, [texts[n] for n in left]), strict=True))
     left = [n for n in range(len(texts)) if n not in read]
     read.update(zip(left, read_together([texts[n] for n in left], markup=False), strict=True))
     return [read[n] for n in range(len(texts))]
@@ -41,7 +44,7 @@ def read_together(texts: Sequence[str], *, markup: bool) -> list[Folded]:
     texts = [untag(text) for text in texts] if markup else texts
     read: dict[int, Folded] = {}
     for numbers in _groups(texts):
-        read.update(zip(numbers, _read([texts[n] for n in numbers]), strict=True))
+        read.update(zip(numbers, _parted(_read, [texts[n] for n in numbers]), strict=True))
     return [read[n] for n in range(len(texts))]
 
 
@@ -60,8 +63,15 @@ def _groups(texts: Sequence[str]) -> list[list[int]]:
     return groups
 
 
-def _read(texts: list[str]) -> list[Folded]:
-    whole = fold(unescape(BETWEEN.join(texts), markup=False))
+def _read(text: str) -> Folded:
+    return fold(unescape(text, markup=False))
+
+
+def _parted(read: Callable[[str], Folded], texts: list[str]) -> list[Folded]:
+    """What `read` makes of all `texts` laid end to end, parted again."""
+    if not texts:
+        return []
+    whole = read(BETWEEN.join(texts))
     if len(texts) == 1:
         return [whole]
     length = np.fromiter(map(len, texts), np.int64, len(texts))
