@@ -40,6 +40,8 @@ MOSTLY = 0.95
 """Share of characters in the blocks of Chinese text from which it is UTF-16."""
 SPARSE = 50
 """Text with fewer characters that are not ASCII than one in so many is not searched for misread Chinese."""
+HAN = range(0xE4, 0xEA)
+"""First bytes of Chinese characters in UTF-8: text that was read as Latin-1 or cp1252 has none."""
 DAMAGE_SAMPLE = 1 << 16
 MOST_LOST = 0.1
 """Share of replaced characters, among those that are not ASCII, from which a reading is none."""
@@ -68,7 +70,7 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
         if text is None:
             continue
         if encoding == "utf-8":
-            is_dense = (len(body) - len(text)) * SPARSE > len(text)
+            is_dense = (len(body) - len(text)) * SPARSE > len(text) and not any(lead in body for lead in HAN)
             repaired = read_back(text, proven=was_mojibake) if is_dense or was_mojibake else None
             return (text, encoding) if repaired is None else (repaired, MOJIBAKE)
         return _chinese(body, text) if encoding == "gb18030" and _named(declared) != "gb18030" else (text, encoding)
@@ -127,7 +129,7 @@ def _candidates(body: bytes, declared: str) -> Iterator[str]:
 def _wide(body: bytes) -> str:
     """UTF-16 without a mark: ASCII-rich text has a NUL in every second byte."""
     sample = body[:SAMPLE]
-    if len(sample) < 4 or sample.count(0) < max(2, len(sample) // 8):
+    if len(sample) < 4 or 0 not in sample or sample.count(0) < max(2, len(sample) // 8):
         return ""
     return "utf-16-le" if sample[1::2].count(0) >= sample[::2].count(0) else "utf-16-be"
 
