@@ -36,7 +36,7 @@ def fold_lightly(texts: Sequence[str], bodies: Sequence[bytes]) -> list[Folded |
     wide = [n for n, text in enumerate(texts) if not text.isascii() and b"\r" not in bodies[n] and b"\0" not in bodies[n]]
     if not wide:
         return read
-    codes, start = codes_of(BETWEEN.join([*(texts[n] for n in wide), ""])), _starts([len(texts[n]) for n in wide])
+    codes, start = codes_of(BETWEEN.join(["", *(texts[n] for n in wide), ""])), _starts([len(texts[n]) for n in wide])
     codes, changed, heavy = _replaced(codes)
     is_changed, is_heavy = _holding(changed, start), _holding(heavy, start)
     whole = text_of(codes) if is_changed.any() else ""
@@ -48,9 +48,9 @@ def fold_lightly(texts: Sequence[str], bodies: Sequence[bytes]) -> list[Folded |
 
 
 def _starts(lengths: Sequence[int]) -> Places:
-    """Where texts of these lengths begin that stand in a row, with one character between."""
+    """Where texts of these lengths begin that stand in a row, with one character before each."""
     length = np.array(lengths, np.int64) + 1
-    return np.cumsum(length) - length
+    return np.cumsum(length) - length + 1
 
 
 def _holding(places: Places, start: Places) -> npt.NDArray[np.bool_]:
@@ -62,22 +62,22 @@ def _holding(places: Places, start: Places) -> npt.NDArray[np.bool_]:
 
 def _replaced(codes: Codes) -> tuple[Codes, Places, Places]:
     """The codes with one for each that becomes another, where these are, and places that need more than that."""
-    places, kinds = _special(codes)
+    places, kinds = special(codes)
     changed = places[(kinds & CHANGED) != 0]
     if len(changed):
         codes = codes.copy()
         codes[changed] = tables(BASIC if codes.itemsize == 2 else 0x110000).plain[codes[changed]]
-    han = places[(kinds & HAN) != 0]
+    han, alike, plus = (places[(kinds & kind) != 0] for kind in (HAN, X, PLUS))
     heavy = (
         places[(kinds & GONE) != 0],
         han[_is_in_number(codes, han)],
-        _beside_digit(codes, places[(kinds & X) != 0], (-1, -2)),
-        _beside_digit(codes, places[(kinds & PLUS) != 0], (1,)),
+        alike[_may_end_number(codes, alike)],
+        plus[_is_digit(codes, plus + 1)],
     )
     return codes, changed, np.concatenate(heavy)
 
 
-def _special(codes: Codes) -> tuple[Places, Kinds]:
+def special(codes: Codes) -> tuple[Places, Kinds]:
     """Where characters stand that folding may do something about, and their kinds."""
     table = _kinds(BASIC if codes.itemsize == 2 else 0x110000)
     found, kinds = [], []
@@ -92,9 +92,12 @@ def _special(codes: Codes) -> tuple[Places, Kinds]:
 
 
 def _is_in_number(codes: Codes, han: Places) -> npt.NDArray[np.bool_]:
-    """Which Han digits, at `han`, may be of a long run: begin one of themselves alone, or stand beside a plain digit."""
+    """Which Han digits, at `han`, may be of a long run: begin seven of themselves, or stand beside a plain one."""
+    linked = np.diff(han)
+    linked = (linked == 1) | ((linked == 2) & _is_separator(_at(codes, han[:-1] + 1)))
+    three = linked[:-2] & linked[1:-1] & linked[2:]
     may_be = np.zeros(len(han), bool)
-    may_be[: -(SHORTEST_RUN - 1)] = han[SHORTEST_RUN - 1 :] - han[: -(SHORTEST_RUN - 1)] < 2 * SHORTEST_RUN
+    may_be[: 1 - SHORTEST_RUN] = three[:-3] & three[3:]
     for side in (-1, 1):
         may_be |= _is_digit(codes, han + side)
         parted = np.flatnonzero(_is_separator(_at(codes, han + side)))
@@ -102,12 +105,14 @@ def _is_in_number(codes: Codes, han: Places) -> npt.NDArray[np.bool_]:
     return may_be
 
 
-def _beside_digit(codes: Codes, places: Places, steps: Sequence[int]) -> Places:
-    """Those of `places` that have a digit at one of `steps` from them."""
-    beside = np.zeros(len(places), bool)
-    for step in steps:
-        beside |= _is_digit(codes, places + step)
-    return places[beside]
+def _may_end_number(codes: Codes, alike: Places) -> npt.NDArray[np.bool_]:
+    """Which look-alikes of an X, at `alike`, stand behind five digits or a group of three; one separator may lie between."""
+    ends = np.zeros(len(alike), bool)
+    for gap in (0, 1):
+        digits = [_is_digit(codes, alike - gap - back) for back in range(1, 6)]
+        group = (digits[3] & digits[4]) | _is_separator(_at(codes, alike - gap - 4))
+        ends |= digits[0] & digits[1] & digits[2] & group & (_is_separator(_at(codes, alike - 1)) if gap else True)
+    return ends
 
 
 def _is_digit(codes: Codes, places: Places) -> npt.NDArray[np.bool_]:
@@ -123,7 +128,7 @@ def _is_separator(codes: Codes) -> npt.NDArray[np.bool_]:
 
 
 def _at(codes: Codes, places: Places) -> Codes:
-    """The code at each place; what is outside the text is as its first or last character, the neighbour of none there."""
+    """The code at each place; what is outside is as the first or the last one, which are BETWEEN."""
     return codes[np.clip(places, 0, len(codes) - 1)]
 
 

@@ -1,0 +1,123 @@
+"""Folding by a look-up does what folding does, or says that it takes more."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.text import fold
+from matcher.text.codes import codes_of
+from matcher.text.han import DIGITS, X_ALIKE
+from matcher.text.light import CHANGED, GONE, fold_lightly, special
+from matcher.text.plain import becomes
+from tests.matcher.test_fold import DROPPED
+
+HAN_DIGITS = "".join(DIGITS)
+HAN_RUN = re.compile(rf"[0-9{HAN_DIGITS}](?:[ .\-]?[0-9{HAN_DIGITS}]){{6}}")
+SIGNS = "，。！？：；（）【】“”、—－～｜　\u00a0％＃"
+CHARS = st.sampled_from("0123456789一三零○1８ -.，＋×√张a\n" + SIGNS + DROPPED[:3])
+
+
+def is_light(text: str) -> bool:
+    return fold_lightly([text], [text.encode()])[0] is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "name,phone\n1,13800138000",
+        "过了一会儿，园丁演奏了七篇山路（钟表、苹果）！",
+        "二〇二四年三月，四五个老房子：",
+        "13800138000，张三，李五\n",
+        "第 1166 页\n二零二六年春天",
+        "1920×1080，二零二六年三月二十五日四点五十六分",
+        "3×4 是十二，√ 和 ＋ 号",
+        "13800138000\n三年前",
+        "一二三四五六",
+        "１３８００１３８０００",
+        "😀，好",
+        "Ｑ＋ａ",
+    ],
+)
+def test_what_takes_a_look_up_and_no_more(text: str) -> None:
+    (light,) = fold_lightly([text], [text.encode()])
+    assert light is not None
+    assert light.text == fold(text).text
+    assert (light.utf8, light.original, light.drops.tolist()) == (fold(text).text.encode(), text, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "一三八零零一三八零零零",
+        "一三八 零零一三 八零零零",
+        "一二三四五六七",
+        "一－二－三－四－五－六－七",
+        "13800138000一",
+        "三 13800138000",
+        "三－13800138000",
+        "１三",
+        "11010519491231002×",
+        "110105 19491231 002 ×",
+        "１１０１０５１９４９１２３１００２Х",
+        "＋８６13800138000",
+        "张\u200b三",
+        "张\r\n三",
+        "张\0三",
+        "a\rb",
+        "a\0b",
+    ],
+)
+def test_what_takes_more_is_left_to_folding(text: str) -> None:
+    assert not is_light(text)
+
+
+@pytest.mark.parametrize("char", DROPPED)
+def test_what_is_dropped_is_never_folded_lightly(char: str) -> None:
+    assert not is_light(f"张{char}三")
+
+
+@pytest.mark.parametrize("x", X_ALIKE)
+def test_what_looks_like_an_x_matters_behind_a_digit_alone(x: str) -> None:
+    assert is_light(f"{x}，张{x}三 {x}1")
+    assert not is_light(f"11010519491231002{x}，")
+
+
+def test_a_text_that_stays_as_it_is_is_not_made_anew() -> None:
+    texts = ["姓名、电话", "plain", "姓名，电话"]
+    bodies = [text.encode() for text in texts]
+    first, second, third = fold_lightly(texts, bodies)
+    assert first
+    assert second
+    assert third
+    assert (first.text, second.text, third.text) == ("姓名、电话", "plain", "姓名,电话")
+    assert [first.utf8 is bodies[0], second.utf8 is bodies[1], third.utf8] == [True, True, "姓名,电话".encode()]
+
+
+@given(st.lists(st.text(CHARS, max_size=20), max_size=5))
+def test_texts_do_not_touch_one_another(texts: list[str]) -> None:
+    bodies = [text.encode() for text in texts]
+    alone = [fold_lightly([text], [body])[0] for text, body in zip(texts, bodies, strict=True)]
+    for light, one in zip(fold_lightly(texts, bodies), alone, strict=True):
+        assert light is None or one is None or (light.text, light.utf8) == (one.text, one.utf8)
+
+
+@given(st.text(CHARS, max_size=30))
+def test_a_long_run_with_a_han_digit_is_never_folded_lightly(text: str) -> None:
+    folded = "".join(map(becomes, text))
+    if any(not match.isascii() for match in HAN_RUN.findall(folded)):
+        assert not is_light(text)
+
+
+@given(st.text(CHARS | st.characters(exclude_categories=["Cs"], max_codepoint=0xFFFF), min_size=1, max_size=40))
+def test_special_characters_are_those_that_become_others_or_may_be_of_a_number(text: str) -> None:
+    places, kinds = special(codes_of(text))
+    wide = [n for n, char in enumerate(text) if not char.isascii()]
+    assert [n for n in wide if becomes(text[n]) != text[n]] == places[(kinds & (CHANGED | GONE)) != 0].tolist()
+    assert [n for n in wide if not becomes(text[n])] == places[(kinds & GONE) != 0].tolist()
+    other = np.setdiff1d(places, places[(kinds & (CHANGED | GONE)) != 0])
+    assert all(text[n] in HAN_DIGITS + X_ALIKE + "＋" for n in other.tolist())
+    assert {n for n in wide if text[n] in HAN_DIGITS + X_ALIKE + "＋"} <= set(places.tolist())
