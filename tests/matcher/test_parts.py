@@ -1,0 +1,79 @@
+"""Captures opened: what came as UTF-8 keeps its bytes, and whatever it came as, it is read as it would be alone."""
+
+import io
+import zipfile
+
+import pytest
+
+from matcher.parts import Piece, pieces_of_capture, read
+from matcher.text import decode, fold, unescape
+from matcher.text.windows import WINDOW
+from tests.factories import capture
+
+PHONE = "13800138000"
+BODIES = {
+    "ascii": b"name,phone\nwang," + PHONE.encode(),
+    "utf-8": f"姓名、手机\n王某,{PHONE}".encode(),
+    "full-width signs": f"姓名，手机：{PHONE}。".encode(),
+    "escapes": "姓名 &#49;3800138000 %31".encode(),
+    "Windows lines": f"a\r\n{PHONE}\r\n".encode(),
+    "Windows lines, Chinese": f"姓名\r\n王某，{PHONE}\r\n".encode(),
+    "Han digits": "手机一三八零零一三八零零零".encode(),
+    "invisible": f"手机\u200b{PHONE[:3]}\u2060{PHONE[3:]}".encode(),
+    "an escape that is split": "手机&\u2060#49;3800138000".encode(),
+    "with a mark": f"\ufeff手机{PHONE}".encode(),
+    "GBK": f"姓名，手机：{PHONE}。".encode("gbk"),
+    "UTF-16": f"\ufeff手机{PHONE}".encode("utf-16-le"),
+    "cut off": f"手机{PHONE}身份".encode()[:-1],
+    "empty": b"",
+}
+
+
+def pieces(body: bytes, media_type: str = "text/plain") -> list[Piece]:
+    return list(pieces_of_capture(0, capture(body=body, media_type=media_type), print))
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_is_read_as_decoding_unescaping_and_folding_do(name: str) -> None:
+    text = decode(BODIES[name])
+    (part,) = read(pieces(BODIES[name]))
+    alone = fold(unescape(text, markup=False))
+    assert (part.text.text, part.text.original, part.text.utf8) == (alone.text, alone.original, alone.utf8)
+
+
+def test_bodies_of_all_kinds_are_read_side_by_side() -> None:
+    given = [piece for body in BODIES.values() for piece in pieces(body)]
+    alone = [read([piece])[0] for piece in given]
+    assert [(p.piece, p.text.text, p.text.utf8) for p in read(given)] == [(p.piece, p.text.text, p.text.utf8) for p in alone]
+
+
+@pytest.mark.parametrize("name", ["ascii", "utf-8"])
+def test_a_plain_body_is_searched_as_it_came(name: str) -> None:
+    (part,) = read(pieces(BODIES[name]))
+    assert part.text.utf8 is BODIES[name]
+
+
+@pytest.mark.parametrize("name", ["with a mark", "GBK", "UTF-16", "cut off"])
+def test_what_came_otherwise_is_not(name: str) -> None:
+    (piece,) = pieces(BODIES[name])
+    assert piece.body is None
+
+
+def test_a_page_loses_its_tags_whatever_its_bytes_are() -> None:
+    (part,) = read(pieces(b"<p>138<b>0013</b>8000</p>", "text/html"))
+    assert part.text.text.split() == [PHONE]
+
+
+def test_a_member_of_a_container_is_searched_as_it_came() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("b.csv", BODIES["utf-8"])
+    (part,) = (part for part in read(pieces(packed.getvalue(), "application/zip")) if part.piece.path.endswith("b.csv"))
+    assert part.text.utf8 == BODIES["utf-8"] == part.piece.body
+
+
+def test_windows_of_a_long_text_are_each_its_bytes() -> None:
+    body = f"王某,{PHONE}\n".encode() * (WINDOW // 12)
+    given = pieces(body)
+    assert len(given) > 1
+    assert b"".join(part.text.utf8 for part in read(given)) == body
