@@ -32,4 +32,4 @@ def codes_of(text: str) -> Codes:
 
 def text_of(codes: Codes) -> str:
     """The text of code points, u16 or u32."""
-    return codes.tobytes().decode("utf-16-le" if codes.itemsize == 2 else "utf-32-le", "surrogatepass")
+    return str(codes.data, "utf-16-le" if codes.itemsize == 2 else "utf-32-le", "surrogatepass")
