@@ -13,6 +13,8 @@ FILL = "\N{WORD JOINER}"
 """Takes up the room that an escape leaves; folding drops it, and a stretch that ends in an escape ends behind it."""
 GONE = "\N{FUNCTION APPLICATION}"
 """Takes up the room of a tag or of a block; folding drops it."""
+BETWEEN = "\x1c"
+"""FILE SEPARATOR, between texts that are read as one: folding keeps it, and but for a tag nothing that is read goes across it."""
 
 
 def fit(plain: str, room: int, filling: str = FILL) -> str:
@@ -33,3 +35,10 @@ def codes_of(text: str) -> Codes:
 def text_of(codes: Codes) -> str:
     """The text of code points, u16 or u32."""
     return str(codes.data, "utf-16-le" if codes.itemsize == 2 else "utf-32-le", "surrogatepass")
+
+
+def holding(places: npt.NDArray[np.int64], first: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the texts that begin at `first`, ascending, hold one of `places`: bool[texts]."""
+    found = np.zeros(len(first), bool)
+    found[np.searchsorted(first, places, "right") - 1] = True
+    return found

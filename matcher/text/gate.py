@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from matcher.scan.literals import TEXT, Literals
 from matcher.text import blocks
+from matcher.text.codes import holding
 from matcher.text.spelt import CLOSING, OPENING
 
 ONCE = hyperscan.HS_FLAG_SINGLEMATCH
@@ -54,8 +55,8 @@ def are_plain(bodies: Sequence[bytes]) -> Flags:
     """
     data, first, last = _joined(bodies)
     own = list(zip(first.tolist(), last.tolist(), strict=True))
-    plain = ~_holding(_undone().find(data, own)[1] - 1, first)
-    long = np.flatnonzero(plain & _holding(_run().find(data, own)[1] - 1, first))
+    plain = ~holding(_undone().find(data, own)[1] - 1, first)
+    long = np.flatnonzero(plain & holding(_run().find(data, own)[1] - 1, first))
     if len(long):
         plain[long] = ~_hold_block([bodies[n] for n in long.tolist()])
     return plain
@@ -64,7 +65,7 @@ def are_plain(bodies: Sequence[bytes]) -> Flags:
 def _hold_block(bodies: Sequence[bytes]) -> Flags:
     """Which of `bodies` hold what may be a base64 block: bool[bodies]."""
     data, first, _ = _joined(bodies)
-    return _holding(blocks.starts(data), first)
+    return holding(blocks.starts(data), first)
 
 
 def _joined(bodies: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -73,10 +74,3 @@ def _joined(bodies: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray
     length = np.fromiter(map(len, bodies), np.int64, len(bodies))
     last = np.cumsum(length + 1) - 1
     return data, last - length, last
-
-
-def _holding(places: npt.NDArray[np.int64], first: npt.NDArray[np.int64]) -> Flags:
-    """Which of the bodies that begin at `first` hold one of `places`: bool[bodies]."""
-    holding = np.zeros(len(first), bool)
-    holding[np.searchsorted(first, places, "right") - 1] = True
-    return holding

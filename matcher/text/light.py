@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from matcher.text.codes import Codes, codes_of, text_of
+from matcher.text.codes import BETWEEN, Codes, codes_of, holding, text_of
 from matcher.text.fold import Folded
 from matcher.text.han import HAN, PLUS, SEPARATORS, SHORTEST_RUN, Places, X
 from matcher.text.plain import BASIC, DROPPED, tables
@@ -20,8 +20,6 @@ from matcher.text.plain import BASIC, DROPPED, tables
 CHANGED, GONE = 128, 64
 """Beside HAN, X and PLUS: a character that becomes another, and one that is dropped."""
 WINDOW = 1 << 15
-BETWEEN = "\x1c"
-"""FILE SEPARATOR: no number goes across it."""
 ZERO = 48
 Kinds = npt.NDArray[np.uint8]
 
@@ -38,7 +36,7 @@ def fold_lightly(texts: Sequence[str], bodies: Sequence[bytes]) -> list[Folded |
         return read
     codes, start = codes_of(BETWEEN.join(["", *(texts[n] for n in wide), ""])), _starts([len(texts[n]) for n in wide])
     codes, changed, heavy = _replaced(codes)
-    is_changed, is_heavy = _holding(changed, start), _holding(heavy, start)
+    is_changed, is_heavy = holding(changed, start), holding(heavy, start)
     whole = text_of(codes) if is_changed.any() else ""
     for n, first, differs, bad in zip(wide, start.tolist(), is_changed.tolist(), is_heavy.tolist(), strict=True):
         if not bad:
@@ -51,13 +49,6 @@ def _starts(lengths: Sequence[int]) -> Places:
     """Where texts of these lengths begin that stand in a row, with one character before each."""
     length = np.array(lengths, np.int64) + 1
     return np.cumsum(length) - length + 1
-
-
-def _holding(places: Places, start: Places) -> npt.NDArray[np.bool_]:
-    """Which of the texts that begin at `start` hold one of `places`: bool[texts]."""
-    holding = np.zeros(len(start), bool)
-    holding[np.searchsorted(start, places, "right") - 1] = True
-    return holding
 
 
 def _replaced(codes: Codes) -> tuple[Codes, Places, Places]:

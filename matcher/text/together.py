@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from matcher.text.codes import FILL
+from matcher.text.codes import BETWEEN, FILL
 from matcher.text.fold import Folded, fold
 from matcher.text.gate import are_plain
 from matcher.text.light import fold_lightly
 from matcher.text.unescape import unescape, untag
 
-BETWEEN = "\x1c"
-"""FILE SEPARATOR: folding keeps it, and but for a tag nothing that is read goes across it."""
 ROOM = 1 << 19
 """Characters read at once: enough that calls cost nothing, and what is made on the way stays small."""
 
