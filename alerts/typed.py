@@ -14,7 +14,18 @@ from ullage.masking import Secret
 
 LONG_NUMBER = re.compile(r"\d(?:[ .\-]?\d){8,}")
 MAX_TYPED = 320
-NAMES = {"phone": "a phone number", "resident_id": "a resident ID", "card": "a card number", "email": "a mail address"}
+NAMES = {
+    "phone": "a phone number",
+    "resident_id": "a resident ID",
+    "card": "a card number",
+    "email": "a mail address",
+    "iban": "an account number",
+    "uscc": "an organisation's code",
+    "passport": "a passport number",
+    "home_return_permit": "a permit number",
+    "qq": "a QQ number",
+    "wechat": "a WeChat id",
+}
 
 
 def _plain(text: str) -> str:

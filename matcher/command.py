@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from matcher.memory import keep_freed_memory
 from matcher.metrics import MatchMetrics
 from matcher.stage import GROUP, MatchStage
 from ullage import keys, log
@@ -15,7 +16,6 @@ from ullage.bus import CAPTURES, FINDINGS, Bus
 from ullage.clock import Clock
 from ullage.dead_letters import DeadLetters
 from ullage.errors import UnavailableError
-from ullage.memory import keep_freed_memory
 from ullage.metrics import new_registry
 from ullage.role import running
 from ullage.settings import Context

@@ -20,13 +20,13 @@ from matcher.evidence import look_up
 from matcher.findings import findings_of
 from matcher.match import Matcher
 from matcher.matches import matches
+from matcher.memory import keep_freed_memory
 from matcher.parts import Piece
 from matcher.readings import Reading
 from matcher.stage import build_matcher, outgoing
 from matcher.unpack.outcome import Outcome, unread_in_words
 from ullage.bus import FINDINGS
 from ullage.errors import ConfigError
-from ullage.memory import keep_freed_memory
 from ullage.settings import Context
 
 PROGRESS_FILES = 100

@@ -111,7 +111,7 @@ def test_tags_of_one_value_differ_by_tenant_kind_and_form():
 def test_a_question_is_recorded_before_it_is_answered_and_without_the_value(lookup, clock, data):
     leak(lookup, clock, "a", PHONE)
     ask(lookup, PHONE)
-    ask(lookup, "nonsense")
+    ask(lookup, "no such value")
     audits = sorted(lookup.store.scroll(Audit, Where()), key=lambda audit: -audit.found)
     assert [(a.who, a.purpose, a.case, a.kinds, a.found) for a in audits] == [
         ("Li Wei", "fraud_case", "C-1", ("phone",), 1),

@@ -18,6 +18,7 @@ from matcher.batches import batches as in_batches
 from matcher.evidence import answered
 from matcher.findings import findings
 from matcher.match import Matcher
+from matcher.memory import keep_freed_memory
 from matcher.parts import pieces_of_capture
 from matcher.stage import build_matcher
 from matcher.watchlist import installed
@@ -27,7 +28,6 @@ from tests.bench.corpus_people import Person
 from tests.bench.table import best, row
 from ullage import setup
 from ullage.errors import UnavailableError
-from ullage.memory import keep_freed_memory
 from ullage.records import Capture
 from ullage.settings import Context
 
