@@ -6,7 +6,7 @@ text; stretches that touch are read as one, so that a flood of gates costs one p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -17,6 +17,8 @@ from matcher.scan.classes import DASH, SPACE, Classes, is_digit
 from matcher.scan.segment import Flags, Segment
 from ullage.identifiers import Candidate, iban, kinds
 
+WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
+"""Kinds that modules beside this one, or a gate in here, find."""
 AROUND = 80
 """Bytes read on either side of a gate."""
 ASCII_FORM, LOWER = b"xn--", b"  \0\0"
@@ -31,8 +33,20 @@ NOT_ASCII = 0x80
 def find_rare(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
     """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
     gates = {"iban": _iban_gates(batch, classes), "phone": _abroad_gates(batch, classes), "email": strange_at}
-    found = [_segment(batch, kind, gate) for kind, gate in gates.items() if len(gate)]
+    found = [_columns(kind, _around(batch, kind, gate)) for kind, gate in gates.items() if len(gate)]
+    found += [_columns(kind, _everywhere(batch, kind)) for kind in _without_columns()]
     return [segment for segment in found if len(segment)]
+
+
+def _without_columns() -> list[str]:
+    """Kinds that have neither columns, nor a gate here, nor a label: a new file's, read slowly until somebody writes them."""
+    return [name for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels]
+
+
+def _everywhere(batch: Batch, name: str) -> list[Candidate]:
+    """Candidates of the kind `name` in all texts, with byte offsets in the buffer."""
+    spans = zip(batch.starts.tolist(), batch.ends.tolist(), strict=True)
+    return [candidate for start, end in spans for candidate in _read(batch, name, start - 1, end + 1)]
 
 
 def strange(batch: Batch, classes: Classes, at: Places) -> Flags:
@@ -81,10 +95,14 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     return abroad
 
 
-def _segment(batch: Batch, name: str, gate: Places) -> Segment:
-    """Valid and failing candidates of the kind `name` around the gates, as columns."""
+def _around(batch: Batch, name: str, gate: Places) -> list[Candidate]:
+    """Candidates of the kind `name` at the gates; those near by were found as columns."""
     near = [candidate for first, last in _stretches(batch, gate) for candidate in _read(batch, name, first, last)]
-    found = [c for c in near if np.searchsorted(gate, c.start) < np.searchsorted(gate, c.end)]  # others were found as columns
+    return [c for c in near if np.searchsorted(gate, c.start) < np.searchsorted(gate, c.end)]
+
+
+def _columns(name: str, found: Sequence[Candidate]) -> Segment:
+    """Candidates as a segment, those whose checksum fails among them."""
     normals = [candidate.normal.encode() for candidate in found]
     length = np.fromiter(map(len, normals), np.int64, len(normals))
     width = -(-int(length.max(initial=0)) // 8) * 8

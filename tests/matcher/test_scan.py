@@ -1,12 +1,14 @@
 """The vectorised search: equal to the plain one on any composition, never inside something longer, one winner a place."""
 
 import hashlib
+import re
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matcher.scan import rare
 from matcher.scan.batch import Batch
 from matcher.scan.labelled import find_labelled
 from matcher.scan.search import APART, search
@@ -15,6 +17,7 @@ from matcher.text import fold
 from tests.matcher import oracle
 from tests.matcher.bank import resident_id
 from tests.matcher.test_fold import SCRIPTS, written
+from ullage.identifiers import Kind, kinds
 from ullage.identifiers.card import issuer, luhn
 
 PHONE, ID, CARD = "13800138000", "11010519491231002X", "6200000000000005"
@@ -184,3 +187,11 @@ def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str])
     assert (table.start[1:] >= table.start[:-1]).all()
     single = [i for i, kind in enumerate(table.kind.tolist()) if table.names[kind] not in APART]
     assert all(table.end[a] <= table.start[b] for a, b in pairwise(single))
+
+
+def test_a_kind_that_is_only_a_file_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    plate = Kind("plate", 10, re.compile(r"(?<![0-9A-Z])[A-Z]{2}-\d{3}(?!\d)"), str, lambda n: n != "ZZ-999", (), (), 1.0)
+    monkeypatch.setattr(rare, "kinds", lambda: {**kinds(), "plate": plate})
+    assert columns("张某 AB-123，ZZ-999", "x", "CD-456") == [
+        ("plate", "plain", "AB-123", True), ("plate", "plain", "ZZ-999", False), ("plate", "plain", "CD-456", True)
+    ]  # fmt: skip
