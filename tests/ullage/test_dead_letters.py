@@ -61,7 +61,7 @@ def test_replay_puts_letters_back_on_their_topic_once(bus: Bus, store: KeyStore)
     put(bus, store, b"b")
     assert dead_letters.replay(bus, keys.opener(store)).replayed == 2
     assert dead_letters.replay(bus, keys.opener(store)).replayed == 0
-    assert [record.value for record in waiting(bus, CAPTURES, "match")] == [b"a", b"b"]
+    assert sorted(record.value for record in waiting(bus, CAPTURES, "match")) == [b"a", b"b"]  # partitions have no common order
 
 
 def test_a_letter_that_came_back_three_times_is_parked_and_stays_listed(bus: Bus, store: KeyStore) -> None:
