@@ -14,9 +14,9 @@ MIB = 1 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Have freed memory up to 256 MiB stay with this process; whether the C library knows how."""
+    """Have freed memory up to 96 MiB stay with this process; whether the C library knows how."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    wanted = ((MMAP_THRESHOLD, 32 * MIB), (TRIM_THRESHOLD, 256 * MIB), (TOP_PAD, 32 * MIB))
+    wanted = ((MMAP_THRESHOLD, 32 * MIB), (TRIM_THRESHOLD, 96 * MIB), (TOP_PAD, 16 * MIB))
     return all(mallopt(option, size) for option, size in wanted)
