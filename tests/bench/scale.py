@@ -24,6 +24,8 @@ from ullage.supervisor import command
 
 PEOPLE, CUSTOMERS = 40_000, 2_000
 LINES = 500
+TIMES = 16
+"""How often the same texts are posted: 90 MB in all, some seconds of one process's work."""
 PROSE = "今天天气很好，去公园散步。 The quick brown fox jumps over the lazy dog. Order 20261124 shipped.\n"
 JOIN_SECONDS, WORK_SECONDS = 60.0, 600.0
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -59,7 +61,8 @@ def _load(context: Context) -> list[Capture]:
     dump = ["\n".join(lines[start : start + LINES]) for start in range(0, PEOPLE, LINES)]
     texts = [text for part in dump for text in (part, PROSE * (len(part.encode()) // len(PROSE.encode())))]
     return [
-        Capture(id=new_id(), site="b", post_id=str(n), url="", fetched_at=context.clock.now(), body=text.encode())
+        Capture(id=new_id(), site="b", post_id=f"{turn}-{n}", url="", fetched_at=context.clock.now(), body=text.encode())
+        for turn in range(TIMES)
         for n, text in enumerate(texts)
     ]
 
