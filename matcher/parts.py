@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from matcher.text import Folded, decode_as, read_together, read_utf8
 from matcher.text.decode import is_utf8_of
-from matcher.text.windows import WINDOW, is_wide, windows
+from matcher.text.windows import WINDOW, wide, windows
 from matcher.unpack.kinds import is_container
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
@@ -96,7 +96,7 @@ def pieces_of_member(source: int, member: Member, charset: str = "") -> Iterator
     chunks = member.chunks()
     head = next(chunks, b"")
     markup, charset, offset = _is_markup(member.media_type), member.charset or charset, 0
-    for window in windows(itertools.chain((head,), chunks), is_wide(head[:HEAD])):
+    for window in windows(itertools.chain((head,), chunks), wide(head[:HEAD])):
         text, charset = decode_as(window, charset)
         body = window if is_utf8_of(window, text, charset) else None
         yield Piece(source, member.path, text, len(window), markup, offset, goes_on=offset > 0, streamed=True, body=body)
