@@ -66,7 +66,7 @@ def _verdict(context: Context, reading: Reading, whole: Statistics, lists: Tenan
         watchlist=lists.customers,
         circulation=context.tenant(lists.tenant).circulation,
         candidates=whole.candidates,
-        matched_kinds=found.values,
+        matched_kinds=found.kinds,
         failures=whole.failures,
         longest_run=whole.longest_run,
         newest_date=whole.newest_date,

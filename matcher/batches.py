@@ -46,14 +46,13 @@ class Searched:
 
 def batches(pieces: Iterable[Piece], lexicon: Lexicon) -> Iterator[Searched]:
     """`pieces` in batches, read and searched; what a long text taught of its columns goes along with it."""
-    sheets: dict[int, Sheet] = {}
-    line = 0
+    before: Searched | None = None
     for group in _grouped(pieces):
-        parts = read(group, line)
-        searched = Searched(parts, lexicon, sheets if group[0].goes_on else {})
-        yield searched
-        line = line_behind(parts[-1])
-        sheets = {0: searched.rows.carried(len(parts) - 1)} if group[-1].streamed else {}
+        sheets, line = {}, 0
+        if before and group[0].goes_on:
+            sheets, line = {0: before.rows.carried(len(before.parts) - 1)}, line_behind(before.parts[-1])
+        before = Searched(read(group, line), lexicon, sheets)
+        yield before
 
 
 def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:

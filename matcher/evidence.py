@@ -17,6 +17,7 @@ import numpy as np
 from matcher.batches import Searched
 from matcher.questions import Answers, Question, ask, questions
 from matcher.watchlist.build import normal_name
+from matcher.watchlist.columns import Texts
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.fields import OF_KIND, Field
 from ullage.identifiers import masked
@@ -43,15 +44,10 @@ class Evidence(NamedTuple):
     own: frozenset[str]
 
 
-def enrolled(epoch: Epoch) -> frozenset[tuple[str, str]]:
-    """The (kind, form) pairs that a list has."""
-    return epoch.list.kinds
-
-
 def answered(epoch: Epoch, searched: Searched) -> tuple[list[Question], Answers]:
     """All that is asked of one epoch for a batch, and who was found: nothing of what is weak."""
     strong = [*(s for s in searched.segments if not s.weak), *searched.unlikely]
-    asked = list(questions(strong, enrolled(epoch)))
+    asked = list(questions(strong, epoch.list.kinds))
     return asked, ask(epoch, asked)
 
 
@@ -101,7 +97,7 @@ def _weak(epoch: Epoch, searched: Searched, owners: Mapping[int, Sequence[int]])
     """Weak values in the rows of `owners` that are of a customer who was found there."""
     found = []
     for question in (*_weak_columns(epoch, searched, list(owners)), *_masked(searched, list(owners))):
-        if (question.kind, question.form) not in enrolled(epoch):
+        if (question.kind, question.form) not in epoch.list.kinds:
             continue
         rows = searched.rows.holding(question.start).tolist()
         pairs = [(place, subject, row) for place, row in enumerate(rows) for subject in owners.get(row, ())]
@@ -125,7 +121,7 @@ def _weak_columns(epoch: Epoch, searched: Searched, rows: Sequence[int]) -> Iter
     for segment in searched.segments:
         if segment.weak:
             some = segment.where(np.isin(searched.rows.holding(segment.start), rows))
-            yield from (q._replace(form=segment.form) for q in questions([some], enrolled(epoch)))
+            yield from questions([some], epoch.list.kinds)
 
 
 def _masked(searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
@@ -138,15 +134,14 @@ def _masked(searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
             start = int(searched.rows.start[row]) + len(line[: c.start].encode())
             found[c.kind].append((c.normal.encode(), start, start + len(line[c.start : c.end].encode())))
     for kind, values in sorted(found.items()):
-        width = max(len(value) for value, _, _ in values)
-        normal = np.frombuffer(b"".join(value.ljust(width, b"\0") for value, _, _ in values), np.uint8).reshape(-1, width)
-        length, first, last = np.array([(len(value), start, end) for value, start, end in values], np.int64).T
-        yield Question(kind, masked.FORM, normal, length, first, last)
+        normals = Texts.of([value for value, _, _ in values])
+        first, last = np.array([span for _, *span in values], np.int64).T
+        yield Question(kind, masked.FORM, normals.table, normals.lengths, first, last)
 
 
 def _named(epoch: Epoch, searched: Searched, owners: Mapping[int, Sequence[int]]) -> set[tuple[int, int]]:
     """(row, subject) for each name of a subject that stands in a row where the subject was found."""
-    if ("name", "plain") not in enrolled(epoch):
+    if ("name", "plain") not in epoch.list.kinds:
         return set()
     named = [(name, row) for row in owners for name in searched.rows.names(row)]
     if not named:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.batches import Searched, batches
-from matcher.evidence import Evidence, enrolled, look_up
+from matcher.evidence import Evidence, look_up
 from matcher.lexicon import Lexicon
 from matcher.logins import LoginFinder
 from matcher.matches import matches, normal_of
@@ -98,7 +98,7 @@ class Matcher:
         for number, own in _by_part(searched, found):
             into = readings[number].found.setdefault((lists.tenant, epoch.number), Found(epoch.number))
             into.add(searched, found[own], values[own])
-            into.matches += [match for _, match in detailed[own]]
+            into.matches += detailed[own]
 
     def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:
         """Count logins at tenants' own domains."""
@@ -113,7 +113,7 @@ class Matcher:
         for segment in searched.segments if bins else ():
             if segment.kind == "card":
                 mine = segment.where(segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""])
-                known = [ask(epoch, list(questions([mine], enrolled(epoch)))).place for epoch in lists.epochs]
+                known = [ask(epoch, list(questions([mine], epoch.list.kinds))).place for epoch in lists.epochs]
                 others = mine.where(~np.isin(np.arange(len(mine)), np.concatenate(known)))
                 words, parts = self.key.words(others), searched.batch.documents(others.start)
                 for number in np.unique(parts).tolist():

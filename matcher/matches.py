@@ -18,14 +18,13 @@ TOGETHER = 99
 ROW_FIELDS = 24
 
 
-def matches(lists: TenantLists, epoch: Epoch, searched: Searched, found: Sequence[Evidence]) -> list[tuple[int, Match]]:
-    """A match for each piece of evidence, with the number of the part that it is in."""
+def matches(lists: TenantLists, epoch: Epoch, searched: Searched, found: Sequence[Evidence]) -> list[Match]:
+    """A match for each piece of evidence, in its order."""
     if not found:
         return []
-    places = np.array([(one.start, one.end) for one in found], np.int64)
-    parts = searched.batch.documents(places[:, 0])
+    parts = searched.batch.documents(np.array([one.start for one in found], np.int64))
     tags = _index_tags(lists, found)
-    return [(part, _match(epoch, searched, part, one, tag)) for part, one, tag in zip(parts.tolist(), found, tags, strict=True)]
+    return [_match(epoch, searched, part, one, tag) for part, one, tag in zip(parts.tolist(), found, tags, strict=True)]
 
 
 def _index_tags(lists: TenantLists, found: Sequence[Evidence]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from matcher.scan.batch import Bytes, Places
 from matcher.scan.digests import DIGEST
 from matcher.scan.segment import Segment
+from matcher.watchlist.columns import Texts
 from matcher.watchlist.forms import DIGESTED
 from matcher.watchlist.installed import Epoch
 from ullage.identifiers.email import strip_plus
@@ -51,12 +52,9 @@ def _stripped(mail: Segment) -> Iterator[Question]:
     """Addresses with a plus-tag, asked for without it too."""
     tagged = mail.where((mail.normal == PLUS).any(1))
     if len(tagged):
-        bare = [
-            strip_plus(row[:size].tobytes().decode()).encode() for row, size in zip(tagged.normal, tagged.length, strict=True)
-        ]
-        width = tagged.normal.shape[1]
-        normal = np.frombuffer(b"".join(value.ljust(width, b"\0") for value in bare), np.uint8).reshape(-1, width)
-        yield Question("email", "plain", normal, np.fromiter(map(len, bare), np.int64, len(bare)), tagged.start, tagged.end)
+        whole = [row[:size].tobytes().decode() for row, size in zip(tagged.normal, tagged.length, strict=True)]
+        bare = Texts.of([strip_plus(address).encode() for address in whole])
+        yield Question("email", "plain", bare.table, bare.lengths, tagged.start, tagged.end)
 
 
 def ask(epoch: Epoch, asked: Sequence[Question]) -> Answers:

@@ -26,9 +26,9 @@ class Found:
     matches: list[Match] = field(default_factory=list)
     count: int = 0
     subjects: set[int] = field(default_factory=set)
-    values: Counter[str] = field(default_factory=Counter)
+    values: set[tuple[str, bytes]] = field(default_factory=set)
+    """Different values, as kind and keyed tag."""
     groups: Counter[tuple[frozenset[str], bool]] = field(default_factory=Counter)
-    _seen: set[tuple[str, bytes]] = field(default_factory=set)
 
     def add(self, searched: Searched, found: Sequence[Evidence], values: Sequence[bytes]) -> None:
         """Count evidence of one part; `values` tell different values apart."""
@@ -36,14 +36,16 @@ class Found:
         self.subjects.update(one.subject for one in found)
         together: dict[int, bool] = defaultdict(bool)
         for one, value in zip(found, values, strict=True):
-            kind = one.question.kind
-            if (kind, value) not in self._seen:
-                self._seen.add((kind, value))
-                self.values[kind] += 1
+            self.values.add((one.question.kind, value))
             if one.row != NONE:
                 together[one.row] |= len(one.own) >= 2
         for row, is_together in together.items():
             self.groups[searched.rows.group(row), is_together] += 1
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many different values there are, a kind."""
+        return Counter(kind for kind, _ in self.values)
 
     @property
     def rows(self) -> int:

@@ -21,13 +21,6 @@ def empty(size: int) -> Words:
     return np.zeros(-(-size // BITS) + 2, np.uint64)
 
 
-def pack(mask: npt.NDArray[np.bool_]) -> Words:
-    """The places where `mask` bool[n] holds."""
-    packed, words = np.packbits(mask, bitorder="little"), empty(len(mask))
-    words.view(np.uint8)[: len(packed)] = packed
-    return words
-
-
 def ahead(words: Words, by: int) -> Words:
     """The places p for which p + `by` is in `words`; `by` is 1 to 64."""
     if by == BITS:

@@ -56,6 +56,12 @@ def luhn(digits: Bytes, length: int) -> Flags:
     return holds
 
 
+def is_mobile(text: Bytes) -> Flags:
+    """Whether texts, u8[n, 2 or more] in ASCII, begin as a Chinese mobile number does: 13 to 19."""
+    begins: Flags = (text[:, 0] == ord("1")) & (text[:, 1] >= ord("3")) & (text[:, 1] <= ord("9"))
+    return begins
+
+
 def in_range(digits: Bytes, length: int) -> Flags:
     """Whether a card scheme has that first four digits at that length."""
     known: Flags = _ranges()[length].take(number(digits, 0, 4), mode="clip")

@@ -17,9 +17,8 @@ from ullage.identifiers import uscc
 LENGTH = 18
 UPPER = 0xDF
 NONE = 255
-DEPARTMENTS = b"159"
+USUAL = b"159"
 """What a code of digits alone begins with: companies, associations, public bodies. Resident IDs mostly begin otherwise."""
-FIRST, SECOND = b"123456789ANY", b"123456789ABCDEF"
 
 
 @cache
@@ -34,7 +33,7 @@ def find_codes(batch: Batch, classes: Classes) -> list[Segment]:
     """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
     eighteen, digits = whole(classes.word, LENGTH, classes.word), inner(classes.digit, LENGTH)
     plain = places(eighteen & digits)
-    likely = np.isin(batch.data[plain], np.frombuffer(DEPARTMENTS, np.uint8))
+    likely = np.isin(batch.data[plain], np.frombuffer(USUAL, np.uint8))
     start = np.union1d(places(eighteen & ~digits), plain[likely])
     text = batch.windows(start, WIDTH)
     text[:, LENGTH:] = 0
@@ -43,7 +42,8 @@ def find_codes(batch: Batch, classes: Classes) -> list[Segment]:
     start, text, bare = start[regional], text[regional], digit[regional].all(1)
     text &= np.where(text > ord("Z"), UPPER, NONE).astype(np.uint8)
     values = _values().take(text[:, :LENGTH])
-    shaped = (values != NONE).all(1) & np.isin(text[:, 0], list(FIRST)) & np.isin(text[:, 1], list(SECOND))
+    known = [np.isin(text[:, n], list(may.encode())) for n, may in enumerate((uscc.DEPARTMENTS, uscc.CATEGORIES))]
+    shaped = (values != NONE).all(1) & known[0] & known[1]
     valid = shaped & _holds(values)
     kept = valid | (shaped & ~bare)
     start = start[kept]

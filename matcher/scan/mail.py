@@ -15,6 +15,7 @@ import numpy as np
 
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.bits import ONE, Words, highest, lowest
+from matcher.scan.checks import is_mobile
 from matcher.scan.classes import is_digit
 from matcher.scan.segment import Flags, Segment
 
@@ -137,7 +138,7 @@ def find_qq(mail: Sequence[Segment]) -> list[Segment]:
             ends = np.minimum(np.maximum(local, 0)[:, None] + np.arange(len(suffix)), width - 1)
             hosted = (np.take_along_axis(some.normal, ends, 1) == np.frombuffer(suffix, np.uint8)).all(1)
             number = (is_digit(some.normal) | (columns >= local[:, None])).all(1) & (some.normal[:, 0] > ord("0"))
-            mobile = (local == MOBILE) & (some.normal[:, 0] == ord("1")) & (some.normal[:, 1] >= ord("3"))
+            mobile = (local == MOBILE) & is_mobile(some.normal)
             own = hosted & number & (local >= SHORTEST_QQ) & (local <= LONGEST_QQ) & ~mobile
             length = local[own]
             text = np.where(columns[:QQ_WIDTH] < length[:, None], some.normal[own][:, :QQ_WIDTH], np.uint8(0))

@@ -100,8 +100,7 @@ def _phones(batch: Batch, whole: ByLength) -> Segment:
     for length, prefix in PREFIXES.items():
         some = whole.of(length)
         head = batch.windows(some.start, 8)[:, : len(prefix)]
-        body = batch.data.take(some.end - PHONE), batch.data.take(some.end - PHONE + 1)
-        good = (body[0] == ZERO + 1) & (body[1] >= ZERO + 3) & (head == np.frombuffer(prefix, np.uint8)).all(1)
+        good = checks.is_mobile(batch.windows(some.end - PHONE, 8)) & (head == np.frombuffer(prefix, np.uint8)).all(1)
         start.append(some.start[good])
         end.append(some.end[good])
     found = Runs(np.concatenate(start), np.concatenate(end))

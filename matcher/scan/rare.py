@@ -15,6 +15,7 @@ from matcher.scan.batch import Batch, Places
 from matcher.scan.bits import ONE, ahead, behind, lowest, places, windows
 from matcher.scan.classes import DASH, SPACE, Classes, is_digit
 from matcher.scan.segment import Flags, Segment
+from matcher.watchlist.columns import Texts
 from ullage.identifiers import Candidate, iban, kinds
 
 WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
@@ -103,13 +104,10 @@ def _around(batch: Batch, name: str, gate: Places) -> list[Candidate]:
 
 def _columns(name: str, found: Sequence[Candidate]) -> Segment:
     """Candidates as a segment, those whose checksum fails among them."""
-    normals = [candidate.normal.encode() for candidate in found]
-    length = np.fromiter(map(len, normals), np.int64, len(normals))
-    width = -(-int(length.max(initial=0)) // 8) * 8
-    text = np.frombuffer(b"".join(normal.ljust(width, b"\0") for normal in normals), np.uint8).reshape(-1, max(width, 1)).copy()
+    normals = Texts.of([candidate.normal.encode() for candidate in found])
     start = np.fromiter((candidate.start for candidate in found), np.int64, len(found))
     end = np.fromiter((candidate.end for candidate in found), np.int64, len(found))
-    return Segment(name, "plain", start, end, text, length, np.array([c.valid for c in found], bool))
+    return Segment(name, "plain", start, end, normals.table, normals.lengths, np.array([c.valid for c in found], bool))
 
 
 def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:

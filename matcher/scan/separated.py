@@ -11,11 +11,11 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from matcher.scan import numbers
+from matcher.scan import checks, numbers
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.bits import Words, ahead, behind, below, inner, lowest, places, spread, windows
 from matcher.scan.classes import DASH, DOT, SPACE, Classes, is_digit, is_word
-from matcher.scan.numbers import ZERO, Runs, X
+from matcher.scan.numbers import Runs, X
 from matcher.scan.segment import Flags, Segment
 
 SHORTEST = 12
@@ -148,8 +148,8 @@ def _segment(batch: Batch, shape: Shape, start: Places) -> Segment:
     text[:, : len(shape.columns)] = batch.windows(start, ROW)[:, shape.columns]
     found = Runs(start, start + shape.length)
     if shape.kind == "phone":
-        is_mobile = (text[:, 0] == ZERO + 1) & (text[:, 1] >= ZERO + 3)
-        return numbers.segment("phone", found.where(is_mobile), text[is_mobile], numbers.PHONE, is_mobile[is_mobile])
+        mobile = checks.is_mobile(text)
+        return numbers.segment("phone", found.where(mobile), text[mobile], numbers.PHONE, mobile[mobile])
     if shape.kind == "resident_id":
         return numbers.ids(found, text)
     return numbers.cards(found, text, len(shape.columns))

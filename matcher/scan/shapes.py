@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.scan.batch import Bytes, Places
+from matcher.scan.checks import is_mobile
 from matcher.scan.classes import is_digit
 from matcher.scan.segment import Flags
 from ullage.identifiers import Kind
@@ -41,7 +42,7 @@ def normals(kind: Kind, text: Bytes, length: Places) -> Normals:
 
 def _qq(text: Bytes, length: Places) -> Normals:
     """Five to eleven digits, no zero first, and no mobile."""
-    mobile = (length == 11) & (text[:, 0] == ord("1")) & (text[:, 1] >= ord("3"))
+    mobile = (length == 11) & is_mobile(text)
     good = _digits(text, length, 0) & (text[:, 0] > ord("0")) & (length >= 5) & (length <= 11) & ~mobile
     return Normals(text, length, good)
 

@@ -78,8 +78,9 @@ def search(matcher: Matcher, given: Sequence[Sequence[Capture]]) -> int:
     hits = 0
     for searched in in_batches(pieces, matcher.lexicon):
         found = [len(answered(epoch, searched)[1].place) for lists in matcher.lists for epoch in lists.epochs]
-        rows = searched.rows if any(found) else ()
-        hits += sum(found) + 0 * (len(searched.terms) + len(rows))
+        lazy = (searched.terms, searched.rows if any(found) else None)  # made when asked for
+        hits += sum(found)
+        del lazy
     return hits
 
 

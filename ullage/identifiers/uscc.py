@@ -13,7 +13,8 @@ from ullage.identifiers.base import AFTER, BEFORE, Kind
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 WEIGHTS = tuple(pow(3, i, 31) for i in range(17))
 REGION = r"(?:1[0-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])[0-9]{4}"
-SHAPE = rf"[1-9ANY][1-9A-F]{REGION}[{ALPHABET}]{{10}}"
+DEPARTMENTS, CATEGORIES = "123456789ANY", "123456789ABCDEF"
+SHAPE = rf"[{DEPARTMENTS}][{CATEGORIES}]{REGION}[{ALPHABET}]{{10}}"
 PATTERN = re.compile(rf"(?ai){BEFORE}{SHAPE}{AFTER}")
 NORMAL = re.compile(SHAPE)
 

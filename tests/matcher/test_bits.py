@@ -1,0 +1,60 @@
+"""Sets of places as bits against plain lists of truth values."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.scan import bits
+
+MASKS = st.lists(st.booleans(), max_size=300)
+NARROW = st.integers(1, 63)
+
+
+def packed(mask: list[bool]) -> bits.Words:
+    words = bits.empty(len(mask))
+    octets = np.packbits(np.array(mask, bool), bitorder="little")
+    words.view(np.uint8)[: len(octets)] = octets
+    return words
+
+
+def held(words: bits.Words) -> list[int]:
+    return bits.places(words).tolist()
+
+
+def runs_of(mask: list[bool]) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.array([False, *mask, False]).astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+@given(MASKS, NARROW)
+def test_places_move_ahead_and_behind(mask: list[bool], by: int) -> None:
+    true = [i for i, is_in in enumerate(mask) if is_in]
+    assert held(packed(mask)) == true
+    assert held(bits.ahead(packed(mask), by)) == [i - by for i in true if i >= by]
+    assert held(bits.ahead(packed(mask), 64)) == [i - 64 for i in true if i >= 64]
+    assert [i for i in held(bits.behind(packed(mask), by)) if i < len(mask)] == [i + by for i in true if i + by < len(mask)]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 70)), max_size=8), st.integers(1, 64))
+def test_runs_are_found_whole(parts: list[tuple[bool, int]], shortest: int) -> None:
+    mask = [is_in for is_in, size in parts for _ in range(size)]
+    words, long = packed(mask), [run for run in runs_of(mask) if run[1] - run[0] >= shortest]
+    start, end = bits.runs(words, shortest)
+    assert list(zip(start.tolist(), end.tolist(), strict=True)) == long
+    assert held(bits.spread(bits.inner(words, shortest), shortest)) == [i for first, last in long for i in range(first, last)]
+    assert held(bits.whole(words, shortest, words)) == [first for first, last in long if last - first == shortest]
+
+
+@given(MASKS, st.integers(0, 299))
+def test_a_window_is_64_places_as_one_number(mask: list[bool], start: int) -> None:
+    start = min(start, max(0, len(mask) - 1))
+    [seen] = bits.windows(packed(mask), np.array([start])).tolist()
+    assert seen == sum(1 << i for i, is_in in enumerate(mask[start : start + 64]) if is_in)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20), st.integers(0, 64))
+def test_the_lowest_and_the_highest_bit(numbers: list[int], count: int) -> None:
+    words = np.array(numbers, np.uint64)
+    assert bits.lowest(words).tolist() == [(n & -n).bit_length() - 1 if n else 64 for n in numbers]
+    assert bits.highest(words).tolist() == [n.bit_length() - 1 for n in numbers]
+    assert int(bits.below(count)) == (1 << count) - 1
