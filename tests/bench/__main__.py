@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, detect, hostile, matching, recall, scale, watchlist
+from tests.bench import bus, detect, hostile, matching, month, recall, scale, watchlist
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -43,6 +43,7 @@ def main() -> None:
             "assess": lambda: detect.assess(folder),
             "hostile": lambda: hostile.hostile(folder),
             "recall": lambda: recall.recall(folder),
+            "month": lambda: month.month(folder, context),
             "bus": lambda: bus.sqlite(folder),
             "kafka": lambda: on_kafka(folder, bus.kafka),
             "scale": lambda: on_kafka(folder, scale.match_processes),

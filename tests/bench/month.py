@@ -1,0 +1,186 @@
+"""Thirty days of 200 sites, played in minutes: are leaks found, is their origin right, and how often is a human asked?
+
+Every post goes the whole way in this process (decode, match against 2.8 million customers, fold, score, store), with a clock that
+stands where the post stands. The world is 50 million customers among 1.8 billion numbers at a scale of 1 to 18, so chance gives the
+same shares.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from alerts.alert import Alert
+from alerts.metrics import AlertMetrics
+from alerts.records import Incident, Sighting
+from alerts.store import IncidentStore, Where, open_store
+from alerts.store.sqlite import SqliteStore
+from matcher.findings import findings_of
+from matcher.match import Matcher
+from matcher.stage import build_matcher
+from tests.bench.corpus_people import COLUMNS, HALF_OF_PHONES, SPREAD, Person
+from tests.bench.corpus_list import ullage
+from tests.bench.month_leaks import BEFORE, FULL, LEAKS, leak_posts
+from tests.bench.month_posts import BEGIN, BRAND, DAYS, PHONES, Post, ordinary
+from tests.bench.table import row
+from ullage.bus import FINDINGS, Record
+from ullage.clock import Clock
+from ullage.records import FINDING_SCHEMA, Capture, Finding
+from ullage.settings import Context
+
+POSTS = 300_000
+CUSTOMERS = round(PHONES * 50 / 1800)
+BATCH = 512
+SEED = 20261124
+HUMAN = ("notice", "low", "medium", "high", "statutory")
+PAGED = ("high", "statutory")
+
+
+@dataclass
+class Now:
+    """The moment of the play."""
+
+    seconds: float = BEGIN.timestamp()
+
+    def clock(self) -> Clock:
+        """As the product takes it."""
+        return Clock(wall=lambda: self.seconds, monotonic=lambda: self.seconds)
+
+
+def month(folder: Path, context: Context) -> None:
+    """Play it, and print how it went."""
+    _enrol(context)
+    now = Now()
+    played = Context(context.data, now.clock())
+    play = Play(build_matcher(played), open_store("sqlite:///month.sqlite", folder), now)
+    for batch in _batches(_posts(int(os.environ.get("POSTS", POSTS)))):
+        play.take(batch)
+    play.report()
+
+
+def _enrol(context: Context) -> None:
+    """A list as large as the base rate asks; most customers have a phone alone."""
+    source = context.data / "month.csv"
+    with source.open("w", encoding="utf-8") as file:
+        file.write(",".join(COLUMNS) + "\n")
+        for number in range(FULL):
+            person = Person(number)
+            file.write(",".join(cell(person) for cell in COLUMNS.values()) + "\n")
+        for number in range(FULL, CUSTOMERS):
+            file.write(f"C{number:09d},,154{number * SPREAD % HALF_OF_PHONES:08d},,,\n")
+    (context.data / "ullage.toml").write_text(
+        f'[tenants.bank]\nbrands = ["{BRAND}"]\ncirculation = {float(PHONES)}\n', encoding="utf-8"
+    )
+    ullage(context.data, "watchlist", "load", source, "--tenant", "bank")
+    source.unlink()
+
+
+def _posts(count: int) -> Iterator[Post]:
+    """Ordinary posts and leaks in order of time."""
+    leaks = sorted(leak_posts(random.Random(SEED)), key=lambda post: post.at)
+    yield from heapq.merge(leaks, ordinary(random.Random(SEED + 1), count), key=lambda post: post.at)
+
+
+def _batches(posts: Iterator[Post]) -> Iterator[list[Post]]:
+    batch: list[Post] = []
+    for post in posts:
+        batch.append(post)
+        if len(batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@dataclass
+class Play:
+    """What is played on, and what is remembered to judge it."""
+
+    matcher: Matcher
+    store: IncidentStore
+    now: Now
+    posts: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    of_leak: dict[str, set[str]] = field(default_factory=dict)
+    """Ids of the findings of each leak."""
+    genre_of: dict[str, str] = field(default_factory=dict)
+    _alert: Alert = field(init=False)
+
+    def __post_init__(self) -> None:
+        clock = self.now.clock()
+        metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock)
+        self._alert = Alert(self.store, clock, lambda tenant: float(PHONES), metrics)
+
+    def take(self, posts: list[Post]) -> None:
+        """Match a batch, and fold what it gives at the moment of each post."""
+        captures = [self._capture(number, post) for number, post in enumerate(posts, self.posts.total())]
+        self.posts.update(post.kind for post in posts)
+        for post, reading in zip(posts, self.matcher.read(captures), strict=True):
+            self.now.seconds = post.at.timestamp() + 120
+            made = list(findings_of(self.matcher, reading, self.now.clock().now()))
+            for finding in made:
+                self._remember(post, finding)
+            if made:
+                self._alert.handle([_record(finding) for finding in made])
+
+    def _capture(self, number: int, post: Post) -> Capture:
+        return Capture(
+            id=f"{number:08x}", site=post.site, post_id=f"p{number:x}", url=f"http://{post.site}.example/p{number:x}",
+            title=post.title, published_at=post.at, fetched_at=post.at, kind="post", body=post.text.encode(),
+        )  # fmt: skip
+
+    def _remember(self, post: Post, finding: Finding) -> None:
+        self.found[post.kind] += 1
+        self.genre_of[finding.id] = post.kind
+        if post.leak:
+            self.of_leak.setdefault(post.leak, set()).add(finding.id)
+
+    def report(self) -> None:
+        """Print the month's table."""
+        incidents = {incident.id: incident for incident in self.store.scroll(Incident, Where())}
+        sightings = {sighting.id: sighting for sighting in self.store.scroll(Sighting, Where())}
+        row("month: posts", f"{self.posts.total():,}", f"{len(LEAKS)} leaks")
+        row("month: findings", f"{self.found.total():,}", " ".join(f"{k}:{n}" for k, n in self.found.most_common()))
+        self._report_leaks(incidents, sightings)
+        begin = BEGIN
+        for name, severities in (("items for a human", HUMAN), ("pages", PAGED)):
+            some = [i for i in incidents.values() if i.severity in severities and i.opened_at >= begin]
+            genres = Counter(self.genre_of[i.opened_by] for i in some)
+            share = len(some) / DAYS * (7 if severities is PAGED else 1)
+            row(
+                f"month: {name} a {'week' if severities is PAGED else 'day'}",
+                f"{share:.1f}",
+                " ".join(f"{k}:{n}" for k, n in genres.most_common()),
+            )
+
+    def _report_leaks(self, incidents: dict[str, Incident], sightings: dict[str, Sighting]) -> None:
+        missed, right = [], 0
+        for leak in LEAKS:
+            own = [incidents[sightings[f].incident] for f in self.of_leak.get(leak.name, ()) if f in sightings]
+            shown = [i for i in own if i.severity != "noise"]
+            if not shown and leak.origin not in ("fabricated", "elsewhere"):
+                missed.append(leak.name)
+            best = max(own, key=lambda i: i.exposure, default=None)
+            verdict = best.origin if best else "none"
+            right += verdict == leak.origin
+            said = (
+                f"{best.severity} {best.exposure} {best.customers} customers, {best.sightings} sightings"
+                if best
+                else "no finding"
+            )
+            row(f"  {leak.name}", verdict, f"{leak.origin}{'' if verdict == leak.origin else ' WRONG'}", None)
+            print(f"      {said}")
+        row("month: leaks missed", str(len(missed)), ", ".join(missed))
+        row("month: origin right", f"{right / len(LEAKS):.2f}", f"{right} of {len(LEAKS)}")
+
+
+def _record(finding: Finding) -> Record:
+    headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(FINDING_SCHEMA)}
+    return Record(FINDINGS, 0, 1, 0.0, finding.tenant, headers, finding.encode())
