@@ -1,7 +1,7 @@
 """Thirty days of 200 sites, played in minutes: are leaks found, is their origin right, and how often is a human asked?
 
-Every post goes the whole way in this process (decode, match against 2.8 million customers, fold, score, store), with a clock that
-stands where the post stands. The world is 50 million customers among 1.8 billion numbers at a scale of 1 to 18, so chance gives the
+Every post goes the whole way in this process (decode, match against 2.8 million customers, fold, score, store), with the clock
+standing where the post does. The world is 50 million customers among 1.8 billion numbers at a scale of 1 to 18: chance gives the
 same shares.
 """
 
@@ -21,13 +21,12 @@ from alerts.alert import Alert
 from alerts.metrics import AlertMetrics
 from alerts.records import Incident, Sighting
 from alerts.store import IncidentStore, Where, open_store
-from alerts.store.sqlite import SqliteStore
 from matcher.findings import findings_of
 from matcher.match import Matcher
 from matcher.stage import build_matcher
-from tests.bench.corpus_people import COLUMNS, HALF_OF_PHONES, SPREAD, Person
 from tests.bench.corpus_list import ullage
-from tests.bench.month_leaks import BEFORE, FULL, LEAKS, leak_posts
+from tests.bench.corpus_people import COLUMNS, HALF_OF_PHONES, SPREAD, Person
+from tests.bench.month_leaks import FULL, LEAKS, leak_posts
 from tests.bench.month_posts import BEGIN, BRAND, DAYS, PHONES, Post, ordinary
 from tests.bench.table import row
 from ullage.bus import FINDINGS, Record

@@ -1,6 +1,6 @@
 """The leaks that are planted in a month: whose they are, what stands in a row, how large, and where they are posted again.
 
-Customers 0 to 99,999 have all their fields enrolled; each leak takes its own. What is `recycled` sells people again whose leak was
+Customers 0 to 99,999 have all their fields enrolled; each leak takes its own. `recycled` sells people again whose leak was
 known before; what is `fabricated` never was; rows from `elsewhere` are true, and of somebody else's customers.
 """
 
