@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from alerts.records import Audit, Exposure, Incident, Status
 from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore, Where
-from alerts.typed import readings
 from ullage.clock import Clock
 from ullage.keys import KeyStore, epochs
 from ullage.masking import Secret
 from ullage.tags import Tagger, derive_key
+from ullage.typed import readings
 
 DIGESTS = ("md5", "sha1", "sha256")
 PURPOSES = {

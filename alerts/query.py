@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alerts.records import SEVERITIES, STATUSES, D, Decision, Exposure, Incident, Sighting, Status
 from alerts.status import UNDECIDED, narrowed, status_of, statuses
 from alerts.store import IncidentStore, QueryError, Where
-from alerts.typed import identifier_in
+from ullage.typed import identifier_in
 
 SHOWN = 200
 """Sightings and customers shown of one incident; its numbers count all of them."""

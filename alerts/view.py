@@ -1,30 +1,16 @@
-"""How incidents are shown: as JSON for programs, as text for people. The same for terminal and page.
-
-Everything that came from a site is untrusted: control and bidirectional characters are shown as escapes, so that a title
-cannot move a terminal's cursor or turn a line around. Times are stored in UTC and shown in local time with its zone.
-"""
+"""How incidents are shown: as JSON for programs, as text for people. The same for terminal and page."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
 from alerts.query import Whole
 from alerts.records import Incident, Status
+from ullage.shown import moment, safe
 
-HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-
-
-def safe(text: str) -> str:
-    r"""`text` with every character escaped that has no shape of its own.
-
-    >>> safe('a\x1b[31m')
-    'a\\x1b[31m'
-    """
-    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in HIDDEN else c for c in text)
+__all__ = ["brief", "details", "duration", "link", "moment", "safe", "summary"]
 
 
 def link(url: str) -> str:
@@ -34,11 +20,6 @@ def link(url: str) -> str:
         return url if parts.scheme in ("http", "https") and parts.hostname and safe(url) == url else ""
     except ValueError:
         return ""
-
-
-def moment(when: datetime | None, zone: tzinfo | None = None) -> str:
-    """Local time with its zone, to the minute."""
-    return when.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z") if when else "unknown"
 
 
 def duration(seconds: float | None) -> str:

@@ -20,6 +20,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from ullage.audit import Trail
+from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
 from ullage.bus.routed import RoutedBus
 from ullage.clock import Clock
@@ -69,6 +71,14 @@ class StoreSettings(_Section):
     url: str = _knob("sqlite:///incidents.sqlite", "sqlite:///FILE on one machine, elasticsearch://HOST:PORT on many")
     exposures_days: Seconds = _knob(180.0, "an exposure names a customer's handle: kept while it is useful (PIPL 19)", "days")
     incidents_days: Seconds = _knob(1095.0, "processing records are kept three years (PIPL 56)", "days")
+
+
+class AuditSettings(_Section):
+    """The log of what was changed, by whom and why."""
+
+    days: Annotated[float, Field(ge=183, allow_inf_nan=False)] = _knob(
+        1095.0, "at least six months (Cybersecurity Law 23(3)); three years as processing records (PIPL 56)", "days"
+    )
 
 
 class KeySettings(_Section):
@@ -142,6 +152,7 @@ class Settings(BaseSettings):
     metrics: bool = _knob(True, "serve /metrics, /healthz and /readyz on loopback")
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
+    audit: AuditSettings = AuditSettings()
     keys: KeySettings = KeySettings()
     crawl: CrawlSettings = CrawlSettings()
     match: MatchSettings = MatchSettings()
@@ -216,6 +227,10 @@ class Context:
         return RoutedBus(
             open_bus(urls.captures, self.data, captures, self.clock), open_bus(urls.url, self.data, keep, self.clock)
         )
+
+    def trail(self, chain: str = "command") -> Trail:
+        """The audit log of a role that changes something; commands share one chain."""
+        return Trail(self.data / AUDIT, chain, self.keys, self.clock, self.settings.audit.days)
 
     def tenant(self, name: str) -> Tenant:
         """The tenant's settings; those of an unnamed tenant are the defaults."""

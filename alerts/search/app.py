@@ -20,6 +20,7 @@ from alerts.search.guard import Guard
 from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log
+from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import UllageError, UnavailableError
 from ullage.keys import KeyStore
@@ -34,11 +35,12 @@ def create_app(
     tenants: Iterable[str],
     registry: CollectorRegistry,
     hosts: frozenset[str],
+    trail: Trail,
     zone: tzinfo | None = None,
 ) -> Guard:
-    """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it."""
+    """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it, `trail` keeps changes."""
     lookup, metrics = Lookup(store, keys, tuple(tenants), clock), SearchMetrics.make(registry)
-    site = Site(store, lookup, clock, metrics, registry, templates(zone, lookup.everyone()), zone)
+    site = Site(store, lookup, clock, metrics, registry, templates(zone, lookup.everyone()), trail, zone)
     app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     for router in (pages.routes(site), look_up.routes(site), api.routes(site), _operations(site)):
         app.include_router(router)

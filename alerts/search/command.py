@@ -48,7 +48,7 @@ def search(ctx: typer.Context) -> None:
         listener, port = stack.enter_context(_listening(context.settings.search))
         stop = stack.enter_context(running("search", registry, None))
         hosts = frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in LOOPBACK)
-        app = create_app(store, context.keys, context.clock, context.settings.tenants, registry, hosts)
+        app = create_app(store, context.keys, context.clock, context.settings.tenants, registry, hosts, context.trail("search"))
         typer.echo(f"search page: http://{context.settings.search.host}:{port}/")
         _serve(app, listener, stop)
 

@@ -52,7 +52,7 @@ def routes(site: Site) -> APIRouter:
         if found is None:
             return _missing(site)
         try:
-            site.store.create([_decision(site, found, by, status, note, token)])
+            _keep(site, _decision(site, found, by, status, note, token))
         except QueryError as error:
             return _incident_page(site, id_, str(error))
         return RedirectResponse(f"/incidents/{found.id}#decisions", 303)
@@ -79,6 +79,14 @@ def _decision(site: Site, incident: Incident, by: str, status: str, note: str, t
             "note": checked_note(note),
         }
     )
+
+
+def _keep(site: Site, decision: Decision) -> None:
+    """Store a decision, and the audit entry of it first; the same form sent again adds neither."""
+    if site.store.get(Decision, decision.id) is None:
+        what = f"incident {decision.incident}: {decision.status}"
+        site.trail.append("incident.decide", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)
+        site.store.create([decision])
 
 
 def _list_page(site: Site, filters: Filters, found: Listed, refused: str) -> HTMLResponse:

@@ -17,9 +17,10 @@ from alerts.exposed import PURPOSES, Lookup, Question
 from alerts.metrics import SearchMetrics
 from alerts.search import words
 from alerts.store import IncidentStore, QueryError
-from alerts.typed import identifier_in
+from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.masking import Secret
+from ullage.typed import identifier_in
 
 NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}")
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
@@ -36,6 +37,7 @@ class Site:
     metrics: SearchMetrics
     registry: CollectorRegistry
     pages: Environment
+    trail: Trail
     zone: tzinfo | None = None
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:

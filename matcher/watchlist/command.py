@@ -22,13 +22,13 @@ from matcher.watchlist.options import Columns, ControlFile, Delimiter, Digests, 
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import TagKeys
 from matcher.watchlist.tally import Control
+from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.keys import epochs, make_tenant, verify_key
 from ullage.settings import Context
 
 app = typer.Typer(no_args_is_help=True, help="The hashed list of a tenant's customers: load it, or build and install it apart.")
 subjects = typer.Typer(no_args_is_help=True, help="From handles back to customer references, on the building host.")
-REASON_CHARACTERS = 500
 SECONDS_A_TAG = 5e-7
 BYTES_AN_ENTRY = 24
 
@@ -53,7 +53,8 @@ def load(
         target = Path(folder) / f"{tenant}.watchlist"
         builder = _builder(context, tenant, digests)
         source = listed(file, map_, columns, long, delimiter)
-        builder.build(source, target, context.clock.now(), Control(control) if control else None)
+        header = builder.build(source, target, context.clock.now(), Control(control) if control else None)
+        _note(context, "load", tenant, f"epoch {header.epoch}, {header.subjects} customers")
         installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True)
         home = context.data / "building" / f"{tenant}.subjects"
         home.parent.mkdir(exist_ok=True, mode=0o700)
@@ -109,6 +110,7 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
 def install(ctx: typer.Context, file: Path, tenant: TenantName) -> None:
     """On match's host: check a built watchlist, or a day's changes to it, and swap it in."""
     context: Context = ctx.obj
+    _note(context, "install", named(tenant), "a file that was built elsewhere")
     done = installed.install(context.data, context.keys, named(tenant), file, context.clock.now())
     what = "changes to " if done.base else ""
     typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.subjects} customers, until {done.expires[:10]}")
@@ -153,6 +155,7 @@ def update(
         if out:
             draft.replace(delta)
         else:
+            _note(context, "update", tenant, f"epoch {epoch}")
             installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True)
     say(changes.report, tenant)
     if out:
@@ -168,6 +171,7 @@ def erase(
 ) -> None:
     """Take one customer out of the installed lists at once, by overwriting. A list that is loaded later may bring them back."""
     context: Context = ctx.obj
+    _note(context, "erase", named(tenant), f"customer {subject}")
     count = erasing.erase(context.data, context.keys, named(tenant), subject)
     typer.echo(f"{tenant}: {count} entries are erased" if count else f"{tenant}: no such customer is in an installed list")
 
@@ -201,15 +205,22 @@ def rotate_key(
     if not live:
         raise ConfigError(f"tenant {tenant} has no key: load its watchlist first")
     if not retire:
+        _note(context, "rotate-key", tenant, f"epoch {live[-1] + 1} is opened")
         context.keys.make(f"{tenant}/match-{live[-1] + 1}.key")
         typer.echo(f"{tenant}: epoch {live[-1] + 1} is open; load the list again to fill it, then rotate-key --retire")
         return
     if len(live) < 2 or not installed.path_of(context.data, tenant, live[-1]).is_file():
         raise ConfigError(f"tenant {tenant} has no newer epoch that is filled: rotate-key, load, then --retire")
     for old in live[:-1]:
+        _note(context, "rotate-key", tenant, f"epoch {old} is destroyed")
         context.keys.destroy(f"{tenant}/match-{old}.key")
         installed.remove(context.data, tenant, old)
         typer.echo(f"{tenant}: epoch {old} is destroyed")
+
+
+def _note(context: Context, action: str, tenant: str, what: str) -> None:
+    """Put a change of a watchlist into the audit log, before it is made."""
+    context.trail().append(f"watchlist.{action}", what, actor=current_user(), tenant=tenant)
 
 
 @subjects.callback()
@@ -225,7 +236,7 @@ def resolve(
     reason: Annotated[str, typer.Option("--reason", help="Why, in words.")],
     tenant: Annotated[str, typer.Option("--tenant")] = "",
 ) -> None:
-    """CSV `handle,customer_ref` on standard output, and an audit line."""
+    """CSV `handle,customer_ref` on standard output, and an entry in the audit log."""
     context: Context = ctx.obj
     if not case.strip() or not reason.strip():
         raise ConfigError("--case and --reason must say something: they go into the audit record")
@@ -237,9 +248,8 @@ def resolve(
     found: dict[str, str] = {}
     for home in homes:
         references = sealed_subjects.resolve(home, context.keys, home.stem, wanted)
-        audit = context.data / "audit" / "subjects.jsonl"
-        now = context.clock.now()
-        sealed_subjects.write_audit(audit, now, home.stem, case, reason[:REASON_CHARACTERS], len(wanted), len(references))
+        what = f"case {case.strip()}: {len(wanted)} handles asked, {len(references)} found"
+        context.trail().append("subjects.resolve", what, actor=current_user(), tenant=home.stem, reason=reason.strip())
         found |= references
     writer = csv.writer(sys.stdout)
     writer.writerow(("handle", "customer_ref"))

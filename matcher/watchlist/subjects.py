@@ -3,17 +3,15 @@
 Sealed to the resolver; never leaves the building host.
 
 A sequence of sealed chunks, each `u32 length | HPKE message` over lines of `handle,reference`. To resolve a handle
-needs the resolver's private key and a case number, and leaves an audit line.
+needs the resolver's private key and a case number, and leaves an entry in the audit log.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import struct
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -108,21 +106,3 @@ def _chunks(path: Path) -> Iterator[bytes]:
                 yield file.read(_LENGTH.unpack(head)[0])
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): it stays on the building host") from None
-
-
-def write_audit(path: Path, now: datetime, tenant: str, case: str, reason: str, asked: int, found: int) -> None:
-    """Append who asked for how many, and why; durable before anything is shown."""
-    entry = {
-        "at": now.isoformat(timespec="seconds"),
-        "uid": os.getuid(),
-        "tenant": tenant,
-        "case": case,
-        "reason": reason,
-        "asked": asked,
-        "found": found,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "a", encoding="utf-8") as file:
-        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())

@@ -14,7 +14,7 @@ from alerts.search.app import create_app
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
-from ullage import keys, log
+from ullage import audit, keys, log
 from ullage.errors import UnavailableError
 from ullage.masking import Secret
 
@@ -63,7 +63,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def browser(store, context, registry) -> Browser:
     keys.make_tenant(context.keys, "bank")
-    return Browser(create_app(store, context.keys, context.clock, ["bank"], registry, frozenset({HOST})))
+    return Browser(create_app(store, context.keys, context.clock, ["bank"], registry, frozenset({HOST}), context.trail("search")))
 
 
 @pytest.fixture
@@ -340,3 +340,11 @@ def test_a_bug_is_answered_and_logged_by_its_name_alone(browser, leaked, store, 
 
 def test_times_are_shown_with_their_zone(browser, leaked):
     assert re.search(r"2026-09-21 \d\d:\d\d [A-Z+\-0-9]+", browser.get(f"/incidents/{A}").text)
+
+
+def test_a_decision_is_in_the_audit_log_once_however_often_the_form_is_sent(browser, leaked, context):
+    for _ in range(2):
+        browser.post(f"/incidents/{A}/decisions", {"by": "王芳", "status": "confirmed", "note": "", "token": "0123456789abcdef"})
+    browser.post(f"/incidents/{A}/decisions", {"by": "王芳", "status": "note", "note": f"call {PHONE}", "token": "0" * 16})
+    found = [(entry.action, entry.object, entry.actor, entry.tenant) for _, entry in audit.entries(context.data / "audit")]
+    assert found == [("incident.decide", f"incident {A}: confirmed", "王芳", "bank")]

@@ -1,7 +1,6 @@
 """`ullage watchlist …` and `ullage subjects resolve`: whole or not at all, and never a value in what is said."""
 
 import hashlib
-import json
 import re
 import shutil
 import time
@@ -14,6 +13,7 @@ from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, listed, matcher_of, phone
 from tests.matcher.conftest import BANK
+from ullage import audit
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.keys import make_tenant
@@ -193,10 +193,9 @@ def test_subjects_are_resolved_with_a_case_and_audited(ullage, context: Context,
     done = ullage("subjects", "resolve", asked, "--case", "2026-17", "--reason", "call the customer")
     assert done.stdout.splitlines() == ["handle,customer_ref", f"{found[0]},C000003", f"{found[1]},C000004"]
     assert "1 of 3 handles are not in this list" in done.stderr
-    [entry] = [json.loads(line) for line in (context.data / "audit" / "subjects.jsonl").read_text().splitlines()]
-    assert {k: entry[k] for k in ("tenant", "case", "reason", "asked", "found")} == {
-        "tenant": "bank", "case": "2026-17", "reason": "call the customer", "asked": 3, "found": 2,
-    }  # fmt: skip
+    *_, (_, entry) = audit.entries(context.data / "audit")
+    assert (entry.tenant, entry.action, entry.reason) == ("bank", "subjects.resolve", "call the customer")
+    assert entry.object == "case 2026-17: 3 handles asked, 2 found"
     assert not [p for p in context.data.rglob("*") if p.is_file() and (b"C000003" in p.read_bytes())]
 
 
@@ -210,6 +209,19 @@ def test_resolving_needs_a_case_a_reason_and_the_building_host(ullage, context: 
     gone = ullage("subjects", "resolve", tmp_path / "gone", "--case", "1", "--reason", "x").exception
     assert isinstance(gone, ConfigError | OSError)
     assert not (context.data / "audit").exists()
+
+
+def test_every_change_of_a_list_is_in_the_audit_log(ullage, context: Context, export: Path, tmp_path: Path) -> None:
+    ullage("watchlist", "load", export, "--tenant", "bank")
+    ullage("watchlist", "erase", "--tenant", "bank", "--subject", handles(context, phone(3))[0])
+    ullage("watchlist", "rotate-key", "--tenant", "bank")
+    ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path)
+    ullage("watchlist", "install", tmp_path / "bank.watchlist", "--tenant", "bank")
+    ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire")
+    found = [entry for _, entry in audit.entries(context.data / "audit")]
+    assert [entry.action.removeprefix("watchlist.") for entry in found] == "load erase rotate-key install rotate-key".split()
+    assert {entry.tenant for entry in found} == {"bank"}
+    assert not audit.walk_all(context.data / "audit", context.keys)[0].faults
 
 
 def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: Path) -> None:

@@ -1,0 +1,245 @@
+"""The audit log: what is in it stays, and what was done to it is told."""
+
+import random
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import HeldClock
+from ullage.audit import Trail, entries, walk, walk_all
+from ullage.errors import ConfigError, CorruptError
+from ullage.keys import KeyStore
+
+MONTH = 31 * 86400.0
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyStore:
+    return KeyStore(tmp_path / "keys")
+
+
+@pytest.fixture
+def trail(tmp_path: Path, keys: KeyStore, clock: HeldClock) -> Trail:
+    return Trail(tmp_path / "audit", "search", keys, clock.as_clock())
+
+
+def write(trail: Trail, count: int, actor: str = "王芳") -> None:
+    for number in range(count):
+        trail.append("incident.decide", f"incident INC-{number}", actor=actor, tenant="bank", reason="看过了")
+
+
+def faults(trail: Trail) -> list[str]:
+    return [fault.what for fault in walk(trail.root / trail.chain, trail.keys).faults]
+
+
+def only_file(trail: Trail) -> Path:
+    (file,) = (trail.root / trail.chain).glob("*.jsonl")
+    return file
+
+
+@pytest.fixture
+def chain(trail: Trail) -> Trail:
+    write(trail, 6)
+    return trail
+
+
+def lines(trail: Trail) -> list[bytes]:
+    return only_file(trail).read_bytes().splitlines(keepends=True)
+
+
+def test_entries_follow_one_another_and_are_read_in_the_order_of_time(trail, clock, keys, tmp_path):
+    other = Trail(tmp_path / "audit", "command", keys, clock.as_clock())
+    for number, writer in enumerate((trail, other, trail)):
+        clock.advance(60)
+        writer.append("rules.change", f"version {number}", actor="root")
+    assert [(name, entry.seq, entry.object) for name, entry in entries(trail.root)] == [
+        ("search", 1, "version 0"),
+        ("command", 1, "version 1"),
+        ("search", 2, "version 2"),
+    ]
+    assert [(c.name, c.entries, c.seq, c.faults) for c in walk_all(trail.root, keys)] == [
+        ("command", 1, 1, []),
+        ("search", 2, 2, []),
+    ]
+
+
+def test_a_chain_that_nobody_touched_has_no_fault(chain):
+    assert faults(chain) == []
+
+
+def test_files_and_key_are_their_owners_alone(chain):
+    made = [only_file(chain), chain.root / "search" / "head.json", chain.keys.root / "audit" / "search.key"]
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_flipped_byte_is_told_with_its_line(chain, seed):
+    chance, data = random.Random(seed), bytearray(only_file(chain).read_bytes())
+    place = chance.randrange(len(data) - 1)  # the last line end is a cut, which the next test makes
+    data[place] ^= 1 << chance.randrange(8)
+    line = data[:place].count(b"\n") + 1
+    only_file(chain).write_bytes(data)
+    told = walk(chain.root / "search", chain.keys).faults
+    assert told
+    assert told[0].file == only_file(chain)
+    assert abs(told[0].line - line) <= 1, "a byte that became a line end splits the line"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_chain_that_was_cut_is_told(chain, seed):
+    data = only_file(chain).read_bytes()
+    only_file(chain).write_bytes(data[: random.Random(seed).randrange(len(data))])
+    assert any("missing at its end" in what for what in faults(chain))
+    with pytest.raises(CorruptError, match="missing at its end"):
+        write(chain, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda own: own[:2] + own[3:], "entries 3 to 3 before it are missing"),
+        (lambda own: [*own[:3], own[1], *own[3:]], "entry 2 stands behind entry 3"),
+        (lambda own: [own[1], own[0], *own[2:]], "entries 1 to 1 before it are missing"),
+        (lambda own: own[1:], "entries 1 to 1 before it are missing"),
+        (lambda own: own[:-1], "entries 6 to 6 are missing at its end"),
+        (lambda own: [*own[:2], own[2].replace(b"INC-2", b"INC-9"), *own[3:]], "its digest does not fit"),
+        (lambda own: [*own[:2], own[2].replace(b'"seq":3', b'"seq": 3'), *own[3:]], "is no entry as it was written"),
+    ],
+    ids=["deleted", "inserted", "reordered", "first", "last", "edited", "spaced"],
+)
+def test_what_was_done_to_lines_is_told(chain, change, told):
+    only_file(chain).write_bytes(b"".join(change(lines(chain))))
+    assert any(told in what for what in faults(chain))
+
+
+def test_who_has_no_key_can_not_write_a_chain_that_verifies(chain, tmp_path, clock):
+    forged = Trail(tmp_path / "forged", "search", KeyStore(tmp_path / "other"), clock.as_clock())
+    write(forged, 6, actor="nobody")
+    shutil.copytree(forged.root / "search", chain.root / "search", dirs_exist_ok=True)
+    assert "is not what was written" in faults(chain)
+    assert sum("its digest does not fit" in what for what in faults(chain)) == 6
+
+
+def test_another_chains_entries_are_not_this_ones(chain, tmp_path, clock, keys):
+    write(Trail(chain.root, "command", keys, clock.as_clock()), 6)
+    shutil.copytree(chain.root / "command", chain.root / "search", dirs_exist_ok=True)
+    assert faults(chain)
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda head: head.unlink(), "is gone"),
+        (lambda head: head.write_bytes(head.read_bytes().replace(b'"seq":6', b'"seq":5')), "is not what was written"),
+        (lambda head: head.write_bytes(b""), "is not what was written"),
+    ],
+    ids=["gone", "changed", "empty"],
+)
+def test_a_head_that_is_not_as_written_is_told_and_nothing_is_appended(chain, harm, told):
+    harm(chain.root / "search" / "head.json")
+    assert told in faults(chain)
+    with pytest.raises(CorruptError, match=told):
+        write(chain, 1)
+
+
+def test_a_chain_that_is_gone_is_missed_by_its_key(chain):
+    shutil.rmtree(chain.root / "search")
+    assert [fault.what for c in walk_all(chain.root, chain.keys) for fault in c.faults] == ["the whole chain is gone"]
+
+
+def test_a_chain_without_its_key_is_not_called_good(chain):
+    (chain.keys.root / "audit" / "search.key").unlink()
+    assert "its key is not here" in faults(chain)[0]
+
+
+def test_an_older_copy_is_told_by_what_was_noted_elsewhere(chain, tmp_path):
+    shutil.copytree(chain.root, tmp_path / "copy")
+    write(chain, 2)
+    (noted,) = walk_all(chain.root, chain.keys)
+    shutil.rmtree(chain.root)
+    shutil.copytree(tmp_path / "copy", chain.root)
+    assert faults(chain) == [], "the folder alone cannot tell"
+    (found,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])
+    assert [fault.what for fault in found.faults] == ["entry 8 was noted and is not there"]
+
+
+def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(chain):
+    (noted,) = walk_all(chain.root, chain.keys)
+    shutil.rmtree(chain.root)
+    write(chain, 6, actor="someone else")
+    (found,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])
+    assert [fault.what for fault in found.faults] == ["entry 6 is not the one that was noted: the chain was written anew"]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 40, -1])
+def test_a_write_that_a_crash_cut_short_is_taken_away_and_a_whole_one_stays(chain, kept):
+    """The head was not written: whoever appended was never told."""
+    folder, old = chain.root / "search", (chain.root / "search" / "head.json").read_bytes()
+    before = only_file(chain).read_bytes()
+    write(chain, 1)
+    added = only_file(chain).read_bytes()[len(before) :]
+    (folder / "head.json").write_bytes(old)
+    only_file(chain).write_bytes(before + (added if kept == -1 else added[:kept]))
+    assert faults(chain) == []
+    write(chain, 1)
+    assert faults(chain) == []
+    assert walk(folder, chain.keys).seq == (8 if kept == -1 else 7)
+
+
+def test_a_crash_between_a_new_file_and_its_head_loses_nothing(chain, clock):
+    head = chain.root / "search" / "head.json"
+    old = head.read_bytes()
+    clock.advance(MONTH)
+    write(chain, 1)
+    head.write_bytes(old)
+    write(chain, 1)
+    assert faults(chain) == []
+    assert walk(chain.root / "search", chain.keys).seq == 8
+
+
+def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(tmp_path, keys, clock):
+    trail = Trail(tmp_path / "audit", "search", keys, clock.as_clock(), keep_days=183, max_segment=1_500)
+    for _ in range(9):
+        write(trail, 7)
+        assert faults(trail) == []
+        clock.advance(MONTH)
+    found = walk(tmp_path / "audit" / "search", keys)
+    files = sorted((tmp_path / "audit" / "search").glob("*.jsonl"))
+    assert found.seq == 63
+    assert 1 < found.begins == int(files[0].stem) == 64 - found.entries
+    oldest = next(iter(entries(trail.root)))[1]
+    assert (clock.as_clock().now() - oldest.at).days < 183 + 31 + 31
+    assert max(path.stat().st_size for path in files) < 1_500 + 400
+
+
+def test_a_file_that_retention_did_not_take_is_missed(tmp_path, keys, clock):
+    trail = Trail(tmp_path / "audit", "search", keys, clock.as_clock(), max_segment=1_000)
+    write(trail, 20)
+    files = sorted((tmp_path / "audit" / "search").glob("*.jsonl"))
+    files[0].unlink()
+    assert "before it are missing" in faults(trail)[0]
+
+
+def test_many_at_once_make_one_chain(trail):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: write(trail, 5), range(8)))
+    assert faults(trail) == []
+    assert walk(trail.root / "search", trail.keys).entries == 40
+
+
+@pytest.mark.parametrize("reason", ["打给 13800138000", "13８00138000", "card 6222021234567890128", "a@example.com"])
+def test_a_value_that_somebody_typed_is_refused_and_nothing_is_written(trail, reason):
+    with pytest.raises(ConfigError, match="keeps no such thing") as caught:
+        trail.append("incident.decide", "incident INC-1", actor="王芳", reason=reason)
+    assert reason not in str(caught.value)
+    assert not trail.root.exists()
+
+
+def test_a_key_that_a_command_gives_is_never_on_disk(tmp_path, clock):
+    keys = KeyStore(tmp_path / "keys", ("printf", "ab" * 32 + "%.0s"))
+    trail = Trail(tmp_path / "audit", "search", keys, clock.as_clock())
+    write(trail, 2)
+    assert not keys.root.exists()
+    assert walk(tmp_path / "audit" / "search", keys).faults == []

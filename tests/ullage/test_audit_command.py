@@ -1,0 +1,77 @@
+"""`ullage audit`: what it lists, and its exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.conftest import HeldClock
+from ullage.audit_command import app
+from ullage.errors import ConfigError
+from ullage.settings import Context
+
+
+@pytest.fixture
+def context(data: Path, clock: HeldClock) -> Context:
+    made = Context(data, clock.as_clock())
+    made.trail("search").append("incident.decide", "incident INC-A: confirmed", actor="王芳", tenant="bank", reason="客户确认")
+    clock.advance(60)
+    made.trail().append("watchlist.load", "epoch 1", actor="ops\x1b[31m", tenant="shop")
+    return made
+
+
+def run(context: Context, *words: str):
+    return CliRunner().invoke(app, [*words], obj=context)
+
+
+def test_the_list_shows_when_who_what_and_why_the_newest_last(context):
+    shown = run(context, "list").stdout
+    assert "2026-09-21" in shown
+    assert shown.index("客户确认") < shown.index("watchlist.load")
+    assert "\x1b[31m" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("--actor", "王芳"), ["incident.decide"]),
+        (("--action", "watchlist"), ["watchlist.load"]),
+        (("--tenant", "shop"), ["watchlist.load"]),
+        (("--limit", "1"), ["watchlist.load"]),
+        (("--tenant", "none"), []),
+    ],
+)
+def test_the_list_can_be_narrowed(context, words, found):
+    rows = [json.loads(line) for line in run(context, "list", "--json", *words).stdout.splitlines()]
+    assert [row["action"] for row in rows] == found
+    assert run(context, "list", "--tenant", "none").stdout == "No changes.\n"
+
+
+def test_a_good_log_exits_with_0_and_a_changed_one_with_1_and_its_place(context):
+    good = run(context, "verify")
+    assert (good.exit_code, "command: entries 1 to 1" in good.stdout) == (0, True)
+    file = context.data / "audit" / "search" / "0000000001.jsonl"
+    file.write_bytes(file.read_bytes().replace("王芳".encode(), "李四".encode()))
+    bad = run(context, "verify")
+    assert bad.exit_code == 1
+    assert "search: BROKEN" in bad.stdout
+    assert f"{file}:1: entry 1 is not what was written" in bad.stdout
+
+
+def test_what_verify_printed_is_held_against_it_later(context, tmp_path):
+    noted = tmp_path / "noted.jsonl"
+    noted.write_text(run(context, "verify", "--json").stdout, encoding="utf-8")
+    context.trail().append("watchlist.load", "epoch 2", actor="ops")
+    assert run(context, "verify", "--expect", str(noted)).exit_code == 0
+    noted.write_text(noted.read_text().replace('"seq": 1', '"seq": 9'), encoding="utf-8")
+    later = run(context, "verify", "--expect", str(noted))
+    assert (later.exit_code, "entry 9 was noted and is not there" in later.stdout) == (1, True)
+    noted.write_text("no json", encoding="utf-8")
+    assert isinstance(run(context, "verify", "--expect", str(noted)).exception, ConfigError)
+
+
+def test_without_a_change_there_is_nothing_to_verify(data):
+    told = run(Context(data), "verify")
+    assert (told.exit_code, told.stdout) == (0, "")
+    assert "no audit log" in told.stderr

@@ -1,0 +1,26 @@
+"""The audit log: what was changed, by whom, when and why, in files that are only ever appended to.
+
+    DATA/audit/CHAIN/0000000001.jsonl   entries, one JSON object a line; a file is named after its first entry
+    DATA/audit/CHAIN/head.json          where the chain begins and ends
+    DATA/keys/audit/CHAIN.key           the key of its digests
+
+Each role that writes has a chain and a key of its own; processes of one role take turns. An entry holds its number, the digest
+of the entry before it, and its own digest: HMAC-SHA-256 under the chain's key. The head is written, and signed alike, after the
+entry; both are on disk before `append` returns, and `append` returns before the change is made. No entry holds a value.
+
+What whoever can write to the disk can do about it:
+
+- without the key (another user, a restored backup, a mounted disk): a byte that was changed, an entry that was taken out, put in,
+  moved or cut off at the end is told by `ullage audit verify` with file and line, and so is a chain that is gone while its key is
+  there. Putting back an older copy of the whole folder, head and all, is not told by the folder alone.
+- with the key (the role's own user, root): can write another history. Neither a hash chain nor a signature by the writer helps.
+
+Against both: keep what `ullage audit verify --json` prints on another machine, every day; `--expect FILE` says later whether
+that very history is still the beginning of this one.
+"""
+
+from ullage.audit.entry import Entry
+from ullage.audit.trail import Trail, current_user
+from ullage.audit.verify import Chain, Fault, entries, walk, walk_all
+
+__all__ = ["Chain", "Entry", "Fault", "Trail", "current_user", "entries", "walk", "walk_all"]

@@ -1,0 +1,93 @@
+"""The shape of an entry and of a head, as bytes and back; what is not written exactly so was not written here."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+ORIGIN = "0" * 64
+"""What stands as the digest before the first entry."""
+SUFFIX = ".jsonl"
+HEAD = "head.json"
+
+
+class _Signed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    digest: str = ""
+
+    def signed(self, key: bytes) -> str:
+        """The digest that this must have under `key`."""
+        body = json.dumps(self.model_dump(mode="json", exclude={"digest"}), ensure_ascii=False, separators=(",", ":"))
+        return hmac.new(key, f"ullage audit {type(self).__name__}\x1f{body}".encode(), hashlib.sha256).hexdigest()
+
+    def is_genuine(self, key: bytes) -> bool:
+        """Whether the digest is that of this content under `key`."""
+        return hmac.compare_digest(self.digest, self.signed(key))
+
+    def line(self) -> bytes:
+        """As it stands in a file."""
+        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+class Entry(_Signed):
+    """One change: `actor` did `action` to `object` (a kind of thing and its id) because of `reason`.
+
+    `previous` is the digest of the entry before it.
+    """
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    object: str
+    tenant: str = ""
+    reason: str = ""
+    previous: str
+
+
+class Head(_Signed):
+    """Where a chain begins and ends.
+
+    `before` is the digest before entry `begins`; entry `seq`, with digest `last`, ends `size` bytes into the file that it is in.
+    """
+
+    begins: int = 1
+    before: str = ORIGIN
+    seq: int
+    last: str
+    size: int
+
+
+def read_line(line: bytes) -> Entry | None:
+    """The entry in a line, None when it is not exactly what an entry is written as. Its digest is not looked at."""
+    try:
+        entry = Entry.model_validate_json(line)
+    except ValidationError:
+        return None
+    return entry if entry.line() == line else None
+
+
+def read_head(path: Path) -> Head | None:
+    """The head in a file, None when it is damaged. OSError when there is none. Its digest is not looked at."""
+    data = path.read_bytes()
+    try:
+        head = Head.model_validate_json(data)
+    except ValidationError:
+        return None
+    return head if head.line() == data else None
+
+
+def segments(folder: Path) -> list[Path]:
+    """The files of a chain, the oldest first."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def segment(folder: Path, seq: int) -> Path:
+    """The file that begins with entry `seq`."""
+    return folder / f"{seq:010d}{SUFFIX}"

@@ -1,0 +1,194 @@
+"""Appending to a chain.
+
+A crash may come between any two steps. The entry is written first and the head after it, so what is in the file beyond the head
+is either a whole entry that nobody was told of yet, which stands, or the beginning of one, which the next append takes away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pwd
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Never
+
+from ullage.audit.entry import HEAD, ORIGIN, Entry, Head, read_head, read_line, segment, segments
+from ullage.clock import Clock
+from ullage.errors import ConfigError, CorruptError
+from ullage.keys import KeyStore
+from ullage.typed import identifier_in
+
+FOLDER = "audit"
+MAX_SEGMENT = 16 * 1024 * 1024
+MAX_TEXT = 500
+LONGEST_LINE = 8 * 1024
+
+
+def current_user() -> str:
+    """The operating system's name of whoever runs this command; its number where it has none. Not from the environment."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def audit_key(keys: KeyStore, chain: str) -> bytes:
+    """The key of `chain`, made with its first entry unless a key command or a credential gives it."""
+    name = f"{FOLDER}/{chain}.key"
+    given = keys.command or (keys.credentials and (keys.credentials / name.replace("/", ".")).is_file())
+    return keys.read(name) if given else keys.make(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Appends to one chain under the folder `root`. Files wholly older than `keep_days` go when a new one begins."""
+
+    root: Path
+    chain: str
+    keys: KeyStore
+    clock: Clock
+    keep_days: float = 1095.0
+    max_segment: int = MAX_SEGMENT
+
+    def append(self, action: str, object_: str, *, actor: str, tenant: str = "", reason: str = "") -> Entry:
+        """Record a change; durable on return, so call it before the change is made.
+
+        `object_` is ours: a kind of thing, ids, counts. What people typed is looked through: ConfigError when it holds what looks
+        like an identifier, CorruptError when the chain is damaged; nothing is written then.
+        """
+        for name, text in {"name": actor, "reason": reason}.items():
+            if what := identifier_in(text):
+                raise ConfigError(f"the {name} holds what looks like {what}: the audit log keeps no such thing")
+        with self._alone() as folder:
+            key = audit_key(self.keys, self.chain)
+            head = self._end(folder, key)
+            now = self.clock.now()
+            if head.seq >= head.begins and self._is_full(folder, head, now):
+                head = self._pruned(folder, head, now, key)
+            entry = Entry(
+                seq=head.seq + 1, at=now, actor=actor, action=action, object=object_, tenant=tenant,
+                reason=reason[:MAX_TEXT], previous=head.last,
+            )  # fmt: skip
+            entry = entry.model_copy(update={"digest": entry.signed(key)})
+            self._write(folder, head, entry, key)
+            return entry
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[Path]:
+        """The chain's folder, while nobody else appends to it."""
+        folder = self.root / self.chain
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield folder
+        finally:
+            os.close(handle)
+
+    def _end(self, folder: Path, key: bytes) -> Head:
+        """Where the chain ends now, whole entries beyond the head included and the beginning of another taken away."""
+        files = segments(folder)
+        try:
+            head = read_head(folder / HEAD)
+        except FileNotFoundError:
+            if files:
+                self._damaged("head.json is gone")
+            return Head(seq=0, last=ORIGIN, size=0)
+        if head is None or not head.is_genuine(key):
+            self._damaged("head.json is not what was written")
+        owned = [file for file in files if int(file.stem) <= head.seq]
+        if not owned or owned[-1].stat().st_size < head.size:
+            self._damaged("entries are missing at its end")
+        last = _line_before(owned[-1], head.size)
+        if last is None or last.digest != head.last:
+            self._damaged("its last entry is not what was written")
+        for file in files[len(owned) - 1 :]:
+            head = _grown(head, file, 0 if file != owned[-1] else head.size, key)
+        return head
+
+    def _damaged(self, what: str) -> Never:
+        raise CorruptError(
+            f"audit chain {self.root / self.chain}: {what}; run `ullage audit verify`, then move the folder away as evidence"
+        )
+
+    def _is_full(self, folder: Path, head: Head, now: datetime) -> bool:
+        """Whether the next entry begins a new file: another month, or enough in this one."""
+        if head.size >= self.max_segment:
+            return True
+        with segments(folder)[-1].open("rb") as file:
+            first = read_line(file.readline())
+        return first is not None and (first.at.year, first.at.month) != (now.year, now.month)
+
+    def _pruned(self, folder: Path, head: Head, now: datetime, key: bytes) -> Head:
+        """The head for a new file; files that end before the retention are gone, and the chain then begins behind them."""
+        head = head.model_copy(update={"size": 0})
+        files, oldest = segments(folder), now - timedelta(days=self.keep_days)
+        gone = []
+        for file, following in zip(files, [*files[1:], None], strict=True):
+            end = _first_of(following) if following else None
+            if end is None or end.at >= oldest:
+                break
+            gone.append(file)
+            head = head.model_copy(update={"begins": end.seq, "before": end.previous})
+        if gone:  # the head must say so first: a file that is gone and still expected would look like tampering
+            current = head.model_copy(update={"size": files[-1].stat().st_size})
+            self._put_head(folder, current, key)
+            for file in gone:
+                file.unlink()
+        return head
+
+    def _write(self, folder: Path, head: Head, entry: Entry, key: bytes) -> None:
+        """Entry, then head, each on disk before the next step."""
+        path = segments(folder)[-1] if head.size else segment(folder, entry.seq)  # a size of 0 asks for a new file
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as file:
+            file.write(entry.line())
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        self._put_head(folder, head.model_copy(update={"seq": entry.seq, "last": entry.digest, "size": size}), key)
+
+    @staticmethod
+    def _put_head(folder: Path, head: Head, key: bytes) -> None:
+        head = head.model_copy(update={"digest": head.signed(key)})
+        draft = folder / f"{HEAD}.partial"
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(head.line())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / HEAD)
+        handle = os.open(folder, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+
+
+def _line_before(path: Path, end: int) -> Entry | None:
+    """The entry whose line ends at byte `end`."""
+    with path.open("rb") as file:
+        start = max(0, end - LONGEST_LINE)
+        file.seek(start)
+        lines = file.read(end - start).splitlines(keepends=True)
+    return read_line(lines[-1]) if lines else None
+
+
+def _grown(head: Head, path: Path, start: int, key: bytes) -> Head:
+    """`head` with the whole entries behind byte `start` of a file; what is cut short by a crash is taken away."""
+    with path.open("r+b") as file:
+        file.seek(start)
+        for line in file.read().splitlines(keepends=True):
+            entry = read_line(line)
+            if entry is None or (entry.seq, entry.previous) != (head.seq + 1, head.last) or not entry.is_genuine(key):
+                file.truncate(start)
+                os.fsync(file.fileno())
+                break
+            start += len(line)
+            head = head.model_copy(update={"seq": entry.seq, "last": entry.digest, "size": start})
+    return head
+
+
+def _first_of(path: Path) -> Entry | None:
+    with path.open("rb") as file:
+        return read_line(file.readline())

@@ -1,0 +1,142 @@
+"""Reading chains, and saying of each line that is not as it was written where it is and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ullage.audit.entry import HEAD, ORIGIN, Entry, Head, read_head, read_line, segments
+from ullage.audit.trail import FOLDER
+from ullage.errors import ConfigError
+from ullage.keys import KeyStore
+
+MOST_FAULTS = 20
+"""Faults told of one chain: after these it is plain that it is no history any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong at `line` (from 1; 0 for the whole file) of `file`."""
+
+    file: Path
+    line: int
+    what: str
+
+
+@dataclass(slots=True)
+class Chain:
+    """What a walk found: entries, number and digest of the last one, where it begins, and what is wrong."""
+
+    name: str
+    entries: int = 0
+    begins: int = 1
+    seq: int = 0
+    last: str = ORIGIN
+    faults: list[Fault] = field(default_factory=list)
+
+    def fault(self, file: Path, line: int, what: str) -> None:
+        """Note a fault, up to the most that are told."""
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.append(Fault(file, line, what))
+
+
+def chain_names(root: Path, keys: KeyStore) -> list[str]:
+    """Every chain that is there or whose key is."""
+    folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
+    return sorted(folders | {Path(name).stem for name in keys.names(FOLDER, ".key")})
+
+
+def walk_all(root: Path, keys: KeyStore, expected: Iterable[tuple[str, int, str]] = ()) -> list[Chain]:
+    """Walk every chain; `expected` are (chain, number, digest) that must lie on it, as somebody noted earlier."""
+    noted: dict[str, dict[int, str]] = {}
+    for name, seq, digest in expected:
+        noted.setdefault(name, {})[seq] = digest
+    return [walk(root / name, keys, noted.get(name, {})) for name in sorted({*chain_names(root, keys), *noted})]
+
+
+def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> Chain:
+    """Walk the chain in `folder` from its first entry to its head."""
+    chain = Chain(folder.name)
+    files = segments(folder)
+    if not files:
+        chain.fault(folder, 0, "the whole chain is gone")
+        return chain
+    try:
+        key = keys.read(f"{FOLDER}/{folder.name}.key")
+    except ConfigError:
+        chain.fault(folder, 0, "its key is not here, so nothing of it can be verified")
+        return chain
+    head = _head(chain, folder, key)
+    if head:
+        chain.begins, chain.seq, chain.last = head.begins, head.begins - 1, head.before
+    left = dict(noted or {})
+    for number, file in enumerate(files):
+        _walk_file(chain, file, key, left, is_last=number == len(files) - 1)
+    _compare(chain, files[-1], head, {seq: digest for seq, digest in left.items() if seq >= chain.begins})
+    return chain
+
+
+def _head(chain: Chain, folder: Path, key: bytes) -> Head | None:
+    try:
+        head = read_head(folder / HEAD)
+    except OSError:
+        chain.fault(folder / HEAD, 0, "is gone")
+        return None
+    if head is None or not head.is_genuine(key):
+        chain.fault(folder / HEAD, 0, "is not what was written")
+        return None
+    return head
+
+
+def _walk_file(chain: Chain, file: Path, key: bytes, noted: dict[int, str], *, is_last: bool) -> None:
+    """Check every line of a file; `noted` loses what was met."""
+    *lines, rest = file.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        entry = read_line(line + b"\n")
+        if entry is None:
+            chain.fault(file, number, "is no entry as it was written")
+            chain.seq, chain.last = chain.seq + 1, ""
+            continue
+        if number == 1 and int(file.stem) != entry.seq:
+            chain.fault(file, 0, f"is named after entry {int(file.stem)} and begins with entry {entry.seq}")
+        _follow(chain, file, number, entry, key)
+        if noted.pop(entry.seq, entry.digest) != entry.digest:
+            chain.fault(file, number, f"entry {entry.seq} is not the one that was noted: the chain was written anew")
+    if rest and not is_last:  # in the last file a write may have been cut short; the head knows whether anything is missing
+        chain.fault(file, len(lines) + 1, "the line has no end")
+
+
+def _follow(chain: Chain, file: Path, number: int, entry: Entry, key: bytes) -> None:
+    """Check that `entry` comes next."""
+    if not entry.is_genuine(key):
+        chain.fault(file, number, f"entry {entry.seq} is not what was written: its digest does not fit")
+    if entry.seq > chain.seq + 1:
+        chain.fault(file, number, f"entries {chain.seq + 1} to {entry.seq - 1} before it are missing")
+    elif entry.seq <= chain.seq:
+        chain.fault(file, number, f"entry {entry.seq} stands behind entry {chain.seq}")
+    elif chain.last and entry.previous != chain.last:
+        chain.fault(file, number, f"entry {entry.seq} does not follow the entry before it")
+    chain.entries += 1
+    chain.seq, chain.last = entry.seq, entry.digest
+
+
+def _compare(chain: Chain, file: Path, head: Head | None, noted: dict[int, str]) -> None:
+    """Compare the end that was reached with the head, and with what was noted and not met."""
+    if head and chain.seq < head.seq:
+        chain.fault(file, 0, f"entries {chain.seq + 1} to {head.seq} are missing at its end")
+    for seq in sorted(noted):
+        chain.fault(file, 0, f"entry {seq} was noted and is not there")
+
+
+def entries(root: Path) -> Iterator[tuple[str, Entry]]:
+    """Every readable entry with its chain, the oldest first; nothing is verified."""
+    found = [
+        (entry.at, path.name, entry.seq, entry)
+        for path in (sorted(root.iterdir()) if root.is_dir() else ())
+        for file in segments(path)
+        for entry in map(read_line, file.read_bytes().splitlines(keepends=True))
+        if entry is not None
+    ]
+    for _, name, _, entry in sorted(found, key=lambda one: one[:3]):
+        yield name, entry

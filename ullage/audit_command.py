@@ -1,0 +1,94 @@
+"""`ullage audit`: read the log of changes, and verify that it is as it was written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ullage.audit import Chain, Entry, entries, walk_all
+from ullage.audit.trail import FOLDER
+from ullage.errors import ConfigError
+from ullage.settings import Context
+from ullage.shown import moment, safe
+
+app = typer.Typer(no_args_is_help=True, help="What was changed, by whom and why: list it, verify that nobody changed that.")
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
+WIDTH = 100
+
+
+@app.command()
+def verify(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    expect: Annotated[Path | None, typer.Option(help="What `verify --json` printed earlier: it must still hold.")] = None,
+) -> None:
+    """Walk every chain; exit 1 when a line is not as it was written, or one is missing."""
+    context: Context = ctx.obj
+    chains = walk_all(context.data / FOLDER, context.keys, _expected(expect) if expect else ())
+    for chain in chains:
+        if as_json:
+            typer.echo(json.dumps(_as_json(chain), ensure_ascii=False))
+            continue
+        what = f"entries {chain.begins} to {chain.seq}, the last {chain.last[:16]}" if not chain.faults else "BROKEN"
+        typer.echo(f"{chain.name}: {what}")
+        for fault in chain.faults:
+            typer.echo(f"  {fault.file}{f':{fault.line}' if fault.line else ''}: {fault.what}")
+    if not chains:
+        typer.echo("nothing has been changed yet: there is no audit log", err=True)
+    raise typer.Exit(1 if any(chain.faults for chain in chains) else 0)
+
+
+def _as_json(chain: Chain) -> dict[str, object]:
+    faults = [{"file": str(fault.file), "line": fault.line, "what": fault.what} for fault in chain.faults]
+    return {"chain": chain.name, "begins": chain.begins, "seq": chain.seq, "digest": chain.last, "faults": faults}
+
+
+def _expected(path: Path) -> list[tuple[str, int, str]]:
+    """What was noted: chain, number, digest; broken chains in it note nothing."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [(str(row["chain"]), int(row["seq"]), str(row["digest"])) for row in rows if not row["faults"]]
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path} is not what `ullage audit verify --json` prints") from None
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    actor: Annotated[str, typer.Option(help="Of this person alone.")] = "",
+    action: Annotated[str, typer.Option(help="Actions that begin so, as `incident` or `suppression.add`.")] = "",
+    tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
+) -> None:
+    """List changes, the newest last. What is listed is not verified: `ullage audit verify` does that."""
+    context: Context = ctx.obj
+    found = [
+        (chain, entry)
+        for chain, entry in entries(context.data / FOLDER)
+        if actor in ("", entry.actor) and entry.action.startswith(action) and tenant in ("", entry.tenant)
+    ][-limit:]
+    if as_json:
+        for chain, entry in found:
+            typer.echo(json.dumps({"chain": chain, **entry.model_dump(mode="json")}, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    wide = console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    wide.print(_table([entry for _, entry in found]) if found else "No changes.")
+
+
+def _table(found: list[Entry]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for name in ("when", "who", "did", "to what", "tenant", "why"):
+        table.add_column(name, no_wrap=name == "when", overflow="fold")
+    for entry in found:
+        texts = (entry.actor, entry.action, entry.object, entry.tenant, entry.reason)
+        table.add_row(moment(entry.at), *(Text(safe(text)) for text in texts))
+    return table
