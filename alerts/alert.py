@@ -19,15 +19,16 @@ from ullage.bus import Record
 from ullage.clock import Clock
 from ullage.errors import RecordError
 from ullage.records import Finding
+from ullage.settings import Tenant
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Folds what it is handed. `circulation` gives the numbers in use in a tenant's market."""
+    """Folds what it is handed. `tenant` gives a tenant's settings."""
 
     store: IncidentStore
     clock: Clock
-    circulation: Callable[[str], float]
+    tenant: Callable[[str], Tenant]
     metrics: AlertMetrics
 
     def handle(self, records: Sequence[Record]) -> None:
@@ -73,7 +74,7 @@ class Alert:
         sightings = list(self.store.scroll(Sighting, Where({"incident": (id_,)})))
         exposures = self.store.scroll(Exposure, Where({"incident": (id_,)}))
         people = incident.People.count(exposures, incident.largest(sightings).id)
-        setting = incident.Setting(self.clock.now().date(), self.circulation(known.tenant))
+        setting = incident.Setting(self.clock.now().date(), self.tenant(known.tenant))
         linked = {*linking, *(other for s in sightings for other in s.linked)} - {id_}
         return incident.project(sightings, people, setting, (known.sketch, known.sketch_of), linked)
 

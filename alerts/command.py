@@ -51,7 +51,7 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         stack.callback(letters.close)
         stack.callback(subscription.close)
         turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag))
-        stage = Alert(store, context.clock, lambda tenant: context.tenant(tenant).circulation, metrics)
+        stage = Alert(store, context.clock, context.tenant, metrics)
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn)
         Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told).run(once)
         if once:

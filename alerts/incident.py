@@ -15,6 +15,7 @@ from datetime import date
 from alerts.fold import subjects_digest
 from alerts.records import Exposure, Incident, Sighting, Sketched, Why
 from ullage.records import Finding
+from ullage.settings import Tenant
 from ullage.verdict import Facts, Reason, judge_exposure, judge_origin
 
 SHOWN = 50
@@ -84,10 +85,10 @@ def largest(sightings: Iterable[Sighting]) -> Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a projection needs besides the facts: the day, and how many numbers are in use in the tenant's market."""
+    """What a projection needs besides the facts: the day, and the tenant's settings."""
 
     today: date
-    circulation: float
+    tenant: Tenant
 
 
 def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) -> Facts:
@@ -101,7 +102,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         corroborated_rows=base.corroborated_rows,
         groups=dict(people.groups),
         watchlist=base.watchlist,
-        circulation=setting.circulation,
+        circulation=setting.tenant.circulation,
         candidates=base.candidates,
         matched_kinds=dict(people.matched_kinds),
         failures=base.failures,

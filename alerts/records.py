@@ -24,6 +24,8 @@ from typing import ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from ullage.records import Canary, Cohort, RowGroup
+
 Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]
 SEVERITIES: tuple[Severity, ...] = ("noise", "notice", "low", "medium", "high", "statutory")
 Origin = Literal["ours", "partner", "elsewhere", "recycled", "fabricated", "unknown"]
@@ -114,6 +116,17 @@ class Sighting(Document):
     bytes: int
     logins: int = 0
     own_cards: int = 0
+    groups: tuple[RowGroup, ...] = ()
+    minors: int = 0
+    cohorts: tuple[Cohort, ...] = ()
+    cohort_labels: int = 0
+    canaries: tuple[Canary, ...] = ()
+    canaries_enrolled: int = 0
+    cards_enrolled: int = 0
+    replayed: float = 0.0
+    """Share of its customers who stood with the same fields in incidents before, when it was folded."""
+    replay_of: str = ""
+    """The incident in which most of them stood."""
 
 
 class Exposure(Document):
@@ -180,9 +193,23 @@ class Incident(Document):
     scenario_title_zh: str
     unit: float
     origin: Origin
+    origin_label: str = ""
+    """Of origin `partner`: which one, as the canaries are labelled."""
+    replay_of: str = ""
+    """Of origin `recycled`: the incident whose customers these are."""
     origin_p: float
     origin_reasons: tuple[Why, ...]
     customers: int
+    """Distinct customers in it, exactly."""
+    verified: int = 0
+    """Those of them whom chance cannot have matched."""
+    people_by_class: dict[str, int] = {}
+    """Customers by the highest class of their fields, A, B or C (法释〔2017〕10 art. 5)."""
+    sensitive: int = 0
+    """Customers with a field that PIPL 28 calls sensitive."""
+    minors: int = 0
+    """Customers under 14, as far as a resident ID tells."""
+    fields: tuple[str, ...] = ()
     rows: int
     sightings: int
     kinds: tuple[str, ...]

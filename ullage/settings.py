@@ -26,6 +26,7 @@ from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bu
 from ullage.bus.routed import RoutedBus
 from ullage.clock import Clock
 from ullage.errors import ConfigError
+from ullage.fields import Field as Label
 from ullage.keys import KeyStore
 from ullage.records import MAX_BODY_BYTES
 
@@ -140,6 +141,12 @@ class Tenant(_Section):
     bins: tuple[str, ...] = _knob((), "its card ranges (first 6 to 8 digits)")
     circulation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _knob(
         1.8e9, "numbers in use in its market: what chance alone would match", "numbers"
+    )
+    own_fields: tuple[Label, ...] = _knob(
+        (), "labels of fields that nobody else holds, such as POLICY: they say whose rows they are"
+    )
+    own_cohorts: tuple[str, ...] = _knob(
+        ("export",), "cohorts that nobody outside can know, such as the export that a customer stands in"
     )
 
 

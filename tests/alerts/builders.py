@@ -13,7 +13,8 @@ from alerts.store import IncidentStore, Where
 from tests import factories
 from tests.conftest import HeldClock
 from ullage.bus import FINDINGS, Record
-from ullage.records import Finding, RowGroup, Statistics
+from ullage.records import FINDING_SCHEMA, Finding, RowGroup, Statistics
+from ullage.settings import Tenant
 
 
 def value(n: object) -> str:
@@ -59,12 +60,12 @@ def finding(
 
 
 def record(found: Finding, offset: int = 1) -> Record:
-    return Record(FINDINGS, 0, offset, 0.0, found.tenant, {"schema": "1"}, found.encode())
+    return Record(FINDINGS, 0, offset, 0.0, found.tenant, {"schema": str(FINDING_SCHEMA)}, found.encode())
 
 
 def stage(store: IncidentStore, clock: HeldClock, registry: CollectorRegistry | None = None) -> Alert:
     metrics = AlertMetrics(registry or CollectorRegistry(), ["bank"], clock.as_clock())
-    return Alert(store, clock.as_clock(), lambda tenant: 1.8e9, metrics)
+    return Alert(store, clock.as_clock(), lambda tenant: Tenant(), metrics)
 
 
 def fold_all(store: IncidentStore, clock: HeldClock, findings: Sequence[Finding], batch: int = 64) -> None:

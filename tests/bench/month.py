@@ -32,7 +32,7 @@ from tests.bench.table import row
 from ullage.bus import FINDINGS, Record
 from ullage.clock import Clock
 from ullage.records import FINDING_SCHEMA, Capture, Finding
-from ullage.settings import Context
+from ullage.settings import Context, Tenant
 
 POSTS = 300_000
 CUSTOMERS = round(PHONES * 50 / 1800)
@@ -115,7 +115,7 @@ class Play:
     def __post_init__(self) -> None:
         clock = self.now.clock()
         metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock)
-        self._alert = Alert(self.store, clock, lambda tenant: float(PHONES), metrics)
+        self._alert = Alert(self.store, clock, lambda tenant: Tenant(circulation=float(PHONES)), metrics)
 
     def take(self, posts: list[Post]) -> None:
         """Match a batch, and fold what it gives at the moment of each post."""

@@ -132,7 +132,12 @@ def test_a_capture_in_a_message_shows_nothing_that_was_collected() -> None:
     assert not any(word in shown for word in ("13800138000", "客户资料", "127.0.0.1"))
 
 
-@pytest.mark.parametrize("schema", [0, 2, -1])
+def test_a_finding_of_the_first_schema_is_read_without_what_it_lacks() -> None:
+    read = Finding.decode(finding().encode(), 1)
+    assert (read, read.cohorts, read.canaries) == (finding(), (), ())
+
+
+@pytest.mark.parametrize("schema", [0, 3, -1])
 def test_another_schema_is_refused_as_such(schema: int) -> None:
     for record, data in ((Capture, capture().encode()), (Finding, finding().encode())):
         with pytest.raises(RecordError) as caught:

@@ -14,7 +14,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from ullage.errors import RecordError
 
-FINDING_SCHEMA = 1
+FINDING_SCHEMA = 2
+READ_SCHEMAS = (1, 2)
+"""The second added cohorts, canaries and what is counted a customer; a record of the first lacks them, which is no harm."""
 MAX_MATCHES = 2_000
 SKETCH_SIZE = 256
 Form = Literal["plain", "md5", "sha1", "sha256", "masked"]
@@ -99,6 +101,29 @@ class Statistics(_Record):
     bytes: int = 0
 
 
+class Cohort(_Record):
+    """How many matched customers have one label of one dimension (product, branch, ...), and how many of the whole list.
+
+    Fewer than 20 matched people are not told: they would be known by their label.
+    """
+
+    dimension: str
+    label: str
+    matched: int
+    enrolled: int
+
+
+class Canary(_Record):
+    """Bait that was found: customers that exist only in what one party was given, by that party's label.
+
+    `verified` are those who cannot have been matched by chance.
+    """
+
+    label: str
+    customers: int
+    verified: int = 0
+
+
 class CaptureFacts(_Record):
     """Where the capture came from; title, author and URL after redaction."""
 
@@ -133,6 +158,16 @@ class Finding(_Record):
     """The lexicon alone raised this finding: the post offers data of the tenant's brand."""
     total_matches: int
     total_subjects: int
+    verified: int = 0
+    """Customers whom chance cannot have matched: by two fields of one row, or by more than a phone number."""
+    minors: int = 0
+    """Customers under 14 by the resident ID that was found of them (PIPL 28)."""
+    cohorts: tuple[Cohort, ...] = ()
+    cohort_labels: int = 0
+    """Labels that the list has, over all dimensions: so many comparisons were made."""
+    canaries: tuple[Canary, ...] = ()
+    canaries_enrolled: int = 0
+    cards_enrolled: int = 0
     capture: CaptureFacts
     statistics: Statistics
     matches: tuple[Match, ...]
@@ -146,7 +181,7 @@ class Finding(_Record):
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Finding:
         """The finding in `data`; RecordError `schema` or `malformed`."""
-        if schema != FINDING_SCHEMA:
+        if schema not in READ_SCHEMAS:
             raise RecordError("schema")
         try:
             return cls.model_validate_json(data)
