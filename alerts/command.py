@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -22,7 +23,7 @@ from ullage import keys
 from ullage.bus import FINDINGS, Bus
 from ullage.dead_letters import DeadLetters
 from ullage.errors import ConfigError
-from ullage.metrics import new_registry
+from ullage.metrics import BUS, STORE, new_registry
 from ullage.role import running
 from ullage.settings import Context
 from ullage.worker import Worker, WorkerMetrics, reach
@@ -44,7 +45,8 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         port = settings.alert.port if settings.metrics and not once else None
         turning: list[Upkeep] = []  # none while the bus is waited for
         stop = stack.enter_context(running("alert", registry, port, lambda: bool(turning) and turning[0].ready()))
-        opened = reach("alert", lambda: (_letters(context, bus), bus.subscribe(FINDINGS, GROUP)), stop, once)
+        reached = partial(metrics.loop.reached, BUS)
+        opened = reach("alert", lambda: (_letters(context, bus), bus.subscribe(FINDINGS, GROUP)), stop, once, reached)
         if opened is None:
             return
         letters, subscription = opened
@@ -52,8 +54,8 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         stack.callback(subscription.close)
         turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag))
         stage = Alert(store, context.clock, context.tenant, metrics)
-        told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn)
-        Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told).run(once)
+        told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
+        Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
 

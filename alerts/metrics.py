@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from alerts.records import SEVERITIES, STATUSES, Exposure, Sighting
+from alerts.recent import NO_SCENARIO, Recent, recent
+from alerts.records import SEVERITIES, STATUSES, Exposure, Origin, Sighting
 from alerts.status import tally
 from alerts.store import IncidentStore, Where
 from ullage.bus import Lag
 from ullage.clock import Clock
-from ullage.metrics import BUCKETS
+from ullage.dead_letters import REASONS
+from ullage.metrics import BUCKETS, BUS, OTHER, STORE, LoopMetrics, bounded
 from ullage.records import Finding
+from ullage.verdict.exposure import scenarios
 
-OTHER = "other"
-REASONS = ("schema", "malformed", "rejected", "internal")
+SCENARIOS = (NO_SCENARIO, *(scenario.id for scenario in scenarios()))
+ORIGINS: tuple[str, ...] = get_args(Origin)
 
 
 class AlertMetrics:
@@ -29,6 +33,7 @@ class AlertMetrics:
 
     def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
         self._clock, self._tenants = clock, (*sorted(tenants), OTHER)
+        self.loop = LoopMetrics(registry, clock, (BUS, STORE))
         self._findings = Counter(
             "ullage_alert_findings_total", "Finding records folded, repeats included.", ["tenant"], registry=registry
         )
@@ -43,10 +48,18 @@ class AlertMetrics:
         self._incidents = Gauge(
             "ullage_alert_incidents", "Incidents in the store.", ["tenant", "severity", "status"], registry=registry
         )
+        self._exposed = Gauge(
+            "ullage_alert_exposed_customers",
+            "Customers in incidents of the last 30 days; who is in two counts in both.",
+            ["tenant", "scenario", "severity"],
+            registry=registry,
+        )
+        self._recent = Gauge(
+            "ullage_alert_recent_incidents", "Incidents of the last 30 days.", ["tenant", "origin", "severity"], registry=registry
+        )
         self._exposures = Gauge("ullage_alert_exposures", "Exposures in the store.", ["tenant"], registry=registry)
         self._sightings = Gauge("ullage_alert_sightings", "Sightings in the store.", ["tenant"], registry=registry)
         self._success = Gauge("ullage_alert_last_success_timestamp_seconds", "When findings were last folded.", registry=registry)
-        self._alive = Gauge("ullage_alert_alive_timestamp_seconds", "When the loop last turned.", registry=registry)
         self._lag = Gauge("ullage_alert_lag_records", "Findings that are not folded yet.", registry=registry)
         self._lag_seconds = Gauge(
             "ullage_alert_lag_seconds", "Age of the oldest finding that is not folded yet.", registry=registry
@@ -61,7 +74,8 @@ class AlertMetrics:
             self._sightings.labels(tenant)
         for labels in product(self._tenants, SEVERITIES, STATUSES):
             self._incidents.labels(*labels)
-        for reason in REASONS:
+        self._recently(Recent())
+        for reason in (*REASONS, OTHER):
             self._dropped.labels(reason)
 
     def handled(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
@@ -76,11 +90,10 @@ class AlertMetrics:
 
     def dropped(self, reason: str) -> None:
         """A record became a dead letter."""
-        self._dropped.labels(reason if reason in REASONS else OTHER).inc()
+        self._dropped.labels(bounded(reason, REASONS)).inc()
 
     def turned(self, lag: Lag) -> None:
-        """The loop turned."""
-        self._alive.set(self._clock.wall())
+        """How far behind the loop is, told at each turn."""
         self._lag.set(lag.records)
         self._lag_seconds.set(lag.seconds)
 
@@ -94,8 +107,19 @@ class AlertMetrics:
             self._exposures.labels(tenant).set(store.count(Exposure, Where({"tenant": (tenant,)})))
             self._sightings.labels(tenant).set(store.count(Sighting, Where({"tenant": (tenant,)})))
 
+    def recount_recent(self, store: IncidentStore) -> None:
+        """Set the gauges of the last 30 days to what the store holds now."""
+        self._recently(recent(store, self._clock.now()))
+
+    def _recently(self, found: Recent) -> None:
+        """Every known series is set, so that one whose incidents left the window falls to 0."""
+        for tenant, scenario, severity in product(self._tenants[:-1], SCENARIOS, SEVERITIES):
+            self._exposed.labels(tenant, scenario, severity).set(found.customers[tenant, scenario, severity])
+        for tenant, origin, severity in product(self._tenants[:-1], ORIGINS, SEVERITIES):
+            self._recent.labels(tenant, origin, severity).set(found.incidents[tenant, origin, severity])
+
     def _label(self, tenant: str) -> str:
-        return tenant if tenant in self._tenants else OTHER
+        return bounded(tenant, self._tenants)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from ullage import log
 from ullage.bus import Lag
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
+from ullage.metrics import BUS, STORE
 from ullage.settings import StoreSettings
 
 RECOUNT_SECONDS = 15.0
+RECENT_SECONDS = 60.0
 EXPIRE_SECONDS = 3600.0
 STALLED_SECONDS = 300.0
 
@@ -36,13 +38,20 @@ class Upkeep:
     def turn(self) -> None:
         """Do what is due."""
         self._turned = self.clock.monotonic()
+        self.metrics.loop.turned()
+        asked = BUS
         try:
             self.metrics.turned(self.lag())
+            asked = STORE
             if self._due("expire", EXPIRE_SECONDS):
                 self._expire()
             if self._due("recount", RECOUNT_SECONDS):
                 self.metrics.recount(self.store)
+                self.metrics.loop.reached(STORE, True)
+            if self._due("recent", RECENT_SECONDS):
+                self.metrics.recount_recent(self.store)
         except UnavailableError as error:
+            self.metrics.loop.reached(asked, False)
             log.get("alert").warning("upkeep_skipped", error=str(error))
 
     def _expire(self) -> None:

@@ -10,13 +10,16 @@ gap, before this process looked. A post that was read after all is only read twi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from crawlers.frontier import Frontier, Reading
 from crawlers.metrics import CrawlMetrics
 from ullage import log
-from ullage.bus import CAPTURES, Bus, lag_of
+from ullage.bus import CAPTURES, Bus, Place, lag_of
 from ullage.clock import Clock
+from ullage.errors import UnavailableError
+from ullage.metrics import BUS
 
 READER = "match"
 LOOK_SECONDS = 15.0
@@ -46,7 +49,7 @@ class Backlog:
     def look(self) -> None:
         """Look at the bus, and make the pages due again whose captures expired unread."""
         now = self.clock.wall()
-        places = self.bus.places(CAPTURES, READER)
+        places = self._places()
         reading = {
             partition: Reading(max(place.first, place.position), now if place.oldest is None else place.oldest)
             for partition, place in places.items()
@@ -58,6 +61,16 @@ class Backlog:
                 self.metrics.expired.inc(place.first - before.position)
         self.frontier.note_reading(reading)
         self._tell(lag_of(places.values(), now).seconds)
+
+    def _places(self) -> Mapping[int, Place]:
+        """Where match stands; whether the bus answers is a metric."""
+        try:
+            places = self.bus.places(CAPTURES, READER)
+        except UnavailableError:
+            self.metrics.loop.reached(BUS, False)
+            raise
+        self.metrics.loop.reached(BUS, True)
+        return places
 
     def _read_again(self, since: float, until: float) -> None:
         pages = self.frontier.read_again(since - MARGIN_SECONDS, until + MARGIN_SECONDS)

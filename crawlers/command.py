@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.site import read_sites
 from ullage import role, setup
-from ullage.metrics import new_registry
+from ullage.metrics import BUS, new_registry
 from ullage.settings import Context
 from ullage.worker import reach
 
@@ -33,11 +34,11 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
     context: Context = ctx.obj
     setup.require(context)
     registry = new_registry("crawl")
-    metrics = CrawlMetrics(registry)
+    metrics = CrawlMetrics(registry, context.clock)
     port = context.settings.crawl.port if context.settings.metrics and not once else None
     with role.running("crawl", registry, port) as stop:
         silence_libraries()
-        patrol = reach("crawl", lambda: Patrol(context, sites or [], metrics), stop, once)
+        patrol = reach("crawl", lambda: Patrol(context, sites or [], metrics), stop, once, partial(metrics.loop.reached, BUS))
         if patrol is None:
             return
 

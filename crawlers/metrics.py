@@ -1,14 +1,30 @@
-"""Every metric of this stage, in a registry that is passed in. Labels come from site files and closed sets alone."""
+"""Every metric of this stage, in a registry that is passed in. Labels come from site files and closed sets alone.
+
+Only sites that are watched have series of their own, and of those at most `OWN_SERIES`: a monitoring system bears some thousands
+of series from a process, and a crawl may have ten thousand sites. The others share the label `other`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from crawlers.site import Site
+from ullage.clock import Clock
+from ullage.metrics import BUS, OTHER, LoopMetrics
+
+OWN_SERIES = 200
+SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+VISIT_OUTCOMES = ("ok", "failed")
 
 
 class CrawlMetrics:
     """What an SRE needs to see that the crawl is not blind: pages by outcome, captures, age of the last success, backlog."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self.loop = LoopMetrics(registry, clock, (BUS,))
+
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"ullage_crawl_{name}", text, labels, registry=registry)
 
@@ -17,16 +33,76 @@ class CrawlMetrics:
 
         self.pages = counter("pages_total", "Pages fetched, or tried, by what came of it.", "site", "outcome")
         self.captures = counter("captures_total", "Captures that are durable on the bus.", "site")
-        self.seen = counter("seen_posts_total", "Posts met again unchanged, and so not captured.", "site")
-        self.truncated = counter("truncated_total", "Captures cut off at the size limit.", "site")
-        self.bytes = counter("body_bytes_total", "Bytes of page bodies received.", "site")
-        self.visits = counter("visits_total", "Visits by how they ended.", "site", "outcome")
+        self.seen = counter("seen_posts_total", "Posts met again unchanged, and so not captured.")
+        self.truncated = counter("truncated_total", "Captures cut off at the size limit.")
+        self.bytes = counter("body_bytes_total", "Bytes of page bodies received.")
+        self.visits = counter("visits_total", "Visits by how they ended.", "outcome")
         self.latency = Histogram(
-            "ullage_crawl_download_seconds", "Time from request to response headers.", ["site"], registry=registry
+            "ullage_crawl_download_seconds", "Time from request to response headers.", buckets=SECONDS, registry=registry
         )
-        self.last_success = gauge("last_success_timestamp_seconds", "When a visit last succeeded, in Unix seconds.", "site")
-        self.watched = gauge("site_watched", "1 where the site's file asks that somebody be told of failures.", "site")
-        self.frontier = gauge("frontier_pages", "Pages in the frontier by state, after the last visit.", "site", "state")
+        self.last_success = gauge(
+            "last_success_timestamp_seconds", "When a visit to a watched site last succeeded, 0 for never.", "site"
+        )
+        self.revisit = gauge("revisit_seconds", "How soon a watched site is visited again, by its site file.", "site")
+        self.sites = gauge("sites", "Enabled sites of this process.")
+        self.shared = gauge("watched_sites_without_series", "Watched sites beyond the limit: they count as `other`.")
+        self.frontier = gauge("frontier_pages", "Pages in the frontier by state, after each site's last visit.", "state")
         self.expired = counter("expired_unread_total", "Captures that expired before match read them, and are fetched again.")
         self.paused = gauge("paused", "1 while no page is leased because match is too far behind.")
         self.site_faults = gauge("site_file_faults", "Site files that cannot be read.")
+        self._own: frozenset[str] = frozenset()
+        self._counts: dict[str, Mapping[str, int]] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self.captures.labels(OTHER)
+        self.pages.labels(OTHER, "ok")
+        for outcome in VISIT_OUTCOMES:
+            self.visits.labels(outcome)
+
+    def watch(self, sites: Iterable[Site], success_at: Callable[[str], float]) -> None:
+        """The enabled sites as their files now stand: the first watched ones, by name, have series of their own.
+
+        `success_at` says when a visit to a site last succeeded, in Unix seconds, 0 for never.
+        """
+        known = {site.name: site for site in sites}
+        watched = sorted(name for name, site in known.items() if site.watch)
+        own = frozenset(watched[:OWN_SERIES])
+        for name in self._own - own:
+            self._forget(name)
+        for name in own - self._own:
+            self.captures.labels(name)
+            self.pages.labels(name, "ok")
+            self.last_success.labels(name).set(success_at(name))
+        for name in own:
+            self.revisit.labels(name).set(known[name].revisit_seconds)
+        self._own = own
+        for name in self._counts.keys() - known.keys():
+            self._count(name, {})
+        self.sites.set(len(known))
+        self.shared.set(len(watched) - len(own))
+
+    def label(self, site: str) -> str:
+        """The value of the label `site` for a site of that name."""
+        return site if site in self._own else OTHER
+
+    def visited(self, site: str, succeeded: bool, success_at: float, counts: Mapping[str, int]) -> None:
+        """A visit ended; `success_at` is when one last succeeded (Unix seconds, 0 for never), `counts` its pages by state."""
+        self.visits.labels("ok" if succeeded else "failed").inc()
+        if site in self._own:
+            self.last_success.labels(site).set(success_at)
+        self._count(site, counts)
+
+    def _count(self, site: str, counts: Mapping[str, int]) -> None:
+        """The totals a state follow one site's new counts, so that a visit costs the same with ten thousand sites."""
+        before = self._counts.pop(site, {})
+        for state in before.keys() | counts.keys():
+            self.frontier.labels(state).inc(counts.get(state, 0) - before.get(state, 0))
+        if counts:
+            self._counts[site] = counts
+
+    def _forget(self, site: str) -> None:
+        """A site that is gone leaves no series that would look as if it failed."""
+        for metric in (self.captures, self.last_success, self.revisit):
+            metric.remove(site)
+        self.pages.remove_by_labels({"site": site})

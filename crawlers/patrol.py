@@ -28,6 +28,7 @@ from ullage import keys, log
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, UnavailableError
 from ullage.lock import hold
+from ullage.metrics import BUS
 from ullage.settings import Context
 
 DRAIN_SECONDS = 5.0
@@ -69,6 +70,7 @@ class Patrol:
             while once and self._visits and not stop.done():
                 await self._wait(stop, None)
             while not once and not stop.done():
+                self._metrics.loop.turned()
                 self._expire()
                 await self._wait(stop, self._begin_due(sites))
                 sites = self._read_sites(strict=False)
@@ -89,6 +91,7 @@ class Patrol:
                 f"no site {unknown[0]} in {self._context.data / self._crawl.sites}: `ullage sites` lists what there is"
             )
         ours = {name: site for name, site in sites.items() if site.enabled and (not self._names or name in self._names)}
+        self._metrics.watch(ours.values(), lambda name: self._frontier.visits(name).success_at)
         for name in ours.keys() - self._locks.keys():
             self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled")
         return ours
@@ -122,8 +125,7 @@ class Patrol:
 
     async def _visit(self, visit: Visit) -> None:
         """Run one spider to its end and note how the visit went."""
-        site, metrics = visit.site, self._metrics
-        metrics.watched.labels(site.name).set(site.watch)
+        site = visit.site
         if again := self._frontier.recover(site.name):
             log.get("crawl").info("leased_pages_due_again", site=site.name, pages=again)
         visit.begin()
@@ -132,11 +134,8 @@ class Patrol:
         if visit.fault:
             raise visit.fault
         succeeded = visit.end() if visit.leased else False
-        metrics.visits.labels(site.name, "ok" if succeeded else "failed").inc()
-        if at := self._frontier.visits(site.name).success_at:
-            metrics.last_success.labels(site.name).set(at)
-        for state, count in self._frontier.counts(site.name).items():
-            metrics.frontier.labels(site.name, state).set(count)
+        success_at = self._frontier.visits(site.name).success_at
+        self._metrics.visited(site.name, succeeded, success_at, self._frontier.counts(site.name))
         log.get("crawl").info(
             "visited", site=site.name, pages=visit.read, captures=visit.captured, status="ok" if succeeded else "failed"
         )
@@ -157,6 +156,7 @@ class Patrol:
         except UnavailableError as error:
             if self._once:
                 raise
+            self._metrics.loop.reached(BUS, False)
             log.get("crawl").warning("visit_broken_off", site=name, error=str(error), wait=HOLD_BACK_SECONDS)
             self._not_before[name] = self._clock.monotonic() + HOLD_BACK_SECONDS
 

@@ -65,8 +65,8 @@ class PageSpider(Spider):
     def read(self, response: Response) -> list[PageRead]:
         """What a response holds; nothing for an error status, of which the frontier is told."""
         visit, leased = self.visit, response.meta[LEASED]
-        visit.metrics.bytes.labels(visit.site.name).inc(len(response.body))
-        visit.metrics.latency.labels(visit.site.name).observe(response.meta.get("download_latency", 0.0))
+        visit.metrics.bytes.inc(len(response.body))
+        visit.metrics.latency.observe(response.meta.get("download_latency", 0.0))
         outcome = of_status(response.status)
         if outcome != "ok":
             wait = retry_after(response, visit.clock.wall()) if outcome == "busy" else None

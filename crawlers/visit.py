@@ -79,7 +79,7 @@ class Visit:
         """A page was read and its captures are durable: note it."""
         self.frontier.finish(leased, parsed, self.began)
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0
-        self.metrics.captures.labels(self.site.name).inc(captured)
+        self.metrics.captures.labels(self.metrics.label(self.site.name)).inc(captured)
         self._release(leased, "ok")
 
     def failed(self, leased: Leased, outcome: str, wait: float | None = None) -> None:
@@ -120,7 +120,7 @@ class Visit:
 
     def _release(self, leased: Leased, outcome: str) -> None:
         """Take a page out of hand."""
-        self.metrics.pages.labels(self.site.name, outcome).inc()
+        self.metrics.pages.labels(self.metrics.label(self.site.name), outcome).inc()
         if leased.name in self._held:
             self._held.discard(leased.name)
             self.permits.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from ullage.bus import CAPTURES, FINDINGS, Bus
 from ullage.clock import Clock
 from ullage.dead_letters import DeadLetters
 from ullage.errors import UnavailableError
-from ullage.metrics import new_registry
+from ullage.metrics import BUS, new_registry
 from ullage.role import running
 from ullage.settings import Context
 from ullage.setup import require
@@ -32,11 +33,15 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     require(context)
     keep_freed_memory()
     registry, bus = new_registry("match"), context.bus()
-    metrics = MatchMetrics(registry)
+    metrics = MatchMetrics(registry, context.settings.tenants, context.clock)
     port = None if once or not context.settings.metrics else context.settings.match.port
     with running("match", registry, port) as stop, contextlib.closing(bus):
         opened = reach(
-            "match", lambda: (bus.publisher(FINDINGS), _letters(context, bus), bus.subscribe(CAPTURES, GROUP)), stop, once
+            "match",
+            lambda: (bus.publisher(FINDINGS), _letters(context, bus), bus.subscribe(CAPTURES, GROUP)),
+            stop,
+            once,
+            partial(metrics.loop.reached, BUS),
         )
         if opened is None:
             return
@@ -45,14 +50,16 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         expire = _every(context.clock, SECONDS_BETWEEN_EXPIRIES)
 
         def alive() -> None:
+            metrics.loop.turned()
             try:
                 stage.alive()
                 if next(expire):
                     bus.expire()
             except UnavailableError as error:  # the loop itself waits for what is down
+                metrics.loop.reached(BUS, False)
                 log.get("match").warning("upkeep_skipped", error=str(error))
 
-        told = WorkerMetrics(dropped=lambda reason: metrics.dropped.labels(reason).inc(), alive=alive)
+        told = WorkerMetrics(dropped=metrics.lost, alive=alive, reached=metrics.loop.reached)
         Worker("match", subscription, stage.handle, letters, stop, context.settings.match.batch, metrics=told).run(once)
 
 

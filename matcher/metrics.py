@@ -1,16 +1,24 @@
-"""Every metric that match emits. Labels come from configuration: tenant, kind, reason."""
+"""Every metric that match emits. Labels come from configuration and closed sets: tenant, kind, reason."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import product
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from ullage.metrics import BUCKETS
+from matcher.unpack.reasons import REASONS as UNREAD
+from ullage.clock import Clock
+from ullage.dead_letters import REASONS
+from ullage.identifiers import kinds
+from ullage.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
 
 
 class MatchMetrics:
-    """Counters of one match process."""
+    """Counters of one match process; each known set of labels is there from the start, at 0."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
+        self.loop = LoopMetrics(registry, clock, (BUS,))
         self.captures = Counter("ullage_match_captures", "Captures dealt with.", registry=registry)
         self.bytes = Counter("ullage_match_bytes", "Bytes of captures' bodies read.", registry=registry)
         self.findings = Counter("ullage_match_findings", "Findings published.", ["tenant"], registry=registry)
@@ -48,3 +56,18 @@ class MatchMetrics:
         self.wait = Histogram(
             "ullage_match_fetch_to_match_seconds", "From fetched to matched.", buckets=BUCKETS, registry=registry
         )
+        self._begin((*sorted(tenants), OTHER))
+
+    def _begin(self, tenants: tuple[str, ...]) -> None:
+        for tenant, kind in product(tenants, kinds()):
+            self.matches.labels(tenant, kind)
+        for tenant in tenants:
+            self.findings.labels(tenant)
+        for reason in (*REASONS, OTHER):
+            self.dropped.labels(reason)
+        for reason in UNREAD:
+            self.unread.labels(reason)
+
+    def lost(self, reason: str) -> None:
+        """A capture became a dead letter."""
+        self.dropped.labels(bounded(reason, REASONS)).inc()

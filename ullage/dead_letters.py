@@ -26,6 +26,8 @@ REPLAY_GROUP = "replay"
 LIST_GROUP = "list"
 BATCH = 100
 POLL_SECONDS, EMPTY_POLLS = 1.0, 30
+REASONS = ("schema", "malformed", "oversize", "not_authentic", "key_destroyed", "rejected", "store_refused", "internal")
+"""Why a record becomes a letter; a stage meets some of them."""
 _LENGTH = struct.Struct(">I")
 
 

@@ -2,36 +2,80 @@
 
 Names are `ullage_<stage>_<noun>_<unit>_total`; labels come from configuration alone (site, tenant, kind, stage, reason): never a
 tag, handle, URL or author. Each role makes its metrics in a registry of its own; there is no multi-process mode.
+`docs/metrics.md` is the specification, and a test holds the roles to it.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from prometheus_client import CollectorRegistry, GCCollector, Info, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    GCCollector,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import choose_encoder
 
 from ullage import __version__, log
+from ullage.clock import Clock
 
 HOST = "127.0.0.1"
 CLIENT_SECONDS = 10
 BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 """Seconds; publish to incident runs from seconds to a day."""
+BUS, STORE = "bus", "store"
+"""What a role works on and may have to wait for."""
+OTHER = "other"
+"""The value of a label that stands for everything that configuration does not name."""
+
+
+def bounded(value: str, known: Collection[str]) -> str:
+    """`value` as a label: itself where it is `known`, else `other`, so that no record can make a new series."""
+    return value if value in known else OTHER
 
 
 def new_registry(role: str) -> CollectorRegistry:
     """A registry with the process's own metrics and one that names version and role."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # birth dates that nobody reads would double the series
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     Info("ullage_build", "Version and role of this process.", registry=registry).info({"version": __version__, "role": role})
     return registry
+
+
+class LoopMetrics:
+    """Whether a role's loop turns, and whether it reaches what it cannot work without. `parts` are `BUS`, `STORE`."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Clock, parts: Collection[str]) -> None:
+        self._clock = clock
+        self._turned = Gauge("ullage_loop_turned_timestamp_seconds", "When the role's loop last turned.", registry=registry)
+        self._up = Gauge(
+            "ullage_dependency_up",
+            "1 while what the role works on answers it, 0 while it waits.",
+            ["dependency"],
+            registry=registry,
+        )
+        for part in parts:
+            self.reached(part, True)
+
+    def turned(self) -> None:
+        """The loop turned."""
+        self._turned.set(self._clock.wall())
+
+    def reached(self, part: str, answers: bool) -> None:
+        """A call to `part` came back, or failed because it is down."""
+        self._up.labels(part).set(answers)
 
 
 class _Server(ThreadingHTTPServer):

@@ -19,6 +19,7 @@ from ullage.bus import Record, Subscription
 from ullage.clock import Backoff
 from ullage.dead_letters import DeadLetters
 from ullage.errors import Action, RecordError, UllageError
+from ullage.metrics import BUS
 
 POLL_SECONDS = 1.0
 EMPTY_POLLS = 120
@@ -26,43 +27,57 @@ EMPTY_POLLS = 120
 T = TypeVar("T")
 
 
-def patiently(stage: str, act: Callable[[], object], stop: threading.Event, backoff: Backoff) -> bool:
-    """Do `act`, again and again while something outside is down; False when told to stop meanwhile."""
+def patiently(
+    stage: str,
+    act: Callable[[], object],
+    stop: threading.Event,
+    backoff: Backoff,
+    reached: Callable[[bool], None] = lambda _answers: None,
+) -> bool:
+    """Do `act`, again and again while something outside is down; False when told to stop meanwhile.
+
+    `reached` is told after each try whether what is outside answers.
+    """
     while True:
         try:
             act()
         except UllageError as error:
             if error.action is not Action.RETRY:
                 raise
+            reached(False)
             wait = backoff.next(getattr(error, "retry_after", None))
             log.get(stage).warning("waiting", error=str(error), wait=round(wait, 1))
             if stop.wait(wait):
                 return False
         else:
+            reached(True)
             backoff.reset()
             return True
 
 
-def reach(stage: str, act: Callable[[], T], stop: threading.Event, once: bool) -> T | None:
+def reach(
+    stage: str, act: Callable[[], T], stop: threading.Event, once: bool, reached: Callable[[bool], None] = lambda _answers: None
+) -> T | None:
     """What `act` opens, when a role starts: waited for while it is down, unless `once`; None when told to stop meanwhile."""
     if once:
         return act()
     opened: list[T] = []
-    return opened[0] if patiently(stage, lambda: opened.append(act()), stop, Backoff()) else None
+    return opened[0] if patiently(stage, lambda: opened.append(act()), stop, Backoff(), reached) else None
 
 
 @dataclass(slots=True)
 class WorkerMetrics:
-    """Told as the loop goes: `handled` records, `dropped` by reason, `alive` at every turn."""
+    """Told as the loop goes: `handled` records, `dropped` by reason, `alive` at every turn, `reached` a part or not."""
 
     handled: Callable[[int], None] = lambda _count: None
     dropped: Callable[[str], None] = lambda _reason: None
     alive: Callable[[], None] = lambda: None
+    reached: Callable[[str, bool], None] = lambda _part, _answers: None
 
 
 @dataclass(slots=True)
 class Worker:
-    """One consumer's loop. `handle` must make its outputs durable before it returns."""
+    """One consumer's loop. `handle` must make its outputs durable in the part `sink` before it returns."""
 
     stage: str
     subscription: Subscription
@@ -72,6 +87,7 @@ class Worker:
     batch: int = 64
     backoff: Backoff = field(default_factory=Backoff)
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
+    sink: str = BUS
 
     def run(self, once: bool = False) -> int:
         """Work until `stop` is set; with `once`, until nothing is left. Returns the number of records dealt with.
@@ -103,7 +119,7 @@ class Worker:
     def _deal_with(self, records: Sequence[Record]) -> int:
         """Handle `records` and commit them; halve on a bad one."""
         try:
-            handled = self._patiently(lambda: self.handle(records))
+            handled = self._patiently(lambda: self.handle(records), self.sink)
         except RecordError as error:
             return self._isolate(records, error.reason)
         except UllageError:
@@ -135,5 +151,5 @@ class Worker:
         log.get(self.stage).warning("record_dropped", reason=reason, topic=record.topic, offset=record.offset)
         return 1
 
-    def _patiently(self, act: Callable[[], object]) -> bool:
-        return patiently(self.stage, act, self.stop, self.backoff)
+    def _patiently(self, act: Callable[[], object], part: str = BUS) -> bool:
+        return patiently(self.stage, act, self.stop, self.backoff, partial(self.metrics.reached, part))

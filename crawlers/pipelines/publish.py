@@ -15,6 +15,7 @@ from crawlers.visit import Visit
 from ullage import log
 from ullage.clock import Backoff
 from ullage.errors import UnavailableError
+from ullage.metrics import BUS
 from ullage.records import MAX_BODY_BYTES, Capture
 
 MAX_TEXT = 2000
@@ -37,18 +38,21 @@ class PublishPipeline:
         captures = [self._capture(post, item.truncated) for post in item.posts]
         await self._append(captures)
         self._visit.finished(item.leased, item.parsed, len(captures))
-        self._visit.metrics.truncated.labels(self._visit.site.name).inc(sum(c.truncated for c in captures))
+        self._visit.metrics.truncated.inc(sum(c.truncated for c in captures))
         return item
 
     async def _append(self, captures: Sequence[Capture]) -> None:
-        backoff = Backoff()
+        backoff, reached = Backoff(), self._visit.metrics.loop.reached
         while True:
             try:
-                return self._visit.outbox.append(captures, self._visit.site.name)
+                self._visit.outbox.append(captures, self._visit.site.name)
             except UnavailableError as error:
+                reached(BUS, False)
                 wait = backoff.next(error.retry_after)
                 log.get("crawl").warning("waiting", site=self._visit.site.name, error=str(error), wait=round(wait, 1))
                 await asyncio.sleep(wait)
+            else:
+                return reached(BUS, True)
 
     def _capture(self, post: Post, truncated: bool) -> Capture:
         site = self._visit.site

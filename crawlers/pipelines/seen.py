@@ -25,5 +25,5 @@ class SeenPipeline:
         """Keep the new posts; a page that names one twice keeps it once."""
         name = self._visit.site.name
         item.posts = self._visit.frontier.unseen(name, tuple(dict.fromkeys(item.parsed.posts)))
-        self._visit.metrics.seen.labels(name).inc(len(item.parsed.posts) - len(item.posts))
+        self._visit.metrics.seen.inc(len(item.parsed.posts) - len(item.posts))
         return item

@@ -17,6 +17,7 @@ from tests.crawlers.support import Answers, item, post
 from tests.factories import outgoing
 from ullage import clock as time
 from ullage.bus import CAPTURES, Bus, open_bus
+from ullage.errors import UnavailableError
 from ullage.settings import Context
 
 SITE = "board"
@@ -63,7 +64,7 @@ class Crawl:
 @pytest.fixture(params=["sqlite:///bus", "spool:///bus"])
 def crawl(request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock, frontier: Frontier) -> Crawl:
     bus = open_bus(request.param, tmp_path, KEEP, time.Clock(wall=clock.wall))
-    metrics = CrawlMetrics(CollectorRegistry())
+    metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     return Crawl(bus, frontier, clock, Backlog(bus, frontier, clock.as_clock(), 6 * 3600.0, metrics))
 
 
@@ -153,3 +154,16 @@ def test_a_process_captures_again_what_expired_unread(
     monkeypatch.delenv("ULLAGE_BUS__CAPTURES_HOURS")
     assert "expired_unread" in station.run("crawl", "--once")
     assert sorted(capture.body.decode() for capture in station.captures()) == sorted(texts.values())
+
+
+def test_a_bus_that_does_not_answer_is_told(crawl: Crawl, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> None:
+        raise UnavailableError("down")
+
+    up = crawl.backlog.metrics.loop._up.labels("bus")._value
+    crawl.backlog.look()
+    assert up.get() == 1
+    monkeypatch.setattr(crawl.bus, "places", down)
+    with pytest.raises(UnavailableError):
+        crawl.backlog.look()
+    assert up.get() == 0

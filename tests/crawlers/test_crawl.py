@@ -96,7 +96,7 @@ def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(station: Station, s
             metrics = page.read().decode()
         assert 'ullage_crawl_pages_total{outcome="ok",site="paste"} 2.0' in metrics
         assert 'ullage_crawl_pages_total{outcome="gone",site="paste"} 1.0' in metrics
-        assert 'ullage_crawl_frontier_pages{site="paste",state="done"} 3.0' in metrics
+        assert 'ullage_crawl_frontier_pages{state="done"} 3.0' in metrics
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=5) == 0
 

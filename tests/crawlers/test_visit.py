@@ -70,7 +70,8 @@ def publisher() -> Publisher:
 def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     site = make_site(concurrency=2, max_pages=50, revisit_seconds=100, category="forum")
     outbox, robots = Outbox(publisher, Plain()), RobotsCache(60, clock.wall)
-    metrics = CrawlMetrics(CollectorRegistry())
+    metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
+    metrics.watch([site], lambda _name: 0.0)
     made = Visit(
         site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock(), asyncio.Semaphore(3), may_lease=lambda: True
     )
@@ -315,7 +316,7 @@ def test_posts_seen_before_are_left_out_and_counted(visit: Visit, publisher: Pub
     visit.begin()
     publish(visit, post(1), post(2, "edited"))
     assert [capture.body for capture in captures(publisher)] == [b"hello", b"hello", b"edited"]
-    assert visit.metrics.seen.labels("board")._value.get() == 2
+    assert visit.metrics.seen._value.get() == 2
 
 
 def test_a_page_of_many_posts_goes_in_batches(visit: Visit, publisher: Publisher) -> None:
@@ -328,7 +329,7 @@ def test_what_is_too_long_is_cut_so_that_no_post_is_refused(visit: Visit, publis
     (capture,) = captures(publisher)
     assert (len(capture.body), capture.truncated) == (MAX_BODY_BYTES, True)
     assert (len(capture.title), len(capture.author)) == (MAX_TEXT, MAX_TEXT)
-    assert visit.metrics.truncated.labels("board")._value.get() == 1
+    assert visit.metrics.truncated._value.get() == 1
 
 
 def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publisher: Publisher) -> None:

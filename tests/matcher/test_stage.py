@@ -30,7 +30,7 @@ class Running:
     def __init__(self, context: Context) -> None:
         self.context, self.bus = context, context.bus()
         self.registry = CollectorRegistry()
-        self.metrics = MatchMetrics(self.registry)
+        self.metrics = MatchMetrics(self.registry, [], context.clock)
         self.subscription = self.bus.subscribe(CAPTURES, GROUP)
         self.captures, self.publisher = self.bus.publisher(CAPTURES), self.bus.publisher(FINDINGS)
         self.stage = MatchStage(context, self.subscription, self.publisher, self.metrics)

@@ -118,6 +118,35 @@ class Bench:
         return worker.run(once)
 
 
+def test_what_is_down_is_told_apart_bus_or_the_part_that_the_handler_writes_to() -> None:
+    bench, down = Bench(count=2), {"poll": 1, "handle": 2}
+    poll, handle, told = bench.feed.poll, bench.handle, list[tuple[str, bool]]()
+
+    def flaky(what: str, act: Callable[..., object]) -> Callable[..., object]:
+        def tried(*words: object) -> object:
+            if down[what]:
+                down[what] -= 1
+                raise UnavailableError(what)
+            return act(*words)
+
+        return tried
+
+    bench.feed.poll = flaky("poll", poll)  # type: ignore[method-assign]
+    metrics = WorkerMetrics(reached=lambda part, answers: told.append((part, answers)))
+    worker = Worker(
+        "alert",
+        bench.feed,
+        flaky("handle", handle),
+        bench.letters,
+        bench.stop,
+        metrics=metrics,
+        sink="store",  # type: ignore[arg-type]
+    )
+    assert worker.run(once=True) == 2
+    assert told[:2] == [("bus", False), ("bus", True)]
+    assert told[2:6] == [("store", False), ("store", False), ("store", True), ("bus", True)], "the commit is the bus's"
+
+
 def test_all_records_are_handled_in_batches_and_each_batch_is_committed_after() -> None:
     bench = Bench()
     assert bench.run() == 10

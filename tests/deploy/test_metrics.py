@@ -1,0 +1,150 @@
+"""The specification of the metrics is what the roles expose, and no crawl of whatever size makes more series than it says."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from crawlers.frontier import Leased, Visits
+from crawlers.metrics import OWN_SERIES, CrawlMetrics
+from crawlers.outcomes import FATES
+from crawlers.pages import Parsed
+from crawlers.visit import Visit
+from tests.conftest import HeldClock
+from tests.crawlers.support import item, make_site
+from tests.deploy.roles import ROLES, Declared, declared, registries
+from tests.deploy.tools import run
+from ullage.clock import Clock
+
+SPECIFICATION = Path(__file__).parents[2] / "docs" / "metrics.md"
+ROW = re.compile(r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \| ([a-z_`, ]*) \| ([a-z, ]+) \| (.+) \|$", re.MULTILINE)
+DOMAINS = 10_000
+
+
+def line(metric: Declared, roles: tuple[str, ...]) -> str:
+    """A row of the specification."""
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    where = "all" if len(roles) == len(ROLES) else ", ".join(roles)
+    meaning = metric.help.rstrip(".").replace("|", "\\|") + "."
+    return f"| `{metric.name}` | {metric.type} | {labels} | {where} | {meaning} |"
+
+
+def exposed() -> dict[Declared, list[str]]:
+    found: dict[Declared, list[str]] = {}
+    for role, registry in registries().items():
+        for metric in declared(registry):
+            found.setdefault(metric, []).append(role)
+    return found
+
+
+def test_the_specification_is_what_the_roles_expose() -> None:
+    written = {match[0] for match in ROW.finditer(SPECIFICATION.read_text(encoding="utf-8"))}
+    real = {line(metric, tuple(roles)) for metric, roles in exposed().items()}
+    assert not (missing := real - written), "docs/metrics.md lacks:\n" + "\n".join(sorted(missing))
+    assert not (gone := written - real), "docs/metrics.md has what no role exposes:\n" + "\n".join(sorted(gone))
+
+
+def test_names_units_and_help_follow_the_rules() -> None:
+    for name, kind, labels, text in exposed():
+        assert name.startswith(("ullage_", "process_", "python_")), name
+        assert (kind == "counter") == name.endswith("_total"), name
+        assert not re.search(r"_(ms|millis|milliseconds|minutes|hours|days|kb|mb|percent|age)(_|$)", name), name
+        assert name.endswith("_timestamp_seconds") or "timestamp" not in name, name
+        assert text[:1].isupper() or text[:1].isdigit(), name
+        assert not {"url", "domain", "host", "author", "subject", "digest", "tag", "user"} & set(labels), name
+
+
+def test_histograms_have_few_buckets() -> None:
+    for registry in registries().values():
+        for family in registry.collect():
+            bounds = {sample.labels["le"] for sample in family.samples if "le" in sample.labels}
+            assert len(bounds) <= 10, family.name
+
+
+def series(registry: CollectorRegistry) -> int:
+    return sum(not row.startswith(b"#") for row in generate_latest(registry).splitlines())
+
+
+def test_tenants_cost_what_the_specification_says() -> None:
+    none, twenty = registries([]), registries([f"tenant-{n}" for n in range(20)])
+    assert [series(none[role]) < most for role, most in zip(ROLES, (100, 100, 100, 50), strict=True)] == [True] * 4
+    each = {role: (series(twenty[role]) - series(none[role])) / 20 for role in ROLES}
+    assert each["crawl"] == each["search"] == 0
+    assert each["match"] <= 15
+    assert each["alert"] <= 250
+
+
+class Nowhere:
+    """A frontier that remembers nothing."""
+
+    def finish(self, *_: object) -> None: ...
+    def postpone(self, *_: object) -> str:
+        return "due"
+
+    def park(self, *_: object) -> None: ...
+    def visits(self, _site: str) -> Visits:
+        return Visits()
+
+
+def crawled(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Visit]:
+    """A visit to each of so many sites, all of which ask to be watched."""
+    sites = [make_site(name=f"site{n:05}", start=[f"http://site{n}.example/"]) for n in range(count)]
+    metrics.watch(sites, lambda _name: 0.0)
+    for site in sites:
+        platform = SimpleNamespace(start=lambda _site: [])
+        permits = asyncio.Semaphore(1)
+        yield Visit(site, platform, Nowhere(), None, None, metrics, clock.as_clock(), permits, lambda: True)
+
+
+def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budget(clock: HeldClock) -> None:
+    registry = CollectorRegistry()
+    metrics = CrawlMetrics(registry, Clock())
+    for visit in crawled(metrics, clock, DOMAINS):
+        leased = Leased(visit.site.name, b"page", item(1), b"", 0)
+        visit._held.add(b"page")
+        visit.finished(leased, Parsed(), 1)
+        for outcome in set(FATES) - {"ok"}:
+            visit._held.add(b"page")
+            visit.failed(leased, outcome)
+        metrics.visited(visit.site.name, True, 1.0, {"due": 1, "leased": 0, "done": 1, "parked": 0})
+    assert series(registry) < 5_000
+    text = generate_latest(registry).decode()
+    assert 'ullage_crawl_captures_total{site="site00199"} 1.0' in text
+    assert "site00200" not in text
+    assert registry.get_sample_value("ullage_crawl_captures_total", {"site": "other"}) == DOMAINS - OWN_SERIES
+    assert registry.get_sample_value("ullage_crawl_watched_sites_without_series") == DOMAINS - OWN_SERIES
+    assert registry.get_sample_value("ullage_crawl_frontier_pages", {"state": "done"}) == DOMAINS
+
+
+def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_look_like_a_failure(clock: HeldClock) -> None:
+    registry = CollectorRegistry()
+    metrics = CrawlMetrics(registry, Clock())
+    a, b, c = make_site(name="a"), make_site(name="b"), make_site(name="c", watch=False)
+    metrics.watch([a, b, c], {"a": 5.0, "b": 6.0, "c": 7.0}.__getitem__)
+    for site in "abc":
+        metrics.pages.labels(metrics.label(site), "timeout").inc()
+        metrics.visited(site, True, 9.0, {"due": 2, "done": 1})
+    assert registry.get_sample_value("ullage_crawl_last_success_timestamp_seconds", {"site": "b"}) == 9.0
+    assert registry.get_sample_value("ullage_crawl_last_success_timestamp_seconds", {"site": "c"}) is None
+    metrics.watch([a, make_site(name="b", watch=False)], lambda _name: 0.0)
+    text = generate_latest(registry).decode()
+    assert 'site="b"' not in text
+    assert registry.get_sample_value("ullage_crawl_last_success_timestamp_seconds", {"site": "a"}) == 9.0
+    assert registry.get_sample_value("ullage_crawl_frontier_pages", {"state": "due"}) == 4
+    assert metrics.label("b") == metrics.label("c") == metrics.label("never heard of") == "other"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_promtool_has_nothing_to_say_about_a_role(role: str) -> None:
+    done = run("promtool", "check", "metrics", text=generate_latest(registries()[role]).decode())
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_promtool_would_say_something_about_a_bad_metric() -> None:
+    done = run("promtool", "check", "metrics", text="# TYPE ullage_bad_ms gauge\nullage_bad_ms 1\n")
+    assert done.returncode == 3
+    assert "no help text" in done.stdout + done.stderr
