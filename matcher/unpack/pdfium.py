@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import re
+import sys
 from collections.abc import Iterator
 
 from matcher.unpack.budget import Halt
@@ -15,8 +17,11 @@ from matcher.unpack.budget import Halt
 ERROR_PASSWORD = 4
 LONGEST = 8 << 20
 """Characters of a page, a form field's value, or bytes of a name that are asked for at once."""
+LINE_END = 10
+DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Marks of direction: PDFium hands out a line that has them in another order than it is drawn in."""
 Handle = ctypes.c_void_p
-_int, _ulong = ctypes.c_int, ctypes.c_ulong
+_int, _ulong, _double = ctypes.c_int, ctypes.c_ulong, ctypes.POINTER(ctypes.c_double)
 SIGNATURES = {
     "FPDF_LoadMemDocument64": (Handle, (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)),
     "FPDF_GetLastError": (_ulong, ()),
@@ -29,6 +34,8 @@ SIGNATURES = {
     "FPDFText_ClosePage": (None, (Handle,)),
     "FPDFText_CountChars": (_int, (Handle,)),
     "FPDFText_GetText": (_int, (Handle, _int, _int, ctypes.c_void_p)),
+    "FPDFText_GetUnicode": (ctypes.c_uint, (Handle, _int)),
+    "FPDFText_GetCharOrigin": (_int, (Handle, _int, _double, _double)),
     "FPDFPage_GetAnnotCount": (_int, (Handle,)),
     "FPDFPage_GetAnnot": (Handle, (Handle, _int)),
     "FPDFPage_CloseAnnot": (None, (Handle,)),
@@ -107,9 +114,24 @@ class Document:
             return ""
         held = (ctypes.c_ushort * (count + 1))()
         self._library.FPDFText_GetText(text, 0, count, held)
-        self._library.FPDFText_ClosePage(text)
         said = bytes(held)[:-2].decode("utf-16-le", "replace").rstrip("\0")
+        if DIRECTION.search(said):
+            said = self._as_drawn(text, count)
+        self._library.FPDFText_ClosePage(text)
         return said.replace("\r\n", "\n").replace("\2", "").replace("\ufffe", "")  # both stand for a hyphen at a line's end
+
+    def _as_drawn(self, text: Handle, count: int) -> str:
+        """The `count` characters of a page; those of a line with marks of direction from left to right."""
+        line, lines = list[tuple[float, str]](), list[str]()
+        for number in range(count):
+            code, x, y = self._library.FPDFText_GetUnicode(text, number), ctypes.c_double(), ctypes.c_double()
+            self._library.FPDFText_GetCharOrigin(text, number, x, y)
+            line.append((x.value, chr(min(code, sys.maxunicode)).strip("\r\n")))
+            if code == LINE_END or number == count - 1:
+                is_marked = any(char and DIRECTION.match(char) for _, char in line)
+                lines.append("".join(char for _, char in (sorted(line, key=lambda placed: placed[0]) if is_marked else line)))
+                line = []
+        return "\n".join(lines).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # halves of pairs are apart
 
     def _typed(self, page: Handle) -> str:
         """Values of form fields and contents of notes, one a line."""

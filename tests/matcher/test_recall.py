@@ -37,7 +37,7 @@ PREFIXES = ("", "+86", "+86 ", "86-", "0086", "(86)", "0")
 
 PAIR_GAPS: dict[tuple[str, str], str] = {}
 """(kind, disguise) that is not found yet, and why."""
-CONTAINER_GAPS = {"pdf": "a page with marks of direction within a number is read in another order"}
+CONTAINER_GAPS: dict[str, str] = {}
 ENCODING_GAPS: dict[str, str] = {}
 
 
