@@ -18,9 +18,11 @@ from alerts.records import SEVERITIES, STATUSES, Exposure, Origin, Sighting
 from alerts.status import tally
 from alerts.store import IncidentStore, Where
 from ullage.bus import Lag
+from ullage.canary import CanaryMetrics
 from ullage.clock import Clock
 from ullage.dead_letters import REASONS
 from ullage.metrics import BUCKETS, BUS, OTHER, STORE, LoopMetrics, bounded
+from ullage.pulse import Pulse
 from ullage.records import Finding
 from ullage.verdict.exposure import scenarios
 
@@ -34,6 +36,8 @@ class AlertMetrics:
     def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
         self._clock, self._tenants = clock, (*sorted(tenants), OTHER)
         self.loop = LoopMetrics(registry, clock, (BUS, STORE))
+        self.pulse = Pulse(registry, "alert", clock)
+        self.canary = CanaryMetrics(registry, clock)
         self._findings = Counter(
             "ullage_alert_findings_total", "Finding records folded, repeats included.", ["tenant"], registry=registry
         )

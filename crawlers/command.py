@@ -28,8 +28,8 @@ Names = Annotated[
 
 def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
     """Visit the sites that are due and put what is new, sealed, on the bus."""
+    from crawlers.library_logs import silence_libraries  # noqa: PLC0415
     from crawlers.patrol import Patrol, drive  # noqa: PLC0415 - `ullage sites` needs no reactor
-    from crawlers.quiet import silence_libraries  # noqa: PLC0415
 
     context: Context = ctx.obj
     setup.require(context)

@@ -1,20 +1,22 @@
 """Every metric of this stage, in a registry that is passed in. Labels come from site files and closed sets alone.
 
-Only sites that are watched have series of their own, and of those at most `OWN_SERIES`: a monitoring system bears some thousands
-of series from a process, and a crawl may have ten thousand sites. The others share the label `other`.
+Only sites that are watched have series of their own, at most `MAX_WATCHED`: a monitoring system bears some thousands of series
+from a process, and a crawl may have ten thousand sites. The others share the label `other`. The states of sites stand in
+`ullage.pulse`, since match shows them too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from crawlers.site import Site
 from ullage.clock import Clock
 from ullage.metrics import BUS, OTHER, LoopMetrics
+from ullage.pulse import CoverageMetrics
+from ullage.records.heartbeat import MAX_WATCHED
 
-OWN_SERIES = 200
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 VISIT_OUTCOMES = ("ok", "failed")
 
@@ -40,12 +42,8 @@ class CrawlMetrics:
         self.latency = Histogram(
             "ullage_crawl_download_seconds", "Time from request to response headers.", buckets=SECONDS, registry=registry
         )
-        self.last_success = gauge(
-            "last_success_timestamp_seconds", "When a visit to a watched site last succeeded, 0 for never.", "site"
-        )
         self.revisit = gauge("revisit_seconds", "How soon a watched site is visited again, by its site file.", "site")
-        self.sites = gauge("sites", "Enabled sites of this process.")
-        self.shared = gauge("watched_sites_without_series", "Watched sites beyond the limit: they count as `other`.")
+        self.coverage = CoverageMetrics(registry)
         self.frontier = gauge("frontier_pages", "Pages in the frontier by state, after each site's last visit.", "state")
         self.expired = counter("expired_unread_total", "Captures that expired before match read them, and are fetched again.")
         self.paused = gauge("paused", "1 while no page is leased because match is too far behind.")
@@ -60,37 +58,29 @@ class CrawlMetrics:
         for outcome in VISIT_OUTCOMES:
             self.visits.labels(outcome)
 
-    def watch(self, sites: Iterable[Site], success_at: Callable[[str], float]) -> None:
-        """The enabled sites as their files now stand: the first watched ones, by name, have series of their own.
-
-        `success_at` says when a visit to a site last succeeded, in Unix seconds, 0 for never.
-        """
+    def watch(self, sites: Iterable[Site]) -> None:
+        """The enabled sites as their files now stand: the watched ones have series of their own."""
         known = {site.name: site for site in sites}
         watched = sorted(name for name, site in known.items() if site.watch)
-        own = frozenset(watched[:OWN_SERIES])
+        own = frozenset(watched[:MAX_WATCHED])
         for name in self._own - own:
             self._forget(name)
         for name in own - self._own:
             self.captures.labels(name)
             self.pages.labels(name, "ok")
-            self.last_success.labels(name).set(success_at(name))
         for name in own:
             self.revisit.labels(name).set(known[name].revisit_seconds)
         self._own = own
         for name in self._counts.keys() - known.keys():
             self._count(name, {})
-        self.sites.set(len(known))
-        self.shared.set(len(watched) - len(own))
 
     def label(self, site: str) -> str:
         """The value of the label `site` for a site of that name."""
         return site if site in self._own else OTHER
 
-    def visited(self, site: str, succeeded: bool, success_at: float, counts: Mapping[str, int]) -> None:
-        """A visit ended; `success_at` is when one last succeeded (Unix seconds, 0 for never), `counts` its pages by state."""
+    def visited(self, site: str, succeeded: bool, counts: Mapping[str, int]) -> None:
+        """A visit ended; `counts` are the site's pages by state."""
         self.visits.labels("ok" if succeeded else "failed").inc()
-        if site in self._own:
-            self.last_success.labels(site).set(success_at)
         self._count(site, counts)
 
     def _count(self, site: str, counts: Mapping[str, int]) -> None:
@@ -103,6 +93,6 @@ class CrawlMetrics:
 
     def _forget(self, site: str) -> None:
         """A site that is gone leaves no series that would look as if it failed."""
-        for metric in (self.captures, self.last_success, self.revisit):
+        for metric in (self.captures, self.revisit):
             metric.remove(site)
         self.pages.remove_by_labels({"site": site})

@@ -91,7 +91,7 @@ class Patrol:
                 f"no site {unknown[0]} in {self._context.data / self._crawl.sites}: `ullage sites` lists what there is"
             )
         ours = {name: site for name, site in sites.items() if site.enabled and (not self._names or name in self._names)}
-        self._metrics.watch(ours.values(), lambda name: self._frontier.visits(name).success_at)
+        self._metrics.watch(ours.values())
         for name in ours.keys() - self._locks.keys():
             self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled")
         return ours
@@ -134,8 +134,7 @@ class Patrol:
         if visit.fault:
             raise visit.fault
         succeeded = visit.end() if visit.leased else False
-        success_at = self._frontier.visits(site.name).success_at
-        self._metrics.visited(site.name, succeeded, success_at, self._frontier.counts(site.name))
+        self._metrics.visited(site.name, succeeded, self._frontier.counts(site.name))
         log.get("crawl").info(
             "visited", site=site.name, pages=visit.read, captures=visit.captured, status="ok" if succeeded else "failed"
         )

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ullage.errors import ConfigError
+from ullage.records.heartbeat import MAX_WATCHED
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -43,8 +44,8 @@ class Site(BaseModel):
     category: str = ""
     legal_basis: str = Field(min_length=1)
     owner: str = Field(min_length=1)
-    watch: bool = True
-    """Whether somebody is to be told when visits fail: a metric says so to the alert rules."""
+    watch: bool = False
+    """Whether the site has series of its own in /metrics, so that the alert rules name it; at most 200 sites have."""
     enabled: bool = True
     options: dict[str, str] = {}
     """What only this platform knows; the platform checks it."""
@@ -87,8 +88,12 @@ def read_site(path: Path) -> Site:
 
 
 def read_sites(folder: Path, check: Callable[[Site], object]) -> tuple[dict[str, Site], list[ConfigError]]:
-    """Every site of `folder` by name, and the faults of those that cannot be read. `check` raises ConfigError as well."""
-    sites, faults = {}, []
+    """Every site of `folder` by name, and the faults of those that cannot be read. `check` raises ConfigError as well.
+
+    A watched site beyond the limit is a fault too; it is read all the same, without series of its own.
+    """
+    sites: dict[str, Site] = {}
+    faults: list[ConfigError] = []
     for path in sorted(folder.glob("*.toml")):
         try:
             site = read_site(path)
@@ -96,4 +101,9 @@ def read_sites(folder: Path, check: Callable[[Site], object]) -> tuple[dict[str,
             sites[site.name] = site
         except ConfigError as error:
             faults.append(error)
+    for name in [name for name, site in sites.items() if site.watch and site.enabled][MAX_WATCHED:]:
+        sites[name] = sites[name].model_copy(update={"watch": False})
+        faults.append(
+            ConfigError(f"{folder / name}.toml: watch: {MAX_WATCHED} sites before it are watched: say false here or there")
+        )
     return sites, faults

@@ -12,6 +12,7 @@ from ullage.clock import Clock
 from ullage.dead_letters import REASONS
 from ullage.identifiers import kinds
 from ullage.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
+from ullage.pulse import Pulse
 
 
 class MatchMetrics:
@@ -19,6 +20,7 @@ class MatchMetrics:
 
     def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
         self.loop = LoopMetrics(registry, clock, (BUS,))
+        self.pulse = Pulse(registry, "match", clock)
         self.captures = Counter("ullage_match_captures", "Captures dealt with.", registry=registry)
         self.bytes = Counter("ullage_match_bytes", "Bytes of captures' bodies read.", registry=registry)
         self.findings = Counter("ullage_match_findings", "Findings published.", ["tenant"], registry=registry)

@@ -24,6 +24,7 @@ from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
 from ullage.bus.routed import RoutedBus
+from ullage.canary import TENANT as CANARY
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.fields import Field as Label
@@ -102,6 +103,18 @@ class CrawlSettings(_Section):
     redirects: Annotated[int, Field(ge=0)] = _knob(5, "more hops than that is a trap")
     robots_seconds: Seconds = _knob(3600.0, "a site that changes its mind is obeyed within the hour", "seconds")
     pause_lag_hours: Seconds = _knob(6.0, "beyond this lag of match, pages stay due instead of expiring unread", "hours")
+    origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = _knob(
+        "crawl", "this crawl host's name in heartbeats; where there are several, each needs its own"
+    )
+    heartbeat_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _knob(
+        60.0, "a heartbeat goes through the whole pipe so often; 0 sends none", "seconds"
+    )
+    egress_probe: Annotated[str, Field(pattern=r"^([^\s:/]+:[0-9]{1,5})?$")] = _knob(
+        "", "HOST:PORT that accepts connections whenever the way out works; empty: judged by the sites alone"
+    )
+    quiet_days: Seconds = _knob(
+        365.0, "quiet is a silence that by the site's own rhythm comes less than once in this time", "days"
+    )
     port: Port = _knob(9711, "/metrics of crawl, on loopback; 0 takes a free one")
 
 
@@ -131,6 +144,15 @@ class SearchSettings(_Section):
         if host not in LOOPBACK:
             raise ValueError("is not loopback: put a proxy with TLS and accounts before it")
         return host
+
+
+class CanarySettings(_Section):
+    """Posts of our own that show how long the way from a post to a notification is; see `ullage.canary`."""
+
+    interval_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _knob(
+        0.0, "a canary post so often, such as 300; 0 publishes none and watches for none", "seconds"
+    )
+    port: Port = _knob(9715, "where crawl serves its canary site, on loopback; always the same, for the frontier knows it so")
 
 
 class Tenant(_Section):
@@ -165,6 +187,7 @@ class Settings(BaseSettings):
     match: MatchSettings = MatchSettings()
     alert: AlertSettings = AlertSettings()
     search: SearchSettings = SearchSettings()
+    canary: CanarySettings = CanarySettings()
     tenants: dict[str, Tenant] = _knob({}, "one table a tenant")
 
     @field_validator("tenants")
@@ -172,6 +195,8 @@ class Settings(BaseSettings):
     def _names(cls, tenants: dict[str, Tenant]) -> dict[str, Tenant]:
         if bad := [name for name in tenants if not TENANT.fullmatch(name)]:
             raise ValueError(f"{bad[0]!r} is no tenant name: use a-z, 0-9 and -, at most 32")
+        if CANARY in tenants:
+            raise ValueError(f"{CANARY!r} is the name of canary posts' own tenant: choose another")
         return tenants
 
     @classmethod

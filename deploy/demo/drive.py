@@ -52,6 +52,7 @@ revisit_seconds = {revisit}
 allow_private = true
 legal_basis = "synthetic people, on this machine"
 owner = "the demo"
+watch = true
 """
 
 

@@ -18,7 +18,7 @@ from ullage.errors import UnavailableError
 from ullage.settings import StoreSettings
 
 A = incident_id("f")
-LABELS = {"tenant", "severity", "status", "scenario", "origin", "reason", "answer", "outcome", "dependency", "le"}
+LABELS = {"tenant", "severity", "status", "scenario", "origin", "reason", "answer", "outcome", "dependency", "stage", "le"}
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_names_follow_the_rules(registry, clock):
     AlertMetrics(registry, ["bank"], clock.as_clock())
     SearchMetrics.make(registry)
     for family in registry.collect():
-        assert re.fullmatch(r"ullage_(alert|search|loop|dependency)_[a-z]+(_[a-z]+)*", family.name)
+        assert re.fullmatch(r"ullage_(alert|search|loop|dependency|heartbeat|pipe|canary)_[a-z]+(_[a-z]+)*", family.name)
         assert family.documentation.endswith(".")
         assert not re.search(r"_(ms|millis|kb|mb|count|sum|total)$", family.name)
         if "timestamp" in family.name:

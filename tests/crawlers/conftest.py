@@ -32,6 +32,9 @@ def server() -> Iterator[Answers]:
         yield answers
 
 
+KNOBS = (("allow_private", "true"), ("delay_seconds", "0"), ("watch", "true"))
+
+
 @dataclass
 class Station:
     """A data folder that is crawled by a process of its own, as in real life."""
@@ -41,7 +44,7 @@ class Station:
     def site(self, name: str, url: str, platform: str = "raw_paste", more: str = "") -> None:
         """Write a site file: a loopback site without pauses, unless `more` says otherwise."""
         lines = ['legal_basis = "test"', 'owner = "test"', f'platform = "{platform}"', f'start = ["{url}"]']
-        lines += [f"{knob} = {value}" for knob, value in (("allow_private", "true"), ("delay_seconds", "0")) if knob not in more]
+        lines += [f"{knob} = {value}" for knob, value in KNOBS if knob not in more]
         (self.data / "sites.d" / f"{name}.toml").write_text("\n".join([*lines, more]))
 
     def words(self, *words: str) -> list[str]:

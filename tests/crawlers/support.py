@@ -22,7 +22,14 @@ KINDS = {
 
 
 def make_site(**fields: object) -> Site:
-    known = {"name": "board", "platform": "spirit", "start": ["http://board.example/"], "legal_basis": "test", "owner": "test"}
+    known = {
+        "name": "board",
+        "platform": "spirit",
+        "start": ["http://board.example/"],
+        "legal_basis": "test",
+        "owner": "test",
+        "watch": True,
+    }
     return Site.model_validate({**known, **fields})
 
 

@@ -68,7 +68,7 @@ def test_limits_and_pace_come_from_the_configuration(made: Settings) -> None:
 QUIET = """
 import asyncio, logging, warnings
 from twisted.internet.defer import fail
-from crawlers.quiet import silence_libraries
+from crawlers.library_logs import silence_libraries
 from ullage import log
 log.configure("debug")
 silence_libraries()

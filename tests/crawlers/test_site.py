@@ -58,3 +58,23 @@ def test_a_site_allows_its_own_hosts_and_those_it_names() -> None:
     assert site.allows_host("board.example")
     assert site.allows_host("CDN.example")
     assert not site.allows_host("evil.example")
+
+
+def test_at_most_so_many_sites_are_watched_and_the_next_is_named_and_read_unwatched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawlers.site.MAX_WATCHED", 2)
+    for name, more in (
+        ("a", "watch = true"),
+        ("b", ""),
+        ("c", "watch = true\nenabled = false"),
+        ("d", "watch = true"),
+        ("e", "watch = true"),
+    ):
+        (tmp_path / f"{name}.toml").write_text(GOOD + more)
+    sites, faults = read_sites(tmp_path, platform_of)
+    assert [name for name, site in sites.items() if site.watch] == ["a", "c", "d"]
+    assert list(sites) == list("abcde")
+    assert [str(fault) for fault in faults] == [
+        f"{tmp_path}/e.toml: watch: 2 sites before it are watched: say false here or there"
+    ]

@@ -71,7 +71,7 @@ def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     site = make_site(concurrency=2, max_pages=50, revisit_seconds=100, category="forum")
     outbox, robots = Outbox(publisher, Plain()), RobotsCache(60, clock.wall)
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
-    metrics.watch([site], lambda _name: 0.0)
+    metrics.watch([site])
     made = Visit(
         site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock(), asyncio.Semaphore(3), may_lease=lambda: True
     )

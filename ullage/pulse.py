@@ -1,0 +1,134 @@
+"""Metrics of heartbeats: when the newest arrived at a stage, how long it took, and what crawl says of its sites.
+
+`CoverageMetrics` is set by crawl itself, and by match where a gap lies between the two: whoever watches the inner zone sees the
+outer zone's sites under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from ullage.clock import Clock
+from ullage.metrics import BUCKETS
+from ullage.records.heartbeat import STATES, Count, Coverage, Heartbeat, SiteReport
+
+MAX_ORIGINS = 8
+OTHER = "other"
+"""Label of what has no series of its own: origins beyond `MAX_ORIGINS`, sites that are not watched."""
+
+
+class Pulse:
+    """The heartbeats that arrive at one stage."""
+
+    def __init__(self, registry: CollectorRegistry, stage: str, clock: Clock) -> None:
+        self._stage, self._clock = stage, clock
+        self._newest: dict[str, float] = {}
+        self._arrived = Gauge(
+            "ullage_heartbeat_timestamp_seconds",
+            "When crawl inserted the newest heartbeat that has arrived at this stage, in Unix seconds.",
+            ["stage", "origin"],
+            registry=registry,
+        )
+        self._way = Histogram(
+            "ullage_pipe_seconds",
+            "Time of a heartbeat from crawl to this stage.",
+            ["stage"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._way.labels(stage)
+
+    def arrived(self, beat: Heartbeat) -> bool:
+        """Note one; False for one that came before, or is older than one that did."""
+        origin = beat.origin if beat.origin in self._newest or len(self._newest) < MAX_ORIGINS else OTHER
+        inserted = beat.inserted_at.timestamp()
+        if inserted <= self._newest.get(origin, 0.0):
+            return False
+        self._newest[origin] = inserted
+        self._arrived.labels(self._stage, origin).set(inserted)
+        self._way.labels(self._stage).observe(max(0.0, self._clock.wall() - inserted))
+        return True
+
+
+class CoverageMetrics:
+    """What crawl hosts say of their sites; each known state is there from the start, at 0."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"ullage_crawl_{name}", text, labels, registry=registry)
+
+        self._by_origin: dict[str, Coverage] = {}
+        self._shown: set[str] = set()
+        self._state = gauge("site_state", "1 for the state that a watched site is in.", "site", "state")
+        self._sites = gauge("sites", "Sites, watched or not, in each state.", "state")
+        self._times = {
+            "last_new": gauge("site_last_new_timestamp_seconds", "When something new last came from a watched site.", "site"),
+            "last_success": gauge("site_last_success_timestamp_seconds", "When a visit to a watched site succeeded.", "site"),
+            "expected_by": gauge(
+                "site_expected_by_timestamp_seconds", "When something new from a site is overdue by its own rhythm.", "site"
+            ),
+        }
+        self._egress = gauge("egress_up", "0 while nothing outside can be reached: then no site is blamed.")
+        self._egress.set(1)
+        for state in STATES:
+            self._sites.labels(state)
+
+    def show(self, origin: str, coverage: Coverage) -> None:
+        """Set everything to what the crawl host `origin` says now and the others said last."""
+        if origin not in self._by_origin and len(self._by_origin) >= MAX_ORIGINS:
+            return
+        self._by_origin[origin] = coverage
+        told = list(self._by_origin.values())
+        for state in STATES:
+            self._sites.labels(state).set(sum(one.sites.get(state, 0) for one in told))
+        self._egress.set(all(one.egress_up for one in told))
+        reports = {report.site: report for one in told for report in one.watched}
+        for report in reports.values():
+            self._show(report)
+        for site in self._shown - reports.keys():
+            self._forget(site)
+        self._shown = set(reports)
+
+    def _show(self, report: SiteReport) -> None:
+        for state in STATES:
+            self._state.labels(report.site, state).set(state == report.state)
+        for name, metric in self._times.items():
+            if at := getattr(report, name):
+                metric.labels(report.site).set(at)
+            elif report.site in self._shown:
+                metric.remove(report.site)
+
+    def _forget(self, site: str) -> None:
+        for state in STATES:
+            self._state.remove(site, state)
+        for metric in self._times.values():
+            metric.remove(site)
+
+
+class FarCounts(Collector):
+    """Crawl's counters as its newest heartbeats had them, under crawl's own names, with the site `other`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._by_origin: dict[str, tuple[Count, ...]] = {}
+        registry.register(self)
+
+    def show(self, origin: str, counts: Iterable[Count]) -> None:
+        """Replace what `origin` said before."""
+        if origin in self._by_origin or len(self._by_origin) < MAX_ORIGINS:
+            self._by_origin[origin] = tuple(counts)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """One family a name; prometheus_client calls it at each scrape."""
+        families: dict[str, CounterMetricFamily] = {}
+        for origin, counts in sorted(self._by_origin.items()):
+            for count in counts:
+                family = families.get(count.name)
+                if family is None:
+                    names = ["site", "origin", *sorted(count.labels)]
+                    family = families[count.name] = CounterMetricFamily(count.name, "As crawl last told.", labels=names)
+                family.add_metric([OTHER, origin, *(value for _, value in sorted(count.labels.items()))], count.value)
+        yield from families.values()

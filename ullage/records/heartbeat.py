@@ -1,0 +1,100 @@
+"""Heartbeat: a record without content that goes the way of the captures, so that its absence means something.
+
+Crawl appends one every `crawl.heartbeat_seconds` to each partition of topic `captures`, sealed like a capture; match, when what
+came before it is matched and published, passes it on to each partition of topic `findings`; alert notes that it came. Whoever
+reads a partition has evidence that the stages before it work and how long the way takes. A copy that stands still in one
+partition while another's moves is seen as that group's lag, not here. What crawl knows of its sites goes with it, because across
+a gap this is the only way in: the inner zone's /metrics shows the outer zone's sites.
+
+A heartbeat that comes again is older than the newest that came: whoever counts them compares times and needs no memory of ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, get_args
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from ullage.errors import RecordError
+
+HEARTBEAT_SCHEMA = 1
+PURPOSE = "heartbeat"
+RECORD = "record"
+"""The header that tells a heartbeat from what a topic is for; other records have none of that name."""
+State = Literal["ok", "blocked", "login_expired", "layout_changed", "robots_denied", "unreachable", "quiet"]
+STATES: tuple[State, ...] = get_args(State)
+MAX_WATCHED = 200
+"""Sites with series of their own: beyond it monitoring costs more than it tells."""
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class SiteReport(_Record):
+    """What crawl knows of one watched site. Times are Unix seconds, 0 for never and for not known yet."""
+
+    site: Name
+    state: State | None = None
+    """None before the first visit."""
+    since: float = 0.0
+    last_new: float = 0.0
+    """When something new last came."""
+    last_success: float = 0.0
+    expected_by: float = 0.0
+    """When, by the site's own rhythm, something new is overdue."""
+
+
+class Coverage(_Record):
+    """What a crawl host sees: its watched sites, how many of all its sites are in each state, and whether its way out works."""
+
+    watched: tuple[SiteReport, ...] = Field(default=(), max_length=MAX_WATCHED)
+    sites: dict[State, int] = {}
+    egress_up: bool = True
+
+
+class Count(_Record):
+    """A counter of crawl's, summed over its sites, as it stood. `labels` without the site."""
+
+    name: Annotated[str, Field(pattern=r"^ullage_crawl_[a-z_]{1,60}$")]
+    labels: dict[str, str] = {}
+    value: float
+
+
+class Heartbeat(_Record):
+    """See the module. `id` is random, `origin` the crawl host's name from its settings."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    origin: Name
+    inserted_at: AwareDatetime
+    coverage: Coverage | None = None
+    counts: tuple[Count, ...] = Field(default=(), max_length=200)
+
+    def bare(self) -> Heartbeat:
+        """Without what only match is told: as it goes on to `findings`."""
+        return self.model_copy(update={"coverage": None, "counts": ()})
+
+    def headers(self) -> dict[str, str]:
+        """What stands in clear beside it."""
+        return {RECORD: PURPOSE, "id": self.id, "schema": str(HEARTBEAT_SCHEMA)}
+
+    def encode(self) -> bytes:
+        """The record's bytes."""
+        return self.model_dump_json(exclude_defaults=True).encode()
+
+    @classmethod
+    def decode(cls, data: bytes, schema: str) -> Heartbeat:
+        """The heartbeat in `data`; RecordError `schema` or `malformed`."""
+        if schema != str(HEARTBEAT_SCHEMA):
+            raise RecordError("schema")
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError:
+            raise RecordError("malformed") from None
+
+
+def is_heartbeat(headers: Mapping[str, str]) -> bool:
+    """Whether a record with these headers is one."""
+    return headers.get(RECORD) == PURPOSE
