@@ -7,15 +7,19 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
+from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from alerts.alert import Alert
-from alerts.metrics import AlertMetrics
+from alerts.clocks.command import duties_of, regimes_listed, reported
+from alerts.clocks.shown import clocks_as_json, clocks_table
+from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
-from alerts.store import Where, configured_store, store_plan
+from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.table import incident_in_full, incidents_table
 from alerts.upkeep import Upkeep
 from alerts.view import details, summary
@@ -30,7 +34,9 @@ from ullage.worker import Worker, WorkerMetrics, reach
 
 GROUP = "alert"
 WIDTH = 100
-incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list them, show one.")
+incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list them, show one, record a report.")
+incidents.command("reported")(reported)
+incidents.command("regimes")(regimes_listed)
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 
 
@@ -52,12 +58,25 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         letters, subscription = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
-        turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag))
+        recount = due_recount(context, store, registry)
+        turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag, recount))
         stage = Alert(store, context.clock, context.tenant, metrics)
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
         Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
+
+
+def due_recount(context: Context, store: IncidentStore, registry: CollectorRegistry) -> Callable[[], None]:
+    """What tells in `registry` when notifications are due, each time it is called."""
+    duties, tenants = duties_of(context, store), context.settings.tenants
+    metrics = DutyMetrics(registry, {name: tenant.regimes for name, tenant in tenants.items()})
+
+    def recount() -> None:
+        for name in tenants:
+            metrics.tell(name, duties.earliest(name))
+
+    return recount
 
 
 def _letters(context: Context, bus: Bus) -> DeadLetters:
@@ -106,14 +125,18 @@ def incidents_list(
 @incidents.command("show")
 def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -> None:
     """Show one incident in full: its verdicts with their reasons, where it was seen, who is in it."""
-    with contextlib.closing(configured_store(ctx.obj)) as store:
+    context: Context = ctx.obj
+    now = context.clock.now()
+    with contextlib.closing(configured_store(context)) as store:
         found = whole(store, incident, None if as_json else SHOWN)
-    if found is None:
-        raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+        if found is None:
+            raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+        duties = duties_of(context, store).of(found.incident, found.decisions)
     if as_json:
-        typer.echo(json.dumps(details(found), ensure_ascii=False))
+        typer.echo(json.dumps(details(found, clocks_as_json(duties, now)), ensure_ascii=False))
     else:
-        _console().print(incident_in_full(found))
+        zone = ZoneInfo(context.tenant(found.incident.tenant).zone)
+        _console().print(incident_in_full(found, clocks=clocks_table(duties, now, zone) if duties else ""))
 
 
 def _console() -> Console:

@@ -6,7 +6,7 @@ configured share the label `other`, so that nothing on the bus can make a new se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import get_args
@@ -124,6 +124,26 @@ class AlertMetrics:
 
     def _label(self, tenant: str) -> str:
         return bounded(tenant, self._tenants)
+
+
+class DutyMetrics:
+    """When notifications to authorities are due. A tenant's regime has a series as soon as it is configured, at 0 for none."""
+
+    def __init__(self, registry: CollectorRegistry, regimes: Mapping[str, Sequence[str]]) -> None:
+        self._regimes = regimes
+        self._due = Gauge(
+            "ullage_notification_due_timestamp_seconds",
+            "When the earliest running duty to notify under a regime is due; 0 when there is none.",
+            ["tenant", "regime"],
+            registry=registry,
+        )
+        for tenant in regimes:
+            self.tell(tenant, {})
+
+    def tell(self, tenant: str, earliest: Mapping[str, float]) -> None:
+        """Set what is due for a tenant, by regime."""
+        for regime in self._regimes[tenant]:
+            self._due.labels(tenant, regime).set(earliest.get(regime, 0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,10 @@ class Incident(Document):
 
 
 class Decision(Document):
-    """What an analyst decided. The last one gives the status; a note changes none."""
+    """What an analyst decided. The last one gives the status; a note changes none.
+
+    With a `regime` it says that a report was sent under it: which stage of it, when, and the authority's reference.
+    """
 
     columns = ("tenant", "incident", "status")
 
@@ -252,6 +255,10 @@ class Decision(Document):
     by: str
     status: Status | Literal["note"]
     note: str = ""
+    regime: str = ""
+    stage: str = ""
+    reference: str = ""
+    sent_at: datetime | None = None
 
 
 class Audit(Document):

@@ -58,7 +58,7 @@ def _zone_name(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None) -> 
     return rows[0][0].opened_at.astimezone(zone).strftime("%Z") if rows else ""
 
 
-def incident_in_full(found: Whole, zone: tzinfo | None = None) -> RenderableType:
+def incident_in_full(found: Whole, zone: tzinfo | None = None, clocks: RenderableType = "") -> RenderableType:
     """Everything that a first look needs: verdicts with reasons, where it was seen, who is in it."""
     incident = found.incident
     head = Text.assemble(
@@ -74,6 +74,7 @@ def incident_in_full(found: Whole, zone: tzinfo | None = None) -> RenderableType
         _reasons(incident.reasons),
         Text(f"\nOrigin: {incident.origin}", "bold"),
         _reasons(incident.origin_reasons),
+        *((Text("\nClocks", "bold"), clocks) if clocks else ()),
         Text(f"\nSeen {incident.sightings} times", "bold"),
         _sightings(found.sightings, zone),
         Text(f"\nCustomers: {incident.customers:,}", "bold"),

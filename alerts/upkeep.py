@@ -31,6 +31,8 @@ class Upkeep:
     clock: Clock
     metrics: AlertMetrics
     lag: Callable[[], Lag]
+    recount_more: Callable[[], None] = lambda: None
+    """Other gauges that are counted in the store, at the same times."""
     _next: dict[str, float] = field(default_factory=dict)
     _turned: float = 0.0
     _owed: frozenset[type[Document]] = frozenset()
@@ -47,6 +49,7 @@ class Upkeep:
                 self._expire()
             if self._due("recount", RECOUNT_SECONDS):
                 self.metrics.recount(self.store)
+                self.recount_more()
                 self.metrics.loop.reached(STORE, True)
             if self._due("recent", RECENT_SECONDS):
                 self.metrics.recount_recent(self.store)

@@ -49,11 +49,12 @@ def summary(incident: Incident, status: Status) -> dict[str, Any]:
     return {**shown, "status": status}
 
 
-def details(found: Whole) -> dict[str, Any]:
+def details(found: Whole, clocks: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
     return {
         **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects"}),
         "status": found.status,
+        "clocks": list(clocks),
         "seen": [sighting.model_dump(mode="json", exclude={"subjects"}) for sighting in found.sightings],
         "exposures": [exposure.model_dump(mode="json", exclude={"index_tags"}) for exposure in found.exposures],
         "decisions": [decision.model_dump(mode="json", exclude={"id"}) for decision in found.decisions],

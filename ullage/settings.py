@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -155,6 +156,17 @@ class CanarySettings(_Section):
     port: Port = _knob(9715, "where crawl serves its canary site, on loopback; always the same, for the frontier knows it so")
 
 
+class Entity(_Section):
+    """Who answers for a tenant, as a report to an authority names it. What is "" stays for a person to fill in."""
+
+    name: str = _knob("", "its registered name, as in its licence")
+    name_en: str = _knob("", "the same in English, for reports abroad")
+    contact: str = _knob("", "who answers an authority's call: name, office and number of a post, not of a customer")
+    officer: str = _knob("", "the officer for personal information protection (PIPL 52), or the DPO")
+    regulators: tuple[str, ...] = _knob((), "authorities that it reports to, as they are addressed")
+    system: str = _knob("", "the system or facility that its customers' data is in, with its protection grade")
+
+
 class Tenant(_Section):
     """One financial platform: what names it in a text."""
 
@@ -170,6 +182,22 @@ class Tenant(_Section):
     own_cohorts: tuple[str, ...] = _knob(
         ("export",), "cohorts that nobody outside can know, such as the export that a customer stands in"
     )
+    zone: str = _knob("Asia/Shanghai", "the zone that its deadlines are shown in and its days end in")
+    regimes: tuple[str, ...] = _knob(
+        ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
+        "rules of notification that it is under, as `ullage incidents regimes` lists them",
+    )
+    is_cii: bool = _knob(False, "operates critical information infrastructure: then CAC gives 1 hour, not 4")
+    entity: Entity = Entity()
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{zone!r} is no time zone that is installed here: use a name like Asia/Shanghai") from None
+        return zone
 
 
 class Settings(BaseSettings):

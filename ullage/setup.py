@@ -188,7 +188,8 @@ def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterato
             yield f"{name} = {_toml(value)}"
     for kind, value, path in nested:
         mark = "# " if path.endswith(".NAME") else ""  # capitals are no tenant's: this only shows the knobs
-        yield f"\n{mark}[{path}]"
+        yield ""
+        yield f"{mark}[{path}]"
         yield from (mark + line.removeprefix(mark) for line in _describe(kind, value, f"{path}."))
 
 

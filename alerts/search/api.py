@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from alerts.clocks.shown import clocks_as_json
 from alerts.query import listed, whole
 from alerts.search.asked import Asked, Text
 from alerts.search.look_up import asked_of
@@ -76,7 +77,10 @@ def routes(site: Site) -> APIRouter:
     @router.get("/incidents/{id_}")
     def incident(id_: str) -> JSONResponse:
         found = whole(site.store, id_)
-        return JSONResponse(details(found) if found else {"error": "no such incident"}, 200 if found else 404)
+        if found is None:
+            return JSONResponse({"error": "no such incident"}, 404)
+        duties = site.duties.of(found.incident, found.decisions)
+        return JSONResponse(details(found, clocks_as_json(duties, site.clock.now())))
 
     @router.post("/exposed")
     def exposed(asked: ExposedRequest) -> ExposedAnswer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from importlib import resources
 
@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
+from alerts.clocks.duties import Duties
 from alerts.exposed import Lookup
 from alerts.metrics import SearchMetrics
 from alerts.records import Account
@@ -24,6 +25,7 @@ from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import UllageError, UnavailableError
 from ullage.keys import KeyStore
+from ullage.settings import Tenant
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -32,7 +34,7 @@ def create_app(
     store: IncidentStore,
     keys: KeyStore,
     clock: Clock,
-    tenants: Iterable[str],
+    tenants: Mapping[str, Tenant],
     registry: CollectorRegistry,
     hosts: frozenset[str],
     trail: Trail,
@@ -40,7 +42,8 @@ def create_app(
 ) -> Guard:
     """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it, `trail` keeps changes."""
     lookup, metrics = Lookup(store, keys, tuple(tenants), clock), SearchMetrics.make(registry)
-    site = Site(store, lookup, clock, metrics, registry, templates(zone, lookup.everyone()), trail, zone)
+    duties = Duties(store, lambda name: tenants.get(name, Tenant()), clock)
+    site = Site(store, lookup, clock, metrics, registry, templates(zone, lookup.everyone()), trail, duties, zone)
     app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     for router in (pages.routes(site), look_up.routes(site), api.routes(site), _operations(site)):
         app.include_router(router)

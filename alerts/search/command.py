@@ -15,6 +15,7 @@ from typing import Any
 import typer
 import uvicorn
 
+from alerts.clocks.regimes import check_regimes
 from alerts.search.app import create_app
 from alerts.store import configured_store
 from ullage.errors import ConfigError
@@ -43,6 +44,7 @@ def search(ctx: typer.Context) -> None:
     """Serve the fraud team's page and its API on loopback."""
     context: Context = ctx.obj
     registry = new_registry("search")
+    check_regimes(context.settings.tenants)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         listener, port = stack.enter_context(_listening(context.settings.search))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import secrets
 from typing import Annotated
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from alerts.clocks.regimes import is_stage
+from alerts.clocks.shown import clock_words
 from alerts.query import Filters, Listed, listed, whole
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident
 from alerts.search.asked import Asked, Text
-from alerts.search.site import Site, checked_name, checked_note
+from alerts.search.site import Site
 from alerts.status import UNDECIDED, tally
 from alerts.store import QueryError
+from alerts.typed import checked_name, checked_note
 
 PAGE = 50
 ACTIONS = {
@@ -62,8 +66,10 @@ def routes(site: Site) -> APIRouter:
 
 def _decision(site: Site, incident: Incident, by: str, status: str, note: str, token: str) -> Decision:
     """A decision from its form. The token makes a form that is sent twice one decision."""
-    if status not in ACTIONS:
-        raise QueryError(f"a decision is one of {', '.join(ACTIONS)}")
+    status, _, report = status.partition(" ")
+    regime, _, stage = report.partition(" ")
+    if status not in ACTIONS and (status != "reported" or not is_stage(regime, stage)):
+        raise QueryError(f"a decision is one of {', '.join(ACTIONS)}, or a report under a regime")
     if len(token) != 16 or not set(token) <= set("0123456789abcdef"):
         raise QueryError("the form is not one of ours: open the incident again")
     if status == "note" and not note.strip():
@@ -77,6 +83,8 @@ def _decision(site: Site, incident: Incident, by: str, status: str, note: str, t
             "by": checked_name(by),
             "status": status,
             "note": checked_note(note),
+            "regime": regime,
+            "stage": stage,
         }
     )
 
@@ -84,7 +92,7 @@ def _decision(site: Site, incident: Incident, by: str, status: str, note: str, t
 def _keep(site: Site, decision: Decision) -> None:
     """Store a decision, and the audit entry of it first; the same form sent again adds neither."""
     if site.store.get(Decision, decision.id) is None:
-        what = f"incident {decision.incident}: {decision.status}"
+        what = " ".join(filter(None, (f"incident {decision.incident}: {decision.status}", decision.regime, decision.stage)))
         site.trail.append("incident.decide", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)
         site.store.create([decision])
 
@@ -113,8 +121,10 @@ def _incident_page(site: Site, id_: str, refused: str = "") -> HTMLResponse:
     found = whole(site.store, id_)
     if found is None:
         return _missing(site)
-    status = 400 if refused else 200
-    return site.page("incident.html", status, found=found, actions=ACTIONS, token=secrets.token_hex(8), refused=refused)
+    now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
+    clocks = [clock_words(duty, now, zone) for duty in site.duties.of(found.incident, found.decisions)]
+    status, token = 400 if refused else 200, secrets.token_hex(8)
+    return site.page("incident.html", status, found=found, clocks=clocks, actions=ACTIONS, token=token, refused=refused)
 
 
 def _missing(site: Site) -> HTMLResponse:

@@ -13,18 +13,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CollectorRegistry
 
 from alerts import view
+from alerts.clocks.duties import Duties
 from alerts.exposed import PURPOSES, Lookup, Question
 from alerts.metrics import SearchMetrics
 from alerts.search import words
 from alerts.store import IncidentStore, QueryError
+from alerts.typed import MAX_NOTE, checked_name
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.masking import Secret
 from ullage.typed import identifier_in
 
-NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}")
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
-MAX_NOTE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Site:
     registry: CollectorRegistry
     pages: Environment
     trail: Trail
+    duties: Duties
     zone: tzinfo | None = None
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -51,22 +52,6 @@ class Site:
         if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
             raise QueryError("the case number has 1 to 32 letters, digits and / _ . -, and is no one's phone, ID or card")
         return Question(Secret(value), checked_name(who), purpose, case.strip())
-
-
-def checked_name(who: str) -> str:
-    """The name of the person at the page; QueryError if it is none."""
-    if not NAME.fullmatch(who.strip()) or identifier_in(who):
-        raise QueryError("your name is missing, or is no name: the record of what was done needs one")
-    return who.strip()
-
-
-def checked_note(note: str) -> str:
-    """A note without identifiers: it is stored for years."""
-    if len(note) > MAX_NOTE:
-        raise QueryError(f"a note has at most {MAX_NOTE} characters")
-    if what := identifier_in(note):
-        raise QueryError(f"the note holds what looks like {what}: name a customer by the handle instead")
-    return note.strip()
 
 
 def templates(zone: tzinfo | None, tenants: Iterable[str]) -> Environment:

@@ -17,6 +17,7 @@ from tests.factories import match
 from ullage import audit, keys, log
 from ullage.errors import UnavailableError
 from ullage.masking import Secret
+from ullage.settings import Tenant
 
 HOST = "127.0.0.1:8600"
 OURS = {"sec-fetch-site": "same-origin"}
@@ -63,7 +64,8 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def browser(store, context, registry) -> Browser:
     keys.make_tenant(context.keys, "bank")
-    return Browser(create_app(store, context.keys, context.clock, ["bank"], registry, frozenset({HOST}), context.trail("search")))
+    hosts, trail = frozenset({HOST}), context.trail("search")
+    return Browser(create_app(store, context.keys, context.clock, {"bank": Tenant()}, registry, hosts, trail))
 
 
 @pytest.fixture

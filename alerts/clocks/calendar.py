@@ -1,0 +1,58 @@
+"""Which days are worked in mainland China: weekdays, without public holidays, with the weekends that make up for them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from importlib import resources
+
+SATURDAY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """`years` are those that are known; `off` are holidays in them, `on` worked Saturdays and Sundays."""
+
+    years: frozenset[int]
+    off: frozenset[date]
+    on: frozenset[date]
+
+    def works(self, day: date) -> bool:
+        """Whether `day` is a working day; every day of an unknown year is."""
+        if day.year not in self.years:
+            return True
+        return day in self.on or (day.weekday() < SATURDAY and day not in self.off)
+
+    def after(self, day: date, working_days: int) -> date:
+        """The `working_days`-th working day after `day`, which is not counted itself (民法典 201: the first day is not)."""
+        while working_days > 0:
+            day += timedelta(days=1)
+            working_days -= self.works(day)
+        return day
+
+    def unknown(self, first: date, last: date) -> tuple[int, ...]:
+        """Years between two days, both included, that are not known."""
+        return tuple(year for year in range(first.year, last.year + 1) if year not in self.years)
+
+
+@cache
+def china() -> Calendar:
+    """The calendar that ships with this version; `calendar.toml` names its sources."""
+    rows = tomllib.loads((resources.files(__package__) / "calendar.toml").read_text(encoding="utf-8"))["year"]
+    return Calendar(
+        frozenset(row["year"] for row in rows),
+        frozenset(day for row in rows for first, last in row["off"] for day in _days(row["year"], first, last)),
+        frozenset(_day(row["year"], day) for row in rows for day in row["on"]),
+    )
+
+
+def _day(year: int, day: str) -> date:
+    return date.fromisoformat(f"{year}-{day}")
+
+
+def _days(year: int, first: str, last: str) -> Iterable[date]:
+    start, end = _day(year, first), _day(year, last)
+    return (start + timedelta(days=n) for n in range((end - start).days + 1))

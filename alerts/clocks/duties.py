@@ -1,0 +1,150 @@
+"""One regime's stages for one incident: running or not, due when, met by which report.
+
+    running      the leak is ours or confirmed, and the moment that the stage counts from is known
+    waiting      as above, and that moment has not come (nobody was told yet, it is not confirmed, not resolved)
+    conditional  whose leak it is, is not known and nobody has decided: due then, should it be confirmed
+    met          a report is recorded; or a decision `reported` that names no regime, for all but the final ones
+
+A false positive has no duties but those that were met before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from alerts.clocks.calendar import Calendar, china
+from alerts.clocks.deadline import deadline
+from alerts.clocks.moments import Moments
+from alerts.clocks.regimes import Regime, Stage, regimes_of
+from alerts.records import Decision, Incident, Notification, Status
+from alerts.status import status_of
+from alerts.store import IncidentStore, Where
+from ullage import log
+from ullage.clock import Clock
+from ullage.settings import Tenant
+
+State = Literal["running", "waiting", "conditional", "met"]
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A report that is owed. `since` and `due` are None while waiting; `report` is the decision that met it."""
+
+    regime: Regime
+    stage: Stage
+    state: State
+    since: datetime | None = None
+    due: datetime | None = None
+    report: Decision | None = None
+    unknown_years: tuple[int, ...] = ()
+
+    def left(self, now: datetime) -> float | None:
+        """Seconds until it is due, negative when it is late; None where nothing is owed yet or any more."""
+        return (self.due - now).total_seconds() if self.due and self.state in ("running", "conditional") else None
+
+    @property
+    def late(self) -> bool:
+        """Whether it was met after it was due."""
+        return bool(self.report and self.due and sent_at(self.report) > self.due)
+
+
+def sent_at(report: Decision) -> datetime:
+    """When a report was sent, as recorded; by default when it was recorded."""
+    return report.sent_at or report.at
+
+
+@dataclass(slots=True)
+class Duties:
+    """Works duties out from the store, each time anew. `tenant` gives a tenant's settings."""
+
+    store: IncidentStore
+    tenant: Callable[[str], Tenant]
+    clock: Clock
+    calendar: Calendar = field(default_factory=china)
+    _warned: set[int] = field(default_factory=set)
+
+    def of(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
+        """The duties of one incident, those of one regime together, in the order of its tenant's settings."""
+        return self._worked_out(incident, decisions, self.moments(incident, decisions))
+
+    def moments(self, incident: Incident, decisions: Sequence[Decision]) -> Moments:
+        """The moments that an incident's clocks count from."""
+        return Moments.of(incident, decisions, self._sent([incident.id]).get(incident.id, ()))
+
+    def earliest(self, tenant: str) -> dict[str, float]:
+        """By regime the earliest running duty of a tenant, in seconds since 1970; a regime with none is not in it."""
+        found: dict[str, float] = {}
+        decided: dict[str, list[Decision]] = {}
+        for decision in self.store.scroll(Decision, Where({"tenant": (tenant,)})):
+            decided.setdefault(decision.incident, []).append(decision)
+        candidates = self._candidates(tenant, decided)
+        sent = self._sent([incident.id for incident in candidates])
+        for incident in candidates:
+            made = decided.get(incident.id, [])
+            for duty in self._worked_out(incident, made, Moments.of(incident, made, sent.get(incident.id, ()))):
+                if duty.state == "running" and duty.due:
+                    due = duty.due.timestamp()
+                    found[duty.regime.id] = min(due, found.get(duty.regime.id, due))
+        return found
+
+    def _sent(self, incidents: Sequence[str]) -> dict[str, list[Notification]]:
+        """The notifications that were sent, by incident."""
+        found: dict[str, list[Notification]] = {}
+        if incidents:
+            for one in self.store.scroll(Notification, Where({"incident": incidents, "outcome": ("sent",)})):
+                found.setdefault(one.incident, []).append(one)
+        return found
+
+    def _candidates(self, tenant: str, decided: dict[str, list[Decision]]) -> Sequence[Incident]:
+        """Incidents that may have a running duty: by their origin, or by a person's decision."""
+        origins = {origin for regime in regimes_of(tenant, self.tenant(tenant)) for origin in regime.applies_if.origins}
+        ours = self.store.scroll(Incident, Where({"tenant": (tenant,), "origin": origins})) if origins else ()
+        confirmed = [id_ for id_, made in decided.items() if any(d.status == "confirmed" for d in made)]
+        return list({i.id: i for i in (*ours, *self.store.mget(Incident, confirmed).values())}.values())
+
+    def _worked_out(self, incident: Incident, decisions: Sequence[Decision], moments: Moments) -> tuple[Duty, ...]:
+        tenant, status = self.tenant(incident.tenant), status_of(decisions)
+        duties = []
+        for regime in regimes_of(incident.tenant, tenant):
+            state = _state(regime, incident, tenant, status, moments)
+            for stage in regime.stages:
+                report = _report(regime, stage, decisions)
+                if state or report:
+                    duties.append(self._duty(regime, stage, state, moments.at(stage.since), report, ZoneInfo(tenant.zone)))
+        return tuple(duties)
+
+    def _duty(
+        self, regime: Regime, stage: Stage, state: State | None, since: datetime | None, report: Decision | None, zone: ZoneInfo
+    ) -> Duty:
+        if since is None:
+            return Duty(regime, stage, "met" if report else "waiting" if state == "running" else "conditional", report=report)
+        due = deadline(since, stage.due, zone, self.calendar)
+        for year in set(due.unknown_years) - self._warned:
+            self._warned.add(year)
+            log.get("alert").warning("calendar_unknown", year=year)
+        return Duty(regime, stage, "met" if report else state or "conditional", since, due.at, report, due.unknown_years)
+
+
+def _state(regime: Regime, incident: Incident, tenant: Tenant, status: Status, moments: Moments) -> State | None:
+    """Whether a regime's clocks run for an incident; None where it asks for nothing."""
+    if status == "false_positive" or not regime.applies_if.hold(incident, tenant):
+        return None
+    if incident.origin in regime.applies_if.origins or moments.determined:
+        return "running"
+    return "conditional" if incident.origin == "unknown" and status in ("open", "acknowledged") else None
+
+
+def _report(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:
+    """The first report that meets `stage`: one of this stage or a later one, or one for every regime."""
+    order = [s.id for s in regime.stages]
+    later = set(order[order.index(stage.id) :])
+    meeting = [
+        d
+        for d in decisions
+        if (d.regime == regime.id and d.stage in later) or (d.status == "reported" and not d.regime and stage.id != "final")
+    ]
+    return min(meeting, key=lambda d: (sent_at(d), d.id), default=None)

@@ -1,0 +1,120 @@
+"""Rules of notification as data: `regimes.toml`, read into frozen records."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from alerts.clocks.deadline import Within
+from alerts.records import SEVERITIES, Incident, Origin, Severity
+from ullage.errors import ConfigError
+from ullage.settings import Tenant
+
+Since = Literal["first_seen", "alerted", "acknowledged", "learned", "determined", "resolved"]
+StageId = Literal["brief", "first", "written", "final"]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Conditions(_Row):
+    """When a regime applies: all that are named must hold."""
+
+    origins: tuple[Origin, ...]
+    people_from: int = 0
+    severity_from: Severity = "noise"
+    critical_infrastructure: bool | None = None
+
+    def hold(self, incident: Incident, tenant: Tenant) -> bool:
+        """Whether `incident` of `tenant` is large and grave enough; whose leak it is, is asked apart."""
+        return (
+            incident.customers >= self.people_from
+            and SEVERITIES.index(incident.severity) >= SEVERITIES.index(self.severity_from)
+            and self.critical_infrastructure in (None, tenant.is_cii)
+        )
+
+
+class Stage(_Row):
+    """One report that a regime asks for. Where the period is `ours`, the rule names none and `says` has its words."""
+
+    id: StageId
+    since: Since = Field(alias="from")
+    due: Within
+    ours: bool = False
+    says: str = ""
+    says_zh: str = ""
+
+    @field_validator("due", mode="before")
+    @classmethod
+    def _period(cls, text: Any) -> Within:
+        return Within.read(text)
+
+
+class Regime(_Row):
+    """A rule of notification; `verified` is whether its own text was read."""
+
+    id: str
+    title: str
+    title_zh: str
+    to: str
+    to_zh: str
+    updates: str
+    updates_zh: str
+    source: str
+    verified: bool
+    applies_if: Conditions
+    stages: tuple[Stage, ...] = Field(alias="stage", min_length=1)
+
+
+class Grade(_Row):
+    """A grade of CAC's measures by the number of people."""
+
+    people_from: int
+    title: str
+    title_zh: str
+
+
+class _File(_Row):
+    regime: tuple[Regime, ...]
+    grade: tuple[Grade, ...]
+
+
+@cache
+def _file() -> _File:
+    text = (resources.files(__package__) / "regimes.toml").read_text(encoding="utf-8")
+    return _File.model_validate(tomllib.loads(text))
+
+
+def regimes() -> dict[str, Regime]:
+    """Every regime by id."""
+    return {regime.id: regime for regime in _file().regime}
+
+
+def grade_of(people: int) -> Grade:
+    """The grade of a leak of so many people, by CAC's annex; the other limbs of a grade are a person's to judge."""
+    return next(grade for grade in _file().grade if people >= grade.people_from)
+
+
+def regimes_of(name: str, tenant: Tenant) -> tuple[Regime, ...]:
+    """Those that a tenant is under; ConfigError names the one that is not known."""
+    known = regimes()
+    if unknown := [id_ for id_ in tenant.regimes if id_ not in known]:
+        raise ConfigError(f"tenants.{name}.regimes: there is no regime {unknown[0]!r}: use {', '.join(known)}")
+    return tuple(known[id_] for id_ in tenant.regimes)
+
+
+def is_stage(regime: str, stage: str) -> bool:
+    """Whether a regime asks for a report of that name."""
+    return regime in regimes() and any(known.id == stage for known in regimes()[regime].stages)
+
+
+def check_regimes(tenants: Mapping[str, Tenant]) -> None:
+    """ConfigError when a tenant names a regime that is not known."""
+    for name, tenant in tenants.items():
+        regimes_of(name, tenant)

@@ -1,0 +1,27 @@
+"""What people type beside a decision: their name, and a note that is stored for years."""
+
+from __future__ import annotations
+
+import re
+
+from alerts.store import QueryError
+from ullage.typed import identifier_in
+
+NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}")
+MAX_NOTE = 500
+
+
+def checked_name(who: str) -> str:
+    """The name of the person at the page; QueryError if it is none."""
+    if not NAME.fullmatch(who.strip()) or identifier_in(who):
+        raise QueryError("your name is missing, or is no name: the record of what was done needs one")
+    return who.strip()
+
+
+def checked_note(note: str) -> str:
+    """A note without identifiers: it is stored for years."""
+    if len(note) > MAX_NOTE:
+        raise QueryError(f"a note has at most {MAX_NOTE} characters")
+    if what := identifier_in(note):
+        raise QueryError(f"the note holds what looks like {what}: name a customer by the handle instead")
+    return note.strip()

@@ -1,0 +1,173 @@
+"""Clocks as people meet them: on the terminal, on the page, in the API; and writing down that a report was sent."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.records import Decision, Incident, incident_id
+from alerts.store import Where
+from tests.alerts.builders import finding, fold_all
+from tests.alerts.test_search import HOST, Browser
+from tests.conftest import NOON
+from ullage import audit, keys
+from ullage.cli import app
+from ullage.settings import Context, Tenant
+
+A = incident_id("f")
+
+
+@pytest.fixture
+def ours(store, clock) -> str:
+    """An incident of ours that somebody acknowledged at noon."""
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    store.put([store.get(Incident, A).model_copy(update={"origin": "ours", "severity": "high"})])
+    at = datetime.fromtimestamp(NOON, UTC)
+    store.create([Decision(id=f"{A}:1", tenant="bank", incident=A, at=at, by="Li", status="acknowledged")])
+    return A
+
+
+@pytest.fixture
+def run(data):
+    (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
+
+    def ran(*words: str, code: int = 0):
+        result = CliRunner().invoke(app, ["--data", str(data), "incidents", *words])
+        assert result.exit_code == code, result.output
+        return result
+
+    return ran
+
+
+def clocks(run) -> dict[tuple[str, str], dict]:
+    shown = json.loads(run("show", A, "--json").stdout)["clocks"]
+    return {(clock["regime"], clock["stage"]): clock for clock in shown}
+
+
+def test_show_lists_every_clock_and_marks_what_was_not_verified(ours, run):
+    text = run("show", A).stdout
+    for part in ("Clocks", "pipl-57 first", "at once; our", "2026-09-21 22:43 CST", "overdue; not verified"):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert {name: clock["state"] for name, clock in clocks(run).items()} == {
+        ("pipl-57", "first"): "running",
+        ("pboc-2025", "brief"): "running",
+        ("pboc-2025", "first"): "running",
+        ("nfra-2024", "first"): "running",
+        ("nfra-2024", "written"): "running",
+        ("nfra-2024", "final"): "waiting",
+    }
+
+
+def test_a_report_that_is_recorded_stops_its_clock_and_sets_the_status(ours, run, data):
+    words = ("--by", "Wang Fang", "--regime", "nfra-2024", "--reference", "NFRA/2026-7", "--sent-at", "2026-09-21T23:00")
+    assert run("reported", A, *words).stdout == f"recorded: {A} reported under nfra-2024, first report\n"
+    shown = clocks(run)
+    assert shown["nfra-2024", "first"]["state"] == "met"
+    assert shown["nfra-2024", "first"]["sent_at"] == "2026-09-21T15:00:00Z", "typed in the tenant's zone"
+    assert (shown["nfra-2024", "first"]["reference"], shown["nfra-2024", "first"]["late"]) == ("NFRA/2026-7", False)
+    assert shown["nfra-2024", "written"]["state"] == "running"
+    assert "NFRA/2026-7" in run("show", A).stdout
+    assert json.loads(run("list", "--json").stdout)["status"] == "reported"
+    _, last = list(audit.entries(data / "audit"))[-1]
+    assert (last.action, last.object) == (
+        "incident.reported",
+        f"incident {A}: reported under nfra-2024, first report, by Wang Fang",
+    )
+
+
+def test_without_a_regime_it_stops_all_of_them(ours, run):
+    run("reported", A, "--by", "Li")
+    assert {clock["state"] for name, clock in clocks(run).items() if name[1] != "final"} == {"met"}
+
+
+def test_a_final_report_of_a_closed_incident_leaves_it_closed(ours, run, store, clock):
+    at = clock.as_clock().now()
+    store.create([Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")])
+    assert "closed" in str(run("reported", A, "--by", "Li", code=1).exception)
+    run("reported", A, "--by", "Li", "--regime", "nfra-2024", "--stage", "final")
+    assert clocks(run)["nfra-2024", "final"]["state"] == "met"
+    assert json.loads(run("list", "--json").stdout)["status"] == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--by", "Li", "--regime", "gdpr"), "there is no regime of that id: use pipl-57"),
+        (("--by", "Li", "--regime", "pipl-57", "--stage", "final"), "pipl-57 has no such stage: use first"),
+        (("--by", "13800138000"), "your name is missing"),
+        (("--by", "Li", "--reference", "13800138000"), "a reference has at most"),
+        (("--by", "Li", "--note", "call 13800138000"), "what looks like a phone number"),
+        (("--by", "Li", "--sent-at", "yesterday"), "--sent-at is no time"),
+        (("--by", "Li", "--sent-at", "2099-01-01T00:00"), "in the future"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused_without_repeating_it(ours, run, store, words, said):
+    told = str(run("reported", A, *words, code=1).exception)
+    assert said in told
+    assert "13800138000" not in told
+    assert store.count(Decision, Where()) == 1
+
+
+def test_nobody_knows_an_incident_that_is_not_there(run):
+    assert "no incident of that id" in str(run("reported", "INC-NOBODY", "--by", "Li", code=1).exception)
+
+
+def test_the_rules_are_listed_with_who_is_under_them(run):
+    text = run("regimes").stdout
+    assert "gdpr-33  GDPR Art. 33 欧盟通用数据保护条例第三十三条: no tenant" in text
+    assert "cac-2025  CAC incident reporting 国家网络安全事件报告管理办法: bank" in text
+    assert text.count("NOT VERIFIED") == 2
+
+
+def test_a_tenant_under_an_unknown_rule_stops_the_command(run, data, ours):
+    (data / "ullage.toml").write_text('metrics = false\n[tenants.bank]\nregimes = ["pipl"]\n')
+    assert "tenants.bank.regimes" in str(run("show", A, code=1).exception)
+    (data / "ullage.toml").write_text('metrics = false\n[tenants.bank]\nzone = "Mars/Olympus"\n')
+    assert "no time zone" in str(run("show", A, code=1).exception)
+
+
+def test_alert_tells_when_notifications_are_due(ours, context, store):
+    from prometheus_client import CollectorRegistry
+
+    from alerts.command import due_recount
+
+    registry = CollectorRegistry()
+    settings = context.settings.model_copy(update={"tenants": {"bank": Tenant()}})
+    due_recount(Context(context.data, context.clock, settings), store, registry)()
+    labels = {"tenant": "bank", "regime": "nfra-2024"}
+    assert registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) == NOON + 2 * 3600
+
+
+@pytest.fixture
+def browser(store, context) -> Browser:
+    from prometheus_client import CollectorRegistry
+
+    from alerts.search.app import create_app
+
+    keys.make_tenant(context.keys, "bank")
+    hosts, trail = frozenset({HOST}), context.trail("search")
+    return Browser(create_app(store, context.keys, context.clock, {"bank": Tenant()}, CollectorRegistry(), hosts, trail))
+
+
+def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
+    text = browser.get(f"/incidents/{A}").text
+    for part in ("报告时限", "not verified", "未核对原文", "2026-09-21 22:43 CST", "Sent: nfra-2024, first report"):
+        assert part in text
+    answer = browser.post(
+        f"/incidents/{A}/decisions", {"by": "Li", "status": "reported nfra-2024 first", "note": "by fax", "token": "0" * 16}
+    )
+    assert answer.status_code == 303
+    after = browser.get(f"/incidents/{A}").text
+    assert "Sent: nfra-2024, first report" not in after
+    assert "nfra-2024, first" in after
+    shown = browser.get(f"/api/incidents/{A}").json()["clocks"]
+    assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == ["met", "running", "waiting"]
+
+
+@pytest.mark.parametrize("status", ["reported", "reported gdpr first", "reported nfra-2024 brief", "reported <b> first", "open"])
+def test_the_page_refuses_a_report_that_no_rule_asks_for(ours, browser, store, status):
+    answer = browser.post(f"/incidents/{A}/decisions", {"by": "Li", "status": status, "token": "0" * 16})
+    assert answer.status_code == 400
+    assert store.count(Decision, Where()) == 1

@@ -1,0 +1,278 @@
+"""Clocks start from origin and a person's decision, never from a score; a recorded report stops them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.clocks.duties import Duties, Duty
+from alerts.clocks.moments import Moments
+from alerts.clocks.regimes import Regime, check_regimes, grade_of, is_stage, regimes
+from alerts.clocks.shown import clocks_as_json, limit, remaining, state, warning
+from alerts.metrics import DutyMetrics
+from alerts.records import Decision, Incident, Notification, incident_id
+from tests.alerts.builders import finding, fold_all
+from ullage.errors import ConfigError
+from ullage.settings import Tenant
+
+A = incident_id("f")
+MILLION = 1_000_000
+EVERYWHERE = ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024", "gdpr-33", "nydfs-500-17")
+
+
+@pytest.fixture
+def start(clock) -> datetime:
+    return clock.as_clock().now()
+
+
+@pytest.fixture
+def incident(store, clock) -> Incident:
+    """A large leak of ours, as folded."""
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    return changed(store, store.get(Incident, A), origin="ours", customers=MILLION, severity="statutory")
+
+
+def changed(store, incident: Incident, **changes) -> Incident:
+    fresh = incident.model_copy(update=changes)
+    store.put([fresh])
+    return fresh
+
+
+def decision(status: str, at: datetime, **changes) -> Decision:
+    return Decision(id=f"{A}:{status}{at.timestamp()}", tenant="bank", incident=A, at=at, by="Li", status=status, **changes)
+
+
+def told(store, at: datetime, outcome: str = "sent") -> None:
+    sent = Notification(
+        id=f"n-{at.timestamp()}",
+        tenant="bank",
+        incident=A,
+        at=at,
+        channel="mail",
+        what="opened",
+        severity="high",
+        outcome=outcome,
+    )
+    store.create([sent])
+
+
+def duties_of(store, clock, incident: Incident, *decisions: Decision, **tenant) -> dict[tuple[str, str], Duty]:
+    settings = Tenant(regimes=EVERYWHERE, **tenant)
+    found = Duties(store, lambda _: settings, clock.as_clock()).of(incident, decisions)
+    return {(duty.regime.id, duty.stage.id): duty for duty in found}
+
+
+def hours(duty: Duty, since: datetime) -> float | None:
+    return (duty.due - since).total_seconds() / 3600 if duty.due else None
+
+
+def test_each_regime_counts_from_its_own_moment(store, clock, incident, start):
+    """Alerted at 0, acknowledged after 1 h, confirmed after 3 h."""
+    told(store, start)
+    decisions = [decision("acknowledged", start + timedelta(hours=1)), decision("confirmed", start + timedelta(hours=3))]
+    duties = duties_of(store, clock, incident, *decisions)
+    due = {name: hours(duty, start) for name, duty in duties.items() if name[0] != "pipl-57"}
+    assert due == {
+        ("cac-2025", "first"): 4,
+        ("cac-2025", "final"): None,
+        ("pboc-2025", "brief"): 0.5,
+        ("pboc-2025", "first"): 2,
+        ("nfra-2024", "first"): 2,
+        ("nfra-2024", "written"): 24,
+        ("nfra-2024", "final"): None,
+        ("gdpr-33", "first"): 73,
+        ("nydfs-500-17", "first"): 75,
+    }
+    assert duties["pipl-57", "first"].due == datetime(2026, 9, 21, 15, 59, 59, tzinfo=UTC), "24:00 in Shanghai"
+
+
+def test_critical_infrastructure_has_one_hour_and_others_four(store, clock, incident, start):
+    told(store, start)
+    duties = duties_of(store, clock, incident, is_cii=True)
+    assert hours(duties["cac-2025-cii", "first"], start) == 1
+    assert ("cac-2025", "first") not in duties
+
+
+@pytest.mark.parametrize(("people", "reported"), [(MILLION - 1, False), (MILLION, True)])
+def test_cac_is_told_from_a_million_people_on(store, clock, incident, start, people, reported):
+    told(store, start)
+    duties = duties_of(store, clock, changed(store, incident, customers=people))
+    assert (("cac-2025", "first") in duties) is reported
+    assert ("pipl-57", "first") in duties, "which names no number of people"
+
+
+@pytest.mark.parametrize("origin", ["elsewhere", "recycled", "fabricated"])
+def test_what_others_leaked_starts_no_clock_whatever_its_score(store, clock, incident, start, origin):
+    told(store, start)
+    assert duties_of(store, clock, changed(store, incident, origin=origin, exposure=100)) == {}
+
+
+@pytest.mark.parametrize("origin", ["elsewhere", "unknown"])
+def test_a_person_who_confirms_starts_them(store, clock, incident, start, origin):
+    duties = duties_of(store, clock, changed(store, incident, origin=origin), decision("confirmed", start))
+    assert {d.state for name, d in duties.items() if name[1] != "final"} == {"running"}
+    assert hours(duties["gdpr-33", "first"], start) == 72
+
+
+def test_while_nobody_knows_whose_it_is_the_time_is_shown_on_condition(store, clock, incident, start):
+    told(store, start)
+    unknown = changed(store, incident, origin="unknown")
+    duties = duties_of(store, clock, unknown)
+    assert {duty.state for duty in duties.values()} == {"conditional"}
+    assert hours(duties["cac-2025", "first"], start) == 4
+    assert duties_of(store, clock, unknown, decision("false_positive", start)) == {}
+
+
+def test_before_anybody_was_told_nothing_runs(store, clock, incident, start):
+    told(store, start, outcome="failed")
+    duties = duties_of(store, clock, incident)
+    assert {duty.state for duty in duties.values()} == {"waiting"}
+    assert {duty.due for duty in duties.values()} == {None}
+    english, chinese = state(duties["cac-2025", "first"], start)
+    assert (english, chinese) == ("starts when an alert is sent or somebody acknowledges it", "自“告警发出或人员受理”起算")
+
+
+def test_the_summary_is_due_after_the_end(store, clock, incident, start):
+    told(store, start)
+    friday = datetime(2026, 9, 25, 4, 0, tzinfo=UTC)
+    duties = duties_of(store, clock, incident, decision("confirmed", start), decision("resolved", friday))
+    assert duties["nfra-2024", "final"].due == datetime(2026, 10, 9, 15, 59, 59, tzinfo=UTC), (
+        "28, 29, 30 September, 8 and 9 October"
+    )
+    assert duties["cac-2025", "final"].due == datetime(2026, 10, 25, 15, 59, 59, tzinfo=UTC)
+
+
+def test_a_recorded_report_stops_its_clock_and_those_before_it(store, clock, incident, start):
+    told(store, start)
+    sent = decision("reported", start + timedelta(hours=1), regime="pboc-2025", stage="first", reference="PB-1")
+    duties = duties_of(store, clock, incident, sent)
+    assert [duties["pboc-2025", stage].state for stage in ("brief", "first")] == ["met", "met"]
+    assert [duties["pboc-2025", stage].late for stage in ("brief", "first")] == [True, False]
+    assert duties["nfra-2024", "first"].state == "running"
+    assert duties["pboc-2025", "first"].left(start) is None
+
+
+def test_a_report_counts_when_it_was_sent_not_when_it_was_written_down(store, clock, incident, start):
+    told(store, start)
+    sent = decision("reported", start + timedelta(hours=9), regime="cac-2025", stage="first", sent_at=start + timedelta(hours=2))
+    assert not duties_of(store, clock, incident, sent)["cac-2025", "first"].late
+
+
+def test_a_decision_reported_without_a_regime_stops_all_but_the_final_ones(store, clock, incident, start):
+    told(store, start)
+    duties = duties_of(store, clock, incident, decision("reported", start), decision("resolved", start + timedelta(days=1)))
+    assert {name[1]: duty.state for name, duty in duties.items()} == {
+        "first": "met", "brief": "met", "written": "met", "final": "running",
+    }  # fmt: skip
+
+
+def test_what_was_reported_stays_on_record_after_a_false_positive(store, clock, incident, start):
+    sent = decision("reported", start, regime="pipl-57", stage="first")
+    duties = duties_of(store, clock, incident, sent, decision("false_positive", start + timedelta(hours=1)))
+    assert {name: duty.state for name, duty in duties.items()} == {("pipl-57", "first"): "met"}
+
+
+def test_an_unknown_year_is_told_in_the_clock_and_logged_once(store, clock, incident, start, logged):
+    told(store, start)
+    end = decision("resolved", datetime(2026, 12, 31, 4, 0, tzinfo=UTC))
+    duties = Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock())
+    for _ in range(2):
+        final = next(d for d in duties.of(incident, [end]) if (d.regime.id, d.stage.id) == ("nfra-2024", "final"))
+    assert warning(final) == ("no calendar of 2027: every day counted as worked", "缺2027年节假日数据，按每日均为工作日计算")
+    assert logged.getvalue().count("calendar_unknown") == 1
+    assert '"year": 2027' in logged.getvalue()
+
+
+def test_moments_are_the_first_of_each_kind(start, incident):
+    later = start + timedelta(hours=2)
+    moments = Moments.of(incident, [decision("confirmed", later), decision("acknowledged", start), decision("note", start)], ())
+    assert (moments.acknowledged, moments.determined, moments.learned) == (start, later, start)
+    assert (moments.alerted, moments.resolved, moments.at("first_seen")) == (None, None, incident.first_seen)
+    assert Moments.of(incident, [decision("note", start)], ()).acknowledged is None
+
+
+def test_the_earliest_running_duty_of_each_regime_is_a_metric(store, clock, incident, start):
+    told(store, start)
+    fold_all(store, clock, [finding("g", range(90, 99), people="c")])  # of unknown origin: nothing runs
+    settings, registry = Tenant(regimes=("nfra-2024", "cac-2025", "gdpr-33")), CollectorRegistry()
+    duties = Duties(store, lambda _: settings, clock.as_clock())
+    metrics = DutyMetrics(registry, {"bank": settings.regimes})
+
+    def due(regime: str) -> float | None:
+        return registry.get_sample_value("ullage_notification_due_timestamp_seconds", {"tenant": "bank", "regime": regime})
+
+    assert [due(regime) for regime in settings.regimes] == [0, 0, 0]
+    metrics.tell("bank", duties.earliest("bank"))
+    begun = start.timestamp()
+    assert [due(regime) for regime in settings.regimes] == [begun + 2 * 3600, begun + 4 * 3600, 0], "nobody acknowledged it"
+    store.create([decision("reported", start, regime="nfra-2024", stage="first"), decision("confirmed", start)])
+    metrics.tell("bank", duties.earliest("bank"))
+    assert [due(regime) for regime in settings.regimes] == [begun + 24 * 3600, begun + 4 * 3600, begun + 72 * 3600]
+    store.create([decision("false_positive", start + timedelta(seconds=1))])
+    metrics.tell("bank", duties.earliest("bank"))
+    assert [due(regime) for regime in settings.regimes] == [0, 0, 0]
+
+
+def test_a_confirmed_incident_of_unknown_origin_is_in_the_metric_too(store, clock, incident, start):
+    changed(store, incident, origin="unknown")
+    duties = Duties(store, lambda _: Tenant(regimes=("gdpr-33",)), clock.as_clock())
+    assert duties.earliest("bank") == {}
+    store.create([decision("confirmed", start)])
+    assert duties.earliest("bank") == {"gdpr-33": start.timestamp() + 72 * 3600}
+    assert duties.earliest("shop") == {}
+
+
+def test_every_regime_says_in_both_languages_who_when_and_whether_it_was_read():
+    assert set(regimes()) == set(EVERYWHERE)
+    assert {id_ for id_, regime in regimes().items() if not regime.verified} == {"pboc-2025", "nfra-2024"}
+    for regime in regimes().values():
+        assert all((regime.title, regime.title_zh, regime.to, regime.to_zh, regime.updates, regime.updates_zh, regime.source))
+        for stage in regime.stages:
+            assert all(limit(stage))
+            assert stage.ours == bool(stage.says and stage.says_zh)
+    assert limit(regimes()["pipl-57"].stages[0]) == ("at once; our target: the same day", "立即；内部目标：当日")
+
+
+def test_a_condition_that_nobody_knows_is_an_error_and_not_ignored():
+    row = regimes()["gdpr-33"].model_dump(by_alias=True)
+    row["stage"] = [{"id": "first", "from": "learned", "due": "72 h"}]
+    assert Regime.model_validate(row).id == "gdpr-33"
+    for changes in ({"applies_if": {"origins": ["ours"], "poeple_from": 5}}, {"verified": None}, {"stage": []}):
+        with pytest.raises(ValueError, match="validation error"):
+            Regime.model_validate({**row, **changes})
+
+
+def test_a_tenant_under_a_rule_that_is_not_known_is_told_which():
+    check_regimes({"bank": Tenant()})
+    with pytest.raises(ConfigError, match=r"tenants.bank.regimes: there is no regime 'gdpr': use pipl-57"):
+        check_regimes({"bank": Tenant(regimes=("gdpr",))})
+    assert is_stage("nfra-2024", "written")
+    assert not is_stage("nfra-2024", "brief")
+    assert not is_stage("nobody", "first")
+
+
+@pytest.mark.parametrize(
+    ("people", "grade"),
+    [
+        (0, "一般"),
+        (999_999, "一般"),
+        (MILLION, "较大"),
+        (10 * MILLION, "重大"),
+        (100 * MILLION - 1, "重大"),
+        (100 * MILLION, "特别重大"),
+    ],
+)
+def test_grades_begin_with_their_number(people, grade):
+    assert grade_of(people).title_zh == grade
+
+
+def test_a_clock_as_json_says_everything(store, clock, incident, start):
+    told(store, start)
+    shown = clocks_as_json(duties_of(store, clock, incident).values(), start + timedelta(hours=3))
+    late = next(row for row in shown if (row["regime"], row["stage"]) == ("pboc-2025", "first"))
+    assert (late["verified"], late["left_seconds"], late["state"], late["from"]) == (False, -3600, "running", "learned")
+    assert (late["since"], late["due"]) == ("2026-09-21T14:13:20Z", "2026-09-21T16:13:20Z")
+    duty = duties_of(store, clock, incident)["pboc-2025", "first"]
+    assert (state(duty, start)[0], remaining(duty, start)) == ("running", "2.0 h")
+    after = start + timedelta(hours=3)
+    assert (state(duty, after)[1], remaining(duty, after)) == ("已逾期", "late 1.0 h")
