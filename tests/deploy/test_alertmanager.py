@@ -1,0 +1,76 @@
+"""Who hears of which alert: every one that the rules can raise goes to exactly the receiver that its severity says."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.deploy.test_rules import ALERTS
+from tests.deploy.tools import run
+
+FILE = Path(__file__).parents[2] / "deploy" / "alertmanager" / "alertmanager.yml"
+CONFIGURATION = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+LEGAL = ("UllageStatutory", "UllageNotificationDuty")
+MATCHER = re.compile(r'^(\w+) (=~|=) "?([^"]+)"?$')
+
+
+def receiver(alert: str, severity: str) -> str:
+    """Where an alert must go."""
+    if alert == "UllageWatchdog":
+        return "watchdog"
+    if alert.startswith(LEGAL):
+        return "officer"
+    return {"critical": "pager", "warning": "desk", "info": "digest"}[severity]
+
+
+def test_alertmanager_reads_its_configuration() -> None:
+    done = run("amtool", "check-config", FILE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("severity", ["critical", "warning", "info"])
+def test_each_severity_has_its_receiver(severity: str) -> None:
+    done = run("amtool", "config", "routes", "test", f"--config.file={FILE}", "alertname=UllageAnything", f"severity={severity}")
+    assert done.stdout.strip() == receiver("UllageAnything", severity)
+
+
+@pytest.mark.parametrize("alert", [a for a in ALERTS if a.startswith(LEGAL) or a in {"UllageWatchdog", "UllageRoleDown"}])
+def test_an_alert_that_the_rules_raise_reaches_its_receiver_alone(alert: str) -> None:
+    severity = ALERTS[alert]["labels"]["severity"]
+    words = (f"--verify.receivers={receiver(alert, severity)}", f"alertname={alert}", f"severity={severity}", "job=ullage")
+    done = run("amtool", "config", "routes", "test", f"--config.file={FILE}", *words)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_wrong_receiver_is_seen() -> None:
+    words = ("--verify.receivers=desk", "alertname=UllageRoleDown", "severity=critical")
+    assert run("amtool", "config", "routes", "test", f"--config.file={FILE}", *words).returncode == 1
+
+
+def named(matchers: list[str]) -> set[str]:
+    """Alerts of the rules that `matchers` take, by name."""
+    for matcher in matchers:
+        label, _, value = MATCHER.match(matcher).groups()
+        if label == "alertname":
+            return {alert for alert in ALERTS if re.fullmatch(value, alert)}
+    raise AssertionError(matchers)
+
+
+@pytest.mark.parametrize("rule", CONFIGURATION["inhibit_rules"], ids=lambda rule: str(rule["source_matchers"][0]))
+def test_what_is_held_back_and_by_what_are_alerts_of_ours_that_share_the_labels(rule: dict[str, list[str]]) -> None:
+    source, target = named(rule["source_matchers"]), named(rule["target_matchers"])
+    assert source
+    assert target
+    assert not source & target, "an alert would hold itself back"
+    for alert in source | target:
+        told = ALERTS[alert]["labels"].keys() | set(
+            re.findall(r"\w+", " ".join(re.findall(r"by \(([^)]*)\)", ALERTS[alert]["expr"])))
+        )
+        assert set(rule["equal"]) - told <= {"job"} or "role:ullage" in ALERTS[alert]["expr"], alert
+
+
+def test_addresses_are_placeholders_and_hold_no_secret() -> None:
+    urls = re.findall(r"https?://\S+", FILE.read_text(encoding="utf-8"))
+    assert len(urls) == len(CONFIGURATION["receivers"])
+    assert all(re.fullmatch(r"https://hooks\.example\.com/ullage/[a-z]+", url) for url in urls)

@@ -1,0 +1,139 @@
+"""Alert rules: each has what a person needs at night, a runbook, and a test in which it fires and one in which it does not."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.roles import declared, registries
+from tests.deploy.tools import run
+from tests.rules.test_documents import PROJECT
+
+ROOT = Path(__file__).parents[2]
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+RUNBOOKS = ROOT / "docs" / "runbooks"
+RULES = sorted((PROMETHEUS / "rules").glob("*.yaml"))
+TESTS = sorted((PROMETHEUS / "tests").glob("*.yaml"))
+SECTIONS = ["What it means", "How to look", "What to do"]
+SELECTOR = re.compile(r"\b([a-z_]\w*)\{|\b(\w+(?::\w+)+)\b")
+COMMAND = re.compile(r"\bullage (?:--data \S+ )?([a-z][a-z-]+)(?: ([a-z][a-z-]+))?")
+
+
+def rules() -> Iterator[dict[str, Any]]:
+    for path in RULES:
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            yield from group["rules"]
+
+
+ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+def metrics_of(expression: str) -> set[str]:
+    """Names of metrics and recorded series in an expression; each stands before a `{` or holds a colon."""
+    plain = re.sub(r'"[^"]*"', '""', expression)
+    return {one or two for one, two in SELECTOR.findall(plain)}
+
+
+def known_series() -> set[str]:
+    """What there is to ask for: the roles' metrics, what Prometheus adds, what rules record."""
+    found = {"up", "ALERTS", *(rule["record"] for rule in rules() if "record" in rule)}
+    for registry in registries().values():
+        for metric in declared(registry):
+            found |= (
+                {metric.name} if metric.type != "histogram" else {f"{metric.name}_{end}" for end in ("bucket", "sum", "count")}
+            )
+    return found
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_has_all_that_a_person_needs(alert: str) -> None:
+    rule = ALERTS[alert]
+    assert re.fullmatch(r"Ullage([A-Z][a-z]+)+", alert)
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["summary"].endswith(".")
+    assert rule["annotations"]["description"].endswith(".")
+    assert rule["annotations"]["runbook_url"] == f"https://runbooks.example.com/ullage/{alert}.md"
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_a_runbook_says_what_it_means_how_to_look_and_what_to_do(alert: str) -> None:
+    text = (RUNBOOKS / f"{alert}.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {alert}\n")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    assert len(text.splitlines()) <= 40, "short enough to be read at night"
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (RUNBOOKS / link).exists(), link
+    ours = {"init", "run", "check", "config", "dead-letters", *PROJECT["entry-points"]["ullage.commands"]}
+    for command, _ in COMMAND.findall(text):
+        assert command in ours, command
+
+
+def test_every_runbook_is_of_an_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == set(ALERTS)
+
+
+def test_rules_ask_only_for_what_the_roles_expose_and_only_of_our_job() -> None:
+    known = known_series()
+    for rule in rules():
+        assert metrics_of(rule["expr"]) <= known, rule
+        for selector in re.findall(r"\w\{([^}]*)\}", rule["expr"]):
+            assert 'job="ullage"' in selector, rule
+
+
+def test_what_is_recorded_is_named_by_level_metric_and_operation() -> None:
+    for rule in rules():
+        assert re.fullmatch(r"[a-z]+:ullage_[a-z_]+:[a-z0-9_]+", rule.get("record", "job:ullage_x:y"))
+
+
+def outcomes() -> dict[str, set[bool]]:
+    """Alert to whether promtool's tests expect it to fire, over all of them."""
+    found: dict[str, set[bool]] = {}
+    for path in TESTS:
+        for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
+            for case in test.get("alert_rule_test", ()):
+                found.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
+    return found
+
+
+def test_every_alert_is_tested_to_fire_and_not_to() -> None:
+    tested = outcomes()
+    for alert in ALERTS:
+        if alert == "UllageWatchdog":
+            assert tested[alert] == {True}, "it always fires"
+        else:
+            assert tested.get(alert) == {True, False}, f"{alert} needs a test in deploy/prometheus/tests"
+
+
+def test_every_recorded_series_is_tested() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in TESTS)
+    for rule in rules():
+        if "record" in rule:
+            assert f'expr: "{rule["record"]}"' in text, rule["record"]
+
+
+def test_prometheus_reads_configuration_and_rules() -> None:
+    done = run("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"SUCCESS: {len(RULES)} rule files found" in done.stdout
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_the_rules_do_what_their_tests_say(path: Path) -> None:
+    done = run("promtool", "test", "rules", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_rule_with_another_threshold_fails_its_test(tmp_path: Path) -> None:
+    shutil.copytree(PROMETHEUS, tmp_path / "prometheus")
+    rule_file = tmp_path / "prometheus" / "rules" / "pipeline.yaml"
+    text = rule_file.read_text(encoding="utf-8")
+    assert text.count("> 600") == 1
+    rule_file.write_text(text.replace("> 600", "> 500"), encoding="utf-8")
+    done = run("promtool", "test", "rules", tmp_path / "prometheus" / "tests" / "pipeline.yaml")
+    assert done.returncode == 1
+    assert "UllageAlertLagging" in done.stdout + done.stderr
