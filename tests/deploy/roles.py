@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from alerts.metrics import AlertMetrics, SearchMetrics
+from alerts.metrics import AlertMetrics, DutyMetrics, SearchMetrics
 from crawlers.metrics import CrawlMetrics
 from matcher.metrics import MatchMetrics
 from ullage.clock import Clock
@@ -28,6 +28,7 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     CrawlMetrics(made["crawl"], Clock())
     MatchMetrics(made["match"], tenants, Clock())
     AlertMetrics(made["alert"], tenants, Clock())
+    DutyMetrics(made["alert"], dict.fromkeys(tenants, ("pipl-57", "gdpr-33")))
     SearchMetrics.make(made["search"])
     return made
 

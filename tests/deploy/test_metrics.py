@@ -93,7 +93,7 @@ class Nowhere:
 
 def crawled(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Visit]:
     """A visit to each of so many sites, all of which ask to be watched."""
-    sites = [make_site(name=f"site{n:05}", start=[f"http://site{n}.example/"]) for n in range(count)]
+    sites = [make_site(name=f"site{n:05}", watch=True, start=[f"http://site{n}.example/"]) for n in range(count)]
     metrics.watch(sites)
     for site in sites:
         platform = SimpleNamespace(start=lambda _site: [])

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import yaml
 
 from tests.deploy.roles import declared, registries
 from tests.deploy.tools import run
-from tests.rules.test_documents import PROJECT
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yaml"))
@@ -43,9 +44,8 @@ def known_series() -> set[str]:
     found = {"up", "ALERTS", *(rule["record"] for rule in rules() if "record" in rule)}
     for registry in registries().values():
         for metric in declared(registry):
-            found |= (
-                {metric.name} if metric.type != "histogram" else {f"{metric.name}_{end}" for end in ("bucket", "sum", "count")}
-            )
+            ends = ("_bucket", "_sum", "_count") if metric.type == "histogram" else ("",)
+            found |= {metric.name + end for end in ends}
     return found
 
 
@@ -90,18 +90,18 @@ def test_what_is_recorded_is_named_by_level_metric_and_operation() -> None:
         assert re.fullmatch(r"[a-z]+:ullage_[a-z_]+:[a-z0-9_]+", rule.get("record", "job:ullage_x:y"))
 
 
-def outcomes() -> dict[str, set[bool]]:
-    """Alert to whether promtool's tests expect it to fire, over all of them."""
-    found: dict[str, set[bool]] = {}
+def cases() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Alert and the firing that promtool's tests expect, case after case."""
     for path in TESTS:
         for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
             for case in test.get("alert_rule_test", ()):
-                found.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
-    return found
+                yield case["alertname"], case["exp_alerts"]
 
 
 def test_every_alert_is_tested_to_fire_and_not_to() -> None:
-    tested = outcomes()
+    tested: dict[str, set[bool]] = {}
+    for alert, firing in cases():
+        tested.setdefault(alert, set()).add(bool(firing))
     for alert in ALERTS:
         if alert == "UllageWatchdog":
             assert tested[alert] == {True}, "it always fires"
@@ -110,10 +110,9 @@ def test_every_alert_is_tested_to_fire_and_not_to() -> None:
 
 
 def test_every_recorded_series_is_tested() -> None:
-    text = "".join(path.read_text(encoding="utf-8") for path in TESTS)
-    for rule in rules():
-        if "record" in rule:
-            assert f'expr: "{rule["record"]}"' in text, rule["record"]
+    tests = [test for path in TESTS for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]]
+    asked = {case["expr"] for test in tests for case in test.get("promql_expr_test", ())}
+    assert {rule["record"] for rule in rules() if "record" in rule} <= asked
 
 
 def test_prometheus_reads_configuration_and_rules() -> None:
