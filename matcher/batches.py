@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from matcher.lexicon import Lexicon, Terms
-from matcher.parts import Part, Piece, line_behind, read
+from matcher.parts import Laid, Piece, line_behind, read
 from matcher.rows import Rows, Sheet, rows
-from matcher.scan.batch import Batch
 from matcher.scan.labelled import find_labelled
 from matcher.scan.search import search
 from matcher.scan.segment import Candidates
@@ -21,9 +20,9 @@ BATCH = 2 * 1024 * 1024
 class Searched:
     """A batch of parts with what was found in them. Rows and terms are made when first asked for: most parts match nobody."""
 
-    def __init__(self, parts: Sequence[Part], lexicon: Lexicon, sheets: dict[int, Sheet]) -> None:
-        self.parts, self.batch = parts, Batch.of([part.text.utf8 for part in parts])
-        self.segments = search(self.batch, find_labelled(self.batch))
+    def __init__(self, laid: Laid, lexicon: Lexicon, sheets: dict[int, Sheet]) -> None:
+        self.parts, self.batch, self._seen = laid.parts, laid.batch, laid.seen
+        self.segments = search(self.batch, find_labelled(self.batch, laid.seen.labelled))
         self.unlikely = [labelled_cards(self.batch, segment) for segment in self.segments if segment.kind == "card"]
         """Cards that fail Luhn behind a label: asked for, since such cards are issued, but no sign of a genuine file."""
         self._lexicon, self._sheets = lexicon, sheets
@@ -41,7 +40,7 @@ class Searched:
     @cached_property
     def terms(self) -> Sequence[Terms]:
         """What the lexicon says of each part."""
-        return self._lexicon.read_batch(self.batch)
+        return self._lexicon.read_batch(self.batch, self._seen)
 
 
 def batches(pieces: Iterable[Piece], lexicon: Lexicon) -> Iterator[Searched]:
@@ -51,7 +50,7 @@ def batches(pieces: Iterable[Piece], lexicon: Lexicon) -> Iterator[Searched]:
         sheets, line = {}, 0
         if before and group[0].goes_on:
             sheets, line = {0: before.rows.carried(len(before.parts) - 1)}, line_behind(before.parts[-1])
-        before = Searched(read(group, line), lexicon, sheets)
+        before = Searched(read(group, lexicon.sieve, line), lexicon, sheets)
         yield before
 
 

@@ -74,7 +74,7 @@ class Matcher:
         for part, reading, terms in zip(searched.parts, readings, searched.terms, strict=True):
             if reading.is_new and reading.capture.title:
                 reading.title_terms = self.lexicon.read(fold(reading.capture.title).text)
-            reading.go_on(part.text.text, terms, streamed=part.piece.streamed)
+            reading.go_on(part.text, terms, streamed=part.piece.streamed)
         _count_valid(searched, readings)
         self._find_logins(searched, readings)
         for lists in self.lists:

@@ -6,8 +6,11 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from matcher.text import Folded, decode_as, read_together, read_utf8
+from matcher.scan.batch import Batch
+from matcher.sieve import Seen, Sieve
+from matcher.text import Folded, decode_as, fold_lightly, read_in_full, read_together
 from matcher.text.decode import is_utf8_of
+from matcher.text.gate import doubted
 from matcher.text.windows import WINDOW, wide, windows
 from matcher.unpack.kinds import is_container
 from matcher.unpack.limits import Limits
@@ -48,30 +51,66 @@ class Part:
     line: int = 0
 
 
-def read(pieces: Sequence[Piece], line: int = 0) -> list[Part]:
-    """`pieces` read together; `line` line ends stand before the first if it goes on."""
-    texts = _texts(pieces)
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Parts in one buffer, and what the sieve saw there."""
+
+    parts: list[Part]
+    batch: Batch
+    seen: Seen
+
+
+def read(pieces: Sequence[Piece], sieve: Sieve, line: int = 0) -> Laid:
+    """`pieces` read together; `line` line ends stand before the first if it goes on.
+
+    What came as text without markup is folded lightly; where the sieve sees that more is to be done, it is read once more.
+    """
+    texts = _lightly(pieces)
+    light = [n for n, folded in enumerate(texts) if folded is not None]
+    _in_full(texts, pieces, [n for n, folded in enumerate(texts) if folded is None])
+    batch, seen = _laid(texts, sieve)
+    doubts = doubted(batch.data, batch.starts, batch.ends, seen=len(seen.undone[0]) > 0)
+    if again := [n for n in light if doubts[n]]:
+        _in_full(texts, pieces, again)
+        batch, seen = _laid(texts, sieve)
     parts = []
-    for number, piece in enumerate(pieces):
-        line = line if piece.goes_on else 0
-        parts.append(Part(piece, texts[number], line))
+    for piece, text in zip(pieces, _whole(texts), strict=True):
+        parts.append(Part(piece, text, line if piece.goes_on else 0))
         line = line_behind(parts[-1])
-    return parts
+    return Laid(parts, batch, seen)
 
 
-def _texts(pieces: Sequence[Piece]) -> dict[int, Folded]:
-    """The folded text of each piece, by its number."""
-    utf8 = {n: piece.body for n, piece in enumerate(pieces) if piece.body is not None and not piece.markup}
-    texts = dict(zip(utf8, read_utf8([pieces[n].text for n in utf8], list(utf8.values())), strict=True))
-    for markup in (True, False):
-        numbers = [n for n, piece in enumerate(pieces) if piece.markup is markup and n not in utf8]
-        texts.update(zip(numbers, read_together([pieces[n].text for n in numbers], markup=markup), strict=True))
+def _lightly(pieces: Sequence[Piece]) -> list[Folded | None]:
+    """The folded text of each piece of which that is little work."""
+    numbers = [n for n, piece in enumerate(pieces) if piece.body is not None and not piece.markup]
+    texts: list[Folded | None] = [None] * len(pieces)
+    for number, folded in zip(numbers, fold_lightly([pieces[n].body or b"" for n in numbers]), strict=True):
+        texts[number] = folded
     return texts
+
+
+def _in_full(texts: list[Folded | None], pieces: Sequence[Piece], numbers: Sequence[int]) -> None:
+    """Put in the text of the pieces with these numbers, all that is hidden undone."""
+    markup = [n for n in numbers if pieces[n].markup]
+    other = [n for n in numbers if not pieces[n].markup]
+    read = (*read_together([pieces[n].text for n in markup], markup=True), *read_in_full([pieces[n].text for n in other]))
+    for number, folded in zip((*markup, *other), read, strict=True):
+        texts[number] = folded
+
+
+def _laid(texts: Sequence[Folded | None], sieve: Sieve) -> tuple[Batch, Seen]:
+    """`texts`, all of them read, in one buffer, and what is seen there."""
+    batch = Batch.of([text.utf8 for text in _whole(texts)])
+    return batch, sieve.find(batch.data)
+
+
+def _whole(texts: Sequence[Folded | None]) -> list[Folded]:
+    return [text for text in texts if text is not None]
 
 
 def line_behind(part: Part) -> int:
     """How many line ends of a text stand before what follows a part."""
-    return part.line + part.text.text.count("\n") if part.piece.streamed else 0
+    return part.line + part.text.utf8.count(b"\n") if part.piece.streamed else 0
 
 
 def pieces_of_capture(

@@ -14,6 +14,7 @@ from matcher.evidence import NONE, Evidence
 from matcher.lexicon import Terms
 from matcher.statistics import CaptureKey, Part, Tally
 from matcher.statistics.key import Words
+from matcher.text import Folded
 from matcher.unpack.outcome import Outcome
 from ullage.records import Capture, Match, Statistics
 
@@ -79,20 +80,20 @@ class Reading:
         self._key = key
         self._tally = Tally(key, capture.fetched_at.date())
         self._identity: hmac.HMAC | None = None
-        self._text, self._terms = "", Terms()
+        self._utf8, self._terms = b"", Terms()
 
     def told(self, outcome: Outcome) -> None:
         """Something in the capture was not read."""
         self.unread[outcome.reason] += 1
 
-    def go_on(self, text: str, terms: Terms, *, streamed: bool) -> None:
+    def go_on(self, text: Folded, terms: Terms, *, streamed: bool) -> None:
         """The folded text of the next part; a single one is kept until somebody asks for the capture's identity."""
         self.is_new = False
         self._terms = terms.under(self._terms)
         if streamed:
-            self._hashed().update(text.encode("utf-8", "surrogatepass"))
+            self._hashed().update(text.utf8)
         else:
-            self._text = text
+            self._utf8 = text.utf8
 
     def tally(self, part: Part, number: int) -> None:
         """Count the next part into the statistics."""
@@ -115,7 +116,7 @@ class Reading:
     def identity(self) -> str:
         """Keyed digest of what makes two captures the same: site, the platform's own id, extracted text."""
         hashed = self._hashed().copy()
-        hashed.update(self._text.encode("utf-8", "surrogatepass"))
+        hashed.update(self._utf8)
         return hashed.digest()[:16].hex()
 
     def _hashed(self) -> hmac.HMAC:

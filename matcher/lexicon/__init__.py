@@ -18,6 +18,7 @@ from matcher.lexicon.entries import REPORTING, Entry, Names, forms, lower
 from matcher.lexicon.search import Search
 from matcher.lexicon.terms import Hit, Terms
 from matcher.scan.batch import Batch
+from matcher.sieve import Seen, Sieve
 
 __all__ = ["REPORTING", "Entry", "Hit", "Lexicon", "Terms", "lower"]
 
@@ -28,11 +29,15 @@ class Lexicon:
     def __init__(self, brands: Names, bins: Names | None = None) -> None:
         found = forms(brands, bins or {})
         self._automaton, self._search = Automaton(found), Search(found)
+        self.sieve = Sieve(self._search.patterns)
 
     def read(self, text: str) -> Terms:
         """Terms and brands in one folded text; places are characters."""
         return self._automaton.read(text)
 
-    def read_batch(self, batch: Batch) -> Sequence[Terms]:
-        """Terms and brands of each text in `batch`, the same as `read` finds; places are bytes from the text's begin."""
-        return self._search.read(batch)
+    def read_batch(self, batch: Batch, seen: Seen) -> Sequence[Terms]:
+        """Terms and brands of each text in `batch`, the same as `read` finds; places are bytes from the text's begin.
+
+        `seen` is what `sieve` saw in the batch.
+        """
+        return self._search.read(batch, seen.words)

@@ -8,7 +8,7 @@ Labels stand on every line of many a dump, so they are looked for only around wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from matcher.lexicon.resolve import Meanings
 from matcher.lexicon.terms import NEAR, Hits, Terms
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_word
-from matcher.scan.literals import Literals, stretches, whole_words
+from matcher.scan.literals import Literals, Patterns, stretches, whole_words
 from matcher.scan.segment import Flags
 
 
@@ -42,19 +42,19 @@ class Found:
         return cls(form, start, end).take(np.lexsort((-end, start)))
 
 
-class Finder:
-    """Finds some of the forms in a buffer, as whole words."""
+class Words:
+    """Some of the forms, as byte strings to look for: `literals`."""
 
-    def __init__(self, forms: Sequence[str], numbers: Sequence[int], *, quick: bool) -> None:
-        """Of the forms, those with these numbers; with `quick`, parts of longer words cost nothing."""
+    def __init__(self, forms: Sequence[str], numbers: Sequence[int]) -> None:
+        """Of the forms, those with these numbers."""
         wanted = [(number, literal) for number in numbers for literal in literals(forms[number])]
         self._form = np.array([number for number, _ in wanted], np.int64)
         self._length = np.array([len(literal) for _, literal in wanted], np.int64)
-        self._literals = (whole_words if quick else Literals)([literal for _, literal in wanted])
+        self.literals = tuple(literal for _, literal in wanted)
 
-    def find(self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None) -> Found:
-        """The forms in `data`, or in `stretches` of it, that are no part of a longer Latin word; overlapping ones too."""
-        number, end = self._literals.find(data, stretches)
+    def whole(self, data: Bytes, hits: tuple[Places, Places]) -> Found:
+        """Of `hits`, number in `literals` and end in `data`, those that are no part of a longer Latin word."""
+        number, end = hits
         start = end - self._length[number]
         whole = ~(is_word(data[start]) & is_word(data[start - 1]) | is_word(data[end - 1]) & is_word(data[end]))
         return Found(self._form[number[whole]], start[whole], end[whole])
@@ -67,24 +67,31 @@ class Search:
         words, meanings = list(forms), list(forms.values())
         is_label = [all(entry.kind == "label" for entry in entries) for entries in meanings]
         self._meanings = Meanings.of(meanings)
-        self._words = Finder(words, [n for n, label in enumerate(is_label) if not label], quick=True)
-        self._labels = Finder(words, [n for n, label in enumerate(is_label) if label], quick=False)
+        self._words = Words(words, [n for n, label in enumerate(is_label) if not label])
+        self._labels = Words(words, [n for n, label in enumerate(is_label) if label])
+        self._label_literals = Literals(self._labels.literals)
         self._margin = 4 * NEAR + 2 * max(len(word.encode()) for word in words)
 
-    def read(self, batch: Batch) -> list[Terms]:
-        """What each text of `batch` says."""
+    @property
+    def patterns(self) -> Patterns:
+        """The forms that mean something: parts of longer words cost nothing."""
+        return whole_words(self._words.literals)
+
+    def read(self, batch: Batch, hits: tuple[Places, Places]) -> list[Terms]:
+        """What each text of `batch` says, where `hits` of `patterns` were found: number and end, each i64[n]."""
         terms = [Terms()] * len(batch.starts)
-        for document, said in self._documents(batch):
+        for document, said in self._documents(batch, hits):
             terms[document] = said
         return terms
 
-    def _documents(self, batch: Batch) -> Iterator[tuple[int, Terms]]:
+    def _documents(self, batch: Batch, hits: tuple[Places, Places]) -> Iterator[tuple[int, Terms]]:
         """The texts that say something, by number."""
-        found = self._words.find(batch.data)
+        found = self._words.whole(batch.data, hits)
         if not len(found.form):
             return
         around = stretches(found.start - self._margin, found.end + self._margin, len(batch.data))
-        found = Found.joined([found, self._labels.find(batch.data, around)])
+        labels = self._labels.whole(batch.data, self._label_literals.find(batch.data, around))
+        found = Found.joined([found, labels])
         found = found.take(resolve.leftmost_longest(found.start, found.end))
         place, entry = self._meanings.of_forms(found.form)
         document = batch.documents(found.start)

@@ -19,7 +19,7 @@ from matcher.labels import words
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_digit, is_word
 from matcher.scan.columns import Column, columns
-from matcher.scan.literals import TEXT, Literals
+from matcher.scan.literals import TEXT, Literals, Patterns
 from matcher.scan.segment import Segment
 from matcher.scan.shapes import normals
 from matcher.traditional import written
@@ -47,19 +47,27 @@ def labelled_kinds() -> tuple[Kind, ...]:
 
 
 @cache
-def _values() -> Literals:
+def patterns() -> Patterns:
     """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone."""
     named = [kind.labels for kind in labelled_kinds()]
     behind = [f"{any_label(labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
     headers = [
         header_pattern(label for label, name in _kind_of_label().items() if name == kind.name) for kind in labelled_kinds()
     ]
-    return Literals([pattern.encode() for pattern in (*behind, *headers, *ALONE.values())], TEXT)
+    return Patterns(tuple(pattern.encode() for pattern in (*behind, *headers, *ALONE.values())), TEXT)
 
 
-def find_labelled(batch: Batch) -> list[Segment]:
-    """Values beside their label, a segment a kind; for ALONE kinds another, weak, of those that have none."""
-    number, end = _values().find(batch.data)
+@cache
+def _alone() -> Literals:
+    return Literals.of(patterns())
+
+
+def find_labelled(batch: Batch, hits: tuple[Places, Places] | None = None) -> list[Segment]:
+    """Values beside their label, a segment a kind; for ALONE kinds another, weak, of those that have none.
+
+    `hits` are what was found of `patterns` in the batch, number and end, each i64[n]; without them a pass of its own is made.
+    """
+    number, end = hits or _alone().find(batch.data)
     if not len(number):
         return []
     wanted = labelled_kinds()

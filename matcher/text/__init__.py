@@ -6,10 +6,11 @@ that folding drops. So one map, made by folding, leads from any place in the fol
 
 from matcher.text.decode import decode, decode_as
 from matcher.text.fold import Folded, fold
-from matcher.text.together import read_together, read_utf8
+from matcher.text.light import fold_lightly
+from matcher.text.together import read_in_full, read_together
 from matcher.text.unescape import unescape
 
-__all__ = ["Folded", "decode", "decode_as", "fold", "read", "read_together", "read_utf8", "unescape"]
+__all__ = ["Folded", "decode", "decode_as", "fold", "fold_lightly", "read", "read_in_full", "read_together", "unescape"]
 
 
 def read(body: bytes, charset: str = "", media_type: str = "text/plain") -> Folded:

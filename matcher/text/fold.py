@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -22,19 +21,40 @@ CRLF = re.compile("\r\n")
 """One line end, not two: its first half is dropped."""
 WORD = 64
 """Bytes that one word of bits stands for."""
+NONE = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True)
 class Folded:
     """Folded `text` and the way back: `drops` holds, for each dropped character, how many kept ones stand before it.
 
-    `body` is the text's UTF-8 where it is at hand, because the text is as it came.
+    `utf8` is the folded text as UTF-8, half surrogate pairs as they are: what is searched. Of a text that is made `of_utf8` no
+    other form is made before it is asked for, and most are never asked.
     """
 
-    text: str
-    original: str
-    drops: npt.NDArray[np.int64]
-    body: bytes | None = None
+    def __init__(self, text: str, original: str, drops: npt.NDArray[np.int64]) -> None:
+        self.text, self.original, self.drops, self.body = text, original, drops, b""
+
+    @classmethod
+    def of_utf8(cls, utf8: bytes, body: bytes) -> Folded:
+        """A text of which nothing was dropped; `body` is the original's UTF-8, strictly valid."""
+        made = cls.__new__(cls)
+        made.utf8, made.body, made.drops = utf8, body, NONE
+        return made
+
+    @classmethod
+    def as_it_came(cls, body: bytes) -> Folded:
+        """A text that folding leaves as it is."""
+        return cls.of_utf8(body, body)
+
+    @cached_property
+    def text(self) -> str:
+        """The folded text."""
+        return self.utf8.decode()
+
+    @cached_property
+    def original(self) -> str:
+        """The decoded text before folding."""
+        return self.body.decode()
 
     def origin(self, place: int) -> int:
         """Offset in the decoded text of the character at `place` in the folded one."""
@@ -51,13 +71,13 @@ class Folded:
 
     @cached_property
     def utf8(self) -> bytes:
-        """The folded text as UTF-8, half surrogate pairs as they are: what is searched."""
-        return self.text.encode("utf-8", "surrogatepass") if self.body is None else self.body
+        """The folded text as UTF-8."""
+        return self.text.encode("utf-8", "surrogatepass")
 
     def chars(self, places: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Character offsets in `text` of byte offsets in `utf8`, 0 to its length; within a character, that of the next one."""
         at = np.asarray(places, np.int64)
-        if self.text.isascii():
+        if self.utf8.isascii():
             return at
         bits, before = self._characters
         word, bit = at // WORD, (at % WORD).astype(np.uint64)
@@ -78,7 +98,7 @@ def fold(text: str) -> Folded:
     """Fold `text`; linear, and free for plain ASCII."""
     if text.isascii():
         if "\r" not in text and "\0" not in text:
-            return Folded(text, text, np.empty(0, np.int64))
+            return Folded(text, text, NONE)
         places = np.fromiter((m.start() for m in CRLF.finditer(text)), np.int64)
         plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
         return Folded(plain, text, places - np.arange(len(places)))

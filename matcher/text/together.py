@@ -13,51 +13,54 @@ import numpy as np
 from matcher.text.codes import BETWEEN, FILL
 from matcher.text.fold import Folded, fold
 from matcher.text.gate import are_plain
-from matcher.text.light import fold_lightly
 from matcher.text.unescape import unescape, untag
 
 ROOM = 1 << 19
 """Characters read at once: enough that calls cost nothing, and what is made on the way stays small."""
 
 
-def read_utf8(texts: Sequence[str], bodies: Sequence[bytes]) -> list[Folded]:
-    """Each of `texts` unescaped and folded, in order: as `read_together`, faster by far where there is little to do.
-
-    `bodies` are their UTF-8, strictly valid and without markup.
-    """
+def read_in_full(texts: Sequence[str]) -> list[Folded]:
+    """Each of `texts` (decoded, without markup) unescaped and folded, in order; where nothing is to undo that is not tried."""
+    bodies = {n: body for n, text in enumerate(texts) if FILL not in text and (body := _utf8(text)) is not None}
+    numbers = list(bodies)
+    plain = [numbers[n] for n in np.flatnonzero(are_plain(list(bodies.values()))).tolist()]
     read: dict[int, Folded] = {}
-    for numbers in _groups(texts):
-        plain = [numbers[n] for n in np.flatnonzero(are_plain([bodies[n] for n in numbers])).tolist()]
-        light = fold_lightly([texts[n] for n in plain], [bodies[n] for n in plain])
-        read.update((n, folded) for n, folded in zip(plain, light, strict=True) if folded is not None)
-        left = [n for n in plain if n not in read and FILL not in texts[n]]
-        read.update(zip(left, _parted(fold, [texts[n] for n in left]), strict=True))
+    for group in _groups(texts, plain):
+        read.update(zip(group, _parted(fold, [texts[n] for n in group]), strict=True))
     left = [n for n in range(len(texts)) if n not in read]
     read.update(zip(left, read_together([texts[n] for n in left], markup=False), strict=True))
     return [read[n] for n in range(len(texts))]
+
+
+def _utf8(text: str) -> bytes | None:
+    """The UTF-8 of `text`; None where it holds half a surrogate pair."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
 
 
 def read_together(texts: Sequence[str], *, markup: bool) -> list[Folded]:
     """Each of `texts` (decoded) unescaped and folded, in order."""
     texts = [untag(text) for text in texts] if markup else texts
     read: dict[int, Folded] = {}
-    for numbers in _groups(texts):
+    for numbers in _groups(texts, range(len(texts))):
         read.update(zip(numbers, _parted(_read, [texts[n] for n in numbers]), strict=True))
     return [read[n] for n in range(len(texts))]
 
 
-def _groups(texts: Sequence[str]) -> list[list[int]]:
-    """Numbers of texts that are read together: those in ASCII and the others apart, since ASCII is cheaper, ROOM at a time."""
+def _groups(texts: Sequence[str], wanted: Sequence[int]) -> list[list[int]]:
+    """The numbers `wanted` in groups that are read together, ROOM characters each: ASCII, which is cheaper, and other texts apart."""
     groups: list[list[int]] = []
     for is_ascii in (True, False):
         room = 0
-        for number, text in enumerate(texts):
-            if text.isascii() is is_ascii:
+        for number in wanted:
+            if texts[number].isascii() is is_ascii:
                 if room <= 0:
                     groups.append([])
                     room = ROOM
                 groups[-1].append(number)
-                room -= len(text)
+                room -= len(texts[number])
     return groups
 
 

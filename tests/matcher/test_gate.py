@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.text import Folded, decode_as, fold, read_utf8, unescape
+from matcher.lexicon import Lexicon
+from matcher.parts import Piece, read
+from matcher.text import Folded, decode_as, fold, unescape
 from matcher.text.decode import is_utf8_of
 from matcher.text.gate import are_plain
 from matcher.text.han import X_ALIKE
@@ -16,6 +18,7 @@ from tests.bench.corpus import corpus
 from tests.bench.corpus_disguise import IN_TEXT, disguises
 from tests.matcher.test_fold import DROPPED, SCRIPTS, written
 
+SIEVE = Lexicon({}).sieve
 PHONE = "13800138000"
 VALUES = {
     "phone": PHONE,
@@ -143,7 +146,8 @@ HAN_SOUP = st.text(st.sampled_from("一三零○1８ -.—　，＋×√张"), m
 
 
 def quickly(texts: Sequence[str]) -> list[Folded]:
-    return read_utf8(texts, [text.encode() for text in texts])
+    pieces = [Piece(n, "", text, len(text.encode()), body=text.encode()) for n, text in enumerate(texts)]
+    return [part.text for part in read(pieces, SIEVE).parts]
 
 
 def slowly(text: str) -> Folded:
@@ -162,12 +166,6 @@ def same(quick: Folded, slow: Folded) -> bool:
 def test_read_quickly_is_as_read_slowly(texts: list[str]) -> None:
     texts = [text.encode("utf-8", "ignore").decode() for text in texts]
     assert all(same(quick, slowly(text)) for quick, text in zip(quickly(texts), texts, strict=True))
-
-
-@given(HAN_SOUP)
-def test_a_lightly_folded_text_is_a_folded_one(text: str) -> None:
-    (light,) = fold_lightly([text], [text.encode()])
-    assert light is None or same(light, slowly(text))
 
 
 @pytest.mark.parametrize("text", DISGUISED)
@@ -207,7 +205,7 @@ def test_what_may_be_undone_is_seen_behind_a_text_that_is_plain(text: str) -> No
 def test_ordinary_texts_are_read_quickly_and_dumps_are_searched_as_they_are(name: str, untouched: float) -> None:
     bodies = corpus(name, 1).documents
     texts = [body.decode() for body in bodies]
-    light = fold_lightly(texts, bodies)
+    light = fold_lightly(bodies)
     assert are_plain(bodies).mean() >= 0.95
     assert sum(folded is not None for folded in light) >= 0.95 * len(bodies)
     assert sum(folded is not None and folded.utf8 is body for folded, body in zip(light, bodies, strict=True)) >= untouched * len(

@@ -2,15 +2,15 @@
 
 import re
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.scan.batch import Batch
 from matcher.text import fold
-from matcher.text.codes import codes_of
+from matcher.text.gate import doubted
 from matcher.text.han import DIGITS, X_ALIKE
-from matcher.text.light import CHANGED, GONE, fold_lightly, special
+from matcher.text.light import fold_lightly
 from matcher.text.plain import becomes
 from tests.matcher.test_fold import DROPPED
 
@@ -21,7 +21,12 @@ CHARS = st.sampled_from("0123456789一三零○1８ -.，＋×√张a\n" + SIGNS
 
 
 def is_light(text: str) -> bool:
-    return fold_lightly([text], [text.encode()])[0] is not None
+    """Whether a look-up is enough, and nothing in the text that it makes is doubted."""
+    (light,) = fold_lightly([text.encode()])
+    if light is None:
+        return False
+    batch = Batch.of([light.utf8])
+    return not doubted(batch.data, batch.starts, batch.ends, seen=True).any()
 
 
 @pytest.mark.parametrize(
@@ -43,8 +48,9 @@ def is_light(text: str) -> bool:
     ],
 )
 def test_what_takes_a_look_up_and_no_more(text: str) -> None:
-    (light,) = fold_lightly([text], [text.encode()])
+    (light,) = fold_lightly([text.encode()])
     assert light is not None
+    assert is_light(text)
     assert light.text == fold(text).text
     assert (light.utf8, light.original, light.drops.tolist()) == (fold(text).text.encode(), text, [])
 
@@ -89,7 +95,7 @@ def test_what_looks_like_an_x_matters_behind_a_digit_alone(x: str) -> None:
 def test_a_text_that_stays_as_it_is_is_not_made_anew() -> None:
     texts = ["姓名、电话", "plain", "姓名，电话"]
     bodies = [text.encode() for text in texts]
-    first, second, third = fold_lightly(texts, bodies)
+    first, second, third = fold_lightly(bodies)
     assert first
     assert second
     assert third
@@ -100,8 +106,8 @@ def test_a_text_that_stays_as_it_is_is_not_made_anew() -> None:
 @given(st.lists(st.text(CHARS, max_size=20), max_size=5))
 def test_texts_do_not_touch_one_another(texts: list[str]) -> None:
     bodies = [text.encode() for text in texts]
-    alone = [fold_lightly([text], [body])[0] for text, body in zip(texts, bodies, strict=True)]
-    for light, one in zip(fold_lightly(texts, bodies), alone, strict=True):
+    alone = [fold_lightly([body])[0] for body in bodies]
+    for light, one in zip(fold_lightly(bodies), alone, strict=True):
         assert light is None or one is None or (light.text, light.utf8) == (one.text, one.utf8)
 
 
@@ -110,14 +116,3 @@ def test_a_long_run_with_a_han_digit_is_never_folded_lightly(text: str) -> None:
     folded = "".join(map(becomes, text))
     if any(not match.isascii() for match in HAN_RUN.findall(folded)):
         assert not is_light(text)
-
-
-@given(st.text(CHARS | st.characters(exclude_categories=["Cs"], max_codepoint=0xFFFF), min_size=1, max_size=40))
-def test_special_characters_are_those_that_become_others_or_may_be_of_a_number(text: str) -> None:
-    places, kinds = special(codes_of(text))
-    wide = [n for n, char in enumerate(text) if not char.isascii()]
-    assert [n for n in wide if becomes(text[n]) != text[n]] == places[(kinds & (CHANGED | GONE)) != 0].tolist()
-    assert [n for n in wide if not becomes(text[n])] == places[(kinds & GONE) != 0].tolist()
-    other = np.setdiff1d(places, places[(kinds & (CHANGED | GONE)) != 0])
-    assert all(text[n] in HAN_DIGITS + X_ALIKE + "＋" for n in other.tolist())
-    assert {n for n in wide if text[n] in HAN_DIGITS + X_ALIKE + "＋"} <= set(places.tolist())

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.scan.batch import Batch
-from matcher.scan.literals import APART, TEXT, Literals, stretches, whole_words
+from matcher.scan.literals import APART, TEXT, Joined, Literals, Patterns, stretches, whole_words
 from ullage.errors import ConfigError
 
 WORDS = [word.encode() for word in ("ab", "b", "abc", "b-1", "料", "料子", "a料", "v信", "x.y")]
@@ -42,7 +42,7 @@ def test_whole_words_stand_apart_from_latin_letters_and_digits(text: str) -> Non
         behind = b"(?![0-9a-z])" if word[-1:].isalnum() else b""
         pattern = b"(?=%s%s%s)" % (before, re.escape(word), behind)
         expected |= {(number, m.start() + len(word)) for m in re.finditer(pattern, data.tobytes().lower())}
-    assert found(whole_words(WORDS), data) == expected
+    assert found(Literals.of(whole_words(WORDS)), data) == expected
 
 
 def test_patterns_read_characters() -> None:
@@ -56,6 +56,14 @@ def test_only_what_is_inside_the_stretches_is_found_and_places_are_the_buffers()
     data = np.frombuffer(b"ab ab ab ab", np.uint8)
     number, end = Literals([b"ab"]).find(data, [(0, 1), (3, 5), (7, 11)])
     assert (number.tolist(), end.tolist()) == ([0, 0], [5, 11])
+
+
+@given(texts)
+def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
+    data = Batch.of([text.encode()]).data
+    groups = [whole_words(WORDS), Patterns(()), Patterns(("[料信][a-z子]?".encode(), b"b-"), TEXT)]
+    for (number, end), group in zip(Joined(groups).find(data), groups, strict=True):
+        assert set(zip(number.tolist(), end.tolist(), strict=True)) == found(Literals.of(group), data)
 
 
 def test_nothing_is_found_by_nothing() -> None:

@@ -5,11 +5,14 @@ import zipfile
 
 import pytest
 
-from matcher.parts import Piece, pieces_of_capture, read
+from matcher.lexicon import Lexicon
+from matcher.parts import Part, Piece, pieces_of_capture
+from matcher.parts import read as read_with
 from matcher.text import decode, fold, unescape
 from matcher.text.windows import WINDOW
 from tests.factories import capture
 
+SIEVE = Lexicon({}).sieve
 PHONE = "13800138000"
 BODIES = {
     "ascii": b"name,phone\nwang," + PHONE.encode(),
@@ -27,6 +30,10 @@ BODIES = {
     "cut off": f"手机{PHONE}身份".encode()[:-1],
     "empty": b"",
 }
+
+
+def read(pieces: list[Piece]) -> list[Part]:
+    return read_with(pieces, SIEVE).parts
 
 
 def pieces(body: bytes, media_type: str = "text/plain") -> list[Piece]:

@@ -1,0 +1,51 @@
+"""Characters told from their bytes are those that decoding tells."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.text.utf8 import ROOM, WINDOW, Laid, special
+
+CHARS = st.sampled_from("a1 \n中国龥一鿿㐀䀀ꀀ，。“é߿ࠀ가\ufeff😀𝟖\U0010ffff") | st.characters(exclude_categories=["Cs"])
+TEXTS = st.lists(st.text(CHARS, max_size=30), max_size=5)
+
+
+def is_special(char: str) -> bool:
+    return not char.isascii() and not "\u4000" <= char <= "\u9fff"
+
+
+def expected(text: str) -> list[tuple[int, int, int]]:
+    """Byte offset, code point and bytes of each special character."""
+    found, at = [], 0
+    for char in text:
+        size = len(char.encode())
+        if is_special(char):
+            found.append((at, ord(char), size))
+        at += size
+    return found
+
+
+def listed(data: np.ndarray) -> list[tuple[int, int, int]]:
+    seen = special(data)
+    return list(zip(seen.place.tolist(), seen.code.tolist(), seen.size.tolist(), strict=True))
+
+
+@given(TEXTS)
+def test_special_characters_are_found_with_their_codes_and_sizes(texts: list[str]) -> None:
+    laid = Laid.of([text.encode() for text in texts])
+    whole = "\n" + "".join(text + "\n" for text in texts)
+    assert listed(laid.data) == expected(whole)
+
+
+@given(TEXTS)
+def test_texts_lie_between_line_ends(texts: list[str]) -> None:
+    laid = Laid.of([text.encode() for text in texts])
+    assert [laid.data[a:b].tobytes().decode() for a, b in zip(laid.start, laid.end, strict=True)] == texts
+    assert set(laid.data[laid.start - 1].tolist() + laid.data[laid.end].tolist()) <= {10}
+    assert laid.data[-ROOM:].tobytes() == b"\n" * ROOM
+
+
+@pytest.mark.parametrize("before", range(WINDOW - 5, WINDOW + 1))
+def test_a_character_across_two_steps_is_found(before: int) -> None:
+    assert listed(Laid.of([b"x" * (before - 1) + "，中😀".encode()]).data) == [(before, 0xFF0C, 3), (before + 6, 0x1F600, 4)]
