@@ -50,7 +50,7 @@ def read_together(texts: Sequence[str], *, markup: bool) -> list[Folded]:
 
 
 def _groups(texts: Sequence[str], wanted: Sequence[int]) -> list[list[int]]:
-    """The numbers `wanted` in groups that are read together, ROOM characters each: ASCII, which is cheaper, and other texts apart."""
+    """The numbers `wanted` in groups that are read together, of ROOM characters: those in ASCII, which is cheaper, apart."""
     groups: list[list[int]] = []
     for is_ascii in (True, False):
         room = 0
