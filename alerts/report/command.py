@@ -1,0 +1,78 @@
+"""`ullage report`: the draft of a breach notification."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from alerts.clocks.command import duties_of
+from alerts.query import whole
+from alerts.report.draft import Language, Page, page
+from alerts.report.facts import Case
+from alerts.store import configured_store
+from alerts.written import write_out
+from ullage.audit import current_user
+from ullage.errors import ConfigError
+from ullage.settings import Context
+
+
+class Form(StrEnum):
+    """What the draft is written as."""
+
+    MARKDOWN = "md"
+    WORD = "docx"
+
+
+def report(
+    ctx: typer.Context,
+    incident: str,
+    lang: Annotated[Language, typer.Option(help="Chinese, English, or both side by side.")] = Language.BOTH,
+    form: Annotated[Form, typer.Option("--format", help="Markdown, or a document for a word processor.")] = Form.MARKDOWN,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
+) -> None:
+    """Draft the breach notification of an incident. It names no customer, is sent nowhere, and is for counsel to review."""
+    context: Context = ctx.obj
+    if form is Form.WORD and output is None and sys.stdout.isatty():
+        raise ConfigError("a document is no text: name a file with -o")
+    case = case_of(context, incident)
+    drafted = page(case, lang)
+    content = rendered(drafted, form, case)
+    what = f"incident {incident}: notification draft, {form}, {lang}"
+    context.trail().append("incident.draft", what, actor=current_user(), tenant=case.found.incident.tenant)
+    write_out(content, output)
+    typer.echo(f"{drafted.open} fields are left for a person to fill in.", err=True)
+
+
+def case_of(context: Context, incident: str) -> Case:
+    """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
+    with contextlib.closing(configured_store(context)) as store:
+        found = whole(store, incident, None)
+        if found is None:
+            raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+        duties = duties_of(context, store)
+        tenant = context.tenant(found.incident.tenant)
+        return Case(
+            found=found,
+            moments=duties.moments(found.incident, found.decisions),
+            duties=duties.of(found.incident, found.decisions),
+            tenant=tenant,
+            zone=ZoneInfo(tenant.zone),
+            now=context.clock.now(),
+        )
+
+
+def rendered(drafted: Page, form: Form, case: Case) -> bytes:
+    """The page in its form; a library is loaded only for the form that needs it."""
+    if form is Form.WORD:
+        from alerts.report.word import word  # noqa: PLC0415  python-docx takes a while to load
+
+        return word(drafted, case.now)
+    from alerts.report.markdown import markdown  # noqa: PLC0415  as above
+
+    return markdown(drafted).encode()

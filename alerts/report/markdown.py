@@ -1,0 +1,35 @@
+"""The draft as Markdown, for a mail or a ticket."""
+
+from __future__ import annotations
+
+import re
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from alerts.report.draft import Page
+
+SIGNS = re.compile(r"[\\`*<>|#\[\]]")
+BEGINNING = re.compile(r"^(\s*)([-+]|\d+[.)])(?=\s)")
+
+
+def literal(text: str) -> str:
+    r"""`text` with the signs escaped that Markdown or HTML would read.
+
+    >>> literal("# <b> *x*")
+    '\\# \\<b\\> \\*x\\*'
+    """
+    return BEGINNING.sub(r"\1\\\2", SIGNS.sub(lambda found: "\\" + found[0], text))
+
+
+def markdown(page: Page) -> str:
+    """The page as Markdown, ending in a newline."""
+    templates = Environment(
+        loader=PackageLoader("alerts.report"),
+        autoescape=False,  # noqa: S701  Markdown, not HTML: `literal` escapes
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["literal"] = literal
+    return templates.get_template("draft.md.j2").render(page=page)

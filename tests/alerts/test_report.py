@@ -1,0 +1,295 @@
+"""The draft of a breach notification: exact counts, nobody's identifier, what is not known left open, the same each time."""
+
+import io
+import re
+import zipfile
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import docx
+import pytest
+from typer.testing import CliRunner
+
+from alerts.records import Decision, Exposure, Incident, Notification, Sighting, incident_id
+from alerts.report.command import Form, case_of, rendered
+from alerts.report.content import advice_for, categories, sections
+from alerts.report.draft import Language, page
+from alerts.report.facts import SHOWN_SIGHTINGS, Case, values
+from alerts.report.markdown import literal
+from alerts.store import Where
+from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import WHEN
+from ullage import audit
+from ullage.cli import app
+from ullage.fields import Field
+from ullage.settings import Context, Entity, Tenant
+from ullage.verdict.exposure import scenarios
+
+A = incident_id("f")
+ENTITY = Entity(
+    name="示例银行", name_en="Example Bank", contact="值班室", officer="个保办", regulators=("某局",), system="核心系统"
+)
+PLANTED = (
+    "13800138000",
+    "11010519491231002X",
+    "6222020000000000000",
+    "li.lei@example.com",
+    "李雷雷",
+    "hunter2secret",
+    "seller-alias",
+)
+WROTE = {
+    "title": "低价出 13800138000 李雷雷", "author": "seller-alias", "url": "http://x.example/11010519491231002X/hunter2secret",
+    "channel": "li.lei@example.com", "thread": "6222020000000000000",
+}  # fmt: skip
+FIELDS = ("NAME", "PHONE", "CARD", "CVV", "BALANCE")
+
+
+@pytest.fixture
+def incident(store, clock) -> str:
+    """A leak whose posts hold planted values everywhere that a post can, with 60 customers in two overlapping slices."""
+    folded = [
+        finding("f", range(50), people=range(50), kinds=("phone", "card"), fields=FIELDS, capture=WROTE),
+        finding("g", range(50), people=range(10, 60), kinds=("phone", "card"), fields=FIELDS, site="forum", capture=WROTE),
+    ]
+    fold_all(store, clock, folded)
+    return A
+
+
+@pytest.fixture
+def case(store, context, incident) -> Case:
+    settings = context.settings.model_copy(update={"tenants": {"bank": Tenant(entity=ENTITY)}})
+    return case_of(Context(context.data, context.clock, settings), incident)
+
+
+def text_of(document: bytes) -> str:
+    """All words of a .docx, header and footer included."""
+    found = docx.Document(io.BytesIO(document))
+    cells = [cell.text for table in found.tables for row in table.rows for cell in row.cells]
+    bands = [p.text for band in (found.sections[0].header, found.sections[0].footer) for p in band.paragraphs]
+    return "\n".join([*(p.text for p in found.paragraphs), *cells, *bands])
+
+
+def lines(case: Case, field: str, language: Language = Language.ZH) -> tuple[str, ...]:
+    order = [f.id for s in sections() for f in s.field]
+    items = [item for part in page(case, language).parts for item in part.items]
+    return items[order.index(field)].lines
+
+
+def with_incident(case: Case, **changes) -> Case:
+    found = case.found.__class__(
+        case.found.incident.model_copy(update=changes), case.found.status, case.found.sightings, (), case.found.decisions
+    )
+    return Case(found, case.moments, case.duties, case.tenant, case.zone, case.now)
+
+
+def test_every_field_of_the_record_is_in_it():
+    """The union of what PIPL 57, CAC 7, GDPR 33(3) and NYDFS ask for."""
+    assert [field.id for section in sections() for field in section.field] == (
+        "entity_name entity_contact officer system_or_facility is_cii regulators"
+        " first_seen_at alerted_at acknowledged_at determined_at data_time_range"
+        " incident_type place origin grade_cac grade_nfra grade_pboc severity reason_codes"
+        " people_distinct records_total people_by_class sensitive_people minors_under_14 categories c3_present"
+        " cause_preliminary harm_occurred harm_possible fraud_scenarios trend_and_further_impact trace_leads"
+        " loss_estimate_cny ransom"
+        " measures_taken effect measures_planned support_requested advice_to_individuals"
+        " scene_preservation individual_notice police_report reports"
+    ).split()
+
+
+def test_counts_are_those_of_the_store(store, case):
+    people = store.count(Exposure, Where({"incident": (A,)}))
+    assert people == 60
+    assert f"已发现本单位客户{people}人（精确计数）" in lines(case, "people_distinct")
+    assert lines(case, "records_total") == ("最大一份数据50行",)
+    counted = with_incident(case, people_by_class={"A": 1_060, "C": 2}, sensitive=1_061, minors=3)
+    assert lines(counted, "people_by_class") == ("A类1,060人，B类0人，C类2人",)
+    assert (lines(counted, "sensitive_people"), lines(counted, "minors_under_14")) == (("1,061",), ("3",))
+    assert lines(case, "place") == ("网站：forum、paste", "共出现2次")
+
+
+def test_bounds_are_told_apart_from_what_was_counted(case):
+    many = with_incident(case, customers=1_234_567, verified=1_000_001, rows=2_000_000)
+    assert lines(many, "people_distinct", Language.EN) == (
+        "exactly 1,234,567 of the entity's customers found",
+        "at least 1,000,001 whom chance cannot have matched",
+        "at most 2,000,000, were every row of the largest copy another person of the entity's",
+    )
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("language", list(Language))
+def test_no_identifier_title_author_address_or_handle_is_in_it(case, form, language):
+    content = rendered(page(case, language), form, case)
+    text = text_of(content) if form is Form.WORD else content.decode()
+    raw = b"".join(zipfile.ZipFile(io.BytesIO(content)).read(n) for n in zipfile.ZipFile(io.BytesIO(content)).namelist()) if (
+        form is Form.WORD
+    ) else content  # fmt: skip
+    for planted in (*PLANTED, *(handle(person) for person in range(60)), *(handle(f"{p}phone") for p in range(60))):
+        assert planted not in text
+        assert planted.encode() not in raw
+    assert A in text
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_both_forms_hold_the_same_lines(case, language):
+    drafted = page(case, language)
+    as_word, as_markdown = text_of(rendered(drafted, Form.WORD, case)), rendered(drafted, Form.MARKDOWN, case).decode()
+    for part in drafted.parts:
+        for item in part.items:
+            for line in (item.label, item.law, *item.lines):
+                assert line in as_word
+                assert literal(line) in as_markdown
+    for text in (as_word, as_markdown):
+        assert text.count(drafted.mark) >= 2
+
+
+def test_the_same_case_gives_the_same_bytes(case):
+    later = Case(case.found, case.moments, case.duties, case.tenant, case.zone, case.now + timedelta(hours=1))
+    for form in Form:
+        first, second = (rendered(page(case, Language.BOTH), form, case) for _ in range(2))
+        assert first == second
+        assert first != rendered(page(later, Language.BOTH), form, later)
+
+
+def test_what_nobody_told_the_store_is_left_for_a_person(case, store, context):
+    for field in ("cause_preliminary", "measures_taken", "police_report", "grade_nfra", "alerted_at", "loss_estimate_cny"):
+        assert lines(case, field)[0].startswith("【待填写：")
+        assert lines(case, field, Language.EN)[0].startswith("[to be filled in: ")
+    quiet = Case(case.found, case.moments, (), case.tenant, case.zone, case.now)
+    assert lines(quiet, "reports") == ("【待填写：目前无计时：来源非我方且未经人工确认】",)
+    assert lines(case, "entity_name") == ("示例银行",)
+    assert lines(case, "entity_name", Language.EN) == ("Example Bank",)
+    bare = case_of(context, A)
+    for field in ("entity_name", "entity_contact", "officer", "system_or_facility", "regulators"):
+        assert lines(bare, field)[0].startswith("【待填写：")
+    assert page(bare, Language.ZH).open == page(case, Language.ZH).open + 5
+
+
+def test_facts_that_expired_are_left_open_and_not_told_as_zero(case):
+    old = with_incident(case, people_by_class={}, fields=(), rows=0)
+    for field in ("people_by_class", "sensitive_people", "minors_under_14", "categories", "c3_present", "records_total"):
+        assert lines(old, field)[0].startswith("【待填写：")
+
+
+def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context, incident):
+    store.put([store.get(Incident, A).model_copy(update={"origin": "ours", "severity": "high"})])
+    now = clock.as_clock().now()
+    sent = Notification(id="n", tenant="bank", incident=A, at=now, channel="m", what="o", severity="high", outcome="sent")
+    later = now + timedelta(hours=3)
+    report = Decision(
+        id="d", tenant="bank", incident=A, at=later, by="Li", status="reported",
+        regime="nfra-2024", stage="first", reference="NFRA-7", note="line was busy",
+    )  # fmt: skip
+    store.create([sent, Decision(id="c", tenant="bank", incident=A, at=now, by="Li", status="confirmed"), report])
+    case = case_of(context, A)
+    assert lines(case, "alerted_at") == lines(case, "determined_at") == ("2026-09-21 22:13 CST",)
+    told = lines(case, "reports", Language.EN)
+    assert "PIPL Art. 57, first report; at once; our target: the same day; due 2026-09-21 23:59 CST; running" in told
+    assert (
+        "NFRA data security measures, first report; within 2 h; due 2026-09-22 00:13 CST; sent late; 2026-09-22 01:13 CST;"
+        " NFRA-7; line was busy; NOT VERIFIED" in told
+    )
+    assert any(line.endswith("未核对原文") for line in lines(case, "reports"))
+
+
+@pytest.mark.parametrize(
+    ("people", "grade"), [(999_999, "一般"), (1_000_000, "较大"), (10_000_000, "重大"), (100_000_000, "特别重大")]
+)
+def test_the_grade_uses_the_words_of_the_measures(case, people, grade):
+    assert lines(with_incident(case, customers=people), "grade_cac") == (grade,)
+
+
+def test_kinds_of_information_are_named_and_the_highest_class_told(case):
+    case = with_incident(case, fields=tuple(sorted(FIELDS)))
+    assert lines(case, "categories") == ("账户余额、资产", "银行卡号", "卡片验证码", "姓名", "电话号码")
+    assert lines(case, "c3_present") == ("卡片验证码",)
+    assert lines(with_incident(case, fields=("PHONE",)), "c3_present") == ("未发现",)
+    assert set(categories()) == {field.value for field in Field}
+
+
+def test_every_scenario_has_advice_and_every_advice_a_scenario():
+    for scenario in scenarios():
+        found = advice_for(scenario.id)
+        assert len(found) == 2, scenario.id
+        for advice in found:
+            assert all((advice.harm, advice.harm_zh))
+            assert all(text.en and text.zh for text in advice.lines())
+    assert len(advice_for("")) == 1
+    assert len(advice_for("X999")) == 1
+
+
+def test_advice_follows_the_scenario(case):
+    assert case.found.incident.scenario == "X3"
+    assert any("更换银行卡" in line for line in lines(case, "advice_to_individuals"))
+    assert any("96110" in line for line in lines(case, "advice_to_individuals"))
+    other = with_incident(case, scenario="X15")
+    assert any("安全账户" in line for line in lines(other, "advice_to_individuals"))
+
+
+def test_evidence_lists_our_own_ids_and_counts_what_it_leaves_out(case):
+    assert lines(case, "scene_preservation") == (
+        "记录f，网站paste，采集于2026-09-21 20:00 CST", "记录g，网站forum，采集于2026-09-21 20:00 CST",
+    )  # fmt: skip
+    first = case.found.sightings[0]
+    many = tuple(first.model_copy(update={"id": f"s{n:03}"}) for n in range(SHOWN_SIGHTINGS + 7))
+    found = case.found.__class__(case.found.incident, "open", many, (), ())
+    crowded = Case(found, case.moments, (), case.tenant, case.zone, case.now)
+    assert len(lines(crowded, "scene_preservation")) == SHOWN_SIGHTINGS + 1
+    assert lines(crowded, "scene_preservation")[-1] == "另有7条记录"
+
+
+def test_the_age_of_the_data_is_told_where_it_is_known(case):
+    assert "data_time_range" not in values(case)
+    first = case.found.sightings[0].model_copy(update={"newest_date": date(2026, 8, 31)})
+    found = case.found.__class__(case.found.incident.model_copy(update={"published_at": WHEN}), "open", (first,), (), ())
+    dated = Case(found, case.moments, (), case.tenant, ZoneInfo("UTC"), case.now)
+    assert lines(dated, "data_time_range", Language.EN) == (
+        "first published 2026-09-21 12:00 UTC, as far as its site says",
+        "newest date in the data: 2026-08-31",
+    )
+
+
+def test_signs_that_markdown_or_a_terminal_reads_are_inert(case):
+    hostile = "# <script>*x* [a](javascript:b) | `c`\x1b[31m\u202e"
+    tenant = Tenant(entity=Entity(name=hostile))
+    attacked = Case(case.found, case.moments, (), tenant, case.zone, case.now)
+    text = rendered(page(attacked, Language.ZH), Form.MARKDOWN, attacked).decode()
+    assert r"\# \<script\>\*x\* \[a\](javascript:b) \| \`c\`\\x1b\[31m\\u202e" in text
+    assert not re.search(r"[\x1b\u202e]|(?<!\\)<", text)
+    assert literal("- a") == r"\- a"
+    assert literal("1. a") == r"\1. a"
+    assert "\x1b" not in text_of(rendered(page(attacked, Language.ZH), Form.WORD, attacked))
+
+
+def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit_entry(data, store, incident, tmp_path):
+    (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
+    target = tmp_path / "draft.docx"
+    words = ["--data", str(data), "report", A, "--format", "docx", "--lang", "zh", "-o", str(target)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert re.fullmatch(r"\d+ fields are left for a person to fill in.\n", result.stderr)
+    assert result.stdout == ""
+    assert "单位名称" in text_of(target.read_bytes())
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["draft.docx"]
+    _, last = list(audit.entries(data / "audit"))[-1]
+    assert (last.action, last.object) == ("incident.draft", f"incident {A}: notification draft, docx, zh")
+    printed = CliRunner().invoke(app, ["--data", str(data), "report", A])
+    assert printed.stdout.startswith("> **草稿 · 未报送 · 待法务审核 / Draft, unsent, for review by counsel**")
+    assert "no incident of that id" in str(CliRunner().invoke(app, ["--data", str(data), "report", "INC-NOBODY"]).exception)
+
+
+def test_a_document_bears_the_time_passed_in_and_no_other(case):
+    file = zipfile.ZipFile(io.BytesIO(rendered(page(case, Language.ZH), Form.WORD, case)))
+    assert {member.date_time for member in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    about = docx.Document(io.BytesIO(rendered(page(case, Language.ZH), Form.WORD, case))).core_properties
+    assert about.created == about.modified == case.now.replace(microsecond=0)
+    assert about.author == "ullage"
+    assert case.now == datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)
+
+
+def test_sightings_are_whole_however_many(store, clock, context):
+    fold_all(store, clock, [finding(f"f{n}", range(10), people=range(3), site=f"s{n}") for n in range(205)])
+    case = case_of(context, incident_id("f0"))
+    assert len(case.found.sightings) == store.count(Sighting, Where({"incident": (incident_id("f0"),)})) == 205
