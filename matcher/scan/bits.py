@@ -14,6 +14,10 @@ from matcher.scan.batch import Places
 Words = npt.NDArray[np.uint64]
 BITS = 64
 ONE = np.uint64(1)
+EXPONENT, BIAS = 52, 1023
+"""Of a binary64 (IEEE 754): the bits below its exponent, and what is added to that."""
+_UNDER = np.array([(1 << count) - 1 for count in range(BITS + 1)], np.uint64)
+_FIRST = np.array([(octet & -octet).bit_length() - 1 for octet in range(256)], np.int64)
 
 
 def empty(size: int) -> Words:
@@ -37,50 +41,43 @@ def behind(words: Words, by: int) -> Words:
     return out
 
 
-def whole(words: Words, length: int, word: Words) -> Words:
-    """Where a run in `words` of exactly `length` (1 to 64) begins that stands apart from what is in `word`, a larger set."""
-    return inner(words, length) & ~behind(word, 1) & ~ahead(word, length)
+class Chain:
+    """From which places of one set on so many neighbours are all in it, for several lengths, each made from a shorter one."""
 
+    def __init__(self, words: Words) -> None:
+        self._made = {1: words}
 
-def inner(words: Words, length: int) -> Words:
-    """The places from which `length` (1 to 64) neighbours on, itself among them, are all in `words`."""
-    have = 1
-    while have < length:
-        step = min(have, length - have)
-        words = words & ahead(words, step)
-        have += step
-    return words
+    def of(self, length: int) -> Words:
+        """The places from which `length` (1 to 64) neighbours on, itself among them, are all in the set."""
+        if length not in self._made:
+            half = 1 << (length - 1).bit_length() - 1  # the largest power of two below it
+            shorter = self.of(half)
+            self._made[length] = shorter & ahead(shorter, length - half)
+        return self._made[length]
 
-
-def spread(words: Words, length: int) -> Words:
-    """The places within `length` (1 to 64) from a place in `words` on: what `inner` was made from."""
-    have = 1
-    while have < length:
-        step = min(have, length - have)
-        words = words | behind(words, step)
-        have += step
-    return words
-
-
-def runs(words: Words, shortest: int) -> tuple[Places, Places]:
-    """Where each run of at least `shortest` (1 to 64) neighbouring places begins and ends (the place behind its last)."""
-    long = inner(words, shortest)
-    return places(long & ~behind(long, 1)), places(long & ~ahead(long, 1)) + shortest
+    def runs(self, shortest: int) -> tuple[Places, Places]:
+        """Where each run of at least `shortest` (1 to 64) neighbours begins and ends (the place behind its last)."""
+        long = self.of(shortest)
+        return places(long & ~behind(long, 1)), places(long & ~ahead(long, 1)) + shortest
 
 
 def places(words: Words) -> Places:
-    """The places themselves, ascending."""
-    filled = np.flatnonzero(words != 0)
-    bit = np.flatnonzero(np.unpackbits(words[filled].view(np.uint8), bitorder="little").view(bool))  # of truth values: faster
-    found: Places = (filled[bit >> 6] << 6) + (bit & 63)
+    """The places themselves, ascending. Octets with one place each, as where runs of eight begin, are read by a table."""
+    octets = words.view(np.uint8)
+    filled = np.flatnonzero(octets != 0)
+    held = octets.take(filled)
+    if (held & (held - np.uint8(1))).any():
+        bit = np.flatnonzero(np.unpackbits(held, bitorder="little").view(bool))  # of truth values: faster
+        return (filled.take(bit >> 3) << 3) + (bit & 7)
+    found: Places = (filled << 3) + _FIRST.take(held)
     return found
 
 
 def windows(words: Words, start: Places) -> Words:
     """64 bits from each place on: bit i of the result is place `start` + i."""
     word, shift = start >> 6, (start & 63).astype(np.uint64)
-    high = words[word + 1] << (np.uint64(BITS) - shift & np.uint64(63))
-    seen: Words = (words[word] >> shift) | np.where(shift == 0, np.uint64(0), high)
+    high = words.take(word + 1) << (np.uint64(BITS - 1) - shift) << ONE  # twice: a shift by 64 is none
+    seen: Words = (words.take(word) >> shift) | high
     return seen
 
 
@@ -90,11 +87,17 @@ def lowest(words: Words) -> npt.NDArray[np.int64]:
 
 
 def highest(words: Words) -> npt.NDArray[np.int64]:
-    """The number of the highest bit that is set, -1 where none is."""
-    filled = words.copy()
-    for step in (1, 2, 4, 8, 16, 32):
-        filled |= filled >> np.uint64(step)
-    return np.bitwise_count(filled).astype(np.int64) - 1
+    """The number of the highest bit that is set, -1 where none is: the exponent of the word as a float.
+
+    The bit below the highest is cleared first, so that rounding to 53 bits never carries beyond it.
+    """
+    rounded = (words & ~(words >> ONE)).astype(np.float64)
+    return np.maximum((rounded.view(np.int64) >> EXPONENT) - BIAS, -1)
+
+
+def under(counts: Places) -> Words:
+    """For each of `counts` (0 to 64) so many of the lowest bits."""
+    return _UNDER.take(counts)
 
 
 def below(count: int) -> np.uint64:

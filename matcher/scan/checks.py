@@ -1,10 +1,12 @@
-"""Checksums, dates and ranges over columns of numbers: `digits` u8[n, w] holds the values 0-9, one number a row.
+"""Checksums, dates and ranges over columns of numbers: `text` u8[n, w], w even, holds a number a row in ASCII.
 
-The rules and their sources stand with each kind in `ullage/identifiers`; here they are tables and sums over whole columns.
+The rules and their sources stand with each kind in `ullage/identifiers`; here they are tables and sums over whole columns. Two
+neighbouring characters are one index into a table: half the look-ups, and no arithmetic. What stands behind a number does not count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -16,16 +18,39 @@ from ullage.identifiers import resident_id
 from ullage.identifiers.card import issuer
 
 LENGTHS = range(13, 20)
-DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int16)
+DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+ZERO = np.uint8(ord("0"))
+NO_NUMBER = 255
+EVERY_YEAR, LEAP_YEARS = 1, 2
+CENTURIES = (18, 19, 20)
 Numbers = npt.NDArray[np.int64]
+
+
+def pair(text: Bytes, column: int) -> npt.NDArray[np.uint16]:
+    """The characters in `column`, an even one, and behind it as one number, to look up in a table of 65,536: u16[n]."""
+    pairs: npt.NDArray[np.uint16] = text.view("<u2")[:, column // 2]
+    return pairs
+
+
+def pair_table(pairs: Iterable[str]) -> Flags:
+    """bool[65536]: which two characters are one of `pairs`."""
+    table = np.zeros(1 << 16, bool)
+    table[[int.from_bytes(two.encode(), "little") for two in pairs]] = True
+    return table
+
+
+@cache
+def _twos() -> Bytes:
+    """u8[65536]: the number that two digits spell, NO_NUMBER for others."""
+    table = np.full(1 << 16, NO_NUMBER, np.uint8)
+    table[[int.from_bytes(f"{n:02}".encode(), "little") for n in range(100)]] = range(100)
+    return table
 
 
 @cache
 def _regions() -> Flags:
-    """bool[100]: which first two digits a resident ID may have."""
-    table = np.zeros(100, bool)
-    table[[int(region) for region in resident_id.REGIONS]] = True
-    return table
+    """bool[65536]: which two characters a resident ID may begin with."""
+    return pair_table(resident_id.REGIONS)
 
 
 @cache
@@ -38,51 +63,80 @@ def _ranges() -> npt.NDArray[np.bool_]:
     return table
 
 
-def number(digits: Bytes, first: int, last: int) -> Numbers:
-    """The number that the columns [first, last) spell: i64[n]."""
-    value = digits[:, first].astype(np.int64)
-    for column in range(first + 1, last):
-        value = value * 10 + digits[:, column]
-    return value
+@cache
+def _calendar() -> Bytes:
+    """u8[10000]: for month · 100 + day whether there is such a day, in which years."""
+    table = np.zeros(10_000, np.uint8)
+    for month, days in enumerate(DAYS, 1):
+        table[month * 100 + 1 : month * 100 + days + 1] = EVERY_YEAR
+    table[229] = LEAP_YEARS
+    return table
 
 
-def luhn(digits: Bytes, length: int) -> Flags:
-    """Whether the Luhn sum (ISO/IEC 7812-1 annex B) of the first `length` columns is a multiple of ten."""
-    doubled = np.arange(length) % 2 == length % 2
-    values = digits[:, :length]
-    nines = ((values > 4) & doubled).astype(np.float32)  # 2 x 7 counts as 1 + 4: nine less
-    total = values.astype(np.float32) @ (1 + doubled).astype(np.float32) - 9 * (nines @ np.ones(length, np.float32))
+@cache
+def _luhn_weights(length: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """f32[width] twice: how often each digit of a number counts, and which are doubled."""
+    doubled = np.zeros(width, np.float32)
+    doubled[:length] = np.arange(length) % 2 == length % 2
+    weights = doubled.copy()
+    weights[:length] += 1
+    return weights, doubled
+
+
+def two(text: Bytes, column: int) -> Numbers:
+    """The number that two digits from `column` on, an even one, spell: i64[n]; NO_NUMBER where they are none."""
+    return _twos().take(pair(text, column)).astype(np.int64)
+
+
+def luhn(text: Bytes, length: int) -> Flags:
+    """Whether the Luhn sum (ISO/IEC 7812-1 annex B) of the first `length` digits is a multiple of ten.
+
+    A doubled digit above 4 counts nine less, as 2 · 7 counts 1 + 4: by tens, one more.
+    """
+    weights, doubled = _luhn_weights(length, text.shape[1])
+    digits = text - ZERO
+    total = digits.astype(np.float32) @ weights + (digits > 4).astype(np.float32) @ doubled
     holds: Flags = total.astype(np.int16) % 10 == 0
     return holds
 
 
 def is_mobile(text: Bytes) -> Flags:
-    """Whether texts, u8[n, 2 or more] in ASCII, begin as a Chinese mobile number does: 13 to 19."""
-    begins: Flags = (text[:, 0] == ord("1")) & (text[:, 1] >= ord("3")) & (text[:, 1] <= ord("9"))
+    """Whether texts, u8[n, 2 or more], begin as a Chinese mobile number does: 13 to 19."""
+    begins: Flags = (text[:, 0] == ord("1")) & (text[:, 1] - np.uint8(ord("3")) < 7)
     return begins
 
 
-def in_range(digits: Bytes, length: int) -> Flags:
-    """Whether a card scheme has that first four digits at that length."""
-    known: Flags = _ranges()[length].take(number(digits, 0, 4), mode="clip")
+def in_range(text: Bytes, length: int) -> Flags:
+    """Whether a card scheme has the first four digits at that length."""
+    known: Flags = _ranges()[length].take(two(text, 0) * 100 + two(text, 2), mode="clip")
     return known
 
 
-def is_region(digits: Bytes) -> Flags:
-    """Whether a resident ID may begin so."""
-    return _regions().take(number(digits, 0, 2), mode="clip")
+def is_region(text: Bytes, column: int = 0) -> Flags:
+    """Whether a region of China has the two digits from `column` on."""
+    return _regions().take(pair(text, column))
 
 
-def is_date(year: Numbers, month: Numbers, day: Numbers) -> Flags:
-    """Whether these are days of the calendar from 1800 to 2099."""
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    inside = (year >= 1800) & (year <= 2099) & (month >= 1) & (month <= 12) & (day >= 1)
-    real: Flags = inside & (day <= DAYS.take(np.clip(month, 0, 12))) & (leap | (month != 2) | (day != 29))
-    return real
+def is_id(text: Bytes) -> Flags:
+    """Whether region and birth date of a resident ID of 18 characters are possible; years are 1800 to 2099."""
+    day = _calendar().take(two(text, 10) * 100 + two(text, 12), mode="clip")
+    century = two(text, 6)
+    possible: Flags = is_region(text) & (day > 0) & (century >= CENTURIES[0]) & (century <= CENTURIES[-1])
+    born = np.flatnonzero(possible & (day == LEAP_YEARS))
+    year = century[born] * 100 + two(text[born], 8)
+    possible[born] = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    return possible
 
 
-def check_characters(digits: Bytes) -> Bytes:
+@cache
+def _id_weights(width: int) -> tuple[npt.NDArray[np.float32], Bytes]:
+    """The weights of MOD 11-2 as f32[width], and the check character of every sum that they can give."""
+    weights = np.zeros(width, np.float32)
+    weights[: len(resident_id.WEIGHTS)] = resident_id.WEIGHTS
+    return weights, np.resize(np.frombuffer(resident_id.CHECKS.encode(), np.uint8), 9 * sum(resident_id.WEIGHTS) + 1)
+
+
+def check_characters(text: Bytes) -> Bytes:
     """The last character of a resident ID whose first 17 digits are given, by MOD 11-2 (ISO 7064): u8[n], ASCII."""
-    weights = np.array(resident_id.WEIGHTS, np.float32)
-    table = np.frombuffer(resident_id.CHECKS.encode(), np.uint8)
-    return table.take((digits[:, :17].astype(np.float32) @ weights).astype(np.int64) % 11)
+    weights, table = _id_weights(text.shape[1])
+    return table.take(((text - ZERO).astype(np.float32) @ weights).astype(np.int64))

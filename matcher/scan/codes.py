@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 
 from matcher.scan import checks
-from matcher.scan.batch import Batch, Bytes
-from matcher.scan.bits import inner, places, whole
-from matcher.scan.classes import Classes, is_digit
-from matcher.scan.numbers import WIDTH, ZERO
-from matcher.scan.segment import Flags, Segment
+from matcher.scan.batch import Batch, Bytes, Places
+from matcher.scan.numbers import WIDTH, Whole
+from matcher.scan.segment import Flags, Segment, cut
+from matcher.scan.words import Words
 from ullage.identifiers import uscc
 
 LENGTH = 18
@@ -29,26 +29,36 @@ def _values() -> Bytes:
     return table
 
 
-def find_codes(batch: Batch, classes: Classes) -> list[Segment]:
+@cache
+def _beginnings() -> Flags:
+    """bool[65536]: which two characters, of either case, are a department and a category."""
+    either = (set(may + may.lower()) for may in (uscc.DEPARTMENTS, uscc.CATEGORIES))
+    return checks.pair_table(map("".join, product(*either)))
+
+
+def find_codes(batch: Batch, whole: Whole, words: Words) -> list[Segment]:
     """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
-    eighteen, digits = whole(classes.word, LENGTH, classes.word), inner(classes.digit, LENGTH)
-    plain = places(eighteen & digits)
-    likely = np.isin(batch.data[plain], np.frombuffer(USUAL, np.uint8))
-    start = np.union1d(places(eighteen & ~digits), plain[likely])
-    text = batch.windows(start, WIDTH)
-    text[:, LENGTH:] = 0
-    digit = is_digit(text[:, :LENGTH])
-    regional: Flags = digit[:, 2:8].all(1) & checks.is_region(text[:, 2:4] - np.uint8(ZERO))
-    start, text, bare = start[regional], text[regional], digit[regional].all(1)
+    plain = whole.of(LENGTH)
+    plain = plain.where(np.isin(plain.text[:, 0], np.frombuffer(USUAL, np.uint8)))
+    start, text, shaped = _shaped(plain.start, plain.text)
+    holds = _holds(shaped)
+    mixed = words.of(LENGTH)
+    more, mixed_text, mixed_values = _shaped(mixed, batch.windows(mixed, WIDTH))
+    start = np.concatenate((start[holds], more))
+    text = np.concatenate((text[holds], mixed_text))
+    valid = np.concatenate((holds[holds], _holds(mixed_values)))
+    length = np.full(len(start), LENGTH, np.int64)
+    return [Segment("uscc", "plain", start, start + LENGTH, cut(text, LENGTH), length, valid)] if len(start) else []
+
+
+def _shaped(start: Places, text: Bytes) -> tuple[Places, Bytes, Bytes]:
+    """Those of `text` u8[n, 24] that are shaped like a code: where they begin, in upper case, and each character's value."""
+    regional = np.flatnonzero(_beginnings().take(checks.pair(text, 0)) & checks.is_region(text, 2))
+    start, text = start.take(regional), text.take(regional, axis=0)
     text &= np.where(text > ord("Z"), UPPER, NONE).astype(np.uint8)
     values = _values().take(text[:, :LENGTH])
-    known = [np.isin(text[:, n], list(may.encode())) for n, may in enumerate((uscc.DEPARTMENTS, uscc.CATEGORIES))]
-    shaped = (values != NONE).all(1) & known[0] & known[1]
-    valid = shaped & _holds(values)
-    kept = valid | (shaped & ~bare)
-    start = start[kept]
-    length = np.full(len(start), LENGTH, np.int64)
-    return [Segment("uscc", "plain", start, start + LENGTH, text[kept], length, valid[kept])] if len(start) else []
+    shaped = (values != NONE).all(1) & (values[:, 2:8] < 10).all(1)
+    return start[shaped], text[shaped], values[shaped]
 
 
 def _holds(values: Bytes) -> Flags:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from matcher.scan.batch import Batch
-from matcher.scan.bits import inner, places, whole
-from matcher.scan.classes import Classes
-from matcher.scan.segment import Segment
+from matcher.scan.classes import A, is_digit
+from matcher.scan.segment import Segment, every
+from matcher.scan.words import Words
 
 DIGEST = "digest"
 FORMS = {16: "md5", 32: "md5", 40: "sha1", 64: "sha256"}
@@ -15,13 +15,14 @@ LOWER = 32
 """The bit that makes a letter lower case; every digit has it."""
 
 
-def find_digests(batch: Batch, classes: Classes) -> list[Segment]:
-    """Runs of exactly so many hexadecimal digits, a letter among them, glued to no letter or digit."""
-    hexadecimal, word = classes.digit | classes.hex_letter, classes.word
+def find_digests(batch: Batch, words: Words) -> list[Segment]:
+    """Words of exactly so many hexadecimal digits; since they are words, a letter is among them."""
     found = []
     for length, form in FORMS.items():
-        start = places(whole(hexadecimal, length, word) & ~inner(classes.digit, length))
-        text = batch.windows(start, length) | np.uint8(LOWER)
-        filled = np.full(len(start), length, np.int64)
-        found.append(Segment(DIGEST, form, start, start + length, text, filled, np.ones(len(start), bool)))
+        start = words.of(length)
+        text = batch.windows(start, length)
+        text |= np.uint8(LOWER)
+        hexadecimal = every(is_digit(text) | (text - np.uint8(A) < 6))
+        filled, valid = np.full(len(start), length, np.int64), np.ones(len(start), bool)
+        found.append(Segment(DIGEST, form, start, start + length, text, filled, valid).where(hexadecimal))
     return [segment for segment in found if len(segment)]

@@ -1,30 +1,36 @@
-"""Mail addresses: 64 bytes on either side of each at sign, as bits by class of character.
+"""Mail addresses: the bytes on either side of each at sign, as bits by class of character.
 
 The local part goes left to the first character that cannot be in one; the domain goes right, and ends with its last label that
 is all letters. Two hyphens end a field, so they end an address too (`李某----a@example.com----13800138000`). Parts of more
 than 64 characters are no addresses here (RFC 5321 allows a domain 255, which no bank's list has shown).
+32 bytes on either side show nearly every address whole; what goes on beyond them is looked at again with 64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.scan.batch import Batch, Bytes, Places
-from matcher.scan.bits import ONE, Words, highest, lowest
+from matcher.scan.bits import ONE, Words, highest, lowest, under
 from matcher.scan.checks import is_mobile
-from matcher.scan.classes import is_digit
+from matcher.scan.classes import DASH, DOT, is_digit, is_word
 from matcher.scan.segment import Flags, Segment
 
-SIDE = 64
+SIDES = (32, 64)
+"""Bytes on either side of an at sign, at a first look and at a second."""
 WIDTHS = (32, 48, 64, 136)
 """Bytes of a row, by length class: most addresses are short."""
 SHORTEST_TLD, LONGEST_TLD = 2, 24
-ALPHA, DIGIT, DOT, HYPHEN, OTHER = 1, 2, 4, 8, 16
-TOP = np.uint64(63)
+A, CASE = 97, 32
+OTHERS = b"_%+"
+"""What only a local part may have."""
+ASCII_FORM, LOWER = (np.uint32(int.from_bytes(four, "little")) for four in (b"xn--", b"  \0\0"))
+"""Four bytes as one number, and what makes its letters lower case."""
+NOT_ASCII = 0x80
 QQ_HOSTS = (b"@qq.com", b"@vip.qq.com")
 SHORTEST_QQ, LONGEST_QQ, QQ_WIDTH, MOBILE = 5, 11, 16, 11
 
@@ -36,94 +42,121 @@ class Sides(NamedTuple):
     at: Places
     end: Places
 
-    def where(self, chosen: Flags) -> Sides:
+    def where(self, chosen: Flags | Places) -> Sides:
         """Those that are chosen."""
         return Sides(*(part[chosen] for part in self))
 
 
-@cache
-def _table() -> bytes:
-    """The class bits of each byte; OTHER are the signs that only a local part may have."""
-    table = bytearray(256)
-    for byte in range(128):
-        char = chr(byte)
-        table[byte] = ALPHA * char.isalpha() | DIGIT * char.isdigit() | DOT * (char == ".") | HYPHEN * (char == "-")
-        table[byte] |= OTHER * (char in "_%+")
-    return bytes(table)
+class Parts(NamedTuple):
+    """One side of each at sign: how many characters next to it make an address's part, 0 where there is none, i64[n].
+
+    `stop` i64[n] is how many might, as far as was looked.
+    """
+
+    size: Places
+    stop: Places
+
+
+def find_mail(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
+    """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain has other scripts, or their form."""
+    if not len(at):
+        return [], at
+    found, strange = [], []
+    for side in SIDES:
+        local, domain = _local(batch, at, side), _domain(batch, at, side)
+        done = ((local.stop < side) & (domain.stop < side)) | (side == SIDES[-1])
+        other = done & (local.size > 0) & _is_strange(batch, at, domain)
+        whole = done & ~other & (local.size > 0) & (domain.size > 0)
+        found.append(Sides(at - local.size, at, at + 1 + domain.size).where(whole))
+        strange.append(at[other])
+        at = at[~done]
+        if not len(at):
+            break
+    both = Sides(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    return list(_segments(batch, both)), np.sort(np.concatenate(strange))
+
+
+def _local(batch: Batch, at: Places, side: int) -> Parts:
+    """The local part before each at sign, which begins with a letter or digit and does not end in a dot.
+
+    Bits are mirrored: the lowest stands for the byte before the at sign.
+    """
+    text = batch.windows(at - side, side)
+    word, dot, hyphen = is_word(text), text == DOT, text == DASH
+    inside = word | dot | hyphen
+    for sign in OTHERS:
+        inside |= text == sign
+    inside_bits, word_bits, hyphens = (_bits(flags, mirrored=True) for flags in (inside, word, hyphen))
+    stop = lowest(~inside_bits | (hyphens & (hyphens >> ONE)))
+    begins = highest(word_bits & under(stop))
+    last = batch.data.take(at - 1)
+    is_part = (last != DOT) & ((stop < side) | ~inside_part(batch.data.take(at - side - 1)))
+    return Parts(np.where(is_part, begins + 1, 0), stop)
+
+
+def _domain(batch: Batch, at: Places, side: int) -> Parts:
+    """The domain behind each at sign: it ends with the last label that is all letters and has a dot before it."""
+    text = batch.windows(at + 1, side)
+    alpha, dot, hyphen = (_bits(flags) for flags in ((text | CASE) - np.uint8(A) < 26, text == DOT, text == DASH))
+    alnum, sign = alpha | _bits(is_digit(text)), dot | hyphen
+    stop = lowest(~(alnum | sign) | (sign & (sign >> ONE)))
+    inside = under(stop)
+    alpha &= inside
+    ends = alpha & ~(((alnum | hyphen) & inside) >> ONE)  # letters that end a label
+    ends &= under(np.where(stop < side, side, side - 1))  # what follows the last byte cannot be seen
+    size = np.zeros(len(at), np.int64)
+    open_ = np.flatnonzero((ends != 0) & (alnum & ONE == ONE))
+    while len(open_):
+        end = highest(ends[open_])
+        before = highest(~alpha[open_] & under(end))  # what stands before the label
+        length = end - before
+        fits = (before > 0) & (length >= SHORTEST_TLD) & (length <= LONGEST_TLD)
+        fits &= batch.data.take(at[open_] + 1 + before) == DOT
+        size[open_[fits]] = end[fits] + 1
+        ends[open_] &= under(end)
+        open_ = open_[~fits & (ends[open_] != 0)]
+    return Parts(size, stop)
+
+
+def _bits(flags: Flags, *, mirrored: bool = False) -> Words:
+    """Truth values bool[n, 32 or 64] as bits u64[n]; `mirrored`, the lowest stands for the last of a row."""
+    octets = np.packbits(flags, bitorder="big" if mirrored else "little")
+    return octets.view(f"{'>' if mirrored else '<'}u{flags.shape[1] // 8}").astype(np.uint64)
 
 
 def inside_part(data: Bytes) -> Flags:
     """Whether these bytes may stand in a local part."""
-    inside: Flags = np.frombuffer(_table(), np.uint8).take(data) != 0
+    inside: Flags = is_word(data) | np.isin(data, np.frombuffer(b".-" + OTHERS, np.uint8))
     return inside
 
 
-def _bits(rows: Bytes, *kinds: int) -> tuple[Words, ...]:
-    """For each class, its places in the rows u8[n, 64] as bits u64[n]."""
-    table = np.frombuffer(rows.tobytes().translate(_table()), np.uint8)
-    return tuple(np.packbits(table & np.uint8(kind), bitorder="little").view(np.uint64) for kind in kinds)
+def _is_strange(batch: Batch, at: Places, domain: Parts) -> Flags:
+    """Which domains go on in another script before they are one, or hold the ASCII form of one (`xn--`)."""
+    stop = at + 1 + domain.stop
+    four = batch.windows(stop - 2, 4).view("<u4")[:, 0] | LOWER
+    strange: Flags = (four == ASCII_FORM) | ((domain.size == 0) & (batch.data.take(stop) >= NOT_ASCII))
+    return strange
 
 
-def find_mail(batch: Batch, at: Places) -> list[Segment]:
-    """Mail addresses in ASCII around the at signs, lower-cased."""
-    if not len(at):
-        return []
-    start, has_local = _local(batch, at)
-    found = Sides(start, at, at).where(has_local)
-    end, has_domain = _domain(batch, found.at)
-    return _segments(batch, found._replace(end=end).where(has_domain))
+@cache
+def _kept(width: int) -> Bytes:
+    """u8[width + 1, width]: for each length what of a row is kept, all bits or none of a byte."""
+    return (np.arange(width) < np.arange(width + 1)[:, None]) * np.uint8(0xFF)
 
 
-def _local(batch: Batch, at: Places) -> tuple[Places, Flags]:
-    """Where the local part before each at sign begins, and whether there is one: it begins with a letter or digit."""
-    rows = batch.windows(at - SIDE, SIDE)
-    inside, word, dot, hyphen = _bits(rows, ALPHA | DIGIT | DOT | HYPHEN | OTHER, ALPHA | DIGIT, DOT, HYPHEN)
-    first = highest(~inside | (hyphen & (hyphen << ONE))) + 1  # from here to the at sign all may be in a local part
-    room = np.minimum(first, SIDE - 1).astype(np.uint64)
-    head = lowest((word >> room) << room)
-    whole = (first > 0) | ~inside_part(batch.data[at - SIDE - 1])
-    return at - SIDE + head, whole & (head < SIDE) & ((dot >> TOP) == 0)
-
-
-def _domain(batch: Batch, at: Places) -> tuple[Places, Flags]:
-    """Where the domain behind each at sign ends, and whether there is one."""
-    alpha, alnum, dot, hyphen = _bits(batch.windows(at + 1, SIDE), ALPHA, ALPHA | DIGIT, DOT, HYPHEN)
-    broken = (dot & (dot >> ONE)) | (dot & (hyphen >> ONE)) | (hyphen & (dot >> ONE)) | (hyphen & (hyphen >> ONE))
-    stop = lowest(~(alnum | dot | hyphen) | broken)
-    inside = np.where(stop < SIDE, (ONE << np.minimum(stop, SIDE - 1).astype(np.uint64)) - ONE, ~np.uint64(0))
-    alpha, alnum, dot, hyphen = alpha & inside, alnum & inside, dot & inside, hyphen & inside
-    last = alpha & ~((alnum | hyphen) >> ONE)  # a letter that ends a label
-    last &= np.where(stop < SIDE, ~np.uint64(0), ~(ONE << TOP))  # what follows the last of 64 cannot be seen
-    size, good = np.zeros(len(at), np.int64), np.zeros(len(at), bool)
-    open_ = np.flatnonzero((last != 0) & (alnum & ONE == ONE))
-    while len(open_):
-        end = highest(last[open_])
-        upto = (ONE << end.astype(np.uint64)) - ONE
-        before = highest(~alpha[open_] & upto)  # what stands before the last label
-        length = end - before
-        is_dot = (dot[open_] >> np.maximum(before, 0).astype(np.uint64)) & ONE == ONE
-        fits = is_dot & (before > 0) & (length >= SHORTEST_TLD) & (length <= LONGEST_TLD)
-        size[open_[fits]], good[open_[fits]] = end[fits] + 1, True
-        last[open_] &= upto
-        open_ = open_[~fits & (last[open_] != 0)]
-    return at + 1 + size, good
-
-
-def _segments(batch: Batch, found: Sides) -> list[Segment]:
+def _segments(batch: Batch, found: Sides) -> Iterator[Segment]:
     """The addresses in lower case, a segment for each width of row."""
     length = found.end - found.start
-    shortest, made = 0, []
+    shortest = 0
     for width in WIDTHS:
-        chosen = (length > shortest) & (length <= width)
+        chosen = np.flatnonzero((length > shortest) & (length <= width))
         shortest = width
-        if not chosen.any():
-            continue
-        some, size = found.where(chosen), length[chosen]
-        text = batch.windows(some.start, width)
-        text |= ((text - np.uint8(65)) < 26).view(np.uint8) << np.uint8(5)
-        text[np.arange(width) >= size[:, None]] = 0
-        made.append(Segment("email", "plain", some.start, some.end, text, size, np.ones(len(size), bool)))
-    return made
+        if len(chosen):
+            some, size = found.where(chosen), length.take(chosen)
+            text = batch.windows(some.start, width)
+            text |= ((text - np.uint8(65)) < 26).view(np.uint8) << np.uint8(5)
+            text &= _kept(width).take(size, axis=0)
+            yield Segment("email", "plain", some.start, some.end, text, size, np.ones(len(size), bool))
 
 
 def find_qq(mail: Sequence[Segment]) -> list[Segment]:

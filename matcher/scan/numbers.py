@@ -14,78 +14,85 @@ import numpy as np
 
 from matcher.scan import checks
 from matcher.scan.batch import Batch, Bytes, Places
-from matcher.scan.bits import runs
 from matcher.scan.classes import DOT, Classes, is_digit, is_word
-from matcher.scan.segment import Flags, Segment
+from matcher.scan.segment import Flags, Segment, cut
 
 PREFIXES = {11: b"", 12: b"0", 13: b"86", 15: b"0086"}
 SHORTEST, LONGEST = 11, 19
-PHONE, ID, WIDTH = 11, 18, 24
-"""Digits of a phone and of a resident ID; bytes of a row, room for every kind."""
+LEADING = 16
+"""Digits that a word may begin with and still be found by them, not by its letters (`words`)."""
+PHONE, OLD_ID, ID, WIDTH = 11, 15, 18, 24
+"""Digits of a phone, of an old and a new resident ID; bytes of a row, room for every kind."""
 ZERO, X = 48, 88
+LATE_ORDERS = 996
+"""Order numbers of old IDs from which on the holder was born before 1900."""
 
 
-class Runs(NamedTuple):
-    """Runs of digits that are glued to no letter: where they begin and end, i64[n]."""
+class Numbers(NamedTuple):
+    """Numbers that stand alone: where they begin and end, i64[n], and a row of bytes from the beginning on, u8[n, 24]."""
 
     start: Places
     end: Places
+    text: Bytes
 
-    def where(self, chosen: Flags | Places) -> Runs:
-        """Those that are chosen."""
-        return Runs(self.start[chosen], self.end[chosen])
+    def where(self, chosen: Flags) -> Numbers:
+        """Those that are chosen; itself where all are."""
+        if chosen.all():
+            return self
+        own = np.flatnonzero(chosen)
+        return Numbers(self.start.take(own), self.end.take(own), self.text.take(own, axis=0))
 
 
-class ByLength:
-    """Runs sorted by how many digits they have, each length by place."""
+class Whole:
+    """All numbers of a batch that are written in one piece.
 
-    def __init__(self, runs: Runs) -> None:
-        length = (runs.end - runs.start).astype(np.uint8)
+    `of(length)` gives those of exactly so many digits, by place; `before_x` are the runs of 17 that an X ends; `led` i64[n] is
+    where runs of letters and digits begin whose first LEADING characters or more are digits, and not all.
+    """
+
+    def __init__(self, batch: Batch, classes: Classes) -> None:
+        start, end = classes.digits.runs(SHORTEST)
+        free, following, size = ~is_word(batch.data.take(start - 1)), batch.data.take(end), end - start
+        glued = is_word(following)
+        self.led: Places = start[free & glued & (size >= LEADING)]
+        x = np.flatnonzero(free & ((following | 32) == (X | 32)) & (size == ID - 1))
+        x = x[~is_word(batch.data.take(end[x] + 1))]
+        self.before_x = _numbers(batch, start[x], end[x] + 1)
+        kept = np.flatnonzero(free & ~glued & (size <= LONGEST))
+        length = size.take(kept).astype(np.uint8)
         order = np.argsort(length, kind="stable")  # of bytes: counting, not comparing
-        self._runs = runs.where(order)
-        self._borders = np.concatenate(([0], np.cumsum(np.bincount(length, minlength=LONGEST + 1))))
+        kept = kept.take(order)
+        self._all = _numbers(batch, start.take(kept), end.take(kept))
+        self._borders = np.searchsorted(length.take(order), np.arange(LONGEST + 2)).tolist()
 
-    def of(self, length: int) -> Runs:
-        """Those of exactly `length` digits, at most LONGEST."""
+    def of(self, length: int) -> Numbers:
+        """Those of `length` digits, at most LONGEST, as views."""
         own = slice(self._borders[length], self._borders[length + 1])
-        return Runs(self._runs.start[own], self._runs.end[own])
+        return Numbers(*(column[own] for column in self._all))
 
 
-def find_numbers(batch: Batch, classes: Classes) -> list[Segment]:
-    """Phones, resident IDs and cards that are written in one piece, valid or not."""
-    runs_, before_x = _runs(batch, classes)
-    whole = ByLength(runs_)
-    found = [_phones(batch, whole), ids(before_x, rows(batch, before_x.start))]
-    new_ids, other = _split_eighteens(batch, whole.of(ID))
-    found += [new_ids, _old_ids(batch, whole.of(15))]
+def _numbers(batch: Batch, start: Places, end: Places) -> Numbers:
+    return Numbers(start, end, batch.windows(start, WIDTH))
+
+
+def find_numbers(batch: Batch, whole: Whole) -> list[Segment]:
+    """Phones, resident IDs and cards that are written in one piece, valid or not; wipes what stands behind them in `whole`."""
+    found = _phones(batch, whole)
+    new_ids, others = _split_eighteens(whole.of(ID))
+    found += [ids(whole.before_x), new_ids, _old_ids(whole.of(OLD_ID))]
     for length in checks.LENGTHS:
-        some = other if length == ID else whole.of(length)
-        found.append(cards(some, rows(batch, some.start), length))
+        some = others if length == ID else whole.of(length)
+        if len(some.start):
+            found.append(cards(some, length))
     return [segment for segment in found if len(segment)]
 
 
-def _runs(batch: Batch, classes: Classes) -> tuple[Runs, Runs]:
-    """Runs of 11 to 19 digits between what is no letter; and runs of 17 that an X ends."""
-    start, end = runs(classes.digit, SHORTEST)
-    kept = end - start <= LONGEST
-    start, end = start[kept], end[kept]
-    free = ~is_word(batch.data.take(start - 1))
-    start, end = start[free], end[free]
-    following = batch.data.take(end)
-    glued = is_word(following)
-    with_x = ((following | 32) == (X | 32)) & (end - start == ID - 1) & ~is_word(batch.data.take(end + 1))
-    return Runs(start[~glued], end[~glued]), Runs(start[with_x], end[with_x] + 1)
-
-
-def rows(batch: Batch, start: Places) -> Bytes:
-    """The WIDTH bytes from each place on: u8[n, 24]."""
-    return batch.windows(start, WIDTH)
-
-
-def segment(kind: str, found: Runs, text: Bytes, length: int, valid: Flags) -> Segment:
-    """A segment of numbers that are all `length` long; what stands behind them in `text` is wiped."""
-    text[:, length:] = 0
-    return Segment(kind, "plain", found.start, found.end, text, np.full(len(text), length, np.int64), valid)
+def segment(kind: str, found: Numbers, length: int, valid: Flags | None = None) -> Segment:
+    """A segment of numbers that are all `length` long, valid unless told; what stands behind them is wiped in place."""
+    valid = np.ones(len(found.start), bool) if valid is None else valid
+    return Segment(
+        kind, "plain", found.start, found.end, cut(found.text, length), np.full(len(found.start), length, np.int64), valid
+    )
 
 
 def is_fraction(data: Bytes, start: Places) -> Flags:
@@ -94,65 +101,56 @@ def is_fraction(data: Bytes, start: Places) -> Flags:
     return fraction
 
 
-def _phones(batch: Batch, whole: ByLength) -> Segment:
+def _phones(batch: Batch, whole: Whole) -> list[Segment]:
     """Mobile numbers, with or without a prefix; what stands behind a digit and a dot is a fraction."""
-    start, end = [], []
+    found = []
     for length, prefix in PREFIXES.items():
         some = whole.of(length)
-        head = batch.windows(some.start, 8)[:, : len(prefix)]
-        good = checks.is_mobile(batch.windows(some.end - PHONE, 8)) & (head == np.frombuffer(prefix, np.uint8)).all(1)
-        start.append(some.start[good])
-        end.append(some.end[good])
-    found = Runs(np.concatenate(start), np.concatenate(end))
-    found = found.where(~is_fraction(batch.data, found.start))
-    return segment("phone", found, rows(batch, found.end - PHONE), PHONE, np.ones(len(found.start), bool))
+        if prefix and len(some.start):
+            head = np.frombuffer(prefix, np.uint8)
+            some = some.where((some.text[:, : len(prefix)] == head).all(1))
+            some = some._replace(text=batch.windows(some.end - PHONE, WIDTH))
+        some = some.where(checks.is_mobile(some.text) & ~is_fraction(batch.data, some.start))
+        found.append(segment("phone", some, PHONE))
+    return found
 
 
-def _is_id(digits: Bytes) -> Flags:
-    """Whether region and birth date are possible."""
-    date = checks.is_date(checks.number(digits, 6, 10), checks.number(digits, 10, 12), checks.number(digits, 12, 14))
-    return date & checks.is_region(digits)
+def ids(found: Numbers) -> Segment:
+    """Resident IDs of 18 characters among `found`; an X of either case is their last, or a digit."""
+    found = found.where(checks.is_id(found.text))
+    last = found.text[:, ID - 1]
+    last &= np.where(last > X, 0xDF, 0xFF).astype(np.uint8)
+    return segment("resident_id", found, ID, checks.check_characters(found.text) == last)
 
 
-def ids(found: Runs, text: Bytes) -> Segment:
-    """Resident IDs of 18 characters, `text` u8[n, 24], among `found`; an X of either case is their last, or a digit."""
-    shaped = _is_id(text - ZERO)
-    found, text = found.where(shaped), text[shaped]
-    text[:, 17] &= np.where(text[:, 17] > X, 0xDF, 0xFF).astype(np.uint8)
-    return segment("resident_id", found, text, ID, checks.check_characters(text - ZERO) == text[:, 17])
-
-
-def _split_eighteens(batch: Batch, found: Runs) -> tuple[Segment, Runs]:
+def _split_eighteens(found: Numbers) -> tuple[Segment, Numbers]:
     """Resident IDs among runs of 18 digits, and the runs that are to be read as cards.
 
     An ID whose check fails, and which is a valid card, is the card.
     """
-    text = rows(batch, found.start)
-    digits = text - ZERO
-    shaped = _is_id(digits)
-    valid = shaped & (checks.check_characters(digits) == text[:, 17])
-    card = ~valid & checks.in_range(digits, ID)
-    card[card] = checks.luhn(digits[card], ID)
-    is_id = shaped & ~card
-    return segment("resident_id", found.where(is_id), text[is_id], ID, valid[is_id]), found.where(~is_id)
+    is_id = checks.is_id(found.text)
+    valid = is_id & (checks.check_characters(found.text) == found.text[:, ID - 1])
+    unsure = np.flatnonzero(is_id & ~valid)
+    text = found.text.take(unsure, axis=0)
+    is_id[unsure] = ~(checks.in_range(text, ID) & checks.luhn(text, ID))
+    others = found.where(~is_id)
+    return segment("resident_id", found.where(is_id), ID, valid[is_id]), others
 
 
-def _old_ids(batch: Batch, found: Runs) -> Segment:
+def _old_ids(found: Numbers) -> Segment:
     """Resident IDs of 15 digits, brought to 18: century 19, or 18 for the orders 996 to 999 of centenarians."""
-    old = rows(batch, found.start)
-    old_digits = old - ZERO
+    old = found.text
     text = np.zeros_like(old)
     text[:, :6], text[:, 8:17] = old[:, :6], old[:, 6:15]
-    century = np.where(checks.number(old_digits, 12, 15) >= 996, 18, 19)
-    text[:, 6], text[:, 7] = ZERO + 1, ZERO + century % 10
-    shaped = _is_id(text - ZERO)
-    found, text = found.where(shaped), text[shaped]
-    text[:, 17] = checks.check_characters(text - ZERO)
-    return segment("resident_id", found, text, ID, np.ones(len(text), bool))
+    order = checks.two(old, 12) * 10 + (old[:, 14] - np.uint8(ZERO))
+    text[:, 6], text[:, 7] = ZERO + 1, np.where(order >= LATE_ORDERS, ZERO + 8, ZERO + 9)
+    found = found._replace(text=text)
+    found = found.where(checks.is_id(text))
+    found.text[:, ID - 1] = checks.check_characters(found.text)
+    return segment("resident_id", found, ID)
 
 
-def cards(found: Runs, text: Bytes, length: int) -> Segment:
-    """Cards of `length` digits, `text` u8[n, 24], among `found`."""
-    ranged = checks.in_range(text - ZERO, length)
-    found, text = found.where(ranged), text[ranged]
-    return segment("card", found, text, length, checks.luhn(text - ZERO, length))
+def cards(found: Numbers, length: int) -> Segment:
+    """Cards of `length` digits among `found`."""
+    found = found.where(checks.in_range(found.text, length))
+    return segment("card", found, length, checks.luhn(found.text, length))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from matcher.scan.batch import Places
-from matcher.scan.segment import Segment
+from matcher.scan.segment import Segment, by_place
 from ullage.identifiers import kinds
 
 
@@ -16,11 +16,11 @@ def without_overlaps(segments: Sequence[Segment]) -> list[Segment]:
     if not segments:
         return []
     start, end = np.concatenate([s.start for s in segments]), np.concatenate([s.end for s in segments])
-    order = np.argsort(start, kind="stable")
-    reach = np.maximum.accumulate(end[order])
-    inside = np.flatnonzero(start[order][1:] < reach[:-1]) + 1
-    if not len(inside):
+    order = by_place(start)
+    ascending, ends = start.take(order), end.take(order)
+    if (ascending[1:] >= ends[:-1]).all():  # none overlaps its neighbour: then none overlaps another
         return list(segments)
+    inside = np.flatnonzero(ascending[1:] < np.maximum.accumulate(ends)[:-1]) + 1
     ranks = {name: kind.rank for name, kind in kinds().items()}
     claims = np.concatenate([np.where(s.valid, 0, 100) + ranks.get(s.kind, len(ranks)) for s in segments])
     losers = _losers(start, end, claims, order, np.union1d(inside, inside - 1))

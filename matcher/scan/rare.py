@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from matcher.scan.batch import Batch, Places
 from matcher.scan.bits import ONE, ahead, behind, lowest, places, windows
-from matcher.scan.classes import DASH, SPACE, Classes, is_digit
-from matcher.scan.segment import Flags, Segment
+from matcher.scan.classes import DASH, SPACE, Classes, is_digit, is_separator
+from matcher.scan.segment import Segment
 from matcher.watchlist.columns import Texts
 from ullage.identifiers import Candidate, iban, kinds
 
@@ -22,7 +23,6 @@ WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban
 """Kinds that modules beside this one, or a gate in here, find."""
 AROUND = 80
 """Bytes read on either side of a gate."""
-ASCII_FORM, LOWER = b"xn--", b"  \0\0"
 CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
@@ -50,36 +50,25 @@ def _everywhere(batch: Batch, name: str) -> list[Candidate]:
     return [candidate for start, end in spans for candidate in _read(batch, name, start - 1, end + 1)]
 
 
-def strange(batch: Batch, classes: Classes, at: Places) -> Flags:
-    """Which at signs stand before a domain in another script, or in the ASCII form of one (`xn--`)."""
-    other: Flags = batch.data[at + 1] >= NOT_ASCII
-    if len(at):
-        pairs = classes.separator & ahead(classes.separator, 1) & behind(classes.letter, 1) & behind(classes.letter, 2)
-        forms = places(pairs & ahead(classes.word, 2)) - 2
-        text = batch.windows(forms, 8)[:, :4] | np.frombuffer(LOWER, np.uint8)
-        forms = forms[(text == np.frombuffer(ASCII_FORM, np.uint8)).all(1) & (forms > at[0])]
-        other[np.searchsorted(at, forms) - 1] = True
-    return other
-
-
 @cache
-def _countries() -> Flags:
-    """bool[65536]: which two bytes, lower case, are a country's letters."""
-    table = np.zeros(1 << 16, bool)
-    for country in iban.LENGTHS:
-        table[int.from_bytes(country.lower().encode(), "little")] = True
+def _lengths() -> npt.NDArray[np.uint8]:
+    """u8[65536]: how long the numbers are of the country that two letters, lower case, stand for; 0 where they are no country."""
+    table = np.zeros(1 << 16, np.uint8)
+    for country, length in iban.LENGTHS.items():
+        table[int.from_bytes(country.lower().encode(), "little")] = length
     return table
 
 
 def _iban_gates(batch: Batch, classes: Classes) -> Places:
-    """A country's two letters, two digits behind them, nothing glued before, and length enough in one piece or in fours."""
+    """A country's two letters and two digits, nothing glued before, that go on in one piece of its length, or in fours."""
     digit, letter, word = classes.digit, classes.letter, classes.word
-    gate = places(letter & ahead(letter, 1) & ahead(digit, 2) & ahead(digit, 3) & ~behind(word, 1))
-    pairs = np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
-    gate = gate[_countries()[pairs]]
+    pairs = letter & ahead(letter, 1)
+    gate = places(pairs & ahead(digit & ahead(digit, 1), 2) & ~behind(word, 1))
+    full = _lengths().take(np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0])
+    gate, full = gate[full > 0], full[full > 0]
     length = lowest(~windows(word, gate))
-    fours = (length == 4) & ((windows(classes.separator, gate) >> np.uint64(4)) & ONE == ONE)
-    known: Places = gate[fours | ((length >= min(iban.COUNTRIES)) & (length <= max(iban.COUNTRIES)))]
+    fours = (length < full) & (length % 4 == 0) & is_separator(batch.data.take(gate + length))
+    known: Places = gate[fours | (length == full)]
     return known
 
 
@@ -89,7 +78,7 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     signed = places(digit & behind(classes.plus, 1))
     signed = signed[(data[signed] != EIGHT) | (data[signed + 1] != SIX)]
     zeros = places(zero & ahead(zero, 1) & ahead(digit & ~zero, 2) & ~behind(classes.word, 1))
-    begin = np.union1d(signed, zeros)
+    begin = np.sort(np.concatenate((signed, zeros)))
     length = lowest(~windows(classes.digit, begin))
     inner = is_digit(data[begin - 2]) & ((data[begin - 1] == SPACE) | (data[begin - 1] == DASH))  # a group of a longer number
     abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]

@@ -12,11 +12,12 @@ from matcher.scan.classes import classes
 from matcher.scan.codes import find_codes
 from matcher.scan.digests import find_digests
 from matcher.scan.mail import find_mail, find_qq
-from matcher.scan.numbers import find_numbers
+from matcher.scan.numbers import Whole, find_numbers
 from matcher.scan.overlaps import without_overlaps
-from matcher.scan.rare import find_rare, strange
+from matcher.scan.rare import find_rare
 from matcher.scan.segment import Segment
 from matcher.scan.separated import find_separated
+from matcher.scan.words import find_words
 
 APART = ("email", "qq", "digest")
 """Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`)."""
@@ -25,14 +26,14 @@ APART = ("email", "qq", "digest")
 def search(batch: Batch, labelled: Sequence[Segment] = ()) -> list[Segment]:
     """Candidates of every kind, those of `labelled` among them; only kinds that are APART overlap with others."""
     seen = classes(batch)
-    at = places(seen.at)
-    other = strange(batch, seen, at)
-    mail = find_mail(batch, at[~other])
-    rare = find_rare(batch, seen, at[other])
+    whole = Whole(batch, seen)
+    words = find_words(batch, seen, whole.led)
+    mail, strange_at = find_mail(batch, places(seen.at))
+    rare = find_rare(batch, seen, strange_at)
     mail += [segment for segment in rare if segment.kind == "email"]
-    numbers = find_numbers(batch, seen) + find_separated(batch, seen) + find_codes(batch, seen)
+    numbers = find_codes(batch, whole, words) + find_numbers(batch, whole) + find_separated(batch, seen)
     numbers += [segment for segment in (*rare, *labelled) if segment.kind not in APART and not segment.weak]
     others = [segment for segment in labelled if segment.kind in APART or segment.weak]
     known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in others if segment.kind == "qq")])
     boxes = [segment.where(~np.isin(segment.start, known)) for segment in find_qq(mail)]  # `QQ: 12345@qq.com` is one number
-    return [*without_overlaps(numbers), *mail, *boxes, *find_digests(batch, seen), *others]
+    return [*without_overlaps(numbers), *mail, *boxes, *find_digests(batch, words), *others]

@@ -1,26 +1,34 @@
 """Numbers written in groups: 138-0013-8000, 6200 0000 0000 0005, 110105 19491231 002X.
 
-One space, dash or dot stands between two groups, never two: two hyphens end a field. A shape is a pattern of digits (1) and
-separators (0) read off 64 bits from a group's first digit on; the shapes are tried longest first, each over all places at once.
+One space, dash or dot stands between two groups, the same between all, never two: two hyphens end a field. Where a first gap may
+be is told from bits: three digits before it, four behind it. From there the lengths of up to five groups are read, and make a
+number of five hexadecimal digits, 0x44443 for a card of 19; a table says which shapes it and its beginnings are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from matcher.scan import checks, numbers
 from matcher.scan.batch import Batch, Bytes, Places
-from matcher.scan.bits import Words, ahead, behind, below, inner, lowest, places, spread, windows
-from matcher.scan.classes import DASH, DOT, SPACE, Classes, is_digit, is_word
-from matcher.scan.numbers import Runs, X
+from matcher.scan.bits import ONE, Words, ahead, behind, below, highest, lowest, places, windows
+from matcher.scan.classes import DASH, DOT, SPACE, Classes, is_separator, is_word
+from matcher.scan.numbers import Numbers, X
 from matcher.scan.segment import Flags, Segment
 
-SHORTEST = 12
-"""Eleven digits and a separator."""
-ROW = 32
+FEWEST_BEFORE, FEWEST_BEHIND = 3, 4
+"""Digits on either side of a first gap, in every shape."""
+LOOK_BACK = 32
+"""Places before a gap that are looked at with those behind it, in one window of 64."""
+MOST_GROUPS = 5
+LONGEST_GROUP, LONGEST_FIRST = 15, 11
+ROW = 24
 PHONE_GROUPS = ((3, 4, 4), (3, 8), (7, 4))
 ID_GROUPS = ((6, 8, 4), (6, 8, 3, 1))
 CARD_GROUPS = (
@@ -47,109 +55,167 @@ class Shape:
         return sum(self.groups) + len(self.groups) - 1
 
     @cached_property
-    def gaps(self) -> list[int]:
-        """Where its separators stand, counted from its beginning."""
-        return [int(place) for place in np.cumsum([group + 1 for group in self.groups[:-1]]) - 1]
+    def pieces(self) -> list[tuple[int, int, int]]:
+        """Where the bytes of each group go to without prefix and separators, where they come from, and how many they are."""
+        made, to, place = list[tuple[int, int, int]](), 0, 0
+        for number, group in enumerate(self.groups):
+            skipped = 0 if number else len(self.prefix)
+            made.append((to, place + skipped, group - skipped))
+            to, place = to + group - skipped, place + group + 1
+        return made
 
     @cached_property
-    def columns(self) -> list[int]:
-        """Where its digits and its X stand, the prefix left out."""
-        return [i for i in range(self.length) if i not in self.gaps][len(self.prefix) :]
+    def size(self) -> int:
+        """Characters without prefix and separators."""
+        return sum(self.groups) - len(self.prefix)
 
     @cached_property
-    def digit_bits(self) -> np.uint64:
-        """Its digits as bits."""
-        last = self.length - 1 if self.with_x else self.length
-        return np.uint64(sum(1 << i for i in range(last) if i not in self.gaps))
+    def code(self) -> int:
+        """The lengths of its groups of digits as hexadecimal digits; an X is none."""
+        last = self.groups[-1] - self.with_x
+        return _code((*self.groups[:-1], last) if last else self.groups[:-1])
 
-    @cached_property
-    def gap_bits(self) -> np.uint64:
-        """Its separators as bits, but for one before an X: what stands between digits only is seen as one."""
-        return np.uint64(sum(1 << i for i in self.gaps if not self.with_x or i < self.length - 2))
+
+def _code(groups: tuple[int, ...]) -> int:
+    return sum(group << 4 * (MOST_GROUPS - 1 - number) for number, group in enumerate(groups))
 
 
 @cache
-def shapes() -> dict[int, tuple[Shape, ...]]:
-    """All shapes by the length of their first group, the longest first."""
+def shapes() -> tuple[Shape, ...]:
+    """All shapes."""
     made = [Shape("phone", groups) for groups in PHONE_GROUPS]
     for prefix in (b"86", b"0086", b"0"):
         made += [Shape("phone", (groups[0] + len(prefix), *groups[1:]), prefix) for groups in PHONE_GROUPS]
     made += [Shape("resident_id", groups, with_x=with_x) for groups in ID_GROUPS for with_x in (False, True)]
-    made += [Shape("card", groups) for groups in CARD_GROUPS]
-    made.sort(key=lambda shape: -shape.length)
-    return {size: tuple(s for s in made if s.groups[0] == size) for size in sorted({s.groups[0] for s in made})}
+    return (*made, *(Shape("card", groups) for groups in CARD_GROUPS))
+
+
+@cache
+def _coded() -> tuple[tuple[tuple[Shape, ...], ...], npt.NDArray[np.uint8]]:
+    """Shapes of one code each, the first of them none; and for each code, u8[16^5], the number of its shapes among these."""
+    by_code: dict[int, list[Shape]] = {}
+    for shape in shapes():
+        by_code.setdefault(shape.code, []).append(shape)
+    table = np.zeros(1 << 4 * MOST_GROUPS, np.uint8)
+    table[list(by_code)] = range(1, len(by_code) + 1)
+    return ((), *(tuple(alike) for alike in by_code.values())), table
+
+
+class Grouped(NamedTuple):
+    """Digits in groups: where they begin, and the lengths of their groups as a code, i64[n]."""
+
+    start: Places
+    code: Places
 
 
 def find_separated(batch: Batch, classes: Classes) -> list[Segment]:
     """Phones, resident IDs and cards that are written in groups, valid or not."""
-    gap = classes.separator & ahead(classes.digit, 1) & behind(classes.digit, 1)
-    start = _group_starts(classes.digit, gap)
-    start = start[~is_word(batch.data[start - 1])]
-    digit_bits, gap_bits = windows(classes.digit, start), windows(gap, start)
-    first = lowest(~digit_bits)
-    found = []
-    for size, alike in shapes().items():
-        own = np.flatnonzero(first == size)
-        digits, gaps = digit_bits[own], gap_bits[own]
-        for shape in alike if len(own) else ():
-            exact = below(shape.length - shape.with_x)
-            fits = np.flatnonzero(((digits & exact) == shape.digit_bits) & ((gaps & exact) == shape.gap_bits))
-            if len(fits):
-                fits = fits[_stands_alone(batch, shape, start[own[fits]])]
-                found.append(_segment(batch, shape, start[own[fits]]))
-                digits[fits] = 0  # taken: no shorter shape begins there
-    return [segment for segment in found if len(segment)]
+    gap = _first_gaps(batch, classes)
+    if not len(gap):
+        return []
+    shaped = _shaped(batch, classes.digit, _grouped(batch, classes.digit, gap))
+    return [segment for shape, start in shaped if len(segment := _segment(batch, shape, start))]
 
 
-def _group_starts(digit: Words, gap: Words) -> Places:
-    """First digits of groups, in stretches of digits and separators that are long enough; not of what is whole by itself."""
-    stretch = spread(inner(digit | gap, SHORTEST), SHORTEST)
-    return places(stretch & digit & ~behind(digit, 1) & ~inner(digit, SHORTEST))
+def _first_gaps(batch: Batch, classes: Classes) -> Places:
+    """Separators with digits enough on either side."""
+    three, four = classes.digits.of(FEWEST_BEFORE), classes.digits.of(FEWEST_BEHIND)
+    gap = places(behind(three, FEWEST_BEFORE) & ahead(four, 1) & ~classes.digit)
+    return gap[is_separator(batch.data.take(gap))]
 
 
-def _stands_alone(batch: Batch, shape: Shape, start: Places) -> Flags:
-    """Whether the same separator stands in all gaps, nothing is glued behind, and it is no part of a longer grouped number."""
+def _grouped(batch: Batch, digit: Words, gap: Places) -> Grouped:
+    """Digits in groups around each gap whose first is not too long and not glued to a letter; nothing in the middle of a card."""
+    data = batch.data
+    around = windows(digit, gap - LOOK_BACK)
+    first = LOOK_BACK - 1 - highest(~around & below(LOOK_BACK))
+    kept = np.flatnonzero((first <= LONGEST_FIRST) & ~is_word(data.take(gap - first - 1)))
+    kept = kept[~_inside_card(batch, around[kept], gap[kept], first[kept])]
+    gap, first = gap.take(kept), first.take(kept)
+    code = first << 4 * (MOST_GROUPS - 1)
+    rest, place, open_ = around.take(kept) >> np.uint64(LOOK_BACK), gap, np.arange(len(gap))
+    for group in range(1, MOST_GROUPS):  # `place` is a gap, the lowest bit of `rest` stands for it
+        length = np.minimum(lowest(~(rest >> ONE)), LONGEST_GROUP)
+        code[open_] |= length << 4 * (MOST_GROUPS - 1 - group)
+        place, rest = place + 1 + length, rest >> (length + 1).astype(np.uint64)
+        on = np.flatnonzero((rest & np.uint64(2) > 0) & (data.take(place) == data.take(gap.take(open_))))
+        place, rest, open_ = place.take(on), rest.take(on), open_.take(on)
+    return Grouped(gap - first, code)
+
+
+def _inside_card(batch: Batch, around: Words, gap: Places, first: Places) -> Flags:
+    """Which groups of four before a gap come behind another group of four: told from the bits of LOOK_BACK places before.
+
+    With a zero first they may be a phone's.
+    """
+    before = (around >> np.uint64(LOOK_BACK - 4 - 6)) & np.uint64(0b111111)
+    inside: Flags = (first == 4) & (before == np.uint64(0b011110)) & (batch.data.take(gap - 4) != ord("0"))
+    return inside & _is_space_or_dash(batch.data.take(gap - 5))
+
+
+def _shaped(batch: Batch, digit: Words, found: Grouped) -> Iterator[tuple[Shape, Places]]:
+    """Each shape that occurs and where numbers of it begin; of several at one place that with most groups."""
+    alike, table = _coded()
+    start, code = found
+    for groups in range(MOST_GROUPS, 1, -1):
+        beyond = 4 * (MOST_GROUPS - groups)
+        number = table.take(code >> beyond << beyond)
+        taken = np.zeros(len(start), bool)
+        for each in np.flatnonzero(np.bincount(number)).tolist():
+            own = np.flatnonzero(number == each)
+            for shape in alike[each]:
+                alone = own[_stands_alone(batch, digit, shape, start[own])]
+                taken[alone] = True
+                yield shape, start[alone]
+        start, code = start[~taken], code[~taken]
+
+
+def _stands_alone(batch: Batch, digit: Words, shape: Shape, start: Places) -> Flags:
+    """Whether the prefix stands there, nothing is glued behind, and it is no part of a longer grouped number."""
     data, end = batch.data, start + shape.length
-    separator = data[start + shape.gaps[0]]
     alone: Flags = ~is_word(data[end])
-    for gap in shape.gaps[1:]:
-        alone &= data[start + gap] == separator
     if shape.kind == "phone":
         alone &= ~numbers.is_fraction(data, start)
     elif len(shape.groups) == 2:
-        alone &= separator != DOT
+        alone &= data[start + shape.groups[0]] != DOT
     if shape.with_x:
         alone &= (data[end - 1] | 32) == (X | 32)
+        alone &= (shape.groups[-1] > 1) | (data[end - 2] == data[start + shape.groups[0]])  # an X that is a group of its own
     if shape.kind == "card":
-        alone &= ~_goes_on(data, end) & ~_comes_from(data, start)
-    head = batch.windows(start, 8)[:, : len(shape.prefix)]
-    alone &= (head == np.frombuffer(shape.prefix, np.uint8)).all(1)
+        alone[_goes_on(data, digit, end)] = False
+        alone[_comes_from(data, digit, start)] = False
+    if shape.prefix:
+        alone &= (batch.windows(start, 8)[:, : len(shape.prefix)] == np.frombuffer(shape.prefix, np.uint8)).all(1)
     return alone
 
 
-def _goes_on(data: Bytes, end: Places) -> Flags:
-    """Whether a separator and a group of one to four digits follow: a longer number, no card."""
-    following = np.stack([is_digit(data[end + i]) for i in range(1, 6)])
-    short = following[0] & ~following.all(0)
-    longer: Flags = ((data[end] == SPACE) | (data[end] == DASH)) & short
+def _goes_on(data: Bytes, digit: Words, end: Places) -> Places:
+    """Numbers of the cards behind which a separator and a group of one to four digits follow: a longer number, no card."""
+    may = np.flatnonzero(_is_space_or_dash(data.take(end)))
+    behind_it = windows(digit, end.take(may) + 1)
+    longer: Places = may[(behind_it & ONE > 0) & (~behind_it & below(5) > 0)]
     return longer
 
 
-def _comes_from(data: Bytes, start: Places) -> Flags:
-    """Whether a group of four digits and a separator stand before: the middle of a longer number."""
-    before = np.stack([is_digit(data[start - i]) for i in range(2, 7)])
-    longer: Flags = ((data[start - 1] == SPACE) | (data[start - 1] == DASH)) & before[:4].all(0) & ~before[4]
-    return longer
+def _comes_from(data: Bytes, digit: Words, start: Places) -> Places:
+    """Numbers of the cards before which a group of four digits and a separator stand: the middle of a longer number."""
+    may = np.flatnonzero(_is_space_or_dash(data.take(start - 1)))
+    middle: Places = may[windows(digit, start.take(may) - 6) & below(5) == np.uint64(0b11110)]
+    return middle
+
+
+def _is_space_or_dash(data: Bytes) -> Flags:
+    return (data == SPACE) | (data == DASH)
 
 
 def _segment(batch: Batch, shape: Shape, start: Places) -> Segment:
-    """The candidates of one shape: their digits gathered from between the separators."""
-    text = np.zeros((len(start), numbers.WIDTH), np.uint8)
-    text[:, : len(shape.columns)] = batch.windows(start, ROW)[:, shape.columns]
-    found = Runs(start, start + shape.length)
+    """The candidates of one shape: their digits brought together from between the separators."""
+    written, text = batch.windows(start, ROW), np.zeros((len(start), numbers.WIDTH), np.uint8)
+    for to, place, size in shape.pieces:
+        text[:, to : to + size] = written[:, place : place + size]
+    found = Numbers(start, start + shape.length, text)
     if shape.kind == "phone":
-        mobile = checks.is_mobile(text)
-        return numbers.segment("phone", found.where(mobile), text[mobile], numbers.PHONE, mobile[mobile])
+        return numbers.segment("phone", found.where(checks.is_mobile(text)), numbers.PHONE)
     if shape.kind == "resident_id":
-        return numbers.ids(found, text)
-    return numbers.cards(found, text, len(shape.columns))
+        return numbers.ids(found)
+    return numbers.cards(found, shape.size)
