@@ -68,7 +68,8 @@ def places(words: Words) -> Places:
     held = octets.take(filled)
     if (held & (held - np.uint8(1))).any():
         bit = np.flatnonzero(np.unpackbits(held, bitorder="little").view(bool))  # of truth values: faster
-        return (filled.take(bit >> 3) << 3) + (bit & 7)
+        several: Places = (filled.take(bit >> 3) << 3) + (bit & 7)
+        return several
     found: Places = (filled << 3) + _FIRST.take(held)
     return found
 
@@ -92,7 +93,7 @@ def highest(words: Words) -> npt.NDArray[np.int64]:
     The bit below the highest is cleared first, so that rounding to 53 bits never carries beyond it.
     """
     rounded = (words & ~(words >> ONE)).astype(np.float64)
-    return np.maximum((rounded.view(np.int64) >> EXPONENT) - BIAS, -1)
+    return np.asarray(np.maximum((rounded.view(np.int64) >> EXPONENT) - BIAS, -1))
 
 
 def under(counts: Places) -> Words:

@@ -1,7 +1,7 @@
 """Checksums, dates and ranges over columns of numbers: `text` u8[n, w], w even, holds a number a row in ASCII.
 
 The rules and their sources stand with each kind in `ullage/identifiers`; here they are tables and sums over whole columns. Two
-neighbouring characters are one index into a table: half the look-ups, and no arithmetic. What stands behind a number does not count.
+neighbouring characters are one index into a table: half the look-ups, and no arithmetic. What stands behind a number is not read.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ def is_word(data: Bytes) -> Flags:
 
 def is_separator(data: Bytes) -> Flags:
     """Whether these bytes may stand between the groups of a number: space, dash or dot."""
-    return (data - np.uint8(DASH) < 2) | (data == SPACE)  # the dot stands behind the dash
+    separates: Flags = (data - np.uint8(DASH) < 2) | (data == SPACE)  # the dot stands behind the dash
+    return separates
 
 
 @dataclass(frozen=True)

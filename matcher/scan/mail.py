@@ -58,7 +58,7 @@ class Parts(NamedTuple):
 
 
 def find_mail(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
-    """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain has other scripts, or their form."""
+    """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain has another script or its form."""
     if not len(at):
         return [], at
     found, strange = [], []
@@ -90,7 +90,7 @@ def _local(batch: Batch, at: Places, side: int) -> Parts:
     stop = lowest(~inside_bits | (hyphens & (hyphens >> ONE)))
     begins = highest(word_bits & under(stop))
     last = batch.data.take(at - 1)
-    is_part = (last != DOT) & ((stop < side) | ~inside_part(batch.data.take(at - side - 1)))
+    is_part = (last != DOT) & ((stop < side) | _begins_behind(batch, at - side))
     return Parts(np.where(is_part, begins + 1, 0), stop)
 
 
@@ -98,7 +98,8 @@ def _domain(batch: Batch, at: Places, side: int) -> Parts:
     """The domain behind each at sign: it ends with the last label that is all letters and has a dot before it."""
     text = batch.windows(at + 1, side)
     alpha, dot, hyphen = (_bits(flags) for flags in ((text | CASE) - np.uint8(A) < 26, text == DOT, text == DASH))
-    alnum, sign = alpha | _bits(is_digit(text)), dot | hyphen
+    alnum: Words = alpha | _bits(is_digit(text))
+    sign: Words = dot | hyphen
     stop = lowest(~(alnum | sign) | (sign & (sign >> ONE)))
     inside = under(stop)
     alpha &= inside
@@ -128,6 +129,13 @@ def inside_part(data: Bytes) -> Flags:
     """Whether these bytes may stand in a local part."""
     inside: Flags = is_word(data) | np.isin(data, np.frombuffer(b".-" + OTHERS, np.uint8))
     return inside
+
+
+def _begins_behind(batch: Batch, start: Places) -> Flags:
+    """Whether a local part may begin at each place, by what stands before: nothing of another one, or two hyphens."""
+    before, further = batch.data.take(start - 1), batch.data.take(start - 2)
+    begins: Flags = ~inside_part(before) | ((before == DASH) & (further == DASH))
+    return begins
 
 
 def _is_strange(batch: Batch, at: Places, domain: Parts) -> Flags:

@@ -68,7 +68,7 @@ class Whole:
     def of(self, length: int) -> Numbers:
         """Those of `length` digits, at most LONGEST, as views."""
         own = slice(self._borders[length], self._borders[length + 1])
-        return Numbers(*(column[own] for column in self._all))
+        return Numbers(self._all.start[own], self._all.end[own], self._all.text[own])
 
 
 def _numbers(batch: Batch, start: Places, end: Places) -> Numbers:

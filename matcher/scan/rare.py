@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.scan.batch import Batch, Places
-from matcher.scan.bits import ONE, ahead, behind, lowest, places, windows
+from matcher.scan.bits import ahead, behind, lowest, places, windows
 from matcher.scan.classes import DASH, SPACE, Classes, is_digit, is_separator
 from matcher.scan.segment import Segment
 from matcher.watchlist.columns import Texts

@@ -21,7 +21,8 @@ def every(flags: Flags) -> Flags:
     seen = words[:, 0].copy()
     for column in range(1, words.shape[1]):
         seen &= words[:, column]
-    return seen == FULL
+    full: Flags = seen == FULL
+    return full
 
 
 def cut(text: Bytes, length: int) -> Bytes:
@@ -70,8 +71,8 @@ class Segment:
         if chosen.all():
             return self
         own = np.flatnonzero(chosen)  # rows are taken by number: four times as fast as by truth values
-        columns = (column.take(own, axis=0) for column in (self.start, self.end, self.normal, self.length, self.valid))
-        return Segment(self.kind, self.form, *columns, self.weak)
+        start, end, length = (column.take(own) for column in (self.start, self.end, self.length))
+        return Segment(self.kind, self.form, start, end, self.normal.take(own, axis=0), length, self.valid.take(own), self.weak)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,8 @@ def _comes_from(data: Bytes, digit: Words, start: Places) -> Places:
 
 
 def _is_space_or_dash(data: Bytes) -> Flags:
-    return (data == SPACE) | (data == DASH)
+    is_one: Flags = (data == SPACE) | (data == DASH)
+    return is_one
 
 
 def _segment(batch: Batch, shape: Shape, start: Places) -> Segment:

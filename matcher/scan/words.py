@@ -24,7 +24,8 @@ class Words(NamedTuple):
 
     def of(self, length: int) -> Places:
         """Where those of exactly `length` characters, at most 64, begin."""
-        return self.start[self.length == length]
+        own: Places = self.start[self.length == length]
+        return own
 
 
 def find_words(batch: Batch, classes: Classes, led: Places) -> Words:

@@ -35,14 +35,15 @@ def test_places_move_ahead_and_behind(mask: list[bool], by: int) -> None:
     assert [i for i in held(bits.behind(packed(mask), by)) if i < len(mask)] == [i + by for i in true if i + by < len(mask)]
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 70)), max_size=8), st.integers(1, 64))
-def test_runs_are_found_whole(parts: list[tuple[bool, int]], shortest: int) -> None:
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 70)), max_size=8), st.lists(st.integers(1, 64), min_size=1, max_size=4))
+def test_runs_are_found_whole_for_several_lengths(parts: list[tuple[bool, int]], lengths: list[int]) -> None:
     mask = [is_in for is_in, size in parts for _ in range(size)]
-    words, long = packed(mask), [run for run in runs_of(mask) if run[1] - run[0] >= shortest]
-    start, end = bits.runs(words, shortest)
-    assert list(zip(start.tolist(), end.tolist(), strict=True)) == long
-    assert held(bits.spread(bits.inner(words, shortest), shortest)) == [i for first, last in long for i in range(first, last)]
-    assert held(bits.whole(words, shortest, words)) == [first for first, last in long if last - first == shortest]
+    chain = bits.Chain(packed(mask))
+    for shortest in lengths:
+        long = [run for run in runs_of(mask) if run[1] - run[0] >= shortest]
+        start, end = chain.runs(shortest)
+        assert list(zip(start.tolist(), end.tolist(), strict=True)) == long
+        assert held(chain.of(shortest)) == [i for first, last in long for i in range(first, last - shortest + 1)]
 
 
 @given(MASKS, st.integers(0, 299))
@@ -57,4 +58,4 @@ def test_the_lowest_and_the_highest_bit(numbers: list[int], count: int) -> None:
     words = np.array(numbers, np.uint64)
     assert bits.lowest(words).tolist() == [(n & -n).bit_length() - 1 if n else 64 for n in numbers]
     assert bits.highest(words).tolist() == [n.bit_length() - 1 for n in numbers]
-    assert int(bits.below(count)) == (1 << count) - 1
+    assert int(bits.below(count)) == bits.under(np.array([count])).tolist()[0] == (1 << count) - 1
