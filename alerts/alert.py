@@ -1,4 +1,4 @@
-"""The stage on one screen: findings → fold → facts → incidents, a batch at a time.
+"""The stage on one screen: findings → (background, or) fold → facts → incidents, a batch at a time.
 
 Writes go in an order that a crash may cut anywhere: first the sightings, which remember where each finding went; then claims
 and exposures; last the incidents, which follow from them. The batch comes again, finds its sightings, and ends in the same facts.
@@ -13,7 +13,9 @@ from alerts import fold, incident
 from alerts.exposures import exposures_of, merged
 from alerts.fold import Known
 from alerts.metrics import AlertMetrics
-from alerts.records import Claim, Document, Exposure, Incident, Sighting
+from alerts.noise.background import Rules, fact_of, shipped
+from alerts.noise.traits import Traits
+from alerts.records import Background, Claim, Document, Exposure, Incident, Sighting
 from alerts.store import IncidentStore, Outcome, Where
 from ullage.bus import Record
 from ullage.clock import Clock
@@ -24,25 +26,41 @@ from ullage.settings import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Folds what it is handed. `tenant` gives a tenant's settings."""
+    """Folds what it is handed, but for what is no leak. `tenant` gives a tenant's settings, `background` the rules for that."""
 
     store: IncidentStore
     clock: Clock
     tenant: Callable[[str], Tenant]
     metrics: AlertMetrics
+    background: Rules = field(default_factory=shipped)
 
     def handle(self, records: Sequence[Record]) -> None:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
         findings = [decode(record) for record in records]
-        batch = self._load(findings)
-        for finding in findings:
+        sightings = self.store.mget(Sighting, {finding.id for finding in findings})
+        background = self._background([finding for finding in findings if finding.id not in sightings])
+        leaks = [finding for finding in findings if finding.id not in background]
+        batch = self._load(leaks, sightings)
+        for finding in leaks:
             batch.take(finding, self.clock)
-        self._write(batch, findings)
+        if leaks:
+            self._write(batch, leaks)
         self.metrics.handled(findings, batch.opened)
 
-    def _load(self, findings: Sequence[Finding]) -> Batch:
+    def _background(self, findings: Sequence[Finding]) -> set[str]:
+        """Ids of the findings that are no leak. One that comes again is what it was, whatever the rules."""
+        known = set(self.store.mget(Background, {finding.id for finding in findings}))
+        decided = []
+        for finding in findings:
+            if finding.id not in known and finding.parts == 1:
+                traits = Traits.of(finding)
+                if rule := self.background.decide(traits):
+                    decided.append(fact_of(finding, rule, self.background.version, traits, self.clock.now()))
+        self._put(decided)
+        return known | {fact.id for fact in decided}
+
+    def _load(self, findings: Sequence[Finding], sightings: dict[str, Sighting]) -> Batch:
         """Everything that the batch can touch, by id."""
-        sightings = self.store.mget(Sighting, {f.id for f in findings})
         claims = self.store.mget(Claim, {claim for f in findings for claim in fold.claims_of(f)})
         holders = {c.incident for c in claims.values()} | {i for s in sightings.values() for i in (s.incident, *s.linked)}
         stored = self.store.mget(Incident, holders)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from alerts.fold import subjects_digest
+from alerts.noise.traits import Traits
 from alerts.records import Exposure, Incident, Sighting, Sketched, Why
 from ullage.records import Finding
 from ullage.settings import Tenant
@@ -70,6 +71,7 @@ def sighting_of(finding: Finding, incident: str, linked: tuple[str, ...], folded
             "matched_rows": sum(group.matched for group in statistics.groups),
             "corroborated_rows": sum(group.corroborated for group in statistics.groups),
             "terms": {term.id: term.count for term in statistics.terms},
+            "traits": Traits.of(finding) if finding.parts == 1 else None,
         }
     )
 

@@ -14,7 +14,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from alerts.recent import NO_SCENARIO, Recent, recent
-from alerts.records import SEVERITIES, STATUSES, Exposure, Origin, Sighting
+from alerts.records import SEVERITIES, STATUSES, Background, Exposure, Origin, Sighting
 from alerts.status import tally
 from alerts.store import IncidentStore, Where
 from ullage.bus import Lag
@@ -63,6 +63,12 @@ class AlertMetrics:
         )
         self._exposures = Gauge("ullage_alert_exposures", "Exposures in the store.", ["tenant"], registry=registry)
         self._sightings = Gauge("ullage_alert_sightings", "Sightings in the store.", ["tenant"], registry=registry)
+        self._background = Gauge(
+            "ullage_alert_background",
+            "Posts in the store that hold one customer's number and are no leak.",
+            ["tenant"],
+            registry=registry,
+        )
         self._success = Gauge("ullage_alert_last_success_timestamp_seconds", "When findings were last folded.", registry=registry)
         self._lag = Gauge("ullage_alert_lag_records", "Findings that are not folded yet.", registry=registry)
         self._lag_seconds = Gauge(
@@ -76,6 +82,7 @@ class AlertMetrics:
             self._delay.labels(tenant)
             self._exposures.labels(tenant)
             self._sightings.labels(tenant)
+            self._background.labels(tenant)
         for labels in product(self._tenants, SEVERITIES, STATUSES):
             self._incidents.labels(*labels)
         self._recently(Recent())
@@ -110,6 +117,7 @@ class AlertMetrics:
         for tenant in configured:
             self._exposures.labels(tenant).set(store.count(Exposure, Where({"tenant": (tenant,)})))
             self._sightings.labels(tenant).set(store.count(Sighting, Where({"tenant": (tenant,)})))
+            self._background.labels(tenant).set(store.count(Background, Where({"tenant": (tenant,)})))
 
     def recount_recent(self, store: IncidentStore) -> None:
         """Set the gauges of the last 30 days to what the store holds now."""

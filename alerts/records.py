@@ -6,9 +6,11 @@ A document says itself how a store must index it: `columns` hold one value, `set
     class          id                          written by
     Sighting       the finding's id            alert
     Exposure       incident:subject            alert
+    Background     the finding's id            alert
     Claim          tenant:of:value             alert
     Incident       INC-…, of its first finding alert (a projection)
     Decision       incident:form token         search, append-only
+    Suppression    SUP-…; SUP-…:lifted         search, append-only
     Audit          random                      search, append-only
     Notification   incident:channel:what       alert
     Account        the account's name          search
@@ -24,6 +26,7 @@ from typing import ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from alerts.noise.traits import Traits
 from ullage.records import Canary, Cohort, RowGroup
 
 Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]
@@ -127,6 +130,8 @@ class Sighting(Document):
     """Share of its customers who stood with the same fields in incidents before, when it was folded."""
     replay_of: str = ""
     """The incident in which most of them stood."""
+    traits: Traits | None = None
+    """What the background rules saw; of a finding in parts they see nothing."""
 
 
 class Exposure(Document):
@@ -156,6 +161,32 @@ class Exposure(Document):
     last_seen: datetime
     confidence: int
     corroborated: bool
+
+
+class Background(Document):
+    """A finding that is no leak: one customer's number, by a rule of `alerts.noise`; kept as exposures are.
+
+    It says for "is this person exposed?" where they were seen, and holds the traits by which other rules can be tried on it.
+    """
+
+    columns = ("tenant", "site", "rule", "subject")
+    sets = ("index_tags",)
+
+    tenant: str
+    site: str
+    rule: str
+    version: int
+    """Of the rules that decided."""
+    at: datetime
+    subject: str
+    kinds: tuple[str, ...]
+    index_tags: tuple[str, ...]
+    index_epoch: int
+    url: str
+    title: str
+    published_at: datetime | None
+    fetched_at: datetime
+    traits: Traits
 
 
 class Claim(Document):
@@ -261,6 +292,30 @@ class Decision(Document):
     sent_at: datetime | None = None
 
 
+class Suppression(Document):
+    """What raises no notification until `expires`: findings of `tenant` that fit all the conditions that are set ("" is any).
+
+    `rule` is a reason code or scenario of the incident; `sketch` is a copy of that of `incident`, so re-posts of it are meant.
+    """
+
+    columns = ("tenant",)
+
+    tenant: str
+    at: datetime
+    by: str
+    reason: str
+    expires: datetime
+    site: str = ""
+    channel: str = ""
+    author: str = ""
+    rule: str = ""
+    incident: str = ""
+    sketch: tuple[str, ...] = ()
+    sketch_of: Sketched = "candidates"
+    lifts: str = ""
+    """Set in the document that ends another one; what is written is never changed."""
+
+
 class Audit(Document):
     """Who looked at what, and why; never the value that was looked up."""
 
@@ -304,7 +359,18 @@ class Account(Document):
     disabled: bool = False
 
 
-CLASSES: tuple[type[Document], ...] = (Sighting, Exposure, Claim, Incident, Decision, Audit, Notification, Account)
+CLASSES: tuple[type[Document], ...] = (
+    Sighting,
+    Exposure,
+    Background,
+    Claim,
+    Incident,
+    Decision,
+    Suppression,
+    Audit,
+    Notification,
+    Account,
+)
 
 
 def incident_id(finding: str) -> str:

@@ -12,12 +12,24 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
-from alerts.records import Audit, Claim, D, Decision, Document, Exposure, Incident, Notification, Sighting
+from alerts.records import (
+    Audit,
+    Background,
+    Claim,
+    D,
+    Decision,
+    Document,
+    Exposure,
+    Incident,
+    Notification,
+    Sighting,
+    Suppression,
+)
 from alerts.store import IncidentStore, Where
 from ullage.settings import StoreSettings
 
 BATCH = 1_000
-RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Audit, Notification, Incident)
+RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Suppression, Audit, Notification, Incident)
 """What is kept as long as incidents are, the incident itself last."""
 
 
@@ -32,6 +44,8 @@ def expire(
     for exposures in _batches(store, Exposure, Where(before=now - timedelta(days=keep.exposures_days))):
         _freeze(store, {exposure.incident for exposure in exposures}, now)
         removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
+    for background in _batches(store, Background, Where(before=now - timedelta(days=keep.exposures_days))):
+        removed[Background] += store.delete(Background, [document.id for document in background])
     for kind in RECORDS:
         for documents in _batches(store, kind, Where(before=now - timedelta(days=keep.incidents_days))):
             removed[kind] += store.delete(kind, [document.id for document in documents])
@@ -39,11 +53,13 @@ def expire(
 
 
 def erase(store: IncidentStore, tenant: str, subject: str) -> int:
-    """Remove every exposure of one customer, now; returns how many there were."""
+    """Remove every exposure of one customer, and where else they were seen, now; returns how many there were."""
     where = Where({"tenant": (tenant,), "subject": (subject,)})
     removed = Counter[type[Document]]()
     for exposures in _batches(store, Exposure, where):
         removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
+    for background in _batches(store, Background, where):
+        removed[Background] += store.delete(Background, [document.id for document in background])
     return _expunged(store, removed).total()
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from matcher.lexicon import Lexicon, Terms
 from matcher.parts import Laid, Piece, line_behind, read
+from matcher.public import Public
 from matcher.rows import Rows, Sheet, rows
 from matcher.scan.labelled import find_labelled
 from matcher.scan.search import search
@@ -20,9 +21,9 @@ BATCH = 2 * 1024 * 1024
 class Searched:
     """A batch of parts with what was found in them. Rows and terms are made when first asked for: most parts match nobody."""
 
-    def __init__(self, laid: Laid, lexicon: Lexicon, sheets: dict[int, Sheet]) -> None:
+    def __init__(self, laid: Laid, lexicon: Lexicon, sheets: dict[int, Sheet], public: Public) -> None:
         self.parts, self.batch, self._seen = laid.parts, laid.batch, laid.seen
-        self.segments = search(self.batch, find_labelled(self.batch, laid.seen.labelled))
+        self.segments = public.left_out(search(self.batch, find_labelled(self.batch, laid.seen.labelled)))
         self.unlikely = [labelled_cards(self.batch, segment) for segment in self.segments if segment.kind == "card"]
         """Cards that fail Luhn behind a label: asked for, since such cards are issued, but no sign of a genuine file."""
         self._lexicon, self._sheets = lexicon, sheets
@@ -43,14 +44,18 @@ class Searched:
         return self._lexicon.read_batch(self.batch, self._seen)
 
 
-def batches(pieces: Iterable[Piece], lexicon: Lexicon) -> Iterator[Searched]:
-    """`pieces` in batches, read and searched; what a long text taught of its columns goes along with it."""
+def batches(pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None) -> Iterator[Searched]:
+    """`pieces` in batches, read and searched for all but what is `public`.
+
+    What a long text taught of its columns goes along with it.
+    """
+    public = public or Public()
     before: Searched | None = None
     for group in _grouped(pieces):
         sheets, line = {}, 0
         if before and group[0].goes_on:
             sheets, line = {0: before.rows.carried(len(before.parts) - 1)}, line_behind(before.parts[-1])
-        before = Searched(read(group, lexicon.sieve, line), lexicon, sheets)
+        before = Searched(read(group, lexicon.sieve, line), lexicon, sheets, public)
         yield before
 
 

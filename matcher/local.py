@@ -53,7 +53,7 @@ def scan(
             if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
                 typer.echo(f"{count} files", err=True)
 
-    for searched in batches(pieces(), matcher.lexicon):
+    for searched in batches(pieces(), matcher.lexicon, matcher.public):
         for row in _rows(matcher, searched, alarms=alarms):
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
     typer.echo(f"{count} files scanned" + unread_in_words(unread), err=True)

@@ -19,6 +19,7 @@ from matcher.logins import LoginFinder
 from matcher.matches import matches, normal_of
 from matcher.own_cards import own_cards
 from matcher.parts import Piece, pieces_of_capture
+from matcher.public import Public
 from matcher.questions import ask, questions
 from matcher.readings import Found, Reading
 from matcher.statistics import CaptureKey
@@ -29,10 +30,11 @@ from ullage.records import Capture
 
 
 class Own(NamedTuple):
-    """What belongs to the tenants themselves: domains, each with its tenant, and tenants with their card ranges."""
+    """What belongs to the tenants themselves: domains, each with its tenant, tenants with their card ranges, public numbers."""
 
     domains: Mapping[str, str] = {}
     bins: Mapping[str, Sequence[str]] = {}
+    public: Public = Public()
 
 
 class Matcher:
@@ -45,6 +47,7 @@ class Matcher:
         self, lists: Sequence[TenantLists], lexicon: Lexicon, key: CaptureKey, own: Own, *, detailed: bool = True
     ) -> None:
         self.lists, self.key, self.lexicon, self._own, self._detailed = lists, key, lexicon, own, detailed
+        self.public = own.public
         self._logins = LoginFinder(own.domains) if own.domains else None
 
     def read(self, captures: Iterable[Capture]) -> Iterator[Reading]:
@@ -61,7 +64,7 @@ class Matcher:
     def gather(self, pieces: Iterable[Piece], readings: list[Reading]) -> Iterator[Reading]:
         """Fill `readings`, which `pieces` append as they go; one that is complete is handed out and dropped from the list."""
         given = 0
-        for searched in batches(pieces, self.lexicon):
+        for searched in batches(pieces, self.lexicon, self.public):
             self._take(searched, [readings[part.piece.source - given] for part in searched.parts])
             done = searched.parts[-1].piece.source - given
             yield from readings[:done]

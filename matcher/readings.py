@@ -127,7 +127,7 @@ class Reading:
     def statistics(self) -> Statistics:
         """Whole-capture statistics, the same for every tenant."""
         made = self._tally.finish(self.terms.terms)
-        return made.model_copy(update={"unread": dict(sorted(self.unread.items()))})
+        return made.model_copy(update={"unread": dict(sorted(self.unread.items())), "context": self.terms.context})
 
     def distinct_own_cards(self, tenant: str) -> int:
         """Different valid cards of the tenant's ranges that are not enrolled."""

@@ -13,6 +13,7 @@ from matcher.findings import findings_of
 from matcher.lexicon import Lexicon
 from matcher.match import Matcher, Own
 from matcher.metrics import MatchMetrics
+from matcher.public import Public
 from matcher.readings import Reading
 from matcher.statistics import CaptureKey
 from matcher.watchlist import installed
@@ -34,7 +35,8 @@ def build_matcher(context: Context, *, detailed: bool = True) -> Matcher:
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
     domains = {domain: name for name, tenant in tenants.items() for domain in tenant.domains}
-    return Matcher(lists, Lexicon(names, bins), CaptureKey(context.keys), Own(domains, bins), detailed=detailed)
+    public = Public.of(number for tenant in context.settings.tenants.values() for number in tenant.own_numbers)
+    return Matcher(lists, Lexicon(names, bins), CaptureKey(context.keys), Own(domains, bins, public), detailed=detailed)
 
 
 def open_capture(record: Record, opener: Opener) -> Capture:

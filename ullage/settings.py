@@ -173,6 +173,9 @@ class Tenant(_Section):
     brands: tuple[str, ...] = _knob((), "names a post would use for it; a brand beside jargon is worth an analyst's look")
     domains: tuple[str, ...] = _knob((), "its own domains, for login lines in stealer logs")
     bins: tuple[str, ...] = _knob((), "its card ranges (first 6 to 8 digits)")
+    own_numbers: tuple[str, ...] = _knob(
+        (), "its hotlines, service mobiles and mail addresses: public, so never a match and no second person in a post"
+    )
     circulation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _knob(
         1.8e9, "numbers in use in its market: what chance alone would match", "numbers"
     )

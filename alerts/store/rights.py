@@ -1,9 +1,9 @@
 """What the processes may do on which index of an Elasticsearch cluster, and nothing beyond it.
 
-Alert folds, counts and removes what has passed its retention. Search reads, and appends decisions and audit records: its right
-is `create_doc`, so that not even a page that was broken into can change or remove one. Neither may create an index, and neither
-sees another index. `maintenance` is refresh, flush and merge; `view_index_metadata` is the least named right that lets
-`ullage check` compare the mapping's version.
+Alert folds, counts and removes what has passed its retention. Search reads, and appends decisions, suppressions and records of
+audit: its right is `create_doc`, so that not even a page that was broken into can change or remove one. Neither may create an
+index, and neither sees another index. `maintenance` is refresh, flush and merge; `view_index_metadata` is the least named right
+that lets `ullage check` compare the mapping's version.
 """
 
 from __future__ import annotations
@@ -11,14 +11,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from alerts.records import Account, Audit, Claim, Decision, Document, Exposure, Incident, Notification, Sighting
+from alerts.records import (
+    Account,
+    Audit,
+    Background,
+    Claim,
+    Decision,
+    Document,
+    Exposure,
+    Incident,
+    Notification,
+    Sighting,
+    Suppression,
+)
 from alerts.store.mapping import index_name
 
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
-FOLDED = (Sighting, Exposure, Claim, Incident, Notification)
-ALERT: Rights = ((FOLDED, (*SEEN, "index", "delete", "maintenance")), ((Decision, Audit), (*SEEN, "delete", "maintenance")))
-SEARCH: Rights = (((Incident, Sighting, Exposure, Account), SEEN), ((Decision, Audit), (*SEEN, "create_doc")))
+FOLDED = (Sighting, Exposure, Background, Claim, Incident, Notification)
+SAID = (Decision, Suppression, Audit)
+ALERT: Rights = ((FOLDED, (*SEEN, "index", "delete", "maintenance")), (SAID, (*SEEN, "delete", "maintenance")))
+SEARCH: Rights = (((Incident, Sighting, Exposure, Background, Account), SEEN), (SAID, (*SEEN, "create_doc")))
 PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH}
 
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matcher.lexicon.automaton import Automaton
-from matcher.lexicon.entries import REPORTING, Entry, Names, forms, lower
+from matcher.lexicon.entries import Entry, Names, forms, lower
 from matcher.lexicon.search import Search
 from matcher.lexicon.terms import Hit, Terms
 from matcher.scan.batch import Batch
 from matcher.sieve import Seen, Sieve
 
-__all__ = ["REPORTING", "Entry", "Hit", "Lexicon", "Terms", "lower"]
+__all__ = ["Entry", "Hit", "Lexicon", "Terms", "lower"]
 
 
 class Lexicon:

@@ -26,7 +26,7 @@ class Automaton:
         counted = [
             h for i, h in enumerate(hits) if h.entry.kind == "term" and (h.entry.ambiguity != "H" or _has_company(hits, i))
         ]
-        others = frozenset(h.entry for h in hits if h.entry.kind in ("brand", "reporting"))
+        others = frozenset(h.entry for h in hits if h.entry.kind in ("brand", "context"))
         return Terms(Counter(hit.entry for hit in counted), others, tuple(counted))
 
     def hits(self, text: str) -> Iterator[Hit]:

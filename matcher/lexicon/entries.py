@@ -1,8 +1,8 @@
 """What is looked for: each written form, and what it may mean.
 
-Terms are data: a file a theme in `matcher/lexicons`, with weight 1-5, ambiguity and source. Field labels come from
-`matcher/labels.tsv`, brands, domains and card ranges (BINs) from each tenant's settings. Every form is found in simplified and in
-traditional characters, and in any case.
+Terms are data: a file a theme in `matcher/lexicons`, with weight 1-5, ambiguity and source; words of context weigh nothing. Field
+labels come from `matcher/labels.tsv`, brands, domains and card ranges (BINs) from each tenant's settings. Every form is found in
+simplified and in traditional characters, and in any case.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from matcher.labels import words
 from matcher.text.fold import fold
 from matcher.traditional import written
 
-REPORTING = ("警方", "法院", "判处", "提醒", "案例", "民警", "检察院", "反诈")
+CONTEXT, REPORTING = "CONTEXT", "reporting"
+"""The category of words of context, and the theme of them that makes a text a report."""
 BIN = "BIN"
 """How a card range is named in a finding: its digits never stand beside the tags of cards (PCI DSS 3.5.1)."""
 BIN_FORMS = (
@@ -27,7 +28,10 @@ Names = Mapping[str, Iterable[str]]
 
 
 class Entry(NamedTuple):
-    """One meaning of a form: the term it belongs to, the tenant whose brand it is, a field label or a word of reports."""
+    """One meaning of a form: the term it belongs to, the tenant whose brand it is, a field label, or a word of context.
+
+    The category of a word of context is its theme.
+    """
 
     kind: str
     id: str
@@ -56,8 +60,6 @@ def forms(brands: Names, bins: Names) -> dict[str, tuple[Entry, ...]]:
 def _entries(brands: Names, bins: Names) -> Iterator[tuple[str, Entry]]:
     for word in words():
         yield word, Entry("label", word)
-    for word in REPORTING:
-        yield word, Entry("reporting", word)
     yield from _terms()
     for tenant, names in brands.items():
         for name in names:
@@ -73,9 +75,10 @@ def _terms() -> Iterator[tuple[str, Entry]]:
     for file in sorted((resources.files("matcher") / "lexicons").iterdir(), key=lambda f: f.name):
         for line in file.read_text(encoding="utf-8").splitlines():
             if line and not line.startswith("#"):
-                term, also, _, category, _, weight, ambiguity, *_ = line.split("\t")
-                for word in (term, *filter(None, also.split(";"))):
-                    yield word, Entry("term", term, category, int(weight), ambiguity)
+                term, also, _, category, meaning, weight, ambiguity, *_ = line.split("\t")
+                is_context = category == CONTEXT
+                entry = Entry("context", term, meaning) if is_context else Entry("term", term, category, int(weight), ambiguity)
+                yield from ((word, entry) for word in (term, *filter(None, also.split(";"))))
 
 
 def lower(text: str) -> str:

@@ -24,7 +24,7 @@ class Meanings:
     """Meanings of forms as columns.
 
     `entries` are all meanings; those of form f are `own`[`first`[f]:`first`[f + 1]]. For each entry: `is_term`, `needs_company`
-    (a term of ambiguity H), `is_other` (brand or word of reports), `company` the number of its id. For each form: `only`, the one
+    (a term of ambiguity H), `is_other` (brand or word of context), `company` the number of its id. For each form: `only`, the one
     number of its terms and labels, SEVERAL or NOBODY: a form is company for a term of any other number.
     """
 
@@ -51,7 +51,7 @@ class Meanings:
             np.array([NOBODY if not c else SEVERAL if len(c) > 1 else next(iter(c)) for c in company], np.int64),
             np.array([entry.kind == "term" for entry in entries], bool),
             np.array([entry.kind == "term" and entry.ambiguity == "H" for entry in entries], bool),
-            np.array([entry.kind in ("brand", "reporting") for entry in entries], bool),
+            np.array([entry.kind in ("brand", "context") for entry in entries], bool),
             np.array([ids[entry.id] for entry in entries], np.int64),
         )
 

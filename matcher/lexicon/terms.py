@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, overload
 
-from matcher.lexicon.entries import Entry
+from matcher.lexicon.entries import REPORTING, Entry
 from matcher.scan.batch import Places
 from ullage.records import Term
 
@@ -56,7 +56,7 @@ class Terms:
     counts: Mapping[Entry, int] = field(default_factory=dict)
     """How often each term stands there and may count."""
     others: frozenset[Entry] = frozenset()
-    """Brands that are named, and words of reports on the trade."""
+    """Brands that are named, and words of context."""
     hits: Sequence[Hit] = ()
     """Where the terms that count stand."""
 
@@ -77,10 +77,15 @@ class Terms:
             named.setdefault(tenant, set()).add(name)
         return {tenant: tuple(sorted(names)) for tenant, names in sorted(named.items())}
 
+    @cached_property
+    def context(self) -> dict[str, int]:
+        """How many different words of context of each theme stand here."""
+        return dict(sorted(Counter(entry.category for entry in self.others if entry.kind == "context").items()))
+
     @property
     def reporting(self) -> bool:
         """Whether this reports on the trade, and takes no part in it."""
-        return sum(entry.kind == "reporting" for entry in self.others) >= REPORTING_WORDS
+        return self.context.get(REPORTING, 0) >= REPORTING_WORDS
 
     def offers(self, tenant: str, rows: int = 0) -> bool:
         """Whether the text offers data of `tenant`: its brand beside jargon of enough weight.

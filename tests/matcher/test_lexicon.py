@@ -8,14 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.labels import words
-from matcher.lexicon import REPORTING, Lexicon, Terms, lower
+from matcher.lexicon import Lexicon, Terms, lower
 from matcher.text import fold
 
 LEXICON = Lexicon({"bank": ["某某银行", "bank.example"], "other": ["某某银行", "ＯＴＨＥＲ银行"]})
 LINES = (resources.files("matcher") / "lexicons" / "jargon.tsv").read_text(encoding="utf-8").splitlines()
 ROWS = [line.split("\t") for line in LINES if line and not line.startswith("#")]
 FORMS = sorted({lower(fold(form).text) for row in ROWS for form in (row[0], *filter(None, row[1].split(";")))})
-OTHERS = sorted({lower(w) for w in (*words(), *REPORTING, "某某银行", "bank.example", "other银行")})
+CONTEXT = [
+    line.split("\t")
+    for line in (resources.files("matcher") / "lexicons" / "context.tsv").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+OTHERS = sorted({lower(w) for w in (*words(), *(row[0] for row in CONTEXT), "某某银行", "bank.example", "other银行")})
 FILLER = "x" * 41
 
 
@@ -123,3 +128,27 @@ def _whole(text: str, start: int, end: int) -> bool:
 def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> None:
     text = "".join(parts)
     assert sorted({(h.start, h.end) for h in LEXICON._automaton.hits(text)}) == naive(text)
+
+
+def test_words_of_context_are_counted_by_theme_each_once_and_are_no_jargon() -> None:
+    found = read("警方提醒 警方提醒：营业时间 欢迎光临")
+    assert found.context == {"reporting": 2, "shop": 2}
+    assert found.terms == ()
+    assert found.reporting
+    assert read("警方 營業時間").context == {"reporting": 1, "shop": 1}, "in traditional characters too"
+
+
+def test_words_of_context_are_data_of_two_themes_without_weight() -> None:
+    assert {tuple(row[3:7]) for row in CONTEXT} == {("CONTEXT", "reporting", "0", "L"), ("CONTEXT", "shop", "0", "L")}
+    assert len({row[0] for row in CONTEXT}) == len(CONTEXT)
+
+
+def test_no_word_of_context_can_hide_a_term() -> None:
+    """The leftmost form wins: a word of context must not end as a term begins, nor hold one."""
+    for word, *_ in CONTEXT:
+        assert not [form for form in FORMS if form in word]
+        assert not [form for form in FORMS for n in range(1, min(len(form), len(word))) if word.endswith(form[:n])]
+
+
+def test_a_word_of_context_is_no_company_for_a_word_that_needs_some() -> None:
+    assert terms("流水 警方 营业时间") == {}

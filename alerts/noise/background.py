@@ -1,0 +1,126 @@
+"""Which findings are background: rules as data (`background.toml`), over what no rule can take away.
+
+A leak has sample rows, terms of selling, a second person or a second field of the same customer. Each of these wins over every
+rule, whatever a file says; so a rule that is too wide costs at most posts of one number without anything beside it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from alerts.noise.traits import Traits
+from alerts.records import Background
+from ullage.errors import ConfigError
+from ullage.records import Finding
+
+SAMPLE_ROWS = 3
+"""Rows from which a post shows a sample, as in match."""
+SELLING = ("TRADE", "QUAL", "DATA")
+"""Lexicon categories that only who sells uses; the others name crimes as well, and reports are full of them."""
+SELLING_WEIGHT = 3
+"""Below it a single vague word (精准, 去重) is no offer."""
+ANY = "*"
+
+
+class Rule(BaseModel):
+    """One rule; see `background.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"B\d{1,3}")
+    title: str
+    title_zh: str
+    reason: str
+    kinds: frozenset[str] = Field(min_length=1)
+    candidates: int = Field(ge=1)
+    fields: frozenset[str]
+    jargon: frozenset[str]
+    context: dict[str, int] = {}
+    categories: frozenset[str] = frozenset()
+
+    def fits(self, traits: Traits) -> bool:
+        """Whether everything in the finding is allowed by this rule, and everything that it asks for is there."""
+        return (
+            traits.candidates.keys() <= self.kinds
+            and sum(traits.candidates.values()) <= self.candidates
+            and self.fields.issuperset(traits.fields)
+            and (ANY in self.jargon or traits.jargon.keys() <= self.jargon)
+            and all(traits.context.get(theme, 0) >= words for theme, words in self.context.items())
+            and (not self.categories or traits.category.lower() in self.categories)
+        )
+
+
+class Rules(BaseModel):
+    """A file of rules with its version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = Field(ge=1)
+    rule: tuple[Rule, ...]
+
+    def decide(self, traits: Traits) -> Rule | None:
+        """The rule by which a finding is background, None for a finding that is not."""
+        if leak_signs(traits):
+            return None
+        return next((rule for rule in self.rule if rule.fits(traits)), None)
+
+
+def leak_signs(traits: Traits) -> tuple[str, ...]:
+    """What makes a finding more than background under any rule."""
+    found = {
+        "sample rows": traits.rows >= SAMPLE_ROWS,
+        "terms of selling": sum(traits.jargon.get(category, 0) for category in SELLING) >= SELLING_WEIGHT,
+        "a second person": traits.subjects != 1 or any(count > 1 for count in traits.candidates.values()),
+        "a second field of the same customer": traits.own_fields > 1,
+    }
+    return (*(name for name, is_so in found.items() if is_so), *traits.signs)
+
+
+def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: datetime) -> Background:
+    """The fact that `finding` is background."""
+    capture = finding.capture
+    return Background(
+        id=finding.id,
+        tenant=finding.tenant,
+        site=capture.site,
+        rule=rule.id,
+        version=version,
+        at=now,
+        subject=finding.matches[0].subject,
+        kinds=tuple(sorted({match.kind for match in finding.matches})),
+        index_tags=tuple(sorted({match.index_tag for match in finding.matches})),
+        index_epoch=finding.index_epoch,
+        url=capture.url,
+        title=capture.title,
+        published_at=capture.published_at,
+        fetched_at=capture.fetched_at,
+        traits=traits,
+    )
+
+
+def shipped() -> Rules:
+    """The rules that come with this version."""
+    return _parsed((resources.files(__package__) / "background.toml").read_text(encoding="utf-8"), "background.toml")
+
+
+def read(path: Path) -> Rules:
+    """The rules in a file; ConfigError says what is wrong with it."""
+    try:
+        return _parsed(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({type(error).__name__})") from None
+
+
+def _parsed(text: str, name: str) -> Rules:
+    try:
+        return Rules.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name} is no TOML ({error})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -1,0 +1,92 @@
+"""Background is stored and counted, opens nothing, and reconciles."""
+
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.alert import Alert
+from alerts.metrics import AlertMetrics
+from alerts.noise.background import Rules, shipped
+from alerts.records import Background, Claim, Exposure, Incident, Sighting
+from alerts.retention import erase, expire
+from alerts.store import Where
+from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
+from tests.alerts.noise.posts import post
+from ullage.settings import StoreSettings, Tenant
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def own_number(name: str, person: object, site: str = "board"):
+    told = finding(name, people=[person], site=site, fields=("PHONE",))
+    return told.model_copy(update={"statistics": post().statistics})
+
+
+def test_background_is_a_fact_of_its_site_and_rule_and_nothing_else(store, clock):
+    fold_all(store, clock, [own_number("f", "a"), own_number("g", "b", "shop"), own_number("h", "a", "shop")])
+    (of_board,) = store.scroll(Background, Where({"site": ("board",)}))
+    assert (of_board.id, of_board.rule, of_board.version, of_board.subject) == ("f", "B1", shipped().version, handle("a"))
+    assert store.count(Background, Where({"site": ("shop",), "rule": ("B1",)})) == 2
+    assert [store.count(kind, Where()) for kind in (Sighting, Exposure, Claim, Incident)] == [0, 0, 0, 0]
+
+
+def test_in_is_sightings_and_background(store, clock, registry):
+    findings = [own_number(f"b{n}", n) for n in range(7)]
+    findings += [finding(f"f{n}", range(n * 20, n * 20 + 9), people=(n, n + 1)) for n in range(5)]
+    alert = stage(store, clock, registry)
+    alert.handle([record(f) for f in findings])
+    assert store.count(Background, Where()) + store.count(Sighting, Where()) == len(findings) == 12
+    assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "bank"}) == 12
+    alert.metrics.recount(store)
+    assert registry.get_sample_value("ullage_alert_background", {"tenant": "bank"}) == 7
+
+
+def test_the_same_again_in_any_batch_changes_nothing(store, clock):
+    findings = [own_number("f", "a"), finding("g", range(9), people="ab"), own_number("h", "b")]
+    fold_all(store, clock, findings)
+    before = everything(store)
+    clock.advance(60)
+    fold_all(store, clock, findings[::-1], batch=1)
+    assert everything(store) == before
+
+
+def test_other_rules_do_not_change_what_was_decided(store, clock, registry):
+    """A batch that comes again after the rules were changed ends in the same facts, whatever they say now."""
+    background, leak = own_number("f", "a"), finding("g", range(9), people="ab")
+    fold_all(store, clock, [background, leak])
+    none = Alert(
+        store, clock.as_clock(), lambda _: Tenant(), AlertMetrics(registry, ["bank"], clock.as_clock()), Rules(version=9, rule=())
+    )
+    none.handle([record(background), record(leak), record(own_number("new", "c"))])
+    assert {b.id for b in store.scroll(Background, Where())} == {"f"}
+    assert {s.id for s in store.scroll(Sighting, Where())} == {"g", "new"}
+
+
+def test_a_leak_with_the_same_customer_is_an_incident_all_the_same(store, clock):
+    fold_all(store, clock, [own_number("f", "a"), finding("g", range(9), people="a"), own_number("h", "a")])
+    assert [i.sightings for i in store.scroll(Incident, Where())] == [1]
+    assert store.count(Background, Where()) == 2
+
+
+def test_a_finding_in_parts_is_never_background(store, clock):
+    told = own_number("f", "a").model_copy(update={"parts": 2})
+    fold_all(store, clock, [told, told.model_copy(update={"part": 2})])
+    assert (store.count(Background, Where()), store.count(Sighting, Where())) == (0, 1)
+    assert store.get(Sighting, "f").traits is None
+
+
+@pytest.mark.parametrize(("days", "left"), [(179, 1), (181, 0)])
+def test_it_goes_when_exposures_go(store, clock, days, left):
+    fold_all(store, clock, [own_number("f", "a")])
+    expire(store, StoreSettings(), clock.as_clock().now() + timedelta(days=days))
+    assert store.count(Background, Where()) == left
+
+
+def test_erasing_a_customer_erases_where_they_were_seen(store, clock):
+    fold_all(store, clock, [own_number("f", "a"), own_number("g", "b"), finding("h", range(9), people="ab")])
+    assert erase(store, "bank", handle("a")) == 2
+    assert {b.subject for b in store.scroll(Background, Where())} == {handle("b")}

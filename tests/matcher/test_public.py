@@ -1,0 +1,59 @@
+"""Numbers that are public are nobody's leak; words of context go out with a finding."""
+
+import json
+
+import pytest
+
+from matcher.findings import findings
+from matcher.stage import build_matcher
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, phone
+from tests.matcher.conftest import BANK
+from ullage.settings import Context
+
+SERVICE = "+86 154-0000-0077"
+"""A service mobile that is enrolled as well, as banks' lists do hold their own numbers."""
+
+
+@pytest.fixture
+def matcher(context: Context):
+    numbers = [SERVICE, "400-820-8820", "95588", "Service@Bank.example"]
+    enrol(context, "bank", [*BANK, customer(77), customer(78, email="service@bank.example")])
+    (context.data / "ullage.toml").write_text(f"[tenants.bank]\nown_numbers = {json.dumps(numbers)}\n", encoding="utf-8")
+    return build_matcher(Context(context.data, context.clock))
+
+
+def found(matcher, text: str):
+    captured = capture(body=text.encode(), title="")
+    return findings(matcher, [captured], captured.fetched_at)
+
+
+@pytest.mark.parametrize("text", ["客服热线 154 0000 0077", "请致电15400000077", "mail service@bank.example", phone(77)])
+def test_a_tenants_own_number_is_never_a_match(matcher, text):
+    assert found(matcher, text) == []
+
+
+@pytest.mark.parametrize(
+    "hotline", ["400-820-8820", "4008208820", "95588", "95599 转人工", "800-810-8888", "12378", "021-55556666", "010 12345678"]
+)
+def test_a_hotline_is_no_mobile_whoever_it_is_of(matcher, hotline):
+    (one,) = found(matcher, f"{hotline} 或 {phone(1)}")
+    assert one.statistics.candidates == {"phone": 1}
+
+
+def test_beside_a_customer_it_is_no_second_person_and_no_field_of_the_row(matcher):
+    (one,) = found(matcher, f"{phone(77)} {phone(1)} service@bank.example")
+    assert (one.statistics.candidates, one.statistics.rows, one.total_subjects) == ({"phone": 1}, 1, 1)
+    assert [match.fields for match in one.matches] == [("PHONE",)]
+
+
+@pytest.mark.parametrize(("other", "phones"), [(phone(7), 2), ("15400000770", 2), ("115400000077", 1), ("1540000007", 1)])
+def test_only_the_very_number_is_left_out(matcher, other, phones):
+    (one,) = found(matcher, f"{other} {phone(1)}")
+    assert one.statistics.candidates == {"phone": phones}
+
+
+def test_words_of_context_go_out_by_theme(matcher):
+    (one,) = found(matcher, f"警方提醒 营业时间 {phone(1)}")
+    assert one.statistics.context == {"reporting": 2, "shop": 1}
+    assert one.statistics.terms == ()
