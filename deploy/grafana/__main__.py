@@ -1,0 +1,24 @@
+"""`python -m deploy.grafana`: writes the boards' JSON anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy.grafana.board import read_boards
+from deploy.grafana.generate import generate
+
+DASHBOARDS = Path(__file__).parent / "dashboards"
+
+
+def write(folder: Path) -> None:
+    """Every board into `folder`; what is there of a board that is gone is removed."""
+    made = {f"{name}.json": generate(board) for name, board in read_boards().items()}
+    for path in folder.glob("*.json"):
+        if path.name not in made:
+            path.unlink()
+    for name, text in made.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(DASHBOARDS)

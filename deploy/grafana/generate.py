@@ -1,0 +1,111 @@
+"""What Grafana loads, made of a board with Grafana's own foundation SDK: the same bytes each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from string import ascii_uppercase
+
+from grafana_foundation_sdk.builders import bargauge, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions, VizTooltipOptions
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement, TooltipDisplayMode
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DataSourceRef,
+    DynamicConfigValue,
+    GridPos,
+    VariableOption,
+    VariableRefresh,
+)
+
+from deploy.grafana.board import Board, Kind, Panel, Query
+from ullage.verdict.exposure import scenarios
+
+DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+WIDTH, HEIGHT, STAT_HEIGHT = 24, 8, 5
+VALUES = {
+    "tenant": 'label_values(ullage_alert_findings_total{job="ullage"}, tenant)',
+    "site": 'label_values(ullage_crawl_captures_total{job="ullage"}, site)',
+}
+Builder = timeseries.Panel | stat.Panel | bargauge.Panel
+
+
+def generate(board: Board) -> str:
+    """The board as JSON text, with its keys in order and a newline at the end."""
+    made = (
+        dashboard.Dashboard(board.title)
+        .uid(board.uid)
+        .description(board.description)
+        .tags(["ullage"])
+        .timezone("browser")
+        .time("now-6h", "now")
+        .refresh("1m")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+    )
+    for name in board.variables:
+        made.with_variable(_variable(name))
+    top, number = 0, 0
+    for row in board.rows:
+        number += 1
+        made.with_row(dashboard.Row(row.title).id(number).grid_pos(GridPos(1, WIDTH, 0, top)))
+        top += 1
+        for panel, place in _laid_out(row.panels, top):
+            number += 1
+            made.with_panel(_panel(panel, number).grid_pos(place))
+            top = max(top, place.y + place.h)
+    return JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False).encode(made.build()) + "\n"
+
+
+def _variable(name: str) -> dashboard.QueryVariable:
+    """A label to choose values of; all of them at first."""
+    return (
+        dashboard.QueryVariable(name)
+        .label(name.capitalize())
+        .datasource(DATASOURCE)
+        .query(VALUES[name])
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .multi(True)
+        .include_all(True)
+        .all_value(".*")
+        .current(VariableOption(selected=True, text="All", value="$__all"))
+    )
+
+
+def _laid_out(panels: tuple[Panel, ...], top: int) -> Iterator[tuple[Panel, GridPos]]:
+    """Panels from left to right, in lines as high as their highest."""
+    left, high = 0, 0
+    for panel in panels:
+        height = STAT_HEIGHT if panel.kind == "stat" else HEIGHT
+        if left + panel.width > WIDTH:
+            left, top, high = 0, top + high, 0
+        yield panel, GridPos(height, panel.width, left, top)
+        left, high = left + panel.width, max(high, height)
+
+
+def _panel(panel: Panel, number: int) -> Builder:
+    made = _empty(panel.kind)
+    made.id(number).title(panel.title).description(panel.description).unit(panel.unit).datasource(DATASOURCE)
+    for letter, query in zip(ascii_uppercase, panel.queries, strict=False):
+        made.with_target(_target(query, letter, now=panel.kind != "timeseries"))
+    if panel.scenarios:
+        for scenario in scenarios():
+            made.override_by_name(scenario.id, [DynamicConfigValue("displayName", f"{scenario.title_zh} · {scenario.id}")])
+    return made
+
+
+def _target(query: Query, letter: str, *, now: bool) -> prometheus.Dataquery:
+    target = prometheus.Dataquery().ref_id(letter).datasource(DATASOURCE).expr(query.expr).legend_format(query.legend)
+    return target.instant() if now else target.range()
+
+
+def _empty(kind: Kind) -> Builder:
+    """A panel of that kind: lines over time, or numbers and bars of the present moment."""
+    last = ReduceDataOptions().calcs(["lastNotNull"])
+    if kind == "stat":
+        return stat.Panel().reduce_options(last)
+    if kind == "bars":
+        return bargauge.Panel().min(0).reduce_options(last)
+    legend = VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM).calcs([])
+    tooltip = VizTooltipOptions().mode(TooltipDisplayMode.MULTI)
+    return timeseries.Panel().axis_soft_min(0).fill_opacity(8).legend(legend).tooltip(tooltip)

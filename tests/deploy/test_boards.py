@@ -1,0 +1,118 @@
+"""The boards that are committed are what is generated, every panel is complete, and asks only for what the roles expose."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from deploy.grafana.__main__ import DASHBOARDS, write
+from deploy.grafana.board import BOARDS, Board, read_boards
+from deploy.grafana.generate import generate
+from tests.deploy.test_rules import known_series, metrics_of
+from ullage.verdict.exposure import scenarios
+
+COMMITTED = sorted(DASHBOARDS.glob("*.json"))
+MINIMAL = {"uid": "ullage-x", "title": "X", "description": "X.", "rows": [{"title": "R", "panels": []}]}
+PANEL = {"title": "P", "description": "D.", "unit": "s", "queries": [{"expr": "up", "legend": ""}]}
+
+
+def loaded(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def pictures(board: dict[str, Any]) -> list[dict[str, Any]]:
+    return [panel for panel in board["panels"] if panel["type"] != "row"]
+
+
+def test_generating_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "gone.json").write_text("{}", encoding="utf-8")
+    write(tmp_path)
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_bytes() for path in COMMITTED}, "run: python -m deploy.grafana"
+    assert len(COMMITTED) == len(list(BOARDS.glob("*.toml"))) == 3
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_every_panel_has_title_description_unit_and_the_data_source_that_is_chosen(path: Path) -> None:
+    board = loaded(path)
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    assert variables["datasource"]["type"] == "datasource"
+    assert board["uid"] == f"ullage-{path.stem}"
+    assert board["title"]
+    assert board["description"]
+    for panel in pictures(board):
+        assert panel["title"]
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert panel["targets"], panel["title"]
+        for target in panel["targets"]:
+            assert target["datasource"] == panel["datasource"]
+            assert target["legendFormat"], panel["title"]
+    titles = [panel["title"] for panel in pictures(board)]
+    assert len(titles) == len(set(titles))
+    for name in set(re.findall(r"\$([a-z]+)\b", json.dumps([p["targets"] for p in pictures(board)]))):
+        assert name in variables, name
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_panels_have_ids_and_places_of_their_own_within_the_page(path: Path) -> None:
+    panels = loaded(path)["panels"]
+    ids = [panel["id"] for panel in panels]
+    assert sorted(ids) == list(range(1, len(panels) + 1))
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_panels_ask_only_for_what_the_roles_expose(path: Path) -> None:
+    for panel in pictures(loaded(path)):
+        for target in panel["targets"]:
+            assert metrics_of(target["expr"]) <= known_series(), panel["title"]
+            letters = [target["refId"] for target in panel["targets"]]
+            assert letters == list("ABCDEF"[: len(letters)])
+
+
+def test_scenarios_are_shown_by_their_titles() -> None:
+    board = loaded(DASHBOARDS / "exposure.json")
+    [bars] = [panel for panel in pictures(board) if panel["type"] == "bargauge"]
+    shown = {o["matcher"]["options"]: o["properties"][0]["value"] for o in bars["fieldConfig"]["overrides"]}
+    assert shown == {s.id: f"{s.title_zh} · {s.id}" for s in scenarios()}
+
+
+@pytest.mark.parametrize("lacking", ["title", "description", "unit", "queries"])
+def test_a_panel_that_lacks_something_is_not_read(lacking: str) -> None:
+    panel = {name: value for name, value in PANEL.items() if name != lacking}
+    with pytest.raises(ValidationError, match=lacking):
+        Board.model_validate({**MINIMAL, "rows": [{"title": "R", "panels": [panel]}]})
+
+
+def test_panels_go_to_the_next_line_where_they_no_longer_fit() -> None:
+    panels = [{**PANEL, "title": str(n), "width": width} for n, width in enumerate((12, 8, 8, 24))]
+    board = json.loads(generate(Board.model_validate({**MINIMAL, "rows": [{"title": "R", "panels": panels}]})))
+    places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in pictures(board)]
+    assert places == [(0, 1), (12, 1), (0, 9), (0, 17)]
+
+
+def test_provisioning_names_the_data_source_and_the_folder_of_the_boards() -> None:
+    folder = DASHBOARDS.parent / "provisioning"
+    [source] = yaml.safe_load((folder / "datasources" / "prometheus.yaml").read_text(encoding="utf-8"))["datasources"]
+    [provider] = yaml.safe_load((folder / "dashboards" / "ullage.yaml").read_text(encoding="utf-8"))["providers"]
+    assert source["type"] == "prometheus"
+    assert provider["type"] == "file"
+    assert provider["options"]["path"]
+
+
+def test_every_board_that_is_read_has_a_name_of_its_own() -> None:
+    boards = read_boards().values()
+    assert len({board.uid for board in boards}) == len({board.title for board in boards}) == len(list(boards))
