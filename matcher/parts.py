@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from matcher.scan.batch import Batch
 from matcher.sieve import Seen, Sieve
-from matcher.text import Folded, decode_as, fold_lightly, read_in_full, read_together
-from matcher.text.decode import is_utf8_of
+from matcher.text import Folded, decode, decode_as, fold_lightly, read_in_full, read_together
+from matcher.text.decode import is_tried_as_utf8, is_utf8_of
 from matcher.text.gate import doubted
 from matcher.text.windows import WINDOW, wide, windows
 from matcher.unpack.kinds import is_container
@@ -23,23 +23,29 @@ HEAD = 4096
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One window over a text of a capture, decoded and not yet read.
+    """One window over a text of a capture, not yet read.
 
     `source` numbers the capture; `path` is the member inside a container (`!/b.csv`), "" for the capture itself. `offset`
     characters of the same text stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues the
     piece before it. `streamed` pieces belong to a capture that may have several. `body` is the text's UTF-8, None where it
-    came in another encoding.
+    came in another encoding. `text` is None where nobody has decoded the body yet, since most likely it is UTF-8; `charset` is
+    what was declared of it.
     """
 
     source: int
     path: str
-    text: str
+    text: str | None
     size: int
     markup: bool = False
     offset: int = 0
     goes_on: bool = False
     streamed: bool = False
     body: bytes | None = None
+    charset: str = ""
+
+    def decoded(self) -> str:
+        """The text before anything in it is undone."""
+        return decode(self.body or b"", self.charset) if self.text is None else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ def _in_full(texts: list[Folded | None], pieces: Sequence[Piece], numbers: Seque
     """Put in the text of the pieces with these numbers, all that is hidden undone."""
     markup = [n for n in numbers if pieces[n].markup]
     other = [n for n in numbers if not pieces[n].markup]
-    read = (*read_together([pieces[n].text for n in markup], markup=True), *read_in_full([pieces[n].text for n in other]))
+    tagged, plain = ([pieces[n].decoded() for n in own] for own in (markup, other))
+    read = (*read_together(tagged, markup=True), *read_in_full(plain))
     for number, folded in zip((*markup, *other), read, strict=True):
         texts[number] = folded
 
@@ -118,9 +125,7 @@ def pieces_of_capture(
 ) -> Iterator[Piece]:
     """The pieces of a capture; `told` hears what could not be read. A capture that holds nothing has one empty piece."""
     if len(capture.body) < WINDOW and not is_container(capture.body, capture.media_type):
-        text, encoding = decode_as(capture.body, capture.charset)
-        body = capture.body if is_utf8_of(capture.body, text, encoding) else None
-        yield Piece(source, "", text, len(capture.body), _is_markup(capture.media_type), body=body)
+        yield _piece(source, capture)
         return
     with unpack(capture.body, "", limits, capture.media_type) as unpacked:
         for item in unpacked:
@@ -128,6 +133,16 @@ def pieces_of_capture(
                 told(item)
             else:
                 yield from pieces_of_member(source, item, capture.charset)
+
+
+def _piece(source: int, capture: Capture) -> Piece:
+    """The one piece of a short capture."""
+    text: str | None = None
+    body: bytes | None = capture.body
+    if not is_tried_as_utf8(capture.body, capture.charset):
+        text, encoding = decode_as(capture.body, capture.charset)
+        body = capture.body if is_utf8_of(capture.body, text, encoding) else None
+    return Piece(source, "", text, len(capture.body), _is_markup(capture.media_type), body=body, charset=capture.charset)
 
 
 def pieces_of_member(source: int, member: Member, charset: str = "") -> Iterator[Piece]:

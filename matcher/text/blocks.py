@@ -21,10 +21,11 @@ HYPHEN = 45
 WORD = 8
 AROUND = 24
 """Characters looked at on either side of a word."""
-WINDOW = 1 << 16
+WINDOW = 1 << 18
+"""Bytes a step: an eighth of them is looked at, which stays in the processor's cache."""
 ALL_OF_WORD = 0x0101010101010101
 ONE = np.uint64(1)
-BIT_5, LOW_5, BEYOND_F = (np.uint64(byte * ALL_OF_WORD) for byte in (0x20, 0x1F, 0x20 - 7))
+BIT_5, LOW_5, BEYOND_F, BIT_7, LOWEST = (np.uint64(byte * ALL_OF_WORD) for byte in (0x20, 0x1F, 0x20 - 7, 0x80, ord("+")))
 """The same byte eight times over."""
 URL_SAFE = str.maketrans("-_", "+/")
 LINE = re.compile(r"(?:[A-Za-z0-9+/_]|(?<!-)--?(?!-))++")
@@ -183,7 +184,7 @@ def _words(narrow: Bytes) -> Places:
     for first in (*range(0, whole, WINDOW), whole):
         last = min(first + WINDOW, whole) if first < whole else len(narrow) // WORD * WORD  # the last word may have no neighbour
         word = np.ascontiguousarray(np.ascontiguousarray(narrow[first:last]).view(np.uint64)[::2])
-        likely = np.flatnonzero(_is_of_text(word))
+        likely = np.flatnonzero(_is_of_text(word) & ((((word - LOWEST) | word) & BIT_7) == 0))  # none below +, none not ASCII
         full = _full(word[likely].view(np.uint8).reshape(-1, WORD))[:, 0]
         found.append(likely[full] * (2 * WORD) + first)
     return np.concatenate(found)

@@ -77,6 +77,13 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
     return _damaged(body)
 
 
+def is_tried_as_utf8(body: bytes, declared: str) -> bool:
+    """Whether `decode_as` gives strict UTF-8, if `body` is that and begins with no mark: told without reading it."""
+    if declared and _named(declared) not in ("utf-8", "utf8", "cp1252"):
+        return False
+    return body.isascii() or any(lead in body for lead in HAN)
+
+
 def is_utf8_of(body: bytes, text: str, encoding: str) -> bool:
     """Whether `body`, which `decode_as` read as `text` by `encoding`, is that text's UTF-8: without a mark, nothing cut off."""
     return encoding == "utf-8" and not body.startswith(codecs.BOM_UTF8) and body.endswith(text[-1:].encode())

@@ -13,10 +13,10 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from matcher.text import runs
 from matcher.text.codes import holding
 from matcher.text.fold import Folded
 from matcher.text.plain import DROPPED, tables
+from matcher.text.runs import long_runs
 from matcher.text.utf8 import Bytes, Laid, Places, special
 
 CODES = 0x110000
@@ -25,7 +25,7 @@ STAYS, GONE = 0, 255
 
 
 def fold_lightly(bodies: Sequence[bytes]) -> list[Folded | None]:
-    """Each of `bodies`, valid UTF-8, folded as `fold` does, or None where that takes more than a look-up.
+    """Each of `bodies` folded as `fold` does, or None where that takes more than a look-up, or where it is no valid UTF-8.
 
     One in which `gate.doubted` sees something is not as `fold` makes it: numbers in Han digits and look-alikes of X stay.
     """
@@ -46,34 +46,36 @@ def fold_lightly(bodies: Sequence[bytes]) -> list[Folded | None]:
 def _folded(bodies: Sequence[bytes]) -> list[Folded | None]:
     """The same for bodies that all have other characters than ASCII, laid end to end."""
     laid = Laid.of(bodies)
-    data, start, changed, gone = _replaced(laid)
-    heavy = holding(gone, laid.start) | holding(runs.long_runs(data), start)
-    is_changed = holding(changed, laid.start)
-    end = np.append(start[1:], 0) - 1
-    end[-1] = len(data) - (len(laid.data) - laid.end[-1])
-    whole = data.tobytes() if is_changed.any() else b""
+    seen = special(laid.data)
+    becomes = _table()[seen.code]
+    heavy = holding(np.concatenate((seen.broken, seen.place[becomes == GONE])), laid.start)
+    which = np.flatnonzero(becomes != STAYS)
+    if heavy.any():
+        which = which[~heavy[np.searchsorted(laid.start, seen.place[which], "right") - 1]]
+    if not len(which):
+        heavy |= holding(long_runs(laid.data), laid.start)
+        return [None if bad else Folded.as_it_came(body) for body, bad in zip(bodies, heavy.tolist(), strict=True)]
+    place, size = seen.place[which], seen.size[which]
+    data = _replaced(laid.data, place, size, becomes[which])
+    removed = np.concatenate(([0], np.cumsum(size - 1)))
+    start, end = (at - removed[np.searchsorted(place, at)] for at in (laid.start, laid.end))
+    heavy |= holding(long_runs(data), start)
+    differs, whole = holding(place, laid.start), data.tobytes()
     return [
-        None if bad else Folded.of_utf8(whole[first:last], body) if differs else Folded.as_it_came(body)
-        for body, first, last, differs, bad in zip(
-            bodies, start.tolist(), end.tolist(), is_changed.tolist(), heavy.tolist(), strict=True
+        None if bad else Folded.of_utf8(whole[first:last], body) if is_changed else Folded.as_it_came(body)
+        for body, first, last, is_changed, bad in zip(
+            bodies, start.tolist(), end.tolist(), differs.tolist(), heavy.tolist(), strict=True
         )
     ]
 
 
-def _replaced(laid: Laid) -> tuple[Bytes, Places, Places, Places]:
-    """The bytes with each form replaced, and where each text begins in them; where what was replaced, and is dropped, stood."""
-    seen = special(laid.data)
-    becomes = _table()[seen.code]
-    gone, which = seen.place[becomes == GONE], np.flatnonzero((becomes != STAYS) & (becomes != GONE))
-    if not len(which):
-        return laid.data, laid.start, seen.place[which], gone
-    place, size = seen.place[which], seen.size[which]
-    data, keep = laid.data.copy(), np.ones(len(laid.data), bool)
-    data[place] = becomes[which]
+def _replaced(data: Bytes, place: Places, size: Places, byte: Bytes) -> Bytes:
+    """`data` with the characters at `place`, of `size` bytes, replaced by one byte each."""
+    made, keep = data.copy(), np.ones(len(data), bool)
+    made[place] = byte
     for behind in (1, 2, 3):
         keep[(place + behind)[size > behind]] = False
-    removed = np.concatenate(([0], np.cumsum(size - 1)))
-    return data[keep], laid.start - removed[np.searchsorted(place, laid.start)], place, gone
+    return made[keep]
 
 
 @cache

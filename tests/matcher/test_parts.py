@@ -4,6 +4,8 @@ import io
 import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
 from matcher.parts import Part, Piece, pieces_of_capture
@@ -62,8 +64,8 @@ def test_a_plain_body_is_searched_as_it_came(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["with a mark", "GBK", "UTF-16", "cut off"])
 def test_what_came_otherwise_is_not(name: str) -> None:
-    (piece,) = pieces(BODIES[name])
-    assert piece.body is None
+    (part,) = read(pieces(BODIES[name]))
+    assert part.text.utf8 not in (b"", BODIES[name])
 
 
 def test_a_page_loses_its_tags_whatever_its_bytes_are() -> None:
@@ -84,3 +86,13 @@ def test_windows_of_a_long_text_are_each_its_bytes() -> None:
     given = pieces(body)
     assert len(given) > 1
     assert b"".join(part.text.utf8 for part in read(given)) == body
+
+
+WHOLE = [text.encode() for text in ("姓名，", "\n", "a", "１３８，", "😀", "é")]
+BROKEN = st.lists(st.sampled_from([*WHOLE, b"\xef\xbc", b"\xe5", b"\xf0\x9f", b"\xbc\x8c"]), max_size=8).map(b"".join)
+
+
+@given(st.lists(BROKEN, max_size=4))
+def test_what_is_no_utf8_harms_no_text_beside_it(bodies: list[bytes]) -> None:
+    parts = read([piece for body in bodies for piece in pieces(body)])
+    assert [part.text.text for part in parts] == [fold(unescape(decode(body), markup=False)).text for body in bodies]
