@@ -16,6 +16,7 @@ from rich.console import Console
 from alerts.alert import Alert
 from alerts.clocks.command import duties_of, regimes_listed, reported
 from alerts.clocks.shown import clocks_as_json, clocks_table
+from alerts.export.command import export
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
@@ -34,9 +35,10 @@ from ullage.worker import Worker, WorkerMetrics, reach
 
 GROUP = "alert"
 WIDTH = 100
-incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list them, show one, record a report.")
+incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list them, show one, record a report, export.")
 incidents.command("reported")(reported)
 incidents.command("regimes")(regimes_listed)
+incidents.command("export")(export)
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 
 

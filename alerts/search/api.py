@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from alerts.clocks.shown import clocks_as_json
+from alerts.export.facts import chosen
+from alerts.export.formats import format_named
 from alerts.query import listed, whole
 from alerts.search.asked import Asked, Text
 from alerts.search.look_up import asked_of
@@ -61,6 +64,9 @@ class ExposedAnswer(BaseModel):
     found: list[ExposedIn]
 
 
+Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
+
+
 def routes(site: Site) -> APIRouter:
     """The routes of this module over `site`."""
     router = APIRouter(prefix="/api")
@@ -81,6 +87,15 @@ def routes(site: Site) -> APIRouter:
             return JSONResponse({"error": "no such incident"}, 404)
         duties = site.duties.of(found.incident, found.decisions)
         return JSONResponse(details(found, clocks_as_json(duties, site.clock.now())))
+
+    @router.get("/export/{form}")
+    def export(form: Literal["csv", "ecs", "misp", "stix"], filters: Asked, incident: Named = ()) -> Response:
+        """The incidents named, or all that pass the filters, without anybody who is in them."""
+        wanted = format_named(form)
+        content = "".join(wanted.write(chosen(site.store, incident, filters)))
+        site.trail.append("incident.export", f"incidents as {form}", actor="api", tenant=filters.tenant)
+        name = f'attachment; filename="incidents.{wanted.ending}"'
+        return Response(content, media_type=wanted.media, headers={"content-disposition": name})
 
     @router.post("/exposed")
     def exposed(asked: ExposedRequest) -> ExposedAnswer:

@@ -1,0 +1,55 @@
+"""`ullage incidents export`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alerts.export.facts import Exported, chosen
+from alerts.export.formats import FORMATS, format_named
+from alerts.export.spreadsheet import BOM
+from alerts.query import Filters
+from alerts.store import configured_store
+from alerts.written import write_out
+from ullage.audit import current_user
+from ullage.settings import Context
+
+
+def export(
+    ctx: typer.Context,
+    *,
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")],
+    incidents: Annotated[list[str] | None, typer.Argument(help="These; without any, all that pass the filters.")] = None,
+    tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = "",
+    severity: Annotated[str, typer.Option(help="noise, notice, low, medium, high or statutory.")] = "",
+    status: Annotated[str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")] = "",
+    text: Annotated[str, typer.Option(help="Words in title, author, site or terms; never an identifier.")] = "",
+    bom: Annotated[bool, typer.Option("--bom", help="Mark CSV as UTF-8 for Excel.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
+) -> None:
+    """Export incidents for another system; nobody who is in them goes along."""
+    context: Context = ctx.obj
+    wanted = format_named(form)
+    with contextlib.closing(configured_store(context)) as store:
+        counted = _Counted(chosen(store, incidents or [], Filters(tenant=tenant, severity=severity, status=status, text=text)))
+        content = "".join(wanted.write(counted))
+    what = f"{counted.count} incidents as {form}"
+    context.trail().append("incident.export", what, actor=current_user(), tenant=tenant)
+    write_out(((BOM if bom and form == "csv" else "") + content).encode(), output)
+    typer.echo(f"{counted.count} incidents", err=True)
+
+
+class _Counted:
+    """Incidents that are counted as they go by."""
+
+    def __init__(self, incidents: Iterable[Exported]) -> None:
+        self._incidents, self.count = incidents, 0
+
+    def __iter__(self) -> Iterator[Exported]:
+        for one in self._incidents:
+            self.count += 1
+            yield one

@@ -1,0 +1,105 @@
+"""What an export holds of an incident: its verdicts and counts, where and when it was seen; nobody who is in it.
+
+Titles and addresses have been redacted by match. Here they are looked through once more, because an export leaves the house: one
+in which an identifier can still be read is left out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.query import Filters, listed
+from alerts.records import Decision, Incident, Sighting, Status
+from alerts.status import status_of
+from alerts.store import IncidentStore, Where
+from alerts.view import link, safe
+from ullage.errors import ConfigError
+from ullage.typed import identifier_in
+
+PAGE = 100
+NAMESPACE = uuid.UUID("6f0c1d7e-0a57-5c3b-9a53-2f4d0b8a1c11")
+"""Of our ids in other systems. It never changes: whoever imported an incident once would have it twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One sighting. `address` and `title` are "" where they cannot be followed or passed on."""
+
+    id: str
+    site: str
+    at: datetime
+    published: datetime | None
+    address: str
+    title: str
+    rows: int
+    customers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One incident. `modified` is when it was last changed, by a finding or a person."""
+
+    incident: Incident
+    status: Status
+    modified: datetime
+    seen: tuple[Seen, ...]
+
+    @property
+    def headline(self) -> str:
+        """What it is, in one line."""
+        incident = self.incident
+        what = incident.scenario_title or ("customer data offered" if incident.alarm else "customer data")
+        return f"{incident.id}: {what}; {incident.customers} customers, origin {incident.origin}"
+
+    def uuid(self, kind: str, of: str = "") -> uuid.UUID:
+        """The id in another system of this incident's object of `kind`, or of one thing in it."""
+        return uuid.uuid5(NAMESPACE, f"{kind}:{of or self.incident.id}")
+
+
+def chosen(store: IncidentStore, ids: Sequence[str], filters: Filters) -> Iterator[Exported]:
+    """The incidents named, or all that pass the filters, newest first; ConfigError for one that is not there."""
+    if ids:
+        found = store.mget(Incident, ids)
+        if missing := [id_ for id_ in ids if id_ not in found]:
+            raise ConfigError(f"{len(missing)} of these incidents are not there: `ullage incidents list` shows them")
+        yield from _exported(store, [found[id_] for id_ in dict.fromkeys(ids)])
+        return
+    after, more = "", True
+    while more:
+        page = listed(store, filters, PAGE, after)
+        yield from _exported(store, [incident for incident, _ in page.rows])
+        after, more = page.after, bool(page.after)
+
+
+def _exported(store: IncidentStore, incidents: Sequence[Incident]) -> Iterator[Exported]:
+    where = Where({"incident": [incident.id for incident in incidents]})
+    sightings, decisions = (_by_incident(store.scroll(kind, where)) if incidents else {} for kind in (Sighting, Decision))
+    for incident in incidents:
+        decided = [d for d in decisions.get(incident.id, ()) if isinstance(d, Decision)]
+        seen = [s for s in sightings.get(incident.id, ()) if isinstance(s, Sighting)]
+        yield Exported(
+            incident,
+            status_of(decided),
+            max([incident.updated_at, *(d.at for d in decided)]),
+            tuple(_seen(s) for s in sorted(seen, key=lambda s: (s.fetched_at, s.id))),
+        )
+
+
+def _by_incident(documents: Iterable[Sighting | Decision]) -> dict[str, list[Sighting | Decision]]:
+    found: dict[str, list[Sighting | Decision]] = {}
+    for document in documents:
+        found.setdefault(document.incident, []).append(document)
+    return found
+
+
+def _seen(s: Sighting) -> Seen:
+    title = "" if identifier_in(s.title) else safe(s.title)
+    return Seen(s.id, s.site, s.fetched_at, s.published_at, _address(s.url), title, s.rows, s.customers)
+
+
+def _address(url: str) -> str:
+    """`url` if it can be followed: one that was redacted leads nowhere."""
+    return "" if "<" in url or identifier_in(url, numbers=False) else link(url)

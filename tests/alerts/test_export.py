@@ -1,0 +1,254 @@
+"""Exports: readable by the system that they are for, updated by a second one, and with nobody's identifier in them."""
+
+import csv
+import io
+import json
+import socket
+from datetime import timedelta
+
+import pymisp
+import pytest
+import stix2
+import stix2validator
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from alerts.export import formats
+from alerts.export.facts import chosen
+from alerts.export.formats import FORMATS, Format, format_named
+from alerts.export.spreadsheet import COLUMNS, FORMULA, inert
+from alerts.query import Filters
+from alerts.records import Decision, Incident, incident_id
+from tests.alerts.builders import finding, fold_all, handle
+from tests.alerts.test_clock_commands import browser  # noqa: F401  a fixture
+from ullage import audit
+from ullage.cli import app
+from ullage.errors import ConfigError
+from ullage.typed import identifier_in
+
+A, B = incident_id("f"), incident_id("h")
+SLUG = "http://x.example/11010519491231002X"
+LEFT = ("13800138000", "11010519491231002X", "li.lei@example.com", "seller-alias")
+
+
+@pytest.fixture
+def incidents(store, clock) -> list[str]:
+    """Two incidents. The first was seen on three sites, on one of them under a title and an address that redaction missed."""
+    fold_all(store, clock, [
+        finding("f", range(50), people=range(30), kinds=("phone", "card"), fields=("NAME", "PHONE", "CARD", "CVV"),
+                capture={"title": "内料 =HYPERLINK", "url": "https://paste.example/1", "author": "seller-alias"}),
+        finding("g", range(50), people=range(20), site="forum",
+                capture={"title": "13800138000 li.lei@example.com", "url": SLUG, "author": "seller-alias"}),
+        finding("g2", range(50), people=range(20), site="chat", capture={"title": "@channel", "url": "http://x.example/<PHONE>"}),
+        finding("h", range(900, 950), people=range(100, 103), site="forum", capture={"title": "=cmd|' /C calc'!A0", "url": ""}),
+    ])  # fmt: skip
+    return [A, B]
+
+
+def exported(store, form: str, *ids: str, **filters: str) -> str:
+    return "".join(format_named(form).write(chosen(store, ids, Filters(**filters))))
+
+
+def objects(store, *ids: str) -> dict[str, dict]:
+    return {o["id"]: o for o in json.loads(exported(store, "stix", *ids))["objects"]}
+
+
+def decide(store, clock, incident: str, status: str) -> None:
+    clock.advance(60)
+    at = clock.as_clock().now()
+    store.create([Decision(id=f"{incident}:{status}", tenant="bank", incident=incident, at=at, by="Li", status=status)])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_nobody_who_is_in_an_incident_is_in_an_export(store, incidents, form):
+    text = exported(store, form)
+    for person in (*range(30), *range(100, 103)):
+        for secret in (handle(person), handle(f"{person}phone"), handle(f"{person}card")):
+            assert secret not in text
+    for left in LEFT:
+        assert left not in text
+    assert all(id_ in text for id_ in incidents)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_export_is_the_same_each_time_and_changes_with_the_incident(store, clock, incidents, form):
+    first = exported(store, form)
+    assert exported(store, form) == first
+    decide(store, clock, A, "confirmed")
+    assert exported(store, form) != first
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_incident_makes_an_export_that_is_still_whole(store, form):
+    text = exported(store, form)
+    assert {"csv": f"{','.join(COLUMNS)}\r\n", "ecs": ""}.get(form, text) == text
+    if form in ("misp", "stix"):
+        json.loads(text)
+
+
+def test_a_bundle_passes_the_validator_offline(store, incidents, monkeypatch):
+    monkeypatch.setattr(socket, "socket", None)
+    found = stix2validator.validate_string(exported(store, "stix"), stix2validator.ValidationOptions(version="2.1"))
+    assert found.is_valid
+    assert {str(warning).split("{")[1][:3] for warning in found.warnings} == {"103"}, "ids are version 5, on purpose"
+    assert all(o["object_marking_refs"] == [stix2.TLP_AMBER.id] for o in objects(store).values() if "created_by_ref" in o)
+
+
+def test_a_second_bundle_is_a_new_version_of_the_same_objects(store, clock, incidents):
+    before = objects(store, A)
+    decide(store, clock, A, "confirmed")
+    after = objects(store, A)
+    assert set(after) == set(before)
+    changed = {id_ for id_ in before if before[id_] != after[id_]}
+    assert {id_.split("--")[0] for id_ in changed} == {"incident", "note", "sighting", "observed-data"}
+    for id_ in changed:
+        assert before[id_]["created"] == after[id_]["created"]
+        assert before[id_]["modified"] < after[id_]["modified"]
+    incident = next(o for o in after.values() if o["type"] == "incident")
+    assert "status:confirmed" in incident["labels"]
+
+
+def test_a_bundle_tells_where_how_often_and_why(store, incidents):
+    found = objects(store, A)
+    assert [o["value"] for o in found.values() if o["type"] == "url"] == ["https://paste.example/1"], "others were redacted"
+    sighting = next(o for o in found.values() if o["type"] == "sighting")
+    assert sighting["count"] == 3
+    assert found[sighting["sighting_of_ref"]]["external_references"][0]["external_id"] == A
+    assert "X3 +60" in next(o for o in found.values() if o["type"] == "note")["content"]
+    alone = [o for o in objects(store, B).values() if o["type"] == "sighting"]
+    assert "observed_data_refs" not in alone[0]
+
+
+def test_misp_reads_its_events_and_knows_them_again(store, clock, incidents):
+    def events(*ids: str) -> dict[str, pymisp.MISPEvent]:
+        found = {}
+        for row in json.loads(exported(store, "misp", *ids))["response"]:
+            event = pymisp.MISPEvent()
+            event.load(row)
+            found[event.info.split(":")[0]] = event
+        return found
+
+    before = events()
+    assert set(before) == {A, B}
+    event = before[A]
+    assert (event.distribution, event.analysis, event.published) == (0, 0, False)
+    assert {"tlp:amber", 'ullage:tenant="bank"', 'ullage:status="open"'} <= {tag.name for tag in event.tags}
+    assert [o.name for o in event.objects] == ["paste"] * 3
+    urls = [a.value for o in event.objects for a in o.attributes if a.object_relation == "url"]
+    assert urls == ["https://paste.example/1"]
+    assert all(not attribute.to_ids for attribute in event.attributes)
+    decide(store, clock, A, "resolved")
+    after = events(A)[A]
+    assert (after.uuid, after.analysis) == (event.uuid, 2)
+    assert after.timestamp > event.timestamp
+    assert [o.uuid for o in after.objects] == [o.uuid for o in event.objects]
+    assert [a.uuid for a in after.attributes] == [a.uuid for a in event.attributes]
+
+
+def test_csv_has_a_line_an_incident_and_runs_nothing(store, incidents):
+    rows = {row["incident"]: row for row in csv.DictReader(io.StringIO(exported(store, "csv"), newline=""))}
+    assert set(rows) == {A, B}
+    assert (rows[A]["customers"], rows[A]["sites"], rows[A]["status"]) == ("30", "chat forum paste", "open")
+    assert set(rows[A]["titles"].split(" | ")) == {"内料 =HYPERLINK", "@channel"}
+    assert rows[B]["titles"] == "'=cmd|' /C calc'!A0"
+    assert rows[A]["first_seen"] == "2026-09-21T12:00:00Z"
+
+
+@given(st.text(max_size=20))
+def test_no_cell_begins_as_a_formula(text):
+    cell = inert(text)
+    assert not cell.startswith(FORMULA)
+    assert cell in (text, f"'{text}")
+    assert cell.endswith(text)
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"])
+def test_each_sign_that_begins_a_formula_is_quoted(sign):
+    assert inert(f"{sign}1") == f"'{sign}1"
+    assert inert(f"1{sign}") == f"1{sign}"
+
+
+def test_ecs_has_an_object_a_line_in_its_own_fields(store, clock, incidents):
+    lines = [json.loads(line) for line in exported(store, "ecs").splitlines()]
+    event = next(line for line in lines if line["event"]["id"] == A)
+    incident = store.get(Incident, A)
+    assert event["event"]["kind"] == "alert"
+    assert (event["event"]["category"], event["event"]["type"]) == (["threat"], ["indicator"])
+    assert event["event"]["risk_score"] == incident.exposure
+    assert 0 <= event["event"]["severity"] <= 100
+    assert event["rule"] == {"id": "X3", "name": incident.scenario_title, "category": "fraud-scenario", "ruleset": "ullage"}
+    assert event["threat"]["indicator"]["sightings"] == 3
+    assert [e["indicator"]["provider"] for e in event["threat"]["enrichments"]] == ["paste", "forum", "chat"]
+    assert all(set(e["matched"]) == {"id", "occurred", "type"} for e in event["threat"]["enrichments"])
+    assert set(event) == {"@timestamp", "ecs", "message", "event", "organization", "observer", "rule", "threat", "ullage"}
+    assert event["ullage"]["customers"] == 30
+    assert event["ullage"]["status"] == "open"
+    assert event["@timestamp"].endswith("Z")
+
+
+def test_filters_choose_and_names_are_taken_as_they_come(store, clock, incidents):
+    decide(store, clock, B, "confirmed")
+    assert [one.incident.id for one in chosen(store, [B, A, B], Filters())] == [B, A]
+    assert [one.incident.id for one in chosen(store, [], Filters(status="confirmed"))] == [B]
+    assert [one.incident.id for one in chosen(store, [], Filters(tenant="shop"))] == []
+    with pytest.raises(ConfigError, match="1 of these incidents are not there"):
+        list(chosen(store, [A, "INC-NOBODY"], Filters()))
+
+
+def test_all_pages_of_a_long_list_are_exported(store, clock, monkeypatch):
+    monkeypatch.setattr("alerts.export.facts.PAGE", 3)
+    fold_all(store, clock, [finding(f"f{n}", range(n * 10, n * 10 + 10), people=(n,)) for n in range(8)])
+    assert len({one.incident.id for one in chosen(store, [], Filters())}) == 8
+
+
+def test_modified_is_the_last_change_by_a_finding_or_a_person(store, clock, incidents):
+    before = next(chosen(store, [A], Filters())).modified
+    assert before == store.get(Incident, A).updated_at
+    decide(store, clock, A, "note")
+    assert next(chosen(store, [A], Filters())).modified == before + timedelta(seconds=60)
+
+
+def test_what_is_still_readable_as_an_identifier_is_left_out(store, incidents):
+    for one in chosen(store, incidents, Filters()):
+        for seen in one.seen:
+            assert not identifier_in(seen.title)
+            assert not identifier_in(seen.address, numbers=False)
+            assert "<" not in seen.address
+
+
+def test_a_missing_library_is_told_in_one_line_with_what_to_install(store, incidents, monkeypatch):
+    monkeypatch.setitem(formats.FORMATS, "other", Format("alerts.export.no_such_module", "text/plain", "txt"))
+    with pytest.raises(ConfigError, match=r"this format needs alerts.export.no_such_module: install ullage\[export\]"):
+        exported(store, "other")
+    with pytest.raises(ConfigError, match="there is no such format: use csv, ecs, misp, stix"):
+        format_named("xml")
+
+
+def test_the_command_writes_a_private_file_and_an_audit_entry(data, incidents, tmp_path):
+    (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
+    target = tmp_path / "out.csv"
+    words = ["--data", str(data), "incidents", "export", A, "--format", "csv", "--bom", "-o", str(target)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert (result.stdout, result.stderr) == ("", "1 incidents\n")
+    assert target.read_bytes().startswith(b"\xef\xbb\xbfincident,")
+    assert target.stat().st_mode & 0o777 == 0o600
+    _, last = list(audit.entries(data / "audit"))[-1]
+    assert (last.action, last.object) == ("incident.export", "1 incidents as csv")
+    printed = CliRunner().invoke(app, ["--data", str(data), "incidents", "export", "--format", "csv", "--severity", "noise"])
+    assert printed.stdout_bytes == f"{','.join(COLUMNS)}\r\n".encode()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_api_hands_out_the_same(store, incidents, browser, form):  # noqa: F811
+    answer = browser.get(f"/api/export/{form}?id={A}")
+    assert answer.status_code == 200
+    assert answer.text == exported(store, form, A)
+    assert answer.headers["content-type"] == FORMATS[form].media
+    assert answer.headers["content-disposition"].startswith('attachment; filename="incidents.')
+
+
+def test_the_api_refuses_what_is_no_format(browser):  # noqa: F811
+    assert browser.get("/api/export/xml").status_code == 400
+    assert browser.get("/api/export/csv?severity=awful").status_code == 400
