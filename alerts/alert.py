@@ -33,6 +33,8 @@ class Alert:
     tenant: Callable[[str], Tenant]
     metrics: AlertMetrics
     background: Rules = field(default_factory=shipped)
+    tell: Callable[[Sequence[Incident]], None] = lambda _: None
+    """Told of each incident that was written, before the batch counts as done: what is to be said of it is durable too."""
 
     def handle(self, records: Sequence[Record]) -> None:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
@@ -81,7 +83,9 @@ class Alert:
         stored = self.store.mget(Exposure, exposures)
         self._put([merged(stored[id_], found) if id_ in stored else found for id_, found in exposures.items()])
         self.store.refresh()
-        self._put([self._project(id_, batch) for id_ in sorted(batch.touched())])
+        incidents = [self._project(id_, batch) for id_ in sorted(batch.touched())]
+        self._put(incidents)
+        self.tell(incidents)
 
     def _project(self, id_: str, batch: Batch) -> Incident:
         """The incident as its facts now stand; a frozen one keeps its numbers."""

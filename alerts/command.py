@@ -18,6 +18,8 @@ from alerts.clocks.command import duties_of, regimes_listed, reported
 from alerts.clocks.shown import clocks_as_json, clocks_table
 from alerts.export.command import export
 from alerts.metrics import AlertMetrics, DutyMetrics
+from alerts.notify.command import channel_parts
+from alerts.notify.notifier import configured
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
 from alerts.store import IncidentStore, Where, configured_store, store_plan
@@ -61,12 +63,22 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         stack.callback(letters.close)
         stack.callback(subscription.close)
         recount = due_recount(context, store, registry)
-        turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag, recount))
-        stage = Alert(store, context.clock, context.tenant, metrics)
+        notifier = configured(context, store, registry, muted)
+        stack.callback(notifier.close)
+        turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag, recount, notifier.turn))
+        stage = Alert(store, context.clock, context.tenant, metrics, tell=notifier.plan)
+        if not once:
+            notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
         Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
+            notifier.flush()
+
+
+def muted(incident: Incident) -> bool:
+    """Whether nobody is told of an incident, whatever the routes say: it is in the list all the same."""
+    return incident.severity == "noise"
 
 
 def due_recount(context: Context, store: IncidentStore, registry: CollectorRegistry) -> Callable[[], None]:
@@ -94,6 +106,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             return ", ".join(filter(None, (f"{store.count(Incident, Where())} incidents", rights)))
 
     yield "incident store", look
+    yield from channel_parts(context)
 
 
 def plan(context: Context) -> Iterator[str]:

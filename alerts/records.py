@@ -34,6 +34,7 @@ SEVERITIES: tuple[Severity, ...] = ("noise", "notice", "low", "medium", "high", 
 Origin = Literal["ours", "partner", "elsewhere", "recycled", "fabricated", "unknown"]
 Status = Literal["open", "acknowledged", "confirmed", "reported", "resolved", "false_positive"]
 STATUSES: tuple[Status, ...] = ("open", "acknowledged", "confirmed", "reported", "resolved", "false_positive")
+News = Literal["new", "raised", "unacknowledged", "escalated"]
 Sketched = Literal["candidates", "shingles"]
 
 
@@ -332,18 +333,30 @@ class Audit(Document):
 
 
 class Notification(Document):
-    """A message about an incident that was sent, so that a restart does not send it twice."""
+    """What one channel is to hear of one incident, and what became of it: the notification log, which a restart goes on from.
+
+    `what` is the severity that it tells of, `repeat-N` or `escalation-SEVERITY`; `why` says so in a word. It is pending until
+    `due` at least. Those that go out together have one `message`, written before the first attempt: while nobody knows whether
+    that arrived, it is tried again under the same id.
+    """
 
     columns = ("tenant", "incident", "channel", "outcome")
+    time = "due"
 
     tenant: str
     incident: str
     at: datetime
+    due: datetime
     channel: str
     what: str
+    why: News
     severity: Severity
-    outcome: Literal["sent", "failed", "suppressed"]
-    attempts: int = 1
+    published_at: datetime | None = None
+    """Of a first message: when the post was published that opened the incident."""
+    outcome: Literal["pending", "sent", "failed", "suppressed"] = "pending"
+    message: str = ""
+    attempts: int = 0
+    sent_at: datetime | None = None
 
 
 class Account(Document):

@@ -33,6 +33,8 @@ class Upkeep:
     lag: Callable[[], Lag]
     recount_more: Callable[[], None] = lambda: None
     """Other gauges that are counted in the store, at the same times."""
+    also: Callable[[], None] = lambda: None
+    """What else looks after itself at every turn; it does not wait for anything."""
     _next: dict[str, float] = field(default_factory=dict)
     _turned: float = 0.0
     _owed: frozenset[type[Document]] = frozenset()
@@ -41,6 +43,7 @@ class Upkeep:
         """Do what is due."""
         self._turned = self.clock.monotonic()
         self.metrics.loop.turned()
+        self.also()
         asked = BUS
         try:
             self.metrics.turned(self.lag())

@@ -5,6 +5,7 @@
     T/match-<n>.key     match, build                T/index-<n>.key         match, search
     T/verify.pub        match (watchlist install)   T/sign.key              building host
     T/handle.key        building host               T/resolver.pub, .key    building host, resolver
+    notify/<channel>    alert (text: an address, then what signs, one a line)
 
 Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it
 is wider. Where `keys.command` is set it is run with the key's name and must print the key in hex (KMS, Vault); where systemd's
@@ -52,6 +53,22 @@ class KeyStore:
             raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
         return self._checked(name, path.read_bytes())
 
+    def lines(self, name: str) -> list[str]:
+        """The lines of the text secret `name` (an address, a password), found where keys are; a command prints it as it is.
+
+        ConfigError says where it was looked for, never what it holds.
+        """
+        if self.credentials and (found := self.credentials / name.replace("/", ".")).is_file():
+            return self._text(name, found.read_bytes())
+        if self.command:
+            return self._text(name, self._run(name))
+        path = self.root / name
+        if not path.is_file():
+            raise ConfigError(f"secret {name} is not in {self.root}: write it there, mode 0600")
+        if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+            raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
+        return self._text(name, path.read_bytes())
+
     def write(self, name: str, key: bytes) -> None:
         """Create key `name` (0600, or 0644 for a public half), durably; an existing key is never overwritten."""
         path = self.root / name
@@ -95,10 +112,22 @@ class KeyStore:
 
     def _ask(self, name: str) -> bytes:
         try:
-            done = subprocess.run([*self.command, name], capture_output=True, check=True, timeout=COMMAND_SECONDS)
-            return bytes.fromhex(done.stdout.decode("ascii").strip())
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            return bytes.fromhex(self._run(name).decode("ascii").strip())
+        except ValueError as error:
             raise ConfigError(f"keys.command gave no key {name} ({type(error).__name__}): run it by hand") from None
+
+    def _run(self, name: str) -> bytes:
+        try:
+            return subprocess.run([*self.command, name], capture_output=True, check=True, timeout=COMMAND_SECONDS).stdout
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ConfigError(f"keys.command gave no key {name} ({type(error).__name__}): run it by hand") from None
+
+    @staticmethod
+    def _text(name: str, text: bytes) -> list[str]:
+        try:
+            return [line.strip() for line in text.decode("utf-8").strip().splitlines()]
+        except UnicodeDecodeError:
+            raise ConfigError(f"secret {name} is no text in UTF-8") from None
 
     @staticmethod
     def _checked(name: str, key: bytes) -> bytes:

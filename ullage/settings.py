@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -36,6 +36,7 @@ FILE = "ullage.toml"
 PREFIX = "ULLAGE_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+AtLeast = Literal["noise", "notice", "low", "medium", "high", "statutory"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -167,6 +168,55 @@ class Entity(_Section):
     system: str = _knob("", "the system or facility that its customers' data is in, with its protection grade")
 
 
+class ChannelSettings(_Section):
+    """One channel that messages leave by; what is secret of it lies in the key folder, see `alerts.notify`."""
+
+    kind: str = _knob("webhook", "webhook, dingtalk, wecom, feishu, slack, teams or mail: a file in alerts/notify/channels")
+    detail: Literal["minimal", "facts"] = _knob(
+        "minimal", "minimal: severity, incident number, the page's address; facts: also counts, scenario and sites"
+    )
+
+
+class RouteSettings(_Section):
+    """Which incidents go to which channels; an incident takes every route that it fits."""
+
+    channels: tuple[str, ...] = _knob((), "names of channels")
+    tenants: tuple[str, ...] = _knob((), "of these tenants alone; all by default")
+    severity: AtLeast = _knob("medium", "at least this severity: lower ones are for the list, not for a phone")
+    scenarios: tuple[str, ...] = _knob((), "of these scenarios alone (X1 …); all by default")
+    origins: tuple[str, ...] = _knob((), "of these origins alone (ours, partner, …); all by default")
+    repeat_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _knob(
+        4.0, "a high or statutory incident that nobody has acknowledged is sent again so often; 0 never", "hours"
+    )
+    escalate_to: tuple[str, ...] = _knob((), "channels that hear of a high or statutory one that stays unacknowledged")
+    escalate_minutes: Seconds = _knob(30.0, "how long it may stay so", "minutes")
+
+
+class NotifySettings(_Section):
+    """Who is told of incidents. Nothing is sent before there is a route."""
+
+    page: str = _knob("", "the page's address as readers reach it; that of this machine by default")
+    group_seconds: Annotated[float, Field(ge=0, le=3600)] = _knob(
+        20.0, "new incidents of a tenant within this time are one message", "seconds"
+    )
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = _knob(10.0, "one attempt; a channel that hangs is down", "seconds")
+    retry_hours: Seconds = _knob(24.0, "a message that cannot be delivered for so long is given up, and counted", "hours")
+    channels: dict[str, ChannelSettings] = _knob({}, "one table a channel")
+    routes: dict[str, RouteSettings] = _knob({}, "one table a route")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in (*self.channels, *self.routes):
+            if not TENANT.fullmatch(name):
+                raise ValueError(f"{name!r} is no name: use a-z, 0-9 and -, at most 32")
+        for name, route in self.routes.items():
+            if not route.channels:
+                raise ValueError(f"routes.{name} has no channels")
+            if unknown := sorted({*route.channels, *route.escalate_to} - {*self.channels}):
+                raise ValueError(f"routes.{name} names the channel {unknown[0]!r}, for which there is no table")
+        return self
+
+
 class Tenant(_Section):
     """One financial platform: what names it in a text."""
 
@@ -219,6 +269,7 @@ class Settings(BaseSettings):
     alert: AlertSettings = AlertSettings()
     search: SearchSettings = SearchSettings()
     canary: CanarySettings = CanarySettings()
+    notify: NotifySettings = NotifySettings()
     tenants: dict[str, Tenant] = _knob({}, "one table a tenant")
 
     @field_validator("tenants")

@@ -30,7 +30,7 @@ class Moments:
         knowing = {"acknowledged", "confirmed", "reported", "resolved"}
         return cls(
             incident.first_seen,
-            min((n.at for n in sent if n.outcome == "sent"), default=None),
+            min((n.sent_at for n in sent if n.sent_at is not None), default=None),
             next((d.at for d in decided if d.status in knowing), None),
             next((d.at for d in decided if d.status == "confirmed"), None),
             next((d.at for d in reversed(decided) if d.status == "resolved"), None),

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -18,9 +18,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from deploy.demo import backend, check, drive, plant
+from deploy.demo import backend, check, drive, plant, told
 from deploy.demo.backend import Backend
 from deploy.local import programs
+from deploy.local.server import HOST, free_ports
+from deploy.local.webhook import receiving
 from ullage.errors import UllageError
 from ullage.role import SUPERVISOR, die_with_supervisor
 from ullage.settings import Context
@@ -68,7 +70,11 @@ def _whole_product(root: Path, console: Console, on: Backend, *, once: bool) -> 
         progress = stack.enter_context(_progress(console))
         parts = stack.enter_context(backend.running(on, root / "demo-servers", partial(_step, progress)))
         pastes, forum = _start_sites(root, progress, stack)
-        _step(progress, "load a watchlist of 2,000 customers", lambda: drive.configure(ullage, plan, parts))
+        [port], team = free_ports(1), stack.enter_context(receiving())
+        page = f"http://{HOST}:{port}"
+        configure = partial(drive.configure, ullage, plan, parts, port, told.configuration(page))
+        _step(progress, "load a watchlist of 2,000 customers", configure)
+        key = told.introduce(ullage.data / "keys", team)
         drive.add_sites(ullage, pastes, forum)
         bar = progress.add_task("post 400 people's leaks among ordinary posts", total=len(plan.posts))
         drive.post(plan, pastes, forum, lambda: progress.advance(bar))
@@ -80,6 +86,8 @@ def _whole_product(root: Path, console: Console, on: Backend, *, once: bool) -> 
         subprocess.run(command(ullage.data, "incidents", "list"), check=True)
         _check(plan, ullage, incidents, console)
         console.print(f"         on {parts.name}")
+        _complain(told.faults(team.received, key, incidents, page), console)
+        told.show(team.received, console)
         if not once:
             _serve(ullage, console)
 
@@ -114,14 +122,20 @@ def _progress(console: Console) -> Iterator[Progress]:
 def _check(plan: plant.Plan, ullage: drive.Ullage, incidents: list[dict[str, Any]], console: Console) -> None:
     with console.status("compare it with what was planted"):
         faults = list(check.differences(plan, ullage, incidents))
-    for fault in faults:
-        console.print(f"[bold red]{fault}")
-    if faults:
-        raise UllageError("the demo found something else than it planted, see above")
+    _complain(faults, console)
     posts, people = len(plan.posts), len(plan.expected)
     found = f"{people} of them customers, exposed in {plan.sightings} sightings and {len(incidents)} incidents"
     console.print(f"[green]checked:[/] {posts} posts held {plant.LEAKED} people, {found}")
     console.print("         none lost, none double, none false")
+
+
+def _complain(faults: Iterable[str], console: Console) -> None:
+    """Print what is wrong; UllageError if anything is."""
+    found = list(faults)
+    for fault in found:
+        console.print(f"[bold red]{fault}")
+    if found:
+        raise UllageError("the demo found something else than it planted, see above")
 
 
 def _serve(ullage: drive.Ullage, console: Console) -> None:

@@ -102,10 +102,11 @@ def write_customers(path: Path, customers: Iterable[Person]) -> None:
         writer.writerows(person.row() for person in customers)
 
 
-def configure(ullage: Ullage, plan: Plan, parts: Parts) -> None:
-    """`init`, the tenant's words, the bus and store of `parts`, and the watchlist."""
+def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "") -> None:
+    """`init`, the tenant's words, the bus and store of `parts`, the page on `port`, `more` lines, and the watchlist."""
     ullage.data.mkdir(parents=True, exist_ok=True)
-    (ullage.data / "ullage.toml").write_text(configuration(TENANT) + MORE + parts.configuration, encoding="utf-8")
+    text = configuration(TENANT, port) + MORE + parts.configuration + more
+    (ullage.data / "ullage.toml").write_text(text, encoding="utf-8")
     ullage("init")
     if parts.password:
         write_secret(ullage.data / "keys" / "store.password", parts.password)

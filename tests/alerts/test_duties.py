@@ -48,10 +48,13 @@ def told(store, at: datetime, outcome: str = "sent") -> None:
         tenant="bank",
         incident=A,
         at=at,
+        due=at,
         channel="mail",
-        what="opened",
+        what="high",
+        why="new",
         severity="high",
         outcome=outcome,
+        sent_at=at if outcome == "sent" else None,
     )
     store.create([sent])
 

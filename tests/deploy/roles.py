@@ -6,6 +6,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry
 
 from alerts.metrics import AlertMetrics, DutyMetrics, SearchMetrics
+from alerts.notify.metrics import NotifyMetrics
 from crawlers.metrics import CrawlMetrics
 from matcher.metrics import MatchMetrics
 from ullage.clock import Clock
@@ -29,6 +30,7 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     MatchMetrics(made["match"], tenants, Clock())
     AlertMetrics(made["alert"], tenants, Clock())
     DutyMetrics(made["alert"], dict.fromkeys(tenants, ("pipl-57", "gdpr-33")))
+    NotifyMetrics(made["alert"], ["soc"], tenants)
     SearchMetrics.make(made["search"])
     return made
 

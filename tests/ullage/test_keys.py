@@ -157,3 +157,28 @@ def test_files_that_are_no_epoch_are_passed_over(store: KeyStore) -> None:
     store.make("bank/match-1.key")
     store.make("bank/match-old.key")
     assert keys.epochs(store, "bank", "match") == [1]
+
+
+def test_a_text_secret_is_read_line_by_line_from_wherever_keys_are(tmp_path: Path) -> None:
+    (tmp_path / "notify").mkdir()
+    (tmp_path / "notify" / "soc").touch(0o600)
+    (tmp_path / "notify" / "soc").write_text("https://h.example/x \n密\n\n", encoding="utf-8")
+    assert KeyStore(tmp_path).lines("notify/soc") == ["https://h.example/x", "密"]
+    asked = KeyStore(tmp_path, command(tmp_path, "print('from', sys.argv[1]); print('two')"))
+    assert asked.lines("notify/soc") == ["from notify/soc", "two"]
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "notify.soc").write_text("a credential")
+    assert KeyStore(tmp_path, ("false",), tmp_path / "given").lines("notify/soc") == ["a credential"]
+
+
+def test_a_text_secret_that_is_missing_wide_or_no_text_is_refused_without_showing_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"secret soc is not in .*: write it there, mode 0600"):
+        KeyStore(tmp_path).lines("soc")
+    (tmp_path / "soc").write_bytes(b"\xff\xfe hush")
+    (tmp_path / "soc").chmod(0o640)
+    with pytest.raises(ConfigError, match="mode 0640"):
+        KeyStore(tmp_path).lines("soc")
+    (tmp_path / "soc").chmod(0o600)
+    with pytest.raises(ConfigError, match="no text") as caught:
+        KeyStore(tmp_path).lines("soc")
+    assert "hush" not in str(caught.value)

@@ -1,6 +1,7 @@
 """One configuration: defaults, then the file, then the environment; what is wrong is one line that names the knob."""
 
 import tomllib
+import typing
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def knobs(model: type[BaseModel]) -> set[str]:
     """Names of every leaf below `model`."""
     found = set()
     for name, field in model.model_fields.items():
-        inner = Tenant if name == "tenants" else field.annotation
+        inner = typing.get_args(field.annotation)[1] if typing.get_origin(field.annotation) is dict else field.annotation
         found |= knobs(inner) if isinstance(inner, type) and issubclass(inner, BaseModel) else {name}
     return found
 

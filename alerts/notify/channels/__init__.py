@@ -1,0 +1,88 @@
+"""Kinds of channel, one file each. A file registers by being here and naming a `KIND`.
+
+A kind turns the lines of a channel's secret file into a `Channel`. A channel sends one message or raises `UndeliveredError`; it
+keeps nothing, groups nothing and tries nothing twice.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from alerts.notify.message import Message
+from ullage.clock import Clock
+from ullage.errors import ConfigError, UnavailableError
+from ullage.keys import KeyStore
+from ullage.settings import NotifySettings
+
+FOLDER = "notify"
+
+
+class UndeliveredError(UnavailableError):
+    """A message did not arrive, or `maybe` did: the request was out when the connection broke.
+
+    What it says never repeats an address, or what the other side answered beyond a number.
+    """
+
+    def __init__(self, message: str, *, maybe: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after)
+        self.maybe = maybe
+
+
+class Channel(Protocol):
+    """A way to reach people or a program."""
+
+    def send(self, message: Message) -> None:
+        """Deliver; UndeliveredError unless the other side said that it took it."""
+
+    def reach(self) -> str:
+        """Connect without sending anything; says what was seen, UndeliveredError when nobody answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a kind makes a channel of: the lines of its secret file, seconds an attempt may take, the clock."""
+
+    lines: Sequence[str]
+    timeout: float
+    clock: Clock
+
+    @property
+    def address(self) -> str:
+        """The first line."""
+        return self.lines[0] if self.lines else ""
+
+    @property
+    def secret(self) -> str:
+        """The second line, "" where there is none."""
+        return self.lines[1] if len(self.lines) > 1 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of channel: `holds` says what its secret file holds, `open` checks that and makes the channel (or ConfigError)."""
+
+    holds: str
+    open: Callable[[Opening], Channel]
+
+
+def names() -> list[str]:
+    """The kinds that there are."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clock) -> Channel:
+    """The channel `name` of the settings; ConfigError says which file or knob is wrong, never what it holds."""
+    kind_name = settings.channels[name].kind
+    if kind_name not in names():
+        raise ConfigError(f"notify.channels.{name}: kind {kind_name!r} is none of {', '.join(names())}")
+    kind: Kind = importlib.import_module(f"{__name__}.{kind_name}").KIND
+    secret = f"{FOLDER}/{name}"
+    lines = keys.lines(secret)
+    try:
+        return kind.open(Opening(lines, settings.timeout_seconds, clock))
+    except ConfigError as error:
+        raise ConfigError(f"{secret} in the key folder: {error} ({kind_name} wants {kind.holds})") from None

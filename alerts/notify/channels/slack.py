@@ -1,0 +1,8 @@
+"""Slack, by an incoming webhook or a bot."""
+
+from __future__ import annotations
+
+from alerts.notify.by_apprise import hook
+from alerts.notify.channels import Kind
+
+KIND = Kind("https://hooks.slack.com/services/…", hook(("slack",), "hooks.slack.com"))

@@ -1,0 +1,8 @@
+"""Microsoft Teams, by a Power Automate workflow."""
+
+from __future__ import annotations
+
+from alerts.notify.by_apprise import hook
+from alerts.notify.channels import Kind
+
+KIND = Kind("the workflow's address, https://HOST:443/workflows/…", hook(("workflow", "workflows"), ""))

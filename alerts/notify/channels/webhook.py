@@ -1,0 +1,80 @@
+"""Our own signed webhook, after the Standard Webhooks specification 1.0: receivers have libraries that check it.
+
+POST of JSON with three headers. `webhook-id` names the message and is the same at every attempt: a receiver that has seen it
+answers 2xx and does nothing. `webhook-timestamp` is the attempt's time in Unix seconds: refuse what is older than five minutes.
+`webhook-signature` is `v1,` and base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`. Delivered is 2xx, unless the answer is a JSON
+object with `"ok": false`.
+
+The secret file: the address, then the key as `whsec_` and base64 of 24 to 64 bytes, as `ullage notify key` makes one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+
+from alerts.notify.channels import Channel, Kind, Opening, UndeliveredError
+from alerts.notify.message import Message
+from alerts.notify.post import accepted, address, post, reach
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+
+MARK = "whsec_"
+LEAST_BYTES, MOST_BYTES = 24, 64
+
+
+def read_key(text: str) -> bytes:
+    """The key that `text` writes down; ConfigError, without repeating it, when it is none."""
+    try:
+        key = base64.b64decode(text.removeprefix(MARK), validate=True) if text.startswith(MARK) else b""
+    except binascii.Error:
+        key = b""
+    if not LEAST_BYTES <= len(key) <= MOST_BYTES:
+        raise ConfigError("the second line is no webhook key")
+    return key
+
+
+def signature(key: bytes, id_: str, timestamp: str, body: bytes) -> str:
+    """The header that proves a message to come from who holds `key`."""
+    signed = b".".join((id_.encode(), timestamp.encode(), body))
+    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One receiver."""
+
+    url: str
+    key: bytes
+    timeout: float
+    clock: Clock
+
+    def send(self, message: Message) -> None:
+        """See `Channel.send`."""
+        body = json.dumps(message.payload(), ensure_ascii=False, separators=(",", ":")).encode()
+        timestamp = str(int(self.clock.wall()))
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": message.id,
+            "webhook-timestamp": timestamp,
+            "webhook-signature": signature(self.key, message.id, timestamp, body),
+        }
+        answer = accepted(post(self.url, body, headers, self.timeout))
+        if answer.field("ok") is False:
+            raise UndeliveredError(f'answers {answer.status} with "ok": false')
+
+    def reach(self) -> str:
+        """See `Channel.reach`."""
+        return reach(self.url, self.timeout)
+
+
+def _open(given: Opening) -> Channel:
+    address(given.address)
+    return Webhook(given.address, read_key(given.secret), given.timeout, given.clock)
+
+
+KIND = Kind("the address, then a key as `ullage notify key` makes one", _open)

@@ -1,0 +1,17 @@
+"""A WeCom (企业微信) group robot."""
+
+from __future__ import annotations
+
+from alerts.notify.channels import Channel, Kind, Opening
+from alerts.notify.post import address
+from alerts.notify.robot import Robot
+from ullage.errors import ConfigError
+
+
+def _open(given: Opening) -> Channel:
+    if "key=" not in address(given.address).query:
+        raise ConfigError("the address has no key")
+    return Robot(given.address, given.timeout)
+
+
+KIND = Kind("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…", _open)

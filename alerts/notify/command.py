@@ -1,0 +1,85 @@
+"""`ullage notify`, and what `ullage check` looks at of channels."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from alerts.notify.channels import open_channel
+from alerts.notify.channels.webhook import MARK
+from alerts.notify.message import Entry, Message
+from alerts.notify.notifier import page_of
+from alerts.records import Notification
+from alerts.store import IncidentStore, Where, configured_store
+from alerts.view import moment
+from ullage.errors import ConfigError
+from ullage.settings import Context
+
+KEY_BYTES = 32
+TRIAL = "INC-TEST"
+notify = typer.Typer(no_args_is_help=True, help="Channels that incidents are told on: try one, make a key, read the log.")
+
+
+@notify.command("test")
+def test(ctx: typer.Context, channel: str) -> None:
+    """Send one message about no incident to CHANNEL, now."""
+    context: Context = ctx.obj
+    settings = context.settings.notify
+    if channel not in settings.channels:
+        raise ConfigError(f"no channel of that name: ullage.toml has {', '.join(settings.channels) or 'none'}")
+    page = page_of(context.settings)
+    trial = Message(f"msg_test_{secrets.token_hex(8)}", (Entry(TRIAL, "notice", "new", f"{page}/"),), page)
+    open_channel(channel, settings, context.keys, context.clock).send(trial)
+    typer.echo(f"delivered to {channel}: {trial.subject()}")
+
+
+@notify.command("key")
+def key() -> None:
+    """Print a new webhook key: the second line of the channel's secret file, and what its receiver checks with."""
+    typer.echo(MARK + base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode())
+
+
+@notify.command("log")
+def log_(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, one object a line.")] = False,
+    outcome: Annotated[str, typer.Option(help="pending, sent, failed or suppressed.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the latest first.")] = 50,
+) -> None:
+    """What was said to whom, what still has to be, and what was given up."""
+    where = Where({"outcome": (outcome,)} if outcome else {})
+    with contextlib.closing(configured_store(ctx.obj)) as store:
+        items = store.search(Notification, where, limit).items
+    for one in items:
+        if as_json:
+            typer.echo(json.dumps(one.model_dump(mode="json", exclude={"id", "at", "published_at"}), ensure_ascii=False))
+        else:
+            tries = f"{one.attempts} attempt{'s' * (one.attempts != 1)}"
+            typer.echo(f"{moment(one.due)}  {one.outcome:<10}  {one.channel:<12}  {one.incident}  {one.what:<20}  {tries}")
+    if not items and not as_json:
+        typer.echo("Nothing in the log.")
+
+
+def channel_parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """A look at each channel: its secret file, and whether the other side answers. Nothing is sent."""
+    for name in context.settings.notify.channels:
+        yield f"channel {name}", partial(_look, context, name)
+
+
+def _look(context: Context, name: str) -> str:
+    channel = open_channel(name, context.settings.notify, context.keys, context.clock)
+    with contextlib.closing(configured_store(context)) as store:
+        owed = waiting(store, name, context)
+    return f"{channel.reach()}{f', {owed} not delivered yet' if owed else ''}"
+
+
+def waiting(store: IncidentStore, channel: str, context: Context) -> int:
+    """Notifications of `channel` that are due and pending."""
+    return store.count(Notification, Where({"channel": (channel,), "outcome": ("pending",)}, before=context.clock.now()))

@@ -1,0 +1,121 @@
+"""What a message says: as text for people, as JSON for programs. Never a title, an author or anything that was leaked."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from alerts.records import SEVERITIES, Incident, News, Severity
+
+SHOWN = 10
+"""Incidents that a text names, the worst first; the page lists them all. WeCom takes 2,048 bytes."""
+SITE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""Names of configured sites; what a feed calls its places may be anything, so it is not repeated."""
+LABELS: dict[Severity, str] = {
+    "noise": "NOISE",
+    "notice": "NOTICE 提示",
+    "low": "LOW 低",
+    "medium": "MEDIUM 中",
+    "high": "HIGH 高",
+    "statutory": "STATUTORY 法定",
+}
+WORDS: dict[News, str] = {
+    "new": "new 新事件",
+    "raised": "severity raised 级别上升",
+    "unacknowledged": "still unacknowledged 仍未处理",
+    "escalated": "escalated: nobody has acknowledged it 升级：无人处理",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What `detail = "facts"` adds."""
+
+    tenant: str
+    customers: int
+    scenario: str
+    scenario_zh: str
+    sites: tuple[str, ...]
+
+    @classmethod
+    def of(cls, incident: Incident) -> Facts:
+        """Of an incident; places that no configuration names are `other`."""
+        sites = sorted({site if SITE.fullmatch(site) else "other" for site in incident.sites})
+        return cls(incident.tenant, incident.customers, incident.scenario_title, incident.scenario_title_zh, tuple(sites))
+
+    def words(self) -> str:
+        """In one line."""
+        scenario = f"{self.scenario} {self.scenario_zh}" if self.scenario else "no scenario"
+        return f"{self.tenant}: {self.customers:,} customers, {scenario}, on {', '.join(self.sites)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One incident in a message."""
+
+    incident: str
+    severity: Severity
+    why: News
+    url: str
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Some incidents, the worst first, for one channel."""
+
+    id: str
+    entries: tuple[Entry, ...]
+    page: str
+
+    def subject(self) -> str:
+        """One line: how many, how bad.
+
+        >>> Message("m", (Entry("INC-A", "high", "new", ""), Entry("INC-B", "low", "new", "")), "").subject()
+        'ullage: 2 incidents (1 high, 1 low)'
+        """
+        if len(self.entries) == 1:
+            return f"ullage: {LABELS[self.entries[0].severity]}  {self.entries[0].incident}"
+        counts = Counter(entry.severity for entry in self.entries)
+        listed = ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])
+        return f"ullage: {len(self.entries)} incidents ({listed})"
+
+    def text(self) -> str:
+        """The body for people: two lines an incident, the worst ten of them."""
+        lines = [line for entry in self.entries[:SHOWN] for line in _lines(entry)]
+        if len(self.entries) > SHOWN:
+            more = len(self.entries) - SHOWN
+            lines.append(f"and {more} more 还有 {more} 起: {self.page}/")
+        return "\n".join(lines)
+
+    def payload(self) -> dict[str, Any]:
+        """The body for programs; every incident of it."""
+        return {"type": "ullage.incidents", "id": self.id, "page": f"{self.page}/", "incidents": [*map(_as_json, self.entries)]}
+
+
+def message_id(notifications: Collection[str]) -> str:
+    """The id of the message in which these notifications go out: the same for the same ones, so a receiver knows a repeat."""
+    digest = hashlib.sha256("\x1f".join(("ullage message", *sorted(notifications))).encode())
+    return f"msg_{digest.hexdigest()[:24]}"
+
+
+def message(id_: str, entries: Iterable[Entry], page: str) -> Message:
+    """The message of `entries`, put in order."""
+    return Message(id_, tuple(sorted(entries, key=lambda e: (-SEVERITIES.index(e.severity), e.incident))), page)
+
+
+def _lines(entry: Entry) -> tuple[str, ...]:
+    head = f"{LABELS[entry.severity]}  {entry.incident}  {WORDS[entry.why]}"
+    return (head, entry.facts.words(), entry.url) if entry.facts else (head, entry.url)
+
+
+def _as_json(entry: Entry) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": entry.incident, "severity": entry.severity, "why": entry.why, "url": entry.url}
+    if entry.facts:
+        facts = entry.facts
+        shown |= {"tenant": facts.tenant, "customers": facts.customers, "scenario": facts.scenario, "sites": list(facts.sites)}
+    return shown

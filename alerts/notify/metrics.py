@@ -1,0 +1,57 @@
+"""Metrics of notifications. Labels are names of configured channels and tenants: nothing on the bus makes a series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ullage.metrics import BUCKETS, OTHER, bounded
+
+Came = Literal["sent", "failed", "suppressed", "given_up"]
+OUTCOMES: tuple[Came, ...] = ("sent", "failed", "suppressed", "given_up")
+
+
+class NotifyMetrics:
+    """Declared once a process; each known set of labels is there from the start."""
+
+    def __init__(self, registry: CollectorRegistry, channels: Iterable[str], tenants: Iterable[str]) -> None:
+        self._tenants = (*sorted(tenants), OTHER)
+        self._messages = Counter(
+            "ullage_notifications_total",
+            "Notifications by outcome: sent, an attempt that failed, suppressed as no longer needed, given up after a day.",
+            ["channel", "outcome"],
+            registry=registry,
+        )
+        self._oldest = Gauge(
+            "ullage_notification_oldest_undelivered_timestamp_seconds",
+            "Since when the oldest notification has been due that is not delivered; 0 when none is.",
+            ["channel"],
+            registry=registry,
+        )
+        self._delay = Histogram(
+            "ullage_publish_to_notification_seconds",
+            "From the publication of a post to the delivery of the first message about its incident.",
+            ["tenant"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        for channel in channels:
+            self._oldest.labels(channel)
+            for outcome in OUTCOMES:
+                self._messages.labels(channel, outcome)
+        for tenant in self._tenants:
+            self._delay.labels(tenant)
+
+    def came(self, channel: str, outcome: Came, count: int = 1) -> None:
+        """What became of `count` notifications."""
+        self._messages.labels(channel, outcome).inc(count)
+
+    def oldest(self, channel: str, since: float) -> None:
+        """`since` in Unix seconds, 0 for none."""
+        self._oldest.labels(channel).set(since)
+
+    def delivered(self, tenant: str, seconds: float) -> None:
+        """A first message arrived, so long after the post."""
+        self._delay.labels(bounded(tenant, self._tenants)).observe(max(0.0, seconds))

@@ -1,0 +1,167 @@
+"""What one channel is owed: read from the log, grouped, sent, written back. Pure of threads: somebody calls `turn`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from alerts.notify.channels import Channel, UndeliveredError
+from alerts.notify.message import Entry, Facts, Message, message, message_id
+from alerts.notify.metrics import NotifyMetrics
+from alerts.notify.plan import URGENT, by_message, repeat
+from alerts.records import Incident, Notification, Status
+from alerts.status import UNDECIDED, statuses
+from alerts.store import IncidentStore, Where
+from ullage import log
+from ullage.clock import Backoff, Clock
+from ullage.settings import NotifySettings
+
+POLL_SECONDS = 5.0
+AT_MOST = 2_000
+"""Notifications of one turn: a digest of more is none that anybody reads, and memory has a bound."""
+CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
+Muted = Callable[[Incident], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all senders share. `page` is the search page's address, `muted` says which incidents nobody is told of."""
+
+    notify: NotifySettings
+    page: str
+    store: IncidentStore
+    clock: Clock
+    metrics: NotifyMetrics
+    muted: Muted
+
+
+@dataclass(slots=True)
+class Sender:
+    """Owns one channel. `holds` says whether this process may send on it now; see `alerts.notify.lease`."""
+
+    name: str
+    channel: Channel
+    setup: Setup
+    holds: Callable[[], bool] = lambda: True
+    backoff: Backoff = field(default_factory=lambda: Backoff(first=2.0, cap=60.0))
+    _not_before: float = 0.0
+    _unwritten: list[Notification] = field(default_factory=list)
+
+    def turn(self, *, flush: bool = False) -> float:
+        """Send what is due; returns after how many seconds to look again. With `flush` a group is not waited for.
+
+        UnavailableError when the store is down: the turn is simply done again.
+        """
+        self._write(())
+        now = self.setup.clock.now()
+        due = self._without_stale(self._due(now), now)
+        self.setup.metrics.oldest(self.name, min((one.due.timestamp() for one in due), default=0.0))
+        if not due:
+            return POLL_SECONDS
+        if (wait := self._not_before - self.setup.clock.monotonic()) > 0:
+            return min(wait, POLL_SECONDS)
+        for id_, some in by_message(due):
+            since = (now - min(one.due for one in some)).total_seconds()
+            if id_ or flush or since >= self.setup.notify.group_seconds:
+                needed = some if id_ else self._needed(some)
+                if needed and not self.holds():
+                    return POLL_SECONDS
+                if needed and not self._deliver(needed):
+                    return min(POLL_SECONDS, max(0.1, self._not_before - self.setup.clock.monotonic()))
+            else:
+                return max(0.1, self.setup.notify.group_seconds - since)
+        return 0.0 if len(due) == AT_MOST else POLL_SECONDS
+
+    def owes(self) -> bool:
+        """Whether anything is due now."""
+        return bool(self._due(self.setup.clock.now()))
+
+    def _due(self, now: datetime) -> list[Notification]:
+        """What is pending and due, as it stands: a search may show what a write a moment ago has changed."""
+        where = Where({"channel": (self.name,), "outcome": ("pending",)}, before=now + timedelta(microseconds=1))
+        ids = [one.id for one, _ in zip(self.setup.store.scroll(Notification, where), range(AT_MOST), strict=False)]
+        found = self.setup.store.mget(Notification, ids).values() if ids else ()
+        return sorted((one for one in found if one.outcome == "pending"), key=lambda one: (one.due, one.id))
+
+    def _without_stale(self, due: Sequence[Notification], now: datetime) -> list[Notification]:
+        """`due` without what has been tried for too long, which is given up."""
+        limit = timedelta(hours=self.setup.notify.retry_hours)
+        stale = [one for one in due if now - one.due > limit]
+        if stale:
+            self.setup.store.put([one.model_copy(update={"outcome": "failed"}) for one in stale])
+            self.setup.metrics.came(self.name, "given_up", len(stale))
+            log.get("alert").error("notifications_given_up", part=self.name, count=len(stale))
+        return [one for one in due if now - one.due <= limit]
+
+    def _needed(self, some: Sequence[Notification]) -> list[Notification]:
+        """Those of `some` that somebody still has to hear of; the others are marked so."""
+        ids = {one.incident for one in some}
+        incidents, decided = self.setup.store.mget(Incident, ids), statuses(self.setup.store, ids)
+        needed = [one for one in some if self._is_needed(one, incidents.get(one.incident), decided.get(one.incident, UNDECIDED))]
+        left = {one.id for one in needed}
+        if moot := [one for one in some if one.id not in left]:
+            self.setup.store.put([one.model_copy(update={"outcome": "suppressed"}) for one in moot])
+            self.setup.metrics.came(self.name, "suppressed", len(moot))
+        return needed
+
+    def _is_needed(self, one: Notification, incident: Incident | None, status: Status) -> bool:
+        if incident is None or self.setup.muted(incident):
+            return False
+        if one.why in ("unacknowledged", "escalated"):
+            return status == UNDECIDED and incident.severity in URGENT
+        return status not in CLOSED
+
+    def _deliver(self, some: Sequence[Notification]) -> bool:
+        """Try one message; what happened is written before and after."""
+        now, store = self.setup.clock.now(), self.setup.store
+        incidents = store.mget(Incident, {one.incident for one in some})
+        made = self._compose(some, incidents)
+        sending = [one.model_copy(update={"message": made.id, "attempts": one.attempts + 1}) for one in some]
+        store.put(sending)
+        try:
+            self.channel.send(made)
+        except UndeliveredError as error:
+            wait = self.backoff.next(error.retry_after)
+            self._not_before = self.setup.clock.monotonic() + wait
+            self.setup.metrics.came(self.name, "failed", len(some))
+            log.get("alert").warning(
+                "notification_failed", part=self.name, error=str(error), count=len(some), wait=round(wait, 1)
+            )
+            if not error.maybe:  # nobody has it, so what comes meanwhile goes out together with it
+                self._write([one.model_copy(update={"message": ""}) for one in sending])
+            return False
+        self.backoff.reset()
+        self._sent(sending, incidents, now)
+        return True
+
+    def _compose(self, some: Sequence[Notification], incidents: dict[str, Incident]) -> Message:
+        """One entry an incident, as it stands now; one that is gone since the first attempt as it stood then."""
+        page, entries = self.setup.page, dict[str, Entry]()
+        with_facts = self.setup.notify.channels[self.name].detail == "facts"
+        for one in sorted(some, key=lambda one: one.due, reverse=True):
+            incident = incidents.get(one.incident)
+            facts = Facts.of(incident) if incident and with_facts else None
+            severity = incident.severity if incident else one.severity
+            entries[one.incident] = Entry(one.incident, severity, one.why, f"{page}/incidents/{one.incident}", facts)
+        return message(some[0].message or message_id([one.id for one in some]), entries.values(), page)
+
+    def _sent(self, sending: Sequence[Notification], incidents: dict[str, Incident], now: datetime) -> None:
+        at, notify = self.setup.clock.now(), self.setup.notify
+        self._unwritten += [one.model_copy(update={"outcome": "sent", "sent_at": at}) for one in sending]
+        self.setup.metrics.came(self.name, "sent", len(sending))
+        for one in sending:
+            if one.published_at is not None:
+                self.setup.metrics.delivered(one.tenant, (at - one.published_at).total_seconds())
+        follow = [repeat(notify, one, incidents[one.incident], now) for one in sending if one.incident in incidents]
+        self._unwritten += [one for one in follow if one is not None]
+        self._write(())
+        log.get("alert").info("notified", part=self.name, count=len(sending))
+
+    def _write(self, changed: Collection[Notification]) -> None:
+        """Write `changed`, and what a store that was down did not take before: until then nothing else is sent."""
+        self._unwritten += changed
+        if self._unwritten:
+            self.setup.store.create([one for one in self._unwritten if not one.attempts])  # what follows, which may be there
+            self.setup.store.put([one for one in self._unwritten if one.attempts])
+            self._unwritten.clear()

@@ -1,0 +1,64 @@
+"""The demo's security team: a webhook on loopback, and what it must have been told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from deploy.local.services import write_secret
+from deploy.local.webhook import Received, Receiver, new_key
+
+CHANNEL = "security-team"
+CONFIG = """
+[notify]
+page = "{page}"
+
+[notify.channels.{channel}]
+kind = "webhook"
+
+[notify.routes.all]
+channels = ["{channel}"]
+severity = "notice"
+"""
+MESSAGE = {"type", "id", "page", "incidents"}
+MINIMUM = {"id", "severity", "why", "url"}
+UNTOLD = "noise"
+
+
+def configuration(page: str) -> str:
+    """Lines of `ullage.toml`: one channel, and one route that takes whatever is not noise."""
+    return CONFIG.format(page=page, channel=CHANNEL)
+
+
+def introduce(keys: Path, receiver: Receiver) -> str:
+    """Write the channel's secret file; returns the key that its messages are signed with."""
+    key = new_key()
+    write_secret(keys / "notify" / CHANNEL, f"{receiver.url}\n{key}")
+    return key
+
+
+def faults(received: Sequence[Received], key: str, incidents: Sequence[Mapping[str, Any]], page: str) -> Iterator[str]:
+    """One line for each thing that is not as it must be: every incident told once, signed, and nothing said but the minimum."""
+    told = [incident for message in received for incident in message.json["incidents"]]
+    if unsigned := sum(not message.signed_with(key) for message in received):
+        yield f"{unsigned} messages have a signature that is not right"
+    if any(set(message.json) != MESSAGE for message in received) or any(set(incident) != MINIMUM for incident in told):
+        yield "a message says more than severity, incident number and the page's address"
+    if any(incident["url"] != f"{page}/incidents/{incident['id']}" for incident in told):
+        yield "a message leads elsewhere than to the page"
+    wanted = sorted((i["id"], i["severity"]) for i in incidents if i["severity"] != UNTOLD)
+    if sorted((i["id"], i["severity"]) for i in told) != wanted:
+        yield f"{len(wanted)} incidents had to be told once, {len(told)} were told"
+
+
+def show(received: Sequence[Received], console: Console) -> None:
+    """What arrived, in two lines."""
+    told = [incident for message in received for incident in message.json["incidents"]]
+    many = f"{len(received)} signed message{'s' * (len(received) != 1)}"
+    console.print(f"[green]told:[/]    {many} to a webhook on loopback told of {len(told)} incidents, the worst of them")
+    if told:
+        worst = told[0]
+        console.print(f"         {worst['severity']}  {worst['id']}  {worst['url']}  and said no more than that", highlight=False)

@@ -1,0 +1,44 @@
+"""A local receiver for the tests of channels, and senders over a store at a held time."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.notify.channels import Channel
+from alerts.notify.metrics import NotifyMetrics
+from alerts.notify.notifier import Notifier
+from alerts.notify.sender import Sender, Setup
+from alerts.records import Incident
+from deploy.local.webhook import Receiver, receiving
+from tests.alerts.notify.support import Recorded, notify_settings
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as running:
+        yield running
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def notifier(store, clock, registry) -> Callable[..., Notifier]:
+    """A notifier over `channels` by name; settings as of `notify_settings`."""
+
+    def made(channels: dict[str, Channel], muted: Callable[[Incident], bool] = lambda _: False, **changes: Any) -> Notifier:
+        settings = notify_settings(channels, **changes)
+        metrics = NotifyMetrics(registry, channels, ["bank"])
+        setup = Setup(settings, "https://page.example", store, clock.as_clock(), metrics, muted)
+        return Notifier(setup, [Sender(name, channel, setup) for name, channel in channels.items()])
+
+    return made
+
+
+@pytest.fixture
+def soc() -> Recorded:
+    return Recorded()

@@ -1,0 +1,78 @@
+"""A channel that remembers, incidents in few words, and settings."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from alerts.notify.channels import UndeliveredError
+from alerts.notify.channels.webhook import read_key, signature
+from alerts.notify.message import Message
+from alerts.records import Incident, Notification
+from alerts.store import IncidentStore, Where
+from tests.conftest import NOON
+from ullage.settings import NotifySettings
+
+T0 = datetime.fromtimestamp(NOON, UTC)
+
+
+@dataclass
+class Recorded:
+    """Takes every message, unless told to fail: then with the errors of `failing`, the last of them for ever."""
+
+    sent: list[Message] = field(default_factory=list)
+    tried: list[str] = field(default_factory=list)
+    failing: list[UndeliveredError] = field(default_factory=list)
+
+    def send(self, message: Message) -> None:
+        self.tried.append(message.id)
+        if self.failing:
+            raise self.failing[0] if len(self.failing) == 1 else self.failing.pop(0)
+        self.sent.append(message)
+
+    def reach(self) -> str:
+        return "here"
+
+    @property
+    def told(self) -> list[list[tuple[str, str, str]]]:
+        """Of each message, incident, severity and why of each entry."""
+        return [[(e.incident, e.severity, e.why) for e in message.entries] for message in self.sent]
+
+
+def notify_settings(channels: Iterable[str] = ("soc",), **changes: Any) -> NotifySettings:
+    """One route of medium and above to the first channel, escalating to the second if there is one."""
+    names = list(channels)
+    route = {"channels": names[:1], "escalate_to": names[1:2], **changes.pop("route", {})}
+    detail = changes.pop("detail", {})
+    tables = {name: {"detail": detail.get(name, "minimal")} for name in names}
+    fields = {"channels": tables, "routes": {"all": route}, "group_seconds": 20, **changes}
+    return NotifySettings.model_validate(fields)
+
+
+def incident(name: str = "A", severity: str = "high", **changes: Any) -> Incident:
+    fields: dict[str, Any] = dict.fromkeys("reasons origin_reasons terms brands linked kinds sketch titles authors".split(), ())
+    fields |= dict.fromkeys("opened_at updated_at first_seen last_seen".split(), T0)
+    fields |= dict.fromkeys("skeleton subjects scenario_title scenario_title_zh".split(), "")
+    fields |= dict.fromkeys("rows sightings unit origin_p exposure".split(), 1)
+    fields |= {"id": f"INC-{name}", "tenant": "bank", "opened_by": "f", "scenario": "X1", "severity": severity}
+    fields |= {"origin": "ours", "customers": 48, "sites": ("paste",), "alarm": False, "sketch_of": "candidates"}
+    fields |= {"published_at": T0 - timedelta(seconds=90), "publish_seconds": 90.0}
+    return Incident.model_validate({**fields, **changes})
+
+
+def store_all(store: IncidentStore, incidents: Collection[Incident]) -> list[Incident]:
+    store.put(list(incidents))
+    store.refresh()
+    return list(incidents)
+
+
+def log_of(store: IncidentStore, **columns: str) -> dict[str, Notification]:
+    """The notification log, by what stands behind the incident in its ids."""
+    where = Where({name: (value,) for name, value in columns.items()})
+    return {one.id: one for one in store.scroll(Notification, where)}
+
+
+def signed(key: str, id_: str, body: bytes) -> dict[str, str]:
+    """The headers of a webhook whose holder of `key` sent it."""
+    proof = signature(read_key(key), id_, str(int(NOON)), body)
+    return {"webhook-id": id_, "webhook-timestamp": str(int(NOON)), "webhook-signature": proof}

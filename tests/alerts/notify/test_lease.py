@@ -1,0 +1,60 @@
+"""Of several processes one sends at a time, and a dead one is followed."""
+
+from alerts.notify.lease import SLOT_SECONDS, Lease
+from alerts.records import Claim
+from alerts.store import Where
+
+
+def leases(store, clock, attempt: float = 20.0) -> tuple[Lease, Lease]:
+    return tuple(Lease("soc", holder, store, clock.as_clock(), attempt) for holder in "ab")
+
+
+def at_slot_start(clock) -> None:
+    clock.advance(-clock.seconds % SLOT_SECONDS)
+
+
+def test_the_first_to_ask_holds_and_keeps_it_over_the_ends_of_slots(store, clock):
+    at_slot_start(clock)
+    a, b = leases(store, clock)
+    for _ in range(SLOT_SECONDS):
+        assert a.holds()
+        assert not b.holds()
+        clock.advance(3)
+
+
+def test_who_is_dead_or_idle_is_followed_within_two_slots(store, clock):
+    at_slot_start(clock)
+    a, b = leases(store, clock)
+    assert a.holds()
+    waited = 0
+    while not b.holds():
+        clock.advance(1)
+        waited += 1
+    assert 0 < waited <= 2 * SLOT_SECONDS
+    assert not a.holds()
+
+
+def test_an_attempt_never_reaches_into_the_slot_of_another(store, clock):
+    at_slot_start(clock)
+    a, b = leases(store, clock)
+    clock.advance(SLOT_SECONDS)
+    assert b.holds()
+    clock.advance(-1)
+    assert not a.holds()
+
+
+def test_who_leaves_lets_go_at_once(store, clock):
+    at_slot_start(clock)
+    a, b = leases(store, clock)
+    assert a.holds()
+    a.release()
+    assert b.holds()
+
+
+def test_claims_do_not_pile_up(store, clock):
+    at_slot_start(clock)
+    a, _ = leases(store, clock)
+    for _ in range(50):
+        assert a.holds()
+        clock.advance(20)
+    assert store.count(Claim, Where()) <= 2

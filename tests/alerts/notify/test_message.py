@@ -1,0 +1,62 @@
+"""What leaves the house: by default severity, number and address; never a title, an author, a value."""
+
+import json
+
+import pytest
+
+from alerts.notify.message import Entry, Facts, message, message_id
+from tests.alerts.notify.support import incident
+
+PAGE = "https://page.example"
+LEAKED = ("王伟 13800138000 客户", "seller_wang", "<NAME>----<PHONE>")
+A = incident(
+    "A", titles=LEAKED[:1], authors=LEAKED[1:2], skeleton=LEAKED[2], sites=("paste", "群 王伟 13800138000"), terms=("jargon",),
+    scenario_title="False loan", scenario_title_zh="虚假贷款",
+)  # fmt: skip
+
+
+def entry(name: str, severity: str = "high", facts: Facts | None = None) -> Entry:
+    return Entry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", facts)
+
+
+def test_the_worst_stands_first_and_the_subject_counts():
+    made = message("m", [entry("B", "low"), entry("C", "statutory"), entry("A", "high"), entry("D", "high")], PAGE)
+    assert [e.incident for e in made.entries] == ["INC-C", "INC-A", "INC-D", "INC-B"]
+    assert made.subject() == "ullage: 4 incidents (1 statutory, 2 high, 1 low)"
+
+
+def test_one_incident_is_named_in_the_subject():
+    made = message("m", [entry("A")], PAGE)
+    assert made.subject() == "ullage: HIGH 高  INC-A"
+    assert made.text() == f"HIGH 高  INC-A  new 新事件\n{PAGE}/incidents/INC-A"
+
+
+def test_a_text_names_the_worst_ten_and_says_how_many_more_there_are():
+    made = message("m", [entry(f"{n:03}") for n in range(480)], PAGE)
+    lines = made.text().splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == f"and 470 more 还有 470 起: {PAGE}/"
+    assert len(made.payload()["incidents"]) == 480
+
+
+@pytest.mark.parametrize("detail", ["minimal", "facts"])
+def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
+    made = message("m", [entry("A", facts=Facts.of(A) if detail == "facts" else None)], PAGE)
+    said = made.subject() + made.text() + json.dumps(made.payload(), ensure_ascii=False)
+    assert not any(part in said for leaked in LEAKED for part in leaked.split())
+    assert "jargon" not in said
+    assert ("bank" in said, "48" in said, "paste" in said, "False loan" in said) == (detail == "facts",) * 4
+
+
+def test_facts_are_tenant_counts_scenario_and_configured_sites():
+    made = message("m", [entry("A", facts=Facts.of(A))], PAGE)
+    assert made.text().splitlines()[1] == "bank: 48 customers, False loan 虚假贷款, on other, paste"
+    assert made.payload()["incidents"][0] | {"url": ""} == {
+        "id": "INC-A", "severity": "high", "why": "new", "url": "",
+        "tenant": "bank", "customers": 48, "scenario": "False loan", "sites": ["other", "paste"],
+    }  # fmt: skip
+
+
+def test_the_same_notifications_make_the_same_message_in_any_order():
+    assert message_id(["a", "b"]) == message_id(["b", "a"]) != message_id(["a"])
+    assert message_id(["a"]).startswith("msg_")

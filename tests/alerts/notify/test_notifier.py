@@ -1,0 +1,228 @@
+"""Notifications as alert runs them: threads, the worker's loop, the command line."""
+
+import json
+import threading
+
+import pytest
+from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
+
+from alerts.notify.channels import UndeliveredError
+from alerts.notify.notifier import configured
+from alerts.records import Incident
+from deploy.local.webhook import new_key
+from tests.alerts.builders import finding, record, stage
+from tests.alerts.notify.support import Recorded, incident, log_of, store_all
+from tests.alerts.test_command import publish
+from ullage.cli import app
+from ullage.errors import ConfigError
+from ullage.settings import Context
+
+KEY = new_key()
+CONFIG = """
+metrics = false
+[tenants.bank]
+[notify]
+page = "https://page.example/"
+group_seconds = 0
+[notify.channels.soc]
+[notify.routes.all]
+channels = ["soc"]
+severity = "notice"
+"""
+
+
+@pytest.fixture
+def configured_data(data, receiver):
+    """A data folder with a webhook to the receiver."""
+    (data / "ullage.toml").write_text(CONFIG, encoding="utf-8")
+    (data / "keys" / "notify").mkdir(mode=0o700)
+    secret = data / "keys" / "notify" / "soc"
+    secret.touch(mode=0o600)
+    secret.write_text(f"{receiver.url}\n{KEY}\n", encoding="utf-8")
+    return data
+
+
+@pytest.fixture
+def run(configured_data, monkeypatch):
+    monkeypatch.setattr("ullage.role.stop_on_signals", lambda stop: None)
+
+    def ran(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, ["--data", str(configured_data), *words])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return ran
+
+
+class Held(Recorded):
+    """A channel that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.let_go = threading.Event(), threading.Event()
+
+    def send(self, message) -> None:
+        self.entered.set()
+        self.let_go.wait(30)
+        super().send(message)
+
+
+class Prompt(Recorded):
+    def __init__(self) -> None:
+        super().__init__()
+        self.done = threading.Event()
+
+    def send(self, message) -> None:
+        super().send(message)
+        self.done.set()
+
+
+def test_a_channel_that_hangs_holds_up_neither_folding_nor_another_channel(notifier, store, clock):
+    held, prompt = Held(), Prompt()
+    running = notifier(
+        {"held": held, "prompt": prompt}, group_seconds=0, route={"channels": ["held", "prompt"], "escalate_to": []}
+    )
+    running.start()
+    try:
+        running.plan(store_all(store, [incident("A")]))
+        assert held.entered.wait(10)
+        running.plan(store_all(store, [incident("B")]))  # returns, which is the point
+        assert prompt.done.wait(10)
+        assert held.sent == []
+    finally:
+        held.let_go.set()
+        running.close()
+    assert [message.entries[0].incident for message in held.sent][:1] == ["INC-A"]
+
+
+def test_what_does_not_pass_by_itself_ends_the_loop(notifier, store, clock, monkeypatch):
+    running = notifier({"soc": Recorded()})
+    failed = threading.Event()
+
+    def denied(*_):
+        failed.set()
+        raise ConfigError("the store denies a right")
+
+    monkeypatch.setattr(store, "scroll", denied)
+    running.start()
+    assert failed.wait(10)
+    running._running[0].thread.join(10)
+    with pytest.raises(ConfigError, match="denies a right"):
+        running.turn()
+    running.close()
+
+
+def test_a_sender_that_died_of_a_fault_is_started_again(notifier, store, monkeypatch, logged):
+    running = notifier({"soc": Recorded()})
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    monkeypatch.setattr(store, "scroll", lambda *_: 1 / 0)
+    running.start()
+    running._running[0].thread.join(10)
+    monkeypatch.undo()
+    running.turn()
+    assert running._running[0].thread.is_alive()
+    assert "sender_died" in logged.getvalue()
+    running.close()
+
+
+def test_the_stage_tells_before_its_batch_counts_as_done(store, clock):
+    told: list[Incident] = []
+    alert = stage(store, clock)
+    object.__setattr__(alert, "tell", told.extend)
+
+    alert.handle([record(finding("f", range(10), people="ab")), record(finding("g", range(90, 99), people="c"))])
+    assert {i.id for i in told} == {i.id for i in store.mget(Incident, [i.id for i in told]).values()}
+    assert len(told) == 2
+
+
+def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(configured_data, receiver, run):
+    publish(
+        Context(configured_data), finding("f", range(10), people="ab").encode(), finding("g", range(90, 99), people="c").encode()
+    )
+    run("alert", "--once")
+    run("alert", "--once")
+    [got] = receiver.received
+    assert got.signed_with(KEY)
+    ids = {json.loads(line)["id"] for line in run("incidents", "list", "--json").splitlines()}
+    assert {told["id"] for told in got.json["incidents"]} == ids
+    assert len(ids) == 2
+    assert all(set(told) == {"id", "severity", "why", "url"} for told in got.json["incidents"])
+    assert all(told["url"] == f"https://page.example/incidents/{told['id']}" for told in got.json["incidents"])
+
+
+def test_alert_once_leaves_what_a_dead_channel_did_not_take_for_the_next(configured_data, receiver, run, store, monkeypatch):
+    monkeypatch.setattr("ullage.clock.Backoff.next", lambda *_: 0.01)
+    receiver.answer = lambda _: (503, {}, b"")
+    publish(Context(configured_data), finding("f", range(10), people="ab").encode())
+    run("alert", "--once")
+    [one] = log_of(store).values()
+    assert (one.outcome, one.attempts) == ("pending", 3)
+    receiver.answer = lambda _: (200, {}, b"")
+    run("alert", "--once")
+    [one] = log_of(store).values()
+    assert one.outcome == "sent"
+
+
+def test_notify_test_sends_one_message_about_no_incident(receiver, run):
+    assert "delivered to soc" in run("notify", "test", "soc")
+    [got] = receiver.received
+    assert got.json["incidents"][0]["id"] == "INC-TEST"
+
+
+def test_a_channel_that_is_not_there_or_refuses_is_one_line(configured_data, receiver):
+    runner = CliRunner()
+    for words, said, error in (
+        (["notify", "test", "nobody"], "ullage.toml has soc", ConfigError),
+        (["notify", "test", "soc"], "answers 500", UndeliveredError),
+    ):
+        receiver.answer = lambda _: (500, {}, b"secret")
+        result = runner.invoke(app, ["--data", str(configured_data), *words])
+        assert isinstance(result.exception, error)
+        assert said in str(result.exception)
+
+
+def test_a_key_is_one_that_a_webhook_takes(run):
+    from alerts.notify.channels.webhook import read_key
+
+    first, second = (run("notify", "key").strip() for _ in range(2))
+    assert len(read_key(first)) == 32
+    assert first != second
+
+
+def test_the_log_shows_what_was_said_to_whom(configured_data, run):
+    assert run("notify", "log") == "Nothing in the log.\n"
+    publish(Context(configured_data), finding("f", range(10), people="ab").encode())
+    run("alert", "--once")
+    assert "sent        soc" in run("notify", "log")
+    [row] = map(json.loads, run("notify", "log", "--json", "--outcome", "sent").splitlines())
+    assert (row["channel"], row["outcome"], row["attempts"]) == ("soc", "sent", 1)
+    assert run("notify", "log", "--json", "--outcome", "failed") == ""
+
+
+def test_check_reaches_each_channel_and_sends_nothing(configured_data, receiver, run):
+    secret = configured_data / "keys" / "notify" / "soc"
+    assert "ok     channel soc: 127.0.0.1:" in run("check", code=1)  # 1 because no watchlist is loaded
+    assert receiver.received == []
+    secret.chmod(0o644)
+    assert f"FAULT  channel soc: key {secret} has mode 0644; make it 0600" in run("check", code=1)
+    secret.unlink()
+    assert "FAULT  channel soc: secret notify/soc is not in" in run("check", code=1)
+
+
+def test_alert_does_not_start_with_a_channel_that_cannot_be_opened(configured_data, store):
+    (configured_data / "keys" / "notify" / "soc").unlink()
+    with pytest.raises(ConfigError, match="notify/soc is not in"):
+        configured(Context(configured_data), store, CollectorRegistry(), lambda _: False)
+
+
+def test_only_where_processes_share_a_bus_is_a_lease_asked_for(configured_data, store):
+    alone = configured(Context(configured_data), store, CollectorRegistry(), lambda _: False)
+    assert alone.senders[0].holds() is True
+    text = (configured_data / "ullage.toml").read_text() + '[bus]\nurl = "kafka://127.0.0.1:9"\n'
+    (configured_data / "ullage.toml").write_text(text)
+    first, second = (configured(Context(configured_data), store, CollectorRegistry(), lambda _: False) for _ in range(2))
+    assert first.senders[0].holds()
+    assert not second.senders[0].holds()
+    first.close()
+    assert second.senders[0].holds()

@@ -1,0 +1,256 @@
+"""Grouping, repeating, escalating, failing and coming back: one channel at a held time."""
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.notify.channels import UndeliveredError
+from alerts.records import Decision, Incident, Notification
+from alerts.store.sqlite import SqliteStore
+from tests.alerts.notify.support import T0, Recorded, incident, log_of, store_all
+from ullage.errors import UnavailableError
+
+DOWN = UndeliveredError("answers 503")
+LOST = UndeliveredError("broke off", maybe=True)
+
+
+def tell(notifier, store, *incidents) -> None:
+    notifier.plan(store_all(store, incidents))
+
+
+def turn(notifier, clock, seconds: float = 0.0) -> None:
+    clock.advance(seconds)
+    for sender in notifier.senders:
+        sender.turn()
+
+
+def decide(store, status: str, incident: str = "INC-A") -> None:
+    store.put([Decision(id=f"{incident}:{status}", tenant="bank", incident=incident, at=T0, by="Li", status=status)])
+    store.refresh()
+
+
+def value(registry, name: str, **labels: str) -> float:
+    return registry.get_sample_value(name, labels)
+
+
+def test_new_incidents_of_a_tenant_within_the_window_are_one_message(notifier, store, clock, soc):
+    running = notifier({"soc": soc})
+    tell(running, store, incident("A"))
+    turn(running, clock, 10)
+    tell(running, store, incident("B", "medium"), incident("C", tenant="shop"))
+    turn(running, clock, 9)
+    assert soc.sent == []
+    turn(running, clock, 1)
+    assert soc.told == [[("INC-A", "high", "new"), ("INC-B", "medium", "new")]]
+    turn(running, clock, 10)
+    assert soc.told[1:] == [[("INC-C", "high", "new")]]
+
+
+def test_what_was_sent_is_in_the_log_and_not_sent_again_by_a_new_process(notifier, store, clock, soc):
+    running = notifier({"soc": soc})
+    tell(running, store, incident())
+    turn(running, clock, 20)
+    [sent] = log_of(store, outcome="sent").values()
+    assert (sent.id, sent.message, sent.attempts, sent.sent_at) == (
+        "INC-A:soc:high", soc.sent[0].id, 1, T0 + timedelta(seconds=20),
+    )  # fmt: skip
+    tell(running, store, incident())
+    turn(running, clock, 3600)
+    assert len(soc.sent) == 1
+
+
+def test_a_severity_that_rises_within_the_window_is_told_once_and_later_once_more(notifier, store, clock, soc):
+    running = notifier({"soc": soc})
+    tell(running, store, incident(severity="medium"))
+    tell(running, store, incident(severity="high"))
+    turn(running, clock, 20)
+    assert soc.told == [[("INC-A", "high", "new")]]
+    assert {one.outcome for one in log_of(store).values() if one.what in ("medium", "high")} == {"sent"}
+    tell(running, store, incident(severity="statutory"))
+    turn(running, clock, 20)
+    assert soc.told[1:] == [[("INC-A", "statutory", "raised")]]
+
+
+def test_an_unacknowledged_one_is_repeated_until_somebody_acknowledges_it(notifier, store, clock, soc):
+    running = notifier({"soc": soc}, route={"repeat_hours": 4})
+    tell(running, store, incident("A"), incident("B"))
+    turn(running, clock, 20)
+    turn(running, clock, 4 * 3600 - 1)
+    assert len(soc.sent) == 1
+    turn(running, clock, 21)
+    assert soc.told[1] == [("INC-A", "high", "unacknowledged"), ("INC-B", "high", "unacknowledged")]
+    decide(store, "acknowledged", "INC-A")
+    turn(running, clock, 4 * 3600 + 20)
+    assert soc.told[2] == [("INC-B", "high", "unacknowledged")]
+    decide(store, "resolved", "INC-B")
+    for _ in range(3):
+        turn(running, clock, 4 * 3600 + 20)
+    assert len(soc.sent) == 3
+    assert {one.what for one in log_of(store, outcome="suppressed").values()} == {"repeat-2", "repeat-3"}
+    assert log_of(store, outcome="pending") == {}
+
+
+@pytest.mark.parametrize(("severity", "hours"), [("medium", 4.0), ("high", 0.0)])
+def test_nothing_is_repeated_below_high_or_where_a_route_says_never(notifier, store, clock, soc, severity, hours):
+    running = notifier({"soc": soc}, route={"repeat_hours": hours})
+    tell(running, store, incident(severity=severity))
+    turn(running, clock, 20)
+    turn(running, clock, 86_400)
+    assert len(soc.sent) == 1
+
+
+def test_an_unacknowledged_one_is_escalated_once(notifier, store, clock, soc):
+    boss = Recorded()
+    running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 0})
+    tell(running, store, incident("A"), incident("B"))
+    turn(running, clock, 20)
+    decide(store, "acknowledged", "INC-B")
+    turn(running, clock, 1779)
+    assert boss.sent == []
+    turn(running, clock, 21)
+    assert boss.told == [[("INC-A", "high", "escalated")]]
+    turn(running, clock, 86_400)
+    assert (len(boss.sent), len(soc.sent)) == (1, 1)
+
+
+def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(notifier, store, clock, soc, registry):
+    soc.failing = [DOWN]
+    other = Recorded()
+    running = notifier({"soc": soc, "other": other}, route={"channels": ["soc", "other"], "escalate_to": []})
+    for minute in range(10):
+        tell(running, store, *(incident(f"{minute}{n:02}") for n in range(20)))
+        for _ in range(12):
+            turn(running, clock, 5)
+    assert soc.sent == []
+    assert len({i for message in other.told for i, _, _ in message}) == 200  # nobody else was held up
+    assert value(registry, "ullage_notifications_total", channel="soc", outcome="failed") > 0
+    oldest = value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="soc")
+    assert oldest == T0.timestamp()
+    soc.failing = []
+    for _ in range(13):  # the longest wait is a minute
+        turn(running, clock, 5)
+    [digest] = soc.told
+    assert len(digest) == 200
+    assert value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="soc") == 0.0
+    assert log_of(store, outcome="pending", channel="soc").keys() == {
+        f"INC-{m}{n:02}:soc:repeat-1" for m in range(10) for n in range(20)
+    }
+
+
+def test_attempts_on_a_channel_that_is_down_become_rarer_and_obey_it(notifier, store, clock, soc):
+    soc.failing = [UndeliveredError("answers 429", retry_after=45.0), DOWN]
+    running = notifier({"soc": soc})
+    tell(running, store, incident())
+    turn(running, clock, 20)
+    for _ in range(44):
+        turn(running, clock, 1)
+    assert len(soc.tried) == 1
+    for _ in range(600):
+        turn(running, clock, 1)
+    assert 10 < len(soc.tried) < 30
+
+
+def test_a_message_that_may_have_arrived_is_tried_again_as_it_was(notifier, store, clock, soc):
+    soc.failing = [LOST]
+    running = notifier({"soc": soc})
+    tell(running, store, incident("A"))
+    turn(running, clock, 20)
+    soc.failing = []
+    tell(running, store, incident("B"))
+    turn(running, clock, 60)
+    assert soc.tried[0] == soc.tried[1] == soc.sent[0].id
+    assert soc.told == [[("INC-A", "high", "new")], [("INC-B", "high", "new")]]
+
+
+class CrashedError(Exception):
+    """The process is gone."""
+
+
+def test_a_crash_after_sending_repeats_that_message_alone_under_its_id(notifier, store, clock, soc, monkeypatch):
+    running = notifier({"soc": soc})
+    tell(running, store, incident("A"), incident("B"))
+    written = []
+
+    def put(documents):
+        if any(isinstance(d, Notification) and d.outcome == "sent" for d in documents):
+            raise CrashedError
+        return written.append(documents) or SqliteStore.put(store, documents)
+
+    monkeypatch.setattr(store, "put", put)
+    with pytest.raises(CrashedError):
+        turn(running, clock, 20)
+    monkeypatch.undo()
+    fresh = type(running)(running.setup, [type(running.senders[0])("soc", soc, running.setup)])
+    tell(fresh, store, incident("C"))
+    turn(fresh, clock, 0)
+    turn(fresh, clock, 20)
+    assert soc.tried[0] == soc.tried[1]
+    assert [[i for i, _, _ in message] for message in soc.told] == [["INC-A", "INC-B"], ["INC-A", "INC-B"], ["INC-C"]]
+
+
+def test_a_store_that_is_down_after_sending_is_written_to_before_anything_else_is_sent(notifier, store, clock, soc, monkeypatch):
+    running = notifier({"soc": soc})
+    tell(running, store, incident("A"))
+    put, down = store.put, []
+
+    def refusing(documents):
+        if down or any(getattr(d, "outcome", "") == "sent" for d in documents):
+            down.append(1)
+            raise UnavailableError("the store is down")
+        return put(documents)
+
+    monkeypatch.setattr(store, "put", refusing)
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            turn(running, clock, 20)
+    monkeypatch.undo()
+    turn(running, clock, 20)
+    assert len(soc.sent) == 1
+    assert len(log_of(store, outcome="sent")) == 1
+
+
+def test_after_a_day_it_is_given_up_counted_and_shown(notifier, store, clock, soc, registry):
+    soc.failing = [DOWN]
+    running = notifier({"soc": soc})
+    tell(running, store, incident())
+    turn(running, clock, 20)
+    turn(running, clock, 86_400)
+    assert log_of(store)["INC-A:soc:high"].outcome == "failed"
+    assert value(registry, "ullage_notifications_total", channel="soc", outcome="given_up") == 1.0
+    soc.failing = []
+    turn(running, clock, 3600)
+    assert soc.sent == []
+
+
+def test_what_was_decided_while_it_waited_is_not_sent(notifier, store, clock, soc, registry):
+    mute = set()
+    running = notifier({"soc": soc}, muted=lambda i: i.id in mute)
+    tell(running, store, incident("A"), incident("B"), incident("C"), incident("D"))
+    decide(store, "false_positive", "INC-A")
+    decide(store, "acknowledged", "INC-D")  # known, but the channel has not heard of it
+    mute.add("INC-B")
+    store.delete(Incident, ["INC-C"])
+    turn(running, clock, 20)
+    assert soc.told == [[("INC-D", "high", "new")]]
+    assert value(registry, "ullage_notifications_total", channel="soc", outcome="suppressed") == 3.0
+
+
+def test_publish_to_notification_is_measured_for_first_messages(notifier, store, clock, soc, registry):
+    running = notifier({"soc": soc})
+    tell(running, store, incident())
+    turn(running, clock, 20)
+    assert value(registry, "ullage_publish_to_notification_seconds_sum", tenant="bank") == pytest.approx(110.0)
+    turn(running, clock, 5 * 3600)
+    assert value(registry, "ullage_publish_to_notification_seconds_count", tenant="bank") == 1.0
+
+
+def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, clock, soc):
+    other = Recorded()
+    running = notifier(
+        {"soc": soc, "other": other}, detail={"soc": "facts"}, route={"channels": ["soc", "other"], "escalate_to": []}
+    )
+    tell(running, store, incident(titles=("王伟 13800138000",)))
+    turn(running, clock, 20)
+    assert "48 customers" in soc.sent[0].text()
+    assert "48" not in other.sent[0].text()
+    assert "13800138000" not in soc.sent[0].text()

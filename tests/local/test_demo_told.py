@@ -1,0 +1,37 @@
+"""The demo's check of its notifications can tell right from wrong."""
+
+import json
+
+import pytest
+
+from deploy.demo.told import faults
+from deploy.local.webhook import Received, new_key
+from tests.alerts.notify.support import signed
+
+KEY, PAGE = new_key(), "http://127.0.0.1:1"
+INCIDENTS = [{"id": "INC-A", "severity": "high"}, {"id": "INC-B", "severity": "low"}, {"id": "INC-C", "severity": "noise"}]
+TOLD = [{"id": i["id"], "severity": i["severity"], "why": "new", "url": f"{PAGE}/incidents/{i['id']}"} for i in INCIDENTS[:2]]
+
+
+def received(told: list[dict[str, str]], key: str = KEY, **more: str) -> Received:
+    body = json.dumps({"type": "ullage.incidents", "id": "m", "page": f"{PAGE}/", "incidents": told, **more}).encode()
+    return Received("/", signed(key, "m", body), body, 0.0)
+
+
+def test_what_must_be_told_was_told():
+    assert list(faults([received(TOLD[:1]), received(TOLD[1:])], KEY, INCIDENTS, PAGE)) == []
+
+
+@pytest.mark.parametrize(
+    ("messages", "said"),
+    [
+        ([], "2 incidents had to be told once, 0 were told"),
+        ([received(TOLD), received(TOLD)], "2 incidents had to be told once, 4 were told"),
+        ([received(TOLD, new_key())], "1 messages have a signature that is not right"),
+        ([received(TOLD, title="王伟")], "a message says more than"),
+        ([received([TOLD[0], {**TOLD[1], "tenant": "bank"}])], "a message says more than"),
+        ([received([TOLD[0], {**TOLD[1], "url": "http://elsewhere.example/"}])], "a message leads elsewhere"),
+    ],
+)
+def test_what_is_wrong_is_said(messages, said):
+    assert any(fault.startswith(said) for fault in faults(messages, KEY, INCIDENTS, PAGE))
