@@ -11,17 +11,19 @@ from zoneinfo import ZoneInfo
 
 import typer
 from prometheus_client import CollectorRegistry
-from rich.console import Console
 
 from alerts.alert import Alert
 from alerts.clocks.command import duties_of, regimes_listed, reported
 from alerts.clocks.shown import clocks_as_json, clocks_table
 from alerts.export.command import export
 from alerts.metrics import AlertMetrics, DutyMetrics
+from alerts.noise import command as noise
+from alerts.noise.suppressions import suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
+from alerts.screen import console
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.table import incident_in_full, incidents_table
 from alerts.upkeep import Upkeep
@@ -36,11 +38,14 @@ from ullage.settings import Context
 from ullage.worker import Worker, WorkerMetrics, reach
 
 GROUP = "alert"
-WIDTH = 100
-incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list them, show one, record a report, export.")
+incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list, show, silence, report, export them.")
 incidents.command("reported")(reported)
 incidents.command("regimes")(regimes_listed)
 incidents.command("export")(export)
+incidents.command("suppress")(noise.suppress)
+incidents.command("unsuppress")(noise.unsuppress)
+incidents.command("suppressions")(noise.suppressions_list)
+incidents.command("background")(noise.background_list)
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 
 
@@ -128,11 +133,12 @@ def incidents_list(
     filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
     with contextlib.closing(configured_store(ctx.obj)) as store:
         found = listed(store, filters, limit)
+        silent = suppressed(store, [incident for incident, _ in found.rows], ctx.obj.clock.now())
     if as_json:
         for incident, state in found.rows:
-            typer.echo(json.dumps(summary(incident, state), ensure_ascii=False))
+            typer.echo(json.dumps(summary(incident, state, silent.get(incident.id)), ensure_ascii=False))
         return
-    _console().print(incidents_table(found.rows) if found.rows else "No incidents.")
+    console().print(incidents_table(found.rows, silent=silent) if found.rows else "No incidents.")
     if found.after:
         typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
 
@@ -147,14 +153,9 @@ def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -
         if found is None:
             raise ConfigError("no incident of that id: `ullage incidents list` shows them")
         duties = duties_of(context, store).of(found.incident, found.decisions)
+        silence = suppressed(store, [found.incident], now).get(incident)
     if as_json:
-        typer.echo(json.dumps(details(found, clocks_as_json(duties, now)), ensure_ascii=False))
+        typer.echo(json.dumps(details(found, clocks_as_json(duties, now), silence), ensure_ascii=False))
     else:
         zone = ZoneInfo(context.tenant(found.incident.tenant).zone)
-        _console().print(incident_in_full(found, clocks=clocks_table(duties, now, zone) if duties else ""))
-
-
-def _console() -> Console:
-    """A terminal as wide as it is; 100 columns elsewhere."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+        console().print(incident_in_full(found, clocks=clocks_table(duties, now, zone) if duties else "", silence=silence))

@@ -30,3 +30,10 @@ def overlap(one: Sequence[str], other: Sequence[str]) -> Overlap:
 def merge(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
     """The sketch of the union: in any order and as often as one likes, the result is the same."""
     return tuple(sorted({*one, *other})[:SKETCH_SIZE])
+
+
+def known_share(new: Sequence[str], old: Sequence[str]) -> Overlap:
+    """Which share of what `new` stands for is in `old` as well; unlike `overlap`, a larger `new` has more that is unknown."""
+    limit = max(old) if len(old) >= SKETCH_SIZE else None
+    told = {value for value in new if limit is None or value <= limit}
+    return Overlap(len(told & set(old)) / len(told) if told else 0.0, len(told))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import tzinfo
 
 from rich import box
@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from alerts.noise.shown import line
 from alerts.query import Whole
-from alerts.records import Exposure, Incident, Sighting, Status, Why
+from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Why
 from alerts.view import brief, duration, moment, safe
 
 COLOURS = {
@@ -25,8 +26,8 @@ COLOURS = {
 }
 
 
-def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None = None) -> Table:
-    """One line an incident, the columns that hold lists folding first."""
+def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None = None, silent: Collection[str] = ()) -> Table:
+    """One line an incident, the columns that hold lists folding first; `silent` are the ids of those that are suppressed."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("incident", no_wrap=True)
     table.add_column("severity", no_wrap=True)
@@ -48,8 +49,9 @@ def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None
             f"{incident.customers:,}",
             Text(brief(incident.kinds, 4)),
             duration(incident.publish_seconds),
-            status.replace("_", " "),
+            status.replace("_", " ") + (", suppressed" if incident.id in silent else ""),
             incident.opened_at.astimezone(zone).strftime("%m-%d %H:%M"),
+            style="dim" if incident.id in silent else "",
         )
     return table
 
@@ -58,7 +60,9 @@ def _zone_name(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None) -> 
     return rows[0][0].opened_at.astimezone(zone).strftime("%Z") if rows else ""
 
 
-def incident_in_full(found: Whole, zone: tzinfo | None = None, clocks: RenderableType = "") -> RenderableType:
+def incident_in_full(
+    found: Whole, zone: tzinfo | None = None, clocks: RenderableType = "", silence: Suppression | None = None
+) -> RenderableType:
     """Everything that a first look needs: verdicts with reasons, where it was seen, who is in it."""
     incident = found.incident
     head = Text.assemble(
@@ -69,6 +73,7 @@ def incident_in_full(found: Whole, zone: tzinfo | None = None, clocks: Renderabl
     scenario = f"{incident.scenario_title} {incident.scenario_title_zh}" if incident.scenario else "no scenario"
     return Group(
         head,
+        *((Text(line(silence, zone), "dim"),) if silence else ()),
         Padding(_facts(incident, zone), (1, 0)),
         Text(f"Exposure {incident.exposure}: {scenario}", "bold"),
         _reasons(incident.reasons),

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from alerts.query import Whole
-from alerts.records import Incident, Status
+from alerts.records import Incident, Status, Suppression
 from ullage.shown import moment, safe
 
 __all__ = ["brief", "details", "duration", "link", "moment", "safe", "summary"]
@@ -43,19 +43,25 @@ def brief(values: Sequence[str], shown: int) -> str:
     return safe(", ".join(values[:shown])) + more
 
 
-def summary(incident: Incident, status: Status) -> dict[str, Any]:
+def summary(incident: Incident, status: Status, silence: Suppression | None = None) -> dict[str, Any]:
     """The incident as a JSON object of a list."""
     shown = incident.model_dump(mode="json", include=_SUMMARY)
-    return {**shown, "status": status}
+    return {**shown, "status": status, "suppressed": _silence(silence)}
 
 
-def details(found: Whole, clocks: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def _silence(silence: Suppression | None) -> dict[str, Any] | None:
+    """Who silenced it, why and until when."""
+    return silence.model_dump(mode="json", include={"id", "by", "reason", "at", "expires"}) if silence else None
+
+
+def details(found: Whole, clocks: Sequence[dict[str, Any]] = (), silence: Suppression | None = None) -> dict[str, Any]:
     """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
     return {
         **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects"}),
         "status": found.status,
+        "suppressed": _silence(silence),
         "clocks": list(clocks),
-        "seen": [sighting.model_dump(mode="json", exclude={"subjects"}) for sighting in found.sightings],
+        "seen": [sighting.model_dump(mode="json", exclude={"subjects", "traits"}) for sighting in found.sightings],
         "exposures": [exposure.model_dump(mode="json", exclude={"index_tags"}) for exposure in found.exposures],
         "decisions": [decision.model_dump(mode="json", exclude={"id"}) for decision in found.decisions],
     }

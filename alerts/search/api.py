@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from alerts.clocks.shown import clocks_as_json
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named
+from alerts.noise.suppressions import suppressed
 from alerts.query import listed, whole
 from alerts.search.asked import Asked, Text
 from alerts.search.look_up import asked_of
@@ -78,7 +79,8 @@ def routes(site: Site) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> IncidentList:
         found = listed(site.store, filters, limit, after)
-        return IncidentList(items=[summary(*row) for row in found.rows], after=found.after)
+        silent = suppressed(site.store, [incident for incident, _ in found.rows], site.clock.now())
+        return IncidentList(items=[summary(*row, silent.get(row[0].id)) for row in found.rows], after=found.after)
 
     @router.get("/incidents/{id_}")
     def incident(id_: str) -> JSONResponse:
@@ -86,7 +88,8 @@ def routes(site: Site) -> APIRouter:
         if found is None:
             return JSONResponse({"error": "no such incident"}, 404)
         duties = site.duties.of(found.incident, found.decisions)
-        return JSONResponse(details(found, clocks_as_json(duties, site.clock.now())))
+        silence = suppressed(site.store, [found.incident], site.clock.now()).get(id_)
+        return JSONResponse(details(found, clocks_as_json(duties, site.clock.now()), silence))
 
     @router.get("/export/{form}")
     def export(form: Literal["csv", "ecs", "misp", "stix"], filters: Asked, incident: Named = ()) -> Response:

@@ -1,0 +1,84 @@
+"""`ullage incidents suppress`, `suppressions`, `unsuppress`, `background`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Annotated
+
+import typer
+
+from alerts.noise import shown
+from alerts.noise.counts import background_counts
+from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
+from alerts.screen import console
+from alerts.store import configured_store
+from ullage.audit import current_user
+from ullage.settings import Context
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
+By = Annotated[str, typer.Option(help="Your name; by default that of your account on this machine.")]
+Tenant = Annotated[str, typer.Option(help="Of this tenant alone.")]
+
+
+def suppress(
+    ctx: typer.Context,
+    *,
+    tenant: Annotated[str, typer.Option(help="The tenant that it is for.")],
+    reason: Annotated[str, typer.Option(help="Why nobody need be told; no identifier.")],
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="After so many days it ends by itself.")],
+    site: Annotated[str, typer.Option(help="Posts of this site.")] = "",
+    channel: Annotated[str, typer.Option(help="Posts of this channel.")] = "",
+    author: Annotated[str, typer.Option(help="Posts of this author, as an incident shows them.")] = "",
+    rule: Annotated[str, typer.Option(help="Incidents of this scenario or with this reason code, such as X18.")] = "",
+    incident: Annotated[str, typer.Option(help="This incident and what is like it, until there is more in it.")] = "",
+    by: By = "",
+) -> None:
+    """Silence what fits: no notification until it ends. What is `statutory` and bait that was found are never silenced."""
+    context: Context = ctx.obj
+    with contextlib.closing(configured_store(context)) as store:
+        conditions = Conditions(site, channel, author, rule, incident)
+        made = Desk(store, context.trail()).suppress(tenant, conditions, days=days, by=by or current_user(), reason=reason)
+    typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
+
+
+def unsuppress(
+    ctx: typer.Context,
+    suppression: str,
+    reason: Annotated[str, typer.Option(help="Why; no identifier.")],
+    by: By = "",
+) -> None:
+    """End a suppression now."""
+    context: Context = ctx.obj
+    with contextlib.closing(configured_store(context)) as store:
+        Desk(store, context.trail()).lift(suppression, by=by or current_user(), reason=reason)
+    typer.echo(f"{suppression} is lifted")
+
+
+def suppressions_list(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    tenant: Tenant = "",
+    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended or were lifted too.")] = False,
+) -> None:
+    """List what is silenced, by whom, why and until when."""
+    context: Context = ctx.obj
+    now = context.clock.now()
+    with contextlib.closing(configured_store(context)) as store:
+        found = [pair for pair in suppressions(store, tenant) if ended or shown.state(*pair, now) == shown.IN_FORCE]
+    if as_json:
+        for one, lifted in found:
+            typer.echo(json.dumps(shown.as_json(one, lifted, now), ensure_ascii=False))
+        return
+    console().print(shown.suppressions_table(found, now) if found else "Nothing is silenced.")
+
+
+def background_list(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant = "") -> None:
+    """Count the posts that are no leak, by site and by the rule that said so."""
+    with contextlib.closing(configured_store(ctx.obj)) as store:
+        counts = background_counts(store, tenant)
+    if as_json:
+        for row in counts:
+            typer.echo(json.dumps(row._asdict(), ensure_ascii=False))
+        return
+    console().print(shown.background_table(counts) if counts else "No background.")

@@ -1,0 +1,73 @@
+"""Suppressions and background as people and programs see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Any, Literal
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from alerts.noise.background import shipped
+from alerts.noise.counts import Count
+from alerts.noise.suppressions import said
+from alerts.records import Suppression
+from ullage.shown import moment, safe
+
+State = Literal["in force", "ended", "lifted"]
+IN_FORCE: State = "in force"
+Pair = tuple[Suppression, Suppression | None]
+
+
+def state(one: Suppression, lifted: Suppression | None, now: datetime) -> State:
+    """Whether it silences now."""
+    return "lifted" if lifted else "ended" if one.expires <= now else IN_FORCE
+
+
+def line(one: Suppression, zone: tzinfo | None = None) -> str:
+    """Who silenced it, until when and why, in one line."""
+    return f"suppressed by {safe(one.by)} until {moment(one.expires, zone)}: {safe(one.reason)} ({one.id})"
+
+
+def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict[str, Any]:
+    """As a JSON object; the sketch is for machines and left out."""
+    ended = lifted.model_dump(mode="json", include={"at", "by", "reason"}) if lifted else None
+    return {
+        **one.model_dump(mode="json", exclude={"sketch", "sketch_of", "lifts"}),
+        "state": state(one, lifted, now),
+        "lifted": ended,
+    }
+
+
+def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None = None) -> Table:
+    """One line a suppression."""
+    table = _table()
+    for name in ("suppression", "tenant", "silences", "by", "why", "until"):
+        table.add_column(name, no_wrap=name == "suppression", overflow="fold")
+    for one, lifted in found:
+        standing = state(one, lifted, now)
+        ends = moment(one.expires, zone) if standing != "lifted" else f"lifted by {safe(lifted.by) if lifted else ''}"
+        texts = (one.tenant, said(one), one.by, one.reason)
+        style = "" if standing == IN_FORCE else "dim"
+        table.add_row(one.id, *(Text(safe(text)) for text in texts), ends, style=style)
+    return table
+
+
+def background_table(counts: Sequence[Count]) -> Table:
+    """One line a site and rule, and the sum."""
+    titles = {rule.id: rule.title for rule in shipped().rule}
+    table = _table()
+    for name in ("tenant", "site", "rule", "posts", "customers"):
+        table.add_column(name, justify="right" if name in ("posts", "customers") else "left", overflow="fold")
+    for count in counts:
+        rule = f"{count.rule} {titles.get(count.rule, 'of an earlier version')}"
+        table.add_row(Text(safe(count.tenant)), Text(safe(count.site)), rule, f"{count.posts:,}", f"{count.customers:,}")
+    table.add_section()
+    table.add_row("", "", "all", f"{sum(count.posts for count in counts):,}", "")
+    return table
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)

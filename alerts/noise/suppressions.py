@@ -1,0 +1,177 @@
+"""What an analyst has silenced: until when, by whom and why. It is folded, scored and counted as ever, and notifies nobody.
+
+A suppression names a tenant and at least one of site, channel, author, rule (a reason code or scenario), incident. All that it
+names must fit; of an incident every sighting must be covered, so the same leak on a second site is heard. One that names an
+incident covers what is like it now: when a file comes that has more in it, that is news. Severity `statutory` and bait that was
+found are never silenced. Suppressions are only ever appended: lifting one is a document of its own, and one that is past its time
+is none.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alerts.records import Incident, Sighting, Suppression
+from alerts.sketch import known_share
+from alerts.store import IncidentStore, QueryError, Where
+from alerts.typed import checked_name, checked_note
+from ullage.audit import Trail
+from ullage.typed import identifier_in
+
+MOST_DAYS = 180
+KNOWN = 0.8
+"""Share of an incident's sketch that must have been in that of the suppressed one."""
+LIFTED = ":lifted"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a finding must have; "" is any."""
+
+    site: str = ""
+    channel: str = ""
+    author: str = ""
+    rule: str = ""
+    incident: str = ""
+
+    def said(self) -> str:
+        """In words, for the audit log and for people."""
+        chosen = {name: getattr(self, name) for name in ("site", "channel", "author", "rule", "incident")}
+        return ", ".join(f"{name} {value}" for name, value in chosen.items() if value)
+
+
+def said(suppression: Suppression) -> str:
+    """The conditions of `suppression` in words."""
+    return Conditions(
+        suppression.site, suppression.channel, suppression.author, suppression.rule, suppression.incident
+    ).said()  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where suppressions are made and lifted: each is in the audit log first."""
+
+    store: IncidentStore
+    trail: Trail
+
+    def suppress(self, tenant: str, conditions: Conditions, *, days: int, by: str, reason: str) -> Suppression:
+        """Silence what fits `conditions`; QueryError says what is missing or wrong."""
+        if not 1 <= days <= MOST_DAYS:
+            raise QueryError(f"a suppression ends after 1 to {MOST_DAYS} days")
+        if not reason.strip():
+            raise QueryError("a suppression needs a reason")
+        if not tenant or not conditions.said():
+            raise QueryError("name a tenant and at least one of site, channel, author, rule, incident")
+        if what := identifier_in(f"{conditions.site} {conditions.channel} {conditions.author} {conditions.rule}", numbers=False):
+            raise QueryError(f"the conditions hold what looks like {what}")
+        like = self._incident(tenant, conditions.incident) if conditions.incident else None
+        now = self.trail.clock.now()
+        made = Suppression(
+            id="SUP-" + base64.b32encode(secrets.token_bytes(7)).decode()[:10],
+            tenant=tenant,
+            at=now,
+            by=checked_name(by),
+            reason=checked_note(reason),
+            expires=now + timedelta(days=days),
+            site=conditions.site,
+            channel=conditions.channel,
+            author=conditions.author,
+            rule=conditions.rule,
+            incident=conditions.incident,
+            sketch=like.sketch if like else (),
+            sketch_of=like.sketch_of if like else "candidates",
+        )
+        what = f"suppression {made.id} for {days} days: {conditions.said()}"
+        self.trail.append("suppression.add", what, actor=made.by, tenant=tenant, reason=made.reason)
+        self.store.create([made])
+        return made
+
+    def lift(self, id_: str, *, by: str, reason: str) -> Suppression:
+        """End a suppression now; QueryError when it is none or was ended."""
+        former = self.store.get(Suppression, id_)
+        if former is None or former.lifts:
+            raise QueryError("there is no suppression of that id: `ullage incidents suppressions` shows them")
+        if not reason.strip():
+            raise QueryError("say why it is lifted")
+        made = former.model_copy(
+            update={
+                "id": former.id + LIFTED,
+                "lifts": former.id,
+                "at": self.trail.clock.now(),
+                "by": checked_name(by),
+                "reason": checked_note(reason),
+                "sketch": (),
+            }
+        )
+        if self.store.get(Suppression, made.id) is not None:
+            raise QueryError("it is lifted already")
+        self.trail.append("suppression.lift", f"suppression {id_}", actor=made.by, tenant=made.tenant, reason=made.reason)
+        self.store.create([made])
+        return made
+
+    def _incident(self, tenant: str, id_: str) -> Incident:
+        found = self.store.get(Incident, id_)
+        if found is None or found.tenant != tenant:
+            raise QueryError("there is no incident of that id for this tenant: `ullage incidents list` shows them")
+        return found
+
+
+def suppressions(store: IncidentStore, tenant: str = "") -> list[tuple[Suppression, Suppression | None]]:
+    """Every suppression, each with what lifted it, the newest first; those past their time included."""
+    found = list(store.scroll(Suppression, Where({"tenant": (tenant,)} if tenant else {})))
+    lifted = {one.lifts: one for one in found if one.lifts}
+    made = sorted((one for one in found if not one.lifts), key=lambda one: (one.at, one.id), reverse=True)
+    return [(one, lifted.get(one.id)) for one in made]
+
+
+def active(store: IncidentStore, now: datetime, tenant: str = "") -> list[Suppression]:
+    """Those that silence now, the newest first."""
+    return [one for one, lifted in suppressions(store, tenant) if lifted is None and one.at <= now < one.expires]
+
+
+def suppressed(store: IncidentStore, incidents: Iterable[Incident], now: datetime) -> dict[str, Suppression]:
+    """Of `incidents` those that are silenced now, by id, each with the newest suppression that covers some of it."""
+    in_force = active(store, now)
+    found = {}
+    for incident in incidents:
+        fitting = [one for one in in_force if _may_cover(one, incident)]
+        if fitting:
+            sightings = list(store.scroll(Sighting, Where({"incident": (incident.id,)})))
+            if one := covering(sightings, fitting):
+                found[incident.id] = one
+    return found
+
+
+def covering(sightings: Sequence[Sighting], fitting: Sequence[Suppression]) -> Suppression | None:
+    """The first of `fitting` that covers a sighting, if every one of them is covered and none has found bait."""
+    if not sightings or any(sighting.canaries for sighting in sightings):
+        return None
+    covered = [next((one for one in fitting if _covers(one, sighting)), None) for sighting in sightings]
+    return covered[0] if all(covered) else None
+
+
+def _may_cover(one: Suppression, incident: Incident) -> bool:
+    """Whether everything in `one` that concerns the whole incident fits it."""
+    if incident.tenant != one.tenant or incident.severity == "statutory":
+        return False
+    if one.rule and one.rule not in {incident.scenario, *(why.code for why in incident.reasons)}:
+        return False
+    return not one.incident or _is_like(one, incident)
+
+
+def _is_like(one: Suppression, incident: Incident) -> bool:
+    if one.sketch_of != incident.sketch_of:
+        return False
+    found = known_share(incident.sketch, one.sketch)
+    is_same = incident.id == one.incident
+    return found.share >= KNOWN and (is_same or found.compared >= 8) if found.compared else is_same
+
+
+def _covers(one: Suppression, sighting: Sighting) -> bool:
+    """Whether everything in `one` that concerns a single post fits it."""
+    asked = ((one.site, sighting.site), (one.channel, sighting.channel), (one.author, sighting.author))
+    return all(wanted in ("", has) for wanted, has in asked)

@@ -1,0 +1,90 @@
+"""The commands that silence, and what the lists then show."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from alerts.command import incidents
+from alerts.records import Background, incident_id
+from tests.alerts.builders import finding, fold_all
+from tests.alerts.noise.posts import post
+from ullage import audit
+
+A = incident_id("f")
+SILENCE = ("suppress", "--tenant", "bank", "--site", "paste", "--days", "30", "--reason", "招聘帖", "--by", "王芳")
+
+
+@pytest.fixture
+def run(store, clock, context):
+    fold_all(store, clock, [finding("f", range(20), people="ab"), finding("g", range(90, 99), people="c", site="forum")])
+    store.refresh()
+
+    def ran(*words: str) -> Result:
+        return CliRunner().invoke(incidents, words, obj=context)
+
+    return ran
+
+
+def rows(result: Result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_what_is_silenced_says_so_in_list_and_show_with_who_and_why(run):
+    done = run(*SILENCE)
+    assert (done.exit_code, "site paste of bank is silent until 2026-10-21" in done.stdout) == (0, True)
+    assert run("list").stdout.count("suppressed") == 1
+    assert "suppressed by 王芳 until 2026-10-21" in run("show", A).stdout
+    told = {row["id"]: row["suppressed"] for row in rows(run("list", "--json"))}
+    assert (told[A]["by"], told[A]["reason"], told[incident_id("g")]) == ("王芳", "招聘帖", None)
+    assert json.loads(run("show", A, "--json").stdout)["suppressed"]["id"].startswith("SUP-")
+
+
+def test_it_is_listed_lifted_and_listed_as_lifted(run):
+    assert run("suppressions").stdout == "Nothing is silenced.\n"
+    run(*SILENCE)
+    (one,) = rows(run("suppressions", "--json"))
+    assert (one["state"], one["site"], "sketch" in one) == ("in force", "paste", False)
+    assert all(word in run("suppressions").stdout for word in (one["id"], "site paste", "王芳", "招聘帖"))
+    assert run("unsuppress", one["id"], "--reason", "over", "--by", "Li Wei").stdout == f"{one['id']} is lifted\n"
+    assert rows(run("suppressions", "--json")) == []
+    (ended,) = rows(run("suppressions", "--json", "--ended"))
+    assert (ended["state"], ended["lifted"]["by"]) == ("lifted", "Li Wei")
+    assert "lifted by Li Wei" in run("suppressions", "--ended").stdout
+    assert "suppressed" not in run("list").stdout
+
+
+def test_one_past_its_time_is_listed_only_when_asked_for(run, clock):
+    run(*SILENCE)
+    clock.advance(31 * 86400)
+    assert rows(run("suppressions", "--json")) == []
+    assert [row["state"] for row in rows(run("suppressions", "--json", "--ended"))] == ["ended"]
+
+
+@pytest.mark.parametrize("left_out", ["--tenant", "--days", "--reason"])
+def test_tenant_days_and_reason_must_be_given(run, left_out, context):
+    place = SILENCE.index(left_out)
+    assert run(*SILENCE[:place], *SILENCE[place + 2 :]).exit_code == 2
+    assert not list(audit.entries(context.data / "audit"))
+
+
+def test_background_is_counted_by_site_and_rule(run, store, clock):
+    told = [
+        finding(f"b{n}", people=[n % 2], site=site, fields=("PHONE",)) for n, site in enumerate(("shop", "shop", "shop", "bbs"))
+    ]
+    assert run("background").stdout == "No background.\n"
+    fold_all(store, clock, [one.model_copy(update={"statistics": post().statistics}) for one in told])
+    assert [(row["site"], row["rule"], row["posts"], row["customers"]) for row in rows(run("background", "--json"))] == [
+        ("shop", "B1", 3, 2),
+        ("bbs", "B1", 1, 1),
+    ]
+    shown = run("background").stdout
+    assert "One person's own number" in shown
+    assert rows(run("background", "--json", "--tenant", "none")) == []
+
+
+def test_a_fact_of_rules_that_are_gone_is_still_named(run, store, clock):
+    told = finding("b", people="a", fields=("PHONE",)).model_copy(update={"statistics": post().statistics})
+    fold_all(store, clock, [told])
+    store.put([store.get(Background, "b").model_copy(update={"rule": "B77"})])
+    assert "B77 of an earlier version" in run("background").stdout

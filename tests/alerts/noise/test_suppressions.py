@@ -1,0 +1,180 @@
+"""What is silenced, for how long, and what never is."""
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, active, suppressed, suppressions
+from alerts.records import Incident, Sighting, Suppression, incident_id
+from alerts.store import QueryError, Where
+from tests.alerts.builders import finding, fold_all
+from ullage import audit
+from ullage.errors import CorruptError
+from ullage.records import Canary
+
+A = incident_id("f")
+BY = {"by": "王芳", "reason": "每日招聘帖"}
+
+
+@pytest.fixture
+def desk(store, context) -> Desk:
+    return Desk(store, context.trail())
+
+
+def fold(store, clock, name: str = "f", values=range(20), people="ab", **changes) -> None:
+    fold_all(store, clock, [finding(name, values, people=people, **changes)])
+
+
+def silent(store, clock) -> dict[str, str]:
+    return {id_: one.by for id_, one in suppressed(store, store.scroll(Incident, Where()), clock.as_clock().now()).items()}
+
+
+def add(desk: Desk, days: int = 30, tenant: str = "bank", **conditions: str) -> Suppression:
+    return desk.suppress(tenant, Conditions(**conditions), days=days, **BY)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "fits"),
+    [
+        ({"site": "paste"}, True),
+        ({"site": "forum"}, False),
+        ({"channel": "jobs"}, True),
+        ({"channel": "other"}, False),
+        ({"author": "a1b2"}, True),
+        ({"author": "zzzz"}, False),
+        ({"rule": "X17"}, True),
+        ({"rule": "V"}, True),
+        ({"rule": "X2"}, False),
+        ({"incident": A}, True),
+        ({"site": "paste", "author": "a1b2", "rule": "X17"}, True),
+        ({"site": "paste", "author": "zzzz"}, False),
+        ({"site": "forum", "incident": A}, False),
+    ],
+)
+def test_all_that_it_names_must_fit(store, clock, desk, conditions, fits):
+    fold(store, clock, capture={"channel": "jobs", "author": "a1b2"})
+    assert silent(store, clock) == {}
+    add(desk, **conditions)
+    assert silent(store, clock) == ({A: "王芳"} if fits else {})
+
+
+def test_it_is_folded_and_counted_all_the_same(store, clock, desk):
+    add(desk, site="paste")
+    fold(store, clock)
+    fold(store, clock, "g")
+    incident = store.get(Incident, A)
+    assert (incident.sightings, incident.customers, store.count(Sighting, Where())) == (2, 2, 2)
+    assert A in silent(store, clock)
+
+
+def test_the_same_leak_on_another_site_is_heard(store, clock, desk):
+    add(desk, site="paste")
+    fold(store, clock)
+    fold(store, clock, "g", site="forum")
+    assert silent(store, clock) == {}
+    add(desk, site="forum")
+    assert A in silent(store, clock), "two suppressions may cover it together"
+
+
+def test_another_tenants_incident_is_never_meant(store, clock, desk):
+    fold(store, clock)
+    add(desk, tenant="shop", site="paste")
+    assert silent(store, clock) == {}
+    with pytest.raises(QueryError, match="for this tenant"):
+        add(desk, tenant="shop", incident=A)
+
+
+def test_it_ends_by_itself(store, clock, desk):
+    fold(store, clock)
+    add(desk, days=2, site="paste")
+    clock.advance(2 * 86400 - 1)
+    assert A in silent(store, clock)
+    clock.advance(1)
+    assert silent(store, clock) == {}
+    assert active(store, clock.as_clock().now()) == []
+    assert len(suppressions(store)) == 1, "what was said stays"
+
+
+def test_it_is_lifted_once_by_somebody_with_a_reason_and_nothing_is_overwritten(store, clock, desk):
+    fold(store, clock)
+    made = add(desk, site="paste")
+    desk.lift(made.id, by="Li Wei", reason="the site changed hands")
+    assert silent(store, clock) == {}
+    assert store.get(Suppression, made.id) == made
+    ((one, lifted),) = suppressions(store, "bank")
+    assert (one.id, lifted.by, lifted.reason) == (made.id, "Li Wei", "the site changed hands")
+    for id_ in (made.id, f"{made.id}:lifted", "SUP-NONE"):
+        with pytest.raises(QueryError):
+            desk.lift(id_, by="Li Wei", reason="again")
+
+
+def test_what_is_like_a_suppressed_incident_is_silent_until_there_is_more_in_it(store, clock, desk):
+    fold(store, clock, values=range(100))
+    add(desk, incident=A)
+    fold(store, clock, "slice", values=range(40), site="forum")
+    assert A in silent(store, clock)
+    fold(store, clock, "whole", values=range(200), people=range(50), site="market")
+    assert store.get(Incident, A).sightings == 3
+    assert silent(store, clock) == {}, "half of it was not known when somebody decided"
+
+
+def test_an_unlike_incident_is_not_meant(store, clock, desk):
+    fold(store, clock)
+    fold(store, clock, "g", values=range(500, 520), people="c")
+    add(desk, incident=A)
+    assert silent(store, clock) == {A: "王芳"}
+
+
+def test_statutory_is_never_silent(store, clock, desk):
+    fold(store, clock)
+    add(desk, site="paste")
+    store.put([store.get(Incident, A).model_copy(update={"severity": "statutory"})])
+    assert silent(store, clock) == {}
+
+
+def test_bait_that_was_found_is_never_silent(store, clock, desk):
+    add(desk, site="paste")
+    fold(store, clock)
+    store.put([store.get(Sighting, "f").model_copy(update={"canaries": (Canary(label="sms-a", customers=1),)})])
+    assert silent(store, clock) == {}
+
+
+@pytest.mark.parametrize(
+    ("tenant", "conditions", "more", "told"),
+    [
+        ("bank", {}, {}, "at least one of"),
+        ("", {"site": "paste"}, {}, "name a tenant"),
+        ("bank", {"site": "paste"}, {"days": 0}, "1 to 180 days"),
+        ("bank", {"site": "paste"}, {"days": MOST_DAYS + 1}, "1 to 180 days"),
+        ("bank", {"site": "paste"}, {"reason": " "}, "needs a reason"),
+        ("bank", {"site": "paste"}, {"reason": "call 13800138000"}, "a phone number"),
+        ("bank", {"site": "paste"}, {"by": ""}, "name"),
+        ("bank", {"author": "13800138000"}, {}, "a phone number"),
+        ("bank", {"incident": "INC-NONE"}, {}, "no incident of that id"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(store, desk, context, tenant, conditions, more, told):
+    with pytest.raises(QueryError, match=told) as caught:
+        desk.suppress(tenant, Conditions(**conditions), **{"days": 30, **BY, **more})
+    assert "13800138000" not in str(caught.value)
+    assert suppressions(store) == []
+    assert list(audit.entries(context.data / "audit")) == []
+
+
+def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, desk, context):
+    made = add(desk, days=7, site="paste", rule="X18")
+    desk.lift(made.id, by="Li Wei", reason="no longer")
+    found = [(e.action, e.object, e.actor, e.reason, e.tenant) for _, e in audit.entries(context.data / "audit")]
+    assert found == [
+        ("suppression.add", f"suppression {made.id} for 7 days: site paste, rule X18", "王芳", "每日招聘帖", "bank"),
+        ("suppression.lift", f"suppression {made.id}", "Li Wei", "no longer", "bank"),
+    ]
+    (context.data / "audit" / "command" / "head.json").unlink()
+    with pytest.raises(CorruptError, match=r"head.json is gone"):
+        add(desk, site="forum")
+    assert len(suppressions(store)) == 1, "what cannot be recorded is not done"
+
+
+def test_half_a_year_is_the_longest(desk, store, clock):
+    made = add(desk, days=MOST_DAYS, site="paste")
+    assert made.expires - clock.as_clock().now() == timedelta(days=180)
