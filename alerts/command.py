@@ -21,6 +21,7 @@ from alerts.noise import command as noise
 from alerts.noise.suppressions import suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
+from alerts.pulse import WithHeartbeats
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
 from alerts.screen import console
@@ -75,7 +76,8 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
-        Worker("alert", subscription, stage.handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE).run(once)
+        handle = WithHeartbeats(stage.handle, metrics.pulse)
+        Worker("alert", subscription, handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()

@@ -58,7 +58,8 @@ class Backlog:
             place = places.get(partition)
             if place and place.first > before.position:
                 self._read_again(before.until, reading[partition].until)
-                self.metrics.expired.inc(place.first - before.position)
+                beats = self.frontier.history.beats(before.until, reading[partition].until)
+                self.metrics.expired.inc(max(0, place.first - before.position - beats))
         self.frontier.note_reading(reading)
         self._tell(lag_of(places.values(), now).seconds)
 

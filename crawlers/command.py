@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from crawlers.frontier import STATES, Frontier
+from crawlers import rhythm
+from crawlers.egress import Egress
+from crawlers.frontier import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
-from crawlers.site import read_sites
+from crawlers.site import Site, read_sites
+from crawlers.standing import Standings
+from crawlers.table import Row, sites_table
 from ullage import role, setup
 from ullage.metrics import BUS, new_registry
 from ullage.settings import Context
 from ullage.worker import reach
 
+WIDTH = 110
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default.")
@@ -49,14 +54,19 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
 
 
 def sites(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """List the sites with their pages due, leased, done and parked, and when a visit last succeeded."""
+    """Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit."""
     context: Context = ctx.obj
     setup.require(context)
     found, faults = read_sites(context.data / context.settings.crawl.sites, platform_of)
     frontier = Frontier(context.data, context.keys.read("frontier.key"), context.clock)
-    for row in _rows(frontier, found):
-        typer.echo(json.dumps(row) if as_json else "  ".join(f"{key}={value}" for key, value in row.items()))
+    rows = list(_rows(context, frontier, found))
     frontier.close()
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row.as_json(), ensure_ascii=False))
+    elif rows:
+        console = Console(highlight=False)
+        (console if console.is_terminal else Console(highlight=False, width=WIDTH)).print(sites_table(rows, context.clock.wall()))
     if not found and not faults:
         typer.echo(f"no site yet: put NAME.toml into {context.data / context.settings.crawl.sites}", err=True)
     for fault in faults:
@@ -77,15 +87,9 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "sites", look
 
 
-def _rows(frontier: Frontier, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[Row]:
+    standings = Standings(frontier, Egress(), context.clock, context.settings.crawl.quiet_days)
     for name, site in found.items():
-        visits, counts = frontier.visits(name), frontier.counts(name)
-        success = datetime.fromtimestamp(visits.success_at, UTC).isoformat(timespec="seconds") if visits.success_at else None
-        yield {
-            "site": name,
-            "platform": site.platform,
-            "enabled": site.enabled,
-            **{state: counts[state] for state in STATES},
-            "last_success": success,
-            "failures": visits.failures,
-        }
+        visits = frontier.visits(name)
+        words = rhythm.text(standings.learnt(site))
+        yield Row(site, standings.report(site), words, frontier.counts(name), visits.due_at, visits.failures)

@@ -18,7 +18,9 @@ from typing import Any
 
 import apsw
 
+from crawlers import history
 from crawlers.cipher import FrontierCipher
+from crawlers.history import History
 from crawlers.pages import Page, Parsed, Post
 from ullage.clock import Clock
 from ullage.database import open_database, sqlite_errors, transaction
@@ -45,7 +47,7 @@ alter table seen add column at real not null default 0;
 create table reading (partition text primary key, position integer not null, until real not null) strict;
 """
 NEXT = """
-select name, sealed, stamp, attempts from pages where site = ? and state = 'due' and due_at <= ?
+select name, sealed, stamp, attempts, entries, size from pages where site = ? and state = 'due' and due_at <= ?
 order by case when role <> 'list' then 1 when number = 1 then 0 else 2 end, due_at desc, rowid limit 1
 """
 """A visit reads the heads of the lists first, then what they show, the newest first, and only then older pages of the lists."""
@@ -62,6 +64,9 @@ class Leased:
     page: Page
     stamp: bytes
     attempts: int
+    entries: int = 0
+    """How much the page held when it last held anything (`signs.entries`), and of how many bytes it was then."""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ class Frontier:
     """See the module. Each change is one transaction, durable on return; UnavailableError while the disk refuses."""
 
     def __init__(self, folder: Path, key: bytes, clock: Clock) -> None:
-        self._database = open_database(folder / FILE, [SCHEMA, WHERE_AND_WHEN])
+        self._database = open_database(folder / FILE, [SCHEMA, WHERE_AND_WHEN, history.SCHEMA])
+        self.history = History(self._database, clock)
         self._cipher, self._clock = FrontierCipher(key), clock
 
     def close(self) -> None:
@@ -121,9 +127,9 @@ class Frontier:
             row = database.execute(NEXT, (site, self._clock.wall())).fetchone()
             if row is None:
                 return None
-            name, sealed, stamp, attempts = row
+            name, sealed, stamp, attempts, entries, size = row
             database.execute("update pages set state = 'leased' where site = ? and name = ?", (site, name))
-        return Leased(site, name, self._cipher.open(site, name, sealed), stamp, attempts)
+        return Leased(site, name, self._cipher.open(site, name, sealed), stamp, attempts, entries, size)
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
         """Those of `posts` that are new, or say something new."""
@@ -131,18 +137,16 @@ class Frontier:
         with sqlite_errors(FILE):
             return tuple(p for p in posts if self._database.execute(found, (site, self._cipher.post(site, p))).get is None)
 
-    def finish(self, leased: Leased, parsed: Parsed, began: float) -> int:
+    def finish(self, leased: Leased, parsed: Parsed, began: float, size: int = 0) -> int:
         """`leased` is done: note its posts as seen and its links as pages; returns how many of these are new or have changed.
 
         Call it only when every unseen post is durable on the bus. `began` is when the visit began: a list page that was read
-        since then is not read again, so that lists which lead in a circle end.
+        since then is not read again, so that lists which lead in a circle end. `size` is the page's, in bytes.
         """
         site, now = leased.site, self._clock.wall()
         with self._change() as database:
-            database.executemany(
-                "insert or ignore into seen values (?, ?, ?, ?)",
-                [(site, self._cipher.post(site, p), leased.name, now) for p in parsed.posts],
-            )
+            if new := [post for post in parsed.posts if self._see(site, post, leased.name, now)]:
+                self.history.note_posts(site, new, known=bool(self._visited(site)))
             own = [page for page in parsed.pages if page.role != "list"]
             content = self._content(site, parsed, own)
             repeats = leased.page.number > 1 and self._repeats(leased, content)
@@ -159,6 +163,10 @@ class Frontier:
                 "where site = ? and name = ?",
                 (leased.stamp, content, now, site, leased.name),
             )
+            if held := len(parsed.posts) + len(own):
+                database.execute(
+                    "update pages set entries = ?, size = ? where site = ? and name = ?", (held, size, site, leased.name)
+                )
         return news
 
     def postpone(self, leased: Leased, seconds: float | None = None) -> str:
@@ -176,14 +184,23 @@ class Frontier:
         """Give `leased` up: nothing but a change of the site or of its file would help."""
         self._leave(leased, "parked", self._clock.wall(), leased.attempts)
 
-    def end_visit(self, site: str, due_at: float, succeeded: bool) -> None:
-        """Note when `site` is to be visited next, and how this visit went."""
+    def try_again(self, site: str) -> int:
+        """Make due what was given up: the site, or the way to it, is another one now. Returns how many pages."""
+        with self._change() as database:
+            database.execute(
+                "update pages set state = 'due', due_at = ?, attempts = 0 where site = ? and state = 'parked'",
+                (self._clock.wall(), site),
+            )
+            return database.changes()
+
+    def end_visit(self, site: str, due_at: float, succeeded: bool, *, counts: bool = True) -> None:
+        """Note when `site` is to be visited next, and how this visit went; a failure that does not count leaves no trace."""
         now = self._clock.wall()
         with self._change() as database:
             database.execute(
-                "insert into sites values (?1, ?2, iif(?3, ?4, 0), iif(?3, 0, 1)) on conflict (name) do update set due_at = ?2, "
-                "success_at = iif(?3, ?4, success_at), failures = iif(?3, 0, failures + 1)",
-                (site, due_at, int(succeeded), now),
+                "insert into sites values (?1, ?2, iif(?3, ?4, 0), iif(?3, 0, ?5)) on conflict (name) do update set due_at = ?2, "
+                "success_at = iif(?3, ?4, success_at), failures = iif(?3, 0, failures + ?5)",
+                (site, due_at, int(succeeded), now, int(counts)),
             )
 
     def visits(self, site: str) -> Visits:
@@ -225,6 +242,16 @@ class Frontier:
             pages = database.changes()
             database.execute("delete from seen where at between ? and ?", (since, until))
         return pages
+
+    def _see(self, site: str, post: Post, page: bytes, now: float) -> bool:
+        """Note a post as seen on `page`; whether it was new."""
+        row = (site, self._cipher.post(site, post), page, now)
+        self._database.execute("insert or ignore into seen values (?, ?, ?, ?)", row)
+        return self._database.changes() > 0
+
+    def _visited(self, site: str) -> float:
+        """When a visit to `site` last succeeded, 0 for never."""
+        return float(self._database.execute("select success_at from sites where name = ?", (site,)).get or 0.0)
 
     def _insert(self, site: str, page: Page, now: float) -> bool:
         """Add `page` as due if it is not known; whether it was added."""

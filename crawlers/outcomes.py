@@ -46,7 +46,15 @@ FATES = {
     "ok": Fate.READ,
     "gone": Fate.GONE,
     "robots": Fate.LATER,
+    "robots_blocked": Fate.LATER,
+    "robots_unavailable": Fate.LATER,
+    "robots_unreachable": Fate.LATER,
     "busy": Fate.LATER,
+    "unavailable": Fate.LATER,
+    "blocked": Fate.RETRY,
+    "forbidden": Fate.RETRY,
+    "login": Fate.RETRY,
+    "layout": Fate.RETRY,
     "host": Fate.GIVE_UP,
     "address": Fate.GIVE_UP,
     "too_large": Fate.GIVE_UP,
@@ -59,15 +67,16 @@ FATES = {
 }
 
 
+RESTS = frozenset({"busy", "unavailable"})
+"""The site asks for rest: the visit ends."""
+STATUSES = {401: "login", 403: "forbidden", 404: "gone", 410: "gone", 429: "busy", 503: "unavailable"}
+
+
 def of_status(status: int) -> str:
     """The outcome that an HTTP status means."""
     if 200 <= status < 300:
         return "ok"
-    if status in {404, 410}:
-        return "gone"
-    if status in {429, 503}:
-        return "busy"
-    return "redirects" if 300 <= status < 400 else "status"
+    return STATUSES.get(status, "redirects" if 300 <= status < 400 else "status")
 
 
 def of_error(error: BaseException | None, request: Request) -> str:

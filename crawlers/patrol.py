@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.utils.reactor import install_reactor
 
 from crawlers.backlog import Backlog
+from crawlers.beats import Beats
+from crawlers.egress import Egress, reachable
 from crawlers.frontier import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
@@ -23,6 +25,7 @@ from crawlers.platforms import platform_of
 from crawlers.scrapy_settings import REACTOR, scrapy_settings
 from crawlers.site import Site, read_sites
 from crawlers.spider import PageSpider
+from crawlers.standing import Standings
 from crawlers.visit import Visit
 from ullage import keys, log
 from ullage.bus import CAPTURES
@@ -57,6 +60,9 @@ class Patrol:
         self._once = self._stopping = False
         pause = self._crawl.pause_lag_hours * 3600
         self._backlog = Backlog(self._bus, self._frontier, context.clock, pause, metrics)
+        self._standings = Standings(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
+        self._beats = Beats(self._crawl, self._standings, self._publisher, metrics)
+        self._sites: Collection[Site] = ()
 
     async def run(self, stopped: asyncio.Event, once: bool) -> None:
         """Visit until `stopped`; with `once`, visit every site once and return. Raises what ends the process."""
@@ -69,10 +75,13 @@ class Patrol:
                     self._begin(site)
             while once and self._visits and not stop.done():
                 await self._wait(stop, None)
+            if once and self._crawl.heartbeat_seconds and not stop.done():
+                self._beats.send(self._sites, keys.sealer(self._context.keys))
             while not once and not stop.done():
                 self._metrics.loop.turned()
                 self._expire()
-                await self._wait(stop, self._begin_due(sites))
+                self._beats.turn(self._sites, keys.sealer(self._context.keys))
+                await self._wait(stop, min(self._begin_due(sites), self._beats.wait()))
                 sites = self._read_sites(strict=False)
         finally:
             stop.cancel()
@@ -92,6 +101,8 @@ class Patrol:
             )
         ours = {name: site for name, site in sites.items() if site.enabled and (not self._names or name in self._names)}
         self._metrics.watch(ours.values())
+        self._sites, self._standings.egress.total = tuple(ours.values()), len(ours)
+        self._beats.show(self._sites)
         for name in ours.keys() - self._locks.keys():
             self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled")
         return ours
@@ -133,11 +144,20 @@ class Patrol:
         await runner.crawl(PageSpider, name=site.name, visit=visit)
         if visit.fault:
             raise visit.fault
-        succeeded = visit.end() if visit.leased else False
+        await self._probe(visit)
+        self._standings.settle(site, visit.seen, visit.profile)
+        succeeded = visit.end(blamed=self._standings.egress.up) if visit.leased else False
+        self._beats.show(self._sites)
         self._metrics.visited(site.name, succeeded, self._frontier.counts(site.name))
         log.get("crawl").info(
             "visited", site=site.name, pages=visit.read, captures=visit.captured, status="ok" if succeeded else "failed"
         )
+
+    async def _probe(self, visit: Visit) -> None:
+        """Ask the probe of the way out, if there is one, when a visit reached nothing or the last probe did not."""
+        probe, egress = self._crawl.egress_probe, self._standings.egress
+        if probe and (egress.probe_failed or (visit.leased and not visit.seen.answered)):
+            self._standings.probed(await reachable(probe))
 
     async def _wait(self, stop: asyncio.Task[Any], seconds: float | None) -> None:
         """Wait for a visit to end, for `stop`, or for `seconds`; a visit that failed raises here."""

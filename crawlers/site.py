@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cssselect import SelectorError
+from parsel import csstranslator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ullage.errors import ConfigError
@@ -41,6 +43,8 @@ class Site(BaseModel):
     allow_private: bool = False
     robots: bool = True
     verify_certificates: bool = True
+    session: str = ""
+    """CSS of what only a visitor who is let in sees: a list without it says that we are let in no more."""
     category: str = ""
     legal_basis: str = Field(min_length=1)
     owner: str = Field(min_length=1)
@@ -56,6 +60,15 @@ class Site(BaseModel):
         if not NAME.fullmatch(name):
             raise ValueError("is no site name: use a-z, 0-9, '.', '_' and '-', at most 64")
         return name
+
+    @field_validator("session")
+    @classmethod
+    def _session(cls, session: str) -> str:
+        try:
+            csstranslator.css2xpath(session or "*")
+        except SelectorError:
+            raise ValueError("is no CSS selector") from None
+        return session
 
     @field_validator("start")
     @classmethod

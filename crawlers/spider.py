@@ -11,9 +11,10 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from twisted.python.failure import Failure
 
+from crawlers import signs
 from crawlers.frontier import Leased
 from crawlers.middlewares.size import STOPPED
-from crawlers.outcomes import of_error, of_status, retry_after
+from crawlers.outcomes import RESTS, of_error, retry_after
 from crawlers.pages import Parsed, Post
 from crawlers.visit import Visit
 from ullage import log
@@ -30,6 +31,9 @@ class PageRead:
     parsed: Parsed
     posts: tuple[Post, ...]
     truncated: bool
+    size: int = 0
+    outcome: str = "ok"
+    """`layout` for a list that leads to nothing any more: its other lists are still followed."""
 
 
 class PageSpider(Spider):
@@ -67,13 +71,15 @@ class PageSpider(Spider):
         visit, leased = self.visit, response.meta[LEASED]
         visit.metrics.bytes.inc(len(response.body))
         visit.metrics.latency.observe(response.meta.get("download_latency", 0.0))
-        outcome = of_status(response.status)
-        if outcome != "ok":
-            wait = retry_after(response, visit.clock.wall()) if outcome == "busy" else None
+        outcome, parsed = signs.of_answer(leased.page.url, response), Parsed()
+        if outcome == "ok":
+            parsed = visit.platform.parse(leased.page, response, visit.site)
+            outcome = signs.of_page(leased, response, parsed, visit.site)
+        if outcome != "ok" and not (outcome == "layout" and leased.page.role == "list"):
+            wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
             self._tell(leased, outcome, wait)
             return []
-        parsed = visit.platform.parse(leased.page, response, visit.site)
-        return [PageRead(leased, parsed, parsed.posts, STOPPED in response.flags)]
+        return [PageRead(leased, parsed, parsed.posts, STOPPED in response.flags, len(response.body), outcome)]
 
     def not_read(self, failure: Failure) -> None:
         """A request that brought no response."""

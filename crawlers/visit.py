@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crawlers.frontier import Frontier, Leased
+from crawlers.history import fields_of
+from crawlers.judge import UNKNOWN, Evidence, Profile
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import Outbox
-from crawlers.outcomes import FATES, Fate
+from crawlers.outcomes import FATES, RESTS, Fate
 from crawlers.pages import Parsed
 from crawlers.platforms import Platform
 from crawlers.site import Site
@@ -42,6 +44,10 @@ class Visit:
     leased: int = 0
     read: int = 0
     captured: int = 0
+    seen: Evidence = field(default_factory=Evidence)
+    """What came of the pages, for `crawlers.judge`."""
+    profile: Profile = UNKNOWN
+    """What the site's posts were like before this visit."""
     fault: Exception | None = None
     """An error that must end the process, such as a damaged frontier."""
     _held: set[bytes] = field(default_factory=set)
@@ -52,6 +58,7 @@ class Visit:
 
     def begin(self) -> None:
         """Make the heads of the lists due."""
+        self.profile = self.frontier.history.standing(self.site.name).profile
         self.began = self.frontier.begin_visit(self.site.name, self.platform.start(self.site))
 
     async def next_page(self) -> Leased | None:
@@ -75,12 +82,13 @@ class Visit:
         """Whether another page may be leased."""
         return not self._broken_off and self.leased < self.site.max_pages and self.may_lease()
 
-    def finished(self, leased: Leased, parsed: Parsed, captured: int) -> None:
-        """A page was read and its captures are durable: note it."""
-        self.frontier.finish(leased, parsed, self.began)
+    def finished(self, leased: Leased, parsed: Parsed, captured: int, size: int = 0, outcome: str = "ok") -> None:
+        """A page of `size` bytes was read and its captures are durable: note it. A list with outcome `layout` was, too."""
+        self.frontier.finish(leased, parsed, self.began, size)
+        self.seen.note_posts(map(fields_of, parsed.posts))
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0
         self.metrics.captures.labels(self.metrics.label(self.site.name)).inc(captured)
-        self._release(leased, "ok")
+        self._release(leased, outcome)
 
     def failed(self, leased: Leased, outcome: str, wait: float | None = None) -> None:
         """A page was not read: decide what becomes of it. `wait` in seconds is what the site asked for."""
@@ -96,9 +104,10 @@ class Visit:
         elif self.frontier.postpone(leased) == "parked":
             log.get("crawl").warning("page_parked", site=self.site.name, reason=outcome, attempts=leased.attempts + 1)
         self._failures += fate is Fate.RETRY
-        if outcome == "busy":
+        if outcome in RESTS:
             self._rest = max(self._rest, wait or 0.0)
-        self._broken_off = self._broken_off or outcome == "busy" or self._failures >= MAX_FAILURES_IN_A_ROW
+        ends = outcome in RESTS or (outcome == "blocked" and is_head(leased))
+        self._broken_off = self._broken_off or ends or self._failures >= MAX_FAILURES_IN_A_ROW
         self._release(leased, outcome)
 
     def break_off(self, fault: Exception) -> None:
@@ -110,18 +119,28 @@ class Visit:
         """Look again whether more is wanted."""
         self._changed.set()
 
-    def end(self) -> bool:
-        """Set when the site is due next; returns whether the visit succeeded, that is, read something and was not broken off."""
+    def end(self, *, blamed: bool = True) -> bool:
+        """Set when the site is due next; returns whether the visit succeeded, that is, read something and was not broken off.
+
+        A failure that is not `blamed` on the site does not make its visits rarer.
+        """
         succeeded = self.read > 0 and not self._broken_off
-        failures = 0 if succeeded else self.frontier.visits(self.site.name).failures
+        counts = succeeded or blamed
+        failures = self.frontier.visits(self.site.name).failures if counts and not succeeded else 0
         wait = min(LONGEST_REST_SECONDS, self.site.revisit_seconds * 2.0 ** min(failures, 16))
-        self.frontier.end_visit(self.site.name, self.clock.wall() + max(wait, self._rest), succeeded)
+        self.frontier.end_visit(self.site.name, self.clock.wall() + max(wait, self._rest), succeeded, counts=counts)
         return succeeded
 
     def _release(self, leased: Leased, outcome: str) -> None:
         """Take a page out of hand."""
         self.metrics.pages.labels(self.metrics.label(self.site.name), outcome).inc()
+        self.seen.note(outcome, head=is_head(leased))
         if leased.name in self._held:
             self._held.discard(leased.name)
             self.permits.release()
         self._changed.set()
+
+
+def is_head(leased: Leased) -> bool:
+    """Whether a page is the first one of a list: where what is new stands."""
+    return leased.page.role == "list" and leased.page.number == 1

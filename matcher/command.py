@@ -11,6 +11,7 @@ import typer
 
 from matcher.memory import keep_freed_memory
 from matcher.metrics import MatchMetrics
+from matcher.relay import is_behind_gap
 from matcher.stage import GROUP, MatchStage
 from ullage import keys, log
 from ullage.bus import CAPTURES, FINDINGS, Bus
@@ -33,7 +34,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     require(context)
     keep_freed_memory()
     registry, bus = new_registry("match"), context.bus()
-    metrics = MatchMetrics(registry, context.settings.tenants, context.clock)
+    metrics = MatchMetrics(registry, context.settings.tenants, context.clock, behind_gap=is_behind_gap(context.settings))
     port = None if once or not context.settings.metrics else context.settings.match.port
     with running("match", registry, port) as stop, contextlib.closing(bus):
         opened = reach(

@@ -12,15 +12,20 @@ from ullage.clock import Clock
 from ullage.dead_letters import REASONS
 from ullage.identifiers import kinds
 from ullage.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
-from ullage.pulse import Pulse
+from ullage.pulse import CoverageMetrics, FarCounts, Pulse
 
 
 class MatchMetrics:
-    """Counters of one match process; each known set of labels is there from the start, at 0."""
+    """Counters of one match process; each known set of labels is there from the start, at 0.
 
-    def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
+    `behind_gap` adds what crawl in the outer zone says of its sites.
+    """
+
+    def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock, *, behind_gap: bool = False) -> None:
         self.loop = LoopMetrics(registry, clock, (BUS,))
         self.pulse = Pulse(registry, "match", clock)
+        self.coverage = CoverageMetrics(registry) if behind_gap else None
+        self.counts = FarCounts(registry) if behind_gap else None
         self.captures = Counter("ullage_match_captures", "Captures dealt with.", registry=registry)
         self.bytes = Counter("ullage_match_bytes", "Bytes of captures' bodies read.", registry=registry)
         self.findings = Counter("ullage_match_findings", "Findings published.", ["tenant"], registry=registry)

@@ -15,12 +15,14 @@ from matcher.match import Matcher, Own
 from matcher.metrics import MatchMetrics
 from matcher.public import Public
 from matcher.readings import Reading
+from matcher.relay import Relay, open_heartbeat
 from matcher.statistics import CaptureKey
 from matcher.watchlist import installed
 from ullage import keys, log
 from ullage.bus import CAPTURES, Outgoing, Publisher, Record, Subscription
 from ullage.errors import RecordError, UllageError
 from ullage.records import FINDING_SCHEMA, Capture, Finding
+from ullage.records.heartbeat import is_heartbeat
 from ullage.sealing import Opener
 from ullage.settings import Context
 
@@ -65,17 +67,20 @@ class MatchStage:
     metrics: MatchMetrics
     _matcher: Matcher = field(init=False)
     _opener: Opener = field(init=False)
+    _relay: Relay = field(init=False)
     _stamp: object = None
     _key_day: str = ""
     _lost: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
+        self._relay = Relay(self.findings, self.metrics.pulse, self.metrics.coverage, self.metrics.counts)
         self._renew()
 
     def handle(self, records: Sequence[Record]) -> None:
         """Match a batch; findings are durable on return."""
         self._renew()
-        captures = [open_capture(record, self._opener) for record in records]
+        beats = [open_heartbeat(record, self._opener) for record in records if is_heartbeat(record.headers)]
+        captures = [open_capture(record, self._opener) for record in records if not is_heartbeat(record.headers)]
         now, found, seen = self.context.clock.now(), list[Finding](), list[Callable[[], None]]()
         for reading in self._matcher.read(captures):
             made = list(findings_of(self._matcher, reading, now))
@@ -83,9 +88,11 @@ class MatchStage:
             seen.append(self._counter(reading, made))
         if found:
             self.findings.append([outgoing(finding) for finding in found])
+        self._relay.pass_on(beats)
         for count in seen:
             count()
-        self.metrics.last_success.set(self.context.clock.wall())
+        if captures:
+            self.metrics.last_success.set(self.context.clock.wall())
 
     def alive(self) -> None:
         """Told at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""

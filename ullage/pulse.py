@@ -42,12 +42,18 @@ class Pulse:
         )
         self._way.labels(stage)
 
+    def is_news(self, beat: Heartbeat) -> bool:
+        """Whether `beat` is newer than all of its origin that have arrived."""
+        return beat.inserted_at.timestamp() > self._newest.get(self._label(beat), 0.0)
+
+    def _label(self, beat: Heartbeat) -> str:
+        return beat.origin if beat.origin in self._newest or len(self._newest) < MAX_ORIGINS else OTHER
+
     def arrived(self, beat: Heartbeat) -> bool:
         """Note one; False for one that came before, or is older than one that did."""
-        origin = beat.origin if beat.origin in self._newest or len(self._newest) < MAX_ORIGINS else OTHER
-        inserted = beat.inserted_at.timestamp()
-        if inserted <= self._newest.get(origin, 0.0):
+        if not self.is_news(beat):
             return False
+        origin, inserted = self._label(beat), beat.inserted_at.timestamp()
         self._newest[origin] = inserted
         self._arrived.labels(self._stage, origin).set(inserted)
         self._way.labels(self._stage).observe(max(0.0, self._clock.wall() - inserted))

@@ -16,6 +16,7 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from scrapy.utils.httpobj import urlparse_cached
 
+from crawlers import signs
 from crawlers.middlewares import Refused
 from crawlers.site import Site
 
@@ -51,10 +52,11 @@ class AddressGuard:
         return cls(crawler.spider.visit.site)  # type: ignore[union-attr]
 
     async def process_request(self, request: Request) -> None:
-        """Refuse with `host`, `address` or `dns`."""
+        """Refuse with `host`, `address` or `dns`, and with `login` where a site sends us to another host to log in."""
         host = urlparse_cached(request).hostname or ""
         if not self._site.allows_host(host):
-            raise Refused("host")
+            led = request.meta.get("redirect_urls")
+            raise Refused("login" if led and signs.is_login(request.url) else "host")
         if self._site.allow_private:
             return
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from scrapy import Request
@@ -20,6 +21,7 @@ from scrapy.http import Response
 from scrapy.http.request import NO_CALLBACK
 from scrapy.robotstxt import ProtegoRobotParser, RobotParser
 
+from crawlers import signs
 from crawlers.middlewares import Refused
 from crawlers.outcomes import DOWNLOAD_ERRORS
 
@@ -30,34 +32,43 @@ DISALLOW_ALL = b"User-agent: *\nDisallow: /\n"
 SKIP = "dont_obey_robotstxt"
 
 
+class Rules(NamedTuple):
+    """What holds at a place, and with what outcome a page is refused that it forbids: `robots`, or why there is no answer."""
+
+    parser: RobotParser
+    refusal: str = "robots"
+
+
 @dataclass(slots=True)
 class RobotsCache:
     """Rules by host and port, for `seconds`; shared by the visits of a process. Two requests at once ask the site once."""
 
     seconds: float
     monotonic: Callable[[], float]
-    _rules: dict[str, tuple[float, RobotParser]] = field(default_factory=dict)
+    _rules: dict[str, tuple[float, Rules]] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def lock(self, place: str) -> asyncio.Lock:
         """The lock under which the rules of `place` are fetched."""
         return self._locks.setdefault(place, asyncio.Lock())
 
-    def get(self, place: str) -> RobotParser | None:
+    def get(self, place: str) -> Rules | None:
         """The rules of `place`, unless they are too old."""
         until, rules = self._rules.get(place, (0.0, None))
         return rules if self.monotonic() < until else None
 
-    def put(self, place: str, rules: RobotParser, at_most: float | None = None) -> None:
+    def put(self, place: str, rules: Rules, at_most: float | None = None) -> None:
         """Keep the rules of `place`, for `at_most` seconds if that is shorter."""
         self._rules[place] = (self.monotonic() + min(self.seconds, at_most or self.seconds), rules)
 
 
-def rules_text(response: Response) -> bytes:
-    """What a robots.txt answer means: its first 500 KiB, nothing for 4xx, all forbidden for anything else."""
+def rules_text(response: Response) -> tuple[bytes, str]:
+    """What a robots.txt answer means, and why it refuses: its first 500 KiB, nothing for 4xx, all forbidden for anything else."""
     if 200 <= response.status < 300:
-        return response.body[:MAX_BYTES]
-    return b"" if 400 <= response.status < 500 and response.status != 429 else DISALLOW_ALL
+        return response.body[:MAX_BYTES], "robots"
+    if 400 <= response.status < 500 and response.status != 429:
+        return b"", "robots"
+    return DISALLOW_ALL, "robots_blocked" if signs.is_challenge(response, body=True) else "robots_unavailable"
 
 
 class TimedRobots(RobotsTxtMiddleware):
@@ -68,32 +79,32 @@ class TimedRobots(RobotsTxtMiddleware):
         self._cache: RobotsCache = crawler.spider.visit.robots  # type: ignore[union-attr]
 
     async def process_request(self, request: Request) -> None:  # type: ignore[override]
-        """Refuse with `robots`."""
+        """Refuse with `robots`, or with why nobody knows what is allowed."""
         if request.meta.get(SKIP):
             return
         rules = await self.robot_parser(request)
-        if not rules.allowed(request.url, self._default_useragent):
-            raise Refused("robots")
+        if not rules.parser.allowed(request.url, self._default_useragent):
+            raise Refused(rules.refusal)
 
-    async def robot_parser(self, request: Request) -> RobotParser:
+    async def robot_parser(self, request: Request) -> Rules:  # type: ignore[override]
         """The rules in force for the request's host and port."""
         parts = urlsplit(request.url)
         place = f"{parts.scheme}://{parts.netloc}"
         async with self._cache.lock(place):
             rules = self._cache.get(place)
             if rules is None:
-                text = await self._fetch(f"{place}/robots.txt")
-                rules = ProtegoRobotParser(text, self.crawler.spider)
+                text, refusal = await self._fetch(f"{place}/robots.txt")
+                rules = Rules(ProtegoRobotParser(text, self.crawler.spider), refusal)
                 self._cache.put(place, rules, FAILURE_SECONDS if text is DISALLOW_ALL else None)
-        self._keep_pace(rules)
+        self._keep_pace(rules.parser)
         return rules
 
-    async def _fetch(self, url: str) -> bytes:
+    async def _fetch(self, url: str) -> tuple[bytes, str]:
         asking = Request(url, priority=self.DOWNLOAD_PRIORITY, meta={SKIP: True}, callback=NO_CALLBACK, dont_filter=True)
         try:
             return rules_text(await self.crawler.engine.download_async(asking))
         except (IgnoreRequest, *DOWNLOAD_ERRORS):
-            return DISALLOW_ALL
+            return DISALLOW_ALL, "robots_unreachable"
 
     def _keep_pace(self, rules: RobotParser) -> None:
         """Let `Crawl-delay` raise the least delay of AutoThrottle."""

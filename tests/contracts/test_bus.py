@@ -48,6 +48,17 @@ def test_appended_records_are_there_when_the_bus_is_opened_again(bus: Bus, open_
     assert values(open_again().subscribe(CAPTURES, "match")) == ["a", "b"]
 
 
+def test_a_record_that_is_spread_is_once_in_every_partition(bus: Bus, backend: Backend) -> None:
+    publisher = bus.publisher(CAPTURES)
+    publisher.spread(outgoing("beat"))
+    subscription = bus.subscribe(CAPTURES, "match")
+    partitions = sorted(bus.places(CAPTURES, "match"))
+    records = [record for _ in range(len(partitions)) for record in backend.take(subscription, 100)]
+    assert [record.value for record in records] == [b"beat"] * len(partitions)
+    assert sorted(record.partition for record in records) == partitions
+    publisher.close()
+
+
 def test_records_come_in_the_order_of_appending(bus: Bus, values: Values) -> None:
     for start in range(0, 300, 100):
         put(bus, *(str(n) for n in range(start, start + 100)))

@@ -53,7 +53,8 @@ class Station:
     @contextlib.contextmanager
     def start(self, *words: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
         """Run a command beside the test; killed at the end if it has not ended by then."""
-        environment = {**os.environ, **{f"ULLAGE_{name.upper()}": value for name, value in settings.items()}}
+        given = {f"ULLAGE_{name.upper()}": value for name, value in {"crawl__heartbeat_seconds": "0", **settings}.items()}
+        environment = {**os.environ, **given}
         with subprocess.Popen(
             self.words(*words), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:

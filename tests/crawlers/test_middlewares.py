@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from scrapy import Request
 from scrapy.exceptions import DownloadTimeoutError, StopDownload
-from scrapy.http import Response
+from scrapy.http import HtmlResponse, Response
 from scrapy.robotstxt import ProtegoRobotParser
 from scrapy.utils.test import get_crawler
 
@@ -85,26 +85,27 @@ def test_what_a_private_peer_answered_is_thrown_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "allowed"),
+    ("status", "text", "refusal"),
     [
-        (200, b"User-agent: *\nDisallow: /page", False),
-        (200, b"User-agent: *\nDisallow: /other", True),
-        (200, b"\xef\xbb\xbfUser-agent: *\nDisallow: /", False),
-        (404, b"User-agent: *\nDisallow: /", True),
-        (403, b"", True),
-        (429, b"", False),
-        (500, b"", False),
-        (503, b"User-agent: *\nAllow: /", False),
-        (302, b"", False),
+        (200, b"User-agent: *\nDisallow: /page", "robots"),
+        (200, b"User-agent: *\nDisallow: /other", None),
+        (200, b"\xef\xbb\xbfUser-agent: *\nDisallow: /", "robots"),
+        (404, b"User-agent: *\nDisallow: /", None),
+        (403, b"", None),
+        (429, b"", "robots_unavailable"),
+        (500, b"", "robots_unavailable"),
+        (503, b"User-agent: *\nAllow: /", "robots_unavailable"),
+        (503, b"<html><script src=/cdn-cgi/challenge-platform/x></script>", "robots_blocked"),
+        (302, b"", "robots_unavailable"),
     ],
 )
-def test_what_a_robots_answer_means(status: int, text: bytes, allowed: bool) -> None:
-    rules = ProtegoRobotParser(rules_text(Response(URL, status=status, body=text)), None)
-    assert rules.allowed(URL, "ullage") is allowed
+def test_what_a_robots_answer_means(status: int, text: bytes, refusal: str | None) -> None:
+    rules, why = rules_text(HtmlResponse(URL, status=status, body=text))
+    assert (None if ProtegoRobotParser(rules, None).allowed(URL, "ullage") else why) == refusal
 
 
 def test_only_the_beginning_of_an_endless_robots_file_is_read() -> None:
-    assert len(rules_text(Response(URL, body=b"#" * (MAX_BYTES * 10)))) == MAX_BYTES
+    assert len(rules_text(Response(URL, body=b"#" * (MAX_BYTES * 10)))[0]) == MAX_BYTES
 
 
 class _Robots:

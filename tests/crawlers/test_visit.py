@@ -209,7 +209,8 @@ def test_a_damaged_frontier_ends_the_visit_and_is_not_swallowed(visit: Visit, mo
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [(200, "ok"), (206, "ok"), (302, "redirects"), (404, "gone"), (410, "gone"), (403, "status")]
+    ("status", "outcome"),
+    [(200, "ok"), (206, "ok"), (302, "redirects"), (404, "gone"), (410, "gone"), (403, "forbidden"), (500, "status")],
 )
 def test_what_a_status_means(status: int, outcome: str) -> None:
     assert of_status(status) == outcome

@@ -1,5 +1,6 @@
 """Match as a process: on the real bus, with keys that turn over and watchlists that change beneath it."""
 
+import secrets
 import threading
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from matcher.metrics import MatchMetrics
+from matcher.relay import is_behind_gap
 from matcher.stage import GROUP, PURPOSE, MatchStage, rotate_seal_keys
 from matcher.watchlist import installed
 from tests.factories import capture
@@ -18,7 +20,8 @@ from ullage.clock import Backoff
 from ullage.dead_letters import DeadLetters
 from ullage.errors import CorruptError, RecordError
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
-from ullage.settings import Context
+from ullage.records.heartbeat import Count, Coverage, Heartbeat, SiteReport, is_heartbeat
+from ullage.settings import BusSettings, Context, Settings
 from ullage.worker import Worker
 
 DAY = 86_400.0
@@ -44,10 +47,13 @@ class Running:
         clear = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id, **(headers or {})}
         self.captures.append([Outgoing("paste", sealed if value is None else value, clear)])
 
-    def drain(self) -> list[Finding]:
+    def work(self) -> None:
         Worker("match", self.subscription, self.stage.handle, self.letters, threading.Event(), 4, Backoff(0.0, 0.0)).run(
             once=True
         )
+
+    def drain(self) -> list[Finding]:
+        self.work()
         records = self.out.poll(100, 0.0)
         assert all((r.key, r.headers["tenant"], r.headers["schema"]) == ("bank", "bank", str(FINDING_SCHEMA)) for r in records)
         return [Finding.decode(r.value, FINDING_SCHEMA) for r in records]
@@ -209,3 +215,104 @@ def test_keys_that_somebody_else_keeps_are_left_alone(bank: Context, clock) -> N
     away.keys = held
     rotate_seal_keys(away)
     assert bank.keys.names("seal", ".key") == before
+
+
+def put_beat(match: Running, seconds_ago: float = 5.0, value: bytes | None = None) -> Heartbeat:
+    """A heartbeat as crawl sends it."""
+    sealer = keys.sealer(match.context.keys)
+    report = SiteReport(site="board", state="blocked", since=1.0)
+    beat = Heartbeat(
+        id=secrets.token_hex(16),
+        origin="crawl",
+        inserted_at=match.context.clock.now() - timedelta(seconds=seconds_ago),
+        coverage=Coverage(watched=(report,), sites={"blocked": 1}),
+        counts=(Count(name="ullage_crawl_captures_total", value=7),),
+    )
+    sealed = value or sealer.seal(beat.encode(), purpose="heartbeat", topic=CAPTURES, schema=1)
+    match.captures.spread(Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id}))
+    return beat
+
+
+def passed_on(match: Running) -> list[Heartbeat | str]:
+    """What match published: heartbeats, and of findings the post."""
+    match.work()
+    return [
+        Heartbeat.decode(r.value, r.headers["schema"])
+        if is_heartbeat(r.headers)
+        else Finding.decode(r.value, FINDING_SCHEMA).capture.post_id
+        for r in match.out.poll(100, 0.0)
+    ]
+
+
+def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(match: Running) -> None:
+    match.put(phone(1), post_id="1")
+    beat = put_beat(match)
+    match.put(phone(2), post_id="2")
+    assert passed_on(match) == ["1", "2", beat.bare()]
+    labels = {"stage": "match", "origin": "crawl"}
+    assert match.registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == beat.inserted_at.timestamp()
+    assert match.registry.get_sample_value("ullage_pipe_seconds_sum", {"stage": "match"}) == 5.0
+    assert (match.value("captures_total"), match.reasons()) == (2, [])
+
+
+def test_copies_and_repeats_of_a_heartbeat_are_passed_on_once(match: Running, clock) -> None:
+    first = put_beat(match)
+    again = match.captures
+    record = match.bus.subscribe(CAPTURES, "look").poll(1, 0.0)[0]
+    again.append([Outgoing(record.key, record.value, record.headers)] * 3)
+    assert passed_on(match) == [first.bare()]
+    clock.advance(60)
+    second = put_beat(match)
+    again.append([Outgoing(record.key, record.value, record.headers)])
+    assert passed_on(match) == [second.bare()]
+    assert match.registry.get_sample_value("ullage_pipe_seconds_count", {"stage": "match"}) == 2
+
+
+def test_heartbeats_alone_are_no_captures_that_were_dealt_with(match: Running) -> None:
+    put_beat(match)
+    assert len(passed_on(match)) == 1
+    assert (match.value("captures_total"), match.value("last_success_timestamp_seconds")) == (0, 0)
+
+
+def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: Running) -> None:
+    match.put(phone(1), post_id="1")
+    put_beat(match, value=b"not sealed")
+    match.put(phone(2), post_id="2")
+    assert passed_on(match) == ["1", "2"]
+    assert match.reasons() == ["not_authentic"]
+
+
+def test_a_capture_sealed_as_one_is_no_heartbeat(match: Running) -> None:
+    sealer = keys.sealer(match.context.keys)
+    put_beat(match, value=sealer.seal(capture().encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
+    assert passed_on(match) == []
+    assert match.reasons() == ["not_authentic"]
+
+
+def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(match: Running, clock) -> None:
+    put_beat(match)
+    passed_on(match)
+    name, labels = "ullage_crawl_site_state", {"site": "board", "state": "blocked"}
+    assert match.registry.get_sample_value(name, labels) is None
+    registry = CollectorRegistry()
+    match.stage.metrics = MatchMetrics(registry, ["bank"], match.context.clock, behind_gap=True)
+    match.stage.__post_init__()
+    clock.advance(60)
+    put_beat(match)
+    passed_on(match)
+    assert registry.get_sample_value(name, labels) == 1
+    assert registry.get_sample_value("ullage_crawl_sites", {"state": "blocked"}) == 1
+    assert registry.get_sample_value("ullage_crawl_captures_total", {"site": "other", "origin": "crawl"}) == 7
+
+
+@pytest.mark.parametrize(
+    ("bus", "behind"),
+    [
+        ({"url": "sqlite:///bus"}, False),
+        ({"url": "kafka://h:1"}, False),
+        ({"url": "spool:///s"}, True),
+        ({"captures": "spool:///s"}, True),
+    ],
+)
+def test_where_a_gap_is(bus: dict[str, str], behind: bool) -> None:
+    assert is_behind_gap(Settings(bus=BusSettings(**bus))) is behind

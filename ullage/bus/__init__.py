@@ -10,7 +10,7 @@ What every bus must do, and `tests/contracts/test_bus.py` holds it to:
    it missed (`Subscription.expired`); it goes on with the oldest that is left.
 5. Two live consumers of one group never hold the same partition at the same time.
 6. A bus that is down raises `UnavailableError`; it never drops a record silently.
-7. Keys and headers are in clear on disk: site, random id, tenant, schema and key ids, and nothing else.
+7. Keys and headers are in clear on disk: site, random id, tenant, what kind of record, schema and key ids, and nothing else.
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ class Publisher(Protocol):
 
     def append(self, records: Sequence[Outgoing]) -> None:
         """Make `records` durable, in their order within a key; after a crash mid-way some keys may be there and others not."""
+
+    def spread(self, record: Outgoing) -> None:
+        """Make a copy of `record` durable in every partition, whatever its key; where there is one partition, that is one."""
 
     def close(self) -> None:
         """Release what is held."""

@@ -94,6 +94,10 @@ class SqlitePublisher:
         with sqlite_errors(self._topic.what), transaction(self._topic.database):
             self._topic.database.executemany("insert into records (timestamp, key, headers, value) values (?, ?, ?, ?)", rows)
 
+    def spread(self, record: Outgoing) -> None:
+        """See `Publisher.spread`; there is one partition."""
+        self.append([record])
+
     def close(self) -> None:
         """Close the file."""
         self._topic.database.close()

@@ -53,6 +53,16 @@ class KafkaPublisher:
 
     def append(self, records: Sequence[Outgoing]) -> None:
         """Returns when the broker has acknowledged each record, on all replicas in sync."""
+        self._append([(record, None) for record in records])
+
+    def spread(self, record: Outgoing) -> None:
+        """See `Publisher.spread`."""
+        with kafka_errors(f"topic {self._name}"):
+            partitions = sorted(self._connected().partitions_for(self._name) or ())
+        self._append([(record, partition) for partition in partitions])
+
+    def _append(self, records: Sequence[tuple[Outgoing, int | None]]) -> None:
+        """Append each to its partition, by its key where that is None."""
         if not records:
             return
         done = False
@@ -64,18 +74,18 @@ class KafkaPublisher:
             if not done:
                 self._drop()
 
-    def _send(self, records: Sequence[Outgoing]) -> None:
+    def _send(self, records: Sequence[tuple[Outgoing, int | None]]) -> None:
         producer = self._connected()
         waiting: deque[tuple[Any, int]] = deque()
         held = 0
-        for record in records:
+        for record, partition in records:
             size = len(record.value)
             while waiting and held + size > UNACKNOWLEDGED_BYTES:
                 future, freed = waiting.popleft()
                 future.get(DELIVERY_SECONDS)
                 held -= freed
             headers = [(name, value.encode()) for name, value in record.headers.items()]
-            waiting.append((producer.send(self._name, record.value, record.key.encode(), headers), size))
+            waiting.append((producer.send(self._name, record.value, record.key.encode(), headers, partition), size))
             held += size
         for future, _ in waiting:
             future.get(DELIVERY_SECONDS)

@@ -104,6 +104,10 @@ class SpoolPublisher:
                 path.unlink()
         return True
 
+    def spread(self, record: Outgoing) -> None:
+        """See `Publisher.spread`; a publishing folder has one stream, which is the partition."""
+        self.append([record])
+
     def close(self) -> None:
         """Nothing is held between appends."""
 

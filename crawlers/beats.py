@@ -1,0 +1,85 @@
+"""Sends heartbeats down the pipe, with what is known of the sites, and shows the same in this process's own metrics."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import Counter
+
+from crawlers.metrics import CrawlMetrics
+from crawlers.site import Site
+from crawlers.standing import Standings
+from ullage import log
+from ullage.bus import CAPTURES, Outgoing, Publisher
+from ullage.errors import UnavailableError
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Count, Heartbeat
+from ullage.sealing import Sealer
+from ullage.settings import CrawlSettings
+
+KEEP_BEATS_SECONDS = 7 * 86400.0
+"""How long it is known when one was sent: longer than captures lie on the bus."""
+
+
+@dataclass(slots=True)
+class Beats:
+    """A heartbeat every `crawl.heartbeat_seconds` while `turn` is called."""
+
+    crawl: CrawlSettings
+    standings: Standings
+    publisher: Publisher
+    metrics: CrawlMetrics
+    _due: float = float("-inf")
+
+    def wait(self) -> float:
+        """Seconds until the next is due; for ever when none is sent."""
+        if not self.crawl.heartbeat_seconds:
+            return float("inf")
+        return max(0.0, self._due - self.standings.clock.monotonic())
+
+    def show(self, sites: Collection[Site]) -> None:
+        """Set this process's metrics of its sites."""
+        self.metrics.coverage.show(self.crawl.origin, self.standings.coverage(sites))
+
+    def turn(self, sites: Collection[Site], sealer: Sealer) -> None:
+        """Send one if it is due; while the bus is down it is left out, since late is what it must not seem to be."""
+        if self.wait() > 0:
+            return
+        self._due = self.standings.clock.monotonic() + self.crawl.heartbeat_seconds
+        try:
+            self.send(sites, sealer)
+        except UnavailableError as error:
+            log.get("crawl").warning("heartbeat_skipped", error=str(error))
+
+    def send(self, sites: Collection[Site], sealer: Sealer) -> None:
+        """Append one to every partition; durable on return."""
+        clock = self.standings.clock
+        beat = Heartbeat(
+            id=secrets.token_hex(16),
+            origin=self.crawl.origin,
+            inserted_at=clock.now(),
+            coverage=self.standings.coverage(sites),
+            counts=tuple(self._counts()),
+        )
+        sealed = sealer.seal(beat.encode(), purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
+        self.publisher.spread(Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id}))
+        self.standings.frontier.history.note_beat(clock.wall(), KEEP_BEATS_SECONDS)
+
+    def _counts(self) -> Iterator[Count]:
+        """Crawl's counters as they stand, summed over sites."""
+        m = self.metrics
+        for counter in (m.pages, m.captures, m.seen, m.truncated, m.bytes, m.visits, m.expired):
+            yield from totals(counter)
+
+
+def totals(counter: Counter) -> Iterator[Count]:
+    """A counter's samples without the label `site`, summed."""
+    sums: dict[tuple[tuple[str, str], ...], float] = {}
+    (family,) = counter.collect()
+    for sample in family.samples:
+        if sample.name.endswith("_total"):
+            key = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "site"))
+            sums[key] = sums.get(key, 0.0) + sample.value
+    for labels, value in sums.items():
+        yield Count(name=f"{family.name}_total", labels=dict(labels), value=value)

@@ -1,0 +1,104 @@
+"""Whether the way out works, told from the sites themselves and, where one is configured, from a probe.
+
+When nearly all sites cannot be reached at once, it is not they who failed: there is one fault, and one alert. While the way out
+is down no site is blamed and no silence counts. `reachable` is a probe to an address that answers whenever the way out works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import math
+from dataclasses import dataclass, field
+
+LEAST_SITES = 3
+"""Fewer say nothing about the way to them."""
+NEARLY_ALL = 0.9
+BACK = 2
+"""So many different sites have to answer again: one alone may be of this house."""
+PROBE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The last look at a site: when, and since when it has failed without a break (None when it answered). Unix seconds."""
+
+    at: float
+    failing_since: float | None
+
+
+@dataclass(slots=True)
+class Egress:
+    """What the last visits say. `total` sites are crawled here."""
+
+    total: int = 0
+    down_since: float | None = None
+    probe_failed: bool = False
+    _looks: dict[str, _Look] = field(default_factory=dict)
+    _back: set[str] = field(default_factory=set)
+
+    @property
+    def up(self) -> bool:
+        """Whether the way out works."""
+        return self.down_since is None
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether there are enough sites to tell a fault of one from a fault of the way to all."""
+        return self.total >= LEAST_SITES
+
+    def note(self, site: str, answered: bool, now: float) -> None:
+        """A visit to `site` ended; `answered` when anything at all came back."""
+        before = self._looks.get(site)
+        since = None if answered else (before.failing_since if before and before.failing_since is not None else now)
+        self._looks[site] = _Look(now, since)
+        if answered and not self.up:
+            self._back.add(site)
+        self._conclude(now)
+
+    def probed(self, reached: bool, now: float) -> None:
+        """The probe came back with this."""
+        self.probe_failed = not reached
+        self._conclude(now)
+
+    def failing(self) -> list[str]:
+        """Sites whose last visit reached nothing."""
+        return sorted(name for name, look in self._looks.items() if look.failing_since is not None)
+
+    def _conclude(self, now: float) -> None:
+        began = self._all_failing_since()
+        if self.probe_failed or (began is not None and len(self._back) < BACK):
+            if self.up:
+                self.down_since, self._back = (now if began is None else began), set()
+        elif not self.up:
+            self.down_since, self._back = None, set()
+            self._looks = {name: look for name, look in self._looks.items() if look.failing_since is None}
+
+    def _all_failing_since(self) -> float | None:
+        """Since when nearly all of that half of the sites fail which was looked at last; None when they do not.
+
+        A site that was dead before counts as failing, and not for when it began.
+        """
+        half = max(LEAST_SITES, math.ceil(self.total / 2))
+        latest = heapq.nlargest(half, self._looks.values(), key=lambda look: look.at)
+        failing = [look.failing_since for look in latest if look.failing_since is not None]
+        if len(latest) < half or len(failing) < NEARLY_ALL * half:
+            return None
+        answered = sorted(look.at for look in self._looks.values() if look.failing_since is None)
+        before = answered[-BACK] if len(answered) >= BACK else float("-inf")
+        return min((since for since in failing if since > before), default=latest[-1].at)
+
+
+async def reachable(address: str) -> bool:
+    """Whether `address` (HOST:PORT) accepts a connection within `PROBE_SECONDS`."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except (OSError, TimeoutError, OverflowError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True

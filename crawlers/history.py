@@ -1,0 +1,161 @@
+"""What the frontier remembers of a site as a whole: its state and since when, when new posts came, when it could not be seen.
+
+Kept beside the pages in `frontier.sqlite`, in tables of its own, so that a restart forgets nothing. Holds site names, times and
+counts, and nothing of any page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from crawlers.judge import FIELDS, UNKNOWN, Profile
+from crawlers.pages import Post
+from crawlers.rhythm import DAY_HOURS, HOUR, WINDOW_DAYS, Span
+from ullage.clock import Clock
+from ullage.database import sqlite_errors, transaction
+from ullage.records.heartbeat import State
+
+SCHEMA = """
+alter table pages add column entries integer not null default 0;
+alter table pages add column size integer not null default 0;
+create table standings (
+    site text primary key, state text not null default '', since real not null default 0, former text not null default '',
+    former_since real not null default 0, doubted real not null default 0, last_new real not null default 0,
+    posts integer not null default 0, author integer not null default 0, date integer not null default 0,
+    title integer not null default 0
+) strict;
+create table arrivals (site text not null, hour integer not null, posts integer not null, primary key (site, hour))
+    strict, without rowid;
+create table blind (site text not null, began real not null, ended real not null, primary key (site, began))
+    strict, without rowid;
+create table beats (at real primary key) strict, without rowid;
+"""
+ARRIVED = "insert into arrivals values (?, ?, 1) on conflict (site, hour) do update set posts = posts + 1"
+CAME = """
+insert into standings (site, last_new, posts, author, date, title) values (?1, ?2, ?3, ?4, ?5, ?6)
+on conflict (site) do update set last_new = max(last_new, ?2), posts = posts + ?3, author = author + ?4, date = date + ?5,
+title = title + ?6
+"""
+KEEP = """
+insert into standings (site, state, since, former, former_since, doubted) values (?1, ?2, ?3, ?4, ?5, ?6)
+on conflict (site) do update set state = ?2, since = ?3, former = ?4, former_since = ?5, doubted = ?6
+"""
+STANDING = (
+    "select state, since, former, former_since, doubted, last_new, posts, author, date, title from standings where site = ?"
+)
+EVERYWHERE = ""
+"""The site of a blind time of the whole crawl: the way out was down."""
+ZONES_SECONDS = 26 * HOUR
+"""A board may show its own time without saying whose: a date within this of now may mean now."""
+WHAT = "frontier.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Times in Unix seconds, 0 for never.
+
+    `former` is the state before this one; `doubted` is when a visit first could not reach the site, while that is not blamed on
+    it yet.
+    """
+
+    state: State | None = None
+    since: float = 0.0
+    former: State | None = None
+    former_since: float = 0.0
+    doubted: float = 0.0
+    last_new: float = 0.0
+    profile: Profile = UNKNOWN
+
+
+def came_at(post: Post, now: float, *, known: bool) -> float | None:
+    """When a post that is new to us came, in Unix seconds; None where nobody can tell.
+
+    Of a site that was `known` before, what says it is of about now, or of the future, or has no date, came now. Of a site that is
+    new to us dates are taken at their word, and what has none may be of any age.
+    """
+    if post.published_at is None:
+        return now if known else None
+    published = post.published_at.timestamp()
+    return now if known and now - published <= ZONES_SECONDS else min(published, now)
+
+
+class History:
+    """See the module; shares the frontier's connection."""
+
+    def __init__(self, database: apsw.Connection, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    def note_posts(self, site: str, posts: Sequence[Post], *, known: bool) -> None:
+        """Posts that are new to us were read; called within the frontier's transaction. `known`: see `came_at`."""
+        now = self._clock.wall()
+        came = [at for post in posts if (at := came_at(post, now, known=known)) is not None]
+        self._database.executemany(ARRIVED, [(site, int(at // HOUR)) for at in came])
+        had = [sum(bool(value) for value in values) for values in zip(*map(fields_of, posts), strict=True)]
+        self._database.execute(CAME, (site, max(came, default=0.0), len(posts), *had))
+
+    def standing(self, site: str) -> Standing:
+        """What is known of `site`."""
+        with sqlite_errors(WHAT):
+            row: Any = self._database.execute(STANDING, (site,)).fetchone()
+        if row is None:
+            return Standing()
+        state, since, former, former_since, doubted, last_new, posts, *had = row
+        profile = Profile(posts, dict(zip(FIELDS, had, strict=True)))
+        return Standing(state or None, since, former or None, former_since, doubted, last_new, profile)
+
+    def keep(self, site: str, standing: Standing) -> None:
+        """Note state and doubt of `site`; what else `standing` says is left as it is."""
+        s = standing
+        with sqlite_errors(WHAT), transaction(self._database):
+            self._database.execute(KEEP, (site, s.state or "", s.since, s.former or "", s.former_since, s.doubted))
+
+    def arrivals(self, site: str) -> dict[int, int]:
+        """Posts by hour, of the rhythm's window; what is older is forgotten."""
+        oldest = int(self._clock.wall() // HOUR) - WINDOW_DAYS * DAY_HOURS
+        with sqlite_errors(WHAT), transaction(self._database):
+            self._database.execute("delete from arrivals where site = ? and hour < ?", (site, oldest))
+            rows: Any = self._database.execute("select hour, posts from arrivals where site = ?", (site,)).fetchall()
+        return dict(rows)
+
+    def note_blind(self, site: str, began: float, ended: float) -> None:
+        """`site` (or `EVERYWHERE`) could not be seen from `began` to `ended`; times beyond the window are forgotten."""
+        with sqlite_errors(WHAT), transaction(self._database):
+            self._database.execute("insert or replace into blind values (?, ?, ?)", (site, began, ended))
+            self._database.execute("delete from blind where ended < ?", (ended - WINDOW_DAYS * DAY_HOURS * HOUR,))
+
+    def blind(self, site: str) -> list[Span]:
+        """When `site` could not be seen, alone or with all others; in order and apart from one another."""
+        with sqlite_errors(WHAT):
+            query = "select began, ended from blind where site in (?, ?) order by began, ended"
+            return apart(self._database.execute(query, (site, EVERYWHERE)).fetchall())
+
+    def note_beat(self, at: float, keep_seconds: float) -> None:
+        """A heartbeat went onto every partition of the bus."""
+        with sqlite_errors(WHAT), transaction(self._database):
+            self._database.execute("insert or ignore into beats values (?)", (at,))
+            self._database.execute("delete from beats where at < ?", (at - keep_seconds,))
+
+    def beats(self, since: float, until: float) -> int:
+        """Heartbeats that went onto each partition from `since` until before `until`."""
+        with sqlite_errors(WHAT):
+            return int(self._database.execute("select count(*) from beats where at >= ? and at < ?", (since, until)).get)
+
+
+def fields_of(post: Post) -> tuple[bool, ...]:
+    """Which of `FIELDS` a post has, in their order."""
+    return bool(post.author), post.published_at is not None, bool(post.title)
+
+
+def apart(spans: Iterable[Any]) -> list[Span]:
+    """Times in order of their beginning, those that touch as one."""
+    joined: list[Span] = []
+    for began, ended in spans:
+        if joined and began <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], ended)
+        else:
+            joined.append((began, ended))
+    return joined

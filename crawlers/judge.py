@@ -1,0 +1,118 @@
+"""Which state a site is in, from what came of the pages of one visit. Pure: evidence in, state out.
+
+The heads of the lists decide, since whoever cannot read them is blind to what is new. Pages behind them decide only together:
+one paste that was made private, one thread for members are no state of the site.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ullage.records.heartbeat import State
+
+STATE_OF: dict[str, State] = {
+    "blocked": "blocked",
+    "forbidden": "blocked",
+    "busy": "blocked",
+    "robots_blocked": "blocked",
+    "login": "login_expired",
+    "robots": "robots_denied",
+    "parse": "layout_changed",
+    "layout": "layout_changed",
+    "gone": "layout_changed",
+    "too_large": "layout_changed",
+    "robots_unreachable": "unreachable",
+    "robots_unavailable": "unreachable",
+    "status": "unreachable",
+    "unavailable": "unreachable",
+    "redirects": "unreachable",
+    "host": "unreachable",
+    "address": "unreachable",
+    "dns": "unreachable",
+    "timeout": "unreachable",
+    "network": "unreachable",
+}
+"""What each outcome that is no success says of a site, if it decides."""
+NO_ANSWER = frozenset({"dns", "timeout", "network", "address", "robots_unreachable"})
+"""Outcomes after which nobody knows whether the site is there at all."""
+OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address", "redirects"})
+"""Behind the lists these say something of the page alone."""
+LEAST_PAGES = 3
+"""So many pages behind the lists must have the same outcome, and be the most, to speak for the site."""
+LEAST_POSTS_BEFORE = 20
+LEAST_POSTS_NOW = 3
+FIELDS = ("author", "date", "title")
+USUAL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How many posts of a site were read, and how many of them had each of `FIELDS`."""
+
+    posts: int = 0
+    fields: dict[str, int] = field(default_factory=dict)
+
+    def lost(self, now: Profile) -> tuple[str, ...]:
+        """Fields that nearly every post had, and that none of `now` has: the page names them otherwise."""
+        if self.posts < LEAST_POSTS_BEFORE or now.posts < LEAST_POSTS_NOW:
+            return ()
+        return tuple(name for name in FIELDS if self.fields.get(name, 0) >= USUAL * self.posts and not now.fields.get(name, 0))
+
+
+UNKNOWN = Profile()
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What came of the pages of one visit, by outcome: `heads` are first pages of lists, `behind` all others.
+
+    `answered` tells whether anything at all came back from the site, whatever it was.
+    """
+
+    heads: Counter[str] = field(default_factory=Counter)
+    behind: Counter[str] = field(default_factory=Counter)
+    posts: int = 0
+    fields: Counter[str] = field(default_factory=Counter)
+    answered: bool = False
+
+    def note(self, outcome: str, *, head: bool) -> None:
+        """A page came to this."""
+        (self.heads if head else self.behind)[outcome] += 1
+        self.answered = self.answered or outcome not in NO_ANSWER
+
+    def note_posts(self, had: Iterable[Sequence[bool]]) -> None:
+        """Posts were read; of each, which of `FIELDS` it has."""
+        for one in had:
+            self.posts += 1
+            self.fields.update(name for name, has in zip(FIELDS, one, strict=True) if has)
+
+    def profile(self) -> Profile:
+        """The posts of the visit."""
+        return Profile(self.posts, dict(self.fields))
+
+
+def judge(seen: Evidence, before: Profile) -> State | None:
+    """The state that a visit shows, `ok` included; None when it asked for nothing and so shows none. `quiet` is not told here."""
+    if not seen.heads and not seen.behind:
+        return None
+    for outcome in ("blocked", "login", "layout"):
+        if seen.heads[outcome]:
+            return STATE_OF[outcome]
+    if seen.heads and not seen.heads["ok"]:
+        return STATE_OF[_commonest(seen.heads)]
+    states = Counter[State]()
+    for outcome, count in seen.behind.items():
+        if outcome in STATE_OF and outcome not in OF_ONE_PAGE:
+            states[STATE_OF[outcome]] += count
+    for state, count in states.most_common(1):
+        if count >= LEAST_PAGES and count > seen.behind["ok"]:
+            return state
+    return "layout_changed" if before.lost(seen.profile()) else "ok"
+
+
+def _commonest(outcomes: Counter[str]) -> str:
+    """The failing outcome that came most often, the first by name of several; "" when none did."""
+    failing = {outcome: count for outcome, count in outcomes.items() if STATE_OF.get(outcome) and count}
+    return min(failing, key=lambda outcome: (-failing[outcome], outcome), default="")

@@ -1,0 +1,147 @@
+"""Where a site stands after a visit: evidence, the site's own rhythm and the way out go in, its state comes out and is kept.
+
+A state is adopted at once, but for one: that nothing answers is blamed on the site at the second visit, when others had time to
+show whether it is the way to all of them. Whatever made us blind to a site teaches nothing about its rhythm; when it ends, pages
+that were given up are tried again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from crawlers.egress import Egress
+from crawlers.frontier import Frontier
+from crawlers.history import EVERYWHERE, Standing
+from crawlers.judge import Evidence, Profile, judge
+from crawlers.rhythm import Rhythm, learn
+from crawlers.site import Site
+from ullage import log
+from ullage.clock import Clock
+from ullage.records.heartbeat import MAX_WATCHED, Coverage, SiteReport, State
+
+SEEING: tuple[State | None, ...] = ("ok", "quiet", None)
+"""States in which a site's posts are seen."""
+REVISITS = 2.0
+"""No silence counts that is shorter than this many visits."""
+FOREVER = float("inf")
+
+
+@dataclass(slots=True)
+class Standings:
+    """Judges the sites of one process. `quiet_days`: see `crawl.quiet_days`."""
+
+    frontier: Frontier
+    egress: Egress
+    clock: Clock
+    quiet_days: float
+    _reports: dict[str, SiteReport] = field(default_factory=dict)
+
+    def settle(self, site: Site, seen: Evidence, before: Profile) -> State | None:
+        """Take in a visit; `before` is what posts were like until then. Returns the state in force, None for none yet."""
+        self._reports.pop(site.name, None)
+        shown, now = judge(seen, before), self.clock.wall()
+        standing = self.frontier.history.standing(site.name)
+        if shown is None:
+            return standing.state
+        self._around(lambda _: self.egress.note(site.name, seen.answered, now))
+        standing = self.frontier.history.standing(site.name)
+        if not seen.answered:
+            return self._unanswered(site.name, standing, now)
+        since = now
+        if standing.state not in SEEING:
+            self.frontier.history.note_blind(site.name, standing.since, now)
+        if shown == "ok" and (overdue := self.expected_by(site)) is not None and overdue <= now:
+            if not self.egress.up:
+                return standing.state
+            shown, since = "quiet", overdue
+        return self._adopt(site.name, replace(standing, doubted=0.0), shown, since)
+
+    def expected_by(self, site: Site) -> float | None:
+        """When something new is overdue by the site's own rhythm, in Unix seconds; None while that is not known."""
+        last = self.frontier.history.standing(site.name).last_new
+        learnt = self.learnt(site)
+        if learnt is None or not last:
+            return None
+        blind = self.frontier.history.blind(site.name)
+        if self.egress.down_since is not None:
+            blind = [*(span for span in blind if span[0] < self.egress.down_since), (self.egress.down_since, FOREVER)]
+        return learnt.expected_by(last, blind, self.quiet_days, site.revisit_seconds * REVISITS)
+
+    def learnt(self, site: Site) -> Rhythm | None:
+        """The site's own rhythm, None while it is too new to have one."""
+        history = self.frontier.history
+        return learn(history.arrivals(site.name), history.blind(site.name), self.clock.wall())
+
+    def probed(self, reached: bool) -> None:
+        """The probe of the way out came back with this."""
+        self._around(lambda now: self.egress.probed(reached, now))
+
+    def coverage(self, sites: Collection[Site]) -> Coverage:
+        """What is to be told of `sites`: counts of all, reports of the watched."""
+        reports = {site.name: self.report(site) for site in sites}
+        states = Counter(report.state for report in reports.values() if report.state)
+        watched = [reports[site.name] for site in sites if site.watch]
+        return Coverage(watched=tuple(watched[:MAX_WATCHED]), sites=dict(states), egress_up=self.egress.up)
+
+    def report(self, site: Site) -> SiteReport:
+        """What is to be told of one site, as it was after its last visit."""
+        if site.name not in self._reports:
+            self._reports[site.name] = self._report(site)
+        return self._reports[site.name]
+
+    def _report(self, site: Site) -> SiteReport:
+        standing = self.frontier.history.standing(site.name)
+        return SiteReport(
+            site=site.name,
+            state=standing.state,
+            since=standing.since,
+            last_new=standing.last_new,
+            last_success=self.frontier.visits(site.name).success_at,
+            expected_by=self.expected_by(site) or 0.0,
+        )
+
+    def _unanswered(self, site: str, standing: Standing, now: float) -> State | None:
+        """Nothing came back: blame the site, doubt it, or neither while the way out is down."""
+        if not self.egress.up:
+            return standing.state
+        if not standing.doubted and self.egress.can_tell and standing.state != "unreachable":
+            self.frontier.history.keep(site, replace(standing, doubted=now))
+            return standing.state
+        return self._adopt(site, standing, "unreachable", standing.doubted or now)
+
+    def _adopt(self, site: str, before: Standing, state: State, since: float) -> State:
+        if state == before.state:
+            self.frontier.history.keep(site, before)
+            return state
+        if before.state not in SEEING:
+            self.frontier.try_again(site)
+        after = replace(before, state=state, since=since, former=before.state, former_since=before.since)
+        self.frontier.history.keep(site, after)
+        log.get("crawl").warning("site_state", site=site, state=state, reason=before.state or "new")
+        return state
+
+    def _around(self, tell: Callable[[float], None]) -> None:
+        """Let `tell` change what is known of the way out, and do what follows when it goes down or comes back."""
+        now, since, failing = self.clock.wall(), self.egress.down_since, self.egress.failing()
+        tell(now)
+        began = self.egress.down_since
+        if since is None and began is not None:
+            for site in self.egress.failing():
+                self._acquit(site, began)
+            self._reports.clear()
+            log.get("crawl").error("egress_down", count=len(self.egress.failing()))
+        elif since is not None and began is None:
+            self.frontier.history.note_blind(EVERYWHERE, since, now)
+            for site in failing:
+                self.frontier.try_again(site)
+            self._reports.clear()
+            log.get("crawl").warning("egress_up", seconds=round(now - since))
+
+    def _acquit(self, site: str, began: float) -> None:
+        """Give a site the state back that it had before the way out went down at `began`."""
+        standing = self.frontier.history.standing(site)
+        if standing.state == "unreachable" and standing.since >= began:
+            standing = replace(standing, state=standing.former, since=standing.former_since)
+        self.frontier.history.keep(site, replace(standing, doubted=0.0))

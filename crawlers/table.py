@@ -1,0 +1,111 @@
+"""`ullage sites` for people: where each site stands, what its rhythm is, when it is visited next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from crawlers.site import Site
+from ullage.records.heartbeat import SiteReport
+
+COLOURS = {
+    None: "dim",
+    "ok": "green",
+    "quiet": "yellow",
+    "robots_denied": "dark_orange",
+    "layout_changed": "bold red",
+    "login_expired": "bold red",
+    "blocked": "bold red",
+    "unreachable": "bold red",
+}
+NOT_VISITED = "not visited yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One site as it is shown. `rhythm` in words; `pages` by state; times in Unix seconds, 0 for never."""
+
+    site: Site
+    report: SiteReport
+    rhythm: str
+    pages: Mapping[str, int]
+    next_visit: float
+    failures: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a program; times in ISO 8601, null for never."""
+        report = self.report
+        return {
+            "site": self.site.name,
+            "platform": self.site.platform,
+            "enabled": self.site.enabled,
+            "watch": self.site.watch,
+            "state": report.state,
+            "since": _iso(report.since),
+            "last_new": _iso(report.last_new),
+            "expected_by": _iso(report.expected_by),
+            "rhythm": self.rhythm,
+            "next_visit": _iso(self.next_visit),
+            **self.pages,
+            "last_success": _iso(report.last_success),
+            "failures": self.failures,
+        }
+
+
+def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None) -> Table:
+    """One line a site; fits 100 columns where names are short."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, collapse_padding=True)
+    for heading, options in (
+        ("site", {"overflow": "fold", "min_width": 8}),
+        ("state", {"no_wrap": True}),
+        ("since", {"no_wrap": True}),
+        ("last new", {"no_wrap": True}),
+        ("own rhythm: new", {"no_wrap": True}),
+        ("overdue", {"no_wrap": True}),
+        ("pages due\n/ given up", {"justify": "right", "no_wrap": True}),
+        ("next visit", {"no_wrap": True}),
+    ):
+        table.add_column(heading, **options)
+    for row in rows:
+        report = row.report
+        table.add_row(
+            Text(row.site.name),
+            Text((report.state or NOT_VISITED).replace("_", " ") if row.site.enabled else "off", COLOURS[report.state]),
+            _ago(report.since, now),
+            _ago(report.last_new, now),
+            row.rhythm,
+            _when(report.expected_by, zone),
+            f"{row.pages['due']} / {row.pages['parked']}",
+            "-" if not row.site.enabled else "now" if row.next_visit <= now else _in(row.next_visit - now),
+        )
+    return table
+
+
+def _iso(at: float) -> str | None:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else None
+
+
+def _when(at: float, zone: tzinfo | None) -> str:
+    return datetime.fromtimestamp(at, UTC).astimezone(zone).strftime("%m-%d %H:%M") if at else "-"
+
+
+def _ago(at: float, now: float) -> str:
+    return f"{_length(max(0.0, now - at))} ago" if at else "-"
+
+
+def _in(seconds: float) -> str:
+    return f"in {_length(seconds)}"
+
+
+def _length(seconds: float) -> str:
+    """Two digits and a unit, as `41 s`, `5 min`, `30 h`, `12 d`."""
+    for unit, size, below in (("s", 1, 100), ("min", 60, 100 * 60), ("h", 3600, 48 * 3600)):
+        if seconds < below:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"

@@ -1,0 +1,143 @@
+"""Each site by its own rhythm: what silence is rare for whom, and who has no rhythm yet."""
+
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawlers.rhythm import DAY_HOURS, HORIZON_HOURS, HOUR, LEAST_ARRIVALS, WINDOW_DAYS, Rhythm, learn, text
+
+MONDAY = 20_451 * DAY_HOURS
+"""2025-12-29, a Monday, at midnight in UTC, as an hour of Unix time."""
+DAY = DAY_HOURS
+YEAR = 365.0
+
+
+def at(hour: int) -> float:
+    return hour * HOUR
+
+
+def learnt(hours: list[int], now: int, blind: list[tuple[float, float]] | None = None) -> Rhythm:
+    found = learn(dict.fromkeys(hours, 1), blind or [], at(now))
+    assert found is not None
+    return found
+
+
+def patience(rhythm: Rhythm, last: int, quiet_days: float = YEAR, blind: list[tuple[float, float]] | None = None) -> float:
+    """Hours after `last` when something new is overdue."""
+    until = rhythm.expected_by(at(last) + 1, blind or [], quiet_days, 0.0)
+    return HORIZON_HOURS if until is None else until / HOUR - last
+
+
+def weekly(weeks: int) -> list[int]:
+    return [MONDAY + week * 7 * DAY + 10 for week in range(weeks)]
+
+
+def hourly(days: int) -> list[int]:
+    return [MONDAY + hour for hour in range(days * DAY)]
+
+
+def office(weeks: int) -> list[int]:
+    """Something new each hour from 8 to 18 on working days."""
+    return [MONDAY + (7 * week + day) * DAY + hour for week in range(weeks) for day in range(5) for hour in range(8, 18)]
+
+
+def test_who_posts_once_a_week_is_judged_by_weeks_and_who_posts_each_hour_by_hours() -> None:
+    slow, fast = weekly(8), hourly(28)
+    assert 14 * DAY < patience(learnt(slow, slow[-1] + 1), slow[-1]) < 60 * DAY
+    assert patience(learnt(fast, fast[-1] + 1), fast[-1]) <= 5
+
+
+def test_a_night_and_a_weekend_that_were_always_silent_say_nothing() -> None:
+    hours = office(8)
+    rhythm, friday = learnt(hours, hours[-1] + 1), hours[-1]
+    assert friday % DAY == 17
+    monday_morning = friday + 2 * DAY + 15
+    assert friday + patience(rhythm, friday) > monday_morning
+    assert friday + patience(rhythm, friday) < monday_morning + DAY
+    monday_noon = MONDAY + 8 * 7 * DAY + 12
+    assert patience(learnt([*hours, monday_noon], monday_noon + 1), monday_noon) > 20  # the night behind it
+
+
+def test_a_new_site_has_no_rhythm_yet() -> None:
+    assert learn({}, [], at(MONDAY)) is None
+    assert learn(dict.fromkeys(hourly(6), 1), [], at(MONDAY + 6 * DAY)) is None
+    assert learn(dict.fromkeys(weekly(LEAST_ARRIVALS - 1), 1), [], at(weekly(8)[-1])) is None
+    assert learn(dict.fromkeys(hourly(9), 1), [], at(MONDAY + 9 * DAY)) is not None
+
+
+def test_what_is_older_than_the_window_is_forgotten() -> None:
+    hours = hourly(20)
+    assert learn(dict.fromkeys(hours, 1), [], at(hours[-1] + (WINDOW_DAYS + 1) * DAY)) is None
+
+
+def test_idle_days_that_were_there_before_are_waited_for() -> None:
+    """Busy weeks with three silent days in each: the product of hours alone would call the second silent day rare."""
+    hours = [h for h in hourly(56) if (h - MONDAY) // DAY % 7 < 4 and 8 <= h % DAY < 22]
+    rhythm = learnt(hours, hours[-1] + 1)
+    gaps = [b - a - 1 for a, b in pairwise(hours)]
+    assert rhythm.longest == max(gaps) == 3 * DAY + 10
+    assert patience(rhythm, hours[-1]) > 1.25 * max(gaps)
+
+
+def test_hours_in_which_we_were_blind_teach_nothing_and_count_for_nothing() -> None:
+    hours = hourly(28)
+    outage = (at(MONDAY + 10 * DAY), at(MONDAY + 15 * DAY))
+    broken = [h for h in hours if not outage[0] <= at(h) < outage[1]]
+    rhythm = learnt(broken, hours[-1] + 1, [outage])
+    assert rhythm.longest == 0
+    assert rhythm.chance == learnt(hours, hours[-1] + 1).chance or min(rhythm.chance) > 0.9
+    assert learnt(broken, hours[-1] + 1).longest == 5 * DAY
+    last = hours[-1]
+    seen = patience(rhythm, last)
+    assert patience(rhythm, last, blind=[(at(last + 1), at(last + 100))]) == pytest.approx(seen + 100, abs=2)
+    assert patience(rhythm, last, blind=[(at(last + 1), float("inf"))]) == HORIZON_HOURS
+
+
+def test_a_floor_holds_for_sites_that_are_visited_seldom() -> None:
+    rhythm = learnt(hourly(28), MONDAY + 28 * DAY)
+    until = rhythm.expected_by(at(MONDAY), [], YEAR, 48 * HOUR)
+    assert until is not None
+    assert until >= at(MONDAY + 48)
+
+
+def test_patience_grows_with_how_rare_a_silence_has_to_be() -> None:
+    chance = random.Random(7)
+    hours = [h for h in hourly(56) if chance.random() < 0.1]
+    rhythm = learnt(hours, hours[-1] + 1)
+    waits = [patience(rhythm, hours[-1], days) for days in (7.0, 30.0, 365.0, 3650.0)]
+    assert waits == sorted(waits)
+    assert waits[0] < waits[-1]
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.2, 0.9])
+def test_a_site_that_goes_on_as_before_is_hardly_ever_called_quiet(rate: float) -> None:
+    """A hundred sites for eight weeks after eight weeks of learning: by the rule about 15 false alarms; twice that fails."""
+    alarms = 0
+    for seed in range(100):
+        chance = random.Random(seed)
+        hours = [MONDAY + h for h in range(112 * DAY) if chance.random() < rate]
+        cut = MONDAY + 56 * DAY
+        rhythm = learn({h: 1 for h in hours if h < cut}, [], at(cut))
+        if rhythm is None:
+            continue
+        later = [h for h in hours if h >= cut]
+        alarms += sum(b - a > patience(rhythm, a) for a, b in pairwise(later) if b - a > rhythm.longest)
+    assert alarms <= 30
+
+
+@given(st.dictionaries(st.integers(MONDAY, MONDAY + 60 * DAY), st.integers(0, 5), max_size=60))
+def test_no_history_whatsoever_breaks_it(arrivals: dict[int, int]) -> None:
+    rhythm = learn(arrivals, [], at(MONDAY + 60 * DAY))
+    if rhythm is not None:
+        assert all(0.0 < chance <= 1.0 for chance in rhythm.chance)
+        assert patience(rhythm, MONDAY + 60 * DAY) >= 1
+
+
+def test_a_rhythm_in_words() -> None:
+    assert text(None) == "not known yet"
+    assert text(learnt(hourly(28), MONDAY + 28 * DAY)) == "every hour"
+    assert text(learnt(office(8), MONDAY + 56 * DAY)) == "7 hours a day"
+    assert text(learnt(weekly(8), weekly(8)[-1] + 1)) == "every 7 days"

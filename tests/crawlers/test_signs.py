@@ -1,0 +1,130 @@
+"""What a page says of its site, and that no poster can make it say so."""
+
+import pytest
+from scrapy.http import HtmlResponse, Request, Response
+
+from crawlers.frontier import Leased
+from crawlers.outcomes import FATES
+from crawlers.pages import Page, Parsed, Post
+from crawlers.signs import is_login, marks, of_answer, of_page
+from tests.crawlers.support import item, make_site, post
+
+URL = "http://board.example/list"
+CHALLENGE = "<title>Just a moment...</title><script src='/cdn-cgi/challenge-platform/h/b/orchestrate/chl_page/v1'></script>"
+LIST, THREAD = Page(URL, "list"), Page("http://board.example/thread/1", "thread")
+FILLER = "<p>menu and footer of a page of the usual size</p>" * 40
+
+
+def answer(
+    body: str = "", status: int = 200, headers: dict[str, str] | None = None, url: str = URL, via: str = ""
+) -> HtmlResponse:
+    request = Request(url, meta={"redirect_urls": [via]} if via else {})
+    return HtmlResponse(url, status=status, headers=headers or {}, body=body.encode(), request=request, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (200, "ok"),
+        (401, "login"),
+        (403, "forbidden"),
+        (404, "gone"),
+        (410, "gone"),
+        (429, "busy"),
+        (503, "unavailable"),
+        (500, "status"),
+    ],
+)
+def test_a_status_alone(status: int, outcome: str) -> None:
+    assert of_answer(URL, answer(FILLER, status)) == outcome
+    assert outcome in FATES
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+@pytest.mark.parametrize("text", marks().challenge)
+def test_an_error_page_with_a_mark_is_a_challenge(status: int, text: str) -> None:
+    assert of_answer(URL, answer(f"<html>{text.upper()}</html>", status)) == "blocked"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("cf-mitigated", "challenge"), ("x-amzn-waf-action", "captcha"), ("X-DataDome", "protected")]
+)
+@pytest.mark.parametrize("status", [200, 202, 403, 405])
+def test_a_header_says_challenge_on_any_status(name: str, value: str, status: int) -> None:
+    assert of_answer(URL, answer("", status, {name: value})) == "blocked"
+    assert of_answer(URL, answer("", 200, {"cf-mitigated": "none"})) == "ok"
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_mark_that_a_poster_may_have_written_decides_nothing(status: int) -> None:
+    assert of_answer(URL, answer(CHALLENGE, status)) != "blocked"
+    leased = Leased("board", b"", item(1), b"", 0)
+    assert of_page(leased, answer(CHALLENGE), Parsed((post(1, CHALLENGE),)), make_site()) == "ok"
+    thread = Leased("board", b"", THREAD, b"", 0)
+    assert of_page(thread, answer(CHALLENGE + "<input type=password>"), Parsed((post(1, CHALLENGE),)), make_site()) == "ok"
+    listing = Leased("board", b"", LIST, b"", 0, 5, 100)
+    assert of_page(listing, answer(f"<a href=/1>{CHALLENGE} 请先登录</a>"), Parsed(pages=(item(1),)), make_site()) == "ok"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://b.example/login", "http://b.example/user/login/", "http://b.example/member.php?mod=logging&action=login",
+        "http://b.example/ucp.php?mode=login", "http://b.example/Account/Login.aspx", "http://sso.example/sso",
+        "http://b.example/index.php?action=login", "http://b.example/signin?next=/x",
+    ],
+)  # fmt: skip
+def test_addresses_to_log_in_at(url: str) -> None:
+    assert is_login(url)
+    assert of_answer(URL, answer("", url=url, via=URL)) == "login"
+    assert of_answer(url, answer("", url=url, via=url)) == "ok"  # it is what was asked for
+    assert of_answer(URL, answer("", url=url)) == "ok"  # nobody was sent there
+
+
+@pytest.mark.parametrize(
+    "url", ["http://b.example/", "http://b.example/topic/4/how-to-login", "http://b.example/blogin", "http://b.example/authors/"]
+)
+def test_addresses_that_only_look_so(url: str) -> None:
+    assert not is_login(url)
+    assert of_answer(URL, answer("", url=url, via=URL)) == "ok"
+
+
+def page_outcome(page: Page, body: str, parsed: Parsed, entries: int = 0, size: int = 0, **site: object) -> str:
+    return of_page(Leased("board", b"", page, b"", 0, entries, size), answer(body), parsed, make_site(**site))
+
+
+@pytest.mark.parametrize(
+    ("page", "body", "parsed", "former", "outcome"),
+    [
+        (LIST, FILLER, Parsed(pages=(item(1),)), (0, 0), "ok"),
+        (LIST, FILLER, Parsed(), (0, 0), "ok"),
+        (LIST, FILLER, Parsed(), (20, 5_000), "layout"),
+        (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (20, 5_000), "layout"),
+        (LIST, "{}", Parsed(), (20, 5_000), "ok"),
+        (LIST, "<p>no pastes</p>", Parsed(), (20, 5_000), "ok"),
+        (LIST, FILLER, Parsed(), (20, 50_000), "ok"),
+        (LIST, CHALLENGE, Parsed(), (20, 50_000), "blocked"),
+        (LIST, f"{FILLER}<form><input type='password'></form>", Parsed(), (0, 0), "login"),
+        (LIST, "抱歉，您需要登录后才可以继续浏览", Parsed(), (0, 0), "login"),
+        (THREAD, FILLER, Parsed((Post("1", "u", b""),)), (0, 0), "ok"),
+        (THREAD, FILLER, Parsed(), (0, 0), "layout"),
+        (Page("http://board.example/thread/1?page=9", "thread", number=9), FILLER, Parsed(), (0, 0), "ok"),
+        (THREAD, "您需要登录后才可以查看", Parsed(), (0, 0), "login"),
+    ],
+)
+def test_a_page_that_holds_nothing(page: Page, body: str, parsed: Parsed, former: tuple[int, int], outcome: str) -> None:
+    assert page_outcome(page, body, parsed, *former) == outcome
+
+
+def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:
+    full = Parsed(pages=(item(1),))
+    assert page_outcome(LIST, "<a href=/logout>me</a>", full, session="a[href='/logout']") == "ok"
+    assert page_outcome(LIST, "<a href=/login>guest</a>", full, session="a[href='/logout']") == "login"
+    assert page_outcome(item(1), "raw", Parsed((post(),)), session="a[href='/logout']") == "ok"
+    with pytest.raises(ValueError, match="is no CSS selector"):
+        make_site(session="a[[")
+
+
+def test_bytes_that_are_no_text_hold_no_marks() -> None:
+    response = Response(URL, status=403, body=b"\x00\xff" * 100, request=Request(URL))
+    assert of_answer(URL, response) == "forbidden"

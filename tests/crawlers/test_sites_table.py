@@ -1,0 +1,51 @@
+"""`ullage sites` as people and programs see it."""
+
+import io
+from datetime import UTC
+
+from rich.console import Console
+
+from crawlers.table import Row, sites_table
+from tests.conftest import NOON
+from tests.crawlers.support import make_site
+from ullage.records.heartbeat import STATES, SiteReport
+
+PAGES = {"due": 3, "leased": 0, "done": 40, "parked": 1}
+
+
+def row(name: str, next_visit: float = NOON + 240, enabled: bool = True, **report: object) -> Row:
+    return Row(make_site(name=name, enabled=enabled), SiteReport(site=name, **report), "every hour", PAGES, next_visit, 2)
+
+
+def shown(*rows: Row, width: int = 110) -> str:
+    console = Console(file=(out := io.StringIO()), width=width, highlight=False)
+    console.print(sites_table(rows, NOON, UTC))
+    return out.getvalue()
+
+
+def test_a_line_says_state_since_when_and_what_is_expected() -> None:
+    whole = row("board", state="login_expired", since=NOON - 7200, last_new=NOON - 90_000, expected_by=NOON + 86_400)
+    line = shown(whole).splitlines()[-1]
+    assert line.split("  ")[0] == "board"
+    for part in ("login expired", "2 h ago", "25 h ago", "every hour", "09-22 14:13", "3 / 1", "in 4 min"):
+        assert part in " ".join(line.split()), part
+
+
+def test_what_is_not_known_is_a_dash_and_a_site_that_is_off_says_so() -> None:
+    text = shown(row("new"), row("off", enabled=False), row("late", next_visit=NOON - 5))
+    assert "not visited yet" in text
+    assert [line.split()[-1] for line in text.splitlines()[-3:]] == ["min", "-", "now"]
+    assert " off " in text.splitlines()[-2]
+
+
+def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:
+    rows = [row(f"site-{state[:8]}", state=state, since=NOON - 9e6, last_new=NOON - 9e6, expected_by=NOON) for state in STATES]
+    lines = shown(*rows, width=100).splitlines()
+    assert len(lines) == len(STATES) + 3
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_program_gets_everything_with_null_for_never() -> None:
+    found = row("board", state="quiet", since=NOON).as_json()
+    assert (found["state"], found["since"], found["last_new"], found["due"]) == ("quiet", "2026-09-21T14:13:20+00:00", None, 3)
+    assert set(found) >= {"expected_by", "rhythm", "next_visit", "last_success", "failures", "parked", "watch", "enabled"}

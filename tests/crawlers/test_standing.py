@@ -1,0 +1,254 @@
+"""A site's state from visit to visit: adopted, doubted, acquitted, kept over restarts; its history; the way out."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from crawlers.egress import Egress
+from crawlers.frontier import Frontier
+from crawlers.history import came_at
+from crawlers.judge import UNKNOWN, Evidence
+from crawlers.pages import Page, Parsed, Post
+from crawlers.standing import Standings
+from tests.conftest import NOON, HeldClock
+from tests.crawlers.support import KEY, item, make_site
+from ullage.records.heartbeat import SiteReport
+
+HOUR, DAY = 3600.0, 86400.0
+BOARD = make_site(name="board", revisit_seconds=300)
+LIST = Page("http://board.example/", "list")
+
+
+@pytest.fixture
+def standings(frontier: Frontier, clock: HeldClock) -> Standings:
+    return Standings(frontier, Egress(), clock.as_clock(), 365.0)
+
+
+def visit(standings: Standings, clock: HeldClock, outcome: str, site: str = "board", pause: float = 300.0) -> str | None:
+    """One visit whose list came to `outcome`; the state after it, and `pause` seconds go by."""
+    seen = Evidence()
+    seen.note(outcome, head=True)
+    state = standings.settle(make_site(name=site), seen, UNKNOWN)
+    clock.advance(pause)
+    return state
+
+
+def read(frontier: Frontier, clock: HeldClock, *posts: Post, site: str = "board") -> None:
+    """A visit that reads one page with these posts, and succeeds."""
+    began = frontier.begin_visit(site, [LIST])
+    frontier.finish(frontier.lease(site), Parsed(posts), began, 1_000)
+    frontier.end_visit(site, clock.wall(), True)
+
+
+def posted(name: str, at: float | None) -> Post:
+    return Post(name, f"http://board.example/{name}", b"", published_at=datetime.fromtimestamp(at, UTC) if at else None)
+
+
+def report(standings: Standings) -> SiteReport:
+    return standings.report(BOARD)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        ("ok", "ok"),
+        ("blocked", "blocked"),
+        ("login", "login_expired"),
+        ("layout", "layout_changed"),
+        ("robots", "robots_denied"),
+        ("status", "unreachable"),
+        ("timeout", "unreachable"),
+    ],
+)
+def test_a_lone_site_is_in_its_state_after_one_visit(standings: Standings, clock: HeldClock, outcome: str, state: str) -> None:
+    assert visit(standings, clock, "ok") == "ok"
+    since = clock.wall()
+    assert visit(standings, clock, outcome) == state
+    assert visit(standings, clock, outcome) == state
+    assert report(standings).state == state
+    assert report(standings).since == (NOON if state == "ok" else since)
+
+
+def test_a_state_survives_a_restart(standings: Standings, clock: HeldClock, frontier: Frontier, tmp_path: Path) -> None:
+    visit(standings, clock, "blocked")
+    frontier.close()
+    again = Frontier(tmp_path, KEY, clock.as_clock())
+    assert Standings(again, Egress(), clock.as_clock(), 365.0).report(BOARD) == SiteReport(
+        site="board", state="blocked", since=NOON
+    )
+    again.close()
+
+
+def test_that_nothing_answers_is_blamed_at_the_second_visit_and_counts_from_the_first(
+    standings: Standings, clock: HeldClock
+) -> None:
+    standings.egress.total = 4
+    for site in ("board", "b", "c", "d"):
+        visit(standings, clock, "ok", site)
+    since = clock.wall()
+    assert visit(standings, clock, "dns") == "ok"
+    for site in ("b", "c", "d"):
+        visit(standings, clock, "ok", site)
+    assert visit(standings, clock, "timeout") == "unreachable"
+    assert report(standings).since == since
+
+
+def test_one_slip_between_two_answers_is_no_state(standings: Standings, clock: HeldClock) -> None:
+    standings.egress.total = 4
+    states = [visit(standings, clock, outcome) for outcome in ("ok", "timeout", "ok", "timeout", "ok")]
+    assert states == ["ok"] * 5
+
+
+def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(standings: Standings, clock: HeldClock) -> None:
+    standings.egress.total = 4
+    names = ("board", "b", "c", "d")
+    for site in names:
+        visit(standings, clock, "ok" if site != "c" else "blocked", site)
+    assert [visit(standings, clock, "dns") for _ in range(2)] == ["ok", "unreachable"]  # the fast one is visited twice before
+    for site in ("b", "c", "d"):
+        visit(standings, clock, "dns", site)
+    assert not standings.egress.up
+    coverage = standings.coverage([make_site(name=name) for name in names])
+    assert {one.site: one.state for one in coverage.watched} == {"board": "ok", "b": "ok", "c": "blocked", "d": "ok"}
+    assert (coverage.egress_up, coverage.sites) == (False, {"ok": 3, "blocked": 1})
+    assert [visit(standings, clock, "dns", site) for site in names] == ["ok", "ok", "blocked", "ok"]
+    assert visit(standings, clock, "ok", "b") == "ok"
+    assert visit(standings, clock, "ok", "c") == "ok"
+    assert standings.coverage([BOARD]).egress_up
+    assert standings.frontier.history.blind("board") == [(NOON + 4 * 300, clock.wall() - 2 * 300)]
+
+
+def hourly(frontier: Frontier, clock: HeldClock, days: int) -> None:
+    """A post an hour for so many days until now, all found in one visit."""
+    read(frontier, clock, *(posted(f"old{n}", clock.wall() - n * HOUR) for n in range(days * 24)))
+
+
+def test_an_hourly_site_is_quiet_after_hours_and_back_with_its_next_post(
+    standings: Standings, clock: HeldClock, frontier: Frontier
+) -> None:
+    hourly(frontier, clock, 20)
+    assert visit(standings, clock, "ok", pause=2 * HOUR) == "ok"
+    overdue = report(standings).expected_by
+    assert NOON < overdue < NOON + 30 * HOUR
+    clock.advance(overdue - clock.wall())
+    assert visit(standings, clock, "ok") == "quiet"
+    assert report(standings).since == overdue
+    read(frontier, clock, posted("new", clock.wall()))
+    assert visit(standings, clock, "ok") == "ok"
+    assert report(standings).expected_by > overdue
+    assert frontier.history.blind("board") == []  # a silence was seen: it teaches how long they get
+
+
+def test_no_rhythm_is_judged_while_the_way_out_is_down_nor_for_that_time_afterwards(
+    standings: Standings, clock: HeldClock, frontier: Frontier
+) -> None:
+    hourly(frontier, clock, 20)
+    visit(standings, clock, "ok")
+    overdue = report(standings).expected_by
+    standings.probed(reached=False)
+    clock.advance(30 * DAY)
+    assert visit(standings, clock, "ok") == "ok"
+    assert report(standings).expected_by == 0.0
+    standings.probed(reached=True)
+    assert visit(standings, clock, "ok") == "ok"
+    assert report(standings).expected_by == pytest.approx(overdue + 30 * DAY, abs=2 * HOUR)
+
+
+def test_a_site_that_was_blind_for_us_is_not_quiet_for_that_and_learns_nothing_from_it(
+    standings: Standings, clock: HeldClock, frontier: Frontier
+) -> None:
+    hourly(frontier, clock, 20)
+    visit(standings, clock, "ok")
+    for _ in range(10):
+        assert visit(standings, clock, "blocked", pause=DAY) == "blocked"
+    assert visit(standings, clock, "ok") == "ok"
+    assert frontier.history.blind("board") == [(NOON + 300, NOON + 300 + 10 * DAY)]
+    assert report(standings).expected_by > clock.wall()
+
+
+def test_what_was_given_up_is_tried_again_when_a_site_comes_back(
+    standings: Standings, clock: HeldClock, frontier: Frontier
+) -> None:
+    began = frontier.begin_visit("board", [LIST])
+    frontier.finish(frontier.lease("board"), Parsed(pages=(item(1),)), began)
+    frontier.park(frontier.lease("board"))
+    visit(standings, clock, "login")
+    assert frontier.counts("board")["parked"] == 1
+    visit(standings, clock, "ok")
+    assert (frontier.counts("board")["parked"], frontier.counts("board")["due"]) == (0, 1)
+
+
+def test_a_visit_that_asked_for_nothing_changes_nothing(standings: Standings, clock: HeldClock) -> None:
+    visit(standings, clock, "login")
+    assert standings.settle(BOARD, Evidence(), UNKNOWN) == "login_expired"
+
+
+@pytest.mark.parametrize(
+    ("ago", "known", "expected"),
+    [
+        (10 * DAY, True, -10 * DAY),
+        (10 * DAY, False, -10 * DAY),
+        (8 * HOUR, True, 0.0),
+        (8 * HOUR, False, -8 * HOUR),
+        (-8 * HOUR, True, 0.0),
+        (-8 * HOUR, False, 0.0),
+        (None, True, 0.0),
+        (None, False, None),
+    ],
+)
+def test_when_a_post_came(ago: float | None, known: bool, expected: float | None) -> None:
+    at = came_at(posted("1", NOON - ago if ago is not None else None), NOON, known=known)
+    assert at == (None if expected is None else NOON + expected)
+
+
+def test_posts_count_once_by_the_hour_in_which_they_came_and_by_what_they_have(frontier: Frontier, clock: HeldClock) -> None:
+    old, now = posted("old", NOON - 3 * DAY), posted("now", NOON)
+    read(frontier, clock, old, now, posted("undated", None))
+    clock.advance(HOUR)
+    read(frontier, clock, old, now, posted("undated", None), posted("undated later", None))
+    hour = int(NOON // HOUR)
+    assert frontier.history.arrivals("board") == {hour - 72: 1, hour: 1, hour + 1: 1}
+    standing = frontier.history.standing("board")
+    assert standing.last_new == NOON + HOUR
+    assert (standing.profile.posts, standing.profile.fields) == (4, {"author": 0, "date": 2, "title": 0})
+
+
+def test_history_beyond_the_window_is_forgotten(frontier: Frontier, clock: HeldClock) -> None:
+    read(frontier, clock, posted("old", NOON - 55 * DAY))
+    frontier.history.note_blind("board", NOON - 10, NOON)
+    assert len(frontier.history.arrivals("board")) == 1
+    clock.advance(57 * DAY)
+    assert frontier.history.arrivals("board") == {}
+    frontier.history.note_blind("board", clock.wall() - 10, clock.wall())
+    assert len(frontier.history.blind("board")) == 1
+
+
+def test_blind_times_of_all_and_of_one_are_put_together(frontier: Frontier) -> None:
+    for site, began, ended in (("", 10, 20), ("board", 15, 30), ("board", 50, 60), ("other", 0, 99)):
+        frontier.history.note_blind(site, began, ended)
+    assert frontier.history.blind("board") == [(10, 30), (50, 60)]
+
+
+def test_a_list_remembers_what_it_held_when_it_last_held_anything(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit("board", [LIST])
+    frontier.finish(frontier.lease("board"), Parsed(pages=(item(1), item(2))), began, 5_000)
+    while leased := frontier.lease("board"):
+        frontier.finish(leased, Parsed(), began)
+    clock.advance(1)
+    began = frontier.begin_visit("board", [LIST])
+    head = frontier.lease("board")
+    assert (head.entries, head.size) == (2, 5_000)
+    frontier.finish(head, Parsed(), began, 4_000)
+    clock.advance(1)
+    frontier.begin_visit("board", [LIST])
+    head = frontier.lease("board")
+    assert (head.entries, head.size) == (2, 5_000)
+
+
+def test_heartbeats_that_went_out_are_known_by_their_time(frontier: Frontier) -> None:
+    for second in range(10):
+        frontier.history.note_beat(NOON + second, 100.0)
+    assert frontier.history.beats(NOON + 2, NOON + 5) == 3
+    frontier.history.note_beat(NOON + 200, 100.0)
+    assert frontier.history.beats(0, NOON + 1_000) == 1
