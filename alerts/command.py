@@ -18,7 +18,7 @@ from alerts.clocks.shown import clocks_as_json, clocks_table
 from alerts.export.command import export
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
-from alerts.noise.suppressions import suppressed
+from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
 from alerts.pulse import WithHeartbeats
@@ -69,7 +69,7 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         stack.callback(letters.close)
         stack.callback(subscription.close)
         recount = due_recount(context, store, registry)
-        notifier = configured(context, store, registry, muted)
+        notifier = configured(context, store, registry, muted(store, context.clock))
         stack.callback(notifier.close)
         turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag, recount, notifier.turn))
         stage = Alert(store, context.clock, context.tenant, metrics, tell=notifier.plan)
@@ -81,11 +81,6 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()
-
-
-def muted(incident: Incident) -> bool:
-    """Whether nobody is told of an incident, whatever the routes say: it is in the list all the same."""
-    return incident.severity == "noise"
 
 
 def due_recount(context: Context, store: IncidentStore, registry: CollectorRegistry) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from alerts.sketch import known_share
 from alerts.store import IncidentStore, QueryError, Where
 from alerts.typed import checked_name, checked_note
 from ullage.audit import Trail
+from ullage.clock import Clock
 from ullage.typed import identifier_in
 
 MOST_DAYS = 180
@@ -144,6 +145,15 @@ def suppressed(store: IncidentStore, incidents: Iterable[Incident], now: datetim
             if one := covering(sightings, fitting):
                 found[incident.id] = one
     return found
+
+
+def muted(store: IncidentStore, clock: Clock) -> Callable[[Incident], bool]:
+    """Tells whether nobody is told of an incident now, whatever the routes say: it is in the list all the same."""
+
+    def is_muted(incident: Incident) -> bool:
+        return incident.severity == "noise" or bool(suppressed(store, [incident], clock.now()))
+
+    return is_muted
 
 
 def covering(sightings: Sequence[Sighting], fitting: Sequence[Suppression]) -> Suppression | None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, active, suppressed, suppressions
+from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, active, muted, suppressed, suppressions
 from alerts.records import Incident, Sighting, Suppression, incident_id
 from alerts.store import QueryError, Where
 from tests.alerts.builders import finding, fold_all
@@ -116,6 +116,18 @@ def test_what_is_like_a_suppressed_incident_is_silent_until_there_is_more_in_it(
     fold(store, clock, "whole", values=range(200), people=range(50), site="market")
     assert store.get(Incident, A).sightings == 3
     assert silent(store, clock) == {}, "half of it was not known when somebody decided"
+
+
+def test_nobody_is_told_of_noise_and_of_what_is_silenced_until_it_ends(store, clock, desk):
+    fold(store, clock)
+    incident, is_muted = store.get(Incident, A), muted(store, clock.as_clock())
+    assert not is_muted(incident)
+    assert is_muted(incident.model_copy(update={"severity": "noise"}))
+    add(desk, days=1, site="paste")
+    assert is_muted(incident)
+    assert not is_muted(incident.model_copy(update={"severity": "statutory"}))
+    clock.advance(86400)
+    assert not is_muted(incident)
 
 
 def test_an_unlike_incident_is_not_meant(store, clock, desk):
