@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from alerts import fold, incident
+from alerts.document import Document
 from alerts.exposures import exposures_of, merged
 from alerts.fold import Known
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
 from alerts.noise.traits import Traits
-from alerts.records import Background, Claim, Document, Exposure, Incident, Sighting
+from alerts.records import Background, Claim, Exposure, Incident, Sighting
 from alerts.store import IncidentStore, Outcome, Where
 from ullage.bus import Record
 from ullage.clock import Clock

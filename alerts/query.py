@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alerts.records import SEVERITIES, STATUSES, D, Decision, Exposure, Incident, Sighting, Status
+from alerts.document import D
+from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
 from alerts.status import UNDECIDED, narrowed, status_of, statuses
 from alerts.store import IncidentStore, QueryError, Where
 from ullage.typed import identifier_in

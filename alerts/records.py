@@ -22,10 +22,11 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import ClassVar, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from alerts.document import Document, Frozen
 from alerts.noise.traits import Traits
 from ullage.records import Canary, Cohort, RowGroup
 
@@ -38,29 +39,7 @@ News = Literal["new", "raised", "unacknowledged", "escalated"]
 Sketched = Literal["candidates", "shingles"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Document(_Frozen):
-    """A document of the store; see the module."""
-
-    columns: ClassVar[tuple[str, ...]] = ()
-    sets: ClassVar[tuple[str, ...]] = ()
-    time: ClassVar[str] = "at"
-    searchable: ClassVar[bool] = False
-
-    id: str
-
-    def words(self) -> Iterable[str]:
-        """The pieces of text that free text finds; nothing in them is a leaked value."""
-        return ()
-
-
-D = TypeVar("D", bound=Document)
-
-
-class Why(_Frozen):
+class Why(Frozen):
     """One line of an explanation, as `ullage.verdict.Reason`."""
 
     code: str
@@ -235,7 +214,7 @@ class Incident(Document):
     """Distinct customers in it, exactly."""
     verified: int = 0
     """Those of them whom chance cannot have matched."""
-    people_by_class: dict[str, int] = {}
+    people_by_class: dict[str, int] = Field(default_factory=dict)
     """Customers by the highest class of their fields, A, B or C (法释〔2017〕10 art. 5)."""
     sensitive: int = 0
     """Customers with a field that PIPL 28 calls sensitive."""

@@ -12,19 +12,8 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
-from alerts.records import (
-    Audit,
-    Background,
-    Claim,
-    D,
-    Decision,
-    Document,
-    Exposure,
-    Incident,
-    Notification,
-    Sighting,
-    Suppression,
-)
+from alerts.document import D, Document
+from alerts.records import Audit, Background, Claim, Decision, Exposure, Incident, Notification, Sighting, Suppression
 from alerts.store import IncidentStore, Where
 from ullage.settings import StoreSettings
 

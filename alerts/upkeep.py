@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from alerts.document import Document
 from alerts.metrics import AlertMetrics
-from alerts.records import Document
 from alerts.retention import expire
 from alerts.store import IncidentStore
 from ullage import log

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from alerts.records import CLASSES, Document
+from alerts.document import Document
+from alerts.records import CLASSES
 from alerts.store import open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from alerts.store.mapping import index_name

@@ -25,7 +25,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Generic, Protocol
 
-from alerts.records import D, Document
+from alerts.document import D, Document
 from ullage.errors import ConfigError, UllageError
 from ullage.settings import Context
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from alerts.records import Document
+from alerts.document import Document
 from alerts.store.mapping import VERSION, index_name
 from alerts.store.rights import PROCESSES, Rights, role
 from ullage.errors import ConfigError

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from alerts.records import CLASSES, Document
+from alerts.document import Document
+from alerts.records import CLASSES
 from alerts.store.selection import stamp
 from alerts.store.tokens import index_words
 

@@ -11,19 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from alerts.records import (
-    Account,
-    Audit,
-    Background,
-    Claim,
-    Decision,
-    Document,
-    Exposure,
-    Incident,
-    Notification,
-    Sighting,
-    Suppression,
-)
+from alerts.document import Document
+from alerts.records import Account, Audit, Background, Claim, Decision, Exposure, Incident, Notification, Sighting, Suppression
 from alerts.store.mapping import index_name
 
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]

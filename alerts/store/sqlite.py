@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alerts.records import CLASSES, D, Document
+from alerts.document import D, Document
+from alerts.records import CLASSES
 from alerts.store import MAX_PAGE, Outcome, Page, Where
 from alerts.store.selection import page_mark, read_mark, selection, stamp
 from alerts.store.tokens import index_words

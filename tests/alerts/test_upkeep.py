@@ -6,8 +6,9 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from alerts.document import Document
 from alerts.metrics import AlertMetrics
-from alerts.records import Document, Exposure
+from alerts.records import Exposure
 from alerts.store.sqlite import SqliteStore
 from alerts.upkeep import EXPIRE_SECONDS, Upkeep
 from tests.alerts.builders import finding, fold_all

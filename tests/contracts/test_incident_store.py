@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from alerts.records import Claim, Decision, Document, Exposure, Incident
+from alerts.document import Document
+from alerts.records import Claim, Decision, Exposure, Incident
 from alerts.store import IncidentStore, Outcome, QueryError, Where, open_store
 from tests.stores import ON_SERVERS, each_backend, empty_store
 from ullage.errors import ConfigError, CorruptError, UnavailableError
