@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from alerts import fold, incident
+from alerts import fold, incident, replay
 from alerts.document import Document
 from alerts.exposures import exposures_of, merged
 from alerts.fold import Known
@@ -68,7 +68,17 @@ class Alert:
         holders = {c.incident for c in claims.values()} | {i for s in sightings.values() for i in (s.incident, *s.linked)}
         stored = self.store.mget(Incident, holders)
         known = {id_: Known.of(found) for id_, found in stored.items()}
-        return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored)
+        seen = self._seen([f for f in findings if f.id not in sightings])
+        return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored, seen)
+
+    def _seen(self, findings: Sequence[Finding]) -> dict[str, replay.Seen]:
+        """Where the customers of new findings stood before, a tenant."""
+        seen: dict[str, replay.Seen] = {}
+        for finding in findings:
+            seen.setdefault(finding.tenant, {}).update((subject, {}) for subject in replay.sample(finding))
+        for tenant, subjects in seen.items():
+            replay.remember(subjects, self.store.scroll(Exposure, Where({"tenant": (tenant,), "subject": tuple(subjects)})))
+        return seen
 
     def _write(self, batch: Batch, findings: Sequence[Finding]) -> None:
         self._put(batch.new_sightings)
@@ -114,6 +124,7 @@ class Batch:
     claims: dict[str, str]
     known: dict[str, Known]
     stored: dict[str, Incident]
+    seen: dict[str, replay.Seen] = field(default_factory=dict)
     new_sightings: list[Sighting] = field(default_factory=list)
     new_claims: dict[str, tuple[str, str]] = field(default_factory=dict)
     stale_claims: set[str] = field(default_factory=set)
@@ -124,9 +135,12 @@ class Batch:
         sighting = self.sightings.get(finding.id)
         if sighting is None:
             where = fold.place(finding, self.claims, self.known)
-            sighting = incident.sighting_of(finding, where.incident, where.linked, clock.now())
+            frozen = [self.known[id_] for id_ in where.linked if self.known[id_].frozen]
+            known = replay.replay_of(finding, where.incident, self.seen.get(finding.tenant, {}), frozen)
+            sighting = incident.sighting_of(finding, where, known, clock.now())
             self.new_sightings.append(sighting)
             self.sightings[finding.id] = sighting
+        replay.remember(self.seen.get(finding.tenant, {}), exposures_of(finding, sighting.incident).values())
         self._join(finding, sighting)
 
     def _join(self, finding: Finding, sighting: Sighting) -> None:

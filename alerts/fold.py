@@ -32,13 +32,13 @@ class Known(NamedTuple):
     sketch: tuple[str, ...]
     sketch_of: Sketched
     frozen: bool = False
+    fields: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, incident: Incident) -> Known:
         """From the stored incident."""
-        return cls(
-            incident.id, incident.tenant, incident.opened_at, incident.sketch, incident.sketch_of, incident.frozen_at is not None
-        )
+        own = (incident.id, incident.tenant, incident.opened_at, incident.sketch, incident.sketch_of)
+        return cls(*own, incident.frozen_at is not None, frozenset(incident.fields))
 
     def grown(self, finding: Finding) -> Known:
         """With the finding's sketch merged in, if it is of the same kind."""

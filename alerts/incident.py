@@ -12,57 +12,85 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from alerts.fold import subjects_digest
+from alerts.exposures import is_verified
+from alerts.fold import Place, subjects_digest
 from alerts.noise.traits import Traits
 from alerts.records import Exposure, Incident, Sighting, Sketched, Why
-from ullage.records import Finding
+from alerts.replay import Replay
+from ullage.fields import SENSITIVE, class_of
+from ullage.records import Canary, Finding
 from ullage.settings import Tenant
-from ullage.verdict import Facts, Reason, judge_exposure, judge_origin
+from ullage.verdict import Crowd, Facts, Reason, judge
 
 SHOWN = 50
 """Titles and authors kept in an incident."""
 
 
 @dataclass(slots=True)
+class Counted:
+    """Some of the customers, as they are counted."""
+
+    customers: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    groups: Counter[frozenset[str]] = field(default_factory=Counter)
+
+    def add(self, groups: Sequence[frozenset[str]], class_: str) -> None:
+        """One more customer."""
+        self.customers += 1
+        self.classes[class_] += 1
+        self.groups.update(groups)
+
+    def crowd(self) -> Crowd:
+        """As a verdict takes it."""
+        return Crowd(self.customers, dict(self.classes), dict(self.groups))
+
+
+@dataclass(slots=True)
 class People:
     """What one pass over an incident's exposures counts."""
 
-    customers: int = 0
-    groups: Counter[frozenset[str]] = field(default_factory=Counter)
+    all: Counted = field(default_factory=Counted)
+    verified: Counted = field(default_factory=Counted)
+    sensitive: int = 0
     kinds: set[str] = field(default_factory=set)
+    matched: int = 0
     matched_kinds: Counter[str] = field(default_factory=Counter)
-    """Customers a kind in the one sighting that the origin is judged on."""
+    """Customers in the one sighting that the origin is judged on, and of them a kind."""
 
     @classmethod
     def count(cls, exposures: Iterable[Exposure], sighting: str) -> People:
         """Count `exposures`; `sighting` is the id of the one to judge the origin on."""
         people = cls()
         for exposure in exposures:
-            people.customers += 1
+            groups = [frozenset(group) for group in exposure.groups]
+            highest = min((class_of(group) for group in groups), default="C")
+            people.all.add(groups, highest)
+            if is_verified(exposure):
+                people.verified.add(groups, highest)
+            people.sensitive += bool(SENSITIVE.intersection(exposure.fields))
             people.kinds.update(exposure.kinds)
-            people.groups.update(frozenset(group) for group in exposure.groups)
             if sighting in exposure.sightings:
+                people.matched += 1
                 people.matched_kinds.update(exposure.kinds)
         return people
 
 
-def sighting_of(finding: Finding, incident: str, linked: tuple[str, ...], folded_at: object) -> Sighting:
-    """The fact that `finding` was folded into `incident`."""
+def sighting_of(finding: Finding, where: Place, replay: Replay, folded_at: object) -> Sighting:
+    """The fact that `finding` was folded into an incident, and how much of it was known before."""
     capture, statistics = finding.capture, finding.statistics
     return Sighting.model_validate(
         {
             **capture.model_dump(include=_OF_CAPTURE),
             **statistics.model_dump(include=_OF_STATISTICS),
+            **finding.model_dump(include=_OF_FINDING),
             "id": finding.id,
             "tenant": finding.tenant,
-            "incident": incident,
+            "incident": where.incident,
             "folded_at": folded_at,
-            "linked": linked,
+            "linked": where.linked,
+            "replayed": replay.share,
+            "replay_of": replay.of,
             "capture": capture.id,
-            "matched_at": finding.matched_at,
-            "alarm": finding.alarm,
-            "epoch": finding.epoch,
-            "index_epoch": finding.index_epoch,
             "watchlist": finding.customers,
             "parts": finding.parts,
             "matches": finding.total_matches,
@@ -77,7 +105,10 @@ def sighting_of(finding: Finding, incident: str, linked: tuple[str, ...], folded
 
 
 _OF_CAPTURE = set("site platform kind category post_id url title author channel thread published_at fetched_at truncated".split())
-_OF_STATISTICS = set("rows candidates failures longest_run newest_date skeleton brands bytes logins own_cards".split())
+_OF_STATISTICS = set("rows candidates failures longest_run newest_date skeleton brands bytes logins own_cards groups".split())
+_OF_FINDING = set(
+    "matched_at alarm epoch index_epoch minors cohorts cohort_labels canaries canaries_enrolled cards_enrolled".split()
+)
 
 
 def largest(sightings: Iterable[Sighting]) -> Sighting:
@@ -97,25 +128,39 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
     """The counted facts of an incident, for the verdict."""
     base = largest(sightings)
     return Facts(
+        **{name: getattr(base, name) for name in _OF_LARGEST},
         today=setting.today,
-        customers=people.customers,
-        rows=base.rows,
-        matched_rows=base.matched_rows,
-        corroborated_rows=base.corroborated_rows,
-        groups=dict(people.groups),
-        watchlist=base.watchlist,
-        circulation=setting.tenant.circulation,
-        candidates=base.candidates,
+        people=people.all.crowd(),
+        verified=people.verified.crowd(),
+        matched=people.matched,
         matched_kinds=dict(people.matched_kinds),
-        failures=base.failures,
-        longest_run=base.longest_run,
+        canaries=_canaries(sightings),
+        circulation=setting.tenant.circulation,
+        own_fields=frozenset(setting.tenant.own_fields),
+        own_cohorts=frozenset(setting.tenant.own_cohorts),
         newest_date=max((s.newest_date for s in sightings if s.newest_date), default=None),
         sites=len({s.site for s in sightings}),
+        free=any(s.kind == "paste" for s in sightings),
         brand=any(s.brands for s in sightings),
         terms=_distinct(term for s in sightings for term in s.terms),
         alarm=any(s.alarm for s in sightings),
         logins=max((s.logins for s in sightings), default=0),
+        minors=max((s.minors for s in sightings), default=0),
     )
+
+
+_OF_LARGEST = (
+    "rows matched_rows corroborated_rows groups watchlist candidates failures longest_run own_cards cards_enrolled cohorts"
+    " cohort_labels canaries_enrolled replayed replay_of"
+).split()
+
+
+def _canaries(sightings: Iterable[Sighting]) -> tuple[Canary, ...]:
+    """Bait in any sighting: of each label the one that shows most."""
+    found: dict[str, Canary] = {}
+    for canary in sorted((c for s in sightings for c in s.canaries), key=lambda c: (c.label, c.verified, c.customers)):
+        found[canary.label] = canary
+    return tuple(found.values())
 
 
 def project(
@@ -128,7 +173,7 @@ def project(
     """The incident that these facts make. `linked` are others that some finding fitted as well."""
     ordered = sorted(sightings, key=lambda s: (s.folded_at, s.id))
     first, facts = ordered[0], facts_of(ordered, people, setting)
-    exposure, origin = judge_exposure(facts), judge_origin(facts)
+    exposure, origin = judge(facts)
     published = min((s.published_at for s in ordered if s.published_at), default=None)
     return Incident.model_validate(
         {
@@ -149,9 +194,16 @@ def project(
             "scenario_title_zh": exposure.title_zh,
             "unit": exposure.unit,
             "origin": origin.verdict,
+            "origin_label": origin.label,
+            "replay_of": facts.replay_of if origin.verdict == "recycled" else "",
             "origin_p": origin.p,
             "origin_reasons": _whys(origin.reasons),
-            "customers": people.customers,
+            "customers": people.all.customers,
+            "verified": people.verified.customers,
+            "people_by_class": dict(people.all.classes),
+            "sensitive": people.sensitive,
+            "minors": facts.minors,
+            "fields": _distinct(facts.people.fields),
             "rows": facts.rows,
             "sightings": len(ordered),
             "kinds": _distinct(people.kinds),

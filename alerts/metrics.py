@@ -24,9 +24,9 @@ from ullage.dead_letters import REASONS
 from ullage.metrics import BUCKETS, BUS, OTHER, STORE, LoopMetrics, bounded
 from ullage.pulse import Pulse
 from ullage.records import Finding
-from ullage.verdict.exposure import scenarios
+from ullage.verdict import own_rules
 
-SCENARIOS = (NO_SCENARIO, *(scenario.id for scenario in scenarios()))
+SCENARIOS = (NO_SCENARIO, *(scenario.id for scenario in own_rules().scenario))
 ORIGINS: tuple[str, ...] = get_args(Origin)
 
 

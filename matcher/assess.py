@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, dataclass
 
 from matcher.findings import statistics_for
+from matcher.found import Found
 from matcher.match import Matcher
-from matcher.readings import Found, Reading
+from matcher.readings import Reading
 from matcher.watchlist.installed import TenantLists
 from ullage.records import Statistics
 from ullage.settings import Context
-from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge_exposure, judge_origin
+from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
 
 NEXT_STEP = {
     "ours": "Treat as a leak of ours: open an incident, start the PIPL 57 assessment today, protect the customers listed.",
     "elsewhere": "Not ours by the numbers: protect the customers in it, watch for more; this file alone starts no clock.",
     "fabricated": "Looks generated: note who offers it, do not alarm customers.",
+    "partner": "Bait names who leaked it: call that partner's contact today, keep the evidence, start the PIPL 57 assessment.",
+    "recycled": "Known from before: check that the customers were told then; no new leak.",
     "unknown": "Too little to tell: ask for a larger sample, or a second field of the same people.",
 }
 
@@ -52,33 +54,11 @@ def verdicts(context: Context, matcher: Matcher, reading: Reading) -> tuple[Stat
 
 def _verdict(context: Context, reading: Reading, whole: Statistics, lists: TenantLists) -> Verdict:
     found = reading.best(lists.tenant) or Found(0)
-    groups: Counter[frozenset[str]] = Counter()
-    for group in whole.groups:
-        if group.matched:
-            groups[frozenset(group.fields)] += group.matched
-    facts = Facts(
-        today=context.clock.now().date(),
-        customers=len(found.subjects),
-        rows=whole.rows,
-        matched_rows=found.rows,
-        corroborated_rows=found.corroborated,
-        groups=groups,
-        watchlist=lists.customers,
-        circulation=context.tenant(lists.tenant).circulation,
-        candidates=whole.candidates,
-        matched_kinds=found.kinds,
-        failures=whole.failures,
-        longest_run=whole.longest_run,
-        newest_date=whole.newest_date,
-        brand=bool(whole.brands),
-        terms=tuple(t.id for t in whole.terms),
-        alarm=lists.tenant in reading.offered,
-        logins=whole.logins,
-    )
-    exposure, origin = judge_exposure(facts), judge_origin(facts)
+    facts = _facts(context, reading, whole, lists, found)
+    exposure, origin = judge(facts)
     return Verdict(
         tenant=lists.tenant,
-        customers=facts.customers,
+        customers=len(found.subjects),
         watchlist=lists.customers,
         kinds=dict(sorted(facts.matched_kinds.items())),
         matched_rows=found.rows,
@@ -89,4 +69,35 @@ def _verdict(context: Context, reading: Reading, whole: Statistics, lists: Tenan
         exposure=exposure,
         origin=origin,
         next_step=NEXT_STEP[origin.verdict],
+    )
+
+
+def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantLists, found: Found) -> Facts:
+    """What the verdict is drawn from."""
+    tenant = context.tenant(lists.tenant)
+    return Facts(
+        today=context.clock.now().date(),
+        people=found.people(),
+        verified=found.people_verified(),
+        matched=len(found.subjects),
+        rows=whole.rows,
+        matched_rows=found.rows,
+        corroborated_rows=found.corroborated,
+        groups=whole.groups,
+        watchlist=lists.customers,
+        circulation=tenant.circulation,
+        candidates=whole.candidates,
+        matched_kinds=found.kinds,
+        failures=whole.failures,
+        longest_run=whole.longest_run,
+        newest_date=whole.newest_date,
+        brand=bool(whole.brands),
+        terms=tuple(t.id for t in whole.terms),
+        alarm=lists.tenant in reading.offered,
+        logins=whole.logins,
+        minors=len(found.minors),
+        own_cards=whole.own_cards,
+        cards_enrolled=lists.cards,
+        own_fields=frozenset(tenant.own_fields),
+        own_cohorts=frozenset(tenant.own_cohorts),
     )

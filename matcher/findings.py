@@ -7,8 +7,9 @@ from datetime import datetime
 
 from matcher import redact
 from matcher.evidence import is_enrolled_name
+from matcher.found import Found
 from matcher.match import Matcher
-from matcher.readings import Found, Reading
+from matcher.readings import Reading
 from matcher.statistics import CaptureKey, matched_groups
 from matcher.watchlist.installed import TenantLists
 from ullage.records import MAX_MATCHES, Capture, CaptureFacts, Finding, Statistics
@@ -85,9 +86,12 @@ def _finding(
             epoch=found.epoch,
             index_epoch=lists.index_epoch,
             customers=lists.customers,
-            alarm=not found.matches,
+            alarm=lists.tenant in reading.offered,
             total_matches=len(found.matches),
             total_subjects=len(found.subjects),
+            verified=len(found.verified),
+            minors=len(found.minors),
+            cards_enrolled=lists.cards,
             capture=facts,
             statistics=own,
             matches=tuple(chunk),

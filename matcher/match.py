@@ -14,6 +14,7 @@ import numpy as np
 
 from matcher.batches import Searched, batches
 from matcher.evidence import Evidence, look_up
+from matcher.found import Found
 from matcher.lexicon import Lexicon
 from matcher.logins import LoginFinder
 from matcher.matches import matches, normal_of
@@ -21,7 +22,7 @@ from matcher.own_cards import own_cards
 from matcher.parts import Piece, pieces_of_capture
 from matcher.public import Public
 from matcher.questions import ask, questions
-from matcher.readings import Found, Reading
+from matcher.readings import Reading
 from matcher.statistics import CaptureKey
 from matcher.statistics import Part as Counted
 from matcher.text import fold
@@ -96,11 +97,12 @@ class Matcher:
         found = look_up(epoch, searched)
         if not found:
             return
-        values = self.key.values([normal_of(one) for one in found])
+        normals = [normal_of(one) for one in found]
+        values = list(zip(normals, self.key.values(normals), strict=True))
         detailed = matches(lists, epoch, searched, found) if self._detailed else []
         for number, own in _by_part(searched, found):
             into = readings[number].found.setdefault((lists.tenant, epoch.number), Found(epoch.number))
-            into.add(searched, found[own], values[own])
+            into.add(searched, found[own], values[own], readings[number].capture.fetched_at.date())
             into.matches += detailed[own]
 
     def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:

@@ -4,64 +4,16 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from matcher.batches import Searched
-from matcher.evidence import NONE, Evidence
+from matcher.found import Found
 from matcher.lexicon import Terms
 from matcher.statistics import CaptureKey, Part, Tally
 from matcher.statistics.key import Words
 from matcher.text import Folded
 from matcher.unpack.outcome import Outcome
-from ullage.records import Capture, Match, Statistics
-
-
-@dataclass
-class Found:
-    """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and whether corroborated."""
-
-    epoch: int
-    matches: list[Match] = field(default_factory=list)
-    count: int = 0
-    subjects: set[int] = field(default_factory=set)
-    values: set[tuple[str, bytes]] = field(default_factory=set)
-    """Different values, as kind and keyed tag."""
-    groups: Counter[tuple[frozenset[str], bool]] = field(default_factory=Counter)
-
-    def add(self, searched: Searched, found: Sequence[Evidence], values: Sequence[bytes]) -> None:
-        """Count evidence of one part; `values` tell different values apart."""
-        self.count += len(found)
-        self.subjects.update(one.subject for one in found)
-        together: dict[int, bool] = defaultdict(bool)
-        for one, value in zip(found, values, strict=True):
-            self.values.add((one.question.kind, value))
-            if one.row != NONE:
-                together[one.row] |= len(one.own) >= 2
-        for row, is_together in together.items():
-            self.groups[searched.rows.group(row), is_together] += 1
-
-    @property
-    def kinds(self) -> Counter[str]:
-        """How many different values there are, a kind."""
-        return Counter(kind for kind, _ in self.values)
-
-    @property
-    def rows(self) -> int:
-        """Rows that hold a customer."""
-        return sum(self.groups.values())
-
-    @property
-    def corroborated(self) -> int:
-        """Rows in which two or more fields are the same customer's."""
-        return sum(count for (_, is_together), count in self.groups.items() if is_together)
-
-    def matched(self) -> Iterator[tuple[frozenset[str], bool]]:
-        """For each row with a customer, the fields of its group and whether it is corroborated."""
-        for (fields, is_together), count in self.groups.items():
-            yield from [(fields, is_together)] * count
+from ullage.records import Capture, Statistics
 
 
 class Reading:

@@ -8,6 +8,7 @@ accounts and health as sensitive; JR/T 0171-2020 puts PASSWORD, CVV and EXPIRY i
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 
 
 class Field(StrEnum):
@@ -58,6 +59,9 @@ OF_KIND = {
 }
 """The label of each identifier kind."""
 
+BY_CHANCE = frozenset(("phone", "qq"))
+"""Kinds of which so many values are in use that one made up at random is often somebody's."""
+
 SERIOUS_AT = {"A": 50, "B": 500, "C": 5000}
 """Items from which 法释〔2017〕10 art. 5(1) calls a case serious, a class."""
 
@@ -67,7 +71,27 @@ CLASS = {
 }
 """Fields of classes A and B; every other is C."""
 
+HIGHEST = frozenset((Field.PASSWORD, Field.CVV, Field.OTP))
+"""What lets one act in a customer's name at once (JR/T 0171-2020 class C3; of one-time codes when combined, unverified)."""
 
+SENSITIVE = frozenset(
+    (
+        Field.CARD,
+        Field.ID,
+        Field.PASSWORD,
+        Field.CVV,
+        Field.EXPIRY,
+        Field.OTP,
+        Field.BALANCE,
+        Field.CREDIT,
+        Field.HEALTH,
+        Field.IBAN,
+    )
+)
+"""What PIPL 28 calls sensitive, in our reading: financial accounts and what opens them, specific identity, health."""
+
+
+@cache
 def class_of(fields: frozenset[str]) -> str:
     """The highest class among `fields`: one class a customer, the highest (a proposal of ours, on the law's text)."""
     classes = {CLASS.get(Field(f), "C") for f in fields if f in Field.__members__}

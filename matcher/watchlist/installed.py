@@ -51,6 +51,11 @@ class TenantLists:
         return self.epochs[-1].list.customers
 
     @property
+    def cards(self) -> int:
+        """Cards enrolled in the newest epoch, as built."""
+        return self.epochs[-1].list.counts().get("card", 0)
+
+    @property
     def expires(self) -> datetime:
         """When the newest epoch's watchlist is used no more."""
         return datetime.fromisoformat(self.epochs[-1].list.header.expires)

@@ -157,7 +157,7 @@ class Finding(_Record):
     index_epoch: int
     customers: int
     alarm: bool = False
-    """The lexicon alone raised this finding: the post offers data of the tenant's brand."""
+    """The post offers data of the tenant's brand, as far as the lexicon tells."""
     total_matches: int
     total_subjects: int
     verified: int = 0

@@ -1,43 +1,27 @@
-"""Exposure, 0 to 100: how the customers in it can be cheated, whoever leaked it. Never lowered by the base rate.
+"""Exposure, 0 to 100: how the customers in it can be cheated, whoever leaked it.
 
-Base points of the worst scenario that the fields of one row allow (`scenarios.toml`), plus volume in units of the criminal
-interpretation, freshness, spread and corroboration. Severity orders the work; a human's decision starts a duty.
+Base points of the worst scenario that the fields of one row allow, plus volume in units of the criminal interpretation,
+freshness, spread, corroboration and modifiers; then floors, then caps (`rules.toml`). Every point has a reason, and the reasons
+add up to the score.
+
+Two things that lower a score elsewhere do not lower this one. That chance alone would match as many (the base rate) says whose
+list it is, not what a caller can do with it: it belongs to the origin, and to the severity. That the rows were seen before
+(replay) says nothing either: a caller with last year's loan list cheats as well as last year. What does wear off is what the
+rows say, and for that freshness takes points already; to take them twice would hide people who are being called today. A list
+that somebody made up is another matter: only customers whom chance cannot have matched count in it, because nothing else in it
+is true.
 """
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
-from functools import cache
-from importlib import resources
 
-from ullage.fields import SERIOUS_AT, Field, class_of
-from ullage.verdict.facts import Facts, Reason
-
-STATUTORY_CUSTOMERS = 1_000_000
-"""People from whom on CAC's measures of 2025-11-01 call an incident relatively large (较大)."""
-VOLUME = ((0.1, 0), (1.0, 3), (10.0, 7), (100.0, 10))
-ATF_29 = frozenset({Field.ORDER, Field.LOAN, Field.HEALTH, Field.BALANCE})
-LOGIN_POINTS, MANY_LOGINS = 25, 50
-"""Logins at a tenant's own sites in a stealer log: a takeover needs nothing more. Uncalibrated, as the severities are."""
-HIGHEST_CLASS = frozenset({Field.PASSWORD, Field.CVV, Field.OTP})
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A way to cheat someone, and the fields of one row that allow it."""
-
-    id: str
-    points: int
-    title: str
-    title_zh: str
-    every: frozenset[str]
-    some: frozenset[str]
-
-    def allowed_by(self, fields: frozenset[str]) -> bool:
-        """Whether a row with `fields` is enough for it."""
-        return self.every <= fields and (not self.some or bool(self.some & fields))
+from ullage.fields import HIGHEST, SERIOUS_AT
+from ullage.verdict.facts import Crowd, Facts, Reason
+from ullage.verdict.origin import Origin
+from ullage.verdict.rules import Modifier, Rules, Scenario, Way
+from ullage.verdict.severity import severity_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,100 +37,105 @@ class Exposure:
     reasons: tuple[Reason, ...]
 
 
-@cache
-def scenarios() -> tuple[Scenario, ...]:
-    """Every scenario, the worst first."""
-    text = (resources.files(__package__) / "scenarios.toml").read_text(encoding="utf-8")
-    rows = tomllib.loads(text)["scenario"]
-    found = [
-        Scenario(r["id"], r["points"], r["title"], r["title_zh"], frozenset(r.get("all", ())), frozenset(r.get("any", ())))
-        for r in rows
-    ]
-    return tuple(sorted(found, key=lambda s: -s.points))
-
-
-def severity_unit(facts: Facts) -> float:
-    """U = nA/50 + nB/500 + nC/5000 over the matched customers, one class each, by share of the rows.
+def severity_unit(crowd: Crowd) -> float:
+    """U = nA/50 + nB/500 + nC/5000 over customers, one class each.
 
     The divisors are those of 法释〔2017〕10 art. 5(1), used as an index.
     """
-    rows = sum(facts.groups.values())
-    if not rows:
-        return 0.0
-    return sum(facts.customers * n / rows / SERIOUS_AT[class_of(fields)] for fields, n in facts.groups.items())
+    return sum(number / SERIOUS_AT[name] for name, number in crowd.classes.items())
 
 
-def judge_exposure(facts: Facts) -> Exposure:
-    """The exposure of the customers in `facts`, explained."""
-    unit = severity_unit(facts)
-    scenario = next((s for s in scenarios() if any(s.allowed_by(fields) for fields in facts.groups)), None)
+def judge_exposure(facts: Facts, origin: Origin, rules: Rules) -> Exposure:
+    """The exposure of the customers in `facts`, explained. Of `origin` it matters only whether the list was made up."""
+    crowd = facts.verified if origin.verdict == "fabricated" else facts.people
+    unit = severity_unit(crowd) * (rules.severity.partner if origin.verdict == "partner" else 1)
+    found = next((pair for pair in rules.ways() if _is_possible(pair[0], crowd, facts)), None)
     reasons = []
-    if scenario is not None:
-        reasons.append(
-            Reason(
-                scenario.id,
-                scenario.points,
-                f"{scenario.title}: {' '.join(sorted(scenario.every | scenario.some & facts.fields))}",
-            )
-        )
-        reasons += [r for r in (_volume(unit, facts), _freshness(facts), _spread(facts), *_corroboration(facts)) if r]
-    elif facts.alarm:
-        reasons.append(Reason("J1", 20, "the post offers data of this brand; no customer matched"))
-    if facts.logins:
-        reasons.append(Reason("J2", LOGIN_POINTS, f"{facts.logins} logins at the tenant's own sites"))
-    score = max(0, min(100, sum(r.points for r in reasons)))
-    if facts.customers == 0:
-        score = min(score, 45)
+    if found is not None:
+        reasons = [_base(*found, crowd, facts), *_adders(crowd, unit, facts, origin, rules)]
+    elif facts.alarm and not crowd.customers:
+        points = rules.exposure.offer
+        reasons.append(Reason("J1", points, "the post offers data of this brand; no customer matched"))
+    bounded, bounds = _bounded(max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules)
+    severity, why = severity_of(facts, origin, (severity_unit(facts.people), severity_unit(facts.verified)), rules.severity)
+    scenario = found[1] if found else None
     named = (scenario.id, scenario.title, scenario.title_zh) if scenario else ("", "", "")
-    return Exposure(score, _severity(facts, unit), *named, round(unit, 3), tuple(reasons))
+    return Exposure(bounded, severity, *named, round(unit, 3), (*reasons, *bounds, Reason("S", 0, why)))
 
 
-def _volume(unit: float, facts: Facts) -> Reason:
-    points = next((p for limit, p in VOLUME if unit < limit), 13)
-    if facts.customers >= 1_000_000:
-        points = 15
-    return Reason("V", points, f"{facts.customers} customers, U = {unit:.2f}")
+def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
+    """Whether what a way asks of rows and of the post is there; what asks nothing of rows needs the brand or a login."""
+    if (way.terms and not way.terms & set(facts.terms)) or (way.logins and not facts.logins) or (way.brand and not facts.brand):
+        return False
+    if way.every or way.some:
+        return any(way.allowed_by(fields) for fields in crowd.groups)
+    return way.logins or way.brand
 
 
-def _freshness(facts: Facts) -> Reason | None:
-    if facts.newest_date is None:
-        return None
-    days = _days(facts.today, facts.newest_date)
-    points = next((p for limit, p in ((7, 10), (30, 7), (90, 3), (365, 0), (3 * 365, -5)) if days <= limit), -10)
-    return Reason("T", points, f"newest date in it is {days} days old")
+def _base(way: Way, scenario: Scenario, crowd: Crowd, facts: Facts) -> Reason:
+    evidence = [*map(str, sorted(way.every | way.some & crowd.fields)), *sorted(way.terms & set(facts.terms))]
+    if way.logins:
+        evidence.append(f"{facts.logins} logins at the tenant's own sites")
+    return Reason(scenario.id, way.points, f"{scenario.title}: {' '.join(map(str, evidence))}".removesuffix(": "))
 
 
-def _days(today: date, then: date) -> int:
-    return max(0, (today - then).days)
+def _adders(crowd: Crowd, unit: float, facts: Facts, origin: Origin, rules: Rules) -> Iterator[Reason]:
+    """What the scenario's points are raised or lowered by."""
+    points = next((p for limit, p in rules.volume.steps if unit < limit), rules.volume.beyond)
+    points = max([points, *(p for people, p in rules.volume.people if crowd.customers >= people)])
+    yield Reason("V", points, f"{crowd.customers} customers, U = {unit:.2f}")
+    if facts.newest_date is not None:
+        days = max(0, (facts.today - facts.newest_date).days)
+        points = next((p for limit, p in rules.freshness.steps if days <= limit), rules.freshness.older)
+        yield Reason("T", points, f"newest date in it is {days} days old")
+    if spread := next((p for sites, p in rules.spread.steps if facts.sites >= sites), 0):
+        yield Reason("R", spread, f"seen on {facts.sites} sites")
+    if facts.free:
+        yield Reason("R1", rules.spread.free, "seen where a copy costs nothing")
+    yield from _corroboration(facts, origin, rules)
+    yield from filter(None, (_modifier(modifier, crowd, facts) for modifier in rules.modifier))
 
 
-def _spread(facts: Facts) -> Reason | None:
-    points = 4 if facts.sites >= 5 else 2 if facts.sites >= 2 else 0
-    return Reason("R", points, f"seen on {facts.sites} sites") if points else None
+def _corroboration(facts: Facts, origin: Origin, rules: Rules) -> Iterator[Reason]:
+    known = rules.corroboration
+    if facts.matched_rows and facts.corroborated_rows / facts.matched_rows >= known.share:
+        told = f"two or more fields of one customer in {facts.corroborated_rows} of {facts.matched_rows} rows"
+        yield Reason("C1", known.points, told)
+    if origin.canaries:
+        yield Reason("C2", known.canary, f"bait was found: {', '.join(origin.canaries)}")
+    if facts.brand:
+        yield Reason("C3", known.brand, "the tenant's brand is named")
 
 
-def _corroboration(facts: Facts) -> list[Reason | None]:
-    whole = facts.matched_rows and facts.corroborated_rows / facts.matched_rows >= 0.3
-    statutory = sorted(ATF_29 & facts.fields)
-    return [
-        Reason("C1", 6, f"two or more fields of one customer in {facts.corroborated_rows} of {facts.matched_rows} rows")
-        if whole
-        else None,
-        Reason("C3", 2, "the tenant's brand is named") if facts.brand else None,
-        Reason("M1", 3, f"fields that Anti-Telecom and Online Fraud Law 29 names: {' '.join(statutory)}") if statutory else None,
-        Reason("L1", 3, f"trade terms: {len(facts.terms)}") if facts.terms else None,
-    ]
+def _modifier(modifier: Modifier, crowd: Crowd, facts: Facts) -> Reason | None:
+    told: list[str] = []
+    if modifier.fields:
+        told = sorted(map(str, modifier.fields & crowd.fields))
+    elif modifier.minors:
+        told = [str(facts.minors)] if facts.minors else []
+    elif "*" in modifier.terms:
+        told = [str(len(facts.terms))] if facts.terms else []
+    else:
+        told = sorted(modifier.terms & set(facts.terms))
+    return Reason(modifier.code, modifier.points, f"{modifier.text}: {' '.join(map(str, told))}") if told else None
 
 
-def _severity(facts: Facts, unit: float) -> str:
-    """Severity classes: notice without a match or below U 0.1, then by U; a password or CVV of a customer is at least medium."""
-    if facts.customers >= STATUTORY_CUSTOMERS:
-        return "statutory"
-    if facts.customers == 0:
-        return "medium" if facts.logins >= MANY_LOGINS else "low" if facts.logins else "notice" if facts.alarm else "noise"
-    grave = bool(HIGHEST_CLASS & facts.fields)
-    if unit >= 10 or (grave and facts.customers >= 50):
-        return "high"
-    if unit >= 1 or grave:
-        return "medium"
-    return "low" if unit >= 0.1 or facts.corroborated_rows >= 2 else "notice"
+def _bounded(score: int, crowd: Crowd, facts: Facts, origin: Origin, rules: Rules) -> tuple[int, list[Reason]]:
+    """The score between its floors and caps, with what they added or took."""
+    known, reasons = rules.exposure, []
+    for code, applies, bound, why in (
+        ("F1", bool(facts.verified.fields & HIGHEST), known.grave_floor, "a password or code of a verified customer"),
+        ("F2", bool(origin.canaries), known.canary_floor, "bait was found"),
+    ):
+        if applies and score < bound:
+            reasons.append(Reason(code, bound - score, f"at least {bound}: {why}"))
+            score = bound
+    fabricated = origin.verdict == "fabricated" and not crowd.customers
+    for code, applies, bound, why in (
+        ("K1", not crowd.customers and not origin.canaries, known.unmatched_cap, "no customer matched"),
+        ("K2", fabricated, known.fabricated_cap, "a list that somebody made up, without a verified customer"),
+    ):
+        if applies and score > bound:
+            reasons.append(Reason(code, bound - score, f"at most {bound}: {why}"))
+            score = bound
+    return score, reasons

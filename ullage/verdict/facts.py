@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
+
+from ullage.records import Canary, Cohort, RowGroup
 
 
 class Reason(NamedTuple):
@@ -18,41 +19,72 @@ class Reason(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """Some customers: how many, how many a class (A, B, C; each once, the highest), and their rows by set of field labels."""
+
+    customers: int = 0
+    classes: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[frozenset[str], int] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Every label in any of their rows."""
+        return frozenset().union(*self.groups)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Facts of one incident or one file, for one tenant.
 
-    `groups` maps a set of field labels to the matched customers' rows with exactly these fields. `circulation` is how many
-    numbers are in use in the tenant's market, `watchlist` how many customers it has enrolled.
+    `people` are all matched customers, `verified` those whom chance cannot have matched. What is counted in rows, values,
+    cohorts and canaries is of one capture. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how
+    many customers it has enrolled. `own_fields` and `own_cohorts` are what the tenant says nobody else can know.
     """
 
     today: date
-    customers: int
+    people: Crowd
+    verified: Crowd
     rows: int
     matched_rows: int
     corroborated_rows: int
-    groups: Mapping[frozenset[str], int]
     watchlist: int
     circulation: float
+    matched: int = 0
+    """Customers in that one capture."""
+    groups: tuple[RowGroup, ...] = ()
     candidates: Mapping[str, int] = field(default_factory=dict)
     matched_kinds: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
     longest_run: int = 0
     newest_date: date | None = None
     sites: int = 1
+    free: bool = False
+    """Seen on a paste, which costs nothing to read."""
     brand: bool = False
     terms: tuple[str, ...] = ()
     alarm: bool = False
     logins: int = 0
+    minors: int = 0
+    own_cards: int = 0
+    cards_enrolled: int = 0
+    cohorts: tuple[Cohort, ...] = ()
+    cohort_labels: int = 0
+    canaries: tuple[Canary, ...] = ()
+    canaries_enrolled: int = 0
+    replayed: float = 0.0
+    replay_of: str = ""
+    own_fields: frozenset[str] = frozenset()
+    own_cohorts: frozenset[str] = frozenset()
 
     @property
-    def fields(self) -> frozenset[str]:
-        """Every label in any matched row."""
-        return frozenset().union(*self.groups)
+    def chance(self) -> float:
+        """The probability that any number in use is a customer's."""
+        return min(1.0, self.watchlist / self.circulation)
 
 
 def chance_matches(facts: Facts) -> float:
     """Phones that a random list of this length would match: valid phones × enrolled customers ÷ numbers in circulation."""
-    return facts.candidates.get("phone", 0) * min(1.0, facts.watchlist / facts.circulation)
+    return facts.candidates.get("phone", 0) * facts.chance
 
 
 def in_words(number: float) -> str:
@@ -60,35 +92,6 @@ def in_words(number: float) -> str:
     return "fewer than 0.01" if number < 0.01 else f"{number:.2g}" if number < 10 else f"{number:,.0f}"
 
 
-def binomial_tail(trials: int, successes: int, chance: float) -> float:
-    """P(at least `successes` of `trials`) with `chance` each, exact to float precision, summed away from the nearest term."""
-    if successes <= 0:
-        return 1.0
-    if chance <= 0.0 or successes > trials:
-        return 0.0
-    if chance >= 1.0:
-        return 1.0
-    odds = chance / (1.0 - chance)
-    if successes > trials * chance:
-        return min(
-            1.0, _sum(_log_term(trials, successes, chance), (odds * (trials - k) / (k + 1) for k in range(successes, trials)))
-        )
-    below = successes - 1
-    return max(0.0, 1.0 - _sum(_log_term(trials, below, chance), (k / (trials - k + 1) / odds for k in range(below, 0, -1))))
-
-
-def _log_term(trials: int, k: int, chance: float) -> float:
-    """Natural logarithm of P(exactly `k`)."""
-    choose = math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
-    return choose + k * math.log(chance) + (trials - k) * math.log1p(-chance)
-
-
-def _sum(log_first: float, ratios: Iterable[float]) -> float:
-    """Sum of a series whose first term is exp(`log_first`) and each next is the one before times its ratio."""
-    term = total = math.exp(log_first)
-    for ratio in ratios:
-        term *= ratio
-        total += term
-        if term < total * 1e-17:
-            break
-    return total
+def p_in_words(p: float) -> str:
+    """A probability as a person reads it: `p < 1e-12`, `p = 0.32`."""
+    return "p < 1e-12" if p < 1e-12 else f"p = {p:.2g}"

@@ -1,81 +1,178 @@
-"""Origin: whose leak it is.
+"""Origin: whose leak it is, from the strongest evidence down.
 
-`ours`, `elsewhere`, `fabricated` and `unknown` follow from counts; `partner` and `recycled` need cohorts and history.
+    fabricated   checksums fail, numbers run in steps, or own cards that nobody holds; and hardly a row agrees with a customer
+    recycled     the same customers stood with the same fields in incidents before
+    partner      bait that only one party was given
+    ours         rows agree with our records far beyond what another's list would (`ours.py`), or show what only we know
+    elsewhere    as many customers as chance gives, in enough rows to tell
+    unknown      too little to tell
 
 The base-rate test is exact: of m distinct valid phones, h belong to customers; by chance each would with probability
-customers ÷ numbers in circulation. Two fields of one customer agreeing in one row by chance is negligible, so rows are the
-stronger evidence. (`reference` figures: m=200, h=3 at 0.01 gives p = 0.32; h=10 gives 4e-5.)
+customers ÷ numbers in circulation. (Figures computed elsewhere: m=200, h=3 at 0.01 gives p = 0.32; h=10 gives 4e-5.) A list of
+another platform is no random list, its people use such services: up to three times the odds of chance still say elsewhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ullage.verdict.facts import Facts, Reason, binomial_tail, in_words
+from ullage.records import Canary, Cohort
+from ullage.verdict.facts import Facts, Reason, in_words, p_in_words
+from ullage.verdict.ours import agrees, odds, threshold
+from ullage.verdict.rules import OriginRules
+from ullage.verdict.tails import binomial_tail, hypergeometric_tail
 
-GENERATED_RUN = 20
-FEW_IDS = 10
-FAILING_SHARE = 0.2
-CERTAIN = 1e-6
-FEW = 0.01
-MANY_ROWS = 20
+SHOWN_COHORTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The answer and its evidence; `p` is the probability that chance alone gives as many matched phones."""
+    """The answer and its evidence.
+
+    `label` is the partner's, `p` the probability that chance alone gives as many matched phones, `expected` how many it would,
+    `by_chance` whether that, or another's list, explains what matched; `canaries` are the labels of bait that counts.
+    """
 
     verdict: str
     p: float
     expected: float
     reasons: tuple[Reason, ...]
+    label: str = ""
+    by_chance: bool = False
+    canaries: tuple[str, ...] = ()
 
 
-def judge_origin(facts: Facts) -> Origin:
+@dataclass(frozen=True, slots=True)
+class Base:
+    """How much of the list matched, against chance."""
+
+    trials: int
+    matched: int
+    what: str
+    p: float
+    expected: float
+
+    @property
+    def share(self) -> float:
+        """Of what was counted, what is a customer's."""
+        return self.matched / self.trials if self.trials else 0.0
+
+
+def judge_origin(facts: Facts, rules: OriginRules) -> Origin:
     """Whose leak `facts` describe."""
-    trials, matched, what = _trials(facts)
-    chance = min(1.0, facts.watchlist / facts.circulation)
-    p = binomial_tail(trials, matched, chance) if trials else 1.0
-    share = facts.matched_rows / facts.rows if facts.rows else 0.0
-    evidence = [f"{matched} of {trials} {what} are customers'; chance alone would give {in_words(trials * chance)} (p {_p(p)})"]
-    if facts.rows:
-        evidence.append(f"{facts.matched_rows} of {facts.rows} rows hold a customer ({share:.0%})")
-    if facts.corroborated_rows:
-        evidence.append(f"{facts.corroborated_rows} rows agree with a customer in two or more fields")
-    bad, good = facts.failures.get("resident_id", 0), facts.candidates.get("resident_id", 0)
-    if bad + good:
-        evidence.append(f"{bad} of {bad + good} resident IDs fail their checksum")
-    generated = facts.longest_run >= GENERATED_RUN
-    if generated:
-        evidence.append(f"an arithmetic run of {facts.longest_run} numbers: a generated list")
-    fabricated = generated or (bad + good >= FEW_IDS and bad / (bad + good) > FAILING_SHARE)
-    reasons = tuple(Reason(f"O{number}", 0, text) for number, text in enumerate(evidence, 1))
-    return Origin(
-        _verdict(facts, share, share / chance if chance else 0.0, p, fabricated=fabricated), p, trials * chance, reasons
-    )
+    base = _base(facts)
+    canaries = tuple(sorted(c.label for c in facts.canaries if _counts(c, facts, rules)))
+    cohorts = [cohort for cohort in facts.cohorts if _tail(cohort, facts) < rules.certain]
+    like = odds(base.share) < rules.alike * odds(facts.chance)
+    by_chance = not facts.people.customers or base.p > rules.few or like
+    verdict = _verdict(facts, base, canaries, cohorts, by_chance=by_chance, rules=rules)
+    label = canaries[0] if verdict == "partner" else ""
+    reasons = (*_counted(facts, base, rules), *_known(facts, canaries, cohorts, rules))
+    only_chance = by_chance and verdict in ("elsewhere", "unknown")
+    return Origin(verdict, base.p, base.expected, tuple(reasons), label, only_chance, canaries)
 
 
-def _trials(facts: Facts) -> tuple[int, int, str]:
+def _verdict(
+    facts: Facts, base: Base, canaries: tuple[str, ...], cohorts: list[Cohort], *, by_chance: bool, rules: OriginRules
+) -> str:
+    if _is_made_up(facts, rules) and facts.corroborated_rows < max(2, facts.rows // 20):
+        return "fabricated"
+    if facts.people.customers and facts.replayed >= rules.replayed:
+        return "recycled"
+    if len(canaries) == 1:
+        return "partner"
+    if canaries or agrees(facts, rules) or any(_is_ours(cohort, facts, rules) for cohort in cohorts):
+        return "ours"
+    if by_chance:
+        return "elsewhere" if facts.rows >= rules.enough else "unknown"
+    if base.p < rules.certain and facts.rows >= rules.rows and base.share >= max(rules.share, threshold(facts.chance, rules)):
+        return "ours"
+    return "ours" if facts.own_fields & facts.people.fields else "unknown"
+
+
+def _base(facts: Facts) -> Base:
     """What is counted against chance: distinct phones, in clear or as digests; rows where there are none."""
     phones = facts.candidates.get("phone", 0) + facts.candidates.get("digest", 0)
-    if phones:
-        return phones, min(phones, facts.matched_kinds.get("phone", 0)), "distinct phones"
-    return facts.rows, facts.matched_rows, "rows"
+    trials, matched, what = (
+        (phones, min(phones, facts.matched_kinds.get("phone", 0)), "distinct phones")
+        if phones
+        else (facts.rows, facts.matched_rows, "rows")
+    )
+    p = binomial_tail(trials, matched, facts.chance) if trials else 1.0
+    return Base(trials, matched, what, p, trials * facts.chance)
 
 
-def _p(p: float) -> str:
-    return "< 1e-12" if p < 1e-12 else f"= {p:.2g}"
+def _is_made_up(facts: Facts, rules: OriginRules) -> bool:
+    """Whether the numbers look generated."""
+    bad, good = facts.failures.get("resident_id", 0), facts.candidates.get("resident_id", 0)
+    failing = bad + good >= rules.ids and bad / (bad + good) > rules.failing
+    return facts.longest_run >= rules.run or failing or _are_cards_made_up(facts, rules)
 
 
-def _verdict(facts: Facts, share: float, lift: float, p: float, *, fabricated: bool) -> str:
-    """From the strongest evidence down; `share` of the rows that hold a customer, `lift` over what chance gives."""
-    if fabricated and facts.corroborated_rows < max(2, facts.rows // 20):
-        return "fabricated"
-    if facts.customers == 0 or p > FEW:
-        return "elsewhere" if facts.rows >= MANY_ROWS else "unknown"
-    certain = p < CERTAIN
-    if certain and facts.corroborated_rows >= 2 and share >= 0.05 and lift >= 1.5:
-        return "ours"
-    if certain and share >= 0.5 and lift >= 10 and facts.rows >= 10:
-        return "ours"
-    return "elsewhere" if facts.rows >= MANY_ROWS and lift < 1.5 else "unknown"
+def _are_cards_made_up(facts: Facts, rules: OriginRules) -> bool:
+    """Whether cards of the tenant's ranges are hardly ever a customer's, though it has enrolled cards."""
+    known = facts.matched_kinds.get("card", 0)
+    cards = known + facts.own_cards
+    return facts.cards_enrolled > 0 and cards >= rules.cards and known / cards < rules.known_cards
+
+
+def _counts(canary: Canary, facts: Facts, rules: OriginRules) -> bool:
+    """Whether bait was found that chance does not explain: a giant list of numbers hits any number some day."""
+    phones = facts.candidates.get("phone", 0)
+    bait = min(1.0, facts.canaries_enrolled / facts.circulation)
+    return canary.verified > 0 or binomial_tail(phones, canary.customers, bait) < rules.few
+
+
+def _tail(cohort: Cohort, facts: Facts) -> float:
+    """P that so many of a cohort are among the matched by chance, times the comparisons made (Bonferroni)."""
+    population = max(facts.watchlist, cohort.enrolled, facts.matched)
+    p = hypergeometric_tail(population, cohort.enrolled, facts.matched, cohort.matched)
+    return min(1.0, p * max(1, facts.cohort_labels))
+
+
+def _is_ours(cohort: Cohort, facts: Facts, rules: OriginRules) -> bool:
+    """Whether a cohort that nobody outside can know is so frequent among the matched that the list was cut by it."""
+    among, whole = odds(cohort.matched / max(1, facts.matched)), odds(cohort.enrolled / max(1, facts.watchlist))
+    many = cohort.matched >= rules.cohort_people and among >= rules.cohort_odds * whole
+    return cohort.dimension in facts.own_cohorts and many
+
+
+def _counted(facts: Facts, base: Base, rules: OriginRules) -> Iterator[Reason]:
+    """The counts that it went by."""
+    told = f"{base.matched} of {base.trials} {base.what} are customers'; chance alone would give {in_words(base.expected)}"
+    yield Reason("O1", 0, f"{told} ({p_in_words(base.p)})")
+    if facts.rows:
+        share = facts.matched_rows / facts.rows
+        yield Reason("O2", 0, f"{facts.matched_rows} of {facts.rows} rows hold a customer ({share:.0%})")
+    if facts.corroborated_rows:
+        yield Reason("O3", 0, f"{facts.corroborated_rows} rows agree with a customer in two or more fields")
+    bad, good = facts.failures.get("resident_id", 0), facts.candidates.get("resident_id", 0)
+    if bad + good:
+        yield Reason("O4", 0, f"{bad} of {bad + good} resident IDs fail their checksum")
+    if facts.longest_run >= rules.run:
+        yield Reason("O5", 0, f"an arithmetic run of {facts.longest_run} numbers: a generated list")
+    cards = facts.own_cards + facts.matched_kinds.get("card", 0)
+    if facts.own_cards:
+        told = f"{cards} cards of the tenant's own ranges, of which {cards - facts.own_cards} are enrolled"
+        yield Reason("O6", 0, told + (": made up" if _are_cards_made_up(facts, rules) else ""))
+
+
+def _known(facts: Facts, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules) -> Iterator[Reason]:
+    """What only we, a partner or an earlier incident can tell."""
+    for cohort in sorted(cohorts, key=lambda c: (-c.matched, c.dimension, c.label))[:SHOWN_COHORTS]:
+        told = f"{cohort.matched} of {facts.matched} customers are of {cohort.dimension} {cohort.label}, as are"
+        whole = f"{cohort.enrolled:,} of {facts.watchlist:,} enrolled ({p_in_words(_tail(cohort, facts))})"
+        known = ": nobody else can know it" if _is_ours(cohort, facts, rules) else ""
+        yield Reason("O7", 0, f"{told} {whole}{known}")
+    for canary in facts.canaries:
+        counts = canary.label in canaries
+        yield Reason("O8", 0, f"bait of {canary.label} was found" + ("" if counts else ", as chance may in so long a list"))
+    if len(canaries) > 1:
+        yield Reason("O8", 0, "bait of several parties: what they have in common is us")
+    if facts.replay_of:
+        yield Reason(
+            "O9", 0, f"{facts.replayed:.0%} of the customers stood with the same fields in {facts.replay_of} or others before"
+        )
+    if own := sorted(facts.own_fields & facts.people.fields):
+        yield Reason("O10", 0, f"fields that only the tenant holds: {' '.join(own)}")

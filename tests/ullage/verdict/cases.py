@@ -1,0 +1,56 @@
+"""Facts in few words."""
+
+from datetime import date
+from typing import Any
+
+from ullage.fields import Field, class_of
+from ullage.records import RowGroup
+from ullage.verdict import Crowd, Facts
+
+TODAY = date(2026, 9, 21)
+GROUP = frozenset((Field.NAME, Field.PHONE))
+
+
+def crowd(customers: int, *fields: str) -> Crowd:
+    """Customers who all stand in rows of the same fields."""
+    group = frozenset(fields)
+    return Crowd(customers, {class_of(group): customers}, {group: customers}) if customers else Crowd()
+
+
+def facts(**changes: Any) -> Facts:
+    """Ten customers of ten million, with name and phone, none of them verified."""
+    fields: dict[str, Any] = {
+        "today": TODAY, "people": crowd(10, *GROUP), "verified": Crowd(), "rows": 10, "matched_rows": 10, "corroborated_rows": 0,
+        "watchlist": 10_000_000, "circulation": 1e9, "matched": 10,
+    }  # fmt: skip
+    return Facts(**{**fields, **changes})
+
+
+def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> Facts:
+    """Customers with these fields."""
+    return facts(people=crowd(customers, *fields), verified=crowd(verified, *fields), matched=customers, **changes)
+
+
+def listed(platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alone: int = 0, **changes: Any) -> Facts:
+    """A list among 1.8 billion numbers: `ours` rows agree with a `platform`'s customers in two fields, others match by chance.
+
+    Of the others `alone` hold nothing but a phone.
+    """
+    chance = platform / 1.8e9
+    matched_alone = round(alone * chance)
+    matched = ours + round((rows - ours - alone) * chance)
+    groups = (
+        RowGroup(fields=tuple(sorted(fields)), rows=rows - alone, matched=matched, corroborated=ours),
+        RowGroup(fields=("PHONE",), rows=alone, matched=matched_alone),
+    )
+    everybody = matched + matched_alone
+    people = Crowd(
+        everybody,
+        {class_of(frozenset(fields)): matched, "C": matched_alone} if class_of(frozenset(fields)) != "C" else {"C": everybody},
+        {frozenset(fields): matched, frozenset(("PHONE",)): matched_alone},
+    )
+    return facts(**{
+        "people": people, "verified": crowd(ours, *fields), "matched": everybody, "rows": rows, "matched_rows": everybody,
+        "corroborated_rows": ours, "groups": groups, "watchlist": platform, "circulation": 1.8e9,
+        "candidates": {"phone": rows}, "matched_kinds": {"phone": everybody}, **changes,
+    })  # fmt: skip

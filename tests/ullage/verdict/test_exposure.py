@@ -1,0 +1,210 @@
+"""Exposure: what adds to it, what bounds it, and what must not touch it."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.ullage.verdict.cases import GROUP, TODAY, crowd, facts, of
+from ullage.fields import Field
+from ullage.records import Canary
+from ullage.verdict import Crowd, Facts, chance_matches, judge, own_rules, severity_unit
+from ullage.verdict.rules import Scenario, Way
+
+RULES = own_rules()
+BAIT = {"canaries": (Canary(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
+EXPOSED = ("X9", "X10", "X11", "X12", "X14")
+
+
+def exposure(given_facts: Facts):
+    return judge(given_facts)[0]
+
+
+def points(given_facts: Facts) -> dict[str, int]:
+    return {reason.code: reason.points for reason in exposure(given_facts).reasons}
+
+
+def test_chance_grows_with_the_list_and_ends_at_all_of_it() -> None:
+    assert chance_matches(facts(candidates={"phone": 200})) == pytest.approx(2.0)
+    assert chance_matches(facts(candidates={"phone": 200}, circulation=1e6)) == 200
+    assert chance_matches(facts()) == 0
+
+
+@pytest.mark.parametrize(
+    ("classes", "unit"),
+    [({"A": 50}, 1.0), ({"B": 500}, 1.0), ({"C": 5000}, 1.0), ({"A": 25, "B": 125, "C": 1250}, 1.0), ({"A": 1}, 0.02), ({}, 0.0)],
+)
+def test_the_unit_weighs_each_customer_by_one_class(classes: dict[str, int], unit: float) -> None:
+    assert severity_unit(Crowd(sum(classes.values()), classes)) == pytest.approx(unit)
+
+
+WAYS = [(way, scenario) for way, scenario in RULES.ways()]
+
+
+@pytest.mark.parametrize(("way", "scenario"), WAYS, ids=[f"{s.id}-{n}" for n, (_, s) in enumerate(WAYS)])
+def test_every_way_of_a_scenario_is_reached_and_worded_in_two_languages(way: Way, scenario: Scenario) -> None:
+    fields = way.every | frozenset(sorted(way.some)[:1])
+    some = of(*(fields or {Field.PHONE}), terms=tuple(sorted(way.terms)[:1]), logins=int(way.logins), brand=way.brand)
+    judged = exposure(some)
+    assert (judged.scenario, judged.title, judged.title_zh) == (scenario.id, scenario.title, scenario.title_zh)
+    assert (judged.reasons[0].code, judged.reasons[0].points) == (scenario.id, way.points)
+    assert all((scenario.title, scenario.title_zh, scenario.source))
+
+
+def test_there_are_the_eighteen_scenarios_each_once() -> None:
+    assert [s.id for s in RULES.scenario] == [f"X{n}" for n in range(1, 20)]
+
+
+@pytest.mark.parametrize("without", ["terms", "logins", "brand"])
+def test_a_way_that_asks_for_a_term_a_login_or_the_brand_is_closed_without(without: str) -> None:
+    whole = {"terms": ("initial access", "机主", "手持"), "logins": 3, "brand": True}
+    assert exposure(of(Field.PHONE, Field.ID, **whole)).scenario == "X1"
+    less = exposure(of(Field.PHONE, Field.ID, **whole | {without: type(whole[without])()})).scenario
+    assert (less == "X1") == (without == "logins")
+
+
+def test_fields_of_two_rows_do_not_add_up_to_a_scenario() -> None:
+    apart = facts(people=Crowd(10, {"C": 10}, {GROUP: 5, frozenset((Field.CARD, Field.ID)): 5}))
+    assert exposure(apart).scenario == "X17"
+    assert exposure(of(Field.NAME, Field.PHONE, Field.CARD, Field.ID)).scenario == "X7"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "added"),
+    [
+        ({"newest_date": TODAY}, "T", 10),
+        ({"newest_date": TODAY - timedelta(7)}, "T", 10),
+        ({"newest_date": TODAY - timedelta(8)}, "T", 7),
+        ({"newest_date": TODAY - timedelta(31)}, "T", 3),
+        ({"newest_date": TODAY - timedelta(365)}, "T", 0),
+        ({"newest_date": TODAY - timedelta(366)}, "T", -5),
+        ({"newest_date": TODAY - timedelta(2000)}, "T", -10),
+        ({"newest_date": TODAY + timedelta(1)}, "T", 10),
+        ({"sites": 2}, "R", 2),
+        ({"sites": 5}, "R", 4),
+        ({"free": True}, "R1", 1),
+        ({"corroborated_rows": 3}, "C1", 6),
+        (BAIT, "C2", 10),
+        ({"brand": True}, "C3", 2),
+        ({"terms": ("内料",)}, "L1", 3),
+        ({"terms": ("IOS",)}, "M2", 3),
+        ({"minors": 1}, "M3", 5),
+        ({"people": crowd(10, *GROUP, Field.LOAN)}, "M1", 3),
+        ({"people": crowd(10, *GROUP, Field.HEALTH)}, "M4", 4),
+        ({"people": crowd(499, *GROUP)}, "V", 0),
+        ({"people": crowd(500, *GROUP)}, "V", 3),
+        ({"people": crowd(5000, *GROUP)}, "V", 7),
+        ({"people": crowd(50_000, *GROUP)}, "V", 10),
+        ({"people": crowd(100_000, *GROUP)}, "V", 13),
+        ({"people": crowd(500_000, *GROUP)}, "V", 13),
+        ({"people": crowd(1_000_000, *GROUP)}, "V", 15),
+    ],
+)
+def test_what_adds_to_exposure_and_how_much(changes: dict, code: str, added: int) -> None:
+    assert points(facts(**changes))[code] == added
+
+
+@pytest.mark.parametrize("changes", [{}, {"sites": 1}, {"corroborated_rows": 2}, {"newest_date": None}])
+def test_what_is_not_so_gives_no_reason(changes: dict) -> None:
+    assert list(points(facts(**changes))) == ["X17", "V", "S"]
+
+
+@pytest.mark.parametrize(
+    ("given_facts", "score", "code"),
+    [
+        (of(Field.PHONE, Field.PASSWORD, verified=1), 70, "F1"),
+        (of(Field.PHONE, Field.PASSWORD, customers=4), 42, None),
+        (of(Field.PHONE, **BAIT), 60, "F2"),
+        (of(Field.PHONE, customers=0, logins=3), 45, "K1"),
+        (of(Field.PHONE, customers=0, alarm=True, brand=True, terms=("手持",)), 45, "K1"),
+        (of(Field.PHONE, customers=0, alarm=True), 20, None),
+        (of(*GROUP, customers=900, longest_run=500), 0, None),
+        (of(Field.PHONE, customers=0, longest_run=500, alarm=True), 5, "K2"),
+    ],
+)
+def test_floors_and_caps(given_facts: Facts, score: int, code: str | None) -> None:
+    judged = exposure(given_facts)
+    assert judged.score == score
+    assert [r.code for r in judged.reasons if r.code[0] in "FK"][-1:] == ([code] if code else [])
+
+
+def test_of_a_list_that_was_made_up_only_verified_customers_count() -> None:
+    whole = of(*GROUP, Field.LOAN, customers=90_000, longest_run=500, rows=100_000, matched_rows=90_000)
+    some = replace(whole, verified=crowd(3, Field.NAME, Field.PHONE, Field.ID))
+    assert (exposure(whole).score, exposure(whole).scenario) == (0, "")
+    assert (exposure(some).score, exposure(some).scenario) == (40, "X15")
+    assert "3 customers" in {r.code: r.evidence for r in exposure(some).reasons}["V"]
+
+
+CASES = {
+    "a list of phones at the base rate": (of(Field.PHONE, customers=10), 12),
+    "three elements of 5,000, a month old, two fields, brand": (
+        of(Field.NAME, Field.PHONE, Field.ID, customers=5000, verified=5000, matched_rows=5000, corroborated_rows=5000,
+           newest_date=TODAY - timedelta(30), brand=True), 40 + 7 + 7 + 6 + 2),
+    "loans of 800, five days old, three sources, bait": (
+        of(Field.NAME, Field.PHONE, Field.LOAN, customers=800, matched_rows=800, corroborated_rows=800, sites=3,
+           newest_date=TODAY - timedelta(5), **BAIT), 50 + 7 + 10 + 2 + 6 + 10 + 3),
+    "a dump of 2019 posted again on four sites": (
+        of(Field.NAME, Field.PHONE, Field.ID, customers=1_000_000, sites=4, newest_date=date(2019, 5, 1), replayed=0.9,
+           replay_of="INC-1"), 40 + 15 - 10 + 2),
+    "twenty verified cards with their codes, twenty days old": (
+        of(Field.CARD, Field.CVV, customers=20, verified=20, matched_rows=20, corroborated_rows=20,
+           newest_date=TODAY - timedelta(20)), 60 + 3 + 7 + 6),
+    "one customer in a stealer log, at an own domain": (
+        of(Field.EMAIL, Field.PASSWORD, customers=1, verified=1, logins=1, rows=1, matched_rows=1, corroborated_rows=1,
+           newest_date=TODAY - timedelta(30)), 58 + 7 + 6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_worked_cases_without_what_the_base_rate_and_replay_did_to_them(case: str) -> None:
+    given_facts, score = CASES[case]
+    assert exposure(given_facts).score == score
+
+
+ANY_FACTS = st.builds(
+    facts,
+    people=st.builds(lambda n, g: Crowd(n, {"B": n}, g if n else {}), st.integers(0, 2_000_000), st.dictionaries(
+        st.frozensets(st.sampled_from(sorted(Field)), min_size=1, max_size=6), st.integers(1, 99), max_size=4)),
+    verified=st.sampled_from([Crowd(), crowd(2, Field.PHONE, Field.PASSWORD)]),
+    corroborated_rows=st.integers(0, 10),
+    newest_date=st.none() | st.dates(date(2015, 1, 1), TODAY),
+    sites=st.integers(1, 9),
+    brand=st.booleans(),
+    alarm=st.booleans(),
+    logins=st.integers(0, 60),
+    terms=st.sampled_from([(), ("内料",), ("手持", "IOS")]),
+    minors=st.integers(0, 2),
+    candidates=st.fixed_dictionaries({"phone": st.integers(0, 500)}),
+    matched_kinds=st.fixed_dictionaries({"phone": st.integers(0, 9)}),
+    longest_run=st.integers(0, 40),
+    replayed=st.sampled_from([0.0, 0.6, 0.9, 1.0]),
+    **{name: st.sampled_from([value, type(value)()]) for name, value in BAIT.items()},
+)  # fmt: skip
+
+
+@given(ANY_FACTS)
+def test_reasons_add_up_to_the_score(any_facts: Facts) -> None:
+    judged = exposure(any_facts)
+    free = sum(r.points for r in judged.reasons if r.code[0] not in "FK")
+    assert judged.score == max(0, min(100, free)) + sum(r.points for r in judged.reasons if r.code[0] in "FK")
+    assert 0 <= judged.score <= 100
+    assert judged.reasons[-1].code == "S"
+
+
+@given(ANY_FACTS, st.integers(1, 10**8), st.floats(0, 1))
+def test_exposure_is_never_lowered_by_what_chance_would_match_or_by_what_was_seen_before(
+    any_facts: Facts, watchlist: int, replayed: float
+) -> None:
+    """Bait counts or not by chance, so it is left out."""
+    any_facts = replace(any_facts, canaries=())
+    other = replace(any_facts, watchlist=watchlist, replayed=replayed, replay_of="INC-1")
+    assert exposure(other).score == exposure(any_facts).score
+
+
+def test_rules_can_be_replaced_by_others() -> None:
+    other = RULES.model_copy(update={"corroboration": RULES.corroboration.model_copy(update={"brand": 30})})
+    known = of(Field.PHONE, brand=True)
+    assert judge(known, other)[0].score == exposure(known).score + 28

@@ -1,0 +1,194 @@
+"""Origin: whose leak it is, at every size of platform."""
+
+import pytest
+
+from tests.ullage.verdict.cases import crowd, facts, listed, of
+from ullage.fields import Field
+from ullage.records import Canary, Cohort
+from ullage.verdict import Facts, judge
+
+PHONES = {"candidates": {"phone": 1000}, "rows": 1000, "people": crowd(10, Field.PHONE)}
+SIZES = {"10 M": 10_000_000, "50 M": 50_000_000, "300 M": 300_000_000}
+NAMED = ("NAME", "PHONE", "ID")
+
+
+def verdict(given_facts: Facts) -> str:
+    return judge(given_facts)[1].verdict
+
+
+def told(given_facts: Facts) -> str:
+    return "\n".join(reason.evidence for reason in judge(given_facts)[1].reasons)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}}, "elsewhere"),
+        ({**PHONES, "matched_rows": 1000, "matched_kinds": {"phone": 1000}}, "ours"),
+        ({**PHONES, "matched_rows": 500, "matched_kinds": {"phone": 500}}, "ours"),
+        ({**PHONES, "matched_rows": 499, "matched_kinds": {"phone": 499}}, "unknown"),
+        ({**PHONES, "matched_rows": 500, "matched_kinds": {"phone": 500}, "circulation": 1e8}, "unknown"),
+        ({"candidates": {"digest": 50}, "matched_kinds": {"phone": 50}, "rows": 50, "matched_rows": 50}, "ours"),
+        ({"candidates": {"phone": 10**5}, "matched_kinds": {"phone": 1300}, "rows": 10**5, "matched_rows": 1300}, "elsewhere"),
+        ({**PHONES, "matched_rows": 0, "people": crowd(0)}, "elsewhere"),
+        ({"rows": 5, "matched_rows": 0, "people": crowd(0)}, "unknown"),
+        ({"rows": 10, "matched_rows": 5, "corroborated_rows": 2}, "ours"),
+        ({"rows": 10, "matched_rows": 5, "corroborated_rows": 3}, "ours"),
+        ({"rows": 3, "matched_rows": 3, "corroborated_rows": 3}, "ours"),
+        ({"rows": 1, "matched_rows": 1, "corroborated_rows": 1}, "unknown"),
+        ({"rows": 100, "matched_rows": 4, "corroborated_rows": 4}, "elsewhere"),
+        ({**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}, "longest_run": 20}, "fabricated"),
+        ({**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}, "longest_run": 19}, "elsewhere"),
+        ({"longest_run": 500, "rows": 10, "matched_rows": 10, "corroborated_rows": 10}, "ours"),
+        ({"failures": {"resident_id": 3}, "candidates": {"resident_id": 7}, "matched_rows": 1}, "fabricated"),
+        ({"failures": {"resident_id": 2}, "candidates": {"resident_id": 8}, "matched_rows": 1}, "unknown"),
+        ({"failures": {"resident_id": 9}, "matched_rows": 1}, "unknown"),
+        ({"rows": 0, "matched_rows": 0, "people": crowd(0)}, "unknown"),
+    ],
+)
+def test_whose_leak_it_is(changes: dict, expected: str) -> None:
+    assert verdict(facts(**changes)) == expected
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_loans_from_elsewhere_expose_customers_and_are_not_ours(size: str) -> None:
+    exposure, origin = judge(listed(SIZES[size], ("PHONE", "LOAN"), 100_000))
+    assert (origin.verdict, exposure.scenario) == ("elsewhere", "X9")
+    assert exposure.score >= 60
+    assert exposure.severity in ("low", "medium")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_million_random_numbers_are_neither_ours_nor_an_exposure_nor_a_page(size: str) -> None:
+    exposure, origin = judge(listed(SIZES[size], ("PHONE",), 1_000_000))
+    assert (origin.verdict, exposure.severity) == ("elsewhere", "noise")
+    assert exposure.score < 30
+    assert "chance alone" in exposure.reasons[-1].evidence
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("rows", [100_000, 1_000_000])
+@pytest.mark.parametrize("apart", [True, False], ids=["random numbers beside", "made-up second fields"])
+def test_five_in_a_hundred_real_rows_with_a_second_field_are_ours(size: str, rows: int, apart: bool) -> None:
+    real = rows // 20
+    exposure, origin = judge(listed(SIZES[size], NAMED, rows, ours=real, alone=rows - real if apart else 0))
+    assert (origin.verdict, exposure.scenario) == ("ours", "X15")
+    assert exposure.severity in ("medium", "high")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("times", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("agreeing", [0.7, 0.9, 1.0])
+def test_customers_that_two_platforms_share_are_not_ours_alone(size: str, times: float, agreeing: float) -> None:
+    """A true list of another's customers: more of them are ours than of the population, and most agree in both fields."""
+    rows, chance = 50_000, SIZES[size] / 1.8e9
+    shared = round(rows * chance * times)
+    both = round(shared * agreeing)
+    some = listed(SIZES[size], NAMED, rows)
+    group = some.groups[0].model_copy(update={"matched": shared, "corroborated": both})
+    changes = {"groups": (group,), "matched_rows": shared, "corroborated_rows": both, "matched_kinds": {"phone": shared}}
+    assert verdict(facts(**{name: getattr(some, name) for name in some.__slots__} | changes)) == "elsewhere"
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("fields", [("PHONE",), ("PHONE", "LOAN")])
+def test_a_list_of_ours_is_told_by_its_numbers_alone(size: str, fields: tuple[str, ...]) -> None:
+    """Of our customers one in ten has a new number since."""
+    changes = {"matched_kinds": {"phone": 900}, "matched_rows": 900, "people": crowd(900, *fields)}
+    assert verdict(listed(SIZES[size], fields, 1000, **changes)) == "ours"
+
+
+def test_origin_gives_each_count_that_it_went_by_and_no_points() -> None:
+    judged = judge(facts(**{**PHONES, "matched_kinds": {"phone": 10}}, corroborated_rows=1, longest_run=30,
+                         failures={"resident_id": 1}, own_cards=4))[1]  # fmt: skip
+    assert [r.code for r in judged.reasons] == ["O1", "O2", "O3", "O4", "O5", "O6"]
+    assert {r.points for r in judged.reasons} == {0}
+    assert judged.expected == pytest.approx(10.0)
+    assert judged.p == pytest.approx(0.54, abs=0.01)
+
+
+def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object) -> Facts:
+    canaries = tuple(Canary(label=label, customers=1, verified=verified) for label in labels)
+    return of(*NAMED, canaries=canaries, canaries_enrolled=enrolled, **changes)
+
+
+def test_bait_names_who_leaked_it() -> None:
+    origin = judge(bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100))[1]
+    assert (origin.verdict, origin.label, origin.canaries) == ("partner", "短信通道甲", ("短信通道甲",))
+    assert "bait of 短信通道甲 was found" in origin.reasons[-1].evidence
+
+
+def test_bait_of_several_parties_has_us_in_common() -> None:
+    some = bait("call-centre", "sms")
+    assert (verdict(some), judge(some)[1].label) == ("ours", "")
+    assert "what they have in common is us" in told(some)
+
+
+def test_a_giant_list_hits_a_bait_number_by_chance() -> None:
+    giant = bait("sms", verified=0, candidates={"phone": 10**6}, rows=10**6, matched_rows=10**4, matched_kinds={"phone": 10**4})
+    assert (verdict(giant), judge(giant)[1].canaries) == ("elsewhere", ())
+    assert "as chance may in so long a list" in told(giant)
+    assert verdict(bait("sms", verified=0, candidates={"phone": 1000}, rows=1000)) == "partner"
+
+
+def cohort(dimension: str, matched: int, enrolled: int, label: str = "E17") -> dict:
+    found = Cohort(dimension=dimension, label=label, matched=matched, enrolled=enrolled)
+    return {"cohorts": (found,), "cohort_labels": 40, "own_cohorts": frozenset(("export",))}
+
+
+PADDED = {"candidates": {"phone": 10**5}, "matched_kinds": {"phone": 1500}, "rows": 10**5, "matched_rows": 1500, "matched": 1500}
+
+
+@pytest.mark.parametrize(
+    ("dimension", "matched", "enrolled", "expected"),
+    [
+        ("export", 500, 10_000, "ours"),
+        ("branch", 500, 10_000, "elsewhere"),
+        ("export", 19, 1_000, "elsewhere"),
+        ("export", 500, 3_000_000, "elsewhere"),
+    ],
+)
+def test_a_cohort_that_nobody_outside_knows_says_ours_when_it_is_too_frequent(
+    dimension: str, matched: int, enrolled: int, expected: str
+) -> None:
+    assert verdict(facts(**PADDED, **cohort(dimension, matched, enrolled))) == expected
+
+
+def test_a_cohort_is_told_only_where_it_is_too_frequent_for_chance() -> None:
+    assert "500 of 1500 customers are of branch E17, as are 10,000 of 10,000,000 enrolled (p < 1e-12)" in told(
+        facts(**PADDED, **cohort("branch", 500, 10_000))
+    )
+    assert "E17" not in told(facts(**PADDED, **cohort("branch", 500, 3_300_000)))
+
+
+def test_every_comparison_counts_against_a_cohort() -> None:
+    few = facts(**PADDED, **cohort("branch", 40, 70_000))
+    assert "40 of 1500" in told(few)
+    many = {name: getattr(few, name) for name in few.__slots__} | {"cohort_labels": 10**6}
+    assert "40 of 1500" not in told(facts(**many))
+
+
+def test_customers_who_stood_there_before_are_recycled_and_where_is_told() -> None:
+    known = of(*NAMED, rows=10, matched_rows=10, corroborated_rows=10, replayed=0.8, replay_of="INC-AAAA")
+    assert verdict(known) == "recycled"
+    assert "80% of the customers stood with the same fields in INC-AAAA" in told(known)
+    assert verdict(of(*NAMED, rows=10, matched_rows=10, corroborated_rows=10, replayed=0.79, replay_of="INC-AAAA")) == "ours"
+
+
+@pytest.mark.parametrize(
+    ("known", "others", "enrolled", "expected"),
+    [(0, 30, 10**6, "fabricated"), (1, 30, 10**6, "fabricated"), (2, 30, 10**6, "unknown"), (0, 30, 0, "unknown"),
+     (0, 19, 10**6, "unknown")],
+)  # fmt: skip
+def test_own_cards_that_nobody_holds_are_made_up(known: int, others: int, enrolled: int, expected: str) -> None:
+    changes = {"matched_kinds": {"card": known}, "own_cards": others, "cards_enrolled": enrolled}
+    assert verdict(of(Field.CARD, customers=1, rows=10, matched_rows=1, **changes)) == expected
+
+
+def test_fields_that_only_we_hold_decide_where_chance_is_ruled_out() -> None:
+    some = {"rows": 1000, "matched_rows": 300, "matched_kinds": {"phone": 300}, "candidates": {"phone": 1000}}
+    own = {"own_fields": frozenset(("POLICY",))}
+    assert verdict(of("PHONE", "POLICY", **some)) == "unknown"
+    assert verdict(of("PHONE", "POLICY", **some, **own)) == "ours"
+    assert verdict(of("PHONE", **some, **own)) == "unknown"
+    assert verdict(of("PHONE", "POLICY", **some | {"matched_rows": 10, "matched_kinds": {"phone": 10}}, **own)) == "elsewhere"

@@ -1,0 +1,86 @@
+"""Severity, S0 to S5: what a human has to do, and by when. Severity orders the work; only a human's decision starts a duty.
+
+    noise      nothing; counted only          medium      assessment (PIPL 57) today, protect the customers
+    notice     a look within five days        high        the incident lead is paged, a report to the police is considered
+    low        a look within a day            statutory   people enough that regulators have clocks for it
+
+The unit U is that of `exposure`. It is taken over all customers, except where what matched is as chance would have it, or was
+made up: there only the verified count, so that a million random numbers, of which a large platform's customers hold every
+sixth, wake nobody. Rows that say something of these people (a loan, an order) still put them at risk, so such a list stays
+visible, below what pages. A leak that is somebody else's by the numbers pages nobody either, whatever its size.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from ullage.fields import HIGHEST, Field, class_of
+from ullage.verdict.facts import Crowd, Facts
+from ullage.verdict.origin import Origin
+from ullage.verdict.rules import Severity, SeverityRules
+
+ORDER: tuple[Severity, ...] = get_args(Severity)
+TELLING = frozenset((Field.ADDRESS, Field.EMPLOYER))
+"""Of class C, yet more than who somebody is and how to reach them."""
+
+
+def severity_of(facts: Facts, origin: Origin, units: tuple[float, float], rules: SeverityRules) -> tuple[Severity, str]:
+    """The severity and why. `units` are U of all customers and of the verified."""
+    everybody, verified = units
+    if origin.verdict == "recycled" and facts.replayed >= rules.repeated:
+        return "noise", f"noise: {facts.replayed:.0%} of these customers stood with the same fields in {facts.replay_of} before"
+    if origin.verdict == "fabricated":
+        found = _by_unit(facts.verified, verified, facts, rules)
+        return found, f"{found}: made up, so only the {facts.verified.customers} verified customers count"
+    if origin.by_chance and facts.people.customers:
+        return _by_chance(facts, (everybody, verified), rules)
+    if origin.verdict == "partner":
+        found = _highest("high", _by_unit(facts.people, everybody * rules.partner, facts, rules))
+        return found, f"{found}: bait names who leaked it; U counts twice ({everybody * rules.partner:.2f})"
+    found = _by_unit(facts.people, everybody, facts, rules)
+    if origin.verdict == "elsewhere" and ORDER.index(found) > ORDER.index(rules.not_ours):
+        return rules.not_ours, f"{rules.not_ours}: a leak of somebody else, so no more than that ({found} by U = {everybody:.2f})"
+    return found, f"{found}: U = {everybody:.2f}"
+
+
+def _by_chance(facts: Facts, units: tuple[float, float], rules: SeverityRules) -> tuple[Severity, str]:
+    """Of a list that matches as chance would: by who is verified, or by what the rows say of all."""
+    everybody, verified = units
+    found = _by_unit(facts.verified, verified, facts, rules)
+    counted = f"chance alone matches as many, so only the {facts.verified.customers} verified customers count"
+    if everybody >= rules.low and any(_tells(fields) for fields in facts.people.groups):
+        told = _by_unit(facts.people, everybody, facts, rules)
+        if ORDER.index(told) > ORDER.index(found):
+            found, counted = told, "chance alone matches as many, but the rows tell more of them than who they are"
+    if origin_cap := ORDER.index(found) > ORDER.index(rules.not_ours):
+        found = rules.not_ours
+    return found, f"{found}: {counted}" + (", and it is no leak of ours" if origin_cap else "")
+
+
+def _tells(fields: frozenset[str]) -> bool:
+    return bool(TELLING & fields) or class_of(fields - {Field.CARD}) != "C"
+
+
+def _by_unit(crowd: Crowd, unit: float, facts: Facts, rules: SeverityRules) -> Severity:
+    """By people and U; a password, card code or one-time code of a verified customer is at least medium."""
+    if not crowd.customers:
+        return _unmatched(facts, rules)
+    if crowd.customers >= rules.statutory:
+        return "statutory"
+    grave = facts.verified.customers if facts.verified.fields & HIGHEST else 0
+    if unit >= rules.high or grave >= rules.grave:
+        return "high"
+    if unit >= rules.medium or grave:
+        return "medium"
+    return "low" if unit >= rules.low or facts.corroborated_rows >= 2 else "notice"
+
+
+def _unmatched(facts: Facts, rules: SeverityRules) -> Severity:
+    """Nobody counts: by logins at the tenant's own sites, else by whether its data is offered."""
+    if facts.logins:
+        return "medium" if facts.logins >= rules.logins else "low"
+    return "notice" if facts.alarm else "noise"
+
+
+def _highest(one: Severity, other: Severity) -> Severity:
+    return max(one, other, key=ORDER.index)
