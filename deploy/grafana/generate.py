@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from deploy.grafana.board import Board, Kind, Panel, Query
-from ullage.verdict.exposure import scenarios
+from ullage.verdict import own_rules
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDTH, HEIGHT, STAT_HEIGHT = 24, 8, 5
@@ -89,7 +89,7 @@ def _panel(panel: Panel, number: int) -> Builder:
     for letter, query in zip(ascii_uppercase, panel.queries, strict=False):
         made.with_target(_target(query, letter, now=panel.kind != "timeseries"))
     if panel.scenarios:
-        for scenario in scenarios():
+        for scenario in own_rules().scenario:
             made.override_by_name(scenario.id, [DynamicConfigValue("displayName", f"{scenario.title_zh} · {scenario.id}")])
     return made
 
