@@ -147,13 +147,14 @@ def suppressed(store: IncidentStore, incidents: Iterable[Incident], now: datetim
     return found
 
 
-def muted(store: IncidentStore, clock: Clock) -> Callable[[Incident], bool]:
-    """Tells whether nobody is told of an incident now, whatever the routes say: it is in the list all the same."""
+def muted(store: IncidentStore, clock: Clock) -> Callable[[Sequence[Incident]], set[str]]:
+    """Tells the ids of those incidents that nobody is told of now, whatever the routes say: they are in the list all the same."""
 
-    def is_muted(incident: Incident) -> bool:
-        return incident.severity == "noise" or bool(suppressed(store, [incident], clock.now()))
+    def those_muted(incidents: Sequence[Incident]) -> set[str]:
+        noise = {incident.id for incident in incidents if incident.severity == "noise"}
+        return noise | suppressed(store, incidents, clock.now()).keys()
 
-    return is_muted
+    return those_muted
 
 
 def covering(sightings: Sequence[Sighting], fitting: Sequence[Suppression]) -> Suppression | None:

@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry
 from alerts.notify.channels import open_channel
 from alerts.notify.lease import Lease
 from alerts.notify.metrics import NotifyMetrics
-from alerts.notify.plan import plan
-from alerts.notify.sender import Muted, Sender, Setup
+from alerts.notify.plan import Muted, plan
+from alerts.notify.sender import Sender, Setup
 from alerts.records import Incident
 from alerts.store import IncidentStore
 from ullage import log

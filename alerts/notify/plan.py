@@ -11,6 +11,8 @@ from ullage.settings import NotifySettings, RouteSettings
 
 URGENT: tuple[Severity, ...] = ("high", "statutory")
 """Repeated and escalated while nobody has acknowledged them: below that people work a list."""
+Muted = Callable[[Sequence[Incident]], Collection[str]]
+"""Of some incidents the ids of those that nobody is told of, whatever the routes say: they are in the list all the same."""
 ESCALATION, REPEAT = "escalation-", "repeat-"
 
 
@@ -76,14 +78,13 @@ def news(made: Notification, log: Collection[str]) -> Notification | None:
     return made.model_copy(update={"why": "raised", "published_at": None}) if raised else made
 
 
-def plan(
-    store: IncidentStore, notify: NotifySettings, incidents: Sequence[Incident], now: datetime, muted: Callable[[Incident], bool]
-) -> int:
+def plan(store: IncidentStore, notify: NotifySettings, incidents: Sequence[Incident], now: datetime, muted: Muted) -> int:
     """Write to the log what is to be said of `incidents`; returns how much is new. Doing it again changes nothing."""
     made: dict[str, Notification] = {}
     for incident in incidents:
-        if not muted(incident):
-            made |= wanted(notify, incident, now)
+        made |= wanted(notify, incident, now)
+    silent = muted([incident for incident in incidents if any(one.incident == incident.id for one in made.values())])
+    made = {id_: one for id_, one in made.items() if one.incident not in silent}
     if not made:
         return 0
     log = store.mget(Notification, {id_ for one in made.values() for id_ in log_ids(one).values()})

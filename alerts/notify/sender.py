@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from alerts.notify.channels import Channel, UndeliveredError
 from alerts.notify.message import Entry, Facts, Message, message, message_id
 from alerts.notify.metrics import NotifyMetrics
-from alerts.notify.plan import URGENT, by_message, repeat
+from alerts.notify.plan import URGENT, Muted, by_message, repeat
 from alerts.records import Incident, Notification, Status
 from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore, Where
@@ -21,7 +21,6 @@ POLL_SECONDS = 5.0
 AT_MOST = 2_000
 """Notifications of one turn: a digest of more is none that anybody reads, and memory has a bound."""
 CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
-Muted = Callable[[Incident], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +97,14 @@ class Sender:
         """Those of `some` that somebody still has to hear of; the others are marked so."""
         ids = {one.incident for one in some}
         incidents, decided = self.setup.store.mget(Incident, ids), statuses(self.setup.store, ids)
-        needed = [one for one in some if self._is_needed(one, incidents.get(one.incident), decided.get(one.incident, UNDECIDED))]
+        for silent in self.setup.muted([*incidents.values()]):
+            del incidents[silent]
+        needed = [one for one in some if _is_needed(one, incidents.get(one.incident), decided.get(one.incident, UNDECIDED))]
         left = {one.id for one in needed}
         if moot := [one for one in some if one.id not in left]:
             self.setup.store.put([one.model_copy(update={"outcome": "suppressed"}) for one in moot])
             self.setup.metrics.came(self.name, "suppressed", len(moot))
         return needed
-
-    def _is_needed(self, one: Notification, incident: Incident | None, status: Status) -> bool:
-        if incident is None or self.setup.muted(incident):
-            return False
-        if one.why in ("unacknowledged", "escalated"):
-            return status == UNDECIDED and incident.severity in URGENT
-        return status not in CLOSED
 
     def _deliver(self, some: Sequence[Notification]) -> bool:
         """Try one message; what happened is written before and after."""
@@ -165,3 +159,12 @@ class Sender:
             self.setup.store.create([one for one in self._unwritten if not one.attempts])  # what follows, which may be there
             self.setup.store.put([one for one in self._unwritten if one.attempts])
             self._unwritten.clear()
+
+
+def _is_needed(one: Notification, incident: Incident | None, status: Status) -> bool:
+    """Whether `one` has still to be said of an incident, None for one that is gone or muted."""
+    if incident is None:
+        return False
+    if one.why in ("unacknowledged", "escalated"):
+        return status == UNDECIDED and incident.severity in URGENT
+    return status not in CLOSED

@@ -120,7 +120,11 @@ def test_what_is_like_a_suppressed_incident_is_silent_until_there_is_more_in_it(
 
 def test_nobody_is_told_of_noise_and_of_what_is_silenced_until_it_ends(store, clock, desk):
     fold(store, clock)
-    incident, is_muted = store.get(Incident, A), muted(store, clock.as_clock())
+    incident, those = store.get(Incident, A), muted(store, clock.as_clock())
+
+    def is_muted(one: Incident) -> bool:
+        return those([one]) == {A}
+
     assert not is_muted(incident)
     assert is_muted(incident.model_copy(update={"severity": "noise"}))
     add(desk, days=1, site="paste")

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from alerts.notify.channels import Channel
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.notifier import Notifier
+from alerts.notify.plan import Muted
 from alerts.notify.sender import Sender, Setup
-from alerts.records import Incident
 from deploy.local.webhook import Receiver, receiving
 from tests.alerts.notify.support import Recorded, notify_settings
 
@@ -30,7 +30,7 @@ def registry() -> CollectorRegistry:
 def notifier(store, clock, registry) -> Callable[..., Notifier]:
     """A notifier over `channels` by name; settings as of `notify_settings`."""
 
-    def made(channels: dict[str, Channel], muted: Callable[[Incident], bool] = lambda _: False, **changes: Any) -> Notifier:
+    def made(channels: dict[str, Channel], muted: Muted = lambda _: (), **changes: Any) -> Notifier:
         settings = notify_settings(channels, **changes)
         metrics = NotifyMetrics(registry, channels, ["bank"])
         setup = Setup(settings, "https://page.example", store, clock.as_clock(), metrics, muted)

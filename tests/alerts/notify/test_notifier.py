@@ -213,15 +213,15 @@ def test_check_reaches_each_channel_and_sends_nothing(configured_data, receiver,
 def test_alert_does_not_start_with_a_channel_that_cannot_be_opened(configured_data, store):
     (configured_data / "keys" / "notify" / "soc").unlink()
     with pytest.raises(ConfigError, match="notify/soc is not in"):
-        configured(Context(configured_data), store, CollectorRegistry(), lambda _: False)
+        configured(Context(configured_data), store, CollectorRegistry(), lambda _: ())
 
 
 def test_only_where_processes_share_a_bus_is_a_lease_asked_for(configured_data, store):
-    alone = configured(Context(configured_data), store, CollectorRegistry(), lambda _: False)
+    alone = configured(Context(configured_data), store, CollectorRegistry(), lambda _: ())
     assert alone.senders[0].holds() is True
     text = (configured_data / "ullage.toml").read_text() + '[bus]\nurl = "kafka://127.0.0.1:9"\n'
     (configured_data / "ullage.toml").write_text(text)
-    first, second = (configured(Context(configured_data), store, CollectorRegistry(), lambda _: False) for _ in range(2))
+    first, second = (configured(Context(configured_data), store, CollectorRegistry(), lambda _: ()) for _ in range(2))
     assert first.senders[0].holds()
     assert not second.senders[0].holds()
     first.close()

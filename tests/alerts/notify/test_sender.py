@@ -224,7 +224,7 @@ def test_after_a_day_it_is_given_up_counted_and_shown(notifier, store, clock, so
 
 def test_what_was_decided_while_it_waited_is_not_sent(notifier, store, clock, soc, registry):
     mute = set()
-    running = notifier({"soc": soc}, muted=lambda i: i.id in mute)
+    running = notifier({"soc": soc}, muted=lambda some: mute & {i.id for i in some})
     tell(running, store, incident("A"), incident("B"), incident("C"), incident("D"))
     decide(store, "false_positive", "INC-A")
     decide(store, "acknowledged", "INC-D")  # known, but the channel has not heard of it
