@@ -13,7 +13,7 @@ from deploy.grafana.__main__ import DASHBOARDS, write
 from deploy.grafana.board import BOARDS, Board, read_boards
 from deploy.grafana.generate import generate
 from tests.deploy.test_rules import known_series, metrics_of
-from ullage.verdict.exposure import scenarios
+from ullage.verdict import own_rules
 
 COMMITTED = sorted(DASHBOARDS.glob("*.json"))
 MINIMAL = {"uid": "ullage-x", "title": "X", "description": "X.", "rows": [{"title": "R", "panels": []}]}
@@ -87,7 +87,7 @@ def test_scenarios_are_shown_by_their_titles() -> None:
     board = loaded(DASHBOARDS / "exposure.json")
     [bars] = [panel for panel in pictures(board) if panel["type"] == "bargauge"]
     shown = {o["matcher"]["options"]: o["properties"][0]["value"] for o in bars["fieldConfig"]["overrides"]}
-    assert shown == {s.id: f"{s.title_zh} · {s.id}" for s in scenarios()}
+    assert shown == {s.id: f"{s.title_zh} · {s.id}" for s in own_rules().scenario}
 
 
 @pytest.mark.parametrize("lacking", ["title", "description", "unit", "queries"])
