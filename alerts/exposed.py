@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from alerts.records import Audit, Exposure, Incident, Status
+from alerts.records import Audit, Background, Exposure, Incident, Status
 from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore, Where
 from ullage.clock import Clock
@@ -51,10 +51,14 @@ class Exposed:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`kinds` are what the value was read as; none means that it is no identifier that is known here."""
+    """`kinds` are what the value was read as; none means that it is no identifier that is known here.
+
+    `seen` are posts that are no leak: the number stood alone there, most likely by its owner's own hand.
+    """
 
     kinds: tuple[str, ...]
     found: tuple[Exposed, ...]
+    seen: tuple[Background, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +73,24 @@ class Lookup:
     def ask(self, question: Question) -> Answer:
         """The answer, newest incident first; its audit record is durable before it is given."""
         read_as = readings(question.value)
-        found = [hit for tenant in self.everyone() for hit in self._look(tenant, read_as)]
+        asked = [(tenant, self._tags(tenant, read_as)) for tenant in self.everyone()]
+        found = [hit for tenant, tags in asked if tags for hit in self._look(tenant, tags)]
+        seen = [fact for tenant, tags in asked if tags for fact in self.store.scroll(Background, _having(tenant, tags))]
         kinds = tuple(kind for kind, _ in read_as)
         self._record(question, kinds, len(found))
-        return Answer(kinds, tuple(sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)))
+        newest = sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)
+        return Answer(kinds, tuple(newest), tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True)))
 
     def everyone(self) -> list[str]:
         """Tenants by configuration or by key."""
         return sorted({*self.tenants, *(path.parent.name for path in self.keys.root.glob("*/index-*.key"))})
 
-    def _look(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[Exposed]:
+    def _tags(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[str]:
         live = [(epoch, self.keys.read(f"{tenant}/index-{epoch}.key")) for epoch in epochs(self.keys, tenant, "index")]
-        tags = [tag for kind, normal in read_as for _, key in live for tag in index_tags(key, tenant, kind, normal)]
-        if not tags:
-            return []
-        where = Where({"tenant": (tenant,), "index_tags": tuple(tags)})
-        exposures = list(self.store.scroll(Exposure, where))
+        return [tag for kind, normal in read_as for _, key in live for tag in index_tags(key, tenant, kind, normal)]
+
+    def _look(self, tenant: str, tags: Sequence[str]) -> list[Exposed]:
+        exposures = list(self.store.scroll(Exposure, _having(tenant, tags)))
         incidents = self.store.mget(Incident, [exposure.incident for exposure in exposures])
         decided = statuses(self.store, incidents) if incidents else {}
         return [
@@ -104,6 +110,10 @@ class Lookup:
             found=found,
         )
         self.store.create([audit])
+
+
+def _having(tenant: str, tags: Sequence[str]) -> Where:
+    return Where({"tenant": (tenant,), "index_tags": tuple(tags)})
 
 
 def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list[str]:

@@ -57,12 +57,22 @@ class ExposedIn(BaseModel):
     last_seen: str
 
 
+class SeenAt(BaseModel):
+    """A post that is no leak, in which the value stood alone; `rule` says by which rule it is none."""
+
+    tenant: str
+    site: str
+    fetched_at: str
+    rule: str
+
+
 class ExposedAnswer(BaseModel):
     """`kinds` is what the value was read as; none means that it is no identifier that is known here."""
 
     kinds: tuple[str, ...]
     exposed: bool
     found: list[ExposedIn]
+    seen: list[SeenAt]
 
 
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
@@ -105,7 +115,8 @@ def routes(site: Site) -> APIRouter:
         question = site.question(asked.value.get_secret_value(), asked.who, asked.purpose, asked.case)
         answer = asked_of(site, question)
         found = [_exposed_in(hit.incident.model_dump(), hit.exposure.model_dump(mode="json"), hit.status) for hit in answer.found]
-        return ExposedAnswer(kinds=answer.kinds, exposed=bool(found), found=found)
+        seen = [SeenAt.model_validate(one.model_dump(mode="json", include=set(SeenAt.model_fields))) for one in answer.seen]
+        return ExposedAnswer(kinds=answer.kinds, exposed=bool(found), found=found, seen=seen)
 
     return router
 

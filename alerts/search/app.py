@@ -16,7 +16,7 @@ from alerts.clocks.duties import Duties
 from alerts.exposed import Lookup
 from alerts.metrics import SearchMetrics
 from alerts.records import Account
-from alerts.search import api, look_up, pages
+from alerts.search import api, look_up, noise, pages
 from alerts.search.guard import Guard
 from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
@@ -45,7 +45,7 @@ def create_app(
     duties = Duties(store, lambda name: tenants.get(name, Tenant()), clock)
     site = Site(store, lookup, clock, metrics, registry, templates(zone, lookup.everyone()), trail, duties, zone)
     app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    for router in (pages.routes(site), look_up.routes(site), api.routes(site), _operations(site)):
+    for router in (pages.routes(site), noise.routes(site), look_up.routes(site), api.routes(site), _operations(site)):
         app.include_router(router)
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
@@ -107,4 +107,6 @@ def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception],
     return {UllageError: ours, RequestValidationError: invalid, HTTPException: http, Exception: unexpected}
 
 
-_NAMES = frozenset("tenant severity status place kind q after limit value who purpose case by note token".split())
+_NAMES = frozenset(
+    "tenant severity status place kind q after limit value who purpose case by note token days reason what".split()
+)

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.clocks.regimes import is_stage
 from alerts.clocks.shown import clock_words
+from alerts.noise.suppressions import suppressed
 from alerts.query import Filters, Listed, listed, whole
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident
 from alerts.search.asked import Asked, Text
@@ -102,10 +103,12 @@ def _list_page(site: Site, filters: Filters, found: Listed, refused: str) -> HTM
     chosen |= {"place": filters.site, "kind": filters.kind, "q": filters.text}
     set_ones = {name: value for name, value in chosen.items() if value}
     counts = tally(site.store)
+    silent = suppressed(site.store, [incident for incident, _ in found.rows], site.clock.now())
     return site.page(
         "list.html",
         400 if refused else 200,
         rows=found.rows,
+        silent=silent,
         chosen=chosen,
         filtered=bool(set_ones),
         refused=refused,
@@ -123,8 +126,9 @@ def _incident_page(site: Site, id_: str, refused: str = "") -> HTMLResponse:
         return _missing(site)
     now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
     clocks = [clock_words(duty, now, zone) for duty in site.duties.of(found.incident, found.decisions)]
+    shown = {"found": found, "clocks": clocks, "silence": suppressed(site.store, [found.incident], now).get(id_)}
     status, token = 400 if refused else 200, secrets.token_hex(8)
-    return site.page("incident.html", status, found=found, clocks=clocks, actions=ACTIONS, token=token, refused=refused)
+    return site.page("incident.html", status, **shown, actions=ACTIONS, token=token, refused=refused)
 
 
 def _missing(site: Site) -> HTMLResponse:

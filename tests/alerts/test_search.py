@@ -1,10 +1,7 @@
 """The page and its API, asked as browsers and programs ask."""
 
-import asyncio
-import io
 import re
 
-import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -12,15 +9,14 @@ from alerts.exposed import index_tags
 from alerts.records import Audit, Decision, incident_id
 from alerts.search.app import create_app
 from alerts.store import Where
+from tests.alerts.browser import HOST, OURS, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
-from ullage import audit, keys, log
+from ullage import audit, keys
 from ullage.errors import UnavailableError
 from ullage.masking import Secret
 from ullage.settings import Tenant
 
-HOST = "127.0.0.1:8600"
-OURS = {"sec-fetch-site": "same-origin"}
 PHONE = "13800138000"
 A = incident_id("f")
 ASKED = {"value": PHONE, "who": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
@@ -32,28 +28,6 @@ HOSTILE = (
     "\x1b[31m",
     "=cmd|' /C calc'!A0",
 )
-
-
-class Browser:
-    """Sends requests straight into the application; `log` is what was logged meanwhile."""
-
-    def __init__(self, app):
-        self.app, self.log = app, io.StringIO()
-        log.configure("debug", self.log)
-
-    def ask(self, method: str, path: str, **more) -> httpx.Response:
-        async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
-                return await client.request(method, path, **more)
-
-        return asyncio.run(send())
-
-    def get(self, path: str, **more) -> httpx.Response:
-        return self.ask("GET", path, **more)
-
-    def post(self, path: str, data: dict | None = None, headers: dict = OURS, **more) -> httpx.Response:
-        return self.ask("POST", path, data=data, headers=headers, **more)
 
 
 @pytest.fixture
@@ -78,7 +52,7 @@ def leaked(store, clock, context, browser) -> str:
     return A
 
 
-PAGES = ["/", f"/incidents/{A}", "/exposed", "/static/ullage.css", "/metrics", "/healthz", "/readyz"]
+PAGES = ["/", f"/incidents/{A}", "/exposed", "/noise", "/static/ullage.css", "/metrics", "/healthz", "/readyz"]
 PAGES += ["/api/incidents", f"/api/incidents/{A}", "/api/openapi.json", "/nowhere", "/incidents/INC-NOBODY", "/?severity=awful"]
 EXPECTED = {"/nowhere": 404, "/incidents/INC-NOBODY": 404, "/?severity=awful": 400}
 
@@ -102,14 +76,14 @@ def test_no_other_route_exists(browser):
     assert browser.get("/docs").status_code == browser.get("/redoc").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", f"/incidents/{A}", "/exposed"])
+@pytest.mark.parametrize("path", ["/", f"/incidents/{A}", "/exposed", "/noise"])
 def test_a_page_has_no_script_and_nothing_from_another_host(browser, leaked, path):
     answer = browser.get(path)
     assert answer.status_code == 200
     text = answer.text
     assert not re.search(r"<script|<iframe|<object|style=|\son\w+=|@import", text)
     assert set(re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text)) == {"/static/ullage.css", "data:,"}
-    assert set(re.findall(r'action="([^"]*)"', text)) <= {"/", "/exposed", f"/incidents/{A}/decisions"}
+    assert set(re.findall(r'action="([^"]*)"', text)) <= {"/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence"}
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:9999", "evil.example:8600", ""])

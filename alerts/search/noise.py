@@ -1,0 +1,66 @@
+"""What is silenced and what is background: shown, made and lifted on the page."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from alerts.noise.background import shipped
+from alerts.noise.counts import background_counts
+from alerts.noise.suppressions import Conditions, Desk, active, said
+from alerts.records import Incident
+from alerts.search.site import Site
+from alerts.store import QueryError
+
+Typed = Annotated[str, Form()]
+
+
+def routes(site: Site) -> APIRouter:
+    """The routes of this module over `site`."""
+    router, desk = APIRouter(include_in_schema=False), Desk(site.store, site.trail)
+
+    @router.get("/noise")
+    def noise() -> HTMLResponse:
+        return _page(site)
+
+    @router.post("/incidents/{id_}/silence")
+    def silence(id_: str, by: Typed = "", what: Typed = "", reason: Typed = "", days: Annotated[int, Form()] = 0) -> Response:
+        found = site.store.get(Incident, id_)
+        if found is None:
+            return site.page("problem.html", 404, title="Not here", message="There is no such incident.")
+        try:
+            desk.suppress(found.tenant, _conditions(found, what), days=days, by=by, reason=reason)
+        except QueryError as error:
+            return _page(site, str(error))
+        return RedirectResponse(f"/incidents/{found.id}", 303)
+
+    @router.post("/suppressions/{id_}/lift")
+    def lift(id_: str, by: Typed = "", reason: Typed = "") -> Response:
+        try:
+            desk.lift(id_, by=by, reason=reason)
+        except QueryError as error:
+            return _page(site, str(error))
+        return RedirectResponse("/noise", 303)
+
+    return router
+
+
+def _conditions(incident: Incident, what: str) -> Conditions:
+    """What the form chose: this and what is like it, one of its sites, or its scenario."""
+    kind, _, value = what.partition(" ")
+    if kind == "incident":
+        return Conditions(incident=incident.id)
+    if kind == "site" and value in incident.sites:
+        return Conditions(site=value)
+    if kind == "rule" and value and value == incident.scenario:
+        return Conditions(rule=value)
+    raise QueryError("say what is to be silenced: this incident, one of its sites, or its scenario")
+
+
+def _page(site: Site, refused: str = "") -> HTMLResponse:
+    rules = {rule.id: rule for rule in shipped().rule}
+    silenced = [(one, said(one)) for one in active(site.store, site.clock.now())]
+    counts = background_counts(site.store)
+    return site.page("noise.html", 400 if refused else 200, silenced=silenced, counts=counts, rules=rules, refused=refused)

@@ -1,0 +1,33 @@
+"""A browser without a window: it sends requests straight into the page's application."""
+
+import asyncio
+import io
+
+import httpx
+
+from ullage import log
+
+HOST = "127.0.0.1:8600"
+OURS = {"sec-fetch-site": "same-origin"}
+
+
+class Browser:
+    """Sends requests straight into the application; `log` is what was logged meanwhile."""
+
+    def __init__(self, app):
+        self.app, self.log = app, io.StringIO()
+        log.configure("debug", self.log)
+
+    def ask(self, method: str, path: str, **more) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
+                return await client.request(method, path, **more)
+
+        return asyncio.run(send())
+
+    def get(self, path: str, **more) -> httpx.Response:
+        return self.ask("GET", path, **more)
+
+    def post(self, path: str, data: dict | None = None, headers: dict = OURS, **more) -> httpx.Response:
+        return self.ask("POST", path, data=data, headers=headers, **more)

@@ -1,0 +1,109 @@
+"""The page on which people silence incidents and see what was set aside."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.exposed import index_tags
+from alerts.noise.suppressions import active, suppressions
+from alerts.records import Incident, incident_id
+from alerts.search.app import create_app
+from tests.alerts.browser import HOST, Browser
+from tests.alerts.builders import finding, fold_all, handle
+from tests.alerts.noise.posts import post
+from tests.factories import match
+from ullage import keys
+from ullage.masking import Secret
+from ullage.settings import Tenant
+
+A, PHONE = incident_id("f"), "13800138000"
+SILENCE = {"by": "王芳", "reason": "招聘帖", "days": "30", "what": "incident"}
+
+
+@pytest.fixture
+def browser(store, context, clock) -> Browser:
+    keys.make_tenant(context.keys, "bank")
+    fold_all(store, clock, [finding("f", range(20), people="ab")])
+    tenants = {"bank": Tenant()}
+    app = create_app(store, context.keys, context.clock, tenants, CollectorRegistry(), frozenset({HOST}), context.trail("search"))
+    return Browser(app)
+
+
+@pytest.mark.parametrize("what", ["incident", "site paste", "rule X17"])
+def test_an_incident_is_silenced_from_its_page_and_says_by_whom_and_why(browser, what):
+    page = browser.get(f"/incidents/{A}").text
+    assert f'action="/incidents/{A}/silence"' in page
+    assert f'value="{what}"' in page
+    answer = browser.post(f"/incidents/{A}/silence", {**SILENCE, "what": what})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/incidents/{A}")
+    page = browser.get(f"/incidents/{A}").text
+    assert "Suppressed" in page
+    assert "by 王芳 until 2026-10-21" in page
+    assert "/silence" not in page
+    assert "suppressed by 王芳" in browser.get("/").text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"by": ""},
+        {"reason": ""},
+        {"reason": f"call {PHONE}"},
+        {"days": "0"},
+        {"days": "181"},
+        {"days": "many"},
+        {"what": ""},
+        {"what": "site elsewhere"},
+        {"what": "rule X2"},
+        {"what": "rule "},
+    ],
+)
+def test_a_form_that_lacks_something_silences_nothing_and_repeats_nothing(browser, store, change):
+    answer = browser.post(f"/incidents/{A}/silence", {**SILENCE, **change})
+    assert answer.status_code == 400
+    assert PHONE not in answer.text
+    assert suppressions(store) == []
+
+
+def test_an_incident_that_is_gone_is_not_silenced(browser):
+    assert browser.post("/incidents/INC-NOBODY/silence", SILENCE).status_code == 404
+
+
+def test_what_is_statutory_offers_no_silence(browser, store):
+    store.put([store.get(Incident, A).model_copy(update={"severity": "statutory"})])
+    assert "/silence" not in browser.get(f"/incidents/{A}").text
+
+
+def test_it_is_lifted_where_everything_that_is_silent_is_listed(browser, store, clock):
+    browser.post(f"/incidents/{A}/silence", SILENCE)
+    (one,) = active(store, clock.as_clock().now())
+    page = browser.get("/noise").text
+    assert all(word in page for word in (one.id, "王芳", "招聘帖", f"/suppressions/{one.id}/lift"))
+    assert browser.post(f"/suppressions/{one.id}/lift", {"by": "Li Wei", "reason": ""}).status_code == 400
+    assert browser.post(f"/suppressions/{one.id}/lift", {"by": "Li Wei", "reason": "over"}).status_code == 303
+    assert "Nothing is silenced" in browser.get("/noise").text
+    assert browser.post(f"/suppressions/{one.id}/lift", {"by": "Li Wei", "reason": "over"}).status_code == 400
+
+
+@pytest.fixture
+def seen_alone(browser, store, clock, context) -> None:
+    """PHONE stood alone in one post."""
+    tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
+    told = post().model_copy(update={"id": "b", "matches": (match(subject=handle("z"), index_tag=tag, fields=("PHONE",)),)})
+    fold_all(store, clock, [told])
+
+
+def test_background_is_counted_by_site_with_its_rule_and_why(browser, seen_alone):
+    page = browser.get("/noise").text
+    assert "One person's own number" in page.replace("&#39;", "'")
+    assert "本人自留号码" in page
+
+
+def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser, seen_alone):
+    asked = {"value": PHONE, "who": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
+    page = browser.post("/exposed", asked).text
+    assert "Not found" in page
+    assert "Seen alone in 1 post" in page
+    assert PHONE not in page
+    told = browser.post("/api/exposed", json=asked).json()
+    assert (told["exposed"], told["found"]) == (False, [])
+    assert [(one["site"], one["rule"]) for one in told["seen"]] == [("paste", "B1")]
