@@ -8,6 +8,7 @@ from functools import cached_property
 from matcher.lexicon import Lexicon, Terms
 from matcher.parts import Laid, Piece, line_behind, read
 from matcher.public import Public
+from matcher.questions import Question, questions
 from matcher.rows import Rows, Sheet, rows
 from matcher.scan.labelled import find_labelled
 from matcher.scan.search import search
@@ -24,9 +25,14 @@ class Searched:
     def __init__(self, laid: Laid, lexicon: Lexicon, sheets: dict[int, Sheet], public: Public) -> None:
         self.parts, self.batch, self._seen = laid.parts, laid.batch, laid.seen
         self.segments = public.left_out(search(self.batch, find_labelled(self.batch, laid.seen.labelled)))
-        self.unlikely = [labelled_cards(self.batch, segment) for segment in self.segments if segment.kind == "card"]
+        self.unlikely = labelled_cards(self.batch, self.segments)
         """Cards that fail Luhn behind a label: asked for, since such cards are issued, but no sign of a genuine file."""
         self._lexicon, self._sheets = lexicon, sheets
+
+    @cached_property
+    def asked(self) -> Sequence[Question]:
+        """What can be asked of a list: all that is not weak, laid out once for every list."""
+        return list(questions([*(s for s in self.segments if not s.weak), self.unlikely]))
 
     @cached_property
     def candidates(self) -> Candidates:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.batches import Searched
-from matcher.questions import Answers, Question, ask, questions
+from matcher.questions import Answers, Question, Values, ask, enrolled, questions, tags_of
 from matcher.watchlist.build import normal_name
 from matcher.watchlist.columns import Texts
 from matcher.watchlist.installed import Epoch, TenantLists
@@ -46,8 +46,7 @@ class Evidence(NamedTuple):
 
 def answered(epoch: Epoch, searched: Searched) -> tuple[list[Question], Answers]:
     """All that is asked of one epoch for a batch, and who was found: nothing of what is weak."""
-    strong = [*(s for s in searched.segments if not s.weak), *searched.unlikely]
-    asked = list(questions(strong, epoch.list.kinds))
+    asked = enrolled(searched.asked, epoch.list.kinds)
     return asked, ask(epoch, asked)
 
 
@@ -101,7 +100,7 @@ def _weak(epoch: Epoch, searched: Searched, owners: Mapping[int, Sequence[int]])
             continue
         rows = searched.rows.holding(question.start).tolist()
         pairs = [(place, subject, row) for place, row in enumerate(rows) for subject in owners.get(row, ())]
-        tags = epoch.tags.tagger(question.kind, question.form).tag_rows(question.normal, question.length)
+        tags = tags_of(epoch, [question])
         for (place, subject, row), is_own in zip(pairs, _belong(epoch, tags, pairs), strict=True):
             if is_own:
                 span = int(question.start[place]), int(question.end[place])
@@ -121,7 +120,7 @@ def _weak_columns(epoch: Epoch, searched: Searched, rows: Sequence[int]) -> Iter
     for segment in searched.segments:
         if segment.weak:
             some = segment.where(np.isin(searched.rows.holding(segment.start), rows))
-            yield from questions([some], epoch.list.kinds)
+            yield from enrolled(questions([some]), epoch.list.kinds)
 
 
 def _masked(searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
@@ -136,7 +135,7 @@ def _masked(searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
     for kind, values in sorted(found.items()):
         normals = Texts.of([value for value, _, _ in values])
         first, last = np.array([span for _, *span in values], np.int64).T
-        yield Question(kind, masked.FORM, normals.table, normals.lengths, first, last)
+        yield Question(kind, masked.FORM, Values(normals.table, normals.lengths), first, last)
 
 
 def _named(epoch: Epoch, searched: Searched, owners: Mapping[int, Sequence[int]]) -> set[tuple[int, int]]:

@@ -21,7 +21,7 @@ from matcher.matches import matches, normal_of
 from matcher.own_cards import own_cards
 from matcher.parts import Piece, pieces_of_capture
 from matcher.public import Public
-from matcher.questions import ask, questions
+from matcher.questions import ask, enrolled, questions
 from matcher.readings import Reading
 from matcher.statistics import CaptureKey
 from matcher.statistics import Part as Counted
@@ -118,7 +118,8 @@ class Matcher:
         for segment in searched.segments if bins else ():
             if segment.kind == "card":
                 mine = segment.where(segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""])
-                known = [ask(epoch, list(questions([mine], epoch.list.kinds))).place for epoch in lists.epochs]
+                asked = list(questions([mine]))
+                known = [ask(epoch, enrolled(asked, epoch.list.kinds)).place for epoch in lists.epochs]
                 others = mine.where(~np.isin(np.arange(len(mine)), np.concatenate(known)))
                 words, parts = self.key.words(others), searched.batch.documents(others.start)
                 for number in np.unique(parts).tolist():

@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.scan.batch import Bytes, Places
 from matcher.scan.digests import DIGEST
-from matcher.scan.segment import Segment
+from matcher.scan.segment import Segment, anywhere
 from matcher.watchlist.columns import Texts
 from matcher.watchlist.forms import DIGESTED
 from matcher.watchlist.installed import Epoch
 from ullage.identifiers.email import strip_plus
+from ullage.tags import TAG_BYTES, Laid, Tags, lay
 
 PLUS = 43
 
 
+class Values:
+    """Normal forms, `normal` u8[n, width] and `length` i64[n], laid out for tagging when first asked for: once for all lists."""
+
+    def __init__(self, normal: Bytes, length: Places) -> None:
+        self.normal, self.length = normal, length
+
+    @cached_property
+    def laid(self) -> Sequence[Laid]:
+        """What a tagger takes."""
+        return lay(self.normal, self.length)
+
+
 class Question(NamedTuple):
-    """Values asked for as one kind and form: `normal` u8[n, width], `length` i64[n], and the bytes [start, end) they stand at."""
+    """Values asked for as one kind and form, and the bytes [start, end) they stand at."""
 
     kind: str
     form: str
-    normal: Bytes
-    length: Places
+    values: Values
     start: Places
     end: Places
+
+    @property
+    def normal(self) -> Bytes:
+        """The normal forms: u8[n, width]."""
+        return self.values.normal
+
+    @property
+    def length(self) -> Places:
+        """How long they are: i64[n]."""
+        return self.values.length
+
+    def __len__(self) -> int:
+        return len(self.start)
 
 
 class Answers(NamedTuple):
@@ -37,35 +63,51 @@ class Answers(NamedTuple):
     subject: Places
 
 
-def questions(segments: Iterable[Segment], enrolled: frozenset[tuple[str, str]]) -> Iterator[Question]:
-    """What to ask for `segments` of a list that has the (kind, form) pairs `enrolled`; a digest is asked for as each kind's."""
+def questions(segments: Iterable[Segment]) -> Iterator[Question]:
+    """What can be asked for `segments`: a digest as each kind's, an address with a plus-tag without it too."""
     for segment in segments:
-        some = segment if segment.valid.all() else segment.where(segment.valid)
-        for kind in DIGESTED if segment.kind == DIGEST else (segment.kind,):
-            if len(some) and (kind, segment.form) in enrolled:
-                yield Question(kind, segment.form, some.normal, some.length, some.start, some.end)
-        if segment.kind == "email" and ("email", "plain") in enrolled:
-            yield from _stripped(some)
+        some = segment.where(segment.valid)
+        if len(some):
+            values = Values(some.normal, some.length)
+            for kind in DIGESTED if segment.kind == DIGEST else (segment.kind,):
+                yield Question(kind, segment.form, values, some.start, some.end)
+            if segment.kind == "email":
+                yield from _stripped(some)
+
+
+def enrolled(asked: Iterable[Question], kinds: frozenset[tuple[str, str]]) -> list[Question]:
+    """Those of `asked` whose (kind, form) a list has."""
+    return [question for question in asked if (question.kind, question.form) in kinds]
 
 
 def _stripped(mail: Segment) -> Iterator[Question]:
     """Addresses with a plus-tag, asked for without it too."""
-    tagged = mail.where((mail.normal == PLUS).any(1))
+    tagged = mail.where(anywhere(mail.normal == PLUS))
     if len(tagged):
         whole = [row[:size].tobytes().decode() for row, size in zip(tagged.normal, tagged.length, strict=True)]
         bare = Texts.of([strip_plus(address).encode() for address in whole])
-        yield Question("email", "plain", bare.table, bare.lengths, tagged.start, tagged.end)
+        yield Question("email", "plain", Values(bare.table, bare.lengths), tagged.start, tagged.end)
+
+
+def tags_of(epoch: Epoch, asked: Sequence[Question]) -> Tags:
+    """The tags of all values of `asked`, one question after the other: shape (n, 16); one AES batch a question."""
+    out = np.empty((sum(map(len, asked)) + 1, TAG_BYTES), np.uint8)
+    begin = 0
+    for question in asked:
+        end = begin + len(question)
+        epoch.tags.tagger(question.kind, question.form).tag_laid(question.values.laid, out[begin : end + 1])
+        begin = end
+    return out[:-1]
 
 
 def ask(epoch: Epoch, asked: Sequence[Question]) -> Answers:
-    """Every enrolled value of `asked`: one AES batch a question, one look-up for all."""
+    """Every enrolled value of `asked`, with one look-up for all."""
     if not asked:
         none = np.empty(0, np.int64)
         return Answers(none, none, none)
-    tags = np.concatenate([epoch.tags.tagger(q.kind, q.form).tag_rows(q.normal, q.length) for q in asked])
-    hits, subjects = epoch.list.look_up(tags)
-    ends = np.cumsum([len(q.length) for q in asked])
+    hits, subjects = epoch.list.look_up(tags_of(epoch, asked))
+    ends = np.cumsum([len(question) for question in asked])
     question = np.searchsorted(ends, hits, "right")
-    begins = ends - [len(q.length) for q in asked]
+    begins = ends - [len(question) for question in asked]
     order = np.lexsort((hits, question))
     return Answers(question[order], (hits - begins[question])[order], subjects[order])

@@ -25,6 +25,16 @@ def every(flags: Flags) -> Flags:
     return full
 
 
+def anywhere(flags: Flags) -> Flags:
+    """Which rows of `flags` bool[n, w], w a multiple of 8, are true somewhere: bool[n]."""
+    words = flags.view(np.uint64)
+    seen = words[:, 0].copy()
+    for column in range(1, words.shape[1]):
+        seen |= words[:, column]
+    some: Flags = seen != 0
+    return some
+
+
 def cut(text: Bytes, length: int) -> Bytes:
     """`text` u8[n, w], w a multiple of 8, with zeros behind the first `length` bytes of each row, in place."""
     words = text.view(np.uint64)
@@ -73,6 +83,19 @@ class Segment:
         own = np.flatnonzero(chosen)  # rows are taken by number: four times as fast as by truth values
         start, end, length = (column.take(own) for column in (self.start, self.end, self.length))
         return Segment(self.kind, self.form, start, end, self.normal.take(own, axis=0), length, self.valid.take(own), self.weak)
+
+
+def joined(segments: Sequence[Segment], kind: str) -> Segment:
+    """`segments` of `kind`, whose values are plain and whose rows are equally wide, as one."""
+    none = Segment(
+        kind, "plain", *(np.empty(0, np.int64),) * 2, np.empty((0, 8), np.uint8), np.empty(0, np.int64), np.empty(0, bool)
+    )
+    some = [segment for segment in segments if len(segment)]
+    if not some:
+        return none
+    start, end, length = (np.concatenate([getattr(s, column) for s in some]) for column in ("start", "end", "length"))
+    normal, valid = np.concatenate([s.normal for s in some]), np.concatenate([s.valid for s in some])
+    return Segment(kind, "plain", start, end, normal, length, valid)
 
 
 @dataclass(frozen=True, slots=True)

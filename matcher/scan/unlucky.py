@@ -6,6 +6,8 @@ are looked for around these alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -14,7 +16,7 @@ from matcher.scan.batch import Batch
 from matcher.scan.columns import Header, header
 from matcher.scan.labelled import any_label, header_pattern, labels_for
 from matcher.scan.literals import TEXT, Literals, stretches
-from matcher.scan.segment import Flags, Segment
+from matcher.scan.segment import Flags, Segment, joined
 from ullage.fields import Field
 from ullage.identifiers.base import GAP
 
@@ -42,13 +44,13 @@ def _header() -> Literals:
     return Literals([header_pattern(labels_for(Field.CARD)).encode()], TEXT)
 
 
-def labelled_cards(batch: Batch, cards: Segment) -> Segment:
-    """The numbers of `cards` that fail Luhn and have a label, as valid; `cards` keep their failures."""
-    failed = cards.where(~cards.valid)
+def labelled_cards(batch: Batch, segments: Sequence[Segment]) -> Segment:
+    """The cards among `segments` that fail Luhn and have a label, as valid; `segments` keep their failures."""
+    failed = joined([segment.where(~segment.valid) for segment in segments if segment.kind == "card"], "card")
     if not len(failed):
         return failed
     own = failed.where(_is_behind(batch, failed) | _is_below(batch, failed))
-    return Segment(own.kind, own.form, own.start, own.end, own.normal, own.length, np.ones(len(own), bool), own.weak)
+    return replace(own, valid=np.ones(len(own), bool))
 
 
 def _is_behind(batch: Batch, cards: Segment) -> Flags:

@@ -152,7 +152,7 @@ def cards(batch: Batch, *numbers: str) -> Segment:
 def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
     numbers = ("6200000000000006", "6200000000000007", "6200000000000015", "6200000000000008")
     batch = Batch.of([f"卡号:{numbers[0]} x{numbers[1]} 卡号: {numbers[2]}\n".encode(), f'{{"card_no":"{numbers[3]}"}}'.encode()])
-    found = labelled_cards(batch, cards(batch, *numbers))
+    found = labelled_cards(batch, [cards(batch, *numbers)])
     assert {normal for *_, normal, _ in listed([found])} == {numbers[0], numbers[3]}
     assert found.valid.all()
 
@@ -161,10 +161,10 @@ def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
     numbers = ("6200000000000006", "6200000000000007", "6200000000000008", "6200000000000009")
     text = f'姓名|"卡號"|手机|备注\n某|{numbers[0]}|1|{numbers[1]}\n某|"{numbers[2]}"|x|\n'
     batch = Batch.of([text.encode(), f"某|{numbers[3]}|x|".encode()])
-    assert {normal for *_, normal, _ in listed([labelled_cards(batch, cards(batch, *numbers))])} == {numbers[0], numbers[2]}
+    assert {normal for *_, normal, _ in listed([labelled_cards(batch, [cards(batch, *numbers)])])} == {numbers[0], numbers[2]}
 
 
 def test_no_text_holds_nothing() -> None:
     batch = Batch.of([])
     assert find_labelled(batch) == []
-    assert len(labelled_cards(batch, cards(batch))) == 0
+    assert len(labelled_cards(batch, [cards(batch)])) == 0

@@ -17,7 +17,7 @@ from matcher.scan.codes import find_codes
 from matcher.scan.digests import find_digests
 from matcher.scan.mail import find_mail
 from matcher.scan.numbers import Whole
-from matcher.scan.segment import Segment, by_place, cut, every
+from matcher.scan.segment import Segment, anywhere, by_place, cut, every
 from matcher.scan.separated import Shape, find_separated, shapes
 from matcher.scan.words import Words, find_words
 from tests.matcher.bank import resident_id
@@ -43,10 +43,11 @@ def words_of(batch: Batch) -> tuple[Whole, Words]:
 
 
 @given(EIGHT, st.lists(st.lists(st.booleans(), min_size=32, max_size=32), max_size=6))
-def test_rows_that_are_true_throughout(width: int, flags: list[list[bool]]) -> None:
+def test_rows_that_are_true_throughout_or_somewhere(width: int, flags: list[list[bool]]) -> None:
     table = np.array(flags, bool).reshape(-1, 32)[:, :width].copy()
-    table[::2] = True
+    table[::3], table[1::3] = True, False
     assert every(table).tolist() == [all(row) for row in table.tolist()]
+    assert anywhere(table).tolist() == [any(row) for row in table.tolist()]
 
 
 @given(EIGHT, st.integers(0, 32))
