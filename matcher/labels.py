@@ -11,7 +11,8 @@ from ullage.fields import Field
 
 VALUE_AFTER = re.compile(r"[\s{\[]*+[\"'`【(]?\s*+([^:=\"'`\[\]【】(){},]{1,24}+)[\"'`\]】)]?\s*+[:=]\s*+(?=\S)")
 """`手机: …`, `"phone":…`, `【姓名】: …`: the word before the sign."""
-WHOSE = re.compile(r"(?:user|customer|cust|client|member|owner|holder)[_\-. ]|客户|用户|会员")
+OWNERS, BEHIND_OWNER, HAN_OWNERS = "user customer cust client member owner holder".split(), "_-. ", ("客户", "用户", "会员")
+WHOSE = re.compile(rf"(?:{'|'.join(OWNERS)})[{re.escape(BEHIND_OWNER)}]|{'|'.join(HAN_OWNERS)}")
 """Says whose field it is: `user_phone`, `客户手机号`."""
 RECORD_WORDS = frozenset(
     "url ur1 host hostname login user username login_name u53rn4m3 user_login soft software browser application storage".split()
@@ -64,6 +65,14 @@ def block_label(beginning: str) -> str:
         return ""
     word = match.group(1).strip().lower()
     return str(_label(word) or (f"={word}" if word.replace(" ", "_") in RECORD_WORDS else ""))
+
+
+@cache
+def tails() -> frozenset[bytes]:
+    """The last two bytes of every word that `block_label` may know, in lower case: most lines begin with none."""
+    owners = (owner + sign for owner in OWNERS for sign in BEHIND_OWNER)
+    known = (*words(), *RECORD_WORDS, *HAN_OWNERS, *owners)
+    return frozenset(word.encode()[-2:] for word in known)
 
 
 def _label(word: str) -> Field | None:

@@ -7,12 +7,16 @@ to a loop is one step a record.
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
 
-from matcher.labels import block_label
+from matcher.labels import block_label, tails
 from matcher.rows.spans import BLOCK, Numbers, Spans
 from matcher.scan.batch import LINE_END, Batch, Bytes
+from matcher.scan.bits import lowest
 
 WIDTH = 32
 """Bytes of a line in which its label must end."""
@@ -20,6 +24,8 @@ MOST_BEGINNINGS = 4096
 """Different beginnings of lines that are read in one batch; a text with more has no labels to speak of."""
 _FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64)
 Flags = npt.NDArray[np.bool_]
+CLOSES = b" \t\"'`])" + "】".encode()[-1:]
+"""What may stand between a label and its sign, as last bytes."""
 
 
 def blocks(batch: Batch, documents: Numbers) -> Spans:
@@ -37,11 +43,14 @@ def blocks(batch: Batch, documents: Numbers) -> Spans:
 
 def labels_of(batch: Batch, lines: Numbers) -> Numbers:
     """A number for the label that each line begins with, 0 for none: i64[lines]. Equal labels have equal numbers."""
-    window = batch.windows(batch.line_starts[lines], WIDTH)
+    starts = batch.line_starts[lines]
+    window = batch.windows(starts, WIDTH)
     sign = (window == ord(":")) | (window == ord("=")) | (window == LINE_END)
-    stop = sign.argmax(1)
-    is_sign = sign[np.arange(len(lines)), stop] & (window[np.arange(len(lines)), stop] != LINE_END) & (stop > 0)
-    chosen = np.flatnonzero(is_sign & _has_value(batch, lines, stop))
+    stop = lowest(np.packbits(sign, bitorder="little").view("<u4").astype(np.uint64))  # 64 where there is none
+    is_sign = (stop > 0) & (stop < WIDTH) & (batch.data.take(starts + stop) != LINE_END)
+    chosen = np.flatnonzero(is_sign)
+    chosen = chosen[_ends_a_label(batch.data, (starts + stop)[chosen])]
+    chosen = chosen[_has_value(batch, lines[chosen], stop[chosen])]
     if not len(chosen):
         return np.zeros(len(lines), np.int64)
     kept = np.where(np.arange(WIDTH) <= stop[chosen, None], window[chosen], 0).astype(np.uint8)
@@ -54,6 +63,23 @@ def labels_of(batch: Batch, lines: Numbers) -> Numbers:
     found = np.zeros(len(lines), np.int64)
     found[chosen] = known[number]
     return found
+
+
+@cache
+def _tails() -> Flags:
+    """bool[65536]: which two bytes, of either case, may end a known label."""
+    either = (product(*({byte, ord(chr(byte).upper()) if byte < 128 else byte} for byte in tail)) for tail in tails())
+    table = np.zeros(1 << 16, bool)
+    table[[first | last << 8 for pairs in either for first, last in pairs]] = True
+    return table
+
+
+def _ends_a_label(data: Bytes, stop: Numbers) -> Flags:
+    """Whether the two bytes before each sign may end a label; what closes one, as a quote does, is taken for one."""
+    last = data.take(stop - 1)
+    pairs = data.take(stop - 2).astype(np.int64) | (last.astype(np.int64) << 8)
+    may_end: Flags = _tails().take(pairs) | np.isin(last, np.frombuffer(CLOSES, np.uint8))
+    return may_end
 
 
 def _has_value(batch: Batch, lines: Numbers, stop: Numbers) -> Flags:

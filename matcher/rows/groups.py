@@ -44,7 +44,7 @@ class Groups:
         count = np.diff(first, append=len(keys))
         mask = np.bitwise_or.reduceat(bits, first)
         is_valid = bits > 0
-        valid = count if is_valid.all() else np.add.reduceat(is_valid, first, dtype=np.int64)
+        valid = count if is_valid.all() else np.diff(np.cumsum(is_valid)[first + count - 1], prepend=0)
         kept = mask > 0
         if kept.all():
             return cls(keys[first], first, count, valid, mask, np.repeat(np.arange(len(first)), count))

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from matcher.rows.downwards import blocks
+from matcher.rows.downwards import blocks, labels_of
 from matcher.rows.enclosed import objects, tuples
 from matcher.rows.groups import Masks
 from matcher.rows.paragraphs import FEWEST, paragraphs
@@ -89,7 +89,10 @@ def _sampled(lines: LineRows) -> Numbers:
 
 
 def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Numbers]:
-    """Documents in whose sampled rows a sign stands before a value: those with quoted labels and braces, and the others."""
+    """Documents in whose sampled rows a sign stands before a value: those with quoted labels and braces, then those with labels.
+
+    Of the latter a sampled line must begin with a known one.
+    """
     before = batch.windows(lines.place[rows] - 8, 8)[:, ::-1]
     may_be = np.ones(len(rows), bool)
     signed, quoted = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
@@ -100,16 +103,20 @@ def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Nu
         may_be &= _OPENS_VALUE[before[:, back]]
     document = lines.document[rows]
     as_object = np.array([d for d in np.unique(document[quoted]).tolist() if _has_brace(batch, d)], np.int64)
-    return as_object, np.setdiff1d(document[signed], as_object)
+    others = np.flatnonzero(signed & ~np.isin(document, as_object))
+    return as_object, np.unique(document[others[labels_of(batch, lines.line[rows[others]]) > 0]])
 
 
 def _with_short_lines(batch: Batch, lines: LineRows, rows: Numbers) -> Numbers:
-    """Documents with at least FEWEST rows, of whose sampled rows at least half are short lines."""
+    """Documents with at least FEWEST rows, of whose sampled rows at least half are short lines, and with empty lines between."""
     line = lines.line[rows]
     is_short = batch.line_starts[line + 1] - batch.line_starts[line] <= SHORT_LINE
     documents, number, counts = np.unique(lines.document[rows], return_inverse=True, return_counts=True)
     most = np.bincount(number, is_short) * 2 >= counts
-    return documents[most & (counts >= FEWEST)]
+    documents = documents[most & (counts >= FEWEST)]
+    empty = batch.line_starts[np.flatnonzero(np.diff(batch.line_starts) == 1)]
+    first, last = (np.searchsorted(empty, places[documents]) for places in (batch.starts, batch.ends))
+    return documents[last - first >= FEWEST - 1]
 
 
 def _has_brace(batch: Batch, document: int) -> bool:

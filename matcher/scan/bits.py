@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from matcher.scan.batch import Places
-
+Places = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 BITS = 64
 ONE = np.uint64(1)
@@ -62,8 +61,12 @@ class Chain:
 
 
 def places(words: Words) -> Places:
-    """The places themselves, ascending. Octets with one place each, as where runs of eight begin, are read by a table."""
-    octets = words.view(np.uint8)
+    """The places themselves, ascending."""
+    return places_of(words.view(np.uint8))
+
+
+def places_of(octets: npt.NDArray[np.uint8]) -> Places:
+    """The same for bits packed to octets. Those with one place each, as where runs of eight begin, are read by a table."""
     filled = np.flatnonzero(octets != 0)
     held = octets.take(filled)
     if (held & (held - np.uint8(1))).any():

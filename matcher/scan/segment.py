@@ -113,13 +113,10 @@ class Candidates:
         """`segments` in one table, in order of place. Digests have the kind `digest`; weak segments are left out."""
         shown = [s for s in segments if len(s) and not s.weak]
         names = tuple(sorted({s.kind for s in shown}))
-        start = np.concatenate([s.start for s in shown]) if shown else np.empty(0, np.int64)
+        if not shown:
+            return cls((), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, bool))
+        start = np.concatenate([s.start for s in shown])
         order = by_place(start)
-        numbers = [np.full(len(s), names.index(s.kind), np.uint8) for s in shown]
-        return cls(
-            names,
-            start[order],
-            np.concatenate([s.end for s in shown])[order] if shown else start,
-            np.concatenate(numbers)[order] if shown else np.empty(0, np.uint8),
-            np.concatenate([s.valid for s in shown])[order] if shown else np.empty(0, bool),
-        )
+        kind = np.repeat(np.array([names.index(s.kind) for s in shown], np.uint8), [len(s) for s in shown])
+        end, valid = np.concatenate([s.end for s in shown]), np.concatenate([s.valid for s in shown])
+        return cls(names, start.take(order), end.take(order), kind.take(order), valid.take(order))
