@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from matcher.scan.batch import Batch, Places
 from matcher.scan.bits import ahead, behind, lowest, places, windows
-from matcher.scan.classes import DASH, SPACE, Classes, is_digit, is_separator
+from matcher.scan.classes import DASH, SPACE, Classes, is_digit, is_separator, is_word
 from matcher.scan.segment import Segment
 from matcher.watchlist.columns import Texts
 from ullage.identifiers import Candidate, iban, kinds
@@ -80,6 +80,8 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     zeros = places(zero & ahead(zero, 1) & ahead(digit & ~zero, 2) & ~behind(classes.word, 1))
     begin = np.sort(np.concatenate((signed, zeros)))
     length = lowest(~windows(classes.digit, begin))
+    alone = np.flatnonzero(~is_word(data.take(begin + length)))  # not what a digest begins with
+    begin, length = begin.take(alone), length.take(alone)
     inner = is_digit(data[begin - 2]) & ((data[begin - 1] == SPACE) | (data[begin - 1] == DASH))  # a group of a longer number
     abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]
     return abroad

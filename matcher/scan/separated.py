@@ -146,11 +146,15 @@ def _grouped(batch: Batch, digit: Words, gap: Places) -> Grouped:
 def _inside_card(batch: Batch, around: Words, gap: Places, first: Places) -> Flags:
     """Which groups of four before a gap come behind another group of four: told from the bits of LOOK_BACK places before.
 
-    With a zero first they may be a phone's.
+    With 01 first they may be a phone's.
     """
     before = (around >> np.uint64(LOOK_BACK - 4 - 6)) & np.uint64(0b111111)
-    inside: Flags = (first == 4) & (before == np.uint64(0b011110)) & (batch.data.take(gap - 4) != ord("0"))
-    return inside & _is_space_or_dash(batch.data.take(gap - 5))
+    may = np.flatnonzero((first == 4) & (before == np.uint64(0b011110)))
+    place = gap.take(may) - 4
+    is_phone = (batch.data.take(place) == ord("0")) & (batch.data.take(place + 1) == ord("1"))
+    inside = np.zeros(len(gap), bool)
+    inside[may] = _is_space_or_dash(batch.data.take(place - 1)) & ~is_phone
+    return inside
 
 
 def _shaped(batch: Batch, digit: Words, found: Grouped) -> Iterator[tuple[Shape, Places]]:

@@ -53,9 +53,8 @@ class Index:
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
         """Which of `tags` (n, 16) are here: (number of the tag, row of the subject) pairs; a shared value gives several."""
         self.chunks.check_next()
-        high, low = split(tags)
-        maybe = self._in_bitmap(high)
-        hits, entries = self._walk(high[maybe], low[maybe])
+        maybe = self._in_bitmap(tags)
+        hits, entries = self._walk(*split(tags.take(maybe, axis=0)))
         self._check(entries)
         live = self.is_live(entries)
         return maybe[hits[live]], self._subject[entries[live]].astype(np.int64)
@@ -98,12 +97,17 @@ class Index:
         )
         return less
 
-    def _in_bitmap(self, high: Array) -> Places:
+    def _in_bitmap(self, tags: Tags) -> Places:
         """Numbers of the tags whose top bits some entry has."""
-        bits = self.header.bits[1]
-        byte = self._bitmap.take((high >> np.uint64(64 - bits + 3)).view(np.int64))
-        bit = (high >> np.uint64(64 - bits)).astype(np.uint8) & np.uint8(7)
-        return np.flatnonzero((byte >> bit) & np.uint8(1))
+        top = np.ascontiguousarray(tags).view(">u8")[:, 0].astype("<u8")
+        top >>= np.uint64(64 - self.header.bits[1])
+        bit = top.astype(np.uint8)  # the lowest eight of it
+        bit &= np.uint8(7)
+        top >>= np.uint64(3)
+        byte = self._bitmap.take(top.view(np.int64))
+        byte >>= bit
+        byte &= np.uint8(1)
+        return np.flatnonzero(byte.view(bool))
 
     def _walk(self, high: Array, low: Array) -> tuple[Places, Places]:
         """(number of the tag, number of the entry) for each entry that equals a tag: all buckets are walked in step."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.labels import block_label
+from matcher.labels import RECORD_WORDS, block_label, tails, words
 from matcher.rows import Rows
 from matcher.rows import rows as rows_in
 from matcher.rows.columns import Columns
@@ -195,6 +195,20 @@ def test_equal_labels_have_equal_numbers_whatever_stands_around_them() -> None:
     assert first
     assert others == [first, first, others[2], first, 0]
     assert others[2] not in (0, first)
+
+
+@pytest.mark.parametrize("around", ["{}:", "{} =", '"{}":', "【{}】:", "({})=", "user_{}:", "客户{}:", "{}用户:"])
+def test_every_known_label_is_read_whatever_its_end(around: str) -> None:
+    known = [around.format(form) for word in (*words(), *RECORD_WORDS) for form in (word, word.upper())]
+    lines = [line for line in known if block_label(line)]
+    batch = Batch.of([f"{line}x\n".encode() for line in lines])
+    found = labels_of(batch, batch.lines(batch.starts))
+    short = [len(line.encode()) < 32 for line in lines]
+    assert (found > 0).tolist() == short
+
+
+def test_a_label_is_told_by_two_bytes() -> None:
+    assert {len(tail) for tail in tails()} == {2}
 
 
 def test_places_are_in_the_record_that_holds_them() -> None:

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ullage.tags import PIECE, Tagger, derive_key
+from ullage.tags import STEP, Tagger, derive_key, lay
 
 KEY = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
 MESSAGE = bytes.fromhex(
@@ -79,12 +79,21 @@ def test_any_rows_equal_the_oracle_in_order(messages: list[bytes], junk: int) ->
 
 def test_more_rows_than_a_step_takes() -> None:
     rng = np.random.default_rng(1)
-    values, lengths = rng.integers(0, 256, (2 * PIECE + 5, 40), np.uint8), rng.integers(0, 41, 2 * PIECE + 5)
+    values, lengths = rng.integers(0, 256, (2 * STEP + 5, 40), np.uint8), rng.integers(0, 41, 2 * STEP + 5)
     tags = Tagger(KEY).tag_rows(values, lengths)
     for i in [*range(0, len(values), 97), len(values) - 1]:
         assert tags[i].tobytes() == oracle(KEY, values[i, : lengths[i]].tobytes())
     again = Tagger(KEY).tag_rows(values[:, :16], np.full(len(values), 16))
     assert again[-1].tobytes() == oracle(KEY, values[-1, :16].tobytes())
+
+
+@given(messages=st.lists(st.binary(max_size=70), min_size=1, max_size=30), width=st.sampled_from([70, 72, 80]))
+def test_what_is_laid_out_once_is_tagged_under_any_key(messages: list[bytes], width: int) -> None:
+    laid = lay(table(messages, width, 0xA5), np.array([len(m) for m in messages], np.int64))
+    for key in (KEY, bytes(32)):
+        out = np.empty((len(messages) + 1, 16), np.uint8)
+        Tagger(key).tag_laid(laid, out)
+        assert [t.tobytes() for t in out[:-1]] == [oracle(key, m) for m in messages]
 
 
 def test_no_rows_give_no_tags() -> None:
