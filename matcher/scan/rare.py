@@ -98,7 +98,8 @@ def _columns(name: str, found: Sequence[Candidate]) -> Segment:
     normals = Texts.of([candidate.normal.encode() for candidate in found])
     start = np.fromiter((candidate.start for candidate in found), np.int64, len(found))
     end = np.fromiter((candidate.end for candidate in found), np.int64, len(found))
-    return Segment(name, "plain", start, end, normals.table, normals.lengths, np.array([c.valid for c in found], bool))
+    table = np.pad(normals.table, ((0, 0), (0, -normals.table.shape[1] % 8)))
+    return Segment(name, "plain", start, end, table, normals.lengths, np.array([c.valid for c in found], bool))
 
 
 def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:
