@@ -13,7 +13,9 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from alerts.alert import Alert
+from alerts.clocks.calendar import china
 from alerts.clocks.command import duties_of, regimes_listed, reported
+from alerts.clocks.regimes import check_regimes
 from alerts.clocks.shown import clocks_as_json, clocks_table
 from alerts.export.command import export
 from alerts.metrics import AlertMetrics, DutyMetrics
@@ -107,7 +109,14 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             rights = store.check()
             return ", ".join(filter(None, (f"{store.count(Incident, Where())} incidents", rights)))
 
+    def rules() -> str:
+        check_regimes(context.settings.tenants)
+        year = context.clock.now().year
+        unknown = [str(y) for y in (year, year + 1) if y not in china().years]
+        return f"no calendar of working days of {' and '.join(unknown)}: every day counts as worked" if unknown else "known"
+
     yield "incident store", look
+    yield "rules of notification", rules
     yield from channel_parts(context)
 
 

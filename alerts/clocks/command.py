@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from alerts.clocks.duties import Duties
+from alerts.clocks.duties import CLOSED, Duties, status_with_report
 from alerts.clocks.regimes import Regime, check_regimes, regimes
 from alerts.clocks.shown import SINCE, limit
 from alerts.query import whole
-from alerts.records import Decision, Incident, Status
+from alerts.records import Decision, Incident
 from alerts.store import IncidentStore, QueryError, configured_store
 from alerts.typed import checked_name, checked_note
 from ullage.audit import current_user
@@ -23,7 +23,6 @@ from ullage.settings import Context
 from ullage.typed import identifier_in
 
 MAX_REFERENCE = 64
-CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
 
 
 def duties_of(context: Context, store: IncidentStore) -> Duties:
@@ -51,9 +50,7 @@ def reported(
         if found is None:
             raise ConfigError("no incident of that id: `ullage incidents list` shows them")
         now = context.clock.now()
-        # A report that is recorded after the end changes nothing of the end.
-        closed = found.status in CLOSED
-        if closed and not regime:
+        if found.status in CLOSED and not regime:
             raise ConfigError("the incident is closed: say with --regime which report was sent")
         decision = Decision(
             id=f"{incident}:{secrets.token_hex(8)}",
@@ -61,7 +58,7 @@ def reported(
             incident=incident,
             at=now,
             by=checked_name(by),
-            status="note" if closed else "reported",
+            status=status_with_report(found.status),
             note=checked_note(note),
             regime=regime,
             stage=_stage(_regime(regime), stage) if regime else "",

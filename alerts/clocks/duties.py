@@ -27,6 +27,7 @@ from ullage import log
 from ullage.clock import Clock
 from ullage.settings import Tenant
 
+CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
 State = Literal["running", "waiting", "conditional", "met"]
 
 
@@ -50,6 +51,11 @@ class Duty:
     def late(self) -> bool:
         """Whether it was met after it was due."""
         return bool(self.report and self.due and sent_at(self.report) > self.due)
+
+
+def status_with_report(status: Status) -> Literal["reported", "note"]:
+    """The status of a decision that records a report: one that comes after the end changes nothing of the end."""
+    return "note" if status in CLOSED else "reported"
 
 
 def sent_at(report: Decision) -> datetime:

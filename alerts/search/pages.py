@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from alerts.clocks.duties import status_with_report
 from alerts.clocks.regimes import is_stage
 from alerts.clocks.shown import clock_words
 from alerts.noise.suppressions import suppressed
@@ -17,8 +18,8 @@ from alerts.query import Filters, Listed, listed, whole
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident
 from alerts.search.asked import Asked, Text
 from alerts.search.site import Site
-from alerts.status import UNDECIDED, tally
-from alerts.store import QueryError
+from alerts.status import UNDECIDED, status_of, tally
+from alerts.store import QueryError, Where
 from alerts.typed import checked_name, checked_note
 
 PAGE = 50
@@ -67,13 +68,10 @@ def routes(site: Site) -> APIRouter:
 
 def _decision(site: Site, incident: Incident, by: str, status: str, note: str, token: str) -> Decision:
     """A decision from its form. The token makes a form that is sent twice one decision."""
-    status, _, report = status.partition(" ")
-    regime, _, stage = report.partition(" ")
-    if status not in ACTIONS and (status != "reported" or not is_stage(regime, stage)):
-        raise QueryError(f"a decision is one of {', '.join(ACTIONS)}, or a report under a regime")
+    status, regime, stage = _chosen(site, incident, status)
     if len(token) != 16 or not set(token) <= set("0123456789abcdef"):
         raise QueryError("the form is not one of ours: open the incident again")
-    if status == "note" and not note.strip():
+    if status == "note" and not regime and not note.strip():
         raise QueryError("a note without text says nothing")
     return Decision.model_validate(
         {
@@ -88,6 +86,17 @@ def _decision(site: Site, incident: Incident, by: str, status: str, note: str, t
             "stage": stage,
         }
     )
+
+
+def _chosen(site: Site, incident: Incident, typed: str) -> tuple[str, str, str]:
+    """Status, regime and stage of what was chosen: an action, or `reported REGIME STAGE`."""
+    if typed in ACTIONS:
+        return typed, "", ""
+    status, regime, stage = [*typed.split(" "), "", ""][:3]
+    if status != "reported" or not is_stage(regime, stage):
+        raise QueryError(f"a decision is one of {', '.join(ACTIONS)}, or a report under a regime")
+    decided = site.store.scroll(Decision, Where({"incident": (incident.id,)}))
+    return status_with_report(status_of(decided)), regime, stage
 
 
 def _keep(site: Site, decision: Decision) -> None:
@@ -112,6 +121,7 @@ def _list_page(site: Site, filters: Filters, found: Listed, refused: str) -> HTM
         chosen=chosen,
         filtered=bool(set_ones),
         refused=refused,
+        query=f"?{urlencode(set_ones)}" if set_ones else "",
         following=f"/?{urlencode({**set_ones, 'after': found.after})}" if found.after else "",
         open_by_severity={severity: counts["", severity, UNDECIDED] for severity in reversed(SEVERITIES)},
         empty=not counts.total(),

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts import view
 from alerts.clocks.duties import Duties
+from alerts.export.formats import FORMATS
 from alerts.exposed import PURPOSES, Lookup, Question
 from alerts.metrics import SearchMetrics
 from alerts.search import words
@@ -67,5 +68,11 @@ def templates(zone: tzinfo | None, tenants: Iterable[str]) -> Environment:
         "moment": lambda when: view.moment(when, zone),
         "spaced": words.spaced,
     }
-    pages.globals |= {"words": words, "tenants": sorted(tenants), "purposes": PURPOSES, "note_length": MAX_NOTE}
+    pages.globals |= {
+        "formats": tuple(FORMATS),
+        "words": words,
+        "tenants": sorted(tenants),
+        "purposes": PURPOSES,
+        "note_length": MAX_NOTE,
+    }
     return pages

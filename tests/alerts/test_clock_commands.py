@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
+from alerts.command import parts
 from alerts.records import Decision, Incident, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all
@@ -13,6 +14,8 @@ from tests.alerts.test_search import HOST, Browser
 from tests.conftest import NOON
 from ullage import audit, keys
 from ullage.cli import app
+from ullage.clock import Clock
+from ullage.errors import ConfigError
 from ullage.settings import Context, Tenant
 
 A = incident_id("f")
@@ -128,6 +131,18 @@ def test_a_tenant_under_an_unknown_rule_stops_the_command(run, data, ours):
     assert "no time zone" in str(run("show", A, code=1).exception)
 
 
+def test_check_says_whose_rules_are_unknown_and_which_year_has_no_calendar(context):
+    def said(clock, **tenant) -> str:
+        settings = context.settings.model_copy(update={"tenants": {"bank": Tenant(**tenant)}})
+        return dict(parts(Context(context.data, clock, settings)))["rules of notification"]()
+
+    assert said(Clock(wall=lambda: datetime(2025, 6, 1, tzinfo=UTC).timestamp())) == "known"
+    told = said(Clock(wall=lambda: datetime(2026, 12, 1, tzinfo=UTC).timestamp()))
+    assert told == "no calendar of working days of 2027: every day counts as worked"
+    with pytest.raises(ConfigError, match=r"tenants\.bank\.regimes"):
+        said(context.clock, regimes=("pipl",))
+
+
 def test_alert_tells_when_notifications_are_due(ours, context, store):
     from prometheus_client import CollectorRegistry
 
@@ -164,6 +179,16 @@ def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     assert "nfra-2024, first" in after
     shown = browser.get(f"/api/incidents/{A}").json()["clocks"]
     assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == ["met", "running", "waiting"]
+
+
+def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browser, store, clock):
+    at = clock.as_clock().now()
+    store.create([Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")])
+    form = {"by": "Li", "status": "reported nfra-2024 final", "token": "0" * 16}
+    assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
+    shown = browser.get(f"/api/incidents/{A}").json()
+    assert shown["status"] == "resolved"
+    assert [c["state"] for c in shown["clocks"] if c["stage"] == "final"] == ["met"]
 
 
 @pytest.mark.parametrize("status", ["reported", "reported gdpr first", "reported nfra-2024 brief", "reported <b> first", "open"])

@@ -249,6 +249,16 @@ def test_the_api_hands_out_the_same(store, incidents, browser, form):  # noqa: F
     assert answer.headers["content-disposition"].startswith('attachment; filename="incidents.')
 
 
+def test_pages_lead_to_the_export_of_what_they_show_and_no_other_site_does(incidents, browser):  # noqa: F811
+    assert f'href="/api/export/stix?id={A}"' in browser.get(f"/incidents/{A}").text
+    link = "/api/export/csv?tenant=bank"
+    assert f'href="{link}"' in browser.get("/?tenant=bank").text
+    assert browser.get(link, headers={"sec-fetch-site": "same-origin"}).status_code == 200
+    assert browser.get(link, headers={"sec-fetch-site": "none"}).status_code == 200
+    for site in ("cross-site", "same-site"):
+        assert browser.get(link, headers={"sec-fetch-site": site}).status_code == 403
+
+
 def test_the_api_refuses_what_is_no_format(browser):  # noqa: F811
     assert browser.get("/api/export/xml").status_code == 400
     assert browser.get("/api/export/csv?severity=awful").status_code == 400

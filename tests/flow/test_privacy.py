@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from alerts.export.formats import FORMATS
 from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import people
 from deploy.local.posting import Bepasty, Spirit
@@ -114,6 +115,15 @@ def run_everything(daemon: Daemon) -> None:
     (daemon.log.parent / "metrics.txt").write_text(page(daemon, "/metrics"), encoding="utf-8")
     assert daemon.stop() == 0
     daemon.drain()
+    export(daemon)
+
+
+def export(daemon: Daemon) -> None:
+    """What leaves the house: every format, and the draft of a report."""
+    for form in FORMATS:
+        daemon.ask("incidents", "export", "--format", form, "-o", str(daemon.log.parent / f"export.{form}"))
+    incident = next(iter(daemon.incidents()))["id"]
+    daemon.ask("report", incident, "-o", str(daemon.log.parent / "draft.md"))
 
 
 def test_no_planted_value_is_in_any_byte_that_was_written(daemon: Daemon) -> None:
