@@ -5,7 +5,7 @@ titles, authors, addresses, handles or tags. What nobody can know from the store
 
     draft.toml, content   sections and fields in both languages, with the rule that asks for each
     advice.toml           a scenario's possible harm and advice to the people concerned (PIPL 57(2))
-    categories.toml       what each field label is called, and how the law weighs it
+    categories.toml       what each field label is called
     facts                 an incident's values by field
     draft                 both together, as one page in a language
     markdown, word        that page as text and as a document; neither holds content of its own

@@ -45,7 +45,6 @@ class Category(_Row):
 
     title: str
     title_zh: str
-    c3: bool = False
 
 
 class Advice(_Row):
@@ -95,3 +94,8 @@ def advice_for(scenario: str) -> tuple[Advice, ...]:
     """The advice of a scenario ("" for none) and the general one."""
     known = _advice().scenario.get(scenario)
     return (*([known] if known else []), _advice().general)
+
+
+def advised() -> frozenset[str]:
+    """The scenarios that there is advice for."""
+    return frozenset(_advice().scenario)

@@ -19,6 +19,7 @@ from alerts.records import Incident, Why
 from alerts.report.content import Text, advice_for, categories
 from alerts.search.words import ORIGIN, SEVERITY
 from alerts.view import moment
+from ullage.fields import HIGHEST
 from ullage.settings import Tenant
 
 Values: TypeAlias = dict[str, tuple[Text, ...]]
@@ -123,7 +124,7 @@ def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     known = [(name, categories()[name]) for name in incident.fields if name in categories()]
     yield "categories", tuple(Text(kind.title, kind.title_zh) for _, kind in known)
     if known:
-        c3 = [kind for _, kind in known if kind.c3]
+        c3 = [kind for name, kind in known if name in HIGHEST]
         yield (
             "c3_present",
             (Text(", ".join(k.title for k in c3) or "none found", "、".join(k.title_zh for k in c3) or "未发现"),),

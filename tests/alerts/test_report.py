@@ -10,20 +10,21 @@ import docx
 import pytest
 from typer.testing import CliRunner
 
-from alerts.records import Decision, Exposure, Incident, Notification, Sighting, incident_id
+from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
 from alerts.report.command import Form, case_of, rendered
-from alerts.report.content import advice_for, categories, sections
+from alerts.report.content import advice_for, advised, categories, sections
 from alerts.report.draft import Language, page
 from alerts.report.facts import SHOWN_SIGHTINGS, Case, values
 from alerts.report.markdown import literal
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle
+from tests.alerts.test_duties import told
 from tests.factories import WHEN
 from ullage import audit
 from ullage.cli import app
 from ullage.fields import Field
 from ullage.settings import Context, Entity, Tenant
-from ullage.verdict import own_rules
+from ullage.verdict.rules import own_rules
 
 A = incident_id("f")
 ENTITY = Entity(
@@ -175,20 +176,20 @@ def test_facts_that_expired_are_left_open_and_not_told_as_zero(case):
 def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context, incident):
     store.put([store.get(Incident, A).model_copy(update={"origin": "ours", "severity": "high"})])
     now = clock.as_clock().now()
-    sent = Notification(id="n", tenant="bank", incident=A, at=now, channel="m", what="o", severity="high", outcome="sent")
+    told(store, now)
     later = now + timedelta(hours=3)
     report = Decision(
         id="d", tenant="bank", incident=A, at=later, by="Li", status="reported",
         regime="nfra-2024", stage="first", reference="NFRA-7", note="line was busy",
     )  # fmt: skip
-    store.create([sent, Decision(id="c", tenant="bank", incident=A, at=now, by="Li", status="confirmed"), report])
+    store.create([Decision(id="c", tenant="bank", incident=A, at=now, by="Li", status="confirmed"), report])
     case = case_of(context, A)
     assert lines(case, "alerted_at") == lines(case, "determined_at") == ("2026-09-21 22:13 CST",)
-    told = lines(case, "reports", Language.EN)
-    assert "PIPL Art. 57, first report; at once; our target: the same day; due 2026-09-21 23:59 CST; running" in told
+    reports = lines(case, "reports", Language.EN)
+    assert "PIPL Art. 57, first report; at once; our target: the same day; due 2026-09-21 23:59 CST; running" in reports
     assert (
         "NFRA data security measures, first report; within 2 h; due 2026-09-22 00:13 CST; sent late; 2026-09-22 01:13 CST;"
-        " NFRA-7; line was busy; NOT VERIFIED" in told
+        " NFRA-7; line was busy; NOT VERIFIED" in reports
     )
     assert any(line.endswith("未核对原文") for line in lines(case, "reports"))
 
@@ -209,9 +210,11 @@ def test_kinds_of_information_are_named_and_the_highest_class_told(case):
 
 
 def test_every_scenario_has_advice_and_every_advice_a_scenario():
-    for scenario in own_rules().scenario:
-        found = advice_for(scenario.id)
-        assert len(found) == 2, scenario.id
+    known = [scenario.id for scenario in own_rules().scenario]
+    assert advised() == set(known)
+    for scenario in known:
+        found = advice_for(scenario)
+        assert len(found) == 2, scenario
         for advice in found:
             assert all((advice.harm, advice.harm_zh))
             assert all(text.en and text.zh for text in advice.lines())
