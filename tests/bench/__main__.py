@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, detect, hostile, matching, month, recall, scale, watchlist
+from tests.bench import bus, detect, hostile, matching, month, notify, recall, scale, watchlist
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -48,6 +48,7 @@ def main() -> None:
             "kafka": lambda: on_kafka(folder, bus.kafka),
             "scale": lambda: on_kafka(folder, scale.match_processes),
             "store": lambda: store_rows(row, folder),
+            "notify": lambda: notify.publish_to_notification(folder / "notify"),
         }
         head()
         for part, measure in parts.items():
