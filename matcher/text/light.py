@@ -58,9 +58,10 @@ def _folded(bodies: Sequence[bytes]) -> list[Folded | None]:
     place, size = seen.place[which], seen.size[which]
     data = _replaced(laid.data, place, size, becomes[which])
     removed = np.concatenate(([0], np.cumsum(size - 1)))
-    start, end = (at - removed[np.searchsorted(place, at)] for at in (laid.start, laid.end))
+    before, behind = np.searchsorted(place, laid.start), np.searchsorted(place, laid.end)
+    start, end = laid.start - removed[before], laid.end - removed[behind]
     heavy |= holding(long_runs(data), start)
-    differs, whole = holding(place, laid.start), data.tobytes()
+    differs, whole = behind > before, data.tobytes()
     return [
         None if bad else Folded.of_utf8(whole[first:last], body) if is_changed else Folded.as_it_came(body)
         for body, first, last, is_changed, bad in zip(

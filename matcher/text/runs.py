@@ -43,6 +43,8 @@ def long_runs(data: Bytes) -> Places:
             goes_on = _is_digit(word[at])
             at, going = at[goes_on], going[goes_on]
             length[going] += 1
+            if not len(at):
+                break
     return place[length >= SHORTEST_RUN]
 
 
