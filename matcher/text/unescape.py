@@ -82,7 +82,7 @@ def _escapes(text: str) -> str:
         if "\\" in text:
             text = JSON_ESCAPE.sub(Memo(_json_escape).of, text)
         if "%" in text:
-            text = OCTETS.sub(_octets, text)
+            text = OCTETS.sub(Memo(_octets).of, text)
     return text
 
 
@@ -119,9 +119,8 @@ def _json_escape(whole: str) -> str:
     return whole if 0xD800 <= code <= 0xDFFF else fit(chr(code), len(whole))
 
 
-def _octets(match: re.Match[str]) -> str:
+def _octets(whole: str) -> str:
     """Each character in the place of its own octets; what is no UTF-8 is GB18030, failing that Latin-1: digits are the same."""
-    whole = match.group()
     raw = bytes.fromhex(whole.replace("%", "").replace(FILL, ""))
     encoding = next(e for e in ("utf-8", "gb18030", "latin-1") if _holds(raw, e))
     if FILL not in whole:
