@@ -23,6 +23,7 @@ from ullage.clock import Clock
 from ullage.errors import RecordError
 from ullage.records import Finding
 from ullage.settings import Tenant
+from ullage.verdict import Rules as VerdictRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Alert:
     tenant: Callable[[str], Tenant]
     metrics: AlertMetrics
     background: Rules = field(default_factory=shipped)
+    rules: VerdictRules | None = None
+    """Of verdicts; None for those of this version."""
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
     """Told of each incident that was written, before the batch counts as done: what is to be said of it is durable too."""
 
@@ -107,7 +110,7 @@ class Alert:
         sightings = list(self.store.scroll(Sighting, Where({"incident": (id_,)})))
         exposures = self.store.scroll(Exposure, Where({"incident": (id_,)}))
         people = incident.People.count(exposures, incident.largest(sightings).id)
-        setting = incident.Setting(self.clock.now().date(), self.tenant(known.tenant))
+        setting = incident.Setting(self.clock.now().date(), self.tenant(known.tenant), self.rules)
         linked = {*linking, *(other for s in sightings for other in s.linked)} - {id_}
         return incident.project(sightings, people, setting, (known.sketch, known.sketch_of), linked)
 

@@ -26,6 +26,7 @@ from alerts.notify.notifier import configured
 from alerts.pulse import WithHeartbeats
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
+from alerts.rules.kept import background_in_force
 from alerts.screen import console
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.table import incident_in_full, incidents_table
@@ -74,7 +75,8 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         notifier = configured(context, store, registry, muted(store, context.clock))
         stack.callback(notifier.close)
         turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag, recount, notifier.turn))
-        stage = Alert(store, context.clock, context.tenant, metrics, tell=notifier.plan)
+        in_force = background_in_force(context.data), context.rules()
+        stage = Alert(store, context.clock, context.tenant, metrics, *in_force, tell=notifier.plan)
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)

@@ -20,7 +20,7 @@ from alerts.replay import Replay
 from ullage.fields import SENSITIVE, class_of
 from ullage.records import Canary, Finding
 from ullage.settings import Tenant
-from ullage.verdict import Crowd, Facts, Reason, judge
+from ullage.verdict import Crowd, Facts, Reason, Rules, judge
 
 SHOWN = 50
 """Titles and authors kept in an incident."""
@@ -118,10 +118,11 @@ def largest(sightings: Iterable[Sighting]) -> Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a projection needs besides the facts: the day, and the tenant's settings."""
+    """What a projection needs besides the facts: the day, the tenant's settings, and other rules than this version's own."""
 
     today: date
     tenant: Tenant
+    rules: Rules | None = None
 
 
 def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) -> Facts:
@@ -173,7 +174,7 @@ def project(
     """The incident that these facts make. `linked` are others that some finding fitted as well."""
     ordered = sorted(sightings, key=lambda s: (s.folded_at, s.id))
     first, facts = ordered[0], facts_of(ordered, people, setting)
-    exposure, origin = judge(facts)
+    exposure, origin = judge(facts, setting.rules)
     published = min((s.published_at for s in ordered if s.published_at), default=None)
     return Incident.model_validate(
         {

@@ -55,7 +55,7 @@ def verdicts(context: Context, matcher: Matcher, reading: Reading) -> tuple[Stat
 def _verdict(context: Context, reading: Reading, whole: Statistics, lists: TenantLists) -> Verdict:
     found = reading.best(lists.tenant) or Found(0)
     facts = _facts(context, reading, whole, lists, found)
-    exposure, origin = judge(facts)
+    exposure, origin = judge(facts, context.rules())
     return Verdict(
         tenant=lists.tenant,
         customers=len(found.subjects),

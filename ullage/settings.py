@@ -31,9 +31,12 @@ from ullage.errors import ConfigError
 from ullage.fields import Field as Label
 from ullage.keys import KeyStore
 from ullage.records import MAX_BODY_BYTES
+from ullage.verdict import Rules, own_rules, read_rules
 
 FILE = "ullage.toml"
 PREFIX = "ULLAGE_"
+RULES = "rules"
+"""Folder of the house's own rules, in the data folder."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 AtLeast = Literal["noise", "notice", "low", "medium", "high", "statutory"]
@@ -341,6 +344,14 @@ class Context:
         return RoutedBus(
             open_bus(urls.captures, self.data, captures, self.clock), open_bus(urls.url, self.data, keep, self.clock)
         )
+
+    def rules(self) -> Rules:
+        """The rules of verdicts that are in force: the house's own, or this version's. ConfigError when the former are wrong."""
+        own = self.data / RULES / "verdict.toml"
+        try:
+            return read_rules(own.read_text(encoding="utf-8"), str(own)) if own.exists() else own_rules()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{own} cannot be read ({type(error).__name__})") from None
 
     def trail(self, chain: str = "command") -> Trail:
         """The audit log of a role that changes something; commands share one chain."""

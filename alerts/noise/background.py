@@ -9,7 +9,6 @@ from __future__ import annotations
 import tomllib
 from datetime import datetime
 from importlib import resources
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -105,18 +104,11 @@ def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: dat
 
 def shipped() -> Rules:
     """The rules that come with this version."""
-    return _parsed((resources.files(__package__) / "background.toml").read_text(encoding="utf-8"), "background.toml")
+    return parsed((resources.files(__package__) / "background.toml").read_text(encoding="utf-8"), "background.toml")
 
 
-def read(path: Path) -> Rules:
-    """The rules in a file; ConfigError says what is wrong with it."""
-    try:
-        return _parsed(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({type(error).__name__})") from None
-
-
-def _parsed(text: str, name: str) -> Rules:
+def parsed(text: str, name: str) -> Rules:
+    """The rules in a TOML text; ConfigError says what is wrong in the file of that name."""
     try:
         return Rules.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

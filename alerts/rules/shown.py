@@ -1,0 +1,105 @@
+"""Rules, their precision and trials of others, as people and programs see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from alerts.records import SEVERITIES
+from alerts.rules.precision import Precision
+from alerts.rules.trial import FOLDED, Judged, Trial
+from ullage.shown import safe
+
+SHOWN = 50
+"""Changed incidents that a terminal lists; `--json` lists all."""
+
+
+def precision_in_words(rule: Precision) -> str:
+    """Share and number of marks; a background rule's posts are not marked by anybody."""
+    if rule.kind == "background":
+        return "–"
+    return "no marks yet" if rule.share is None else f"{rule.share:.0%} of {rule.real + rule.false}"
+
+
+def precision_as_json(rule: Precision) -> dict[str, Any]:
+    """One rule as a JSON object."""
+    return {**rule._asdict(), "precision": rule.share, "marked": rule.real + rule.false}
+
+
+def precision_table(rules: Sequence[Precision]) -> Table:
+    """One line a rule, a section a kind."""
+    table = _table()
+    for name in ("rule", "what it says", "incidents", "real", "false", "precision"):
+        table.add_column(name, justify="right" if name in ("incidents", "real", "false") else "left", overflow="fold")
+    kind = ""
+    for rule in rules:
+        if rule.kind != kind:
+            table.add_section()
+            table.add_row(Text(rule.kind, "bold"), Text("posts, not incidents", "dim") if rule.kind == "background" else "")
+            kind = rule.kind
+        counts = (f"{n:,}" if n else "–" for n in (rule.incidents, rule.real, rule.false))
+        table.add_row(Text(safe(rule.id)), Text(safe(rule.title)), *counts, precision_in_words(rule))
+    return table
+
+
+def trial_as_json(trial: Trial) -> dict[str, Any]:
+    """The whole outcome as one JSON object."""
+    changes = [
+        {"incident": c.incident, "tenant": c.tenant, "before": c.before._asdict(), "after": c.after._asdict()}
+        for c in trial.changes
+    ]
+    posts = [{"site": site, "before": b, "after": a, "posts": n} for (site, b, a), n in sorted(trial.posts.items())]
+    severity = [{"before": b, "after": a, "incidents": n} for (b, a), n in sorted(trial.by_severity().items())]
+    told = {"judged": trial.judged, "frozen": trial.frozen, "changed": len(trial.changes) + trial.posts.total()}
+    return {**told, "severities": severity, "incidents": changes, "posts": posts}
+
+
+def trial_in_full(trial: Trial) -> RenderableType:
+    """What would change, the largest changes first; then the sums."""
+    parts: list[RenderableType] = []
+    if trial.changes:
+        parts.append(_changes_table(trial))
+        if len(trial.changes) > SHOWN:
+            parts.append(f"… and {len(trial.changes) - SHOWN} more: --json lists all")
+    if trial.posts:
+        parts.append(_posts_table(trial))
+    ordered = sorted(trial.by_severity().items(), key=lambda item: tuple(map(SEVERITIES.index, item[0])))
+    parts += [f"{count:,} from {before} to {after}" for (before, after), count in ordered]
+    frozen = f"; {trial.frozen:,} are frozen and keep theirs" if trial.frozen else ""
+    changed = len(trial.changes) + trial.posts.total()
+    parts.append(Text(f"{changed:,} of {trial.judged:,} would be judged otherwise{frozen}. Nothing was written.", "bold"))
+    return Group(*parts)
+
+
+def _changes_table(trial: Trial) -> Table:
+    table = _table()
+    for name in ("incident", "tenant", "severity", "exposure", "scenario", "origin"):
+        table.add_column(name, no_wrap=name == "incident", overflow="fold")
+    for change in trial.changes[:SHOWN]:
+        pairs = zip(map(str, change.before), map(str, change.after), strict=True)
+        cells = dict(zip(Judged._fields, (b or "–" if b == a else f"{b or '–'} → {a or '–'}" for b, a in pairs), strict=True))
+        shown = (cells[name] for name in ("severity", "exposure", "scenario", "origin"))
+        table.add_row(change.incident, Text(safe(change.tenant)), *shown)
+    return table
+
+
+def _posts_table(trial: Trial) -> Table:
+    table = _table()
+    for name in ("site", "posts", "are", "would be"):
+        table.add_column(name, justify="right" if name == "posts" else "left", overflow="fold")
+    for (site, before, after), count in sorted(trial.posts.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(Text(safe(site)), f"{count:,}", *(_place(one) for one in (before, after)))
+    return table
+
+
+def _place(one: str) -> str:
+    return "in an incident" if one == FOLDED else f"background by {one}"
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)

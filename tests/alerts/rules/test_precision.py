@@ -1,0 +1,102 @@
+"""Each rule's precision is what analysts said of its incidents."""
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.noise.background import shipped
+from alerts.records import Decision, incident_id
+from alerts.rules.precision import Precision, precisions
+from tests.alerts.builders import finding, fold_all
+from tests.alerts.noise.posts import post, term
+from tests.factories import WHEN
+from ullage.verdict import own_rules
+
+LOAN = ("NAME", "PHONE", "LOAN")
+
+
+@pytest.fixture
+def told(store, clock):
+    """Four incidents: three of loans, of which two are with trade terms, and one of names."""
+    sold = {"statistics": {"terms": (term("QUAL", 4),)}}
+    fold_all(
+        store,
+        clock,
+        [
+            finding("a", range(10), people="ab", fields=LOAN, **sold),
+            finding("b", range(20, 30), people="cd", fields=LOAN, **sold),
+            finding("c", range(40, 50), people="ef", fields=LOAN),
+            finding("d", range(60, 70), people="gh"),
+            post().model_copy(update={"id": "own"}),
+        ],
+    )
+
+    def mark(name: str, *statuses: str) -> None:
+        for minute, status in enumerate(statuses):
+            when = WHEN + timedelta(minutes=minute)
+            id_ = f"{name}{minute}"
+            store.create([Decision(id=id_, tenant="bank", incident=incident_id(name), at=when, by="Li", status=status)])
+
+    return mark
+
+
+def of(store, id_: str, kind: str = "", tenant: str = "") -> Precision:
+    found = [p for p in precisions(store, own_rules(), shipped(), tenant) if p.id == id_ and kind in ("", p.kind)]
+    (one,) = found
+    return one
+
+
+def test_without_marks_a_rule_has_incidents_and_no_precision(store, told):
+    assert of(store, "X9")[3:] == (3, 0, 0)
+    assert of(store, "X9").share is None
+    assert of(store, "X2")[3:] == (0, 0, 0), "a rule that never fired is there too"
+
+
+def test_precision_is_the_share_of_the_marked_that_were_real(store, told):
+    told("a", "acknowledged", "confirmed", "resolved")
+    told("b", "false_positive")
+    told("c", "confirmed", "reported")
+    told("d", "acknowledged")
+    assert of(store, "X9")[3:] == (3, 2, 1)
+    assert of(store, "X9").share == pytest.approx(2 / 3)
+    assert of(store, "QUAL", "theme")[3:] == (2, 1, 1)
+    assert of(store, "L1")[3:] == (2, 1, 1)
+    assert of(store, "X17").share is None
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"),
+    [
+        (("confirmed", "false_positive"), (0, 1)),
+        (("false_positive", "confirmed"), (1, 0)),
+        (("false_positive", "resolved"), (0, 1)),
+        (("note", "acknowledged"), (0, 0)),
+    ],
+)
+def test_the_last_word_on_whether_it_was_real_counts(store, told, said, counts):
+    told("a", *said)
+    assert of(store, "X9")[4:] == counts
+
+
+def test_background_rules_count_posts(store, told):
+    assert of(store, "B1")[3:] == (1, 0, 0)
+    assert {p.id for p in precisions(store, own_rules(), shipped()) if p.kind == "background"} == {r.id for r in shipped().rule}
+
+
+def test_every_scenario_adder_and_modifier_is_listed_once_with_a_title(store, told):
+    found = precisions(store, own_rules(), shipped())
+    ids = [(p.kind, p.id) for p in found]
+    assert len(ids) == len(set(ids))
+    assert {s.id for s in own_rules().scenario} | {m.code for m in own_rules().modifier} <= {p.id for p in found}
+    assert all(p.title for p in found)
+
+
+def test_another_tenants_incidents_are_left_out_when_one_is_asked_for(store, told):
+    assert of(store, "X9", tenant="bank").incidents == 3
+    assert of(store, "X9", tenant="shop").incidents == 0
+
+
+def test_a_reason_that_the_rules_no_longer_have_is_still_counted(store, told):
+    fewer = own_rules().model_copy(update={"scenario": own_rules().scenario[:1]})
+    (gone,) = [p for p in precisions(store, fewer, shipped()) if p.id == "X9"]
+    assert (gone.incidents, "earlier version" in gone.title) == (3, True)

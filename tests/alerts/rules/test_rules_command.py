@@ -1,0 +1,129 @@
+"""`ullage rules`: what it prints, and what it puts into force."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from alerts.command import incidents
+from alerts.noise.background import shipped
+from alerts.records import Decision, incident_id
+from alerts.rules.command import app
+from alerts.rules.kept import background_in_force, file_of
+from alerts.store import QueryError
+from tests.alerts.builders import everything, finding, fold_all
+from tests.factories import WHEN
+from ullage import audit
+from ullage.errors import ConfigError
+from ullage.verdict import own_rules
+
+LOAN = ("NAME", "PHONE", "LOAN")
+BY = ("--reason", "too many", "--by", "Li Wei")
+
+
+@pytest.fixture
+def run(store, clock, context):
+    fold_all(store, clock, [finding("a", range(10), people="ab", fields=LOAN), finding("b", range(20, 30), people="cd")])
+    store.create([Decision(id="d", tenant="bank", incident=incident_id("a"), at=WHEN, by="Li", status="confirmed")])
+    store.refresh()
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words], obj=context)
+
+
+def told(result: Result) -> list[dict]:
+    assert result.exit_code == 0
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def other(run, tmp_path):
+    """The verdict's rules with other points for loans, as a person would edit them."""
+    file = tmp_path / "verdict.toml"
+    text = run("show", "verdict").stdout
+    points = 'ways = [{ points = 50, all = ["PHONE", "LOAN"] }]'
+    assert points in text
+    file.write_text(text.replace(points, points.replace("50", "60")).replace("version = ", "version = 9", 1), encoding="utf-8")
+    return file
+
+
+def test_the_list_shows_precision_or_that_nobody_said_anything(run):
+    rows = {row["id"]: row for row in told(run("list", "--json"))}
+    assert (rows["X9"]["precision"], rows["X9"]["marked"]) == (1.0, 1)
+    assert (rows["X17"]["precision"], rows["X17"]["marked"]) == (None, 0)
+    shown = run("list").stdout
+    assert "100% of 1" in shown
+    assert "no marks yet" in shown
+    assert "One person's own number" in shown
+
+
+def test_what_is_in_force_is_printed_and_is_a_file_of_rules(run, tmp_path):
+    for kind in ("verdict", "background"):
+        file = tmp_path / f"{kind}.toml"
+        file.write_text(run("show", kind).stdout, encoding="utf-8")
+        assert "0 of " in run("try", file).stdout
+    assert isinstance(run("show", "other").exception, ConfigError)
+
+
+def test_a_trial_lists_what_would_change_with_old_and_new_and_writes_nothing(run, store, context, other):
+    before = everything(store)
+    (trial,) = told(run("try", other, "--json"))
+    (change,) = trial["incidents"]
+    assert (change["incident"], change["after"]["exposure"] - change["before"]["exposure"]) == (incident_id("a"), 10)
+    assert (trial["judged"], trial["changed"]) == (2, 1)
+    shown = run("try", other).stdout
+    assert incident_id("a") in shown
+    assert f"{change['before']['exposure']} → {change['after']['exposure']}" in shown
+    assert "1 of 2 would be judged otherwise" in shown
+    assert everything(store) == before
+    assert not file_of(context.data, "verdict").exists()
+
+
+def test_a_trial_of_background_rules_counts_posts(run, tmp_path):
+    file = tmp_path / "b.toml"
+    file.write_text("version = 9\n" + "\n".join(run("show", "background").stdout.split("version = 1")[1:]), encoding="utf-8")
+    (trial,) = told(run("try", file, "--json"))
+    assert (trial["judged"], trial["posts"]) == (2, [])
+
+
+def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other):
+    done = run("use", other, *BY)
+    assert (done.exit_code, str(file_of(context.data, "verdict")) in done.stdout) == (0, True)
+    assert context.rules().version > own_rules().version
+    ((_, entry),) = audit.entries(context.data / "audit")
+    assert (entry.action, entry.actor, entry.reason) == ("rules.use", "Li Wei", "too many")
+    assert f"instead of {own_rules().version}, SHA-256 " in entry.object
+    assert "0 of 2" not in run("try", other).stdout, "what was judged keeps its verdict until something joins it"
+
+
+def test_rules_of_no_higher_version_are_refused(run, context, other):
+    run("use", other, *BY)
+    assert "raise it" in str(run("use", other, *BY).exception)
+    assert len(list(audit.entries(context.data / "audit"))) == 1
+
+
+def test_background_rules_are_put_into_force_too(run, context, tmp_path):
+    file = tmp_path / "none.toml"
+    file.write_text("version = 7\nrule = []\n", encoding="utf-8")
+    assert run("use", file, *BY).exit_code == 0
+    assert (background_in_force(context.data).version, background_in_force(context.data).rule) == (7, ())
+    assert shipped().rule
+
+
+@pytest.mark.parametrize("text", ["version = 1", "rule = [", "[[scenario]]\nid = 1", "\x00", "version = 99\n[[rule]]\nid = 'X'"])
+def test_a_file_that_is_none_changes_nothing(run, context, tmp_path, text):
+    file = tmp_path / "bad.toml"
+    file.write_text(text, encoding="utf-8")
+    for words in (("try", file), ("use", file, *BY)):
+        assert isinstance(run(*words).exception, ConfigError)
+    assert isinstance(run("try", tmp_path / "gone.toml").exception, ConfigError)
+    assert not list(audit.entries(context.data / "audit"))
+
+
+def test_a_reason_with_a_value_is_refused(run, other):
+    assert isinstance(run("use", other, "--reason", "13800138000", "--by", "Li").exception, QueryError)
+
+
+def test_own_rules_that_are_damaged_stop_what_needs_them_and_say_where(run, context):
+    file_of(context.data, "verdict").parent.mkdir()
+    file_of(context.data, "verdict").write_text("version = ", encoding="utf-8")
+    assert str(file_of(context.data, "verdict")) in str(run("list").exception)
+    assert CliRunner().invoke(incidents, ["list"], obj=context).exit_code == 0, "what is stored can be read all the same"

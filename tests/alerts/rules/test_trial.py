@@ -1,0 +1,90 @@
+"""Other rules on stored facts: what would change, and that nothing does."""
+
+import pytest
+
+from alerts.noise.background import Rules, shipped
+from alerts.records import Incident, incident_id
+from alerts.rules.trial import try_background, try_verdict
+from tests.alerts.builders import everything, finding, fold_all
+from tests.alerts.noise.posts import post
+from ullage.settings import Tenant
+from ullage.verdict import own_rules
+
+LOAN = ("NAME", "PHONE", "LOAN")
+A = incident_id("a")
+
+
+@pytest.fixture
+def stored(store, clock):
+    """Two incidents, one of loans; one post of somebody's own number."""
+    findings = [finding("a", range(10), people="ab", fields=LOAN), finding("b", range(20, 30), people="cd")]
+    fold_all(store, clock, [*findings, post().model_copy(update={"id": "own"})])
+    return store
+
+
+def with_points(points: int):
+    """The rules of this version, but for what a loan counts."""
+    rules = own_rules()
+    scenarios = tuple(
+        s.model_copy(update={"ways": tuple(w.model_copy(update={"points": points}) for w in s.ways)}) if s.id == "X9" else s
+        for s in rules.scenario
+    )
+    return rules.model_copy(update={"scenario": scenarios})
+
+
+def test_the_rules_in_force_change_nothing(stored, clock):
+    clock.advance(40 * 86400)  # judged as of the day on which it was written: age alone is no change
+    trial = try_verdict(stored, own_rules(), lambda _: Tenant())
+    assert (trial.judged, trial.frozen, trial.changes) == (2, 0, [])
+
+
+def test_other_points_change_the_exposure_of_what_they_are_in_and_nothing_is_written(stored):
+    before = everything(stored)
+    trial = try_verdict(stored, with_points(60), lambda _: Tenant())
+    (change,) = trial.changes
+    assert (change.incident, change.after.exposure - change.before.exposure) == (A, 10)
+    assert trial.by_severity().total() == 0
+    assert everything(stored) == before
+
+
+def test_a_scenario_that_counts_less_gives_way_to_the_next(stored):
+    (change,) = try_verdict(stored, with_points(1), lambda _: Tenant()).changes
+    assert (change.before.scenario, change.after.scenario) == ("X9", "X17")
+
+
+def test_other_thresholds_change_severities_and_they_are_summed(stored):
+    rules = own_rules()
+    low = rules.model_copy(update={"severity": rules.severity.model_copy(update={"low": 1e-9, "medium": 1e-8, "high": 1e-7})})
+    trial = try_verdict(stored, low, lambda _: Tenant())
+    assert trial.by_severity().total() == len([c for c in trial.changes if c.before.severity != c.after.severity]) > 0
+
+
+def test_a_frozen_incident_is_counted_and_left(stored, clock):
+    stored.put([stored.get(Incident, A).model_copy(update={"frozen_at": clock.as_clock().now()})])
+    trial = try_verdict(stored, with_points(60), lambda _: Tenant())
+    assert (trial.judged, trial.frozen, trial.changes) == (1, 1, [])
+
+
+def test_a_tenant_can_be_tried_alone(stored):
+    assert try_verdict(stored, with_points(60), lambda _: Tenant(), "shop").judged == 0
+    assert try_background(stored, shipped(), "shop").judged == 0
+
+
+def test_the_background_rules_in_force_change_nothing(stored):
+    trial = try_background(stored, shipped())
+    assert (trial.judged, trial.posts.total()) == (3, 0)
+
+
+def test_without_background_rules_posts_would_be_incidents(stored):
+    before = everything(stored)
+    trial = try_background(stored, Rules(version=2, rule=()))
+    assert dict(trial.posts) == {("paste", "B1", "incident"): 1}
+    assert everything(stored) == before
+
+
+def test_wider_background_rules_take_no_leak_and_name_the_new_rule(stored, clock):
+    (own,) = [rule for rule in shipped().rule if rule.id == "B1"]
+    wider = own.model_copy(update={"id": "B9", "fields": own.fields | {"LOAN", "NAME"}, "candidates": 9})
+    fold_all(stored, clock, [finding("c", range(40, 50), people="e", statistics={"sketch_of": "shingles"})])
+    trial = try_background(stored, Rules(version=2, rule=(wider,)))
+    assert dict(trial.posts) == {("paste", "B1", "B9"): 1, ("paste", "incident", "B9"): 1}, "those of two people stay incidents"
