@@ -13,6 +13,7 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from alerts.alert import Alert
+from alerts.canary import Canaries
 from alerts.clocks.calendar import china
 from alerts.clocks.command import duties_of, regimes_listed, reported
 from alerts.clocks.regimes import check_regimes
@@ -23,7 +24,7 @@ from alerts.noise import command as noise
 from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
-from alerts.pulse import WithHeartbeats
+from alerts.pulse import Sorted
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
 from alerts.rules.kept import background_in_force
@@ -58,6 +59,7 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
     context: Context = ctx.obj
     settings, registry = context.settings, new_registry("alert")
     metrics = AlertMetrics(registry, settings.tenants, context.clock)
+    metrics.canary.interval.set(settings.canary.interval_seconds)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
@@ -80,7 +82,7 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
-        handle = WithHeartbeats(stage.handle, metrics.pulse)
+        handle = Sorted(stage.handle, Canaries(store, context.clock, metrics.canary, muted), metrics.pulse)
         Worker("alert", subscription, handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it

@@ -1,26 +1,31 @@
-"""Heartbeats on topic `findings`: they say that the stages before alert work, and are no findings."""
+"""What is on topic `findings` beside findings of real posts: heartbeats, and findings of canary posts. Neither is folded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from alerts.canary import is_canary
 from ullage.bus import Record
 from ullage.pulse import Pulse
 from ullage.records.heartbeat import Heartbeat, is_heartbeat
 
 
 @dataclass(frozen=True, slots=True)
-class WithHeartbeats:
-    """The handler of alert's worker: findings go to `handle`, then the heartbeats behind them are noted."""
+class Sorted:
+    """The handler of alert's worker: findings go to `handle`, those of canaries to `canaries`; then heartbeats are noted."""
 
     handle: Callable[[Sequence[Record]], None]
+    canaries: Callable[[Sequence[Record]], None]
     pulse: Pulse
 
     def __call__(self, records: Sequence[Record]) -> None:
         """Deal with a batch; RecordError for one that is damaged."""
         beats = [Heartbeat.decode(r.value, r.headers.get("schema", "")) for r in records if is_heartbeat(r.headers)]
-        if findings := [record for record in records if not is_heartbeat(record.headers)]:
+        rest = [record for record in records if not is_heartbeat(record.headers)]
+        if findings := [record for record in rest if not is_canary(record)]:
             self.handle(findings)
+        if canaries := [record for record in rest if is_canary(record)]:
+            self.canaries(canaries)
         for beat in beats:
             self.pulse.arrived(beat)

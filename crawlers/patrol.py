@@ -16,6 +16,7 @@ from scrapy.utils.reactor import install_reactor
 
 from crawlers.backlog import Backlog
 from crawlers.beats import Beats
+from crawlers.canary import CanarySite, canary_site
 from crawlers.egress import Egress, reachable
 from crawlers.frontier import Frontier
 from crawlers.metrics import CrawlMetrics
@@ -29,6 +30,7 @@ from crawlers.standing import Standings
 from crawlers.visit import Visit
 from ullage import keys, log
 from ullage.bus import CAPTURES
+from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError, UnavailableError
 from ullage.lock import hold
 from ullage.metrics import BUS
@@ -63,10 +65,15 @@ class Patrol:
         self._standings = Standings(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
         self._beats = Beats(self._crawl, self._standings, self._publisher, metrics)
         self._sites: Collection[Site] = ()
+        canary = context.settings.canary
+        self._canary = CanarySite(canary, context.clock) if canary.interval_seconds and not names else None
 
     async def run(self, stopped: asyncio.Event, once: bool) -> None:
         """Visit until `stopped`; with `once`, visit every site once and return. Raises what ends the process."""
         self._permits = asyncio.Semaphore(self._crawl.concurrency)
+        if self._canary:
+            self._canary.open()
+            self._canary.turn()
         self._once, sites = once, self._read_sites(strict=True)
         stop: asyncio.Task[Any] = asyncio.ensure_future(stopped.wait())
         try:
@@ -81,7 +88,7 @@ class Patrol:
                 self._metrics.loop.turned()
                 self._expire()
                 self._beats.turn(self._sites, keys.sealer(self._context.keys))
-                await self._wait(stop, min(self._begin_due(sites), self._beats.wait()))
+                await self._wait(stop, min(self._begin_due(sites), self._beats.wait(), self._turn_canary()))
                 sites = self._read_sites(strict=False)
         finally:
             stop.cancel()
@@ -103,9 +110,15 @@ class Patrol:
         self._metrics.watch(ours.values())
         self._sites, self._standings.egress.total = tuple(ours.values()), len(ours)
         self._beats.show(self._sites)
+        if self._canary:
+            ours[CANARY] = canary_site(self._canary.settings)
         for name in ours.keys() - self._locks.keys():
             self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled")
         return ours
+
+    def _turn_canary(self) -> float:
+        """Put up a canary post if one is due; returns the seconds until the next is."""
+        return self._canary.turn() if self._canary else RELOAD_SECONDS
 
     def _begin_due(self, sites: dict[str, Site]) -> float:
         """Begin every visit that is due; returns the seconds until the next is, at most `RELOAD_SECONDS`."""
@@ -197,6 +210,8 @@ class Patrol:
         tasks = [task for _, task in self._visits.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+        if self._canary:
+            self._canary.close()
         self._publisher.close()
         self._bus.close()
 

@@ -18,6 +18,7 @@ from cssselect import SelectorError
 from parsel import csstranslator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError
 from ullage.records.heartbeat import MAX_WATCHED
 
@@ -88,6 +89,8 @@ class Site(BaseModel):
 
 def read_site(path: Path) -> Site:
     """The site in one file; ConfigError names the file, the knob and what is wrong with it."""
+    if path.stem == CANARY:
+        raise ConfigError(f"{path}: {CANARY} is the name of the canary site: choose another")
     try:
         return Site.model_validate({"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))})
     except ValidationError as error:

@@ -18,6 +18,7 @@ from crawlers.judge import Evidence, Profile, judge
 from crawlers.rhythm import Rhythm, learn
 from crawlers.site import Site
 from ullage import log
+from ullage.canary import SITE as CANARY
 from ullage.clock import Clock
 from ullage.records.heartbeat import MAX_WATCHED, Coverage, SiteReport, State
 
@@ -45,7 +46,8 @@ class Standings:
         standing = self.frontier.history.standing(site.name)
         if shown is None:
             return standing.state
-        self._around(lambda _: self.egress.note(site.name, seen.answered, now))
+        if site.name != CANARY:  # it is in this house
+            self._around(lambda _: self.egress.note(site.name, seen.answered, now))
         standing = self.frontier.history.standing(site.name)
         if not seen.answered:
             return self._unanswered(site.name, standing, now)

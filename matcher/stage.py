@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from matcher import canary
 from matcher.findings import findings_of
 from matcher.lexicon import Lexicon
 from matcher.match import Matcher, Own
@@ -115,6 +116,8 @@ class MatchStage:
         today = self.context.clock.now().strftime("%Y%m%d")
         if today != self._key_day:
             rotate_seal_keys(self.context)
+            if self.context.settings.canary.interval_seconds:
+                canary.enrol(self.context)
             self._opener, self._key_day = keys.opener(self.context.keys), today
         expired = any(lists.expires <= self.context.clock.now() for lists in self._matcher.lists) if self._stamp else False
         stamp = (installed.stamp(self.context.data), expired)

@@ -12,8 +12,20 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 from ullage.clock import Clock
 from ullage.metrics import BUCKETS
 
-TENANT = "ullage-canary"
-"""The reserved tenant; no table of `ullage.toml` may have its name."""
+TENANT = SITE = "ullage-canary"
+"""The reserved tenant and the reserved site; no table of `ullage.toml` and no site file may have that name."""
+CUSTOMERS = tuple((f"canary-{n}", f"金丝{'甲乙丙丁戊'[n]}", f"canary-{n}@canary.example") for n in range(5))
+"""Reference, name and mail address of people who cannot exist: nobody can have a domain under `example` (RFC 2606)."""
+COLUMNS = ("customer_ref", "name", "email")
+
+
+def text(nonce: str) -> str:
+    """A post that offers them; `nonce` makes it another text than the last, so that it is no repetition.
+
+    It names no tenant and holds no identifier that anybody could have, so it concerns nobody but the canary's own tenant.
+    """
+    rows = "\n".join(f"{name}----{email}----{len(nonce) + n},000" for n, (_, name, email) in enumerate(CUSTOMERS))
+    return f"出售 贷款客户数据 一手料 可验 样例 {nonce}\n\n姓名----邮箱----贷款金额\n{rows}\n"
 
 
 class CanaryMetrics:

@@ -23,6 +23,10 @@ CONFIG = """\
 [crawl]
 user_agent = "ullage (leak monitor; contact: security@example.com)"
 
+# Posts of our own, timed from publication to notification; off without this.
+# [canary]
+# interval_seconds = 300
+
 # One table a tenant: the words and ranges by which a post may name it.
 # [tenants.bank]
 # brands = ["某某银行"]

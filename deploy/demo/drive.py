@@ -14,6 +14,7 @@ from deploy.demo.people import Person
 from deploy.demo.plant import BRAND, FORUM, PASTES, Plan
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum
+from deploy.local.server import free_ports
 from deploy.local.services import write_secret
 from ullage.errors import UllageError
 from ullage.role import SUPERVISOR
@@ -36,6 +37,12 @@ port = {port}
 
 [tenants.{tenant}]
 brands = ["{brand}"]
+"""
+CANARY = """\
+[canary]
+interval_seconds = 60
+port = {port}
+
 """
 MORE = """\
 domains = ["spruce-bank.example"]
@@ -105,7 +112,8 @@ def write_customers(path: Path, customers: Iterable[Person]) -> None:
 def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "") -> None:
     """`init`, the tenant's words, the bus and store of `parts`, the page on `port`, `more` lines, and the watchlist."""
     ullage.data.mkdir(parents=True, exist_ok=True)
-    text = configuration(TENANT, port) + MORE + parts.configuration + more
+    canary = CANARY.format(port=free_ports(1)[0])
+    text = canary + configuration(TENANT, port) + MORE + parts.configuration + more
     (ullage.data / "ullage.toml").write_text(text, encoding="utf-8")
     ullage("init")
     if parts.password:

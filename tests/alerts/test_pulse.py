@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.pulse import WithHeartbeats
+from alerts.pulse import Sorted
 from tests.alerts.builders import finding, record
 from tests.conftest import NOON, HeldClock
 from ullage.bus import FINDINGS, Record
@@ -39,21 +39,26 @@ def folded() -> Folded:
 
 
 @pytest.fixture
+def canaries() -> Folded:
+    return Folded()
+
+
+@pytest.fixture
 def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
 @pytest.fixture
-def handle(folded: Folded, registry: CollectorRegistry, clock: HeldClock) -> WithHeartbeats:
+def handle(folded: Folded, canaries: Folded, registry: CollectorRegistry, clock: HeldClock) -> Sorted:
     clock.advance(9)
-    return WithHeartbeats(folded, Pulse(registry, "alert", clock.as_clock()))
+    return Sorted(folded, canaries, Pulse(registry, "alert", clock.as_clock()))
 
 
 def arrived(registry: CollectorRegistry) -> float | None:
     return registry.get_sample_value("ullage_heartbeat_timestamp_seconds", {"stage": "alert", "origin": "crawl"})
 
 
-def test_findings_are_folded_and_heartbeats_noted(handle: WithHeartbeats, folded: Folded, registry: CollectorRegistry) -> None:
+def test_findings_are_folded_and_heartbeats_noted(handle: Sorted, folded: Folded, registry: CollectorRegistry) -> None:
     first, second = record(finding("f")), record(finding("g"))
     handle([first, beat(3), second])
     assert folded.records == [first, second]
@@ -62,7 +67,7 @@ def test_findings_are_folded_and_heartbeats_noted(handle: WithHeartbeats, folded
 
 
 def test_heartbeats_alone_fold_nothing_and_a_replay_counts_none_twice(
-    handle: WithHeartbeats, folded: Folded, registry: CollectorRegistry
+    handle: Sorted, folded: Folded, registry: CollectorRegistry
 ) -> None:
     for _ in range(3):
         handle([beat(3), beat(1)])
@@ -71,7 +76,7 @@ def test_heartbeats_alone_fold_nothing_and_a_replay_counts_none_twice(
 
 
 def test_a_heartbeat_has_not_arrived_while_the_findings_before_it_wait(
-    handle: WithHeartbeats, folded: Folded, registry: CollectorRegistry
+    handle: Sorted, folded: Folded, registry: CollectorRegistry
 ) -> None:
     folded.down = True
     with pytest.raises(UnavailableError):
@@ -82,7 +87,7 @@ def test_a_heartbeat_has_not_arrived_while_the_findings_before_it_wait(
     assert arrived(registry) == NOON
 
 
-def test_one_of_another_version_is_named(handle: WithHeartbeats) -> None:
+def test_one_of_another_version_is_named(handle: Sorted) -> None:
     with pytest.raises(RecordError) as caught:
         handle([beat(schema="9")])
     assert caught.value.reason == "schema"

@@ -1,0 +1,97 @@
+"""Canary posts at alert: decided on by the very code that decides on findings, and told to a channel that leads nowhere.
+
+The decision is made on a store of its own that lives for one post, so that a canary is in no list, no number and no export. The
+real store is asked something too: while it is down nobody would hear of an incident, so a canary waits for it as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from alerts.alert import Alert, decode
+from alerts.metrics import AlertMetrics
+from alerts.notify.message import Message
+from alerts.notify.metrics import NotifyMetrics
+from alerts.notify.notifier import Notifier
+from alerts.notify.plan import Muted
+from alerts.notify.sender import Sender, Setup
+from alerts.records import Incident
+from alerts.store import IncidentStore
+from alerts.store.sqlite import SqliteStore
+from ullage import log
+from ullage.bus import Record
+from ullage.canary import TENANT, CanaryMetrics
+from ullage.clock import Clock
+from ullage.settings import ChannelSettings, NotifySettings, RouteSettings, Tenant
+
+CHANNEL = "nowhere"
+ROUTES = NotifySettings(
+    group_seconds=0.0,
+    channels={CHANNEL: ChannelSettings()},
+    routes={CHANNEL: RouteSettings(channels=(CHANNEL,), severity="notice", repeat_hours=0.0)},
+)
+
+
+Silencer = Callable[[IncidentStore, Clock], Muted]
+"""Makes of a store the rule which of its incidents nobody is told of."""
+
+
+def is_canary(record: Record) -> bool:
+    """Whether a record of topic `findings` is of a canary post."""
+    return record.headers.get("tenant") == TENANT
+
+
+@dataclass(slots=True)
+class Nowhere:
+    """A channel whose messages nobody gets; it counts them."""
+
+    sent: int = 0
+
+    def send(self, message: Message) -> None:
+        """Count it."""
+        self.sent += len(message.entries)
+
+    def reach(self) -> str:
+        """Always there."""
+        return CHANNEL
+
+
+@dataclass(frozen=True, slots=True)
+class Canaries:
+    """The handler of canary findings. `store` is the real one; `muted` as alert has it for real incidents."""
+
+    store: IncidentStore
+    clock: Clock
+    metrics: CanaryMetrics
+    muted: Silencer
+
+    def __call__(self, records: Sequence[Record]) -> None:
+        """Decide on each, and note when it came to a notification; RecordError for one that is damaged."""
+        for record in records:
+            finding = decode(record)
+            self.store.get(Incident, finding.id)
+            told = notifications(record, self.clock, self.muted)
+            if told and finding.capture.published_at is not None:
+                self.metrics.notified(finding.capture.published_at.timestamp())
+            else:
+                log.get("alert").warning("canary_not_notified", reason="decided otherwise" if not told else "no date")
+
+
+def notifications(record: Record, clock: Clock, muted: Silencer) -> int:
+    """How many notifications a finding alone would lead to, if every incident above `noise` were told."""
+    with (
+        tempfile.TemporaryDirectory(prefix="canary-") as folder,
+        contextlib.closing(SqliteStore(Path(folder) / "incidents.sqlite")) as store,
+    ):
+        channel, apart = Nowhere(), CollectorRegistry()
+        setup = Setup(ROUTES, "", store, clock, NotifyMetrics(apart, ROUTES.channels, ()), muted(store, clock))
+        notifier = Notifier(setup, [Sender(CHANNEL, channel, setup)])
+        Alert(store, clock, lambda _: Tenant(), AlertMetrics(apart, (), clock), tell=notifier.plan).handle([record])
+        notifier.flush()
+        return channel.sent

@@ -1,0 +1,63 @@
+"""Enrols the people of canary posts in a watchlist of the reserved tenant, and renews it before it expires.
+
+They exist nowhere and the list is built like any other, so that a canary post is found by the very look-up that finds customers.
+Where keys come from a command or from credentials, whoever keeps them has to load the list: see docs/canary.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from matcher.watchlist import installed
+from matcher.watchlist.build import Builder
+from matcher.watchlist.file import read_header
+from matcher.watchlist.options import listed
+from ullage import log
+from ullage.canary import COLUMNS, CUSTOMERS, TENANT
+from ullage.errors import ConfigError
+from ullage.keys import epochs, make_tenant, verify_key
+from ullage.settings import Context
+
+RENEW = timedelta(days=30)
+
+
+def write_customers(path: Path) -> None:
+    """The list that `watchlist load` or `build` takes."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(CUSTOMERS)
+
+
+def enrol(context: Context) -> bool:
+    """Build and install the list unless one is there that lasts; whether it did. Never stops match from matching."""
+    if context.keys.command or context.keys.credentials or _lasts(context):
+        return False
+    try:
+        make_tenant(context.keys, TENANT)
+        with tempfile.TemporaryDirectory(dir=context.data, prefix="build-") as folder:
+            source, target = Path(folder) / "canary.csv", Path(folder) / f"{TENANT}{installed.SUFFIX}"
+            write_customers(source)
+            builder = Builder(context.keys, TENANT, epochs(context.keys, TENANT, "match")[-1], "none")
+            builder.build(listed([source]), target, context.clock.now(), None)
+            installed.install(context.data, context.keys, TENANT, target, context.clock.now(), move=True)
+    except (ConfigError, OSError) as error:
+        log.get("match").error(
+            "canary_not_enrolled", error=str(error) if isinstance(error, ConfigError) else type(error).__name__
+        )
+        return False
+    return True
+
+
+def _lasts(context: Context) -> bool:
+    """Whether a list is installed that does not expire soon."""
+    for epoch in epochs(context.keys, TENANT, "match"):
+        path = installed.path_of(context.data, TENANT, epoch)
+        if path.is_file():
+            expires = datetime.fromisoformat(read_header(path, verify_key(context.keys, TENANT)).expires)
+            if expires > context.clock.now() + RENEW:
+                return True
+    return False

@@ -1,0 +1,132 @@
+"""A canary post at alert: decided on like any finding, told nowhere, in no list; and timed once."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.alert import Alert
+from alerts.canary import Canaries, is_canary, notifications
+from alerts.metrics import AlertMetrics
+from alerts.noise.suppressions import muted
+from alerts.pulse import Sorted
+from alerts.records import Incident
+from alerts.store import Where
+from matcher import canary as enrolment
+from matcher.findings import findings
+from matcher.stage import build_matcher, outgoing
+from tests.alerts.builders import everything, finding, record
+from tests.alerts.noise.posts import post
+from tests.conftest import HeldClock
+from tests.factories import capture
+from ullage import setup
+from ullage.bus import FINDINGS, Record
+from ullage.canary import SITE, TENANT, CanaryMetrics, text
+from ullage.errors import RecordError, UnavailableError
+from ullage.keys import KeyStore
+from ullage.pulse import Pulse
+from ullage.settings import Context, Tenant
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """What match really makes of a canary post, as it lies on the bus."""
+    context = Context(tmp_path_factory.mktemp("canary") / "data", HeldClock().as_clock())
+    list(setup.initialise(context))
+    assert enrolment.enrol(context)
+    served = capture(
+        site=SITE, platform="canary", post_id="a" * 12, title="", body=text("a" * 12).encode(), media_type="text/plain"
+    )
+    (made,) = findings(build_matcher(context), [served], context.clock.now())
+    out = outgoing(made.model_copy(update={"capture": made.capture.model_copy(update={"published_at": context.clock.now()})}))
+    return Record(FINDINGS, 0, 1, 0.0, out.key, out.headers, out.value)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def test_what_match_makes_of_a_canary_post_would_be_told_of(found: Record, clock: HeldClock) -> None:
+    assert is_canary(found)
+    assert not is_canary(record(finding("f")))
+    assert notifications(found, clock.as_clock(), muted) == 1
+
+
+def test_a_post_that_is_background_would_not_be_told_of(clock: HeldClock) -> None:
+    assert notifications(record(post()), clock.as_clock(), muted) == 0
+
+
+def sorted_handler(store, clock: HeldClock, registry: CollectorRegistry) -> Sorted:
+    at = clock.as_clock()
+    metrics = AlertMetrics(registry, ["bank"], at)
+    canaries = Canaries(store, at, metrics.canary, muted)
+    return Sorted(Alert(store, at, lambda _: Tenant(), metrics).handle, canaries, Pulse(CollectorRegistry(), "alert", at))
+
+
+def test_it_is_timed_and_leaves_nothing_in_the_store(found: Record, store, clock: HeldClock, registry: CollectorRegistry) -> None:
+    clock.advance(42)
+    handle = sorted_handler(store, clock, registry)
+    before = everything(store)
+    handle([found])
+    assert everything(store) == before
+    assert store.count(Incident, Where()) == 0
+    assert registry.get_sample_value("ullage_canary_publish_to_notification_seconds_sum") == 42
+    assert registry.get_sample_value("ullage_canary_last_success_timestamp_seconds") == clock.wall()
+    assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "other"}) == 0
+
+
+def test_one_that_comes_again_is_not_timed_again(found: Record, store, clock: HeldClock, registry: CollectorRegistry) -> None:
+    handle = sorted_handler(store, clock, registry)
+    for _ in range(3):
+        handle([found, found])
+        clock.advance(100)
+    assert registry.get_sample_value("ullage_canary_publish_to_notification_seconds_count") == 1
+    assert registry.get_sample_value("ullage_canary_last_success_timestamp_seconds") == clock.wall() - 300
+
+
+def test_while_the_store_is_down_no_canary_comes_through(
+    found: Record, store, clock: HeldClock, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise UnavailableError("down")
+
+    monkeypatch.setattr(store, "get", down)
+    with pytest.raises(UnavailableError):
+        sorted_handler(store, clock, registry)([found])
+    assert registry.get_sample_value("ullage_canary_publish_to_notification_seconds_count") == 0
+
+
+def test_a_damaged_one_is_named_and_costs_no_finding(found: Record, store, clock: HeldClock, registry: CollectorRegistry) -> None:
+    with pytest.raises(RecordError):
+        sorted_handler(store, clock, registry)([found._replace(value=b"{}")])
+    real = finding("f", range(10), people="ab")
+    sorted_handler(store, clock, CollectorRegistry())([record(real), found])
+    assert store.count(Incident, Where()) == 1
+
+
+def test_one_without_a_date_is_no_success(found: Record, store, clock: HeldClock) -> None:
+    metrics = CanaryMetrics(registry := CollectorRegistry(), clock.as_clock())
+    undated = finding("f", range(10), tenant=TENANT, people="ab", capture={"published_at": None})
+    Canaries(store, clock.as_clock(), metrics, muted)([record(undated)])
+    assert registry.get_sample_value("ullage_canary_last_success_timestamp_seconds") == 0
+
+
+def test_enrolment_is_renewed_before_it_expires_and_left_alone_until_then(tmp_path: Path) -> None:
+    clock = HeldClock()
+    context = Context(tmp_path / "data", clock.as_clock())
+    list(setup.initialise(context))
+    told = []
+    for _ in range(9):
+        told.append(enrolment.enrol(context))
+        clock.advance(timedelta(days=20).total_seconds())
+    assert told == [True, False, False, False, True, False, False, False, True]
+
+
+def test_keys_that_somebody_else_keeps_are_left_alone(tmp_path: Path) -> None:
+    context = Context(tmp_path / "data", HeldClock().as_clock())
+    list(setup.initialise(context))
+    context.keys = KeyStore(context.keys.root, ("kms", "get"))
+    assert not enrolment.enrol(context)
+    assert not (context.keys.root / TENANT).exists()

@@ -1,0 +1,106 @@
+"""The canary site: posts at an interval, found by the platform like any site's, in nobody's way."""
+
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scrapy.http import Request, TextResponse
+
+from crawlers.canary import KEPT, CanarySite, canary_site
+from crawlers.pages import Page
+from crawlers.platforms import platform_of
+from crawlers.site import read_site
+from deploy.local.server import free_ports
+from tests.conftest import NOON, HeldClock
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import Answers
+from ullage.canary import CUSTOMERS, SITE, text
+from ullage.errors import ConfigError
+from ullage.settings import CanarySettings
+
+
+@pytest.fixture
+def canary(clock: HeldClock) -> Iterator[CanarySite]:
+    (port,) = free_ports(1)
+    made = CanarySite(CanarySettings(interval_seconds=300, port=port), clock.as_clock())
+    made.open()
+    yield made
+    made.close()
+
+
+def get(canary: CanarySite, path: str) -> tuple[int, bytes]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://127.0.0.1:{canary.settings.port}{path}", timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code, b""
+
+
+def test_a_post_an_interval_and_no_more_of_them_than_are_kept(canary: CanarySite, clock: HeldClock) -> None:
+    waits = []
+    for _ in range(KEPT + 5):
+        waits.append((canary.turn(), canary.turn()))
+        clock.advance(300)
+    assert set(waits) == {(300.0, 300.0)}
+    listed = json.loads(get(canary, "/")[1])
+    assert len({post["id"] for post in listed}) == KEPT
+    assert [post["published"] for post in listed] == [NOON + 300 * n for n in range(KEPT + 4, 4, -1)]
+    assert get(canary, "/robots.txt")[0] == get(canary, "/raw/nothing")[0] == 404
+
+
+def test_the_platform_reads_what_the_site_serves(canary: CanarySite) -> None:
+    canary.turn()
+    site = canary_site(canary.settings)
+    platform = platform_of(site)
+    (start,) = platform.start(site)
+    body = get(canary, "/")[1]
+    (page,) = platform.parse(start, TextResponse(start.url, body=body, request=Request(start.url)), site).pages
+    body = get(canary, page.url.partition(str(canary.settings.port))[2])[1]
+    (post,) = platform.parse(page, TextResponse(page.url, body=body, request=Request(page.url)), site).posts
+    assert post.body.decode() == text(post.post_id)
+    assert post.published_at.timestamp() == NOON
+    assert platform.parse(Page(start.url, "list"), TextResponse(start.url, body=b'[{"id": "../x"}]'), site).pages == ()
+
+
+def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have() -> None:
+    post = text("abcdefghijkl")
+    assert all(name in post and email in post for _, name, email in CUSTOMERS)
+    assert all(email.endswith(".example") for _, _, email in CUSTOMERS)
+    assert max(map(len, "".join(c if c.isdigit() else " " for c in post).split())) < 6
+    assert text("b" * 12) != post
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"port {port} of the canary site is taken .*: set canary\.port"):
+            CanarySite(CanarySettings(interval_seconds=1, port=port), clock.as_clock()).open()
+
+
+def test_nobody_elses_site_may_have_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is the name of the canary site"):
+        read_site(tmp_path / f"{SITE}.toml")
+
+
+def test_it_is_visited_at_least_twice_an_interval() -> None:
+    assert canary_site(CanarySettings(interval_seconds=10)).revisit_seconds == 5
+    assert canary_site(CanarySettings(interval_seconds=3600)).revisit_seconds == 60
+
+
+def test_crawl_collects_it_beside_the_sites_and_lists_it_among_none(station: Station, server: Answers) -> None:
+    server.says("/archive", "")
+    station.site("paste", f"{server.url}/archive")
+    (port,) = free_ports(1)
+    settings = {"canary__interval_seconds": "60", "canary__port": str(port)}
+    station.run("crawl", "--once", **settings)
+    (capture,) = station.captures()
+    assert (capture.site, capture.platform) == (SITE, "canary")
+    assert 0 <= (capture.fetched_at - capture.published_at).total_seconds() < 60
+    assert SITE not in station.run("sites")
+    station.run("crawl", "paste", "--once", **settings)
+    assert station.captures() == []
