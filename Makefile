@@ -10,7 +10,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow contracts test test-servers test-faults demo services services-stop bench lock clean
+.PHONY: help env check units flow contracts test test-servers test-faults test-live demo services services-stop bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -33,7 +33,7 @@ check: env ## lint, format, types, import rules
 	$(BIN)/lint-imports
 
 units: env ## unit and contract tests
-	$(BIN)/pytest -q -m "not flow and not servers and not faults" --cov --cov-report=
+	$(BIN)/pytest -q -m "not flow and not servers and not faults and not live" --cov --cov-report=
 
 flow: env ## tests with real processes and real site software
 	$(if $(FLOW),$(BIN)/pytest -q -m flow --cov --cov-append --cov-report=term,@echo "no flow tests")
@@ -46,6 +46,9 @@ test-servers: env ## everything else on real servers: security, refusals, privac
 
 test-faults: env ## kills and outages in full length on real servers (half an hour; ONLY="expression" runs some)
 	$(BIN)/pytest -q -m faults --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
+
+test-live: env ## a real Prometheus and Alertmanager watch the running demo (Debian packages prometheus, prometheus-alertmanager)
+	$(BIN)/pytest -q -m live tests/live
 
 # One after the other, so that the cheapest check fails first.
 test: ## check, units, contracts, flow: all that a change must pass

@@ -1,0 +1,51 @@
+"""Starts Prometheus and Alertmanager on free loopback ports, and ends them. Both are Debian packages.
+
+Each is a context: ready when it is entered, ended by its own pid when it is left, and killed by the kernel if this process dies.
+Their data lie in the work folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.local.server import HOST, free_ports, running
+from ullage.errors import UnavailableError
+
+LOG = "server.log"
+
+
+def program(name: str) -> str:
+    """The path of a program; UnavailableError says what to install."""
+    found = shutil.which(name)
+    if found is None:
+        raise UnavailableError(f"{name} is not there: apt install prometheus prometheus-alertmanager")
+    return found
+
+
+@contextlib.contextmanager
+def prometheus(work: Path, configuration: Path) -> Iterator[str]:
+    """Run Prometheus on a configuration file; yields its address, such as `http://127.0.0.1:41234`."""
+    work.mkdir(parents=True, exist_ok=True)
+    (port,) = free_ports(1)
+    words = [
+        program("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={work / 'tsdb'}",
+        f"--web.listen-address={HOST}:{port}", "--log.level=warn",
+    ]  # fmt: skip
+    with running("Prometheus", words, work / LOG, {}, port):
+        yield f"http://{HOST}:{port}"
+
+
+@contextlib.contextmanager
+def alertmanager(work: Path, configuration: Path) -> Iterator[str]:
+    """Run one Alertmanager, without peers, on a configuration file; yields its address."""
+    work.mkdir(parents=True, exist_ok=True)
+    (port,) = free_ports(1)
+    words = [
+        program("prometheus-alertmanager"), f"--config.file={configuration}", f"--storage.path={work / 'data'}",
+        f"--web.listen-address={HOST}:{port}", "--cluster.listen-address=", "--log.level=warn",
+    ]  # fmt: skip
+    with running("Alertmanager", words, work / LOG, {}, port):
+        yield f"http://{HOST}:{port}"

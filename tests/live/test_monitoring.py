@@ -1,0 +1,98 @@
+"""A real Prometheus and Alertmanager watch the running demo: boards are answered, a leak is told, a dead role is missed."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.demo.people import people
+from deploy.demo.plant import SEED
+from deploy.grafana.__main__ import DASHBOARDS
+from tests.deploy.test_metrics import ROW, SPECIFICATION
+from tests.deploy.tools import run
+from tests.flow.daemon import until
+from tests.live.station import ROLES, Station
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+
+LEAKED = 60
+"""From fifty customers with a password on, an incident is of severity high."""
+
+
+def queries(path: Path) -> dict[str, str]:
+    """Every query of a board by its panel, as Grafana would send it with everything chosen."""
+    found = {}
+    for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
+        for target in panel.get("targets", ()):
+            text = re.sub(r"\$(tenant|site)\b", ".*", target["expr"]).replace("$__rate_interval", "5m")
+            assert "$" not in text
+            found[f"{panel['title']} {target['refId']}"] = text
+    return found
+
+
+def test_a_planted_leak_becomes_a_delivered_webhook(station: Station) -> None:
+    assert station.receiver.alerts("UllageHighUnacknowledged") == []
+    victims = list(people(len(station.plan.customers), SEED))[-LEAKED:]
+    rows = "\n".join(f"{p.email}:Winter{n}pass!" for n, p in enumerate(victims))
+    station.pastes.paste(rows, "combolist.txt")
+    until(lambda: bool(station.receiver.alerts("UllageHighUnacknowledged", "desk")), "the leak is told", 180)
+    [told, *_] = station.receiver.alerts("UllageHighUnacknowledged", "desk")
+    assert told["tenant"] == "spruce-bank"
+    assert told["severity"] == "warning"
+    assert "spruce-bank" in told["summary"]
+    everything = json.dumps(station.receiver.messages)
+    assert not [p.email for p in victims if p.email in everything or p.phone in everything]
+
+
+@pytest.mark.parametrize("path", sorted(DASHBOARDS.glob("*.json")), ids=lambda path: path.stem)
+def test_every_query_of_a_board_is_answered_with_series(station: Station, path: Path) -> None:
+    waiting = queries(path)
+
+    def answered() -> bool:
+        for name, expression in list(waiting.items()):
+            if any(not math.isnan(float(series["value"][1])) for series in station.query(expression)):
+                del waiting[name]
+        return not waiting
+
+    try:
+        until(answered, "series for every panel", 120)
+    except AssertionError:
+        pytest.fail(f"no series for: {waiting}", pytrace=False)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_role_really_serves_is_what_the_specification_says(station: Station, role: str) -> None:
+    text = station.metrics(role)
+    done = run("promtool", "check", "metrics", text=text)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    rows = ROW.findall(SPECIFICATION.read_text(encoding="utf-8"))
+    written = {name: kind for name, kind, _, roles, _ in rows if roles == "all" or role in roles.split(", ")}
+    served = {
+        family.name + ("_total" if family.type == "counter" else ""): family.type
+        for family in text_string_to_metric_families(text)
+    }
+    assert served == written
+
+
+def test_all_four_roles_are_seen_and_within_the_series_budget(station: Station) -> None:
+    until(lambda: len(station.query('up{job="ullage"} == 1')) == len(ROLES), "all roles are scraped")
+    samples = {s["metric"]["role"]: float(s["value"][1]) for s in station.query("scrape_samples_scraped")}
+    assert samples["crawl"] < 500
+    assert samples["alert"] < 500
+    assert max(samples["match"], samples["search"]) < 200
+
+
+def test_the_watchdog_arrives_again_and_again(station: Station) -> None:
+    until(lambda: len(station.receiver.alerts("UllageWatchdog", "watchdog")) >= 2, "two messages of the watchdog", 60)
+
+
+def test_a_role_that_is_killed_is_missed_and_one_that_is_back_is_not(station: Station) -> None:
+    assert station.receiver.alerts("UllageRoleDown") == []
+    station.kill("match")
+    until(lambda: bool(station.receiver.alerts("UllageRoleDown", "pager")), "the pager rings", 60)
+    assert {told["role"] for told in station.receiver.alerts("UllageRoleDown")} == {"match"}
+    station.start("match")
+    until(lambda: bool(station.receiver.alerts("UllageRoleDown", status="resolved")), "the pager is told of the end", 60)
