@@ -11,20 +11,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.demo import drive, plant
+from deploy.demo import drive, plant, told
 from deploy.demo.backend import Parts
 from deploy.local.monitoring import alertmanager, prometheus
 from deploy.local.posting import Bepasty
 from deploy.local.programs import bepasty, spirit
 from deploy.local.server import free_ports, takes_connections
+from deploy.local.webhook import Receiver, receiving
 from tests.flow.daemon import until
 from tests.live.quick import PORTS, alertmanager_file, prometheus_files
-from tests.live.receiver import Receiver, receiving
 from ullage.supervisor import command
 
 ROLES = tuple(PORTS)
-MORE = 'regimes = ["pipl-57", "gdpr-33"]\n'
-"""The tenant is under two regimes, so that their clocks are there to be seen."""
+MORE = """\
+regimes = ["pipl-57", "gdpr-33"]
+{told}
+[canary]
+interval_seconds = 5
+port = {port}
+"""
+"""The tenant is under two regimes, so that their clocks are there to be seen; canary posts come often."""
 
 
 def ask(url: str) -> str:
@@ -41,6 +47,9 @@ class Station:
     data: Path
     ports: dict[str, int]
     receiver: Receiver
+    """Alertmanager's."""
+    team: Receiver
+    """Of our own notifications."""
     pastes: Bepasty
     plan: plant.Plan
     prometheus: str = ""
@@ -83,10 +92,12 @@ class Station:
         return result
 
 
-def planned(data: Path) -> plant.Plan:
-    """The demo's tenant, watchlist and posts, in a data folder."""
-    plan, ullage = plant.plan(), drive.Ullage(data)
-    drive.configure(ullage, plan, Parts("embedded", MORE))
+def planned(data: Path, ports: dict[str, int], canary: int, team: Receiver) -> plant.Plan:
+    """The demo's tenant, watchlist and posts, and the channel to its team, in a data folder."""
+    plan, ullage, page = plant.plan(), drive.Ullage(data), f"http://127.0.0.1:{ports['search']}"
+    more = MORE.format(told=told.configuration(page), port=canary)
+    drive.configure(ullage, plan, Parts("embedded"), ports["search"], more)
+    told.introduce(data / "keys", team)
     return plan
 
 
@@ -96,12 +107,13 @@ def running(work: Path, site_programs: Path) -> Iterator[Station]:
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(bepasty(site_programs, work / "bepasty"))
         forum = stack.enter_context(spirit(site_programs, work / "spirit", ("General",)))
-        plan = planned(work / "data")
+        canary, *free = free_ports(1 + len(ROLES))
+        ports = dict(zip(ROLES, free, strict=True))
+        team, receiver = stack.enter_context(receiving()), stack.enter_context(receiving())
+        plan = planned(work / "data", ports, canary, team)
         drive.add_sites(drive.Ullage(work / "data"), url, forum)
         drive.post(plan, url, forum, lambda: None)
-        ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True))
-        receiver = stack.enter_context(receiving())
-        made = Station(work / "data", ports, receiver, Bepasty(url), plan)
+        made = Station(work / "data", ports, receiver, team, Bepasty(url), plan)
         written = alertmanager_file(work / "alertmanager" / "alertmanager.yml", receiver.url)
         made.alertmanager = stack.enter_context(alertmanager(work / "alertmanager", written))
         written = prometheus_files(work / "prometheus", ports, made.alertmanager)
