@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from matcher.findings import statistics_for
 from matcher.found import Found
+from matcher.labelled import labelled
 from matcher.match import Matcher
 from matcher.readings import Reading
 from matcher.watchlist.installed import TenantLists
@@ -98,6 +99,7 @@ def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantL
         minors=len(found.minors),
         own_cards=whole.own_cards,
         cards_enrolled=lists.cards,
+        **labelled(lists, found)._asdict(),
         own_fields=frozenset(tenant.own_fields),
         own_cohorts=frozenset(tenant.own_cohorts),
     )

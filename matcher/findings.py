@@ -8,6 +8,7 @@ from datetime import datetime
 from matcher import redact
 from matcher.evidence import is_enrolled_name
 from matcher.found import Found
+from matcher.labelled import labelled
 from matcher.match import Matcher
 from matcher.readings import Reading
 from matcher.statistics import CaptureKey, matched_groups
@@ -75,6 +76,7 @@ def _finding(
     """One finding, in parts of at most 2,000 matches."""
     found = reading.best(lists.tenant) or Found(lists.epochs[-1].number)
     own = statistics_for(reading, whole, lists.tenant)
+    labels = labelled(lists, found)._asdict()
     chunks = [found.matches[i : i + MAX_MATCHES] for i in range(0, len(found.matches), MAX_MATCHES)] or [[]]
     for part, chunk in enumerate(chunks, 1):
         yield Finding(
@@ -92,6 +94,7 @@ def _finding(
             verified=len(found.verified),
             minors=len(found.minors),
             cards_enrolled=lists.cards,
+            **labels,
             capture=facts,
             statistics=own,
             matches=tuple(chunk),

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from matcher.watchlist import file, subjects
 from matcher.watchlist.clean import clean_references, normalised
+from matcher.watchlist.cohorts import Coder, Codes, Table, counts_of
 from matcher.watchlist.columns import Texts
 from matcher.watchlist.file import Array
 from matcher.watchlist.forms import CHOICES, enrolled, normal_name
@@ -34,6 +35,8 @@ from ullage.tags import Tags
 
 __all__ = ["LIFE", "Builder", "Report", "normal_name"]
 
+AT_ONCE = 1 << 20
+"""Rows whose labels are put in place together."""
 LIFE = timedelta(days=104)
 """An epoch of 90 days and a dual window of 14."""
 
@@ -47,6 +50,7 @@ class Builder:
         self._keys, self._tenant, self._epoch = keys, tenant, epoch
         self._tags, self._handle_key = TagKeys(keys, tenant, "match", epoch), HandleKey(keys, tenant)
         self._digested = CHOICES[digests] if isinstance(digests, str) else digests
+        self.coder = Coder()
         self._rows = 0
         self._counts: Counter[tuple[str, str]] = Counter()
         self.report = Report()
@@ -60,15 +64,16 @@ class Builder:
         with contextlib.ExitStack() as stack:
             entries = stack.enter_context(contextlib.closing(Runs(target.parent)))
             customers = stack.enter_context(contextlib.closing(Runs(target.parent)))
+            codes = stack.enter_context(tempfile.TemporaryFile(dir=target.parent))
             way_back = stack.enter_context(subjects.Writer(target.with_suffix(".subjects"), self._keys, self._tenant))
             for batch in source.batches():
                 if control:
                     control.add(batch)
-                self._batch(batch, entries, customers, way_back)
+                codes.write(self._batch(batch, entries, customers, way_back).astype("<u4").data)
             if control:
                 control.reconcile(source)
             self.report.refuse_a_poor_list(source)
-            header = self._write(entries, customers, target, now)
+            header = self._write(entries, customers, codes, target, now)
             way_back.finish()
         return header
 
@@ -91,8 +96,11 @@ class Builder:
             build=secrets.token_hex(16),
         )
 
-    def _batch(self, batch: Batch, entries: Runs, customers: Runs, way_back: subjects.Writer) -> None:
-        """Tags of one batch of rows. A customer is numbered by the row; equal handles become one when all are known."""
+    def _batch(self, batch: Batch, entries: Runs, customers: Runs, way_back: subjects.Writer) -> Codes:
+        """Tags of one batch of rows; the combination of labels of each, 0 where a row is nobody's or has none.
+
+        A customer is numbered by the row; equal handles become one when all are known.
+        """
         numbers = np.arange(self._rows, self._rows + len(batch.lines), dtype=np.uint32)
         self._rows += len(numbers)
         used = np.zeros(len(numbers), bool)
@@ -104,6 +112,7 @@ class Builder:
         handles = self.handles(references)
         customers.add(handles, numbers[rows])
         way_back.add(handles, references)
+        return np.where(used, self.coder.codes(batch), 0) if batch.labels else np.zeros(len(numbers), np.uint32)
 
     def owned(self, batch: Batch) -> tuple[Texts, Array]:
         """The references of a batch, and which of its rows belong to somebody."""
@@ -130,18 +139,51 @@ class Builder:
                 self._counts[column.kind, form] += len(places)
                 yield self._tags.tagger(column.kind, form).tag_rows(texts.table, texts.lengths), rows[places]
 
-    def _write(self, entries: Runs, customers: Runs, target: Path, now: datetime) -> file.Header:
+    def _write(self, entries: Runs, customers: Runs, codes: IO[bytes], target: Path, now: datetime) -> file.Header:
         """Sort, number the customers by their (keyed, so random) handles, drop repeated entries, and write."""
         with contextlib.ExitStack() as stack:
-            names = ("high", "low", "subject", "bitmap", "directory", "handle")
+            names = ("high", "low", "subject", "bitmap", "directory", "handle", "cohort", "combination", "labels")
             parts: dict[str, IO[bytes]] = {name: stack.enter_context(tempfile.TemporaryFile(dir=target.parent)) for name in names}
             row_of, self.report.customers = number_customers(customers, self._rows, parts["handle"])
             bits = file.sizes_for(entries.count)
             self.report.entries = index_entries(entries, row_of, bits, parts)
+            table = self._label(codes, row_of, parts) if self.coder.is_used else None
             for part in parts.values():
                 part.seek(0)
             draft = replace(self.header(now), entries=self.report.entries, subjects=self.report.customers, bits=bits)
+            draft = labelled(draft, table)
             return file.write(target, draft, parts, signing_key(self._keys, self._tenant))
+
+    def _label(self, codes: IO[bytes], row_of: Array, parts: Mapping[str, IO[bytes]]) -> Table:
+        """Write the combination of each customer: that of the last row that has labels."""
+        size, kind = self.report.customers, file.width_of(len(self.coder))
+        if not size:
+            return self.coder.table(np.zeros(len(self.coder), np.int64))
+        parts["cohort"].truncate(size * np.dtype(kind).itemsize)
+        cohort = np.memmap(parts["cohort"], kind, "r+", shape=(size,))
+        codes.seek(0)
+        for start in range(0, self._rows, AT_ONCE):
+            some = np.frombuffer(codes.read(4 * AT_ONCE), "<u4")
+            filled = np.flatnonzero(some)
+            cohort[row_of[start : start + len(some)][filled]] = some[filled]
+        table = self.coder.table(counts_of(cohort, len(self.coder)))
+        cohort.flush()
+        write_table(table, parts)
+        return table
+
+
+def labelled(header: file.Header, table: Table | None) -> file.Header:
+    """The header of a file with these labels."""
+    if table is None:
+        return header
+    size, dimensions = len(table.encode()), table.dimensions
+    return replace(header, dimensions=dimensions, combinations=len(table.combination), label_bytes=size)
+
+
+def write_table(table: Table, parts: Mapping[str, IO[bytes]]) -> None:
+    """Write what the numbers of combinations mean."""
+    parts["combination"].write(table.combination.astype("<u2").tobytes())
+    parts["labels"].write(table.encode())
 
 
 def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Array, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.watchlist import file, subjects
-from matcher.watchlist.build import Builder, index_entries, number_customers
+from matcher.watchlist.build import Builder, index_entries, labelled, number_customers, write_table
+from matcher.watchlist.cohorts import FEW, Label, Table, counts_of
 from matcher.watchlist.index import Index
 from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
@@ -49,7 +50,9 @@ class Changes:
     def __init__(self, keys: KeyStore, tenant: str, main: Path, former: Path) -> None:
         self._keys, self._tenant = keys, tenant
         self._base = file.read_header(main, verify_key(keys, tenant))
-        self._former = former
+        self._former, self._main = former, main
+        self._labelled: list[tuple[Tags, npt.NDArray[np.uint32]]] = []
+        """Handles with the combinations of their labels; of several the last counts."""
         self._counted: file.Header | None = None
         self._builder = Builder(keys, tenant, self._base.epoch, self._base.digested)
         self.report = self._builder.report
@@ -96,6 +99,9 @@ class Changes:
         index = Index(self._former, key, tags.noting_key())
         index.chunks.check_all()
         own, self._counted = index.arrays, header
+        rows = np.flatnonzero(index.combinations_of(np.arange(index.header.subjects)))
+        codes = [self._builder.coder.code(index.table.of(code)) for code in index.combinations_of(rows).tolist()]
+        self._labelled.append((own["handle"][rows], np.array(codes, np.uint32)))
         live = index.is_live(np.arange(index.header.entries))
         added = Pairs(file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]])
         return added, Pairs(file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]), own["gone"]
@@ -111,6 +117,8 @@ class Changes:
                 used[rows] = True
                 yield Pairs(tags, handles.take(rows, axis=0))
             rows = np.flatnonzero(used)
+            if batch.labels:
+                self._labelled.append((handles.take(rows, axis=0), self._builder.coder.codes(batch).take(rows)))
             references.add(handles.take(rows, axis=0), texts.take(rows))
 
     def _went(self, source: Source) -> tuple[Pairs, Tags]:
@@ -143,6 +151,7 @@ class Changes:
             row_of, known = number_customers(customers, len(numbers), parts["handle"])
             bits = file.sizes_for(len(numbers))
             count = index_entries(entries, row_of, bits, parts)
+        table = self._label(parts) if self._builder.coder.is_used else None
         pairs = np.unique(np.concatenate(removed, axis=1), axis=0)
         high, low = file.split(pairs[:, :TAG_BYTES])
         whole = np.unique(gone, axis=0)
@@ -161,7 +170,30 @@ class Changes:
             base=self._base.build, expires=self._base.expires,
         )  # fmt: skip
         self.report.customers, self.report.entries = known, count
+        header = labelled(header, table)
         return file.write(target, header, parts, signing_key(self._keys, self._tenant))
+
+    def _label(self, parts: Mapping[str, io.BytesIO]) -> Table:
+        """Write the labels of the customers who are in the delta; a new label that few have yet is left out."""
+        coder = self._builder.coder
+        high, low = file.split(np.frombuffer(parts["handle"].getvalue(), np.uint8).reshape(-1, TAG_BYTES))
+        cohort = np.zeros(len(high), file.width_of(len(coder)))
+        for handles, codes in self._labelled:
+            own_high, own_low = file.split(handles)
+            rows = np.minimum(np.searchsorted(high, own_high), max(0, len(high) - 1))
+            for row, code, mine in zip(rows.tolist(), codes.tolist(), own_low.tolist(), strict=True):
+                if code and len(high) and low[row] == mine:
+                    cohort[row] = code
+        parts["cohort"].write(cohort.tobytes())
+        table = coder.table(counts_of(cohort, len(coder)), self._known())
+        write_table(table, parts)
+        return table
+
+    def _known(self) -> set[Label]:
+        """Labels that enough customers of the list share."""
+        tags = TagKeys(self._keys, self._tenant, "match", self._base.epoch)
+        enrolled = Index(self._main, verify_key(self._keys, self._tenant), tags.noting_key()).table.enrolled()
+        return {label for label, customers in enrolled.items() if customers >= FEW}
 
 
 def _joined(*parts: Pairs) -> Pairs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -187,6 +188,9 @@ def stats(ctx: typer.Context) -> None:
             counts = ", ".join(f"{name} {count}" for name, count in opened.counts().items())
             left = (datetime.fromisoformat(opened.header.expires) - context.clock.now()).days
             typer.echo(f"{tenant} epoch {path.stem}: {opened.customers} customers, expires in {left} days: {counts}")
+            if labels := opened.enrolled_labels():
+                dimensions = Counter(dimension for dimension, _ in labels)
+                typer.echo("  labels: " + ", ".join(f"{number} of {name}" for name, number in sorted(dimensions.items())))
             if opened.delta:
                 change = opened.delta.header
                 went = f"{change.removed} entries and {change.gone} customers went"

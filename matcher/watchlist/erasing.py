@@ -60,6 +60,7 @@ def _erase_in(path: Path, key: Ed25519PublicKey, noted_under: bytes, handle: Arr
     edits = [
         *_entry_edits(index, entries),
         *_row_edits(index, ["handle"], rows),
+        *_label_edits(index, rows),
         *_row_edits(index, ["removed_high", "removed_low", "removed_handle"], _matching(index.arrays["removed_handle"], handle)),
         *_row_edits(index, ["gone"], _matching(index.arrays["gone"], handle)),
     ]
@@ -96,6 +97,12 @@ def _row_edits(index: Index, names: Sequence[str], rows: Sequence[int]) -> Itera
         for name in names:
             array = index.arrays[name]
             yield index.place(name, row), array[before].tobytes() if before >= 0 else bytes(array[row].nbytes)
+
+
+def _label_edits(index: Index, rows: Sequence[int]) -> Iterator[Edit]:
+    """What to write over customers' labels: none."""
+    if index.header.dimensions:
+        yield from ((index.place("cohort", row), bytes(index.places["cohort"].dtype.itemsize)) for row in rows)
 
 
 def _before(row: int, erased: set[int]) -> int:

@@ -3,13 +3,16 @@
     magic | u32 header length | header (JSON) | Ed25519 signature of the header (64) | zeros to 4096
     high u64[n] | low u64[n] | subject u32[n] | bitmap u8[2^k / 8] | directory u32[2^b + 1] | handle u8[m, 16]
     removed_high u64[r] | removed_low u64[r] | removed_handle u8[r, 16] | gone u8[g, 16]      (each padded to 8 bytes)
+    cohort u16[m] or u32[m] | combination u16[c, d] | labels u8[l]
     chunk digests u8[c, 32]: SHA-256 of every 256 KiB of the arrays
 
 `high` and `low` are a tag's halves, sorted; `subject` is the row of `handle`, which is sorted, so random a key, so that two
 entries of one customer can be told without telling which. The bitmap has a bit for each value of a tag's top k bits, 8 to 16
 bits an entry: it turns nine of ten misses away in one read. The directory says where the entries of each value of the top b
-bits begin, 2 to 4 entries a value. That makes 22 to 24 bytes an entry, and 16 a customer. The last four arrays are those of a
-day's delta (`delta.py`). The header holds the SHA-256 of the chunk digests; tags are keyed, so digests of them tell nothing.
+bits begin, 2 to 4 entries a value. That makes 22 to 24 bytes an entry, and 16 a customer. What was removed and who is gone are
+those of a day's delta (`changes.py`). The last three arrays say what customers are labelled as (`cohorts.py`), with 2 or 4 bytes
+a customer where the list says so. The header holds the SHA-256 of the chunk digests; tags are keyed, so digests of them tell
+nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.tags import Tags
 
 MAGIC = b"ULLAGEWL"
-VERSION = 2
+VERSION = 3
+READ = (2, 3)
+"""The third added labels; a file of the second has none."""
 ALGORITHM = "aes-256-cmac"
 SIGNATURE_BYTES = 64
 BODY = 4096
@@ -69,6 +74,9 @@ class Header:
     removed: int = 0
     gone: int = 0
     chunks_sha256: str = ""
+    dimensions: tuple[str, ...] = ()
+    combinations: int = 0
+    label_bytes: int = 0
 
     def encode(self) -> bytes:
         """The header's bytes, which are what is signed."""
@@ -80,9 +88,10 @@ class Header:
         try:
             raw = json.loads(data)
             version, algorithm = raw["version"], raw["algorithm"]
-            if (version, algorithm) != (VERSION, ALGORITHM):
+            if version not in READ or algorithm != ALGORITHM:
+                reads = " and ".join(map(str, READ))
                 raise ConfigError(
-                    f"{path} has version {version}, {algorithm}: this ullage reads {VERSION}, {ALGORITHM}; build it again"
+                    f"{path} has version {version}, {algorithm}: this ullage reads {reads}, {ALGORITHM}; build it again"
                 )
             kinds = tuple((str(kind), str(form)) for kind, form in raw["kinds"])
             return cls(
@@ -92,6 +101,7 @@ class Header:
                     "counts": tuple(raw["counts"]),
                     "digested": tuple(raw["digested"]),
                     "bits": tuple(raw["bits"]),
+                    "dimensions": tuple(raw.get("dimensions", ())),
                 }
             )
         except (ValueError, TypeError, KeyError) as error:
@@ -131,12 +141,20 @@ def sections(header: Header) -> dict[str, Section]:
         "removed_low": ("<u8", (r,)),
         "removed_handle": ("u1", (r, 16)),
         "gone": ("u1", (header.gone, 16)),
+        "cohort": (width_of(header.combinations), (header.subjects if header.dimensions else 0,)),
+        "combination": ("<u2", (header.combinations, len(header.dimensions))),
+        "labels": ("u1", (header.label_bytes,)),
     }
     placed, start = {}, 0
     for name, (dtype, shape) in shapes.items():
         placed[name] = Section(np.dtype(dtype), shape, start)
         start = placed[name].end
     return placed
+
+
+def width_of(combinations: int) -> str:
+    """The type of the number of a customer's combination."""
+    return "<u2" if combinations <= 1 << 16 else "<u4"
 
 
 def body_bytes(header: Header) -> int:

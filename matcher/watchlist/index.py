@@ -10,7 +10,8 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from matcher.watchlist import amended
-from matcher.watchlist.chunks import WHOLE_AT_ONCE, Chunks
+from matcher.watchlist.chunks import CHUNK, WHOLE_AT_ONCE, Chunks
+from matcher.watchlist.cohorts import Table
 from matcher.watchlist.file import BODY, Array, body_bytes, header_of, opened, sections, split
 from ullage.tags import Tags
 
@@ -49,6 +50,23 @@ class Index:
         a = self.arrays
         self._high, self._low, self._subject = a["high"], a["low"], a["subject"]
         self._bitmap, self._directory, self._handle = a["bitmap"], a["directory"], a["handle"]
+        self.table = self._read_table()
+
+    def _read_table(self) -> Table:
+        """What the numbers of combinations mean, checked; an empty table where the list has no labels."""
+        if not self.header.dimensions:
+            return Table()
+        first = self.places["combination"].start
+        self.chunks.check(range(first // CHUNK, -(-self.places["labels"].end // CHUNK)))
+        return Table.read(self.header.dimensions, self.arrays["labels"].tobytes(), self.arrays["combination"])
+
+    def combinations_of(self, subjects: Places) -> Places:
+        """The combination of labels of each of these rows, 0 for none."""
+        if not self.header.dimensions:
+            return np.zeros(len(subjects), np.int64)
+        self.chunks.check_bytes(self.places["cohort"].start + subjects * self.places["cohort"].dtype.itemsize)
+        codes: Places = self.arrays["cohort"][subjects].astype(np.int64)
+        return codes
 
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
         """Which of `tags` (n, 16) are here: (number of the tag, row of the subject) pairs; a shared value gives several."""

@@ -1,13 +1,15 @@
-"""A tenant's list as match sees it: the installed file, and beside it what changed since (`delta.py`), as one."""
+"""A tenant's list as match sees it: the installed file, and beside it what changed since (`changes.py`), as one."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from matcher.watchlist.cohorts import Label, tally
 from matcher.watchlist.file import Array, Header, split
 from matcher.watchlist.index import Index, Places
 from ullage.tags import Tags
@@ -103,6 +105,26 @@ class Watchlist:
     def counts(self) -> dict[str, int]:
         """Entries a kind and form as built, such as `phone` or `phone.md5`."""
         return self.main.counts()
+
+    def labels(self, subjects: Places) -> dict[Label, int]:
+        """How many of these customers have each label; what changed since the list was built comes first."""
+        beyond = self.main.header.subjects
+        if self._delta is None:
+            return tally([(self.main.table, self.main.combinations_of(subjects))])
+        order = np.argsort(self._number)
+        place = np.minimum(np.searchsorted(self._number, subjects, sorter=order), max(0, len(order) - 1))
+        rows = order[place] if len(order) else np.zeros(len(subjects), np.int64)
+        changed = np.flatnonzero(self._number[rows] == subjects) if len(order) else np.empty(0, np.int64)
+        codes = self._delta.combinations_of(rows[changed])
+        old = np.ones(len(subjects), bool)
+        old[changed[codes > 0]] = False
+        older = subjects[old & (subjects < beyond)]
+        return tally([(self.main.table, self.main.combinations_of(older)), (self._delta.table, codes)])
+
+    def enrolled_labels(self) -> dict[Label, int]:
+        """Customers a label, as built; of a day's changes those are added."""
+        found = Counter(self.main.table.enrolled())
+        return dict(found + Counter(self._delta.table.enrolled()) if self._delta else found)
 
     def _is_removed(self, tags: Tags, subjects: Places) -> Array:
         """Which (tag, subject) hits of the main file the delta takes away: bool[n]. Hits are few."""

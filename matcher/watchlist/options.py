@@ -22,7 +22,10 @@ Files = Annotated[
 ]
 TenantName = Annotated[str, typer.Option("--tenant", help="Whose customers they are.")]
 Map = Annotated[
-    list[str], typer.Option("--map", help="COLUMN=KIND, for a column (or with --long a kind) that is called otherwise.")
+    list[str],
+    typer.Option(
+        "--map", help="COLUMN=KIND, also cohort:NAME or canary, for a column (or with --long a kind) that is called otherwise."
+    ),
 ]
 Digests = Annotated[str, typer.Option(help="Also enrol md5, sha1 and sha256 of: none, phone, all.")]
 Columns = Annotated[str, typer.Option(help="Names of the columns, with commas between, where the files have no header line.")]

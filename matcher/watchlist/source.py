@@ -6,6 +6,7 @@ One or many files (`readers.py` opens them), a header or `--columns` in its plac
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 
 REFERENCE = "customer_ref"
+CANARY = "canary"
+COHORT = re.compile(r"cohort[_:]([a-z0-9][a-z0-9_-]{0,19})")
+"""A column of that name, or one that is mapped to it, holds labels."""
 
 
 class Column(NamedTuple):
@@ -36,6 +40,8 @@ class Batch(NamedTuple):
     lines: Sequence[int]
     references: Texts
     columns: list[Column]
+    labels: Sequence[Column] = ()
+    """Columns of labels; their kind is the dimension, or `canary`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +85,21 @@ class Source:
         if missing := [name for name in self.mapping if name not in header]:
             raise ConfigError(f"{path}: line 1: there is no column {missing[0]!r} to map")
         known = self._known()
-        found = [(i, self._kind(name)) for i, name in enumerate(header) if self._kind(name) in known]
+        named = [(i, self._kind(name)) for i, name in enumerate(header)]
+        found = [(i, kind) for i, kind in named if kind in known or _dimension(kind)]
         called = [kind for _, kind in found]
         if called.count(REFERENCE) > 1:
             raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
         if REFERENCE not in called:
             raise ConfigError(f"{path}: line 1: no column {REFERENCE}: name it with --map COLUMN={REFERENCE}")
-        if not self.bare and not set(called) - {REFERENCE, "name"}:
+        if not self.bare and not any(kind in known - {REFERENCE, "name"} for kind in called):
             raise ConfigError(f"{path}: line 1: no identifier column: name one with --map COLUMN=phone")
         return [i for i, _ in found]
 
     def _known(self) -> set[str]:
         known = {*kinds(), "name", REFERENCE}
-        if unknown := [kind for kind in self.mapping.values() if kind not in known]:
-            raise ConfigError(f"--map: {unknown[0]!r} is no kind: use {', '.join(sorted(known))}")
+        if unknown := [kind for kind in self.mapping.values() if kind not in known and not _dimension(kind)]:
+            raise ConfigError(f"--map: {unknown[0]!r} is no kind: use {', '.join(sorted(known))}, cohort:NAME or {CANARY}")
         return known
 
     def _kind(self, name: str) -> str:
@@ -107,7 +114,9 @@ class Source:
     def _wide(self, path: Path, table: readers.Table) -> Batch:
         columns = [Column(self._kind(name), name, cells) for name, cells in zip(table.names, table.columns, strict=True)]
         [references] = [column.cells for column in columns if column.kind == REFERENCE]
-        return Batch(path, table.lines, references, [column for column in columns if column.kind != REFERENCE])
+        labels = [Column(dimension, c.name, c.cells) for c in columns if (dimension := _dimension(c.kind))]
+        others = [column for column in columns if column.kind != REFERENCE and not _dimension(column.kind)]
+        return Batch(path, table.lines, references, others, labels)
 
     def _by_kind(self, path: Path, table: readers.Table) -> Iterator[Batch]:
         """One batch a kind that occurs; a kind that is not known is a fault of the list."""
@@ -124,3 +133,9 @@ class Source:
                 )
             lines = [table.lines[int(row)] for row in rows]
             yield Batch(path, lines, references.take(rows), [Column(kind, kind, values.take(rows))])
+
+
+def _dimension(kind: str) -> str:
+    """The dimension whose labels such a column holds; "" for other columns."""
+    match = COHORT.fullmatch(kind)
+    return match[1] if match else kind if kind == CANARY else ""

@@ -133,8 +133,14 @@ def test_another_signer_is_refused(tmp_path: Path, whole: bytes) -> None:
 
 @pytest.mark.parametrize("changes", [{"version": 1}, {"algorithm": "sm4-cmac"}])
 def test_what_another_version_wrote_is_refused_and_said_so(tmp_path: Path, changes: dict) -> None:
-    with pytest.raises(ConfigError, match=f"has version {changes.get('version', 2)}, .* build it again"):
+    with pytest.raises(ConfigError, match=f"has version {changes.get('version', 3)}, .* build it again"):
         made(tmp_path / "a.watchlist", [(bytes(16), 1)], **changes)
+
+
+def test_a_file_of_the_version_before_is_read_and_has_no_labels(tmp_path: Path) -> None:
+    old = made(tmp_path / "a.watchlist", [(bytes(16), 1)], version=2)
+    assert looked_up(old, [bytes(16)]) == [(0, 1)]
+    assert (old.labels(np.array([0])), old.enrolled_labels()) == ({}, {})
 
 
 def test_the_file_is_its_owners_alone_and_no_draft_is_left(tmp_path: Path) -> None:
