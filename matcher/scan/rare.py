@@ -6,8 +6,9 @@ text; stretches that touch are read as one, so that a flood of gates costs one p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -34,20 +35,15 @@ NOT_ASCII = 0x80
 def find_rare(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
     """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
     gates = {"iban": _iban_gates(batch, classes), "phone": _abroad_gates(batch, classes), "email": strange_at}
-    found = [_columns(kind, _around(batch, kind, gate)) for kind, gate in gates.items() if len(gate)]
-    found += [_columns(kind, _everywhere(batch, kind)) for kind in _without_columns()]
+    found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates.items() if len(gate)]
+    whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
+    found += [_columns(batch, kind, whole) for kind in _without_columns()]
     return [segment for segment in found if len(segment)]
 
 
 def _without_columns() -> list[str]:
     """Kinds that have neither columns, nor a gate here, nor a label: a new file's, read slowly until somebody writes them."""
     return [name for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels]
-
-
-def _everywhere(batch: Batch, name: str) -> list[Candidate]:
-    """Candidates of the kind `name` in all texts, with byte offsets in the buffer."""
-    spans = zip(batch.starts.tolist(), batch.ends.tolist(), strict=True)
-    return [candidate for start, end in spans for candidate in _read(batch, name, start - 1, end + 1)]
 
 
 @cache
@@ -87,19 +83,18 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     return abroad
 
 
-def _around(batch: Batch, name: str, gate: Places) -> list[Candidate]:
-    """Candidates of the kind `name` at the gates; those near by were found as columns."""
-    near = [candidate for first, last in _stretches(batch, gate) for candidate in _read(batch, name, first, last)]
-    return [c for c in near if np.searchsorted(gate, c.start) < np.searchsorted(gate, c.end)]
-
-
-def _columns(name: str, found: Sequence[Candidate]) -> Segment:
-    """Candidates as a segment, those whose checksum fails among them."""
+def _columns(batch: Batch, name: str, stretches: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
+    """Candidates of the kind `name` in `stretches`, those whose checksum fails among them; with `gate`, only those at one."""
+    found, places_ = list[Candidate](), list[Places]()
+    for first, last in stretches:
+        own, bounds = _read(batch, name, first, last)
+        found += own
+        places_.append(bounds)
+    start, end = np.concatenate([np.empty((0, 2), np.int64), *places_]).T
     normals = Texts.of([candidate.normal.encode() for candidate in found])
-    start = np.fromiter((candidate.start for candidate in found), np.int64, len(found))
-    end = np.fromiter((candidate.end for candidate in found), np.int64, len(found))
     table = np.pad(normals.table, ((0, 0), (0, -normals.table.shape[1] % 8)))
-    return Segment(name, "plain", start, end, table, normals.lengths, np.array([c.valid for c in found], bool))
+    all_ = Segment(name, "plain", start, end, table, normals.lengths, np.array([c.valid for c in found], bool))
+    return all_ if gate is None else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
 
 
 def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:
@@ -110,21 +105,19 @@ def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:
     yield from zip(first[opens].tolist(), last[closes].tolist(), strict=True)
 
 
-def _read(batch: Batch, name: str, first: int, last: int) -> Iterator[Candidate]:
-    """Candidates of a stretch with byte offsets in the buffer; what touches its edge was cut and is left out."""
+def _read(batch: Batch, name: str, first: int, last: int) -> tuple[list[Candidate], Places]:
+    """Candidates of a stretch, and the bytes [start, end) of the buffer where each stands: i64[n, 2].
+
+    What touches the stretch's edge was cut and is left out.
+    """
     while batch.data[first] & CONTINUES == NOT_ASCII:
         first -= 1
     while batch.data[last] & CONTINUES == NOT_ASCII:
         last += 1
-    text = batch.data[first:last].tobytes().decode("utf-8", "surrogatepass")
-    at, place = 0, first  # a character of the text and its byte: candidates come in order
-    for c in kinds()[name].find(text):
-        if c.start > 0 and c.end < len(text):
-            start = place + _size(text[at : c.start])
-            at, place = c.end, start + _size(text[c.start : c.end])
-            yield c._replace(start=start, end=place)
-
-
-def _size(text: str) -> int:
-    """Bytes of a text in UTF-8, half surrogate pairs as they are."""
-    return len(text.encode("utf-8", "surrogatepass"))
+    raw = batch.data[first:last]
+    text = raw.tobytes().decode("utf-8", "surrogatepass")
+    found = [c for c in kinds()[name].find(text) if c.start > 0 and c.end < len(text)]
+    bounds = np.fromiter(chain.from_iterable((c.start, c.end) for c in found), np.int64, 2 * len(found)).reshape(-1, 2)
+    if len(text) < len(raw):  # where each character begins
+        bounds = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[bounds]
+    return found, bounds + first

@@ -60,9 +60,8 @@ class Segment:
     """Candidates of one kind and form in a batch; in memory only.
 
     `start` and `end` i64[n] are byte offsets in `Batch.data`; `normal` u8[n, width] the normal forms, zero padded (those of
-    addresses and digests to a multiple of 8), `length`
-    i64[n] long; `valid` bool[n] says whether the checksum holds. What is `weak` is no match by itself: it only corroborates a
-    row in which another field of the same customer was found.
+    addresses and digests to a multiple of 8), `length` i64[n] long; `valid` bool[n] says whether the checksum holds. What is
+    `weak` is no match by itself: it only corroborates a row in which another field of the same customer was found.
     """
 
     kind: str

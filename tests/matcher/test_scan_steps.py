@@ -17,11 +17,12 @@ from matcher.scan.codes import find_codes
 from matcher.scan.digests import find_digests
 from matcher.scan.mail import find_mail
 from matcher.scan.numbers import Whole
+from matcher.scan.rare import find_rare
 from matcher.scan.segment import Segment, anywhere, by_place, cut, every
 from matcher.scan.separated import Shape, find_separated, shapes
 from matcher.scan.words import Words, find_words
 from tests.matcher.bank import resident_id
-from ullage.identifiers import card
+from ullage.identifiers import card, email, kinds
 from ullage.identifiers import resident_id as plain_id
 
 TEXTS = st.lists(st.text("0123456789aFgX -.@张\n", max_size=90), max_size=4)
@@ -204,3 +205,31 @@ def test_other_at_signs_make_no_address(text: str) -> None:
     batch = Batch.of([text.encode()])
     segments, strange = find_mail(batch, np.flatnonzero(batch.data == ord("@")))
     assert (segments, strange.tolist()) == ([], [])
+
+
+@pytest.mark.parametrize("label", ["例子", "中国", "网", "一丁丂七"])
+def test_a_chinese_label_has_the_ascii_form_that_the_standard_library_gives(label: str) -> None:
+    assert email.normalise(f"A@{label}.中国") == f"a@{f'{label}.中国'.encode('idna').decode()}"
+
+
+@pytest.mark.parametrize("domain", ["例" * 60 + ".cn", ".中国", "例..cn"])
+def test_a_domain_without_an_ascii_form_is_no_domain(domain: str) -> None:
+    assert email.normalise(f"a@{domain}") == ""
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["GB82 WEST 1234 5698 7654 32", "DE89370400440532013000", "张", "é", " ", "x", "+852 6123 4567", "\ud83d"]
+        ),
+        max_size=9,
+    )
+)
+def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
+    text = " ".join(parts)
+    batch = Batch.of([text.encode("utf-8", "surrogatepass")])
+    for segment in find_rare(batch, classes(batch), np.empty(0, np.int64)):
+        plain = [c for c in kinds()[segment.kind].find(text) if c.normal.startswith("+") or segment.kind == "iban"]
+        lengths = [len(text[: c.start].encode("utf-8", "surrogatepass")) for c in plain]
+        assert (segment.start - batch.starts[0]).tolist() == lengths
+        assert [bytes(row).rstrip(b"\0").decode() for row in segment.normal] == [c.normal for c in plain]

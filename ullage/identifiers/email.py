@@ -45,6 +45,8 @@ DOT_SIGN = re.compile(DOT)
 ADDRESS = re.compile(
     r"[a-z0-9][a-z0-9._%+\-]{0,63}(?<!\.)@(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,24}|xn--[a-z0-9\-]{1,58}[a-z0-9])"
 )
+HAN = re.compile("[\u4e00-\u9fff]+")
+LONGEST_LABEL = 63
 LONGEST = 64 + 1 + 253
 """RFC 5321: a local part and a domain."""
 
@@ -57,18 +59,30 @@ def normalise(text: str) -> str:
     >>> normalise('test@例子.中国')
     'test@xn--fsqu00a.xn--fiqs8s'
     """
-    address = DOT_SIGN.sub(".", AT_SIGN.sub("@", text.strip())).lower()
+    address = text.strip().lower()
+    if "(" in address or "[" in address:
+        address = DOT_SIGN.sub(".", AT_SIGN.sub("@", address))
     if not address.isascii():
         local, _, domain = address.rpartition("@")
         address = f"{local}@{_ascii(domain)}"
     return address if len(address) <= LONGEST and ADDRESS.fullmatch(address) else ""
 
 
-@lru_cache(1024)
+@lru_cache(4096)
 def _ascii(domain: str) -> str:
-    """A domain's ASCII form by IDNA 2003, as the standard library has it, slowly; "" where it has none. Domains repeat."""
+    """A domain's ASCII form by IDNA 2003; "" where it has none. Domains repeat."""
+    labels = [_ascii_label(label) for label in domain.split(".")]
+    return ".".join(labels) if all(labels) else ""
+
+
+@lru_cache(4096)
+def _ascii_label(label: str) -> str:
+    """A label's ASCII form; "" where it has none. Labels repeat; Chinese ones need no nameprep (RFC 3491), which is slow."""
     try:
-        return domain.encode("idna").decode("ascii")
+        if HAN.fullmatch(label):
+            made = f"xn--{label.encode('punycode').decode('ascii')}"
+            return made if len(made) <= LONGEST_LABEL else ""
+        return label.encode("idna").decode("ascii")
     except UnicodeError:
         return ""
 
