@@ -11,7 +11,7 @@ import heapq
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from prometheus_client import CollectorRegistry
 
 from alerts.alert import Alert
 from alerts.metrics import AlertMetrics
-from alerts.records import Incident, Sighting
+from alerts.noise.suppressions import muted
+from alerts.notify.plan import plan
+from alerts.records import Incident, Notification, Sighting
 from alerts.store import IncidentStore, Where, open_store
 from matcher.findings import findings_of
 from matcher.match import Matcher
@@ -32,14 +34,23 @@ from tests.bench.table import row
 from ullage.bus import FINDINGS, Record
 from ullage.clock import Clock
 from ullage.records import FINDING_SCHEMA, Capture, Finding
-from ullage.settings import Context, Tenant
+from ullage.settings import ChannelSettings, Context, NotifySettings, RouteSettings, Tenant
 
 POSTS = 300_000
 CUSTOMERS = round(PHONES * 50 / 1800)
 BATCH = 512
 SEED = 20261124
-HUMAN = ("notice", "low", "medium", "high", "statutory")
-PAGED = ("high", "statutory")
+UNSEEN = ("fabricated", "elsewhere", "recycled")
+"""What need not be shown to anybody: it concerns no customer, or those of a leak that is known; it is counted."""
+ITEM, PAGE = "item", "page"
+NOTIFY = NotifySettings(
+    channels={ITEM: ChannelSettings(), PAGE: ChannelSettings()},
+    routes={
+        "list": RouteSettings(channels=(ITEM,), severity="notice", repeat_hours=0),
+        "wake": RouteSettings(channels=(PAGE,), severity="high", origins=("ours", "partner", "unknown"), repeat_hours=0),
+    },
+)
+"""A human looks at everything from `notice` on; is woken for `high` that may be ours."""
 
 
 @dataclass
@@ -107,15 +118,20 @@ class Play:
     now: Now
     posts: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
-    of_leak: dict[str, set[str]] = field(default_factory=dict)
-    """Ids of the findings of each leak."""
+    of_leak: dict[str, list[str]] = field(default_factory=dict)
+    """Ids of the findings of each leak, the first post's first."""
     genre_of: dict[str, str] = field(default_factory=dict)
     _alert: Alert = field(init=False)
 
     def __post_init__(self) -> None:
         clock = self.now.clock()
         metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock)
-        self._alert = Alert(self.store, clock, lambda tenant: Tenant(circulation=float(PHONES)), metrics)
+        silent = muted(self.store, clock)
+
+        def tell(incidents: Sequence[Incident]) -> None:
+            plan(self.store, NOTIFY, incidents, clock.now(), silent)
+
+        self._alert = Alert(self.store, clock, lambda tenant: Tenant(circulation=float(PHONES)), metrics, tell=tell)
 
     def take(self, posts: list[Post]) -> None:
         """Match a batch, and fold what it gives at the moment of each post."""
@@ -139,7 +155,7 @@ class Play:
         self.found[post.kind] += 1
         self.genre_of[finding.id] = post.kind
         if post.leak:
-            self.of_leak.setdefault(post.leak, set()).add(finding.id)
+            self.of_leak.setdefault(post.leak, []).append(finding.id)
 
     def report(self) -> None:
         """Print the month's table."""
@@ -148,36 +164,36 @@ class Play:
         row("month: posts", f"{self.posts.total():,}", f"{len(LEAKS)} leaks")
         row("month: findings", f"{self.found.total():,}", " ".join(f"{k}:{n}" for k, n in self.found.most_common()))
         self._report_leaks(incidents, sightings)
-        begin = BEGIN
-        for name, severities in (("items for a human", HUMAN), ("pages", PAGED)):
-            some = [i for i in incidents.values() if i.severity in severities and i.opened_at >= begin]
-            genres = Counter(self.genre_of[i.opened_by] for i in some)
-            share = len(some) / DAYS * (7 if severities is PAGED else 1)
-            row(
-                f"month: {name} a {'week' if severities is PAGED else 'day'}",
-                f"{share:.1f}",
-                " ".join(f"{k}:{n}" for k, n in genres.most_common()),
-            )
+        told = Counter[tuple[str, str]]()
+        for one in self.store.scroll(Notification, Where()):
+            if one.why in ("new", "raised") and one.at >= BEGIN:
+                told[one.channel, self.genre_of[incidents[one.incident].opened_by]] += 1
+        for channel, days in ((ITEM, 1), (PAGE, 7)):
+            genres = {genre: count for (name, genre), count in told.items() if name == channel}
+            words = " ".join(f"{genre}:{count}" for genre, count in sorted(genres.items(), key=lambda item: -item[1]))
+            row(f"month: {channel}s {'a week' if days > 1 else 'a day'}", f"{sum(genres.values()) / DAYS * days:.1f}", words)
 
     def _report_leaks(self, incidents: dict[str, Incident], sightings: dict[str, Sighting]) -> None:
         missed, right = [], 0
         for leak in LEAKS:
-            own = [incidents[sightings[f].incident] for f in self.of_leak.get(leak.name, ()) if f in sightings]
-            shown = [i for i in own if i.severity != "noise"]
-            if not shown and leak.origin not in ("fabricated", "elsewhere"):
+            first = next((incidents[sightings[f].incident] for f in self.of_leak.get(leak.name, ()) if f in sightings), None)
+            if (first is None or first.severity == "noise") and leak.origin not in UNSEEN:
                 missed.append(leak.name)
-            best = max(own, key=lambda i: i.exposure, default=None)
-            verdict = best.origin if best else "none"
-            right += verdict == leak.origin
-            said = (
-                f"{best.severity} {best.exposure} {best.customers} customers, {best.sightings} sightings"
-                if best
-                else "no finding"
-            )
-            row(f"  {leak.name}", verdict, f"{leak.origin}{'' if verdict == leak.origin else ' WRONG'}", None)
-            print(f"      {said}")
+            verdict = _verdict(first)
+            expected = f"partner {leak.canary}" if leak.canary else leak.origin
+            right += verdict == expected
+            row(f"  {leak.name}", verdict, expected if verdict == expected else f"WRONG: {expected}")
+            if first:
+                print(f"      {first.severity} {first.exposure}, {first.customers} customers, {first.sightings} sightings")
         row("month: leaks missed", str(len(missed)), ", ".join(missed))
         row("month: origin right", f"{right / len(LEAKS):.2f}", f"{right} of {len(LEAKS)}")
+
+
+def _verdict(incident: Incident | None) -> str:
+    """Its origin, with the partner's name; what made no incident has none."""
+    if incident is None:
+        return "no incident"
+    return f"partner {incident.partner}" if incident.origin == "partner" else incident.origin
 
 
 def _record(finding: Finding) -> Record:

@@ -47,6 +47,10 @@ class Leak:
 
 
 PHONE_ID = ("name", "phone", "resident_id")
+OLD_POLICIES = ("before: policies", "before: more policies", "before: yet more policies")
+OLD_LOANS = ("before: loans", "before: more loans", "before: yet more loans")
+OLD_IDENTITIES = ("before: identities", "before: more identities", "before: yet more identities")
+OLD = tuple(f"before: list {number}" for number in range(4))
 LEAKS: tuple[Leak, ...] = (
     Leak("three rows in a chat", "ours", PHONE_ID, 3, "dashes", 1),
     Leak("eight loans", "ours", ("name", "phone", "loan"), 8, "csv", 2, head="贷款客户 一手料"),
@@ -73,9 +77,9 @@ LEAKS: tuple[Leak, ...] = (
     Leak("numbers alone", "elsewhere", ("phone",), 100_000, "lines", 20),
     Leak("a courier's", "elsewhere", ("name", "phone", "address"), 4000, "csv", 22, again=1),
     Leak("investors", "elsewhere", ("name", "phone", "balance"), 1500, "sql", 27),
-    Leak("old rows, mixed", "recycled", ("name", "phone", "policy"), 90, "csv", 18, of=("a hundred policies",)),
-    Leak("old loans", "recycled", ("name", "phone", "loan"), 300, "dashes", 23, of=("before: loans", "before: more loans")),
-    Leak("old identities", "recycled", PHONE_ID, 200, "csv", 6, 14, of=("before: identities", "before: more identities")),
+    Leak("old rows, mixed", "recycled", ("name", "phone", "policy"), 90, "csv", 18, of=OLD_POLICIES),
+    Leak("old loans", "recycled", ("name", "phone", "loan"), 300, "dashes", 23, of=OLD_LOANS),
+    Leak("old identities", "recycled", PHONE_ID, 200, "csv", 6, 14, of=OLD_IDENTITIES),
     Leak(
         "old again, large",
         "recycled",
@@ -83,7 +87,7 @@ LEAKS: tuple[Leak, ...] = (
         1500,
         "dashes",
         26,
-        of=("before: identities", "before: more identities"),
+        of=OLD_IDENTITIES,
         again=1,
     ),
     Leak("a run of numbers", "fabricated", ("name", "phone"), 500, "dashes", 4, 16),
@@ -99,10 +103,9 @@ LEAKS: tuple[Leak, ...] = (
     Leak("one in three", "ours", ("name", "phone", "loan"), 90, "dashes", 23, 1, share=0.34),
 )
 BEFORE: tuple[Leak, ...] = (
-    Leak("before: loans", "ours", ("name", "phone", "loan"), 400, "csv", -40),
-    Leak("before: more loans", "ours", ("name", "phone", "loan"), 400, "csv", -35),
-    Leak("before: identities", "ours", PHONE_ID, 1200, "dashes", -38),
-    Leak("before: more identities", "ours", PHONE_ID, 1200, "dashes", -33),
+    *(Leak(name, "ours", ("name", "phone", "policy"), 150, "csv", -30 - n) for n, name in enumerate(OLD_POLICIES)),
+    *(Leak(name, "ours", ("name", "phone", "loan"), 400, "csv", -40 - n) for n, name in enumerate(OLD_LOANS)),
+    *(Leak(name, "ours", PHONE_ID, 1200, "dashes", -50 - n) for n, name in enumerate((*OLD_IDENTITIES, *OLD))),
 )
 """Leaks that were known and dealt with before the month begins."""
 HEADERS = {
