@@ -70,9 +70,9 @@ def _whole_product(root: Path, console: Console, on: Backend, *, once: bool) -> 
         progress = stack.enter_context(_progress(console))
         parts = stack.enter_context(backend.running(on, root / "demo-servers", partial(_step, progress)))
         pastes, forum = _start_sites(root, progress, stack)
-        [port], team = free_ports(1), stack.enter_context(receiving())
+        (port, canary), team = free_ports(2), stack.enter_context(receiving())
         page = f"http://{HOST}:{port}"
-        configure = partial(drive.configure, ullage, plan, parts, port, told.configuration(page))
+        configure = partial(drive.configure, ullage, plan, parts, port, told.configuration(page) + drive.canary(canary))
         _step(progress, "load a watchlist of 2,000 customers", configure)
         key = told.introduce(ullage.data / "keys", team)
         drive.add_sites(ullage, pastes, forum)

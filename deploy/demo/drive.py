@@ -14,7 +14,6 @@ from deploy.demo.people import Person
 from deploy.demo.plant import BRAND, FORUM, PASTES, Plan
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum
-from deploy.local.server import free_ports
 from deploy.local.services import write_secret
 from ullage.errors import UllageError
 from ullage.role import SUPERVISOR
@@ -39,10 +38,10 @@ port = {port}
 brands = ["{brand}"]
 """
 CANARY = """\
-[canary]
-interval_seconds = 60
-port = {port}
 
+[canary]
+interval_seconds = {interval}
+port = {port}
 """
 MORE = """\
 domains = ["spruce-bank.example"]
@@ -74,6 +73,11 @@ def configuration(tenant: str, port: int = 0) -> str:
 def site(platform: str, url: str, category: str, *, revisit: int = 30, delay: float = 0.0, concurrency: int = 8) -> str:
     """A site's TOML for a program on loopback; `revisit` and `delay` in seconds."""
     return SITE.format(platform=platform, url=url, category=category, revisit=revisit, delay=delay, concurrency=concurrency)
+
+
+def canary(port: int, interval: int = 60) -> str:
+    """The settings of a canary post every `interval` seconds, from a site on `port`; for the end of `configuration`."""
+    return CANARY.format(port=port, interval=interval)
 
 
 class Ullage:
@@ -112,8 +116,7 @@ def write_customers(path: Path, customers: Iterable[Person]) -> None:
 def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "") -> None:
     """`init`, the tenant's words, the bus and store of `parts`, the page on `port`, `more` lines, and the watchlist."""
     ullage.data.mkdir(parents=True, exist_ok=True)
-    canary = CANARY.format(port=free_ports(1)[0])
-    text = canary + configuration(TENANT, port) + MORE + parts.configuration + more
+    text = configuration(TENANT, port) + MORE + parts.configuration + more
     (ullage.data / "ullage.toml").write_text(text, encoding="utf-8")
     ullage("init")
     if parts.password:
