@@ -1,0 +1,160 @@
+"""Duties of any history against a second reading of the rules, written down plainly and apart."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.clocks.duties import Duties, sent_at
+from alerts.clocks.regimes import regimes
+from alerts.clocks.shown import clocks_as_json, clocks_table, remaining, state
+from alerts.records import SEVERITIES, Decision, Incident, incident_id
+from alerts.status import status_of
+from tests.alerts.builders import finding, fold_all
+from tests.alerts.test_duties import told
+from ullage.settings import Tenant
+
+A = incident_id("f")
+BEGUN = datetime(2026, 9, 21, 14, 0, tzinfo=UTC)
+ZONE = ZoneInfo("Asia/Shanghai")
+HOLIDAYS = {date(2026, 9, 25), date(2026, 9, 26), date(2026, 9, 27), *(date(2026, 10, d) for d in range(1, 8))}
+MADE_UP = {date(2026, 9, 20), date(2026, 10, 10)}
+HOURS = {
+    ("cac-2025-cii", "first"): ("learned", 1), ("cac-2025", "first"): ("learned", 4), ("pboc-2025", "brief"): ("learned", 0.5),
+    ("pboc-2025", "first"): ("learned", 2), ("nfra-2024", "first"): ("learned", 2), ("nfra-2024", "written"): ("learned", 24),
+    ("gdpr-33", "first"): ("acknowledged", 72), ("nydfs-500-17", "first"): ("confirmed", 72),
+}  # fmt: skip
+REPORTS = [(regime.id, stage.id) for regime in regimes().values() for stage in regime.stages]
+
+
+@st.composite
+def histories(draw) -> list[Decision]:
+    """Up to six decisions over two weeks, some of them reports."""
+    made, at = [], BEGUN
+    for number in range(draw(st.integers(0, 6))):
+        at += timedelta(minutes=draw(st.integers(0, 3 * 24 * 60)))
+        status = draw(st.sampled_from(["acknowledged", "confirmed", "resolved", "false_positive", "note", "reported"]))
+        regime, stage = draw(st.sampled_from([("", ""), *REPORTS])) if status in ("reported", "note") else ("", "")
+        made.append(
+            Decision(
+                id=f"d{number}", tenant="bank", incident=A, at=at, by="Li", status=status, regime=regime, stage=stage
+            )
+        )  # fmt: skip
+    return made
+
+
+SCENES = st.tuples(
+    histories(),
+    st.sampled_from(["ours", "partner", "elsewhere", "recycled", "fabricated", "unknown"]),
+    st.sampled_from([1, 999_999, 1_000_000]),
+    st.sampled_from(SEVERITIES),
+    st.booleans(),
+)
+
+
+def applies(regime: str, people: int, severity: str, cii: bool) -> bool:
+    if regime.startswith("cac"):
+        return people >= 1_000_000 and (regime == "cac-2025-cii") == cii
+    return severity in ("high", "statutory") if regime in ("pboc-2025", "nfra-2024") else True
+
+
+def end_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=ZONE)
+
+
+def fifth_working_day(start: date) -> date:
+    day, worked = start, 0
+    while worked < 5:
+        day += timedelta(days=1)
+        worked += day in MADE_UP or (day.weekday() < 5 and day not in HOLIDAYS)
+    return day
+
+
+def due(name: tuple[str, str], moments: dict[str, datetime | None]) -> datetime | None:
+    if name in HOURS:
+        since, hours = HOURS[name]
+        return moments[since] + timedelta(hours=hours) if moments[since] else None
+    if name == ("pipl-57", "first"):
+        return end_of(moments["learned"].astimezone(ZONE).date()) if moments["learned"] else None
+    if not moments["resolved"]:
+        return None
+    last = moments["resolved"].astimezone(ZONE).date()
+    return end_of(fifth_working_day(last) if name[0] == "nfra-2024" else last + timedelta(days=30))
+
+
+def first(history: list[Decision], *statuses: str) -> datetime | None:
+    return next((d.at for d in history if d.status in statuses), None)
+
+
+def expected(history, origin, people, severity, cii, alerted) -> dict[tuple[str, str], tuple[str, datetime | None]]:
+    """State and due time of every duty."""
+    acknowledged = first(history, "acknowledged", "confirmed", "reported", "resolved")
+    moments = {"acknowledged": acknowledged, "confirmed": first(history, "confirmed"), "learned": acknowledged}
+    moments["resolved"] = next((d.at for d in reversed(history) if d.status == "resolved"), None)
+    if alerted:
+        moments["learned"] = min(filter(None, (alerted, acknowledged)))
+    status, found = status_of(history), {}
+    for name in REPORTS:
+        regime, stage = name
+        order = [s for r, s in REPORTS if r == regime]
+        met = any(
+            (d.regime == regime and order.index(d.stage) >= order.index(stage))
+            or (d.status == "reported" and not d.regime and stage != "final")
+            for d in history
+        )
+        when = due(name, moments)
+        counts = applies(regime, people, severity, cii) and status != "false_positive"
+        ours = origin in ("ours", "partner") or moments["confirmed"]
+        if met:
+            found[name] = ("met", when)
+        elif counts and ours:
+            found[name] = ("running" if when else "waiting", when)
+        elif counts and origin == "unknown" and status in ("open", "acknowledged"):
+            found[name] = ("conditional", when)
+    return found
+
+
+@pytest.mark.parametrize("alerted", [None, BEGUN + timedelta(minutes=7)])
+def test_every_history_gives_the_duties_that_the_rules_say(store, clock, alerted):
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    incident = store.get(Incident, A)
+    if alerted:
+        told(store, alerted)
+
+    @settings(max_examples=120)
+    @given(SCENES)
+    def check(scene) -> None:
+        history, origin, people, severity, cii = scene
+        tenant = Tenant(regimes=tuple(regimes()), is_cii=cii)
+        judged = incident.model_copy(update={"origin": origin, "customers": people, "severity": severity})
+        found = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
+        assert {(d.regime.id, d.stage.id): (d.state, d.due) for d in found} == expected(*scene, alerted)
+
+    check()
+
+
+def test_what_is_shown_of_any_history_is_consistent(store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    incident = store.get(Incident, A)
+    told(store, BEGUN)
+
+    @settings(max_examples=60)
+    @given(SCENES, st.integers(0, 20 * 24))
+    def check(scene, later) -> None:
+        history, origin, people, severity, cii = scene
+        now = BEGUN + timedelta(hours=later)
+        tenant = Tenant(regimes=tuple(regimes()), is_cii=cii)
+        judged = incident.model_copy(update={"origin": origin, "customers": people, "severity": severity})
+        duties = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
+        assert clocks_table(duties, now, ZONE).row_count == len(duties)
+        for duty, row in zip(duties, clocks_as_json(duties, now), strict=True):
+            assert (row["left_seconds"] is None) == (remaining(duty, now) == "–")
+            assert ("late" in remaining(duty, now)) == (duty.left(now) is not None and duty.due < now)
+            assert (state(duty, now)[0] == "overdue") == (duty.state == "running" and duty.due < now)
+            assert (row["sent_at"] is None) == (duty.state != "met")
+            assert row["late"] == bool(duty.report and duty.due and sent_at(duty.report) > duty.due)
+            assert all(state(duty, now))
+
+    check()

@@ -1,0 +1,182 @@
+"""What strangers wrote, and what people configured, is inert in every export and in the draft, whatever it is."""
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import docx
+import pymisp
+import pytest
+import stix2
+import stix2validator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from alerts.clocks.moments import Moments
+from alerts.export.facts import Exported, Seen, _seen
+from alerts.export.formats import FORMATS, format_named
+from alerts.export.spreadsheet import COLUMNS, FORMULA
+from alerts.query import Whole
+from alerts.records import STATUSES, Incident, Sighting, Why
+from alerts.report.draft import Language, page
+from alerts.report.facts import Case
+from alerts.report.markdown import literal, markdown
+from alerts.report.word import word
+from alerts.store import Where, open_store
+from tests.alerts.builders import finding, fold_all
+from tests.conftest import HeldClock
+from ullage.settings import Entity, Tenant
+
+HOSTILE = (
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}", "{% raw %}",
+    "=cmd|' /C calc'!A0", "@SUM(1+1)", "\x1b[31mred", "\u202egnp.exe", "a\r\nb: c", '","x', "| a | b |", "# heading", "- item",
+    "1. item", "[a](http://x)", "![a](http://x)", "`code`", "**bold**", "\\", "\ufeff", "\x00", "&lt;b&gt;",
+    "http://x.example/<PHONE>", "客户资料", "",
+)  # fmt: skip
+TEXTS = st.sampled_from(HOSTILE) | st.text(max_size=30).filter(lambda text: text.isprintable() or len(text) < 20)
+WHEN = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> tuple[Incident, Sighting]:
+    """A folded incident and its sighting; each test changes copies."""
+    store = open_store("sqlite:///incidents.sqlite", tmp_path_factory.mktemp("base"))
+    fold_all(store, HeldClock(), [finding("f", range(10), people="ab")])
+    found = next(iter(store.scroll(Incident, Where()))), next(iter(store.scroll(Sighting, Where())))
+    store.close()
+    return found
+
+
+@st.composite
+def changes(draw) -> dict:
+    """An incident's fields that came from outside, and counts of any size."""
+    texts = draw(st.lists(TEXTS, max_size=3))
+    return {
+        "sites": tuple(draw(st.lists(TEXTS.filter(bool), min_size=1, max_size=3))),
+        "titles": tuple(texts), "terms": tuple(texts), "brands": tuple(texts), "skeleton": draw(TEXTS),
+        "origin_label": draw(TEXTS), "customers": draw(st.integers(0, 10**9)), "rows": draw(st.integers(0, 10**9)),
+        "reasons": (Why(code="X1", points=draw(st.integers(-60, 60)), evidence=draw(TEXTS)),),
+        "scenario": draw(st.sampled_from(["", "X1", "X18"])), "scenario_title": draw(TEXTS), "kinds": (),
+        "alarm": draw(st.booleans()),
+    }  # fmt: skip
+
+
+@st.composite
+def seen(draw, sighting: Sighting) -> tuple[Seen, ...]:
+    told = draw(st.lists(st.tuples(TEXTS, TEXTS, TEXTS.filter(bool)), max_size=3))
+    return tuple(
+        _seen(sighting.model_copy(update={"id": f"s{n}", "title": title, "url": url, "site": site}))
+        for n, (title, url, site) in enumerate(told)
+    )
+
+
+def everything(base: tuple[Incident, Sighting]) -> st.SearchStrategy[Exported]:
+    incident, sighting = base
+    return st.builds(
+        lambda change, places, status, later: Exported(
+            incident.model_copy(update=change), status, incident.updated_at + timedelta(seconds=later), places
+        ),
+        changes(),
+        seen(sighting),
+        st.sampled_from(STATUSES),
+        st.integers(0, 10**6),
+    )
+
+
+def written(form: str, *incidents: Exported) -> str:
+    return "".join(format_named(form).write(incidents))
+
+
+def test_every_format_can_be_read_whatever_stands_in_it(base):
+    @settings(max_examples=60)
+    @given(everything(base))
+    def check(one: Exported) -> None:
+        for form in FORMATS:
+            assert written(form, one) == written(form, one)
+        rows = list(csv.reader(io.StringIO(written("csv", one), newline="")))
+        assert [len(row) for row in rows] == [len(COLUMNS)] * 2
+        assert not any(cell.startswith(FORMULA) for cell in rows[1])
+        lines = written("ecs", one).split("\n")
+        assert (len(lines), lines[1]) == (2, "")
+        assert json.loads(lines[0])["ullage"]["customers"] == one.incident.customers
+        event = pymisp.MISPEvent()
+        event.load(json.loads(written("misp", one))["response"][0])
+        assert len(event.objects) == len(one.seen)
+        objects = json.loads(written("stix", one))["objects"]
+        assert stix2.parse(next(o for o in objects if o["type"] == "incident"))["id"].startswith("incident--")
+        assert [o["value"] for o in objects if o["type"] == "url"] == list(
+            dict.fromkeys(s.address for s in one.seen if s.address)
+        )
+
+    check()
+
+
+def test_hostile_bundles_pass_the_validator(base):
+    incident, sighting = base
+    found = [
+        Exported(
+            incident.model_copy(update={"id": f"INC-{n}", "sites": (text or "x",), "scenario_title": text, "brands": (text,)}),
+            "open",
+            incident.updated_at,
+            (_seen(sighting.model_copy(update={"id": f"s{n}", "url": text, "title": text})),),
+        )
+        for n, text in enumerate(HOSTILE)
+    ]
+    validated = stix2validator.validate_string(written("stix", *found), stix2validator.ValidationOptions(version="2.1"))
+    assert validated.is_valid
+    assert json.loads(written("stix", *found))["objects"]
+    assert len(json.loads(written("misp", *found))["response"]) == len(HOSTILE)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_titles_and_addresses_hold_nothing_that_moves_a_terminal_or_a_browser(base, text):
+    found = _seen(base[1].model_copy(update={"title": text, "url": text}))
+    assert not re.search("[\x00-\x1f\u202e\ufeff]", found.title)
+    assert found.address == ""
+
+
+def case_of(base: tuple[Incident, Sighting], text: str, now: datetime = WHEN) -> Case:
+    incident, sighting = base
+    hostile = incident.model_copy(
+        update={"sites": (text,), "origin_label": text, "reasons": (Why(code="X1", points=1, evidence=text),)}
+    )
+    entity = Entity(name=text, name_en=text, contact=text, officer=text, regulators=(text,), system=text)
+    found = Whole(hostile, "open", (sighting.model_copy(update={"site": text}),), (), ())
+    return Case(found, Moments(WHEN), (), Tenant(entity=entity), UTC, now)
+
+
+def rendered_tokens(text: str) -> list[tuple[str, str]]:
+    """Every token of the Markdown as a reader of CommonMark sees it, children included."""
+    tokens = MarkdownIt("commonmark").parse(text)
+    return [(t.type, t.content) for token in tokens for t in (token, *(token.children or ()))]
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE if text])
+def test_the_draft_has_no_markup_but_its_own(base, text):
+    plain, hostile = (rendered_tokens(markdown(page(case_of(base, t), Language.ZH))) for t in ("words", text))
+    assert [kind for kind, _ in hostile if kind.startswith(("html", "link", "image", "code", "fence"))] == []
+    structure = [[kind for kind, _ in tokens if kind.endswith("_open")] for tokens in (plain, hostile)]
+    assert structure[0] == structure[1]
+
+
+@given(st.text(max_size=40))
+def test_text_that_is_escaped_is_read_as_itself(text):
+    """By a reader of CommonMark, on one line; entities and characters without a shape are `safe`'s to deal with."""
+    if any(c in text for c in "&_~\n\r\x00\t") or not text.isprintable() or text != text.strip():
+        return
+    read = MarkdownIt("commonmark").parse(f"- {literal(text)}")
+    assert "".join(t.content for token in read for t in token.children or ()) == text
+
+
+def test_the_document_shows_all_of_it_as_text(base):
+    entity = Entity(name="bank", regulators=tuple(text for text in HOSTILE if text))
+    case = case_of(base, "words")
+    drafted = page(Case(case.found, case.moments, (), Tenant(entity=entity), UTC, WHEN), Language.ZH)
+    found = docx.Document(io.BytesIO(word(drafted, WHEN)))
+    cells = [cell.text for table in found.tables for row in table.rows for cell in row.cells]
+    assert "\n".join(drafted.parts[0].items[-1].lines) in cells
+    assert len(drafted.parts[0].items[-1].lines) == len(HOSTILE) - 1
+    assert not re.search("[\x00-\x09\x0b-\x1f\u202e\ufeff]", "".join(cells))

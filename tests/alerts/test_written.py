@@ -1,0 +1,56 @@
+"""Reports and exports are written whole or not at all, for their owner alone."""
+
+import io
+import os
+import sys
+
+import pytest
+
+from alerts.written import write_out
+
+
+def test_a_file_is_for_its_owner_alone_whatever_the_mask(tmp_path):
+    old = os.umask(0)
+    try:
+        write_out(b"abc", tmp_path / "x.csv")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "x.csv").read_bytes() == b"abc"
+    assert (tmp_path / "x.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_exists_is_replaced_and_narrowed(tmp_path):
+    target = tmp_path / "x.csv"
+    target.write_bytes(b"older and longer")
+    target.chmod(0o644)
+    write_out(b"new", target)
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_when_it_fails_the_old_file_stands_and_nothing_is_left_beside_it(tmp_path, monkeypatch):
+    target = tmp_path / "x.csv"
+    target.write_bytes(b"older")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_out(b"new", target)
+    assert target.read_bytes() == b"older"
+    assert [file.name for file in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError) as found:
+        write_out(b"new", tmp_path / "nowhere" / "x.csv")
+    assert "nowhere" in str(found.value.filename)
+
+
+def test_without_a_file_bytes_go_to_standard_output_as_they_are(monkeypatch):
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii", newline="\r\n", write_through=True))
+    write_out("客户\n".encode(), None)
+    assert out.getvalue() == "客户\n".encode()
