@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [p for p in (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")) if p.exists()]
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "dev"), "assess": ("match",), "crawl": ("crawl",)}
 LOCKS |= {"search": ("alert", "search")}
 CODE = re.compile(r"`([^`\n]+)`|^(?:    |\$ )?((?:make|ullage) [^\n#]+)", re.MULTILINE)
@@ -26,8 +27,9 @@ def words(document: Path) -> list[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_every_path_and_link_leads_somewhere(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    paths = {word for word in words(document) if "/" in word and PATH.match(word)} | set(LINK.findall(text))
+    paths = {word for word in words(document) if "/" in word and PATH.match(word)}
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    assert [link for link in LINK.findall(text) if not (document.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
