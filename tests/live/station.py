@@ -26,11 +26,10 @@ ROLES = tuple(PORTS)
 MORE = """\
 regimes = ["pipl-57", "gdpr-33"]
 {told}
-[canary]
-interval_seconds = 5
-port = {port}
 """
-"""The tenant is under two regimes, so that their clocks are there to be seen; canary posts come often."""
+"""The tenant is under two regimes, so that their clocks are there to be seen."""
+CANARY = {"ULLAGE_CANARY__INTERVAL_SECONDS": "5"}
+"""Often enough to be waited for."""
 
 
 def ask(url: str) -> str:
@@ -62,7 +61,7 @@ class Station:
         with (self.data.parent / f"{role}.log").open("ab") as log:
             words = command(self.data, role)
             self.processes[role] = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **ports}
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **CANARY, **ports}
             )
         until(lambda: takes_connections(self.ports[role]), f"{role} listens")
 
@@ -92,10 +91,10 @@ class Station:
         return result
 
 
-def planned(data: Path, ports: dict[str, int], canary: int, team: Receiver) -> plant.Plan:
+def planned(data: Path, ports: dict[str, int], team: Receiver) -> plant.Plan:
     """The demo's tenant, watchlist and posts, and the channel to its team, in a data folder."""
     plan, ullage, page = plant.plan(), drive.Ullage(data), f"http://127.0.0.1:{ports['search']}"
-    more = MORE.format(told=told.configuration(page), port=canary)
+    more = MORE.format(told=told.configuration(page))
     drive.configure(ullage, plan, Parts("embedded"), ports["search"], more)
     told.introduce(data / "keys", team)
     return plan
@@ -107,10 +106,9 @@ def running(work: Path, site_programs: Path) -> Iterator[Station]:
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(bepasty(site_programs, work / "bepasty"))
         forum = stack.enter_context(spirit(site_programs, work / "spirit", ("General",)))
-        canary, *free = free_ports(1 + len(ROLES))
-        ports = dict(zip(ROLES, free, strict=True))
+        ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True))
         team, receiver = stack.enter_context(receiving()), stack.enter_context(receiving())
-        plan = planned(work / "data", ports, canary, team)
+        plan = planned(work / "data", ports, team)
         drive.add_sites(drive.Ullage(work / "data"), url, forum)
         drive.post(plan, url, forum, lambda: None)
         made = Station(work / "data", ports, receiver, team, Bepasty(url), plan)
