@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
@@ -10,7 +12,7 @@ from rich.text import Text
 from matcher.assess import Verdict
 from matcher.unpack.reasons import REASONS
 from ullage.records import Statistics
-from ullage.verdict import in_words
+from ullage.verdict import Reason, in_words
 
 COLOUR = {
     "statutory": "bold white on red",
@@ -33,8 +35,8 @@ ORIGIN_WORDS = {
     "elsewhere": "ELSEWHERE: a leak of somebody else with customers of ours in it",
     "fabricated": "FABRICATED: looks generated",
     "unknown": "UNKNOWN: too little to tell whose leak it is",
-    "partner": "PARTNER",
-    "recycled": "RECYCLED",
+    "partner": "PARTNER {label}: bait that it alone was given is in it",
+    "recycled": "RECYCLED: these customers stood with the same fields in an incident before",
 }
 
 
@@ -72,7 +74,7 @@ def _tenant(verdict: Verdict) -> Panel:
     head = Text.assemble(
         (f"{exposure.severity.upper()}  ", COLOUR[exposure.severity]),
         (f"exposure {exposure.score}/100   ", "bold"),
-        (ORIGIN_WORDS[origin.verdict], ORIGIN[origin.verdict]),
+        (ORIGIN_WORDS[origin.verdict].format(label=origin.label), ORIGIN[origin.verdict]),
     )
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right")
@@ -89,12 +91,24 @@ def _tenant(verdict: Verdict) -> Panel:
     grid.add_row("by chance", f"{in_words(verdict.expected_by_chance)} phones would match")
     if exposure.scenario:
         grid.add_row("likely scam", f"{exposure.title}  {exposure.title_zh}")
-    grid.add_row("exposure", "\n".join(f"{r.points:+3d}  {r.evidence}" for r in exposure.reasons))
-    grid.add_row("origin", "\n".join(r.evidence for r in origin.reasons))
+    *points, why = exposure.reasons
+    grid.add_row("exposure", _points(points))
+    grid.add_row("severity", Text(why.evidence))
+    grid.add_row("origin", _points(origin.reasons))
     grid.add_row("next", Text(verdict.next_step, style="bold"))
     return Panel(
         Group(head, Text(), grid), title=f"tenant {verdict.tenant}", title_align="left", border_style=ORIGIN[origin.verdict]
     )
+
+
+def _points(reasons: Sequence[Reason]) -> Table:
+    """What an answer is made of; a long line goes on below its text, not below its points, of which the origin has none."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right")
+    grid.add_column()
+    for reason in reasons:
+        grid.add_row("·" if reason.code.startswith("O") else f"{reason.points:+d}", Text(reason.evidence))
+    return grid
 
 
 def _nothing(verdict: Verdict) -> Text:

@@ -28,7 +28,7 @@ from matcher.match import Matcher
 from matcher.stage import build_matcher
 from tests.bench.corpus_list import ullage
 from tests.bench.corpus_people import COLUMNS, HALF_OF_PHONES, SPREAD, Person
-from tests.bench.month_leaks import FULL, LEAKS, leak_posts
+from tests.bench.month_leaks import CANARIES, FULL, LEAKS, leak_posts
 from tests.bench.month_posts import BEGIN, BRAND, DAYS, PHONES, Post, ordinary
 from tests.bench.table import row
 from ullage.bus import FINDINGS, Record
@@ -79,12 +79,13 @@ def _enrol(context: Context) -> None:
     """A list as large as the base rate asks; most customers have a phone alone."""
     source = context.data / "month.csv"
     with source.open("w", encoding="utf-8") as file:
-        file.write(",".join(COLUMNS) + "\n")
+        file.write(",".join((*COLUMNS, "canary")) + "\n")
+        bait = {number: party for party, number in CANARIES.items()}
         for number in range(FULL):
             person = Person(number)
-            file.write(",".join(cell(person) for cell in COLUMNS.values()) + "\n")
+            file.write(",".join((*(cell(person) for cell in COLUMNS.values()), bait.get(number, ""))) + "\n")
         for number in range(FULL, CUSTOMERS):
-            file.write(f"C{number:09d},,154{number * SPREAD % HALF_OF_PHONES:08d},,,\n")
+            file.write(f"C{number:09d},,154{number * SPREAD % HALF_OF_PHONES:08d},,,,\n")
     (context.data / "ullage.toml").write_text(
         f'[tenants.bank]\nbrands = ["{BRAND}"]\ncirculation = {float(PHONES)}\n', encoding="utf-8"
     )

@@ -117,6 +117,42 @@ def test_the_tenant_with_most_customers_in_it_comes_first(ullage, bank: Context,
     assert "tenant aaa: none of 1 customers is in it" in ullage("assess", sample).stdout
 
 
+@pytest.fixture
+def labelled(bank: Context, ullage, tmp_path: Path) -> Context:
+    """The same bank, with customers labelled: the first hundred in one export, and one as bait."""
+    columns = ("customer_ref", "name", "phone", "resident_id", "cohort_export", "canary")
+    rows = [
+        (*(p[c] for c in columns[:4]), "E17" if n < 100 else "E18", "sms A" if n == 3 else "") for n, p in enumerate(CUSTOMERS)
+    ]
+    source = tmp_path / "labelled.csv"
+    source.write_text("\n".join(map(",".join, (columns, *rows))), encoding="utf-8")
+    assert ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none").exit_code == 0
+    return bank
+
+
+def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(ullage, labelled: Context, sample: Path) -> None:
+    found = verdict(ullage, sample)
+    assert (found["origin"]["verdict"], found["origin"]["label"], found["exposure"]["severity"]) == ("partner", "sms A", "high")
+    shown = " ".join(" ".join(line.strip("│ ") for line in ullage("assess", sample).stdout.splitlines()).split())
+    for said in (
+        "HIGH",
+        "PARTNER sms A: bait that it alone was given is in it",
+        "+10 bait was found: sms A",
+        "50 of 50 customers are of export E17, as are 100 of 400 enrolled (p < 1e-12): nobody else can know it",
+        "high: bait names who leaked it",
+        "call that partner's contact today",
+    ):
+        assert said in shown
+
+
+def test_numbers_that_chance_gives_are_noise_on_the_screen_too(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "numbers.txt"
+    path.write_text("\n".join([*strangers(500), phone(7)]), encoding="utf-8")
+    shown = " ".join(ullage("assess", path).stdout.split())
+    assert "NOISE exposure 12/100 ELSEWHERE" in shown
+    assert "noise: chance alone matches as many" in shown
+
+
 def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path) -> None:
     def kept() -> set[Path]:
         return {p for p in bank.data.rglob("*") if p.is_file()}

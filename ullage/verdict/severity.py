@@ -40,7 +40,8 @@ def severity_of(facts: Facts, origin: Origin, units: tuple[float, float], rules:
     found = _by_unit(facts.people, everybody, facts, rules)
     if origin.verdict == "elsewhere" and ORDER.index(found) > ORDER.index(rules.not_ours):
         return rules.not_ours, f"{rules.not_ours}: a leak of somebody else, so no more than that ({found} by U = {everybody:.2f})"
-    return found, f"{found}: U = {everybody:.2f}"
+    agree = ", and rows agree in two fields" if found == "low" and everybody < rules.low else ""
+    return found, f"{found}: U = {everybody:.3g}{agree}"
 
 
 def _by_chance(facts: Facts, units: tuple[float, float], rules: SeverityRules) -> tuple[Severity, str]:

@@ -1,0 +1,59 @@
+"""The incident's numbers and labels, as reports and routes read them."""
+
+from alerts.records import Incident, Sighting, incident_id
+from tests.alerts.builders import finding, fold_all
+from ullage.records import Canary, Cohort
+
+
+def incident_of(store, name="f"):
+    return store.get(Incident, incident_id(name))
+
+
+def test_people_are_counted_once_by_class_sensitivity_and_proof(store, clock):
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(40), "abc", fields=("NAME", "PHONE", "BALANCE"), kinds=("phone", "resident_id"), minors=1),
+            finding("g", range(40), "cde", fields=("NAME", "PHONE", "ORDER"), minors=2),
+        ],
+    )
+    incident = incident_of(store)
+    assert (incident.customers, incident.verified, incident.sensitive, incident.minors) == (5, 3, 3, 2)
+    assert incident.people_by_class == {"A": 3, "B": 2}
+    assert incident.fields == ("BALANCE", "ID", "NAME", "ORDER", "PHONE")
+
+
+def test_bait_in_any_sighting_names_the_partner_and_counts_as_its_strongest(store, clock):
+    first = finding("f", range(40), range(40), kinds=("phone", "resident_id"), canaries_enrolled=3)
+    bait = (Canary(label="sms A", customers=1, verified=1),)
+    weaker = (Canary(label="sms A", customers=1),)
+    others = [finding(name, range(38), range(30), canaries=c, canaries_enrolled=3) for name, c in (("g", bait), ("h", weaker))]
+    fold_all(store, clock, [first])
+    assert incident_of(store).origin_label == ""
+    fold_all(store, clock, others)
+    incident = incident_of(store)
+    assert (incident.origin, incident.origin_label, incident.severity) == ("partner", "sms A", "high")
+    assert incident.unit == 0.016
+
+
+def test_cohorts_are_those_of_the_largest_sighting(store, clock):
+    small = Cohort(dimension="branch", label="B1", matched=25, enrolled=30)
+    large = Cohort(dimension="branch", label="B2", matched=38, enrolled=40)
+    fold_all(store, clock, [finding("f", range(40), range(30), cohorts=(small,), cohort_labels=9),
+                            finding("g", range(40), range(40), cohorts=(large,), cohort_labels=9)])  # fmt: skip
+    told = " ".join(why.evidence for why in incident_of(store).origin_reasons)
+    assert "38 of 40 customers are of branch B2" in told
+    assert "B1" not in told
+
+
+def test_documents_of_the_version_before_are_read(store, clock):
+    fold_all(store, clock, [finding("f", range(40), "ab")])
+    later = {
+        Incident: (incident_id("f"), "origin_label replay_of verified people_by_class sensitive minors fields"),
+        Sighting: ("f", "groups minors cohorts cohort_labels canaries cards_enrolled replayed replay_of"),
+    }
+    for kind, (id_, new) in later.items():
+        stored = store.get(kind, id_).model_dump()
+        old = {name: value for name, value in stored.items() if name not in new.split()}
+        assert kind.model_validate(old).id == id_

@@ -1,0 +1,53 @@
+"""What is counted of the customers who were found: verified ones, minors, and the gravest class of each."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from matcher.found import is_minor
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, matcher_of
+from ullage.identifiers.resident_id import check_character
+from ullage.settings import Context
+
+
+def born(day: str) -> str:
+    """A resident ID of somebody born that day."""
+    first17 = f"110105{day}002"
+    return first17 + check_character(first17)
+
+
+@pytest.mark.parametrize(
+    ("birth", "expected"), [("20120922", True), ("20120921", False), ("20120920", False), ("18991231", False), ("20260101", True)]
+)
+def test_who_is_under_fourteen_on_the_day(birth: str, expected: bool) -> None:
+    assert is_minor(born(birth).encode(), date(2026, 9, 21)) is expected
+
+
+def found_of(context: Context, body: str):
+    at = datetime(2026, 9, 21, tzinfo=UTC)
+    [reading] = matcher_of(context).read([capture(body=body.encode(), fetched_at=at)])
+    found = reading.best("bank")
+    assert found
+    return found
+
+
+def test_customers_count_once_with_the_gravest_class_of_their_rows(bank: Context) -> None:
+    one, other, third = (customer(n) for n in range(3))
+    body = "姓名,手机,余额\n" + "\n".join(f"{p['name']},{p['phone']},100.00" for p in (one, other)) + "\n\n"
+    found = found_of(bank, body + f"电话 {one['phone']}\n{third['phone']}")
+    people = found.people()
+    assert (people.customers, people.classes) == (3, {"A": 2, "C": 1})
+    assert frozenset(("NAME", "PHONE", "BALANCE")) in people.groups
+
+
+def test_verified_are_those_with_two_fields_or_more_than_a_number(bank: Context) -> None:
+    one, other, third = (customer(n) for n in range(3))
+    found = found_of(bank, f"{one['name']}----{one['phone']}\n{other['phone']}\n{third['email']}\n")
+    assert (found.people().customers, found.people_verified().customers) == (3, 2)
+    assert sum(found.people_verified().groups.values()) == 2
+
+
+def test_minors_are_known_by_their_resident_id(context: Context) -> None:
+    enrol(context, "bank", [customer(0, resident_id=born("20150101")), customer(1, resident_id=born("19700101"))])
+    assert len(found_of(context, f"{born('20150101')}\n{born('19700101')}").minors) == 1
