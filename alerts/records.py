@@ -238,6 +238,11 @@ class Incident(Document):
     frozen_at: datetime | None = None
     """When its first facts expired: from then on the numbers stand and nothing joins it."""
 
+    @property
+    def whose(self) -> str:
+        """The origin as a person reads it: `ours`, `partner:LABEL`."""
+        return f"{self.origin}:{self.origin_label}" if self.origin_label else self.origin
+
     def words(self) -> Iterable[str]:
         """Titles, authors, places and terms."""
         return (

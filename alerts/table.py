@@ -32,7 +32,7 @@ def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None
     table.add_column("incident", no_wrap=True)
     table.add_column("severity", no_wrap=True)
     table.add_column("expo-\nsure", justify="right", no_wrap=True)
-    table.add_column("origin", no_wrap=True)
+    table.add_column("origin", overflow="fold", min_width=9, max_width=14)
     table.add_column("site", overflow="fold", min_width=6)
     table.add_column("cust-\nomers", justify="right", no_wrap=True)
     table.add_column("kinds", min_width=11)
@@ -44,7 +44,7 @@ def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None
             incident.id,
             Text(incident.severity, COLOURS[incident.severity]),
             str(incident.exposure),
-            incident.origin,
+            Text(safe(incident.whose), overflow="fold"),
             Text(brief(incident.sites, 2)),
             f"{incident.customers:,}",
             Text(brief(incident.kinds, 4)),
@@ -77,7 +77,7 @@ def incident_in_full(
         Padding(_facts(incident, zone), (1, 0)),
         Text(f"Exposure {incident.exposure}: {scenario}", "bold"),
         _reasons(incident.reasons),
-        Text(f"\nOrigin: {incident.origin}", "bold"),
+        Text(f"\nOrigin: {safe(incident.whose)}", "bold"),
         _reasons(incident.origin_reasons),
         *((Text("\nClocks", "bold"), clocks) if clocks else ()),
         Text(f"\nSeen {incident.sightings} times", "bold"),

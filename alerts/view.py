@@ -68,6 +68,6 @@ def details(found: Whole, clocks: Sequence[dict[str, Any]] = (), silence: Suppre
 
 
 _SUMMARY = set(
-    "id tenant severity exposure scenario scenario_title scenario_title_zh origin sites customers rows sightings kinds titles"
-    " publish_seconds published_at opened_at updated_at alarm linked".split()
+    "id tenant severity exposure scenario scenario_title scenario_title_zh origin origin_label sites customers rows sightings"
+    " kinds titles publish_seconds published_at opened_at updated_at alarm linked".split()
 )

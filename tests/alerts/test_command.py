@@ -69,6 +69,7 @@ def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
         "scenario_title",
         "scenario_title_zh",
         "origin",
+        "origin_label",
         "sites",
         "customers",
     }

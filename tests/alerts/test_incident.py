@@ -1,6 +1,12 @@
 """The incident's numbers and labels, as reports and routes read them."""
 
+import io
+
+from rich.console import Console
+
+from alerts.query import whole
 from alerts.records import Incident, Sighting, incident_id
+from alerts.table import incident_in_full, incidents_table
 from tests.alerts.builders import finding, fold_all
 from ullage.records import Canary, Cohort
 
@@ -57,3 +63,16 @@ def test_documents_of_the_version_before_are_read(store, clock):
         stored = store.get(kind, id_).model_dump()
         old = {name: value for name, value in stored.items() if name not in new.split()}
         assert kind.model_validate(old).id == id_
+
+
+def test_whose_it_is_names_the_partner_on_the_terminal(store, clock):
+    bait = (Canary(label="sms A", customers=1, verified=1),)
+    fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
+    incident = incident_of(store)
+    assert incident.whose == "partner:sms A"
+    console = Console(width=100, file=io.StringIO())
+    console.print(incidents_table([(incident, "open")]), incident_in_full(whole(store, incident.id)))
+    shown = console.file.getvalue()
+    assert "Origin: partner:sms A" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+    assert incident.model_copy(update={"origin": "ours", "origin_label": ""}).whose == "ours"
