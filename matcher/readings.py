@@ -9,6 +9,7 @@ import numpy as np
 
 from matcher.found import Found
 from matcher.lexicon import Terms
+from matcher.lexicon.entries import RECORD, record_words
 from matcher.statistics import CaptureKey, Part, Tally
 from matcher.statistics.key import Words
 from matcher.text import Folded
@@ -79,7 +80,13 @@ class Reading:
     def statistics(self) -> Statistics:
         """Whole-capture statistics, the same for every tenant."""
         made = self._tally.finish(self.terms.terms)
-        return made.model_copy(update={"unread": dict(sorted(self.unread.items())), "context": self.terms.context})
+        return made.model_copy(update={"unread": dict(sorted(self.unread.items())), "context": self._context()})
+
+    def _context(self) -> dict[str, int]:
+        """Different words of context a theme; of a text that went by in parts nobody knows whether it is somebody's record."""
+        text = self._utf8.lower()
+        records = 1 if self._identity and not text else sum(word in text for word in record_words())
+        return {**self.terms.context, **({RECORD: records} if records else {})}
 
     def distinct_own_cards(self, tenant: str) -> int:
         """Different valid cards of the tenant's ranges that are not enrolled."""

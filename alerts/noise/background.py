@@ -1,7 +1,7 @@
 """Which findings are background: rules as data (`background.toml`), over what no rule can take away.
 
-A leak has sample rows, terms of selling, a second person or a second field of the same customer. Each of these wins over every
-rule, whatever a file says; so a rule that is too wide costs at most posts of one number without anything beside it.
+A leak has sample rows, terms of selling, words of a record, a second person or a second field of the same customer. Each of these
+wins over every rule, whatever a file says; so a rule that is too wide costs posts of one number with nothing beside it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ SELLING = ("TRADE", "QUAL", "DATA")
 """Lexicon categories that only who sells uses; the others name crimes as well, and reports are full of them."""
 SELLING_WEIGHT = 3
 """Below it a single vague word (精准, 去重) is no offer."""
+RECORD = "record"
+"""The theme of context that stands beside a person in a file: password, balance, debt."""
 ANY = "*"
 
 
@@ -74,6 +76,7 @@ def leak_signs(traits: Traits) -> tuple[str, ...]:
     found = {
         "sample rows": traits.rows >= SAMPLE_ROWS,
         "terms of selling": sum(traits.jargon.get(category, 0) for category in SELLING) >= SELLING_WEIGHT,
+        "words of a record": RECORD in traits.context,
         "a second person": traits.subjects != 1 or any(count > 1 for count in traits.candidates.values()),
         "a second field of the same customer": traits.own_fields > 1,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -55,10 +56,15 @@ class Traits(BaseModel):
         )
 
 
+RECORD = re.compile(r"\||----|;|\t|<[A-Z_]+>:<")
+"""In a skeleton: what stands between the fields of a record, and not in a sentence; a value before a colon is a login."""
+
+
 def _signs(finding: Finding, statistics: Statistics) -> Iterator[str]:
     """What no person leaves behind who writes their own number into a post, and what leaves open what else is in it."""
     yield from (name for name, is_so in {
         "offer": finding.alarm,
+        "a record": bool(RECORD.search(statistics.skeleton)),
         "canaries": bool(finding.canaries),
         "logins": statistics.logins > 0,
         "own cards": statistics.own_cards > 0,

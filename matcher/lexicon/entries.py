@@ -8,6 +8,7 @@ simplified and in traditional characters, and in any case.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -15,8 +16,8 @@ from matcher.labels import words
 from matcher.text.fold import fold
 from matcher.traditional import written
 
-CONTEXT, REPORTING = "CONTEXT", "reporting"
-"""The category of words of context, and the theme of them that makes a text a report."""
+CONTEXT, REPORTING, RECORD = "CONTEXT", "reporting", "record"
+"""The category of words of context; the themes of them that make a text a report, or somebody's record."""
 BIN = "BIN"
 """How a card range is named in a finding: its digits never stand beside the tags of cards (PCI DSS 3.5.1)."""
 BIN_FORMS = (
@@ -78,7 +79,17 @@ def _terms() -> Iterator[tuple[str, Entry]]:
                 term, also, _, category, meaning, weight, ambiguity, *_ = line.split("\t")
                 is_context = category == CONTEXT
                 entry = Entry("context", term, meaning) if is_context else Entry("term", term, category, int(weight), ambiguity)
-                yield from ((word, entry) for word in (term, *filter(None, also.split(";"))))
+                if entry.category != RECORD:
+                    yield from ((word, entry) for word in (term, *filter(None, also.split(";"))))
+
+
+@cache
+def record_words() -> tuple[bytes, ...]:
+    """The words of theme `record`, folded, in lower case, in both scripts, as UTF-8."""
+    lines = (resources.files("matcher") / "lexicons" / "context.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    found = {lower(fold(form).text) for row in rows if row[4] == RECORD for form in written(row[0])}
+    return tuple(sorted(word.encode() for word in found))
 
 
 def lower(text: str) -> str:

@@ -1,6 +1,8 @@
 """Numbers that are public are nobody's leak; words of context go out with a finding."""
 
 import json
+import zipfile
+from io import BytesIO
 
 import pytest
 
@@ -57,3 +59,19 @@ def test_words_of_context_go_out_by_theme(matcher):
     (one,) = found(matcher, f"警方提醒 营业时间 {phone(1)}")
     assert one.statistics.context == {"reporting": 2, "shop": 1}
     assert one.statistics.terms == ()
+
+
+@pytest.mark.parametrize("text", ["密码 abc", "餘額 300", "PASSWORD: x", "此人欠款不还", "逾期30天"])
+def test_words_of_a_record_are_told_of_a_post_that_matches(matcher, text):
+    (one,) = found(matcher, f"{phone(1)} {text}")
+    assert one.statistics.context["record"] >= 1
+    assert "record" not in found(matcher, f"{phone(1)} 转让自行车")[0].statistics.context
+
+
+def test_of_a_text_in_parts_nobody_knows_whether_it_is_a_record(matcher):
+    body = BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        archive.writestr("a.txt", f"转让自行车 {phone(1)}")
+    captured = capture(body=body.getvalue(), title="")
+    (one,) = findings(matcher, [captured], captured.fetched_at)
+    assert one.statistics.context == {"record": 1}
