@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from alerts.alert import Alert
 from alerts.canary import Canaries
 from alerts.clocks.calendar import china
-from alerts.clocks.command import duties_of, regimes_listed, reported
+from alerts.clocks.command import duties_of, regimes_listed, reported, ruled
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.shown import clocks_as_json, clocks_table
 from alerts.export.command import export
@@ -46,6 +46,7 @@ GROUP = "alert"
 incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list, show, silence, report, export them.")
 incidents.command("reported")(reported)
 incidents.command("regimes")(regimes_listed)
+incidents.command("duty")(ruled)
 incidents.command("export")(export)
 incidents.command("suppress")(noise.suppress)
 incidents.command("unsuppress")(noise.unsuppress)

@@ -25,3 +25,10 @@ def checked_note(note: str) -> str:
     if what := identifier_in(note):
         raise QueryError(f"the note holds what looks like {what}: name a customer by the handle instead")
     return note.strip()
+
+
+def checked_ground(note: str) -> str:
+    """A note that says why, for a decision that a law asks to be explained."""
+    if not note.strip():
+        raise QueryError("say in the note on what ground: the decision may have to be explained")
+    return checked_note(note)

@@ -16,7 +16,7 @@ from alerts.clocks.shown import SINCE, limit
 from alerts.query import whole
 from alerts.records import Decision, Incident
 from alerts.store import IncidentStore, QueryError, configured_store
-from alerts.typed import checked_name, checked_note
+from alerts.typed import checked_ground, checked_name, checked_note
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.settings import Context
@@ -69,6 +69,37 @@ def reported(
         context.trail().append("incident.reported", what, actor=current_user(), tenant=decision.tenant, reason=decision.note)
         store.create([decision])
     typer.echo(f"recorded: {incident} {_named(decision)}")
+
+
+def ruled(
+    ctx: typer.Context,
+    incident: str,
+    by: Annotated[str, typer.Option(help="Who decides: your name.")],
+    regime: Annotated[str, typer.Option(help="Of which rule, as `incidents regimes` names it.")],
+    applies: Annotated[bool, typer.Option("--applies/--waived", help="It asks for a report here, or it does not.")],
+    note: Annotated[str, typer.Option(help="On what ground.")],
+) -> None:
+    """Decide that a rule applies to an incident which its numbers do not tell, or that it asks for nothing here."""
+    context: Context = ctx.obj
+    with contextlib.closing(configured_store(context)) as store:
+        found = store.get(Incident, incident)
+        if found is None:
+            raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+        decision = Decision(
+            id=f"{incident}:{secrets.token_hex(8)}",
+            tenant=found.tenant,
+            incident=incident,
+            at=context.clock.now(),
+            by=checked_name(by),
+            status="note",
+            note=checked_ground(note),
+            regime=_regime(regime).id,
+            stage="applies" if applies else "waived",
+        )
+        what = f"incident {incident}: {regime} {decision.stage}, by {decision.by}"
+        context.trail().append("incident.duty", what, actor=current_user(), tenant=decision.tenant, reason=decision.note)
+        store.create([decision])
+    typer.echo(f"recorded: {what}")
 
 
 def regimes_listed(ctx: typer.Context) -> None:

@@ -4,14 +4,16 @@
     waiting      as above, and that moment has not come (nobody was told yet, it is not confirmed, not resolved)
     conditional  whose leak it is, is not known and nobody has decided: due then, should it be confirmed
     met          a report is recorded; or a decision `reported` that names no regime, for all but the final ones
+    waived       a person decided that the rule asks for nothing here (harm averted, a risk unlikely), and said why
 
-A false positive has no duties but those that were met before.
+A person can also decide that a rule applies which by its numbers does not: grades have limbs that no count tells, such as
+important data or a loss. A false positive has no duties but those that were met before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -28,7 +30,9 @@ from ullage.clock import Clock
 from ullage.settings import Tenant
 
 CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
-State = Literal["running", "waiting", "conditional", "met"]
+State = Literal["running", "waiting", "conditional", "met", "waived"]
+RULINGS = ("applies", "waived")
+"""What a person can decide of a regime for an incident; it stands in the place of a report's stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Duty:
     since: datetime | None = None
     due: datetime | None = None
     report: Decision | None = None
+    ruling: Decision | None = None
     unknown_years: tuple[int, ...] = ()
 
     def left(self, now: datetime) -> float | None:
@@ -109,35 +114,48 @@ class Duties:
         """Incidents that may have a running duty: by their origin, or by a person's decision."""
         origins = {origin for regime in regimes_of(tenant, self.tenant(tenant)) for origin in regime.applies_if.origins}
         ours = self.store.scroll(Incident, Where({"tenant": (tenant,), "origin": origins})) if origins else ()
-        confirmed = [id_ for id_, made in decided.items() if any(d.status == "confirmed" for d in made)]
+        confirmed = [id_ for id_, made in decided.items() if any(d.status == "confirmed" or d.stage == "applies" for d in made)]
         return list({i.id: i for i in (*ours, *self.store.mget(Incident, confirmed).values())}.values())
 
     def _worked_out(self, incident: Incident, decisions: Sequence[Decision], moments: Moments) -> tuple[Duty, ...]:
         tenant, status = self.tenant(incident.tenant), status_of(decisions)
         duties = []
         for regime in regimes_of(incident.tenant, tenant):
-            state = _state(regime, incident, tenant, status, moments)
+            ruling = _ruling(regime, decisions)
+            state = _state(regime, incident, tenant, status, moments, ruling)
             for stage in regime.stages:
                 report = _report(regime, stage, decisions)
-                if state or report:
-                    duties.append(self._duty(regime, stage, state, moments.at(stage.since), report, ZoneInfo(tenant.zone)))
+                if shown := "met" if report else state:
+                    found = Duty(regime, stage, shown, moments.at(stage.since), report=report, ruling=ruling)
+                    duties.append(self._timed(found, ZoneInfo(tenant.zone)))
         return tuple(duties)
 
-    def _duty(
-        self, regime: Regime, stage: Stage, state: State | None, since: datetime | None, report: Decision | None, zone: ZoneInfo
-    ) -> Duty:
-        if since is None:
-            return Duty(regime, stage, "met" if report else "waiting" if state == "running" else "conditional", report=report)
-        due = deadline(since, stage.due, zone, self.calendar)
+    def _timed(self, duty: Duty, zone: ZoneInfo) -> Duty:
+        """The duty with the time that it is due; one that runs waits while the moment that it counts from has not come."""
+        if duty.since is None:
+            return replace(duty, state="waiting") if duty.state == "running" else duty
+        due = deadline(duty.since, duty.stage.due, zone, self.calendar)
         for year in set(due.unknown_years) - self._warned:
             self._warned.add(year)
             log.get("alert").warning("calendar_unknown", year=year)
-        return Duty(regime, stage, "met" if report else state or "conditional", since, due.at, report, due.unknown_years)
+        return replace(duty, due=due.at, unknown_years=due.unknown_years)
 
 
-def _state(regime: Regime, incident: Incident, tenant: Tenant, status: Status, moments: Moments) -> State | None:
+def _ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | None:
+    """The last that a person decided of a regime for this incident."""
+    rulings = [d for d in decisions if d.regime == regime.id and d.stage in RULINGS]
+    return max(rulings, key=lambda d: (d.at, d.id), default=None)
+
+
+def _state(
+    regime: Regime, incident: Incident, tenant: Tenant, status: Status, moments: Moments, ruling: Decision | None
+) -> State | None:
     """Whether a regime's clocks run for an incident; None where it asks for nothing."""
-    if status == "false_positive" or not regime.applies_if.hold(incident, tenant):
+    if status == "false_positive":
+        return None
+    if ruling is not None:
+        return "running" if ruling.stage == "applies" else "waived"
+    if not regime.applies_if.hold(incident, tenant):
         return None
     if incident.origin in regime.applies_if.origins or moments.determined:
         return "running"

@@ -31,7 +31,7 @@ class Moments:
         return cls(
             incident.first_seen,
             min((n.sent_at for n in sent if n.sent_at is not None), default=None),
-            next((d.at for d in decided if d.status in knowing), None),
+            next((d.at for d in decided if d.status in knowing or d.regime), None),
             next((d.at for d in decided if d.status == "confirmed"), None),
             next((d.at for d in reversed(decided) if d.status == "resolved"), None),
         )

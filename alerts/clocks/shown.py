@@ -40,6 +40,8 @@ def limit(stage: Stage) -> tuple[str, str]:
 def state(duty: Duty, now: datetime) -> tuple[str, str]:
     """What has become of it, in English and Chinese."""
     left = duty.left(now)
+    if duty.state == "waived":
+        return "not due, a person decided", "经人工判断无需报告"
     if duty.state == "met":
         return ("sent late", "已报，逾期") if duty.late else ("sent", "已报")
     if duty.state == "waiting" or left is None:
@@ -88,6 +90,7 @@ def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
         "reference": report.reference if report else "",
         "late": duty.late,
         "warning": warning(duty)[0],
+        "ruling": {"by": ruling.by, "what": ruling.stage, "note": ruling.note} if (ruling := duty.ruling) else None,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Annotated
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -10,8 +11,8 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.clocks.duties import status_with_report
-from alerts.clocks.regimes import is_stage
+from alerts.clocks.duties import RULINGS, Duty, status_with_report
+from alerts.clocks.regimes import is_stage, regimes, regimes_of
 from alerts.clocks.shown import clock_words
 from alerts.noise.suppressions import suppressed
 from alerts.query import Filters, Listed, listed, whole
@@ -20,7 +21,7 @@ from alerts.search.asked import Asked, Text
 from alerts.search.site import Site
 from alerts.status import UNDECIDED, status_of, tally
 from alerts.store import QueryError, Where
-from alerts.typed import checked_name, checked_note
+from alerts.typed import checked_ground, checked_name, checked_note
 
 PAGE = 50
 ACTIONS = {
@@ -81,7 +82,7 @@ def _decision(site: Site, incident: Incident, by: str, status: str, note: str, t
             "at": site.clock.now(),
             "by": checked_name(by),
             "status": status,
-            "note": checked_note(note),
+            "note": checked_ground(note) if stage in RULINGS else checked_note(note),
             "regime": regime,
             "stage": stage,
         }
@@ -89,10 +90,12 @@ def _decision(site: Site, incident: Incident, by: str, status: str, note: str, t
 
 
 def _chosen(site: Site, incident: Incident, typed: str) -> tuple[str, str, str]:
-    """Status, regime and stage of what was chosen: an action, or `reported REGIME STAGE`."""
+    """Status, regime and stage of what was chosen: an action, `reported REGIME STAGE`, `applies REGIME` or `waived REGIME`."""
     if typed in ACTIONS:
         return typed, "", ""
     status, regime, stage = [*typed.split(" "), "", ""][:3]
+    if status in RULINGS and regime in regimes():
+        return "note", regime, status
     if status != "reported" or not is_stage(regime, stage):
         raise QueryError(f"a decision is one of {', '.join(ACTIONS)}, or a report under a regime")
     decided = site.store.scroll(Decision, Where({"incident": (incident.id,)}))
@@ -105,6 +108,18 @@ def _keep(site: Site, decision: Decision) -> None:
         what = " ".join(filter(None, (f"incident {decision.incident}: {decision.status}", decision.regime, decision.stage)))
         site.trail.append("incident.decide", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)
         site.store.create([decision])
+
+
+def _rulings(site: Site, incident: Incident, duties: Iterable[Duty]) -> dict[str, str]:
+    """What may be decided of the regimes of an incident's tenant, by the value of the form."""
+    asking = {duty.regime.id for duty in duties if duty.state not in ("met", "waived")}
+    found = {}
+    for regime in regimes_of(incident.tenant, site.duties.tenant(incident.tenant)):
+        if regime.id in asking:
+            found[f"waived {regime.id}"] = f"Not due: {regime.id} · 无需报告"
+        else:
+            found[f"applies {regime.id}"] = f"Applies: {regime.id} · 适用"
+    return found
 
 
 def _list_page(site: Site, filters: Filters, found: Listed, refused: str) -> HTMLResponse:
@@ -135,8 +150,12 @@ def _incident_page(site: Site, id_: str, refused: str = "") -> HTMLResponse:
     if found is None:
         return _missing(site)
     now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
-    clocks = [clock_words(duty, now, zone) for duty in site.duties.of(found.incident, found.decisions)]
-    shown = {"found": found, "clocks": clocks, "silence": suppressed(site.store, [found.incident], now).get(id_)}
+    duties = site.duties.of(found.incident, found.decisions)
+    shown = {"found": found, "clocks": [clock_words(duty, now, zone) for duty in duties]}
+    shown |= {
+        "rulings": _rulings(site, found.incident, duties),
+        "silence": suppressed(site.store, [found.incident], now).get(id_),
+    }
     status, token = 400 if refused else 200, secrets.token_hex(8)
     return site.page("incident.html", status, **shown, actions=ACTIONS, token=token, refused=refused)
 

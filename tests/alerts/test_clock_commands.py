@@ -94,6 +94,22 @@ def test_a_final_report_of_a_closed_incident_leaves_it_closed(ours, run, store, 
     assert json.loads(run("list", "--json").stdout)["status"] == "resolved"
 
 
+def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, data):
+    words = ("--by", "Wang", "--regime", "cac-2025", "--applies", "--note", "important data")
+    assert run("duty", A, *words).stdout == f"recorded: incident {A}: cac-2025 applies, by Wang\n"
+    assert clocks(run)["cac-2025", "first"]["state"] == "running"
+    run("duty", A, "--by", "Wang", "--regime", "cac-2025", "--waived", "--note", "counted twice")
+    assert clocks(run)["cac-2025", "first"]["state"] == "waived"
+    assert clocks(run)["cac-2025", "first"]["ruling"] == {"by": "Wang", "what": "waived", "note": "counted twice"}
+    _, last = list(audit.entries(data / "audit"))[-1]
+    assert (last.action, last.reason) == ("incident.duty", "counted twice")
+    assert json.loads(run("list", "--json").stdout)["status"] == "acknowledged", "which it does not change"
+    for wrong in (("--note", " "), ("--note", "13800138000"), ("--regime", "gdpr", "--note", "x")):
+        told = str(run("duty", A, "--by", "Wang", "--regime", "cac-2025", "--applies", *wrong, code=1).exception)
+        assert "13800138000" not in told
+    assert "no incident of that id" in str(run("duty", "INC-NOBODY", *words, code=1).exception)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -179,6 +195,19 @@ def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     assert "nfra-2024, first" in after
     shown = browser.get(f"/api/incidents/{A}").json()["clocks"]
     assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == ["met", "running", "waiting"]
+
+
+def test_the_page_takes_what_a_person_decides_of_a_rule(ours, browser):
+    text = browser.get(f"/incidents/{A}").text
+    assert "Not due: pipl-57" in text
+    assert "Applies: cac-2025 " in text
+    form = {"by": "Li", "status": "waived pipl-57", "note": "", "token": "0" * 16}
+    assert browser.post(f"/incidents/{A}/decisions", form).status_code == 400, "without a ground"
+    assert browser.post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code == 303
+    after = browser.get(f"/incidents/{A}").text
+    assert "Applies: pipl-57" in after
+    assert "经人工判断无需报告" in after
+    assert browser.post(f"/incidents/{A}/decisions", {**form, "status": "applies gdpr", "note": "x"}).status_code == 400
 
 
 def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browser, store, clock):

@@ -145,6 +145,40 @@ def test_the_summary_is_due_after_the_end(store, clock, incident, start):
     assert duties["cac-2025", "final"].due == datetime(2026, 10, 25, 15, 59, 59, tzinfo=UTC)
 
 
+def ruling(what: str, regime: str, at: datetime) -> Decision:
+    return decision("note", at, regime=regime, stage=what, note="important data")
+
+
+def test_a_person_can_hold_that_a_rule_applies_which_no_count_tells(store, clock, incident, start):
+    small = changed(store, incident, customers=10, origin="elsewhere", severity="low")
+    assert duties_of(store, clock, small) == {}
+    duties = duties_of(store, clock, small, ruling("applies", "cac-2025", start))
+    assert {name: duty.state for name, duty in duties.items()} == {
+        ("cac-2025", "first"): "running",
+        ("cac-2025", "final"): "waiting",
+    }
+    assert hours(duties["cac-2025", "first"], start) == 4, "whoever decides on it knows of it"
+    store.create([ruling("applies", "cac-2025", start)])
+    book = Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock())
+    assert book.earliest("bank") == {"cac-2025": start.timestamp() + 4 * 3600}
+
+
+def test_a_rule_that_asks_for_nothing_here_is_waived_until_somebody_says_otherwise(store, clock, incident, start):
+    told(store, start)
+    waived = ruling("waived", "gdpr-33", start)
+    duties = duties_of(store, clock, incident, waived)
+    assert duties["gdpr-33", "first"].state == "waived"
+    assert duties["gdpr-33", "first"].left(start) is None
+    assert state(duties["gdpr-33", "first"], start) == ("not due, a person decided", "经人工判断无需报告")
+    assert duties["pipl-57", "first"].state == "running"
+    again = ruling("applies", "gdpr-33", start + timedelta(hours=1))
+    assert duties_of(store, clock, incident, waived, again)["gdpr-33", "first"].state == "running"
+    shown = clocks_as_json(duties.values(), start)
+    assert {row["regime"]: row["ruling"] for row in shown if row["ruling"]} == {
+        "gdpr-33": {"by": "Li", "what": "waived", "note": "important data"}
+    }
+
+
 def test_a_recorded_report_stops_its_clock_and_those_before_it(store, clock, incident, start):
     told(store, start)
     sent = decision("reported", start + timedelta(hours=1), regime="pboc-2025", stage="first", reference="PB-1")

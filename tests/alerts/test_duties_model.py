@@ -26,6 +26,7 @@ HOURS = {
     ("pboc-2025", "first"): ("learned", 2), ("nfra-2024", "first"): ("learned", 2), ("nfra-2024", "written"): ("learned", 24),
     ("gdpr-33", "first"): ("acknowledged", 72), ("nydfs-500-17", "first"): ("confirmed", 72),
 }  # fmt: skip
+RULINGS = [(regime, ruling) for regime in regimes() for ruling in ("applies", "waived")]
 REPORTS = [(regime.id, stage.id) for regime in regimes().values() for stage in regime.stages]
 
 
@@ -36,7 +37,8 @@ def histories(draw) -> list[Decision]:
     for number in range(draw(st.integers(0, 6))):
         at += timedelta(minutes=draw(st.integers(0, 3 * 24 * 60)))
         status = draw(st.sampled_from(["acknowledged", "confirmed", "resolved", "false_positive", "note", "reported"]))
-        regime, stage = draw(st.sampled_from([("", ""), *REPORTS])) if status in ("reported", "note") else ("", "")
+        told_of = {"reported": [("", ""), *REPORTS], "note": [("", ""), *REPORTS, *RULINGS]}
+        regime, stage = draw(st.sampled_from(told_of.get(status, [("", "")])))
         made.append(
             Decision(
                 id=f"d{number}", tenant="bank", incident=A, at=at, by="Li", status=status, regime=regime, stage=stage
@@ -90,7 +92,8 @@ def first(history: list[Decision], *statuses: str) -> datetime | None:
 
 def expected(history, origin, people, severity, cii, alerted) -> dict[tuple[str, str], tuple[str, datetime | None]]:
     """State and due time of every duty."""
-    acknowledged = first(history, "acknowledged", "confirmed", "reported", "resolved")
+    knowing = ("acknowledged", "confirmed", "reported", "resolved")
+    acknowledged = next((d.at for d in history if d.status in knowing or d.regime), None)
     moments = {"acknowledged": acknowledged, "confirmed": first(history, "confirmed"), "learned": acknowledged}
     moments["resolved"] = next((d.at for d in reversed(history) if d.status == "resolved"), None)
     if alerted:
@@ -100,15 +103,18 @@ def expected(history, origin, people, severity, cii, alerted) -> dict[tuple[str,
         regime, stage = name
         order = [s for r, s in REPORTS if r == regime]
         met = any(
-            (d.regime == regime and order.index(d.stage) >= order.index(stage))
+            (d.regime == regime and d.stage in order and order.index(d.stage) >= order.index(stage))
             or (d.status == "reported" and not d.regime and stage != "final")
             for d in history
         )
         when = due(name, moments)
         counts = applies(regime, people, severity, cii) and status != "false_positive"
         ours = origin in ("ours", "partner") or moments["confirmed"]
+        ruling = next((d.stage for d in reversed(history) if (d.regime, d.stage) in RULINGS and d.regime == regime), "")
         if met:
             found[name] = ("met", when)
+        elif ruling and status != "false_positive":
+            found[name] = ("waived", when) if ruling == "waived" else ("running" if when else "waiting", when)
         elif counts and ours:
             found[name] = ("running" if when else "waiting", when)
         elif counts and origin == "unknown" and status in ("open", "acknowledged"):
