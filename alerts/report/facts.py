@@ -172,7 +172,7 @@ def _reports(case: Case) -> Iterator[Text]:
 
 
 def _report_line(duty: Duty, case: Case, language: int) -> str:
-    """One duty in one language: rule, stage, time allowed, due, state, when and under which number it was sent."""
+    """One duty in one language: rule, stage, time allowed, due, state, when and how it was sent, why late or waived."""
     regime, stage, report = duty.regime, duty.stage, duty.report
     due = f"{('due', '截止')[language]} {moment(duty.due, case.zone)}" if duty.due else ""
     parts = [
@@ -183,6 +183,7 @@ def _report_line(duty: Duty, case: Case, language: int) -> str:
         moment(sent_at(report), case.zone) if report else "",
         report.reference if report else "",
         report.note if report and duty.late else "",
+        duty.ruling.note if duty.ruling else "",
         "" if regime.verified else UNVERIFIED[language].upper(),
         warning(duty)[language],
     ]

@@ -192,6 +192,12 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
         " NFRA-7; line was busy; NOT VERIFIED" in reports
     )
     assert any(line.endswith("未核对原文") for line in lines(case, "reports"))
+    waived = Decision(
+        id="w", tenant="bank", incident=A, at=later, by="Li", status="note", regime="pipl-57", stage="waived", note="harm averted"
+    )
+    store.create([waived])
+    due = "个人信息保护法第五十七条，首次报告；立即；内部目标：当日；截止 2026-09-21 23:59 CST；"
+    assert f"{due}经人工判断无需报告；harm averted" in lines(case_of(context, A), "reports")
 
 
 @pytest.mark.parametrize(
