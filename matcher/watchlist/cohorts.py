@@ -81,6 +81,8 @@ class Coder:
     def __init__(self) -> None:
         self._places: dict[str, dict[str, int]] = {}
         self._codes: dict[int, int] = {0: 0}
+        self._read: dict[str, dict[bytes, int]] = {}
+        """What stands in cells, a dimension, with the place of its label."""
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -95,12 +97,13 @@ class Coder:
         packed = np.zeros(len(batch.lines), np.uint64)
         for column in batch.labels:
             number, own = self._dimension(column.kind)
-            texts = [text.strip() for text in column.cells.strings()]
-            for row, text in enumerate(texts):
+            cells, read = column.cells.messages(), self._read.setdefault(column.kind, {})
+            for cell in [cell for cell in dict.fromkeys(cells) if cell not in read]:
+                text = cell.decode("utf-8", "replace").strip()
                 if text and text not in own:
-                    self._add(batch, column, row, text, own)
-            places = np.array([own[text] if text else 0 for text in texts], np.uint64)
-            packed |= places << np.uint64(BITS * number)
+                    self._add(batch, column, cells.index(cell), text, own)
+                read[cell] = own[text] if text else 0
+            packed |= np.fromiter(map(read.__getitem__, cells), np.uint64, len(cells)) << np.uint64(BITS * number)
         distinct, inverse = np.unique(packed, return_inverse=True)
         return np.array([self._code(key) for key in distinct.tolist()], np.uint32)[inverse]
 

@@ -1,0 +1,40 @@
+"""Rules as data: what is in them must be said, be within bounds, and name fields that exist."""
+
+from importlib import resources
+
+import pytest
+
+from ullage.errors import ConfigError
+from ullage.verdict import own_rules, read_rules
+
+TEXT = (resources.files("ullage.verdict") / "rules.toml").read_text(encoding="utf-8")
+
+
+def test_the_shipped_rules_are_whole_and_have_a_version_and_sources() -> None:
+    rules = read_rules(TEXT, "rules.toml")
+    assert rules == own_rules()
+    assert rules.version >= 2
+    assert [points for points, _ in [(way.points, s) for way, s in rules.ways()]] == sorted(
+        (way.points for s in rules.scenario for way in s.ways), reverse=True
+    )
+    assert all(scenario.source and scenario.ways for scenario in rules.scenario)
+    assert sum(line.count("# ") > 0 for line in TEXT.splitlines()) > 30
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("version = 2", "version = 'x'", "version: "),
+        ("version = 2", "version = ", "Invalid value"),
+        ('all = ["PHONE", "LOAN"]', 'all = ["PHONE", "LOANS"]', r"scenario\.8\.ways\.0\.all"),
+        ("share = 0.3", "share = 1.3", r"corroboration\.share: .*less than or equal to 1"),
+        ("unmatched_cap = 45", "unmatched = 45", r"exposure\.unmatched_cap: Field required"),
+        ("free = 1", "free = 1\nother = 2", r"spread\.other: Extra inputs"),
+        ('not_ours = "medium"', 'not_ours = "grave"', r"severity\.not_ours"),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_rules_is_said_in_one_line(old: str, new: str, told: str) -> None:
+    assert old in TEXT
+    with pytest.raises(ConfigError, match=rf"^tried\.toml: .*{told}") as caught:
+        read_rules(TEXT.replace(old, new, 1), "tried.toml")
+    assert "\n" not in str(caught.value)
