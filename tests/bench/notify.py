@@ -9,16 +9,17 @@ way without that wait. `ULLAGE_BENCH_POSTS` makes the load smaller for a try.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from alerts.records import Sighting
+from alerts.store import Where, configured_store
 from deploy.demo import told
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person, people
@@ -27,6 +28,7 @@ from deploy.local.server import HOST
 from deploy.local.webhook import Receiver, receiving
 from tests.bench.table import row
 from ullage.errors import UnavailableError
+from ullage.settings import Context
 from ullage.supervisor import command
 
 POSTS = int(os.environ.get("ULLAGE_BENCH_POSTS", "500"))
@@ -120,7 +122,7 @@ def _measure(data: Path, what: str, group: int, tables: str, password: str) -> N
             _first_visit(data, pastes)
             pastes.publish()
             came = team.wait_for(lambda _: len(_told(team, key)) >= POSTS, WAIT_SECONDS)
-        seconds = _seconds(Ullage(data), pastes, _told(team, key))
+        seconds = _seconds(data, pastes, _told(team, key))
     lost = "" if came else f", {POSTS - len(seconds)} lost"
     shown = " ".join(f"{name} {seconds[min(len(seconds) - 1, int(len(seconds) * q))]:.1f}" for name, q in QUANTILES.items())
     row(f"post → message, {what}, group {group} s", f"{len(seconds)} posts{lost}", f"{len(team.received)} messages")
@@ -180,11 +182,9 @@ def _told(team: Receiver, key: str) -> dict[str, float]:
     return found
 
 
-def _seconds(ask: Callable[..., str], pastes: Pastes, when: Mapping[str, float]) -> list[float]:
+def _seconds(data: Path, pastes: Pastes, when: Mapping[str, float]) -> list[float]:
     """Of every post whose incident was told of, in order; the first one, which warmed the way, is left out."""
-    found: dict[str, float] = {}
-    for incident in when:
-        for seen in json.loads(ask("incidents", "show", incident, "--json"))["seen"]:
-            found[seen["post_id"]] = when[incident] - pastes.published[seen["post_id"]]
-    found.pop(next(iter(pastes.posts)), None)
-    return sorted(found.values())
+    with contextlib.closing(configured_store(Context(data))) as store:
+        where = {sighting.post_id: sighting.incident for sighting in store.scroll(Sighting, Where())}
+    where.pop(next(iter(pastes.posts)), None)
+    return sorted(when[incident] - pastes.published[post] for post, incident in where.items() if incident in when)
