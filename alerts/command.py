@@ -18,6 +18,7 @@ from alerts.clocks.calendar import china
 from alerts.clocks.command import duties_of, regimes_listed, reported, ruled
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.shown import clocks_as_json, clocks_table
+from alerts.evidence.command import hold, release, vault_of
 from alerts.export.command import export
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
@@ -48,6 +49,8 @@ incidents.command("reported")(reported)
 incidents.command("regimes")(regimes_listed)
 incidents.command("duty")(ruled)
 incidents.command("export")(export)
+incidents.command("hold")(hold)
+incidents.command("release")(release)
 incidents.command("suppress")(noise.suppress)
 incidents.command("unsuppress")(noise.unsuppress)
 incidents.command("suppressions")(noise.suppressions_list)
@@ -77,7 +80,11 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         recount = due_recount(context, store, registry)
         notifier = configured(context, store, registry, muted(store, context.clock))
         stack.callback(notifier.close)
-        turning.append(upkeep := Upkeep(store, settings.store, context.clock, metrics, subscription.lag, recount, notifier.turn))
+        turning.append(
+            upkeep := Upkeep(
+                store, settings.store, context.clock, metrics, subscription.lag, recount, notifier.turn, vault_of(context)
+            )
+        )
         in_force = background_in_force(context.data), context.rules()
         stage = Alert(store, context.clock, context.tenant, metrics, *in_force, tell=notifier.plan)
         if not once:

@@ -11,6 +11,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Incident       INC-…, of its first finding alert (a projection)
     Decision       incident:form token         search, append-only
     Suppression    SUP-…; SUP-…:lifted         search, append-only
+    Hold           incident:time               a command, append-only
     Audit          random                      search, append-only
     Notification   incident:channel:what       alert
     Account        the account's name          search
@@ -301,6 +302,20 @@ class Suppression(Document):
     """Set in the document that ends another one; what is written is never changed."""
 
 
+class Hold(Document):
+    """That what belongs to an incident does not expire, for a case; or, `released`, that it does again. The last one counts."""
+
+    columns = ("tenant", "incident")
+
+    tenant: str
+    incident: str
+    at: datetime
+    by: str
+    case: str
+    reason: str
+    released: bool = False
+
+
 class Audit(Document):
     """Who looked at what, and why; never the value that was looked up."""
 
@@ -364,6 +379,7 @@ CLASSES: tuple[type[Document], ...] = (
     Incident,
     Decision,
     Suppression,
+    Hold,
     Audit,
     Notification,
     Account,
@@ -384,8 +400,3 @@ def exposure_id(incident: str, subject: str) -> str:
 def claim_id(tenant: str, of: str, value: str) -> str:
     """The id of the claim on one sketch value, or on one set of subjects."""
     return f"{tenant}:{of}:{value}"
-
-
-def notification_id(incident: str, channel: str, what: str) -> str:
-    """The id under which one message to one channel is remembered."""
-    return f"{incident}:{channel}:{what}"

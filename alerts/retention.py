@@ -2,7 +2,8 @@
 
 Exposures name a customer's handle and go first. Before the first of an incident's goes its numbers are frozen: from then on
 they cannot be counted again. Erasing one customer is different: the numbers then follow what is left. After the last delete
-the store is asked once to let the bytes go as well (`IncidentStore.expunge`).
+the store is asked once to let the bytes go as well (`IncidentStore.expunge`). What belongs to an incident that somebody holds
+for a case stays, however old it is.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from alerts.document import D, Document
-from alerts.records import Audit, Background, Claim, Decision, Exposure, Incident, Notification, Sighting, Suppression
+from alerts.holds import held
+from alerts.records import Audit, Background, Claim, Decision, Exposure, Hold, Incident, Notification, Sighting, Suppression
 from alerts.store import IncidentStore, Where
 from ullage.settings import StoreSettings
 
 BATCH = 1_000
-RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Suppression, Audit, Notification, Incident)
+RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Suppression, Hold, Audit, Notification, Incident)
 """What is kept as long as incidents are, the incident itself last."""
 
 
@@ -29,14 +31,14 @@ def expire(
 
     `owed` are the classes that the last run removed something of: their bytes are asked to go once more.
     """
-    removed = Counter[type[Document]]()
-    for exposures in _batches(store, Exposure, Where(before=now - timedelta(days=keep.exposures_days))):
+    removed, kept = Counter[type[Document]](), held(store)
+    for exposures in _batches(store, Exposure, Where(before=now - timedelta(days=keep.exposures_days)), kept):
         _freeze(store, {exposure.incident for exposure in exposures}, now)
         removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
     for background in _batches(store, Background, Where(before=now - timedelta(days=keep.exposures_days))):
         removed[Background] += store.delete(Background, [document.id for document in background])
     for kind in RECORDS:
-        for documents in _batches(store, kind, Where(before=now - timedelta(days=keep.incidents_days))):
+        for documents in _batches(store, kind, Where(before=now - timedelta(days=keep.incidents_days)), kept):
             removed[kind] += store.delete(kind, [document.id for document in documents])
     return _expunged(store, removed, owed)
 
@@ -67,7 +69,13 @@ def _freeze(store: IncidentStore, ids: Iterable[str], now: datetime) -> None:
     store.put([i.model_copy(update={"frozen_at": now}) for i in incidents if i.frozen_at is None])
 
 
-def _batches(store: IncidentStore, kind: type[D], where: Where) -> Iterator[list[D]]:
-    documents = store.scroll(kind, where)
+def _batches(store: IncidentStore, kind: type[D], where: Where, kept: Collection[str] = ()) -> Iterator[list[D]]:
+    """Documents by the thousand, without those of the incidents `kept`."""
+    documents = (document for document in store.scroll(kind, where) if _incident_of(document) not in kept)
     while batch := list(islice(documents, BATCH)):
         yield batch
+
+
+def _incident_of(document: Document) -> str:
+    """The incident that a document belongs to, "" for none."""
+    return document.id if isinstance(document, Incident) else getattr(document, "incident", "")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from alerts.document import Document
+from alerts.holds import mark
 from alerts.metrics import AlertMetrics
 from alerts.retention import expire
 from alerts.store import IncidentStore
@@ -13,6 +14,7 @@ from ullage import log
 from ullage.bus import Lag
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
+from ullage.evidence.vault import Vault
 from ullage.metrics import BUS, STORE
 from ullage.settings import StoreSettings
 
@@ -35,6 +37,8 @@ class Upkeep:
     """Other gauges that are counted in the store, at the same times."""
     also: Callable[[], None] = lambda: None
     """What else looks after itself at every turn; it does not wait for anything."""
+    vault: Vault | None = None
+    """Where sealed evidence may lie on this machine: what belongs to a held incident is marked."""
     _next: dict[str, float] = field(default_factory=dict)
     _turned: float = 0.0
     _owed: frozenset[type[Document]] = frozenset()
@@ -61,6 +65,8 @@ class Upkeep:
             log.get("alert").warning("upkeep_skipped", error=str(error))
 
     def _expire(self) -> None:
+        if self.vault is not None:
+            mark(self.store, self.vault)
         removed = expire(self.store, self.keep, self.clock.now(), self._owed)
         self._owed = frozenset(removed)
         if removed:

@@ -12,6 +12,7 @@ from scrapy.http import Response
 from twisted.python.failure import Failure
 
 from crawlers import signs
+from crawlers.answered import answered
 from crawlers.frontier import Leased
 from crawlers.middlewares.size import STOPPED
 from crawlers.outcomes import RESTS, of_error, retry_after
@@ -34,6 +35,8 @@ class PageRead:
     size: int = 0
     outcome: str = "ok"
     """`layout` for a list that leads to nothing any more: its other lists are still followed."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of the response, as far as `answered` keeps them."""
 
 
 class PageSpider(Spider):
@@ -79,7 +82,8 @@ class PageSpider(Spider):
             wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
             self._tell(leased, outcome, wait)
             return []
-        return [PageRead(leased, parsed, parsed.posts, STOPPED in response.flags, len(response.body), outcome)]
+        size, headers = len(response.body), answered(response)
+        return [PageRead(leased, parsed, parsed.posts, STOPPED in response.flags, size, outcome, headers)]
 
     def not_read(self, failure: Failure) -> None:
         """A request that brought no response."""

@@ -14,6 +14,8 @@ from ullage.identifiers import kinds
 from ullage.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
 from ullage.pulse import CoverageMetrics, FarCounts, Pulse
 
+EVIDENCE = ("sealed", "failed", "full")
+
 
 class MatchMetrics:
     """Counters of one match process; each known set of labels is there from the start, at 0.
@@ -26,6 +28,7 @@ class MatchMetrics:
         self.pulse = Pulse(registry, "match", clock)
         self.coverage = CoverageMetrics(registry) if behind_gap else None
         self.counts = FarCounts(registry) if behind_gap else None
+        self.evidence = EvidenceMetrics(registry)
         self.captures = Counter("ullage_match_captures", "Captures dealt with.", registry=registry)
         self.bytes = Counter("ullage_match_bytes", "Bytes of captures' bodies read.", registry=registry)
         self.findings = Counter("ullage_match_findings", "Findings published.", ["tenant"], registry=registry)
@@ -78,3 +81,21 @@ class MatchMetrics:
     def lost(self, reason: str) -> None:
         """A capture became a dead letter."""
         self.dropped.labels(bounded(reason, REASONS)).inc()
+
+
+class EvidenceMetrics:
+    """What became of evidence; 0 from the start."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.outcomes = Counter(
+            "ullage_match_evidence",
+            "Captures for which evidence was due, by outcome: sealed, failed, full (no room by evidence.max_bytes).",
+            ["outcome"],
+            registry=registry,
+        )
+        self.kept = Gauge("ullage_match_evidence_kept", "Sealed files of evidence.", registry=registry)
+        self.opened = Gauge(
+            "ullage_match_evidence_opened", "How often evidence was opened or packed, by the audit log.", registry=registry
+        )
+        for outcome in EVIDENCE:
+            self.outcomes.labels(outcome)

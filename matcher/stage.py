@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from matcher import canary
+from matcher.evidence_vault import Keeper
 from matcher.findings import findings_of
 from matcher.lexicon import Lexicon
 from matcher.match import Matcher, Own
@@ -69,11 +70,13 @@ class MatchStage:
     _matcher: Matcher = field(init=False)
     _opener: Opener = field(init=False)
     _relay: Relay = field(init=False)
+    _keeper: Keeper = field(init=False)
     _stamp: object = None
     _key_day: str = ""
     _lost: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
+        self._keeper = Keeper(self.context, self.metrics.evidence)
         self._relay = Relay(self.findings, self.metrics.pulse, self.metrics.coverage, self.metrics.counts)
         self._renew()
 
@@ -85,6 +88,7 @@ class MatchStage:
         now, found, seen = self.context.clock.now(), list[Finding](), list[Callable[[], None]]()
         for reading in self._matcher.read(captures):
             made = list(findings_of(self._matcher, reading, now))
+            self._keeper.keep(self._matcher, reading, made)
             found += made
             seen.append(self._counter(reading, made))
         if found:
@@ -101,6 +105,7 @@ class MatchStage:
         self.metrics.lag_records.set(lag.records)
         self.metrics.lag_seconds.set(lag.seconds)
         self._count_losses()
+        self._keeper.upkeep()
         self._renew()
 
     def _count_losses(self) -> None:

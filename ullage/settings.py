@@ -220,6 +220,15 @@ class NotifySettings(_Section):
         return self
 
 
+class EvidenceSettings(_Section):
+    """Sealed evidence of what is `high` or above, for tenants that turn it on; see `ullage.evidence`."""
+
+    folder: str = _knob("evidence", "sealed files, relative to the data folder")
+    officers: tuple[str, ...] = _knob((), "the two officers who open it together; keys/evidence/NAME.pub is in the key folder")
+    days: Seconds = _knob(180.0, "as long as exposures; `ullage incidents hold` keeps what a case needs", "days")
+    max_bytes: Count = _knob(8 * 2**30, "evidence never fills the disk; beyond it none is kept, and that is counted", "bytes")
+
+
 class Tenant(_Section):
     """One financial platform: what names it in a text."""
 
@@ -243,6 +252,7 @@ class Tenant(_Section):
         ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
         "rules of notification that it is under, as `ullage incidents regimes` lists them",
     )
+    evidence: bool = _knob(False, "seal what was posted where a finding is high or above, for two officers; see [evidence]")
     is_cii: bool = _knob(False, "operates critical information infrastructure: then CAC gives 1 hour, not 4")
     entity: Entity = Entity()
 
@@ -273,6 +283,7 @@ class Settings(BaseSettings):
     search: SearchSettings = SearchSettings()
     canary: CanarySettings = CanarySettings()
     notify: NotifySettings = NotifySettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     tenants: dict[str, Tenant] = _knob({}, "one table a tenant")
 
     @field_validator("tenants")
@@ -283,6 +294,13 @@ class Settings(BaseSettings):
         if CANARY in tenants:
             raise ValueError(f"{CANARY!r} is the name of canary posts' own tenant: choose another")
         return tenants
+
+    @model_validator(mode="after")
+    def _officers(self) -> Self:
+        named = set(self.evidence.officers)
+        if any(tenant.evidence for tenant in self.tenants.values()) and (len(named) != 2 or len(self.evidence.officers) != 2):
+            raise ValueError("a tenant has evidence = true: evidence.officers must name two officers")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from alerts.records import SEVERITIES, Incident, Notification, Severity, notification_id
+from alerts.records import SEVERITIES, Incident, Notification, Severity
 from alerts.store import IncidentStore
 from ullage.settings import NotifySettings, RouteSettings
 
@@ -14,6 +14,11 @@ URGENT: tuple[Severity, ...] = ("high", "statutory")
 Muted = Callable[[Sequence[Incident]], Collection[str]]
 """Of some incidents the ids of those that nobody is told of, whatever the routes say: they are in the list all the same."""
 ESCALATION, REPEAT = "escalation-", "repeat-"
+
+
+def notification_id(incident: str, channel: str, what: str) -> str:
+    """The id under which one message to one channel is remembered."""
+    return f"{incident}:{channel}:{what}"
 
 
 def fits(route: RouteSettings, incident: Incident) -> bool:

@@ -12,13 +12,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alerts.document import Document
-from alerts.records import Account, Audit, Background, Claim, Decision, Exposure, Incident, Notification, Sighting, Suppression
+from alerts.records import (
+    Account,
+    Audit,
+    Background,
+    Claim,
+    Decision,
+    Exposure,
+    Hold,
+    Incident,
+    Notification,
+    Sighting,
+    Suppression,
+)
 from alerts.store.mapping import index_name
 
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
 FOLDED = (Sighting, Exposure, Background, Claim, Incident, Notification)
-SAID = (Decision, Suppression, Audit)
+SAID = (Decision, Suppression, Hold, Audit)
 ALERT: Rights = ((FOLDED, (*SEEN, "index", "delete", "maintenance")), (SAID, (*SEEN, "delete", "maintenance")))
 SEARCH: Rights = (((Incident, Sighting, Exposure, Background, Account), SEEN), (SAID, (*SEEN, "create_doc")))
 PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH}

@@ -35,7 +35,7 @@ class PublishPipeline:
 
     async def process_item(self, item: PageRead) -> PageRead:
         """Append every post of the page, then note the page as done."""
-        captures = [self._capture(post, item.truncated) for post in item.posts]
+        captures = [self._capture(post, item) for post in item.posts]
         await self._append(captures)
         self._visit.finished(item.leased, item.parsed, len(captures), item.size, item.outcome)
         self._visit.metrics.truncated.inc(sum(c.truncated for c in captures))
@@ -54,7 +54,7 @@ class PublishPipeline:
             else:
                 return reached(BUS, True)
 
-    def _capture(self, post: Post, truncated: bool) -> Capture:
+    def _capture(self, post: Post, item: PageRead) -> Capture:
         site = self._visit.site
         return Capture(
             id=new_id(),
@@ -70,9 +70,10 @@ class PublishPipeline:
             category=site.category,
             media_type=post.media_type,
             charset=post.charset,
-            truncated=truncated or len(post.body) > MAX_BODY_BYTES,
+            truncated=item.truncated or len(post.body) > MAX_BODY_BYTES,
             channel=post.channel[:MAX_TEXT],
             thread=post.thread,
             reply_to=post.reply_to,
+            headers=item.headers,
             body=post.body[:MAX_BODY_BYTES],
         )

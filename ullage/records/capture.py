@@ -50,6 +50,8 @@ class Capture(BaseModel):
     deleted: bool = False
     parent: str = ""
     attachments: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of the answer in which it came, as served; for sealed evidence alone."""
     body: bytes
 
     def __repr__(self) -> str:

@@ -1,0 +1,133 @@
+"""`ullage evidence`, and `ullage incidents hold` and `release`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alerts.evidence.opening import Asked, Opened, open_all, write_pack
+from alerts.evidence.shown import evidence_table, manifest_lines, text_lines
+from alerts.holds import Holds, findings_of
+from alerts.records import Sighting
+from alerts.screen import console
+from alerts.store import configured_store
+from ullage.audit import current_user
+from ullage.evidence import OPEN, PACK
+from ullage.evidence.officers import make_officer
+from ullage.evidence.vault import Item, Vault
+from ullage.settings import Context
+
+evidence = typer.Typer(no_args_is_help=True, help="What was posted, sealed to two officers: make a key, list, open, pack.")
+Key = Annotated[list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")]
+Case = Annotated[str, typer.Option(help="The case's number.")]
+Reason = Annotated[str, typer.Option(help="Why; no identifier.")]
+By = Annotated[str, typer.Option(help="Your name; by default that of your account on this machine.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
+INCIDENT = "INC-"
+
+
+def vault_of(context: Context) -> Vault:
+    """The folder of the settings."""
+    return Vault(context.data / context.settings.evidence.folder)
+
+
+@evidence.command("keygen")
+def keygen(
+    officer: str, out: Annotated[Path, typer.Option(help="The folder for the two halves, such as a stick of your own.")]
+) -> None:
+    """Make an officer's pair: OFFICER.pem stays with them, OFFICER.pub goes into match's keys/evidence."""
+    passphrase = typer.prompt(f"Passphrase of {officer}", hide_input=True, confirmation_prompt=True)
+    private, public = make_officer(out, officer, passphrase)
+    typer.echo(f"{private} is {officer}'s alone; copy {public} into keys/evidence of match's key folder")
+
+
+@evidence.command("list")
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List what is sealed: finding, incident, tenant, when, how large, to whom, whether it is held. Nothing is opened."""
+    items = list(vault_of(ctx.obj).items())
+    with contextlib.closing(configured_store(ctx.obj)) as store:
+        seen = store.mget(Sighting, {item.head.finding for item in items})
+    incidents = {id_: sighting.incident for id_, sighting in seen.items()}
+    if as_json:
+        for item in items:
+            row = {**item.head.model_dump(mode="json"), "incident": incidents.get(item.head.finding, "")}
+            typer.echo(json.dumps({**row, "bytes": item.bytes, "held": item.held}))
+        return
+    console().print(evidence_table(items, incidents) if items else "Nothing is sealed.")
+
+
+@evidence.command("open")
+def open_(ctx: typer.Context, what: str, *, key: Key, case: Case, reason: Reason, by: By = "") -> None:
+    """Show one sealed finding in clear, on this terminal: its manifest, then what was posted. Two officers' keys open it."""
+    with _opened(ctx.obj, [what], key, OPEN, case=case, reason=reason, by=by) as opened:
+        for one in opened:
+            for line in (*manifest_lines(one), *text_lines(one)):
+                typer.echo(line)
+
+
+@evidence.command("pack")
+def pack(
+    ctx: typer.Context,
+    what: Annotated[list[str], typer.Argument(help="Findings, or incidents for all that is sealed of them.")],
+    *,
+    key: Key,
+    case: Case,
+    reason: Reason,
+    out: Annotated[Path, typer.Option(help="The file to write, mode 0600; not in the data folder.")],
+    by: By = "",
+) -> None:
+    """Write sealed findings IN CLEAR into one tar for who has to have them: bodies as served, manifests, SHA256SUMS."""
+    context: Context = ctx.obj
+    with _opened(context, what, key, PACK, case=case, reason=reason, by=by) as opened:
+        count = write_pack(out, opened, context.data)
+    typer.echo(f"{out}: {count} finding{'s' * (count != 1)} in clear; hand it over and remove it")
+
+
+def hold(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
+    """Keep all that belongs to INCIDENT, its sealed evidence included, until `release`."""
+    with _holds(ctx.obj) as holds:
+        marked = holds.set(incident, by=by or current_user(), case=case, reason=reason)
+    typer.echo(f"{incident} is held for case {case}; {marked} files of evidence are kept with it")
+
+
+def release(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
+    """End a hold: what is past its time expires within the hour."""
+    with _holds(ctx.obj) as holds:
+        freed = holds.release(incident, by=by or current_user(), case=case, reason=reason)
+    typer.echo(f"{incident} is released; {freed} files of evidence may expire")
+
+
+@contextlib.contextmanager
+def _holds(context: Context) -> Iterator[Holds]:
+    with contextlib.closing(configured_store(context)) as store:
+        yield Holds(store, vault_of(context), context.trail(), context.clock)
+
+
+@contextlib.contextmanager
+def _opened(
+    context: Context, what: Sequence[str], keys: Sequence[Path], action: str, *, case: str, reason: str, by: str
+) -> Iterator[Iterator[Opened]]:
+    """What was asked for, in clear, one after the other; in the audit log before the first is handed out."""
+    vault = vault_of(context)
+
+    def ask(name: str) -> str:
+        return str(typer.prompt(f"Passphrase of {name}", hide_input=True, err=True))
+
+    asked = Asked(action, by or current_user(), f"case {case}: {reason}")
+    yield open_all(vault, _items(context, vault, what), keys, ask, context.trail(), asked)
+
+
+def _items(context: Context, vault: Vault, what: Sequence[str]) -> list[Item]:
+    """The files of findings, and of all findings of incidents."""
+    incidents = [one for one in what if one.startswith(INCIDENT)]
+    items = [vault.find(one) for one in what if not one.startswith(INCIDENT)]
+    if incidents:
+        with contextlib.closing(configured_store(context)) as store:
+            findings = findings_of(store, incidents)
+        items += [item for item in vault.items() if item.head.finding in findings]
+    return items

@@ -1,0 +1,54 @@
+"""Sealed and opened evidence on a terminal. What was posted is untrusted: control and direction marks are shown as escapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich import box
+from rich.table import Table
+
+from alerts.evidence.opening import Opened
+from ullage.evidence.vault import Item
+from ullage.shown import moment, safe
+
+LINES = 200
+"""Of a body; a pack has all of it."""
+
+
+def evidence_table(items: Sequence[Item], incidents: Mapping[str, str]) -> Table:
+    """One line a sealed file."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    for name in ("finding", "incident", "tenant", "sealed", "KiB", "officers", "held"):
+        table.add_column(name, justify="right" if name == "KiB" else "left", overflow="fold")
+    for item in items:
+        head = item.head
+        officers = ", ".join(id_.rpartition(".")[0] for id_ in head.officers)
+        size, held = f"{item.bytes / 1024:,.0f}", "held" if item.held else ""
+        incident = incidents.get(head.finding, "–")
+        table.add_row(head.finding, incident, safe(head.tenant), moment(head.sealed_at), size, officers, held)
+    return table
+
+
+def manifest_lines(one: Opened) -> Iterator[str]:
+    """The manifest as `name  value`, digests and process log last."""
+    made = one.manifest
+    yield f"finding    {made.finding}  {made.tenant}  {made.severity}  {made.bytes:,} bytes"
+    for name, value in made.capture.items():
+        if value and name != "headers":
+            yield f"{name:<10} {safe(str(value))}"
+    headers = made.capture.get("headers")
+    for header in headers if isinstance(headers, list) else ():
+        yield f"header     {safe(': '.join(map(str, header)))}"
+    for name, digest in made.sha256.items():
+        yield f"sha256     {digest}  {name}"
+    for step in made.process:
+        yield f"process    {step.at.isoformat(timespec='seconds')}  {step.role}: {step.what}"
+
+
+def text_lines(one: Opened) -> Iterator[str]:
+    """The beginning of what was posted, as text; bytes that are none are shown as escapes."""
+    yield ""
+    lines = one.body.decode("utf-8", "backslashreplace").splitlines()
+    yield from map(safe, lines[:LINES])
+    if len(lines) > LINES:
+        yield f"… {len(lines) - LINES:,} more lines: `ullage evidence pack` writes all of it"

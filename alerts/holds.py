@@ -1,0 +1,71 @@
+"""Holding an incident: what belongs to it does not expire while a case needs it, its sealed evidence included.
+
+A hold and its end are documents that are only ever added; the last one counts. Evidence lies with match, as files: where its
+folder is here each sighting's file is marked, again every hour, because an incident that is held may be seen once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from alerts.records import Hold, Incident, Sighting
+from alerts.store import IncidentStore, Where
+from ullage.audit import Trail
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+from ullage.evidence.vault import Vault
+
+
+def held(store: IncidentStore) -> set[str]:
+    """The ids of the incidents that are held now."""
+    last: dict[str, Hold] = {}
+    for one in sorted(store.scroll(Hold, Where()), key=lambda one: (one.at, one.id)):
+        last[one.incident] = one
+    return {incident for incident, one in last.items() if not one.released}
+
+
+def findings_of(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
+    """The findings that were folded into them, by which evidence is named."""
+    wanted = set(incidents)
+    return {sighting.id for sighting in store.scroll(Sighting, Where({"incident": wanted}))} if wanted else set()
+
+
+def mark(store: IncidentStore, vault: Vault) -> int:
+    """Mark the evidence of every held incident; returns how many files that are."""
+    return vault.hold(findings_of(store, held(store))) if vault.root.is_dir() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """Where holds are set and ended: each is in the audit log first."""
+
+    store: IncidentStore
+    vault: Vault
+    trail: Trail
+    clock: Clock
+
+    def set(self, incident: str, *, by: str, case: str, reason: str) -> int:
+        """Hold `incident`; returns how many files of evidence are marked. ConfigError when there is no such incident."""
+        self._append(incident, by, case, reason, released=False)
+        return mark(self.store, self.vault)
+
+    def release(self, incident: str, *, by: str, case: str, reason: str) -> int:
+        """End a hold; returns how many files may expire again. ConfigError when it is not held."""
+        if incident not in held(self.store):
+            raise ConfigError("that incident is not held")
+        self._append(incident, by, case, reason, released=True)
+        return self.vault.release(findings_of(self.store, [incident])) if self.vault.root.is_dir() else 0
+
+    def _append(self, incident: str, by: str, case: str, reason: str, *, released: bool) -> None:
+        found = self.store.get(Incident, incident)
+        if found is None:
+            raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+        what, now = "release" if released else "hold", self.clock.now()
+        self.trail.append(f"incident.{what}", incident, actor=by, tenant=found.tenant, reason=f"case {case}: {reason}")
+        made = Hold(
+            id=f"{incident}:{now.timestamp():.6f}:{what}", tenant=found.tenant, incident=incident, at=now, by=by, case=case,
+            reason=reason, released=released,
+        )  # fmt: skip
+        self.store.create([made])
+        self.store.refresh()

@@ -1,0 +1,221 @@
+"""Evidence on the command line: listed by anybody, opened by two, held for a case, and all of it in the audit log."""
+
+import json
+import stat
+import tarfile
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.holds import Holds, held
+from alerts.records import CLASSES, Claim, Decision, Exposure, Hold, Incident, Notification, Sighting, incident_id
+from alerts.retention import expire
+from alerts.store import Where
+from alerts.upkeep import Upkeep
+from tests.alerts.builders import finding, fold_all
+from tests.ullage.evidence.support import BODY, OFFICERS, PASSPHRASES, officers, seal
+from ullage.audit import entries
+from ullage.cli import app
+from ullage.errors import ConfigError, CorruptError
+from ullage.evidence.manifest import digest
+from ullage.evidence.officers import make_officer
+from ullage.evidence.vault import Vault
+from ullage.settings import Context, StoreSettings
+
+A = incident_id("f1d0")
+CASE = ("--case", "2026-7", "--reason", "police report")
+
+
+@pytest.fixture
+def vault(data, tmp_path, context, store, clock) -> Vault:
+    """Two findings of one incident and one of another, all sealed."""
+    fold_all(
+        store, clock, [finding(n, range(10), people="ab") for n in ("f1d0", "f1d1")] + [finding("f2", range(50, 60), people="c")]
+    )
+    pair, found = officers(tmp_path, context.keys), Vault(data / "evidence")
+    for name in ("f1d0", "f1d1", "f2"):
+        seal(found, pair, name)
+    return found
+
+
+@pytest.fixture
+def run(data, tmp_path):
+    keys = [word for name in OFFICERS for word in ("--key", str(tmp_path / f"{name}.pem"))]
+
+    def ran(*words: str, keys: list[str] = keys, typed: str = "\n".join([*PASSPHRASES.values()][:2])):
+        opening = words[1] in ("open", "pack")
+        return CliRunner().invoke(app, ["--data", str(data), *words, *(keys if opening else ())], input=typed + "\n")
+
+    return ran
+
+
+def audited(data: Path) -> list[tuple[str, str, str]]:
+    return [(entry.action, entry.object, entry.reason) for _, entry in entries(data / "audit")]
+
+
+def test_a_list_opens_nothing_and_names_the_incident(data, vault, run):
+    rows = [json.loads(line) for line in run("evidence", "list", "--json").output.splitlines()]
+    assert [(row["finding"], row["incident"], row["held"]) for row in rows] == [
+        ("f1d0", A, False), ("f1d1", A, False), ("f2", incident_id("f2"), False),
+    ]  # fmt: skip
+    assert "li, wang" in run("evidence", "list").output
+    assert audited(data) == []
+
+
+def test_two_officers_open_a_finding_and_the_log_says_so_first(data, vault, run):
+    shown = run("evidence", "open", "f1d0", *CASE)
+    assert shown.exit_code == 0, shown.output
+    assert "张三----15400000001----Qk7!vexTrout" in shown.output
+    assert f"sha256     {digest(BODY)}  body" in shown.output
+    assert "header     Server: nginx" in shown.output
+    assert "process    2026-09-21T12:00:05+00:00  match: judged high" in shown.output
+    assert audited(data) == [("evidence.open", "finding f1d0, keys of li and wang", "case 2026-7: police report")]
+
+
+def test_what_was_posted_cannot_move_a_terminal(data, context, vault, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.ullage.evidence.support.BODY", b"a\x1b[31mred\xff\n" + b"more\n" * 300)
+    from tests.ullage.evidence import support
+    from ullage.evidence.officers import pair_of
+
+    support.seal(vault, pair_of(context.keys, OFFICERS), "f3")
+    shown = run("evidence", "open", "f3", *CASE).output
+    assert r"a\x1b[31mred\xff" in shown
+    assert "\x1b" not in shown
+    assert "… 101 more lines" in shown
+
+
+@pytest.mark.parametrize(
+    ("keys", "typed", "said"),
+    [
+        (["li"], "correct horse 1", "two officers open evidence together"),
+        (["li", "li"], "correct horse 1\ncorrect horse 1", "the keys given are not those two"),
+        (["li", "zhao"], "correct horse 1\ncorrect horse 3", "the keys given are not those two"),
+        (["li", "wang"], "correct horse 1\nwrong", "another passphrase"),
+    ],
+)
+def test_one_officer_a_stranger_or_a_wrong_passphrase_opens_nothing(data, tmp_path, vault, run, keys, typed, said):
+    make_officer(tmp_path, "zhao", PASSPHRASES["zhao.pem"])
+    words = [word for name in keys for word in ("--key", str(tmp_path / f"{name}.pem"))]
+    refused = run("evidence", "open", "f1d0", *CASE, keys=words, typed=typed)
+    assert isinstance(refused.exception, ConfigError)
+    assert said in str(refused.exception)
+    assert "vexTrout" not in refused.output
+    assert [action for action, _, _ in audited(data)] in ([], ["evidence.refused"])
+    assert ("not those two" in said) == bool(audited(data))
+
+
+def test_a_damaged_file_is_told_from_a_wrong_key_and_is_in_the_log(data, vault, run):
+    path = vault.find("f1d0").path
+    written = path.read_bytes()
+    path.write_bytes(written[:-9] + bytes([written[-9] ^ 1]) + written[-8:])
+    refused = run("evidence", "open", "f1d0", *CASE)
+    assert isinstance(refused.exception, CorruptError)
+    assert [action for action, _, _ in audited(data)] == ["evidence.refused"]
+
+
+def test_a_pack_has_all_of_an_incident_with_sums_that_hold(data, tmp_path, vault, run):
+    out = tmp_path / "case.tar"
+    packed = run("evidence", "pack", A, "--out", str(out), *CASE)
+    assert packed.exit_code == 0, packed.output
+    assert "2 findings in clear" in packed.output
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    with tarfile.open(out) as tar:
+        files = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}
+    assert set(files) == {"SHA256SUMS", *(f"{n}/{part}" for n in ("f1d0", "f1d1") for part in ("body", "manifest.json"))}
+    sums = dict(reversed(line.split("  ")) for line in files.pop("SHA256SUMS").decode().splitlines())
+    assert sums == {name: digest(content) for name, content in files.items()}
+    assert files["f1d0/body"] == BODY
+    assert [action for action, _, _ in audited(data)] == ["evidence.pack"] * 2
+
+
+def test_a_pack_is_never_in_the_data_folder_nor_over_a_file_nor_half(data, tmp_path, vault, run):
+    there = tmp_path / "there"
+    there.write_text("keep")
+    for out, said in ((data / "x.tar", "is in the data folder"), (there, "exists")):
+        refused = run("evidence", "pack", "f1d0", "--out", str(out), *CASE)
+        assert said in str(refused.exception)
+    assert there.read_text() == "keep"
+    vault.find("f1d1").path.write_bytes(vault.find("f1d1").path.read_bytes()[:-1])
+    refused = run("evidence", "pack", A, "--out", str(tmp_path / "half.tar"), *CASE)
+    assert isinstance(refused.exception, CorruptError)
+    assert not (tmp_path / "half.tar").exists()
+    assert not (data / "x.tar").exists()
+
+
+def test_keygen_makes_a_pair_and_says_what_goes_where(tmp_path):
+    made = CliRunner().invoke(
+        app, ["evidence", "keygen", "chen", "--out", str(tmp_path)], input="correct horse 9\ncorrect horse 9\n"
+    )
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "chen.pem").exists()
+    assert "copy" in made.output
+    assert "correct horse" not in made.output
+
+
+# --- holds
+
+
+def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(data, vault, run, store, clock):
+    said = run("incidents", "hold", A, *CASE)
+    assert said.exit_code == 0, said.output
+    assert "2 files of evidence are kept" in said.output
+    assert held(store) == {A}
+    assert [item.head.finding for item in vault.items() if item.held] == ["f1d0", "f1d1"]
+    assert "held" in run("evidence", "list").output
+    later = clock.as_clock().now() + timedelta(days=400)
+    assert vault.expire(180, later) == 1
+    assert "2 files of evidence may expire" in run("incidents", "release", A, *CASE).output
+    assert held(store) == set()
+    assert vault.expire(180, later) == 2
+    assert [(action, what) for action, what, _ in audited(data)] == [("incident.hold", A), ("incident.release", A)]
+
+
+def test_what_cannot_be_held_or_released_is_said(vault, run):
+    assert "no incident of that id" in str(run("incidents", "hold", "INC-X", *CASE).exception)
+    assert "not held" in str(run("incidents", "release", A, *CASE).exception)
+
+
+def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
+    holds = Holds(store, vault, context.trail(), clock.as_clock())
+    store.put([
+        Decision(id="d", tenant="bank", incident=A, at=clock.as_clock().now(), by="Li", status="confirmed"),
+        Notification(
+            id=f"{A}:soc:high", tenant="bank", incident=A, at=clock.as_clock().now(), due=clock.as_clock().now(), channel="soc",
+            what="high", why="new", severity="high",
+        ),
+    ])  # fmt: skip
+    holds.set(A, by="Li", case="7", reason="police")
+    later = clock.as_clock().now() + timedelta(days=5_000)
+    expire(store, StoreSettings(), later)
+    kept = {kind.__name__: store.count(kind, Where()) for kind in CLASSES if store.count(kind, Where())}
+    assert kept == {
+        "Sighting": 2,
+        "Exposure": 2,
+        "Claim": kept["Claim"],
+        "Incident": 1,
+        "Decision": 1,
+        "Notification": 1,
+        "Hold": 1,
+    }
+    assert {claim.incident for claim in store.scroll(Claim, Where())} == {A}
+    assert store.get(Incident, A).frozen_at is None
+    holds.release(A, by="Li", case="7", reason="closed")
+    expire(store, StoreSettings(), later + timedelta(days=5_000))
+    assert [store.count(kind, Where()) for kind in (Sighting, Exposure, Incident, Decision, Notification, Hold)] == [0] * 6
+
+
+def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, vault, store, clock, context, tmp_path):
+    Holds(store, vault, context.trail(), clock.as_clock()).set(A, by="Li", case="7", reason="police")
+    fold_all(store, clock, [finding("f1d9", range(10), people="ab")])
+    from tests.alerts.test_upkeep import AlertMetrics, CollectorRegistry, Lag
+    from ullage.evidence.officers import pair_of
+
+    seal(vault, pair_of(context.keys, OFFICERS), "f1d9")
+    assert not vault.find("f1d9").held
+    metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
+    Upkeep(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(0, 0.0), vault=vault).turn()
+    assert vault.find("f1d9").held
+    assert Context(data).settings.evidence.days == 180.0
+    assert store.count(Hold, Where()) == 1

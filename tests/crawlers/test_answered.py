@@ -1,0 +1,23 @@
+"""Headers of an answer, as far as they are anybody's evidence."""
+
+from scrapy.http import Headers, Response
+
+from crawlers.answered import LONGEST, MOST, answered
+
+
+def test_headers_are_kept_as_served_without_our_own_session():
+    headers = Headers({"Server": "nginx", "Date": "Mon, 21 Sep 2026 12:00:00 GMT", "Set-Cookie": "sid=secret", "Via": ["a", "b"]})
+    kept = answered(Response("http://127.0.0.1/", headers=headers))
+    assert kept == (("Server", "nginx"), ("Date", "Mon, 21 Sep 2026 12:00:00 GMT"), ("Via", "a"), ("Via", "b"))
+
+
+def test_what_a_hostile_server_says_is_bounded():
+    headers = Headers({f"X-{n}": "y" * 10_000 for n in range(1000)})
+    kept = answered(Response("http://127.0.0.1/", headers=headers))
+    assert len(kept) == MOST
+    assert {len(value) for _, value in kept} == {LONGEST}
+
+
+def test_bytes_that_are_no_text_and_no_headers_at_all_are_borne():
+    assert answered(Response("http://127.0.0.1/", headers=Headers({"X": b"\xff\xfe"}))) == (("X", "ÿþ"),)
+    assert answered(Response("http://127.0.0.1/")) == ()

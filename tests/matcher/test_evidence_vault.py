@@ -1,0 +1,142 @@
+"""Match seals what is high for tenants that want it, before it is published, and nothing else ever."""
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from matcher.evidence_vault import Keeper, check
+from matcher.metrics import EvidenceMetrics
+from tests.matcher.bank import customer, enrol
+from tests.matcher.test_stage import Running
+from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers
+from ullage.errors import ConfigError
+from ullage.evidence.manifest import decode, digest
+from ullage.evidence.officers import open_sealed, private_key
+from ullage.evidence.vault import Vault
+from ullage.settings import Context, EvidenceSettings, Settings, Tenant
+
+MANY = [customer(n) for n in range(60)]
+LINES = [f"{c['name']}----{c['phone']}----{c['resident_id']}----Qk7!vex{n}" for n, c in enumerate(MANY)]
+HIGH = "\n".join(("姓名----手机----身份证----密码", *LINES))
+LOW = f"{MANY[0]['name']}----{MANY[0]['phone']}\n{MANY[1]['name']}----{MANY[1]['phone']}\n"
+
+
+@pytest.fixture(scope="module")
+def enrolled(tmp_path_factory):
+    """A data folder with a bank of sixty and two officers' public halves, made once."""
+    from ullage import setup
+
+    folder = tmp_path_factory.mktemp("evidence")
+    context = Context(folder / "data")
+    list(setup.initialise(context))
+    enrol(context, "bank", MANY)
+    officers(folder, context.keys)
+    return folder
+
+
+def running(enrolled: Path, tmp_path: Path, evidence: bool = True, **changes) -> Running:
+    """Match over that folder, with a bus and evidence of the test's own."""
+    settings = Settings(
+        bus={"url": f"sqlite:///{tmp_path}/bus"},
+        evidence=EvidenceSettings(officers=OFFICERS, folder=str(tmp_path / "evidence"), **changes),
+        tenants={"bank": Tenant(evidence=evidence)},
+    )
+    return Running(Context(enrolled / "data", settings=settings))
+
+
+def count(one: Running, outcome: str) -> float:
+    return one.registry.get_sample_value("ullage_match_evidence_total", {"outcome": outcome})
+
+
+def test_what_is_high_is_sealed_whole_with_its_origin(enrolled, tmp_path):
+    one = running(enrolled, tmp_path)
+    one.put(HIGH, title="一手料", author="seller", url="http://127.0.0.1/42", headers=None)
+    one.put(LOW, post_id="43")
+    high, low = one.drain()
+    vault = Vault(tmp_path / "evidence")
+    [item] = vault.items()
+    assert (item.head.tenant, item.head.finding) == ("bank", high.id)
+    assert low.id != high.id
+    keys = [private_key(enrolled / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
+    manifest, body = decode(open_sealed(vault.sealed(item), item.head.place, item.head.officers, keys))
+    assert body == HIGH.encode()
+    assert manifest.sha256["body"] == digest(HIGH.encode())
+    assert manifest.sha256["finding"] == digest(high.encode())
+    assert (manifest.capture["author"], manifest.capture["url"]) == ("seller", "http://127.0.0.1/42")
+    assert (manifest.severity, manifest.bytes) == ("high", len(HIGH.encode()))
+    assert [count(one, outcome) for outcome in ("sealed", "failed", "full")] == [1.0, 0.0, 0.0]
+
+
+def test_nothing_is_written_where_no_tenant_turned_it_on(enrolled, tmp_path):
+    one = running(enrolled, tmp_path, evidence=False)
+    one.put(HIGH)
+    assert len(one.drain()) == 1
+    one.stage.alive()
+    assert not (tmp_path / "evidence").exists()
+
+
+def test_the_same_capture_again_seals_nothing_anew(enrolled, tmp_path):
+    one = running(enrolled, tmp_path)
+    one.put(HIGH)
+    one.put(HIGH)
+    assert len({finding.id for finding in one.drain()}) == 1
+    assert len(list(Vault(tmp_path / "evidence").items())) == 1
+    assert count(one, "sealed") == 1.0
+
+
+def test_nothing_planted_is_in_clear_in_what_was_written(enrolled, tmp_path):
+    from tests.flow import sweep
+
+    one = running(enrolled, tmp_path)
+    one.put(HIGH, title=f"{MANY[0]['name']} {MANY[0]['phone']}")
+    one.drain()
+    assert count(one, "sealed") == 1.0
+    planted = [MANY[0]["name"], MANY[0]["phone"], MANY[0]["resident_id"], "Qk7!vex0"]
+    assert sweep.files([tmp_path], planted) == []
+
+
+def test_a_full_vault_or_disk_is_counted_and_holds_nothing_up(enrolled, tmp_path, monkeypatch):
+    one = running(enrolled, tmp_path, max_bytes=10)
+    one.put(HIGH)
+    assert len(one.drain()) == 1
+    assert count(one, "full") == 1.0
+
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    other = running(enrolled, tmp_path / "other")
+    monkeypatch.setattr("ullage.evidence.vault.os.link", no_room)
+    other.put(HIGH)
+    assert len(other.drain()) == 1
+    assert count(other, "failed") == 1.0
+    assert list((tmp_path / "other" / "evidence").rglob("*.*")) == []
+
+
+def test_upkeep_lets_old_evidence_go_once_an_hour(enrolled, tmp_path):
+    one = running(enrolled, tmp_path, days=1e-9)
+    one.put(HIGH)
+    one.drain()
+    keeper = Keeper(one.context, EvidenceMetrics(CollectorRegistry()))
+    keeper.upkeep()
+    assert list(keeper.vault.items()) == []
+
+
+def test_match_does_not_start_without_the_officers_keys(enrolled, tmp_path):
+    settings = Settings(evidence=EvidenceSettings(officers=("li", "nobody")), tenants={"bank": Tenant(evidence=True)})
+    context = Context(enrolled / "data", settings=settings)
+    for start in (lambda: Keeper(context, EvidenceMetrics(CollectorRegistry())), lambda: check(context)):
+        with pytest.raises(ConfigError, match=r"key evidence/nobody\.pub is not in"):
+            start()
+
+
+def test_check_says_for_whom_and_to_whom(enrolled):
+    on = Settings(evidence=EvidenceSettings(officers=OFFICERS), tenants={"bank": Tenant(evidence=True)})
+    assert check(Context(enrolled / "data", settings=on)).startswith("on for bank, sealed to li.")
+    assert check(Context(enrolled / "data", settings=Settings())) == "off"
+
+
+def test_a_tenant_that_wants_evidence_needs_two_officers():
+    for named in ((), ("li",), ("li", "li"), ("a", "b", "c")):
+        with pytest.raises(ValueError, match="must name two officers"):
+            Settings(evidence=EvidenceSettings(officers=named), tenants={"bank": Tenant(evidence=True)})

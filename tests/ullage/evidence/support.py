@@ -1,0 +1,38 @@
+"""Two officers with keys of their own, and a sealed finding."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from tests import factories
+from ullage.evidence.manifest import Manifest, encode, manifest
+from ullage.evidence.officers import Pair, make_officer, pair_of
+from ullage.evidence.vault import Head, Vault
+from ullage.keys import KeyStore
+
+OFFICERS = ("li", "wang")
+PASSPHRASES = {"li.pem": "correct horse 1", "wang.pem": "correct horse 2", "zhao.pem": "correct horse 3"}
+BODY = "张三----15400000001----Qk7!vexTrout\n".encode()
+
+
+def officers(folder: Path, keys: KeyStore, names: tuple[str, ...] = OFFICERS) -> Pair:
+    """Make pairs in `folder`, and give match the public halves."""
+    for name in names:
+        _, public = make_officer(folder, name, PASSPHRASES[f"{name}.pem"])
+        keys.write(f"evidence/{name}.pub", public.read_bytes())
+    return pair_of(keys, OFFICERS)
+
+
+def made(finding: str = "f1d0", **changes) -> tuple[Manifest, Head]:
+    """A manifest and its line in clear, without whose keys."""
+    found = factories.finding(id=finding)
+    captured = factories.capture(body=BODY, headers=(("Server", "nginx"), ("Date", "Mon, 21 Sep 2026 12:00:00 GMT")))
+    when = factories.WHEN + timedelta(seconds=5)
+    head = Head(tenant="bank", finding=finding, sealed_at=when, officers=())
+    return manifest(captured, found, "high", when), head.model_copy(update=changes)
+
+
+def seal(vault: Vault, pair: Pair, finding: str = "f1d0", **changes) -> Head:
+    """Put one finding's evidence into `vault`."""
+    found, head = made(finding, officers=pair.ids, **changes)
+    vault.put(head, pair.seal(encode(found, BODY), head.place))
+    return head

@@ -1,0 +1,183 @@
+"""What is sealed needs two keys, belongs to its finding, and says if a byte of it is another."""
+
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.factories import WHEN
+from tests.ullage.evidence.support import BODY, OFFICERS, PASSPHRASES, made, officers, seal
+from ullage.errors import ConfigError, CorruptError, RecordError
+from ullage.evidence.manifest import decode, encode
+from ullage.evidence.officers import make_officer, open_sealed, pair_of, private_key
+from ullage.evidence.vault import Vault
+from ullage.keys import KeyStore
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyStore:
+    return KeyStore(tmp_path / "keys")
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return Vault(tmp_path / "evidence")
+
+
+def private(folder: Path, *names: str):
+    return [private_key(folder / f"{name}.pem", PASSPHRASES.__getitem__) for name in names]
+
+
+def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):
+    pair = officers(tmp_path, keys)
+    head = seal(vault, pair)
+    [item] = vault.items()
+    both = private(tmp_path, "wang", "li")  # in any order
+    manifest, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, both))
+    assert body == BODY
+    assert manifest.capture["headers"] == [["Server", "nginx"], ["Date", "Mon, 21 Sep 2026 12:00:00 GMT"]]
+    assert [step.role for step in manifest.process] == ["crawl", "match", "match"]
+    for few in (both[:1], both[1:], [both[0], both[0]]):
+        with pytest.raises(RecordError, match="key_destroyed"):
+            open_sealed(vault.sealed(item), head.place, head.officers, few)
+
+
+def test_another_officers_key_is_none_of_the_two(tmp_path, keys, vault):
+    pair = officers(tmp_path, keys)
+    make_officer(tmp_path, "zhao", PASSPHRASES["zhao.pem"])
+    head = seal(vault, pair)
+    [item] = vault.items()
+    with pytest.raises(RecordError, match="key_destroyed"):
+        open_sealed(vault.sealed(item), head.place, head.officers, private(tmp_path, "li", "zhao"))
+
+
+def test_what_is_sealed_opens_only_as_the_finding_it_is_and_only_whole(tmp_path, keys, vault):
+    pair = officers(tmp_path, keys)
+    head = seal(vault, pair)
+    [item] = vault.items()
+    both, sealed = private(tmp_path, "li", "wang"), vault.sealed(item)
+    for place, data in (
+        ("bank/other", sealed),
+        ("shop/f1d0", sealed),
+        (head.place, sealed[:-1]),
+        (head.place, sealed[:99] + bytes([sealed[99] ^ 1]) + sealed[100:]),
+    ):
+        with pytest.raises(RecordError, match="not_authentic"):
+            open_sealed(data, place, head.officers, both)
+
+
+def test_a_manifest_tells_if_what_it_is_about_is_another():
+    found, _ = made()
+    assert decode(encode(found, BODY)) == (found, BODY)
+    with pytest.raises(RecordError, match="digest"):
+        decode(encode(found, BODY + b" "))
+    with pytest.raises(RecordError, match="digest"):
+        decode(encode(found.model_copy(update={"capture": {**found.capture, "author": "another"}}), BODY))
+    for data in (b"", b"\0\0\0\5{}", b"\xff\xff\xff\xff", encode(found, BODY)[5:]):
+        with pytest.raises(RecordError, match="malformed"):
+            decode(data)
+
+
+def test_nothing_but_tenant_finding_time_and_officers_is_in_clear(tmp_path, keys, vault):
+    seal(vault, officers(tmp_path, keys))
+    [item] = vault.items()
+    written = item.path.read_bytes()
+    assert not any(word in written for word in ("张三".encode(), b"15400000001", b"vexTrout", b"nginx", b"127.0.0.1"))
+    assert stat.S_IMODE(item.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(item.path.parent.stat().st_mode) == 0o700
+    assert [id_.partition(".")[0] for id_ in item.head.officers] == list(OFFICERS)
+
+
+def test_the_same_finding_again_writes_nothing(tmp_path, keys, vault):
+    pair = officers(tmp_path, keys)
+    seal(vault, pair)
+    [before] = [item.path.read_bytes() for item in vault.items()]
+    seal(vault, pair)
+    assert [item.path.read_bytes() for item in vault.items()] == [before]
+    assert [path.name for path in vault.root.glob("*/*")] == ["f1d0.evidence"]
+
+
+def test_what_is_old_goes_unless_it_is_held(tmp_path, keys, vault):
+    pair = officers(tmp_path, keys)
+    for name in ("a", "b", "c"):
+        seal(vault, pair, name)
+    seal(vault, pair, "young", sealed_at=WHEN + timedelta(days=100))
+    assert vault.hold(["b", "nobody"]) == 1
+    later = WHEN + timedelta(days=181)
+    (vault.root / "bank" / "x.partial7").write_bytes(b"a crash left this")
+    assert vault.expire(180, later) == 2
+    assert [item.head.finding for item in vault.items()] == ["b", "young"]
+    assert vault.release(["b"]) == 1
+    assert vault.expire(180, later) == 1
+    assert vault.release(["b"]) == 0
+
+
+def test_a_draft_that_a_crash_left_goes_in_the_end(vault, tmp_path, keys):
+    seal(vault, officers(tmp_path, keys))
+    draft = vault.root / "bank" / "x.partial7"
+    draft.write_bytes(b"half")
+    vault.expire(100_000, datetime.now(UTC))
+    assert draft.exists()
+    vault.expire(100_000, datetime.now(UTC) + timedelta(hours=2))
+    assert not draft.exists()
+
+
+def test_a_finding_is_found_by_its_id_and_by_nothing_else(tmp_path, keys, vault):
+    seal(vault, officers(tmp_path, keys))
+    assert vault.find("f1d0").head.tenant == "bank"
+    for name in ("f1d1", "*", "../bank/f1d0", ""):
+        with pytest.raises(ConfigError, match="no evidence of that finding"):
+            vault.find(name)
+
+
+def test_a_file_whose_line_is_damaged_is_named(tmp_path, keys, vault):
+    seal(vault, officers(tmp_path, keys))
+    [item] = vault.items()
+    item.path.write_bytes(b"x" + item.path.read_bytes())
+    with pytest.raises(CorruptError, match=r"f1d0\.evidence is damaged"):
+        list(vault.items())
+
+
+# --- the officers' keys
+
+
+def test_an_officers_key_is_under_a_passphrase_and_never_overwritten(tmp_path):
+    pem, public = make_officer(tmp_path, "li", PASSPHRASES["li.pem"])
+    assert b"ENCRYPTED" in pem.read_bytes()
+    assert stat.S_IMODE(pem.stat().st_mode) == 0o600
+    assert private(tmp_path, "li")[0].public_key().public_bytes_raw() == public.read_bytes()
+    with pytest.raises(ConfigError, match="never overwritten"):
+        make_officer(tmp_path, "li", "another passphrase")
+    with pytest.raises(ConfigError, match="shorter than 12"):
+        make_officer(tmp_path, "wang", "short")
+
+
+def test_a_private_file_that_is_open_to_others_wrong_or_of_another_kind_is_refused(tmp_path):
+    pem, _ = make_officer(tmp_path, "li", PASSPHRASES["li.pem"])
+    with pytest.raises(ConfigError, match="does not open"):
+        private_key(pem, lambda _: "not the passphrase")
+    pem.chmod(0o640)
+    with pytest.raises(ConfigError, match="mode 0640"):
+        private(tmp_path, "li")
+    other = tmp_path / "other.pem"
+    other.touch(0o600)
+    for content in (b"", Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())):
+        other.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"does not open|is no officer's key"):
+            private_key(other, lambda _: "")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        private_key(tmp_path / "gone.pem", lambda _: "")
+
+
+def test_two_officers_are_two_keys(tmp_path, keys):
+    _, public = make_officer(tmp_path, "li", PASSPHRASES["li.pem"])
+    for name in OFFICERS:
+        keys.write(f"evidence/{name}.pub", public.read_bytes())
+    for named in (OFFICERS, ("li",), ()):
+        with pytest.raises(ConfigError, match="name two officers"):
+            pair_of(keys, named)
+    with pytest.raises(ConfigError, match=r"key evidence/zhao\.pub is not in"):
+        pair_of(keys, ("li", "zhao"))

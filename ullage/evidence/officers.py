@@ -1,0 +1,113 @@
+"""The officers' keys: made by each officer, the public half for match, the private one in a file under a passphrase."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from ullage.errors import ConfigError
+from ullage.evidence.manifest import SCHEMA
+from ullage.keys import KeyStore
+from ullage.sealing import Opener, Sealer
+
+PURPOSE, FOLDER = "evidence", "evidence"
+NEEDED = 2
+SHORTEST_PASSPHRASE = 12
+Ask = Callable[[str], str]
+"""Asks a person for the passphrase of the file of that name."""
+
+
+def key_id(name: str, public: X25519PublicKey) -> str:
+    """An officer's name and which of their keys: it stands in clear beside what is sealed."""
+    return f"{name}.{hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]}"
+
+
+def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
+    """Make a pair in `folder`: NAME.pem for its owner, NAME.pub for match; what exists is never overwritten.
+
+    ConfigError when the passphrase is shorter than 12 characters or a file is there.
+    """
+    if len(passphrase) < SHORTEST_PASSPHRASE:
+        raise ConfigError(f"the passphrase is shorter than {SHORTEST_PASSPHRASE} characters")
+    private = X25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
+    made = (folder / f"{name}.pem", folder / f"{name}.pub")
+    for path, data, mode in zip(made, (pem, private.public_key().public_bytes_raw()), (0o600, 0o644), strict=True):
+        try:
+            with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            raise ConfigError(
+                f"{path} exists: an officer's key is never overwritten, what was sealed to it would be lost"
+            ) from None
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Seals to two officers: to the first within to the second."""
+
+    inner: Sealer
+    outer: Sealer
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Whose keys, in order."""
+        return self.inner.key_id, self.outer.key_id
+
+    def seal(self, plain: bytes, place: str) -> bytes:
+        """`plain`, bound to `place`."""
+        once = self.inner.seal(plain, purpose=PURPOSE, topic=place, schema=SCHEMA)
+        return self.outer.seal(once, purpose=PURPOSE, topic=place, schema=SCHEMA)
+
+
+def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
+    """The officers' public halves; ConfigError names one that is missing, or says that they are one and the same."""
+    sealers = []
+    for name in officers:
+        public = X25519PublicKey.from_public_bytes(keys.read(f"{FOLDER}/{name}.pub"))
+        sealers.append(Sealer(key_id(name, public), public))
+    if len(sealers) != NEEDED or sealers[0].public.public_bytes_raw() == sealers[1].public.public_bytes_raw():
+        raise ConfigError("evidence.officers has to name two officers with a key each: `ullage evidence keygen` makes one")
+    return Pair(*sealers)
+
+
+def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
+    """The key in an officer's file; ConfigError when it is too open, no such key, or the passphrase is not that of it."""
+    try:
+        mode, data = stat.S_IMODE(path.stat().st_mode), path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+    if mode & 0o077:
+        raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
+    try:
+        key = load_pem_private_key(data, ask(path.name).encode() if b"ENCRYPTED" in data else None)
+    except (ValueError, TypeError):
+        raise ConfigError(f"{path} does not open: another passphrase, or no officer's key") from None
+    if not isinstance(key, X25519PrivateKey):
+        raise ConfigError(f"{path} is no officer's key: `ullage evidence keygen` makes one")
+    return key
+
+
+def open_sealed(sealed: bytes, place: str, ids: Sequence[str], keys: Sequence[X25519PrivateKey]) -> bytes:
+    """What was sealed to the keys of `ids` (first within second); RecordError unless both are among `keys`, or it is damaged."""
+    by_print = {key_id("", key.public_key()): key for key in keys}
+    known = {id_: by_print[f".{id_.rpartition('.')[2]}"] for id_ in ids if f".{id_.rpartition('.')[2]}" in by_print}
+    opener, data = Opener(known), sealed
+    for id_ in reversed(ids):
+        data = opener.open(data, purpose=PURPOSE, topic=place, schema=SCHEMA, key_id=id_)
+    return data

@@ -1,0 +1,142 @@
+"""The folder of sealed files: written once, listed by their line in clear, held, expired. It never opens one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from ullage.errors import ConfigError, CorruptError
+
+SUFFIX, HOLD, DRAFT = ".evidence", ".hold", ".partial"
+NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
+"""A finding's id: a keyed digest in hex."""
+MAX_HEAD = 4096
+
+
+class Head(BaseModel):
+    """The line in clear."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    tenant: str
+    finding: str
+    sealed_at: AwareDatetime
+    officers: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """What the seal is bound to."""
+        return f"{self.tenant}/{self.finding}"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One sealed file."""
+
+    head: Head
+    path: Path
+    bytes: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """See the module; `root` is DATA/evidence."""
+
+    root: Path
+
+    def has(self, tenant: str, finding: str) -> bool:
+        """Whether this one was sealed before."""
+        return self._path(tenant, finding).is_file()
+
+    def put(self, head: Head, sealed: bytes) -> None:
+        """Write a file, durably; one that is there stays as it is. OSError when the disk does not take it."""
+        path = self._path(head.tenant, head.finding)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_suffix(f"{DRAFT}{os.getpid()}")
+        try:
+            with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+                file.write(head.model_dump_json().encode() + b"\n" + sealed)
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        handle = os.open(path.parent, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+
+    def items(self) -> Iterator[Item]:
+        """All of them, the oldest first."""
+        found = [self._item(path) for path in self.root.glob(f"*/*{SUFFIX}")]
+        yield from sorted(found, key=lambda item: (item.head.sealed_at, item.head.finding))
+
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(path.stat().st_size for path in self.root.glob(f"*/*{SUFFIX}"))
+
+    def find(self, finding: str) -> Item:
+        """The one of `finding`; ConfigError when there is none."""
+        paths = list(self.root.glob(f"*/{finding}{SUFFIX}")) if NAME.fullmatch(finding) else []
+        if not paths:
+            raise ConfigError("no evidence of that finding: `ullage evidence list` shows what there is")
+        return self._item(paths[0])
+
+    def sealed(self, item: Item) -> bytes:
+        """What is sealed in it."""
+        return item.path.read_bytes().partition(b"\n")[2]
+
+    def hold(self, findings: Iterable[str]) -> int:
+        """Keep these however old they get; returns how many there are."""
+        return sum(self._mark(item) for item in self._those(findings))
+
+    def release(self, findings: Iterable[str]) -> int:
+        """Let them expire again; returns how many were held."""
+        held = [item for item in self._those(findings) if item.held]
+        for item in held:
+            item.path.with_suffix(HOLD).unlink()
+        return len(held)
+
+    def expire(self, days: float, now: datetime) -> int:
+        """Remove what is older and not held, and what a crash left unfinished; returns how many files of evidence went."""
+        limit = now - timedelta(days=days)
+        gone = [item for item in self.items() if item.head.sealed_at < limit and not item.held]
+        for item in gone:
+            item.path.unlink()
+        for draft in self.root.glob(f"*/*{DRAFT}*"):
+            if draft.stat().st_mtime < (now - timedelta(hours=1)).timestamp():
+                draft.unlink()
+        return len(gone)
+
+    def _those(self, findings: Iterable[str]) -> list[Item]:
+        wanted = set(findings)
+        return [item for item in self.items() if item.head.finding in wanted]
+
+    @staticmethod
+    def _mark(item: Item) -> bool:
+        item.path.with_suffix(HOLD).touch(mode=0o600)
+        return True
+
+    def _path(self, tenant: str, finding: str) -> Path:
+        if not NAME.fullmatch(finding):
+            raise ConfigError("that is no finding's id")
+        return self.root / tenant / f"{finding}{SUFFIX}"
+
+    @staticmethod
+    def _item(path: Path) -> Item:
+        with path.open("rb") as file:
+            line = file.readline(MAX_HEAD)
+        try:
+            head = Head.model_validate(json.loads(line))
+        except (ValueError, ValidationError):
+            raise CorruptError(f"{path} is damaged or no evidence of ours: move it away, do not delete it") from None
+        return Item(head, path, path.stat().st_size, path.with_suffix(HOLD).exists())
