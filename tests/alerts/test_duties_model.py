@@ -23,8 +23,9 @@ HOLIDAYS = {date(2026, 9, 25), date(2026, 9, 26), date(2026, 9, 27), *(date(2026
 MADE_UP = {date(2026, 9, 20), date(2026, 10, 10)}
 HOURS = {
     ("cac-2025-cii", "first"): ("learned", 1), ("cac-2025", "first"): ("learned", 4), ("pboc-2025", "brief"): ("learned", 0.5),
-    ("pboc-2025", "first"): ("learned", 2), ("nfra-2024", "first"): ("learned", 2), ("nfra-2024", "written"): ("learned", 24),
-    ("gdpr-33", "first"): ("acknowledged", 72), ("nydfs-500-17", "first"): ("confirmed", 72),
+    ("pboc-2025", "first"): ("learned", 2), ("nfra-2024", "first"): ("first_seen", 2),
+    ("nfra-2024", "written"): ("first_seen", 24), ("gdpr-33", "first"): ("acknowledged", 72),
+    ("nydfs-500-17", "first"): ("confirmed", 72),
 }  # fmt: skip
 RULINGS = [(regime, ruling) for regime in regimes() for ruling in ("applies", "waived")]
 REPORTS = [(regime.id, stage.id) for regime in regimes().values() for stage in regime.stages]
@@ -59,7 +60,7 @@ SCENES = st.tuples(
 def applies(regime: str, people: int, severity: str, cii: bool) -> bool:
     if regime.startswith("cac"):
         return people >= 1_000_000 and (regime == "cac-2025-cii") == cii
-    return severity in ("high", "statutory") if regime in ("pboc-2025", "nfra-2024") else True
+    return severity in ("high", "statutory") if regime == "pboc-2025" else True
 
 
 def end_of(day: date) -> datetime:
@@ -94,7 +95,12 @@ def expected(history, origin, people, severity, cii, alerted) -> dict[tuple[str,
     """State and due time of every duty."""
     knowing = ("acknowledged", "confirmed", "reported", "resolved")
     acknowledged = next((d.at for d in history if d.status in knowing or d.regime), None)
-    moments = {"acknowledged": acknowledged, "confirmed": first(history, "confirmed"), "learned": acknowledged}
+    moments = {
+        "first_seen": BEGUN,
+        "acknowledged": acknowledged,
+        "confirmed": first(history, "confirmed"),
+        "learned": acknowledged,
+    }
     moments["resolved"] = next((d.at for d in reversed(history) if d.status == "resolved"), None)
     if alerted:
         moments["learned"] = min(filter(None, (alerted, acknowledged)))
@@ -134,7 +140,7 @@ def test_every_history_gives_the_duties_that_the_rules_say(store, clock, alerted
     def check(scene) -> None:
         history, origin, people, severity, cii = scene
         tenant = Tenant(regimes=tuple(regimes()), is_cii=cii)
-        judged = incident.model_copy(update={"origin": origin, "customers": people, "severity": severity})
+        judged = incident.model_copy(update={"origin": origin, "customers": people, "severity": severity, "first_seen": BEGUN})
         found = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
         assert {(d.regime.id, d.stage.id): (d.state, d.due) for d in found} == expected(*scene, alerted)
 
@@ -152,7 +158,7 @@ def test_what_is_shown_of_any_history_is_consistent(store, clock):
         history, origin, people, severity, cii = scene
         now = BEGUN + timedelta(hours=later)
         tenant = Tenant(regimes=tuple(regimes()), is_cii=cii)
-        judged = incident.model_copy(update={"origin": origin, "customers": people, "severity": severity})
+        judged = incident.model_copy(update={"origin": origin, "customers": people, "severity": severity, "first_seen": BEGUN})
         duties = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
         assert clocks_table(duties, now, ZONE).row_count == len(duties)
         for duty, row in zip(duties, clocks_as_json(duties, now), strict=True):
