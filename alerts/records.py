@@ -372,18 +372,9 @@ class Account(Document):
 
 
 CLASSES: tuple[type[Document], ...] = (
-    Sighting,
-    Exposure,
-    Background,
-    Claim,
-    Incident,
-    Decision,
-    Suppression,
-    Hold,
-    Audit,
-    Notification,
-    Account,
-)
+    Sighting, Exposure, Background, Claim, Incident, Decision,
+    Suppression, Hold, Audit, Notification, Account,
+)  # fmt: skip
 
 
 def incident_id(finding: str) -> str:

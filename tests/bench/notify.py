@@ -122,11 +122,11 @@ def _measure(data: Path, what: str, group: int, tables: str, password: str) -> N
             _first_visit(data, pastes)
             pastes.publish()
             came = team.wait_for(lambda _: len(_told(team, key)) >= POSTS, WAIT_SECONDS)
-        seconds = _seconds(data, pastes, _told(team, key))
-    lost = "" if came else f", {POSTS - len(seconds)} lost"
-    shown = " ".join(f"{name} {seconds[min(len(seconds) - 1, int(len(seconds) * q))]:.1f}" for name, q in QUANTILES.items())
-    row(f"post → message, {what}, group {group} s", f"{len(seconds)} posts{lost}", f"{len(team.received)} messages")
-    row("  seconds", shown)
+        told_after, folded_after = _seconds(data, pastes, _told(team, key))
+    lost = "" if came else f", {POSTS - len(told_after)} lost"
+    row(f"post → message, {what}, group {group} s", f"{len(told_after)} posts{lost}", f"{len(team.received)} messages")
+    row("  seconds", _quantiles(told_after))
+    row("  of these to the incident", _quantiles(folded_after))
 
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
@@ -182,9 +182,15 @@ def _told(team: Receiver, key: str) -> dict[str, float]:
     return found
 
 
-def _seconds(data: Path, pastes: Pastes, when: Mapping[str, float]) -> list[float]:
-    """Of every post whose incident was told of, in order; the first one, which warmed the way, is left out."""
+def _seconds(data: Path, pastes: Pastes, when: Mapping[str, float]) -> tuple[list[float], list[float]]:
+    """To the message, and to the incident: of every post that was told of, in order; without the first, which warmed the way."""
     with contextlib.closing(configured_store(Context(data))) as store:
-        where = {sighting.post_id: sighting.incident for sighting in store.scroll(Sighting, Where())}
-    where.pop(next(iter(pastes.posts)), None)
-    return sorted(when[incident] - pastes.published[post] for post, incident in where.items() if incident in when)
+        seen = {one.post_id: one for one in store.scroll(Sighting, Where()) if one.incident in when}
+    seen.pop(next(iter(pastes.posts)), None)
+    to_message = (when[one.incident] - pastes.published[post] for post, one in seen.items())
+    to_incident = (one.folded_at.timestamp() - pastes.published[post] for post, one in seen.items())
+    return sorted(to_message), sorted(to_incident)
+
+
+def _quantiles(ordered: list[float]) -> str:
+    return " ".join(f"{name} {ordered[min(len(ordered) - 1, int(len(ordered) * q))]:.1f}" for name, q in QUANTILES.items())
