@@ -13,6 +13,7 @@ from crawlers.site import Site
 from crawlers.standing import Standings
 from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher
+from ullage.canary import SITE as CANARY
 from ullage.errors import UnavailableError
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Count, Heartbeat
 from ullage.sealing import Sealer
@@ -74,11 +75,11 @@ class Beats:
 
 
 def totals(counter: Counter) -> Iterator[Count]:
-    """A counter's samples without the label `site`, summed."""
+    """A counter's samples without the label `site`, summed; canary posts are left out."""
     sums: dict[tuple[tuple[str, str], ...], float] = {}
     (family,) = counter.collect()
     for sample in family.samples:
-        if sample.name.endswith("_total"):
+        if sample.name.endswith("_total") and sample.labels.get("site") != CANARY:
             key = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "site"))
             sums[key] = sums.get(key, 0.0) + sample.value
     for labels, value in sums.items():

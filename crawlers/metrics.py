@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from crawlers.site import Site
+from ullage.canary import SITE as CANARY
 from ullage.clock import Clock
 from ullage.metrics import BUS, OTHER, LoopMetrics
 from ullage.pulse import CoverageMetrics
@@ -75,8 +76,8 @@ class CrawlMetrics:
             self._count(name, {})
 
     def label(self, site: str) -> str:
-        """The value of the label `site` for a site of that name."""
-        return site if site in self._own else OTHER
+        """The label `site` for a site of that name. Canary posts are apart: they come even when nothing else does."""
+        return site if site in self._own or site == CANARY else OTHER
 
     def visited(self, site: str, succeeded: bool, counts: Mapping[str, int]) -> None:
         """A visit ended; `counts` are the site's pages by state."""

@@ -69,6 +69,7 @@ class MatchMetrics:
         self._begin((*sorted(tenants), OTHER))
 
     def _begin(self, tenants: tuple[str, ...]) -> None:
+        self.reload_success.set(1)
         for tenant, kind in product(tenants, kinds()):
             self.matches.labels(tenant, kind)
         for tenant in tenants:

@@ -66,6 +66,7 @@ class LoopMetrics:
             ["dependency"],
             registry=registry,
         )
+        self.turned()  # a role that never comes to its first turn is missed from now on
         for part in parts:
             self.reached(part, True)
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from crawlers.beats import totals
 from crawlers.frontier import Leased, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.outcomes import FATES
@@ -17,7 +18,9 @@ from crawlers.visit import Visit
 from tests.conftest import HeldClock
 from tests.crawlers.support import item, make_site
 from tests.deploy.roles import ROLES, Declared, declared, registries
+from tests.deploy.test_rules import ALERTS
 from tests.deploy.tools import run
+from ullage.canary import SITE as CANARY
 from ullage.clock import Clock
 from ullage.records.heartbeat import MAX_WATCHED
 
@@ -118,6 +121,16 @@ def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budge
     assert "site00200" not in text
     assert registry.get_sample_value("ullage_crawl_captures_total", {"site": "other"}) == DOMAINS - MAX_WATCHED
     assert registry.get_sample_value("ullage_crawl_frontier_pages", {"state": "done"}) == DOMAINS
+
+
+def test_canary_posts_are_counted_apart_and_are_no_sign_that_crawl_sees(clock: HeldClock) -> None:
+    metrics = CrawlMetrics(CollectorRegistry(), Clock())
+    metrics.watch([make_site(name="a", watch=True)])
+    for site in ("a", "never watched", CANARY):
+        metrics.captures.labels(metrics.label(site)).inc()
+    assert {sample.labels["site"] for sample in metrics.captures.collect()[0].samples} == {"a", "other", CANARY}
+    assert [count.value for count in totals(metrics.captures)] == [2.0], "nor across a gap"
+    assert f'site!="{CANARY}"' in ALERTS["UllageNothingCaptured"]["expr"]
 
 
 def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_look_like_a_failure(clock: HeldClock) -> None:

@@ -20,6 +20,9 @@ from tests.live.told import alerts
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
+EXPECTED = {"UllageWatchdog", "UllageHighUnacknowledged"}
+STARTING = "UllageRoleDown|UllageInstanceDown|UllageRoleMissing|UllageCanaryLate"
+"""What is true while the roles are started one after the other, and no minutes are given for it."""
 LEAKED = 60
 """From fifty customers with a password on, an incident is of severity high."""
 
@@ -85,6 +88,16 @@ def test_all_four_roles_are_seen_and_within_the_series_budget(station: Station) 
     assert samples["crawl"] < 500
     assert samples["alert"] < 500
     assert max(samples["match"], samples["search"]) < 200
+
+
+def test_a_station_that_is_well_raises_nothing(station: Station) -> None:
+    def told(alerts: str) -> set[str]:
+        return {one["metric"]["alertname"] for one in station.query(f"count by (alertname) ({alerts})")}
+
+    until(lambda: bool(station.query("ullage_canary_last_success_timestamp_seconds > 0")), "a canary has come through")
+    until(lambda: not told(f'ALERTS{{alertname=~"{STARTING}"}}'), "the start is over", 60)
+    assert told('ALERTS{alertstate="firing"}') <= EXPECTED
+    assert told('count_over_time(ALERTS{alertstate="firing"}[1h])') <= {*EXPECTED, *STARTING.split("|")}
 
 
 def test_the_watchdog_arrives_again_and_again(station: Station) -> None:

@@ -5,11 +5,12 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from prometheus_client import Counter
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from ullage import __version__
-from ullage.metrics import MetricsServer, new_registry
+from ullage.clock import Clock
+from ullage.metrics import BUS, STORE, LoopMetrics, MetricsServer, bounded, new_registry
 
 
 class Readiness:
@@ -88,3 +89,23 @@ def test_the_port_is_free_again_afterwards(readiness: Readiness) -> None:
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
+
+
+def test_a_loop_is_missed_from_its_start_on_and_its_parts_are_there_at_once() -> None:
+    now, registry = [100.0], CollectorRegistry()
+    loop = LoopMetrics(registry, Clock(wall=lambda: now[0]), (BUS, STORE))
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"ullage_{name}", labels)
+
+    assert value("loop_turned_timestamp_seconds") == 100.0
+    assert (value("dependency_up", dependency="bus"), value("dependency_up", dependency="store")) == (1, 1)
+    now[0] = 160.0
+    loop.turned()
+    loop.reached(STORE, False)
+    assert value("loop_turned_timestamp_seconds") == 160.0
+    assert (value("dependency_up", dependency="bus"), value("dependency_up", dependency="store")) == (1, 0)
+
+
+def test_what_configuration_does_not_name_is_other() -> None:
+    assert [bounded(name, ("bank", "lender")) for name in ("bank", "13800138000")] == ["bank", "other"]
