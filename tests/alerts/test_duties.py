@@ -1,14 +1,16 @@
 """Clocks start from origin and a person's decision, never from a score; a recorded report stops them."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.clocks.duties import Duties, Duty
+from alerts.clocks.duties import Duties, Duty, State
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import Regime, check_regimes, grade_of, is_stage, regimes
-from alerts.clocks.shown import clocks_as_json, limit, remaining, state, warning
+from alerts.clocks.shown import SINCE, STAGES, clocks_as_json, limit, remaining, state, warning
 from alerts.metrics import DutyMetrics
 from alerts.records import Decision, Incident, Notification, incident_id
 from tests.alerts.builders import finding, fold_all
@@ -316,3 +318,16 @@ def test_a_clock_as_json_says_everything(store, clock, incident, start):
     assert (state(duty, start)[0], remaining(duty, start)) == ("running", "2.0 h")
     after = start + timedelta(hours=3)
     assert (state(duty, after)[1], remaining(duty, after)) == ("已逾期", "late 1.0 h")
+
+
+def test_the_documentation_lists_every_rule_as_it_is():
+    text = (Path(__file__).parents[2] / "docs" / "notification-duties.md").read_text(encoding="utf-8")
+    rows = [row for row in text.splitlines() if row.startswith("| `")]
+    assert rows == [
+        f"| `{r.id}` | {r.title} {r.title_zh} | {STAGES[s.id][0]} | {limit(s)[0]} | {SINCE[s.since][0]}"
+        f" | {'yes' if r.verified else '**no**'} |"
+        for r in regimes().values()
+        for s in r.stages
+    ]
+    for name in get_args(State):
+        assert f"| {name} | " in text
