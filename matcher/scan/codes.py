@@ -38,11 +38,12 @@ def _beginnings() -> Flags:
 
 def find_codes(batch: Batch, whole: Whole, words: Words) -> list[Segment]:
     """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
-    plain = whole.of(LENGTH)
+    plain, mixed = whole.of(LENGTH), words.of(LENGTH)
+    if not plain.size and not len(mixed):
+        return []
     plain = plain.where(np.isin(plain.text[:, 0], np.frombuffer(USUAL, np.uint8)))
     start, text, shaped = _shaped(plain.start, plain.text)
     holds = _holds(shaped)
-    mixed = words.of(LENGTH)
     more, mixed_text, mixed_values = _shaped(mixed, batch.windows(mixed, WIDTH))
     start = np.concatenate((start[holds], more))
     text = np.concatenate((text[holds], mixed_text))

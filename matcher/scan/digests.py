@@ -20,6 +20,8 @@ def find_digests(batch: Batch, words: Words) -> list[Segment]:
     found = []
     for length, form in FORMS.items():
         start = words.of(length)
+        if not len(start):
+            continue
         text = batch.windows(start, length)
         text |= np.uint8(LOWER)
         hexadecimal = every(is_digit(text) | (text - np.uint8(A) < 6))

@@ -35,6 +35,11 @@ class Numbers(NamedTuple):
     end: Places
     text: Bytes
 
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return len(self.start)
+
     def where(self, chosen: Flags) -> Numbers:
         """Those that are chosen; itself where all are."""
         if chosen.all():
@@ -77,12 +82,17 @@ def _numbers(batch: Batch, start: Places, end: Places) -> Numbers:
 
 def find_numbers(batch: Batch, whole: Whole) -> list[Segment]:
     """Phones, resident IDs and cards that are written in one piece, valid or not; wipes what stands behind them in `whole`."""
-    found = _phones(batch, whole)
-    new_ids, others = _split_eighteens(whole.of(ID))
-    found += [ids(whole.before_x), new_ids, _old_ids(whole.of(OLD_ID))]
+    found = [_phones(batch, whole.of(length), prefix) for length, prefix in PREFIXES.items() if whole.of(length).size]
+    if whole.before_x.size:
+        found.append(ids(whole.before_x))
+    if whole.of(OLD_ID).size:
+        found.append(_old_ids(whole.of(OLD_ID)))
     for length in checks.LENGTHS:
-        some = others if length == ID else whole.of(length)
-        if len(some.start):
+        some = whole.of(length)
+        if some.size and length == ID:
+            new_ids, some = _split_eighteens(some)
+            found.append(new_ids)
+        if some.size:
             found.append(cards(some, length))
     return [segment for segment in found if len(segment)]
 
@@ -101,18 +111,12 @@ def is_fraction(data: Bytes, start: Places) -> Flags:
     return fraction
 
 
-def _phones(batch: Batch, whole: Whole) -> list[Segment]:
-    """Mobile numbers, with or without a prefix; what stands behind a digit and a dot is a fraction."""
-    found = []
-    for length, prefix in PREFIXES.items():
-        some = whole.of(length)
-        if prefix and len(some.start):
-            head = np.frombuffer(prefix, np.uint8)
-            some = some.where((some.text[:, : len(prefix)] == head).all(1))
-            some = some._replace(text=batch.windows(some.end - PHONE, WIDTH))
-        some = some.where(checks.is_mobile(some.text) & ~is_fraction(batch.data, some.start))
-        found.append(segment("phone", some, PHONE))
-    return found
+def _phones(batch: Batch, found: Numbers, prefix: bytes) -> Segment:
+    """Mobile numbers behind a prefix, which may be none; what stands behind a digit and a dot is a fraction."""
+    if prefix:
+        found = found.where((found.text[:, : len(prefix)] == np.frombuffer(prefix, np.uint8)).all(1))
+        found = found._replace(text=batch.windows(found.end - PHONE, WIDTH))
+    return segment("phone", found.where(checks.is_mobile(found.text) & ~is_fraction(batch.data, found.start)), PHONE)
 
 
 def ids(found: Numbers) -> Segment:
