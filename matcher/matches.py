@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,13 +20,38 @@ TOGETHER = 99
 ROW_FIELDS = 24
 
 
+class _Place(NamedTuple):
+    """Where a value stands: the number of its part, characters [first, last) of its folded text, and line of its row."""
+
+    part: int
+    first: int
+    last: int
+    line: int
+
+
 def matches(lists: TenantLists, epoch: Epoch, searched: Searched, found: Sequence[Evidence]) -> list[Match]:
-    """A match for each piece of evidence, in its order."""
+    """A match for each piece of evidence, in its order, which is that of place."""
     if not found:
         return []
-    parts = searched.batch.documents(np.array([one.start for one in found], np.int64))
-    tags = _index_tags(lists, found)
-    return [_match(epoch, searched, part, one, tag) for part, one, tag in zip(parts.tolist(), found, tags, strict=True)]
+    handles = epoch.list.handles(np.array([one.subject for one in found], np.int64))
+    columns = zip(found, _places(searched, found), _index_tags(lists, found), handles, strict=True)
+    return [_match(searched, one, place, tag, handle) for one, place, tag, handle in columns]
+
+
+def _places(searched: Searched, found: Sequence[Evidence]) -> Iterator[_Place]:
+    """The place of each piece of evidence; what a text is asked for is asked once for all that it holds."""
+    start, end, row = np.array([(one.start, one.end, one.row) for one in found], np.int64).T
+    parts = searched.batch.documents(start)
+    begin = searched.batch.starts[parts]
+    own = np.where(row == NONE, searched.batch.lines(start) - searched.batch.lines(begin), 0)
+    if (row != NONE).any():
+        own = np.where(row == NONE, own, searched.rows.lines(np.maximum(row, 0)))
+    borders = np.flatnonzero(np.diff(parts, prepend=-1, append=len(searched.parts)))
+    for low, high in pairwise(borders.tolist()):
+        number = int(parts[low])
+        chars = searched.parts[number].text.chars(np.stack((start, end), 1)[low:high] - begin[low])
+        for (first, last), line in zip(chars.tolist(), own[low:high].tolist(), strict=True):
+            yield _Place(number, first, last, line)
 
 
 def _index_tags(lists: TenantLists, found: Sequence[Evidence]) -> list[str]:
@@ -39,34 +66,25 @@ def normal_of(one: Evidence) -> bytes:
     return value
 
 
-def _match(epoch: Epoch, searched: Searched, number: int, one: Evidence, tag: str) -> Match:
-    part, begin = searched.parts[number], int(searched.batch.starts[number])
-    first, last = part.text.chars([one.start - begin, one.end - begin]).tolist()
-    start, end = part.text.span(first, last)
+def _match(searched: Searched, one: Evidence, place: _Place, tag: str, handle: str) -> Match:
+    part = searched.parts[place.part]
+    start, end = part.text.span(place.first, place.last)
     others = searched.rows.fields(one.row) if one.row != NONE else frozenset()
     return Match(
         kind=one.question.kind,
         form=one.question.form,  # type: ignore[arg-type]
-        subject=epoch.list.handle(one.subject),
+        subject=handle,
         index_tag=tag,
         path=part.piece.path,
         start=part.piece.offset + start,
         end=part.piece.offset + end,
-        row=part.line + line_of(searched, number, one),
+        row=part.line + place.line,
         fields=tuple(sorted(one.own | others))[:ROW_FIELDS],
         own_fields=tuple(sorted(one.own)),
-        transforms=_transforms(one, part.text.original[start:end], part.text.text[first:last]),
+        transforms=_transforms(one, part.text.original[start:end], part.text.text[place.first : place.last]),
         confidence=TOGETHER if len(one.own) >= 2 else ALONE.get(one.question.kind, OTHERWISE),
         coincidence=masked.coincidence(one.question.kind, normal_of(one).decode()) if one.question.form == masked.FORM else 0.0,
     )
-
-
-def line_of(searched: Searched, number: int, one: Evidence) -> int:
-    """The first line, in its part, of the row that a value stands in; of the value itself where it stands in none."""
-    if one.row != NONE:
-        return searched.rows.line(one.row)
-    first, own = searched.batch.lines(np.array([searched.batch.starts[number], one.start])).tolist()
-    return int(own - first)
 
 
 def _transforms(one: Evidence, raw: str, plain: str) -> tuple[str, ...]:

@@ -60,10 +60,10 @@ class Table:
         """The last line of each row, from 0 in its document: i64[m]."""
         return self._extents.last - self.batch.lines(self.batch.starts)[self.document]
 
-    def line(self, row: int) -> int:
-        """The first line of one row, from 0 in its document."""
-        begin = self.batch.starts[self.document[row]]
-        return int(self._extents.first[row] + 1 - np.searchsorted(self.batch.line_starts, begin, "right"))
+    def lines(self, rows: Numbers) -> Numbers:
+        """The first line of each of `rows`, from 0 in its document: i64[rows]."""
+        begin = self.batch.starts[self.document[rows]]
+        return self._extents.first[rows] - self.batch.lines(begin)
 
     def of_document(self, document: int) -> range:
         """The numbers of the rows of one document."""

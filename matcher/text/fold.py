@@ -58,7 +58,7 @@ class Folded:
 
     def origin(self, place: int) -> int:
         """Offset in the decoded text of the character at `place` in the folded one."""
-        return place + int(np.searchsorted(self.drops, place, "right"))
+        return place + int(np.searchsorted(self.drops, place, "right")) if len(self.drops) else place
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Offsets in the decoded text of the folded stretch [start, end)."""

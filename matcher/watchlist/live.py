@@ -97,10 +97,20 @@ class Watchlist:
 
     def handle(self, subject: int) -> str:
         """The handle (hex) of a subject."""
-        beyond = subject - self.main.header.subjects
-        if beyond < 0 or self._delta is None:
-            return self.main.handles(np.array([subject])).tobytes().hex()
-        return self._delta.handles(self._fresh[[beyond]]).tobytes().hex()
+        return self.handles(np.array([subject]))[0]
+
+    def handles(self, subjects: Places) -> list[str]:
+        """The handles (hex) of subjects."""
+        beyond = subjects - self.main.header.subjects
+        found = (
+            self.main.handles(np.where(beyond < 0, subjects, 0))
+            if self.main.header.subjects
+            else np.empty((len(beyond), 16), np.uint8)
+        )
+        if self._delta is not None:
+            fresh = np.flatnonzero(beyond >= 0)
+            found[fresh] = self._delta.handles(self._fresh[beyond[fresh]])
+        return [handle.tobytes().hex() for handle in found]
 
     def counts(self) -> dict[str, int]:
         """Entries a kind and form as built, such as `phone` or `phone.md5`."""

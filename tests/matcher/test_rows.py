@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from matcher.labels import block_label, label_before, label_of, words
@@ -28,7 +29,7 @@ def rows(text: str, media: str = "text/plain") -> list[Row]:
     layouts = found.layouts(0)
     return [
         Row(
-            found.line(row),
+            int(found.lines(np.array([row]))[0]),
             found.fields(row),
             found.names(row),
             layouts.layouts[layouts.number[row]].skeleton,
@@ -208,7 +209,7 @@ def test_what_fails_its_checksum_makes_no_row() -> None:
 
 def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
     many = rows_of_texts("\n".join(f"张某----{phone(n)}" for n in range(20_000)))
-    assert (len(many), many.line(19_999), many.last[-1]) == (20_000, 19_999, 19_999)
+    assert (len(many), int(many.lines(np.array([19_999]))[0]), many.last[-1]) == (20_000, 19_999, 19_999)
     assert [(set(layout.fields), count) for layout, count in many.layouts(0).counted()] == [({"NAME", "PHONE"}, 20_000)]
     long = rows_of_texts(",".join(phone(n) for n in range(20_000)))
     assert (len(long), len(long.members(0)), long.fields(0)) == (1, 20_000, {"PHONE"})

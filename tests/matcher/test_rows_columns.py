@@ -88,7 +88,7 @@ def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
     rows = zip(found.document, found.first, found.last, found.start, found.end, range(len(found)), strict=True)
     assert found.of.tolist() == of
     assert [(*map(int, columns), kinds(found, row), list(found.members(row))) for *columns, row in rows] == expected
-    assert [found.line(row) for row in range(len(found))] == [first for _, first, *_ in expected]
+    assert found.lines(np.arange(len(found))).tolist() == [first for _, first, *_ in expected]
     assert [row for d in range(len(texts)) for row in found.of_document(d)] == list(range(len(found)))
     places = np.arange(len(batch.data))
     expected_at = np.full(len(places), -1)
