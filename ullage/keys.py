@@ -5,6 +5,7 @@
     T/match-<n>.key     match, build                T/index-<n>.key         match, search
     T/verify.pub        match (watchlist install)   T/sign.key              building host
     T/handle.key        building host               T/resolver.pub, .key    building host, resolver
+    audit/<chain>.key   whoever writes that chain of the audit log, and who verifies it
     notify/<channel>    alert (text: an address, then what signs, one a line)
 
 Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it

@@ -1,0 +1,41 @@
+"""A process that is killed while it writes the audit log: what it was told is there, and the chain goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ullage.audit import Trail, walk
+from ullage.clock import Clock
+from ullage.keys import KeyStore
+
+WRITER = """
+import sys
+from pathlib import Path
+from ullage.audit import Trail
+from ullage.clock import Clock
+from ullage.keys import KeyStore
+root = Path(sys.argv[1])
+trail = Trail(root / "audit", "search", KeyStore(root / "keys"), Clock(), max_segment=2_000)
+while True:
+    print(trail.append("incident.decide", "incident INC-A", actor="writer").seq, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [1, 4, 9, 17])
+def test_killed_at_any_moment_it_has_lost_nothing_that_was_told(tmp_path: Path, after: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout
+        told = [int(writer.stdout.readline()) for _ in range(after)]
+        os.kill(writer.pid, signal.SIGKILL)
+        told += [int(line) for line in writer.stdout.read().splitlines() if line]
+    trail = Trail(tmp_path / "audit", "search", KeyStore(tmp_path / "keys"), Clock())
+    found = walk(tmp_path / "audit" / "search", trail.keys)
+    assert found.faults == []
+    assert told == list(range(1, len(told) + 1))
+    assert len(told) <= found.seq <= len(told) + 1
+    assert trail.append("incident.decide", "incident INC-B", actor="next").seq == found.seq + 1
+    assert walk(tmp_path / "audit" / "search", trail.keys).faults == []
