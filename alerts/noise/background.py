@@ -15,10 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from alerts.noise.traits import Traits
 from alerts.records import Background
 from ullage.errors import ConfigError
+from ullage.lexicon import SAMPLE_ROWS
 from ullage.records import Finding
 
-SAMPLE_ROWS = 3
-"""Rows from which a post shows a sample, as in match."""
 SELLING = ("TRADE", "QUAL", "DATA")
 """Lexicon categories that only who sells uses; the others name crimes as well, and reports are full of them."""
 SELLING_WEIGHT = 3

@@ -12,14 +12,15 @@ import typer
 
 from alerts.noise.background import Rules as BackgroundRules
 from alerts.rules import shown
-from alerts.rules.kept import Kind, background_in_force, file_of, in_force, put, read
+from alerts.rules.kept import Kind, background_in_force, file_of, in_force, put, read, text_of
 from alerts.rules.precision import precisions
-from alerts.rules.trial import try_background, try_verdict
+from alerts.rules.trial import try_background, try_lexicon, try_verdict
 from alerts.screen import console
 from alerts.store import configured_store
 from alerts.typed import checked_name, checked_note
 from ullage.audit import current_user
 from ullage.errors import ConfigError
+from ullage.lexicon import rows
 from ullage.settings import Context
 
 app = typer.Typer(no_args_is_help=True, help="Rules as data: how precise each has been, and what others would change.")
@@ -52,14 +53,16 @@ def show(ctx: typer.Context, kind: Annotated[str, typer.Argument(help="verdict o
 
 @app.command("try")
 def try_(ctx: typer.Context, file: Path, as_json: AsJson = False, tenant: Tenant = "") -> None:
-    """Judge everything that is stored by the rules in a file, and say what would change. Nothing is written."""
+    """Judge everything that is stored by the rules, or the lexicon (.tsv), in a file. Nothing is written."""
     context: Context = ctx.obj
-    rules = read(file).rules
+    tried = list(rows(text_of(file), str(file))) if file.suffix == ".tsv" else read(file).rules
     with contextlib.closing(configured_store(context)) as store:
-        if isinstance(rules, BackgroundRules):
-            trial = try_background(store, rules, tenant)
+        if isinstance(tried, list):
+            trial = try_lexicon(store, tried, tenant)
+        elif isinstance(tried, BackgroundRules):
+            trial = try_background(store, tried, tenant)
         else:
-            trial = try_verdict(store, rules, context.tenant, tenant)
+            trial = try_verdict(store, tried, context.tenant, tenant)
     if as_json:
         typer.echo(json.dumps(shown.trial_as_json(trial), ensure_ascii=False))
     else:

@@ -53,13 +53,18 @@ def background_in_force(data: Path) -> background.Rules:
 
 def read(path: Path, kind: Kind | None = None) -> Kept:
     """The rules in a file, whose tables say of which kind they are; ConfigError says what is wrong with it."""
+    text = text_of(path)
+    return _parsed(text, str(path), kind or _kind_of(text, path))
+
+
+def text_of(path: Path) -> str:
+    """The text of a file of rules or terms; ConfigError when it cannot be read."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path} is larger than rules are")
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({type(error).__name__})") from None
-    return _parsed(text, str(path), kind or _kind_of(text, path))
 
 
 def put(data: Path, kept: Kept) -> Path:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from alerts.records import SEVERITIES
 from alerts.rules.precision import Precision
-from alerts.rules.trial import FOLDED, Judged, Trial
+from alerts.rules.trial import FOLDED, UNRAISED, Judged, Trial
 from ullage.shown import safe
 
 SHOWN = 50
@@ -98,7 +98,7 @@ def _posts_table(trial: Trial) -> Table:
 
 
 def _place(one: str) -> str:
-    return "in an incident" if one == FOLDED else f"background by {one}"
+    return {FOLDED: "in an incident", UNRAISED: "raised by nothing"}.get(one, f"background by {one}")
 
 
 def _table() -> Table:

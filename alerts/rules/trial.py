@@ -7,7 +7,7 @@ that is frozen has no facts left to judge; it is counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,10 +15,12 @@ from alerts import incident as projection
 from alerts.noise.background import Rules as BackgroundRules
 from alerts.records import Background, Exposure, Incident, Sighting
 from alerts.store import IncidentStore, Where
+from ullage.lexicon import Row, is_offer
 from ullage.settings import Tenant
 from ullage.verdict import Rules as Verdict
 
-FOLDED = "incident"
+FOLDED, UNRAISED = "incident", "unraised"
+REPORTING = "reporting"
 
 
 class Judged(NamedTuple):
@@ -94,6 +96,22 @@ def try_background(store: IncidentStore, rules: BackgroundRules, tenant: str = "
         rule = rules.decide(sighting.traits) if sighting.traits else None
         if rule:
             _note(trial, sighting.site, FOLDED, rule.id)
+    return trial
+
+
+def try_lexicon(store: IncidentStore, rows: Iterable[Row], tenant: str = "") -> Trial:
+    """Ask of every post that was raised by its terms alone whether it would be by `rows`, with other weights or without a term.
+
+    A term that is new there finds nothing: of a text only the terms that were found are kept.
+    """
+    trial, known = Trial(), {row.term: (row.category, row.weight) for row in rows}
+    for sighting in store.scroll(Sighting, Where({"tenant": (tenant,)} if tenant else {})):
+        if sighting.alarm and not sighting.logins:
+            trial.judged += 1
+            weights = [known[term] for term in sighting.terms if term in known]
+            words = sighting.traits.context.get(REPORTING, 0) if sighting.traits else 0
+            if not is_offer(weights, words, sighting.rows):
+                _note(trial, sighting.site, FOLDED, UNRAISED)
     return trial
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from matcher.labels import words
 from matcher.text.fold import fold
 from matcher.traditional import written
+from ullage.lexicon import rows
 
 CONTEXT, REPORTING, RECORD = "CONTEXT", "reporting", "record"
 """The category of words of context; the themes of them that make a text a report, or somebody's record."""
@@ -72,23 +73,22 @@ def _entries(brands: Names, bins: Names) -> Iterator[tuple[str, Entry]]:
 
 
 def _terms() -> Iterator[tuple[str, Entry]]:
-    """The terms of every theme's file: columns term, other forms (;), language, category, meaning, weight, ambiguity, source."""
+    """The terms of every theme's file."""
     for file in sorted((resources.files("matcher") / "lexicons").iterdir(), key=lambda f: f.name):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            if line and not line.startswith("#"):
-                term, also, _, category, meaning, weight, ambiguity, *_ = line.split("\t")
-                is_context = category == CONTEXT
-                entry = Entry("context", term, meaning) if is_context else Entry("term", term, category, int(weight), ambiguity)
-                if entry.category != RECORD:
-                    yield from ((word, entry) for word in (term, *filter(None, also.split(";"))))
+        for row in rows(file.read_text(encoding="utf-8"), file.name):
+            entry = Entry("term", row.term, row.category, row.weight, row.ambiguity)
+            if row.category == CONTEXT:
+                entry = Entry("context", row.term, row.meaning)
+            if entry.category != RECORD:
+                yield from ((form, entry) for form in row.forms)
 
 
 @cache
 def record_words() -> tuple[bytes, ...]:
     """The words of theme `record`, folded, in lower case, in both scripts, as UTF-8."""
-    lines = (resources.files("matcher") / "lexicons" / "context.tsv").read_text(encoding="utf-8").splitlines()
-    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
-    found = {lower(fold(form).text) for row in rows if row[4] == RECORD for form in written(row[0])}
+    text = (resources.files("matcher") / "lexicons" / "context.tsv").read_text(encoding="utf-8")
+    words = [row.term for row in rows(text, "context.tsv") if row.meaning == RECORD]
+    found = {lower(fold(form).text) for word in words for form in written(word)}
     return tuple(sorted(word.encode() for word in found))
 
 

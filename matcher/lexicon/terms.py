@@ -10,14 +10,11 @@ from typing import NamedTuple, overload
 
 from matcher.lexicon.entries import REPORTING, Entry
 from matcher.scan.batch import Places
+from ullage.lexicon import is_offer, is_report
 from ullage.records import Term
 
 NEAR = 40
 """Characters within which a term of ambiguity H needs another term or a field label."""
-REPORTING_WORDS = 2
-SAMPLE_ROWS = 3
-OFFER_WEIGHT = 5
-SELLING = frozenset(("DATA", "TRADE", "QUAL", "CARD", "CRED", "SERV", "LOAN", "ID"))
 
 
 class Hit(NamedTuple):
@@ -85,16 +82,15 @@ class Terms:
     @property
     def reporting(self) -> bool:
         """Whether this reports on the trade, and takes no part in it."""
-        return self.context.get(REPORTING, 0) >= REPORTING_WORDS
+        return is_report(self.context.get(REPORTING, 0), 0)
 
     def offers(self, tenant: str, rows: int = 0) -> bool:
         """Whether the text offers data of `tenant`: its brand beside jargon of enough weight.
 
         A report on the trade does not, unless it shows `rows` as a seller's sample does.
         """
-        selling = [t for t in self.terms if t.category in SELLING]
-        reporting = self.reporting and rows < SAMPLE_ROWS
-        return tenant in self.brands and not reporting and sum(t.weight for t in selling) >= OFFER_WEIGHT
+        weights = ((term.category, term.weight) for term in self.terms)
+        return tenant in self.brands and is_offer(weights, self.context.get(REPORTING, 0), rows)
 
     def under(self, title: Terms) -> Terms:
         """These and those of the title above: counts are added; hits stay those of the text."""

@@ -15,6 +15,7 @@ from tests.alerts.builders import everything, finding, fold_all
 from tests.factories import WHEN
 from ullage import audit
 from ullage.errors import ConfigError
+from ullage.records import Term
 from ullage.verdict import own_rules
 
 LOAN = ("NAME", "PHONE", "LOAN")
@@ -127,3 +128,16 @@ def test_own_rules_that_are_damaged_stop_what_needs_them_and_say_where(run, cont
     file_of(context.data, "verdict").write_text("version = ", encoding="utf-8")
     assert str(file_of(context.data, "verdict")) in str(run("list").exception)
     assert CliRunner().invoke(incidents, ["list"], obj=context).exit_code == 0, "what is stored can be read all the same"
+
+
+def test_a_lexicon_is_tried_by_its_ending(run, store, clock, tmp_path):
+    said = (Term(id="内料", category="CARD", weight=5, count=1),)
+    fold_all(store, clock, [finding("o", (), statistics={"terms": said, "brands": ("某某银行",)})])
+    file = tmp_path / "jargon.tsv"
+    file.write_text("内料\t\tzh\tCARD\tm\t3\tL\tK\n", encoding="utf-8")
+    assert "raised by nothing" in run("try", file).stdout
+    assert told(run("try", file, "--json"))[0]["posts"] == [
+        {"site": "paste", "before": "incident", "after": "unraised", "posts": 1}
+    ]
+    file.write_text("内料\n", encoding="utf-8")
+    assert "jargon.tsv:1 is no term" in str(run("try", file).exception)

@@ -3,10 +3,13 @@
 import pytest
 
 from alerts.noise.background import Rules, shipped
-from alerts.records import Incident, incident_id
-from alerts.rules.trial import try_background, try_verdict
+from alerts.records import Incident, Sighting, incident_id
+from alerts.rules.trial import try_background, try_lexicon, try_verdict
+from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all
 from tests.alerts.noise.posts import post
+from ullage.lexicon import rows
+from ullage.records import Term
 from ullage.settings import Tenant
 from ullage.verdict import own_rules
 
@@ -88,3 +91,43 @@ def test_wider_background_rules_take_no_leak_and_name_the_new_rule(stored, clock
     fold_all(stored, clock, [finding("c", range(40, 50), people="e", statistics={"sketch_of": "shingles"})])
     trial = try_background(stored, Rules(version=2, rule=(wider,)))
     assert dict(trial.posts) == {("paste", "B1", "B9"): 1, ("paste", "incident", "B9"): 1}, "those of two people stay incidents"
+
+
+JARGON = "{}\t\tzh\tQUAL\tm\t{}\tM\tK"
+
+
+def lexicon(**weights: int):
+    return list(rows("\n".join(JARGON.format(term, weight) for term, weight in weights.items()), "a.tsv"))
+
+
+@pytest.fixture
+def offered(stored, clock):
+    """Two posts that were raised by terms alone, of weights 4 + 1 and 5."""
+    for name, terms in (("o", {"一手料": 4, "走样": 1}), ("p", {"内料": 5})):
+        said = tuple(Term(id=term, category="QUAL", weight=weight, count=2) for term, weight in terms.items())
+        fold_all(stored, clock, [finding(name, (), site=name, statistics={"terms": said, "brands": ("某某银行",)})])
+    return stored
+
+
+@pytest.mark.parametrize(
+    ("weights", "gone"),
+    [
+        ({"一手料": 4, "走样": 1, "内料": 5}, set()),
+        ({"一手料": 3, "走样": 1, "内料": 5}, {"o"}),
+        ({"一手料": 4, "走样": 1}, {"p"}),
+        ({"新词": 5}, {"o", "p"}),
+    ],
+)
+def test_other_weights_say_which_offers_nobody_would_have_heard_of(offered, weights, gone):
+    before = everything(offered)
+    trial = try_lexicon(offered, lexicon(**weights))
+    assert {site for site, *_ in trial.posts} == gone
+    assert trial.judged == 2, "what a customer was found in is raised by that"
+    assert everything(offered) == before
+
+
+def test_a_report_is_no_offer_in_a_trial_either(offered):
+    (told,) = [s for s in offered.scroll(Sighting, Where()) if s.id == "p"]
+    report = told.traits.model_copy(update={"context": {"reporting": 2}})
+    offered.put([told.model_copy(update={"traits": report})])
+    assert {site for site, *_ in try_lexicon(offered, lexicon(一手料=4, 走样=1, 内料=5)).posts} == {"p"}

@@ -1,0 +1,55 @@
+"""The lexicon's files, and when terms make a post an offer."""
+
+from importlib import resources
+
+import pytest
+
+from ullage.errors import ConfigError
+from ullage.lexicon import is_offer, is_report, rows, version_of
+
+LINE = "一手料\t一手;一手数据\tzh\tQUAL\tfirst-hand\t4\tM\tTH1"
+
+
+def test_a_line_is_a_term_with_its_forms():
+    (row,) = rows(f"# version 3\n# remark\n\n{LINE}\n", "a.tsv")
+    assert (row.term, row.forms, row.category, row.weight, row.ambiguity) == (
+        "一手料",
+        ("一手料", "一手", "一手数据"),
+        "QUAL",
+        4,
+        "M",
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["一手料", LINE.replace("\t4\t", "\t6\t"), LINE.replace("\tM\t", "\tX\t"), f"{LINE}\tmore", f"\t{LINE.partition(chr(9))[2]}"],
+)
+def test_a_line_that_is_no_term_is_named_by_file_and_number(line):
+    with pytest.raises(ConfigError, match=r"a\.tsv:2 is no term"):
+        list(rows(f"{LINE}\n{line}\n", "a.tsv"))
+
+
+@pytest.mark.parametrize("name", ["jargon.tsv", "context.tsv"])
+def test_the_files_that_ship_are_well_formed_and_have_a_version(name):
+    text = (resources.files("matcher") / "lexicons" / name).read_text(encoding="utf-8")
+    assert len(list(rows(text, name))) >= 40
+    assert version_of(text) >= 1
+    assert version_of("no version") == 0
+
+
+@pytest.mark.parametrize(
+    ("terms", "words", "sample", "offered"),
+    [
+        ([("QUAL", 4), ("TRADE", 1)], 0, 0, True),
+        ([("QUAL", 4)], 0, 0, False),
+        ([("FRAUD", 5), ("LAUND", 5)], 0, 0, False),
+        ([("CARD", 5)], 1, 0, True),
+        ([("CARD", 5)], 2, 0, False),
+        ([("CARD", 5)], 2, 3, True),
+        ([], 0, 9, False),
+    ],
+)
+def test_terms_of_selling_make_an_offer_unless_it_is_a_report_without_a_sample(terms, words, sample, offered):
+    assert is_offer(terms, words, sample) is offered
+    assert is_report(words, sample) == (words >= 2 and sample < 3)
