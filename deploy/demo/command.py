@@ -127,6 +127,9 @@ def _check(plan: plant.Plan, ullage: drive.Ullage, incidents: list[dict[str, Any
     found = f"{people} of them customers, exposed in {plan.sightings} sightings and {len(incidents)} incidents"
     console.print(f"[green]checked:[/] {posts} posts held {plant.LEAKED} people, {found}")
     console.print("         none lost, none double, none false")
+    console.print(
+        f"         {plan.background} posts held one customer's own number and are no incident: `ullage incidents background`"
+    )
 
 
 def _complain(faults: Iterable[str], console: Console) -> None:

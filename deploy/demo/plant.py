@@ -27,7 +27,8 @@ FULL_WIDTH = str.maketrans("0123456789X", "０１２３４５６７８９Ｘ")
 class Post:
     """One post: `thread` "" for a paste or the first post of a topic, else the title of the topic it replies to.
 
-    `exposed` maps a customer's reference to the kinds that the post gives away of them.
+    `exposed` maps a customer's reference to the kinds that the post gives away of them. `alone` is a customer whose number stands
+    there with nothing beside it, as people write their own: no leak, but background.
     """
 
     site: str
@@ -35,6 +36,7 @@ class Post:
     body: str
     thread: str = ""
     exposed: dict[str, frozenset[str]] = field(default_factory=dict)
+    alone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ class Plan:
                 kinds.setdefault(reference, set()).update(given)
                 sites.setdefault(reference, set()).add(post.site)
         return {reference: (frozenset(kinds[reference]), frozenset(sites[reference])) for reference in kinds}
+
+    @property
+    def background(self) -> int:
+        """Posts that hold one customer's number and are no leak."""
+        return sum(bool(post.alone) for post in self.posts)
 
     @property
     def sightings(self) -> int:
@@ -131,9 +138,8 @@ def _topics(take: Take, known: set[str]) -> Iterator[Post]:
                 yield Post(FORUM, "", body, thread, _exposed([person], known, "phone"))
         else:
             spaced = f"+86 {person.phone[:3]}-{person.phone[3:7]}-{person.phone[7:]}"
-            yield Post(
-                FORUM, "", f"回复 {number}: 骗子知道我的号码 {spaced} 还有订单", thread, _exposed([person], known, "phone")
-            )
+            told = f"回复 {number}: 骗子知道我的号码 {spaced} 还有订单"
+            yield Post(FORUM, "", told, thread, alone=person.reference if person.reference in known else "")
     rows = take(58)
     hidden = "\n\n".join(f"{p.name} {ZERO_WIDTH.join(p.phone)} {p.resident_id.translate(FULL_WIDTH)}" for p in rows)
     yield Post(FORUM, "网贷数据 三要素 打包", hidden, exposed=_exposed(rows, known, "phone", "resident_id"))
