@@ -31,6 +31,7 @@ class Field(StrEnum):
     POLICY = "POLICY"
     HEALTH = "HEALTH"
     EMPLOYER = "EMPLOYER"
+    BRANCH = "BRANCH"
     TRAVEL = "TRAVEL"
     DATE = "DATE"
     AGE = "AGE"

@@ -145,6 +145,27 @@ def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(ullag
         assert said in shown
 
 
+@pytest.mark.parametrize(("own", "origin"), [('["BRANCH"]', "ours"), ('["POLICY"]', "unknown")])
+def test_a_field_that_only_the_tenant_holds_says_whose_rows_they_are(
+    ullage, bank: Context, tmp_path: Path, own: str, origin: str
+) -> None:
+    (bank.data / "ullage.toml").write_text(f"[tenants.bank]\ncirculation = 200000.0\nown_fields = {own}\n")
+    known = random.Random(3).sample(CUSTOMERS, 30)
+    numbers = [*(p["phone"] for p in known), *strangers(70)]
+    path = tmp_path / "branches.csv"
+    path.write_text("\n".join(["手机号,开户行", *(f"{number},中山路支行" for number in numbers)]), encoding="utf-8")
+    found = verdict(ullage, path)
+    assert found["origin"]["verdict"] == origin
+    assert ("fields that only the tenant holds: BRANCH" in str(found)) == (origin == "ours")
+
+
+def test_a_field_of_no_such_name_is_refused_where_it_stands(ullage, bank: Context, tmp_path: Path) -> None:
+    (bank.data / "ullage.toml").write_text('[tenants.bank]\nown_fields = ["BRANCHES"]\n')
+    done = ullage("assess", tmp_path)
+    assert done.exit_code != 0
+    assert "tenants.bank.own_fields" in done.output + str(done.exception)
+
+
 def test_numbers_that_chance_gives_are_noise_on_the_screen_too(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "numbers.txt"
     path.write_text("\n".join([*strangers(500), phone(7)]), encoding="utf-8")
