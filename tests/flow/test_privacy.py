@@ -14,13 +14,18 @@ from pathlib import Path
 import pytest
 
 from alerts.export.formats import FORMATS
+from deploy.demo import told
 from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import people
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum, bepasty, spirit
+from deploy.local.webhook import Receiver, receiving
 from tests.flow import sweep
 from tests.flow.daemon import Daemon, until, write_site
+from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers
 from ullage.bus import TOPICS
+from ullage.evidence.officers import open_sealed, private_key
+from ullage.evidence.vault import Vault
 from ullage.settings import Context
 
 pytestmark = pytest.mark.flow
@@ -30,6 +35,7 @@ NAME, ADDRESS, PASSWORD = "欧阳靖宇", "上海市徐汇区漕溪北路331号1
 PLANTED = (VICTIM.phone, VICTIM.resident_id, VICTIM.card, VICTIM.email, NAME, ADDRESS, PASSWORD)
 TITLE = f"姓名:{NAME} 手机:{VICTIM.phone} 地址:{ADDRESS} 密码:{PASSWORD} {VICTIM.resident_id}"
 POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"
+EVIDENCE = 'evidence = true\n[evidence]\nofficers = ["li", "wang"]\n'
 LEAK = "import matcher.redact as r; r.title = lambda text, enrolled: text; from ullage.cli import main; main()"
 
 
@@ -40,15 +46,28 @@ def sites(tmp_path: Path, site_programs: Path) -> Iterator[tuple[str, Forum]]:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, sites: tuple[str, Forum], monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    """A data folder whose watchlist holds the victim, two sites that leak them, and a temporary folder of its own."""
+def receiver() -> Iterator[Receiver]:
+    with receiving() as team:
+        yield team
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, sites: tuple[str, Forum], receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    """A data folder whose watchlist holds the victim, two sites that leak them, and a temporary folder of its own.
+
+    Evidence is sealed, and a webhook is told: nothing of that may be in clear either.
+    """
     data = tmp_path / "swept" / "data"
     (tmp_path / "swept" / "tmp").mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "swept" / "tmp"))
     data.mkdir()
-    (data / "ullage.toml").write_text(configuration("bank", free_port()), encoding="utf-8")
+    port = free_port()
+    text = configuration("bank", port) + EVIDENCE + told.configuration(f"http://127.0.0.1:{port}")
+    (data / "ullage.toml").write_text(text, encoding="utf-8")
     with Daemon(data, tmp_path / "swept" / "run.log") as made:
         plant(made, tmp_path, sites)
+        officers(tmp_path, Context(data).keys)
+        told.introduce(data / "keys", receiver)
         yield made
 
 
@@ -65,6 +84,8 @@ def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
     pastes = Bepasty(url)
     for number in range(40):
         pastes.paste(f"{number}\n{POST}", f"{VICTIM.phone} {PASSWORD} {number}.txt")
+    rows = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{PASSWORD}" for p in [VICTIM, *people(50, 78)])
+    pastes.paste(f"姓名----手机----身份证----密码\n{rows}\n", "many.txt")  # high by itself, so evidence of it is sealed
     write_site(made.data, "pastes", "bepasty", url)
     write_site(made.data, "forum", "spirit", forum.url)
 
@@ -126,15 +147,25 @@ def export(daemon: Daemon) -> None:
     daemon.ask("report", incident, "-o", str(daemon.log.parent / "draft.md"))
 
 
-def test_no_planted_value_is_in_any_byte_that_was_written(daemon: Daemon) -> None:
+def test_no_planted_value_is_in_any_byte_that_was_written(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     run_everything(daemon)
     found = list(daemon.incidents())
     assert {site for incident in found for site in incident["sites"]} == {"pastes", "forum", "feed"}
-    assert sum(len(incident["seen"]) for incident in found) == 42
+    assert sum(len(incident["seen"]) for incident in found) == 43
     assert sweep.files([daemon.log.parent], PLANTED) == []
     assert [hit for record in records(daemon) for hit in sweep.find(record, PLANTED)] == []
     answers = json.dumps(found, ensure_ascii=False).encode()
     assert list(sweep.find(answers, PLANTED)) == []
+    assert receiver.received
+    assert [hit for message in receiver.received for hit in sweep.find(message.body, PLANTED)] == []
+    assert PASSWORD.encode() in sealed(daemon, tmp_path)
+
+
+def sealed(daemon: Daemon, tmp_path: Path) -> bytes:
+    """What lies in the evidence, as two officers see it: it is there, and in clear nowhere else."""
+    vault = Vault(daemon.data / "evidence")
+    keys = [private_key(tmp_path / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
+    return b"".join(open_sealed(vault.sealed(one), one.head.place, one.head.officers, keys) for one in vault.items())
 
 
 def records(daemon: Daemon) -> Iterator[bytes]:
