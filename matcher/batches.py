@@ -15,8 +15,8 @@ from matcher.scan.search import search
 from matcher.scan.segment import Candidates
 from matcher.scan.unlucky import labelled_cards
 
-BATCH = 2 * 1024 * 1024
-"""Bytes at which a batch is full: measured best at 2 MiB, half the speed at 256 KiB."""
+BATCH = 4 * 1024 * 1024
+"""Bytes at which a batch is full: a tenth faster than at 2 MiB, twice as fast as at 256 KiB; at 8 MiB memory runs short."""
 
 
 class Searched:
