@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from matcher.scan.batch import Batch
 from matcher.sieve import Seen, Sieve
 from matcher.text import Folded, decode, decode_as, fold_lightly, read_in_full, read_together
+from matcher.text.codes import utf8_of
 from matcher.text.decode import is_tried_as_utf8, is_utf8_of
 from matcher.text.gate import doubted
 from matcher.text.windows import WINDOW, wide, windows
@@ -21,7 +23,7 @@ from ullage.records import Capture
 HEAD = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Piece:
     """One window over a text of a capture, not yet read.
 
@@ -43,6 +45,7 @@ class Piece:
     body: bytes | None = None
     charset: str = ""
 
+    @cached_property
     def decoded(self) -> str:
         """The text before anything in it is undone."""
         return decode(self.body or b"", self.charset) if self.text is None else self.text
@@ -87,19 +90,25 @@ def read(pieces: Sequence[Piece], sieve: Sieve, line: int = 0) -> Laid:
 
 
 def _lightly(pieces: Sequence[Piece]) -> list[Folded | None]:
-    """The folded text of each piece of which that is little work."""
-    numbers = [n for n, piece in enumerate(pieces) if piece.body is not None and not piece.markup]
-    texts: list[Folded | None] = [None] * len(pieces)
-    for number, folded in zip(numbers, fold_lightly([pieces[n].body or b"" for n in numbers]), strict=True):
-        texts[number] = folded
-    return texts
+    """The folded text of each piece of which that is little work, whatever its encoding."""
+    plain = [n for n, piece in enumerate(pieces) if not piece.markup]
+    bodies = {n: body for n in plain if (body := pieces[n].body) is not None}
+    texts = _put([None] * len(pieces), bodies)
+    other = {n: utf8_of(pieces[n].decoded) for n in plain if texts[n] is None}
+    return _put(texts, {n: body for n, body in other.items() if body is not None and body != bodies.get(n)})
+
+
+def _put(texts: list[Folded | None], bodies: Mapping[int, bytes]) -> list[Folded | None]:
+    """`texts` with those that `bodies` are the UTF-8 of, folded lightly."""
+    folded = dict(zip(bodies, fold_lightly(list(bodies.values())), strict=True))
+    return [folded.get(n, text) for n, text in enumerate(texts)]
 
 
 def _in_full(texts: list[Folded | None], pieces: Sequence[Piece], numbers: Sequence[int]) -> None:
     """Put in the text of the pieces with these numbers, all that is hidden undone."""
     markup = [n for n in numbers if pieces[n].markup]
     other = [n for n in numbers if not pieces[n].markup]
-    tagged, plain = ([pieces[n].decoded() for n in own] for own in (markup, other))
+    tagged, plain = ([pieces[n].decoded for n in own] for own in (markup, other))
     read = (*read_together(tagged, markup=True), *read_in_full(plain))
     for number, folded in zip((*markup, *other), read, strict=True):
         texts[number] = folded

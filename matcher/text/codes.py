@@ -32,6 +32,14 @@ def codes_of(text: str) -> Codes:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
+def utf8_of(text: str) -> bytes | None:
+    """The UTF-8 of `text`; None where it holds half a surrogate pair."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
+
+
 def text_of(codes: Codes) -> str:
     """The text of code points, u16 or u32."""
     return str(codes.data, "utf-16-le" if codes.itemsize == 2 else "utf-32-le", "surrogatepass")

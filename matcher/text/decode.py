@@ -35,6 +35,7 @@ ALIASES = {
 NOT_OF_THE_WEB = frozenset(("utf-7", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined"))
 """Python's own codecs that no browser reads a page by: some give lone surrogates, some take forever."""
 LONGEST_CHARACTER = 4
+HEAD = 512
 SAMPLE = 4096
 MOSTLY = 0.95
 """Share of characters in the blocks of Chinese text from which it is UTF-16."""
@@ -78,8 +79,12 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
 
 
 def is_tried_as_utf8(body: bytes, declared: str) -> bool:
-    """Whether `decode_as` gives strict UTF-8, if `body` is that and begins with no mark: told without reading it."""
+    """Whether `body` may well be UTF-8, and `decode_as` gives that if it is and begins with no mark: told by its beginning."""
     if declared and _named(declared) not in ("utf-8", "utf8", "cp1252"):
+        return False
+    try:
+        codecs.utf_8_decode(body[:HEAD], "strict", False)  # a last character may be cut off
+    except UnicodeDecodeError:
         return False
     return body.isascii() or any(lead in body for lead in HAN)
 

@@ -25,7 +25,7 @@ NONE = np.empty(0, np.int64)
 
 
 class Folded:
-    """Folded `text` and the way back: `drops` holds, for each dropped character, how many kept ones stand before it.
+    """Folded `text` and the way back, by what was dropped.
 
     `utf8` is the folded text as UTF-8, half surrogate pairs as they are: what is searched. Of a text that is made `of_utf8` no
     other form is made before it is asked for, and most are never asked.
@@ -36,15 +36,15 @@ class Folded:
 
     @classmethod
     def of_utf8(cls, utf8: bytes, body: bytes) -> Folded:
-        """A text of which nothing was dropped; `body` is the original's UTF-8, strictly valid."""
+        """A text of which only first halves of line ends were dropped; `body` is the original's UTF-8, strictly valid."""
         made = cls.__new__(cls)
-        made.utf8, made.body, made.drops = utf8, body, NONE
+        made.utf8, made.body = utf8, body
         return made
 
-    @classmethod
-    def as_it_came(cls, body: bytes) -> Folded:
-        """A text that folding leaves as it is."""
-        return cls.of_utf8(body, body)
+    @cached_property
+    def drops(self) -> npt.NDArray[np.int64]:
+        """For each dropped character, how many kept ones stand before it."""
+        return _line_ends(self.original) if b"\r" in self.body else NONE
 
     @cached_property
     def text(self) -> str:
@@ -94,14 +94,19 @@ class Folded:
         return bits, np.cumsum(count, dtype=np.int64) - count
 
 
+def _line_ends(text: str) -> npt.NDArray[np.int64]:
+    """For each line end of two characters, how many characters stand before it once the first of each is dropped."""
+    places = np.fromiter((m.start() for m in CRLF.finditer(text)), np.int64)
+    return places - np.arange(len(places))
+
+
 def fold(text: str) -> Folded:
     """Fold `text`; linear, and free for plain ASCII."""
     if text.isascii():
         if "\r" not in text and "\0" not in text:
             return Folded(text, text, NONE)
-        places = np.fromiter((m.start() for m in CRLF.finditer(text)), np.int64)
         plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
-        return Folded(plain, text, places - np.arange(len(places)))
+        return Folded(plain, text, _line_ends(text))
     codes = codes_of(text.replace("\r\n", f"{FILL}\n") if "\r" in text else text)
     codes, classes = look_up(codes)
     gone = codes == DROPPED

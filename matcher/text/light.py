@@ -30,21 +30,22 @@ def fold_lightly(bodies: Sequence[bytes]) -> list[Folded | None]:
     One in which `gate.doubted` sees something is not as `fold` makes it: numbers in Han digits and look-alikes of X stay.
     """
     read: list[Folded | None] = [None] * len(bodies)
-    wide = []
+    wide: dict[int, bytes] = {}
     for number, body in enumerate(bodies):
-        if b"\r" not in body and b"\0" not in body:
-            if body.isascii():
-                read[number] = Folded.as_it_came(body)
+        lines = body.replace(b"\r\n", b"\n") if b"\r" in body else body
+        if b"\r" not in lines and b"\0" not in lines:
+            if lines.isascii():
+                read[number] = Folded.of_utf8(lines, body)
             else:
-                wide.append(number)
+                wide[number] = lines
     if wide:
-        for number, folded in zip(wide, _folded([bodies[n] for n in wide]), strict=True):
-            read[number] = folded
+        for number, utf8 in zip(wide, _folded(list(wide.values())), strict=True):
+            read[number] = None if utf8 is None else Folded.of_utf8(utf8, bodies[number])
     return read
 
 
-def _folded(bodies: Sequence[bytes]) -> list[Folded | None]:
-    """The same for bodies that all have other characters than ASCII, laid end to end."""
+def _folded(bodies: Sequence[bytes]) -> list[bytes | None]:
+    """The same for bodies that all have other characters than ASCII, laid end to end; themselves where nothing is changed."""
     laid = Laid.of(bodies)
     seen = special(laid.data)
     becomes = _table()[seen.code]
@@ -54,7 +55,7 @@ def _folded(bodies: Sequence[bytes]) -> list[Folded | None]:
         which = which[~heavy[np.searchsorted(laid.start, seen.place[which], "right") - 1]]
     if not len(which):
         heavy |= holding(long_runs(laid.data), laid.start)
-        return [None if bad else Folded.as_it_came(body) for body, bad in zip(bodies, heavy.tolist(), strict=True)]
+        return [None if bad else body for body, bad in zip(bodies, heavy.tolist(), strict=True)]
     place, size = seen.place[which], seen.size[which]
     data = _replaced(laid.data, place, size, becomes[which])
     removed = np.concatenate(([0], np.cumsum(size - 1)))
@@ -63,7 +64,7 @@ def _folded(bodies: Sequence[bytes]) -> list[Folded | None]:
     heavy |= holding(long_runs(data), start)
     differs, whole = behind > before, data.tobytes()
     return [
-        None if bad else Folded.of_utf8(whole[first:last], body) if is_changed else Folded.as_it_came(body)
+        None if bad else whole[first:last] if is_changed else body
         for body, first, last, is_changed, bad in zip(
             bodies, start.tolist(), end.tolist(), differs.tolist(), heavy.tolist(), strict=True
         )

@@ -10,6 +10,9 @@ import re
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
+
+from matcher.text.codes import codes_of
 
 MOJIBAKE = "mojibake"
 """The name of this reading: GBK or UTF-8 that was read as Latin-1 or cp1252, and saved as UTF-8."""
@@ -20,6 +23,9 @@ PLAINLY = 0.85
 FEWEST = 3
 """Characters that are not ASCII, below which a reading proves nothing."""
 SAMPLE = 1 << 14
+FIRST_WIDE = 0x80
+SECOND_BYTES = (*range(0x40, 0x7F), *range(0xA1, 0xFF))
+"""Of characters of two bytes."""
 CP1252 = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 HIGH_RUN = re.compile(rf"[\x80-\xff{CP1252}]{{4}}")
 """Two characters of two bytes: accented letters of Western languages do not stand so."""
@@ -29,14 +35,23 @@ ASCII = re.compile(r"[\x00-\x7f]+")
 
 def common_share(text: str, encoding: str) -> float:
     """Share of common characters among those of `text` that are not ASCII, 0.0 to 1.0; 1.0 where all are ASCII."""
-    wide = ASCII.sub("", text[:SAMPLE])
-    if not wide:
+    codes = codes_of(text[:SAMPLE])
+    wide = codes[codes >= FIRST_WIDE]
+    if not len(wide):
         return 1.0
+    return float(np.count_nonzero(_common(encoding).take(wide.astype(np.intp), mode="clip"))) / len(wide)
+
+
+@cache
+def _common(encoding: str) -> npt.NDArray[np.bool_]:
+    """bool[65536]: the signs and common characters of `encoding`, by code point; the last stands for all that lie beyond."""
     codec, signs, common = FIRST_BYTES[encoding]
-    pairs = np.frombuffer(wide.encode(codec, "ignore"), np.uint8).reshape(-1, 2)
-    first, second = pairs[:, 0], pairs[:, 1]
-    held = ((first >= signs[0]) & (first <= signs[1])) | ((first >= common[0]) & (first <= common[1]))
-    return float((held & ((second >= 0xA1) | (encoding == "big5"))).sum()) / len(wide)
+    made = np.zeros(1 << 16, bool)
+    for first in (*range(signs[0], signs[1] + 1), *range(common[0], common[1] + 1)):
+        for second in SECOND_BYTES:
+            made[codes_of(bytes((first, second)).decode(codec, "ignore"))] = True
+    made[:FIRST_WIDE] = False
+    return made
 
 
 def read_back(text: str, *, proven: bool = False) -> str | None:

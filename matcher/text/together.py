@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from matcher.text.codes import BETWEEN, FILL
+from matcher.text.codes import BETWEEN, FILL, utf8_of
 from matcher.text.fold import Folded, fold
 from matcher.text.gate import are_plain
 from matcher.text.unescape import unescape, untag
@@ -21,7 +21,7 @@ ROOM = 1 << 19
 
 def read_in_full(texts: Sequence[str]) -> list[Folded]:
     """Each of `texts` (decoded, without markup) unescaped and folded, in order; where nothing is to undo that is not tried."""
-    bodies = {n: body for n, text in enumerate(texts) if FILL not in text and (body := _utf8(text)) is not None}
+    bodies = {n: body for n, text in enumerate(texts) if FILL not in text and (body := utf8_of(text)) is not None}
     numbers = list(bodies)
     plain = [numbers[n] for n in np.flatnonzero(are_plain(list(bodies.values()))).tolist()]
     read: dict[int, Folded] = {}
@@ -30,14 +30,6 @@ def read_in_full(texts: Sequence[str]) -> list[Folded]:
     left = [n for n in range(len(texts)) if n not in read]
     read.update(zip(left, read_together([texts[n] for n in left], markup=False), strict=True))
     return [read[n] for n in range(len(texts))]
-
-
-def _utf8(text: str) -> bytes | None:
-    """The UTF-8 of `text`; None where it holds half a surrogate pair."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return None
 
 
 def read_together(texts: Sequence[str], *, markup: bool) -> list[Folded]:

@@ -43,6 +43,8 @@ def is_light(text: str) -> bool:
         "13800138000\n三年前",
         "一二三四五六",
         "１３８００１３８０００",
+        "姓名，手机\r\n王某，１３８\r\n",
+        "name\r\nwang\r\n",
         "😀，好",
         "Ｑ＋ａ",
     ],
@@ -52,7 +54,7 @@ def test_what_takes_a_look_up_and_no_more(text: str) -> None:
     assert light is not None
     assert is_light(text)
     assert light.text == fold(text).text
-    assert (light.utf8, light.original, light.drops.tolist()) == (fold(text).text.encode(), text, [])
+    assert (light.utf8, light.original, light.drops.tolist()) == (fold(text).text.encode(), text, fold(text).drops.tolist())
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_what_takes_a_look_up_and_no_more(text: str) -> None:
         "１１０１０５１９４９１２３１００２Х",
         "＋８６13800138000",
         "张\u200b三",
-        "张\r\n三",
+        "张\r三",
         "张\0三",
         "a\rb",
         "a\0b",
