@@ -1,10 +1,12 @@
 """Origin: whose leak it is, at every size of platform."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import crowd, facts, listed, of
 from ullage.fields import Field
-from ullage.records import Canary, Cohort
+from ullage.records import Canary, Cohort, RowGroup
 from ullage.verdict import Facts, judge
 
 PHONES = {"candidates": {"phone": 1000}, "rows": 1000, "people": crowd(10, Field.PHONE)}
@@ -192,3 +194,46 @@ def test_fields_that_only_we_hold_decide_where_chance_is_ruled_out() -> None:
     assert verdict(of("PHONE", "POLICY", **some, **own)) == "ours"
     assert verdict(of("PHONE", **some, **own)) == "unknown"
     assert verdict(of("PHONE", "POLICY", **some | {"matched_rows": 10, "matched_kinds": {"phone": 10}}, **own)) == "elsewhere"
+
+
+@given(
+    rows=st.integers(0, 10**7),
+    shares=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    watchlist=st.sampled_from([0, 1, 10**6, 300_000_000, 10**10]),
+    replayed=st.floats(0, 1),
+)
+def test_every_count_has_an_origin_and_an_explanation(
+    rows: int, shares: tuple[float, float], watchlist: int, replayed: float
+) -> None:
+    """Also of a list that is larger than its market."""
+    matched = round(rows * shares[0])
+    both = round(matched * shares[1])
+    group = RowGroup(fields=NAMED, rows=rows, matched=matched, corroborated=both)
+    exposure, origin = judge(
+        facts(
+            rows=rows,
+            matched_rows=matched,
+            corroborated_rows=both,
+            groups=(group,),
+            candidates={"phone": rows},
+            matched=matched,
+            matched_kinds={"phone": matched},
+            people=crowd(matched, *NAMED),
+            verified=crowd(both, *NAMED),
+            watchlist=watchlist,
+            circulation=1.8e9,
+            replayed=replayed,
+            replay_of="INC-1",
+        )
+    )
+    assert origin.verdict in ("ours", "elsewhere", "recycled", "unknown")
+    assert origin.reasons
+    assert 0 <= origin.p <= 1
+    assert (exposure.severity == "noise") or matched
+
+
+@given(st.integers(1, 10**6), st.integers(2, 10**6), st.sampled_from(sorted(SIZES)))
+def test_rows_that_all_agree_are_ours_from_a_few_on(rows: int, more: int, size: str) -> None:
+    """Of the largest platform two rows may be chance; ten are not, however many are added."""
+    rows = max(rows, 10)
+    assert {verdict(listed(SIZES[size], NAMED, n, ours=n)) for n in (rows, rows + more)} == {"ours"}
