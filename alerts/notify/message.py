@@ -12,7 +12,9 @@ from typing import Any
 from alerts.records import SEVERITIES, Incident, News, Severity
 
 SHOWN = 10
-"""Incidents that a text names, the worst first; the page lists them all. WeCom takes 2,048 bytes."""
+"""Incidents that a text names, the worst first; the page lists them all."""
+MOST_BYTES = 16_000
+"""Of a text; DingTalk and Feishu take 20,000, WeCom 2,048."""
 SITE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Names of configured sites; what a feed calls its places may be anything, so it is not repeated."""
 LABELS: dict[Severity, str] = {
@@ -84,11 +86,16 @@ class Message:
         listed = ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])
         return f"ullage: {len(self.entries)} incidents ({listed})"
 
-    def text(self) -> str:
-        """The body for people: two lines an incident, the worst ten of them."""
-        lines = [line for entry in self.entries[:SHOWN] for line in _lines(entry)]
-        if len(self.entries) > SHOWN:
-            more = len(self.entries) - SHOWN
+    def text(self, most_bytes: int = MOST_BYTES) -> str:
+        """The body for people: the worst ten incidents, or as many as fit `most_bytes` of UTF-8, and how many more there are."""
+        shown = min(SHOWN, len(self.entries))
+        while shown > 1 and len(self._text(shown).encode()) > most_bytes:
+            shown -= 1
+        return self._text(shown)
+
+    def _text(self, shown: int) -> str:
+        lines = [line for entry in self.entries[:shown] for line in _lines(entry)]
+        if more := len(self.entries) - shown:
             lines.append(f"and {more} more 还有 {more} 起: {self.page}/")
         return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -91,9 +92,10 @@ class Notifier:
         self._stop.set()
         for running in self._running:
             running.wake.set()
+        deadline = time.monotonic() + CLOSE_SECONDS
         for running in self._running:
             if running.thread is not None:
-                running.thread.join(CLOSE_SECONDS)
+                running.thread.join(max(0.0, deadline - time.monotonic()))
         self.release()
 
     def _send(self, running: _Running) -> None:

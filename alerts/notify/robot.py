@@ -15,8 +15,8 @@ from alerts.notify.channels import UndeliveredError
 from alerts.notify.message import Message
 from alerts.notify.post import accepted, post, reach
 
-ENOUGH = 2000
-"""Bytes of a text: WeCom refuses more than 2,048."""
+MOST_BYTES = 2048
+"""Of a text: WeCom refuses more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Robot:
 
     def send(self, message: Message) -> None:
         """See `Channel.send`."""
-        words = f"{message.subject()}\n{message.text()}".encode()[:ENOUGH].decode("utf-8", "ignore")
+        head = message.subject()
+        words = f"{head}\n{message.text(MOST_BYTES - len(head.encode()) - 1)}"
         body: dict[str, Any] = {"msgtype": "text", "text": {"content": words}}
         sent = json.dumps(body, ensure_ascii=False).encode()
         answer = accepted(post(self.signed(self.url), sent, {"Content-Type": "application/json; charset=utf-8"}, self.timeout))

@@ -206,6 +206,7 @@ def test_a_digest_of_many_fits_what_wecom_takes(tmp_path, receiver):
     content = receiver.received[0].json["text"]["content"]
     assert len(content.encode()) <= 2048
     assert content.startswith("ullage: 500 incidents (500 high)")
+    assert content.endswith(f"more 还有 {500 - content.count('/incidents/')} 起: {url}/")  # whole lines alone
 
 
 def test_dingtalk_signs_each_attempt_with_its_time(tmp_path, receiver):
