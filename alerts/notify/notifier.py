@@ -57,9 +57,11 @@ class Notifier:
     def plan(self, incidents: Sequence[Incident]) -> None:
         """Write down what is to be said of incidents that were just stored."""
         setup = self.setup
-        if setup.notify.routes and plan(setup.store, setup.notify, incidents, setup.clock.now(), setup.muted):
-            for running in self._running:
-                running.wake.set()
+        made = plan(setup.store, setup.notify, incidents, setup.clock.now(), setup.muted) if setup.notify.routes else []
+        for sender in self.senders if made else ():
+            sender.hear(made)
+        for running in self._running if made else ():
+            running.wake.set()
 
     def start(self) -> None:
         """Begin to send."""

@@ -83,22 +83,21 @@ def news(made: Notification, log: Collection[str]) -> Notification | None:
     return made.model_copy(update={"why": "raised", "published_at": None}) if raised else made
 
 
-def plan(store: IncidentStore, notify: NotifySettings, incidents: Sequence[Incident], now: datetime, muted: Muted) -> int:
-    """Write to the log what is to be said of `incidents`; returns how much is new. Doing it again changes nothing."""
+def plan(
+    store: IncidentStore, notify: NotifySettings, incidents: Sequence[Incident], now: datetime, muted: Muted
+) -> list[Notification]:
+    """Write to the log what is to be said of `incidents`; returns what is new. Doing it again changes nothing."""
     made: dict[str, Notification] = {}
     for incident in incidents:
         made |= wanted(notify, incident, now)
     silent = muted([incident for incident in incidents if any(one.incident == incident.id for one in made.values())])
     made = {id_: one for id_, one in made.items() if one.incident not in silent}
     if not made:
-        return 0
+        return []
     log = store.mget(Notification, {id_ for one in made.values() for id_ in log_ids(one).values()})
     fresh = [one for one in (news(each, log) for each in made.values()) if one is not None]
-    if not fresh:
-        return 0
-    created = sum(store.create(fresh))
-    store.refresh()
-    return created
+    created = store.create(fresh) if fresh else []
+    return [one for one, is_new in zip(fresh, created, strict=True) if is_new]
 
 
 def repeat(notify: NotifySettings, told: Notification, incident: Incident, now: datetime) -> Notification | None:

@@ -45,6 +45,8 @@ class Sender:
     holds: Callable[[], bool] = lambda: True
     backoff: Backoff = field(default_factory=lambda: Backoff(first=2.0, cap=60.0))
     _not_before: float = 0.0
+    _heard: set[str] = field(default_factory=set)
+    """Ids that were just written: a search may take a second to find them."""
     _unwritten: list[Notification] = field(default_factory=list)
 
     def turn(self, *, flush: bool = False) -> float:
@@ -72,6 +74,10 @@ class Sender:
                 return max(0.1, self.setup.notify.group_seconds - since)
         return 0.0 if len(due) == AT_MOST else POLL_SECONDS
 
+    def hear(self, made: Sequence[Notification]) -> None:
+        """Told by another thread of what was just written to the log."""
+        self._heard.update([one.id for one in made if one.channel == self.name])
+
     def owes(self) -> bool:
         """Whether anything is due now."""
         return bool(self._due(self.setup.clock.now()))
@@ -80,8 +86,11 @@ class Sender:
         """What is pending and due, as it stands: a search may show what a write a moment ago has changed."""
         where = Where({"channel": (self.name,), "outcome": ("pending",)}, before=now + timedelta(microseconds=1))
         ids = [one.id for one, _ in zip(self.setup.store.scroll(Notification, where), range(AT_MOST), strict=False)]
-        found = self.setup.store.mget(Notification, ids).values() if ids else ()
-        return sorted((one for one in found if one.outcome == "pending"), key=lambda one: (one.due, one.id))
+        heard = self._heard.copy()
+        found = self.setup.store.mget(Notification, heard.union(ids)).values() if ids or heard else ()
+        due = [one for one in found if one.outcome == "pending" and one.due <= now]
+        self._heard -= heard - {one.id for one in due}  # what is due later a search will find by then
+        return sorted(due, key=lambda one: (one.due, one.id))
 
     def _without_stale(self, due: Sequence[Notification], now: datetime) -> list[Notification]:
         """`due` without what has been tried for too long, which is given up."""

@@ -11,7 +11,7 @@ from ullage.settings import NotifySettings
 
 
 def planned(store, settings: NotifySettings, *incidents, now=T0, muted=lambda _: ()) -> int:
-    return plan(store, settings, store_all(store, incidents), now, muted)
+    return len(plan(store, settings, store_all(store, incidents), now, muted))
 
 
 def test_an_incident_is_written_down_for_the_channels_of_its_routes(store):

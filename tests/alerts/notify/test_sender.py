@@ -254,3 +254,13 @@ def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, 
     assert "48 customers" in soc.sent[0].text()
     assert "48" not in other.sent[0].text()
     assert "13800138000" not in soc.sent[0].text()
+
+
+def test_what_was_just_written_is_sent_though_no_search_finds_it_yet(notifier, store, clock, soc, monkeypatch):
+    monkeypatch.setattr(store, "scroll", lambda kind, where: iter(()))
+    running = notifier({"soc": soc, "boss": Recorded()})
+    tell(running, store, incident("A"))
+    for _ in range(3):
+        turn(running, clock, 20)
+    assert soc.told == [[("INC-A", "high", "new")]]
+    assert [sender._heard for sender in running.senders] == [set(), set()]
