@@ -29,8 +29,8 @@ TAG = re.compile(
 )
 IDLE = re.compile(r"[^@&%\\0-9]*+")
 """A comment that can hold no identifier: it splits a number as a tag does."""
-CELL_GAP = re.compile(r"(?<=>)\s++(?=<t[dh]\b)", re.IGNORECASE)
-"""Between two cells of a row: no line ends there."""
+CELL_GAP = re.compile(r">\s++(?=<t[dh]\b)", re.IGNORECASE)
+"""Between two cells of a row, with the end of the tag before: no line ends there."""
 TELLING = re.compile(r"[@&%\\]|(?:\d\D{0,2}){7}")
 """What an attribute has that may hold an identifier: an address, an escape, or seven digits close together (a colour has six)."""
 ENTITY = re.compile(rf"&{FILL}*+(?:#\d{{1,7}}|#[xX][0-9a-fA-F]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,24}});")
@@ -52,7 +52,7 @@ class Memo(dict[str, str]):
 
     def of(self, match: re.Match[str]) -> str:
         """What replaces a match."""
-        return self[match.group()]
+        return self[match[0]]
 
 
 def unescape(text: str, *, markup: bool) -> str:
@@ -72,7 +72,7 @@ def untag(text: str) -> str:
     """`text` with its tags taken out, as long as before."""
     if "<" not in text:
         return text
-    return TAG.sub(Memo(_tag).of, CELL_GAP.sub(lambda gap: GONE * len(gap.group()), text))
+    return TAG.sub(Memo(_tag).of, CELL_GAP.sub(lambda gap: fit(">", len(gap[0]), GONE), text))
 
 
 def _escapes(text: str) -> str:
