@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import Counter
@@ -31,6 +31,8 @@ class Beats:
     standings: Standings
     publisher: Publisher
     metrics: CrawlMetrics
+    sealer: Callable[[], Sealer]
+    """Asked each time, since keys turn over."""
     _due: float = float("-inf")
 
     def wait(self) -> float:
@@ -43,19 +45,19 @@ class Beats:
         """Set this process's metrics of its sites."""
         self.metrics.coverage.show(self.crawl.origin, self.standings.coverage(sites))
 
-    def turn(self, sites: Collection[Site], sealer: Sealer) -> None:
+    def turn(self, sites: Collection[Site]) -> None:
         """Send one if it is due; while the bus is down it is left out, since late is what it must not seem to be."""
         if self.wait() > 0:
             return
         self._due = self.standings.clock.monotonic() + self.crawl.heartbeat_seconds
         try:
-            self.send(sites, sealer)
+            self.send(sites)
         except UnavailableError as error:
             log.get("crawl").warning("heartbeat_skipped", error=str(error))
 
-    def send(self, sites: Collection[Site], sealer: Sealer) -> None:
+    def send(self, sites: Collection[Site]) -> None:
         """Append one to every partition; durable on return."""
-        clock = self.standings.clock
+        clock, sealer = self.standings.clock, self.sealer()
         beat = Heartbeat(
             id=secrets.token_hex(16),
             origin=self.crawl.origin,

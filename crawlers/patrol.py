@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from scrapy.crawler import AsyncCrawlerRunner
@@ -63,7 +64,7 @@ class Patrol:
         pause = self._crawl.pause_lag_hours * 3600
         self._backlog = Backlog(self._bus, self._frontier, context.clock, pause, metrics)
         self._standings = Standings(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
-        self._beats = Beats(self._crawl, self._standings, self._publisher, metrics)
+        self._beats = Beats(self._crawl, self._standings, self._publisher, metrics, partial(keys.sealer, context.keys))
         self._sites: Collection[Site] = ()
         canary = context.settings.canary
         self._canary = CanarySite(canary, context.clock) if canary.interval_seconds and not names else None
@@ -83,11 +84,11 @@ class Patrol:
             while once and self._visits and not stop.done():
                 await self._wait(stop, None)
             if once and self._crawl.heartbeat_seconds and not stop.done():
-                self._beats.send(self._sites, keys.sealer(self._context.keys))
+                self._beats.send(self._sites)
             while not once and not stop.done():
                 self._metrics.loop.turned()
                 self._expire()
-                self._beats.turn(self._sites, keys.sealer(self._context.keys))
+                self._beats.turn(self._sites)
                 await self._wait(stop, min(self._begin_due(sites), self._beats.wait(), self._turn_canary()))
                 sites = self._read_sites(strict=False)
         finally:

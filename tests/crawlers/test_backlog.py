@@ -167,3 +167,21 @@ def test_a_bus_that_does_not_answer_is_told(crawl: Crawl, monkeypatch: pytest.Mo
     with pytest.raises(UnavailableError):
         crawl.backlog.look()
     assert up.get() == 0
+
+
+def test_heartbeats_that_expire_unread_are_no_captures_that_did(crawl: Crawl) -> None:
+    crawl.read(1)
+    crawl.backlog.look()
+    publisher = crawl.bus.publisher(CAPTURES)
+    for _ in range(5):
+        crawl.later(60)
+        publisher.spread(outgoing("beat"))
+        crawl.frontier.history.note_beat(crawl.clock.wall(), 86_400.0)
+    crawl.read(2)
+    crawl.later(2 * KEEP[CAPTURES].seconds)
+    publisher.spread(outgoing("beat"))
+    crawl.frontier.history.note_beat(crawl.clock.wall(), 86_400.0)
+    publisher.close()
+    crawl.backlog.look()
+    assert crawl.backlog.metrics.expired._value.get() == 2
+    assert crawl.due() == [1, 2]

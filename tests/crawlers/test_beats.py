@@ -1,0 +1,137 @@
+"""Heartbeats as crawl sends them: when, with what, and what happens while the bus is down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from crawlers.beats import Beats
+from crawlers.egress import Egress
+from crawlers.frontier import Frontier
+from crawlers.judge import UNKNOWN, Evidence
+from crawlers.metrics import CrawlMetrics
+from crawlers.standing import Standings
+from tests.conftest import NOON, HeldClock
+from tests.crawlers.support import make_site
+from ullage import keys
+from ullage.bus import CAPTURES, Outgoing
+from ullage.errors import RecordError, UnavailableError
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Heartbeat
+from ullage.settings import Context, CrawlSettings
+
+WATCHED, OTHER = make_site(name="board"), make_site(name="other", watch=False)
+
+
+@dataclass
+class Bus:
+    """Keeps what is spread; down when told so."""
+
+    records: list[Outgoing] = field(default_factory=list)
+    down: bool = False
+
+    def spread(self, record: Outgoing) -> None:
+        if self.down:
+            raise UnavailableError("down")
+        self.records.append(record)
+
+    def append(self, records: Sequence[Outgoing]) -> None:
+        pytest.fail("a heartbeat goes to every partition")
+
+
+@dataclass
+class Sending:
+    """What sends, what it sends to, and how to read it."""
+
+    beats: Beats
+    bus: Bus
+    context: Context
+    registry: CollectorRegistry
+
+    def sent(self) -> list[Heartbeat]:
+        opener, found = keys.opener(self.context.keys), []
+        for record in self.bus.records:
+            plain = opener.open(record.value, purpose=PURPOSE, topic=CAPTURES, schema=1, key_id=record.headers["key_id"])
+            found.append(Heartbeat.decode(plain, record.headers["schema"]))
+        return found
+
+
+@pytest.fixture
+def sending(context: Context, frontier: Frontier, clock: HeldClock) -> Sending:
+    standings = Standings(frontier, Egress(), clock.as_clock(), 365.0)
+    metrics = CrawlMetrics(registry := CollectorRegistry(), clock.as_clock())
+    settings, bus = CrawlSettings(origin="north", heartbeat_seconds=60), Bus()
+    return Sending(Beats(settings, standings, bus, metrics, lambda: keys.sealer(context.keys)), bus, context, registry)
+
+
+def test_one_goes_out_an_interval_however_often_it_is_asked_for(sending: Sending, clock: HeldClock) -> None:
+    waits = []
+    for _ in range(10):
+        sending.beats.turn([WATCHED])
+        waits.append(sending.beats.wait())
+        clock.advance(20)
+    assert [beat.inserted_at.timestamp() - NOON for beat in sending.sent()] == [0, 60, 120, 180]
+    assert waits[:4] == [60, 40, 20, 60]
+    assert sending.beats.standings.frontier.history.beats(0, clock.wall()) == 4
+    assert len({beat.id for beat in sending.sent()}) == 4
+
+
+def test_none_goes_out_where_none_is_wanted(sending: Sending) -> None:
+    sending.beats.crawl = CrawlSettings(heartbeat_seconds=0)
+    sending.beats.turn([WATCHED])
+    assert (sending.bus.records, sending.beats.wait()) == ([], float("inf"))
+
+
+def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: Sending) -> None:
+    sending.beats.turn([WATCHED])
+    (record,) = sending.bus.records
+    assert b"board" not in record.value
+    assert b"north" not in record.value
+    assert set(record.headers) == {"record", "id", "schema", "key_id"}
+    opener = keys.opener(sending.context.keys)
+    with pytest.raises(RecordError):
+        opener.open(record.value, purpose="capture", topic=CAPTURES, schema=HEARTBEAT_SCHEMA, key_id=record.headers["key_id"])
+    assert sending.sent()[0].origin == "north"
+
+
+def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(sending: Sending, clock: HeldClock) -> None:
+    seen = Evidence()
+    seen.note("blocked", head=True)
+    for site in (WATCHED, OTHER):
+        sending.beats.standings.settle(site, seen, UNKNOWN)
+    metrics = sending.beats.metrics
+    metrics.watch([WATCHED, OTHER])
+    for name, count in (("board", 3), ("other", 4)):
+        metrics.pages.labels(metrics.label(name), "ok").inc(count)
+    metrics.pages.labels("other", "blocked").inc()
+    metrics.bytes.inc(70)
+    sending.beats.turn([WATCHED, OTHER])
+    (beat,) = sending.sent()
+    assert [(r.site, r.state, r.since) for r in beat.coverage.watched] == [("board", "blocked", NOON)]
+    assert beat.coverage.sites == {"blocked": 2}
+    counts = {(count.name, *count.labels.items()): count.value for count in beat.counts}
+    assert counts[("ullage_crawl_pages_total", ("outcome", "ok"))] == 7
+    assert counts[("ullage_crawl_pages_total", ("outcome", "blocked"))] == 1
+    assert counts[("ullage_crawl_body_bytes_total",)] == 70
+    assert not any("site" in count.labels for count in beat.counts)
+
+
+def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(sending: Sending, clock: HeldClock) -> None:
+    sending.bus.down = True
+    sending.beats.turn([WATCHED])
+    assert sending.beats.standings.frontier.history.beats(0, clock.wall() + 1) == 0
+    sending.bus.down = False
+    clock.advance(60)
+    sending.beats.turn([WATCHED])
+    assert [beat.inserted_at.timestamp() for beat in sending.sent()] == [NOON + 60]
+
+
+def test_this_process_shows_what_it_sends(sending: Sending) -> None:
+    seen = Evidence()
+    seen.note("ok", head=True)
+    sending.beats.standings.settle(WATCHED, seen, UNKNOWN)
+    sending.beats.show([WATCHED, OTHER])
+    labels = {"site": "board", "state": "ok"}
+    assert sending.registry.get_sample_value("ullage_crawl_site_state", labels) == 1
+    assert sending.registry.get_sample_value("ullage_crawl_site_state", {**labels, "site": "other"}) is None
+    assert sending.registry.get_sample_value("ullage_crawl_sites", {"state": "ok"}) == 1
