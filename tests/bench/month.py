@@ -194,7 +194,7 @@ def _verdict(incident: Incident | None) -> str:
     """Its origin, with the partner's name; what made no incident has none."""
     if incident is None:
         return "no incident"
-    return f"partner {incident.partner}" if incident.origin == "partner" else incident.origin
+    return f"partner {incident.origin_label}" if incident.origin == "partner" else incident.origin
 
 
 def _record(finding: Finding) -> Record:
