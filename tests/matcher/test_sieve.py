@@ -1,0 +1,59 @@
+"""What is read quickly gives the buffer that reading in full gives, and one pass sees there what each search sees alone."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.lexicon import Lexicon
+from matcher.parts import pieces_of_capture, read
+from matcher.scan import labelled
+from matcher.scan.batch import Batch
+from matcher.scan.labelled import find_labelled
+from matcher.scan.literals import Literals
+from matcher.sieve import Hits
+from matcher.text import decode, fold, gate, unescape
+from tests.factories import capture
+
+LEXICON = Lexicon({"bank": ["中国(上海)银行", "bank.example"]}, {"bank": ["62000000"]})
+PIECES = st.sampled_from(
+    (
+        *("中国（上海）银行", "中国(上海)银行", "BANK.example", "一手料", "四件套", "卡头：６２００００００", "警方，法院"),
+        *("姓名，微信，手机\n", "微信：abc_def1", "护照　E12345678", "QQ:12345678", "13800138000", "１３８－００１３－８０００"),
+        *("一三八零零一三八零零零", "三", "二零二六年", "&#49;", "%31", "a[at]b.com", "\u200b", "\r\n", "×", "＋86"),
+        *("，", "。", "：", "（", "）", " ", "\n", "a", "1", "é", "😀", "——"),
+    )
+)
+TEXTS = st.lists(st.lists(PIECES, max_size=10).map("".join), max_size=4)
+ENCODINGS = st.sampled_from(["utf-8", "utf-8", "gb18030", "utf-16"])
+
+
+def hits(found: Hits) -> set[tuple[int, int]]:
+    return set(zip(found[0].tolist(), found[1].tolist(), strict=True))
+
+
+@given(TEXTS, ENCODINGS)
+def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encoding: str) -> None:
+    bodies = [text.encode(encoding) for text in texts]
+    laid = read([piece for body in bodies for piece in pieces_of_capture(0, capture(body=body), print)], LEXICON.sieve)
+    slow = Batch.of([fold(unescape(decode(body), markup=False)).utf8 for body in bodies])
+    assert np.array_equal(laid.batch.data, slow.data)
+    assert np.array_equal(laid.batch.starts, slow.starts)
+    assert hits(laid.seen.labelled) == hits(Literals.of(labelled.patterns()).find(slow.data))
+    assert [said.counts for said in LEXICON.read_batch(laid.batch, laid.seen)] == [
+        LEXICON.read(part.text.text).counts for part in laid.parts
+    ]
+
+
+@given(TEXTS)
+def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
+    batch = Batch.of([fold(text).utf8 for text in texts])
+    together, alone = find_labelled(batch, LEXICON.sieve.find(batch.data).labelled), find_labelled(batch)
+    assert [(s.kind, s.start.tolist()) for s in together] == [(s.kind, s.start.tolist()) for s in alone]
+
+
+@given(TEXTS)
+def test_a_doubt_is_seen_in_the_whole_if_any_text_has_it(texts: list[str]) -> None:
+    batch = Batch.of([fold(text).utf8 for text in texts])
+    seen = len(LEXICON.sieve.find(batch.data).undone[0]) > 0
+    each = gate.doubted(batch.data, batch.starts, batch.ends, seen=True)
+    assert seen or not each.any()
