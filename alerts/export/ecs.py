@@ -78,11 +78,16 @@ def _enrichment(seen: Seen) -> dict[str, Any]:
 
 def _ours(one: Exported) -> dict[str, Any]:
     own = one.incident.model_dump(mode="json", include=_OWN)
-    return {**own, "status": one.status, "titles": list(dict.fromkeys(seen.title for seen in one.seen if seen.title))}
+    return {
+        **own,
+        "sites": one.sites,
+        "status": one.status,
+        "titles": list(dict.fromkeys(seen.title for seen in one.seen if seen.title)),
+    }
 
 
 _OWN = set(
-    "severity origin origin_p reasons origin_reasons scenario_title_zh unit customers rows kinds fields sites terms brands"
+    "severity origin origin_p reasons origin_reasons scenario_title_zh unit customers rows kinds fields terms brands"
     " alarm".split()
 )
 

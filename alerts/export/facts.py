@@ -48,6 +48,11 @@ class Exported:
     seen: tuple[Seen, ...]
 
     @property
+    def sites(self) -> tuple[str, ...]:
+        """Where it was seen, as it can be shown."""
+        return tuple(_shown(site) for site in self.incident.sites)
+
+    @property
     def headline(self) -> str:
         """What it is, in one line."""
         incident = self.incident
@@ -96,8 +101,13 @@ def _by_incident(documents: Iterable[Sighting | Decision]) -> dict[str, list[Sig
 
 
 def _seen(s: Sighting) -> Seen:
-    title = "" if identifier_in(s.title) else safe(s.title)
-    return Seen(s.id, s.site, s.fetched_at, s.published_at, _address(s.url), title, s.rows, s.customers)
+    title = "" if identifier_in(s.title) else safe(s.title).strip()
+    return Seen(s.id, _shown(s.site), s.fetched_at, s.published_at, _address(s.url), title, s.rows, s.customers)
+
+
+def _shown(site: str) -> str:
+    """A site's name without what has no shape; never empty, because MISP takes no empty value."""
+    return safe(site).strip() or "unknown"
 
 
 def _address(url: str) -> str:

@@ -60,7 +60,7 @@ def _cells(one: Exported) -> dict[str, str]:
         "sightings": str(incident.sightings),
         "kinds": " ".join(incident.kinds),
         "fields": " ".join(incident.fields),
-        "sites": " ".join(incident.sites),
+        "sites": " ".join(one.sites),
         "terms": " ".join(incident.terms),
         "reasons": " ".join(f"{why.code}{why.points:+d}" for why in incident.reasons),
         "titles": " | ".join(dict.fromkeys(seen.title for seen in one.seen if seen.title)),

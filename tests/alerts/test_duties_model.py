@@ -135,7 +135,7 @@ def test_every_history_gives_the_duties_that_the_rules_say(store, clock, alerted
     if alerted:
         told(store, alerted)
 
-    @settings(max_examples=120)
+    @settings(max_examples=100)
     @given(SCENES)
     def check(scene) -> None:
         history, origin, people, severity, cii = scene
@@ -152,7 +152,7 @@ def test_what_is_shown_of_any_history_is_consistent(store, clock):
     incident = store.get(Incident, A)
     told(store, BEGUN)
 
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     @given(SCENES, st.integers(0, 20 * 24))
     def check(scene, later) -> None:
         history, origin, people, severity, cii = scene

@@ -11,7 +11,7 @@ import pymisp
 import pytest
 import stix2
 import stix2validator
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -91,8 +91,14 @@ def written(form: str, *incidents: Exported) -> str:
 
 
 def test_every_format_can_be_read_whatever_stands_in_it(base):
-    @settings(max_examples=60)
+    nowhere = [
+        _seen(base[1].model_copy(update={"id": f"s{n}", "site": site, "title": site})) for n, site in enumerate("\x00 \u202e")
+    ]
+    blank = Exported(base[0].model_copy(update={"sites": ("\x00", " ")}), "open", base[0].updated_at, tuple(nowhere))
+
+    @settings(max_examples=25)
     @given(everything(base))
+    @example(blank)
     def check(one: Exported) -> None:
         for form in FORMATS:
             assert written(form, one) == written(form, one)
