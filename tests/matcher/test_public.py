@@ -8,17 +8,22 @@ import pytest
 
 from matcher.findings import findings
 from matcher.stage import build_matcher
+from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone
 from tests.matcher.conftest import BANK
+from ullage import setup
 from ullage.settings import Context
 
 SERVICE = "+86 154-0000-0077"
 """A service mobile that is enrolled as well, as banks' lists do hold their own numbers."""
 
 
-@pytest.fixture
-def matcher(context: Context):
+@pytest.fixture(scope="module")
+def matcher(tmp_path_factory: pytest.TempPathFactory):
+    """One for all tests here: it keeps nothing of what it reads."""
+    context = Context(tmp_path_factory.mktemp("bank"), HeldClock().as_clock())
+    list(setup.initialise(context))
     numbers = [SERVICE, "400-820-8820", "95588", "Service@Bank.example"]
     enrol(context, "bank", [*BANK, customer(77), customer(78, email="service@bank.example")])
     (context.data / "ullage.toml").write_text(f"[tenants.bank]\nown_numbers = {json.dumps(numbers)}\n", encoding="utf-8")
