@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.notify.channels import open_channel
+from alerts.notify.channels import UndeliveredError, open_channel
 from alerts.notify.channels.webhook import MARK
 from alerts.notify.message import Entry, Message
 from alerts.notify.notifier import page_of
@@ -36,7 +36,10 @@ def test(ctx: typer.Context, channel: str) -> None:
         raise ConfigError(f"no channel of that name: ullage.toml has {', '.join(settings.channels) or 'none'}")
     page = page_of(context.settings)
     trial = Message(f"msg_test_{secrets.token_hex(8)}", (Entry(TRIAL, "notice", "new", f"{page}/"),), page)
-    open_channel(channel, settings, context.keys, context.clock).send(trial)
+    try:
+        open_channel(channel, settings, context.keys, context.clock).send(trial)
+    except UndeliveredError as error:
+        raise UndeliveredError(f"channel {channel}: {error}") from None
     typer.echo(f"delivered to {channel}: {trial.subject()}")
 
 

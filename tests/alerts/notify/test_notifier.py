@@ -174,7 +174,7 @@ def test_a_channel_that_is_not_there_or_refuses_is_one_line(configured_data, rec
     runner = CliRunner()
     for words, said, error in (
         (["notify", "test", "nobody"], "ullage.toml has soc", ConfigError),
-        (["notify", "test", "soc"], "answers 500", UndeliveredError),
+        (["notify", "test", "soc"], "channel soc: answers 500", UndeliveredError),
     ):
         receiver.answer = lambda _: (500, {}, b"secret")
         result = runner.invoke(app, ["--data", str(configured_data), *words])
