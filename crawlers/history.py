@@ -90,10 +90,14 @@ class History:
         self._database, self._clock = database, clock
 
     def note_posts(self, site: str, posts: Sequence[Post], *, known: bool) -> None:
-        """Posts that are new to us were read; called within the frontier's transaction. `known`: see `came_at`."""
+        """Posts that are new to us were read; called within the frontier's transaction. `known`: see `came_at`.
+
+        Hours that are too old for the rhythm's window are forgotten.
+        """
         now = self._clock.wall()
         came = [at for post in posts if (at := came_at(post, now, known=known)) is not None]
         self._database.executemany(ARRIVED, [(site, int(at // HOUR)) for at in came])
+        self._database.execute("delete from arrivals where site = ? and hour < ?", (site, self._oldest()))
         had = [sum(bool(value) for value in values) for values in zip(*map(fields_of, posts), strict=True)]
         self._database.execute(CAME, (site, max(came, default=0.0), len(posts), *had))
 
@@ -114,12 +118,15 @@ class History:
             self._database.execute(KEEP, (site, s.state or "", s.since, s.former or "", s.former_since, s.doubted))
 
     def arrivals(self, site: str) -> dict[int, int]:
-        """Posts by hour, of the rhythm's window; what is older is forgotten."""
-        oldest = int(self._clock.wall() // HOUR) - WINDOW_DAYS * DAY_HOURS
-        with sqlite_errors(WHAT), transaction(self._database):
-            self._database.execute("delete from arrivals where site = ? and hour < ?", (site, oldest))
-            rows: Any = self._database.execute("select hour, posts from arrivals where site = ?", (site,)).fetchall()
+        """Posts by hour, of the rhythm's window."""
+        with sqlite_errors(WHAT):
+            query = "select hour, posts from arrivals where site = ? and hour >= ?"
+            rows: Any = self._database.execute(query, (site, self._oldest())).fetchall()
         return dict(rows)
+
+    def _oldest(self) -> int:
+        """The first hour of the rhythm's window."""
+        return int(self._clock.wall() // HOUR) - WINDOW_DAYS * DAY_HOURS
 
     def note_blind(self, site: str, began: float, ended: float) -> None:
         """`site` (or `EVERYWHERE`) could not be seen from `began` to `ended`; times beyond the window are forgotten."""

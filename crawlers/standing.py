@@ -38,10 +38,11 @@ class Standings:
     clock: Clock
     quiet_days: float
     _reports: dict[str, SiteReport] = field(default_factory=dict)
+    _states: dict[str, State | None] = field(default_factory=dict)
 
     def settle(self, site: Site, seen: Evidence, before: Profile) -> State | None:
         """Take in a visit; `before` is what posts were like until then. Returns the state in force, None for none yet."""
-        self._reports.pop(site.name, None)
+        self._forget(site.name)
         shown, now = judge(seen, before), self.clock.wall()
         standing = self.frontier.history.standing(site.name)
         if shown is None:
@@ -82,10 +83,20 @@ class Standings:
 
     def coverage(self, sites: Collection[Site]) -> Coverage:
         """What is to be told of `sites`: counts of all, reports of the watched."""
-        reports = {site.name: self.report(site) for site in sites}
-        states = Counter(report.state for report in reports.values() if report.state)
-        watched = [reports[site.name] for site in sites if site.watch]
+        states = Counter(state for site in sites if (state := self._state(site.name)))
+        watched = [self.report(site) for site in sites if site.watch]
         return Coverage(watched=tuple(watched[:MAX_WATCHED]), sites=dict(states), egress_up=self.egress.up)
+
+    def _state(self, site: str) -> State | None:
+        if site not in self._states:
+            self._states[site] = self.frontier.history.standing(site).state
+        return self._states[site]
+
+    def _forget(self, *sites: str) -> None:
+        """What was read of `sites` is no longer so; of all, where none is named."""
+        for kept in (self._reports, self._states):
+            for site in sites or tuple(kept):
+                kept.pop(site, None)
 
     def report(self, site: Site) -> SiteReport:
         """What is to be told of one site, as it was after its last visit."""
@@ -115,7 +126,8 @@ class Standings:
 
     def _adopt(self, site: str, before: Standing, state: State, since: float) -> State:
         if state == before.state:
-            self.frontier.history.keep(site, before)
+            if self.frontier.history.standing(site).doubted != before.doubted:
+                self.frontier.history.keep(site, before)
             return state
         if before.state not in SEEING:
             self.frontier.try_again(site)
@@ -132,13 +144,13 @@ class Standings:
         if since is None and began is not None:
             for site in self.egress.failing():
                 self._acquit(site, began)
-            self._reports.clear()
+            self._forget()
             log.get("crawl").error("egress_down", count=len(self.egress.failing()))
         elif since is not None and began is None:
             self.frontier.history.note_blind(EVERYWHERE, since, now)
             for site in failing:
                 self.frontier.try_again(site)
-            self._reports.clear()
+            self._forget()
             log.get("crawl").warning("egress_up", seconds=round(now - since))
 
     def _acquit(self, site: str, began: float) -> None:

@@ -28,8 +28,16 @@ from crawlers.outcomes import DOWNLOAD_ERRORS
 MAX_BYTES = 500 * 1024
 FAILURE_SECONDS = 300.0
 """A site that could not answer is asked again after this time."""
+NO_ANSWER_SECONDS = 30.0
+"""And one that did not answer at all after this: its other pages need not try, and its return is soon noticed."""
 DISALLOW_ALL = b"User-agent: *\nDisallow: /\n"
 SKIP = "dont_obey_robotstxt"
+WAITS = {
+    "robots_blocked": FAILURE_SECONDS,
+    "robots_unavailable": FAILURE_SECONDS,
+    "robots_unreachable": NO_ANSWER_SECONDS,
+}
+"""How long an answer holds that is none, at most."""
 
 
 class Rules(NamedTuple):
@@ -95,7 +103,7 @@ class TimedRobots(RobotsTxtMiddleware):
             if rules is None:
                 text, refusal = await self._fetch(f"{place}/robots.txt")
                 rules = Rules(ProtegoRobotParser(text, self.crawler.spider), refusal)
-                self._cache.put(place, rules, FAILURE_SECONDS if text is DISALLOW_ALL else None)
+                self._cache.put(place, rules, WAITS.get(refusal))
         self._keep_pace(rules.parser)
         return rules
 

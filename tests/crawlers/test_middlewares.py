@@ -14,7 +14,15 @@ from scrapy.utils.test import get_crawler
 
 from crawlers.middlewares import Refused
 from crawlers.middlewares.address import AddressGuard, is_public
-from crawlers.middlewares.robots import DISALLOW_ALL, FAILURE_SECONDS, MAX_BYTES, RobotsCache, TimedRobots, rules_text
+from crawlers.middlewares.robots import (
+    DISALLOW_ALL,
+    FAILURE_SECONDS,
+    MAX_BYTES,
+    NO_ANSWER_SECONDS,
+    RobotsCache,
+    TimedRobots,
+    rules_text,
+)
 from crawlers.middlewares.size import SizeLimit
 from tests.conftest import HeldClock
 from tests.crawlers.support import make_site
@@ -150,13 +158,23 @@ def test_robots_are_asked_once_an_hour_and_then_obeyed_as_they_are_now(clock: He
     assert (robots.allows(), robots.asked) == (False, 3)
 
 
-@pytest.mark.parametrize("error", [DownloadTimeoutError("slow"), OSError("down"), Refused("redirects")])
-def test_a_site_that_cannot_answer_for_its_robots_is_not_read(clock: HeldClock, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (DownloadTimeoutError("slow"), NO_ANSWER_SECONDS),
+        (OSError("down"), NO_ANSWER_SECONDS),
+        (Refused("redirects"), NO_ANSWER_SECONDS),
+        (Response(URL, status=500), FAILURE_SECONDS),
+    ],
+)
+def test_a_site_that_cannot_answer_for_its_robots_is_not_read(
+    clock: HeldClock, answer: Response | Exception, seconds: float
+) -> None:
     robots = _Robots(clock)
-    robots.answer = error
+    robots.answer = answer
     assert not robots.allows()
     robots.answer = Response(URL, body=b"")
-    clock.advance(FAILURE_SECONDS - 1)
+    clock.advance(seconds - 1)
     assert not robots.allows()
     clock.advance(2)
     assert robots.allows()

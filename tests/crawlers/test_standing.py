@@ -252,3 +252,30 @@ def test_heartbeats_that_went_out_are_known_by_their_time(frontier: Frontier) ->
     assert frontier.history.beats(NOON + 2, NOON + 5) == 3
     frontier.history.note_beat(NOON + 200, 100.0)
     assert frontier.history.beats(0, NOON + 1_000) == 1
+
+
+def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(
+    standings: Standings, clock: HeldClock, frontier: Frontier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, outcome in (("board", "ok"), ("b", "ok"), ("c", "login")):
+        visit(standings, clock, outcome, name)
+    sites = [make_site(name=name, watch=name == "board") for name in ("board", "b", "c", "never")]
+    first = standings.coverage(sites)
+    assert ([one.site for one in first.watched], first.sites) == (["board"], {"ok": 2, "login_expired": 1})
+    monkeypatch.setattr(frontier.history, "_database", None)
+    assert standings.coverage(sites) == first  # nothing has changed, so nothing is read again
+
+
+def test_a_frontier_of_the_version_before_is_brought_up_with_what_it_holds(tmp_path: Path, clock: HeldClock) -> None:
+    from crawlers import frontier as module
+    from ullage.database import open_database
+
+    old = open_database(tmp_path / module.FILE, [module.SCHEMA, module.WHERE_AND_WHEN])
+    old.execute("insert into sites values ('board', 5, 4, 1)")
+    old.execute("insert into seen values ('board', x'01', x'02', 3)")
+    old.close()
+    opened = Frontier(tmp_path, KEY, clock.as_clock())
+    assert opened.visits("board").success_at == 4
+    assert opened.history.standing("board").state is None
+    assert Standings(opened, Egress(), clock.as_clock(), 365.0).report(BOARD) == SiteReport(site="board", last_success=4.0)
+    opened.close()

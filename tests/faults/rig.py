@@ -90,6 +90,7 @@ class Rig:
         lines = f'[bus]\nurl = "{bus_url}"\n{more}\n[store]\nurl = "{self.store_url}"\n'
         text = lines + configuration(TENANT).replace("[match]\n", f"[match]\nbatch = {BATCH}\n")
         text = text.replace("[alert]\n", f"[alert]\nbatch = {BATCH}\n")
+        text = text.replace("[crawl]\n", "[crawl]\nheartbeat_seconds = 0\n")  # records are counted here
         (self.data / "ullage.toml").write_text(text, encoding="utf-8")
         self.ask("init")
         write_customers(self.folder / "customers.csv", self.customers)
