@@ -85,7 +85,8 @@ class Reading:
     def _context(self) -> dict[str, int]:
         """Different words of context a theme; of a text that went by in parts nobody knows whether it is somebody's record."""
         text = self._utf8.lower()
-        records = 1 if self._identity and not text else sum(word in text for word in record_words())
+        told = b"\n".join((self.capture.title.encode("utf-8", "surrogatepass").lower(), text))
+        records = 1 if self._identity and not text else sum(word in told for word in record_words())
         return {**self.terms.context, **({RECORD: records} if records else {})}
 
     def distinct_own_cards(self, tenant: str) -> int:

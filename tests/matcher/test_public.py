@@ -73,6 +73,11 @@ def test_words_of_a_record_are_told_of_a_post_that_matches(matcher, text):
     assert "record" not in found(matcher, f"{phone(1)} 转让自行车")[0].statistics.context
 
 
+def test_words_of_a_record_in_the_title_count(matcher):
+    captured = capture(body=phone(1).encode(), title="老赖的电话")
+    assert findings(matcher, [captured], captured.fetched_at)[0].statistics.context == {"record": 1}
+
+
 def test_of_a_text_in_parts_nobody_knows_whether_it_is_a_record(matcher):
     body = BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
