@@ -75,7 +75,8 @@ def _verdict(context: Context, reading: Reading, whole: Statistics, lists: Tenan
 
 def exposure_of(context: Context, reading: Reading, whole: Statistics, lists: TenantLists) -> Exposure:
     """How the customers in one capture can be cheated, by its own facts alone; `whole` is that tenant's."""
-    return judge(_facts(context, reading, whole, lists, reading.best(lists.tenant) or Found(0)))[0]
+    found = reading.best(lists.tenant) or Found(0)
+    return judge(_facts(context, reading, whole, lists, found), context.rules())[0]
 
 
 def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantLists, found: Found) -> Facts:

@@ -92,14 +92,14 @@ def hold(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: B
     """Keep all that belongs to INCIDENT, its sealed evidence included, until `release`."""
     with _holds(ctx.obj) as holds:
         marked = holds.set(incident, by=by or current_user(), case=case, reason=reason)
-    typer.echo(f"{incident} is held for case {case}; {marked} files of evidence are kept with it")
+    typer.echo(f"{incident} is held for case {case}, with its sealed evidence ({marked} here)")
 
 
 def release(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
     """End a hold: what is past its time expires within the hour."""
     with _holds(ctx.obj) as holds:
         freed = holds.release(incident, by=by or current_user(), case=case, reason=reason)
-    typer.echo(f"{incident} is released; {freed} files of evidence may expire")
+    typer.echo(f"{incident} is released, with its sealed evidence ({freed} here)")
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ from ullage.errors import RecordError
 from ullage.records import Capture, Finding
 
 SCHEMA = 1
+INGEST = "ingest"
+"""The platform of captures that a collector of somebody else's handed in."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -60,8 +62,11 @@ def canonical(fields: Mapping[str, object]) -> bytes:
 def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datetime) -> Manifest:
     """The manifest of `capture`, in which `finding` was found."""
     fields = capture.model_dump(mode="json", exclude={"body"})
+    taken = Step(at=capture.fetched_at, role="crawl", what=f"fetched from site {capture.site} and sealed to match")
+    if capture.platform == INGEST:
+        taken = Step(at=capture.fetched_at, role=INGEST, what=f"handed in as of site {capture.site} and sealed to match")
     steps = [
-        Step(at=capture.fetched_at, role="crawl", what=f"fetched from site {capture.site} and sealed to match"),
+        taken,
         Step(
             at=finding.matched_at,
             role="match",

@@ -160,13 +160,13 @@ def test_keygen_makes_a_pair_and_says_what_goes_where(tmp_path):
 def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(data, vault, run, store, clock):
     said = run("incidents", "hold", A, *CASE)
     assert said.exit_code == 0, said.output
-    assert "2 files of evidence are kept" in said.output
+    assert "with its sealed evidence (2 here)" in said.output
     assert held(store) == {A}
     assert [item.head.finding for item in vault.items() if item.held] == ["f1d0", "f1d1"]
     assert "held" in run("evidence", "list").output
     later = clock.as_clock().now() + timedelta(days=400)
     assert vault.expire(180, later) == 1
-    assert "2 files of evidence may expire" in run("incidents", "release", A, *CASE).output
+    assert "with its sealed evidence (2 here)" in run("incidents", "release", A, *CASE).output
     assert held(store) == set()
     assert vault.expire(180, later) == 2
     assert [(action, what) for action, what, _ in audited(data)] == [("incident.hold", A), ("incident.release", A)]

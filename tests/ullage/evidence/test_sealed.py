@@ -8,10 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests import factories
 from tests.factories import WHEN
 from tests.ullage.evidence.support import BODY, OFFICERS, PASSPHRASES, made, officers, seal
 from ullage.errors import ConfigError, CorruptError, RecordError
-from ullage.evidence.manifest import decode, encode
+from ullage.evidence.manifest import decode, encode, manifest
 from ullage.evidence.officers import make_officer, open_sealed, pair_of, private_key
 from ullage.evidence.vault import Vault
 from ullage.keys import KeyStore
@@ -36,10 +37,10 @@ def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):
     head = seal(vault, pair)
     [item] = vault.items()
     both = private(tmp_path, "wang", "li")  # in any order
-    manifest, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, both))
+    found, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, both))
     assert body == BODY
-    assert manifest.capture["headers"] == [["Server", "nginx"], ["Date", "Mon, 21 Sep 2026 12:00:00 GMT"]]
-    assert [step.role for step in manifest.process] == ["crawl", "match", "match"]
+    assert found.capture["headers"] == [["Server", "nginx"], ["Date", "Mon, 21 Sep 2026 12:00:00 GMT"]]
+    assert [step.role for step in found.process] == ["crawl", "match", "match"]
     for few in (both[:1], both[1:], [both[0], both[0]]):
         with pytest.raises(RecordError, match="key_destroyed"):
             open_sealed(vault.sealed(item), head.place, head.officers, few)
@@ -79,6 +80,14 @@ def test_a_manifest_tells_if_what_it_is_about_is_another():
     for data in (b"", b"\0\0\0\5{}", b"\xff\xff\xff\xff", encode(found, BODY)[5:]):
         with pytest.raises(RecordError, match="malformed"):
             decode(data)
+
+
+def test_a_manifest_says_who_took_it():
+    assert [manifest_of(platform).process[0].role for platform in ("bepasty", "ingest")] == ["crawl", "ingest"]
+
+
+def manifest_of(platform: str):
+    return manifest(factories.capture(platform=platform), factories.finding(), "high", WHEN)
 
 
 def test_nothing_but_tenant_finding_time_and_officers_is_in_clear(tmp_path, keys, vault):
