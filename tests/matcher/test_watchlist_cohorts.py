@@ -11,13 +11,17 @@ from hypothesis import strategies as st
 
 from matcher.findings import findings
 from matcher.watchlist import installed
+from matcher.watchlist.build import Builder
 from matcher.watchlist.cohorts import Coder, Table, counts_of, tally
 from matcher.watchlist.columns import Texts
-from matcher.watchlist.file import body_bytes
-from matcher.watchlist.source import Batch, Column
+from matcher.watchlist.file import body_bytes, sections
+from matcher.watchlist.live import Watchlist
+from matcher.watchlist.source import Batch, Column, Source
+from matcher.watchlist.tagging import TagKeys
 from tests.factories import capture
 from tests.matcher.bank import customer, matcher_of
 from ullage.errors import ConfigError, CorruptError
+from ullage.keys import make_tenant, verify_key
 from ullage.settings import Context
 
 HEADER = ("customer_ref", "name", "phone", "resident_id", "email", "cohort_product", "cohort_branch", "cohort_export", "canary")
@@ -196,3 +200,20 @@ def test_too_many_labels_are_no_cohort() -> None:
     many = [(f"L{n}", "") for n in range(4096)]
     with pytest.raises(ConfigError, match=r"line 4097, column one: more than 4,095 different labels"):
         Coder().codes(batch(*many))
+
+
+def test_more_combinations_than_two_bytes_number_take_four(context: Context) -> None:
+    """Of 260 by 260 labels every pair is somebody's."""
+    source = context.data / "many.csv"
+    pairs = [(one, other) for one in range(260) for other in range(260)]
+    rows = (f"C{n},154{n:08d},a{one},b{other}" for n, (one, other) in enumerate(pairs))
+    source.write_text("\n".join(("customer_ref,phone,cohort_one,cohort_other", *rows)), encoding="utf-8")
+    make_tenant(context.keys, "bank")
+    target = context.data / "many.watchlist"
+    header = Builder(context.keys, "bank", 1, "none").build(Source(source, {}), target, context.clock.now())
+    assert (header.combinations, sections(header)["cohort"].dtype.itemsize) == (len(pairs) + 1, 4)
+    opened = Watchlist(target, verify_key(context.keys, "bank"))
+    hits, subjects = opened.look_up(TagKeys(context.keys, "bank", "match", 1).tagger("phone", "plain").tag([b"15400000261"]))
+    assert hits.tolist() == [0]
+    assert opened.labels(subjects) == {("one", "a1"): 1, ("other", "b1"): 1}
+    assert set(opened.enrolled_labels().values()) == {260}
