@@ -5,7 +5,7 @@ courts and cases, and shows no rows, reports on the trade and does not take part
 
     entries    written forms and what they mean: data files, labels, settings
     automaton  one text: pyahocorasick
-    search     many texts in one buffer: hyperscan finds, numpy resolves
+    search     many texts in one buffer: the sieve (hyperscan) finds, numpy resolves
     terms      what comes of it
 """
 

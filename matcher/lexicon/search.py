@@ -1,4 +1,4 @@
-"""Many texts in one buffer: hyperscan finds forms, and columns say which of them count.
+"""Many texts in one buffer: the sieve finds forms, and columns say which of them count.
 
     forms that mean something ─▶ whole words ─▶ labels around them ─▶ leftmost, longest ─▶ company ─▶ one Terms a text
 
