@@ -20,7 +20,8 @@ from tests.live.told import alerts
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
-EXPECTED = {"UllageWatchdog", "UllageHighUnacknowledged"}
+EXPECTED = {"UllageWatchdog", "UllageHighUnacknowledged", "UllageNotificationDutyDueSoon", "UllageNotificationDutyPressing"}
+"""What the planted leaks bring: people who must act, and clocks that run."""
 STARTING = "UllageRoleDown|UllageInstanceDown|UllageRoleMissing|UllageCanaryLate"
 """What is true while the roles are started one after the other, and no minutes are given for it."""
 LEAKED = 60
