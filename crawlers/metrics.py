@@ -20,6 +20,9 @@ from ullage.records.heartbeat import MAX_WATCHED
 
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 VISIT_OUTCOMES = ("ok", "failed")
+RESULTS = ("read", "failed")
+READ = frozenset({"ok", "gone"})
+"""Outcomes after which nothing of a page is left to be read."""
 
 
 class CrawlMetrics:
@@ -34,7 +37,8 @@ class CrawlMetrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"ullage_crawl_{name}", text, labels, registry=registry)
 
-        self.pages = counter("pages_total", "Pages fetched, or tried, by what came of it.", "site", "outcome")
+        self.pages = counter("pages_total", "Pages fetched, or tried, by what came of it.", "outcome")
+        self.site_pages = counter("site_pages_total", "Pages of a watched site, by whether they could be read.", "site", "result")
         self.captures = counter("captures_total", "Captures that are durable on the bus.", "site")
         self.seen = counter("seen_posts_total", "Posts met again unchanged, and so not captured.")
         self.truncated = counter("truncated_total", "Captures cut off at the size limit.")
@@ -55,7 +59,8 @@ class CrawlMetrics:
 
     def _begin(self) -> None:
         self.captures.labels(OTHER)
-        self.pages.labels(OTHER, "ok")
+        self.pages.labels("ok")
+        self._begin_pages(OTHER)
         for outcome in VISIT_OUTCOMES:
             self.visits.labels(outcome)
 
@@ -68,12 +73,21 @@ class CrawlMetrics:
             self._forget(name)
         for name in own - self._own:
             self.captures.labels(name)
-            self.pages.labels(name, "ok")
+            self._begin_pages(name)
         for name in own:
             self.revisit.labels(name).set(known[name].revisit_seconds)
         self._own = own
         for name in self._counts.keys() - known.keys():
             self._count(name, {})
+
+    def _begin_pages(self, label: str) -> None:
+        for result in RESULTS:
+            self.site_pages.labels(label, result)
+
+    def page(self, site: str, outcome: str) -> None:
+        """A page came to this. By site only whether it was read: outcomes times sites would be thousands of series."""
+        self.pages.labels(outcome).inc()
+        self.site_pages.labels(self.label(site), "read" if outcome in READ else "failed").inc()
 
     def label(self, site: str) -> str:
         """The label `site` for a site of that name. Canary posts are apart: they come even when nothing else does."""
@@ -96,4 +110,4 @@ class CrawlMetrics:
         """A site that is gone leaves no series that would look as if it failed."""
         for metric in (self.captures, self.revisit):
             metric.remove(site)
-        self.pages.remove_by_labels({"site": site})
+        self.site_pages.remove_by_labels({"site": site})

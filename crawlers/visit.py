@@ -133,7 +133,7 @@ class Visit:
 
     def _release(self, leased: Leased, outcome: str) -> None:
         """Take a page out of hand."""
-        self.metrics.pages.labels(self.metrics.label(self.site.name), outcome).inc()
+        self.metrics.page(self.site.name, outcome)
         self.seen.note(outcome, head=is_head(leased))
         if leased.name in self._held:
             self._held.discard(leased.name)

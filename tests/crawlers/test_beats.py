@@ -102,15 +102,15 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
     metrics = sending.beats.metrics
     metrics.watch([WATCHED, OTHER])
     for name, count in (("board", 3), ("other", 4)):
-        metrics.pages.labels(metrics.label(name), "ok").inc(count)
-    metrics.pages.labels("other", "blocked").inc()
+        metrics.captures.labels(metrics.label(name)).inc(count)
+    metrics.pages.labels("blocked").inc()
     metrics.bytes.inc(70)
     sending.beats.turn([WATCHED, OTHER])
     (beat,) = sending.sent()
     assert [(r.site, r.state, r.since) for r in beat.coverage.watched] == [("board", "blocked", NOON)]
     assert beat.coverage.sites == {"blocked": 2}
     counts = {(count.name, *count.labels.items()): count.value for count in beat.counts}
-    assert counts[("ullage_crawl_pages_total", ("outcome", "ok"))] == 7
+    assert counts[("ullage_crawl_captures_total",)] == 7
     assert counts[("ullage_crawl_pages_total", ("outcome", "blocked"))] == 1
     assert counts[("ullage_crawl_body_bytes_total",)] == 70
     assert not any("site" in count.labels for count in beat.counts)

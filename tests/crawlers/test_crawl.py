@@ -94,8 +94,9 @@ def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(station: Station, s
         wait_for(process, "visited")
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics") as page:
             metrics = page.read().decode()
-        assert 'ullage_crawl_pages_total{outcome="ok",site="paste"} 2.0' in metrics
-        assert 'ullage_crawl_pages_total{outcome="gone",site="paste"} 1.0' in metrics
+        assert 'ullage_crawl_pages_total{outcome="ok"} 2.0' in metrics
+        assert 'ullage_crawl_pages_total{outcome="gone"} 1.0' in metrics
+        assert 'ullage_crawl_site_pages_total{result="read",site="paste"} 3.0' in metrics
         assert 'ullage_crawl_frontier_pages{state="done"} 3.0' in metrics
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=5) == 0

@@ -86,7 +86,7 @@ def lead_to(visit: Visit, *pages: Page) -> None:
 
 
 def pages_total(visit: Visit, outcome: str) -> float:
-    return visit.metrics.pages.labels(visit.site.name, outcome)._value.get()
+    return visit.metrics.pages.labels(outcome)._value.get()
 
 
 def test_no_more_pages_are_in_hand_than_the_site_allows(visit: Visit) -> None:
