@@ -48,7 +48,7 @@ class Holds:
     def set(self, incident: str, *, by: str, case: str, reason: str) -> int:
         """Hold `incident`; returns how many files of evidence are marked. ConfigError when there is no such incident."""
         self._append(incident, by, case, reason, released=False)
-        return mark(self.store, self.vault)
+        return self.vault.hold(findings_of(self.store, [incident])) if self.vault.root.is_dir() else 0
 
     def release(self, incident: str, *, by: str, case: str, reason: str) -> int:
         """End a hold; returns how many files may expire again. ConfigError when it is not held."""
@@ -68,4 +68,3 @@ class Holds:
             reason=reason, released=released,
         )  # fmt: skip
         self.store.create([made])
-        self.store.refresh()
