@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from matcher.scan.batch import Batch, Bytes
-from matcher.scan.bits import Chain, Words, empty
+from matcher.scan.bits import Chain, Words, behind, empty
 from matcher.scan.segment import Flags
 
 SPACE, PLUS, DASH, DOT, ZERO, AT, A = 32, 43, 45, 46, 48, 64, 97
@@ -51,6 +51,11 @@ class Classes:
     def word(self) -> Words:
         """Letters and digits: what a candidate may not be glued to."""
         return self.digit | self.letter
+
+    @cached_property
+    def free(self) -> Words:
+        """Places before which no letter or digit stands."""
+        return ~behind(self.word, 1)
 
     @cached_property
     def digits(self) -> Chain:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from matcher.scan.batch import Batch, Places
 from matcher.scan.bits import ahead, behind, lowest, places, windows
-from matcher.scan.classes import DASH, SPACE, Classes, is_digit, is_separator, is_word
+from matcher.scan.classes import DASH, SPACE, ZERO, Classes, is_digit, is_separator, is_word
 from matcher.scan.segment import Segment
 from matcher.watchlist.columns import Texts
 from ullage.identifiers import Candidate, iban, kinds
@@ -57,12 +57,11 @@ def _lengths() -> npt.NDArray[np.uint8]:
 
 def _iban_gates(batch: Batch, classes: Classes) -> Places:
     """A country's two letters and two digits, nothing glued before, that go on in one piece of its length, or in fours."""
-    digit, letter, word = classes.digit, classes.letter, classes.word
-    pairs = letter & ahead(letter, 1)
-    gate = places(pairs & ahead(digit & ahead(digit, 1), 2) & ~behind(word, 1))
+    letter = classes.letter
+    gate = places(letter & ahead(letter, 1) & ahead(classes.digits.of(2), 2) & classes.free)
     full = _lengths().take(np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0])
     gate, full = gate[full > 0], full[full > 0]
-    length = lowest(~windows(word, gate))
+    length = lowest(~windows(classes.word, gate))
     fours = (length < full) & (length % 4 == 0) & is_separator(batch.data.take(gate + length))
     known: Places = gate[fours | (length == full)]
     return known
@@ -73,7 +72,8 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     data, digit, zero = batch.data, classes.digit, classes.zero
     signed = places(digit & behind(classes.plus, 1))
     signed = signed[(data[signed] != EIGHT) | (data[signed + 1] != SIX)]
-    zeros = places(zero & ahead(zero, 1) & ahead(digit & ~zero, 2) & ~behind(classes.word, 1))
+    zeros = places(zero & ahead(zero, 1) & classes.free)
+    zeros = zeros[is_digit(data.take(zeros + 2)) & (data.take(zeros + 2) != ZERO)]
     begin = np.sort(np.concatenate((signed, zeros)))
     length = lowest(~windows(classes.digit, begin))
     alone = np.flatnonzero(~is_word(data.take(begin + length)))  # not what a digest begins with
