@@ -79,8 +79,8 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
 
 
 def is_tried_as_utf8(body: bytes, declared: str) -> bool:
-    """Whether `body` may well be UTF-8, and `decode_as` gives that if it is and begins with no mark: told by its beginning."""
-    if declared and _named(declared) not in ("utf-8", "utf8", "cp1252"):
+    """Whether `body` may well be UTF-8, and `decode_as` gives that if it is: told by its beginning."""
+    if body.startswith(codecs.BOM_UTF8) or (declared and _named(declared) not in ("utf-8", "utf8", "cp1252")):
         return False
     try:
         codecs.utf_8_decode(body[:HEAD], "strict", False)  # a last character may be cut off

@@ -32,18 +32,20 @@ class Folded:
     """
 
     def __init__(self, text: str, original: str, drops: npt.NDArray[np.int64]) -> None:
-        self.text, self.original, self.drops, self.body = text, original, drops, b""
+        self.text, self.original, self.drops, self.body, self.dropping = text, original, drops, b"", False
 
     @classmethod
-    def of_utf8(cls, utf8: bytes, body: bytes) -> Folded:
-        """A text of which only first halves of line ends were dropped; `body` is the original's UTF-8, strictly valid."""
+    def of_utf8(cls, utf8: bytes, body: bytes, *, dropping: bool = False) -> Folded:
+        """A text whose original's UTF-8 is `body`; `dropping` says whether more was dropped than first halves of line ends."""
         made = cls.__new__(cls)
-        made.utf8, made.body = utf8, body
+        made.utf8, made.body, made.dropping = utf8, body, dropping
         return made
 
     @cached_property
     def drops(self) -> npt.NDArray[np.int64]:
         """For each dropped character, how many kept ones stand before it."""
+        if self.dropping:
+            return fold(self.original).drops
         return _line_ends(self.original) if b"\r" in self.body else NONE
 
     @cached_property
