@@ -24,6 +24,8 @@ SIDES = (32, 64)
 """Bytes on either side of an at sign, at a first look and at a second."""
 WIDTHS = (32, 48, 64, 136)
 """Bytes of a row, by length class: most addresses are short."""
+PIECE = 1 << 15
+"""At signs a step: a text of at signs alone must not take a row of bytes for each of its own."""
 SHORTEST_TLD, LONGEST_TLD = 2, 24
 A, CASE = 97, 32
 OTHERS = b"_%+"
@@ -59,8 +61,23 @@ class Parts(NamedTuple):
 
 def find_mail(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
     """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain has another script or its form."""
-    if not len(at):
+    at = at[_may_join(batch, at)]
+    pieces = [_around(batch, at[first : first + PIECE]) for first in range(0, len(at), PIECE)]
+    if not pieces:
         return [], at
+    found = Sides(*(np.concatenate(part) for part in zip(*(sides for sides, _ in pieces), strict=True)))
+    return list(_segments(batch, found)), np.concatenate([strange for _, strange in pieces])
+
+
+def _may_join(batch: Batch, at: Places) -> Flags:
+    """Which at signs have on either side what an address may have there."""
+    before, behind = batch.data.take(at - 1), batch.data.take(at + 1)
+    joins: Flags = inside_part(before) & (before != DOT) & (is_word(behind) | (behind == DASH) | (behind >= NOT_ASCII))
+    return joins
+
+
+def _around(batch: Batch, at: Places) -> tuple[Sides, Places]:
+    """The addresses around at signs, and those of the signs whose domain is strange, ascending."""
     found, strange = [], []
     for side in SIDES:
         local, domain = _local(batch, at, side), _domain(batch, at, side)
@@ -72,12 +89,11 @@ def find_mail(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
         at = at[~done]
         if not len(at):
             break
-    both = Sides(*(np.concatenate(part) for part in zip(*found, strict=True)))
-    return list(_segments(batch, both)), np.sort(np.concatenate(strange))
+    return Sides(*(np.concatenate(part) for part in zip(*found, strict=True))), np.sort(np.concatenate(strange))
 
 
 def _local(batch: Batch, at: Places, side: int) -> Parts:
-    """The local part before each at sign, which begins with a letter or digit and does not end in a dot.
+    """The local part before each at sign, which begins with a letter or digit.
 
     Bits are mirrored: the lowest stands for the byte before the at sign.
     """
@@ -89,8 +105,7 @@ def _local(batch: Batch, at: Places, side: int) -> Parts:
     inside_bits, word_bits, hyphens = (_bits(flags, mirrored=True) for flags in (inside, word, hyphen))
     stop = lowest(~inside_bits | (hyphens & (hyphens >> ONE)))
     begins = highest(word_bits & under(stop))
-    last = batch.data.take(at - 1)
-    is_part = (last != DOT) & ((stop < side) | _begins_behind(batch, at - side))
+    is_part = (stop < side) | _begins_behind(batch, at - side)
     return Parts(np.where(is_part, begins + 1, 0), stop)
 
 
@@ -125,10 +140,17 @@ def _bits(flags: Flags, *, mirrored: bool = False) -> Words:
     return octets.view(f"{'>' if mirrored else '<'}u{flags.shape[1] // 8}").astype(np.uint64)
 
 
+@cache
+def _local_signs() -> Flags:
+    """bool[256]: which bytes may stand in a local part."""
+    table = is_word(np.arange(256, dtype=np.uint8))
+    table[list(b".-" + OTHERS)] = True
+    return table
+
+
 def inside_part(data: Bytes) -> Flags:
     """Whether these bytes may stand in a local part."""
-    inside: Flags = is_word(data) | np.isin(data, np.frombuffer(b".-" + OTHERS, np.uint8))
-    return inside
+    return _local_signs().take(data)
 
 
 def _begins_behind(batch: Batch, start: Places) -> Flags:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.scan import checks
+from matcher.scan import checks, mail
 from matcher.scan.batch import Batch
 from matcher.scan.classes import classes
 from matcher.scan.codes import find_codes
@@ -233,3 +233,11 @@ def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
         lengths = [len(text[: c.start].encode("utf-8", "surrogatepass")) for c in plain]
         assert (segment.start - batch.starts[0]).tolist() == lengths
         assert [bytes(row).rstrip(b"\0").decode() for row in segment.normal] == [c.normal for c in plain]
+
+
+def test_more_at_signs_than_a_step_takes_are_each_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "PIECE", 3)
+    batch = Batch.of(["".join(f"u{n}@b.cn,@," for n in range(10)).encode(), "x@例子.中国".encode() * 2])
+    found, strange = find_mail(batch, np.flatnonzero(batch.data == ord("@")))
+    assert [bytes(row).rstrip(b"\0").decode() for row in found[0].normal] == [f"u{n}@b.cn" for n in range(10)]
+    assert len(strange) == 2

@@ -55,7 +55,7 @@ def normalise(text: str) -> str:
     >>> normalise('gb82 west 1234 5698 7654 32')
     'GB82WEST12345698765432'
     """
-    bare = re.sub(r"[ \-]", "", text.strip()).upper()
+    bare = text.strip().replace(" ", "").replace("-", "").upper()
     return bare if SHAPE.fullmatch(bare) and LENGTHS.get(bare[:2]) == len(bare) else ""
 
 
