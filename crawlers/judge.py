@@ -21,6 +21,7 @@ STATE_OF: dict[str, State] = {
     "robots": "robots_denied",
     "parse": "layout_changed",
     "layout": "layout_changed",
+    "empty": "layout_changed",
     "gone": "layout_changed",
     "too_large": "layout_changed",
     "robots_unreachable": "unreachable",

@@ -55,6 +55,7 @@ FATES = {
     "forbidden": Fate.RETRY,
     "login": Fate.RETRY,
     "layout": Fate.RETRY,
+    "empty": Fate.RETRY,
     "host": Fate.GIVE_UP,
     "address": Fate.GIVE_UP,
     "too_large": Fate.GIVE_UP,

@@ -85,13 +85,21 @@ def lacks_session(response: Response, site: Site) -> bool:
     return bool(site.session) and not (isinstance(response, TextResponse) and response.css(site.session))
 
 
+UNREAD_LISTS = frozenset({"layout", "empty"})
+"""Outcomes with which a list is done all the same: what it leads to otherwise, other lists, is followed."""
+
+
 def entries(parsed: Parsed) -> int:
     """How much a page leads to or holds, other lists apart."""
     return len(parsed.posts) + sum(page.role != "list" for page in parsed.pages)
 
 
 def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> str:
-    """The outcome of a page that answered 2xx and was parsed: `ok`, `blocked`, `login` or `layout`."""
+    """The outcome of a page that answered 2xx and was parsed: `ok`, `blocked`, `login`, or of a list that leads to nothing.
+
+    That is `layout` where it once did, and `empty` where it never did: a site whose file describes it wrongly is blind from the
+    first day.
+    """
     role = leased.page.role
     if role == "list" and lacks_session(response, site):
         return "login"
@@ -103,8 +111,16 @@ def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> s
         return "login"
     if role == "thread":  # a page beyond the end may well be empty
         return "layout" if leased.page.number == 1 else "ok"
-    large = len(response.body) >= max(LARGE_BYTES, SHARE_OF_FORMER * leased.size)
-    return "layout" if leased.entries and large else "ok"
+    return _of_empty_list(leased, len(response.body), parsed)
+
+
+def _of_empty_list(leased: Leased, size: int, parsed: Parsed) -> str:
+    """The outcome of a list of `size` bytes that leads to nothing, or to other lists alone."""
+    if size < max(LARGE_BYTES, SHARE_OF_FORMER * leased.size):
+        return "ok"
+    if leased.entries:
+        return "layout"
+    return "ok" if parsed.pages else "empty"
 
 
 def is_login(url: str) -> bool:

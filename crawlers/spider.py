@@ -34,7 +34,7 @@ class PageRead:
     truncated: bool
     size: int = 0
     outcome: str = "ok"
-    """`layout` for a list that leads to nothing any more: its other lists are still followed."""
+    """Of `signs.UNREAD_LISTS` for a list that leads to nothing."""
     headers: tuple[tuple[str, str], ...] = ()
     """Of the response, as far as `answered` keeps them."""
 
@@ -78,7 +78,7 @@ class PageSpider(Spider):
         if outcome == "ok":
             parsed = visit.platform.parse(leased.page, response, visit.site)
             outcome = signs.of_page(leased, response, parsed, visit.site)
-        if outcome != "ok" and not (outcome == "layout" and leased.page.role == "list"):
+        if outcome != "ok" and not (outcome in signs.UNREAD_LISTS and leased.page.role == "list"):
             wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
             self._tell(leased, outcome, wait)
             return []

@@ -60,13 +60,13 @@ class Row:
 
 def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None) -> Table:
     """One line a site; fits 100 columns where names are short."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for heading, options in (
         ("site", {"overflow": "fold", "min_width": 8}),
         ("state", {"no_wrap": True}),
         ("since", {"no_wrap": True}),
         ("last new", {"no_wrap": True}),
-        ("own rhythm: new", {"no_wrap": True}),
+        ("something\nnew comes", {"no_wrap": True}),
         ("overdue", {"no_wrap": True}),
         ("pages due\n/ given up", {"justify": "right", "no_wrap": True}),
         ("next visit", {"no_wrap": True}),

@@ -83,7 +83,7 @@ class Visit:
         return not self._broken_off and self.leased < self.site.max_pages and self.may_lease()
 
     def finished(self, leased: Leased, parsed: Parsed, captured: int, size: int = 0, outcome: str = "ok") -> None:
-        """A page of `size` bytes was read and its captures are durable: note it. A list with outcome `layout` was, too."""
+        """A page of `size` bytes was read and its captures are durable: note it. A list that leads to nothing was, too."""
         self.frontier.finish(leased, parsed, self.began, size)
         self.seen.note_posts(map(fields_of, parsed.posts))
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0

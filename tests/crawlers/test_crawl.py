@@ -361,3 +361,15 @@ def test_sites_lists_each_site_with_its_pages(station: Station, server: Answers,
     assert after["last_success"].startswith("20")
     (station.data / "sites.d" / "bad.toml").write_text("platform =")
     assert "bad.toml: is no TOML" in station.run("sites", exits=2)
+
+
+def test_a_site_that_is_gone_is_blamed_unless_the_probe_of_the_way_out_fails_too(station: Station) -> None:
+    def state() -> str | None:
+        return json.loads(station.run("sites", "--json"))["state"]
+
+    station.site("paste", "http://127.0.0.1:1/archive")
+    said = station.run("crawl", "--once", crawl__egress_probe="127.0.0.1:2")
+    assert '"event": "egress_down"' in said
+    assert state() is None
+    station.run("crawl", "--once")
+    assert state() == "unreachable"

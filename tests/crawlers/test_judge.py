@@ -52,6 +52,8 @@ def test_a_list_that_cannot_be_read_decides(outcome: str) -> None:
         ({"ok": 3, "layout": 1}, {"ok": 9}, "layout_changed"),
         ({"timeout": 1, "status": 2}, {}, "unreachable"),
         ({"ok": 1}, {"busy": 1}, "ok"),
+        ({"empty": 1}, {}, "layout_changed"),
+        ({"ok": 1, "empty": 3}, {}, "ok"),
     ],
 )
 def test_what_several_pages_say_together(heads: dict[str, int], behind: dict[str, int], expected: str) -> None:

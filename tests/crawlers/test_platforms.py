@@ -22,7 +22,7 @@ def parse(site, page: Page, file: str, content_type: str | None = None):
 
 
 def test_platforms_register_by_being_there() -> None:
-    assert names() == ["bepasty", "raw_paste", "spirit"]
+    assert names() == ["bepasty", "canary", "raw_paste", "spirit"]
 
 
 @pytest.mark.parametrize("name", names())
@@ -39,7 +39,7 @@ def test_an_unknown_platform_is_named_with_those_that_there_are() -> None:
         platform_of(make_site(platform="phpbb"))
 
 
-@pytest.mark.parametrize("name", ["bepasty", "spirit"])
+@pytest.mark.parametrize("name", ["bepasty", "canary", "spirit"])
 def test_options_that_a_platform_does_not_know_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"options\.pattern"):
         platform_of(make_site(platform=name, options={"pattern": "x"}))
@@ -68,6 +68,19 @@ def test_a_bepasty_item_is_captured_as_served() -> None:
     assert (post.post_id, post.url, post.title, post.kind) == ("RditHhxz", f"{PASTE}/RditHhxz", "f2.txt", "paste")
     assert (post.media_type, post.charset) == ("text/plain", "gbk")
     assert post.published_at == datetime(2026, 11, 24, 16, 16, 40, tzinfo=UTC)
+
+
+def test_a_canary_list_leads_to_posts_with_their_moment_and_nowhere_else() -> None:
+    site = make_site(platform="canary", start=[f"{PASTE}/"])
+    (head,) = platform_of(site).start(site)
+    (page,) = parse(site, head, "canary/list.json").pages
+    assert (page.url, page.role, page.facts) == (
+        f"{PASTE}/raw/abcdefghijkl",
+        "item",
+        {"id": "abcdefghijkl", "published": "1790000000.5"},
+    )
+    with pytest.raises(RecordError):
+        platform_of(site).parse(head, Response(head.url, body=b"\0", request=Request(head.url)), site)
 
 
 def test_a_bepasty_list_that_is_no_text_is_an_error_not_an_empty_list() -> None:

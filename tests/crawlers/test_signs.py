@@ -97,7 +97,9 @@ def page_outcome(page: Page, body: str, parsed: Parsed, entries: int = 0, size: 
     ("page", "body", "parsed", "former", "outcome"),
     [
         (LIST, FILLER, Parsed(pages=(item(1),)), (0, 0), "ok"),
-        (LIST, FILLER, Parsed(), (0, 0), "ok"),
+        (LIST, FILLER, Parsed(), (0, 0), "empty"),
+        (LIST, "<p>no pastes yet</p>", Parsed(), (0, 0), "ok"),
+        (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (0, 0), "ok"),
         (LIST, FILLER, Parsed(), (20, 5_000), "layout"),
         (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (20, 5_000), "layout"),
         (LIST, "{}", Parsed(), (20, 5_000), "ok"),
