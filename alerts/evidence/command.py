@@ -88,6 +88,26 @@ def pack(
     typer.echo(f"{out}: {count} finding{'s' * (count != 1)} in clear; hand it over and remove it")
 
 
+@evidence.command("keep")
+def keep(
+    ctx: typer.Context,
+    findings: Annotated[list[str], typer.Argument(help="As `incidents show INCIDENT --json` lists them under `seen`.")],
+    *,
+    case: Case,
+    reason: Reason,
+    end: Annotated[bool, typer.Option("--end", help="Let them expire again.")] = False,
+    by: By = "",
+) -> None:
+    """Keep sealed findings however old they get: `incidents hold` for a machine of match's own, which sees no incidents."""
+    context: Context = ctx.obj
+    vault, action = vault_of(context), "evidence.let_go" if end else "evidence.keep"
+    who, why = by or current_user(), f"case {case}: {reason}"
+    for one in [vault.find(finding) for finding in findings]:
+        context.trail().append(action, f"finding {one.head.finding}", actor=who, tenant=one.head.tenant, reason=why)
+    count = vault.release(findings) if end else vault.hold(findings)
+    typer.echo(f"{count} of {len(findings)} {'may expire again' if end else 'are kept'}")
+
+
 def hold(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
     """Keep all that belongs to INCIDENT, its sealed evidence included, until `release`."""
     with _holds(ctx.obj) as holds:

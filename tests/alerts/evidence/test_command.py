@@ -172,6 +172,15 @@ def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(data, vault
     assert [(action, what) for action, what, _ in audited(data)] == [("incident.hold", A), ("incident.release", A)]
 
 
+def test_findings_are_kept_where_no_incident_is_known(data, vault, run):
+    assert "1 of 1 are kept" in run("evidence", "keep", "f2", *CASE).output
+    assert [item.head.finding for item in vault.items() if item.held] == ["f2"]
+    assert "1 of 1 may expire again" in run("evidence", "keep", "f2", "--end", *CASE).output
+    assert not vault.find("f2").held
+    assert "no evidence of that finding" in str(run("evidence", "keep", "f2", "nobody", *CASE).exception)
+    assert [action for action, _, _ in audited(data)][:2] == ["evidence.keep", "evidence.let_go"]
+
+
 def test_what_cannot_be_held_or_released_is_said(vault, run):
     assert "no incident of that id" in str(run("incidents", "hold", "INC-X", *CASE).exception)
     assert "not held" in str(run("incidents", "release", A, *CASE).exception)
