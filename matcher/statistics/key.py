@@ -14,6 +14,8 @@ from ullage.records.finding import SKETCH_SIZE
 from ullage.tags import Tagger, derive_key
 
 Words = npt.NDArray[np.uint64]
+HEX_DIGITS = 16
+"""Of a 64-bit tag."""
 
 
 class CaptureKey:
@@ -60,7 +62,8 @@ class CaptureKey:
 
 def in_hex(words: Words) -> tuple[str, ...]:
     """64-bit tags as 16 hex digits each."""
-    return tuple(f"{word:016x}" for word in words.tolist())
+    digits = words.astype(">u8").tobytes().hex()
+    return tuple([digits[at : at + HEX_DIGITS] for at in range(0, len(digits), HEX_DIGITS)])
 
 
 def _words(tags: npt.NDArray[np.uint8]) -> Words:

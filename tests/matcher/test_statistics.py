@@ -17,6 +17,7 @@ from matcher.scan.segment import Candidates
 from matcher.statistics import CaptureKey, Part, Tally, groups_of, matched_groups
 from matcher.statistics.dates import newest_dates
 from matcher.statistics.distinct import Distinct, Numbers
+from matcher.statistics.key import in_hex
 from matcher.statistics.runs import longest_run, numbers_of
 from matcher.statistics.shingles import SHINGLE_TEXT, shingles
 from tests.matcher.bank import phone, resident_id
@@ -110,6 +111,11 @@ SCRAPS = st.sampled_from(
 def test_dates_are_those_that_the_expression_finds(texts: list[str]) -> None:
     found = newest_dates(Batch.of([text.encode() for text in texts]), TODAY)
     assert found == [newest_date(text) for text in texts]
+
+
+def test_tags_in_hex_have_sixteen_digits_each() -> None:
+    words = [0, 1, 2**60, 2**64 - 1]
+    assert in_hex(np.array(words, np.uint64)) == tuple(f"{word:016x}" for word in words)
 
 
 def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
