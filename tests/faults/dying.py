@@ -56,7 +56,7 @@ def append_before_done(count: int) -> None:
     """Captures are on the bus, their page is not done."""
     from crawlers.frontier import Frontier
 
-    before(Frontier, "finish", count, lambda _self, _leased, parsed, _began: bool(parsed.posts))
+    before(Frontier, "finish", count, lambda _self, _leased, parsed, *_rest: bool(parsed.posts))
 
 
 def match_before_publish(count: int) -> None:
