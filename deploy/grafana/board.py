@@ -10,7 +10,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 BOARDS = Path(__file__).parent / "boards"
-Kind = Literal["timeseries", "stat", "bars"]
+Kind = Literal["timeseries", "stat", "bars", "states"]
+Colour = Literal["text", "blue", "green", "yellow", "orange", "red", "purple"]
+"""Grafana's names; `text` is that of any text and says nothing."""
 Unit = Literal["short", "s", "bytes", "Bps", "cps", "percentunit"]
 """Grafana's names: plain number, seconds, bytes, bytes a second, counts a second, 0 to 1."""
 Variable = Literal["tenant", "site"]
@@ -28,7 +30,11 @@ class Query(_Part):
 
 
 class Panel(_Part):
-    """One picture. `width` is of 24; `scenarios` shows scenarios by their titles instead of their numbers."""
+    """One picture. `width` is of 24; `scenarios` shows scenarios by their titles instead of their numbers.
+
+    A number is of `colour`, and of that of the last of `steps` that it reaches; where `words` has it, the word stands there instead,
+    in its own colour. Without them no number looks good or bad.
+    """
 
     title: str = Field(min_length=1)
     description: str = Field(min_length=1)
@@ -36,6 +42,11 @@ class Panel(_Part):
     kind: Kind = "timeseries"
     width: int = Field(default=8, ge=3, le=24)
     scenarios: bool = False
+    colour: Colour = "text"
+    steps: tuple[tuple[float, Colour], ...] = ()
+    words: dict[str, tuple[str, Colour]] = {}
+    empty: str = ""
+    """What is said where there is no series, as that of an hour in which nothing runs."""
     queries: tuple[Query, ...] = Field(min_length=1)
 
 

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from string import ascii_uppercase
 
-from grafana_foundation_sdk.builders import bargauge, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import bargauge, dashboard, prometheus, stat, statetimeline, timeseries
 from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions, VizTooltipOptions
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement, TooltipDisplayMode
+from grafana_foundation_sdk.models.common import (
+    BigValueGraphMode,
+    BigValueTextMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    TooltipDisplayMode,
+    VisibilityMode,
+)
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DataSourceRef,
     DynamicConfigValue,
     GridPos,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
     VariableOption,
     VariableRefresh,
 )
@@ -22,12 +33,15 @@ from deploy.grafana.board import Board, Kind, Panel, Query
 from ullage.verdict import own_rules
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
-WIDTH, HEIGHT, STAT_HEIGHT = 24, 8, 5
+WIDTH = 24
+HEIGHTS: dict[Kind, int] = {"timeseries": 8, "stat": 5, "bars": 8, "states": 12}
+NOW: tuple[Kind, ...] = ("stat", "bars")
+"""Kinds that show the present moment alone."""
 VALUES = {
     "tenant": 'label_values(ullage_alert_findings_total{job="ullage"}, tenant)',
     "site": 'label_values(ullage_crawl_captures_total{job="ullage"}, site)',
 }
-Builder = timeseries.Panel | stat.Panel | bargauge.Panel
+Builder = timeseries.Panel | stat.Panel | bargauge.Panel | statetimeline.Panel
 
 
 def generate(board: Board) -> str:
@@ -76,7 +90,7 @@ def _laid_out(panels: tuple[Panel, ...], top: int) -> Iterator[tuple[Panel, Grid
     """Panels from left to right, in lines as high as their highest."""
     left, high = 0, 0
     for panel in panels:
-        height = STAT_HEIGHT if panel.kind == "stat" else HEIGHT
+        height = HEIGHTS[panel.kind]
         if left + panel.width > WIDTH:
             left, top, high = 0, top + high, 0
         yield panel, GridPos(height, panel.width, left, top)
@@ -87,7 +101,14 @@ def _panel(panel: Panel, number: int) -> Builder:
     made = _empty(panel.kind)
     made.id(number).title(panel.title).description(panel.description).unit(panel.unit).datasource(DATASOURCE)
     for letter, query in zip(ascii_uppercase, panel.queries, strict=False):
-        made.with_target(_target(query, letter, now=panel.kind != "timeseries"))
+        made.with_target(_target(query, letter, now=panel.kind in NOW))
+    steps = [Threshold(None, panel.colour), *(Threshold(value, colour) for value, colour in panel.steps)]
+    made.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+    if panel.words:
+        told = enumerate(panel.words.items())
+        made.mappings([ValueMap({value: ValueMappingResult(word, colour, None, n) for n, (value, (word, colour)) in told})])
+    if panel.empty:
+        made.no_value(panel.empty)
     if panel.scenarios:
         for scenario in own_rules().scenario:
             made.override_by_name(scenario.id, [DynamicConfigValue("displayName", f"{scenario.title_zh} · {scenario.id}")])
@@ -100,12 +121,15 @@ def _target(query: Query, letter: str, *, now: bool) -> prometheus.Dataquery:
 
 
 def _empty(kind: Kind) -> Builder:
-    """A panel of that kind: lines over time, or numbers and bars of the present moment."""
+    """A panel of that kind: lines or states over time, or numbers and bars of the present moment."""
     last = ReduceDataOptions().calcs(["lastNotNull"])
-    if kind == "stat":
-        return stat.Panel().reduce_options(last)
+    if kind == "stat":  # a number alone would not say whose it is
+        return stat.Panel().reduce_options(last).graph_mode(BigValueGraphMode.NONE).text_mode(BigValueTextMode.VALUE_AND_NAME)
     if kind == "bars":
         return bargauge.Panel().min(0).reduce_options(last)
+    if kind == "states":
+        hidden = VizLegendOptions().show_legend(False).calcs([])
+        return statetimeline.Panel().merge_values(True).show_value(VisibilityMode.AUTO).legend(hidden)
     legend = VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM).calcs([])
     tooltip = VizTooltipOptions().mode(TooltipDisplayMode.MULTI)
     return timeseries.Panel().axis_soft_min(0).fill_opacity(8).legend(legend).tooltip(tooltip)

@@ -13,6 +13,7 @@ from deploy.grafana.__main__ import DASHBOARDS, write
 from deploy.grafana.board import BOARDS, Board, read_boards
 from deploy.grafana.generate import generate
 from tests.deploy.test_rules import known_series, metrics_of
+from ullage.records.heartbeat import STATES
 from ullage.verdict import own_rules
 
 COMMITTED = sorted(DASHBOARDS.glob("*.json"))
@@ -81,6 +82,61 @@ def test_panels_ask_only_for_what_the_roles_expose(path: Path) -> None:
             assert metrics_of(target["expr"]) <= known_series(), panel["title"]
             letters = [target["refId"] for target in panel["targets"]]
             assert letters == list("ABCDEF"[: len(letters)])
+
+
+def panel(board: str, title: str) -> dict[str, Any]:
+    [found] = [panel for panel in pictures(loaded(DASHBOARDS / f"{board}.json")) if panel["title"] == title]
+    return found
+
+
+def words(panel: dict[str, Any]) -> dict[str, str]:
+    [mapping] = panel["fieldConfig"]["defaults"]["mappings"]
+    return {value: told["text"] for value, told in mapping["options"].items()}
+
+
+def test_each_state_of_a_site_has_its_number_and_its_word() -> None:
+    shown = panel("coverage", "State of each")
+    [expression] = [target["expr"] for target in shown["targets"]]
+    numbers = {
+        state: factor or "1"
+        for factor, state in re.findall(r'(?:(\d) \* )?max by \(site\) \(\w+\{.*state="(\w+)"\}\)', expression)
+    }
+    assert sorted(numbers) == sorted(STATES)
+    assert {number: state.replace("_", " ") for state, number in numbers.items()} | {"0": "not visited yet"} == words(shown)
+
+
+@pytest.mark.parametrize(
+    ("board", "title"), [("coverage", "Way out"), ("pipeline", "What roles work on"), ("coverage", "Paused")]
+)
+def test_what_is_there_or_not_is_told_in_words_and_colours(board: str, title: str) -> None:
+    shown = panel(board, title)
+    colours = {told["text"]: told["color"] for told in shown["fieldConfig"]["defaults"]["mappings"][0]["options"].values()}
+    assert set(words(shown)) == {"0", "1"}
+    assert colours in ({"up": "green", "down": "red"}, {"no": "green", "paused": "red"})
+
+
+def test_no_number_is_coloured_by_a_limit_that_nobody_chose() -> None:
+    """Grafana's own limit is 80, beyond which anything is red."""
+    for path in COMMITTED:
+        for shown in pictures(loaded(path)):
+            assert shown["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["value"] is None, shown["title"]
+
+
+def test_where_no_duty_runs_the_board_says_so_and_shows_no_time() -> None:
+    shown = panel("exposure", "Next duty to notify")
+    assert shown["fieldConfig"]["defaults"]["noValue"] == "no duty runs"
+    assert "> 0) - time()" in shown["targets"][0]["expr"]
+
+
+def test_what_every_alert_process_counts_is_not_added_up_over_them() -> None:
+    counted = ("incidents", "exposed_customers", "recent_incidents", "exposures", "sightings")
+    for shown in pictures(loaded(DASHBOARDS / "exposure.json")):
+        for expression in (target["expr"] for target in shown["targets"]):
+            for name in counted:
+                assert (
+                    re.search(rf"max by \([^)]*\) \(ullage_alert_{name}\{{", expression)
+                    or f"ullage_alert_{name}{{" not in expression
+                )
 
 
 def test_scenarios_are_shown_by_their_titles() -> None:

@@ -16,26 +16,32 @@ from tests.live.station import ask
 
 pytestmark = pytest.mark.live
 
-EGRESS, CRAWL_DOWN = "UllageEgressDown job=one", "UllageRoleDown job=two role=crawl"
+EGRESS, CRAWL_DOWN = "UllageEgressDown job=one instance=i", "UllageRoleDown job=two role=crawl"
 MATCH_DOWN, BUS_DOWN = "UllageRoleDown job=three role=match", "UllageDependencyDown job=four role=alert dependency=bus"
 PRESSING, EXPIRED = "UllageNotificationDutyPressing job=five tenant=a regime=r", "UllageWatchlistExpired job=six tenant=a"
-SOURCES = (EGRESS, CRAWL_DOWN, MATCH_DOWN, BUS_DOWN, PRESSING, EXPIRED)
+PAUSED = "UllageCrawlPaused job=seven role=crawl instance=i"
+SOURCES = (EGRESS, CRAWL_DOWN, MATCH_DOWN, BUS_DOWN, PRESSING, EXPIRED, PAUSED)
 HELD_BACK = (
-    "UllageSiteBlocked job=one site=x",
-    "UllageSiteNotSeen job=one site=x",
+    "UllageSiteBlocked job=one instance=i site=x",
+    "UllageSiteNotSeen job=one instance=i site=x",
     "UllageNothingCaptured job=one role=crawl",
-    "UllageSiteUnreachable job=two site=x",
+    "UllageSiteUnreachable job=two instance=i site=x",
     "UllageInstanceDown job=two role=crawl instance=i",
     "UllageHeartbeatLate job=three stage=match origin=o",
     "UllageMatchLagging job=three role=match",
     "UllageLoopStalled job=four role=alert instance=i",
     "UllageAlertLagging job=four role=alert",
+    "UllageHeartbeatLate job=four stage=alert origin=o",
+    "UllageCanaryLate job=four",
+    "UllageSiteNotSeen job=seven instance=i site=x",
+    "UllageMatchLagging job=seven role=match",
     "UllageNotificationDutyDueSoon job=five tenant=a regime=r",
     "UllageWatchlistExpiring job=six tenant=a",
 )
 LET_THROUGH = (
     "UllageSiteFileFaulty job=one role=crawl instance=i",
-    "UllageSiteBlocked job=elsewhere site=x",
+    "UllageSiteBlocked job=one instance=another site=x",
+    "UllageSiteNotSeen job=seven instance=another site=x",
     "UllageLoopStalled job=two role=match instance=i",
     "UllageAlertLagging job=three role=alert",
     "UllageStatutoryUnacknowledged job=one tenant=a",
