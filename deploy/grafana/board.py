@@ -32,8 +32,8 @@ class Query(_Part):
 class Panel(_Part):
     """One picture. `width` is of 24; `scenarios` shows scenarios by their titles instead of their numbers.
 
-    A number is of `colour`, and of that of the last of `steps` that it reaches; where `words` has it, the word stands there instead,
-    in its own colour. Without them no number looks good or bad.
+    A number is of `colour`, and of that of the last of `steps` that it reaches; where `words` has it, the word stands there
+    instead, in its own colour. Without them no number looks good or bad.
     """
 
     title: str = Field(min_length=1)
