@@ -108,7 +108,6 @@ def init(ctx: typer.Context) -> None:
 def run(ctx: typer.Context, once: Once = False) -> None:
     """The whole daemon on one machine: crawl, match, alert and search as child processes."""
     setup.require(ctx.obj)
-    role.die_with_supervisor()
     role.no_core_dumps()
     if once:
         raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
@@ -189,6 +188,7 @@ def main() -> None:
     sys.excepthook = _one_line
     threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value, args.exc_traceback)
     try:
+        role.die_with_supervisor()  # before a stage is imported, which takes seconds on a busy machine
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except UllageError as error:

@@ -63,7 +63,6 @@ def running(
     name: str, registry: CollectorRegistry, port: int | None, ready: Callable[[], bool] = lambda: True
 ) -> Iterator[threading.Event]:
     """Wrap a role's work: yields the event that says stop. `port` None serves no metrics."""
-    die_with_supervisor()
     no_core_dumps()
     stop = threading.Event()
     stop_on_signals(stop)

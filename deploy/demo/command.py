@@ -24,7 +24,7 @@ from deploy.local import programs
 from deploy.local.server import HOST, free_ports
 from deploy.local.webhook import receiving
 from ullage.errors import UllageError
-from ullage.role import SUPERVISOR, die_with_supervisor
+from ullage.role import SUPERVISOR
 from ullage.settings import Context
 from ullage.supervisor import command
 
@@ -40,7 +40,6 @@ def demo(
     """The whole product against real paste and forum software on loopback, with synthetic people; it checks itself."""
     context: Context = ctx.obj
     backend.require(on)
-    die_with_supervisor()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(width=None if sys.stdout.isatty() else 120)
     root = context.data

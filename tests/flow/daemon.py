@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -86,10 +87,15 @@ class Daemon:
                 command(self.data, "run"), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ}
             )
 
+    def roles(self) -> list[int]:
+        """Pids of what the supervisor has started."""
+        assert self.process is not None
+        return children(self.process.pid)
+
     def kill(self) -> list[int]:
         """SIGKILL to the supervisor alone; returns the pids of what it had started."""
         assert self.process is not None
-        started = children(self.process.pid)
+        started = self.roles()
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
         return started
@@ -109,9 +115,14 @@ class Daemon:
         return self.process.wait(60)
 
     def drain(self) -> None:
-        """Let each role work off what is left, in order."""
-        for role in ("crawl", "match", "alert"):
+        """Let each role work off what is left, in order; a page whose reading failed has to wait before it is due again."""
+        until(self._crawled, "every page is read", 300)
+        for role in ("match", "alert"):
             self.ask(role, "--once")
+
+    def _crawled(self) -> bool:
+        self.ask("crawl", "--once")
+        return all(json.loads(site)["due"] == 0 for site in self.ask("sites", "--json").splitlines())
 
     def incidents(self) -> Iterator[dict[str, Any]]:
         """Every incident with its exposures and sightings, as `incidents show --json` prints it."""

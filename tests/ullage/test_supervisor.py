@@ -20,6 +20,7 @@ from ullage import log, role
 from ullage.metrics import new_registry
 folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 log.configure("error")
+role.die_with_supervisor()
 with role.running(name, new_registry(name), None) as stop:
     os.write(1, f"{name} {os.getpid()}\\n".encode())  # one write: three children share the pipe
     stop.wait(120)
