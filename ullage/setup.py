@@ -173,7 +173,7 @@ def _keys(context: Context) -> str:
 
 def describe(settings: Settings) -> Iterator[str]:
     """Every knob as TOML, with its default, unit and reason as comments."""
-    yield from _describe(type(settings).__mro__[1] if type(settings) is not Settings else Settings, settings, "")
+    yield from _describe(Settings, settings, "")
 
 
 def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterator[str]:

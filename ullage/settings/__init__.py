@@ -1,0 +1,34 @@
+"""One configuration: `ullage.toml` in the data folder, overridden by `ULLAGE_…` variables, then by command-line options.
+
+Read once, by the command line, and passed down as values. Each knob has a default, a unit where it has one, and a reason;
+`ullage config show` prints them all. No secret is ever in here: keys have files of their own (`ullage.keys`).
+"""
+
+from ullage.settings.context import RULES, Context
+from ullage.settings.knobs import LOOPBACK, TENANT
+from ullage.settings.notify import ChannelSettings, NotifySettings, RouteSettings
+from ullage.settings.parts import BusSettings, EvidenceSettings, StoreSettings
+from ullage.settings.roles import CanarySettings, CrawlSettings, SearchSettings
+from ullage.settings.tenant import Entity, Tenant
+from ullage.settings.whole import FILE, Settings, load
+
+__all__ = [
+    "FILE",
+    "LOOPBACK",
+    "RULES",
+    "TENANT",
+    "BusSettings",
+    "CanarySettings",
+    "ChannelSettings",
+    "Context",
+    "CrawlSettings",
+    "Entity",
+    "EvidenceSettings",
+    "NotifySettings",
+    "RouteSettings",
+    "SearchSettings",
+    "Settings",
+    "StoreSettings",
+    "Tenant",
+    "load",
+]

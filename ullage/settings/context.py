@@ -1,0 +1,59 @@
+"""What a command works with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ullage.audit import Trail
+from ullage.audit.trail import FOLDER as AUDIT
+from ullage.bus import CAPTURES, Bus, open_bus
+from ullage.bus.routed import RoutedBus
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+from ullage.keys import KeyStore
+from ullage.settings.tenant import Tenant
+from ullage.settings.whole import Settings, load
+from ullage.verdict import Rules, own_rules, read_rules
+
+RULES = "rules"
+"""Folder of the house's own rules, in the data folder."""
+
+
+class Context:
+    """What the command line hands to a command: the data folder, its settings, its keys, the clock."""
+
+    def __init__(self, data: Path, clock: Clock | None = None, settings: Settings | None = None) -> None:
+        self.data = data
+        self.clock = clock or Clock()
+        self.settings = settings or load(data)
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        self.keys = KeyStore(
+            data / self.settings.keys.folder, self.settings.keys.command, Path(credentials) if credentials else None
+        )
+
+    def bus(self) -> Bus:
+        """Open the configured bus."""
+        urls, keep = self.settings.bus, self.settings.bus.retention()
+        if not urls.captures:
+            return open_bus(urls.url, self.data, keep, self.clock)
+        captures = {CAPTURES: keep.pop(CAPTURES)}
+        return RoutedBus(
+            open_bus(urls.captures, self.data, captures, self.clock), open_bus(urls.url, self.data, keep, self.clock)
+        )
+
+    def rules(self) -> Rules:
+        """The rules of verdicts that are in force: the house's own, or this version's. ConfigError when the former are wrong."""
+        own = self.data / RULES / "verdict.toml"
+        try:
+            return read_rules(own.read_text(encoding="utf-8"), str(own)) if own.exists() else own_rules()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{own} cannot be read ({type(error).__name__})") from None
+
+    def trail(self, chain: str = "command") -> Trail:
+        """The audit log of a role that changes something; commands share one chain."""
+        return Trail(self.data / AUDIT, chain, self.keys, self.clock, self.settings.audit.days)
+
+    def tenant(self, name: str) -> Tenant:
+        """The tenant's settings; those of an unnamed tenant are the defaults."""
+        return self.settings.tenants.get(name, Tenant())

@@ -1,0 +1,26 @@
+"""What a knob is: a value with a default, a unit where it has one, and a reason; and the ranges that several of them have."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+"""Names of tables: tenants, channels, routes."""
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """One table of `ullage.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def knob(default: Any, reason: str, unit: str = "") -> Any:
+    """A field that `ullage config show` explains."""
+    return Field(default=default, description=reason, json_schema_extra={"unit": unit})

@@ -1,0 +1,59 @@
+"""Who is told of incidents, by which channel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ullage.settings.knobs import TENANT, Seconds, Section, knob
+from ullage.verdict.rules import Severity
+
+
+class ChannelSettings(Section):
+    """One channel that messages leave by; what is secret of it lies in the key folder, see `alerts.notify`."""
+
+    kind: str = knob("webhook", "webhook, dingtalk, wecom, feishu, slack, teams or mail: a file in alerts/notify/channels")
+    detail: Literal["minimal", "facts"] = knob(
+        "minimal", "minimal: severity, incident number, the page's address; facts: also counts, scenario and sites"
+    )
+
+
+class RouteSettings(Section):
+    """Which incidents go to which channels; an incident takes every route that it fits."""
+
+    channels: tuple[str, ...] = knob((), "names of channels")
+    tenants: tuple[str, ...] = knob((), "of these tenants alone; all by default")
+    severity: Severity = knob("medium", "at least this severity: lower ones are for the list, not for a phone")
+    scenarios: tuple[str, ...] = knob((), "of these scenarios alone (X1 …); all by default")
+    origins: tuple[str, ...] = knob((), "of these origins alone (ours, partner, …); all by default")
+    repeat_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
+        4.0, "a high or statutory incident that nobody has acknowledged is sent again so often; 0 never", "hours"
+    )
+    escalate_to: tuple[str, ...] = knob((), "channels that hear of a high or statutory one that stays unacknowledged")
+    escalate_minutes: Seconds = knob(30.0, "how long it may stay so", "minutes")
+
+
+class NotifySettings(Section):
+    """Who is told of incidents. Nothing is sent before there is a route."""
+
+    page: str = knob("", "the page's address as readers reach it; that of this machine by default")
+    group_seconds: Annotated[float, Field(ge=0, le=3600)] = knob(
+        20.0, "new incidents of a tenant within this time are one message", "seconds"
+    )
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = knob(10.0, "one attempt; a channel that hangs is down", "seconds")
+    retry_hours: Seconds = knob(24.0, "a message that cannot be delivered for so long is given up, and counted", "hours")
+    channels: dict[str, ChannelSettings] = knob({}, "one table a channel")
+    routes: dict[str, RouteSettings] = knob({}, "one table a route")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in (*self.channels, *self.routes):
+            if not TENANT.fullmatch(name):
+                raise ValueError(f"{name!r} is no name: use a-z, 0-9 and -, at most 32")
+        for name, route in self.routes.items():
+            if not route.channels:
+                raise ValueError(f"routes.{name} has no channels")
+            if unknown := sorted({*route.channels, *route.escalate_to} - {*self.channels}):
+                raise ValueError(f"routes.{name} names the channel {unknown[0]!r}, for which there is no table")
+        return self

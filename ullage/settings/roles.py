@@ -1,0 +1,75 @@
+"""How each role works, and the canary posts that go through all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from ullage.records import MAX_BODY_BYTES
+from ullage.settings.knobs import LOOPBACK, Count, Port, Seconds, Section, knob
+
+
+class CrawlSettings(Section):
+    """How sites are visited."""
+
+    sites: str = knob("sites.d", "folder of site files, relative to the data folder; read again on each visit")
+    user_agent: str = knob("ullage (leak monitor; contact: security@example.com)", "an honest name with a contact: put yours")
+    concurrency: Count = knob(8, "requests under way over all sites; each site has its own pace as well")
+    download_seconds: Seconds = knob(30.0, "longer than any honest page takes; a slow drip is cut here", "seconds")
+    download_bytes: Annotated[int, Field(ge=1, le=MAX_BODY_BYTES)] = knob(
+        MAX_BODY_BYTES, "a capture's limit; what is larger is cut off and marked", "bytes"
+    )
+    redirects: Annotated[int, Field(ge=0)] = knob(5, "more hops than that is a trap")
+    robots_seconds: Seconds = knob(3600.0, "a site that changes its mind is obeyed within the hour", "seconds")
+    pause_lag_hours: Seconds = knob(6.0, "beyond this lag of match, pages stay due instead of expiring unread", "hours")
+    origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = knob(
+        "crawl", "this crawl host's name in heartbeats; where there are several, each needs its own"
+    )
+    heartbeat_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
+        60.0, "a heartbeat goes through the whole pipe so often; 0 sends none", "seconds"
+    )
+    egress_probe: Annotated[str, Field(pattern=r"^([^\s:/]+:[0-9]{1,5})?$")] = knob(
+        "", "HOST:PORT that accepts connections whenever the way out works; empty: judged by the sites alone"
+    )
+    quiet_days: Seconds = knob(
+        365.0, "quiet is a silence that by the site's own rhythm comes less than once in this time", "days"
+    )
+    port: Port = knob(9711, "/metrics of crawl, on loopback; 0 takes a free one")
+
+
+class MatchSettings(Section):
+    """How captures are matched."""
+
+    batch: Count = knob(64, "captures matched together: tags and look-ups are computed a batch at a time")
+    port: Port = knob(9712, "/metrics of match, on loopback; 0 takes a free one")
+
+
+class AlertSettings(Section):
+    """How findings become incidents."""
+
+    batch: Count = knob(64, "findings folded between two commits")
+    port: Port = knob(9713, "/metrics of alert, on loopback; 0 takes a free one")
+
+
+class SearchSettings(Section):
+    """The fraud team's page."""
+
+    host: str = knob("127.0.0.1", "loopback only: this version has no accounts, so nothing else is allowed")
+    port: Port = knob(8600, "the page; 0 takes a free one")
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        if host not in LOOPBACK:
+            raise ValueError("is not loopback: put a proxy with TLS and accounts before it")
+        return host
+
+
+class CanarySettings(Section):
+    """Posts of our own that show how long the way from a post to a notification is; see `ullage.canary`."""
+
+    interval_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
+        0.0, "a canary post so often, such as 300; 0 publishes none and watches for none", "seconds"
+    )
+    port: Port = knob(9715, "where crawl serves its canary site, on loopback; always the same, for the frontier knows it so")

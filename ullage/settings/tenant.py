@@ -1,0 +1,59 @@
+"""A tenant: what names it in a text, what only it knows, which rules it is under, and who answers for it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator
+
+from ullage.fields import Field as Label
+from ullage.settings.knobs import Section, knob
+
+
+class Entity(Section):
+    """Who answers for a tenant, as a report to an authority names it. What is "" stays for a person to fill in."""
+
+    name: str = knob("", "its registered name, as in its licence")
+    name_en: str = knob("", "the same in English, for reports abroad")
+    contact: str = knob("", "who answers an authority's call: name, office and number of a post, not of a customer")
+    officer: str = knob("", "the officer for personal information protection (PIPL 52), or the DPO")
+    regulators: tuple[str, ...] = knob((), "authorities that it reports to, as they are addressed")
+    system: str = knob("", "the system or facility that its customers' data is in, with its protection grade")
+
+
+class Tenant(Section):
+    """One financial platform: what names it in a text."""
+
+    brands: tuple[str, ...] = knob((), "names a post would use for it; a brand beside jargon is worth an analyst's look")
+    domains: tuple[str, ...] = knob((), "its own domains, for login lines in stealer logs")
+    bins: tuple[str, ...] = knob((), "its card ranges (first 6 to 8 digits)")
+    own_numbers: tuple[str, ...] = knob(
+        (), "its hotlines, service mobiles and mail addresses: public, so never a match and no second person in a post"
+    )
+    circulation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = knob(
+        1.8e9, "numbers in use in its market: what chance alone would match", "numbers"
+    )
+    own_fields: tuple[Label, ...] = knob(
+        (), "labels of fields that nobody else holds, such as POLICY: they say whose rows they are"
+    )
+    own_cohorts: tuple[str, ...] = knob(
+        ("export",), "cohorts that nobody outside can know, such as the export that a customer stands in"
+    )
+    zone: str = knob("Asia/Shanghai", "the zone that its deadlines are shown in and its days end in")
+    regimes: tuple[str, ...] = knob(
+        ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
+        "rules of notification that it is under, as `ullage incidents regimes` lists them",
+    )
+    evidence: bool = knob(False, "seal what was posted where a finding is high or above, for two officers; see [evidence]")
+    is_cii: bool = knob(False, "operates critical information infrastructure: then CAC gives 1 hour, not 4")
+    entity: Entity = Entity()
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{zone!r} is no time zone that is installed here: use a name like Asia/Shanghai") from None
+        return zone

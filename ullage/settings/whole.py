@@ -1,0 +1,102 @@
+"""All of the settings, and how they are read: the file, then the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from ullage.canary import TENANT as CANARY
+from ullage.errors import ConfigError
+from ullage.settings.knobs import TENANT, knob
+from ullage.settings.notify import NotifySettings
+from ullage.settings.parts import AuditSettings, BusSettings, EvidenceSettings, KeySettings, StoreSettings
+from ullage.settings.roles import AlertSettings, CanarySettings, CrawlSettings, MatchSettings, SearchSettings
+from ullage.settings.tenant import Tenant
+
+FILE = "ullage.toml"
+PREFIX = "ULLAGE_"
+
+
+class Settings(BaseSettings):
+    """Everything, frozen."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    log_level: Literal["debug", "info", "warning", "error"] = knob("info", "debug, info, warning or error")
+    metrics: bool = knob(True, "serve /metrics, /healthz and /readyz on loopback")
+    bus: BusSettings = BusSettings()
+    store: StoreSettings = StoreSettings()
+    audit: AuditSettings = AuditSettings()
+    keys: KeySettings = KeySettings()
+    crawl: CrawlSettings = CrawlSettings()
+    match: MatchSettings = MatchSettings()
+    alert: AlertSettings = AlertSettings()
+    search: SearchSettings = SearchSettings()
+    canary: CanarySettings = CanarySettings()
+    notify: NotifySettings = NotifySettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    tenants: dict[str, Tenant] = knob({}, "one table a tenant")
+
+    @field_validator("tenants")
+    @classmethod
+    def _names(cls, tenants: dict[str, Tenant]) -> dict[str, Tenant]:
+        if bad := [name for name in tenants if not TENANT.fullmatch(name)]:
+            raise ValueError(f"{bad[0]!r} is no tenant name: use a-z, 0-9 and -, at most 32")
+        if CANARY in tenants:
+            raise ValueError(f"{CANARY!r} is the name of canary posts' own tenant: choose another")
+        return tenants
+
+    @model_validator(mode="after")
+    def _officers(self) -> Self:
+        named = set(self.evidence.officers)
+        if any(tenant.evidence for tenant in self.tenants.values()) and (len(named) != 2 or len(self.evidence.officers) != 2):
+            raise ValueError("a tenant has evidence = true: evidence.officers must name two officers")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file; neither secrets folders nor .env files are read."""
+        file = settings_cls.model_config.get("toml_file")
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+
+
+def load(data: Path) -> Settings:
+    """The settings of the data folder; ConfigError names the file, the knob and what is wrong with it."""
+    file = data / FILE
+    if file.exists() and not file.is_file():
+        raise ConfigError(f"{file} is no file: move it away and run `ullage init`")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FromFile()
+    except ValidationError as error:
+        first = error.errors()[0]
+        parts = [str(part) for part in first["loc"]]
+        variable = PREFIX + "__".join(parts).upper()
+        where = variable if variable in os.environ else f"{file}: {'.'.join(parts)}"
+        raise ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+    except SettingsError as error:
+        raise ConfigError(f"a {PREFIX}… variable: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read ({error.strerror})") from None
