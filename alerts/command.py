@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry
 
 from alerts.alert import Alert
 from alerts.canary import Canaries
-from alerts.clocks.calendar import china
 from alerts.clocks.command import duties_of, regimes_listed, reported, ruled
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.shown import clocks_as_json, clocks_table
@@ -36,6 +35,7 @@ from alerts.upkeep import Upkeep
 from alerts.view import details, summary
 from ullage import keys
 from ullage.bus import FINDINGS, Bus
+from ullage.calendar import china
 from ullage.dead_letters import DeadLetters
 from ullage.errors import ConfigError
 from ullage.metrics import BUS, STORE, new_registry

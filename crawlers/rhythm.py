@@ -7,6 +7,10 @@ A silence is overdue when one so long comes less than once in `quiet_days` by th
 that the site had before (busy days and idle days come in runs, which a product of hours does not know), and not before a floor.
 Hours in which we could not see the site teach nothing and count for nothing.
 
+China's public holidays are like no other days: for nine of them little comes from people who keep them, and hardly less from
+those who do not. An hour of one teaches nothing, and counts for a tenth of a weekend's: a busy site that falls silent then is
+noticed after days, and one whose people are away is not called quiet. Weekends that are worked are working days.
+
 The number of silences a year times the chance that one lasts is the plain way to state how rare it is: a return period, as
 for floods. No threshold is put on a site's rate: who posts once a week is judged by weeks, who posts once a minute by hours.
 """
@@ -16,6 +20,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from ullage.calendar import SATURDAY, china
 
 HOUR = 3600.0
 DAY_HOURS = 24
@@ -30,14 +38,25 @@ FLOOR_SECONDS = 3600.0
 PRIOR_HOURS = 4.0
 """How many hours of the site's mean each hour of the day begins with."""
 HORIZON_HOURS = 400 * DAY_HOURS
-THURSDAY = 3
-"""The first day of Unix time, counted from Monday."""
+HOLIDAY_WEIGHT = 0.1
+"""What an hour of a public holiday counts for, of an hour of a weekend."""
+CHINA_HOURS = 8
+"""China's day begins so many hours before that of UTC."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
 Span = tuple[float, float]
 
 
-def _slot(hour: int) -> int:
-    """0–23 on working days, 24–47 on Saturday and Sunday, in UTC."""
-    return hour % DAY_HOURS + (DAY_HOURS if (hour // DAY_HOURS + THURSDAY) % 7 >= 5 else 0)
+@lru_cache(maxsize=4096)
+def _is_idle(day: int) -> tuple[bool, bool]:
+    """Whether a day (since 1970) is no working day in China, and whether that is for a public holiday."""
+    known, when = china(), EPOCH + timedelta(days=day)
+    return not known.works(when) if when.year in known.years else when.weekday() >= SATURDAY, when in known.off
+
+
+def _slot(hour: int) -> tuple[int, bool]:
+    """0–23 on working days, 24–47 on others, by the hour in UTC and the day in China; and whether that is a public holiday."""
+    idle, holiday = _is_idle((hour + CHINA_HOURS) // DAY_HOURS)
+    return hour % DAY_HOURS + DAY_HOURS * idle, holiday
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +80,10 @@ class Rhythm:
         for hour in range(first, first + HORIZON_HOURS):
             if dark.covers(hour):
                 continue
-            chance *= 1.0 - self.chance[_slot(hour)]
-            seen += HOUR
+            slot, holiday = _slot(hour)
+            weight = HOLIDAY_WEIGHT if holiday else 1.0
+            chance *= 1.0 - self.chance[slot] * weight
+            seen += HOUR * weight
             if chance * per_period < 1.0 and seen >= least:
                 return (hour + 1) * HOUR
         return None
@@ -97,19 +118,23 @@ def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Rhy
     longest = silence = 0
     unbroken = True
     for hour in range(hours[0], hours[-1] + 1):
+        slot, holiday = _slot(hour)
         if hour in active:
             longest = max(longest, silence) if unbroken else longest
             silence, unbroken = 0, True
-        elif dark.covers(hour):
+        elif holiday or dark.covers(hour):
             unbroken = False
             continue
         else:
             silence += 1
-        seen[_slot(hour)] += 1
-        came[_slot(hour)] += hour in active
+        if not holiday:
+            seen[slot] += 1
+            came[slot] += hour in active
+    if sum(came) < LEAST_ARRIVALS:  # nearly all of it came in a holiday
+        return None
     mean = sum(came) / sum(seen)
     chance = tuple((c + PRIOR_HOURS * mean) / (s + PRIOR_HOURS) for c, s in zip(came, seen, strict=True))
-    return Rhythm(chance, float(longest), DAY_HOURS * (len(hours) - 1) / (sum(seen) - 1))
+    return Rhythm(chance, float(longest), DAY_HOURS * (sum(came) - 1) / (sum(seen) - 1))
 
 
 def text(rhythm: Rhythm | None) -> str:

@@ -6,8 +6,7 @@ confirmed it. While the origin is unknown and nobody has decided, the clocks are
 somebody decides counts already.
 
     regimes.toml, regimes   who must be told, when does it apply, what does the rule say, was its text read
-    calendar.toml, calendar Chinese public holidays and make-up working days, year by year
-    deadline                from a moment and "5 working days" to the second that it is due
+    deadline                from a moment and "5 working days" (`ullage.calendar`) to the second that it is due
     moments                 when it was seen, alerted, acknowledged, confirmed, resolved
     duties                  one regime's stages for one incident, and the earliest that is open
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
-from alerts.clocks.calendar import Calendar
+from ullage.calendar import Calendar
 
 
 class Unit(StrEnum):

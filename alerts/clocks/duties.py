@@ -18,7 +18,6 @@ from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from alerts.clocks.calendar import Calendar, china
 from alerts.clocks.deadline import deadline
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import Regime, Stage, regimes_of
@@ -26,6 +25,7 @@ from alerts.records import Decision, Incident, Notification, Status
 from alerts.status import status_of
 from alerts.store import IncidentStore, Where
 from ullage import log
+from ullage.calendar import Calendar, china
 from ullage.clock import Clock
 from ullage.settings import Tenant
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.clocks.calendar import Calendar, china
 from alerts.clocks.deadline import Deadline, Unit, Within, deadline
+from ullage.calendar import Calendar, china
 
 SHANGHAI, BERLIN, NEW_YORK = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 ZONES = st.sampled_from([SHANGHAI, BERLIN, NEW_YORK, ZoneInfo("Pacific/Apia"), ZoneInfo("Africa/Cairo"), ZoneInfo("UTC")])

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from crawlers.rhythm import DAY_HOURS, HORIZON_HOURS, HOUR, LEAST_ARRIVALS, WINDOW_DAYS, Rhythm, learn, text
 
-MONDAY = 20_451 * DAY_HOURS
-"""2025-12-29, a Monday, at midnight in UTC, as an hour of Unix time."""
+MONDAY = 19_723 * DAY_HOURS
+"""2024-01-01, a Monday, at midnight in UTC, as an hour of Unix time; of that year no holiday is known."""
+FESTIVAL = 20_499 * DAY_HOURS
+"""2026-02-15, a Sunday: the first of nine days of Spring Festival. The Saturday before it is worked."""
 DAY = DAY_HOURS
 YEAR = 365.0
 
@@ -39,9 +41,9 @@ def hourly(days: int) -> list[int]:
     return [MONDAY + hour for hour in range(days * DAY)]
 
 
-def office(weeks: int) -> list[int]:
+def office(weeks: int, first: int = MONDAY) -> list[int]:
     """Something new each hour from 8 to 18 on working days."""
-    return [MONDAY + (7 * week + day) * DAY + hour for week in range(weeks) for day in range(5) for hour in range(8, 18)]
+    return [first + (7 * week + day) * DAY + hour for week in range(weeks) for day in range(5) for hour in range(8, 18)]
 
 
 def test_who_posts_once_a_week_is_judged_by_weeks_and_who_posts_each_hour_by_hours() -> None:
@@ -94,6 +96,35 @@ def test_hours_in_which_we_were_blind_teach_nothing_and_count_for_nothing() -> N
     seen = patience(rhythm, last)
     assert patience(rhythm, last, blind=[(at(last + 1), at(last + 100))]) == pytest.approx(seen + 100, abs=2)
     assert patience(rhythm, last, blind=[(at(last + 1), float("inf"))]) == HORIZON_HOURS
+
+
+def test_whoever_keeps_a_holiday_of_nine_days_is_waited_for_and_not_much_longer() -> None:
+    hours = office(6, FESTIVAL - 41 * DAY)
+    last = hours[-1]
+    assert last == FESTIVAL - 2 * DAY + 17, "a Friday, and the Saturday behind it is worked"
+    overdue = last + patience(learnt(hours, last + 1), last)
+    assert FESTIVAL + 9 * DAY < overdue < FESTIVAL + 11 * DAY
+
+
+def test_a_busy_site_that_falls_silent_in_a_holiday_is_noticed_within_days() -> None:
+    hours = list(range(FESTIVAL - 28 * DAY, FESTIVAL + 10))
+    assert 2 * DAY < patience(learnt(hours, FESTIVAL + 11), hours[-1]) < 5 * DAY
+
+
+def test_a_holiday_teaches_nothing() -> None:
+    before, behind = office(6, FESTIVAL - 41 * DAY), office(1, FESTIVAL + 9 * DAY)
+    rhythm = learnt([*before, *behind], behind[-1] + 1)
+    assert rhythm.longest < 3 * DAY
+    assert rhythm.silences == pytest.approx(learnt(before, before[-1] + 1).silences, rel=0.05)
+    assert learn(dict.fromkeys(range(FESTIVAL, FESTIVAL + 9 * DAY, 4), 1), [], at(FESTIVAL + 9 * DAY)) is None
+
+
+def test_a_weekend_that_is_worked_is_judged_as_a_working_day() -> None:
+    """2026-02-28 is a Saturday that makes up for the holiday, the Saturday a week later is not."""
+    hours = office(5, FESTIVAL - 41 * DAY)
+    before_worked, before_idle = FESTIVAL + 12 * DAY + 17, FESTIVAL + 19 * DAY + 17
+    rhythm = learnt(hours, hours[-1] + 1)
+    assert patience(rhythm, before_worked) < patience(rhythm, before_idle)
 
 
 def test_a_floor_holds_for_sites_that_are_visited_seldom() -> None:
