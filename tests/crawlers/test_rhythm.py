@@ -121,10 +121,11 @@ def test_a_holiday_teaches_nothing() -> None:
 
 def test_a_weekend_that_is_worked_is_judged_as_a_working_day() -> None:
     """2026-02-28 is a Saturday that makes up for the holiday, the Saturday a week later is not."""
-    hours = office(5, FESTIVAL - 41 * DAY)
-    before_worked, before_idle = FESTIVAL + 12 * DAY + 17, FESTIVAL + 19 * DAY + 17
-    rhythm = learnt(hours, hours[-1] + 1)
-    assert patience(rhythm, before_worked) < patience(rhythm, before_idle)
+    hours, ten = office(6, FESTIVAL + 15 * DAY), DAY + 10
+    worked, idle = FESTIVAL + 13 * DAY + 10, FESTIVAL + 20 * DAY + 10
+    on_worked, on_idle = learnt([*hours, worked], hours[-1] + 1), learnt([*hours, idle], hours[-1] + 1)
+    assert on_idle.chance[ten] > on_worked.chance[ten]
+    assert on_worked.chance[10] > 0.9
 
 
 def test_a_floor_holds_for_sites_that_are_visited_seldom() -> None:
