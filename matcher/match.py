@@ -15,7 +15,7 @@ import numpy as np
 from matcher.batches import Searched, batches
 from matcher.evidence import Evidence, look_up
 from matcher.found import Found
-from matcher.lexicon import Lexicon
+from matcher.lexicon import Lexicon, Terms
 from matcher.logins import LoginFinder
 from matcher.matches import matches, normal_of
 from matcher.own_cards import own_cards
@@ -57,8 +57,9 @@ class Matcher:
 
         def pieces() -> Iterator[Piece]:
             for number, capture in enumerate(captures):
-                readings.append(Reading(capture, self.key))
-                yield from pieces_of_capture(number, capture, readings[-1].told)
+                said = self.lexicon.read(fold(capture.title).text) if capture.title else Terms()
+                readings.append(Reading(capture, self.key, said))
+                yield from pieces_of_capture(number, capture, readings[-1].told, wanted=said != Terms())
 
         return self.gather(pieces(), readings)
 
@@ -76,8 +77,6 @@ class Matcher:
     def _take(self, searched: Searched, readings: Sequence[Reading]) -> None:
         """Add what a batch holds to the readings of its parts."""
         for part, reading, terms in zip(searched.parts, readings, searched.terms, strict=True):
-            if reading.is_new and reading.capture.title:
-                reading.title_terms = self.lexicon.read(fold(reading.capture.title).text)
             reading.go_on(part.text, terms, streamed=part.piece.streamed)
         _count_valid(searched, readings)
         self._find_logins(searched, readings)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from matcher.scan.batch import Batch
 from matcher.sieve import Seen, Sieve
+from matcher.silence import silent
 from matcher.text import Folded, decode, decode_as, fold_lightly, read_in_full, read_together
 from matcher.text.codes import utf8_of
 from matcher.text.decode import is_tried_as_utf8, is_utf8_of
 from matcher.text.gate import doubted
+from matcher.text.light import Silent
 from matcher.text.windows import WINDOW, wide, windows
 from matcher.unpack.kinds import is_container
 from matcher.unpack.limits import Limits
@@ -31,7 +33,7 @@ class Piece:
     characters of the same text stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues the
     piece before it. `streamed` pieces belong to a capture that may have several. `body` is the text's UTF-8, None where it
     came in another encoding. `text` is None where nobody has decoded the body yet, since most likely it is UTF-8; `charset` is
-    what was declared of it.
+    what was declared of it. The text of a `wanted` piece is laid out even if nothing is found in it.
     """
 
     source: int
@@ -44,6 +46,7 @@ class Piece:
     streamed: bool = False
     body: bytes | None = None
     charset: str = ""
+    wanted: bool = False
 
     @cached_property
     def decoded(self) -> str:
@@ -72,9 +75,10 @@ class Laid:
 def read(pieces: Sequence[Piece], sieve: Sieve, line: int = 0) -> Laid:
     """`pieces` read together; `line` line ends stand before the first if it goes on.
 
-    What came as text without markup is folded lightly; where the sieve sees that more is to be done, it is read once more.
+    What came as text without markup is folded lightly, unless it is told that it holds nothing: then it is laid out as no text at
+    all. Where the sieve sees that more is to be done, it is read once more.
     """
-    texts = _lightly(pieces)
+    texts = _lightly(pieces, partial(silent, sieve=sieve))
     light = [n for n, folded in enumerate(texts) if folded is not None]
     _in_full(texts, pieces, [n for n, folded in enumerate(texts) if folded is None])
     batch, seen = _laid(texts, sieve)
@@ -89,18 +93,20 @@ def read(pieces: Sequence[Piece], sieve: Sieve, line: int = 0) -> Laid:
     return Laid(parts, batch, seen)
 
 
-def _lightly(pieces: Sequence[Piece]) -> list[Folded | None]:
-    """The folded text of each piece of which that is little work, whatever its encoding."""
+def _lightly(pieces: Sequence[Piece], silent: Silent) -> list[Folded | None]:
+    """The folded text of each piece of which that is little work, whatever its encoding; `silent` is asked of whole texts."""
     plain = [n for n, piece in enumerate(pieces) if not piece.markup]
     bodies = {n: body for n in plain if (body := pieces[n].body) is not None}
-    texts = _put([None] * len(pieces), bodies)
+    whole = {n: body for n, body in bodies.items() if not (pieces[n].streamed or pieces[n].wanted)}
+    texts = _put([None] * len(pieces), whole, silent)
+    texts = _put(texts, {n: body for n, body in bodies.items() if n not in whole})
     other = {n: utf8_of(pieces[n].decoded) for n in plain if texts[n] is None}
     return _put(texts, {n: body for n, body in other.items() if body is not None and body != bodies.get(n)})
 
 
-def _put(texts: list[Folded | None], bodies: Mapping[int, bytes]) -> list[Folded | None]:
+def _put(texts: list[Folded | None], bodies: Mapping[int, bytes], silent: Silent | None = None) -> list[Folded | None]:
     """`texts` with those that `bodies` are the UTF-8 of, folded lightly."""
-    folded = dict(zip(bodies, fold_lightly(list(bodies.values())), strict=True))
+    folded = dict(zip(bodies, fold_lightly(list(bodies.values()), silent), strict=True))
     return [folded.get(n, text) for n, text in enumerate(texts)]
 
 
@@ -116,7 +122,7 @@ def _in_full(texts: list[Folded | None], pieces: Sequence[Piece], numbers: Seque
 
 def _laid(texts: Sequence[Folded | None], sieve: Sieve) -> tuple[Batch, Seen]:
     """`texts`, all of them read, in one buffer, and what is seen there."""
-    batch = Batch.of([text.utf8 for text in _whole(texts)])
+    batch = Batch.of([b"" if text.silent else text.utf8 for text in _whole(texts)])
     return batch, sieve.find(batch.data)
 
 
@@ -130,11 +136,11 @@ def line_behind(part: Part) -> int:
 
 
 def pieces_of_capture(
-    source: int, capture: Capture, told: Callable[[Outcome], None], limits: Limits | None = None
+    source: int, capture: Capture, told: Callable[[Outcome], None], limits: Limits | None = None, *, wanted: bool = False
 ) -> Iterator[Piece]:
     """The pieces of a capture; `told` hears what could not be read. A capture that holds nothing has one empty piece."""
     if len(capture.body) < WINDOW and not is_container(capture.body, capture.media_type):
-        yield _piece(source, capture)
+        yield _piece(source, capture, wanted=wanted)
         return
     with unpack(capture.body, "", limits, capture.media_type) as unpacked:
         for item in unpacked:
@@ -144,14 +150,15 @@ def pieces_of_capture(
                 yield from pieces_of_member(source, item, capture.charset)
 
 
-def _piece(source: int, capture: Capture) -> Piece:
+def _piece(source: int, capture: Capture, *, wanted: bool) -> Piece:
     """The one piece of a short capture."""
     text: str | None = None
     body: bytes | None = capture.body
     if not is_tried_as_utf8(capture.body, capture.charset):
         text, encoding = decode_as(capture.body, capture.charset)
         body = capture.body if is_utf8_of(capture.body, text, encoding) else None
-    return Piece(source, "", text, len(capture.body), _is_markup(capture.media_type), body=body, charset=capture.charset)
+    markup, charset = _is_markup(capture.media_type), capture.charset
+    return Piece(source, "", text, len(capture.body), markup, body=body, charset=charset, wanted=wanted)
 
 
 def pieces_of_member(source: int, member: Member, charset: str = "") -> Iterator[Piece]:

@@ -18,11 +18,10 @@ from ullage.records import Capture, Statistics
 
 
 class Reading:
-    """One capture: what was found in its parts so far. In memory only."""
+    """One capture: what its title says, and what was found in its parts so far. In memory only."""
 
-    def __init__(self, capture: Capture, key: CaptureKey) -> None:
-        self.capture = capture
-        self.title_terms, self.valid, self.is_new = Terms(), 0, True
+    def __init__(self, capture: Capture, key: CaptureKey, title_terms: Terms | None = None) -> None:
+        self.capture, self.title_terms, self.valid = capture, title_terms or Terms(), 0
         self.found: dict[tuple[str, int], Found] = {}
         self.offered: set[str] = set()
         """Tenants whose data a part offers."""
@@ -33,7 +32,8 @@ class Reading:
         self._key = key
         self._tally = Tally(key, capture.fetched_at.date())
         self._identity: hmac.HMAC | None = None
-        self._utf8, self._terms = b"", Terms()
+        self._text: Folded | None = None
+        self._terms = Terms()
 
     def told(self, outcome: Outcome) -> None:
         """Something in the capture was not read."""
@@ -41,12 +41,11 @@ class Reading:
 
     def go_on(self, text: Folded, terms: Terms, *, streamed: bool) -> None:
         """The folded text of the next part; a single one is kept until somebody asks for the capture's identity."""
-        self.is_new = False
         self._terms = terms.under(self._terms)
         if streamed:
             self._hashed().update(text.utf8)
         else:
-            self._utf8 = text.utf8
+            self._text = text
 
     def tally(self, part: Part, number: int) -> None:
         """Count the next part into the statistics."""
@@ -71,6 +70,11 @@ class Reading:
         hashed = self._hashed().copy()
         hashed.update(self._utf8)
         return hashed.digest()[:16].hex()
+
+    @property
+    def _utf8(self) -> bytes:
+        """The folded text of a single part."""
+        return self._text.utf8 if self._text else b""
 
     def _hashed(self) -> hmac.HMAC:
         if self._identity is None:

@@ -22,6 +22,7 @@ from matcher.scan.columns import Column, columns
 from matcher.scan.literals import TEXT, Literals, Patterns
 from matcher.scan.segment import Segment
 from matcher.scan.shapes import normals
+from matcher.signs import in_classes
 from matcher.traditional import written
 from ullage.fields import OF_KIND, Field
 from ullage.identifiers import Kind, kinds
@@ -50,7 +51,7 @@ def labelled_kinds() -> tuple[Kind, ...]:
 def patterns() -> Patterns:
     """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone."""
     named = [kind.labels for kind in labelled_kinds()]
-    behind = [f"{any_label(labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
+    behind = [f"{any_label(labels)}{in_classes(GAP)}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
     headers = [
         header_pattern(label for label, name in _kind_of_label().items() if name == kind.name) for kind in labelled_kinds()
     ]
@@ -95,7 +96,7 @@ def any_label(labels: Collection[str]) -> str:
 
 def header_pattern(labels: Iterable[str]) -> str:
     """A pattern of any of `labels` as a cell of its own; it takes in one character behind the cell, which may end its line."""
-    return f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}"
+    return f"{in_classes(BEGINS)}(?:{'|'.join(map(re.escape, labels))}){in_classes(ENDS)}"
 
 
 @cache

@@ -184,7 +184,8 @@ def _words(narrow: Bytes) -> Places:
     for first in (*range(0, whole, WINDOW), whole):
         last = min(first + WINDOW, whole) if first < whole else len(narrow) // WORD * WORD  # the last word may have no neighbour
         word = np.ascontiguousarray(np.ascontiguousarray(narrow[first:last]).view(np.uint64)[::2])
-        likely = np.flatnonzero(_is_of_text(word) & ((((word - LOWEST) | word) & BIT_7) == 0))  # none below +, none not ASCII
+        likely = np.flatnonzero((((word - LOWEST) | word) & BIT_7) == 0)  # none below +, none not ASCII
+        likely = likely[_is_of_text(word[likely])]
         full = _full(word[likely].view(np.uint8).reshape(-1, WORD))[:, 0]
         found.append(likely[full] * (2 * WORD) + first)
     return np.concatenate(found)

@@ -7,28 +7,26 @@ of the special characters tells what is replaced, and the bytes between are move
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from matcher.text.changes import Changes
 from matcher.text.codes import holding
 from matcher.text.fold import Folded
-from matcher.text.plain import DROPPED, tables
 from matcher.text.runs import long_runs
-from matcher.text.utf8 import Bytes, Laid, Places, special
+from matcher.text.utf8 import Bytes, Flags
 
-CODES = 0x110000
-STAYS, GONE = 0, 255
-"""In the table: a character that stays as it is, and one that is dropped; any other value is the ASCII byte that it becomes."""
+Silent = Callable[[Sequence[bytes]], Flags]
+"""Tells which texts hold nothing, of some without an at sign that would be folded in `signs` alone."""
 
 
-def fold_lightly(bodies: Sequence[bytes]) -> list[Folded | None]:
+def fold_lightly(bodies: Sequence[bytes], silent: Silent | None = None) -> list[Folded | None]:
     """Each of `bodies` folded as `fold` does, or None where that takes more than a look-up, or where it is no valid UTF-8.
 
-    One in which `gate.doubted` sees something is not as `fold` makes it: numbers in Han digits and look-alikes of X stay.
+    One in which `gate.doubted` sees something is not as `fold` makes it: numbers in Han digits and look-alikes of X stay. What
+    `silent` tells to hold nothing is not folded.
     """
     read: list[Folded | None] = [None] * len(bodies)
     wide: dict[int, bytes] = {}
@@ -40,9 +38,32 @@ def fold_lightly(bodies: Sequence[bytes]) -> list[Folded | None]:
             else:
                 wide[number] = lines
     if wide:
-        for number, made in zip(wide, _folded(list(wide.values())), strict=True):
-            read[number] = None if made is None else Folded.of_utf8(made.utf8, bodies[number], dropping=made.dropping)
+        _fold_wide(read, bodies, wide, silent)
     return read
+
+
+def _fold_wide(read: list[Folded | None], bodies: Sequence[bytes], wide: dict[int, bytes], silent: Silent | None) -> None:
+    """Put in the texts of `wide`, by number in `bodies`: none of them is all ASCII, none has other line ends than plain ones."""
+    numbers, lines = list(wide), list(wide.values())
+    changes = Changes.of(lines)
+    if silent and (some := _that_are_silent(lines, changes, silent)).any():
+        for place in np.flatnonzero(some).tolist():
+            read[numbers[place]] = Folded.of_silent(bodies[numbers[place]])
+        left = np.flatnonzero(~some).tolist()
+        changes = changes.where(~some, lines)
+        numbers, lines = [numbers[place] for place in left], [lines[place] for place in left]
+    for number, made in zip(numbers, _folded(lines, changes), strict=True):
+        read[number] = made and Folded.of_utf8(made.utf8, bodies[number], dropping=made.dropping)
+
+
+def _that_are_silent(lines: Sequence[bytes], changes: Changes, silent: Silent) -> Flags:
+    """Which texts hold nothing: bool[texts]."""
+    told = changes.in_signs_alone()
+    asked = [n for n in np.flatnonzero(told).tolist() if b"@" not in lines[n]]
+    told[:] = False
+    if asked:
+        told[asked] = silent([lines[n] for n in asked])
+    return told
 
 
 class Made(NamedTuple):
@@ -52,25 +73,17 @@ class Made(NamedTuple):
     dropping: bool = False
 
 
-def _folded(bodies: Sequence[bytes]) -> list[Made | None]:
-    """The same for bodies that all have other characters than ASCII, laid end to end; themselves where nothing is changed."""
-    laid = Laid.of(bodies)
-    seen = special(laid.data)
-    becomes = _table()[seen.code]
-    heavy = holding(seen.broken, laid.start)
-    which = np.flatnonzero(becomes != STAYS)
-    if heavy.any():
-        which = which[~heavy[np.searchsorted(laid.start, seen.place[which], "right") - 1]]
-    if not len(which):
-        heavy |= holding(long_runs(laid.data), laid.start)
-        return [None if bad else Made(body) for body, bad in zip(bodies, heavy.tolist(), strict=True)]
-    place, size, byte = seen.place[which], seen.size[which], becomes[which]
-    data, gone = _replaced(laid.data, place, size, byte), byte == GONE
-    removed = np.concatenate(([0], np.cumsum(size - ~gone)))
-    before, behind = np.searchsorted(place, laid.start), np.searchsorted(place, laid.end)
-    start, end = laid.start - removed[before], laid.end - removed[behind]
-    heavy |= holding(long_runs(data), start)
-    differs, dropping, whole = behind > before, holding(place[gone], laid.start), data.tobytes()
+def _folded(bodies: Sequence[bytes], changes: Changes) -> list[Made | None]:
+    """The same for bodies that all have other characters than ASCII, with what is to change; themselves where nothing is."""
+    laid, heavy, gone = changes.laid, changes.broken, changes.gone
+    data = _replaced(changes) if len(gone) else laid.data
+    removed = np.concatenate(([0], np.cumsum(changes.size - ~gone)))
+    borders = changes.borders
+    start = laid.start - removed[borders[:-1]]
+    end = laid.end - removed[borders[1:]]
+    heavy = heavy | holding(long_runs(data), start)
+    differs, dropping = np.diff(borders) > 0, holding(changes.place[gone], laid.start)
+    whole = data.tobytes() if len(gone) else b""
     columns = (start, end, differs, dropping, heavy)
     return [
         None if bad else Made(whole[first:last], drops) if is_changed else Made(body)
@@ -78,20 +91,12 @@ def _folded(bodies: Sequence[bytes]) -> list[Made | None]:
     ]
 
 
-def _replaced(data: Bytes, place: Places, size: Places, byte: Bytes) -> Bytes:
-    """`data` with the characters at `place`, of `size` bytes, replaced by one byte each, or by none where that is GONE."""
-    made, keep = data.copy(), np.ones(len(data), bool)
-    made[place] = byte
-    keep[place[byte == GONE]] = False
+def _replaced(changes: Changes) -> Bytes:
+    """The texts with each character that changes replaced by one byte, or by none where that is gone."""
+    place, size = changes.place, changes.size
+    made, keep = changes.laid.data.copy(), np.ones(len(changes.laid.data), bool)
+    made[place] = changes.plain
+    keep[place[changes.gone]] = False
     for behind in (1, 2, 3):
         keep[(place + behind)[size > behind]] = False
     return made[keep]
-
-
-@cache
-def _table() -> npt.NDArray[np.uint8]:
-    """By code point: STAYS, GONE, or the ASCII byte that it becomes."""
-    plain = tables(CODES).plain
-    made = np.where(plain == np.arange(CODES), STAYS, plain).astype(np.uint8)
-    made[plain == DROPPED] = GONE
-    return made

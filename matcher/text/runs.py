@@ -1,12 +1,13 @@
 """Long runs of Han digits (一三八零零一三八零零零) in UTF-8: told from every sixteenth byte, since prose is full of single ones.
 
-Seven digits take 21 bytes or more, so eight bytes at a multiple of sixteen hold one of them whole; from there its run is
-followed both ways.
+Seven digits take 21 bytes or more, so six bytes at a multiple of sixteen lie in them; few bytes of other text look like them.
+From the digit there its run is followed both ways.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -57,17 +58,31 @@ def _neighbour(data: Bytes, place: Places, way: int) -> Places:
 
 
 def _sampled(data: Bytes) -> Places:
-    """Where a Han digit is the first character to begin in eight bytes at a multiple of sixteen."""
+    """Where a Han digit is the first to begin in eight bytes at a multiple of sixteen, of which six may be of a run."""
+    pairs = np.ndarray((len(data) - 1,), "<u2", data.data, 0, (1,))
     found = [np.empty(0, np.int64)]
     for first in range(0, len(data) - WORD + 1, WINDOW):
-        window = data[first : first + WINDOW]
-        whole = window[: len(window) // WORD * WORD].view(np.uint64)
-        word = np.ascontiguousarray(whole[:: STEP // WORD])
-        begins = word & (word << ONE) & HIGH  # bits 7 and 6 of a first byte are set
-        shift = np.bitwise_count((begins - ONE) & ~begins) - BELOW_LEAD
-        digit = np.flatnonzero(_is_digit(word >> shift))
-        found.append(first + digit * STEP + (shift[digit] >> np.uint64(3)).astype(np.int64))
-    return np.concatenate(found)
+        sampled = np.ascontiguousarray(pairs[first : min(first + WINDOW, len(data) - WORD + 1) : STEP])
+        found.append(np.flatnonzero(_pairs().take(sampled)) * STEP + first)
+    place = np.concatenate(found)
+    for behind in (2, 4):
+        place = place[_pairs().take(pairs[place + behind])]
+    word = np.ndarray((len(data) - WORD + 1,), "<u8", data.data, 0, (1,))[place]
+    begins = word & (word << ONE) & HIGH  # bits 7 and 6 of a first byte are set
+    shift = np.bitwise_count((begins - ONE) & ~begins) - BELOW_LEAD
+    digit = np.flatnonzero(_is_digit(word >> shift))
+    found_at: Places = place[digit] + (shift[digit] >> np.uint64(3)).astype(np.int64)
+    return found_at
+
+
+@cache
+def _pairs() -> Flags:
+    """bool[65536]: which two bytes, as one little-endian number, may stand side by side in a run of Han digits."""
+    digits, between = [digit.encode() for digit in DIGITS], [b"", *(sign.encode() for sign in SEPARATORS)]
+    runs = {left + sign + right for left in digits for sign in between for right in digits}
+    made = np.zeros(1 << 16, bool)
+    made[[int.from_bytes(pair, "little") for run in runs for pair in pairwise(run)]] = True
+    return made
 
 
 def _is_digit(word: Words) -> Flags:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ LEAD, HAN_LEAD, HAN_LEADS = 0xC0, 0xE4, 6
 """The lowest first byte of a character of several bytes; the lowest of a common Chinese one, and how many of those there are."""
 THREE, FOUR = 0xE0, 0xF0
 """First bytes from which a character has three, and four bytes."""
-LAST_LEAD = 0xF4
+LAST_LEAD, SURROGATE_LEAD = 0xF4, 0xED
 GOES_ON = -64
 """As a signed byte: below it are those that go on a character, 10xxxxxx."""
 LEAST = {2: 0x80, 3: 0x800, 4: 0x10000}
@@ -59,14 +60,13 @@ class Laid:
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """Special characters by place: `place` i64[n] of the first byte, `code` u32[n] the code point, `size` i64[n] in bytes.
+    """Special characters by place: `place` i64[n] of the first byte, `code` u32[n] the code point.
 
     `broken` i64[m]: places in or near which the buffer is no UTF-8 (RFC 3629).
     """
 
     place: Places
     code: Codes
-    size: Places
     broken: Places
 
 
@@ -77,17 +77,34 @@ def special(data: Bytes) -> Special:
     word: Codes = np.ndarray((len(data) - 3,), "<u4", data.data, 0, (1,))[place]
     first = word & 0xFF
     code = ((word & 0x0F) << 12) | ((word & 0x3F00) >> 2) | ((word >> 16) & 0x3F)
-    size, least = np.full(len(place), 3, np.int64), np.full(len(place), LEAST[3], np.uint32)
-    two, four = np.flatnonzero(first < THREE), np.flatnonzero(first >= FOUR)
-    if len(two):
-        short = word[two]
-        code[two], size[two], least[two] = ((short & 0x1F) << 6) | ((short >> 8) & 0x3F), 2, LEAST[2]
-    if len(four):
-        long = word[four]
-        high = ((long & 0x07) << 18) | ((long & 0x3F00) << 4)
-        code[four], size[four], least[four] = high | ((long >> 10) & 0xFC0) | ((long >> 24) & 0x3F), 4, LEAST[4]
+    rare = np.flatnonzero(_usual().take(first) == 0)
+    if len(rare):
+        code[rare], wrong = _rare(word[rare], first[rare], code[rare])
+        broken = np.concatenate((broken, place[rare[wrong]]))
+    return Special(place, code, broken)
+
+
+def _rare(word: Codes, first: Codes, code: Codes) -> tuple[Codes, Flags]:
+    """The codes of those whose first byte is not `_usual`, and which nobody may write; `code` is what three bytes would mean."""
+    two, four = first < THREE, first >= FOUR
+    high = ((word & 0x07) << 18) | ((word & 0x3F00) << 4) | ((word >> 10) & 0xFC0) | ((word >> 24) & 0x3F)
+    code = np.where(two, ((word & 0x1F) << 6) | ((word >> 8) & 0x3F), np.where(four, high, code))
+    least = np.where(two, LEAST[2], np.where(four, LEAST[4], LEAST[3]))
     wrong = (code < least) | (code - SURROGATES < SURROGATE_COUNT) | (code > HIGHEST) | (first > LAST_LEAD)
-    return Special(place, np.minimum(code, HIGHEST), size, np.concatenate((broken, place[wrong])))
+    return np.minimum(code, HIGHEST), wrong
+
+
+def sizes(code: Codes) -> Places:
+    """Bytes that each character takes: i64[n], 2 to 4."""
+    return 2 + (code >= LEAST[3]).astype(np.int64) + (code >= LEAST[4])
+
+
+@cache
+def _usual() -> Bytes:
+    """u8[256]: 1 for the first bytes that three bytes may follow in any way."""
+    made = np.zeros(256, np.uint8)
+    made[THREE + 1 : FOUR], made[SURROGATE_LEAD] = 1, 0
+    return made
 
 
 def _leads(data: Bytes) -> tuple[bits.Words, Places]:

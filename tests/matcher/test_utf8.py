@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.text.utf8 import BEFORE, ROOM, WINDOW, Laid, special
+from matcher.text.utf8 import BEFORE, ROOM, WINDOW, Laid, sizes, special
 
 CHARS = st.sampled_from("a1 \n中国龥一鿿㐀䀀ꀀ，。“é߿ࠀ가\ufeff😀𝟖\U0010ffff") | st.characters(exclude_categories=["Cs"])
 TEXTS = st.lists(st.text(CHARS, max_size=30), max_size=5)
@@ -28,7 +28,7 @@ def expected(text: str) -> list[tuple[int, int, int]]:
 
 def listed(data: np.ndarray) -> list[tuple[int, int, int]]:
     seen = special(data)
-    return list(zip(seen.place.tolist(), seen.code.tolist(), seen.size.tolist(), strict=True))
+    return list(zip(seen.place.tolist(), seen.code.tolist(), sizes(seen.code).tolist(), strict=True))
 
 
 @given(TEXTS)
