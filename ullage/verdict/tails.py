@@ -56,11 +56,15 @@ def _log_draw(population: int, marked: int, drawn: int, k: int) -> float:
 
 
 def _sum(log_first: float, ratios: Iterable[float]) -> float:
-    """Sum of a series whose first term is exp(`log_first`) and each next is the one before times its ratio."""
-    term = total = math.exp(log_first)
-    for ratio in ratios:
+    """Sum of a falling series whose first term is exp(`log_first`) and each next is the one before times its ratio.
+
+    Terms are kept as multiples of the first: that itself may be less than the least number, and a sum of such terms has no end.
+    """
+    term = total = 1.0
+    first = math.exp(log_first)
+    for ratio in ratios if first else ():
         term *= ratio
         total += term
         if term < total * 1e-17:
             break
-    return total
+    return first * total

@@ -1,7 +1,8 @@
 """Exact tails against sums of fractions, and against figures that were computed elsewhere."""
 
+import time
 from fractions import Fraction
-from math import comb
+from math import comb, erfc, sqrt
 
 import pytest
 from hypothesis import given
@@ -52,3 +53,17 @@ def test_the_hypergeometric_tail_of_a_large_list_is_that_of_a_binomial() -> None
     assert hypergeometric_tail(300_000_000, 3_000_000, 500, 15) == pytest.approx(binomial_tail(500, 15, 0.01), rel=1e-3)
     assert hypergeometric_tail(300_000_000, 3_000_000, 500, 500) == pytest.approx(0.01**500, abs=1e-300)
     assert hypergeometric_tail(300_000_000, 3_000_000, 50_000, 400) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize(("chance", "hits"), [(0.0055, 1_200_000), (0.17, 30_000_000), (0.0055, 551_000), (0.5, 49_995_000)])
+def test_a_tail_of_a_hundred_million_takes_as_many_terms_as_matter(chance: float, hits: int) -> None:
+    """Far out a term is less than any number: nothing is summed; near the middle some ten thousand terms are."""
+    started = time.process_time()
+    p = binomial_tail(10**8, hits, chance)
+    assert time.process_time() - started < 0.5
+    assert p == pytest.approx(normal_tail(10**8, hits, chance), rel=0.02, abs=1e-300)
+
+
+def normal_tail(trials: int, hits: int, chance: float) -> float:
+    """What the binomial tends to, with the correction for whole numbers."""
+    return erfc((hits - 0.5 - trials * chance) / sqrt(2 * trials * chance * (1 - chance))) / 2
