@@ -6,7 +6,7 @@ and exposures; last the incidents, which follow from them. The batch comes again
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from alerts import fold, incident, replay
@@ -24,19 +24,20 @@ from ullage.errors import RecordError
 from ullage.records import Finding
 from ullage.settings import Tenant
 from ullage.verdict import Rules as VerdictRules
+from ullage.verdict import own_rules
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Folds what it is handed, but for what is no leak. `tenant` gives a tenant's settings, `background` the rules for that."""
+    """Folds what it is handed, but for what is no leak. `tenant` gives a tenant's settings; what is in force is asked a batch."""
 
     store: IncidentStore
     clock: Clock
     tenant: Callable[[str], Tenant]
     metrics: AlertMetrics
-    background: Rules = field(default_factory=shipped)
-    rules: VerdictRules | None = None
-    """Of verdicts; None for those of this version."""
+    background: Callable[[], Rules] = shipped
+    rules: Callable[[], VerdictRules] = own_rules
+    """Of verdicts."""
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
     """Told of each incident that was written, before the batch counts as done: what is to be said of it is durable too."""
 
@@ -44,24 +45,23 @@ class Alert:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
         findings = [decode(record) for record in records]
         sightings = self.store.mget(Sighting, {finding.id for finding in findings})
-        background = self._background([finding for finding in findings if finding.id not in sightings])
+        traits = {f.id: Traits.of(f) for f in findings if f.id not in sightings and f.parts == 1}
+        background = self._background([f for f in findings if f.id not in sightings], traits)
         leaks = [finding for finding in findings if finding.id not in background]
         batch = self._load(leaks, sightings)
         for finding in leaks:
-            batch.take(finding, self.clock)
+            batch.take(finding, traits.get(finding.id), self.clock)
         if leaks:
-            self._write(batch, leaks)
+            self._write(batch)
         self.metrics.handled(findings, batch.opened)
 
-    def _background(self, findings: Sequence[Finding]) -> set[str]:
+    def _background(self, findings: Sequence[Finding], traits: Mapping[str, Traits]) -> set[str]:
         """Ids of the findings that are no leak. One that comes again is what it was, whatever the rules."""
-        known = set(self.store.mget(Background, {finding.id for finding in findings}))
-        decided = []
+        known, rules, decided = set(self.store.mget(Background, {f.id for f in findings})), self.background(), list[Background]()
         for finding in findings:
-            if finding.id not in known and finding.parts == 1:
-                traits = Traits.of(finding)
-                if rule := self.background.decide(traits):
-                    decided.append(fact_of(finding, rule, self.background.version, traits, self.clock.now()))
+            seen = traits.get(finding.id)
+            if seen is not None and finding.id not in known and (rule := rules.decide(seen)):
+                decided.append(fact_of(finding, rule, rules.version, seen, self.clock.now()))
         self._put(decided)
         return known | {fact.id for fact in decided}
 
@@ -83,34 +83,32 @@ class Alert:
             replay.remember(subjects, self.store.scroll(Exposure, Where({"tenant": (tenant,), "subject": tuple(subjects)})))
         return seen
 
-    def _write(self, batch: Batch, findings: Sequence[Finding]) -> None:
+    def _write(self, batch: Batch) -> None:
         self._put(batch.new_sightings)
         now = self.clock.now()
         claims = [Claim(id=id_, tenant=tenant, incident=i, at=now) for id_, (tenant, i) in batch.new_claims.items()]
         # A claim whose incident is gone or frozen is overwritten; one that nobody holds is created.
         self._put([claim for claim in claims if claim.id in batch.stale_claims])
         self.store.create([claim for claim in claims if claim.id not in batch.stale_claims])
-        exposures: dict[str, Exposure] = {}
-        for finding in findings:
-            for id_, found in exposures_of(finding, batch.sightings[finding.id].incident).items():
-                exposures[id_] = merged(exposures[id_], found) if id_ in exposures else found
-        stored = self.store.mget(Exposure, exposures)
-        self._put([merged(stored[id_], found) if id_ in stored else found for id_, found in exposures.items()])
+        stored = self.store.mget(Exposure, batch.exposures)
+        self._put([merged(stored[id_], found) if id_ in stored else found for id_, found in batch.exposures.items()])
         self.store.refresh()
-        incidents = [self._project(id_, batch) for id_ in sorted(batch.touched())]
+        rules = self.rules()
+        incidents = [self._project(id_, batch, rules) for id_ in sorted(batch.touched())]
         self._put(incidents)
         self.tell(incidents)
 
-    def _project(self, id_: str, batch: Batch) -> Incident:
-        """The incident as its facts now stand; a frozen one keeps its numbers."""
+    def _project(self, id_: str, batch: Batch, rules: VerdictRules) -> Incident:
+        """The incident as its facts now stand; one that is frozen, or whose sightings have expired, keeps its numbers."""
         known, stored = batch.known[id_], batch.stored.get(id_)
         linking = [s.incident for s in self.store.scroll(Sighting, Where({"linked": (id_,)}))]
-        if stored is not None and stored.frozen_at is not None:
+        is_frozen = stored is not None and stored.frozen_at is not None
+        sightings = [] if is_frozen else list(self.store.scroll(Sighting, Where({"incident": (id_,)})))
+        if stored is not None and not sightings:
             return stored.model_copy(update={"linked": tuple(sorted({*stored.linked, *linking}))})
-        sightings = list(self.store.scroll(Sighting, Where({"incident": (id_,)})))
         exposures = self.store.scroll(Exposure, Where({"incident": (id_,)}))
         people = incident.People.count(exposures, incident.largest(sightings).id)
-        setting = incident.Setting(self.clock.now().date(), self.tenant(known.tenant), self.rules)
+        setting = incident.Setting(self.clock.now().date(), self.tenant(known.tenant), rules)
         linked = {*linking, *(other for s in sightings for other in s.linked)} - {id_}
         return incident.project(sightings, people, setting, (known.sketch, known.sketch_of), linked)
 
@@ -132,18 +130,23 @@ class Batch:
     new_claims: dict[str, tuple[str, str]] = field(default_factory=dict)
     stale_claims: set[str] = field(default_factory=set)
     opened: list[Sighting] = field(default_factory=list)
+    exposures: dict[str, Exposure] = field(default_factory=dict)
+    """What the batch itself shows, by id."""
 
-    def take(self, finding: Finding, clock: Clock) -> None:
+    def take(self, finding: Finding, traits: Traits | None, clock: Clock) -> None:
         """Place one finding; one that has a sighting goes where it went before."""
         sighting = self.sightings.get(finding.id)
         if sighting is None:
             where = fold.place(finding, self.claims, self.known)
             frozen = [self.known[id_] for id_ in where.linked if self.known[id_].frozen]
             known = replay.replay_of(finding, where.incident, self.seen.get(finding.tenant, {}), frozen)
-            sighting = incident.sighting_of(finding, where, known, clock.now())
+            sighting = incident.sighting_of(finding, where, known, traits, clock.now())
             self.new_sightings.append(sighting)
             self.sightings[finding.id] = sighting
-        replay.remember(self.seen.get(finding.tenant, {}), exposures_of(finding, sighting.incident).values())
+        shown = exposures_of(finding, sighting.incident)
+        replay.remember(self.seen.get(finding.tenant, {}), shown.values())
+        for id_, found in shown.items():
+            self.exposures[id_] = merged(self.exposures[id_], found) if id_ in self.exposures else found
         self._join(finding, sighting)
 
     def _join(self, finding: Finding, sighting: Sighting) -> None:

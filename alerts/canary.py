@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -64,10 +64,9 @@ class Nowhere:
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """The handler of canary findings. `store` is the real one; `muted` as alert has it for real incidents."""
+    """The handler of canary findings. `stage` is that of real findings, `muted` as alert has it for real incidents."""
 
-    store: IncidentStore
-    clock: Clock
+    stage: Alert
     metrics: CanaryMetrics
     muted: Silencer
 
@@ -75,16 +74,17 @@ class Canaries:
         """Decide on each, and note when it came to a notification; RecordError for one that is damaged."""
         for record in records:
             finding = decode(record)
-            self.store.get(Incident, finding.id)
-            told = notifications(record, self.clock, self.muted)
+            self.stage.store.get(Incident, finding.id)
+            told = notifications(record, self.stage, self.muted)
             if told and finding.capture.published_at is not None:
                 self.metrics.notified(finding.capture.published_at.timestamp())
             else:
                 log.get("alert").warning("canary_not_notified", reason="decided otherwise" if not told else "no date")
 
 
-def notifications(record: Record, clock: Clock, muted: Silencer) -> int:
-    """How many notifications a finding alone would lead to, if every incident above `noise` were told."""
+def notifications(record: Record, stage: Alert, muted: Silencer) -> int:
+    """How many notifications a finding alone would lead to by the rules of `stage`, if every incident above `noise` were told."""
+    clock = stage.clock
     with (
         tempfile.TemporaryDirectory(prefix="canary-") as folder,
         contextlib.closing(SqliteStore(Path(folder) / "incidents.sqlite")) as store,
@@ -92,6 +92,7 @@ def notifications(record: Record, clock: Clock, muted: Silencer) -> int:
         channel, apart = Nowhere(), CollectorRegistry()
         setup = Setup(ROUTES, "", store, clock, NotifyMetrics(apart, ROUTES.channels, ()), muted(store, clock))
         notifier = Notifier(setup, [Sender(CHANNEL, channel, setup)])
-        Alert(store, clock, lambda _: Tenant(), AlertMetrics(apart, (), clock), tell=notifier.plan).handle([record])
+        alone = replace(stage, store=store, tenant=lambda _: Tenant(), metrics=AlertMetrics(apart, (), clock), tell=notifier.plan)
+        alone.handle([record])
         notifier.flush()
         return channel.sent

@@ -21,13 +21,13 @@ from alerts.evidence.command import hold, release, vault_of
 from alerts.export.command import export
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
+from alerts.noise.background import BACKGROUND
 from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
 from alerts.pulse import Sorted
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
-from alerts.rules.kept import background_in_force
 from alerts.screen import console
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.table import incident_in_full, incidents_table
@@ -40,7 +40,9 @@ from ullage.dead_letters import DeadLetters
 from ullage.errors import ConfigError
 from ullage.metrics import BUS, STORE, new_registry
 from ullage.role import running
+from ullage.rulefiles import Live
 from ullage.settings import Context
+from ullage.verdict import VERDICT
 from ullage.worker import Worker, WorkerMetrics, reach
 
 GROUP = "alert"
@@ -85,12 +87,13 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
                 store, settings.store, context.clock, metrics, subscription.lag, recount, notifier.turn, vault_of(context)
             )
         )
-        in_force = background_in_force(context.data), context.rules()
-        stage = Alert(store, context.clock, context.tenant, metrics, *in_force, tell=notifier.plan)
+        background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)
+        background(), verdict()  # what is wrong with them is said at the start
+        stage = Alert(store, context.clock, context.tenant, metrics, background, verdict, notifier.plan)
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
-        handle = Sorted(stage.handle, Canaries(store, context.clock, metrics.canary, muted), metrics.pulse)
+        handle = Sorted(stage.handle, Canaries(stage, metrics.canary, muted), metrics.pulse)
         Worker("alert", subscription, handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 from alerts.exposures import is_verified
 from alerts.fold import Place, subjects_digest
@@ -75,7 +75,7 @@ class People:
         return people
 
 
-def sighting_of(finding: Finding, where: Place, replay: Replay, folded_at: object) -> Sighting:
+def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits | None, folded_at: datetime) -> Sighting:
     """The fact that `finding` was folded into an incident, and how much of it was known before."""
     capture, statistics = finding.capture, finding.statistics
     return Sighting.model_validate(
@@ -99,7 +99,7 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, folded_at: objec
             "matched_rows": sum(group.matched for group in statistics.groups),
             "corroborated_rows": sum(group.corroborated for group in statistics.groups),
             "terms": {term.id: term.count for term in statistics.terms},
-            "traits": Traits.of(finding) if finding.parts == 1 else None,
+            "traits": traits,
         }
     )
 
@@ -118,11 +118,11 @@ def largest(sightings: Iterable[Sighting]) -> Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a projection needs besides the facts: the day, the tenant's settings, and other rules than this version's own."""
+    """What a projection needs besides the facts: the day, the tenant's settings, and the rules to judge by."""
 
     today: date
     tenant: Tenant
-    rules: Rules | None = None
+    rules: Rules
 
 
 def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) -> Facts:

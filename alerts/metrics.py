@@ -6,6 +6,7 @@ configured share the label `other`, so that nothing on the bus can make a new se
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -26,7 +27,6 @@ from ullage.pulse import Pulse
 from ullage.records import Finding
 from ullage.verdict import own_rules
 
-SCENARIOS = (NO_SCENARIO, *(scenario.id for scenario in own_rules().scenario))
 ORIGINS: tuple[str, ...] = get_args(Origin)
 
 
@@ -35,6 +35,7 @@ class AlertMetrics:
 
     def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
         self._clock, self._tenants = clock, (*sorted(tenants), OTHER)
+        self._scenarios = (NO_SCENARIO, *(scenario.id for scenario in own_rules().scenario), OTHER)
         self.loop = LoopMetrics(registry, clock, (BUS, STORE))
         self.pulse = Pulse(registry, "alert", clock)
         self.canary = CanaryMetrics(registry, clock)
@@ -125,8 +126,11 @@ class AlertMetrics:
 
     def _recently(self, found: Recent) -> None:
         """Every known series is set, so that one whose incidents left the window falls to 0."""
-        for tenant, scenario, severity in product(self._tenants[:-1], SCENARIOS, SEVERITIES):
-            self._exposed.labels(tenant, scenario, severity).set(found.customers[tenant, scenario, severity])
+        customers = Counted[tuple[str, str, str]]()
+        for (tenant, scenario, severity), count in found.customers.items():
+            customers[tenant, bounded(scenario, self._scenarios), severity] += count
+        for labels in product(self._tenants[:-1], self._scenarios, SEVERITIES):
+            self._exposed.labels(*labels).set(customers[labels])
         for tenant, origin, severity in product(self._tenants[:-1], ORIGINS, SEVERITIES):
             self._recent.labels(tenant, origin, severity).set(found.incidents[tenant, origin, severity])
 

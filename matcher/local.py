@@ -110,7 +110,7 @@ def _read(context: Context, matcher: Matcher, file: Path) -> Reading:
     capture = files.capture_of(file, b"", context.clock.now()).model_copy(
         update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
     )
-    reading = Reading(capture, matcher.key)
+    reading = Reading(capture, matcher.key, matcher.lexicon.records)
     [read] = matcher.gather(files.pieces_in(file, 0, reading.told), [reading])
     return read
 

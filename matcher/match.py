@@ -58,7 +58,7 @@ class Matcher:
         def pieces() -> Iterator[Piece]:
             for number, capture in enumerate(captures):
                 said = self.lexicon.read(fold(capture.title).text) if capture.title else Terms()
-                readings.append(Reading(capture, self.key, said))
+                readings.append(Reading(capture, self.key, self.lexicon.records, said))
                 yield from pieces_of_capture(number, capture, readings[-1].told, wanted=said != Terms())
 
         return self.gather(pieces(), readings)

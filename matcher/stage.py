@@ -23,6 +23,7 @@ from matcher.watchlist import installed
 from ullage import keys, log
 from ullage.bus import CAPTURES, Outgoing, Publisher, Record, Subscription
 from ullage.errors import RecordError, UllageError
+from ullage.lexicon import themes
 from ullage.records import FINDING_SCHEMA, Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.sealing import Opener
@@ -40,7 +41,8 @@ def build_matcher(context: Context, *, detailed: bool = True) -> Matcher:
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
     domains = {domain: name for name, tenant in tenants.items() for domain in tenant.domains}
     public = Public.of(number for tenant in context.settings.tenants.values() for number in tenant.own_numbers)
-    return Matcher(lists, Lexicon(names, bins), CaptureKey(context.keys), Own(domains, bins, public), detailed=detailed)
+    terms = [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows]
+    return Matcher(lists, Lexicon(names, bins, terms), CaptureKey(context.keys), Own(domains, bins, public), detailed=detailed)
 
 
 def open_capture(record: Record, opener: Opener) -> Capture:
@@ -117,7 +119,7 @@ class MatchStage:
         self._lost = lost
 
     def _renew(self) -> None:
-        """Read watchlists again when a file changed or one expired, and turn the seal keys over once a day."""
+        """Read watchlists and lexicons again when a file changed or a list expired, and turn the seal keys over once a day."""
         today = self.context.clock.now().strftime("%Y%m%d")
         if today != self._key_day:
             rotate_seal_keys(self.context)
@@ -125,7 +127,8 @@ class MatchStage:
                 canary.enrol(self.context)
             self._opener, self._key_day = keys.opener(self.context.keys), today
         expired = any(lists.expires <= self.context.clock.now() for lists in self._matcher.lists) if self._stamp else False
-        stamp = (installed.stamp(self.context.data), expired)
+        lexicons = tuple(theme.stamp(self.context.data) for theme in themes().values())
+        stamp = (installed.stamp(self.context.data), expired, lexicons)
         if stamp == self._stamp:
             return
         try:

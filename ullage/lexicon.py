@@ -1,5 +1,6 @@
-"""The file format of a lexicon, and when its terms make a post an offer: what match goes by, and what is tried on stored facts.
+"""Lexicons: what their files look like, which are in force, and when their terms make a post an offer.
 
+Match goes by them, and others are tried on stored facts. A theme is one file in `lexicons`, which registers by being there.
 A line is `term, other forms (;), language, category, meaning, weight 1-5, ambiguity, source`, parted by tabs; `#` begins a
 remark, and `# version N` among them says which version it is.
 """
@@ -8,10 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 from ullage.errors import ConfigError
+from ullage.rulefiles import Kind
 
+FOLDER, SUFFIX = "lexicons", ".tsv"
 COLUMNS = 8
 VERSION = re.compile(r"^# version (\d+)", re.MULTILINE)
 SELLING = frozenset(("DATA", "TRADE", "QUAL", "CARD", "CRED", "SERV", "LOAN", "ID"))
@@ -34,6 +40,25 @@ class Row(NamedTuple):
     meaning: str
     weight: int
     ambiguity: str
+
+
+class Lexicon(NamedTuple):
+    """The terms of a file."""
+
+    version: int
+    rows: tuple[Row, ...]
+
+
+def read(text: str, name: str) -> Lexicon:
+    """What a file of that name holds; ConfigError names the line that is none."""
+    return Lexicon(version_of(text), tuple(rows(text, name)))
+
+
+@cache
+def themes() -> dict[str, Kind[Lexicon]]:
+    """The lexicons that there are, by name."""
+    files = sorted(file.name for file in resources.files(__package__).joinpath(FOLDER).iterdir() if file.name.endswith(SUFFIX))
+    return {Path(file).stem: Kind(Path(file).stem, f"{__package__}.{FOLDER}", file, read) for file in files}
 
 
 def rows(text: str, name: str) -> Iterator[Row]:

@@ -14,9 +14,9 @@ from alerts.export.formats import FORMATS, format_named
 from alerts.export.spreadsheet import BOM
 from alerts.query import Filters
 from alerts.store import configured_store
-from alerts.written import write_out
 from ullage.audit import current_user
 from ullage.settings import Context
+from ullage.written import write_out
 
 
 def export(

@@ -6,17 +6,16 @@ wins over every rule, whatever a file says; so a rule that is too wide costs pos
 
 from __future__ import annotations
 
-import tomllib
 from datetime import datetime
-from importlib import resources
+from functools import cache
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.noise.traits import Traits
 from alerts.records import Background
-from ullage.errors import ConfigError
 from ullage.lexicon import SAMPLE_ROWS
 from ullage.records import Finding
+from ullage.rulefiles import Kind, toml
 
 SELLING = ("TRADE", "QUAL", "DATA")
 """Lexicon categories that only who sells uses; the others name crimes as well, and reports are full of them."""
@@ -104,17 +103,10 @@ def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: dat
     )
 
 
+BACKGROUND = Kind("background", "alerts.noise", "background.toml", toml(Rules))
+
+
+@cache
 def shipped() -> Rules:
     """The rules that come with this version."""
-    return parsed((resources.files(__package__) / "background.toml").read_text(encoding="utf-8"), "background.toml")
-
-
-def parsed(text: str, name: str) -> Rules:
-    """The rules in a TOML text; ConfigError says what is wrong in the file of that name."""
-    try:
-        return Rules.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name} is no TOML ({error})") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return BACKGROUND.shipped().rules

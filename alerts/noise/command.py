@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from alerts.noise import shown
+from alerts.noise.background import BACKGROUND
 from alerts.noise.counts import background_counts
 from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
 from alerts.screen import console
@@ -81,4 +82,4 @@ def background_list(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant 
         for row in counts:
             typer.echo(json.dumps(row._asdict(), ensure_ascii=False))
         return
-    console().print(shown.background_table(counts) if counts else "No background.")
+    console().print(shown.background_table(counts, BACKGROUND.in_force(ctx.obj.data).rules) if counts else "No background.")

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from alerts.noise.background import shipped
+from alerts.noise.background import Rules
 from alerts.noise.counts import Count
 from alerts.noise.suppressions import said
 from alerts.records import Suppression
@@ -55,9 +55,9 @@ def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None
     return table
 
 
-def background_table(counts: Sequence[Count]) -> Table:
+def background_table(counts: Sequence[Count], rules: Rules) -> Table:
     """One line a site and rule, and the sum."""
-    titles = {rule.id: rule.title for rule in shipped().rule}
+    titles = {rule.id: rule.title for rule in rules.rule}
     table = _table()
     for name in ("tenant", "site", "rule", "posts", "customers"):
         table.add_column(name, justify="right" if name in ("posts", "customers") else "left", overflow="fold")

@@ -16,10 +16,10 @@ from alerts.query import whole
 from alerts.report.draft import Language, Page, page
 from alerts.report.facts import Case
 from alerts.store import configured_store
-from alerts.written import write_out
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.settings import Context
+from ullage.written import write_out
 
 
 class Form(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import tzinfo
 from importlib import resources
 
@@ -12,44 +12,46 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
-from alerts.clocks.duties import Duties
+from alerts.clocks.command import duties_of
 from alerts.exposed import Lookup
 from alerts.metrics import SearchMetrics
+from alerts.noise.background import BACKGROUND
 from alerts.records import Account
 from alerts.search import api, look_up, noise, pages
 from alerts.search.guard import Guard
 from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log
-from ullage.audit import Trail
-from ullage.clock import Clock
 from ullage.errors import UllageError, UnavailableError
-from ullage.keys import KeyStore
-from ullage.settings import Tenant
+from ullage.rulefiles import Live
+from ullage.settings import Context
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create_app(
-    store: IncidentStore,
-    keys: KeyStore,
-    clock: Clock,
-    tenants: Mapping[str, Tenant],
-    registry: CollectorRegistry,
-    hosts: frozenset[str],
-    trail: Trail,
-    zone: tzinfo | None = None,
+    context: Context, store: IncidentStore, registry: CollectorRegistry, hosts: frozenset[str], zone: tzinfo | None = None
 ) -> Guard:
-    """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it, `trail` keeps changes."""
-    lookup, metrics = Lookup(store, keys, tuple(tenants), clock), SearchMetrics.make(registry)
-    duties = Duties(store, lambda name: tenants.get(name, Tenant()), clock)
-    site = Site(store, lookup, clock, metrics, registry, templates(zone, lookup.everyone()), trail, duties, zone)
+    """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it."""
+    lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock)
+    site = Site(
+        store=store,
+        lookup=lookup,
+        clock=context.clock,
+        metrics=SearchMetrics.make(registry),
+        registry=registry,
+        pages=templates(zone, lookup.everyone()),
+        trail=context.trail("search"),
+        duties=duties_of(context, store),
+        background=Live(BACKGROUND, context.data),
+        zone=zone,
+    )
     app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     for router in (pages.routes(site), noise.routes(site), look_up.routes(site), api.routes(site), _operations(site)):
         app.include_router(router)
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
-    return Guard(app, hosts, metrics.requests)
+    return Guard(app, hosts, site.metrics.requests)
 
 
 def _operations(site: Site) -> APIRouter:

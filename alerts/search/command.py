@@ -15,7 +15,6 @@ from typing import Any
 import typer
 import uvicorn
 
-from alerts.clocks.regimes import check_regimes
 from alerts.search.app import create_app
 from alerts.store import configured_store
 from ullage.errors import ConfigError
@@ -44,13 +43,12 @@ def search(ctx: typer.Context) -> None:
     """Serve the fraud team's page and its API on loopback."""
     context: Context = ctx.obj
     registry = new_registry("search")
-    check_regimes(context.settings.tenants)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         listener, port = stack.enter_context(_listening(context.settings.search))
         stop = stack.enter_context(running("search", registry, None))
         hosts = frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in LOOPBACK)
-        app = create_app(store, context.keys, context.clock, context.settings.tenants, registry, hosts, context.trail("search"))
+        app = create_app(context, store, registry, hosts)
         typer.echo(f"search page: http://{context.settings.search.host}:{port}/")
         _serve(app, listener, stop)
 

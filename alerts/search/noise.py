@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.noise.background import shipped
 from alerts.noise.counts import background_counts
 from alerts.noise.suppressions import Conditions, Desk, active, said
 from alerts.records import Incident
@@ -60,7 +59,7 @@ def _conditions(incident: Incident, what: str) -> Conditions:
 
 
 def _page(site: Site, refused: str = "") -> HTMLResponse:
-    rules = {rule.id: rule for rule in shipped().rule}
+    rules = {rule.id: rule for rule in site.background().rule}
     silenced = [(one, said(one)) for one in active(site.store, site.clock.now())]
     counts = background_counts(site.store)
     return site.page("noise.html", 400 if refused else 200, silenced=silenced, counts=counts, rules=rules, refused=refused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
@@ -17,6 +17,7 @@ from alerts.clocks.duties import Duties
 from alerts.export.formats import FORMATS
 from alerts.exposed import PURPOSES, Lookup, Question
 from alerts.metrics import SearchMetrics
+from alerts.noise.background import Rules
 from alerts.search import words
 from alerts.store import IncidentStore, QueryError
 from alerts.typed import MAX_NOTE, checked_name
@@ -40,6 +41,7 @@ class Site:
     pages: Environment
     trail: Trail
     duties: Duties
+    background: Callable[[], Rules]
     zone: tzinfo | None = None
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -14,20 +14,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matcher.lexicon.automaton import Automaton
-from matcher.lexicon.entries import Entry, Names, forms, lower
+from matcher.lexicon.entries import Entry, Names, forms, lower, record_words, shipped_rows
 from matcher.lexicon.search import Search
 from matcher.lexicon.terms import Hit, Terms
 from matcher.scan.batch import Batch
 from matcher.sieve import Seen, Sieve
+from ullage.lexicon import Row
 
 __all__ = ["Entry", "Hit", "Lexicon", "Terms", "lower"]
 
 
 class Lexicon:
-    """All terms, and every tenant's `brands` (with its domains) and `bins` (6 to 8 digits)."""
+    """All terms of `rows` (of this version by default), every tenant's `brands` (with its domains) and `bins` (6 to 8 digits).
 
-    def __init__(self, brands: Names, bins: Names | None = None) -> None:
-        found = forms(brands, bins or {})
+    `records` are the words of somebody's record, which are looked for only in a text that something was found in.
+    """
+
+    def __init__(self, brands: Names, bins: Names | None = None, rows: Sequence[Row] = ()) -> None:
+        known = rows or shipped_rows()
+        found = forms(brands, bins or {}, known)
+        self.records = record_words(known)
         self._automaton, self._search = Automaton(found), Search(found)
         self.sieve = Sieve(self._search.patterns)
 

@@ -1,6 +1,6 @@
 """What is looked for: each written form, and what it may mean.
 
-Terms are data: a file a theme in `matcher/lexicons`, with weight 1-5, ambiguity and source; words of context weigh nothing. Field
+Terms are data (`ullage.lexicon`): a file a theme, with weight 1-5, ambiguity and source; words of context weigh nothing. Field
 labels come from `matcher/labels.tsv`, brands, domains and card ranges (BINs) from each tenant's settings. Every form is found in
 simplified and in traditional characters, and in any case.
 """
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
 
 from matcher.labels import words
 from matcher.text.fold import fold
 from matcher.traditional import written
-from ullage.lexicon import rows
+from ullage.lexicon import Row, themes
 
 CONTEXT, REPORTING, RECORD = "CONTEXT", "reporting", "record"
 """The category of words of context; the themes of them that make a text a report, or somebody's record."""
@@ -48,10 +47,10 @@ class Entry(NamedTuple):
         return tenant, name
 
 
-def forms(brands: Names, bins: Names) -> dict[str, tuple[Entry, ...]]:
+def forms(brands: Names, bins: Names, rows: Iterable[Row]) -> dict[str, tuple[Entry, ...]]:
     """Every form, folded and in lower case, with its meanings; a form may belong to several terms or tenants."""
     found: dict[str, dict[Entry, None]] = {}
-    for word, entry in _entries(brands, bins):
+    for word, entry in _entries(brands, bins, rows):
         for form in written(word):
             folded = lower(fold(form).text).strip()
             if folded:
@@ -59,10 +58,10 @@ def forms(brands: Names, bins: Names) -> dict[str, tuple[Entry, ...]]:
     return {form: tuple(meanings) for form, meanings in found.items()}
 
 
-def _entries(brands: Names, bins: Names) -> Iterator[tuple[str, Entry]]:
+def _entries(brands: Names, bins: Names, rows: Iterable[Row]) -> Iterator[tuple[str, Entry]]:
     for word in words():
         yield word, Entry("label", word)
-    yield from _terms()
+    yield from _terms(rows)
     for tenant, names in brands.items():
         for name in names:
             yield name, Entry("brand", f"{tenant}\x1f{name}")
@@ -72,22 +71,25 @@ def _entries(brands: Names, bins: Names) -> Iterator[tuple[str, Entry]]:
                 yield form.format(digits), Entry("brand", f"{tenant}\x1f{BIN}")
 
 
-def _terms() -> Iterator[tuple[str, Entry]]:
-    """The terms of every theme's file."""
-    for file in sorted((resources.files("matcher") / "lexicons").iterdir(), key=lambda f: f.name):
-        for row in rows(file.read_text(encoding="utf-8"), file.name):
-            entry = Entry("term", row.term, row.category, row.weight, row.ambiguity)
-            if row.category == CONTEXT:
-                entry = Entry("context", row.term, row.meaning)
-            if entry.category != RECORD:
-                yield from ((form, entry) for form in row.forms)
+def _terms(rows: Iterable[Row]) -> Iterator[tuple[str, Entry]]:
+    """The terms, and the words of context."""
+    for row in rows:
+        entry = Entry("term", row.term, row.category, row.weight, row.ambiguity)
+        if row.category == CONTEXT:
+            entry = Entry("context", row.term, row.meaning)
+        if entry.category != RECORD:
+            yield from ((form, entry) for form in row.forms)
 
 
 @cache
-def record_words() -> tuple[bytes, ...]:
+def shipped_rows() -> tuple[Row, ...]:
+    """The terms of every theme that this version comes with."""
+    return tuple(row for theme in themes().values() for row in theme.shipped().rules.rows)
+
+
+def record_words(rows: Iterable[Row]) -> tuple[bytes, ...]:
     """The words of theme `record`, folded, in lower case, in both scripts, as UTF-8."""
-    text = (resources.files("matcher") / "lexicons" / "context.tsv").read_text(encoding="utf-8")
-    words = [row.term for row in rows(text, "context.tsv") if row.meaning == RECORD]
+    words = [row.term for row in rows if (row.category, row.meaning) == (CONTEXT, RECORD)]
     found = {lower(fold(form).text) for word in words for form in written(word)}
     return tuple(sorted(word.encode() for word in found))
 

@@ -1,13 +1,17 @@
-"""A store, in the data folder where the commands look for it, and a log of the test's own."""
+"""A store, in the data folder where the commands look for it, the page over it, and a log of the test's own."""
 
 import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from alerts.search.app import create_app
 from alerts.store import IncidentStore, open_store
-from ullage import log
+from tests.alerts.browser import HOST, Browser
+from ullage import keys, log
+from ullage.settings import Context
 
 
 @pytest.fixture
@@ -15,6 +19,18 @@ def store(data: Path) -> Iterator[IncidentStore]:
     opened = open_store("sqlite:///incidents.sqlite", data)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def browser(store: IncidentStore, context: Context, registry: CollectorRegistry) -> Browser:
+    """The page, with the keys of tenant `bank`."""
+    keys.make_tenant(context.keys, "bank")
+    return Browser(create_app(context, store, registry, frozenset({HOST})))
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """A canary post at alert: decided on like any finding, told nowhere, in no list; and timed once."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from alerts.alert import Alert
 from alerts.canary import Canaries, is_canary, notifications
 from alerts.metrics import AlertMetrics
+from alerts.noise.background import Rules
 from alerts.noise.suppressions import muted
 from alerts.pulse import Sorted
 from alerts.records import Incident
@@ -16,7 +18,7 @@ from alerts.store import Where
 from matcher import canary as enrolment
 from matcher.findings import findings
 from matcher.stage import build_matcher, outgoing
-from tests.alerts.builders import everything, finding, record
+from tests.alerts.builders import everything, finding, record, stage
 from tests.alerts.noise.posts import post
 from tests.conftest import HeldClock
 from tests.factories import capture
@@ -48,21 +50,23 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
-def test_what_match_makes_of_a_canary_post_would_be_told_of(found: Record, clock: HeldClock) -> None:
+def test_what_match_makes_of_a_canary_post_would_be_told_of(found: Record, store, clock: HeldClock) -> None:
     assert is_canary(found)
     assert not is_canary(record(finding("f")))
-    assert notifications(found, clock.as_clock(), muted) == 1
+    assert notifications(found, stage(store, clock), muted) == 1
 
 
-def test_a_post_that_is_background_would_not_be_told_of(clock: HeldClock) -> None:
-    assert notifications(record(post()), clock.as_clock(), muted) == 0
+def test_a_post_that_is_background_by_the_rules_in_force_would_not_be_told_of(store, clock: HeldClock) -> None:
+    assert notifications(record(post()), stage(store, clock), muted) == 0
+    none = Rules(version=9, rule=())
+    assert notifications(record(post()), replace(stage(store, clock), background=lambda: none), muted) == 1
 
 
 def sorted_handler(store, clock: HeldClock, registry: CollectorRegistry) -> Sorted:
     at = clock.as_clock()
     metrics = AlertMetrics(registry, ["bank"], at)
-    canaries = Canaries(store, at, metrics.canary, muted)
-    return Sorted(Alert(store, at, lambda _: Tenant(), metrics).handle, canaries, Pulse(CollectorRegistry(), "alert", at))
+    real = Alert(store, at, lambda _: Tenant(), metrics)
+    return Sorted(real.handle, Canaries(real, metrics.canary, muted), Pulse(CollectorRegistry(), "alert", at))
 
 
 def test_it_is_timed_and_leaves_nothing_in_the_store(found: Record, store, clock: HeldClock, registry: CollectorRegistry) -> None:
@@ -109,7 +113,7 @@ def test_a_damaged_one_is_named_and_costs_no_finding(found: Record, store, clock
 def test_one_without_a_date_is_no_success(found: Record, store, clock: HeldClock) -> None:
     metrics = CanaryMetrics(registry := CollectorRegistry(), clock.as_clock())
     undated = finding("f", range(10), tenant=TENANT, people="ab", capture={"published_at": None})
-    Canaries(store, clock.as_clock(), metrics, muted)([record(undated)])
+    Canaries(stage(store, clock), metrics, muted)([record(undated)])
     assert registry.get_sample_value("ullage_canary_last_success_timestamp_seconds") == 0
 
 

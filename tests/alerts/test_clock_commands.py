@@ -10,9 +10,8 @@ from alerts.command import parts
 from alerts.records import Decision, Incident, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all
-from tests.alerts.test_search import HOST, Browser
 from tests.conftest import NOON
-from ullage import audit, keys
+from ullage import audit
 from ullage.cli import app
 from ullage.clock import Clock
 from ullage.errors import ConfigError
@@ -171,17 +170,6 @@ def test_alert_tells_when_notifications_are_due(ours, context, store):
     due_recount(Context(context.data, context.clock, settings), store, registry)()
     labels = {"tenant": "bank", "regime": "nfra-2024"}
     assert registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) == NOON + 2 * 3600
-
-
-@pytest.fixture
-def browser(store, context) -> Browser:
-    from prometheus_client import CollectorRegistry
-
-    from alerts.search.app import create_app
-
-    keys.make_tenant(context.keys, "bank")
-    hosts, trail = frozenset({HOST}), context.trail("search")
-    return Browser(create_app(store, context.keys, context.clock, {"bank": Tenant()}, CollectorRegistry(), hosts, trail))
 
 
 def test_the_page_shows_clocks_and_takes_a_report(ours, browser):

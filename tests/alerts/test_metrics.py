@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import get_args
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
 from alerts.metrics import AlertMetrics, SearchMetrics
 from alerts.recent import WINDOW, recent
@@ -19,11 +19,6 @@ from ullage.settings import StoreSettings
 
 A = incident_id("f")
 LABELS = {"tenant", "severity", "status", "scenario", "origin", "reason", "answer", "outcome", "dependency", "stage", "le"}
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
 
 
 def test_names_follow_the_rules(registry, clock):
@@ -138,6 +133,16 @@ def test_exposed_customers_are_those_of_the_last_month_and_not_of_false_positive
     assert value("exposed_customers", scenario="X9", severity=first.severity) == 0
     clock.advance(WINDOW.total_seconds())
     assert value("exposed_customers", scenario=second.scenario or "none", severity=second.severity) == 0
+
+
+def test_customers_in_a_scenario_of_the_houses_own_are_counted_as_other(store, clock, registry, upkeep):
+    fold_all(store, clock, [finding("f", range(10), people="abc")])
+    own = store.get(Incident, A).model_copy(update={"scenario": "X99"})
+    store.put([own])
+    upkeep.turn()
+    labels = {"tenant": "bank", "scenario": "other", "severity": own.severity}
+    assert registry.get_sample_value("ullage_alert_exposed_customers", labels) == 3
+    assert "X99" not in generate_latest(registry).decode()
 
 
 def test_more_incidents_than_a_page_holds_are_counted(store, clock, monkeypatch):

@@ -3,19 +3,16 @@
 import re
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from alerts.exposed import index_tags
 from alerts.records import Audit, Decision, incident_id
-from alerts.search.app import create_app
 from alerts.store import Where
-from tests.alerts.browser import HOST, OURS, Browser
+from tests.alerts.browser import HOST, OURS
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
-from ullage import audit, keys
+from ullage import audit
 from ullage.errors import UnavailableError
 from ullage.masking import Secret
-from ullage.settings import Tenant
 
 PHONE = "13800138000"
 A = incident_id("f")
@@ -28,18 +25,6 @@ HOSTILE = (
     "\x1b[31m",
     "=cmd|' /C calc'!A0",
 )
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
-@pytest.fixture
-def browser(store, context, registry) -> Browser:
-    keys.make_tenant(context.keys, "bank")
-    hosts, trail = frozenset({HOST}), context.trail("search")
-    return Browser(create_app(store, context.keys, context.clock, {"bank": Tenant()}, registry, hosts, trail))
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import random
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
+
+from ullage.lexicon import themes
 
 WHO = (
     "我们 邻居 老师 同学们 这家店 他 她 孩子 村里人 图书馆 研究所 天气台 园丁 司机 面包师 记者 编辑部 旅行者"
@@ -90,10 +91,9 @@ def _code(rng: random.Random) -> str:
 def lexicon_forms() -> tuple[str, ...]:
     """Every surface form in the shipped lexicon's tables: columns term and forms."""
     forms = set()
-    for path in sorted(resources.files("matcher").joinpath("lexicons").iterdir(), key=lambda p: p.name):
-        if path.name.endswith(".tsv"):
-            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-            forms |= {form for line in lines for column in line.split("\t")[:2] for form in column.split(";") if form}
+    for theme in themes().values():
+        lines = [line for line in theme.shipped().text.splitlines() if line and not line.startswith("#")]
+        forms |= {form for line in lines for column in line.split("\t")[:2] for form in column.split(";") if form}
     return tuple(sorted(forms))
 
 

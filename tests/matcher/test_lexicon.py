@@ -1,7 +1,6 @@
 """The jargon: whole words, the longest form, and company where a word means little by itself."""
 
 import re
-from importlib import resources
 
 import pytest
 from hypothesis import given
@@ -10,16 +9,12 @@ from hypothesis import strategies as st
 from matcher.labels import words
 from matcher.lexicon import Lexicon, Terms, lower
 from matcher.text import fold
+from ullage.lexicon import themes
 
 LEXICON = Lexicon({"bank": ["某某银行", "bank.example"], "other": ["某某银行", "ＯＴＨＥＲ银行"]})
-LINES = (resources.files("matcher") / "lexicons" / "jargon.tsv").read_text(encoding="utf-8").splitlines()
-ROWS = [line.split("\t") for line in LINES if line and not line.startswith("#")]
+LINES, CONTEXT_LINES = (themes()[name].shipped().text.splitlines() for name in ("jargon", "context"))
+ROWS, CONTEXT = ([line.split("\t") for line in lines if not line.startswith("#")] for lines in (LINES, CONTEXT_LINES))
 FORMS = sorted({lower(fold(form).text) for row in ROWS for form in (row[0], *filter(None, row[1].split(";")))})
-CONTEXT = [
-    line.split("\t")
-    for line in (resources.files("matcher") / "lexicons" / "context.tsv").read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
-]
 OTHERS = sorted(
     {lower(w) for w in (*words(), *(row[0] for row in CONTEXT if row[4] != "record"), "某某银行", "bank.example", "other银行")}
 )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from matcher.labels import words
 from matcher.lexicon import Lexicon, Terms, resolve
-from matcher.lexicon.entries import BIN_FORMS, forms, literals
+from matcher.lexicon.entries import BIN_FORMS, forms, literals, shipped_rows
 from matcher.scan.batch import Batch
 from matcher.scan.literals import APART
 from matcher.text import fold
@@ -16,7 +16,7 @@ from matcher.traditional import written
 BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某某银行", "行"]}
 BINS = {"bank": ["62000000"]}
 LEXICON = Lexicon(BRANDS, BINS)
-FORMS = forms(BRANDS, BINS)
+FORMS = forms(BRANDS, BINS, shipped_rows())
 GLUE = [" ", "x", "s", "的", "1", "\n", "😀", "é", "_", "x" * 41, "的" * 40, "的" * 41, "x" * 30, " " * 200]
 
 

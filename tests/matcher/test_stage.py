@@ -19,6 +19,7 @@ from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.clock import Backoff
 from ullage.dead_letters import DeadLetters
 from ullage.errors import CorruptError, RecordError
+from ullage.lexicon import themes
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
 from ullage.records.heartbeat import Count, Coverage, Heartbeat, SiteReport, is_heartbeat
 from ullage.settings import BusSettings, Context, Settings
@@ -152,6 +153,19 @@ def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: Running
     broken.replace(path)
     match.stage.alive()
     assert match.value("watchlist_last_reload_success") == 1
+
+
+def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(match: Running) -> None:
+    jargon, data = themes()["jargon"], match.context.data
+    jargon.put(data, "# version 9\n葫芦娃\t\tzh\tTRADE\tm\t5\tL\tK\n")
+    match.put("葫芦娃 nothing of ours")
+    match.put("内料 nothing of ours", post_id="43")
+    match.drain()
+    assert match.value("jargon_only_total") == 1
+    jargon.put(data, "# version 10\nno term")
+    match.put("葫芦娃 nothing of ours", post_id="44")
+    match.drain()
+    assert (match.value("jargon_only_total"), match.value("watchlist_last_reload_success")) == (2, 0)
 
 
 def test_a_process_does_not_start_on_a_broken_watchlist(bank: Context) -> None:

@@ -1,11 +1,9 @@
 """The lexicon's files, and when terms make a post an offer."""
 
-from importlib import resources
-
 import pytest
 
 from ullage.errors import ConfigError
-from ullage.lexicon import is_offer, is_report, rows, version_of
+from ullage.lexicon import is_offer, is_report, rows, themes, version_of
 
 LINE = "一手料\t一手;一手数据\tzh\tQUAL\tfirst-hand\t4\tM\tTH1"
 
@@ -30,11 +28,11 @@ def test_a_line_that_is_no_term_is_named_by_file_and_number(line):
         list(rows(f"{LINE}\n{line}\n", "a.tsv"))
 
 
-@pytest.mark.parametrize("name", ["jargon.tsv", "context.tsv"])
+@pytest.mark.parametrize("name", ["jargon", "context"])
 def test_the_files_that_ship_are_well_formed_and_have_a_version(name):
-    text = (resources.files("matcher") / "lexicons" / name).read_text(encoding="utf-8")
-    assert len(list(rows(text, name))) >= 40
-    assert version_of(text) >= 1
+    shipped = themes()[name].shipped().rules
+    assert len(shipped.rows) >= 40
+    assert shipped.version >= 1
     assert version_of("no version") == 0
 
 

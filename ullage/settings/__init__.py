@@ -4,7 +4,7 @@ Read once, by the command line, and passed down as values. Each knob has a defau
 `ullage config show` prints them all. No secret is ever in here: keys have files of their own (`ullage.keys`).
 """
 
-from ullage.settings.context import RULES, Context
+from ullage.settings.context import Context
 from ullage.settings.knobs import LOOPBACK, TENANT
 from ullage.settings.notify import ChannelSettings, NotifySettings, RouteSettings
 from ullage.settings.parts import BusSettings, EvidenceSettings, StoreSettings
@@ -15,7 +15,6 @@ from ullage.settings.whole import FILE, Settings, load
 __all__ = [
     "FILE",
     "LOOPBACK",
-    "RULES",
     "TENANT",
     "BusSettings",
     "CanarySettings",

@@ -10,14 +10,10 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, Bus, open_bus
 from ullage.bus.routed import RoutedBus
 from ullage.clock import Clock
-from ullage.errors import ConfigError
 from ullage.keys import KeyStore
 from ullage.settings.tenant import Tenant
 from ullage.settings.whole import Settings, load
-from ullage.verdict import Rules, own_rules, read_rules
-
-RULES = "rules"
-"""Folder of the house's own rules, in the data folder."""
+from ullage.verdict import VERDICT, Rules
 
 
 class Context:
@@ -44,11 +40,7 @@ class Context:
 
     def rules(self) -> Rules:
         """The rules of verdicts that are in force: the house's own, or this version's. ConfigError when the former are wrong."""
-        own = self.data / RULES / "verdict.toml"
-        try:
-            return read_rules(own.read_text(encoding="utf-8"), str(own)) if own.exists() else own_rules()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{own} cannot be read ({type(error).__name__})") from None
+        return VERDICT.in_force(self.data).rules
 
     def trail(self, chain: str = "command") -> Trail:
         """The audit log of a role that changes something; commands share one chain."""

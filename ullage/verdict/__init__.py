@@ -12,9 +12,10 @@ is data (`rules.toml`), so that other rules can be tried on the same facts.
 from ullage.verdict.exposure import Exposure, judge_exposure, severity_unit
 from ullage.verdict.facts import Crowd, Facts, Reason, chance_matches, in_words
 from ullage.verdict.origin import Origin, judge_origin
-from ullage.verdict.rules import Rules, own_rules, read_rules
+from ullage.verdict.rules import VERDICT, Rules, own_rules
 
 __all__ = [
+    "VERDICT",
     "Crowd",
     "Exposure",
     "Facts",
@@ -25,13 +26,11 @@ __all__ = [
     "in_words",
     "judge",
     "own_rules",
-    "read_rules",
     "severity_unit",
 ]
 
 
-def judge(facts: Facts, rules: Rules | None = None) -> tuple[Exposure, Origin]:
-    """Both answers, by the rules that this version comes with or by others."""
-    known = rules or own_rules()
-    origin = judge_origin(facts, known.origin)
-    return judge_exposure(facts, origin, known), origin
+def judge(facts: Facts, rules: Rules) -> tuple[Exposure, Origin]:
+    """Both answers."""
+    origin = judge_origin(facts, rules.origin)
+    return judge_exposure(facts, origin, rules), origin

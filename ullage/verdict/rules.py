@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib import resources
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ullage.errors import ConfigError
 from ullage.fields import Field as Label
+from ullage.rulefiles import Kind, toml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]
@@ -153,18 +151,10 @@ class Rules(_Rules):
         return sorted(((way, s) for s in self.scenario for way in s.ways), key=lambda pair: -pair[0].points)
 
 
-def read_rules(text: str, name: str) -> Rules:
-    """The rules in a TOML text; ConfigError says what is wrong in the file of that name, and where."""
-    try:
-        return Rules.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+VERDICT = Kind("verdict", "ullage.verdict", "rules.toml", toml(Rules))
 
 
 @cache
 def own_rules() -> Rules:
     """The rules that this version comes with."""
-    return read_rules((resources.files(__package__) / "rules.toml").read_text(encoding="utf-8"), "rules.toml")
+    return VERDICT.shipped().rules

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.noise.background import ANY, SELLING, Rule, Rules, leak_signs, parsed, shipped
+from alerts.noise.background import ANY, BACKGROUND, SELLING, Rule, Rules, leak_signs, shipped
 from alerts.noise.traits import Traits
 from tests.alerts.builders import finding
 from tests.alerts.noise.posts import post, term
@@ -152,7 +152,7 @@ def test_every_rule_says_what_it_is_and_why():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("version = 1\nrule = [", "is no TOML"),
+        ("version = 1\nrule = [", "Invalid value"),
         ("version = 0\nrule = []", "version"),
         ("version = 1\nrule = [{id = 'X1'}]", "rule.0.id"),
         ("version = 1\nrule = []\nmore = 1", "more"),
@@ -160,6 +160,6 @@ def test_every_rule_says_what_it_is_and_why():
 )
 def test_a_file_that_is_none_is_refused_in_one_line(text, told):
     with pytest.raises(ConfigError, match=told) as caught:
-        parsed(text, "rules.toml")
+        BACKGROUND.read(text, "rules.toml")
     assert str(caught.value).startswith("rules.toml")
     assert "\n" not in str(caught.value)

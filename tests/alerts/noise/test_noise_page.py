@@ -1,31 +1,25 @@
 """The page on which people silence incidents and see what was set aside."""
 
 import pytest
-from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
 
+from alerts.command import incidents
 from alerts.exposed import index_tags
+from alerts.noise.background import BACKGROUND
 from alerts.noise.suppressions import active, suppressions
 from alerts.records import Incident, incident_id
-from alerts.search.app import create_app
-from tests.alerts.browser import HOST, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.noise.posts import post
 from tests.factories import match
-from ullage import keys
 from ullage.masking import Secret
-from ullage.settings import Tenant
 
 A, PHONE = incident_id("f"), "13800138000"
 SILENCE = {"by": "王芳", "reason": "招聘帖", "days": "30", "what": "incident"}
 
 
-@pytest.fixture
-def browser(store, context, clock) -> Browser:
-    keys.make_tenant(context.keys, "bank")
+@pytest.fixture(autouse=True)
+def leaked(store, clock) -> None:
     fold_all(store, clock, [finding("f", range(20), people="ab")])
-    tenants = {"bank": Tenant()}
-    app = create_app(store, context.keys, context.clock, tenants, CollectorRegistry(), frozenset({HOST}), context.trail("search"))
-    return Browser(app)
 
 
 @pytest.mark.parametrize("what", ["incident", "site paste", "rule X17"])
@@ -96,6 +90,13 @@ def test_background_is_counted_by_site_with_its_rule_and_why(browser, seen_alone
     page = browser.get("/noise").text
     assert "One person's own number" in page.replace("&#39;", "'")
     assert "本人自留号码" in page
+
+
+def test_background_is_told_by_the_rules_in_force(browser, seen_alone, context):
+    other = BACKGROUND.shipped().text.replace("One person's own number", "Of the house").replace("version = 1", "version = 2", 1)
+    BACKGROUND.put(context.data, other)
+    assert "Of the house" in browser.get("/noise").text
+    assert "Of the house" in CliRunner().invoke(incidents, ["background"], obj=context).stdout
 
 
 def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser, seen_alone):

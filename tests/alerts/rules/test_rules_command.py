@@ -1,22 +1,24 @@
 """`ullage rules`: what it prints, and what it puts into force."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from alerts.command import incidents
-from alerts.noise.background import shipped
-from alerts.records import Decision, incident_id
+from alerts.noise.background import BACKGROUND, Rules, shipped
+from alerts.records import Decision, Incident, incident_id
 from alerts.rules.command import app
-from alerts.rules.kept import background_in_force, file_of
 from alerts.store import QueryError
-from tests.alerts.builders import everything, finding, fold_all
+from tests.alerts.builders import everything, finding, fold_all, record, stage
 from tests.factories import WHEN
 from ullage import audit
 from ullage.errors import ConfigError
+from ullage.lexicon import themes
 from ullage.records import Term
-from ullage.verdict import own_rules
+from ullage.rulefiles import Live
+from ullage.verdict import VERDICT, own_rules
 
 LOAN = ("NAME", "PHONE", "LOAN")
 BY = ("--reason", "too many", "--by", "Li Wei")
@@ -75,7 +77,7 @@ def test_a_trial_lists_what_would_change_with_old_and_new_and_writes_nothing(run
     assert f"{change['before']['exposure']} → {change['after']['exposure']}" in shown
     assert "1 of 2 would be judged otherwise" in shown
     assert everything(store) == before
-    assert not file_of(context.data, "verdict").exists()
+    assert not VERDICT.own(context.data).exists()
 
 
 def test_a_trial_of_background_rules_counts_posts(run, tmp_path):
@@ -87,7 +89,7 @@ def test_a_trial_of_background_rules_counts_posts(run, tmp_path):
 
 def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other):
     done = run("use", other, *BY)
-    assert (done.exit_code, str(file_of(context.data, "verdict")) in done.stdout) == (0, True)
+    assert (done.exit_code, str(VERDICT.own(context.data)) in done.stdout) == (0, True)
     assert context.rules().version > own_rules().version
     ((_, entry),) = audit.entries(context.data / "audit")
     assert (entry.action, entry.actor, entry.reason) == ("rules.use", "Li Wei", "too many")
@@ -105,7 +107,7 @@ def test_background_rules_are_put_into_force_too(run, context, tmp_path):
     file = tmp_path / "none.toml"
     file.write_text("version = 7\nrule = []\n", encoding="utf-8")
     assert run("use", file, *BY).exit_code == 0
-    assert (background_in_force(context.data).version, background_in_force(context.data).rule) == (7, ())
+    assert BACKGROUND.in_force(context.data).rules == Rules(version=7, rule=())
     assert shipped().rule
 
 
@@ -124,10 +126,31 @@ def test_a_reason_with_a_value_is_refused(run, other):
 
 
 def test_own_rules_that_are_damaged_stop_what_needs_them_and_say_where(run, context):
-    file_of(context.data, "verdict").parent.mkdir()
-    file_of(context.data, "verdict").write_text("version = ", encoding="utf-8")
-    assert str(file_of(context.data, "verdict")) in str(run("list").exception)
+    VERDICT.own(context.data).parent.mkdir()
+    VERDICT.own(context.data).write_text("version = ", encoding="utf-8")
+    assert str(VERDICT.own(context.data)) in str(run("list").exception)
     assert CliRunner().invoke(incidents, ["list"], obj=context).exit_code == 0, "what is stored can be read all the same"
+
+
+def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(store, clock, context, run, other):
+    live = replace(stage(store, clock), rules=Live(VERDICT, context.data), background=Live(BACKGROUND, context.data))
+    live.handle([record(finding("c", range(40, 50), people="ef", fields=LOAN))])
+    run("use", other, *BY)
+    live.handle([record(finding("d", range(60, 70), people="gh", fields=LOAN))])
+    before, after = (store.get(Incident, incident_id(name)) for name in "cd")
+    assert after.exposure == before.exposure + 10
+
+
+def test_a_lexicon_is_shown_and_put_into_force_under_its_name(run, context, tmp_path):
+    file, jargon = tmp_path / "jargon.tsv", themes()["jargon"]
+    file.write_text(run("show", "jargon").stdout.replace("# version 1", "# version 2", 1), encoding="utf-8")
+    assert str(jargon.own(context.data)) in run("use", file, *BY).stdout
+    assert jargon.in_force(context.data).rules == (2, jargon.shipped().rules.rows)
+    ((_, entry),) = audit.entries(context.data / "audit")
+    assert entry.object.startswith("rules jargon version 2 instead of 1")
+    assert "raise it" in str(run("use", file, *BY).exception)
+    other = file.rename(tmp_path / "mine.tsv")
+    assert "jargon.tsv" in str(run("use", other, *BY).exception)
 
 
 def test_a_lexicon_is_tried_by_its_ending(run, store, clock, tmp_path):

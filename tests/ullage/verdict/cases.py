@@ -1,11 +1,12 @@
-"""Facts in few words."""
+"""Facts in few words, and what this version's own rules say of them."""
 
 from datetime import date
 from typing import Any
 
+from ullage import verdict
 from ullage.fields import Field, class_of
 from ullage.records import RowGroup
-from ullage.verdict import Crowd, Facts
+from ullage.verdict import Crowd, Exposure, Facts, Origin, Rules, own_rules
 
 TODAY = date(2026, 9, 21)
 GROUP = frozenset((Field.NAME, Field.PHONE))
@@ -24,6 +25,11 @@ def facts(**changes: Any) -> Facts:
         "watchlist": 10_000_000, "circulation": 1e9, "matched": 10,
     }  # fmt: skip
     return Facts(**{**fields, **changes})
+
+
+def judge(given: Facts, rules: Rules | None = None) -> tuple[Exposure, Origin]:
+    """Both answers, by the rules that ship unless others are given."""
+    return verdict.judge(given, rules or own_rules())
 
 
 def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> Facts:

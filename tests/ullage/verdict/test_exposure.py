@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ullage.verdict.cases import GROUP, TODAY, crowd, facts, of
+from tests.ullage.verdict.cases import GROUP, TODAY, crowd, facts, judge, of
 from ullage.fields import Field
 from ullage.records import Canary
-from ullage.verdict import Crowd, Facts, chance_matches, judge, own_rules, severity_unit
+from ullage.verdict import Crowd, Facts, chance_matches, own_rules, severity_unit
 from ullage.verdict.rules import Scenario, Way
 
 RULES = own_rules()

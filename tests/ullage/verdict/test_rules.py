@@ -1,17 +1,15 @@
 """Rules as data: what is in them must be said, be within bounds, and name fields that exist."""
 
-from importlib import resources
-
 import pytest
 
 from ullage.errors import ConfigError
-from ullage.verdict import own_rules, read_rules
+from ullage.verdict import VERDICT, own_rules
 
-TEXT = (resources.files("ullage.verdict") / "rules.toml").read_text(encoding="utf-8")
+TEXT = VERDICT.shipped().text
 
 
 def test_the_shipped_rules_are_whole_and_have_a_version_and_sources() -> None:
-    rules = read_rules(TEXT, "rules.toml")
+    rules = VERDICT.read(TEXT, "rules.toml")
     assert rules == own_rules()
     assert rules.version >= 2
     assert [points for points, _ in [(way.points, s) for way, s in rules.ways()]] == sorted(
@@ -36,5 +34,5 @@ def test_the_shipped_rules_are_whole_and_have_a_version_and_sources() -> None:
 def test_what_is_wrong_with_a_file_of_rules_is_said_in_one_line(old: str, new: str, told: str) -> None:
     assert old in TEXT
     with pytest.raises(ConfigError, match=rf"^tried\.toml: .*{told}") as caught:
-        read_rules(TEXT.replace(old, new, 1), "tried.toml")
+        VERDICT.read(TEXT.replace(old, new, 1), "tried.toml")
     assert "\n" not in str(caught.value)

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 
-from tests.ullage.verdict.cases import GROUP, facts, of
+from tests.ullage.verdict.cases import GROUP, facts, judge, of
 from tests.ullage.verdict.test_exposure import ANY_FACTS, BAIT
 from ullage.fields import Field
-from ullage.verdict import Crowd, Facts, judge
+from ullage.verdict import Crowd, Facts
 from ullage.verdict.severity import ORDER
 
 NAMED = (Field.NAME, Field.PHONE, Field.ID)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from alerts.written import write_out
+from ullage.written import write_out
 
 
 def test_a_file_is_for_its_owner_alone_whatever_the_mask(tmp_path):

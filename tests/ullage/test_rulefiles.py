@@ -1,0 +1,93 @@
+"""Files of rules: this version's or the house's own, and read again when they change."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from ullage import log
+from ullage.errors import ConfigError
+from ullage.rulefiles import MAX_BYTES, Kind, Live, toml
+from ullage.verdict import VERDICT
+
+
+class Points(BaseModel):
+    version: int
+    points: int = 0
+
+
+KIND = Kind("verdict", "ullage.verdict", "rules.toml", toml(Points))
+
+
+def put(data: Path, text: str) -> None:
+    """As somebody would who edits the file: in its place, with a later time of change."""
+    own = KIND.own(data)
+    own.parent.mkdir(exist_ok=True)
+    before = own.stat().st_mtime_ns if own.exists() else 0
+    own.write_text(text, encoding="utf-8")
+    os.utime(own, ns=(before + 10**9, before + 10**9))
+
+
+def test_without_a_file_of_the_house_this_versions_own_are_in_force(tmp_path: Path) -> None:
+    assert VERDICT.in_force(tmp_path) == VERDICT.shipped()
+    assert not VERDICT.own(tmp_path).exists()
+
+
+def test_what_is_put_into_force_is_in_force_and_of_its_owner_alone(tmp_path: Path) -> None:
+    own = KIND.put(tmp_path, "version = 7")
+    assert KIND.in_force(tmp_path).rules.version == 7
+    assert (own, own.stat().st_mode & 0o777) == (tmp_path / "rules" / "verdict.toml", 0o600)
+
+
+def test_a_change_is_noticed_at_the_next_call_and_a_file_that_is_gone_too(tmp_path: Path) -> None:
+    live = Live(KIND, tmp_path)
+    shipped = live().version
+    for version in (8, 9):
+        put(tmp_path, f"version = {version}")
+        assert live().version == version
+    KIND.own(tmp_path).unlink()
+    assert live().version == shipped
+
+
+def test_what_has_not_changed_is_not_read_again(tmp_path: Path) -> None:
+    put(tmp_path, "version = 8")
+    live = Live(KIND, tmp_path)
+    assert live() is live()
+
+
+def test_a_broken_file_leaves_the_former_rules_in_force_and_is_told_once(tmp_path: Path) -> None:
+    put(tmp_path, "version = 8")
+    live = Live(KIND, tmp_path)
+    live()
+    log.configure("error", out := io.StringIO())
+    put(tmp_path, "version = ")
+    assert (live().version, live().version) == (8, 8)
+    (told,) = map(json.loads, out.getvalue().splitlines())
+    assert (told["event"], told["kind"]) == ("rules_not_reloaded", "verdict")
+    assert str(KIND.own(tmp_path)) in told["error"]
+    put(tmp_path, "version = 9")
+    assert live().version == 9
+
+
+def test_a_broken_file_is_an_error_at_the_first(tmp_path: Path) -> None:
+    put(tmp_path, "points = 1")
+    with pytest.raises(ConfigError, match=r"verdict\.toml: version: Field required"):
+        Live(KIND, tmp_path)()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"\xff", "cannot be read"), (b"#" * (MAX_BYTES + 1), "larger"), (b"x = 'secret", "Unterminated|Expected")],
+)
+def test_what_is_no_file_of_rules_is_said_in_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+    put(tmp_path, "")
+    KIND.own(tmp_path).write_bytes(content)
+    with pytest.raises(ConfigError, match=told) as caught:
+        KIND.in_force(tmp_path)
+    assert str(KIND.own(tmp_path)) in str(caught.value)
+    assert "secret" not in str(caught.value)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        KIND.kept(tmp_path / "gone.toml")

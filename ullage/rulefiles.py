@@ -1,0 +1,145 @@
+"""Files of rules: of each kind the one that this version comes with, or the house's own in `DATA/rules`.
+
+A kind is declared beside the model of its rules. Everything that goes by rules asks here which are in force, and a process that
+lives long asks again before each piece of work: no rule needs a restart. An error says file and place.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ullage import log
+from ullage.errors import ConfigError
+from ullage.written import write_whole
+
+FOLDER = "rules"
+MAX_BYTES = 1024 * 1024
+
+
+class Versioned(Protocol):
+    """What a file of rules holds; who changes it raises its version."""
+
+    @property
+    def version(self) -> int:
+        """1 or more."""
+
+
+R = TypeVar("R", bound=Versioned)
+M = TypeVar("M", bound=BaseModel)
+
+
+def toml(model: type[M]) -> Callable[[str, str], M]:
+    """Reads a TOML text, of a file of that name, into `model`; ConfigError says what is wrong in it, and where."""
+
+    def read(text: str, name: str) -> M:
+        try:
+            return model.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{name}: {error}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+    return read
+
+
+def shipped_text(package: str, file: str) -> str:
+    """A file that lies in `package`."""
+    return resources.files(package).joinpath(file).read_text(encoding="utf-8")
+
+
+def text_of(path: Path) -> str:
+    """The text of a file of rules; ConfigError when it cannot be read."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path} is larger than rules are")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({type(error).__name__})") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[R]):
+    """Rules, and the text that they were read from."""
+
+    text: str
+    rules: R
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[R]):
+    """A kind of rules: what people call it, where this version's file lies, and what reads one (text, name of the file)."""
+
+    name: str
+    package: str
+    file: str
+    read: Callable[[str, str], R]
+
+    def shipped(self) -> Kept[R]:
+        """Those of this version."""
+        text = shipped_text(self.package, self.file)
+        return Kept(text, self.read(text, self.file))
+
+    def own(self, data: Path) -> Path:
+        """Where the house's own lie."""
+        return (data / FOLDER / self.name).with_suffix(Path(self.file).suffix)
+
+    def kept(self, path: Path) -> Kept[R]:
+        """Those in a file; ConfigError says what is wrong with it."""
+        text = text_of(path)
+        return Kept(text, self.read(text, str(path)))
+
+    def in_force(self, data: Path) -> Kept[R]:
+        """The house's own where there are any; ConfigError when they are wrong."""
+        own = self.own(data)
+        return self.kept(own) if own.exists() else self.shipped()
+
+    def stamp(self, data: Path) -> tuple[int, int] | None:
+        """Changes with the house's own file; None where there is none."""
+        try:
+            found = self.own(data).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def put(self, data: Path, text: str) -> Path:
+        """Put what was read from `text` into force, whole or not at all; returns where it lies."""
+        own = self.own(data)
+        own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_whole(text.encode(), own)
+        return own
+
+
+@dataclass(slots=True)
+class Live(Generic[R]):
+    """The rules of a kind that are in force, at each call: the house's file is read again when it has changed.
+
+    ConfigError when it is wrong at the first; later the rules before stay in force, and the log says so once.
+    """
+
+    kind: Kind[R]
+    data: Path
+    _stamp: tuple[int, int] | None = None
+    _kept: Kept[R] | None = None
+
+    def __call__(self) -> R:
+        """The rules."""
+        stamp = self.kind.stamp(self.data)
+        if self._kept is None or stamp != self._stamp:
+            try:
+                self._kept = self.kind.in_force(self.data)
+            except ConfigError as error:
+                if self._kept is None:
+                    raise
+                log.get("rules").error("rules_not_reloaded", error=str(error), kind=self.kind.name)
+            else:
+                log.get("rules").info("rules_in_force", version=self._kept.rules.version, kind=self.kind.name)
+            self._stamp = stamp
+        return self._kept.rules

@@ -1,0 +1,40 @@
+"""Files that are written whole or not at all, for their owner alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+def write_whole(content: bytes, file: Path) -> None:
+    """Put `content` in the place of `file`, durably, with mode 0600; a reader sees what was there before or all of it.
+
+    OSError, which names `file`, when it cannot be written; what was there then stands as it was.
+    """
+    try:
+        handle, name = tempfile.mkstemp(".partial", f".{file.name}.", file.parent)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(file)) from None
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as fresh:
+            fresh.write(content)
+            fresh.flush()
+            os.fsync(fresh.fileno())
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+    folder = os.open(file.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def write_out(content: bytes, file: Path | None) -> None:
+    """Write to `file`, or to standard output for None."""
+    if file is not None:
+        write_whole(content, file)
+        return
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
