@@ -9,7 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from alerts.report.draft import Page
 
 SIGNS = re.compile(r"[\\`*<>|#\[\]]")
-BEGINNING = re.compile(r"^(\s*)([-+]|\d+[.)])(?=\s)")
+BEGINNING = re.compile(r"^(\s*\d*)([-+=.)])")
+"""What a line begins with that would make it an item of a list, a heading or a rule; of a number the sign behind it."""
 
 
 def literal(text: str) -> str:

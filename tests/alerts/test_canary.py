@@ -45,11 +45,6 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Record:
     return Record(FINDINGS, 0, 1, 0.0, out.key, out.headers, out.value)
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def test_what_match_makes_of_a_canary_post_would_be_told_of(found: Record, store, clock: HeldClock) -> None:
     assert is_canary(found)
     assert not is_canary(record(finding("f")))

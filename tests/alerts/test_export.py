@@ -21,7 +21,6 @@ from alerts.export.spreadsheet import COLUMNS, FORMULA, inert
 from alerts.query import Filters
 from alerts.records import Decision, Incident, incident_id
 from tests.alerts.builders import finding, fold_all, handle
-from tests.alerts.test_clock_commands import browser  # noqa: F401  a fixture
 from ullage import audit
 from ullage.cli import app
 from ullage.errors import ConfigError
@@ -241,7 +240,7 @@ def test_the_command_writes_a_private_file_and_an_audit_entry(data, incidents, t
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_api_hands_out_the_same(store, incidents, browser, form):  # noqa: F811
+def test_the_api_hands_out_the_same(store, incidents, browser, form):
     answer = browser.get(f"/api/export/{form}?id={A}")
     assert answer.status_code == 200
     assert answer.text == exported(store, form, A)
@@ -249,7 +248,7 @@ def test_the_api_hands_out_the_same(store, incidents, browser, form):  # noqa: F
     assert answer.headers["content-disposition"].startswith('attachment; filename="incidents.')
 
 
-def test_pages_lead_to_the_export_of_what_they_show_and_no_other_site_does(incidents, browser):  # noqa: F811
+def test_pages_lead_to_the_export_of_what_they_show_and_no_other_site_does(incidents, browser):
     assert f'href="/api/export/stix?id={A}"' in browser.get(f"/incidents/{A}").text
     link = "/api/export/csv?tenant=bank"
     assert f'href="{link}"' in browser.get("/?tenant=bank").text
@@ -259,6 +258,6 @@ def test_pages_lead_to_the_export_of_what_they_show_and_no_other_site_does(incid
         assert browser.get(link, headers={"sec-fetch-site": site}).status_code == 403
 
 
-def test_the_api_refuses_what_is_no_format(browser):  # noqa: F811
+def test_the_api_refuses_what_is_no_format(browser):
     assert browser.get("/api/export/xml").status_code == 400
     assert browser.get("/api/export/csv?severity=awful").status_code == 400

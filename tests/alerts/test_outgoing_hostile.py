@@ -168,6 +168,11 @@ def test_the_draft_has_no_markup_but_its_own(base, text):
     assert structure[0] == structure[1]
 
 
+@example("-")
+@example("1.")
+@example("12) x")
+@example("---")
+@example("===")
 @given(st.text(max_size=40))
 def test_text_that_is_escaped_is_read_as_itself(text):
     """By a reader of CommonMark, on one line; entities and characters without a shape are `safe`'s to deal with."""

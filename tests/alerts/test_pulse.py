@@ -44,11 +44,6 @@ def canaries() -> Folded:
 
 
 @pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
-@pytest.fixture
 def handle(folded: Folded, canaries: Folded, registry: CollectorRegistry, clock: HeldClock) -> Sorted:
     clock.advance(9)
     return Sorted(folded, canaries, Pulse(registry, "alert", clock.as_clock()))

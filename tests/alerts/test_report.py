@@ -269,7 +269,7 @@ def test_signs_that_markdown_or_a_terminal_reads_are_inert(case):
     assert r"\# \<script\>\*x\* \[a\](javascript:b) \| \`c\`\\x1b\[31m\\u202e" in text
     assert not re.search(r"[\x1b\u202e]|(?<!\\)<", text)
     assert literal("- a") == r"\- a"
-    assert literal("1. a") == r"\1. a"
+    assert literal("1. a") == r"1\. a"
     assert "\x1b" not in text_of(rendered(page(attacked, Language.ZH), Form.WORD, attacked))
 
 

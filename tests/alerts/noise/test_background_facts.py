@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from alerts.noise.background import Rules, shipped
 from alerts.records import Background, Claim, Exposure, Incident, Sighting
@@ -13,11 +12,6 @@ from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.noise.posts import post
 from ullage.settings import StoreSettings
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
 
 
 def own_number(name: str, person: object, site: str = "board"):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from alerts.notify.channels import Channel
 from alerts.notify.metrics import NotifyMetrics
@@ -19,11 +18,6 @@ from tests.alerts.notify.support import Recorded, notify_settings
 def receiver() -> Iterator[Receiver]:
     with receiving() as running:
         yield running
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
 
 
 @pytest.fixture
