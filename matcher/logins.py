@@ -11,9 +11,7 @@ not at all, and neither leaves this module.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +20,6 @@ from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_word
 from matcher.scan.literals import Literals
 from matcher.scan.segment import Flags
-from ullage.fields import Field
 
 LONGEST = 1024
 LONGEST_BLOCK = 512
@@ -49,35 +46,19 @@ PASSWORD_LABEL = re.compile(
 )
 NO_PATH = re.compile(rb"[\s\"'<>]")
 SCHEME = re.compile(rb"[A-Za-z]{2,12}://$")
-PHONE = re.compile(rb"(?:\+?86)?1[3-9][0-9]{9}")
 
 
-@dataclass(frozen=True, slots=True)
-class LoginLines:
-    """Lines or blocks with a login at a tenant: document, tenant (number in `tenants`), bytes [start, end) of the batch, i64[n].
+class LoginLines(NamedTuple):
+    """Lines or blocks with a login at a tenant, in order of place: document, and tenant (number in `tenants`), each i64[n].
 
-    `login` says for each what its login is: an address, a phone or something other. `key` i64[n] is the same for equal logins in
-    one process, and for others very likely not (SipHash under the process's own key): parts of a capture can be counted as one.
+    `key` i64[n] is the same for equal logins in one process, and for others very likely not (SipHash under the process's own
+    key): parts of a capture can be counted as one.
     """
 
     tenants: tuple[str, ...]
     document: Places
     tenant: Places
-    start: Places
-    end: Places
-    login: tuple[Field, ...]
     key: Places
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    @property
-    def distinct(self) -> dict[tuple[int, str], int]:
-        """How many different logins each document has at each tenant, by (document, name of the tenant)."""
-        counts: Counter[tuple[int, str]] = Counter()
-        for document, tenant, _ in {*zip(self.document.tolist(), self.tenant.tolist(), self.key.tolist(), strict=True)}:
-            counts[document, self.tenants[tenant]] += 1
-        return dict(counts)
 
 
 class Host(NamedTuple):
@@ -104,17 +85,14 @@ class LoginFinder:
 
     def find(self, batch: Batch) -> LoginLines:
         """Every line or block with a login, one a line, in order of place."""
-        records: list[tuple[int, int, int, int, int]] = []
-        labels: list[Field] = []
+        records: list[tuple[int, int, int]] = []
         taken = 0
         for host, raw in self._hosts(batch):
             found = _login(raw, host) if host.line >= taken else None
             if found:
                 login, taken = found
-                records.append((host.document, host.tenant, host.line, taken, hash(login.lower())))
-                labels.append(_label(login))
-        document, number, start, end, key = np.array(records, np.int64).reshape(-1, 5).T
-        return LoginLines(self._tenants, document, number, start, end, tuple(labels), key)
+                records.append((host.document, host.tenant, hash(login.lower())))
+        return LoginLines(self._tenants, *np.array(records, np.int64).reshape(-1, 3).T)
 
     def _hosts(self, batch: Batch) -> Iterator[tuple[Host, bytes]]:
         """Hosts that are a tenant's domain or below it, the first few of each line, with the buffer's bytes."""
@@ -209,10 +187,3 @@ def _of_block(raw: bytes, host: Host) -> tuple[bytes, int] | None:
         return None
     end = below.find(b"\n", password.end())
     return login.group(1), host.line_end + (end if end >= 0 else len(below))
-
-
-def _label(login: bytes) -> Field:
-    """What a login is."""
-    if PHONE.fullmatch(login):
-        return Field.PHONE
-    return Field.EMAIL if b"@" in login else Field.OTHER
