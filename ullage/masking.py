@@ -44,12 +44,3 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is never serialised")
-
-
-def mask_tail(text: str, shown: int = 4) -> str:
-    """Mask all but the last `shown` characters; for the owner's own terminal only.
-
-    >>> mask_tail('13800138000')
-    '•••8000'
-    """
-    return MASK + text[-shown:] if len(text) > shown * 2 else MASK

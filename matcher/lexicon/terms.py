@@ -10,7 +10,7 @@ from typing import NamedTuple, overload
 
 from matcher.lexicon.entries import REPORTING, Entry
 from matcher.scan.batch import Places
-from ullage.lexicon import is_offer, is_report
+from ullage.lexicon import is_offer
 from ullage.records import Term
 
 NEAR = 40
@@ -78,11 +78,6 @@ class Terms:
     def context(self) -> dict[str, int]:
         """How many different words of context of each theme stand here."""
         return dict(sorted(Counter(entry.category for entry in self.others if entry.kind == "context").items()))
-
-    @property
-    def reporting(self) -> bool:
-        """Whether this reports on the trade, and takes no part in it."""
-        return is_report(self.context.get(REPORTING, 0), 0)
 
     def offers(self, tenant: str, rows: int = 0) -> bool:
         """Whether the text offers data of `tenant`: its brand beside jargon of enough weight.

@@ -131,7 +131,6 @@ def test_words_of_context_are_counted_by_theme_each_once_and_are_no_jargon() -> 
     found = read("警方提醒 警方提醒：营业时间 欢迎光临")
     assert found.context == {"reporting": 2, "shop": 2}
     assert found.terms == ()
-    assert found.reporting
     assert read("警方 營業時間").context == {"reporting": 1, "shop": 1}, "in traditional characters too"
 
 

@@ -100,7 +100,7 @@ def test_a_title_adds_to_what_its_text_says() -> None:
     title, text = of("某某银行 内料 警方 一手料", "内料 提醒 一手料 QQ 手机")
     both = text.under(title)
     assert {term.id: term.count for term in both.terms} == {"内料": 2, "一手料": 1, "扣扣": 1}
-    assert both.reporting
+    assert both.context == {"reporting": 2}
     assert both.offers("bank", rows=3)
     assert both.hits == text.hits
     assert text.under(of("的")[0]) is text

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import pytest
 
-from ullage.masking import MASK, Secret, mask_tail
+from ullage.masking import Secret
 
 VALUE = "13800138000"
 
@@ -67,8 +67,3 @@ def test_reveal_is_the_way_out_and_equality_is_of_the_text() -> None:
     assert Secret(VALUE) != Secret("13800138001")
     assert Secret(VALUE) != VALUE
     assert len({Secret(VALUE), Secret(VALUE)}) == 1
-
-
-@pytest.mark.parametrize(("text", "shown"), [(VALUE, "•••8000"), ("12345678", MASK), ("", MASK), ("123456789", "•••6789")])
-def test_a_tail_is_shown_only_of_what_is_long_enough(text: str, shown: str) -> None:
-    assert mask_tail(text) == shown

@@ -44,17 +44,6 @@ def find(text: str) -> list[Candidate]:
     ]
 
 
-def masks(kind: str, normal: str) -> tuple[str, ...]:
-    """The masked forms of a normal value that are enrolled; none for a kind that is not masked, or a phone from abroad.
-
-    >>> masks('phone', '13800138000')
-    ('138****8000',)
-    """
-    if not normal.isalnum():
-        return ()
-    return tuple(f"{normal[:first]}{'*' * (len(normal) - first - last)}{normal[-last:]}" for first, last in KEPT.get(kind, ()))
-
-
 def _kind(match: re.Match[str]) -> str:
     return "phone" if match["phone"] else "resident_id"
 
