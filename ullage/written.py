@@ -31,9 +31,14 @@ def write_whole(content: bytes, file: Path) -> None:
     os.close(folder)
 
 
+def is_standard_output(file: Path | None) -> bool:
+    """Whether `file` means standard output: None or `-`."""
+    return file is None or file == Path("-")
+
+
 def write_out(content: bytes, file: Path | None) -> None:
-    """Write to `file`, or to standard output for None."""
-    if file is not None:
+    """Write to `file`, or to standard output for None and `-`."""
+    if file is not None and not is_standard_output(file):
         write_whole(content, file)
         return
     sys.stdout.buffer.write(content)

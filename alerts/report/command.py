@@ -19,7 +19,7 @@ from alerts.store import configured_store
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.settings import Context
-from ullage.written import write_out
+from ullage.written import is_standard_output, write_out
 
 
 class Form(StrEnum):
@@ -38,7 +38,7 @@ def report(
 ) -> None:
     """Draft the breach notification of an incident. It names no customer, is sent nowhere, and is for counsel to review."""
     context: Context = ctx.obj
-    if form is Form.WORD and output is None and sys.stdout.isatty():
+    if form is Form.WORD and is_standard_output(output) and sys.stdout.isatty():
         raise ConfigError("a document is no text: name a file with -o")
     case = case_of(context, incident)
     drafted = page(case, lang)

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,8 +50,11 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     assert "nowhere" in str(found.value.filename)
 
 
-def test_without_a_file_bytes_go_to_standard_output_as_they_are(monkeypatch):
+@pytest.mark.parametrize("file", [None, Path("-")])
+def test_without_a_file_bytes_go_to_standard_output_as_they_are(monkeypatch, tmp_path, file):
+    monkeypatch.chdir(tmp_path)
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii", newline="\r\n", write_through=True))
-    write_out("客户\n".encode(), None)
+    write_out("客户\n".encode(), file)
     assert out.getvalue() == "客户\n".encode()
+    assert list(tmp_path.iterdir()) == []
