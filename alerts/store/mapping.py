@@ -11,11 +11,10 @@ import json
 from typing import Any
 
 from alerts.document import Document
-from alerts.records import CLASSES
+from alerts.records import CLASSES, VERSION
 from alerts.store.selection import stamp
 from alerts.store.tokens import index_words
 
-VERSION = 1
 ECS = {
     "tenant": "organization.id",
     "who": "user.name",

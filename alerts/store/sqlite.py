@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.document import D, Document
-from alerts.records import CLASSES
+from alerts.records import CLASSES, VERSION
 from alerts.store import MAX_PAGE, Outcome, Page, Where
 from alerts.store.selection import page_mark, read_mark, selection, stamp
 from alerts.store.tokens import index_words
@@ -32,22 +32,22 @@ def table_of(kind: type[Document]) -> str:
 
 
 def _schema(kind: type[Document]) -> str:
-    """Statements that make the tables of one record class."""
-    name = table_of(kind)
-    columns = "".join(f", {column} text not null" for column in kind.columns)
+    """Statements that make the tables of one record class, unless they are there."""
+    name, columns = table_of(kind), "".join(f", {column} text not null" for column in kind.columns)
+    new, index, sets = "create table if not exists", f"create index if not exists {name}", "field text, value text, n integer"
     statements = [
-        f"create table {name} (n integer primary key, id text not null unique, time integer not null{columns}, doc text) strict",
-        f"create index {name}_by_time on {name} (time, id)",
-        *(f"create index {name}_by_{column} on {name} ({column}, time)" for column in kind.columns),
+        f"{new} {name} (n integer primary key, id text not null unique, time integer not null{columns}, doc text) strict",
+        f"{index}_by_time on {name} (time, id)",
+        *(f"{index}_by_{column} on {name} ({column}, time)" for column in kind.columns),
     ]
     if kind.sets:
         statements += [
-            f"create table {name}_sets (field text, value text, n integer, primary key (field, value, n)) strict, without rowid",
-            f"create index {name}_sets_by_n on {name}_sets (n)",
+            f"{new} {name}_sets ({sets}, primary key (field, value, n)) strict, without rowid",
+            f"{index}_sets_by_n on {name}_sets (n)",
         ]
     if kind.searchable:
         statements += [
-            f"create virtual table {name}_words using fts5(words, tokenize='ascii')",
+            f"create virtual table if not exists {name}_words using fts5(words, tokenize='ascii')",
             f"insert into {name}_words ({name}_words, rank) values ('secure-delete', 1)",
         ]
     return ";\n".join(statements) + ";\n"
@@ -68,7 +68,8 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.RLock()
-        self._database = open_database(path, ["".join(map(_schema, CLASSES))])
+        # A file of an earlier version lacks the tables of the classes that came since, and only these: see `VERSION`.
+        self._database = open_database(path, ["".join(map(_schema, CLASSES))] * VERSION)
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
         """Nothing is left to do: a delete overwrites what it removes."""

@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts import command
-from alerts.records import CLASSES, Account, Audit, Claim, Decision, Exposure, Incident, Sighting
+from alerts.records import CLASSES, VERSION, Account, Audit, Claim, Decision, Exposure, Incident, Sighting
 from alerts.retention import expire
 from alerts.store import IncidentStore, Where, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
-from alerts.store.mapping import VERSION, index_name
+from alerts.store.mapping import index_name
 from deploy.local.certificates import make_certificates
 from deploy.local.elasticsearch import Server
 from tests.alerts.builders import finding, fold_all

@@ -1,0 +1,39 @@
+"""What the store holds, one class of document each, in its final shape.
+
+A document says itself how a store must index it: `columns` hold one value, `sets` several, `time` orders and expires,
+`words()` is what free text finds. So a new backend needs no knowledge of any class.
+
+    class          id                          written by
+    Sighting       the finding's id            alert
+    Exposure       incident:subject            alert
+    Background     the finding's id            alert
+    Claim          tenant:of:value             alert
+    Incident       INC-…, of its first finding alert (a projection)
+    Decision       incident:form token         search, append-only
+    Suppression    SUP-…; SUP-…:lifted         search, append-only
+    Hold           incident:time               a command, append-only
+    Audit          random                      search, append-only
+    Notification   incident:channel:what       alert
+    Account        the account's name          search
+"""
+
+from alerts.document import Document
+from alerts.records.decided import Decision, Hold, Suppression
+from alerts.records.facts import Background, Claim, Exposure, Sighting, claim_id, exposure_id
+from alerts.records.incident import Incident, Why, incident_id
+from alerts.records.told import Account, Audit, Notification
+from alerts.records.words import SEVERITIES, STATUSES, News, Origin, Severity, Sketched, Status
+
+__all__ = [
+    "CLASSES", "SEVERITIES", "STATUSES", "VERSION", "Account", "Audit", "Background", "Claim", "Decision", "Exposure",
+    "Hold", "Incident", "News", "Notification", "Origin", "Severity", "Sighting", "Sketched", "Status", "Suppression",
+    "Why", "claim_id", "exposure_id", "incident_id",
+]  # fmt: skip
+
+CLASSES: tuple[type[Document], ...] = (
+    Sighting, Exposure, Background, Claim, Incident, Decision,
+    Suppression, Hold, Audit, Notification, Account,
+)  # fmt: skip
+VERSION = 2
+"""Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
+`Suppression` and `Hold`. A class that is new gets its tables or index; filters that change must be filled from the documents."""

@@ -1,0 +1,67 @@
+"""What people decide: of one incident, of what nobody need be told of, of what is kept for a case. Only ever appended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from alerts.document import Document
+from alerts.records.words import Sketched, Status
+
+
+class Decision(Document):
+    """What an analyst decided. The last one gives the status; a note changes none.
+
+    With a `regime` it says that a report was sent under it: which stage of it, when, and the authority's reference.
+    """
+
+    columns = ("tenant", "incident", "status")
+
+    tenant: str
+    incident: str
+    at: datetime
+    by: str
+    status: Status | Literal["note"]
+    note: str = ""
+    regime: str = ""
+    stage: str = ""
+    reference: str = ""
+    sent_at: datetime | None = None
+
+
+class Suppression(Document):
+    """What raises no notification until `expires`: findings of `tenant` that fit all the conditions that are set ("" is any).
+
+    `rule` is a reason code or scenario of the incident; `sketch` is a copy of that of `incident`, so re-posts of it are meant.
+    """
+
+    columns = ("tenant",)
+
+    tenant: str
+    at: datetime
+    by: str
+    reason: str
+    expires: datetime
+    site: str = ""
+    channel: str = ""
+    author: str = ""
+    rule: str = ""
+    incident: str = ""
+    sketch: tuple[str, ...] = ()
+    sketch_of: Sketched = "candidates"
+    lifts: str = ""
+    """Set in the document that ends another one; what is written is never changed."""
+
+
+class Hold(Document):
+    """That what belongs to an incident does not expire, for a case; or, `released`, that it does again. The last one counts."""
+
+    columns = ("tenant", "incident")
+
+    tenant: str
+    incident: str
+    at: datetime
+    by: str
+    case: str
+    reason: str
+    released: bool = False

@@ -1,0 +1,151 @@
+"""What alert writes of findings: where each went, who is in it, what is no leak, and which incident had what first."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from alerts.document import Document
+from alerts.noise.traits import Traits
+from ullage.records import Canary, Cohort, RowGroup
+
+
+class Sighting(Document):
+    """One finding folded into an incident: where, when, and what the whole capture held.
+
+    `linked` are other incidents that it fitted as well.
+    """
+
+    columns = ("tenant", "incident", "site")
+    sets = ("linked",)
+    time = "folded_at"
+
+    tenant: str
+    incident: str
+    folded_at: datetime
+    linked: tuple[str, ...] = ()
+    site: str
+    platform: str
+    kind: str
+    category: str
+    post_id: str
+    capture: str
+    url: str
+    title: str
+    author: str
+    channel: str
+    thread: str
+    published_at: datetime | None
+    fetched_at: datetime
+    matched_at: datetime
+    truncated: bool
+    alarm: bool
+    epoch: int
+    index_epoch: int
+    watchlist: int
+    """Customers that were enrolled when it was matched."""
+    parts: int
+    matches: int
+    customers: int
+    subjects: str
+    """Digest of the set of handles; "" where the finding came in parts or has none."""
+    rows: int
+    matched_rows: int
+    corroborated_rows: int
+    candidates: dict[str, int]
+    failures: dict[str, int]
+    longest_run: int
+    newest_date: date | None
+    skeleton: str
+    terms: dict[str, int]
+    brands: tuple[str, ...]
+    bytes: int
+    logins: int = 0
+    own_cards: int = 0
+    groups: tuple[RowGroup, ...] = ()
+    minors: int = 0
+    cohorts: tuple[Cohort, ...] = ()
+    cohort_labels: int = 0
+    canaries: tuple[Canary, ...] = ()
+    canaries_enrolled: int = 0
+    cards_enrolled: int = 0
+    replayed: float = 0.0
+    """Share of its customers who stood with the same fields in incidents before, when it was folded."""
+    replay_of: str = ""
+    """The incident in which most of them stood."""
+    traits: Traits | None = None
+    """What the background rules saw; of a finding in parts they see nothing."""
+
+
+class Exposure(Document):
+    """One customer in one incident.
+
+    `fields` are the labels of the rows that the customer stands in, `groups` those that stood together in one row, `own_fields`
+    those whose values are known to be this very customer's; two of them in one row make it `corroborated`.
+    """
+
+    columns = ("tenant", "incident", "subject")
+    sets = ("index_tags", "kinds")
+    time = "last_seen"
+
+    tenant: str
+    incident: str
+    subject: str
+    kinds: tuple[str, ...]
+    forms: tuple[str, ...]
+    fields: tuple[str, ...]
+    own_fields: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+    sites: tuple[str, ...]
+    sightings: tuple[str, ...]
+    index_tags: tuple[str, ...]
+    index_epoch: int
+    first_seen: datetime
+    last_seen: datetime
+    confidence: int
+    corroborated: bool
+
+
+class Background(Document):
+    """A finding that is no leak: one customer's number, by a rule of `alerts.noise`; kept as exposures are.
+
+    It says for "is this person exposed?" where they were seen, and holds the traits by which other rules can be tried on it.
+    """
+
+    columns = ("tenant", "site", "rule", "subject")
+    sets = ("index_tags",)
+
+    tenant: str
+    site: str
+    rule: str
+    version: int
+    """Of the rules that decided."""
+    at: datetime
+    subject: str
+    kinds: tuple[str, ...]
+    index_tags: tuple[str, ...]
+    index_epoch: int
+    url: str
+    title: str
+    published_at: datetime | None
+    fetched_at: datetime
+    traits: Traits
+
+
+class Claim(Document):
+    """Which incident first had this sketch value, or this set of subjects. Read and created by id, never searched."""
+
+    columns = ("tenant",)
+
+    tenant: str
+    incident: str
+    at: datetime
+
+
+def exposure_id(incident: str, subject: str) -> str:
+    """The id of `subject`'s exposure in `incident`."""
+    return f"{incident}:{subject}"
+
+
+def claim_id(tenant: str, of: str, value: str) -> str:
+    """The id of the claim on one sketch value, or on one set of subjects."""
+    return f"{tenant}:{of}:{value}"

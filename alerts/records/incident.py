@@ -1,0 +1,105 @@
+"""The incident, as its facts make it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import Field
+
+from alerts.document import Document, Frozen
+from alerts.records.words import Origin, Severity, Sketched
+
+
+class Why(Frozen):
+    """One line of an explanation, as `ullage.verdict.Reason`."""
+
+    code: str
+    points: int
+    evidence: str
+
+
+class Incident(Document):
+    """What people work on. Everything but `sketch` and `frozen_at` follows from its sightings and exposures."""
+
+    columns = ("tenant", "severity", "origin", "scenario")
+    sets = ("kinds", "sites", "terms", "brands")
+    time = "opened_at"
+    searchable = True
+
+    tenant: str
+    opened_by: str
+    opened_at: datetime
+    updated_at: datetime
+    first_seen: datetime
+    last_seen: datetime
+    published_at: datetime | None
+    publish_seconds: float | None
+    """From the publication of the post that opened it to this incident."""
+    severity: Severity
+    exposure: int
+    reasons: tuple[Why, ...]
+    scenario: str
+    scenario_title: str
+    scenario_title_zh: str
+    unit: float
+    origin: Origin
+    origin_label: str = ""
+    """Of origin `partner`: which one, as the canaries are labelled."""
+    replay_of: str = ""
+    """Of origin `recycled`: the incident whose customers these are."""
+    origin_p: float
+    origin_reasons: tuple[Why, ...]
+    customers: int
+    """Distinct customers in it, exactly."""
+    verified: int = 0
+    """Those of them whom chance cannot have matched."""
+    people_by_class: dict[str, int] = Field(default_factory=dict)
+    """Customers by the highest class of their fields, A, B or C (法释〔2017〕10 art. 5)."""
+    sensitive: int = 0
+    """Customers with a field that PIPL 28 calls sensitive."""
+    minors: int = 0
+    """Customers under 14, as far as a resident ID tells."""
+    fields: tuple[str, ...] = ()
+    rows: int
+    sightings: int
+    kinds: tuple[str, ...]
+    sites: tuple[str, ...]
+    terms: tuple[str, ...]
+    brands: tuple[str, ...]
+    titles: tuple[str, ...]
+    authors: tuple[str, ...]
+    skeleton: str
+    alarm: bool
+    linked: tuple[str, ...]
+    subjects: str
+    sketch: tuple[str, ...]
+    sketch_of: Sketched
+    frozen_at: datetime | None = None
+    """When its first facts expired: from then on the numbers stand and nothing joins it."""
+
+    @property
+    def whose(self) -> str:
+        """The origin as a person reads it: `ours`, `partner:LABEL`."""
+        return f"{self.origin}:{self.origin_label}" if self.origin_label else self.origin
+
+    def words(self) -> Iterable[str]:
+        """Titles, authors, places and terms."""
+        return (
+            self.id,
+            *self.titles,
+            *self.authors,
+            *self.sites,
+            *self.terms,
+            *self.brands,
+            self.scenario_title,
+            self.scenario_title_zh,
+        )
+
+
+def incident_id(finding: str) -> str:
+    """The id of the incident that `finding` opens: the same at every replay. A finding's id is a keyed digest already."""
+    digest = hashlib.sha256(b"ullage incident\x1f" + finding.encode()).digest()
+    return "INC-" + base64.b32encode(digest).decode()[:10]

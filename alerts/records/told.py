@@ -1,0 +1,64 @@
+"""Who was told, who looked, and who may."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from alerts.document import Document
+from alerts.records.words import News, Severity
+
+
+class Notification(Document):
+    """What one channel is to hear of one incident, and what became of it: the notification log, which a restart goes on from.
+
+    `what` is the severity that it tells of, `repeat-N` or `escalation-SEVERITY`; `why` says so in a word. It is pending until
+    `due` at least. Those that go out together have one `message`, written before the first attempt: while nobody knows whether
+    that arrived, it is tried again under the same id.
+    """
+
+    columns = ("tenant", "incident", "channel", "outcome")
+    time = "due"
+
+    tenant: str
+    incident: str
+    at: datetime
+    due: datetime
+    channel: str
+    what: str
+    why: News
+    severity: Severity
+    published_at: datetime | None = None
+    """Of a first message: when the post was published that opened the incident."""
+    outcome: Literal["pending", "sent", "failed", "suppressed"] = "pending"
+    message: str = ""
+    attempts: int = 0
+    sent_at: datetime | None = None
+
+
+class Audit(Document):
+    """Who looked at what, and why; never the value that was looked up."""
+
+    columns = ("tenant", "who", "action")
+
+    tenant: str
+    at: datetime
+    who: str
+    action: str
+    purpose: str
+    case: str
+    kinds: tuple[str, ...] = ()
+    found: int = 0
+
+
+class Account(Document):
+    """Someone who may use the page. The id is the name; the password is kept as a slow, salted hash."""
+
+    columns = ("role",)
+
+    at: datetime
+    role: Literal["viewer", "analyst", "admin"]
+    tenants: tuple[str, ...] = ()
+    password_hash: str
+    changed_at: datetime
+    disabled: bool = False
