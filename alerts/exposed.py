@@ -16,6 +16,7 @@ from alerts.records import Audit, Background, Exposure, Incident, Status
 from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore, Where
 from ullage.clock import Clock
+from ullage.errors import ConfigError
 from ullage.keys import KeyStore, epochs
 from ullage.masking import Secret
 from ullage.tags import Tagger, derive_key
@@ -71,9 +72,14 @@ class Lookup:
     clock: Clock
 
     def ask(self, question: Question) -> Answer:
-        """The answer, newest incident first; its audit record is durable before it is given."""
+        """The answer, newest incident first; its audit record is durable before it is given.
+
+        ConfigError where no tenant has an index key: "not found" would be no answer.
+        """
         read_as = readings(question.value)
         asked = [(tenant, self._tags(tenant, read_as)) for tenant in self.everyone()]
+        if read_as and not any(tags for _, tags in asked):
+            raise ConfigError("no index key is here, so nobody could be found: load a watchlist, or give this role its keys")
         found = [hit for tenant, tags in asked if tags for hit in self._look(tenant, tags)]
         seen = [fact for tenant, tags in asked if tags for fact in self.store.scroll(Background, _having(tenant, tags))]
         kinds = tuple(kind for kind, _ in read_as)

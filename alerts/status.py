@@ -14,21 +14,36 @@ from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Status
 from alerts.store import IncidentStore, Where
 
 UNDECIDED: Status = "open"
+CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
+
+
+def _standing(decisions: Iterable[Decision]) -> Decision | None:
+    """The last decision that is not a mere note; equal times are ordered by id."""
+    return max((d for d in decisions if d.status != "note"), key=lambda d: (d.at, d.id), default=None)
+
+
+def _status(standing: Decision | None) -> Status:
+    return standing.status if standing is not None and standing.status != "note" else UNDECIDED
 
 
 def status_of(decisions: Iterable[Decision]) -> Status:
-    """The last decision that is not a mere note; equal times are ordered by id."""
-    statuses = [d.status for d in sorted(decisions, key=lambda d: (d.at, d.id)) if d.status != "note"]
-    return statuses[-1] if statuses else UNDECIDED
+    """What these decisions add up to."""
+    return _status(_standing(decisions))
 
 
-def statuses(store: IncidentStore, incidents: Iterable[str] | None = None) -> dict[str, Status]:
-    """The status of every incident that a person has decided on; all others are open."""
+def standing(store: IncidentStore, incidents: Iterable[str] | None = None) -> dict[str, Decision]:
+    """The decision that gives an incident its status, of every one that a person has decided on; all others are open."""
     where = Where() if incidents is None else Where({"incident": tuple(incidents)})
     by_incident: dict[str, list[Decision]] = {}
     for decision in store.scroll(Decision, where):
         by_incident.setdefault(decision.incident, []).append(decision)
-    return {incident: status_of(decisions) for incident, decisions in by_incident.items()}
+    found = {incident: _standing(decisions) for incident, decisions in by_incident.items()}
+    return {incident: decision for incident, decision in found.items() if decision is not None}
+
+
+def statuses(store: IncidentStore, incidents: Iterable[str] | None = None) -> dict[str, Status]:
+    """The status of every incident that a person has decided on; all others are open."""
+    return {incident: _status(decision) for incident, decision in standing(store, incidents).items()}
 
 
 def tally(store: IncidentStore, tenants: Iterable[str] | None = None) -> Counter[tuple[str, str, Status]]:

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from alerts.clocks.duties import CLOSED, Duties, status_with_report
+from alerts.clocks.duties import Duties, status_with_report
 from alerts.clocks.regimes import Regime, check_regimes, regimes
 from alerts.clocks.shown import SINCE, limit
 from alerts.query import whole
 from alerts.records import Decision, Incident
+from alerts.status import CLOSED
 from alerts.store import IncidentStore, QueryError, configured_store
 from alerts.typed import checked_ground, checked_name, checked_note
 from ullage.audit import current_user

@@ -22,14 +22,13 @@ from alerts.clocks.deadline import deadline
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import Regime, Stage, regimes_of
 from alerts.records import Decision, Incident, Notification, Status
-from alerts.status import status_of
+from alerts.status import CLOSED, status_of
 from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.calendar import Calendar, china
 from ullage.clock import Clock
 from ullage.settings import Tenant
 
-CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
 State = Literal["running", "waiting", "conditional", "met", "waived"]
 RULINGS = ("applies", "waived")
 """What a person can decide of a regime for an incident; it stands in the place of a report's stage."""

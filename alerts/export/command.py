@@ -11,7 +11,6 @@ import typer
 
 from alerts.export.facts import Exported, chosen
 from alerts.export.formats import FORMATS, format_named
-from alerts.export.spreadsheet import BOM
 from alerts.query import Filters
 from alerts.store import configured_store
 from ullage.audit import current_user
@@ -28,7 +27,6 @@ def export(
     severity: Annotated[str, typer.Option(help="noise, notice, low, medium, high or statutory.")] = "",
     status: Annotated[str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")] = "",
     text: Annotated[str, typer.Option(help="Words in title, author, site or terms; never an identifier.")] = "",
-    bom: Annotated[bool, typer.Option("--bom", help="Mark CSV as UTF-8 for Excel.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
 ) -> None:
     """Export incidents for another system; nobody who is in them goes along."""
@@ -39,7 +37,7 @@ def export(
         content = "".join(wanted.write(counted))
     what = f"{counted.count} incidents as {form}"
     context.trail().append("incident.export", what, actor=current_user(), tenant=tenant)
-    write_out(((BOM if bom and form == "csv" else "") + content).encode(), output)
+    write_out(content.encode(), output)
     typer.echo(f"{counted.count} incidents", err=True)
 
 

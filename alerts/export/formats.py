@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from alerts.export.facts import Exported
+from alerts.store import QueryError
 from ullage.errors import ConfigError
 
 
@@ -44,7 +45,7 @@ FORMATS = {
 
 
 def format_named(name: str) -> Format:
-    """The format of that name; ConfigError lists them."""
+    """The format of that name; QueryError lists them."""
     if name not in FORMATS:
-        raise ConfigError(f"there is no such format: use {', '.join(FORMATS)}")
+        raise QueryError(f"there is no such format: use {', '.join(FORMATS)}")
     return FORMATS[name]

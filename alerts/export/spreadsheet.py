@@ -1,20 +1,23 @@
 """CSV, a line an incident, safe to open in a spreadsheet.
 
-A cell that a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection): titles are what strangers wrote.
+What a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection): titles are what strangers wrote. A formula
+begins a cell; where Excel parts cells at semicolons, as in much of Europe whatever the file says, it also begins behind one.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from alerts.export.facts import Exported
 
 BOM = "\ufeff"
-"""Before UTF-8, so that Excel reads it as such."""
-FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""Before the header, or Excel reads UTF-8 as whatever the machine is set to, and Chinese not at all."""
+FORMULA = "=+-@\t\r\n＝＋－＠"
+RUN = re.compile(f"(^|;)(?=[{re.escape(FORMULA)}])")
 COLUMNS = (
     "incident tenant severity exposure origin scenario scenario_title scenario_title_zh status customers rows sightings kinds"
     " fields sites terms reasons titles addresses published_at first_seen last_seen opened_at modified_at"
@@ -23,7 +26,7 @@ COLUMNS = (
 
 def write(incidents: Iterable[Exported]) -> Iterator[str]:
     """The header, then a line an incident."""
-    yield _line(COLUMNS)
+    yield BOM + _line(COLUMNS)
     for one in incidents:
         yield _line([_cells(one)[column] for column in COLUMNS])
 
@@ -31,10 +34,10 @@ def write(incidents: Iterable[Exported]) -> Iterator[str]:
 def inert(cell: str) -> str:
     """`cell`, with a quote before what a spreadsheet would run.
 
-    >>> [inert("=1+1"), inert("a=b")]
-    ["'=1+1", 'a=b']
+    >>> [inert("=1+1"), inert("a=b"), inert("a;=b")]
+    ["'=1+1", 'a=b', "a;'=b"]
     """
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+    return RUN.sub(r"\1'", cell)
 
 
 def _line(cells: Iterable[str]) -> str:

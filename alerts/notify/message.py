@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerts.records import SEVERITIES, Incident, News, Severity
+from alerts.words import SEVERITY
 
 SHOWN = 10
 """Incidents that a text names, the worst first; the page lists them all."""
@@ -17,14 +18,6 @@ MOST_BYTES = 16_000
 """Of a text; DingTalk and Feishu take 20,000, WeCom 2,048."""
 SITE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Names of configured sites; what a feed calls its places may be anything, so it is not repeated."""
-LABELS: dict[Severity, str] = {
-    "noise": "NOISE",
-    "notice": "NOTICE 提示",
-    "low": "LOW 低",
-    "medium": "MEDIUM 中",
-    "high": "HIGH 高",
-    "statutory": "STATUTORY 法定",
-}
 WORDS: dict[News, str] = {
     "new": "new 新事件",
     "raised": "severity raised 级别上升",
@@ -81,7 +74,7 @@ class Message:
         'ullage: 2 incidents (1 high, 1 low)'
         """
         if len(self.entries) == 1:
-            return f"ullage: {LABELS[self.entries[0].severity]}  {self.entries[0].incident}"
+            return f"ullage: {_label(self.entries[0].severity)}  {self.entries[0].incident}"
         counts = Counter(entry.severity for entry in self.entries)
         listed = ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])
         return f"ullage: {len(self.entries)} incidents ({listed})"
@@ -115,8 +108,13 @@ def message(id_: str, entries: Iterable[Entry], page: str) -> Message:
     return Message(id_, tuple(sorted(entries, key=lambda e: (-SEVERITIES.index(e.severity), e.incident))), page)
 
 
+def _label(severity: Severity) -> str:
+    """As `HIGH 高`."""
+    return f"{severity.upper()} {SEVERITY[severity]}"
+
+
 def _lines(entry: Entry) -> tuple[str, ...]:
-    head = f"{LABELS[entry.severity]}  {entry.incident}  {WORDS[entry.why]}"
+    head = f"{_label(entry.severity)}  {entry.incident}  {WORDS[entry.why]}"
     return (head, entry.facts.words(), entry.url) if entry.facts else (head, entry.url)
 
 

@@ -10,8 +10,8 @@ from alerts.notify.channels import Channel, UndeliveredError
 from alerts.notify.message import Entry, Facts, Message, message, message_id
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.plan import URGENT, Muted, by_message, repeat
-from alerts.records import Incident, Notification, Status
-from alerts.status import UNDECIDED, statuses
+from alerts.records import Decision, Incident, Notification
+from alerts.status import CLOSED, UNDECIDED, standing
 from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.clock import Backoff, Clock
@@ -20,7 +20,6 @@ from ullage.settings import NotifySettings
 POLL_SECONDS = 5.0
 AT_MOST = 2_000
 """Notifications of one turn: a digest of more is none that anybody reads, and memory has a bound."""
-CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +104,10 @@ class Sender:
     def _needed(self, some: Sequence[Notification]) -> list[Notification]:
         """Those of `some` that somebody still has to hear of; the others are marked so."""
         ids = {one.incident for one in some}
-        incidents, decided = self.setup.store.mget(Incident, ids), statuses(self.setup.store, ids)
+        incidents, decided = self.setup.store.mget(Incident, ids), standing(self.setup.store, ids)
         for silent in self.setup.muted([*incidents.values()]):
             del incidents[silent]
-        needed = [one for one in some if _is_needed(one, incidents.get(one.incident), decided.get(one.incident, UNDECIDED))]
+        needed = [one for one in some if _is_needed(one, incidents.get(one.incident), decided.get(one.incident))]
         left = {one.id for one in needed}
         if moot := [one for one in some if one.id not in left]:
             self.setup.store.put([one.model_copy(update={"outcome": "suppressed"}) for one in moot])
@@ -170,10 +169,14 @@ class Sender:
             self._unwritten.clear()
 
 
-def _is_needed(one: Notification, incident: Incident | None, status: Status) -> bool:
-    """Whether `one` has still to be said of an incident, None for one that is gone or muted."""
+def _is_needed(one: Notification, incident: Incident | None, decided: Decision | None) -> bool:
+    """Whether `one` has still to be said of an incident, None for one that is gone or muted; `decided` gives its status.
+
+    Who closed an incident has not seen what came of it since: that it grew worse is news all the same.
+    """
     if incident is None:
         return False
-    if one.why in ("unacknowledged", "escalated"):
-        return status == UNDECIDED and incident.severity in URGENT
-    return status not in CLOSED
+    closed = decided is not None and decided.status in CLOSED
+    if decided is None or decided.status == UNDECIDED or (closed and decided.at < one.at):
+        return one.why not in ("unacknowledged", "escalated") or incident.severity in URGENT
+    return not closed and one.why in ("new", "raised")

@@ -12,13 +12,12 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CollectorRegistry
 
-from alerts import view
+from alerts import view, words
 from alerts.clocks.duties import Duties
 from alerts.export.formats import FORMATS
 from alerts.exposed import PURPOSES, Lookup, Question
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
-from alerts.search import words
 from alerts.store import IncidentStore, QueryError
 from alerts.typed import MAX_NOTE, checked_name
 from ullage.audit import Trail

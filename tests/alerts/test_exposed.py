@@ -11,6 +11,7 @@ from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
 from ullage import keys
+from ullage.errors import ConfigError
 from ullage.masking import Secret
 from ullage.tags import Tagger, derive_key
 from ullage.typed import identifier_in, readings
@@ -86,6 +87,14 @@ def test_somebody_else_is_not_found(lookup, clock):
     leak(lookup, clock, "b", "13900139000", tenant="shop")
     assert ask(lookup, "13800138001").found == ()
     assert ask(lookup, "13800138001").kinds == ("phone",)
+    assert ask(lookup, "no identifier").kinds == ()
+
+
+def test_without_any_key_nobody_is_said_not_to_be_found(lookup):
+    for tenant in ("bank", "shop"):
+        lookup.keys.destroy(f"{tenant}/index-1.key")
+    with pytest.raises(ConfigError, match="no index key is here"):
+        ask(lookup, PHONE)
     assert ask(lookup, "no identifier").kinds == ()
 
 

@@ -24,8 +24,9 @@ def turn(notifier, clock, seconds: float = 0.0) -> None:
         sender.turn()
 
 
-def decide(store, status: str, incident: str = "INC-A") -> None:
-    store.put([Decision(id=f"{incident}:{status}", tenant="bank", incident=incident, at=T0, by="Li", status=status)])
+def decide(store, clock, status: str, incident: str = "INC-A") -> None:
+    at = clock.as_clock().now()
+    store.put([Decision(id=f"{incident}:{status}", tenant="bank", incident=incident, at=at, by="Li", status=status)])
     store.refresh()
 
 
@@ -79,10 +80,10 @@ def test_an_unacknowledged_one_is_repeated_until_somebody_acknowledges_it(notifi
     assert len(soc.sent) == 1
     turn(running, clock, 21)
     assert soc.told[1] == [("INC-A", "high", "unacknowledged"), ("INC-B", "high", "unacknowledged")]
-    decide(store, "acknowledged", "INC-A")
+    decide(store, clock, "acknowledged", "INC-A")
     turn(running, clock, 4 * 3600 + 20)
     assert soc.told[2] == [("INC-B", "high", "unacknowledged")]
-    decide(store, "resolved", "INC-B")
+    decide(store, clock, "resolved", "INC-B")
     for _ in range(3):
         turn(running, clock, 4 * 3600 + 20)
     assert len(soc.sent) == 3
@@ -104,7 +105,7 @@ def test_an_unacknowledged_one_is_escalated_once(notifier, store, clock, soc):
     running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 0})
     tell(running, store, incident("A"), incident("B"))
     turn(running, clock, 20)
-    decide(store, "acknowledged", "INC-B")
+    decide(store, clock, "acknowledged", "INC-B")
     turn(running, clock, 1779)
     assert boss.sent == []
     turn(running, clock, 21)
@@ -226,13 +227,36 @@ def test_what_was_decided_while_it_waited_is_not_sent(notifier, store, clock, so
     mute = set()
     running = notifier({"soc": soc}, muted=lambda some: mute & {i.id for i in some})
     tell(running, store, incident("A"), incident("B"), incident("C"), incident("D"))
-    decide(store, "false_positive", "INC-A")
-    decide(store, "acknowledged", "INC-D")  # known, but the channel has not heard of it
+    decide(store, clock, "false_positive", "INC-A")
+    decide(store, clock, "acknowledged", "INC-D")  # known, but the channel has not heard of it
     mute.add("INC-B")
     store.delete(Incident, ["INC-C"])
     turn(running, clock, 20)
     assert soc.told == [[("INC-D", "high", "new")]]
     assert value(registry, "ullage_notifications_total", channel="soc", outcome="suppressed") == 3.0
+
+
+@pytest.mark.parametrize("closed", ["resolved", "false_positive"])
+def test_what_grows_worse_after_it_was_closed_is_told_and_repeated_until_somebody_looks(notifier, store, clock, soc, closed):
+    boss = Recorded()
+    running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 4})
+    tell(running, store, incident(severity="medium"))
+    turn(running, clock, 20)
+    decide(store, clock, closed)
+    turn(running, clock, 3600)
+    tell(running, store, incident(severity="medium"))
+    turn(running, clock, 20)
+    assert len(soc.sent) == 1, "a copy that adds nothing is no news"
+    tell(running, store, incident(severity="statutory"))
+    turn(running, clock, 20)
+    assert soc.told[1:] == [[("INC-A", "statutory", "raised")]]
+    turn(running, clock, 1800)
+    assert boss.told == [[("INC-A", "statutory", "escalated")]]
+    turn(running, clock, 4 * 3600)
+    assert soc.told[2:] == [[("INC-A", "statutory", "unacknowledged")]]
+    decide(store, clock, closed)
+    turn(running, clock, 4 * 3600 + 20)
+    assert len(soc.sent) == 3
 
 
 def test_publish_to_notification_is_measured_for_first_messages(notifier, store, clock, soc, registry):

@@ -1,4 +1,4 @@
-"""Chinese beneath the English, for the words that a fraud team works with."""
+"""Chinese beneath the English, for the words that a fraud team works with; on the page, in messages and in reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,19 @@ ORIGIN = {
     "fabricated": "编造",
     "unknown": "来源不明",
 }
-KIND = {"phone": "手机号", "resident_id": "身份证号", "card": "银行卡号", "email": "邮箱", "name": "姓名"}
+KIND = {
+    "phone": "手机号",
+    "resident_id": "身份证号",
+    "card": "银行卡号",
+    "email": "邮箱",
+    "iban": "国际银行账号",
+    "uscc": "统一社会信用代码",
+    "passport": "护照号",
+    "home_return_permit": "回乡证号",
+    "qq": "QQ号",
+    "wechat": "微信号",
+    "name": "姓名",
+}
 
 
 def spaced(word: str) -> str:
