@@ -1,7 +1,8 @@
 """CSV, a line an incident, safe to open in a spreadsheet.
 
 What a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection): titles are what strangers wrote.
-A formula begins a cell; where Excel parts cells at semicolons, as in much of Europe whatever the file says, it also begins behind one.
+A formula begins a cell; where Excel parts cells at semicolons, as in much of Europe whatever the file says, it may also stand
+behind one.
 """
 
 from __future__ import annotations
