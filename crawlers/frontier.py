@@ -27,6 +27,8 @@ from ullage.database import open_database, sqlite_errors, transaction
 
 FILE = "frontier.sqlite"
 STATES = ("due", "leased", "done", "parked")
+LONGEST_REST_SECONDS = 86400.0
+"""No site is left alone for longer. What is due later than that was noted by a clock that was ahead, and is due now."""
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
@@ -109,7 +111,10 @@ class Frontier:
             return database.changes()
 
     def begin_visit(self, site: str, starts: Sequence[Page]) -> float:
-        """Make the heads of all lists due, `starts` among them; returns the moment, for `finish`."""
+        """Make the heads of all lists due, `starts` among them, and what a clock that was ahead has put off.
+
+        Returns the moment, for `finish`.
+        """
         now = self._clock.wall()
         with self._change() as database:
             for page in starts:
@@ -118,6 +123,10 @@ class Frontier:
                 "update pages set state = 'due', due_at = ?, attempts = 0 "
                 "where site = ? and role = 'list' and number = 1 and state in ('done', 'parked', 'due')",
                 (now, site),
+            )
+            database.execute(
+                "update pages set due_at = ? where site = ? and state = 'due' and due_at > ?",
+                (now, site, now + LONGEST_REST_SECONDS),
             )
         return now
 
@@ -206,8 +215,12 @@ class Frontier:
     def visits(self, site: str) -> Visits:
         """What is known of the visits to `site`."""
         with sqlite_errors(FILE):
-            row = self._database.execute("select due_at, success_at, failures from sites where name = ?", (site,)).fetchone()
-        return Visits(*row) if row else Visits()
+            row: Any = self._database.execute("select due_at, success_at, failures from sites where name = ?", (site,)).fetchone()
+        if row is None:
+            return Visits()
+        due_at, success_at, failures = row
+        now = self._clock.wall()
+        return Visits(now if due_at > now + LONGEST_REST_SECONDS else due_at, success_at, failures)
 
     def counts(self, site: str) -> Mapping[str, int]:
         """Pages of `site` a state."""

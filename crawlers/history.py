@@ -1,7 +1,7 @@
 """What the frontier remembers of a site as a whole: its state and since when, when new posts came, when it could not be seen.
 
 Kept beside the pages in `frontier.sqlite`, in tables of its own, so that a restart forgets nothing. Holds site names, times and
-counts, and nothing of any page.
+counts, and nothing of any page. Times that have not come yet were noted by a clock that was ahead, and count for nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ create table beats (at real primary key) strict, without rowid;
 ARRIVED = "insert into arrivals values (?, ?, 1) on conflict (site, hour) do update set posts = posts + 1"
 CAME = """
 insert into standings (site, last_new, posts, author, date, title) values (?1, ?2, ?3, ?4, ?5, ?6)
-on conflict (site) do update set last_new = max(last_new, ?2), posts = posts + ?3, author = author + ?4, date = date + ?5,
+on conflict (site) do update set last_new = iif(last_new > ?7, ?2, max(last_new, ?2)), posts = posts + ?3, author = author + ?4, date = date + ?5,
 title = title + ?6
 """
 KEEP = """
@@ -99,7 +99,7 @@ class History:
         self._database.executemany(ARRIVED, [(site, int(at // HOUR)) for at in came])
         self._database.execute("delete from arrivals where site = ? and hour < ?", (site, self._oldest()))
         had = [sum(bool(value) for value in values) for values in zip(*map(fields_of, posts), strict=True)]
-        self._database.execute(CAME, (site, max(came, default=0.0), len(posts), *had))
+        self._database.execute(CAME, (site, max(came, default=0.0), len(posts), *had, now))
 
     def standing(self, site: str) -> Standing:
         """What is known of `site`."""
@@ -120,8 +120,8 @@ class History:
     def arrivals(self, site: str) -> dict[int, int]:
         """Posts by hour, of the rhythm's window."""
         with sqlite_errors(WHAT):
-            query = "select hour, posts from arrivals where site = ? and hour >= ?"
-            rows: Any = self._database.execute(query, (site, self._oldest())).fetchall()
+            query = "select hour, posts from arrivals where site = ? and hour between ? and ?"
+            rows: Any = self._database.execute(query, (site, self._oldest(), int(self._clock.wall() // HOUR))).fetchall()
         return dict(rows)
 
     def _oldest(self) -> int:
@@ -137,8 +137,8 @@ class History:
     def blind(self, site: str) -> list[Span]:
         """When `site` could not be seen, alone or with all others; in order and apart from one another."""
         with sqlite_errors(WHAT):
-            query = "select began, ended from blind where site in (?, ?) order by began, ended"
-            return apart(self._database.execute(query, (site, EVERYWHERE)).fetchall())
+            query = "select began, ended from blind where site in (?, ?) and ended <= ? order by began, ended"
+            return apart(self._database.execute(query, (site, EVERYWHERE, self._clock.wall())).fetchall())
 
     def note_beat(self, at: float, keep_seconds: float) -> None:
         """A heartbeat went onto every partition of the bus."""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from crawlers.frontier import Frontier, Leased
+from crawlers.frontier import LONGEST_REST_SECONDS, Frontier, Leased
 from crawlers.history import fields_of
 from crawlers.judge import UNKNOWN, Evidence, Profile
 from crawlers.metrics import CrawlMetrics
@@ -24,7 +24,6 @@ from ullage import log
 from ullage.clock import Clock
 
 MAX_FAILURES_IN_A_ROW = 5
-LONGEST_REST_SECONDS = 86400.0
 
 
 @dataclass(slots=True)
@@ -127,8 +126,9 @@ class Visit:
         succeeded = self.read > 0 and not self._broken_off
         counts = succeeded or blamed
         failures = self.frontier.visits(self.site.name).failures if counts and not succeeded else 0
-        wait = min(LONGEST_REST_SECONDS, self.site.revisit_seconds * 2.0 ** min(failures, 16))
-        self.frontier.end_visit(self.site.name, self.clock.wall() + max(wait, self._rest), succeeded, counts=counts)
+        wait = self.site.revisit_seconds * 2.0 ** min(failures, 16)
+        rest = min(LONGEST_REST_SECONDS, max(wait, self._rest))
+        self.frontier.end_visit(self.site.name, self.clock.wall() + rest, succeeded, counts=counts)
         return succeeded
 
     def _release(self, leased: Leased, outcome: str) -> None:

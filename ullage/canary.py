@@ -49,8 +49,12 @@ class CanaryMetrics:
         )
 
     def notified(self, published: float) -> None:
-        """A canary post published at that moment (Unix seconds) came through; one that comes again is not timed again."""
-        if published > self._newest:
-            self._newest = published
-            self._way.observe(max(0.0, self._clock.wall() - published))
-            self._success.set(self._clock.wall())
+        """A canary post published at that moment (Unix seconds) came through; one that comes again is not timed again.
+
+        A moment that has not come yet was noted by a clock that was ahead.
+        """
+        now = self._clock.wall()
+        if published > self._newest or self._newest > now:
+            self._newest = min(published, now)
+            self._way.observe(now - self._newest)
+            self._success.set(now)

@@ -13,12 +13,13 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from ullage.clock import Clock
-from ullage.metrics import BUCKETS
+from ullage.metrics import BUCKETS, OTHER
 from ullage.records.heartbeat import STATES, Count, Coverage, Heartbeat, SiteReport
 
+AHEAD_SECONDS = 300.0
+"""Clocks of two hosts may differ so much."""
 MAX_ORIGINS = 8
-OTHER = "other"
-"""Label of what has no series of its own: origins beyond `MAX_ORIGINS`, sites that are not watched."""
+"""Further origins have the label `other`, as sites have that are not watched."""
 
 
 class Pulse:
@@ -43,8 +44,12 @@ class Pulse:
         self._way.labels(stage)
 
     def is_news(self, beat: Heartbeat) -> bool:
-        """Whether `beat` is newer than all of its origin that have arrived."""
-        return beat.inserted_at.timestamp() > self._newest.get(self._label(beat), 0.0)
+        """Whether `beat` is newer than all of its origin that have arrived.
+
+        Behind one from a clock that was far ahead anything is: else nothing would be news until that time comes.
+        """
+        newest = self._newest.get(self._label(beat), 0.0)
+        return beat.inserted_at.timestamp() > newest or newest > self._clock.wall() + AHEAD_SECONDS
 
     def _label(self, beat: Heartbeat) -> str:
         return beat.origin if beat.origin in self._newest or len(self._newest) < MAX_ORIGINS else OTHER
@@ -53,10 +58,11 @@ class Pulse:
         """Note one; False for one that came before, or is older than one that did."""
         if not self.is_news(beat):
             return False
-        origin, inserted = self._label(beat), beat.inserted_at.timestamp()
-        self._newest[origin] = inserted
+        now, origin = self._clock.wall(), self._label(beat)
+        self._newest[origin] = beat.inserted_at.timestamp()
+        inserted = min(now, self._newest[origin])  # a time to come would hide for as long that no more arrive
         self._arrived.labels(self._stage, origin).set(inserted)
-        self._way.labels(self._stage).observe(max(0.0, self._clock.wall() - inserted))
+        self._way.labels(self._stage).observe(now - inserted)
         return True
 
 

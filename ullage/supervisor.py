@@ -31,6 +31,12 @@ class _Child:
     started: float
     backoff: Backoff = field(default_factory=lambda: Backoff(cap=LONGEST_WAIT_SECONDS))
     start_again_at: float | None = None
+    is_first: bool = True
+    """It has not been started again."""
+
+    def refuses(self, exit_code: int, now: float) -> bool:
+        """Whether it says at its first start that the configuration is wrong: somebody is there to hear of it."""
+        return exit_code == 2 and self.is_first and now - self.started < STEADY_SECONDS
 
 
 def command(data: Path, *words: str) -> list[str]:
@@ -39,7 +45,11 @@ def command(data: Path, *words: str) -> list[str]:
 
 
 def supervise(data: Path, roles: Sequence[str], stop: threading.Event, clock: Clock) -> int:
-    """Run `roles` until `stop`; then end them gently, after 30 s by force. Exit code 2 of a child (configuration) ends all."""
+    """Run `roles` until `stop`; then end them gently, after 30 s by force.
+
+    A child that refuses its configuration at the start ends all. One that does so later, as after a crash at night, is started again
+    and again like any other: what is wrong with one role must not end those that work.
+    """
     children = [_Child(role, _start(data, role), clock.monotonic()) for role in roles]
     code = 0
     while not stop.wait(LOOK_SECONDS) and code == 0:
@@ -70,7 +80,7 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> int:
         return 0
     now = clock.monotonic()
     if child.start_again_at is None:
-        if exit_code == 2:
+        if child.refuses(exit_code, now):
             return 2
         if now - child.started > STEADY_SECONDS:
             child.backoff.reset()
@@ -78,7 +88,7 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> int:
         child.start_again_at = now + wait
         log.get("run").warning("role_died", reason=child.role, exit_code=exit_code, wait=round(wait, 1))
     elif now >= child.start_again_at:
-        child.process, child.started, child.start_again_at = _start(data, child.role), now, None
+        child.process, child.started, child.start_again_at, child.is_first = _start(data, child.role), now, None, False
     return 0
 
 

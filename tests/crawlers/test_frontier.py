@@ -185,6 +185,19 @@ def test_visits_are_remembered(frontier: Frontier, clock: HeldClock) -> None:
     assert (visits.due_at, visits.success_at, visits.failures) == (clock.wall() + 600, success, 2)
 
 
+def test_a_clock_that_was_ahead_puts_nothing_off_for_years(frontier: Frontier, clock: HeldClock) -> None:
+    clock.advance(10 * 365 * 86400)
+    read_list(frontier, clock)
+    began = frontier.begin_visit(SITE, [LIST])
+    frontier.finish(frontier.lease(SITE), Parsed(pages=(item(1), item(2))), began)
+    frontier.postpone(frontier.lease(SITE))
+    frontier.end_visit(SITE, clock.wall() + 300, succeeded=True)
+    clock.advance(-10 * 365 * 86400)
+    assert frontier.visits(SITE).due_at == clock.wall()
+    frontier.begin_visit(SITE, [LIST])
+    assert {leased.page.url for leased in lease_all(frontier)} == {LIST.url, item(1).url, item(2).url}
+
+
 def test_nothing_readable_is_on_disk(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
     secret = Page(
         "http://board.example/topic/9/zhang-san-13800138000/", "thread", stamp="stamp-text", facts={"title": "张三的资料"}

@@ -224,6 +224,18 @@ def test_history_beyond_the_window_is_forgotten(frontier: Frontier, clock: HeldC
     assert len(frontier.history.blind("board")) == 1
 
 
+def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(frontier: Frontier, clock: HeldClock) -> None:
+    read(frontier, clock, posted("old", NOON))
+    clock.advance(1000 * HOUR)
+    read(frontier, clock, posted("ahead", None))
+    frontier.history.note_blind("board", NOON, clock.wall())
+    clock.advance(-999 * HOUR)
+    assert frontier.history.blind("board") == []
+    assert frontier.history.arrivals("board") == {int(NOON // HOUR): 1}
+    read(frontier, clock, posted("now", None))
+    assert frontier.history.standing("board").last_new == NOON + HOUR
+
+
 def test_blind_times_of_all_and_of_one_are_put_together(frontier: Frontier) -> None:
     for site, began, ended in (("", 10, 20), ("board", 15, 30), ("board", 50, 60), ("other", 0, 99)):
         frontier.history.note_blind(site, began, ended)

@@ -49,6 +49,17 @@ def test_what_is_no_heartbeat_is_named(data: bytes, schema: str, reason: str) ->
     assert caught.value.reason == reason
 
 
+def test_a_clock_that_was_far_ahead_hides_no_heartbeat_after_it(registry: CollectorRegistry, clock: HeldClock) -> None:
+    pulse, year = Pulse(registry, "match", clock.as_clock()), 365 * 86400.0
+    labels = {"stage": "match", "origin": "crawl-1"}
+    assert pulse.arrived(beat(year))
+    assert registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == NOON
+    clock.advance(60)
+    assert [pulse.arrived(beat(60)), pulse.arrived(beat(60))] == [True, False]
+    assert registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == NOON + 60
+    assert [pulse.arrived(beat(65)), pulse.arrived(beat(65))] == [True, False], "a few seconds ahead"
+
+
 def test_the_newest_counts_and_one_that_comes_again_does_not(registry: CollectorRegistry, clock: HeldClock) -> None:
     pulse = Pulse(registry, "match", clock.as_clock())
     clock.advance(7)

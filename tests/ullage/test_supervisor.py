@@ -147,6 +147,20 @@ def test_a_child_with_a_wrong_configuration_ends_the_whole(
     assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 50), clock.as_clock()) == 2
 
 
+def test_a_child_whose_configuration_is_wrong_at_a_later_start_does_not_end_the_others(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    starts: list[str] = []
+
+    def start(_data: Path, role: str) -> FakeProcess:
+        starts.append(role)
+        return FakeProcess(-9 if starts.count(role) == 1 else 2)
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 600), clock.as_clock()) == 0
+    assert min(starts.count("crawl"), starts.count("match")) > 3
+
+
 def test_a_child_that_does_not_drain_in_time_is_ended_by_force(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(supervisor, "DRAIN_SECONDS", 0.1)
     stubborn = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); sys.stdin.read()"

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, errors
 
+from ullage import log
 from ullage.bus import Lag, Record
 from ullage.bus.kafka.address import KafkaAddress
 from ullage.bus.kafka.client import (
@@ -24,7 +24,6 @@ from ullage.clock import Clock
 
 LAG_SECONDS = 1.0
 LOST = (errors.CommitFailedError, errors.RebalanceInProgressError, errors.IllegalGenerationError, errors.UnknownMemberIdError)
-log = structlog.get_logger(__name__)
 
 
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -117,7 +116,7 @@ class KafkaSubscription:
         """See `Subscription.commit`; for a partition that another consumer has by now it is void, and the record comes again."""
         partition, position = self._partition(record), record.offset + 1
         if partition is None:
-            log.warning("commit of a partition that another consumer has now", topic=self._topic, partition=record.partition)
+            log.get("bus").warning("commit_void", topic=self._topic, partition=record.partition, reason="another has it now")
             return
         if position <= self._committed[partition]:
             return
@@ -125,7 +124,8 @@ class KafkaSubscription:
             try:
                 self._consumer.commit({partition: OffsetAndMetadata(position, "", -1)}, timeout_ms=DELIVERY_SECONDS * 1000)
             except LOST as error:
-                log.warning("commit during a rebalance", topic=self._topic, partition=record.partition, why=type(error).__name__)
+                told = type(error).__name__
+                log.get("bus").warning("commit_void", topic=self._topic, partition=record.partition, error=told)
                 return
         self._committed[partition] = position
         self._lag = None
