@@ -16,7 +16,7 @@ from crawlers.egress import Egress
 from crawlers.frontier import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
-from crawlers.site import Site, read_sites
+from crawlers.site import Site, SiteFolder
 from crawlers.standing import Standings
 from crawlers.table import Row, sites_table
 from ullage import role, setup
@@ -57,7 +57,7 @@ def sites(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] =
     """Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit."""
     context: Context = ctx.obj
     setup.require(context)
-    found, faults = read_sites(context.data / context.settings.crawl.sites, platform_of)
+    found, faults = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
     frontier = Frontier(context.data, context.keys.read("frontier.key"), context.clock)
     rows = list(_rows(context, frontier, found))
     frontier.close()
@@ -79,7 +79,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here: every site file."""
 
     def look() -> str:
-        found, faults = read_sites(context.data / context.settings.crawl.sites, platform_of)
+        found, faults = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
         if faults:
             raise faults[0]
         return f"{len(found)} read, {sum(site.enabled for site in found.values())} enabled"
@@ -92,4 +92,5 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
     for name, site in found.items():
         visits = frontier.visits(name)
         words = rhythm.text(standings.learnt(site))
-        yield Row(site, standings.report(site), words, frontier.counts(name), visits.due_at, visits.failures)
+        due = context.clock.wall() + visits.left(context.clock.wall())
+        yield Row(site, standings.report(site), words, frontier.counts(name), due, visits.failures)

@@ -28,7 +28,7 @@ from ullage.database import open_database, sqlite_errors, transaction
 FILE = "frontier.sqlite"
 STATES = ("due", "leased", "done", "parked")
 LONGEST_REST_SECONDS = 86400.0
-"""No site is left alone for longer. What is due later than that was noted by a clock that was ahead, and is due now."""
+"""No site is left alone for longer: what is due later than that was noted by a clock that was ahead, and is due now."""
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
@@ -78,6 +78,11 @@ class Visits:
     due_at: float = 0.0
     success_at: float = 0.0
     failures: int = 0
+
+    def left(self, now: float) -> float:
+        """Seconds until the next visit is due, 0 or less when it is."""
+        left = self.due_at - now
+        return left if left <= LONGEST_REST_SECONDS else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +220,8 @@ class Frontier:
     def visits(self, site: str) -> Visits:
         """What is known of the visits to `site`."""
         with sqlite_errors(FILE):
-            row: Any = self._database.execute("select due_at, success_at, failures from sites where name = ?", (site,)).fetchone()
-        if row is None:
-            return Visits()
-        due_at, success_at, failures = row
-        now = self._clock.wall()
-        return Visits(now if due_at > now + LONGEST_REST_SECONDS else due_at, success_at, failures)
+            row = self._database.execute("select due_at, success_at, failures from sites where name = ?", (site,)).fetchone()
+        return Visits(*row) if row else Visits()
 
     def counts(self, site: str) -> Mapping[str, int]:
         """Pages of `site` a state."""

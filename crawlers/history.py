@@ -37,8 +37,8 @@ create table beats (at real primary key) strict, without rowid;
 ARRIVED = "insert into arrivals values (?, ?, 1) on conflict (site, hour) do update set posts = posts + 1"
 CAME = """
 insert into standings (site, last_new, posts, author, date, title) values (?1, ?2, ?3, ?4, ?5, ?6)
-on conflict (site) do update set last_new = iif(last_new > ?7, ?2, max(last_new, ?2)), posts = posts + ?3, author = author + ?4, date = date + ?5,
-title = title + ?6
+on conflict (site) do update set last_new = iif(last_new > ?7, ?2, max(last_new, ?2)), posts = posts + ?3,
+author = author + ?4, date = date + ?5, title = title + ?6
 """
 KEEP = """
 insert into standings (site, state, since, former, former_since, doubted) values (?1, ?2, ?3, ?4, ?5, ?6)

@@ -19,13 +19,13 @@ from crawlers.backlog import Backlog
 from crawlers.beats import Beats
 from crawlers.canary import CanarySite, canary_site
 from crawlers.egress import Egress, reachable
-from crawlers.frontier import Frontier
+from crawlers.frontier import Frontier, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import Outbox
 from crawlers.platforms import platform_of
 from crawlers.scrapy_settings import REACTOR, scrapy_settings
-from crawlers.site import Site, read_sites
+from crawlers.site import Site, SiteFolder
 from crawlers.spider import PageSpider
 from crawlers.standing import Standings
 from crawlers.visit import Visit
@@ -38,8 +38,8 @@ from ullage.metrics import BUS
 from ullage.settings import Context
 
 DRAIN_SECONDS = 5.0
-RELOAD_SECONDS = 15.0
-"""The longest sleep: a new site file is noticed, and the lag looked at, this often."""
+READ_SECONDS = 5.0
+"""How often the site files are looked at, and so the longest sleep. Where there are many sites visits end far more often."""
 EXPIRE_SECONDS = 3600.0
 HOLD_BACK_SECONDS = 5.0
 """How long a site is left alone after something on our side was down."""
@@ -56,6 +56,11 @@ class Patrol:
         self._publisher = self._bus.publisher(CAPTURES)
         self._frontier = Frontier(context.data, context.keys.read("frontier.key"), context.clock)
         self._robots = RobotsCache(self._crawl.robots_seconds, context.clock.monotonic)
+        self._folder = SiteFolder(context.data / self._crawl.sites, platform_of)
+        self._faults: set[str] = set()
+        self._next: dict[str, Visits] = {}
+        """When each site is due, as the frontier has it: it is asked after a visit, and not ten thousand times at each turn."""
+        self._read_at = float("-inf")
         self._locks: dict[str, int] = {}
         self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
         self._not_before: dict[str, float] = {}
@@ -75,7 +80,7 @@ class Patrol:
         if self._canary:
             self._canary.open()
             self._canary.turn()
-        self._once, sites = once, self._read_sites(strict=True)
+        self._once, sites = once, self._read_sites(strict=once or bool(self._names))
         stop: asyncio.Task[Any] = asyncio.ensure_future(stopped.wait())
         try:
             if once:
@@ -90,19 +95,20 @@ class Patrol:
                 self._expire()
                 self._beats.turn(self._sites)
                 await self._wait(stop, min(self._begin_due(sites), self._beats.wait(), self._turn_canary()))
-                sites = self._read_sites(strict=False)
+                if self._clock.monotonic() >= self._read_at:
+                    sites = self._read_sites(strict=False)
         finally:
             stop.cancel()
             await self._drain()
 
     def _read_sites(self, strict: bool) -> dict[str, Site]:
-        """The enabled sites that are ours. At start (`strict`) a fault ends the process, later it is reported."""
-        sites, faults = read_sites(self._context.data / self._crawl.sites, platform_of)
+        """The enabled sites that are ours. Whoever waits for the end (`strict`) is told of a fault; a daemon goes on."""
+        self._read_at = self._clock.monotonic() + READ_SECONDS
+        sites, faults = self._folder.read()
         self._metrics.site_faults.set(len(faults))
         if faults and strict:
             raise faults[0]
-        for fault in faults:
-            log.get("crawl").error("site_file_refused", error=str(fault))
+        self._report({str(fault) for fault in faults})
         if strict and (unknown := sorted(set(self._names) - set(sites))):
             raise ConfigError(
                 f"no site {unknown[0]} in {self._context.data / self._crawl.sites}: `ullage sites` lists what there is"
@@ -117,16 +123,24 @@ class Patrol:
             self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled")
         return ours
 
+    def _report(self, faults: set[str]) -> None:
+        """Log what is wrong with site files: each fault once, as long as it lasts."""
+        for fault in sorted(faults - self._faults):
+            log.get("crawl").error("site_file_refused", error=fault)
+        self._faults = faults
+
     def _turn_canary(self) -> float:
         """Put up a canary post if one is due; returns the seconds until the next is."""
-        return self._canary.turn() if self._canary else RELOAD_SECONDS
+        return self._canary.turn() if self._canary else READ_SECONDS
 
     def _begin_due(self, sites: dict[str, Site]) -> float:
-        """Begin every visit that is due; returns the seconds until the next is, at most `RELOAD_SECONDS`."""
-        wait = RELOAD_SECONDS
+        """Begin every visit that is due; returns the seconds until the next is, at most `READ_SECONDS`."""
+        wait, now = READ_SECONDS, self._clock.wall()
         for name, site in sites.items():
             if name not in self._visits:
-                left = max(self._frontier.visits(name).due_at - self._clock.wall(), self._held_back(name))
+                if name not in self._next:
+                    self._next[name] = self._frontier.visits(name)
+                left = max(self._next[name].left(now), self._held_back(name))
                 if left <= 0 and self._may_lease():
                     self._begin(site)
                 elif left > 0:
@@ -161,6 +175,7 @@ class Patrol:
         await self._probe(visit)
         self._standings.settle(site, visit.seen, visit.profile)
         succeeded = visit.end(blamed=self._standings.egress.up) if visit.leased else False
+        self._next[site.name] = self._frontier.visits(site.name)
         self._beats.show(self._sites)
         self._metrics.visited(site.name, succeeded, self._frontier.counts(site.name))
         log.get("crawl").info(

@@ -1,4 +1,4 @@
-"""A site: one TOML file in the data folder's `sites.d/`, named as the site. Read again before each visit.
+"""A site: one TOML file in the data folder's `sites.d/`, named as the site. What has changed is read again within seconds.
 
 platform = "bepasty"                     # a file in crawlers/platforms
 start = ["https://paste.example.com/"]   # where a visit begins; the lists are found from there
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -103,23 +104,56 @@ def read_site(path: Path) -> Site:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def read_sites(folder: Path, check: Callable[[Site], object]) -> tuple[dict[str, Site], list[ConfigError]]:
-    """Every site of `folder` by name, and the faults of those that cannot be read. `check` raises ConfigError as well.
+Mark = tuple[int, int, int]
+"""By what it is seen that a file has changed."""
 
-    A watched site beyond the limit is a fault too; it is read all the same, without series of its own.
-    """
-    sites: dict[str, Site] = {}
-    faults: list[ConfigError] = []
-    for path in sorted(folder.glob("*.toml")):
+
+@dataclass(slots=True)
+class SiteFolder:
+    """The site files of `folder`; one that has not changed since it was read is not read again. `check` raises ConfigError."""
+
+    folder: Path
+    check: Callable[[Site], object]
+    _read: dict[Path, tuple[Mark | None, Site | ConfigError]] = field(default_factory=dict)
+
+    def read(self) -> tuple[dict[str, Site], list[ConfigError]]:
+        """Every site by name, and the faults of those that cannot be read.
+
+        A watched site beyond the limit is a fault too; it is read all the same, without series of its own.
+        """
+        self._read = {path: self._one(path) for path in sorted(self.folder.glob("*.toml"))}
+        sites = {site.name: site for _, site in self._read.values() if isinstance(site, Site)}
+        faults = [fault for _, fault in self._read.values() if isinstance(fault, ConfigError)]
+        return sites, [*faults, *_limited(sites, self.folder)]
+
+    def _one(self, path: Path) -> tuple[Mark | None, Site | ConfigError]:
+        """What is in a file, or what is wrong with it."""
+        mark, known = _mark(path), self._read.get(path)
+        if mark and known and known[0] == mark:
+            return known
         try:
             site = read_site(path)
-            check(site)
-            sites[site.name] = site
+            self.check(site)
         except ConfigError as error:
-            faults.append(error)
+            return mark, error
+        return mark, site
+
+
+def _mark(path: Path) -> Mark | None:
+    """None where that cannot be told, such as of a link that leads nowhere."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _limited(sites: dict[str, Site], folder: Path) -> list[ConfigError]:
+    """Take the watch off sites beyond the limit; a fault for each."""
+    faults = []
     for name in [name for name, site in sites.items() if site.watch and site.enabled][MAX_WATCHED:]:
         sites[name] = sites[name].model_copy(update={"watch": False})
         faults.append(
             ConfigError(f"{folder / name}.toml: watch: {MAX_WATCHED} sites before it are watched: say false here or there")
         )
-    return sites, faults
+    return faults

@@ -74,7 +74,7 @@ class CoverageMetrics:
             return Gauge(f"ullage_crawl_{name}", text, labels, registry=registry)
 
         self._by_origin: dict[str, Coverage] = {}
-        self._shown: set[str] = set()
+        self._shown: dict[str, SiteReport] = {}
         self._state = gauge("site_state", "1 for the state that a watched site is in.", "site", "state")
         self._sites = gauge("sites", "Sites, watched or not, in each state.", "state")
         self._times = {
@@ -100,10 +100,11 @@ class CoverageMetrics:
         self._egress.set(all(one.egress_up for one in told))
         reports = {report.site: report for one in told for report in one.watched}
         for report in reports.values():
-            self._show(report)
-        for site in self._shown - reports.keys():
+            if report != self._shown.get(report.site):  # told after each visit, which changes one of them
+                self._show(report)
+        for site in self._shown.keys() - reports.keys():
             self._forget(site)
-        self._shown = set(reports)
+        self._shown = reports
 
     def _show(self, report: SiteReport) -> None:
         for state in STATES:

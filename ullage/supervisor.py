@@ -47,8 +47,8 @@ def command(data: Path, *words: str) -> list[str]:
 def supervise(data: Path, roles: Sequence[str], stop: threading.Event, clock: Clock) -> int:
     """Run `roles` until `stop`; then end them gently, after 30 s by force.
 
-    A child that refuses its configuration at the start ends all. One that does so later, as after a crash at night, is started again
-    and again like any other: what is wrong with one role must not end those that work.
+    A child that refuses its configuration at the start ends all. One that does so later, as after a crash at night, is started
+    again and again like any other: what is wrong with one role must not end those that work.
     """
     children = [_Child(role, _start(data, role), clock.monotonic()) for role in roles]
     code = 0

@@ -5,6 +5,7 @@ A platform knows where its lists are, and what is on a page. It does not fetch, 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Sequence
@@ -30,9 +31,10 @@ class Platform(Protocol):
         """The posts on a page that answered 2xx, and the pages that it leads to."""
 
 
-def names() -> list[str]:
+@functools.cache
+def names() -> tuple[str, ...]:
     """The platforms that there are."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def platform_of(site: Site) -> Platform:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.platforms import platform_of
-from crawlers.site import read_site, read_sites
+from crawlers.site import Site, SiteFolder, read_site
 from tests.crawlers.support import make_site
 from ullage.errors import ConfigError
 
@@ -48,9 +48,27 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("platform =")
     (tmp_path / "unknown.toml").write_text(GOOD.replace("bepasty", "phpbb"))
     (tmp_path / "example.toml.off").write_text("not read")
-    sites, faults = read_sites(tmp_path, platform_of)
+    sites, faults = SiteFolder(tmp_path, platform_of).read()
     assert list(sites) == ["good"]
     assert [str(fault).split(":")[0].rpartition("/")[2] for fault in faults] == ["bad.toml", "site unknown"]
+
+
+def test_a_file_is_read_again_when_it_has_changed_and_not_otherwise(tmp_path: Path) -> None:
+    checked: list[str] = []
+    folder = SiteFolder(tmp_path, lambda site: checked.append(site.name))
+    for name in "abc":
+        (tmp_path / f"{name}.toml").write_text(GOOD)
+    sites, _ = folder.read()
+    (tmp_path / "a.toml").write_text(GOOD + "max_pages = 7")
+    (tmp_path / "b.toml").unlink()
+    (tmp_path / "d.toml").write_text("platform =")
+    again, faults = folder.read()
+    assert checked == ["a", "b", "c", "a"]
+    assert (sorted(again), again["a"].max_pages) == (["a", "c"], 7)
+    assert again["c"] is sites["c"]
+    assert folder.read()[1] == faults != []
+    (tmp_path / "d.toml").write_text(GOOD)
+    assert isinstance(folder.read()[0]["d"], Site)
 
 
 def test_a_site_allows_its_own_hosts_and_those_it_names() -> None:
@@ -72,7 +90,7 @@ def test_at_most_so_many_sites_are_watched_and_the_next_is_named_and_read_unwatc
         ("e", "watch = true"),
     ):
         (tmp_path / f"{name}.toml").write_text(GOOD + more)
-    sites, faults = read_sites(tmp_path, platform_of)
+    sites, faults = SiteFolder(tmp_path, platform_of).read()
     assert [name for name, site in sites.items() if site.watch] == ["a", "c", "d"]
     assert list(sites) == list("abcde")
     assert [str(fault) for fault in faults] == [

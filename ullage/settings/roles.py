@@ -13,7 +13,7 @@ from ullage.settings.knobs import LOOPBACK, Count, Port, Seconds, Section, knob
 class CrawlSettings(Section):
     """How sites are visited."""
 
-    sites: str = knob("sites.d", "folder of site files, relative to the data folder; read again on each visit")
+    sites: str = knob("sites.d", "folder of site files, relative to the data folder; a change is noticed within seconds")
     user_agent: str = knob("ullage (leak monitor; contact: security@example.com)", "an honest name with a contact: put yours")
     concurrency: Count = knob(8, "requests under way over all sites; each site has its own pace as well")
     download_seconds: Seconds = knob(30.0, "longer than any honest page takes; a slow drip is cut here", "seconds")
