@@ -46,15 +46,18 @@ def server() -> Iterator[Answers]:
 
 @pytest.fixture
 def rig(tmp_path: Path, broker: Broker, node: Server) -> Iterator[Callable[..., Rig]]:
-    """Makes the rig: `more` are further lines of the bus's table."""
+    """Makes the rig: `more` are further lines of the bus's table.
+
+    Heartbeats go through it once a second, except where records are counted or the bus has to run empty.
+    """
     data = tmp_path / "data"
     data.mkdir()
     with Backend("elasticsearch-9.5", node).url(data) as store_url:
         made = Rig(data, tmp_path, store_url)
 
-        def make(more: str = "", customers: Sequence[Person] = ()) -> Rig:
+        def make(more: str = "", customers: Sequence[Person] = (), heartbeats: float = 1.0) -> Rig:
             made.customers = list(customers) or made.customers
-            made.set_up(f"{broker.url}?create=1&partitions=3&prefix={secrets.token_hex(4)}.", more)
+            made.set_up(f"{broker.url}?create=1&partitions=3&prefix={secrets.token_hex(4)}.", more, heartbeats)
             return made
 
         yield make

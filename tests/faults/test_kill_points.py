@@ -25,7 +25,7 @@ def die_often(rig: Rig, kills: int, most: int, point: str, *words: str) -> None:
 
 @pytest.mark.parametrize("kills", KILLS)
 def test_crawl_dies_after_the_append_and_before_its_page_is_done(rig: Make, server: Answers, kills: int) -> None:
-    made = rig()
+    made = rig(heartbeats=0)
     made.watch(server)
     made.publish(kills * 6)
     die_often(made, kills, 5, "append", "crawl", "--once")

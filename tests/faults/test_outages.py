@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,7 +43,10 @@ LENGTHS = [pytest.param(SHORT, marks=pytest.mark.servers), pytest.param(WHOLE, m
 @pytest.fixture
 def running(rig: Make, server: Answers) -> tuple[Rig, list[Role]]:
     """A rig at work: crawl, match and alert run, and what was planted has been found."""
-    made = rig()
+    return at_work(rig(), server)
+
+
+def at_work(made: Rig, server: Answers) -> tuple[Rig, list[Role]]:
     made.watch(server)
     roles = made.start("crawl", "match", "alert")
     made.publish(POSTS)
@@ -61,8 +65,10 @@ def go_through(
     threading.Event().wait(seconds)  # the outage itself, of a length that is asked for
     after = [role.resident() for role in roles]
     back()
+    returned = time.time()
     made.publish(1)
     took = until(made.stored, "a fresh page passes after the outage", length.fresh)
+    until(lambda: roles[-1].value("ullage_heartbeat_timestamp_seconds") > returned, "a heartbeat passes as well", length.fresh)
     log.info("a fresh page passed %.1f s after recovery; memory grew %.1f MiB", took, grown(before, after) / MIB)
     assert [role.process.poll() for role in roles] == [None] * 3
     assert grown(before, after) < GROWTH
@@ -101,7 +107,7 @@ def test_the_store_refuses_to_write(running: tuple[Rig, list[Role]], node: Serve
 
 @pytest.mark.servers
 def test_match_is_away_for_longer_than_the_bus_keeps_captures(rig: Make, server: Answers) -> None:
-    made = rig("captures_hours = 0.004")
+    made = rig("captures_hours = 0.004", heartbeats=0)
     made.watch(server)
     crawl, _ = made.start("crawl", "alert")
     made.publish(6)
@@ -133,8 +139,8 @@ def test_three_matchers_with_a_rebalance_every_five_seconds(rig: Make, rebalance
 
 
 @pytest.mark.servers
-def test_counters_reconcile_from_page_to_sighting(running: tuple[Rig, list[Role]]) -> None:
-    made, (crawl, match, alert) = running
+def test_counters_reconcile_from_page_to_sighting(rig: Make, server: Answers) -> None:
+    made, (crawl, match, alert) = at_work(rig(heartbeats=0), server)
     captures = crawl.value("ullage_crawl_captures_total")
     assert captures == sum(place.end for place in made.places(CAPTURES)) == made.posts
     until(lambda: sum(place.waiting for place in made.places(CAPTURES)) == 0, "all is committed", DRAIN_SECONDS)
