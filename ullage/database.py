@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
 
 from ullage.errors import CorruptError, UnavailableError
+from ullage.lock import turn
 
 BUSY_MILLISECONDS = 30_000
 TRANSIENT = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
@@ -62,7 +61,7 @@ def open_database(path: Path, steps: Sequence[str]) -> apsw.Connection:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise UnavailableError(f"{path.parent} cannot be made ({error.strerror})") from error
-    with sqlite_errors(str(path)), _alone(path.parent):
+    with sqlite_errors(str(path)), turn(path.parent):  # SQLite does not wait for whoever else is switching to WAL
         connection = apsw.Connection(str(path))
         path.chmod(0o600)
         connection.set_busy_timeout(BUSY_MILLISECONDS)
@@ -86,14 +85,3 @@ def _bring_up(connection: apsw.Connection, path: Path, steps: Sequence[str]) -> 
         for step in steps[found:]:
             connection.execute(step)
         connection.pragma("user_version", len(steps))
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time sets a file of `folder` up: SQLite does not wait for whoever else is switching to WAL."""
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ullage.bus import DEAD_LETTERS, Bus, Outgoing, Publisher, Record, Subscription
 from ullage.errors import RecordError
+from ullage.records.base import framed, unframed
 from ullage.sealing import Opener, Sealer
 
 SCHEMA = 1
@@ -28,7 +28,6 @@ BATCH = 100
 POLL_SECONDS, EMPTY_POLLS = 1.0, 30
 REASONS = ("schema", "malformed", "oversize", "not_authentic", "key_destroyed", "rejected", "store_refused", "internal")
 """Why a record becomes a letter; a stage meets some of them."""
-_LENGTH = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class DeadLetters:
     def put(self, record: Record, reason: str) -> None:
         """Seal `record` and append it; durable on return."""
         clear = json.dumps({"key": record.key, "headers": dict(record.headers)}).encode()
-        plain = _LENGTH.pack(len(clear)) + clear + record.value
+        plain = framed(clear, record.value)
         sealed = self._sealer.seal(plain, purpose=PURPOSE, topic=record.topic, schema=SCHEMA)
         headers = {
             "id": secrets.token_hex(8),
@@ -91,9 +90,9 @@ def unseal(record: Record, opener: Opener) -> Outgoing:
     if schema != str(SCHEMA):
         raise RecordError("schema")
     plain = opener.open(record.value, purpose=PURPOSE, topic=letter.topic, schema=SCHEMA, key_id=key_id)
-    (length,) = _LENGTH.unpack_from(plain)
-    original = json.loads(plain[4 : 4 + length])
-    return Outgoing(original["key"], plain[4 + length :], {**original["headers"], REPLAYS: str(letter.replays + 1)})
+    clear, value = unframed(plain)
+    original = json.loads(clear)
+    return Outgoing(original["key"], value, {**original["headers"], REPLAYS: str(letter.replays + 1)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from ullage.errors import ConfigError
 from ullage.sealing import Opener, Sealer
+from ullage.written import write_new
 
 KEY_BYTES = 32
 COMMAND_SECONDS = 30
@@ -74,14 +75,7 @@ class KeyStore:
         """Create key `name` (0600, or 0644 for a public half), durably; an existing key is never overwritten."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        mode = 0o644 if name.endswith(".pub") else 0o600
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        write_new(key, path, 0o644 if name.endswith(".pub") else 0o600)
 
     def make(self, name: str) -> bytes:
         """Create key `name` at random and return it; an existing one is returned as it is."""

@@ -1,9 +1,14 @@
-"""One process at a time: an exclusive `flock` on a file, which the kernel frees with the process, whatever ended it."""
+"""One process at a time: an exclusive `flock`, which the kernel frees with the process, whatever ended it.
+
+`hold` is for a place that somebody has for as long as he lives, `turn` for a moment's work that others wait for.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ullage.errors import ConfigError
@@ -25,3 +30,15 @@ def hold(path: Path, what: str) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle
+
+
+@contextlib.contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait for the lock on `path`, a folder that is there or a file that is made, and hold it meanwhile."""
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -9,7 +9,6 @@ root starts it as nobody, in a folder that nobody can reach. The log is kept as 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -30,6 +29,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from deploy.local.certificates import make_certificates
 from deploy.local.server import HOST, free_ports
 from ullage.errors import UnavailableError
+from ullage.lock import turn
 
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"
 ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"
@@ -252,8 +252,7 @@ def fetch(version: str, cache: Path = CACHE) -> Path:
     """The unpacked distribution of `version`, fetched through Maven on first use."""
     target = cache.resolve() / f"elasticsearch-{version}"
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "elasticsearch.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with turn(cache / "elasticsearch.lock"):
         if not (target / "fetched").is_file():
             with tempfile.TemporaryDirectory(dir=cache) as folder:
                 _unpack(_download(version, Path(folder)), target)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import os
 import secrets
 import shutil
@@ -28,6 +27,7 @@ from typing import Protocol
 
 from deploy.local.server import HOST, free_ports, wait_for_end, wait_until_ready
 from ullage.errors import UnavailableError
+from ullage.lock import turn
 
 VERSION = "4.1.1"
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"
@@ -219,8 +219,7 @@ def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
     pom = POM.format(artifact=artifact, version=VERSION)
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / "installed.xml"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with turn(folder / "lock"):
         if not stamp.is_file() or stamp.read_text(encoding="ascii") != pom:
             shutil.rmtree(folder / "lib", ignore_errors=True)
             (folder / "pom.xml").write_text(pom, encoding="ascii")

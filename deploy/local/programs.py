@@ -8,7 +8,6 @@ started it, so start them from a thread that lives on.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
+from ullage.lock import turn
 
 SITE, LOG = "a site program", "server.log"
 REQUIREMENTS = Path(__file__).with_name("requirements-sites.txt")
@@ -70,8 +70,7 @@ def ensure_environment(folder: Path) -> Path:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     wanted, stamp = REQUIREMENTS.read_text(encoding="ascii"), folder / "installed.txt"
-    with folder.with_name(folder.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with turn(folder.with_name(folder.name + ".lock")):
         if not stamp.is_file() or stamp.read_text(encoding="ascii") != wanted:
             _run([sys.executable, "-m", "venv", "--clear", str(folder)], folder.parent)
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -32,7 +31,7 @@ from deploy.local import kafka
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
 from deploy.local.server import HOST
 from ullage.errors import UllageError, UnavailableError
-from ullage.lock import hold
+from ullage.lock import hold, turn
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".demo" / "services"
@@ -238,8 +237,7 @@ def stop(folder: Path) -> bool:
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Two shells that start or stop wait for each other."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "turn.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with turn(folder / "turn.lock"):
         yield
 
 

@@ -8,12 +8,12 @@ The file lies beside the list that it speaks of, whose signed digest of digests 
 from __future__ import annotations
 
 import hmac
-import os
 import struct
 from pathlib import Path
 
 from matcher.watchlist.chunks import Amended
 from ullage.errors import CorruptError
+from ullage.written import write_whole
 
 MAGIC = b"ULLAGEWA"
 SUFFIX = ".amended"
@@ -51,10 +51,4 @@ def write(list_path: Path, key: bytes, list_sha256: str, amended: Amended) -> No
     """Note new digests, durably and in one step (rename)."""
     entries = [_ENTRY.pack(number, digest) for number, digests in sorted(amended.items()) for digest in digests]
     body = MAGIC + bytes.fromhex(list_sha256) + b"".join(entries)
-    path = path_of(list_path)
-    draft = path.with_suffix(".partial")
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(body + hmac.digest(key, body, "sha256"))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_whole(body + hmac.digest(key, body, "sha256"), path_of(list_path))

@@ -8,7 +8,9 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
+
+from ullage.records.base import STRICT
 
 ORIGIN = "0" * 64
 """What stands as the digest before the first entry."""
@@ -17,7 +19,7 @@ HEAD = "head.json"
 
 
 class _Signed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = STRICT
 
     digest: str = ""
 

@@ -7,7 +7,6 @@ is either a whole entry that nobody was told of yet, which stands, or the beginn
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pwd
 from collections.abc import Iterator
@@ -20,7 +19,9 @@ from ullage.audit.entry import HEAD, ORIGIN, Entry, Head, read_head, read_line, 
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.keys import KeyStore
+from ullage.lock import turn
 from ullage.typed import identifier_in
+from ullage.written import write_whole
 
 FOLDER = "audit"
 MAX_SEGMENT = 16 * 1024 * 1024
@@ -82,12 +83,8 @@ class Trail:
         """The chain's folder, while nobody else appends to it."""
         folder = self.root / self.chain
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with turn(folder / "lock"):
             yield folder
-        finally:
-            os.close(handle)
 
     def _end(self, folder: Path, key: bytes) -> Head:
         """Where the chain ends now, whole entries beyond the head included and the beginning of another taken away."""
@@ -153,16 +150,7 @@ class Trail:
 
     @staticmethod
     def _put_head(folder: Path, head: Head, key: bytes) -> None:
-        head = head.model_copy(update={"digest": head.signed(key)})
-        draft = folder / f"{HEAD}.partial"
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(head.line())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(folder / HEAD)
-        handle = os.open(folder, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+        write_whole(head.model_copy(update={"digest": head.signed(key)}).line(), folder / HEAD)
 
 
 def _line_before(path: Path, end: int) -> Entry | None:

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from ullage import __version__
 from ullage.errors import RecordError
 from ullage.records import Capture, Finding
+from ullage.records.base import STRICT, framed, unframed
 
 SCHEMA = 1
 INGEST = "ingest"
 """The platform of captures that a collector of somebody else's handed in."""
-_LENGTH = struct.Struct(">I")
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = STRICT
 
 
 class Step(_Record):
@@ -84,17 +83,16 @@ def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datet
 def encode(made: Manifest, body: bytes) -> bytes:
     """Manifest and body as what is sealed."""
     head = made.model_dump_json().encode()
-    return _LENGTH.pack(len(head)) + head + body
+    return framed(head, body)
 
 
 def decode(data: bytes) -> tuple[Manifest, bytes]:
     """Manifest and body; RecordError `malformed` when it is none of ours, `digest` when a digest is not that of what is there."""
+    head, body = unframed(data)
     try:
-        (length,) = _LENGTH.unpack_from(data)
-        made = Manifest.model_validate_json(data[4 : 4 + length])
-    except (struct.error, ValidationError):
+        made = Manifest.model_validate_json(head)
+    except ValidationError:
         raise RecordError("malformed") from None
-    body = data[4 + length :]
     if made.sha256["body"] != digest(body) or made.sha256["capture"] != digest(canonical(made.capture)):
         raise RecordError("digest")
     return made, body

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from ullage.errors import ConfigError
 from ullage.evidence.manifest import SCHEMA
 from ullage.keys import KeyStore
 from ullage.sealing import Opener, Sealer
+from ullage.written import write_new
 
 PURPOSE, FOLDER = "evidence", "evidence"
 NEEDED = 2
@@ -46,10 +46,7 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
     made = (folder / f"{name}.pem", folder / f"{name}.pub")
     for path, data, mode in zip(made, (pem, private.public_key().public_bytes_raw()), (0o600, 0o644), strict=True):
         try:
-            with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            write_new(data, path, mode)
         except FileExistsError:
             raise ConfigError(
                 f"{path} exists: an officer's key is never overwritten, what was sealed to it would be lost"

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from ullage.errors import ConfigError, CorruptError
+from ullage.records.base import STRICT
+from ullage.written import sync_folder
 
 SUFFIX, HOLD, DRAFT = ".evidence", ".hold", ".partial"
 NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
@@ -24,7 +26,7 @@ MAX_HEAD = 4096
 class Head(BaseModel):
     """The line in clear."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = STRICT
 
     tenant: str
     finding: str
@@ -71,9 +73,7 @@ class Vault:
                 os.link(draft, path)
         finally:
             draft.unlink(missing_ok=True)
-        handle = os.open(path.parent, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+        sync_folder(path.parent)
 
     def items(self) -> Iterator[Item]:
         """All of them, the oldest first."""

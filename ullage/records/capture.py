@@ -1,23 +1,22 @@
 """Capture: the bytes of one post, paste or attachment as served, with where, when and by whom.
 
-On the wire: a 4-byte big-endian header length, the header as JSON, then the body as it came, so that a 32 MiB body is
-never copied through base64. The whole of it is sealed; nothing of it is ever in clear outside a process.
+On the wire the header as JSON stands before the body as it came (`base.framed`). The whole of it is sealed; nothing of it is ever
+in clear outside a process.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 from pydantic_core import from_json
 
 from ullage.errors import RecordError
+from ullage.records.base import STRICT, framed, unframed
 
 CAPTURE_SCHEMA = 1
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_HEADER_BYTES = 256 * 1024
-_LENGTH = struct.Struct(">I")
 
 
 class Capture(BaseModel):
@@ -26,7 +25,7 @@ class Capture(BaseModel):
     `attachments` holds the names under which a post's files are captured as records of their own (`parent` points back).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = STRICT
 
     id: str
     site: str
@@ -65,22 +64,21 @@ class Capture(BaseModel):
         header = self.model_dump_json(exclude={"body"}, exclude_defaults=True).encode()
         if len(self.body) > MAX_BODY_BYTES or len(header) > MAX_HEADER_BYTES:
             raise RecordError("oversize")
-        return _LENGTH.pack(len(header)) + header + self.body
+        return framed(header, self.body)
 
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Capture:
         """The capture in `data`; RecordError `schema` for a version that this one cannot read, `malformed` for anything else."""
         if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")
+        header, body = unframed(data)
+        if len(header) > MAX_HEADER_BYTES:
+            raise RecordError("malformed")
+        if len(body) > MAX_BODY_BYTES:
+            raise RecordError("oversize")
         try:
-            (length,) = _LENGTH.unpack_from(data)
-            header = data[4 : 4 + length]
-            if length > MAX_HEADER_BYTES or len(header) != length:
-                raise RecordError("malformed")
-            if len(data) - 4 - length > MAX_BODY_BYTES:
-                raise RecordError("oversize")
-            return cls.model_validate({**_header_fields(header), "body": data[4 + length :]})
-        except (ValidationError, struct.error, TypeError):
+            return cls.model_validate({**_header_fields(header), "body": body})
+        except (ValidationError, TypeError):
             raise RecordError("malformed") from None
 
 

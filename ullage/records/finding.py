@@ -10,9 +10,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from ullage.errors import RecordError
+from ullage.records.base import STRICT
 
 FINDING_SCHEMA = 2
 READ_SCHEMAS = (1, 2)
@@ -23,7 +24,7 @@ Form = Literal["plain", "md5", "sha1", "sha256", "masked"]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = STRICT
 
 
 class Match(_Record):

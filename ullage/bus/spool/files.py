@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from ullage.bus import Outgoing, Record
 from ullage.errors import CorruptError, RecordError, UnavailableError
+from ullage.written import write_whole
 
 FILE_BYTES = 4 * 2**20
 """Records are put together up to this size; a larger one has a file of its own."""
@@ -176,15 +177,6 @@ def disk_errors(what: str) -> Iterator[None]:
         raise UnavailableError(f"{what} cannot be read or written ({error.strerror or type(error).__name__})") from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Make names in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def write_durably(path: Path, content: bytes) -> None:
     """Write and fsync; the name is not durable before its folder is."""
     with path.open("wb") as file:
@@ -196,10 +188,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 def replace_state(path: Path, state: Mapping[str, Any]) -> None:
     """Replace a state file, durable on return: a crash leaves the old one or the new one."""
-    fresh = path.with_name(path.name + PARTIAL)
-    write_durably(fresh, json.dumps({"state": state, "crc32": _sum(state)}).encode())
-    fresh.replace(path)
-    sync_folder(path.parent)
+    write_whole(json.dumps({"state": state, "crc32": _sum(state)}).encode(), path)
 
 
 def read_state(path: Path) -> Any:

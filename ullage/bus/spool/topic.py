@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from bisect import bisect_left
 from collections import defaultdict
@@ -25,9 +24,10 @@ from ullage.bus.spool.files import (
     read_positions,
     read_state,
     replace_state,
-    sync_folder,
 )
 from ullage.errors import CorruptError
+from ullage.lock import turn
+from ullage.written import sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,9 @@ class Topic:
         """Make the names of files durable."""
         sync_folder(self.path)
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> contextlib.AbstractContextManager[None]:
         """One process at a time appends or expires."""
-        handle = os.open(self._streams / f"{self.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+        return turn(self._streams / f"{self.name}.lock")
 
     def read_stream(self) -> tuple[str, Position] | None:
         """The stream that this folder publishes and where it goes on.

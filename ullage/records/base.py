@@ -1,0 +1,30 @@
+"""What records have in common: fields that are checked and never shown, and a description before a body."""
+
+from __future__ import annotations
+
+import struct
+
+from pydantic import ConfigDict
+
+from ullage.errors import RecordError
+
+_LENGTH = struct.Struct(">I")
+STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+"""Of a record: frozen, without fields of other names, and no value of it in an error."""
+
+
+def framed(head: bytes, body: bytes) -> bytes:
+    """The 4-byte big-endian length of `head`, `head`, `body`: a large body is never copied through base64."""
+    return _LENGTH.pack(len(head)) + head + body
+
+
+def unframed(data: bytes) -> tuple[bytes, bytes]:
+    """Head and body; RecordError `malformed` when it ends within the head."""
+    try:
+        (length,) = _LENGTH.unpack_from(data)
+    except struct.error:
+        raise RecordError("malformed") from None
+    start = _LENGTH.size + length
+    if start > len(data):
+        raise RecordError("malformed")
+    return data[_LENGTH.size : start], data[start:]
