@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 
 import numpy as np
 
 from matcher.found import Found
 from matcher.lexicon import Terms
 from matcher.lexicon.entries import RECORD
+from matcher.lexicon.records import Records
 from matcher.statistics import CaptureKey, Part, Tally
 from matcher.statistics.key import Words
 from matcher.text import Folded
@@ -24,7 +24,7 @@ class Reading:
     `records` are the lexicon's words of a record.
     """
 
-    def __init__(self, capture: Capture, key: CaptureKey, records: Sequence[bytes], title_terms: Terms | None = None) -> None:
+    def __init__(self, capture: Capture, key: CaptureKey, records: Records, title_terms: Terms | None = None) -> None:
         self.capture, self.title_terms, self.valid = capture, title_terms or Terms(), 0
         self._records = records
         self.found: dict[tuple[str, int], Found] = {}
@@ -93,9 +93,8 @@ class Reading:
 
     def _context(self) -> dict[str, int]:
         """Different words of context a theme; of a text that went by in parts nobody knows whether it is somebody's record."""
-        text = self._utf8.lower()
-        told = b"\n".join((self.capture.title.encode("utf-8", "surrogatepass").lower(), text))
-        records = 1 if self._identity and not text else sum(word in told for word in self._records)
+        told = b"\n".join((self.capture.title.encode("utf-8", "surrogatepass"), self._utf8))
+        records = 1 if self._identity and not self._utf8 else self._records.count(told)
         return {**self.terms.context, **({RECORD: records} if records else {})}
 
     def distinct_own_cards(self, tenant: str) -> int:

@@ -6,6 +6,7 @@ courts and cases, and shows no rows, reports on the trade and does not take part
     entries    written forms and what they mean: data files, labels, settings
     automaton  one text: pyahocorasick
     search     many texts in one buffer: the sieve (hyperscan) finds, numpy resolves
+    records    words of somebody's record, counted in what somebody was found in
     terms      what comes of it
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 
 from matcher.lexicon.automaton import Automaton
 from matcher.lexicon.entries import Entry, Names, forms, lower, record_words, shipped_rows
+from matcher.lexicon.records import Records
 from matcher.lexicon.search import Search
 from matcher.lexicon.terms import Hit, Terms
 from matcher.scan.batch import Batch
@@ -27,13 +29,13 @@ __all__ = ["Entry", "Hit", "Lexicon", "Terms", "lower"]
 class Lexicon:
     """All terms of `rows` (of this version by default), every tenant's `brands` (with its domains) and `bins` (6 to 8 digits).
 
-    `records` are the words of somebody's record, which are looked for only in a text that something was found in.
+    `records` finds the words of somebody's record.
     """
 
     def __init__(self, brands: Names, bins: Names | None = None, rows: Sequence[Row] = ()) -> None:
         known = rows or shipped_rows()
         found = forms(brands, bins or {}, known)
-        self.records = record_words(known)
+        self.records = Records(record_words(known))
         self._automaton, self._search = Automaton(found), Search(found)
         self.sieve = Sieve(self._search.patterns)
 

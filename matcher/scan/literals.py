@@ -103,6 +103,11 @@ def whole_words(words: Sequence[bytes]) -> Patterns:
     return Patterns(patterns, BYTES, tuple(int(len(edge) > 0) for edge in behind))
 
 
+def once(words: Sequence[bytes]) -> Patterns:
+    """`words`, of which each is told at most once a search, however often it stands there."""
+    return Patterns(tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | hyperscan.HS_FLAG_SINGLEMATCH)
+
+
 @lru_cache(maxsize=16)
 def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hyperscan.Database:
     """The compiled form; the same words, as after a reload, are compiled once."""

@@ -139,6 +139,11 @@ def test_words_of_context_are_data_of_two_themes_without_weight() -> None:
     assert len({row[0] for row in CONTEXT}) == len(CONTEXT)
 
 
+@pytest.mark.parametrize(("text", "count"), [("PassWord密码pwd密码", 3), ("餘額与余额", 2), ("", 0), ("警方", 0)])
+def test_words_of_a_record_are_counted_once_each(text: str, count: int) -> None:
+    assert LEXICON.records.count(text.encode()) == count
+
+
 def test_no_word_of_context_can_hide_a_term() -> None:
     """The leftmost form wins: a word of context must not end as a term begins, nor hold one."""
     for word in (row[0] for row in CONTEXT if row[4] != "record"):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.scan.batch import Batch
-from matcher.scan.literals import APART, TEXT, Joined, Literals, Patterns, stretches, whole_words
+from matcher.scan.literals import APART, TEXT, Joined, Literals, Patterns, once, stretches, whole_words
 from ullage.errors import ConfigError
 
 WORDS = [word.encode() for word in ("ab", "b", "abc", "b-1", "料", "料子", "a料", "v信", "x.y")]
@@ -64,6 +64,13 @@ def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
     groups = [whole_words(WORDS), Patterns(()), Patterns(("[料信][a-z子]?".encode(), b"b-"), TEXT)]
     for (number, end), group in zip(Joined(groups).find(data), groups, strict=True):
         assert set(zip(number.tolist(), end.tolist(), strict=True)) == found(Literals.of(group), data)
+
+
+@given(texts)
+def test_a_word_is_told_once_if_it_stands_there_at_all(text: str) -> None:
+    number, _ = Literals.of(once(WORDS)).find(Batch.of([text.encode()]).data)
+    lower = text.encode().lower()
+    assert sorted(number.tolist()) == [n for n, word in enumerate(WORDS) if word.lower() in lower]
 
 
 def test_nothing_is_found_by_nothing() -> None:
