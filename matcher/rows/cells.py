@@ -1,14 +1,20 @@
-"""One row's text: its cells, what each is, and the shape that may be stored."""
+"""One row's cells: what each is, and the shape that may be stored.
+
+A table is read by what is known of its columns. Most of its cells are one number, and most of its rows are made alike of cells
+that are read alike: each kind of cell, and each kind of row, is worked out once.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 from matcher.labels import label_before
 from matcher.rows.columns import Columns
-from matcher.rows.names import is_name, names_in
+from matcher.rows.marked import NUMBER, OPEN, Seen, mark, seen_in, shown
+from matcher.rows.names import FIRST, HAN_BYTES, is_name, names_in
 from matcher.rows.spans import BLOCK, LINE, TUPLE
 from matcher.scan.digests import DIGEST
 from ullage.fields import OF_KIND, Field
@@ -18,162 +24,200 @@ MOST_CELLS = 256
 """Cells of a row that are told apart; what is behind them counts as one."""
 SHOWN_NUMBERS = 4
 """Of a cell with many, what the skeleton shows."""
-NUMBER = "\0"
-"""Stands for a candidate: folding leaves none in a text."""
-HIDDEN = "\x01"
+HIDDEN = b"\x01"
 """Stands for a separator inside quotes."""
-DOUBLE_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
-SINGLE_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
+DOUBLE_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
+SINGLE_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
 """An open quote is read to the end once, and not again from each quote within it."""
-AROUND = " \t\n\"'`()[]{};"
+AROUND = b" \t\n\"'`()[]{};"
 PASSWORD = re.compile(r"(?=.*[^\d])[\x21-\x7e]{4,64}")
-EMPTY = frozenset(("", "null", "none", "nil", "\\n", "-"))
+EMPTY = frozenset((b"", b"null", b"none", b"nil", b"\\n", b"-"))
 LONGEST_EMPTY = 4
-MARKS = {**{str(label): f"<{label}>" for label in Field}, DIGEST: f"<{DIGEST}>"}
+PASSWORD_BEHIND = ":"  # noqa: S105  a sign, not a secret
+"""The sign behind an address that a password stands behind, and no label."""
+UNKNOWN = "<…>"
 LABELS = {**{kind: str(label) for kind, label in OF_KIND.items()}, DIGEST: DIGEST}
 
 
-class Inside(NamedTuple):
-    """A candidate in a row: bytes [start, end) of its text, kind, and whether its checksum holds."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """What a kind of cell is: its mark in the skeleton, labels, candidates, whether nothing is known of it, and whether it names.
 
-    start: int
-    end: int
-    kind: str
-    valid: bool
+    There is one object for each kind of cell that a reader has met.
+    """
+
+    mark: str
+    fields: frozenset[str] = frozenset()
+    seen: tuple[Seen, ...] = ()
+    is_unknown: bool = False
+    is_named: bool = False
 
 
-Seen = tuple[int, str, bool]
-"""A column of a row, the kind whose shape it holds, and whether the checksum holds: what columns are typed by."""
+NOTHING, SOMETHING = Cell(""), Cell(UNKNOWN, is_unknown=True)
+"""An empty cell, and one that may hold anything."""
+NAMED = Cell(f"<{Field.NAME}>", frozenset((str(Field.NAME),)), is_named=True)
+SECRET = Cell(f"<{Field.PASSWORD}>", frozenset((str(Field.PASSWORD),)), is_unknown=True)
 
 
-class Described(NamedTuple):
-    """What a row holds: labels, cells that may be names, the skeleton, what was seen in which column, and unlabelled columns."""
+class Described:
+    """What rows of one kind hold, by their `cells`: labels, `more` among them, and the skeleton, whose cells `between` parts."""
 
-    fields: frozenset[str]
-    names: tuple[str, ...]
-    skeleton: str
-    seen: Sequence[Seen] = ()
-    unknown: Sequence[int] = ()
+    def __init__(self, cells: Sequence[Cell], between: str, more: frozenset[str] = frozenset()) -> None:
+        self._cells, self._between, self._more = cells, between, more
+        self.fields = more.union(*[cell.fields for cell in cells])
+        self.skeleton = between.join([cell.mark for cell in cells[:SHOWN_CELLS]])
+        self.seen = [(column, *seen) for column, cell in enumerate(cells) for seen in cell.seen]
+        """Which kind was seen in which column, and whether its checksum holds."""
+        self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
+        """Columns of which nothing is known."""
 
     def with_fields(self, more: frozenset[str]) -> Described:
         """The same with `more` fields."""
-        return self._replace(fields=self.fields | more)
+        return Described(self._cells, self._between, self._more | more)
 
-    def is_changed_by(self, columns: Columns) -> bool:
-        """Whether what is known of the columns by now makes it read otherwise."""
-        return any(column in columns.typed for column in self.unknown) or any(
-            valid and (column, kind) in columns.doubted for column, kind, valid in self.seen
-        )
+    def is_doubted_by(self, columns: Columns) -> bool:
+        """Whether a number in it is none by what is known of the columns by now."""
+        return any(valid and (column, kind) in columns.doubted for column, kind, valid in self.seen)
 
+    def is_typed_by(self, columns: Columns) -> bool:
+        """Whether a cell of which nothing is known has a label by what is known of the columns by now."""
+        return any(column in columns.typed for column in self.unknown)
 
-class _Reading:
-    """What is known of a row so far."""
-
-    __slots__ = ("columns", "fields", "labels", "names", "seen", "shape", "unknown")
-
-    def __init__(self, columns: Columns, labels: Sequence[Field | None]) -> None:
-        self.columns, self.labels = columns, labels
-        self.fields: set[str] = set()
-        self.names: list[str] = []
-        self.seen: list[Seen] = []
-        self.unknown: list[int] = []
-        self.shape: list[str] = []
+    def typed(self, columns: Columns) -> Described:
+        """The same with these labels."""
+        cells = list(self._cells)
+        for column in self.unknown:
+            label = columns.typed.get(column)
+            if label:
+                cells[column] = Cell(f"<{label}>", frozenset((str(label),)), cells[column].seen)
+        return Described(cells, self._between, self._more)
 
 
-def describe(text: bytes, inside: Sequence[Inside], style: int, columns: Columns) -> Described:
-    """Read a row whose candidates are `inside`, in order; `style` says how it is written, `columns` what its columns are."""
-    separator = {LINE: columns.separator, BLOCK: "\n"}.get(style, ",")
-    plain = _hidden(masked(text, inside), separator, style)
-    cells = plain.split(separator, MOST_CELLS) if separator else [plain]
-    has_header = style in (LINE, TUPLE) and len(columns.labels) == len(cells) > 1
-    reading = _Reading(columns, columns.labels if has_header else ())
-    at = 0
-    for column, cell in enumerate(cells):
-        if cell == NUMBER:
-            mark = _number_alone(reading, column, inside[at])
-            at += 1
-        else:
-            count = cell.count(NUMBER)
-            mark = _cell(reading, column, cell, inside[at : at + count])
-            at += count
-        reading.shape.append(mark)
-    if separator == ":" and style == LINE:
-        _password(reading, cells)
-    shown = {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator)
-    skeleton = shown.join(reading.shape[:SHOWN_CELLS])
-    names = tuple([name.replace(HIDDEN, separator) for name in reading.names])
-    return Described(frozenset(reading.fields), names, skeleton, reading.seen, reading.unknown)
+class Reader:
+    """Reads rows by what is known of their `columns`; `names` are the kinds of candidates, as rows are marked with them."""
 
+    def __init__(self, columns: Columns, names: Sequence[str]) -> None:
+        self.columns, self._names = columns, names
+        self._is_bare = not (columns.labels or columns.typed or columns.doubted)
+        self._made: dict[tuple[str, frozenset[str], tuple[Seen, ...], bool, bool], Cell] = {}
+        self._known = {} if columns.doubted else self._numbers()
+        self._rows: dict[tuple[int, bytes], Described] = {}
+        self._shapes: dict[tuple[int, tuple[Cell, ...]], Described] = {}
 
-def masked(text: bytes, inside: Sequence[Inside]) -> str:
-    """The text with one NUMBER for each candidate: a separator within a number parts no cells."""
-    parts, at = [], 0
-    for start, end, *_ in inside:
-        parts.append(text[at:start])
-        at = max(at, end)
-    parts.append(text[at:])
-    return b"\0".join(parts).decode("utf-8", "replace")
+    def read(self, row: bytes, style: int) -> Described:
+        """What `row`, written in `style`, holds."""
+        found = self._rows.get((style, row))
+        if found is None:
+            cells = self._cells(self._split(row, style), style)
+            found = self._shapes.get((style, cells))
+            if found is None:
+                found = self._shapes[style, cells] = Described(cells, self._between(style))
+            self._rows[style, row] = found
+        return found
 
+    def names(self, row: bytes, style: int) -> tuple[str, ...]:
+        """Cells of `row` that may be names, and names glued to its numbers."""
+        parts = self._split(row, style)
+        cells = zip(parts, self._cells(parts, style), strict=True)
+        found = [name for part, cell in cells if cell.is_named for name in _names(shown(part), cell)]
+        separator = self._separator(style)
+        return tuple([name.replace(HIDDEN.decode(), separator.decode()) for name in found])
 
-def _hidden(plain: str, separator: str, style: int) -> str:
-    """The text with HIDDEN for the separators inside quotes."""
-    quote, pattern = ("'", SINGLE_QUOTED) if style == TUPLE else ('"', DOUBLE_QUOTED)
-    if quote not in plain or not separator or style == BLOCK:
-        return plain
-    return pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), plain)
+    def _separator(self, style: int) -> bytes:
+        return self._line_separator if style == LINE else b"\n" if style == BLOCK else b","
 
+    @cached_property
+    def _line_separator(self) -> bytes:
+        return self.columns.separator.encode()
 
-def _number_alone(reading: _Reading, column: int, own: Inside) -> str:
-    """The mark of a cell that is one candidate: as `_cell`, for the commonest of cells, in fewer steps."""
-    if not own.valid or own.kind == DIGEST or reading.columns.doubted:
-        return _cell(reading, column, NUMBER, (own,))
-    label = LABELS.get(own.kind, str(Field.OTHER))
-    reading.seen.append((column, own.kind, True))
-    reading.fields.add(label)
-    return MARKS[label]
+    def _labels(self, cells: int, style: int) -> Sequence[Field | None]:
+        """The labels of the header, if the row has as many cells."""
+        labels = self.columns.labels
+        return labels if labels and style in (LINE, TUPLE) and len(labels) == cells > 1 else ()
 
+    def _split(self, row: bytes, style: int) -> list[bytes]:
+        """The cells of a row as they are written, with HIDDEN for the separators inside quotes."""
+        separator = self._separator(style)
+        if not separator:
+            return [row]
+        quote, pattern = (b"'", SINGLE_QUOTED) if style == TUPLE else (b'"', DOUBLE_QUOTED)
+        if quote in row and style != BLOCK:
+            row = pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), row)
+        return row.split(separator, MOST_CELLS)
 
-def _cell(reading: _Reading, column: int, text: str, own: Sequence[Inside]) -> str:
-    """One cell's mark for the skeleton; its fields and names go into `reading`."""
-    named = label_before(text) if ":" in text or "=" in text else None
-    label = named[0] if named else reading.labels[column] if reading.labels else None
-    if own:
-        reading.seen += [(column, kind, valid) for _, _, kind, valid in own]
-        doubted = reading.columns.doubted
-        counted = [kind for _, _, kind, valid in own if valid and (column, kind) not in doubted]
+    def _cells(self, parts: Sequence[bytes], style: int) -> tuple[Cell, ...]:
+        """What each cell of a row is."""
+        labels, known, read = self._labels(len(parts), style), self._known.get, self._cell
+        cells = [known(part) or read(column, part, labels) for column, part in enumerate(parts)]
+        if style == LINE and self.columns.separator == PASSWORD_BEHIND and len(cells) > 1:
+            before, last = cells[-2:]
+            if last is SOMETHING and before.mark == f"<{Field.EMAIL}>" and PASSWORD.fullmatch(shown(parts[-1]).strip()):
+                cells[-1] = SECRET  # what follows an address behind a colon, at the end of a line: `https://…:a@b.cn:secret`
+        return tuple(cells)
+
+    def _between(self, style: int) -> str:
+        """What parts the cells of a skeleton."""
+        separator = self._separator(style).decode()
+        return {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator)
+
+    def _numbers(self) -> dict[bytes, Cell]:
+        """Cells that are one valid number: the commonest of all, whatever their column is called."""
+        kinds = [(number, kind) for number, kind in enumerate(self._names) if kind != DIGEST]
+        return {mark(number, valid=True): self._number("", [kind], None, ((kind, True),)) for number, kind in kinds}
+
+    def _cell(self, column: int, part: bytes, labels: Sequence[Field | None]) -> Cell:
+        """What a cell is that is not just a number."""
+        if OPEN not in part and b":" not in part and b"=" not in part:
+            return self._value(part.strip(AROUND), labels[column] if labels else None, column, ())
+        seen, text = seen_in(part, self._names), shown(part)
+        named = label_before(text)
+        label = named[0] if named else labels[column] if labels else None
+        counted = [kind for kind, valid in seen if valid and (column, kind) not in self.columns.doubted]
         if counted:
-            return _number(reading, text, counted, label)
-    value = (named[1] if named else text).strip(AROUND)
-    if len(value) <= LONGEST_EMPTY and value.lower() in EMPTY:
-        return ""
-    if label is None:
-        label = Field.NAME if is_name(value) else reading.columns.typed.get(column)
-    if label is None:
-        reading.unknown.append(column)
-        return "<…>"
-    reading.fields.add(str(label))
-    if label is Field.NAME:
-        reading.names.append(value)
-    return f"<{label}>"
+            cell = self._number(text, counted, label, seen)
+        else:
+            cell = self._value((named[1] if named else text).encode().strip(AROUND), label, column, seen)
+        if self._is_bare and seen:
+            self._known[part] = cell
+        return cell
+
+    def _value(self, value: bytes, label: Field | None, column: int, seen: tuple[Seen, ...]) -> Cell:
+        """What a cell is in whose `value` no identifier stands."""
+        if len(value) <= LONGEST_EMPTY and value.lower() in EMPTY:
+            return self._of(NOTHING, seen)
+        if label is None:
+            label = Field.NAME if _is_name(value) else self.columns.typed.get(column)
+        if label is None:
+            return self._of(SOMETHING, seen)
+        return self._of(NAMED if label is Field.NAME else Cell(f"<{label}>", frozenset((str(label),))), seen)
+
+    def _number(self, text: str, kinds: Sequence[str], label: Field | None, seen: tuple[Seen, ...]) -> Cell:
+        """What a cell with identifiers is; a digest counts as what its column or label says that it is of."""
+        labels = [LABELS.get(kind, str(Field.OTHER)) for kind in kinds]
+        fields = {*labels}
+        if DIGEST in fields:
+            fields.discard(DIGEST)
+            fields.update([str(label)] if label else [])
+        has_names = bool(text) and bool(names_in(text.replace(NUMBER, " ")))
+        fields.update([str(Field.NAME)] if has_names else [])
+        marks = "".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]])
+        return self._of(Cell(marks, frozenset(fields), is_named=has_names), seen)
+
+    def _of(self, cell: Cell, seen: tuple[Seen, ...]) -> Cell:
+        """The one object for a cell like `cell` with these candidates."""
+        if not seen and (cell is SOMETHING or cell is NAMED or cell is NOTHING):
+            return cell
+        made = Cell(cell.mark, cell.fields, seen, cell.is_unknown, cell.is_named)
+        return self._made.setdefault((made.mark, made.fields, seen, made.is_unknown, made.is_named), made)
 
 
-def _number(reading: _Reading, text: str, kinds: Sequence[str], label: Field | None) -> str:
-    """The mark of a cell with identifiers; a digest counts as what its column or label says that it is of."""
-    labels = [LABELS.get(kind, str(Field.OTHER)) for kind in kinds]
-    reading.fields.update(labels)
-    if DIGEST in kinds:
-        reading.fields.discard(DIGEST)
-        reading.fields.update([str(label)] if label else [])
-    names = names_in(text.replace(NUMBER, " "))
-    if names:
-        reading.names += names
-        reading.fields.add(str(Field.NAME))
-    return "".join([MARKS[label] for label in labels[:SHOWN_NUMBERS]])
+def _is_name(value: bytes) -> bool:
+    return (value[:HAN_BYTES] in FIRST or value[:1] in FIRST) and is_name(value.decode("utf-8", "replace"))
 
 
-def _password(reading: _Reading, cells: Sequence[str]) -> None:
-    """What follows an address behind a colon, at the end of a line, is its password: `a@b.cn:secret`, `https://…:a@b.cn:secret`."""
-    is_open = len(cells) >= 2 and reading.shape[-1] == "<…>" and reading.shape[-2] == f"<{Field.EMAIL}>"
-    if is_open and PASSWORD.fullmatch(cells[-1].strip()):
-        reading.fields.add(str(Field.PASSWORD))
-        reading.shape[-1] = f"<{Field.PASSWORD}>"
+def _names(text: str, cell: Cell) -> list[str]:
+    """The names in the text of a cell that has some."""
+    if cell.mark != NAMED.mark:
+        return names_in(text.replace(NUMBER, " "))
+    named = label_before(text) if ":" in text or "=" in text else None
+    return [(named[1] if named else text).strip(AROUND.decode())]

@@ -17,6 +17,8 @@ INSERT = re.compile(rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME +
 CREATE = re.compile(rb"(?i)create\s+table\s+(?:if\s+not\s+exists\s+)?(" + NAME + rb")\s*\(")
 COLUMN = re.compile(rb"(?m)^[\s,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z]")
 BEGINNING = re.compile(rb"\s*(?:\(|(?i:insert|replace)\s)")
+MAY_BEGIN = frozenset(bytes((byte,)) for byte in b" \t\n\v\f\r(iIrR")
+"""First bytes of what BEGINNING matches: most lines need no expression."""
 
 
 class Tuple(NamedTuple):
@@ -27,9 +29,14 @@ class Tuple(NamedTuple):
     labels: Labels
 
 
+def is_beginning(line: bytes) -> bool:
+    """Whether a line begins as a tuple or a statement does."""
+    return line[:1] in MAY_BEGIN and BEGINNING.match(line) is not None
+
+
 def tuple_in(line: bytes) -> Tuple | None:
     """The tuple of a line that is one: `(1,'x'),` or `INSERT INTO t (a,b) VALUES (1,'x');`."""
-    if not BEGINNING.match(line):
+    if not is_beginning(line):
         return None
     head = INSERT.match(line.lstrip()[:LONGEST_HEAD])
     behind = head.end() + len(line) - len(line.lstrip()) if head else 0

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from matcher.rows.cells import Described, Inside, describe
 from matcher.rows.groups import Groups, Masks
-from matcher.rows.sheet import Sheet
-from matcher.rows.spans import LINE, TUPLE, Numbers
-from matcher.rows.statements import tuple_in
+from matcher.rows.marked import Stretches, marked
+from matcher.rows.spans import Numbers
 from matcher.scan.batch import Batch, Places
 from matcher.scan.digests import DIGEST
 from matcher.scan.segment import Candidates
@@ -70,6 +67,11 @@ class Table:
         first, last = np.searchsorted(self.document, (document, document + 1))
         return range(int(first), int(last))
 
+    def extent_of(self, documents: Numbers) -> tuple[Numbers, Numbers]:
+        """The first row of each of `documents`, and how many rows it has: i64[documents] each."""
+        first = np.searchsorted(self.document, documents)
+        return first, np.searchsorted(self.document, documents + 1) - first
+
     def holding(self, places: Places) -> Numbers:
         """The row that holds each of `places`, such as those of weak candidates, −1 for none: i64[places]."""
         found = np.searchsorted(self.start, places, "right") - 1
@@ -82,9 +84,9 @@ class Table:
         first = int(self._groups.first[row])
         return range(first, first + int(self._groups.count[row]))
 
-    def first_members(self, rows: range) -> Numbers:
+    def first_members(self, rows: Numbers) -> Numbers:
         """The first candidate of each of `rows`: i64[rows]."""
-        return self._groups.first[rows.start : rows.stop]
+        return self._groups.first[rows]
 
     def labels(self, row: int) -> frozenset[str]:
         """Labels of the kinds that a row holds; digests say nothing of what they are of."""
@@ -97,30 +99,11 @@ class Table:
         text: bytes = self.batch.text(start, min(end, start + LONGEST))
         return text
 
-    def inside(self, row: int) -> list[Inside]:
-        """A row's candidates, as places in its text."""
-        start, own = int(self.start[row]), self.members(row)
-        found = self._columns[own.start : own.stop]
-        if self.end[row] - start > LONGEST:
-            found = found[: np.searchsorted(found[:, 0], start + LONGEST)]
-        names = self.candidates.names
-        return [Inside(first - start, end - start, names[kind], valid > 0) for first, end, kind, valid in found.tolist()]
-
-    @cached_property
-    def _columns(self) -> Numbers:
-        """Start, end, kind and validity of every candidate side by side: one slice for a row; i64[n, 4]."""
-        table = self.candidates
-        return np.column_stack((table.start, table.end, table.kind, table.valid)).astype(np.int64)
-
-    def describe(self, row: int, sheet: Sheet) -> Described:
-        """A row's text read by what `sheet` says of the columns."""
-        text, inside, style, start = self.text(row), self.inside(row), int(self.style[row]), int(self.start[row])
-        columns = sheet.columns
-        found = tuple_in(text) if style in (LINE, TUPLE) else None
-        if found:
-            columns = sheet.of_statement(start, found.labels)
-            text, style = text[found.start : found.end], TUPLE
-            own = (one for one in inside if found.start <= one.start < found.end)
-            inside = [one._replace(start=one.start - found.start, end=one.end - found.start) for one in own]
-        described = describe(text, inside, style, columns)
-        return described.with_fields(self.labels(row)) if self.end[row] - start > LONGEST else described
+    def marked(self, rows: Numbers) -> list[bytes]:
+        """The beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a mark for each candidate."""
+        start, first, count = self.start[rows], self._groups.first[rows], self._groups.count[rows]
+        end = np.minimum(self.end[rows], start + LONGEST)
+        for row in np.flatnonzero(self.end[rows] > end).tolist():
+            own = slice(int(first[row]), int(first[row] + count[row]))
+            count[row] = np.searchsorted(self.candidates.start[own], end[row])
+        return marked(self.batch, self.candidates, Stretches(start, end, first, count))

@@ -32,7 +32,7 @@ def rows(text: str, media: str = "text/plain") -> list[Row]:
             int(found.lines(np.array([row]))[0]),
             found.fields(row),
             found.names(row),
-            layouts.layouts[layouts.number[row]].skeleton,
+            layouts.of(row).skeleton,
             found.members(row),
         )
         for row in range(len(found))

@@ -1,0 +1,135 @@
+"""Rows of a document that are alike.
+
+They are written alike, hold the same kinds, and have as many separators in all and before their first candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from matcher.rows.spans import BLOCK, LINE, Numbers
+from matcher.rows.table import Table
+from matcher.scan.batch import Bytes, Places
+from matcher.scan.bits import BITS, Chain, Words, empty, under
+from matcher.scan.segment import by_place
+
+SAMPLES = 6
+"""Rows of a group that are read."""
+MOST_READ = 32
+"""Rows of a document that are read in all; the largest groups come first. A document with fewer is read whole."""
+MOST_COUNTED = 255
+KEY_BITS = 40
+"""Keys below this are sorted together with their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Rows of some documents in groups of rows that are alike.
+
+    `rows` i64[n] are their numbers, ascending, `group` i64[n] the group of each among its document's. A column a group, those of
+    one document after those of the one before: `size`, and `first`, where its rows begin in `order` i64[n], which are rows by
+    group and place. `borders` i64[documents + 1]: where each document's groups begin.
+    """
+
+    rows: Numbers
+    group: Numbers
+    order: Numbers
+    first: Numbers
+    size: Numbers
+    borders: Numbers
+
+    @classmethod
+    def of(cls, rows: Numbers, document: Numbers, keys: Numbers, documents: int) -> Alike:
+        """Groups of `rows`, of which each has a key and the number of its document, below `documents`."""
+        order = by_place(keys) if not len(keys) or int(keys.max()) >> KEY_BITS == 0 else np.argsort(keys, kind="stable")
+        key, own = keys[order], document[order]
+        is_first = np.ones(len(rows), bool)
+        is_first[1:] = (key[1:] != key[:-1]) | (own[1:] != own[:-1])
+        first = np.flatnonzero(is_first)
+        by_document = np.argsort(own[first], kind="stable")
+        rank = np.empty(len(first), np.int64)
+        rank[by_document] = np.arange(len(first))
+        group = np.empty(len(rows), np.int64)
+        group[order] = rank[np.cumsum(is_first) - 1]
+        borders = np.searchsorted(own[first][by_document], np.arange(documents + 1))
+        group -= borders[document]
+        return cls(rows, group, rows[order], first[by_document], np.diff(first, append=len(rows))[by_document], borders)
+
+    def samples(self) -> tuple[Numbers, Numbers]:
+        """Rows that are read, by group: their numbers, and where each group's begin, with the end of the last."""
+        sizes = self.size.tolist()
+        pairs = zip(self.borders[:-1].tolist(), self.borders[1:].tolist(), strict=True)
+        count = np.array([n for low, high in pairs for n in read_of(sizes[low:high])], np.int64)
+        borders = np.concatenate(([0], np.cumsum(count)))
+        number = np.arange(borders[-1]) - np.repeat(borders[:-1], count)
+        place = np.repeat(self.first, count) + number * np.repeat(self.size, count) // np.repeat(count, count)
+        return self.order[place], borders
+
+
+def read_of(sizes: Sequence[int]) -> list[int]:
+    """Of groups with so many rows, all of one document, how many rows of each are read.
+
+    >>> read_of([1, 300, 20]), read_of([20, 12])
+    ([1, 6, 6], [20, 12])
+    """
+    left = MOST_READ
+    most = SAMPLES if sum(sizes) > MOST_READ else MOST_READ
+    chosen = [0] * len(sizes)
+    for group in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
+        chosen[group] = min(most, sizes[group], left)
+        left -= chosen[group]
+    return chosen
+
+
+def alike(table: Table, first: Numbers, count: Numbers, separators: Sequence[str]) -> Alike:
+    """Groups of the rows of some documents, which have `count` rows from number `first` on and part cells by `separators`."""
+    document = np.repeat(np.arange(len(first)), count)
+    rows = np.arange(len(document)) + np.repeat(first - np.cumsum(count) + count, count)
+    cells = np.zeros(len(rows), np.int64)
+    style = table.style[rows].astype(np.int64)
+    leading = np.append(style, LINE)[np.cumsum(count) - count].tolist()
+    styles = zip(separators, leading, strict=True)
+    signs = [sign if written == LINE else "\n" if written == BLOCK else "," for sign, written in styles]
+    for sign in dict.fromkeys(signs):
+        if sign not in ("", " "):
+            own = np.flatnonzero(np.array([other == sign for other in signs])[document])
+            cells[own] = _separators(table, rows[own], sign.encode())
+    return Alike.of(rows, document, (table.mask[rows].astype(np.int64) << 18) | (style << 16) | cells, len(first))
+
+
+def _separators(table: Table, rows: Numbers, sign: bytes) -> Numbers:
+    """How often `sign` stands before the first candidate of each of `rows`, times 256, and in the whole row: i64[rows]."""
+    start, end = table.start[rows], table.end[rows]
+    low = int(start[0])
+    seen = Before.of(table.batch.data[low : int(end[-1])], sign)
+    begin = seen.count(start - low)
+    before, cells = (seen.count(places - low) - begin for places in (table.candidates.start[table.first_members(rows)], end))
+    both: Numbers = (np.minimum(before, MOST_COUNTED) << 8) | np.minimum(cells, MOST_COUNTED)
+    return both
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Places of a sign as bits, and how many come before each word of them."""
+
+    words: Words
+    before: Numbers
+
+    @classmethod
+    def of(cls, data: Bytes, sign: bytes) -> Before:
+        """The places in `data` where `sign` begins, which is one byte some times over."""
+        words = empty(len(data))
+        octets = np.packbits(data == sign[0], bitorder="little")
+        words.view(np.uint8)[: len(octets)] = octets
+        words = Chain(words).of(len(sign))
+        counts = np.bitwise_count(words).astype(np.int64)
+        return cls(words, np.cumsum(counts) - counts)
+
+    def count(self, places: Places) -> Numbers:
+        """How many stand before each of `places`: i64[n]."""
+        word = places // BITS
+        found: Numbers = self.before.take(word) + np.bitwise_count(self.words.take(word) & under(places % BITS))
+        return found

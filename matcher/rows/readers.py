@@ -1,0 +1,88 @@
+"""Readers of a batch: documents whose columns are alike share one, and tuples are read by their statement's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from matcher.rows.cells import PASSWORD_BEHIND, Described, Reader
+from matcher.rows.columns import Columns
+from matcher.rows.sheet import Sheet
+from matcher.rows.spans import LINE, TUPLE
+from matcher.rows.statements import MAY_BEGIN, tuple_in
+
+
+class Written(NamedTuple):
+    """A row: its bytes, with a mark for each candidate, how it is written, and where it begins in the batch.
+
+    Of one that is too long, `more` are labels of candidates that may stand behind what is read.
+    """
+
+    text: bytes
+    style: int
+    place: int
+    more: frozenset[str] = frozenset()
+
+
+class Readers:
+    """The readers that share what they know; `names` are the kinds of candidates by their numbers."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._made: dict[object, Reader] = {}
+
+    def by(self, columns: Columns) -> Reader:
+        """The reader for these columns."""
+        key = columns.separator, columns.labels, columns.doubted, tuple(columns.typed.items())
+        found = self._made.get(key)
+        return found or self._made.setdefault(key, Reader(columns, self._names))
+
+
+class SheetReader:
+    """Reads rows of a document by its `sheet`."""
+
+    def __init__(self, sheet: Sheet, readers: Readers) -> None:
+        self.sheet, self._readers = sheet, readers
+        self._by_now: dict[Described, Described | None] = {}
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return self._readers.by(self.sheet.columns)
+
+    def describe(self, row: Written) -> Described:
+        """What a row holds."""
+        text, style, place, more = row
+        if text[:1] in MAY_BEGIN and style in (LINE, TUPLE):
+            reader, text, style = self._as_tuple(text, style, place)
+            found = reader.read(text, style)
+        else:
+            found = self._reader.read(text, style)
+        return found.with_fields(more) if more else found
+
+    def again(self, row: Written, before: Described) -> Described:
+        """What a row holds that was described `before` by what was known then: its text is read only where it has to be."""
+        if before not in self._by_now:
+            self._by_now[before] = self._known(before)
+        return self._by_now[before] or self.describe(row)
+
+    def _known(self, before: Described) -> Described | None:
+        """What rows hold that were described as `before`, None where their text says it."""
+        columns = self.sheet.columns
+        if before.is_doubted_by(columns):
+            return None
+        if not before.is_typed_by(columns):
+            return before
+        return None if columns.separator == PASSWORD_BEHIND else before.typed(columns)
+
+    def names(self, row: Written) -> tuple[str, ...]:
+        """Cells of a row that may be names, and names glued to its numbers."""
+        reader, text, style = self._as_tuple(row.text, row.style, row.place)
+        return reader.names(text, style)
+
+    def _as_tuple(self, text: bytes, style: int, place: int) -> tuple[Reader, bytes, int]:
+        """Who reads a row, and what of it in which style: of a line or statement with a tuple that alone."""
+        found = tuple_in(text) if style in (LINE, TUPLE) else None
+        if found is None:
+            return self._reader, text, style
+        return self._readers.by(self.sheet.of_statement(place, found.labels)), text[found.start : found.end], TUPLE

@@ -1,0 +1,62 @@
+"""What is known of a document's columns before its rows are read: from a few of them, and from the lines above."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from matcher.rows.columns import Columns
+from matcher.rows.marked import shown
+from matcher.rows.sheet import HEADER_LINES, Sheet, header_of, separator_of
+from matcher.rows.spans import LINE, TUPLE, Numbers
+from matcher.rows.statements import is_beginning, statements_of
+from matcher.rows.table import Table
+
+VOTERS = 4
+"""Rows that vote on a document's separator."""
+LONGEST_SAMPLE = 2048
+
+
+def sheets_of(table: Table, documents: Numbers, carried: Mapping[int, Sheet]) -> list[Sheet]:
+    """Separator, header and statements of each of `documents` (ascending); what one does not show is taken from `carried`."""
+    first, count = table.extent_of(documents)
+    spread = first[:, None] + count[:, None] * np.arange(VOTERS) // VOTERS
+    voters = np.unique(spread[count > 0])
+    voters = voters[table.style[voters] == LINE]
+    texts = table.marked(voters)
+    low, high = (np.searchsorted(table.document[voters], documents, side) for side in ("left", "right"))
+    has_tuples = bool((table.style == TUPLE).any())
+    columns = (documents, first, count, low, high)
+    return [
+        _sheet(table, document, range(row, row + rows), texts[begin:end], carried.get(document, Sheet()), has_tuples=has_tuples)
+        for document, row, rows, begin, end in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+
+
+def _sheet(table: Table, document: int, rows: range, texts: Sequence[bytes], before: Sheet, *, has_tuples: bool) -> Sheet:
+    """What one document shows, of which `texts` are some lines; `before` is what is known from its earlier parts."""
+    columns = before.columns
+    if texts:
+        separator = separator_of([shown(text)[:LONGEST_SAMPLE] for text in texts])
+        labels = header_of(_above(table, rows.start), separator)
+        is_as_before = not labels and separator == columns.separator
+        columns = Columns(separator, columns.labels if is_as_before else labels)
+    is_sql = any(map(is_beginning, texts)) or (has_tuples and bool((table.style[rows.start : rows.stop] == TUPLE).any()))
+    if not is_sql:
+        return Sheet(columns, before.statements)
+    start = int(table.batch.starts[document])
+    return Sheet(columns, (*before.statements, *statements_of(table.batch.text(start, int(table.batch.ends[document])), start)))
+
+
+def _above(table: Table, row: int) -> list[str]:
+    """The lines above a row in its document, at most HEADER_LINES."""
+    batch = table.batch
+    begin = batch.starts[table.document[row]]
+    if table.start[row] == begin:
+        return []
+    line = int(np.searchsorted(batch.line_starts, table.start[row], "right")) - 1
+    starts = batch.line_starts[max(0, line - HEADER_LINES + 1) : line + 1]
+    pairs = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+    lines = (batch.text(first, min(last - 1, first + LONGEST_SAMPLE)) for first, last in pairs if first >= begin)
+    return [line.decode("utf-8", "replace") for line in lines]

@@ -1,0 +1,153 @@
+"""How rows are read in numbers: marked, grouped, sampled, and read once more by what was learnt, each against the plain way."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matcher.rows.alike import MOST_READ, SAMPLES, Alike, Before, read_of
+from matcher.rows.columns import Columns
+from matcher.rows.marked import NUMBER, mark, seen_in, shown
+from matcher.rows.readers import Readers, SheetReader, Written
+from matcher.rows.sheet import Sheet
+from matcher.rows.spans import BLOCK, LINE, OBJECT
+from tests.matcher.bank import phone, resident_id
+from tests.matcher.columns import rows_of_texts
+from ullage.fields import Field
+
+NAMES = ("card", "digest", "email", "phone")
+CELLS = st.sampled_from(["张某", "x", "", "余额:5", *map(phone, range(3)), resident_id(1), "110105194912310021", "a@example.com"])
+TEXTS = st.lists(st.lists(st.lists(CELLS, max_size=4).map("|".join), max_size=5).map("\n".join), min_size=1, max_size=4)
+
+
+@settings(max_examples=60)
+@given(TEXTS)
+def test_a_row_is_marked_where_its_candidates_stand(texts: list[str]) -> None:
+    found = rows_of_texts(*texts)
+    expected = []
+    for row in range(len(found)):
+        text, at, start = b"", 0, int(found.start[row])
+        raw = found.text(row)
+        for n in found.members(row):
+            first, last, kind = (
+                int(column[n]) for column in (found.candidates.start, found.candidates.end, found.candidates.kind)
+            )
+            text += raw[at : max(at, first - start)] + mark(kind, valid=bool(found.candidates.valid[n]))
+            at = max(at, last - start)
+        expected.append(text + raw[at:])
+    assert found.marked(np.arange(len(found))) == expected
+    assert found.marked(np.arange(1, len(found), 2)) == expected[1::2]
+
+
+def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
+    found = rows_of_texts(",".join([phone(1), "x" * (1 << 16), phone(2)]), f"{phone(3)},x")
+    long, short = found.marked(np.arange(2))
+    assert (shown(long)[:3], len(shown(long)), shown(long).count(NUMBER)) == (f"{NUMBER},x", (1 << 16) - 10, 1)
+    assert shown(short) == f"{NUMBER},x"
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(["", "x", "张", "\ud800"]))))
+def test_marks_are_read_back(marks: list[tuple[int, bool, str]]) -> None:
+    text = b"".join(mark(kind, valid=valid) + behind.encode("utf-8", "surrogatepass") for kind, valid, behind in marks)
+    assert seen_in(text, NAMES) == tuple((NAMES[kind], valid) for kind, valid, _ in marks)
+    assert shown(text).replace("\N{REPLACEMENT CHARACTER}", "").replace("\ud800", "") == "".join(
+        NUMBER + behind.replace("\ud800", "") for *_, behind in marks
+    )
+
+
+@given(st.text("-,x\n", max_size=200).map(str.encode), st.sampled_from([b",", b"--", b"----", b"\n"]))
+def test_a_sign_is_counted_before_every_place(text: bytes, sign: bytes) -> None:
+    seen = Before.of(np.frombuffer(text, np.uint8), sign)
+    places = [match.start() for match in re.finditer(b"(?=" + re.escape(sign) + b")", text)]
+    expected = [sum(place < at for place in places) for at in range(len(text) + 1)]
+    assert seen.count(np.arange(len(text) + 1)).tolist() == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 5, 1 << 50])), max_size=30))
+def test_rows_with_one_key_in_one_document_are_a_group(pairs: list[tuple[int, int]]) -> None:
+    pairs = sorted(pairs, key=lambda pair: pair[0])
+    rows = np.arange(len(pairs)) * 2 + 5
+    found = Alike.of(rows, np.array([d for d, _ in pairs], np.int64), np.array([k for _, k in pairs], np.int64), 3)
+    for document in range(3):
+        groups = range(int(found.borders[document]), int(found.borders[document + 1]))
+        members = [found.order[found.first[g] : found.first[g] + found.size[g]].tolist() for g in groups]
+        keys = sorted({key for d, key in pairs if d == document})
+        assert members == [[int(rows[n]) for n, pair in enumerate(pairs) if pair == (document, key)] for key in keys]
+        own = [n for n, (d, _) in enumerate(pairs) if d == document]
+        assert [keys[found.group[n]] for n in own] == [pairs[n][1] for n in own]
+
+
+@given(st.lists(st.integers(1, 90), max_size=40))
+def test_few_rows_are_read_and_of_small_documents_all(sizes: list[int]) -> None:
+    read = read_of(sizes)
+    assert sum(read) <= min(sum(sizes), MOST_READ)
+    assert read == sizes if sum(sizes) <= MOST_READ else all(n <= min(SAMPLES, size) for n, size in zip(read, sizes, strict=True))
+    unread = [size for size, n in zip(sizes, read, strict=True) if not n]
+    assert max(unread, default=0) <= min([size for size, n in zip(sizes, read, strict=True) if n], default=0) or not unread
+
+
+def test_samples_are_spread_over_their_group() -> None:
+    keys = np.array([0] * 60 + [1] * 40)
+    sampled, borders = Alike.of(np.arange(100), np.zeros(100, np.int64), keys, 1).samples()
+    assert (borders.tolist(), sampled.tolist()) == ([0, 6, 12], [0, 10, 20, 30, 40, 50, 60, 66, 73, 80, 86, 93])
+
+
+def written(cells: Sequence[str | tuple[int, bool]], separator: str) -> Written:
+    """A line of such cells; a pair stands for a candidate."""
+    parts = [cell.encode() if isinstance(cell, str) else mark(cell[0], valid=cell[1]) for cell in cells]
+    return Written(separator.encode().join(parts), LINE, 0)
+
+
+NUMBERS = st.tuples(st.integers(0, 3), st.booleans())
+WORDS = st.sampled_from(["张某", "x", "", "null", "余额: 5", "Secret1", "(李某)", '"a'])
+ROWS = st.lists(st.lists(st.one_of(NUMBERS, WORDS), min_size=1, max_size=4), min_size=1, max_size=12)
+TYPED = st.dictionaries(st.integers(0, 3), st.sampled_from([Field.PHONE, Field.CARD, Field.EMAIL]), max_size=3)
+DOUBTED = st.frozensets(st.tuples(st.integers(0, 3), st.sampled_from(NAMES)), max_size=2)
+
+
+@settings(max_examples=300)
+@given(ROWS, st.sampled_from(["|", ":", "----", ""]), TYPED, DOUBTED)
+def test_what_was_learnt_of_the_columns_reads_as_if_it_had_been_known(
+    lines: list[list[str | tuple[int, bool]]], separator: str, typed: dict[int, Field], doubted: frozenset[tuple[int, str]]
+) -> None:
+    shared = Readers(NAMES)
+    before = SheetReader(Sheet(Columns(separator)), shared)
+    by_now = Sheet(Columns(separator, (), doubted, typed))
+    one, other = SheetReader(by_now, shared), SheetReader(by_now, Readers(NAMES))
+    for line in lines:
+        row = written(line, separator)
+        again, fresh = one.again(row, before.describe(row)), other.describe(row)
+        assert (again.fields, again.skeleton, again.seen) == (fresh.fields, fresh.skeleton, fresh.seen)
+        assert before.names(row) == SheetReader(Sheet(Columns(separator)), Readers(NAMES)).names(row)
+
+
+@pytest.mark.parametrize(
+    ("cells", "style", "skeleton"),
+    [
+        ([(3, True), (3, False), (1, True)], LINE, "<PHONE>|<…>|<digest>"),
+        (["手机: ", (3, True)], BLOCK, "<PHONE>"),
+        ([(0, True), "张某", '"李|某"'], LINE, "<CARD>|<NAME>|<…>"),
+        (['{"x":', (2, True), "}"], OBJECT, "<EMAIL>"),
+    ],
+)
+def test_a_row_is_read_the_same_the_first_time_and_later(cells: list[str | tuple[int, bool]], style: int, skeleton: str) -> None:
+    row = written(cells, "|" if style == LINE else "")._replace(style=style)
+    reader = SheetReader(Sheet(Columns("|")), Readers(NAMES))
+    assert [reader.describe(row).skeleton for _ in range(2)] == [skeleton] * 2
+    assert reader.describe(row) is reader.describe(row._replace(place=9))
+
+
+def test_rows_are_read_the_same_one_by_one_and_together() -> None:
+    texts = ["\n".join(f"张某|{phone(n)}|{n}" for n in range(50)), "", f"姓名|余额\n李某|5|{phone(9)}", "x"]
+    together, alone = rows_of_texts(*texts), rows_of_texts(*texts)
+    together.know(np.arange(len(together)))
+    assert len(together) == 51
+    for row in range(len(alone)):
+        of_row = [(found.fields(row), found.names(row), found.group(row)) for found in (together, alone)]
+        assert of_row[0] == of_row[1]
+    assert Counter(dict(together.layouts(0).counted())).total() == 50
+    assert list(together.layouts(1).counted()) == list(together.layouts(3).counted()) == []
