@@ -2,46 +2,70 @@
 
 A bare phone proves little (one random number in a hundred is somebody's, on a list of ten million). Two fields of one customer in
 one row by chance are negligible. So what is weak (names, masked values, permits without a label) is looked up, but only in rows
-where a customer was found already.
+where a customer was found already: `corroborated` does that.
 """
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
 from matcher.batches import Searched
-from matcher.questions import Answers, Question, Values, ask, enrolled, questions, tags_of
+from matcher.corroborated import Owners, named, weak
+from matcher.questions import Answers, Question, ask, enrolled
+from matcher.scan.batch import Places
 from matcher.watchlist.build import normal_name
-from matcher.watchlist.columns import Texts
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.fields import OF_KIND, Field
-from ullage.identifiers import masked
-from ullage.tags import Tags
 
 NONE = -1
-MASK_SIGNS = re.compile("|".join(re.escape(sign * 4) for sign in masked.HIDDEN).encode())
-"""What every masked value has, in UTF-8: a quick look before the slow one."""
+BITS = {str(label): 1 << number for number, label in enumerate(Field)}
+"""A bit for each label."""
+SUBJECT_BITS = 40
+"""A row, from 1 on, and a subject below 2^40 go into one number."""
 
 
-class Evidence(NamedTuple):
-    """One value of one customer.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Values of customers; columns i64[n].
 
-    `question` and `place` in it say which value, `subject` which row of the list; `start` and `end` are bytes of the batch, `row`
-    is the row there (NONE for none), and `own` holds the labels of all fields of this customer in that row.
+    `question` and `place` say which value of `asked`, `subject` which row of the list; `start` and `end` are bytes of the batch,
+    `row` is the row there (NONE for none), and `own` has a bit for each label of this customer's fields in that row.
     """
 
-    question: Question
-    place: int
-    subject: int
-    start: int
-    end: int
-    row: int
-    own: frozenset[str]
+    asked: Sequence[Question]
+    question: Places
+    place: Places
+    subject: Places
+    start: Places
+    end: Places
+    row: Places
+    own: Places
+
+    def __len__(self) -> int:
+        return len(self.question)
+
+    def take(self, which: slice | Places) -> Evidence:
+        """Some of it."""
+        columns = (self.question, self.place, self.subject, self.start, self.end, self.row, self.own)
+        return Evidence(self.asked, *(column[which] for column in columns))
+
+    def by_question(self) -> Iterator[tuple[Question, Places]]:
+        """Each question that gave some, and which these are: i64[m]."""
+        order = np.argsort(self.question, kind="stable")
+        borders = np.searchsorted(self.question[order], np.arange(len(self.asked) + 1)).tolist()
+        for number, question in enumerate(self.asked):
+            if borders[number] < borders[number + 1]:
+                yield question, order[borders[number] : borders[number + 1]]
+
+
+@cache
+def labels_of(bits: int) -> tuple[str, ...]:
+    """The labels that `Evidence.own` has a bit for, in order of the alphabet."""
+    return tuple(sorted(label for label, bit in BITS.items() if bits & bit))
 
 
 def answered(epoch: Epoch, searched: Searched) -> tuple[list[Question], Answers]:
@@ -50,104 +74,69 @@ def answered(epoch: Epoch, searched: Searched) -> tuple[list[Question], Answers]
     return asked, ask(epoch, asked)
 
 
-def look_up(epoch: Epoch, searched: Searched) -> list[Evidence]:
+def look_up(epoch: Epoch, searched: Searched) -> Evidence:
     """All evidence of one epoch in a batch, in order of place; nothing of what is weak alone."""
     asked, answers = answered(epoch, searched)
-    if not len(answers.question):
-        return []
-    found = list(_located(searched, asked, answers))
-    found += _weak(epoch, searched, _owners(found))
-    own: dict[tuple[int, int], set[str]] = defaultdict(set)
-    for one in found:
-        own[one.row, one.subject].add(_label(one.question.kind))
-    for pair in _named(epoch, searched, _owners(found)):
-        own[pair].add(str(Field.NAME))
-    fields = {pair: frozenset(labels) for pair, labels in own.items()}
-    single = {(one.start, one.end, one.question.kind, one.question.form, one.subject): one for one in found}
-    return [one._replace(own=fields[one.row, one.subject]) for _, one in sorted(single.items(), key=lambda item: item[0])]
+    found = _located(searched, asked, answers)
+    if not len(found):
+        return found
+    strong = found.row != NONE
+    owners = Owners.of(found.row[strong], found.subject[strong])
+    if len(owners.rows):
+        searched.rows.know(owners.rows)
+    for question, place, subject in weak(epoch, searched, owners):
+        found = _joined(found, _of_one(searched, question, place, subject))
+    return _once(_with_fields(found, *named(epoch, searched, owners)))
 
 
-def _owners(found: Iterable[Evidence]) -> dict[int, list[int]]:
-    """The subjects that were found in each row, ascending."""
-    owners: dict[int, set[int]] = defaultdict(set)
-    for one in found:
-        if one.row != NONE:
-            owners[one.row].add(one.subject)
-    return {row: sorted(subjects) for row, subjects in sorted(owners.items())}
-
-
-def _label(kind: str) -> str:
-    return str(OF_KIND.get(kind, Field.OTHER))
-
-
-def _located(searched: Searched, asked: Sequence[Question], answers: Answers) -> Iterator[Evidence]:
+def _located(searched: Searched, asked: Sequence[Question], answers: Answers) -> Evidence:
     """Answers with their places and rows; a place outside every row is a row of its own."""
-    for number, question in enumerate(asked):
-        mine = answers.question == number
-        place, subject = answers.place[mine], answers.subject[mine]
-        start, end = question.start[place], question.end[place]
-        columns = zip(
-            place.tolist(), subject.tolist(), start.tolist(), end.tolist(), searched.rows.holding(start).tolist(), strict=True
-        )
-        yield from (Evidence(question, p, s, first, last, row, frozenset()) for p, s, first, last, row in columns)
+    borders = np.searchsorted(answers.question, np.arange(len(asked) + 1)).tolist()
+    own = [(question, answers.place[borders[n] : borders[n + 1]]) for n, question in enumerate(asked)]
+    none = np.empty(0, np.int64)
+    start, end = (
+        np.concatenate([none, *(column[place] for column, place in columns)])
+        for columns in ([(question.start, place) for question, place in own], [(question.end, place) for question, place in own])
+    )
+    row = searched.rows.holding(start) if len(start) else none
+    return Evidence(asked, answers.question, answers.place, answers.subject, start, end, row, np.zeros(len(start), np.int64))
 
 
-def _weak(epoch: Epoch, searched: Searched, owners: Mapping[int, Sequence[int]]) -> list[Evidence]:
-    """Weak values in the rows of `owners` that are of a customer who was found there."""
-    found = []
-    for question in (*_weak_columns(epoch, searched, list(owners)), *_masked(searched, list(owners))):
-        if (question.kind, question.form) not in epoch.list.kinds:
-            continue
-        rows = searched.rows.holding(question.start).tolist()
-        pairs = [(place, subject, row) for place, row in enumerate(rows) for subject in owners.get(row, ())]
-        tags = tags_of(epoch, [question])
-        for (place, subject, row), is_own in zip(pairs, _belong(epoch, tags, pairs), strict=True):
-            if is_own:
-                span = int(question.start[place]), int(question.end[place])
-                found.append(Evidence(question, place, subject, *span, row, frozenset()))
-    return found
+def _of_one(searched: Searched, question: Question, place: Places, subject: Places) -> Evidence:
+    """Answers to one question."""
+    return _located(searched, [question], Answers(np.zeros(len(place), np.int64), place, subject))
 
 
-def _belong(epoch: Epoch, tags: Tags, pairs: Sequence[tuple[int, int, int]]) -> list[bool]:
-    """Of (number of a tag, subject, row) triples, whether the value is this subject's. Weak values are many people's."""
-    places, subjects, _ = np.array(pairs, np.int64).reshape(-1, 3).T
-    own: list[bool] = epoch.list.belongs(tags[places], subjects).tolist()
-    return own
+def _joined(one: Evidence, other: Evidence) -> Evidence:
+    """Both, the other behind."""
+    names = ("question", "place", "subject", "start", "end", "row", "own")
+    other = replace(other, question=other.question + len(one.asked))
+    columns = (np.concatenate((getattr(one, name), getattr(other, name))) for name in names)
+    return Evidence([*one.asked, *other.asked], *columns)
 
 
-def _weak_columns(epoch: Epoch, searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
-    """Candidates of weak segments that stand in one of `rows`."""
-    for segment in searched.segments:
-        if segment.weak:
-            some = segment.where(np.isin(searched.rows.holding(segment.start), rows))
-            yield from enrolled(questions([some]), epoch.list.kinds)
+def _with_fields(found: Evidence, rows: Places, subjects: Places) -> Evidence:
+    """`found` with the labels of all that stands there of the same customer in the same row.
+
+    Of the pairs of `rows` and `subjects` the name stands there too.
+    """
+    pairs, number = np.unique((found.row + 1) << SUBJECT_BITS | found.subject, return_inverse=True)
+    bits = np.zeros(len(pairs), np.int64)
+    label = np.array([BITS[OF_KIND.get(question.kind, Field.OTHER)] for question in found.asked], np.int64)
+    np.bitwise_or.at(bits, number, label[found.question])
+    bits[np.searchsorted(pairs, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[Field.NAME]
+    return replace(found, own=bits[number])
 
 
-def _masked(searched: Searched, rows: Sequence[int]) -> Iterator[Question]:
-    """Masked values in `rows`, a question for each kind."""
-    found: dict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
-    for row in rows:
-        text = searched.rows.text(row)
-        line = text.decode("utf-8", "ignore") if MASK_SIGNS.search(text) else ""
-        for c in masked.find(line):
-            start = int(searched.rows.start[row]) + len(line[: c.start].encode())
-            found[c.kind].append((c.normal.encode(), start, start + len(line[c.start : c.end].encode())))
-    for kind, values in sorted(found.items()):
-        normals = Texts.of([value for value, _, _ in values])
-        first, last = np.array([span for _, *span in values], np.int64).T
-        yield Question(kind, masked.FORM, Values(normals.table, normals.lengths), first, last)
-
-
-def _named(epoch: Epoch, searched: Searched, owners: Mapping[int, Sequence[int]]) -> set[tuple[int, int]]:
-    """(row, subject) for each name of a subject that stands in a row where the subject was found."""
-    if ("name", "plain") not in epoch.list.kinds:
-        return set()
-    named = [(name, row) for row in owners for name in searched.rows.names(row)]
-    if not named:
-        return set()
-    tags = epoch.tags.tagger("name", "plain").tag([normal_name(name).encode() for name, _ in named])
-    pairs = [(place, subject, row) for place, (_, row) in enumerate(named) for subject in owners[row]]
-    return {(row, subject) for (_, subject, row), own in zip(pairs, _belong(epoch, tags, pairs), strict=True) if own}
+def _once(found: Evidence) -> Evidence:
+    """`found` in order of place, kind, form and subject; of what is the same in all of these the last."""
+    names = [(question.kind, question.form) for question in found.asked]
+    rank = np.array([sorted({*names}).index(name) for name in names], np.int64)[found.question]
+    order = np.lexsort((found.subject, rank, found.end, found.start))
+    columns = np.stack((found.start, found.end, rank, found.subject))[:, order]
+    is_last = np.ones(len(order), bool)
+    is_last[:-1] = (columns[:, 1:] != columns[:, :-1]).any(axis=0)
+    return found.take(order[is_last])
 
 
 def is_enrolled_name(lists: Sequence[TenantLists], names: Sequence[str]) -> list[bool]:

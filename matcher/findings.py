@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 from matcher import redact
 from matcher.evidence import is_enrolled_name
@@ -77,19 +78,20 @@ def _finding(
     found = reading.best(lists.tenant) or Found(lists.epochs[-1].number)
     own = statistics_for(reading, whole, lists.tenant)
     labels = labelled(lists, found)._asdict()
-    chunks = [found.matches[i : i + MAX_MATCHES] for i in range(0, len(found.matches), MAX_MATCHES)] or [[]]
-    for part, chunk in enumerate(chunks, 1):
+    matches, total = found.matches(), sum(map(len, found.details))
+    parts = max(1, -(-total // MAX_MATCHES))
+    for part in range(1, parts + 1):
         yield Finding(
             id=name,
             tenant=lists.tenant,
             part=part,
-            parts=len(chunks),
+            parts=parts,
             matched_at=now,
             epoch=found.epoch,
             index_epoch=lists.index_epoch,
             customers=lists.customers,
             alarm=lists.tenant in reading.offered,
-            total_matches=len(found.matches),
+            total_matches=total,
             total_subjects=len(found.subjects),
             verified=len(found.verified),
             minors=len(found.minors),
@@ -97,5 +99,5 @@ def _finding(
             **labels,
             capture=facts,
             statistics=own,
-            matches=tuple(chunk),
+            matches=tuple(islice(matches, MAX_MATCHES)),
         )

@@ -2,21 +2,70 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
+import numpy as np
+
 from matcher.batches import Searched
+from matcher.customers import CLASSES, MINOR, VERIFIED, Customers, Flags
 from matcher.evidence import NONE, Evidence
-from ullage.fields import BY_CHANCE, class_of
+from matcher.matches import Matches
+from matcher.scan.batch import Bytes, Places
+from matcher.statistics.distinct import Distinct
+from matcher.statistics.key import CaptureKey, Words
+from ullage.fields import BY_CHANCE, OF_KIND, class_of
 from ullage.records import Match
 from ullage.verdict import Crowd
 
 ADULT_AT = 14
 """PIPL 28 calls all data of those who are younger sensitive."""
-Value = tuple[bytes, bytes]
-"""A normal form, and a keyed tag that tells it from others."""
+KINDS = tuple(OF_KIND)
+"""What customers are enrolled with, by the numbers under which values are counted."""
+BORN = slice(6, 14)
+"""Of a resident ID of 18 digits, the day of birth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What evidence says of customers; columns i64[n], and a column each row with a customer, i64[m].
+
+    `flags` are those of `Customers`, `words` and `kinds` tell values apart. Of each of `rows`, `fields` are those of its group;
+    it is `together` where two or more fields are one customer's, and `sure` where chance cannot have matched.
+    """
+
+    subject: Places
+    flags: Flags
+    words: Words
+    kinds: Bytes
+    rows: Places
+    fields: list[frozenset[str]]
+    together: list[bool]
+    sure: list[bool]
+
+
+def weigh(searched: Searched, found: Evidence, key: CaptureKey, adults: Places) -> Weighed:
+    """What `found` says; of each piece, `adults` has the last day of birth, as YYYYMMDD, that makes no minor."""
+    words, kinds = np.empty(len(found), np.uint64), np.empty(len(found), np.uint8)
+    is_sure = np.bitwise_count(found.own) >= 2
+    is_together, flags = is_sure.copy(), np.full(len(found), CLASSES["C"])
+    for question, own in found.by_question():
+        normal, length = question.normal[found.place[own]], question.length[found.place[own]]
+        words[own], kinds[own] = key.values(normal, length), KINDS.index(question.kind)
+        is_sure[own] |= question.kind not in BY_CHANCE
+        if question.kind == "resident_id" and question.form == "plain":
+            flags[own] |= np.where(born(normal) > adults[own], MINOR, 0)
+    rows, number = np.unique(found.row, return_inverse=True)
+    outside = int(len(rows) > 0 and rows[0] == NONE)
+    fields = [searched.rows.group(row) for row in rows[outside:].tolist()]
+    flags |= np.array([CLASSES["C"]] * outside + [CLASSES[class_of(own)] for own in fields])[number]
+    flags[is_sure] |= VERIFIED
+    together, sure = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
+    together[number[is_together]], sure[number[is_sure]] = True, True
+    of_rows = (column[outside:].tolist() for column in (together, sure))
+    return Weighed(found.subject, flags, words, kinds, rows[outside:], fields, *of_rows)
 
 
 @dataclass
@@ -24,44 +73,39 @@ class Found:
     """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and what they prove."""
 
     epoch: int
-    matches: list[Match] = field(default_factory=list)
+    details: list[Matches] = field(default_factory=list)
     count: int = 0
-    subjects: dict[int, str] = field(default_factory=dict)
-    """Each customer, by the row in the list, with the highest class of the rows that they stand in."""
-    verified: set[int] = field(default_factory=set)
-    """Those whom chance cannot have matched."""
-    minors: set[int] = field(default_factory=set)
-    values: set[tuple[str, bytes]] = field(default_factory=set)
-    """Different values, as kind and keyed tag."""
+    subjects: Customers = field(default_factory=Customers)
+    values: Distinct = field(default_factory=Distinct)
+    """Different values, of the kinds in KINDS."""
     groups: Counter[tuple[frozenset[str], bool, bool]] = field(default_factory=Counter)
     """Rows by fields, whether corroborated, and whether of a verified customer."""
 
-    def add(self, searched: Searched, found: Sequence[Evidence], values: Sequence[Value], day: date) -> None:
-        """Count evidence of one part with its `values`, fetched on `day`."""
-        self.count += len(found)
-        together: dict[int, bool] = defaultdict(bool)
-        sure: dict[int, bool] = defaultdict(bool)
-        for one, (normal, tag) in zip(found, values, strict=True):
-            kind = one.question.kind
-            self.values.add((kind, tag))
-            is_sure = len(one.own) >= 2 or kind not in BY_CHANCE
-            if is_sure:
-                self.verified.add(one.subject)
-            if kind == "resident_id" and one.question.form == "plain" and is_minor(normal, day):
-                self.minors.add(one.subject)
-            highest = "C"
-            if one.row != NONE:
-                together[one.row] |= len(one.own) >= 2
-                sure[one.row] |= is_sure
-                highest = class_of(searched.rows.group(one.row))
-            self.subjects[one.subject] = min(highest, self.subjects.get(one.subject, "C"))
-        for row, is_together in together.items():
-            self.groups[searched.rows.group(row), is_together, sure[row]] += 1
+    def add(self, weighed: Weighed, own: slice, rows: slice) -> None:
+        """Count what was weighed of one part: some of the evidence, and of the rows."""
+        self.count += own.stop - own.start
+        self.subjects.add(weighed.subject[own], weighed.flags[own])
+        self.values.add(weighed.words[own], weighed.kinds[own])
+        self.groups.update(zip(weighed.fields[rows], weighed.together[rows], weighed.sure[rows], strict=True))
+
+    def matches(self) -> Iterator[Match]:
+        """All matches, made as they are asked for."""
+        return (match for some in self.details for match in some)
+
+    @property
+    def verified(self) -> Places:
+        """Those whom chance cannot have matched, ascending."""
+        return self.subjects.having(VERIFIED)
+
+    @property
+    def minors(self) -> Places:
+        """Those under 14, ascending."""
+        return self.subjects.having(MINOR)
 
     @property
     def kinds(self) -> Counter[str]:
         """How many different values there are, a kind."""
-        return Counter(kind for kind, _ in self.values)
+        return Counter({kind: count for kind, count in zip(KINDS, self.values.counts(), strict=False) if count})
 
     @property
     def rows(self) -> int:
@@ -73,28 +117,34 @@ class Found:
         """Rows in which two or more fields are the same customer's."""
         return sum(count for (_, is_together, _), count in self.groups.items() if is_together)
 
-    def matched(self) -> Iterator[tuple[frozenset[str], bool]]:
-        """For each row with a customer, the fields of its group and whether it is corroborated."""
-        for (fields, is_together, _), count in self.groups.items():
-            yield from [(fields, is_together)] * count
+    def matched(self) -> Iterator[tuple[frozenset[str], bool, int]]:
+        """The fields of a group, whether corroborated, and how many rows with a customer are so."""
+        return ((fields, is_together, count) for (fields, is_together, _), count in self.groups.items())
 
     def people(self) -> Crowd:
         """All customers."""
-        return self._crowd(self.subjects, sure=False)
+        return Crowd(len(self.subjects), self.subjects.classes(), self._rows(sure=False))
 
     def people_verified(self) -> Crowd:
         """Those whom chance cannot have matched."""
-        return self._crowd({subject: self.subjects[subject] for subject in self.verified}, sure=True)
+        return Crowd(len(self.verified), self.subjects.classes(VERIFIED), self._rows(sure=True))
 
-    def _crowd(self, subjects: dict[int, str], *, sure: bool) -> Crowd:
+    def _rows(self, *, sure: bool) -> Counter[frozenset[str]]:
+        """Rows by fields, all or those of verified customers."""
         groups: Counter[frozenset[str]] = Counter()
         for (fields, _, is_sure), rows in self.groups.items():
             if is_sure or not sure:
                 groups[fields] += rows
-        return Crowd(len(subjects), Counter(subjects.values()), groups)
+        return groups
 
 
-def is_minor(resident_id: bytes, day: date) -> bool:
-    """Whether the owner of an 18-digit resident ID is under 14 on that day."""
-    born = int(resident_id[6:14])
-    return born > (day.year - ADULT_AT) * 10_000 + day.month * 100 + day.day
+def born(resident_ids: Bytes) -> Places:
+    """The day of birth in each 18-digit resident ID u8[n, 18 or more], as YYYYMMDD: i64[n]."""
+    digits = resident_ids[:, BORN].astype(np.int64) - ord("0")
+    days: Places = digits @ 10 ** np.arange(BORN.stop - BORN.start)[::-1]
+    return days
+
+
+def adult_until(day: date) -> int:
+    """The last day of birth, as YYYYMMDD, of somebody who is no minor on that day."""
+    return (day.year - ADULT_AT) * 10_000 + day.month * 100 + day.day

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-
 from matcher.found import Found
+from matcher.scan.batch import Places
 from matcher.watchlist.cohorts import FEW, Label
 from matcher.watchlist.installed import TenantLists
 from matcher.watchlist.live import Watchlist
@@ -32,7 +30,7 @@ def labelled(lists: TenantLists, found: Found) -> Labelled:
     enrolled = listed.enrolled_labels() if listed else {}
     if listed is None or not enrolled:
         return Labelled()
-    matched, sure = _count(listed, found.subjects), _count(listed, found.verified)
+    matched, sure = _count(listed, found.subjects.subjects), _count(listed, found.verified)
     cohorts = [
         Cohort(dimension=dimension, label=label, matched=number, enrolled=enrolled[dimension, label])
         for (dimension, label), number in matched.items()
@@ -48,5 +46,5 @@ def labelled(lists: TenantLists, found: Found) -> Labelled:
     return Labelled(tuple(cohorts[:MOST_COHORTS]), len(enrolled) - len(bait), tuple(canaries), sum(bait))
 
 
-def _count(listed: Watchlist, subjects: Iterable[int]) -> dict[Label, int]:
-    return listed.labels(np.array(sorted(subjects), np.int64))
+def _count(listed: Watchlist, subjects: Places) -> dict[Label, int]:
+    return listed.labels(subjects)

@@ -8,16 +8,17 @@ Nothing here outlives a call: texts, candidates and names are dropped with the b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.batches import Searched, batches
-from matcher.evidence import Evidence, look_up
-from matcher.found import Found
+from matcher.evidence import look_up
+from matcher.found import Found, adult_until, weigh
 from matcher.lexicon import Lexicon, Terms
 from matcher.logins import LoginFinder
-from matcher.matches import matches, normal_of
+from matcher.matches import matches
 from matcher.own_cards import own_cards
 from matcher.parts import Piece, pieces_of_capture
 from matcher.public import Public
@@ -94,15 +95,20 @@ class Matcher:
     def _find(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> None:
         """Ask one epoch of one tenant's list."""
         found = look_up(epoch, searched)
-        if not found:
+        if not len(found):
             return
-        normals = [normal_of(one) for one in found]
-        values = list(zip(normals, self.key.values(normals), strict=True))
-        detailed = matches(lists, epoch, searched, found) if self._detailed else []
-        for number, own in _by_part(searched, found):
+        parts = searched.batch.documents(found.start)
+        numbers, first = np.unique(parts, return_index=True)
+        adults = np.array([adult_until(readings[number].capture.fetched_at.date()) for number in numbers.tolist()])
+        weighed = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
+        detailed = matches(lists, epoch, searched, found) if self._detailed else None
+        rows = np.searchsorted(searched.rows.document[weighed.rows], np.append(numbers, len(readings)))
+        borders = zip(pairwise([*first.tolist(), len(found)]), pairwise(rows.tolist()), strict=True)
+        for number, (own, held) in zip(numbers.tolist(), borders, strict=True):
             into = readings[number].found.setdefault((lists.tenant, epoch.number), Found(epoch.number))
-            into.add(searched, found[own], values[own], readings[number].capture.fetched_at.date())
-            into.matches += detailed[own]
+            into.add(weighed, slice(*own), slice(*held))
+            if detailed:
+                into.details.append(detailed.take(slice(*own)))
 
     def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:
         """Count logins at tenants' own domains."""
@@ -141,12 +147,3 @@ def _count_valid(searched: Searched, readings: Sequence[Reading]) -> None:
             counts = np.bincount(searched.batch.documents(segment.start[segment.valid]), minlength=len(readings))
             for number in np.flatnonzero(counts).tolist():
                 readings[number].valid += int(counts[number])
-
-
-def _by_part(searched: Searched, found: Sequence[Evidence]) -> Iterator[tuple[int, slice]]:
-    """Numbers of parts with evidence, and which of `found`, which is in order of place, is theirs."""
-    parts = searched.batch.documents(np.array([one.start for one in found], np.int64))
-    numbers, first = np.unique(parts, return_index=True)
-    ends = [*first[1:].tolist(), len(found)]
-    for number, begin, end in zip(numbers.tolist(), first.tolist(), ends, strict=True):
-        yield number, slice(begin, end)

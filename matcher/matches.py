@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.batches import Searched
-from matcher.evidence import NONE, Evidence
+from matcher.evidence import NONE, Evidence, labels_of
+from matcher.parts import Part
+from matcher.watchlist.columns import Texts
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.identifiers import masked
 from ullage.records import Match
+from ullage.tags import TAG_BYTES, Tags
 
 ALONE = {"email": 85, "card": 90, "resident_id": 95, "phone": 70, "iban": 90, "uscc": 60}
 OTHERWISE = 60
@@ -21,75 +25,127 @@ ROW_FIELDS = 24
 
 
 class _Place(NamedTuple):
-    """Where a value stands: the number of its part, characters [first, last) of its folded text, and line of its row."""
+    """Where a value stands: its path, characters [start, end) of the decoded text, line, and what had to be undone to read it."""
 
-    part: int
-    first: int
-    last: int
+    path: str
+    start: int
+    end: int
     line: int
+    transforms: tuple[str, ...]
 
 
-def matches(lists: TenantLists, epoch: Epoch, searched: Searched, found: Sequence[Evidence]) -> list[Match]:
-    """A match for each piece of evidence, in its order, which is that of place."""
-    if not found:
-        return []
-    handles = epoch.list.handles(np.array([one.subject for one in found], np.int64))
-    columns = zip(found, _places(searched, found), _index_tags(lists, found), handles, strict=True)
-    return [_match(searched, one, place, tag, handle) for one, place, tag, handle in columns]
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Matches of one list, in order of place, as columns: most are made into records once the capture is complete.
+
+    Of each its `kinds` (kind and form), subject's handle, tag for searching, place, labels of the row, labels that are the
+    customer's own, and chance of coincidence.
+    """
+
+    kinds: Sequence[tuple[str, str]]
+    handles: Sequence[str]
+    tags: Tags
+    places: Sequence[_Place]
+    fields: Sequence[tuple[str, ...]]
+    own: Sequence[tuple[str, ...]]
+    coincidence: Sequence[float]
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def take(self, some: slice) -> Matches:
+        """Some of them."""
+        return Matches(
+            self.kinds[some],
+            self.handles[some],
+            self.tags[some],
+            self.places[some],
+            self.fields[some],
+            self.own[some],
+            self.coincidence[some],
+        )
+
+    def __iter__(self) -> Iterator[Match]:
+        """Each as a record."""
+        tags = self.tags.tobytes().hex()
+        columns = zip(self.kinds, self.handles, self.places, self.fields, self.own, self.coincidence, strict=True)
+        for number, ((kind, form), handle, place, fields, own, coincidence) in enumerate(columns):
+            yield Match(
+                kind=kind,
+                form=form,
+                subject=handle,
+                index_tag=tags[number * 2 * TAG_BYTES : (number + 1) * 2 * TAG_BYTES],
+                path=place.path,
+                start=place.start,
+                end=place.end,
+                row=place.line,
+                fields=fields,
+                own_fields=own,
+                transforms=place.transforms,
+                confidence=TOGETHER if len(own) >= 2 else ALONE.get(kind, OTHERWISE),
+                coincidence=coincidence,
+            )
 
 
-def _places(searched: Searched, found: Sequence[Evidence]) -> Iterator[_Place]:
-    """The place of each piece of evidence; what a text is asked for is asked once for all that it holds."""
-    start, end, row = np.array([(one.start, one.end, one.row) for one in found], np.int64).T
-    parts = searched.batch.documents(start)
-    begin = searched.batch.starts[parts]
-    own = np.where(row == NONE, searched.batch.lines(start) - searched.batch.lines(begin), 0)
-    if (row != NONE).any():
-        own = np.where(row == NONE, own, searched.rows.lines(np.maximum(row, 0)))
-    borders = np.flatnonzero(np.diff(parts, prepend=-1, append=len(searched.parts)))
-    for low, high in pairwise(borders.tolist()):
-        number = int(parts[low])
-        chars = searched.parts[number].text.chars(np.stack((start, end), 1)[low:high] - begin[low])
-        for (first, last), line in zip(chars.tolist(), own[low:high].tolist(), strict=True):
-            yield _Place(number, first, last, line)
-
-
-def _index_tags(lists: TenantLists, found: Sequence[Evidence]) -> list[str]:
-    """The tag by which each value can be searched for later, as hex."""
-    kinds, forms = [one.question.kind for one in found], [one.question.form for one in found]
-    return [tag.tobytes().hex() for tag in lists.index.tag(kinds, forms, [normal_of(one).decode() for one in found])]
-
-
-def normal_of(one: Evidence) -> bytes:
-    """The normal form of a value."""
-    value: bytes = one.question.normal[one.place, : one.question.length[one.place]].tobytes()
-    return value
-
-
-def _match(searched: Searched, one: Evidence, place: _Place, tag: str, handle: str) -> Match:
-    part = searched.parts[place.part]
-    start, end = part.text.span(place.first, place.last)
-    others = searched.rows.fields(one.row) if one.row != NONE else frozenset()
-    return Match(
-        kind=one.question.kind,
-        form=one.question.form,  # type: ignore[arg-type]
-        subject=handle,
-        index_tag=tag,
-        path=part.piece.path,
-        start=part.piece.offset + start,
-        end=part.piece.offset + end,
-        row=part.line + place.line,
-        fields=tuple(sorted(one.own | others))[:ROW_FIELDS],
-        own_fields=tuple(sorted(one.own)),
-        transforms=_transforms(one, part.text.original[start:end], part.text.text[place.first : place.last]),
-        confidence=TOGETHER if len(one.own) >= 2 else ALONE.get(one.question.kind, OTHERWISE),
-        coincidence=masked.coincidence(one.question.kind, normal_of(one).decode()) if one.question.form == masked.FORM else 0.0,
+def matches(lists: TenantLists, epoch: Epoch, searched: Searched, found: Evidence) -> Matches:
+    """A match for each piece of evidence."""
+    tags, normals, chances = np.empty((len(found), TAG_BYTES), np.uint8), [b""] * len(found), [0.0] * len(found)
+    kinds = [(question.kind, question.form) for question in found.asked]
+    for question, own in found.by_question():
+        normal, length = question.normal[found.place[own]], question.length[found.place[own]]
+        tags[own] = lists.index.tagger(question.kind, question.form).tag_rows(normal, length)
+        for number, value in zip(own.tolist(), Texts(normal, length).messages(), strict=True):
+            normals[number] = value
+            if question.form == masked.FORM:
+                chances[number] = masked.coincidence(question.kind, value.decode())
+    return Matches(
+        [kinds[number] for number in found.question.tolist()],
+        epoch.list.handles(found.subject),
+        tags,
+        list(_places(searched, found, normals)),
+        _fields(searched, found),
+        [labels_of(bits) for bits in found.own.tolist()],
+        chances,
     )
 
 
-def _transforms(one: Evidence, raw: str, plain: str) -> tuple[str, ...]:
-    """What had to be undone to read it."""
-    done = ["folded"] if raw != plain else []
-    if one.question.form == "plain" and plain.lower() != normal_of(one).decode().lower():
-        done.append("normalised")
-    return tuple(done)
+def _fields(searched: Searched, found: Evidence) -> list[tuple[str, ...]]:
+    """The labels of each row, the customer's own among them."""
+    made: dict[tuple[int, int], tuple[str, ...]] = {}
+    pairs = list(zip(found.row.tolist(), found.own.tolist(), strict=True))
+    for row, own in {*pairs}:
+        others = searched.rows.fields(row) if row != NONE else frozenset[str]()
+        made[row, own] = tuple(sorted(others.union(labels_of(own))))[:ROW_FIELDS]
+    return [made[pair] for pair in pairs]
+
+
+def _places(searched: Searched, found: Evidence, normals: Sequence[bytes]) -> Iterator[_Place]:
+    """The place of each piece of evidence; what a text is asked for is asked once for all that it holds."""
+    parts = searched.batch.documents(found.start)
+    begin = searched.batch.starts[parts]
+    lines = np.where(found.row == NONE, searched.batch.lines(found.start) - searched.batch.lines(begin), 0)
+    in_row = np.flatnonzero(found.row != NONE)
+    lines[in_row] = searched.rows.lines(found.row[in_row])
+    plain = [question.form == "plain" for question in found.asked]
+    borders = np.flatnonzero(np.diff(parts, prepend=-1, append=len(searched.parts)))
+    for low, high in pairwise(borders.tolist()):
+        part = searched.parts[int(parts[low])]
+        chars = part.text.chars(np.stack((found.start, found.end), 1)[low:high] - begin[low])
+        values = zip(found.question[low:high].tolist(), normals[low:high], strict=True)
+        for (first, last), line, (question, normal) in zip(chars.tolist(), lines[low:high].tolist(), values, strict=True):
+            yield _place(part, (first, last), line, normal if plain[question] else b"")
+
+
+def _place(part: Part, chars: tuple[int, int], line: int, normal: bytes) -> _Place:
+    """The place of characters [first, last) of a part's folded text, where a plain value of this normal form stands, if any."""
+    first, last = chars
+    plain = part.text.text[first:last]
+    done: tuple[str, ...] = ()
+    if part.text.as_it_came:
+        start, end = first, last
+    else:
+        start, end = part.text.span(first, last)
+        done = ("folded",) if part.text.original[start:end] != plain else ()
+    if normal and plain.lower() != normal.decode().lower():
+        done += ("normalised",)
+    return _Place(part.piece.path, part.piece.offset + start, part.piece.offset + end, part.line + line, done)

@@ -17,16 +17,16 @@ def groups_of(counts: Mapping[frozenset[str], int]) -> tuple[RowGroup, ...]:
     return tuple(RowGroup(fields=fields, rows=rows) for fields, rows in ordered[:MOST_GROUPS])
 
 
-def matched_groups(groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset[str], bool]]) -> tuple[RowGroup, ...]:
+def matched_groups(groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset[str], bool, int]]) -> tuple[RowGroup, ...]:
     """`groups` with how many rows of each are customers' and how many corroborated.
 
-    `matched` is one item for each row with a customer, of one tenant: the fields of its group (`Rows.group`) and whether two or
-    more of its fields belong to the same customer.
+    `matched` are rows with a customer, of one tenant: the fields of their group (`Rows.group`), whether two or more of their
+    fields belong to the same customer, and how many there are.
     """
     rows: Counter[tuple[str, ...]] = Counter()
     together: Counter[tuple[str, ...]] = Counter()
-    for fields, is_corroborated in matched:
+    for fields, is_corroborated, count in matched:
         name = tuple(sorted(fields))
-        rows[name] += 1
-        together[name] += is_corroborated
+        rows[name] += count
+        together[name] += count * is_corroborated
     return tuple(g.model_copy(update={"matched": rows[g.fields], "corroborated": together[g.fields]}) for g in groups)

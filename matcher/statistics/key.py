@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
+from matcher.scan.batch import Bytes, Places
 from matcher.scan.segment import Segment
 from ullage.keys import KeyStore
 from ullage.records.finding import SKETCH_SIZE
@@ -47,9 +48,9 @@ class CaptureKey:
         tags = self._sketch.tag([v.encode("utf-8", "surrogatepass") for v in set(values)])
         return in_hex(np.unique(_words(tags))[:SKETCH_SIZE])
 
-    def values(self, values: Sequence[bytes]) -> list[bytes]:
-        """Keyed 8-byte tags of `values`: to tell them apart without keeping them."""
-        return [tag.tobytes() for tag in self._sketch.tag(values)[:, :8]]
+    def values(self, normal: Bytes, length: Places) -> Words:
+        """64-bit tags of normal forms u8[n, width] that are `length` i64[n] long: to tell them apart without keeping them."""
+        return _words(self._sketch.tag_rows(normal, length))
 
     def words(self, segment: Segment) -> Words:
         """A 64-bit tag of kind and value of each candidate of a segment: u64[n]; equal where both are equal."""

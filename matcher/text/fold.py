@@ -67,6 +67,11 @@ class Folded:
         """The decoded text before folding."""
         return self.body.decode()
 
+    @property
+    def as_it_came(self) -> bool:
+        """Whether folding left the text as it was, told at once: a text that is read in full is not looked at."""
+        return self.utf8 == self.body
+
     def origin(self, place: int) -> int:
         """Offset in the decoded text of the character at `place` in the folded one."""
         return place + int(np.searchsorted(self.drops, place, "right")) if len(self.drops) else place

@@ -2,16 +2,17 @@
 
 from datetime import UTC, date, datetime
 
+import numpy as np
 import pytest
 
-from matcher.found import is_minor
+from matcher.found import adult_until, born
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of
 from ullage.identifiers.resident_id import check_character
 from ullage.settings import Context
 
 
-def born(day: str) -> str:
+def resident_id_of(day: str) -> str:
     """A resident ID of somebody born that day."""
     first17 = f"110105{day}002"
     return first17 + check_character(first17)
@@ -21,7 +22,9 @@ def born(day: str) -> str:
     ("birth", "expected"), [("20120922", True), ("20120921", False), ("20120920", False), ("18991231", False), ("20260101", True)]
 )
 def test_who_is_under_fourteen_on_the_day(birth: str, expected: bool) -> None:
-    assert is_minor(born(birth).encode(), date(2026, 9, 21)) is expected
+    table = np.frombuffer(resident_id_of(birth).encode().ljust(24, b"\0"), np.uint8).reshape(1, 24)
+    assert born(table).tolist() == [int(birth)]
+    assert bool(born(table)[0] > adult_until(date(2026, 9, 21))) is expected
 
 
 def found_of(context: Context, body: str):
@@ -49,5 +52,9 @@ def test_verified_are_those_with_two_fields_or_more_than_a_number(bank: Context)
 
 
 def test_minors_are_known_by_their_resident_id(context: Context) -> None:
-    enrol(context, "bank", [customer(0, resident_id=born("20150101")), customer(1, resident_id=born("19700101"))])
-    assert len(found_of(context, f"{born('20150101')}\n{born('19700101')}").minors) == 1
+    enrol(
+        context,
+        "bank",
+        [customer(0, resident_id=resident_id_of("20150101")), customer(1, resident_id=resident_id_of("19700101"))],
+    )
+    assert len(found_of(context, f"{resident_id_of('20150101')}\n{resident_id_of('19700101')}").minors) == 1

@@ -234,7 +234,7 @@ def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(k
     part = part_of(key, "\n".join([*(f"张某|{phone(n)}" for n in range(3)), phone(9)]))
     tally = Tally(key, TODAY)
     tally.add(part, 0)
-    matched = [(part.rows.group(row), row == 1) for row in (0, 1, 3)]
+    matched = [(part.rows.group(row), row == 1, 1) for row in (0, 1, 3)]
     groups = matched_groups(tally.finish().groups, matched)
     assert [(g.fields, g.rows, g.matched, g.corroborated) for g in groups] == [
         (("NAME", "PHONE"), 3, 2, 1),
