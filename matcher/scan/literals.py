@@ -105,7 +105,9 @@ def whole_words(words: Sequence[bytes]) -> Patterns:
 
 def once(words: Sequence[bytes]) -> Patterns:
     """`words`, of which each is told at most once a search, however often it stands there."""
-    return Patterns(tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | hyperscan.HS_FLAG_SINGLEMATCH)
+    return Patterns(
+        tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | hyperscan.HS_FLAG_SINGLEMATCH
+    )
 
 
 @lru_cache(maxsize=16)
