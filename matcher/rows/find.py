@@ -22,7 +22,7 @@ def rows(batch: Batch, candidates: Candidates, carried: Mapping[int, Sheet] | No
     A document that goes on from an earlier batch takes from `carried`, by its number here, what was learnt there of its
     columns (`Rows.sheet(document)`).
     """
-    line = holder_of(batch.line_starts, candidates.start)
+    line = batch.lines(candidates.start)
     bits = bits_of(candidates)
     groups = Groups.of(line, bits)
     spans = _records(batch, candidates, groups)

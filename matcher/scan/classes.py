@@ -6,19 +6,17 @@ Only what must be known everywhere is a class; what matters near a number or an 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 from matcher.scan.batch import Batch, Bytes
-from matcher.scan.bits import Chain, Words, behind, empty
+from matcher.scan.bits import WINDOW, Chain, Words, behind, empty
 from matcher.scan.segment import Flags
 
 SPACE, PLUS, DASH, DOT, ZERO, AT, A = 32, 43, 45, 46, 48, 64, 97
 CASE = 32
 """The bit that makes a letter lower case."""
-WINDOW = 1 << 17
-"""Bytes a step, a multiple of 8."""
 
 
 def is_digit(data: Bytes) -> Flags:
@@ -35,6 +33,19 @@ def is_separator(data: Bytes) -> Flags:
     """Whether these bytes may stand between the groups of a number: space, dash or dot."""
     separates: Flags = (data - np.uint8(DASH) < 2) | (data == SPACE)  # the dot stands behind the dash
     return separates
+
+
+@cache
+def _table(signs: bytes) -> Flags:
+    """bool[256]: which bytes are `signs`."""
+    table = np.zeros(256, bool)
+    table[list(signs)] = True
+    return table
+
+
+def is_one_of(data: Bytes, signs: bytes) -> Flags:
+    """Whether these bytes are among `signs`."""
+    return _table(signs).take(data)
 
 
 @dataclass(frozen=True)

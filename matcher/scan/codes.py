@@ -9,6 +9,7 @@ import numpy as np
 
 from matcher.scan import checks
 from matcher.scan.batch import Batch, Bytes, Places
+from matcher.scan.classes import is_one_of
 from matcher.scan.numbers import WIDTH, Whole
 from matcher.scan.segment import Flags, Segment, cut
 from matcher.scan.words import Words
@@ -41,7 +42,7 @@ def find_codes(batch: Batch, whole: Whole, words: Words) -> list[Segment]:
     plain, mixed = whole.of(LENGTH), words.of(LENGTH)
     if not plain.size and not len(mixed):
         return []
-    plain = plain.where(np.isin(plain.text[:, 0], np.frombuffer(USUAL, np.uint8)))
+    plain = plain.where(is_one_of(plain.text[:, 0], USUAL))
     start, text, shaped = _shaped(plain.start, plain.text)
     holds = _holds(shaped)
     more, mixed_text, mixed_values = _shaped(mixed, batch.windows(mixed, WIDTH))
@@ -64,6 +65,6 @@ def _shaped(start: Places, text: Bytes) -> tuple[Places, Bytes, Bytes]:
 
 def _holds(values: Bytes) -> Flags:
     """Whether the last of 18 values is what MOD 31 of the others asks for."""
-    total = (values[:, :17].astype(np.float32) @ np.array(uscc.WEIGHTS, np.float32)).astype(np.int64)  # at most 17·30·30: exact
+    total = values[:, :17].astype(np.int64) @ np.array(uscc.WEIGHTS)
     holds: Flags = values[:, 17] == -total % 31
     return holds

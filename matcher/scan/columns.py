@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.labels import labels_of
 from matcher.scan.batch import Batch, Bytes, Places
-from matcher.scan.segment import Flags
+from matcher.scan.classes import is_one_of
 
 SEPARATORS = (b"----", b"--", b"\t", b"|", b",", b";")
 LONGEST = 4096
@@ -102,16 +101,7 @@ def _marks(data: Bytes, separator: bytes) -> Places:
 
 def _stripped(data: Bytes, start: Places, end: Places) -> tuple[Places, Places]:
     """The stretches [start, end) without what surrounds their values."""
-    quotes = _quotes()
     for _ in range(STRIPPED):
-        start = start + ((start < end) & quotes[data[start]])
-        end = end - ((start < end) & quotes[data[end - 1]])
+        start = start + ((start < end) & is_one_of(data[start], QUOTES))
+        end = end - ((start < end) & is_one_of(data[end - 1], QUOTES))
     return start, end
-
-
-@cache
-def _quotes() -> Flags:
-    """bool[256]: which bytes are QUOTES."""
-    table = np.zeros(256, bool)
-    table[list(QUOTES)] = True
-    return table

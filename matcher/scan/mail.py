@@ -8,6 +8,7 @@ than 64 characters are no addresses here (RFC 5321 allows a domain 255, which no
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -17,8 +18,8 @@ import numpy as np
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.bits import ONE, Words, highest, lowest, under
 from matcher.scan.checks import is_mobile
-from matcher.scan.classes import DASH, DOT, is_digit, is_word
-from matcher.scan.segment import Flags, Segment
+from matcher.scan.classes import DASH, DOT, is_digit, is_one_of, is_word
+from matcher.scan.segment import Flags, Segment, lower
 
 SIDES = (32, 64)
 """Bytes on either side of an at sign, at a first look and at a second."""
@@ -30,6 +31,8 @@ SHORTEST_TLD, LONGEST_TLD = 2, 24
 A, CASE = 97, 32
 OTHERS = b"_%+"
 """What only a local part may have."""
+LOCAL = (string.ascii_letters + string.digits + ".-").encode() + OTHERS
+"""What a local part may have."""
 ASCII_FORM, LOWER = (np.uint32(int.from_bytes(four, "little")) for four in (b"xn--", b"  \0\0"))
 """Four bytes as one number, and what makes its letters lower case."""
 NOT_ASCII = 0x80
@@ -140,17 +143,9 @@ def _bits(flags: Flags, *, mirrored: bool = False) -> Words:
     return octets.view(f"{'>' if mirrored else '<'}u{flags.shape[1] // 8}").astype(np.uint64)
 
 
-@cache
-def _local_signs() -> Flags:
-    """bool[256]: which bytes may stand in a local part."""
-    table = is_word(np.arange(256, dtype=np.uint8))
-    table[list(b".-" + OTHERS)] = True
-    return table
-
-
 def inside_part(data: Bytes) -> Flags:
     """Whether these bytes may stand in a local part."""
-    return _local_signs().take(data)
+    return is_one_of(data, LOCAL)
 
 
 def _begins_behind(batch: Batch, start: Places) -> Flags:
@@ -183,8 +178,7 @@ def _segments(batch: Batch, found: Sides) -> Iterator[Segment]:
         shortest = width
         if len(chosen):
             some, size = found.where(chosen), length.take(chosen)
-            text = batch.windows(some.start, width)
-            text |= ((text - np.uint8(65)) < 26).view(np.uint8) << np.uint8(5)
+            text = lower(batch.windows(some.start, width))
             text &= _kept(width).take(size, axis=0)
             yield Segment("email", "plain", some.start, some.end, text, size, np.ones(len(size), bool))
 

@@ -57,7 +57,8 @@ class Whole:
 
     def __init__(self, batch: Batch, classes: Classes) -> None:
         start, end = classes.digits.runs(SHORTEST)
-        free, following, size = ~is_word(batch.data.take(start - 1)), batch.data.take(end), end - start
+        size = end - start
+        free, following = ~is_word(batch.data.take(start - 1)), batch.data.take(end)
         glued = is_word(following)
         self.led: Places = start[free & glued & (size >= LEADING)]
         x = np.flatnonzero(free & ((following | 32) == (X | 32)) & (size == ID - 1))

@@ -13,6 +13,8 @@ from matcher.scan.batch import Bytes, Places
 Flags = npt.NDArray[np.bool_]
 FULL = np.uint64(0x0101010101010101)
 """Eight truth values that are all true, as one number."""
+CASE_BIT = np.uint64(5)
+"""The number of the bit that makes a letter lower case."""
 
 
 def every(flags: Flags) -> Flags:
@@ -41,6 +43,15 @@ def cut(text: Bytes, length: int) -> Bytes:
     for column in range(length // 8, words.shape[1]):
         kept = 8 * max(0, length - 8 * column)
         words[:, column] &= np.uint64((1 << kept) - 1)
+    return text
+
+
+def lower(text: Bytes) -> Bytes:
+    """`text` u8[n, w], w a multiple of 8, with its ASCII letters in lower case, in place."""
+    capital = (text - np.uint8(ord("A")) < 26).view(np.uint64)
+    capital <<= CASE_BIT
+    words = text.view(np.uint64)
+    words |= capital
     return text
 
 

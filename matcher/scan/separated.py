@@ -118,10 +118,13 @@ def find_separated(batch: Batch, classes: Classes) -> list[Segment]:
 
 
 def _first_gaps(batch: Batch, classes: Classes) -> Places:
-    """Separators with digits enough on either side."""
-    three, four = classes.digits.of(FEWEST_BEFORE), classes.digits.of(FEWEST_BEHIND)
-    gap = places(behind(three, FEWEST_BEFORE) & ahead(four, 1) & ~classes.digit)
-    return gap[is_separator(batch.data.take(gap))]
+    """Separators with digits enough on either side, and not too many: most commas of a dump stand beside a whole number."""
+    digits = classes.digits
+    few_before = ~behind(digits.of(LONGEST_FIRST + 1), LONGEST_FIRST + 1)
+    few_behind = ~ahead(digits.of(LONGEST_GROUP + 1), 1)
+    enough = behind(digits.of(FEWEST_BEFORE), FEWEST_BEFORE) & ahead(digits.of(FEWEST_BEHIND), 1)
+    gap = places(enough & few_before & few_behind & ~classes.digit)
+    return gap.take(np.flatnonzero(is_separator(batch.data.take(gap))))
 
 
 def _grouped(batch: Batch, digit: Words, gap: Places) -> Grouped:
@@ -129,8 +132,8 @@ def _grouped(batch: Batch, digit: Words, gap: Places) -> Grouped:
     data = batch.data
     around = windows(digit, gap - LOOK_BACK)
     first = LOOK_BACK - 1 - highest(~around & below(LOOK_BACK))
-    kept = np.flatnonzero((first <= LONGEST_FIRST) & ~is_word(data.take(gap - first - 1)))
-    kept = kept[~_inside_card(batch, around[kept], gap[kept], first[kept])]
+    kept = np.flatnonzero((first <= LONGEST_FIRST) & ~_inside_card(batch, around, gap, first))
+    kept = kept.take(np.flatnonzero(~is_word(data.take(gap.take(kept) - first.take(kept) - 1))))
     gap, first = gap.take(kept), first.take(kept)
     code = first << 4 * (MOST_GROUPS - 1)
     rest, place, open_ = around.take(kept) >> np.uint64(LOOK_BACK), gap, np.arange(len(gap))

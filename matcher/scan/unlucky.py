@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from matcher.scan.batch import Batch
+from matcher.scan.classes import is_one_of
 from matcher.scan.columns import Header, header
 from matcher.scan.labelled import any_label, header_pattern, labels_for
 from matcher.scan.literals import TEXT, Literals, stretches
@@ -55,7 +56,7 @@ def labelled_cards(batch: Batch, segments: Sequence[Segment]) -> Segment:
 
 def _is_behind(batch: Batch, cards: Segment) -> Flags:
     """Which stand behind a label on their line: bool[n]."""
-    found = ~np.isin(batch.data[cards.start - 1], np.frombuffer(ENDS_CELL, np.uint8))
+    found = ~is_one_of(batch.data.take(cards.start - 1), ENDS_CELL)
     if found.any():
         start = cards.start[found]
         _, end = _label().find(batch.data, stretches(start - LONGEST_LABEL, start + LEADING, len(batch.data)))

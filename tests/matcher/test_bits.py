@@ -1,6 +1,7 @@
 """Sets of places as bits against plain lists of truth values."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,26 @@ def test_places_move_ahead_and_behind(mask: list[bool], by: int) -> None:
     assert held(bits.ahead(packed(mask), by)) == [i - by for i in true if i >= by]
     assert held(bits.ahead(packed(mask), 64)) == [i - 64 for i in true if i >= 64]
     assert [i for i in held(bits.behind(packed(mask), by)) if i < len(mask)] == [i + by for i in true if i + by < len(mask)]
+
+
+@given(st.sets(st.integers(0, 4000), max_size=40), st.lists(st.tuples(st.integers(0, 3900), st.integers(1, 90)), max_size=3))
+def test_places_are_told_where_they_are_few_and_where_many_stand_together(few: set[int], runs: list[tuple[int, int]]) -> None:
+    wanted = few.union(*(range(first, first + size) for first, size in runs))
+    assert held(packed([i in wanted for i in range(4001)])) == sorted(wanted)
+
+
+@given(st.binary(max_size=200), st.integers(1, 5))
+def test_a_pass_tells_where_a_byte_stands(data: bytes, windows: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bits, "WINDOW", 64 * windows)
+        found = bits.holding(np.frombuffer(data, np.uint8), 10)
+    assert held(found) == [i for i, byte in enumerate(data) if byte == 10]
+
+
+@given(MASKS, st.lists(st.integers(0, 300), max_size=20))
+def test_ranks_count_what_comes_before(mask: list[bool], asked: list[int]) -> None:
+    ranks = bits.Ranks(packed([*mask, *[False] * (301 - len(mask))]))
+    assert ranks.of(np.array(asked, np.int64)).tolist() == [sum(mask[:place]) for place in asked]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 70)), max_size=8), st.lists(st.integers(1, 64), min_size=1, max_size=4))

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from matcher.scan import checks, mail
 from matcher.scan.batch import Batch
-from matcher.scan.classes import classes
+from matcher.scan.classes import classes, is_one_of
 from matcher.scan.codes import find_codes
 from matcher.scan.digests import find_digests
 from matcher.scan.mail import find_mail
 from matcher.scan.numbers import Whole
+from matcher.scan.overlaps import are_apart
 from matcher.scan.rare import find_rare
-from matcher.scan.segment import Segment, anywhere, by_place, cut, every
+from matcher.scan.segment import Segment, anywhere, by_place, cut, every, lower
 from matcher.scan.separated import Shape, find_separated, shapes
 from matcher.scan.words import Words, find_words
 from tests.matcher.bank import resident_id
@@ -55,6 +56,30 @@ def test_rows_that_are_true_throughout_or_somewhere(width: int, flags: list[list
 def test_what_stands_behind_a_length_is_wiped(width: int, length: int) -> None:
     text = cut(np.full((3, width), 7, np.uint8), length)
     assert text.tolist() == [[7] * min(length, width) + [0] * (width - min(length, width))] * 3
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=5))
+def test_letters_become_lower_case_and_nothing_else_does(texts: list[bytes]) -> None:
+    table = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, 16).copy()
+    assert [bytes(row) for row in lower(table)] == [text.lower() for text in texts]
+
+
+@given(st.binary(max_size=40), st.binary(max_size=5))
+def test_bytes_are_among_signs(data: bytes, signs: bytes) -> None:
+    assert is_one_of(np.frombuffer(data, np.uint8), signs).tolist() == [byte in signs for byte in data]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 60)), max_size=8), st.sampled_from([0, 2**22, 2**31 - 5000, 2**40])
+)
+def test_stretches_are_apart_if_no_two_overlap(stretches: list[tuple[int, int]], beyond: int) -> None:
+    start = np.array([first + beyond for first, _ in stretches], np.int64)
+    end = start + np.array([size for _, size in stretches], np.int64)
+    held = sorted((first, first + size) for first, size in stretches)
+    apart = all(before[1] <= behind[0] for before, behind in pairwise(held))
+    assert are_apart(start, end) <= apart
+    if beyond <= 2**22:
+        assert are_apart(start, end) == apart
 
 
 @given(st.lists(st.integers(0, 2**40 - 1), max_size=50))
