@@ -28,7 +28,6 @@ from alerts.notify.notifier import configured
 from alerts.pulse import Sorted
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
-from alerts.screen import console
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.table import incident_in_full, incidents_table
 from alerts.upkeep import Upkeep
@@ -42,6 +41,7 @@ from ullage.metrics import BUS, STORE, new_registry
 from ullage.role import running
 from ullage.rulefiles import Live
 from ullage.settings import Context
+from ullage.shown import console
 from ullage.verdict import VERDICT
 from ullage.worker import Worker, WorkerMetrics, reach
 

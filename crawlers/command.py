@@ -9,7 +9,6 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from crawlers import rhythm
 from crawlers.egress import Egress
@@ -22,6 +21,7 @@ from crawlers.table import Row, sites_table
 from ullage import role, setup
 from ullage.metrics import BUS, new_registry
 from ullage.settings import Context
+from ullage.shown import console
 from ullage.worker import reach
 
 WIDTH = 110
@@ -65,8 +65,7 @@ def sites(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] =
         for row in rows:
             typer.echo(json.dumps(row.as_json(), ensure_ascii=False))
     elif rows:
-        console = Console(highlight=False)
-        (console if console.is_terminal else Console(highlight=False, width=WIDTH)).print(sites_table(rows, context.clock.wall()))
+        console(WIDTH).print(sites_table(rows, context.clock.wall()))
     if not found and not faults:
         typer.echo(f"no site yet: put NAME.toml into {context.data / context.settings.crawl.sites}", err=True)
     for fault in faults:

@@ -22,12 +22,12 @@ from crawlers.outbox import BATCH, Outbox, new_id
 from ullage import keys, setup
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, RecordError
+from ullage.metrics import OTHER
 from ullage.records import MAX_BODY_BYTES, Capture
 from ullage.settings import Context
 
 MAX_LINE_BYTES = 6 * MAX_BODY_BYTES
 """JSON may write one character in six."""
-OTHER = "other"
 PLATFORM = "ingest"
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,11 +15,10 @@ from ullage.audit import Chain, Entry, entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError
 from ullage.settings import Context
-from ullage.shown import moment, safe
+from ullage.shown import console, moment, safe
 
 app = typer.Typer(no_args_is_help=True, help="What was changed, by whom and why: list it, verify that nobody changed that.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
-WIDTH = 100
 
 
 @app.command()
@@ -79,9 +77,7 @@ def list_(
         for chain, entry in found:
             typer.echo(json.dumps({"chain": chain, **entry.model_dump(mode="json")}, ensure_ascii=False))
         return
-    console = Console(highlight=False)
-    wide = console if console.is_terminal else Console(highlight=False, width=WIDTH)
-    wide.print(_table([entry for _, entry in found]) if found else "No changes.")
+    console().print(_table([entry for _, entry in found]) if found else "No changes.")
 
 
 def _table(found: list[Entry]) -> Table:

@@ -7,12 +7,8 @@ tag, handle, URL or author. Each role makes its metrics in a registry of its own
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable, Collection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from email.message import Message
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,11 +21,10 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
-from ullage import __version__, log
+from ullage import __version__
 from ullage.clock import Clock
+from ullage.loopback import NOTHING, Answer, LoopbackServer
 
-HOST = "127.0.0.1"
-CLIENT_SECONDS = 10
 BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 """Seconds; publish to incident runs from seconds to a day."""
 BUS, STORE = "bus", "store"
@@ -79,62 +74,17 @@ class LoopMetrics:
         self._up.labels(part).set(answers)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+def metrics_server(registry: CollectorRegistry, port: int, ready: Callable[[], bool]) -> LoopbackServer:
+    """Serves one registry; `ready` says whether the role can work now."""
 
-    def handle_error(self, *_: object) -> None:
-        """A client that hung up, or a fault of `ready`: one line without content, never a traceback."""
-        log.get("metrics").warning("request_failed", error=type(sys.exception()).__name__)
+    def answer(path: str, headers: Message) -> Answer:
+        if path == "/metrics":
+            encode, content_type = choose_encoder(headers.get("Accept", ""))
+            return Answer(encode(registry), content_type)
+        if path == "/healthz":
+            return Answer(b"alive\n")
+        if path == "/readyz":
+            return Answer(b"ready\n") if ready() else Answer(b"not ready\n", status=503)
+        return NOTHING
 
-
-class MetricsServer:
-    """Serves one registry; `ready` says whether the role can work now. Use as a context."""
-
-    def __init__(self, registry: CollectorRegistry, port: int, ready: Callable[[], bool]) -> None:
-        self._server = _Server((HOST, port), _handler(registry, ready))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        return int(self._server.server_address[1])
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def _handler(registry: CollectorRegistry, ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        server_version = "ullage"
-        sys_version = ""
-        timeout = CLIENT_SECONDS
-
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            if path == "/metrics":
-                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
-                self._answer(200, encode(registry), content_type)
-            elif path == "/healthz":
-                self._answer(200, b"alive\n", "text/plain")
-            elif path == "/readyz":
-                is_ready = ready()
-                self._answer(200 if is_ready else 503, b"ready\n" if is_ready else b"not ready\n", "text/plain")
-            else:
-                self._answer(404, b"not here\n", "text/plain")
-
-        def _answer(self, status: int, body: bytes, content_type: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Requests are not logged."""
-
-    return Handler
+    return LoopbackServer("metrics", port, answer)

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.metrics import MetricsServer
+from ullage.metrics import metrics_server
 
 SUPERVISOR = "ULLAGE_SUPERVISOR"
 PR_SET_PDEATHSIG = 1
@@ -71,7 +71,7 @@ def running(
         served = None
         if port is not None:
             try:
-                served = stack.enter_context(MetricsServer(registry, port, ready)).port
+                served = stack.enter_context(metrics_server(registry, port, ready)).port
             except OSError as error:
                 raise ConfigError(f"port {port} of {name} is taken ({error.strerror}): set {name}.port, 0 for any") from None
         logger.info("started", pid=os.getpid(), port=served)

@@ -14,13 +14,13 @@ from alerts.evidence.opening import Asked, Opened, open_all, write_pack
 from alerts.evidence.shown import evidence_table, manifest_lines, text_lines
 from alerts.holds import Holds, findings_of
 from alerts.records import Sighting
-from alerts.screen import console
 from alerts.store import configured_store
 from ullage.audit import current_user
 from ullage.evidence import OPEN, PACK
 from ullage.evidence.officers import make_officer
 from ullage.evidence.vault import Item, Vault
 from ullage.settings import Context
+from ullage.shown import console
 
 evidence = typer.Typer(no_args_is_help=True, help="What was posted, sealed to two officers: make a key, list, open, pack.")
 Key = Annotated[list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")]

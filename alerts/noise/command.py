@@ -12,10 +12,10 @@ from alerts.noise import shown
 from alerts.noise.background import BACKGROUND
 from alerts.noise.counts import background_counts
 from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
-from alerts.screen import console
 from alerts.store import configured_store
 from ullage.audit import current_user
 from ullage.settings import Context
+from ullage.shown import console
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 By = Annotated[str, typer.Option(help="Your name; by default that of your account on this machine.")]

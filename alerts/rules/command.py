@@ -16,13 +16,13 @@ from alerts.rules import shown
 from alerts.rules.kinds import kind_of, known
 from alerts.rules.precision import precisions
 from alerts.rules.trial import try_background, try_lexicon, try_verdict
-from alerts.screen import console
 from alerts.store import configured_store
 from alerts.typed import checked_name, checked_note
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.lexicon import Lexicon
 from ullage.settings import Context
+from ullage.shown import console
 
 app = typer.Typer(no_args_is_help=True, help="Rules as data: how precise each has been, and what others would change.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON.")]

@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from alerts.store import Where, open_store
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person, people
 from tests.crawlers.support import Answers
+from tests.flow.daemon import resolved, samples
 from ullage.bus import CAPTURES, FINDINGS, Place
 from ullage.role import SUPERVISOR
 from ullage.settings import Context
@@ -57,9 +57,9 @@ class Role:
 
     def value(self, metric: str) -> float:
         """Sum over all labels of one of its metrics, from its own `/metrics`."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port()}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{metric}[{{ ]", line))
+        port = self.port()
+        assert port is not None, f"{self.name} serves nothing"
+        return sum(value for name, value in samples(port).items() if name.partition("{")[0] == metric)
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait; its exit code."""
@@ -195,13 +195,7 @@ class Rig:
             told = {sighting for exposure in store.scroll(Exposure, Where()) for sighting in exposure.sightings}
         assert (len(sightings), len(set(sightings))) == (self.posts, self.posts)
         assert told <= set(sightings)
-        assert self._named(self._given_away()) == self.planted
-
-    def _named(self, counted: Counter[str]) -> Counter[str]:
-        words = ("subjects", "resolve", "-", "--case", "T", "--reason", "test")
-        table = self.ask(*words, text="\n".join(counted)).splitlines()[1:]
-        reference = dict(line.split(",") for line in table)
-        return Counter({reference[handle]: count for handle, count in counted.items()})
+        assert resolved(self.ask, self._given_away()) == self.planted
 
 
 def grown(before: Iterable[int], after: Iterable[int]) -> int:

@@ -12,35 +12,27 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
 from alerts.records import CLASSES
 from alerts.store.mapping import index_name
-from deploy.demo.people import people
 from deploy.local.elasticsearch import Server
 from deploy.local.kafka import Broker
 from tests.faults.rig import Rig
 from tests.flow import sweep
+from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PLANTED, POST, SLUG, TITLE, VICTIM
 from ullage.bus import TOPICS, Record
 from ullage.settings import Context
 
 pytestmark = pytest.mark.servers
 
-NAME, ADDRESS, PASSWORD = "欧阳靖宇", "上海市徐汇区漕溪北路331号1702室", "Qk7!vexTrout"
-VICTIM = replace(next(people(1, 77)), name=NAME)
-PLANTED = (VICTIM.phone, VICTIM.resident_id, VICTIM.card, VICTIM.email, NAME, ADDRESS, PASSWORD)
-TITLE = f"姓名:{NAME} 手机:{VICTIM.phone} 地址:{ADDRESS} 密码:{PASSWORD} {VICTIM.resident_id}"
-POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"
-SLUG = f"https://paste.example.com/t/{NAME}-{VICTIM.phone}-{PASSWORD}"
-LEAK = "import matcher.redact as r; r.title = lambda text, enrolled: text; from ullage.cli import main; main()"
 POSTS = 20
 
 
 def plant(rig: Rig) -> None:
     """Posts whose title, author, address and text all give the victim away."""
-    known = {"site": "feed", "title": TITLE, "author": f"{NAME} {VICTIM.phone} {PASSWORD}"}
+    known = {"site": "feed", "title": TITLE, "author": AUTHOR}
     lines = [{**known, "url": f"{SLUG}/{n}", "text": f"{n}\n{POST}"} for n in range(POSTS)]
     rig.ask("ingest", "-", text="\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
 
@@ -84,7 +76,7 @@ def hits(rig: Rig, node: Server) -> set[str]:
 
 
 def test_no_planted_value_is_on_the_servers_in_any_form(rig: Callable[..., Rig], node: Server, broker: Broker) -> None:
-    made = rig(customers=[VICTIM, *people(50, 78)])
+    made = rig(customers=[VICTIM, *OTHERS])
     plant(made)
     made.run_until_it_dies("match", 1, "match")
     made.drain("match")
@@ -97,9 +89,9 @@ def test_no_planted_value_is_on_the_servers_in_any_form(rig: Callable[..., Rig],
 
 
 def test_the_sweep_of_the_servers_fails_when_a_leak_is_switched_on(rig: Callable[..., Rig], node: Server) -> None:
-    made = rig(customers=[VICTIM, *people(50, 78)])
+    made = rig(customers=[VICTIM, *OTHERS])
     plant(made)
     words = [sys.executable, "-c", LEAK, "--data", str(made.data), "match", "--once"]
     assert subprocess.run(words, capture_output=True, env={**os.environ}, check=False).returncode == 0
     made.drain("alert")
-    assert hits(made, node) >= {VICTIM.phone, VICTIM.resident_id, NAME, ADDRESS, PASSWORD}
+    assert hits(made, node) >= LEAKED

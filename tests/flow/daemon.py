@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,6 +63,26 @@ def is_alive(pid: int) -> bool:
         return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def page(url: str) -> str:
+    """What a loopback address answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def samples(port: int) -> dict[str, float]:
+    """What the role on a port exposes: values by name and labels, as they are written."""
+    lines = (line for line in page(f"http://127.0.0.1:{port}/metrics").splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def resolved(ask: Callable[..., str], counted: Mapping[str, int]) -> dict[str, int]:
+    """What is counted by handle, by customer reference instead, as an officer would resolve it."""
+    table = ask("subjects", "resolve", "-", "--case", "T", "--reason", "test", text="\n".join(counted))
+    reference = dict(line.split(",") for line in table.splitlines()[1:])
+    return {reference[handle]: count for handle, count in counted.items()}
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = DEADLINE) -> float:
@@ -123,6 +145,15 @@ class Daemon:
     def _crawled(self) -> bool:
         self.ask("crawl", "--once")
         return all(json.loads(site)["due"] == 0 for site in self.ask("sites", "--json").splitlines())
+
+    def exposures(self) -> Counter[str]:
+        """By customer reference, how many sightings of the store give a customer away."""
+        counted: Counter[str] = Counter()
+        for incident in self.incidents():
+            for exposure in incident["exposures"]:
+                assert len(set(exposure["sightings"])) == len(exposure["sightings"])
+                counted[exposure["subject"]] += len(exposure["sightings"])
+        return Counter(resolved(self.ask, counted))
 
     def incidents(self) -> Iterator[dict[str, Any]]:
         """Every incident with its exposures and sightings, as `incidents show --json` prints it."""

@@ -173,15 +173,9 @@ def match_between_rounds(outer: Zone, inner: Zone) -> str:
 
 def exposures(inner: Zone) -> dict[str, int]:
     """Reference → sightings, from the inner store."""
-    daemon, counted = Daemon(inner.data, inner.data / "said.log"), dict[str, int]()
-    for incident in daemon.incidents():
-        assert incident["sites"] == ["pastes"]
-        for exposure in incident["exposures"]:
-            assert len(set(exposure["sightings"])) == len(exposure["sightings"])
-            counted[exposure["subject"]] = counted.get(exposure["subject"], 0) + len(exposure["sightings"])
-    table = daemon.ask("subjects", "resolve", "-", "--case", "T", "--reason", "test", text="\n".join(counted))
-    reference = dict(line.split(",") for line in table.splitlines()[1:])
-    return {reference[handle]: count for handle, count in counted.items()}
+    daemon = Daemon(inner.data, inner.data / "said.log")
+    assert {site for incident in daemon.incidents() for site in incident["sites"]} == {"pastes"}
+    return daemon.exposures()
 
 
 def check_outer(outer: Zone, inner: Zone, site: Path) -> None:

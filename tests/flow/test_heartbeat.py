@@ -11,7 +11,7 @@ import pytest
 from deploy.demo.drive import Ullage
 from deploy.local.server import free_ports, takes_connections
 from tests.crawlers.support import serving
-from tests.flow.daemon import until
+from tests.flow.daemon import samples, until
 from ullage.bus import CAPTURES
 from ullage.keys import KeyStore
 from ullage.supervisor import command
@@ -26,16 +26,6 @@ watch = true
 legal_basis = "synthetic, on this machine"
 owner = "the test"
 """
-
-
-def ask(port: int) -> dict[str, float]:
-    """A role's samples by name and labels."""
-    import urllib.request
-
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
-    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
 
 def configured(data: Path, text: str) -> Ullage:
@@ -79,9 +69,9 @@ def test_the_inner_zone_shows_the_outer_zones_sites_and_how_long_the_way_is(tmp_
     carry(outer.data / "spool" / CAPTURES, inner.data / "spool" / CAPTURES)
     newest = 'ullage_heartbeat_timestamp_seconds{{origin="outside",stage="{}"}}'.format
     with role(inner.data, "match", match_port), role(inner.data, "alert", alert_port):
-        until(lambda: newest("match") in ask(match_port), "the heartbeat is at match", 30)
-        until(lambda: newest("alert") in ask(alert_port), "the heartbeat is at alert", 30)
-        seen, told = ask(match_port), ask(alert_port)
+        until(lambda: newest("match") in samples(match_port), "the heartbeat is at match", 30)
+        until(lambda: newest("alert") in samples(alert_port), "the heartbeat is at alert", 30)
+        seen, told = samples(match_port), samples(alert_port)
     assert seen[newest("match")] == told[newest("alert")]
     assert seen['ullage_crawl_site_state{site="board",state="ok"}'] == 1
     assert seen['ullage_crawl_site_state{site="gone",state="unreachable"}'] == 1

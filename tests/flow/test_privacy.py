@@ -16,12 +16,13 @@ import pytest
 from alerts.export.formats import FORMATS
 from deploy.demo import told
 from deploy.demo.drive import configuration, write_customers
-from deploy.demo.people import people
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum, bepasty, spirit
+from deploy.local.server import free_ports
 from deploy.local.webhook import Receiver, receiving
 from tests.flow import sweep
 from tests.flow.daemon import Daemon, until, write_site
+from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PASSWORD, PLANTED, POST, SLUG, TITLE, VICTIM
 from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers
 from ullage.bus import TOPICS
 from ullage.evidence.officers import open_sealed, private_key
@@ -30,13 +31,7 @@ from ullage.settings import Context
 
 pytestmark = pytest.mark.flow
 
-VICTIM = next(people(1, 77))
-NAME, ADDRESS, PASSWORD = "欧阳靖宇", "上海市徐汇区漕溪北路331号1702室", "Qk7!vexTrout"
-PLANTED = (VICTIM.phone, VICTIM.resident_id, VICTIM.card, VICTIM.email, NAME, ADDRESS, PASSWORD)
-TITLE = f"姓名:{NAME} 手机:{VICTIM.phone} 地址:{ADDRESS} 密码:{PASSWORD} {VICTIM.resident_id}"
-POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"
 EVIDENCE = 'evidence = true\n[evidence]\nofficers = ["li", "wang"]\n'
-LEAK = "import matcher.redact as r; r.title = lambda text, enrolled: text; from ullage.cli import main; main()"
 
 
 @pytest.fixture
@@ -61,7 +56,7 @@ def daemon(tmp_path: Path, sites: tuple[str, Forum], receiver: Receiver, monkeyp
     (tmp_path / "swept" / "tmp").mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "swept" / "tmp"))
     data.mkdir()
-    port = free_port()
+    (port,) = free_ports(1)
     text = configuration("bank", port) + EVIDENCE + told.configuration(f"http://127.0.0.1:{port}")
     (data / "ullage.toml").write_text(text, encoding="utf-8")
     with Daemon(data, tmp_path / "swept" / "run.log") as made:
@@ -74,9 +69,7 @@ def daemon(tmp_path: Path, sites: tuple[str, Forum], receiver: Receiver, monkeyp
 def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
     """The victim on the watchlist, and in 40 pastes and a topic."""
     made.ask("init")
-    write_customers(tmp_path / "customers.csv", [VICTIM, *people(50, 78)])
-    text = (tmp_path / "customers.csv").read_text(encoding="gb18030").replace(VICTIM.name, NAME, 1)
-    (tmp_path / "customers.csv").write_text(text, encoding="gb18030")
+    write_customers(tmp_path / "customers.csv", [VICTIM, *OTHERS])
     made.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
     url, forum = sites
     board = Spirit(forum.url, forum.user, forum.password)
@@ -84,24 +77,15 @@ def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
     pastes = Bepasty(url)
     for number in range(40):
         pastes.paste(f"{number}\n{POST}", f"{VICTIM.phone} {PASSWORD} {number}.txt")
-    rows = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{PASSWORD}" for p in [VICTIM, *people(50, 78)])
+    rows = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{PASSWORD}" for p in [VICTIM, *OTHERS])
     pastes.paste(f"姓名----手机----身份证----密码\n{rows}\n", "many.txt")  # high by itself, so evidence of it is sealed
     write_site(made.data, "pastes", "bepasty", url)
     write_site(made.data, "forum", "spirit", forum.url)
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def ingest_hostile(daemon: Daemon) -> None:
     """A capture whose title, author and URL slug are leaks themselves."""
-    slug = f"https://paste.example.com/t/{NAME}-{VICTIM.phone}-{PASSWORD}/?q={VICTIM.email}"
-    line = {"site": "feed", "url": slug, "text": POST, "title": TITLE, "author": f"{NAME} {VICTIM.phone} {PASSWORD}"}
+    line = {"site": "feed", "url": f"{SLUG}/?q={VICTIM.email}", "text": POST, "title": TITLE, "author": AUTHOR}
     daemon.ask("ingest", "-", text=json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -189,7 +173,7 @@ def test_the_sweep_fails_when_a_leak_is_switched_on(daemon: Daemon) -> None:
     )
     assert done.returncode == 0, done.stderr
     leaked = {value for _, value, _ in sweep.files([daemon.log.parent], PLANTED)}
-    assert leaked >= {VICTIM.phone, VICTIM.resident_id, NAME, ADDRESS, PASSWORD}
+    assert leaked >= LEAKED
 
 
 @pytest.mark.parametrize("form", list(sweep.forms("欧阳靖宇 15400000001")))

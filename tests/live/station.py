@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from deploy.local.posting import Bepasty
 from deploy.local.programs import bepasty, spirit
 from deploy.local.server import free_ports, takes_connections
 from deploy.local.webhook import Receiver, receiving
-from tests.flow.daemon import until
+from tests.flow.daemon import page, until
 from tests.live.quick import PORTS, alertmanager_file, prometheus_files
 from ullage.supervisor import command
 
@@ -30,13 +29,6 @@ regimes = ["pipl-57", "gdpr-33"]
 """The tenant is under two regimes, so that their clocks are there to be seen."""
 CANARY = {"ULLAGE_CANARY__INTERVAL_SECONDS": "5"}
 """Often enough to be waited for."""
-
-
-def ask(url: str) -> str:
-    """What a loopback address answers."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=10) as answer:
-        return str(answer.read().decode())
 
 
 @dataclass
@@ -80,12 +72,12 @@ class Station:
 
     def metrics(self, role: str) -> str:
         """What the role serves."""
-        return ask(f"http://127.0.0.1:{self.ports[role]}/metrics")
+        return page(f"http://127.0.0.1:{self.ports[role]}/metrics")
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series that Prometheus answers with, at this moment."""
         words = urllib.parse.urlencode({"query": expression})
-        found = json.loads(ask(f"{self.prometheus}/api/v1/query?{words}"))
+        found = json.loads(page(f"{self.prometheus}/api/v1/query?{words}"))
         assert found["status"] == "success", expression
         result: list[dict[str, Any]] = found["data"]["result"]
         return result

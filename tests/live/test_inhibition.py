@@ -10,9 +10,8 @@ import pytest
 from deploy.local.monitoring import alertmanager
 from deploy.local.webhook import receiving
 from tests.deploy.tools import run
-from tests.flow.daemon import until
+from tests.flow.daemon import page, until
 from tests.live.quick import alertmanager_file
-from tests.live.station import ask
 
 pytestmark = pytest.mark.live
 
@@ -64,7 +63,7 @@ def states(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def known(url: str) -> dict[str, str]:
-    found = json.loads(ask(f"{url}/api/v2/alerts?{urllib.parse.urlencode({'active': 'true', 'inhibited': 'true'})}"))
+    found = json.loads(page(f"{url}/api/v2/alerts?{urllib.parse.urlencode({'active': 'true', 'inhibited': 'true'})}"))
     return {key(one["labels"]): one["status"]["state"] for one in found}
 
 

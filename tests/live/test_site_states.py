@@ -26,10 +26,9 @@ from deploy.local.monitoring import prometheus
 from deploy.local.posting import Bepasty
 from deploy.local.posting import Spirit as Poster
 from deploy.local.programs import bepasty, ensure_environment, spirit
-from tests.flow.daemon import until
+from tests.flow.daemon import page, until
 from tests.live.front import Front, fronts
 from tests.live.quick import prometheus_files
-from tests.live.station import ask
 from ullage.supervisor import command
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
@@ -58,11 +57,11 @@ class World:
 
     def state(self, site: str) -> str | None:
         """The one state of a site whose series is 1."""
-        rows = (dict(STATE.findall(labels)) for labels in ROWS.findall(ask(self.metrics)))
+        rows = (dict(STATE.findall(labels)) for labels in ROWS.findall(page(self.metrics)))
         return next((row["state"] for row in rows if row["site"] == site), None)
 
     def value(self, name: str) -> float:
-        found = re.search(rf"^{name} (\S+)$", ask(self.metrics), re.MULTILINE)
+        found = re.search(rf"^{name} (\S+)$", page(self.metrics), re.MULTILINE)
         assert found, name
         return float(found[1])
 
@@ -74,7 +73,7 @@ class World:
     def fires(self, alert: str, site: str = "") -> bool:
         of_site = f',site="{site}"' if site else ""
         words = urllib.parse.quote(f'ALERTS{{alertname="{alert}",alertstate="firing"{of_site}}}')
-        found = json.loads(ask(f"{self.prometheus}/api/v1/query?query={words}"))
+        found = json.loads(page(f"{self.prometheus}/api/v1/query?query={words}"))
         return bool(found["data"]["result"])
 
     def after_a_visit(self, site: str, act: Act) -> int:
@@ -212,28 +211,16 @@ def test_a_machine_that_is_gone_while_others_answer(world: World) -> None:
     assert world.value("ullage_crawl_egress_up") == 1
 
 
-def test_a_forum_that_becomes_one_for_members(world: World) -> None:
-    door, forums = world.doors["members"], world.forums
-    breaks_and_ends(
-        world,
-        "members",
-        "login_expired",
-        "UllageSiteLoginExpired",
-        set_to(door, "upstream", forums["private"]),
-        set_to(door, "upstream", forums["public"]),
-    )
-
-
-def test_a_forum_with_another_layout(world: World) -> None:
-    door, forums = world.doors["redesigned"], world.forums
-    breaks_and_ends(
-        world,
-        "redesigned",
-        "layout_changed",
-        "UllageSiteLayoutChanged",
-        set_to(door, "upstream", forums["redesigned"]),
-        set_to(door, "upstream", forums["public"]),
-    )
+@pytest.mark.parametrize(
+    ("site", "variant", "state", "alert"),
+    [
+        pytest.param("members", "private", "login_expired", "UllageSiteLoginExpired", id="it becomes one for members"),
+        pytest.param("redesigned", "redesigned", "layout_changed", "UllageSiteLayoutChanged", id="it has another layout"),
+    ],
+)
+def test_a_forum_that_shows_itself_otherwise(world: World, site: str, variant: str, state: str, alert: str) -> None:
+    broken, mended = (set_to(world.doors[site], "upstream", world.forums[name]) for name in (variant, "public"))
+    breaks_and_ends(world, site, state, alert, broken, mended)
 
 
 def test_a_site_that_fell_silent_against_its_own_rhythm_until_it_speaks_again(world: World) -> None:

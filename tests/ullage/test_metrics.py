@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ullage import __version__
 from ullage.clock import Clock
-from ullage.metrics import BUS, STORE, LoopMetrics, MetricsServer, bounded, new_registry
+from ullage.loopback import LoopbackServer
+from ullage.metrics import BUS, STORE, LoopMetrics, bounded, metrics_server, new_registry
 
 
 class Readiness:
@@ -28,14 +29,14 @@ def readiness() -> Readiness:
 
 
 @pytest.fixture
-def server(readiness: Readiness) -> Iterator[MetricsServer]:
+def server(readiness: Readiness) -> Iterator[LoopbackServer]:
     registry = new_registry("match")
     Counter("ullage_match_captures_total", "Captures.", ["site"], registry=registry).labels("paste").inc(3)
-    with MetricsServer(registry, 0, readiness) as server:
+    with metrics_server(registry, 0, readiness) as server:
         yield server
 
 
-def get(server: MetricsServer, path: str) -> tuple[int, str]:
+def get(server: LoopbackServer, path: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request("GET", path)
     answer = connection.getresponse()
@@ -45,7 +46,7 @@ def get(server: MetricsServer, path: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics?name=x"])
-def test_metrics_are_parseable_and_hold_counters_and_build(server: MetricsServer, path: str) -> None:
+def test_metrics_are_parseable_and_hold_counters_and_build(server: LoopbackServer, path: str) -> None:
     status, body = get(server, path)
     samples = {s.name: s for family in text_string_to_metric_families(body) for s in family.samples}
     assert status == 200
@@ -54,7 +55,7 @@ def test_metrics_are_parseable_and_hold_counters_and_build(server: MetricsServer
     assert "process_resident_memory_bytes" in samples
 
 
-def test_health_is_always_there_and_readiness_follows_the_role(server: MetricsServer, readiness: Readiness) -> None:
+def test_health_is_always_there_and_readiness_follows_the_role(server: LoopbackServer, readiness: Readiness) -> None:
     assert get(server, "/healthz") == (200, "alive\n")
     assert get(server, "/readyz") == (200, "ready\n")
     readiness.ready = False
@@ -62,16 +63,16 @@ def test_health_is_always_there_and_readiness_follows_the_role(server: MetricsSe
     assert get(server, "/healthz")[0] == 200
 
 
-def test_other_paths_are_not_there(server: MetricsServer) -> None:
+def test_other_paths_are_not_there(server: LoopbackServer) -> None:
     assert [get(server, path)[0] for path in ("/", "/metrics/", "/../etc/passwd")] == [404] * 3
 
 
-def test_only_loopback_is_listened_on(server: MetricsServer) -> None:
+def test_only_loopback_is_listened_on(server: LoopbackServer) -> None:
     assert server._server.server_address[0] == "127.0.0.1"
 
 
 def test_a_fault_of_the_readiness_is_told_without_traceback_or_value(
-    server: MetricsServer, readiness: Readiness, capfd: pytest.CaptureFixture[str]
+    server: LoopbackServer, readiness: Readiness, capfd: pytest.CaptureFixture[str]
 ) -> None:
     readiness.ready = None  # type: ignore[assignment]
     with pytest.raises(http.client.RemoteDisconnected):
@@ -84,7 +85,7 @@ def test_a_fault_of_the_readiness_is_told_without_traceback_or_value(
 
 
 def test_the_port_is_free_again_afterwards(readiness: Readiness) -> None:
-    with MetricsServer(new_registry("match"), 0, readiness) as server:
+    with metrics_server(new_registry("match"), 0, readiness) as server:
         port = server.port
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
