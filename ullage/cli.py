@@ -160,11 +160,15 @@ def config_show(ctx: typer.Context) -> None:
 @letters.command("list")
 def letters_list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show stage, topic, reason and age of each dead letter; never what is in it."""
+    found = False
     for letter in dead_letters.waiting_or_parked(ctx.obj.bus()):
+        found = True
         age = int(ctx.obj.clock.wall() - letter.timestamp)
         row = {"id": letter.id, "stage": letter.stage, "topic": letter.topic, "reason": letter.reason, "seconds": age}
         row["replays"] = letter.replays
         typer.echo(json.dumps(row) if as_json else "  ".join(str(value) for value in row.values()))
+    if not found and not as_json:
+        typer.echo("No dead letters.")
 
 
 @letters.command("replay")

@@ -47,7 +47,8 @@ watch = true  # series of its own in /metrics, so that alert rules name it; at m
 
 def initialise(context: Context) -> Iterator[str]:
     """Create what is missing; yields a line for each thing made."""
-    for folder in (context.data, context.data / context.settings.crawl.sites, context.keys.root):
+    keyed = (context.keys.root / name for name in ("notify", "evidence"))  # what people put in themselves
+    for folder in (context.data, context.data / context.settings.crawl.sites, context.keys.root, *keyed):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, text in ((context.data / FILE, CONFIG), (context.data / context.settings.crawl.sites / "example.toml.off", SITE)):
         if not path.exists():

@@ -182,7 +182,7 @@ def test_dead_letters_are_listed_replayed_and_gone_from_the_list(ullage, data: P
     assert (code, listed["stage"], listed["topic"], listed["reason"]) == (0, "match", CAPTURES, "malformed")
     assert "13800138000" not in out
     assert ullage("dead-letters", "replay") == (0, "1 replayed\n", "")
-    assert ullage("dead-letters", "list") == (0, "", "")
+    assert ullage("dead-letters", "list") == (0, "No dead letters.\n", "")
     assert context.bus().lag(CAPTURES, "match").records == 1
 
 
@@ -190,7 +190,7 @@ def test_what_is_no_letter_does_not_stop_the_list_or_the_replay(ullage, data: Pa
     Context(data).bus().publisher(DEAD_LETTERS).append([outgoing("nonsense")])
     code, _, err = ullage("dead-letters", "replay")
     assert (code, err) == (0, "")
-    assert ullage("dead-letters", "list") == (0, "", "")
+    assert ullage("dead-letters", "list") == (0, "No dead letters.\n", "")
 
 
 CRASH = """
