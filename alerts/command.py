@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated
@@ -40,8 +39,8 @@ from ullage.errors import ConfigError
 from ullage.metrics import BUS, STORE, new_registry
 from ullage.role import running
 from ullage.rulefiles import Live
+from ullage.screen import AsJson, console, print_list, print_row
 from ullage.settings import Context
-from ullage.shown import console
 from ullage.verdict import VERDICT
 from ullage.worker import Worker, WorkerMetrics, reach
 
@@ -57,7 +56,6 @@ incidents.command("suppress")(noise.suppress)
 incidents.command("unsuppress")(noise.unsuppress)
 incidents.command("suppressions")(noise.suppressions_list)
 incidents.command("background")(noise.background_list)
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 
 
 def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")] = False) -> None:
@@ -155,12 +153,14 @@ def incidents_list(
     with contextlib.closing(configured_store(ctx.obj)) as store:
         found = listed(store, filters, limit)
         silent = suppressed(store, [incident for incident, _ in found.rows], ctx.obj.clock.now())
-    if as_json:
-        for incident, state in found.rows:
-            typer.echo(json.dumps(summary(incident, state, silent.get(incident.id)), ensure_ascii=False))
-        return
-    console().print(incidents_table(found.rows, silent=silent) if found.rows else "No incidents.")
-    if found.after:
+    print_list(
+        found.rows,
+        as_json=as_json,
+        row=lambda row: summary(*row, silent.get(row[0].id)),
+        table=lambda rows: incidents_table(rows, silent=silent),
+        none="No incidents.",
+    )
+    if found.after and not as_json:
         typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
 
 
@@ -176,7 +176,7 @@ def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -
         duties = duties_of(context, store).of(found.incident, found.decisions)
         silence = suppressed(store, [found.incident], now).get(incident)
     if as_json:
-        typer.echo(json.dumps(details(found, clocks_as_json(duties, now), silence), ensure_ascii=False))
+        print_row(details(found, clocks_as_json(duties, now), silence))
     else:
         zone = ZoneInfo(context.tenant(found.incident.tenant).zone)
         console().print(incident_in_full(found, clocks=clocks_table(duties, now, zone) if duties else "", silence=silence))

@@ -14,7 +14,9 @@ from rich.text import Text
 from alerts.noise.shown import line
 from alerts.query import Whole
 from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Why
-from alerts.view import brief, duration, moment, safe
+from alerts.view import brief, duration
+from ullage.screen import cell
+from ullage.shown import moment, safe
 
 COLOURS = {
     "statutory": "bold white on dark_red",
@@ -44,7 +46,7 @@ def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None
             incident.id,
             Text(incident.severity, COLOURS[incident.severity]),
             str(incident.exposure),
-            Text(safe(incident.whose), overflow="fold"),
+            cell(incident.whose),
             Text(brief(incident.sites, 2)),
             f"{incident.customers:,}",
             Text(brief(incident.kinds, 4)),
@@ -106,14 +108,14 @@ def _reasons(reasons: Iterable[Why]) -> Table:
     grid.add_column()
     grid.add_column(justify="right")
     for why in reasons:
-        grid.add_row(f"  {why.code}", f"{why.points:+d}" if why.points else "", Text(safe(why.evidence)))
+        grid.add_row(f"  {why.code}", f"{why.points:+d}" if why.points else "", cell(why.evidence))
     return grid
 
 
 def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for s in sightings:
-        grid.add_row(f"  {moment(s.fetched_at, zone)}", Text(safe(s.site)), Text(safe(s.title) or "–"), Text(safe(s.url)))
+        grid.add_row(f"  {moment(s.fetched_at, zone)}", cell(s.site), cell(s.title or "–"), cell(s.url))
     return grid
 
 

@@ -8,9 +8,7 @@ from urllib.parse import urlsplit
 
 from alerts.query import Whole
 from alerts.records import Incident, Status, Suppression
-from ullage.shown import moment, safe
-
-__all__ = ["brief", "details", "duration", "link", "moment", "safe", "summary"]
+from ullage.shown import safe
 
 
 def link(url: str) -> str:

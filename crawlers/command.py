@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated
@@ -20,11 +19,10 @@ from crawlers.standing import Standings
 from crawlers.table import Row, sites_table
 from ullage import role, setup
 from ullage.metrics import BUS, new_registry
+from ullage.screen import AsJson, print_list
 from ullage.settings import Context
-from ullage.shown import console
 from ullage.worker import reach
 
-WIDTH = 110
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default.")
@@ -53,7 +51,7 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
         drive(rounds, stop)
 
 
-def sites(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit."""
     context: Context = ctx.obj
     setup.require(context)
@@ -61,11 +59,9 @@ def sites(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] =
     frontier = Frontier(context.data, context.keys.read("frontier.key"), context.clock)
     rows = list(_rows(context, frontier, found))
     frontier.close()
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row.as_json(), ensure_ascii=False))
-    elif rows:
-        console(WIDTH).print(sites_table(rows, context.clock.wall()))
+    if rows:
+        now = context.clock.wall()
+        print_list(rows, as_json=as_json, row=Row.as_json, table=lambda rows: sites_table(rows, now), none="")
     if not found and not faults:
         typer.echo(f"no site yet: put NAME.toml into {context.data / context.settings.crawl.sites}", err=True)
     for fault in faults:

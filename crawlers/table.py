@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from crawlers.site import Site
 from ullage.records.heartbeat import SiteReport
+from ullage.screen import table
 
 COLOURS = {
     None: "dim",
@@ -60,21 +60,11 @@ class Row:
 
 def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None) -> Table:
     """One line a site; fits 100 columns where names are short."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for heading, options in (
-        ("site", {"overflow": "fold", "min_width": 8}),
-        ("state", {"no_wrap": True}),
-        ("since", {"no_wrap": True}),
-        ("last new", {"no_wrap": True}),
-        ("something\nnew comes", {"no_wrap": True}),
-        ("overdue", {"no_wrap": True}),
-        ("pages due\n/ given up", {"justify": "right", "no_wrap": True}),
-        ("next visit", {"no_wrap": True}),
-    ):
-        table.add_column(heading, **options)
+    headings = ("site", "state", "since", "last new", "something\nnew comes", "overdue", "pages due\n/ given up", "next visit")
+    made = table(*headings, right=headings[6:7], whole=headings[1:])
     for row in rows:
         report = row.report
-        table.add_row(
+        made.add_row(
             Text(row.site.name),
             Text((report.state or NOT_VISITED).replace("_", " ") if row.site.enabled else "off", COLOURS[report.state]),
             _ago(report.since, now),
@@ -84,7 +74,7 @@ def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None) -> 
             f"{row.pages['due']} / {row.pages['parked']}",
             "-" if not row.site.enabled else "now" if row.next_visit <= now else _in(row.next_visit - now),
         )
-    return table
+    return made
 
 
 def _iso(at: float) -> str | None:

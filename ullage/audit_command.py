@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from ullage.audit import Chain, Entry, entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError
+from ullage.screen import AsJson, cell, print_list, print_row, table
 from ullage.settings import Context
-from ullage.shown import console, moment, safe
+from ullage.shown import moment
 
 app = typer.Typer(no_args_is_help=True, help="What was changed, by whom and why: list it, verify that nobody changed that.")
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 
 
 @app.command()
@@ -32,7 +31,7 @@ def verify(
     chains = walk_all(context.data / FOLDER, context.keys, _expected(expect) if expect else ())
     for chain in chains:
         if as_json:
-            typer.echo(json.dumps(_as_json(chain), ensure_ascii=False))
+            print_row(_as_json(chain))
             continue
         what = f"entries {chain.begins} to {chain.seq}, the last {chain.last[:16]}" if not chain.faults else "BROKEN"
         typer.echo(f"{chain.name}: {what}")
@@ -73,18 +72,17 @@ def list_(
         for chain, entry in entries(context.data / FOLDER)
         if actor in ("", entry.actor) and entry.action.startswith(action) and tenant in ("", entry.tenant)
     ][-limit:]
-    if as_json:
-        for chain, entry in found:
-            typer.echo(json.dumps({"chain": chain, **entry.model_dump(mode="json")}, ensure_ascii=False))
-        return
-    console().print(_table([entry for _, entry in found]) if found else "No changes.")
+    print_list(found, as_json=as_json, row=_row, table=_table, none="No changes.")
 
 
-def _table(found: list[Entry]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for name in ("when", "who", "did", "to what", "tenant", "why"):
-        table.add_column(name, no_wrap=name == "when", overflow="fold")
-    for entry in found:
+def _row(found: tuple[str, Entry]) -> dict[str, object]:
+    chain, entry = found
+    return {"chain": chain, **entry.model_dump(mode="json")}
+
+
+def _table(found: Sequence[tuple[str, Entry]]) -> Table:
+    made = table("when", "who", "did", "to what", "tenant", "why", whole=("when",))
+    for _, entry in found:
         texts = (entry.actor, entry.action, entry.object, entry.tenant, entry.reason)
-        table.add_row(moment(entry.at), *(Text(safe(text)) for text in texts))
-    return table
+        made.add_row(moment(entry.at), *map(cell, texts))
+    return made

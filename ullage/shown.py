@@ -1,4 +1,4 @@
-"""How text, times and tables are shown to people, on a terminal and on the page.
+"""How text and time are shown to people, on a terminal and on the page.
 
 Everything that came from outside is untrusted: control and bidirectional characters are shown as escapes, so that a title cannot
 move a terminal's cursor or turn a line around. Times are stored in UTC and shown in local time with its zone.
@@ -9,9 +9,6 @@ from __future__ import annotations
 import unicodedata
 from datetime import datetime, tzinfo
 
-from rich.console import Console
-
-WIDTH = 100
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
@@ -27,9 +24,3 @@ def safe(text: str) -> str:
 def moment(when: datetime | None, zone: tzinfo | None = None) -> str:
     """Local time with its zone, to the minute."""
     return when.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z") if when else "unknown"
-
-
-def console(width: int = WIDTH) -> Console:
-    """A terminal as wide as it is; `width` columns elsewhere."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=width)

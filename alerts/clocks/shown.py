@@ -11,7 +11,8 @@ from rich.text import Text
 
 from alerts.clocks.duties import Duty, sent_at
 from alerts.clocks.regimes import Stage
-from alerts.view import duration, moment, safe
+from alerts.view import duration
+from ullage.shown import moment, safe
 
 STAGES = {
     "brief": ("brief report", "简要报告"),

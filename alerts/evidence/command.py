@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from alerts.evidence.opening import Asked, Opened, open_all, write_pack
-from alerts.evidence.shown import evidence_table, manifest_lines, text_lines
+from alerts.evidence.shown import evidence_as_json, evidence_table, manifest_lines, text_lines
 from alerts.holds import Holds, findings_of
 from alerts.records import Sighting
 from alerts.store import configured_store
@@ -19,15 +18,14 @@ from ullage.audit import current_user
 from ullage.evidence import OPEN, PACK
 from ullage.evidence.officers import make_officer
 from ullage.evidence.vault import Item, Vault
+from ullage.screen import AsJson, print_list
 from ullage.settings import Context
-from ullage.shown import console
 
 evidence = typer.Typer(no_args_is_help=True, help="What was posted, sealed to two officers: make a key, list, open, pack.")
 Key = Annotated[list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")]
 Case = Annotated[str, typer.Option(help="The case's number.")]
 Reason = Annotated[str, typer.Option(help="Why; no identifier.")]
 By = Annotated[str, typer.Option(help="Your name; by default that of your account on this machine.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 INCIDENT = "INC-"
 
 
@@ -53,12 +51,13 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     with contextlib.closing(configured_store(ctx.obj)) as store:
         seen = store.mget(Sighting, {item.head.finding for item in items})
     incidents = {id_: sighting.incident for id_, sighting in seen.items()}
-    if as_json:
-        for item in items:
-            row = {**item.head.model_dump(mode="json"), "incident": incidents.get(item.head.finding, "")}
-            typer.echo(json.dumps({**row, "bytes": item.bytes, "held": item.held}))
-        return
-    console().print(evidence_table(items, incidents) if items else "Nothing is sealed.")
+    print_list(
+        items,
+        as_json=as_json,
+        row=lambda item: evidence_as_json(item, incidents),
+        table=lambda items: evidence_table(items, incidents),
+        none="Nothing is sealed.",
+    )
 
 
 @evidence.command("open")

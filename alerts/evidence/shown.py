@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from alerts.evidence.opening import Opened
 from ullage.evidence.vault import Item
+from ullage.screen import cell, table
 from ullage.shown import moment, safe
 
 LINES = 200
 """Of a body; a pack has all of it."""
 
 
+def evidence_as_json(item: Item, incidents: Mapping[str, str]) -> dict[str, Any]:
+    """One sealed file as a JSON object."""
+    incident = incidents.get(item.head.finding, "")
+    return {**item.head.model_dump(mode="json"), "incident": incident, "bytes": item.bytes, "held": item.held}
+
+
 def evidence_table(items: Sequence[Item], incidents: Mapping[str, str]) -> Table:
     """One line a sealed file."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    for name in ("finding", "incident", "tenant", "sealed", "KiB", "officers", "held"):
-        table.add_column(name, justify="right" if name == "KiB" else "left", overflow="fold")
+    made = table("finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",))
     for item in items:
         head = item.head
         officers = ", ".join(id_.rpartition(".")[0] for id_ in head.officers)
         size, held = f"{item.bytes / 1024:,.0f}", "held" if item.held else ""
         incident = incidents.get(head.finding, "–")
-        table.add_row(head.finding, incident, safe(head.tenant), moment(head.sealed_at), size, officers, held)
-    return table
+        made.add_row(head.finding, incident, cell(head.tenant), moment(head.sealed_at), size, officers, held)
+    return made
 
 
 def manifest_lines(one: Opened) -> Iterator[str]:

@@ -15,8 +15,9 @@ from alerts.query import Filters, listed
 from alerts.records import Decision, Incident, Sighting, Status
 from alerts.status import status_of
 from alerts.store import IncidentStore, Where
-from alerts.view import link, safe
+from alerts.view import link
 from ullage.errors import ConfigError
+from ullage.shown import safe
 from ullage.typed import identifier_in
 
 PAGE = 100

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Annotated
 
 import typer
 
 from alerts.noise import shown
 from alerts.noise.background import BACKGROUND
-from alerts.noise.counts import background_counts
+from alerts.noise.counts import Count, background_counts
 from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
 from alerts.store import configured_store
 from ullage.audit import current_user
+from ullage.screen import AsJson, print_list
 from ullage.settings import Context
-from ullage.shown import console
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 By = Annotated[str, typer.Option(help="Your name; by default that of your account on this machine.")]
 Tenant = Annotated[str, typer.Option(help="Of this tenant alone.")]
 
@@ -67,19 +65,24 @@ def suppressions_list(
     now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:
         found = [pair for pair in suppressions(store, tenant) if ended or shown.state(*pair, now) == shown.IN_FORCE]
-    if as_json:
-        for one, lifted in found:
-            typer.echo(json.dumps(shown.as_json(one, lifted, now), ensure_ascii=False))
-        return
-    console().print(shown.suppressions_table(found, now) if found else "Nothing is silenced.")
+    print_list(
+        found,
+        as_json=as_json,
+        row=lambda pair: shown.as_json(*pair, now),
+        table=lambda found: shown.suppressions_table(found, now),
+        none="Nothing is silenced.",
+    )
 
 
 def background_list(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant = "") -> None:
     """Count the posts that are no leak, by site and by the rule that said so."""
     with contextlib.closing(configured_store(ctx.obj)) as store:
         counts = background_counts(store, tenant)
-    if as_json:
-        for row in counts:
-            typer.echo(json.dumps(row._asdict(), ensure_ascii=False))
-        return
-    console().print(shown.background_table(counts, BACKGROUND.in_force(ctx.obj.data).rules) if counts else "No background.")
+    rules = BACKGROUND.in_force(ctx.obj.data).rules
+    print_list(
+        counts,
+        as_json=as_json,
+        row=Count._asdict,
+        table=lambda counts: shown.background_table(counts, rules),
+        none="No background.",
+    )

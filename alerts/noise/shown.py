@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Literal
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from alerts.noise.background import Rules
 from alerts.noise.counts import Count
 from alerts.noise.suppressions import said
 from alerts.records import Suppression
+from ullage.screen import cell, table
 from ullage.shown import moment, safe
 
 State = Literal["in force", "ended", "lifted"]
@@ -43,31 +42,23 @@ def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict
 
 def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None = None) -> Table:
     """One line a suppression."""
-    table = _table()
-    for name in ("suppression", "tenant", "silences", "by", "why", "until"):
-        table.add_column(name, no_wrap=name == "suppression", overflow="fold")
+    made = table("suppression", "tenant", "silences", "by", "why", "until", whole=("suppression",))
     for one, lifted in found:
         standing = state(one, lifted, now)
         ends = moment(one.expires, zone) if standing != "lifted" else f"lifted by {safe(lifted.by) if lifted else ''}"
-        texts = (one.tenant, said(one), one.by, one.reason)
+        texts = map(cell, (one.tenant, said(one), one.by, one.reason))
         style = "" if standing == IN_FORCE else "dim"
-        table.add_row(one.id, *(Text(safe(text)) for text in texts), ends, style=style)
-    return table
+        made.add_row(one.id, *texts, ends, style=style)
+    return made
 
 
 def background_table(counts: Sequence[Count], rules: Rules) -> Table:
     """One line a site and rule, and the sum."""
     titles = {rule.id: rule.title for rule in rules.rule}
-    table = _table()
-    for name in ("tenant", "site", "rule", "posts", "customers"):
-        table.add_column(name, justify="right" if name in ("posts", "customers") else "left", overflow="fold")
+    made = table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
     for count in counts:
         rule = f"{count.rule} {titles.get(count.rule, 'of an earlier version')}"
-        table.add_row(Text(safe(count.tenant)), Text(safe(count.site)), rule, f"{count.posts:,}", f"{count.customers:,}")
-    table.add_section()
-    table.add_row("", "", "all", f"{sum(count.posts for count in counts):,}", "")
-    return table
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+        made.add_row(cell(count.tenant), cell(count.site), rule, f"{count.posts:,}", f"{count.customers:,}")
+    made.add_section()
+    made.add_row("", "", "all", f"{sum(count.posts for count in counts):,}", "")
+    return made

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from alerts.notify.channels import UndeliveredError, open_channel
 from alerts.notify.channels.webhook import MARK
@@ -18,9 +18,10 @@ from alerts.notify.message import Entry, Message
 from alerts.notify.notifier import page_of
 from alerts.records import Notification
 from alerts.store import IncidentStore, Where, configured_store
-from alerts.view import moment
 from ullage.errors import ConfigError
+from ullage.screen import AsJson, cell, print_list, table
 from ullage.settings import Context
+from ullage.shown import moment
 
 KEY_BYTES = 32
 TRIAL = "INC-TEST"
@@ -52,7 +53,7 @@ def key() -> None:
 @notify.command("log")
 def log_(
     ctx: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, one object a line.")] = False,
+    as_json: AsJson = False,
     outcome: Annotated[str, typer.Option(help="pending, sent, failed or suppressed.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the latest first.")] = 50,
 ) -> None:
@@ -60,14 +61,18 @@ def log_(
     where = Where({"outcome": (outcome,)} if outcome else {})
     with contextlib.closing(configured_store(ctx.obj)) as store:
         items = store.search(Notification, where, limit).items
+    print_list(items, as_json=as_json, row=_row, table=_table, none="Nothing in the log.")
+
+
+def _row(one: Notification) -> dict[str, Any]:
+    return one.model_dump(mode="json", exclude={"id", "at", "published_at"})
+
+
+def _table(items: Sequence[Notification]) -> Table:
+    made = table("due", "outcome", "channel", "incident", "what", "attempts", right=("attempts",), whole=("due", "incident"))
     for one in items:
-        if as_json:
-            typer.echo(json.dumps(one.model_dump(mode="json", exclude={"id", "at", "published_at"}), ensure_ascii=False))
-        else:
-            tries = f"{one.attempts} attempt{'s' * (one.attempts != 1)}"
-            typer.echo(f"{moment(one.due)}  {one.outcome:<10}  {one.channel:<12}  {one.incident}  {one.what:<20}  {tries}")
-    if not items and not as_json:
-        typer.echo("Nothing in the log.")
+        made.add_row(moment(one.due), one.outcome, cell(one.channel), one.incident, one.what, str(one.attempts))
+    return made
 
 
 def channel_parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -17,10 +17,10 @@ from alerts.clocks.shown import STAGES, UNVERIFIED, limit, state, warning
 from alerts.query import Whole
 from alerts.records import Incident, Why
 from alerts.report.content import Text, advice_for, categories
-from alerts.view import moment
 from alerts.words import ORIGIN, SEVERITY
 from ullage.fields import HIGHEST
 from ullage.settings import Tenant
+from ullage.shown import moment
 
 Values: TypeAlias = dict[str, tuple[Text, ...]]
 SHOWN_SIGHTINGS = 50

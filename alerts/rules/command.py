@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +20,10 @@ from alerts.typed import checked_name, checked_note
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.lexicon import Lexicon
+from ullage.screen import AsJson, console, print_list, print_row
 from ullage.settings import Context
-from ullage.shown import console
 
 app = typer.Typer(no_args_is_help=True, help="Rules as data: how precise each has been, and what others would change.")
-AsJson = Annotated[bool, typer.Option("--json", help="JSON.")]
 Tenant = Annotated[str, typer.Option(help="Of this tenant alone.")]
 
 
@@ -35,11 +33,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant = "") -> N
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
         found = precisions(store, context.rules(), BACKGROUND.in_force(context.data).rules, tenant)
-    if as_json:
-        for rule in found:
-            typer.echo(json.dumps(shown.precision_as_json(rule), ensure_ascii=False))
-        return
-    console().print(shown.precision_table(found))
+    print_list(found, as_json=as_json, row=shown.precision_as_json, table=shown.precision_table, none="")
 
 
 @app.command()
@@ -61,7 +55,7 @@ def try_(ctx: typer.Context, file: Path, as_json: AsJson = False, tenant: Tenant
         else:
             trial = try_verdict(store, tried, context.tenant, tenant)
     if as_json:
-        typer.echo(json.dumps(shown.trial_as_json(trial), ensure_ascii=False))
+        print_row(shown.trial_as_json(trial))
     else:
         console().print(shown.trial_in_full(trial))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +12,7 @@ from rich.text import Text
 from alerts.records import SEVERITIES
 from alerts.rules.precision import Precision
 from alerts.rules.trial import FOLDED, UNRAISED, Judged, Trial
-from ullage.shown import safe
+from ullage.screen import cell, table
 
 SHOWN = 50
 """Changed incidents that a terminal lists; `--json` lists all."""
@@ -33,18 +32,16 @@ def precision_as_json(rule: Precision) -> dict[str, Any]:
 
 def precision_table(rules: Sequence[Precision]) -> Table:
     """One line a rule, a section a kind."""
-    table = _table()
-    for name in ("rule", "what it says", "incidents", "real", "false", "precision"):
-        table.add_column(name, justify="right" if name in ("incidents", "real", "false") else "left", overflow="fold")
+    made = table("rule", "what it says", "incidents", "real", "false", "precision", right=("incidents", "real", "false"))
     kind = ""
     for rule in rules:
         if rule.kind != kind:
-            table.add_section()
-            table.add_row(Text(rule.kind, "bold"), Text("posts, not incidents", "dim") if rule.kind == "background" else "")
+            made.add_section()
+            made.add_row(Text(rule.kind, "bold"), Text("posts, not incidents", "dim") if rule.kind == "background" else "")
             kind = rule.kind
         counts = (f"{n:,}" if n else "–" for n in (rule.incidents, rule.real, rule.false))
-        table.add_row(Text(safe(rule.id)), Text(safe(rule.title)), *counts, precision_in_words(rule))
-    return table
+        made.add_row(cell(rule.id), cell(rule.title), *counts, precision_in_words(rule))
+    return made
 
 
 def trial_as_json(trial: Trial) -> dict[str, Any]:
@@ -77,29 +74,21 @@ def trial_in_full(trial: Trial) -> RenderableType:
 
 
 def _changes_table(trial: Trial) -> Table:
-    table = _table()
-    for name in ("incident", "tenant", "severity", "exposure", "scenario", "origin"):
-        table.add_column(name, no_wrap=name == "incident", overflow="fold")
+    made = table("incident", "tenant", "severity", "exposure", "scenario", "origin", whole=("incident",))
     for change in trial.changes[:SHOWN]:
         pairs = zip(map(str, change.before), map(str, change.after), strict=True)
         cells = dict(zip(Judged._fields, (b or "–" if b == a else f"{b or '–'} → {a or '–'}" for b, a in pairs), strict=True))
         shown = (cells[name] for name in ("severity", "exposure", "scenario", "origin"))
-        table.add_row(change.incident, Text(safe(change.tenant)), *shown)
-    return table
+        made.add_row(change.incident, cell(change.tenant), *shown)
+    return made
 
 
 def _posts_table(trial: Trial) -> Table:
-    table = _table()
-    for name in ("site", "posts", "are", "would be"):
-        table.add_column(name, justify="right" if name == "posts" else "left", overflow="fold")
+    made = table("site", "posts", "are", "would be", right=("posts",))
     for (site, before, after), count in sorted(trial.posts.items(), key=lambda item: (-item[1], item[0])):
-        table.add_row(Text(safe(site)), f"{count:,}", *(_place(one) for one in (before, after)))
-    return table
+        made.add_row(cell(site), f"{count:,}", *map(_place, (before, after)))
+    return made
 
 
 def _place(one: str) -> str:
     return {FOLDED: "in an incident", UNRAISED: "raised by nothing"}.get(one, f"background by {one}")
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)

@@ -23,6 +23,7 @@ from alerts.typed import MAX_NOTE, checked_name
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.masking import Secret
+from ullage.shown import moment, safe
 from ullage.typed import identifier_in
 
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
@@ -62,11 +63,11 @@ def templates(zone: tzinfo | None, tenants: Iterable[str]) -> Environment:
         loader=PackageLoader("alerts.search"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     pages.filters |= {
-        "shown": view.safe,
+        "shown": safe,
         "link": view.link,
         "brief": view.brief,
         "duration": view.duration,
-        "moment": lambda when: view.moment(when, zone),
+        "moment": lambda when: moment(when, zone),
         "spaced": words.spaced,
     }
     pages.globals |= {

@@ -13,11 +13,12 @@ from alerts.query import whole
 from alerts.records import Decision, Incident, incident_id
 from alerts.store import Where
 from alerts.table import incident_in_full, incidents_table
-from alerts.view import brief, duration, link, moment, safe
+from alerts.view import brief, duration, link
 from tests.alerts.builders import finding, fold_all
 from ullage.bus import FINDINGS, Outgoing
 from ullage.cli import app
 from ullage.dead_letters import read
+from ullage.shown import moment, safe
 
 A = incident_id("f")
 BEIJING = timezone(timedelta(hours=8), "CST")

@@ -1,6 +1,7 @@
 """Notifications as alert runs them: threads, the worker's loop, the command line."""
 
 import json
+import re
 import threading
 
 import pytest
@@ -194,7 +195,7 @@ def test_the_log_shows_what_was_said_to_whom(configured_data, run):
     assert run("notify", "log") == "Nothing in the log.\n"
     publish(Context(configured_data), finding("f", range(10), people="ab").encode())
     run("alert", "--once")
-    assert "sent        soc" in run("notify", "log")
+    assert re.search(r"UTC +sent +soc +INC-", run("notify", "log"))
     [row] = map(json.loads, run("notify", "log", "--json", "--outcome", "sent").splitlines())
     assert (row["channel"], row["outcome"], row["attempts"]) == ("soc", "sent", 1)
     assert run("notify", "log", "--json", "--outcome", "failed") == ""

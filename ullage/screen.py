@@ -1,0 +1,59 @@
+"""What is printed on a terminal: lists as tables for people or as JSON Lines for programs, and cells of untrusted text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ullage.shown import safe
+
+WIDTH = 100
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
+T = TypeVar("T")
+
+
+def console() -> Console:
+    """A terminal as wide as it is; 100 columns elsewhere."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def table(*columns: str, right: Collection[str] = (), whole: Collection[str] = ()) -> Table:
+    """A table with these columns, which fold where they must; numbers stand `right`, what is `whole` never folds."""
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=name in whole, overflow="fold")
+    return made
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Text that came from outside, as a cell: no mark-up, and no character that moves the cursor."""
+    return Text(safe(text), style)
+
+
+def print_row(row: Mapping[str, Any]) -> None:
+    """One object of JSON Lines."""
+    typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+def print_list(
+    found: Sequence[T],
+    *,
+    as_json: bool,
+    row: Callable[[T], Mapping[str, Any]],
+    table: Callable[[Sequence[T]], RenderableType],
+    none: str,
+) -> None:
+    """Print a list: an object a line, or a table, and for people the words `none` where there is nothing."""
+    if as_json:
+        for one in found:
+            print_row(row(one))
+    else:
+        console().print(table(found) if found else none)
