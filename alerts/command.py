@@ -24,6 +24,7 @@ from alerts.noise.background import BACKGROUND
 from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
+from alerts.options import Severity, Status, Tenant, Words
 from alerts.pulse import Sorted
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
@@ -142,10 +143,10 @@ def plan(context: Context) -> Iterator[str]:
 def incidents_list(
     ctx: typer.Context,
     as_json: AsJson = False,
-    tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = "",
-    severity: Annotated[str, typer.Option(help="noise, notice, low, medium, high or statutory.")] = "",
-    status: Annotated[str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")] = "",
-    text: Annotated[str, typer.Option(help="Words in title, author, site or terms; never an identifier.")] = "",
+    tenant: Tenant = "",
+    severity: Severity = "",
+    status: Status = "",
+    text: Words = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest first.")] = 50,
 ) -> None:
     """List incidents, the newest first."""

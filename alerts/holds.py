@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from alerts.records import Hold, Incident, Sighting
+from alerts.query import incident_named
+from alerts.records import Hold, Sighting
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
 from ullage.clock import Clock
@@ -48,19 +49,17 @@ class Holds:
     def set(self, incident: str, *, by: str, case: str, reason: str) -> int:
         """Hold `incident`; returns how many files of evidence are marked. ConfigError when there is no such incident."""
         self._append(incident, by, case, reason, released=False)
-        return self.vault.hold(findings_of(self.store, [incident])) if self.vault.root.is_dir() else 0
+        return self.vault.hold(findings_of(self.store, [incident]))
 
     def release(self, incident: str, *, by: str, case: str, reason: str) -> int:
         """End a hold; returns how many files may expire again. ConfigError when it is not held."""
         if incident not in held(self.store):
             raise ConfigError("that incident is not held")
         self._append(incident, by, case, reason, released=True)
-        return self.vault.release(findings_of(self.store, [incident])) if self.vault.root.is_dir() else 0
+        return self.vault.release(findings_of(self.store, [incident]))
 
     def _append(self, incident: str, by: str, case: str, reason: str, *, released: bool) -> None:
-        found = self.store.get(Incident, incident)
-        if found is None:
-            raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+        found = incident_named(self.store, incident)
         what, now = "release" if released else "hold", self.clock.now()
         self.trail.append(f"incident.{what}", incident, actor=by, tenant=found.tenant, reason=f"case {case}: {reason}")
         made = Hold(

@@ -8,6 +8,7 @@ from alerts.document import D
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
 from alerts.status import UNDECIDED, narrowed, status_of, statuses
 from alerts.store import IncidentStore, QueryError, Where
+from ullage.errors import ConfigError
 from ullage.typed import identifier_in
 
 SHOWN = 200
@@ -69,13 +70,26 @@ def listed(store: IncidentStore, filters: Filters, limit: int, after: str = "") 
     return Listed(tuple((incident, shown.get(incident.id, UNDECIDED)) for incident in page.items), page.after)
 
 
+def incident_named(store: IncidentStore, id_: str) -> Incident:
+    """The incident of that id; ConfigError when there is none."""
+    found = store.get(Incident, id_)
+    if found is None:
+        raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+    return found
+
+
+def decisions_of(store: IncidentStore, id_: str) -> tuple[Decision, ...]:
+    """What was decided of an incident, newest first."""
+    return tuple(sorted(store.scroll(Decision, Where({"incident": (id_,)})), key=lambda d: (d.at, d.id), reverse=True))
+
+
 def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN) -> Whole | None:
     """One incident, or None; with at most `shown` sightings and customers, None for all of them."""
     incident = store.get(Incident, id_)
     if incident is None:
         return None
     of_it = Where({"incident": (id_,)})
-    decisions = tuple(sorted(store.scroll(Decision, of_it), key=lambda d: (d.at, d.id), reverse=True))
+    decisions = decisions_of(store, id_)
     return Whole(
         incident,
         status_of(decisions),

@@ -79,7 +79,7 @@ class Duties:
 
     def of(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
         """The duties of one incident, those of one regime together, in the order of its tenant's settings."""
-        return self._worked_out(incident, decisions, self.moments(incident, decisions))
+        return self.since(incident, decisions, self.moments(incident, decisions))
 
     def moments(self, incident: Incident, decisions: Sequence[Decision]) -> Moments:
         """The moments that an incident's clocks count from."""
@@ -95,7 +95,7 @@ class Duties:
         sent = self._sent([incident.id for incident in candidates])
         for incident in candidates:
             made = decided.get(incident.id, [])
-            for duty in self._worked_out(incident, made, Moments.of(incident, made, sent.get(incident.id, ()))):
+            for duty in self.since(incident, made, Moments.of(incident, made, sent.get(incident.id, ()))):
                 if duty.state == "running" and duty.due:
                     due = duty.due.timestamp()
                     found[duty.regime.id] = min(due, found.get(duty.regime.id, due))
@@ -116,7 +116,8 @@ class Duties:
         confirmed = [id_ for id_, made in decided.items() if any(d.status == "confirmed" or d.stage == "applies" for d in made)]
         return list({i.id: i for i in (*ours, *self.store.mget(Incident, confirmed).values())}.values())
 
-    def _worked_out(self, incident: Incident, decisions: Sequence[Decision], moments: Moments) -> tuple[Duty, ...]:
+    def since(self, incident: Incident, decisions: Sequence[Decision], moments: Moments) -> tuple[Duty, ...]:
+        """As `of`, where the moments are known."""
         tenant, status = self.tenant(incident.tenant), status_of(decisions)
         duties = []
         for regime in regimes_of(incident.tenant, tenant):

@@ -109,11 +109,6 @@ def regimes_of(name: str, tenant: Tenant) -> tuple[Regime, ...]:
     return tuple(known[id_] for id_ in tenant.regimes)
 
 
-def is_stage(regime: str, stage: str) -> bool:
-    """Whether a regime asks for a report of that name."""
-    return regime in regimes() and any(known.id == stage for known in regimes()[regime].stages)
-
-
 def check_regimes(tenants: Mapping[str, Tenant]) -> None:
     """ConfigError when a tenant names a regime that is not known."""
     for name, tenant in tenants.items():

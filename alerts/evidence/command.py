@@ -12,9 +12,9 @@ import typer
 from alerts.evidence.opening import Asked, Opened, open_all, write_pack
 from alerts.evidence.shown import evidence_as_json, evidence_table, manifest_lines, text_lines
 from alerts.holds import Holds, findings_of
+from alerts.options import By, Case, Reason, name_of
 from alerts.records import Sighting
 from alerts.store import configured_store
-from ullage.audit import current_user
 from ullage.evidence import OPEN, PACK
 from ullage.evidence.officers import make_officer
 from ullage.evidence.vault import Item, Vault
@@ -23,9 +23,6 @@ from ullage.settings import Context
 
 evidence = typer.Typer(no_args_is_help=True, help="What was posted, sealed to two officers: make a key, list, open, pack.")
 Key = Annotated[list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")]
-Case = Annotated[str, typer.Option(help="The case's number.")]
-Reason = Annotated[str, typer.Option(help="Why; no identifier.")]
-By = Annotated[str, typer.Option(help="Your name; by default that of your account on this machine.")]
 INCIDENT = "INC-"
 
 
@@ -100,7 +97,7 @@ def keep(
     """Keep sealed findings however old they get: `incidents hold` for a machine of match's own, which sees no incidents."""
     context: Context = ctx.obj
     vault, action = vault_of(context), "evidence.let_go" if end else "evidence.keep"
-    who, why = by or current_user(), f"case {case}: {reason}"
+    who, why = name_of(by), f"case {case}: {reason}"
     for one in [vault.find(finding) for finding in findings]:
         context.trail().append(action, f"finding {one.head.finding}", actor=who, tenant=one.head.tenant, reason=why)
     count = vault.release(findings) if end else vault.hold(findings)
@@ -110,14 +107,14 @@ def keep(
 def hold(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
     """Keep all that belongs to INCIDENT, its sealed evidence included, until `release`."""
     with _holds(ctx.obj) as holds:
-        marked = holds.set(incident, by=by or current_user(), case=case, reason=reason)
+        marked = holds.set(incident, by=name_of(by), case=case, reason=reason)
     typer.echo(f"{incident} is held for case {case}, with its sealed evidence ({marked} here)")
 
 
 def release(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
     """End a hold: what is past its time expires within the hour."""
     with _holds(ctx.obj) as holds:
-        freed = holds.release(incident, by=by or current_user(), case=case, reason=reason)
+        freed = holds.release(incident, by=name_of(by), case=case, reason=reason)
     typer.echo(f"{incident} is released, with its sealed evidence ({freed} here)")
 
 
@@ -137,7 +134,7 @@ def _opened(
     def ask(name: str) -> str:
         return str(typer.prompt(f"Passphrase of {name}", hide_input=True, err=True))
 
-    asked = Asked(action, by or current_user(), f"case {case}: {reason}")
+    asked = Asked(action, name_of(by), f"case {case}: {reason}")
     yield open_all(vault, _items(context, vault, what), keys, ask, context.trail(), asked)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from alerts.export.facts import Exported, chosen
 from alerts.export.formats import FORMATS, format_named
+from alerts.options import Severity, Status, Tenant, Words
 from alerts.query import Filters
 from alerts.store import configured_store
 from ullage.audit import current_user
@@ -23,10 +24,10 @@ def export(
     *,
     form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")],
     incidents: Annotated[list[str] | None, typer.Argument(help="These; without any, all that pass the filters.")] = None,
-    tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = "",
-    severity: Annotated[str, typer.Option(help="noise, notice, low, medium, high or statutory.")] = "",
-    status: Annotated[str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")] = "",
-    text: Annotated[str, typer.Option(help="Words in title, author, site or terms; never an identifier.")] = "",
+    tenant: Tenant = "",
+    severity: Severity = "",
+    status: Status = "",
+    text: Words = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
 ) -> None:
     """Export incidents for another system; nobody who is in them goes along."""

@@ -11,13 +11,10 @@ from alerts.noise import shown
 from alerts.noise.background import BACKGROUND
 from alerts.noise.counts import Count, background_counts
 from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
+from alerts.options import By, Reason, Tenant, name_of
 from alerts.store import configured_store
-from ullage.audit import current_user
 from ullage.screen import AsJson, print_list
 from ullage.settings import Context
-
-By = Annotated[str, typer.Option(help="Your name; by default that of your account on this machine.")]
-Tenant = Annotated[str, typer.Option(help="Of this tenant alone.")]
 
 
 def suppress(
@@ -37,20 +34,20 @@ def suppress(
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
         conditions = Conditions(site, channel, author, rule, incident)
-        made = Desk(store, context.trail()).suppress(tenant, conditions, days=days, by=by or current_user(), reason=reason)
+        made = Desk(store, context.trail()).suppress(tenant, conditions, days=days, by=name_of(by), reason=reason)
     typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
 
 
 def unsuppress(
     ctx: typer.Context,
     suppression: str,
-    reason: Annotated[str, typer.Option(help="Why; no identifier.")],
+    reason: Reason,
     by: By = "",
 ) -> None:
     """End a suppression now."""
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
-        Desk(store, context.trail()).lift(suppression, by=by or current_user(), reason=reason)
+        Desk(store, context.trail()).lift(suppression, by=name_of(by), reason=reason)
     typer.echo(f"{suppression} is lifted")
 
 

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import typer
 
 from alerts.clocks.command import duties_of
-from alerts.query import whole
+from alerts.query import decisions_of, incident_named
+from alerts.records import Sighting
 from alerts.report.draft import Language, Page, page
 from alerts.report.facts import Case
-from alerts.store import configured_store
+from alerts.store import Where, configured_store
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.settings import Context
@@ -44,7 +45,7 @@ def report(
     drafted = page(case, lang)
     content = rendered(drafted, form, case)
     what = f"incident {incident}: notification draft, {form}, {lang}"
-    context.trail().append("incident.draft", what, actor=current_user(), tenant=case.found.incident.tenant)
+    context.trail().append("incident.draft", what, actor=current_user(), tenant=case.incident.tenant)
     write_out(content, output)
     typer.echo(f"{drafted.open} fields are left for a person to fill in.", err=True)
 
@@ -52,15 +53,14 @@ def report(
 def case_of(context: Context, incident: str) -> Case:
     """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
     with contextlib.closing(configured_store(context)) as store:
-        found = whole(store, incident, None)
-        if found is None:
-            raise ConfigError("no incident of that id: `ullage incidents list` shows them")
-        duties = duties_of(context, store)
-        tenant = context.tenant(found.incident.tenant)
+        found, decisions = incident_named(store, incident), decisions_of(store, incident)
+        duties, tenant = duties_of(context, store), context.tenant(found.tenant)
+        moments = duties.moments(found, decisions)
         return Case(
-            found=found,
-            moments=duties.moments(found.incident, found.decisions),
-            duties=duties.of(found.incident, found.decisions),
+            incident=found,
+            sightings=sorted(store.scroll(Sighting, Where({"incident": (incident,)})), key=lambda s: (s.fetched_at, s.id)),
+            moments=moments,
+            duties=duties.since(found, decisions, moments),
             tenant=tenant,
             zone=ZoneInfo(tenant.zone),
             now=context.clock.now(),

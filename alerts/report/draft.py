@@ -79,7 +79,7 @@ class Page:
 
 def page(case: Case, language: Language) -> Page:
     """The draft of `case`. The same case gives the same page."""
-    known, incident = values(case), case.found.incident
+    known, incident = values(case), case.incident
     head = Text(
         f"Incident {incident.id}, drafted {moment(case.now, case.zone)}",
         f"事件编号{incident.id}，起草于{moment(case.now, case.zone)}",

@@ -14,8 +14,7 @@ from alerts.clocks.duties import Duty, sent_at
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import grade_of
 from alerts.clocks.shown import STAGES, UNVERIFIED, limit, state, warning
-from alerts.query import Whole
-from alerts.records import Incident, Why
+from alerts.records import Incident, Sighting, Why
 from alerts.report.content import Text, advice_for, categories
 from alerts.words import ORIGIN, SEVERITY
 from ullage.fields import HIGHEST
@@ -28,9 +27,11 @@ SHOWN_SIGHTINGS = 50
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a draft is made from. `found` holds all sightings; its exposures are not looked at."""
+    """What a draft is made from: the incident with all its sightings, and nothing of who is in it."""
 
-    found: Whole
+    incident: Incident
+    sightings: Sequence[Sighting]
+    """The oldest first."""
     moments: Moments
     duties: Sequence[Duty]
     tenant: Tenant
@@ -69,7 +70,7 @@ def _times(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
         ("determined_at", moments.determined),
     ):
         yield name, _same(moment(when, case.zone) if when else "")
-    published, newest = case.found.incident.published_at, _newest(case)
+    published, newest = case.incident.published_at, _newest(case)
     lines = []
     if published:
         at = moment(published, case.zone)
@@ -80,11 +81,11 @@ def _times(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
 
 
 def _newest(case: Case) -> date | None:
-    return max((s.newest_date for s in case.found.sightings if s.newest_date), default=None)
+    return max((s.newest_date for s in case.sightings if s.newest_date), default=None)
 
 
 def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
-    incident = case.found.incident
+    incident = case.incident
     yield "incident_type", (Text("personal information leaked", "个人信息泄露"),)
     sites = Text(f"sites: {', '.join(incident.sites)}", f"网站：{'、'.join(incident.sites)}")
     times = Text(f"{incident.sightings} sightings", f"共出现{incident.sightings}次")
@@ -107,7 +108,7 @@ def _reasons(reasons: Iterable[Why]) -> tuple[Text, ...]:
 
 
 def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
-    incident = case.found.incident
+    incident = case.incident
     yield "people_distinct", tuple(_distinct(incident))
     yield (
         "records_total",
@@ -148,7 +149,7 @@ def _distinct(incident: Incident) -> Iterator[Text]:
 
 
 def _harm(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
-    incident = case.found.incident
+    incident = case.incident
     advice = advice_for(incident.scenario)
     yield "harm_possible", tuple(Text(a.harm, a.harm_zh) for a in advice)
     yield "fraud_scenarios", (Text(incident.scenario_title, incident.scenario_title_zh),)
@@ -157,12 +158,10 @@ def _harm(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
 
 def _evidence(case: Case) -> Iterator[Text]:
     """What was seen where and when, by our own keyed ids; the pages themselves are not in here."""
-    sightings = sorted(case.found.sightings, key=lambda s: (s.fetched_at, s.id))
-    for s in sightings[:SHOWN_SIGHTINGS]:
+    for s in case.sightings[:SHOWN_SIGHTINGS]:
         at = moment(s.fetched_at, case.zone)
         yield Text(f"sighting {s.id} on {s.site}, collected {at}", f"记录{s.id}，网站{s.site}，采集于{at}")
-    if len(sightings) > SHOWN_SIGHTINGS:
-        more = len(sightings) - SHOWN_SIGHTINGS
+    if (more := len(case.sightings) - SHOWN_SIGHTINGS) > 0:
         yield Text(f"and {more} more sightings", f"另有{more}条记录")
 
 

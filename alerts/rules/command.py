@@ -11,20 +11,19 @@ import typer
 
 from alerts.noise.background import BACKGROUND
 from alerts.noise.background import Rules as BackgroundRules
+from alerts.options import By, Reason, Tenant, name_of
 from alerts.rules import shown
 from alerts.rules.kinds import kind_of, known
 from alerts.rules.precision import precisions
 from alerts.rules.trial import try_background, try_lexicon, try_verdict
 from alerts.store import configured_store
-from alerts.typed import checked_name, checked_note
-from ullage.audit import current_user
+from alerts.typed import checked_note
 from ullage.errors import ConfigError
 from ullage.lexicon import Lexicon
 from ullage.screen import AsJson, console, print_list, print_row
 from ullage.settings import Context
 
 app = typer.Typer(no_args_is_help=True, help="Rules as data: how precise each has been, and what others would change.")
-Tenant = Annotated[str, typer.Option(help="Of this tenant alone.")]
 
 
 @app.command("list")
@@ -64,8 +63,8 @@ def try_(ctx: typer.Context, file: Path, as_json: AsJson = False, tenant: Tenant
 def use(
     ctx: typer.Context,
     file: Path,
-    reason: Annotated[str, typer.Option(help="Why; no identifier.")],
-    by: Annotated[str, typer.Option(help="Your name; by default that of your account on this machine.")] = "",
+    reason: Reason,
+    by: By = "",
 ) -> None:
     """Put the rules, or the lexicon, in a file into force for what comes from now on. Its version must be higher than before."""
     context: Context = ctx.obj
@@ -73,7 +72,7 @@ def use(
     kept, former = kind.kept(file), kind.in_force(context.data).rules.version
     if kept.rules.version <= former:
         raise ConfigError(f"{file} has version {kept.rules.version}; in force is {former}: raise it")
-    who, why = checked_name(by or current_user()), checked_note(reason)
+    who, why = name_of(by), checked_note(reason)
     digest = hashlib.sha256(kept.text.encode()).hexdigest()
     what = f"rules {kind.name} version {kept.rules.version} instead of {former}, SHA-256 {digest[:16]}"
     context.trail().append("rules.use", what, actor=who, reason=why)

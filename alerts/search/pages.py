@@ -11,17 +11,17 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.clocks.duties import RULINGS, Duty, status_with_report
-from alerts.clocks.regimes import is_stage, regimes, regimes_of
+from alerts.clocks.duties import Duty
+from alerts.clocks.regimes import regimes_of
 from alerts.clocks.shown import clock_words
+from alerts.decisions import TOKEN_BYTES, Decisions
 from alerts.noise.suppressions import suppressed
 from alerts.query import Filters, Listed, listed, whole
-from alerts.records import SEVERITIES, STATUSES, Decision, Incident
+from alerts.records import SEVERITIES, STATUSES, Incident
 from alerts.search.asked import Asked, Text
 from alerts.search.site import Site
-from alerts.status import UNDECIDED, status_of, tally
-from alerts.store import QueryError, Where
-from alerts.typed import checked_ground, checked_name, checked_note
+from alerts.status import UNDECIDED, tally
+from alerts.store import QueryError
 
 PAGE = 50
 ACTIONS = {
@@ -59,55 +59,16 @@ def routes(site: Site) -> APIRouter:
         if found is None:
             return _missing(site)
         try:
-            _keep(site, _decision(site, found, by, status, note, token))
+            if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
+                raise QueryError("the form is not one of ours: open the incident again")
+            if status == "reported":
+                raise QueryError("say under which rule it was reported, and which report that was")
+            Decisions(site.store, site.trail).make(found, status, by=by, note=note, token=token)
         except QueryError as error:
             return _incident_page(site, id_, str(error))
         return RedirectResponse(f"/incidents/{found.id}#decisions", 303)
 
     return router
-
-
-def _decision(site: Site, incident: Incident, by: str, status: str, note: str, token: str) -> Decision:
-    """A decision from its form. The token makes a form that is sent twice one decision."""
-    status, regime, stage = _chosen(site, incident, status)
-    if len(token) != 16 or not set(token) <= set("0123456789abcdef"):
-        raise QueryError("the form is not one of ours: open the incident again")
-    if status == "note" and not regime and not note.strip():
-        raise QueryError("a note without text says nothing")
-    return Decision.model_validate(
-        {
-            "id": f"{incident.id}:{token}",
-            "tenant": incident.tenant,
-            "incident": incident.id,
-            "at": site.clock.now(),
-            "by": checked_name(by),
-            "status": status,
-            "note": checked_ground(note) if stage in RULINGS else checked_note(note),
-            "regime": regime,
-            "stage": stage,
-        }
-    )
-
-
-def _chosen(site: Site, incident: Incident, typed: str) -> tuple[str, str, str]:
-    """Status, regime and stage of what was chosen: an action, `reported REGIME STAGE`, `applies REGIME` or `waived REGIME`."""
-    if typed in ACTIONS:
-        return typed, "", ""
-    status, regime, stage = [*typed.split(" "), "", ""][:3]
-    if status in RULINGS and regime in regimes():
-        return "note", regime, status
-    if status != "reported" or not is_stage(regime, stage):
-        raise QueryError(f"a decision is one of {', '.join(ACTIONS)}, or a report under a regime")
-    decided = site.store.scroll(Decision, Where({"incident": (incident.id,)}))
-    return status_with_report(status_of(decided)), regime, stage
-
-
-def _keep(site: Site, decision: Decision) -> None:
-    """Store a decision, and the audit entry of it first; the same form sent again adds neither."""
-    if site.store.get(Decision, decision.id) is None:
-        what = " ".join(filter(None, (f"incident {decision.incident}: {decision.status}", decision.regime, decision.stage)))
-        site.trail.append("incident.decide", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)
-        site.store.create([decision])
 
 
 def _rulings(site: Site, incident: Incident, duties: Iterable[Duty]) -> dict[str, str]:
@@ -156,7 +117,7 @@ def _incident_page(site: Site, id_: str, refused: str = "") -> HTMLResponse:
         "rulings": _rulings(site, found.incident, duties),
         "silence": suppressed(site.store, [found.incident], now).get(id_),
     }
-    status, token = 400 if refused else 200, secrets.token_hex(8)
+    status, token = 400 if refused else 200, secrets.token_hex(TOKEN_BYTES)
     return site.page("incident.html", status, **shown, actions=ACTIONS, token=token, refused=refused)
 
 

@@ -75,9 +75,10 @@ def test_a_report_that_is_recorded_stops_its_clock_and_sets_the_status(ours, run
     assert "NFRA/2026-7" in run("show", A).stdout
     assert json.loads(run("list", "--json").stdout)["status"] == "reported"
     _, last = list(audit.entries(data / "audit"))[-1]
-    assert (last.action, last.object) == (
+    assert (last.action, last.actor, last.object) == (
         "incident.reported",
-        f"incident {A}: reported under nfra-2024, first report, by Wang Fang",
+        "Wang Fang",
+        f"incident {A}: reported under nfra-2024, first report",
     )
 
 
@@ -97,7 +98,7 @@ def test_a_final_report_of_a_closed_incident_leaves_it_closed(ours, run, store, 
 
 def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, data):
     words = ("--by", "Wang", "--regime", "cac-2025", "--applies", "--note", "important data")
-    assert run("duty", A, *words).stdout == f"recorded: incident {A}: cac-2025 applies, by Wang\n"
+    assert run("duty", A, *words).stdout == f"recorded: {A} cac-2025 applies\n"
     assert clocks(run)["cac-2025", "first"]["state"] == "running"
     run("duty", A, "--by", "Wang", "--regime", "cac-2025", "--waived", "--note", "counted twice")
     assert clocks(run)["cac-2025", "first"]["state"] == "waived"

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts.clocks.duties import Duties, Duty, State
 from alerts.clocks.moments import Moments
-from alerts.clocks.regimes import Regime, check_regimes, grade_of, is_stage, regimes
+from alerts.clocks.regimes import Regime, check_regimes, grade_of, regimes
 from alerts.clocks.shown import SINCE, STAGES, clocks_as_json, limit, remaining, state, warning
 from alerts.metrics import DutyMetrics
 from alerts.records import Decision, Incident, Notification, incident_id
@@ -288,9 +288,6 @@ def test_a_tenant_under_a_rule_that_is_not_known_is_told_which():
     check_regimes({"bank": Tenant()})
     with pytest.raises(ConfigError, match=r"tenants.bank.regimes: there is no regime 'gdpr': use pipl-57"):
         check_regimes({"bank": Tenant(regimes=("gdpr",))})
-    assert is_stage("nfra-2024", "written")
-    assert not is_stage("nfra-2024", "brief")
-    assert not is_stage("nobody", "first")
 
 
 @pytest.mark.parametrize(

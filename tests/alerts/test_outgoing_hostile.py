@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import docx
@@ -19,7 +20,6 @@ from alerts.clocks.moments import Moments
 from alerts.export.facts import Exported, Seen, _seen
 from alerts.export.formats import FORMATS, format_named
 from alerts.export.spreadsheet import COLUMNS, FORMULA
-from alerts.query import Whole
 from alerts.records import STATUSES, Incident, Sighting, Why
 from alerts.report.draft import Language, page
 from alerts.report.facts import Case
@@ -150,8 +150,7 @@ def case_of(base: tuple[Incident, Sighting], text: str, now: datetime = WHEN) ->
         update={"sites": (text,), "origin_label": text, "reasons": (Why(code="X1", points=1, evidence=text),)}
     )
     entity = Entity(name=text, name_en=text, contact=text, officer=text, regulators=(text,), system=text)
-    found = Whole(hostile, "open", (sighting.model_copy(update={"site": text}),), (), ())
-    return Case(found, Moments(WHEN), (), Tenant(entity=entity), UTC, now)
+    return Case(hostile, (sighting.model_copy(update={"site": text}),), Moments(WHEN), (), Tenant(entity=entity), UTC, now)
 
 
 def rendered_tokens(text: str) -> list[tuple[str, str]]:
@@ -185,7 +184,7 @@ def test_text_that_is_escaped_is_read_as_itself(text):
 def test_the_document_shows_all_of_it_as_text(base):
     entity = Entity(name="bank", regulators=tuple(text for text in HOSTILE if text))
     case = case_of(base, "words")
-    drafted = page(Case(case.found, case.moments, (), Tenant(entity=entity), UTC, WHEN), Language.ZH)
+    drafted = page(replace(case, tenant=Tenant(entity=entity), now=WHEN), Language.ZH)
     found = docx.Document(io.BytesIO(word(drafted, WHEN)))
     cells = [cell.text for table in found.tables for row in table.rows for cell in row.cells]
     assert "\n".join(drafted.parts[0].items[-1].lines) in cells

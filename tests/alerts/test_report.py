@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -78,10 +79,7 @@ def lines(case: Case, field: str, language: Language = Language.ZH) -> tuple[str
 
 
 def with_incident(case: Case, **changes) -> Case:
-    found = case.found.__class__(
-        case.found.incident.model_copy(update=changes), case.found.status, case.found.sightings, (), case.found.decisions
-    )
-    return Case(found, case.moments, case.duties, case.tenant, case.zone, case.now)
+    return replace(case, incident=case.incident.model_copy(update=changes))
 
 
 def test_every_field_of_the_record_is_in_it():
@@ -146,7 +144,7 @@ def test_both_forms_hold_the_same_lines(case, language):
 
 
 def test_the_same_case_gives_the_same_bytes(case):
-    later = Case(case.found, case.moments, case.duties, case.tenant, case.zone, case.now + timedelta(hours=1))
+    later = replace(case, now=case.now + timedelta(hours=1))
     for form in Form:
         first, second = (rendered(page(case, Language.BOTH), form, case) for _ in range(2))
         assert first == second
@@ -157,7 +155,7 @@ def test_what_nobody_told_the_store_is_left_for_a_person(case, store, context):
     for field in ("cause_preliminary", "measures_taken", "police_report", "grade_nfra", "alerted_at", "loss_estimate_cny"):
         assert lines(case, field)[0].startswith("【待填写：")
         assert lines(case, field, Language.EN)[0].startswith("[to be filled in: ")
-    quiet = Case(case.found, case.moments, (), case.tenant, case.zone, case.now)
+    quiet = replace(case, duties=())
     assert lines(quiet, "reports") == ("【待填写：目前无计时：来源非我方且未经人工确认】",)
     assert lines(case, "entity_name") == ("示例银行",)
     assert lines(case, "entity_name", Language.EN) == ("Example Bank",)
@@ -231,7 +229,7 @@ def test_every_scenario_has_advice_and_every_advice_a_scenario():
 
 
 def test_advice_follows_the_scenario(case):
-    assert case.found.incident.scenario == "X3"
+    assert case.incident.scenario == "X3"
     assert any("更换银行卡" in line for line in lines(case, "advice_to_individuals"))
     assert any("96110" in line for line in lines(case, "advice_to_individuals"))
     other = with_incident(case, scenario="X15")
@@ -242,19 +240,17 @@ def test_evidence_lists_our_own_ids_and_counts_what_it_leaves_out(case):
     assert lines(case, "scene_preservation") == (
         "记录f，网站paste，采集于2026-09-21 20:00 CST", "记录g，网站forum，采集于2026-09-21 20:00 CST",
     )  # fmt: skip
-    first = case.found.sightings[0]
+    first = case.sightings[0]
     many = tuple(first.model_copy(update={"id": f"s{n:03}"}) for n in range(SHOWN_SIGHTINGS + 7))
-    found = case.found.__class__(case.found.incident, "open", many, (), ())
-    crowded = Case(found, case.moments, (), case.tenant, case.zone, case.now)
+    crowded = replace(case, sightings=many)
     assert len(lines(crowded, "scene_preservation")) == SHOWN_SIGHTINGS + 1
     assert lines(crowded, "scene_preservation")[-1] == "另有7条记录"
 
 
 def test_the_age_of_the_data_is_told_where_it_is_known(case):
     assert "data_time_range" not in values(case)
-    first = case.found.sightings[0].model_copy(update={"newest_date": date(2026, 8, 31)})
-    found = case.found.__class__(case.found.incident.model_copy(update={"published_at": WHEN}), "open", (first,), (), ())
-    dated = Case(found, case.moments, (), case.tenant, ZoneInfo("UTC"), case.now)
+    first = case.sightings[0].model_copy(update={"newest_date": date(2026, 8, 31)})
+    dated = replace(with_incident(case, published_at=WHEN), sightings=(first,), zone=ZoneInfo("UTC"))
     assert lines(dated, "data_time_range", Language.EN) == (
         "first published 2026-09-21 12:00 UTC, as far as its site says",
         "newest date in the data: 2026-08-31",
@@ -263,8 +259,7 @@ def test_the_age_of_the_data_is_told_where_it_is_known(case):
 
 def test_signs_that_markdown_or_a_terminal_reads_are_inert(case):
     hostile = "# <script>*x* [a](javascript:b) | `c`\x1b[31m\u202e"
-    tenant = Tenant(entity=Entity(name=hostile))
-    attacked = Case(case.found, case.moments, (), tenant, case.zone, case.now)
+    attacked = replace(case, tenant=Tenant(entity=Entity(name=hostile)))
     text = rendered(page(attacked, Language.ZH), Form.MARKDOWN, attacked).decode()
     assert r"\# \<script\>\*x\* \[a\](javascript:b) \| \`c\`\\x1b\[31m\\u202e" in text
     assert not re.search(r"[\x1b\u202e]|(?<!\\)<", text)
@@ -303,4 +298,4 @@ def test_a_document_bears_the_time_passed_in_and_no_other(case):
 def test_sightings_are_whole_however_many(store, clock, context):
     fold_all(store, clock, [finding(f"f{n}", range(10), people=range(3), site=f"s{n}") for n in range(205)])
     case = case_of(context, incident_id("f0"))
-    assert len(case.found.sightings) == store.count(Sighting, Where({"incident": (incident_id("f0"),)})) == 205
+    assert len(case.sightings) == store.count(Sighting, Where({"incident": (incident_id("f0"),)})) == 205

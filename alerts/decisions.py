@@ -1,0 +1,114 @@
+"""What people decide of an incident, on the page and on a terminal: checked, in the audit log first, and only ever appended.
+
+What is chosen is said in words: `acknowledged`, `confirmed`, `resolved`, `false_positive`, `note`; `reported REGIME STAGE`, or
+`reported` of every rule; `applies REGIME` or `waived REGIME`, of a rule that no number decides on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.clocks.duties import RULINGS, status_with_report
+from alerts.clocks.regimes import Regime, regimes
+from alerts.records import Decision, Incident
+from alerts.status import CLOSED, status_of
+from alerts.store import IncidentStore, QueryError, Where
+from alerts.typed import checked_ground, checked_name, checked_note
+from ullage.audit import Trail
+from ullage.typed import identifier_in
+
+PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
+TOKEN_BYTES = 8
+MAX_REFERENCE = 64
+
+
+def said(decision: Decision) -> str:
+    """A decision in words."""
+    if decision.stage in RULINGS:
+        return f"{decision.regime} {decision.stage}"
+    return f"reported under {decision.regime}, {decision.stage} report" if decision.regime else decision.status
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Where decisions are made. QueryError says what is missing or wrong, without repeating what was typed."""
+
+    store: IncidentStore
+    trail: Trail
+
+    def make(
+        self,
+        incident: Incident,
+        chosen: str,
+        *,
+        by: str,
+        note: str = "",
+        reference: str = "",
+        sent_at: datetime | None = None,
+        token: str = "",
+    ) -> Decision:
+        """Decide `chosen` of `incident`. With a `token` it is one decision however often it is sent."""
+        status, regime, stage = self._read(incident, chosen.split(" "))
+        if status == "note" and not regime and not note.strip():
+            raise QueryError("a note without text says nothing")
+        decision = Decision.model_validate(
+            {
+                "id": f"{incident.id}:{token or secrets.token_hex(TOKEN_BYTES)}",
+                "tenant": incident.tenant,
+                "incident": incident.id,
+                "at": self.trail.clock.now(),
+                "by": checked_name(by),
+                "status": status,
+                "note": checked_ground(note) if stage in RULINGS else checked_note(note),
+                "regime": regime,
+                "stage": stage,
+                "reference": _reference(reference),
+                "sent_at": sent_at,
+            }
+        )
+        if self.store.get(Decision, decision.id) is None:
+            self._audit(decision)
+            self.store.create([decision])
+        return decision
+
+    def _read(self, incident: Incident, chosen: Sequence[str]) -> tuple[str, str, str]:
+        """Status, regime and stage of what was chosen."""
+        action, *about = chosen
+        if action in PLAIN and not about:
+            return action, "", ""
+        if action in RULINGS and len(about) == 1:
+            return "note", _regime(about[0]).id, action
+        if action != "reported" or len(about) not in (0, 2):
+            raise QueryError(f"a decision is one of {', '.join(PLAIN)}, or a report under a regime")
+        now = status_of(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
+        if not about and now in CLOSED:
+            raise QueryError("the incident is closed: say with --regime which report was sent")
+        regime, stage = (_regime(about[0]).id, _stage(*about)) if about else ("", "")
+        return status_with_report(now), regime, stage
+
+    def _audit(self, decision: Decision) -> None:
+        action = "duty" if decision.stage in RULINGS else "reported" if decision.regime else "decide"
+        what = f"incident {decision.incident}: {said(decision)}"
+        self.trail.append(f"incident.{action}", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)
+
+
+def _regime(id_: str) -> Regime:
+    if id_ not in regimes():
+        raise QueryError(f"there is no regime of that id: use {', '.join(regimes())}")
+    return regimes()[id_]
+
+
+def _stage(regime: str, stage: str) -> str:
+    known = [s.id for s in regimes()[regime].stages]
+    if stage not in known:
+        raise QueryError(f"{regime} has no such stage: use {', '.join(known)}")
+    return stage
+
+
+def _reference(reference: str) -> str:
+    if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
+        raise QueryError(f"a reference has at most {MAX_REFERENCE} characters and is no one's phone, ID or card")
+    return reference.strip()
