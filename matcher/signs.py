@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
-SIGNS = {"，": ",", "：": ":", "；": ";", "！": "!", "？": "?", "（": "(", "）": ")"}
-"""Each sign and the plain one that folding makes of it. None stands within a value but brackets, which then touch ASCII."""
+SIGNS = {"，": ",", "：": ":", "；": ";", "！": "!", "？": "?", "％": "%", "～": "~", "（": "(", "）": ")", "　": " ", "—": "-"}
+"""Each sign and the plain one that folding makes of it."""
+JOINING = "() -"
+"""Plain signs that may stand within a value (`+1（212）555…`, 138—0013, 一三八　零零一三): they touch ASCII or a Han digit."""
+NOT_ASCII = 0x80
 CLASS = re.compile(r"\[(?!\^)(?:\\.|[^\\\]])+\]")
 """A class of characters in a pattern, none that is left out."""
 
@@ -19,11 +22,21 @@ def in_classes(pattern: str) -> str:
     return CLASS.sub(lambda found: f"[{_wide_of(found[0])}{found[0][1:]}", pattern)
 
 
-def in_word(char: int) -> bytes:
-    """A pattern of one byte of a word, in UTF-8; of a sign in either spelling."""
-    wide = _wide_of(chr(char))
-    plain = b"\\x%02x" % char
-    return b"(?:%s|%s)" % (plain, b"".join(b"\\x%02x" % byte for byte in wide.encode())) if wide else plain
+def in_word(word: bytes) -> bytes:
+    """A pattern of a word in UTF-8, its signs in either spelling; one that is JOINING and touches ASCII only as it is."""
+    made = []
+    for place, byte in enumerate(word):
+        wide = _wide_of(chr(byte))
+        beside = word[:place][-1:] + word[place + 1 : place + 2]
+        joins = chr(byte) in JOINING and min(beside, default=NOT_ASCII) < NOT_ASCII
+        made.append(
+            b"(?:%s|%s)" % (_escaped(byte), b"".join(map(_escaped, wide.encode()))) if wide and not joins else _escaped(byte)
+        )
+    return b"".join(made)
+
+
+def _escaped(byte: int) -> bytes:
+    return bytes((byte,)) if chr(byte).isalnum() and byte < NOT_ASCII else b"\\x%02x" % byte
 
 
 def _wide_of(plain: str) -> str:

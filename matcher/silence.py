@@ -1,6 +1,6 @@
 """Texts that hold nothing, told from the bytes that came: most prose of most sites, and none of it needs to be folded.
 
-What prose has to fold are signs (`signs`), which no value holds: every search finds as much in the text as it came as in the
+What prose has to fold are signs (`signs`) that stand in no value: every search finds as much in the text as it came as in the
 folded one, and more here and there. Where anything is found the text is folded and searched once more.
 """
 

@@ -98,8 +98,7 @@ class Joined:
 def whole_words(words: Sequence[bytes]) -> Patterns:
     """`words` where no ASCII letter or digit goes on one of theirs, `signs` in either spelling; 0.25 ms a word to build."""
     before, behind = ([EDGE * (word[at] in ALPHANUMERIC) for word in words] for at in (0, -1))
-    plain = [b"".join(bytes((b,)) if b in ALPHANUMERIC else in_word(b) for b in word) for word in words]
-    patterns = tuple(b"".join(parts) for parts in zip(before, plain, behind, strict=True))
+    patterns = tuple(b"".join(parts) for parts in zip(before, map(in_word, words), behind, strict=True))
     return Patterns(patterns, BYTES, tuple(int(len(edge) > 0) for edge in behind))
 
 

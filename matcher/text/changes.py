@@ -9,16 +9,16 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from matcher.signs import SIGNS
+from matcher.signs import JOINING, NOT_ASCII, SIGNS
 from matcher.text.codes import holding
 from matcher.text.plain import DROPPED, tables
+from matcher.text.runs import begins_digit
 from matcher.text.utf8 import Bytes, Flags, Laid, Places, sizes, special
 
 CODES = 0x110000
 STAYS, GONE, SIGN = 0, 255, 0x80
 """In the table: a character that stays, one that is dropped, and a bit beside the ASCII byte that one of SIGNS becomes."""
-LINE_END, NOT_ASCII = 10, 0x80
-SIGN_SIZE = 3
+LINE_END, SIGN_SIZE = 10, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,21 @@ class Changes:
         return np.append(np.searchsorted(self.place, self.laid.start), len(self.place))
 
     def in_signs_alone(self) -> Flags:
-        """Which texts change, and in SIGNS alone, with no bracket beside an ASCII character but a line end: bool[texts]."""
+        """Which texts change, and in SIGNS alone, with none that may join the parts of a value: bool[texts]."""
         other = (self.becomes < SIGN) | self.gone
-        bracket = np.flatnonzero((self.becomes == ord("(") | SIGN) | (self.becomes == ord(")") | SIGN))
-        other[bracket] = self._touches_ascii(self.place[bracket])
+        joining = np.flatnonzero(np.isin(self.becomes, [ord(sign) | SIGN for sign in JOINING]))
+        other[joining] = self._joins(self.place[joining])
         alone: Flags = (np.diff(self.borders) > 0) & ~self.broken & ~holding(self.place[other], self.laid.start)
         return alone
 
-    def _touches_ascii(self, place: Places) -> Flags:
-        """Which of the signs at `place` stand beside an ASCII character but a line end."""
-        data, touches = self.laid.data, np.zeros(len(place), bool)
-        for beside in (data[place - 1], data[place + SIGN_SIZE]):
-            touches |= (beside < NOT_ASCII) & (beside != LINE_END)
-        return touches
+    def _joins(self, place: Places) -> Flags:
+        """Which of the signs at `place` stand beside an ASCII character but a line end, or beside a Han digit."""
+        data, joins = self.laid.data, np.zeros(len(place), bool)
+        for beside in (place - 1, place + SIGN_SIZE):
+            joins |= (data[beside] < NOT_ASCII) & (data[beside] != LINE_END)
+        for beside in (place - SIGN_SIZE, place + SIGN_SIZE):
+            joins |= begins_digit(data, beside)
+        return joins
 
     def where(self, kept: Flags, bodies: Sequence[bytes]) -> Changes:
         """Those in the texts that are `kept`, bool[texts]; `bodies` are all texts."""

@@ -35,7 +35,7 @@ def long_runs(data: Bytes) -> Places:
     `data` is UTF-8, begins with a line end and ends in `utf8.ROOM` of them.
     """
     place = _sampled(data)
-    word = np.ndarray((len(data) - WORD + 1,), "<u8", data.data, 0, (1,))
+    word = _words(data)
     length = np.ones(len(place), np.int64)
     for way in (1, -1):
         at, going = place, np.arange(len(place))
@@ -47,6 +47,16 @@ def long_runs(data: Bytes) -> Places:
             if not len(at):
                 break
     return place[length >= SHORTEST_RUN]
+
+
+def begins_digit(data: Bytes, place: Places) -> Flags:
+    """Whether a Han digit begins at each place; eight bytes from there on are in `data`."""
+    return _is_digit(_words(data)[place])
+
+
+def _words(data: Bytes) -> Words:
+    """The eight bytes from each place on: u64[len(data) - 7], a view."""
+    return np.ndarray((len(data) - WORD + 1,), "<u8", data.data, 0, (1,))
 
 
 def _neighbour(data: Bytes, place: Places, way: int) -> Places:
@@ -67,7 +77,7 @@ def _sampled(data: Bytes) -> Places:
     place = np.concatenate(found)
     for behind in (2, 4):
         place = place[_pairs().take(pairs[place + behind])]
-    word = np.ndarray((len(data) - WORD + 1,), "<u8", data.data, 0, (1,))[place]
+    word = _words(data)[place]
     begins = word & (word << ONE) & HIGH  # bits 7 and 6 of a first byte are set
     shift = np.bitwise_count((begins - ONE) & ~begins) - BELOW_LEAD
     digit = np.flatnonzero(_is_digit(word >> shift))

@@ -13,14 +13,14 @@ from matcher.signs import SIGNS, in_classes
 from matcher.text import fold, unescape
 from tests.factories import capture
 
-LEXICON = Lexicon({"bank": ["中国(上海)银行", "开户:快", "bank.example"]}, {"bank": ["62000000"]})
-PROSE = "今天，我们讨论了两本小说；结果有些意外！味道不错？只用了八成时间（梧桐树、石桥）。"
+LEXICON = Lexicon({"bank": ["中国(上海)银行", "开户:快", "银行 卡-包", "a b", "bank.example"]}, {"bank": ["62000000"]})
+PROSE = "　　今天，我们讨论了两本小说；结果有些意外！味道不错？只用了八成时间（梧桐树、石桥）——增长了百分之五～六％。"
 WORDS = st.sampled_from(
     (
-        *("中国", "上海", "银行", "开户", "快", "护照", "微信", "卡头", "号码", "为", "姓名", "料"),
+        *("中国", "上海", "银行", "开户", "快", "护照", "微信", "卡头", "号码", "为", "姓名", "料", "银行", "卡", "包"),
         *("E12345678", "abc_def1", "H12345678", "62000000", "13800138000", "138", "0013", "8000", "+1", "00", "415", "at", "dot"),
         *("bank.example", "com", "&#49;", "&lt", "%31", "三", "一三八零零", "é", "😀", "x", "MTM4MDAxMzgwMDAs5byg5p-Q"),
-        *(" ", "-", ".", "\n", "\r\n", ",", ":", "|", '"', "="),
+        *(" ", "-", ".", "\n", "一", "八", "零", "\r\n", ",", ":", "|", '"', "="),
     )
 )
 TEXTS = st.lists(WORDS | st.sampled_from(sorted(SIGNS)), max_size=14).map("".join)
@@ -74,7 +74,15 @@ def test_prose_is_silent() -> None:
             "&lt;",
             "a（at）b.com",
         ),
-        *("１３８００１３８０００", "\u200b", "MTM4MDAxMzgwMDAs5byg5p-QMTM4MDAxMzgwMDAs5byg5p-Q", "　"),
+        *(
+            "１３８００１３８０００",
+            "\u200b",
+            "银行　卡—包",
+            "1380　0138",
+            "三　三",
+            "MTM4MDAxMzgwMDAs5byg5p-QMTM4MDAxMzgwMDAs5byg5p-Q",
+            "a　b",
+        ),
     ],
 )
 def test_prose_that_holds_something_is_not_silent(said: str) -> None:
@@ -104,7 +112,7 @@ def test_signs_are_those_that_folding_makes_plain() -> None:
     [
         ("[:=](?:[,|])?", "[：:=](?:[，,|])?"),
         (r"[\])}]x", r"[）\])}]x"),
-        ("[,-]", "[，,-]"),
+        ("[,-]", "[，—,-]"),
         ("[^:]a", "[^:]a"),
         ("a:b", "a:b"),
         ("[a]", "[a]"),
