@@ -48,6 +48,8 @@ alter table seen add column page blob not null default x'';
 alter table seen add column at real not null default 0;
 create table reading (partition text primary key, position integer not null, until real not null) strict;
 """
+HEADS = "create index pages_heads on pages (site) where role = 'list' and number = 1"
+"""Each visit begins with these, of a site that may have a million pages."""
 NEXT = """
 select name, sealed, stamp, attempts, entries, size from pages where site = ? and state = 'due' and due_at <= ?
 order by case when role <> 'list' then 1 when number = 1 then 0 else 2 end, due_at desc, rowid limit 1
@@ -101,7 +103,7 @@ class Frontier:
     """See the module. Each change is one transaction, durable on return; UnavailableError while the disk refuses."""
 
     def __init__(self, folder: Path, key: bytes, clock: Clock) -> None:
-        self._database = open_database(folder / FILE, [SCHEMA, WHERE_AND_WHEN, history.SCHEMA])
+        self._database = open_database(folder / FILE, [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS])
         self.history = History(self._database, clock)
         self._cipher, self._clock = FrontierCipher(key), clock
 
@@ -125,7 +127,7 @@ class Frontier:
             for page in starts:
                 self._insert(site, page, now)
             database.execute(
-                "update pages set state = 'due', due_at = ?, attempts = 0 "
+                "update pages indexed by pages_heads set state = 'due', due_at = ?, attempts = 0 "
                 "where site = ? and role = 'list' and number = 1 and state in ('done', 'parked', 'due')",
                 (now, site),
             )
