@@ -119,6 +119,23 @@ def test_a_late_number_within_the_wait_leaves_no_gap(gap: Gap, clock: HeldClock)
     assert (values(reader), reader.missing) == (["a", "b"], 0)
 
 
+def test_a_number_that_came_too_late_is_read_once_positions_are_forgotten(gap: Gap, clock: HeldClock) -> None:
+    gap.put("a", "b", "c")
+    one, two, three = gap.ready()
+    gap.carry(one, three)
+    reader = gap.reader()
+    assert values(reader) == ["a"]
+    clock.advance(WAIT)
+    records = reader.poll(10, 0.0)
+    reader.commit(records[-1])
+    gap.carry(two)
+    clock.advance(WAIT)
+    assert values(reader) == [], "the gap was passed: what was handed out behind it cannot be taken back"
+    reader.close()
+    (gap.inner.parent / "positions" / f"{CAPTURES}.match.json").unlink()
+    assert values(gap.reader()) == ["a", "b", "c"]
+
+
 def test_a_half_copied_file_is_waited_for_and_a_partial_one_never_read(gap: Gap, clock: HeldClock) -> None:
     gap.put("a")
     (name,) = gap.ready()
