@@ -47,9 +47,13 @@ class Sides(NamedTuple):
     at: Places
     end: Places
 
-    def where(self, chosen: Flags | Places) -> Sides:
+    def where(self, chosen: Flags) -> Sides:
         """Those that are chosen."""
-        return Sides(*(part[chosen] for part in self))
+        return self if chosen.all() else self.take(np.flatnonzero(chosen))
+
+    def take(self, numbers: Places) -> Sides:
+        """Those with these numbers."""
+        return Sides(*(part.take(numbers) for part in self))
 
 
 class Parts(NamedTuple):
@@ -64,7 +68,7 @@ class Parts(NamedTuple):
 
 def find_mail(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
     """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain has another script or its form."""
-    at = at[_may_join(batch, at)]
+    at = at.take(np.flatnonzero(_may_join(batch, at)))
     pieces = [_around(batch, at[first : first + PIECE]) for first in range(0, len(at), PIECE)]
     if not pieces:
         return [], at
@@ -108,8 +112,10 @@ def _local(batch: Batch, at: Places, side: int) -> Parts:
     inside_bits, word_bits, hyphens = (_bits(flags, mirrored=True) for flags in (inside, word, hyphen))
     stop = lowest(~inside_bits | (hyphens & (hyphens >> ONE)))
     begins = highest(word_bits & under(stop))
-    is_part = (stop < side) | _begins_behind(batch, at - side)
-    return Parts(np.where(is_part, begins + 1, 0), stop)
+    size = begins + 1
+    full = np.flatnonzero(stop == side)
+    size[full[~_begins_behind(batch, at[full] - side)]] = 0
+    return Parts(size, stop)
 
 
 def _domain(batch: Batch, at: Places, side: int) -> Parts:
@@ -123,18 +129,30 @@ def _domain(batch: Batch, at: Places, side: int) -> Parts:
     alpha &= inside
     ends = alpha & ~(((alnum | hyphen) & inside) >> ONE)  # letters that end a label
     ends &= under(np.where(stop < side, side, side - 1))  # what follows the last byte cannot be seen
-    size = np.zeros(len(at), np.int64)
-    open_ = np.flatnonzero((ends != 0) & (alnum & ONE == ONE))
-    while len(open_):
-        end = highest(ends[open_])
-        before = highest(~alpha[open_] & under(end))  # what stands before the label
+    return Parts(_last_labels(batch, at + 1, alpha, np.where(alnum & ONE == ONE, ends, 0)), stop)
+
+
+def _last_labels(batch: Batch, first: Places, alpha: Words, ends: Words) -> Places:
+    """How many characters a domain has that begins at `first` and ends with a label of letters, 0 where none does: i64[n].
+
+    Bit i stands for place `first` + i: in `alpha` for a letter, in `ends` for one that ends a label; the last of these is tried
+    first.
+    """
+    size = np.zeros(len(first), np.int64)
+    number = np.flatnonzero(ends != 0)  # of the domains that have labels left to try
+    alpha, ends, first = alpha.take(number), ends.take(number), first.take(number)
+    while len(number):
+        end = highest(ends)
+        before = highest(~alpha & under(end))  # what stands before the label
         length = end - before
-        fits = (before > 0) & (length >= SHORTEST_TLD) & (length <= LONGEST_TLD)
-        fits &= batch.data.take(at[open_] + 1 + before) == DOT
-        size[open_[fits]] = end[fits] + 1
-        ends[open_] &= under(end)
-        open_ = open_[~fits & (ends[open_] != 0)]
-    return Parts(size, stop)
+        fits = (before > 0) & (length >= SHORTEST_TLD) & (length <= LONGEST_TLD) & (batch.data.take(first + before) == DOT)
+        done = np.flatnonzero(fits)
+        size[number.take(done)] = end.take(done) + 1
+        ends &= under(end)
+        left = np.flatnonzero(~fits & (ends != 0))
+        number, first = number.take(left), first.take(left)
+        alpha, ends = alpha.take(left), ends.take(left)
+    return size
 
 
 def _bits(flags: Flags, *, mirrored: bool = False) -> Words:
@@ -158,8 +176,11 @@ def _begins_behind(batch: Batch, start: Places) -> Flags:
 def _is_strange(batch: Batch, at: Places, domain: Parts) -> Flags:
     """Which domains go on in another script before they are one, or hold the ASCII form of one (`xn--`)."""
     stop = at + 1 + domain.stop
-    four = batch.windows(stop - 2, 4).view("<u4")[:, 0] | LOWER
-    strange: Flags = (four == ASCII_FORM) | ((domain.size == 0) & (batch.data.take(stop) >= NOT_ASCII))
+    ends = batch.data.take(stop)
+    strange: Flags = (ends >= NOT_ASCII) & (domain.size == 0)
+    hyphens = np.flatnonzero(ends == DASH)
+    four = batch.windows(stop.take(hyphens) - 2, 4).view("<u4")[:, 0] | LOWER
+    strange[hyphens] |= four == ASCII_FORM
     return strange
 
 
@@ -177,7 +198,7 @@ def _segments(batch: Batch, found: Sides) -> Iterator[Segment]:
         chosen = np.flatnonzero((length > shortest) & (length <= width))
         shortest = width
         if len(chosen):
-            some, size = found.where(chosen), length.take(chosen)
+            some, size = found.take(chosen), length.take(chosen)
             text = lower(batch.windows(some.start, width))
             text &= _kept(width).take(size, axis=0)
             yield Segment("email", "plain", some.start, some.end, text, size, np.ones(len(size), bool))

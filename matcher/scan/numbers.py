@@ -14,7 +14,7 @@ import numpy as np
 
 from matcher.scan import checks
 from matcher.scan.batch import Batch, Bytes, Places
-from matcher.scan.classes import DOT, Classes, is_digit, is_word
+from matcher.scan.classes import CASE, DOT, Classes, is_digit, is_word
 from matcher.scan.segment import Flags, Segment, cut
 
 PREFIXES = {11: b"", 12: b"0", 13: b"86", 15: b"0086"}
@@ -57,19 +57,19 @@ class Whole:
 
     def __init__(self, batch: Batch, classes: Classes) -> None:
         start, end = classes.digits.runs(SHORTEST)
-        size = end - start
-        free, following = ~is_word(batch.data.take(start - 1)), batch.data.take(end)
-        glued = is_word(following)
-        self.led: Places = start[free & glued & (size >= LEADING)]
-        x = np.flatnonzero(free & ((following | 32) == (X | 32)) & (size == ID - 1))
-        x = x[~is_word(batch.data.take(end[x] + 1))]
-        self.before_x = _numbers(batch, start[x], end[x] + 1)
+        following, size = batch.data.take(end), end - start
+        free, glued = ~is_word(batch.data.take(start - 1)), is_word(following)
+        odd = np.flatnonzero(free & glued)
+        self.led: Places = start.take(odd[size.take(odd) >= LEADING])
+        x = odd[((following.take(odd) | CASE) == (X | CASE)) & (size.take(odd) == ID - 1)]
+        x = x[~is_word(batch.data.take(end.take(x) + 1))]
+        self.before_x = _numbers(batch, start.take(x), end.take(x) + 1)
         kept = np.flatnonzero(free & ~glued & (size <= LONGEST))
         length = size.take(kept).astype(np.uint8)
         order = np.argsort(length, kind="stable")  # of bytes: counting, not comparing
         kept = kept.take(order)
         self._all = _numbers(batch, start.take(kept), end.take(kept))
-        self._borders = np.searchsorted(length.take(order), np.arange(LONGEST + 2)).tolist()
+        self._borders = np.searchsorted(length.take(order), np.arange(LONGEST + 2, dtype=np.uint8)).tolist()
 
     def of(self, length: int) -> Numbers:
         """Those of `length` digits, at most LONGEST, as views."""
@@ -108,7 +108,9 @@ def segment(kind: str, found: Numbers, length: int, valid: Flags | None = None) 
 
 def is_fraction(data: Bytes, start: Places) -> Flags:
     """Whether a digit and a dot stand before: a decimal fraction, no phone."""
-    fraction: Flags = (data.take(start - 1) == DOT) & is_digit(data.take(start - 2))
+    fraction: Flags = data.take(start - 1) == DOT
+    dotted = np.flatnonzero(fraction)
+    fraction[dotted] = is_digit(data.take(start.take(dotted) - 2))
     return fraction
 
 

@@ -23,7 +23,7 @@ from matcher.watchlist import file, subjects
 from matcher.watchlist.clean import clean_references, normalised
 from matcher.watchlist.cohorts import Coder, Codes, Table, counts_of
 from matcher.watchlist.columns import Texts
-from matcher.watchlist.file import Array
+from matcher.watchlist.file import VERSION, WORD_BITS, Array, marks
 from matcher.watchlist.forms import CHOICES, enrolled, normal_name
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, Batch, Source
@@ -83,7 +83,7 @@ class Builder:
             self._counts.update(dict(zip(former.kinds, former.counts, strict=True)))
         pairs = sorted(self._counts, key=lambda pair: (pair[0], pair[1] != "plain", pair[1]))
         return file.Header(
-            version=file.VERSION,
+            version=VERSION,
             algorithm=file.ALGORITHM,
             tenant=self._tenant,
             epoch=self._epoch,
@@ -212,12 +212,20 @@ def index_entries(entries: Runs, row_of: Array, bits: tuple[int, int], parts: Ma
         buckets = _within(columns[0], bits[0], first)
         sizes = np.bincount(buckets, minlength=(beyond - first) << (bits[0] - RANGE_BITS))
         parts["directory"].write((count + np.cumsum(sizes) - sizes).astype("<u4").data)
-        marks = np.zeros((beyond - first) << (bits[1] - RANGE_BITS), bool)
-        marks[_within(columns[0], bits[1], first)] = True
-        parts["bitmap"].write(np.packbits(marks, bitorder="little").data)
+        parts["bitmap"].write(_bitmap(columns[0], bits[1], first, beyond).data)
         count += len(columns[0])
     parts["directory"].write(np.array([count], "<u4").data)
     return count
+
+
+def _bitmap(high: Array, bits: int, first: int, beyond: int) -> Array:
+    """The words of the bitmap of ranges [first, beyond), of tags in order: u64[n]."""
+    words = np.zeros((beyond - first) << (bits - WORD_BITS - RANGE_BITS), "<u8")
+    if len(high):
+        word = _within(high, bits - WORD_BITS, first)
+        begins = np.flatnonzero(np.diff(word, prepend=-1))
+        words[word[begins]] = np.bitwise_or.reduceat(marks(high, bits, VERSION), begins)
+    return words
 
 
 def _within(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:

@@ -61,6 +61,8 @@ class Chunks:
 
     def check_bytes(self, starts: npt.NDArray[np.int64]) -> None:
         """Check the chunks that hold the body's bytes `starts` (no element of an array crosses from one chunk to the next)."""
+        if self._checked.all():
+            return
         numbers = np.unique(starts // CHUNK)
         self.check(numbers[~self._checked[numbers]].tolist())
 

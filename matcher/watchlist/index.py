@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from matcher.watchlist import amended
 from matcher.watchlist.chunks import CHUNK, WHOLE_AT_ONCE, Chunks
 from matcher.watchlist.cohorts import Table
-from matcher.watchlist.file import BODY, Array, body_bytes, header_of, opened, sections, split
+from matcher.watchlist.file import BODY, WORD_BITS, Array, body_bytes, header_of, marks, opened, sections, split, upper
 from ullage.tags import Tags
 
 Places = npt.NDArray[np.int64]
-STEPS = 24
-"""Entries of a bucket that are walked; one in a million buckets has more, but for those of values that many share."""
+STEPS = 12
+"""Entries of a bucket that are walked; one in three thousand buckets has more, and those of values that many share."""
 ERASED = 0xFFFFFFFF
 """The subject of an entry that was erased in place, where it was the first of its bucket."""
 
@@ -49,7 +49,7 @@ class Index:
             self._map.madvise(mmap.MADV_WILLNEED, start // mmap.PAGESIZE * mmap.PAGESIZE, self.places[name].size)
         a = self.arrays
         self._high, self._low, self._subject = a["high"], a["low"], a["subject"]
-        self._bitmap, self._directory, self._handle = a["bitmap"], a["directory"], a["handle"]
+        self._bitmap, self._directory, self._handle = a["bitmap"].view("<u8"), a["directory"], a["handle"]
         self.table = self._read_table()
 
     def _read_table(self) -> Table:
@@ -71,7 +71,7 @@ class Index:
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
         """Which of `tags` (n, 16) are here: (number of the tag, row of the subject) pairs; a shared value gives several."""
         self.chunks.check_next()
-        maybe = self._in_bitmap(tags)
+        maybe = self.in_bitmap(upper(tags))
         hits, entries = self._walk(*split(tags.take(maybe, axis=0)))
         self._check(entries)
         live = self.is_live(entries)
@@ -115,17 +115,13 @@ class Index:
         )
         return less
 
-    def _in_bitmap(self, tags: Tags) -> Places:
-        """Numbers of the tags whose top bits some entry has."""
-        top = np.ascontiguousarray(tags).view(">u8")[:, 0].astype("<u8")
-        top >>= np.uint64(64 - self.header.bits[1])
-        bit = top.astype(np.uint8)  # the lowest eight of it
-        bit &= np.uint8(7)
-        top >>= np.uint64(3)
-        byte = self._bitmap.take(top.view(np.int64))
-        byte >>= bit
-        byte &= np.uint8(1)
-        return np.flatnonzero(byte.view(bool))
+    def in_bitmap(self, high: Array) -> Places:
+        """Numbers of the tags, of which these are the upper halves, whose marks some entries have."""
+        bits = self.header.bits[1]
+        asked = marks(high, bits, self.header.version)
+        word = self._bitmap.take((high >> np.uint64(64 + WORD_BITS - bits)).view(np.int64))
+        word &= asked
+        return np.flatnonzero(word == asked)
 
     def _walk(self, high: Array, low: Array) -> tuple[Places, Places]:
         """(number of the tag, number of the entry) for each entry that equals a tag: all buckets are walked in step."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from matcher.scan import rare
 from matcher.scan.batch import Batch
+from matcher.scan.codes import USUAL
 from matcher.scan.labelled import find_labelled
 from matcher.scan.search import APART, search
 from matcher.scan.segment import Candidates
@@ -95,9 +96,14 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
 
 
 def plainly(text: str) -> list[tuple[str, str, str, bool]]:
-    """The same by the plain search, without what needs a label. A failing USCC of digits alone is anything, and not reported."""
+    """The same by the plain search, without what needs a label, and without a USCC of digits alone that is most likely anything."""
     kept = (c for c in oracle.find(text) if not c.weak and c.kind not in ("passport", "wechat"))
-    return [(c.kind, c.form, c.normal, c.valid) for c in kept if c.kind != "uscc" or c.valid or not c.normal.isdigit()]
+    return [(c.kind, c.form, c.normal, c.valid) for c in kept if c.kind != "uscc" or not c.normal.isdigit() or is_usual(c)]
+
+
+def is_usual(code: oracle.Found) -> bool:
+    """Whether a code of digits alone is taken for one: it holds, and begins as most do."""
+    return code.valid and code.normal[0] in USUAL.decode()
 
 
 @settings(max_examples=400)

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.watchlist import Watchlist
+from matcher.watchlist import Watchlist, build
 from matcher.watchlist.build import index_entries, number_customers
-from matcher.watchlist.file import ALGORITHM, VERSION, Header, sizes_for, write
+from matcher.watchlist.file import ALGORITHM, READ, VERSION, Header, marks, sizes_for, upper, write
 from matcher.watchlist.runs import Runs
 from ullage.errors import ConfigError, CorruptError
 
@@ -79,6 +79,23 @@ def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
     assert watchlist.counts() == {"phone": 7, "phone.md5": 0}
 
 
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20), st.integers(14, 40))
+def test_a_tag_has_two_marks_in_a_word_and_had_one(highs: list[int], bitmap: int) -> None:
+    high = np.array(highs, np.uint64)
+    one = [1 << (n >> (64 - bitmap)) % 64 for n in highs]
+    assert marks(high, bitmap, VERSION - 1).tolist() == one
+    assert marks(high, bitmap, VERSION).tolist() == [mark | 1 << n % 64 for mark, n in zip(one, highs, strict=True)]
+
+
+def test_few_tags_that_are_not_there_pass_the_bitmap(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    held = np.frombuffer(chance.randbytes(16 * 10_000), np.uint8).reshape(-1, 16)
+    watchlist = made(tmp_path / "a.watchlist", [(tag.tobytes(), 1) for tag in held])
+    others = np.frombuffer(chance.randbytes(8 * 100_000), np.uint64)
+    assert len(watchlist.main.in_bitmap(others)) < 5000
+    assert len(watchlist.main.in_bitmap(upper(held))) == len(held)
+
+
 def test_nothing_asked_and_nothing_found(tmp_path: Path) -> None:
     watchlist = made(tmp_path / "a.watchlist", [(bytes(16), 1)])
     assert looked_up(watchlist, []) == []
@@ -133,13 +150,19 @@ def test_another_signer_is_refused(tmp_path: Path, whole: bytes) -> None:
 
 @pytest.mark.parametrize("changes", [{"version": 1}, {"algorithm": "sm4-cmac"}])
 def test_what_another_version_wrote_is_refused_and_said_so(tmp_path: Path, changes: dict) -> None:
-    with pytest.raises(ConfigError, match=f"has version {changes.get('version', 3)}, .* build it again"):
+    with pytest.raises(ConfigError, match=f"has version {changes.get('version', VERSION)}, .* build it again"):
         made(tmp_path / "a.watchlist", [(bytes(16), 1)], **changes)
 
 
-def test_a_file_of_the_version_before_is_read_and_has_no_labels(tmp_path: Path) -> None:
-    old = made(tmp_path / "a.watchlist", [(bytes(16), 1)], version=2)
-    assert looked_up(old, [bytes(16)]) == [(0, 1)]
+@pytest.mark.parametrize("version", READ[:-1])
+def test_a_file_of_a_version_before_is_read_and_has_no_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    monkeypatch.setattr(build, "VERSION", version)
+    chance = random.Random(version)
+    entries = [(chance.randbytes(16), n) for n in range(500)]
+    old = made(tmp_path / "a.watchlist", entries, version=version)
+    assert looked_up(old, [tag for tag, _ in entries]) == list(enumerate(range(500)))
     assert (old.labels(np.array([0])), old.enrolled_labels()) == ({}, {})
 
 
