@@ -28,6 +28,8 @@ CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
 """Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
+GROUP = 4
+"""Digits of the groups within a card or a mobile number that 00 may begin."""
 EIGHT, SIX = 56, 54
 NOT_ASCII = 0x80
 
@@ -78,7 +80,8 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     length = lowest(~windows(classes.digit, begin))
     alone = np.flatnonzero(~is_word(data.take(begin + length)))  # not what a digest begins with
     begin, length = begin.take(alone), length.take(alone)
-    inner = is_digit(data[begin - 2]) & ((data[begin - 1] == SPACE) | (data[begin - 1] == DASH))  # a group of a longer number
+    before = data.take(begin - 1)
+    inner = (length == GROUP) & is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))  # of a longer number
     abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]
     return abroad
 

@@ -96,7 +96,7 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
 
 
 def plainly(text: str) -> list[tuple[str, str, str, bool]]:
-    """The same by the plain search, without what needs a label, and without a USCC of digits alone that is most likely anything."""
+    """The same by the plain search, without what needs a label and a USCC of digits alone that is most likely anything."""
     kept = (c for c in oracle.find(text) if not c.weak and c.kind not in ("passport", "wechat"))
     return [(c.kind, c.form, c.normal, c.valid) for c in kept if c.kind != "uscc" or not c.normal.isdigit() or is_usual(c)]
 
