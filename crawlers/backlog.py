@@ -22,7 +22,8 @@ from ullage.errors import UnavailableError
 from ullage.metrics import BUS
 
 READER = "match"
-LOOK_SECONDS = 15.0
+LOOK_SECONDS, AGAIN_SECONDS = 15.0, 2.0
+"""How often the bus is looked at, and how often while it is down: a look may take as long as a broker is waited for."""
 MARGIN_SECONDS = 300.0
 """The bus may stamp records with another machine's clock, and a page is done a moment after its captures are on the bus."""
 
@@ -36,14 +37,22 @@ class Backlog:
     clock: Clock
     pause_seconds: float
     metrics: CrawlMetrics
-    _looked: float = field(default=float("-inf"))
+    _look_at: float = field(default=float("-inf"))
     _behind: bool = False
+    _down: str = ""
 
     def too_long(self) -> bool:
         """Whether match is too far behind, as it was at most `LOOK_SECONDS` ago; UnavailableError while the bus is down."""
-        if self.clock.monotonic() - self._looked >= LOOK_SECONDS:
-            self.look()
-            self._looked = self.clock.monotonic()
+        if self.clock.monotonic() >= self._look_at:
+            try:
+                self.look()
+            except UnavailableError as error:
+                self._down = str(error)
+            else:
+                self._down = ""
+            self._look_at = self.clock.monotonic() + (AGAIN_SECONDS if self._down else LOOK_SECONDS)
+        if self._down:
+            raise UnavailableError(self._down)
         return self._behind
 
     def look(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.utils.reactor import install_reactor
 
-from crawlers.backlog import Backlog
+from crawlers.backlog import AGAIN_SECONDS, Backlog
 from crawlers.beats import Beats
 from crawlers.canary import CanarySite, canary_site
 from crawlers.egress import Egress, reachable
@@ -40,7 +40,7 @@ from ullage.settings import Context
 DRAIN_SECONDS = 5.0
 READ_SECONDS = 5.0
 """How often the site files are looked at, and so the longest sleep. Where there are many sites visits end far more often."""
-EXPIRE_SECONDS = 3600.0
+EXPIRE_SECONDS, EXPIRE_AGAIN_SECONDS = 3600.0, 60.0
 HOLD_BACK_SECONDS = 5.0
 """How long a site is left alone after something on our side was down."""
 LOCKS = "locks"
@@ -108,25 +108,39 @@ class Patrol:
         self._metrics.site_faults.set(len(faults))
         if faults and strict:
             raise faults[0]
-        self._report({str(fault) for fault in faults})
         if strict and (unknown := sorted(set(self._names) - set(sites))):
             raise ConfigError(
                 f"no site {unknown[0]} in {self._context.data / self._crawl.sites}: `ullage sites` lists what there is"
             )
         ours = {name: site for name, site in sites.items() if site.enabled and (not self._names or name in self._names)}
-        self._metrics.watch(ours.values())
-        self._sites, self._standings.egress.total = tuple(ours.values()), len(ours)
-        self._beats.show(self._sites)
         if self._canary:
             ours[CANARY] = canary_site(self._canary.settings)
-        for name in ours.keys() - self._locks.keys():
-            self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled")
+        at_start = not self._locks
+        elsewhere = self._held_elsewhere(ours)
+        if elsewhere and (strict or at_start):
+            raise elsewhere[0]
+        self._report({str(fault) for fault in (*faults, *elsewhere)})
+        self._sites = tuple(site for name, site in ours.items() if name != CANARY)
+        self._metrics.watch(self._sites)
+        self._standings.egress.total = len(self._sites)
+        self._beats.show(self._sites)
         return ours
 
+    def _held_elsewhere(self, ours: dict[str, Site]) -> list[ConfigError]:
+        """Take the locks of `ours` that are not held yet; sites that another process has are left out, for now."""
+        faults = []
+        for name in ours.keys() - self._locks.keys():
+            try:
+                self._locks[name] = hold(self._context.data / LOCKS / f"{name}.lock", f"site {name} is being crawled")
+            except ConfigError as error:
+                faults.append(error)
+                del ours[name]
+        return faults
+
     def _report(self, faults: set[str]) -> None:
-        """Log what is wrong with site files: each fault once, as long as it lasts."""
+        """Log why sites are not visited: each fault once, as long as it lasts."""
         for fault in sorted(faults - self._faults):
-            log.get("crawl").error("site_file_refused", error=fault)
+            log.get("crawl").error("site_refused", error=fault)
         self._faults = faults
 
     def _turn_canary(self) -> float:
@@ -136,16 +150,29 @@ class Patrol:
     def _begin_due(self, sites: dict[str, Site]) -> float:
         """Begin every visit that is due; returns the seconds until the next is, at most `READ_SECONDS`."""
         wait, now = READ_SECONDS, self._clock.wall()
+        due = []
         for name, site in sites.items():
             if name not in self._visits:
                 if name not in self._next:
                     self._next[name] = self._frontier.visits(name)
                 left = max(self._next[name].left(now), self._held_back(name))
-                if left <= 0 and self._may_lease():
-                    self._begin(site)
-                elif left > 0:
+                if left > 0:
                     wait = min(wait, max(0.1, left))
+                else:
+                    due.append(site)
+        if due and not self._may_begin():
+            return min(wait, AGAIN_SECONDS)
+        for site in due:
+            self._begin(site)
         return wait
+
+    def _may_begin(self) -> bool:
+        """As `_may_lease`; while the bus is down nothing is begun, and a later turn asks again."""
+        try:
+            return self._may_lease()
+        except UnavailableError as error:
+            log.get("crawl").warning("waiting", error=str(error), wait=AGAIN_SECONDS)
+            return False
 
     def _begin(self, site: Site) -> None:
         outbox = Outbox(self._publisher, keys.sealer(self._context.keys))
@@ -213,10 +240,14 @@ class Patrol:
         return self._not_before.get(name, 0.0) - self._clock.monotonic()
 
     def _expire(self) -> None:
-        """Keep the bus within its retention even while nobody reads it, once an hour."""
+        """Keep the bus within its retention even while nobody reads it, once an hour; sooner where that failed."""
         if (now := self._clock.monotonic()) >= self._expire_at:
             self._expire_at = now + EXPIRE_SECONDS
-            self._bus.expire()
+            try:
+                self._bus.expire()
+            except UnavailableError as error:
+                self._expire_at = now + EXPIRE_AGAIN_SECONDS
+                log.get("crawl").warning("waiting", error=str(error), wait=EXPIRE_AGAIN_SECONDS)
 
     async def _drain(self) -> None:
         """Lease nothing more, wait a little for what is in hand, and close."""

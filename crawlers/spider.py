@@ -19,7 +19,7 @@ from crawlers.outcomes import RESTS, of_error, retry_after
 from crawlers.pages import Parsed, Post
 from crawlers.visit import Visit
 from ullage import log
-from ullage.errors import UllageError
+from ullage.errors import RecordError, UllageError
 
 LEASED = "ullage_leased"
 
@@ -96,8 +96,14 @@ class PageSpider(Spider):
         self._tell(response.meta[LEASED], "parse")
 
     def item_failed(self, item: PageRead, failure: Failure) -> None:
-        """A pipeline failed: an error that is ours ends the visit, with the page left to be fetched again."""
+        """A pipeline failed: an error that is ours ends the visit, with the page left to be fetched again.
+
+        What can never be a record is given up instead: nobody who may post on a site ends a visit by what he posts.
+        """
         self._report(failure)
+        if isinstance(failure.value, RecordError):
+            self._tell(item.leased, "too_large")
+            return
         if isinstance(failure.value, UllageError):
             self.visit.break_off(failure.value)
         self._tell(item.leased, "parse")

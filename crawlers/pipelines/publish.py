@@ -18,8 +18,8 @@ from ullage.errors import UnavailableError
 from ullage.metrics import BUS
 from ullage.records import MAX_BODY_BYTES, Capture
 
-MAX_TEXT = 2000
-"""Characters of a title or author that are kept; beyond it is an attack or a mistake."""
+MAX_TEXT, MAX_URL = 2000, 8000
+"""Characters of a title, an author or a name, and of an address, that are kept; beyond it is an attack or a mistake."""
 
 
 class PublishPipeline:
@@ -61,9 +61,9 @@ class PublishPipeline:
             site=site.name,
             platform=site.platform,
             post_id=post.post_id,
-            url=post.url,
-            title=post.title[:MAX_TEXT],
-            author=post.author[:MAX_TEXT],
+            url=_cut(post.url, MAX_URL),
+            title=_cut(post.title),
+            author=_cut(post.author),
             published_at=post.published_at,
             fetched_at=self._visit.clock.now(),
             kind=post.kind,
@@ -71,9 +71,14 @@ class PublishPipeline:
             media_type=post.media_type,
             charset=post.charset,
             truncated=item.truncated or len(post.body) > MAX_BODY_BYTES,
-            channel=post.channel[:MAX_TEXT],
-            thread=post.thread,
-            reply_to=post.reply_to,
+            channel=_cut(post.channel),
+            thread=_cut(post.thread),
+            reply_to=_cut(post.reply_to),
             headers=item.headers,
             body=post.body[:MAX_BODY_BYTES],
         )
+
+
+def _cut(text: str, most: int = MAX_TEXT) -> str:
+    """The beginning of `text`, without halves of surrogate pairs, which JSON can hold and no record: nobody hides a post so."""
+    return text[:most].encode("utf-8", "replace").decode()

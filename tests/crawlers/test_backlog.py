@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,7 +13,7 @@ from crawlers.backlog import MARGIN_SECONDS, Backlog
 from crawlers.frontier import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.pages import Parsed
-from tests.conftest import KEEP, HeldClock
+from tests.conftest import KEEP, NOON, HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, item, post
 from tests.factories import outgoing
@@ -66,6 +68,25 @@ def crawl(request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock, fron
     bus = open_bus(request.param, tmp_path, KEEP, time.Clock(wall=clock.wall))
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     return Crawl(bus, frontier, clock, Backlog(bus, frontier, clock.as_clock(), 6 * 3600.0, metrics))
+
+
+def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(crawl: Crawl, clock: HeldClock) -> None:
+    asked: list[float] = []
+
+    def down(*_: object) -> NoReturn:
+        asked.append(clock.wall() - NOON)
+        raise UnavailableError("no broker answers")
+
+    crawl.backlog.bus = SimpleNamespace(places=down)
+    for _ in range(4):
+        for _ in range(3):
+            with pytest.raises(UnavailableError, match="no broker answers"):
+                crawl.backlog.too_long()
+        clock.advance(1.0)
+    assert asked == [0.0, 2.0]
+    crawl.backlog.bus = crawl.bus
+    clock.advance(1.0)
+    assert crawl.backlog.too_long() is False
 
 
 def test_pages_whose_captures_expired_unread_are_due_again_once(crawl: Crawl) -> None:

@@ -1,6 +1,7 @@
 """`ullage crawl` as a process against a local server: limits, refusals, stops and crashes, and what comes of them."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from crawlers.frontier import Frontier
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers
+from ullage.lock import hold
 from ullage.settings import Context
 
 Pastes = Callable[[int], dict[str, str]]
@@ -299,11 +301,27 @@ def test_a_site_file_is_read_again_and_a_bad_one_does_not_stop_the_daemon(
     with station.start("crawl", metrics="false") as process:
         assert wait_for(process, "visited")["site"] == "first"
         (station.data / "sites.d" / "bad.toml").write_text("platform =")
-        assert "bad.toml" in wait_for(process, "site_file_refused")["error"]
+        assert "bad.toml" in wait_for(process, "site_refused")["error"]
         (station.data / "sites.d" / "bad.toml").unlink()
         station.site("second", f"{server.url}/archive")
         while wait_for(process, "visited")["site"] != "second":
             pass
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
+def test_a_site_that_somebody_tries_alone_is_left_to_them_and_taken_up_afterwards(
+    station: Station, server: Answers, pastes: Pastes
+) -> None:
+    pastes(1)
+    station.site("first", f"{server.url}/archive")
+    tried = hold(station.data / "locks" / "second.lock", "site second is being crawled")
+    with station.start("crawl", metrics="false") as process:
+        assert wait_for(process, "visited")["site"] == "first"
+        station.site("second", f"{server.url}/archive")
+        assert "site second is being crawled" in wait_for(process, "site_refused")["error"]
+        os.close(tried)
+        assert wait_for(process, "visited")["site"] == "second"
         process.terminate()
         assert process.wait(timeout=10) == 0
 
@@ -373,3 +391,16 @@ def test_a_site_that_is_gone_is_blamed_unless_the_probe_of_the_way_out_fails_too
     assert state() is None
     station.run("crawl", "--once")
     assert state() == "unreachable"
+
+
+def test_an_address_that_is_no_end_is_cut_and_ends_nothing(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(2)
+    status, body, headers = server.pages["/archive"]
+    long = "x" * 300_000
+    server.pages["/archive"] = (status, body + f'<a href="/paste9?{long}">long</a>'.encode(), headers)
+    server.says("/raw/paste9", "text", **{"Content-Type": "text/plain"})
+    station.site("paste", f"{server.url}/archive")
+    assert visited(station.run("crawl", "--once"))["captures"] == 3
+    (cut,) = [capture for capture in station.captures() if capture.post_id == "paste9"]
+    assert cut.url.startswith(f"{server.url}/paste9?xxx")
+    assert len(cut.url) == 8000

@@ -18,7 +18,7 @@ from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import BATCH, Outbox
 from crawlers.outcomes import FATES, of_error, of_status, retry_after
 from crawlers.pages import Page, Parsed, Post
-from crawlers.pipelines.publish import MAX_TEXT, PublishPipeline
+from crawlers.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
 from crawlers.pipelines.seen import SeenPipeline
 from crawlers.platforms import platform_of
 from crawlers.spider import PageRead, PageSpider
@@ -326,11 +326,19 @@ def test_a_page_of_many_posts_goes_in_batches(visit: Visit, publisher: Publisher
 
 
 def test_what_is_too_long_is_cut_so_that_no_post_is_refused(visit: Visit, publisher: Publisher) -> None:
-    publish(visit, Post("1", "http://board.example/1", b"x" * (MAX_BODY_BYTES + 1), "t" * 999_999, "a" * 999_999))
+    long = "x" * 999_999
+    publish(visit, Post("1", long, b"x" * (MAX_BODY_BYTES + 1), long, long, channel=long, thread=long, reply_to=long))
     (capture,) = captures(publisher)
-    assert (len(capture.body), capture.truncated) == (MAX_BODY_BYTES, True)
-    assert (len(capture.title), len(capture.author)) == (MAX_TEXT, MAX_TEXT)
+    assert (len(capture.body), capture.truncated, len(capture.url)) == (MAX_BODY_BYTES, True, MAX_URL)
+    texts = (capture.title, capture.author, capture.channel, capture.thread, capture.reply_to)
+    assert {len(text) for text in texts} == {MAX_TEXT}
     assert visit.metrics.truncated._value.get() == 1
+
+
+def test_a_title_that_is_no_text_hides_no_post(visit: Visit, publisher: Publisher) -> None:
+    publish(visit, Post("1", "http://board.example/1", b"x", "half \ud83d a pair", "\udcff"))
+    (capture,) = captures(publisher)
+    assert (capture.title, capture.author) == ("half ? a pair", "?")
 
 
 def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publisher: Publisher) -> None:

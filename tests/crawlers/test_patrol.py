@@ -1,0 +1,55 @@
+"""The rounds of a crawl process while what it stands on is down: they go on, and nothing is begun meanwhile."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from crawlers.metrics import CrawlMetrics
+from crawlers.patrol import Patrol
+from tests.conftest import HeldClock
+from ullage.errors import UnavailableError
+from ullage.settings import Context
+
+SITE = """\
+platform = "raw_paste"
+start = ["http://127.0.0.1:1/archive"]
+allow_private = true
+legal_basis = "test"
+owner = "test"
+"""
+
+
+@pytest.fixture
+def patrol(context: Context, data: Path) -> Patrol:
+    (data / "sites.d" / "paste.toml").write_text(SITE)
+    return Patrol(context, [], CrawlMetrics(CollectorRegistry(), context.clock))
+
+
+def down(*_: object) -> None:
+    raise UnavailableError("the disk is full")
+
+
+@pytest.mark.parametrize("part", ["places", "expire"])
+def test_a_bus_that_is_down_ends_no_round(patrol: Patrol, part: str, monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> None:
+    rounds, began = [], []
+    monkeypatch.setattr(patrol._bus, part, down)
+    monkeypatch.setattr(patrol, "_begin", lambda site: began.append(site.name))
+
+    async def wait(stop: asyncio.Task[bool], seconds: float) -> None:
+        rounds.append(seconds)
+        clock.advance(seconds)
+        if len(rounds) == 5:
+            stopped.set()
+            await stop
+
+    monkeypatch.setattr(patrol, "_wait", wait)
+    stopped = asyncio.Event()
+    with capture_logs() as logs:
+        asyncio.run(patrol.run(stopped, once=False))
+    assert len(rounds) == 5
+    assert max(rounds) <= 5.0
+    assert "the disk is full" in {line["error"] for line in logs if line["event"] == "waiting"}
+    assert bool(began) == (part == "expire")
