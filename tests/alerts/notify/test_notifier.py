@@ -37,7 +37,7 @@ severity = "notice"
 def configured_data(data, receiver):
     """A data folder with a webhook to the receiver."""
     (data / "ullage.toml").write_text(CONFIG, encoding="utf-8")
-    (data / "keys" / "notify").mkdir(mode=0o700)
+    (data / "keys" / "notify").mkdir(mode=0o700, exist_ok=True)
     secret = data / "keys" / "notify" / "soc"
     secret.touch(mode=0o600)
     secret.write_text(f"{receiver.url}\n{KEY}\n", encoding="utf-8")
