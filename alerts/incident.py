@@ -229,7 +229,7 @@ def _delay(first: Sighting) -> float | None:
 
 
 def _whys(reasons: Iterable[Reason]) -> tuple[Why, ...]:
-    return tuple(Why(code=r.code, points=r.points, evidence=r.evidence) for r in reasons)
+    return tuple(Why(**r._asdict()) for r in reasons)
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-SEVERITY = {"noise": "噪声", "notice": "提示", "low": "低", "medium": "中", "high": "高", "statutory": "法定上报"}
+from ullage.verdict.severity import IN_CHINESE
+
+SEVERITY = IN_CHINESE
 STATUS = {
     "open": "待处理",
     "acknowledged": "已受理",

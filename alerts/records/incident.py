@@ -19,6 +19,8 @@ class Why(Frozen):
     code: str
     points: int
     evidence: str
+    evidence_zh: str = ""
+    """The same in Chinese; "" in what was written before there was any."""
 
 
 class Incident(Document):

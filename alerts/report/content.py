@@ -28,6 +28,7 @@ class Field(_Row):
     title: str
     title_zh: str
     law: str
+    law_zh: str
     ask: str
     ask_zh: str
 

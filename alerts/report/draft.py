@@ -100,4 +100,5 @@ def _item(field: Field, known: Values, language: Language) -> Item:
     if found is None:
         ask = Text(f"[{TO_FILL.en}: {field.ask}]", f"【{TO_FILL.zh}：{field.ask_zh}】")
         lines = list(language.lines(ask))
-    return Item(language.line(Text(field.title, field.title_zh)), field.law, tuple(lines), found is None)
+    law = language.line(Text(field.law, field.law_zh))
+    return Item(language.line(Text(field.title, field.title_zh)), law, tuple(lines), found is None)

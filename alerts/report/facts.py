@@ -88,7 +88,7 @@ def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     incident = case.incident
     yield "incident_type", (Text("personal information leaked", "个人信息泄露"),)
     sites = Text(f"sites: {', '.join(incident.sites)}", f"网站：{'、'.join(incident.sites)}")
-    times = Text(f"{incident.sightings} sightings", f"共出现{incident.sightings}次")
+    times = Text(f"{incident.sightings} sighting{'s' * (incident.sightings != 1)}", f"共出现{incident.sightings}次")
     yield "place", (sites, times) if incident.sites else ()
     label = f" ({incident.origin_label})" if incident.origin_label else ""
     whose = Text(f"{incident.origin}{label}, by the monitor's evidence", f"{ORIGIN[incident.origin]}{label}（系统判断）")
@@ -104,7 +104,8 @@ def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
 
 
 def _reasons(reasons: Iterable[Why]) -> tuple[Text, ...]:
-    return _same(*(f"{r.code}{f' {r.points:+d}' if r.points else ''}: {r.evidence}" for r in reasons))
+    heads = [(f"{r.code}{f' {r.points:+d}' if r.points else ''}", r) for r in reasons]
+    return tuple(Text(f"{head}: {r.evidence}", f"{head}：{r.evidence_zh or r.evidence}") for head, r in heads)
 
 
 def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:

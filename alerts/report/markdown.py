@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from alerts.report.draft import Page
 
 SIGNS = re.compile(r"[\\`*<>|#\[\]]")
-BEGINNING = re.compile(r"^(\s*\d*)([-+=.)])")
+BEGINNING = re.compile(r"^(\s*)([-+=])|^(\s*\d+)([.)])")
 """What a line begins with that would make it an item of a list, a heading or a rule; of a number the sign behind it."""
 
 
@@ -19,7 +19,7 @@ def literal(text: str) -> str:
     >>> literal("# <b> *x*")
     '\\# \\<b\\> \\*x\\*'
     """
-    return BEGINNING.sub(r"\1\\\2", SIGNS.sub(lambda found: "\\" + found[0], text))
+    return BEGINNING.sub(r"\1\3\\\2\4", SIGNS.sub(lambda found: "\\" + found[0], text))
 
 
 def markdown(page: Page) -> str:

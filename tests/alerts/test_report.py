@@ -228,6 +228,16 @@ def test_every_scenario_has_advice_and_every_advice_a_scenario():
     assert len(advice_for("X999")) == 1
 
 
+def test_the_chinese_draft_is_chinese_but_for_codes_and_labels(case):
+    """Its reader is an authority: reasons, laws and asks are not in English."""
+    drafted = page(case, Language.ZH)
+    said = [line for part in drafted.parts for item in part.items for line in (item.label, item.law, *item.lines)]
+    assert lines(case, "reason_codes")[0] == "X3 +60：无卡盗刷：CARD CVV"
+    assert any(line.startswith("O1：") and "随机命中" in line for line in lines(case, "origin"))
+    known = re.compile(r"paste|forum|bank|CVV|\b[A-Z]+\b|example\.com|[a-z]\b")
+    assert [line for line in said if re.search(r"[a-z]{3}", known.sub("", line))] == []
+
+
 def test_advice_follows_the_scenario(case):
     assert case.incident.scenario == "X3"
     assert any("更换银行卡" in line for line in lines(case, "advice_to_individuals"))
@@ -264,6 +274,7 @@ def test_signs_that_markdown_or_a_terminal_reads_are_inert(case):
     assert r"\# \<script\>\*x\* \[a\](javascript:b) \| \`c\`\\x1b\[31m\\u202e" in text
     assert not re.search(r"[\x1b\u202e]|(?<!\\)<", text)
     assert literal("- a") == r"\- a"
+    assert literal("2026-09-21") == "2026-09-21"
     assert literal("1. a") == r"1\. a"
     assert "\x1b" not in text_of(rendered(page(attacked, Language.ZH), Form.WORD, attacked))
 

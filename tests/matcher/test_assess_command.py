@@ -105,7 +105,7 @@ def test_json_has_the_same_numbers(ullage, bank: Context, sample: Path) -> None:
     assert (bank_verdict["customers"], bank_verdict["matched_rows"], bank_verdict["corroborated_rows"]) == (50, 50, 50)
     assert bank_verdict["exposure"]["scenario"] == "X10"
     assert bank_verdict["exposure"]["severity"] == "medium"
-    total = sum(points for _, points, _ in bank_verdict["exposure"]["reasons"])
+    total = sum(points for _, points, *_ in bank_verdict["exposure"]["reasons"])
     assert bank_verdict["exposure"]["score"] == min(100, total)
 
 

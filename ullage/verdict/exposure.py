@@ -55,12 +55,13 @@ def judge_exposure(facts: Facts, origin: Origin, rules: Rules) -> Exposure:
         reasons = [_base(*found, crowd, facts), *_adders(crowd, unit, facts, origin, rules)]
     elif facts.alarm and not crowd.customers:
         points = rules.exposure.offer
-        reasons.append(Reason("J1", points, "the post offers data of this brand; no customer matched"))
+        told = "the post offers data of this brand; no customer matched"
+        reasons.append(Reason("J1", points, told, "帖子兜售本品牌客户资料，未匹配到客户"))
     bounded, bounds = _bounded(max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules)
-    severity, why = severity_of(facts, origin, (severity_unit(facts.people), severity_unit(facts.verified)), rules.severity)
+    severity, *why = severity_of(facts, origin, (severity_unit(facts.people), severity_unit(facts.verified)), rules.severity)
     scenario = found[1] if found else None
     named = (scenario.id, scenario.title, scenario.title_zh) if scenario else ("", "", "")
-    return Exposure(bounded, severity, *named, round(unit, 3), (*reasons, *bounds, Reason("S", 0, why)))
+    return Exposure(bounded, severity, *named, round(unit, 3), (*reasons, *bounds, Reason("S", 0, *why)))
 
 
 def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
@@ -73,25 +74,26 @@ def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
 
 
 def _base(way: Way, scenario: Scenario, crowd: Crowd, facts: Facts) -> Reason:
-    evidence = [*map(str, sorted(way.every | way.some & crowd.fields)), *sorted(way.terms & set(facts.terms))]
-    if way.logins:
-        evidence.append(f"{facts.logins} logins at the tenant's own sites")
-    return Reason(scenario.id, way.points, f"{scenario.title}: {' '.join(map(str, evidence))}".removesuffix(": "))
+    named = [*map(str, sorted(way.every | way.some & crowd.fields)), *sorted(way.terms & set(facts.terms))]
+    logins = [(f"{facts.logins} logins at the tenant's own sites", f"本单位网站登录信息{facts.logins}条")] if way.logins else []
+    english, chinese = (" ".join([*named, *(pair[language] for pair in logins)]) for language in (0, 1))
+    said = f"{scenario.title}: {english}".removesuffix(": "), f"{scenario.title_zh}：{chinese}".removesuffix("：")
+    return Reason(scenario.id, way.points, *said)
 
 
 def _adders(crowd: Crowd, unit: float, facts: Facts, origin: Origin, rules: Rules) -> Iterator[Reason]:
     """What the scenario's points are raised or lowered by."""
     points = next((p for limit, p in rules.volume.steps if unit < limit), rules.volume.beyond)
     points = max([points, *(p for people, p in rules.volume.people if crowd.customers >= people)])
-    yield Reason("V", points, f"{crowd.customers} customers, U = {unit:.2f}")
+    yield Reason("V", points, f"{crowd.customers} customers, U = {unit:.2f}", f"客户{crowd.customers}人，U = {unit:.2f}")
     if facts.newest_date is not None:
         days = max(0, (facts.today - facts.newest_date).days)
         points = next((p for limit, p in rules.freshness.steps if days <= limit), rules.freshness.older)
-        yield Reason("T", points, f"newest date in it is {days} days old")
+        yield Reason("T", points, f"newest date in it is {days} days old", f"数据中最新日期距今{days}天")
     if spread := next((p for sites, p in rules.spread.steps if facts.sites >= sites), 0):
-        yield Reason("R", spread, f"seen on {facts.sites} sites")
+        yield Reason("R", spread, f"seen on {facts.sites} sites", f"出现于{facts.sites}个网站")
     if facts.free:
-        yield Reason("R1", rules.spread.free, "seen where a copy costs nothing")
+        yield Reason("R1", rules.spread.free, "seen where a copy costs nothing", "出现于可免费获取之处")
     yield from _corroboration(facts, origin, rules)
     yield from filter(None, (_modifier(modifier, crowd, facts) for modifier in rules.modifier))
 
@@ -100,11 +102,14 @@ def _corroboration(facts: Facts, origin: Origin, rules: Rules) -> Iterator[Reaso
     known = rules.corroboration
     if facts.matched_rows and facts.corroborated_rows / facts.matched_rows >= known.share:
         told = f"two or more fields of one customer in {facts.corroborated_rows} of {facts.matched_rows} rows"
-        yield Reason("C1", known.points, told)
+        chinese = f"{facts.matched_rows}行中有{facts.corroborated_rows}行含同一客户的两项以上字段"
+        yield Reason("C1", known.points, told, chinese)
     if origin.canaries:
-        yield Reason("C2", known.canary, f"bait was found: {', '.join(origin.canaries)}")
+        yield Reason(
+            "C2", known.canary, f"bait was found: {', '.join(origin.canaries)}", f"发现诱饵数据：{'、'.join(origin.canaries)}"
+        )
     if facts.brand:
-        yield Reason("C3", known.brand, "the tenant's brand is named")
+        yield Reason("C3", known.brand, "the tenant's brand is named", "提及本单位名称")
 
 
 def _modifier(modifier: Modifier, crowd: Crowd, facts: Facts) -> Reason | None:
@@ -117,25 +122,30 @@ def _modifier(modifier: Modifier, crowd: Crowd, facts: Facts) -> Reason | None:
         told = [str(len(facts.terms))] if facts.terms else []
     else:
         told = sorted(modifier.terms & set(facts.terms))
-    return Reason(modifier.code, modifier.points, f"{modifier.text}: {' '.join(map(str, told))}") if told else None
+    if not told:
+        return None
+    what = " ".join(told)
+    return Reason(modifier.code, modifier.points, f"{modifier.text}: {what}", f"{modifier.text_zh or modifier.text}：{what}")
 
 
 def _bounded(score: int, crowd: Crowd, facts: Facts, origin: Origin, rules: Rules) -> tuple[int, list[Reason]]:
     """The score between its floors and caps, with what they added or took."""
     known, reasons = rules.exposure, []
-    for code, applies, bound, why in (
-        ("F1", bool(facts.verified.fields & HIGHEST), known.grave_floor, "a password or code of a verified customer"),
-        ("F2", bool(origin.canaries), known.canary_floor, "bait was found"),
+    grave = "a password or code of a verified customer", "含已核实客户的密码或验证码"
+    for code, applies, bound, (why, chinese) in (
+        ("F1", bool(facts.verified.fields & HIGHEST), known.grave_floor, grave),
+        ("F2", bool(origin.canaries), known.canary_floor, ("bait was found", "发现诱饵数据")),
     ):
         if applies and score < bound:
-            reasons.append(Reason(code, bound - score, f"at least {bound}: {why}"))
+            reasons.append(Reason(code, bound - score, f"at least {bound}: {why}", f"不低于{bound}：{chinese}"))
             score = bound
     fabricated = origin.verdict == "fabricated" and not crowd.customers
-    for code, applies, bound, why in (
-        ("K1", not crowd.customers and not origin.canaries, known.unmatched_cap, "no customer matched"),
-        ("K2", fabricated, known.fabricated_cap, "a list that somebody made up, without a verified customer"),
+    made_up = "a list that somebody made up, without a verified customer", "系编造数据，且无已核实客户"
+    for code, applies, bound, (why, chinese) in (
+        ("K1", not crowd.customers and not origin.canaries, known.unmatched_cap, ("no customer matched", "未匹配到客户")),
+        ("K2", fabricated, known.fabricated_cap, made_up),
     ):
         if applies and score > bound:
-            reasons.append(Reason(code, bound - score, f"at most {bound}: {why}"))
+            reasons.append(Reason(code, bound - score, f"at most {bound}: {why}", f"不高于{bound}：{chinese}"))
             score = bound
     return score, reasons

@@ -11,11 +11,15 @@ from ullage.records import Canary, Cohort, RowGroup
 
 
 class Reason(NamedTuple):
-    """One line of an explanation. `points` is what it added (0 for what only informs); `evidence` holds counts and labels."""
+    """One line of an explanation, in English and Chinese: a regulator reads the latter.
+
+    `points` is what it added (0 for what only informs); `evidence` holds counts and labels.
+    """
 
     code: str
     points: int
     evidence: str
+    evidence_zh: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,11 @@ def chance_matches(facts: Facts) -> float:
 def in_words(number: float) -> str:
     """A small number as a person reads it: `fewer than 0.01`, `0.32`, `12`."""
     return "fewer than 0.01" if number < 0.01 else f"{number:.2g}" if number < 10 else f"{number:,.0f}"
+
+
+def in_chinese(number: float) -> str:
+    """The same in Chinese."""
+    return "不足0.01" if number < 0.01 else in_words(number)
 
 
 def p_in_words(p: float) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ullage.records import Canary, Cohort
-from ullage.verdict.facts import Facts, Reason, in_words, p_in_words
+from ullage.verdict.facts import Facts, Reason, in_chinese, in_words, p_in_words
 from ullage.verdict.ours import agrees, odds, threshold
 from ullage.verdict.rules import OriginRules
 from ullage.verdict.tails import binomial_tail, hypergeometric_tail
@@ -49,7 +49,8 @@ class Base:
 
     trials: int
     matched: int
-    what: str
+    what: tuple[str, str]
+    """In English, and in Chinese with the word that it is counted by."""
     p: float
     expected: float
 
@@ -95,9 +96,9 @@ def _base(facts: Facts) -> Base:
     """What is counted against chance: distinct phones, in clear or as digests; rows where there are none."""
     phones = facts.candidates.get("phone", 0) + facts.candidates.get("digest", 0)
     trials, matched, what = (
-        (phones, min(phones, facts.matched_kinds.get("phone", 0)), "distinct phones")
+        (phones, min(phones, facts.matched_kinds.get("phone", 0)), ("distinct phones", "个不同手机号"))
         if phones
-        else (facts.rows, facts.matched_rows, "rows")
+        else (facts.rows, facts.matched_rows, ("rows", "行"))
     )
     p = binomial_tail(trials, matched, facts.chance) if trials else 1.0
     return Base(trials, matched, what, p, trials * facts.chance)
@@ -140,22 +141,30 @@ def _is_ours(cohort: Cohort, facts: Facts, rules: OriginRules) -> bool:
 
 def _counted(facts: Facts, base: Base, rules: OriginRules) -> Iterator[Reason]:
     """The counts that it went by."""
-    told = f"{base.matched} of {base.trials} {base.what} are customers'; chance alone would give {in_words(base.expected)}"
-    yield Reason("O1", 0, f"{told} ({p_in_words(base.p)})")
+    told = f"{base.matched} of {base.trials} {base.what[0]} are customers'; chance alone would give {in_words(base.expected)}"
+    chinese = (
+        f"{base.trials}{base.what[1]}中{base.matched}{base.what[1][:1]}属本单位客户；随机命中预期{in_chinese(base.expected)}"
+    )
+    yield Reason("O1", 0, f"{told} ({p_in_words(base.p)})", f"{chinese}（{p_in_words(base.p)}）")
     if facts.rows:
         share = facts.matched_rows / facts.rows
-        yield Reason("O2", 0, f"{facts.matched_rows} of {facts.rows} rows hold a customer ({share:.0%})")
+        told = f"{facts.matched_rows} of {facts.rows} rows hold a customer ({share:.0%})"
+        yield Reason("O2", 0, told, f"{facts.rows}行中{facts.matched_rows}行含本单位客户（{share:.0%}）")
     if facts.corroborated_rows:
-        yield Reason("O3", 0, f"{facts.corroborated_rows} rows agree with a customer in two or more fields")
+        told = f"{facts.corroborated_rows} rows agree with a customer in two or more fields"
+        yield Reason("O3", 0, told, f"{facts.corroborated_rows}行与同一客户的两项以上字段相符")
     bad, good = facts.failures.get("resident_id", 0), facts.candidates.get("resident_id", 0)
     if bad + good:
-        yield Reason("O4", 0, f"{bad} of {bad + good} resident IDs fail their checksum")
+        told = f"{bad} of {bad + good} resident IDs fail their checksum"
+        yield Reason("O4", 0, told, f"{bad + good}个身份证号中{bad}个校验码不符")
     if facts.longest_run >= rules.run:
-        yield Reason("O5", 0, f"an arithmetic run of {facts.longest_run} numbers: a generated list")
+        told = f"an arithmetic run of {facts.longest_run} numbers: a generated list"
+        yield Reason("O5", 0, told, f"{facts.longest_run}个号码呈等差数列，系生成数据")
     cards = facts.own_cards + facts.matched_kinds.get("card", 0)
     if facts.own_cards:
         told = f"{cards} cards of the tenant's own ranges, of which {cards - facts.own_cards} are enrolled"
-        yield Reason("O6", 0, told + (": made up" if _are_cards_made_up(facts, rules) else ""))
+        chinese, made_up = f"本单位卡段的卡号{cards}个，其中已登记{cards - facts.own_cards}个", _are_cards_made_up(facts, rules)
+        yield Reason("O6", 0, told + ": made up" * made_up, chinese + "，系编造" * made_up)
 
 
 def _known(facts: Facts, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules) -> Iterator[Reason]:
@@ -163,16 +172,21 @@ def _known(facts: Facts, canaries: tuple[str, ...], cohorts: list[Cohort], rules
     for cohort in sorted(cohorts, key=lambda c: (-c.matched, c.dimension, c.label))[:SHOWN_COHORTS]:
         told = f"{cohort.matched} of {facts.matched} customers are of {cohort.dimension} {cohort.label}, as are"
         whole = f"{cohort.enrolled:,} of {facts.watchlist:,} enrolled ({p_in_words(_tail(cohort, facts))})"
-        known = ": nobody else can know it" if _is_ours(cohort, facts, rules) else ""
-        yield Reason("O7", 0, f"{told} {whole}{known}")
+        known, tail = _is_ours(cohort, facts, rules), p_in_words(_tail(cohort, facts))
+        chinese = f"{facts.matched}名客户中{cohort.matched}名属{cohort.dimension} {cohort.label}"
+        chinese += f"，全部{facts.watchlist:,}名中为{cohort.enrolled:,}名（{tail}）"
+        yield Reason("O7", 0, f"{told} {whole}" + ": nobody else can know it" * known, chinese + "，外部无从知晓" * known)
     for canary in facts.canaries:
         counts = canary.label in canaries
-        yield Reason("O8", 0, f"bait of {canary.label} was found" + ("" if counts else ", as chance may in so long a list"))
-    if len(canaries) > 1:
-        yield Reason("O8", 0, "bait of several parties: what they have in common is us")
-    if facts.replay_of:
+        told, chinese = f"bait of {canary.label} was found", f"发现给{canary.label}的诱饵数据"
         yield Reason(
-            "O9", 0, f"{facts.replayed:.0%} of the customers stood with the same fields in {facts.replay_of} or others before"
+            "O8", 0, told + ", as chance may in so long a list" * (not counts), chinese + "，名单过长，或属巧合" * (not counts)
         )
+    if len(canaries) > 1:
+        yield Reason("O8", 0, "bait of several parties: what they have in common is us", "涉及多方的诱饵数据，其共同来源为我方")
+    if facts.replay_of:
+        share, before = f"{facts.replayed:.0%}", facts.replay_of
+        told = f"{share} of the customers stood with the same fields in {before} or others before"
+        yield Reason("O9", 0, told, f"{share}的客户曾以相同字段出现于{before}等事件")
     if own := sorted(facts.own_fields & facts.people.fields):
-        yield Reason("O10", 0, f"fields that only the tenant holds: {' '.join(own)}")
+        yield Reason("O10", 0, f"fields that only the tenant holds: {' '.join(own)}", f"仅本单位掌握的字段：{' '.join(own)}")

@@ -91,6 +91,7 @@ class Modifier(_Rules):
     code: str
     points: int
     text: str
+    text_zh: str = ""
     fields: frozenset[Label] = frozenset()
     terms: frozenset[str] = frozenset()
     minors: bool = False

@@ -20,42 +20,66 @@ from ullage.verdict.origin import Origin
 from ullage.verdict.rules import Severity, SeverityRules
 
 ORDER: tuple[Severity, ...] = get_args(Severity)
+IN_CHINESE: dict[Severity, str] = {
+    "noise": "噪声",
+    "notice": "提示",
+    "low": "低",
+    "medium": "中",
+    "high": "高",
+    "statutory": "法定上报",
+}
 TELLING = frozenset((Field.ADDRESS, Field.EMPLOYER))
 """Of class C, yet more than who somebody is and how to reach them."""
 
 
-def severity_of(facts: Facts, origin: Origin, units: tuple[float, float], rules: SeverityRules) -> tuple[Severity, str]:
+Judged = tuple[Severity, str, str]
+"""The severity, and why in English and Chinese."""
+
+
+def severity_of(facts: Facts, origin: Origin, units: tuple[float, float], rules: SeverityRules) -> Judged:
     """The severity and why. `units` are U of all customers and of the verified."""
     everybody, verified = units
     if origin.verdict == "recycled" and facts.replayed >= rules.repeated:
-        return "noise", f"noise: {facts.replayed:.0%} of these customers stood with the same fields in {facts.replay_of} before"
+        share, before = f"{facts.replayed:.0%}", facts.replay_of
+        told = f"{share} of these customers stood with the same fields in {before} before"
+        return _judged("noise", told, f"{share}的客户曾以相同字段出现于{before}")
     if origin.verdict == "fabricated":
-        found = _by_unit(facts.verified, verified, facts, rules)
-        return found, f"{found}: made up, so only the {facts.verified.customers} verified customers count"
+        found, known = _by_unit(facts.verified, verified, facts, rules), facts.verified.customers
+        return _judged(found, f"made up, so only the {known} verified customers count", f"系编造数据，仅计已核实客户{known}人")
     if origin.by_chance and facts.people.customers:
         return _by_chance(facts, (everybody, verified), rules)
     if origin.verdict == "partner":
-        found = _highest("high", _by_unit(facts.people, everybody * rules.partner, facts, rules))
-        return found, f"{found}: bait names who leaked it; U counts twice ({everybody * rules.partner:.2f})"
+        unit = everybody * rules.partner
+        found = _highest("high", _by_unit(facts.people, unit, facts, rules))
+        told = f"bait names who leaked it; U counts twice ({unit:.2f})"
+        return _judged(found, told, f"诱饵数据指明泄露方，U按双倍计（{unit:.2f}）")
     found = _by_unit(facts.people, everybody, facts, rules)
     if origin.verdict == "elsewhere" and ORDER.index(found) > ORDER.index(rules.not_ours):
-        return rules.not_ours, f"{rules.not_ours}: a leak of somebody else, so no more than that ({found} by U = {everybody:.2f})"
-    agree = ", and rows agree in two fields" if found == "low" and everybody < rules.low else ""
-    return found, f"{found}: U = {everybody:.3g}{agree}"
+        told = f"a leak of somebody else, so no more than that ({found} by U = {everybody:.2f})"
+        return _judged(rules.not_ours, told, f"系他处泄露，故以此为限（按U = {everybody:.2f}为{IN_CHINESE[found]}）")
+    agree = found == "low" and everybody < rules.low
+    told = f"U = {everybody:.3g}"
+    return _judged(found, told + ", and rows agree in two fields" * agree, told + "，且有行两项字段相符" * agree)
 
 
-def _by_chance(facts: Facts, units: tuple[float, float], rules: SeverityRules) -> tuple[Severity, str]:
+def _judged(found: Severity, why: str, why_zh: str) -> Judged:
+    return found, f"{found}: {why}", f"{IN_CHINESE[found]}：{why_zh}"
+
+
+def _by_chance(facts: Facts, units: tuple[float, float], rules: SeverityRules) -> Judged:
     """Of a list that matches as chance would: by who is verified, or by what the rows say of all."""
     everybody, verified = units
-    found = _by_unit(facts.verified, verified, facts, rules)
-    counted = f"chance alone matches as many, so only the {facts.verified.customers} verified customers count"
+    found, known = _by_unit(facts.verified, verified, facts, rules), facts.verified.customers
+    counted, chinese = f"so only the {known} verified customers count", f"仅计已核实客户{known}人"
     if everybody >= rules.low and any(_tells(fields) for fields in facts.people.groups):
         told = _by_unit(facts.people, everybody, facts, rules)
         if ORDER.index(told) > ORDER.index(found):
-            found, counted = told, "chance alone matches as many, but the rows tell more of them than who they are"
-    if origin_cap := ORDER.index(found) > ORDER.index(rules.not_ours):
-        found = rules.not_ours
-    return found, f"{found}: {counted}" + (", and it is no leak of ours" if origin_cap else "")
+            found, counted, chinese = told, "but the rows tell more of them than who they are", "但各行所含信息不止身份与联系方式"
+    capped = ORDER.index(found) > ORDER.index(rules.not_ours)
+    counted, chinese = f"chance alone matches as many, {counted}", f"匹配数与随机命中相当，{chinese}"
+    if capped:
+        return _judged(rules.not_ours, f"{counted}, and it is no leak of ours", f"{chinese}，且非我方泄露")
+    return _judged(found, counted, chinese)
 
 
 def _tells(fields: frozenset[str]) -> bool:
