@@ -14,16 +14,14 @@ from matcher.customers import CLASSES, MINOR, VERIFIED, Customers, Flags
 from matcher.evidence import NONE, Evidence
 from matcher.matches import Matches
 from matcher.scan.batch import Bytes, Places
-from matcher.statistics.distinct import Distinct
-from matcher.statistics.key import CaptureKey, Words
-from ullage.fields import BY_CHANCE, OF_KIND, class_of
+from matcher.statistics.distinct import Distinct, told_apart
+from matcher.statistics.key import CaptureKey, Words, kind_numbers
+from ullage.fields import BY_CHANCE, class_of
 from ullage.records import Match
 from ullage.verdict import Crowd
 
 ADULT_AT = 14
 """PIPL 28 calls all data of those who are younger sensitive."""
-KINDS = tuple(OF_KIND)
-"""What customers are enrolled with, by the numbers under which values are counted."""
 BORN = slice(6, 14)
 """Of a resident ID of 18 digits, the day of birth."""
 
@@ -32,14 +30,13 @@ BORN = slice(6, 14)
 class Weighed:
     """What evidence says of customers; columns i64[n], and a column each row with a customer, i64[m].
 
-    `flags` are those of `Customers`, `words` and `kinds` tell values apart. Of each of `rows`, `fields` are those of its group;
+    `flags` are those of `Customers`, `words` tell values apart. Of each of `rows`, `fields` are those of its group;
     it is `together` where two or more fields are one customer's, and `sure` where chance cannot have matched.
     """
 
     subject: Places
     flags: Flags
     words: Words
-    kinds: Bytes
     rows: Places
     fields: list[frozenset[str]]
     together: list[bool]
@@ -48,12 +45,12 @@ class Weighed:
 
 def weigh(searched: Searched, found: Evidence, key: CaptureKey, adults: Places) -> Weighed:
     """What `found` says; of each piece, `adults` has the last day of birth, as YYYYMMDD, that makes no minor."""
-    words, kinds = np.empty(len(found), np.uint64), np.empty(len(found), np.uint8)
+    words = np.empty(len(found), np.uint64)
     is_sure = np.bitwise_count(found.own) >= 2
     is_together, flags = is_sure.copy(), np.full(len(found), CLASSES["C"])
     for question, own in found.by_question():
         normal, length = question.normal[found.place[own]], question.length[found.place[own]]
-        words[own], kinds[own] = key.values(normal, length), KINDS.index(question.kind)
+        words[own] = told_apart(key.values(normal, length), kind_numbers()[question.kind])
         is_sure[own] |= question.kind not in BY_CHANCE
         if question.kind == "resident_id" and question.form == "plain":
             flags[own] |= np.where(born(normal) > adults[own], MINOR, 0)
@@ -65,7 +62,7 @@ def weigh(searched: Searched, found: Evidence, key: CaptureKey, adults: Places) 
     together, sure = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
     together[number[is_together]], sure[number[is_sure]] = True, True
     of_rows = (column[outside:].tolist() for column in (together, sure))
-    return Weighed(found.subject, flags, words, kinds, rows[outside:], fields, *of_rows)
+    return Weighed(found.subject, flags, words, rows[outside:], fields, *of_rows)
 
 
 @dataclass
@@ -77,7 +74,7 @@ class Found:
     count: int = 0
     subjects: Customers = field(default_factory=Customers)
     values: Distinct = field(default_factory=Distinct)
-    """Different values, of the kinds in KINDS."""
+    """Different values."""
     groups: Counter[tuple[frozenset[str], bool, bool]] = field(default_factory=Counter)
     """Rows by fields, whether corroborated, and whether of a verified customer."""
 
@@ -85,7 +82,7 @@ class Found:
         """Count what was weighed of one part: some of the evidence, and of the rows."""
         self.count += own.stop - own.start
         self.subjects.add(weighed.subject[own], weighed.flags[own])
-        self.values.add(weighed.words[own], weighed.kinds[own])
+        self.values.add(weighed.words[own])
         self.groups.update(zip(weighed.fields[rows], weighed.together[rows], weighed.sure[rows], strict=True))
 
     def matches(self) -> Iterator[Match]:
@@ -105,7 +102,8 @@ class Found:
     @property
     def kinds(self) -> Counter[str]:
         """How many different values there are, a kind."""
-        return Counter({kind: count for kind, count in zip(KINDS, self.values.counts(), strict=False) if count})
+        counts = self.values.counts()
+        return Counter({kind: counts[number] for kind, number in kind_numbers().items() if counts[number]})
 
     @property
     def rows(self) -> int:

@@ -89,9 +89,10 @@ class Segment:
 
     def where(self, chosen: Flags) -> Segment:
         """Those that are chosen; itself where all are."""
-        if chosen.all():
-            return self
-        own = np.flatnonzero(chosen)  # rows are taken by number: four times as fast as by truth values
+        return self if chosen.all() else self.take(np.flatnonzero(chosen))  # four times as fast as by truth values
+
+    def take(self, own: Places) -> Segment:
+        """Those with these numbers, in this order."""
         start, end, length = (column.take(own) for column in (self.start, self.end, self.length))
         return Segment(self.kind, self.form, start, end, self.normal.take(own, axis=0), length, self.valid.take(own), self.weak)
 

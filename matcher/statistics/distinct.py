@@ -19,6 +19,8 @@ LIMIT = 1 << 21
 """Numbers kept: 16 MiB, and three times as much while they are sorted. A capture of 32 MiB rarely has more."""
 KIND_BITS = 5
 LEAST_PENDING = 1 << 16
+SEVERAL = 16
+"""Of more than so many times the numbers that are wanted, the lowest are taken before they are sorted."""
 Words = npt.NDArray[np.uint64]
 T = TypeVar("T", np.uint64, np.int64)
 
@@ -39,9 +41,8 @@ class Distinct:
         self._merge()
         return not self._halvings
 
-    def add(self, tags: Words, kinds: npt.NDArray[np.uint8]) -> None:
-        """Count values with these 64-bit keyed `tags` and `kinds` < 32, both [n]."""
-        words = tags >> np.uint64(KIND_BITS) << np.uint64(KIND_BITS) | kinds
+    def add(self, words: Words) -> None:
+        """Count values by their numbers (`told_apart`)."""
         words = words[words <= self._highest()] if self._halvings else words
         self._pending.append(words)
         self._waiting += len(words)
@@ -71,6 +72,42 @@ class Distinct:
         while len(self._sorted) > self._limit:
             self._halvings += 1
             self._sorted = self._sorted[: np.searchsorted(self._sorted, self._highest(), "right")].copy()
+
+
+def told_apart(tags: Words, kinds: npt.NDArray[np.uint8] | int) -> Words:
+    """Numbers that tell values apart: from their 64-bit keyed `tags` [n], and `kinds` < 32, one for each or one for all."""
+    return tags >> np.uint64(KIND_BITS) << np.uint64(KIND_BITS) | np.asarray(kinds, np.uint64)
+
+
+class Lowest:
+    """The lowest different numbers, `size` of them at most."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._found = np.empty(0, np.uint64)
+        self._pending: list[Words] = []
+        self._waiting = 0
+
+    def add(self, numbers: Words) -> None:
+        """Take numbers in."""
+        if len(self._found) == self._size and len(numbers) > self._size:
+            numbers = numbers[numbers < self._found[-1]]
+        self._pending.append(numbers)
+        self._waiting += len(numbers)
+        if self._waiting > LEAST_PENDING:
+            self.found()
+
+    def found(self) -> Words:
+        """Those found, ascending."""
+        if self._waiting:
+            numbers = np.concatenate(self._pending)
+            several = SEVERAL * self._size
+            if len(numbers) > several:  # few are so often repeated that it is not enough
+                low = numbers[numbers <= np.partition(numbers, several)[several]]
+                numbers = low if len(np.unique(low)) >= self._size else numbers
+            self._found = merged(self._found, [numbers])[: self._size]
+            self._pending, self._waiting = [], 0
+        return self._found
 
 
 class Numbers:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from matcher.scan.batch import Bytes, Places
+from matcher.scan.digests import DIGEST
 from matcher.scan.segment import Segment
+from ullage.identifiers import kinds
 from ullage.keys import KeyStore
 from ullage.records.finding import SKETCH_SIZE
 from ullage.tags import Tagger, derive_key
@@ -17,6 +20,12 @@ from ullage.tags import Tagger, derive_key
 Words = npt.NDArray[np.uint64]
 HEX_DIGITS = 16
 """Of a 64-bit tag."""
+
+
+@cache
+def kind_numbers() -> dict[str, int]:
+    """A number below 32 for every kind that a value may be counted as."""
+    return {kind: number for number, kind in enumerate((*kinds(), DIGEST))}
 
 
 class CaptureKey:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from matcher.rows import Rows
 from matcher.scan.batch import Batch
-from matcher.scan.segment import Segment
+from matcher.scan.segment import Segment, by_place
 from matcher.statistics.dates import newest_dates
-from matcher.statistics.key import CaptureKey, Words
+from matcher.statistics.distinct import told_apart
+from matcher.statistics.key import CaptureKey, Words, kind_numbers
 from matcher.statistics.runs import numbers_of
 
 COUNTED_UP = ("phone", "card")
@@ -31,16 +32,17 @@ class Part:
         self.kinds = tuple(sorted({s.kind for s in self.segments}))
         self._newest: dict[date, list[date | None]] = {}
 
-    def tags(self, document: int) -> tuple[Words, npt.NDArray[np.uint8]]:
-        """Keyed 64-bit tags and kinds (numbers into `kinds`) of a document's valid candidates, in no order, with repetitions."""
-        (words, kinds), borders = self._tags
-        own = slice(borders[document], borders[document + 1])
-        return words[own], kinds[own]
+    def tags(self, document: int) -> list[Words]:
+        """Keyed 64-bit tags of a document's valid candidates, in no order, with repetitions."""
+        return [column[own] for column, own in self._stretches(self._tags, document)]
 
-    def numbers(self, document: int) -> npt.NDArray[np.int64]:
+    def values(self, document: int) -> list[Words]:
+        """The same as `told_apart` gives, kind and all."""
+        return [column[own] for column, own in self._stretches(self._values, document)]
+
+    def numbers(self, document: int) -> list[npt.NDArray[np.int64]]:
         """The valid phones and cards of a document as numbers modulo 10^18."""
-        (numbers,), borders = self._numbers
-        return numbers[borders[document] : borders[document + 1]]
+        return [column[own] for column, own in self._stretches(self._numbers, document)]
 
     def failures(self, document: int) -> dict[str, int]:
         """Candidates of a document that fail their checksum, a kind."""
@@ -52,27 +54,44 @@ class Part:
             self._newest[today] = newest_dates(self.batch, today)
         return self._newest[today][document]
 
-    def beginning(self, document: int, size: int) -> str:
-        """The first characters of a document, up to `size`."""
+    def beginning(self, document: int, most: int) -> bytes:
+        """The first bytes of a document, up to `most`."""
         start, end = int(self.batch.starts[document]), int(self.batch.ends[document])
-        text: bytes = self.batch.text(start, min(end, start + 4 * size))
-        return text.decode("utf-8", "ignore")[:size]
+        text: bytes = self.batch.text(start, min(end, start + most))
+        return text
 
     def size(self, document: int) -> int:
         """Bytes of a document's folded text."""
         return int(self.batch.ends[document] - self.batch.starts[document])
 
     @cached_property
-    def _tags(self) -> tuple[list[Column], list[int]]:
-        valid = [_valid(s) for s in self.segments]
-        words = [self.key.words(s) for s in valid]
-        kinds = [np.full(len(s), self.kinds.index(s.kind), np.uint8) for s in valid]
-        return self._by_document(valid, [words, kinds], (np.uint64, np.uint8))
+    def _valid(self) -> list[tuple[Segment, list[int]]]:
+        """The valid candidates of each segment, by place, and where those of each document begin and the last one's end."""
+        valid = [_by_place(segment if segment.valid.all() else segment.where(segment.valid)) for segment in self.segments]
+        ends = np.append(self.batch.starts, len(self.batch.data))
+        return [(segment, np.searchsorted(segment.start, ends).tolist()) for segment in valid]
 
     @cached_property
-    def _numbers(self) -> tuple[list[Column], list[int]]:
-        valid = [_valid(s) for s in self.segments if s.kind in COUNTED_UP and s.form == "plain"]
-        return self._by_document(valid, [[numbers_of(s.normal, s.length) for s in valid]], (np.int64,))
+    def _tags(self) -> list[tuple[Words, list[int]]]:
+        return [(self.key.words(segment), borders) for segment, borders in self._valid]
+
+    @cached_property
+    def _values(self) -> list[tuple[Words, list[int]]]:
+        numbers = kind_numbers()
+        tags = zip(self._valid, self._tags, strict=True)
+        return [(told_apart(words, numbers[segment.kind]), borders) for (segment, borders), (words, _) in tags]
+
+    @cached_property
+    def _numbers(self) -> list[tuple[npt.NDArray[np.int64], list[int]]]:
+        counted = ((s, borders) for s, borders in self._valid if s.kind in COUNTED_UP and s.form == "plain")
+        return [(numbers_of(s.normal, s.length), borders) for s, borders in counted]
+
+    def _stretches(self, columns: Sequence[tuple[Column, list[int]]], document: int) -> Iterator[tuple[Column, slice]]:
+        """Each column, and which of it is of one document, where anything is."""
+        for column, borders in columns:
+            first, last = borders[document], borders[document + 1]
+            if first < last:
+                yield column, slice(first, last)
 
     @cached_property
     def _failures(self) -> npt.NDArray[np.int64]:
@@ -83,19 +102,7 @@ class Part:
             counts[:, self.kinds.index(segment.kind)] += np.bincount(failed, minlength=len(counts))
         return counts
 
-    def _by_document(
-        self, segments: Sequence[Segment], columns: Sequence[Sequence[Column]], types: Sequence[type]
-    ) -> tuple[list[Column], list[int]]:
-        """Columns of all `segments`, in order of document, and where each document begins in them and the last one ends."""
-        whole = [np.concatenate([np.empty(0, kind), *column]) for column, kind in zip(columns, types, strict=True)]
-        if len(self.batch.starts) == 1:
-            return whole, [0, len(whole[0])]
-        document = np.concatenate([np.empty(0, np.int64), *(self.batch.documents(s.start) for s in segments)])
-        order = np.argsort(document, kind="stable")
-        borders = np.searchsorted(document[order], np.arange(len(self.batch.starts) + 1))
-        return [column[order] for column in whole], borders.tolist()
 
-
-def _valid(segment: Segment) -> Segment:
-    """The candidates of a segment whose checksum holds."""
-    return segment if segment.valid.all() else segment.where(segment.valid)
+def _by_place(segment: Segment) -> Segment:
+    """The candidates of a segment in order of place, which most are in anyway."""
+    return segment if (segment.start[1:] >= segment.start[:-1]).all() else segment.take(by_place(segment.start))

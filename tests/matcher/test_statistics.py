@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from matcher.rows import rows as rows_in
 from matcher.scan.batch import Batch
 from matcher.scan.segment import Candidates
-from matcher.statistics import CaptureKey, Part, Tally, groups_of, matched_groups
+from matcher.statistics import CaptureKey, Part, Tally, distinct, groups_of, matched_groups
 from matcher.statistics.dates import newest_dates
-from matcher.statistics.distinct import Distinct, Numbers
+from matcher.statistics.distinct import Distinct, Lowest, Numbers, told_apart
 from matcher.statistics.key import in_hex
 from matcher.statistics.runs import longest_run, numbers_of
 from matcher.statistics.shingles import SHINGLE_TEXT, shingles
@@ -128,6 +128,16 @@ def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
     assert whole(key, *in_parts).sketch == tuple(everything[:SKETCH_SIZE])
 
 
+@given(st.lists(st.lists(st.integers(0, 60), max_size=80), max_size=6), st.integers(1, 5), st.integers(0, 30))
+def test_the_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distinct, "LEAST_PENDING", pending)
+        lowest = Lowest(size)
+        for part in parts:
+            lowest.add(np.array(part, np.uint64))
+    assert lowest.found().tolist() == sorted({number for part in parts for number in part})[:size]
+
+
 def test_sketches_of_overlapping_lists_share_what_the_lists_share(key: CaptureKey) -> None:
     everything, half = (set(whole(key, "\n".join(map(phone, numbers))).sketch) for numbers in (range(200), range(100)))
     assert half < everything
@@ -196,7 +206,7 @@ def test_distinct_values_are_counted_a_kind(parts: list[list[tuple[int, int]]]) 
     counter = Distinct()
     for part in parts:
         tags = np.array([value << 32 for value, _ in part], np.uint64)
-        counter.add(tags, np.array([kind for _, kind in part], np.uint8))
+        counter.add(told_apart(tags, np.array([kind for _, kind in part], np.uint8)))
     everything = {item for part in parts for item in part}
     assert counter.counts()[:4] == [sum(kind == k for _, kind in everything) for k in range(4)]
     assert (len(counter), counter.is_exact) == (len(everything), True)
@@ -207,7 +217,7 @@ def test_beyond_its_limit_a_count_is_an_estimate_and_says_so(key: CaptureKey) ->
     tags = rng.integers(0, 2**64, 300_000, np.uint64)
     counter = Distinct(limit=20_000)
     for part in np.array_split(np.concatenate([tags, tags]), 20):
-        counter.add(part, (part % np.uint64(3) == 0).astype(np.uint8))
+        counter.add(told_apart(part, (part % np.uint64(3) == 0).astype(np.uint8)))
     assert not counter.is_exact
     assert len(counter) == pytest.approx(300_000, rel=0.03)
     assert counter.counts()[1] == pytest.approx(100_000, rel=0.05)
