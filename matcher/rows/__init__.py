@@ -6,8 +6,9 @@ a row is read only where a customer was found, and in a few samples a layout for
 here; what leaves is labels, counts and the skeleton.
 """
 
+from matcher.rows.cells import Layout
 from matcher.rows.find import rows
-from matcher.rows.layouts import Layout, Layouts
+from matcher.rows.layouts import Layouts
 from matcher.rows.names import SURNAMES
 from matcher.rows.read import Rows
 from matcher.rows.sheet import Sheet

@@ -5,8 +5,10 @@ They are written alike, hold the same kinds, and have as many separators in all 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +25,40 @@ MOST_READ = 32
 MOST_COUNTED = 255
 KEY_BITS = 40
 """Keys below this are sorted together with their numbers."""
+
+
+class Sample(NamedTuple):
+    """Rows of one document that are read, by group: `borders` says where each group's begin and the last one's end.
+
+    Of every group also the size and the `leading` row.
+    """
+
+    rows: list[int]
+    borders: list[int]
+    sizes: list[int]
+    leading: list[int]
+
+    def groups(self) -> Iterator[tuple[int, slice]]:
+        """Of each group the size, and which of the rows that are read are its own."""
+        return ((size, slice(*pair)) for size, pair in zip(self.sizes, pairwise(self.borders), strict=True))
+
+
+class Samples(NamedTuple):
+    """The same of several documents; `rows` i64[n], and `groups` says where each document's groups begin."""
+
+    rows: Numbers
+    borders: list[int]
+    sizes: list[int]
+    leading: list[int]
+    groups: list[int]
+
+    def each(self) -> Iterator[Sample]:
+        """The rows that are read of each document."""
+        rows = self.rows.tolist()
+        for low, high in pairwise(self.groups):
+            first, last = self.borders[low], self.borders[high]
+            borders = [border - first for border in self.borders[low : high + 1]]
+            yield Sample(rows[first:last], borders, self.sizes[low:high], self.leading[low:high])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +94,14 @@ class Alike:
         group -= borders[document]
         return cls(rows, group, rows[order], first[by_document], np.diff(first, append=len(rows))[by_document], borders)
 
-    def samples(self) -> tuple[Numbers, Numbers]:
-        """Rows that are read, by group: their numbers, and where each group's begin, with the end of the last."""
-        sizes = self.size.tolist()
-        pairs = zip(self.borders[:-1].tolist(), self.borders[1:].tolist(), strict=True)
-        count = np.array([n for low, high in pairs for n in read_of(sizes[low:high])], np.int64)
+    def samples(self) -> Samples:
+        """What is read of each group."""
+        sizes, groups = self.size.tolist(), self.borders.tolist()
+        count = np.array([n for low, high in pairwise(groups) for n in read_of(sizes[low:high])], np.int64)
         borders = np.concatenate(([0], np.cumsum(count)))
         number = np.arange(borders[-1]) - np.repeat(borders[:-1], count)
         place = np.repeat(self.first, count) + number * np.repeat(self.size, count) // np.repeat(count, count)
-        return self.order[place], borders
+        return Samples(self.order[place], borders.tolist(), sizes, self.order[self.first].tolist(), groups)
 
 
 def read_of(sizes: Sequence[int]) -> list[int]:

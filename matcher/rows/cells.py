@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from matcher.labels import label_before
 from matcher.rows.columns import Columns
@@ -36,6 +37,7 @@ LONGEST_EMPTY = 4
 PASSWORD_BEHIND = ":"  # noqa: S105  a sign, not a secret
 """The sign behind an address that a password stands behind, and no label."""
 UNKNOWN = "<…>"
+OTHER = str(Field.OTHER)
 LABELS = {**{kind: str(label) for kind, label in OF_KIND.items()}, DIGEST: DIGEST}
 
 
@@ -59,17 +61,34 @@ NAMED = Cell(f"<{Field.NAME}>", frozenset((str(Field.NAME),)), is_named=True)
 SECRET = Cell(f"<{Field.PASSWORD}>", frozenset((str(Field.PASSWORD),)), is_unknown=True)
 
 
+class Layout(NamedTuple):
+    """Labels and skeleton that rows share."""
+
+    fields: frozenset[str]
+    skeleton: str
+
+
 class Described:
     """What rows of one kind hold, by their `cells`: labels, `more` among them, and the skeleton, whose cells `between` parts."""
 
     def __init__(self, cells: Sequence[Cell], between: str, more: frozenset[str] = frozenset()) -> None:
         self._cells, self._between, self._more = cells, between, more
-        self.fields = more.union(*[cell.fields for cell in cells])
-        self.skeleton = between.join([cell.mark for cell in cells[:SHOWN_CELLS]])
+        fields = more.union(*[cell.fields for cell in cells])
+        self.layout = Layout(fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]]))
         self.seen = [(column, *seen) for column, cell in enumerate(cells) for seen in cell.seen]
         """Which kind was seen in which column, and whether its checksum holds."""
         self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
         """Columns of which nothing is known."""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Its labels."""
+        return self.layout.fields
+
+    @property
+    def skeleton(self) -> str:
+        """Its shape."""
+        return self.layout.skeleton
 
     def with_fields(self, more: frozenset[str]) -> Described:
         """The same with `more` fields."""
@@ -77,17 +96,12 @@ class Described:
 
     def is_doubted_by(self, columns: Columns) -> bool:
         """Whether a number in it is none by what is known of the columns by now."""
-        return any(valid and (column, kind) in columns.doubted for column, kind, valid in self.seen)
+        return bool(columns.doubted) and any(valid and (column, kind) in columns.doubted for column, kind, valid in self.seen)
 
-    def is_typed_by(self, columns: Columns) -> bool:
-        """Whether a cell of which nothing is known has a label by what is known of the columns by now."""
-        return any(column in columns.typed for column in self.unknown)
-
-    def typed(self, columns: Columns) -> Described:
-        """The same with these labels."""
+    def typed(self, labels: Sequence[Field | None]) -> Described:
+        """The same with a label for each of the columns of which nothing is known, if there is one."""
         cells = list(self._cells)
-        for column in self.unknown:
-            label = columns.typed.get(column)
+        for column, label in zip(self.unknown, labels, strict=True):
             if label:
                 cells[column] = Cell(f"<{label}>", frozenset((str(label),)), cells[column].seen)
         return Described(cells, self._between, self._more)
@@ -148,7 +162,11 @@ class Reader:
     def _cells(self, parts: Sequence[bytes], style: int) -> tuple[Cell, ...]:
         """What each cell of a row is."""
         labels, known, read = self._labels(len(parts), style), self._known.get, self._cell
-        cells = [known(part) or read(column, part, labels) for column, part in enumerate(parts)]
+        bare = self._is_bare
+        cells = [
+            known(part) or (SOMETHING if bare and part.isdigit() else read(column, part, labels))
+            for column, part in enumerate(parts)
+        ]
         if style == LINE and self.columns.separator == PASSWORD_BEHIND and len(cells) > 1:
             before, last = cells[-2:]
             if last is SOMETHING and before.mark == f"<{Field.EMAIL}>" and PASSWORD.fullmatch(shown(parts[-1]).strip()):
@@ -167,52 +185,57 @@ class Reader:
 
     def _cell(self, column: int, part: bytes, labels: Sequence[Field | None]) -> Cell:
         """What a cell is that is not just a number."""
-        if OPEN not in part and b":" not in part and b"=" not in part:
-            return self._value(part.strip(AROUND), labels[column] if labels else None, column, ())
+        if OPEN in part:
+            cell = self._with_marks(column, part, labels)
+            if self._is_bare:
+                self._known[part] = cell
+            return cell
+        named = label_before(part.decode("utf-8", "replace")) if b":" in part or b"=" in part else None
+        if named:
+            return self._value(named[1].encode().strip(AROUND), named[0], column)
+        return self._value(part.strip(AROUND), labels[column] if labels else None, column)
+
+    def _with_marks(self, column: int, part: bytes, labels: Sequence[Field | None]) -> Cell:
+        """What a cell is with candidates in it."""
         seen, text = seen_in(part, self._names), shown(part)
-        named = label_before(text)
+        named = label_before(text) if b":" in part or b"=" in part else None
         label = named[0] if named else labels[column] if labels else None
         counted = [kind for kind, valid in seen if valid and (column, kind) not in self.columns.doubted]
         if counted:
-            cell = self._number(text, counted, label, seen)
-        else:
-            cell = self._value((named[1] if named else text).encode().strip(AROUND), label, column, seen)
-        if self._is_bare and seen:
-            self._known[part] = cell
-        return cell
+            return self._number(text, counted, label, seen)
+        cell = self._value((named[1] if named else text).encode().strip(AROUND), label, column)
+        return self._of(cell.mark, cell.fields, seen, is_unknown=cell.is_unknown, is_named=cell.is_named)
 
-    def _value(self, value: bytes, label: Field | None, column: int, seen: tuple[Seen, ...]) -> Cell:
+    def _value(self, value: bytes, label: Field | None, column: int) -> Cell:
         """What a cell is in whose `value` no identifier stands."""
         if len(value) <= LONGEST_EMPTY and value.lower() in EMPTY:
-            return self._of(NOTHING, seen)
+            return NOTHING
         if label is None:
-            label = Field.NAME if _is_name(value) else self.columns.typed.get(column)
+            if (value[:HAN_BYTES] in FIRST or value[:1] in FIRST) and is_name(value.decode("utf-8", "replace")):
+                return NAMED
+            label = self.columns.typed.get(column)
         if label is None:
-            return self._of(SOMETHING, seen)
-        return self._of(NAMED if label is Field.NAME else Cell(f"<{label}>", frozenset((str(label),))), seen)
+            return SOMETHING
+        return NAMED if label is Field.NAME else self._of(f"<{label}>", frozenset((str(label),)), ())
 
     def _number(self, text: str, kinds: Sequence[str], label: Field | None, seen: tuple[Seen, ...]) -> Cell:
         """What a cell with identifiers is; a digest counts as what its column or label says that it is of."""
-        labels = [LABELS.get(kind, str(Field.OTHER)) for kind in kinds]
+        labels = [LABELS.get(kind, OTHER) for kind in kinds]
         fields = {*labels}
         if DIGEST in fields:
             fields.discard(DIGEST)
             fields.update([str(label)] if label else [])
         has_names = bool(text) and bool(names_in(text.replace(NUMBER, " ")))
-        fields.update([str(Field.NAME)] if has_names else [])
-        marks = "".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]])
-        return self._of(Cell(marks, frozenset(fields), is_named=has_names), seen)
+        if has_names:
+            fields.add(str(Field.NAME))
+        return self._of("".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]]), frozenset(fields), seen, is_named=has_names)
 
-    def _of(self, cell: Cell, seen: tuple[Seen, ...]) -> Cell:
-        """The one object for a cell like `cell` with these candidates."""
-        if not seen and (cell is SOMETHING or cell is NAMED or cell is NOTHING):
-            return cell
-        made = Cell(cell.mark, cell.fields, seen, cell.is_unknown, cell.is_named)
-        return self._made.setdefault((made.mark, made.fields, seen, made.is_unknown, made.is_named), made)
-
-
-def _is_name(value: bytes) -> bool:
-    return (value[:HAN_BYTES] in FIRST or value[:1] in FIRST) and is_name(value.decode("utf-8", "replace"))
+    def _of(
+        self, mark_: str, fields: frozenset[str], seen: tuple[Seen, ...], *, is_unknown: bool = False, is_named: bool = False
+    ) -> Cell:
+        """The one object for cells like this."""
+        key = mark_, fields, seen, is_unknown, is_named
+        return self._made.get(key) or self._made.setdefault(key, Cell(*key))
 
 
 def _names(text: str, cell: Cell) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ullage.fields import OF_KIND, Field
 
@@ -37,4 +37,4 @@ class Columns:
         typed = {
             column: OF_KIND[kind] for column, kind in many if kind in OF_KIND and passed[column, kind] * 2 > rows >= FEWEST_CELLS
         }
-        return replace(self, doubted=doubted, typed=typed)
+        return Columns(self.separator, self.labels, doubted, typed)

@@ -7,20 +7,12 @@ costs depends on how many shapes its rows have, not on how many rows; and a capt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from matcher.rows.cells import Described
-from matcher.rows.sheet import Sheet
+from matcher.rows.alike import Sample
+from matcher.rows.cells import Described, Layout
 from matcher.rows.spans import Numbers
-
-
-class Layout(NamedTuple):
-    """Labels and skeleton that rows share."""
-
-    fields: frozenset[str]
-    skeleton: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,49 +38,43 @@ class Layouts:
         return ((layout, count) for layout, count in self.counts.items() if count)
 
 
-class Group(NamedTuple):
-    """Rows that are alike: how many there are, the kinds of numbers in them, and which were read, as what."""
-
-    size: int
-    labels: frozenset[str]
-    rows: Sequence[int]
-    read: list[Described]
-
-
-def judged(sheet: Sheet, groups: Sequence[Group], rows: int) -> Sheet:
-    """`sheet` with what the cells of its `rows` rows, of which some were read, say of the columns."""
-    return replace(sheet, columns=sheet.columns.judged(_seen(groups), rows))
+def weights(sample: Sample, read: Sequence[Described]) -> dict[Described, float]:
+    """For how many rows of the document each stands of those that `read` says the rows of `sample` are."""
+    found: dict[Described, float] = {}
+    for size, own in sample.groups():
+        for described in read[own]:
+            found[described] = found.get(described, 0.0) + size / (own.stop - own.start)
+    return found
 
 
-def _seen(groups: Iterable[Group]) -> Iterator[tuple[float, int, str, bool]]:
-    """Every candidate of the rows that were read: for how many rows it stands, column, kind, and whether its checksum holds."""
-    for group in groups:
-        for described, times in Counter(group.read).items():
-            weight = times * group.size / len(group.read)
-            for column, kind, valid in described.seen:
-                yield weight, column, kind, valid
+def layouts_of(
+    first: int, group: Numbers, sample: Sample, read: Sequence[Described], unread: Callable[[int], frozenset[str]]
+) -> Layouts:
+    """Layouts from what was read of each group of rows; where all of its rows were read, each has its own.
 
-
-def layouts_of(first: int, group: Numbers, groups: Sequence[Group]) -> Layouts:
-    """Layouts from what was read of each of `groups`; where all rows of one were read, each has its own."""
-    common = [_common(one.read) if one.read else Layout(one.labels, "") for one in groups]
+    `unread` gives the labels of a group that none was read of, by the first of its rows.
+    """
+    groups = list(sample.groups())
+    leading = zip(groups, sample.leading, strict=True)
+    common = [_common(read[own]) or Layout(unread(row), "") for (_, own), row in leading]
     counts = dict.fromkeys(common, 0)
-    own: dict[int, Layout] = {}
-    for one, shared in zip(groups, common, strict=True):
-        if len(one.read) < one.size:
-            counts[shared] += one.size
+    own_layouts: dict[int, Layout] = {}
+    for (size, own), shared in zip(groups, common, strict=True):
+        if own.stop - own.start < size:
+            counts[shared] += size
             continue
-        for row, described in zip(one.rows, one.read, strict=True):
-            layout = own[row] = Layout(described.fields, described.skeleton)
-            counts[layout] = counts.get(layout, 0) + 1
-    return Layouts(first, group, common, own, counts)
+        for row, described in zip(sample.rows[own], read[own], strict=True):
+            own_layouts[row] = described.layout
+            counts[described.layout] = counts.get(described.layout, 0) + 1
+    return Layouts(first, group, common, own_layouts, counts)
 
 
-def _common(read: Sequence[Described]) -> Layout:
-    """What at least half of the rows read hold, and the skeleton that most have."""
-    first = read[0]
-    if read.count(first) == len(read):
-        return Layout(first.fields, first.skeleton)
+def _common(read: Sequence[Described]) -> Layout | None:
+    """What at least half of the rows read hold, and the skeleton that most have; None where none was read."""
+    if not read:
+        return None
+    if read.count(read[0]) == len(read):
+        return read[0].layout
     counts = Counter(label for described in read for label in described.fields)
     skeletons = Counter(described.skeleton for described in read)
     return Layout(frozenset(f for f, n in counts.items() if n * 2 >= len(read)), skeletons.most_common(1)[0][0])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
-from matcher.rows.alike import Alike, alike
+from matcher.rows.alike import Sample, alike
+from matcher.rows.cells import Described
 from matcher.rows.groups import Groups
-from matcher.rows.layouts import Group, Layouts, judged, layouts_of
+from matcher.rows.layouts import Layouts, layouts_of, weights
 from matcher.rows.readers import Readers, SheetReader, Written
 from matcher.rows.sheet import Sheet
 from matcher.rows.spans import Numbers
@@ -98,35 +99,22 @@ class Rows(Table):
         new = np.array([document for document in documents.tolist() if document not in self._layouts], np.int64)
         self._learn(new)
         first, count = self.extent_of(new)
-        separators = [self._readers[document].sheet.columns.separator for document in new.tolist()]
-        found = alike(self, first, count, separators)
-        groups = self._groups_of(found, new.tolist())
+        found = alike(self, first, count, [self._readers[document].sheet.columns.separator for document in new.tolist()])
+        samples = found.samples()
+        self._write(samples.rows)
         ends = np.cumsum(count)
-        for document, begin, low, high in zip(new.tolist(), first.tolist(), (ends - count).tolist(), ends.tolist(), strict=True):
-            self._layouts[document] = self._layouts_of(document, begin, found.group[low:high], next(groups))
+        columns = (new.tolist(), samples.each(), first.tolist(), (ends - count).tolist(), ends.tolist())
+        for document, sample, begin, low, high in zip(*columns, strict=True):
+            read = self._read(document, sample, high - low)
+            self._layouts[document] = layouts_of(begin, found.group[low:high], sample, read, self.labels)
 
-    def _groups_of(self, found: Alike, documents: list[int]) -> Iterator[list[Group]]:
-        """The groups of each of `documents`, with those of their rows read that are samples."""
-        sampled, borders = found.samples()
-        self._write(sampled)
-        rows, begin, size = sampled.tolist(), borders.tolist(), found.size.tolist()
-        leading = found.order[found.first].tolist()
-        for document, low, high in zip(documents, found.borders[:-1].tolist(), found.borders[1:].tolist(), strict=True):
-            read, written = self._readers[document].describe, self._written
-            groups = []
-            for number in range(low, high):
-                own = rows[begin[number] : begin[number + 1]]
-                labels = NONE if own else self.labels(leading[number])
-                groups.append(Group(size[number], labels, own, [read(written[row]) for row in own]))
-            yield groups
-
-    def _layouts_of(self, document: int, first: int, group: Numbers, groups: list[Group]) -> Layouts:
-        """The layouts of a document; rows that its columns, as they are known by now, make read otherwise are read once more."""
-        by_now = judged(self._readers[document].sheet, groups, len(group))
-        self._by_now[document] = reader = SheetReader(by_now, self._shared)
-        for one in groups:
-            one.read[:] = [reader.again(self._written[row], read) for row, read in zip(one.rows, one.read, strict=True)]
-        return layouts_of(first, group, groups)
-
-
-NONE = frozenset[str]()
+    def _read(self, document: int, sample: Sample, rows: int) -> list[Described]:
+        """What the rows of a sample of a document, which has so many `rows`, hold by all that is known of its columns then."""
+        reader, texts = self._readers[document], [self._written[row] for row in sample.rows]
+        read = [reader.describe(text) for text in texts]
+        found = weights(sample, read)
+        seen = ((weight, *one) for described, weight in found.items() for one in described.seen)
+        by_now = SheetReader(reader.sheet.judged(seen, rows), self._shared)
+        self._by_now[document] = by_now
+        known = {described: by_now.known(described) for described in found}
+        return [known[before] or by_now.describe(text) for text, before in zip(texts, read, strict=True)]

@@ -11,6 +11,7 @@ from matcher.rows.columns import Columns
 from matcher.rows.sheet import Sheet
 from matcher.rows.spans import LINE, TUPLE
 from matcher.rows.statements import MAY_BEGIN, tuple_in
+from ullage.fields import Field
 
 
 class Written(NamedTuple):
@@ -31,6 +32,7 @@ class Readers:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._made: dict[object, Reader] = {}
+        self._typed: dict[tuple[Described, tuple[Field | None, ...]], Described] = {}
 
     def by(self, columns: Columns) -> Reader:
         """The reader for these columns."""
@@ -38,13 +40,17 @@ class Readers:
         found = self._made.get(key)
         return found or self._made.setdefault(key, Reader(columns, self._names))
 
+    def typed(self, before: Described, labels: tuple[Field | None, ...]) -> Described:
+        """What rows hold that were described as `before`, with these labels for what was unknown."""
+        found = self._typed.get((before, labels))
+        return found or self._typed.setdefault((before, labels), before.typed(labels))
+
 
 class SheetReader:
     """Reads rows of a document by its `sheet`."""
 
     def __init__(self, sheet: Sheet, readers: Readers) -> None:
         self.sheet, self._readers = sheet, readers
-        self._by_now: dict[Described, Described | None] = {}
 
     @cached_property
     def _reader(self) -> Reader:
@@ -62,18 +68,17 @@ class SheetReader:
 
     def again(self, row: Written, before: Described) -> Described:
         """What a row holds that was described `before` by what was known then: its text is read only where it has to be."""
-        if before not in self._by_now:
-            self._by_now[before] = self._known(before)
-        return self._by_now[before] or self.describe(row)
+        return self.known(before) or self.describe(row)
 
-    def _known(self, before: Described) -> Described | None:
+    def known(self, before: Described) -> Described | None:
         """What rows hold that were described as `before`, None where their text says it."""
         columns = self.sheet.columns
         if before.is_doubted_by(columns):
             return None
-        if not before.is_typed_by(columns):
+        labels = tuple([columns.typed.get(column) for column in before.unknown])
+        if not any(labels):
             return before
-        return None if columns.separator == PASSWORD_BEHIND else before.typed(columns)
+        return None if columns.separator == PASSWORD_BEHIND else self._readers.typed(before, labels)
 
     def names(self, row: Written) -> tuple[str, ...]:
         """Cells of a row that may be names, and names glued to its numbers."""

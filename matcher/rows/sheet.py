@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from matcher.labels import label_before, labels_of
@@ -26,6 +26,10 @@ class Sheet:
         """Columns of the tuple at `place`: named by its `own` line, else by the last statement before it."""
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
         return replace(self.columns, separator=",", labels=own or (self.statements[at - 1][1] if at else ()))
+
+    def judged(self, seen: Iterable[tuple[float, int, str, bool]], rows: int) -> Sheet:
+        """The same with what the cells of `rows` rows say of the columns; as `Columns.judged`."""
+        return Sheet(self.columns.judged(seen, rows), self.statements)
 
     def as_carried(self) -> Sheet:
         """The same for a document that goes on in a later batch: the last statement holds from its beginning."""

@@ -43,6 +43,7 @@ class Table:
         self.mask: Masks = groups.mask
         self.start, self.end, self.style = extents.start, extents.end, extents.style
         self._groups, self._extents = groups, extents
+        self._labels: dict[int, frozenset[str]] = {}
 
     def __len__(self) -> int:
         return len(self.document)
@@ -90,8 +91,11 @@ class Table:
 
     def labels(self, row: int) -> frozenset[str]:
         """Labels of the kinds that a row holds; digests say nothing of what they are of."""
-        names = (name for bit, name in enumerate(self.candidates.names) if int(self.mask[row]) >> bit & 1)
-        return frozenset(str(OF_KIND.get(name, Field.OTHER)) for name in names if name != DIGEST)
+        mask = int(self.mask[row])
+        if mask not in self._labels:
+            names = (name for bit, name in enumerate(self.candidates.names) if mask >> bit & 1)
+            self._labels[mask] = frozenset(str(OF_KIND.get(name, Field.OTHER)) for name in names if name != DIGEST)
+        return self._labels[mask]
 
     def text(self, row: int) -> bytes:
         """The beginning of a row's text, at most LONGEST bytes."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.rows.alike import MOST_READ, SAMPLES, Alike, Before, read_of
+from matcher.rows.alike import MOST_READ, SAMPLES, Alike, Before, Sample, read_of
 from matcher.rows.columns import Columns
 from matcher.rows.marked import NUMBER, mark, seen_in, shown
 from matcher.rows.readers import Readers, SheetReader, Written
@@ -92,8 +92,10 @@ def test_few_rows_are_read_and_of_small_documents_all(sizes: list[int]) -> None:
 
 def test_samples_are_spread_over_their_group() -> None:
     keys = np.array([0] * 60 + [1] * 40)
-    sampled, borders = Alike.of(np.arange(100), np.zeros(100, np.int64), keys, 1).samples()
-    assert (borders.tolist(), sampled.tolist()) == ([0, 6, 12], [0, 10, 20, 30, 40, 50, 60, 66, 73, 80, 86, 93])
+    one, none, other = Alike.of(np.arange(100), np.repeat([0, 2], (70, 30)), keys, 3).samples().each()
+    assert one == Sample([0, 10, 20, 30, 40, 50, 60, 61, 63, 65, 66, 68], [0, 6, 12], [60, 10], [0, 60])
+    assert list(one.groups()) == [(60, slice(0, 6)), (10, slice(6, 12))]
+    assert (none, other.rows) == (Sample([], [0], [], []), list(range(70, 100)))
 
 
 def written(cells: Sequence[str | tuple[int, bool]], separator: str) -> Written:
