@@ -11,7 +11,8 @@ import numpy as np
 
 from matcher.batches import Searched
 from matcher.evidence import NONE, Evidence, labels_of
-from matcher.parts import Part
+from matcher.scan.batch import Places
+from matcher.text import Folded
 from matcher.watchlist.columns import Texts
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.identifiers import masked
@@ -32,6 +33,10 @@ class _Place(NamedTuple):
     end: int
     line: int
     transforms: tuple[str, ...]
+
+
+_Text = tuple[int, int, str, tuple[str, ...]]
+"""Characters [start, end) of a decoded text, what stands there once it is folded, and what had to be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,32 +125,37 @@ def _fields(searched: Searched, found: Evidence) -> list[tuple[str, ...]]:
 
 
 def _places(searched: Searched, found: Evidence, normals: Sequence[bytes]) -> Iterator[_Place]:
-    """The place of each piece of evidence; what a text is asked for is asked once for all that it holds."""
+    """The place of each piece of evidence."""
     parts = searched.batch.documents(found.start)
     begin = searched.batch.starts[parts]
     lines = np.where(found.row == NONE, searched.batch.lines(found.start) - searched.batch.lines(begin), 0)
     in_row = np.flatnonzero(found.row != NONE)
     lines[in_row] = searched.rows.lines(found.row[in_row])
-    plain = [question.form == "plain" for question in found.asked]
+    spans = np.stack((found.start, found.end), 1) - begin[:, None]
+    plain = np.array([question.form == "plain" for question in found.asked])[found.question].tolist()
     borders = np.flatnonzero(np.diff(parts, prepend=-1, append=len(searched.parts)))
     for low, high in pairwise(borders.tolist()):
         part = searched.parts[int(parts[low])]
-        chars = part.text.chars(np.stack((found.start, found.end), 1)[low:high] - begin[low])
-        values = zip(found.question[low:high].tolist(), normals[low:high], strict=True)
-        for (first, last), line, (question, normal) in zip(chars.tolist(), lines[low:high].tolist(), values, strict=True):
-            yield _place(part, (first, last), line, normal if plain[question] else b"")
+        texts = (_as_they_came if part.text.as_it_came else _undone)(part.text, spans[low:high])
+        columns = (texts, lines[low:high].tolist(), normals[low:high], plain[low:high])
+        for (first, last, text, done), line, normal, is_plain in zip(*columns, strict=True):
+            is_other = is_plain and text.lower() != normal.decode().lower()
+            transforms = (*done, "normalised") if is_other else done
+            yield _Place(part.piece.path, part.piece.offset + first, part.piece.offset + last, part.line + line, transforms)
 
 
-def _place(part: Part, chars: tuple[int, int], line: int, normal: bytes) -> _Place:
-    """The place of characters [first, last) of a part's folded text, where a plain value of this normal form stands, if any."""
-    first, last = chars
-    plain = part.text.text[first:last]
-    done: tuple[str, ...] = ()
-    if part.text.as_it_came:
-        start, end = first, last
-    else:
-        start, end = part.text.span(first, last)
-        done = ("folded",) if part.text.original[start:end] != plain else ()
-    if normal and plain.lower() != normal.decode().lower():
-        done += ("normalised",)
-    return _Place(part.piece.path, part.piece.offset + start, part.piece.offset + end, part.line + line, done)
+def _as_they_came(text: Folded, spans: Places) -> Iterator[_Text]:
+    """Each of `spans`, bytes [start, end) of the folded text i64[n, 2], as characters of the decoded one: the same."""
+    at = count = 0
+    for start, end in spans.tolist():
+        count += len(text.utf8[at:start].decode()) if start >= at else -len(text.utf8[start:at].decode())
+        at, value = start, text.utf8[start:end].decode()
+        yield count, count + len(value), value, ()
+
+
+def _undone(text: Folded, spans: Places) -> Iterator[_Text]:
+    """The same of a text in which something was undone, of which each value tells."""
+    for first, last in text.chars(spans).tolist():
+        start, end = text.span(first, last)
+        value = text.text[first:last]
+        yield start, end, value, ("folded",) if text.original[start:end] != value else ()

@@ -18,6 +18,7 @@ from ullage.records.finding import SKETCH_SIZE
 from ullage.tags import Tagger, derive_key
 
 Words = npt.NDArray[np.uint64]
+WORD = 8
 HEX_DIGITS = 16
 """Of a 64-bit tag."""
 
@@ -64,9 +65,10 @@ class CaptureKey:
     def words(self, segment: Segment) -> Words:
         """A 64-bit tag of kind and value of each candidate of a segment: u64[n]; equal where both are equal."""
         prefix = np.frombuffer(f"{segment.kind}:".encode(), np.uint8)
-        values = np.empty((len(segment), len(prefix) + segment.normal.shape[1]), np.uint8)
+        length = len(prefix) + segment.normal.shape[1]
+        values = np.empty((len(segment), -(-length // WORD) * WORD), np.uint8)  # rows of whole words are not copied once more
         values[:, : len(prefix)] = prefix
-        values[:, len(prefix) :] = segment.normal
+        values[:, len(prefix) : length] = segment.normal
         return _words(self._sketch.tag_rows(values, segment.length + len(prefix)))
 
 
