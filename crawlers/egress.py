@@ -96,7 +96,7 @@ async def reachable(address: str) -> bool:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             _, writer = await asyncio.open_connection(host, int(port))
-    except (OSError, TimeoutError, OverflowError):
+    except (OSError, TimeoutError, OverflowError, UnicodeError):
         return False
     writer.close()
     with contextlib.suppress(OSError):

@@ -46,13 +46,20 @@ def test_an_error_page_with_a_mark_is_a_challenge(status: int, text: str) -> Non
     assert of_answer(URL, answer(f"<html>{text.upper()}</html>", status)) == "blocked"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("cf-mitigated", "challenge"), ("x-amzn-waf-action", "captcha"), ("X-DataDome", "protected")]
-)
+@pytest.mark.parametrize(("name", "value"), [("cf-mitigated", "challenge"), ("x-amzn-waf-action", "captcha")])
 @pytest.mark.parametrize("status", [200, 202, 403, 405])
 def test_a_header_says_challenge_on_any_status(name: str, value: str, status: int) -> None:
     assert of_answer(URL, answer("", status, {name: value})) == "blocked"
     assert of_answer(URL, answer("", 200, {"cf-mitigated": "none"})) == "ok"
+
+
+def test_a_guard_that_lets_us_in_is_no_challenge() -> None:
+    """DataDome names itself on every answer."""
+    assert of_answer(URL, answer(FILLER, 200, {"X-DataDome": "protected"})) == "ok"
+    assert (
+        of_answer(URL, answer("<script src='https://ct.captcha-delivery.com/c.js'>", 403, {"X-DataDome": "protected"}))
+        == "blocked"
+    )
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
