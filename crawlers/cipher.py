@@ -35,7 +35,7 @@ class FrontierCipher:
     def post(self, site: str, post: Post) -> bytes:
         """Keyed digest of a post and what it says: it differs when the post is edited.
 
-        The content goes through SHA-256 first, since a CMAC over 32 MiB would take seconds; the plain hash never leaves here.
+        The content goes through SHA-256 first, which is faster; the plain hash never leaves here.
         """
         content = hashlib.sha256(post.body).digest()
         return self._posts.one(f"{site}\x1f{post.post_id}\x1f".encode("utf-8", "surrogatepass") + content)

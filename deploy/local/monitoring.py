@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from deploy.local.server import HOST, free_ports, running
@@ -25,27 +26,21 @@ def program(name: str) -> str:
     return found
 
 
-@contextlib.contextmanager
-def prometheus(work: Path, configuration: Path) -> Iterator[str]:
+def prometheus(work: Path, configuration: Path) -> AbstractContextManager[str]:
     """Run Prometheus on a configuration file; yields its address, such as `http://127.0.0.1:41234`."""
-    work.mkdir(parents=True, exist_ok=True)
-    (port,) = free_ports(1)
-    words = [
-        program("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={work / 'tsdb'}",
-        f"--web.listen-address={HOST}:{port}", "--log.level=warn",
-    ]  # fmt: skip
-    with running("Prometheus", words, work / LOG, {}, port):
-        yield f"http://{HOST}:{port}"
+    return _started("Prometheus", "prometheus", work, configuration, f"--storage.tsdb.path={work / 'tsdb'}")
+
+
+def alertmanager(work: Path, configuration: Path) -> AbstractContextManager[str]:
+    """Run one Alertmanager, without peers, on a configuration file; yields its address."""
+    words = f"--storage.path={work / 'data'}", "--cluster.listen-address="
+    return _started("Alertmanager", "prometheus-alertmanager", work, configuration, *words)
 
 
 @contextlib.contextmanager
-def alertmanager(work: Path, configuration: Path) -> Iterator[str]:
-    """Run one Alertmanager, without peers, on a configuration file; yields its address."""
+def _started(name: str, binary: str, work: Path, configuration: Path, *more: str) -> Iterator[str]:
     work.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
-    words = [
-        program("prometheus-alertmanager"), f"--config.file={configuration}", f"--storage.path={work / 'data'}",
-        f"--web.listen-address={HOST}:{port}", "--cluster.listen-address=", "--log.level=warn",
-    ]  # fmt: skip
-    with running("Alertmanager", words, work / LOG, {}, port):
+    common = f"--config.file={configuration}", f"--web.listen-address={HOST}:{port}", "--log.level=warn"
+    with running(name, [program(binary), *common, *more], work / LOG, {}, port):
         yield f"http://{HOST}:{port}"

@@ -90,7 +90,9 @@ def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class _Server(ThreadingHTTPServer):
+class QuietServer(ThreadingHTTPServer):
+    """Ends at once, whoever still waits for an answer, and says nothing."""
+
     daemon_threads = True
     block_on_close = False
 
@@ -101,7 +103,7 @@ class _Server(ThreadingHTTPServer):
 @contextlib.contextmanager
 def serving() -> Iterator[Answers]:
     answers = Answers()
-    with _Server(("127.0.0.1", 0), _handler(answers)) as listening:
+    with QuietServer(("127.0.0.1", 0), _handler(answers)) as listening:
         answers.url = f"http://127.0.0.1:{listening.server_address[1]}"
         thread = threading.Thread(target=listening.serve_forever, daemon=True)
         thread.start()

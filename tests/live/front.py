@@ -6,9 +6,10 @@ import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from deploy.local.server import HOST, free_ports
+from tests.crawlers.support import QuietServer
 
 CHALLENGE = b"<html><title>Just a moment...</title><script src='/cdn-cgi/challenge-platform/x'></script></html>"
 DENIED = b"User-agent: *\nDisallow: /\n"
@@ -22,14 +23,14 @@ class Front:
     upstream: str
     mood: str = "open"
     port: int = field(default_factory=lambda: free_ports(1)[0])
-    _server: ThreadingHTTPServer | None = None
+    _server: QuietServer | None = None
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
     def open(self) -> None:
-        self._server = _Server((HOST, self.port), _handler(self))
+        self._server = QuietServer((HOST, self.port), _handler(self))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
@@ -49,14 +50,6 @@ class Front:
             connection.request("GET", path, headers={"Host": f"{HOST}:{self.port}"})
             got = connection.getresponse()
             return got.status, {name: got.headers[name] for name in KEPT if got.headers[name]}, got.read()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def handle_error(self, *_: object) -> None:
-        """A crawler that is stopped hangs up."""
 
 
 def _handler(front: Front) -> type[BaseHTTPRequestHandler]:
