@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from crawlers.frontier import Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.patrol import Patrol
 from tests.conftest import HeldClock
@@ -53,3 +54,23 @@ def test_a_bus_that_is_down_ends_no_round(patrol: Patrol, part: str, monkeypatch
     assert max(rounds) <= 5.0
     assert "the disk is full" in {line["error"] for line in logs if line["event"] == "waiting"}
     assert bool(began) == (part == "expire")
+
+
+def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
+    patrol: Patrol, data: Path, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
+) -> None:
+    began: list[str] = []
+    monkeypatch.setattr("crawlers.patrol.MOST_VISITS", 3)
+    monkeypatch.setattr(
+        patrol, "_begin", lambda site: began.append(site.name) or patrol._visits.update({site.name: (None, None)})
+    )
+    for number in range(1, 6):
+        (data / "sites.d" / f"s{number}.toml").write_text(SITE)
+        patrol._frontier.end_visit(f"s{number}", clock.wall() - number, succeeded=True)
+    sites = patrol._read_sites(strict=True)
+    patrol._begin_due(sites)
+    assert began == ["paste", "s5", "s4"], "one that was never visited, then by how long they are due"
+    patrol._next["s5"] = Visits(clock.wall() + 300)
+    del patrol._visits["s5"]
+    patrol._begin_due(sites)
+    assert began[3:] == ["s3"]
