@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,7 @@ from matcher.scan.batch import Batch, Places
 from matcher.scan.bits import ahead, behind, lowest, places, windows
 from matcher.scan.classes import DASH, SPACE, ZERO, Classes, is_digit, is_separator, is_word
 from matcher.scan.segment import Segment
-from matcher.watchlist.columns import Texts
-from ullage.identifiers import Candidate, iban, kinds
+from ullage.identifiers import Kind, iban, kinds
 
 WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
 """Kinds that modules beside this one, or a gate in here, find."""
@@ -88,15 +86,17 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
 
 def _columns(batch: Batch, name: str, stretches: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
     """Candidates of the kind `name` in `stretches`, those whose checksum fails among them; with `gate`, only those at one."""
-    found, places_ = list[Candidate](), list[Places]()
+    kind, found, places_ = kinds()[name], list[bytes](), list[Places]()
     for first, last in stretches:
-        own, bounds = _read(batch, name, first, last)
+        own, bounds = _read(batch, kind, first, last)
         found += own
         places_.append(bounds)
     start, end = np.concatenate([np.empty((0, 2), np.int64), *places_]).T
-    normals = Texts.of([candidate.normal.encode() for candidate in found])
-    table = np.pad(normals.table, ((0, 0), (0, -normals.table.shape[1] % 8)))
-    all_ = Segment(name, "plain", start, end, table, normals.lengths, np.array([c.valid for c in found], bool))
+    length = np.fromiter(map(len, found), np.int64, len(found))
+    width = -(-int(length.max(initial=1)) // 8) * 8
+    table = np.array(found, f"S{width}").view(np.uint8).reshape(-1, width)
+    valid = np.array([kind.check(normal.decode()) for normal in found], bool)
+    all_ = Segment(name, "plain", start, end, table, length, valid)
     return all_ if gate is None else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
 
 
@@ -108,8 +108,8 @@ def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:
     yield from zip(first[opens].tolist(), last[closes].tolist(), strict=True)
 
 
-def _read(batch: Batch, name: str, first: int, last: int) -> tuple[list[Candidate], Places]:
-    """Candidates of a stretch, and the bytes [start, end) of the buffer where each stands: i64[n, 2].
+def _read(batch: Batch, kind: Kind, first: int, last: int) -> tuple[list[bytes], Places]:
+    """Normal forms in a stretch, and the bytes [start, end) of the buffer where each stands: i64[n, 2].
 
     What touches the stretch's edge was cut and is left out.
     """
@@ -119,8 +119,10 @@ def _read(batch: Batch, name: str, first: int, last: int) -> tuple[list[Candidat
         last += 1
     raw = batch.data[first:last]
     text = raw.tobytes().decode("utf-8", "surrogatepass")
-    found = [c for c in kinds()[name].find(text) if c.start > 0 and c.end < len(text)]
-    bounds = np.fromiter(chain.from_iterable((c.start, c.end) for c in found), np.int64, 2 * len(found)).reshape(-1, 2)
+    found, normals = kind.columns(text)
+    bounds = np.array(found, np.int64).reshape(-1, 2)
+    whole = (bounds[:, 0] > 0) & (bounds[:, 1] < len(text))
+    bounds = bounds[whole]
     if len(text) < len(raw):  # where each character begins
         bounds = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[bounds]
-    return found, bounds + first
+    return [normal.encode() for normal, is_whole in zip(normals, whole.tolist(), strict=True) if is_whole], bounds + first

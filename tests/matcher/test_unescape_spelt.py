@@ -1,10 +1,13 @@
 """Addresses with their signs spelt out are read in place; words of prose stay words."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.text import read
+from matcher.text.codes import FILL, fit
 from matcher.text.spelt import reveal
 from tests.matcher.oracle import find
 
@@ -41,6 +44,22 @@ def test_with_its_dots_spelt_out_a_plain_word_is_a_local_part(written: str) -> N
 )  # fmt: skip
 def test_words_of_prose_are_no_addresses(prose: str) -> None:
     assert addresses(prose) == []
+
+
+def plainly(text: str) -> str:
+    """Signs in brackets made plain by one pattern."""
+    beside = rf"\w\-+{FILL}"
+    sign = rf"(?<=[{beside}]) ?[\[({{（【［] ?(?:at|AT|At|(dot|DOT|Dot)|@|＠) ?[\])}}）】］] ?(?=[{beside}])"
+    return re.sub(sign, lambda m: fit("." if m[1] else "@", len(m[0])), text)
+
+
+PARTS = ["[at]", " [at] ", "(dot)", "{ DOT }", "（At）", "[ @]", "(＠ )", "[aT]", "[at)", "[d", "ot]", "[", "]", "@"]
+
+
+@given(st.lists(st.sampled_from([*PARTS, " ", "  ", "a", "b1", "_", "-", ".", "张", "𝟏", "\ud800", FILL, "\n"]), max_size=12))
+def test_signs_in_brackets_are_those_of_a_pattern(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert reveal(text) == plainly(text)
 
 
 @given(st.text(st.sampled_from(" atdo[]().@a1张\u2060"), max_size=60))

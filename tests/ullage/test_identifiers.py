@@ -30,6 +30,14 @@ def test_a_near_miss_is_not_found_valid(kind: Kind, text: str) -> None:
     assert [c for c in kind.find(text) if c.valid] == []
 
 
+@given(KINDS, st.lists(st.sampled_from([text for _, text, _ in EXAMPLES]), max_size=6))
+def test_columns_hold_what_is_found(kind: Kind, texts: list[str]) -> None:
+    text = "\n".join(texts * 2)
+    bounds, normals = kind.columns(text)
+    found = list(zip(bounds[::2], bounds[1::2], normals, strict=True))
+    assert found == [(c.start, c.end, c.normal) for c in kind.find(text)]
+
+
 def test_a_candidate_in_a_message_shows_where_and_not_what() -> None:
     (found,) = kinds()["phone"].find("手机13800138000")
     assert found.normal == "13800138000"
