@@ -28,6 +28,7 @@ from alerts.options import Severity, Status, Tenant, Words
 from alerts.pulse import Sorted
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
+from alerts.rules.kinds import kinds
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.table import incident_in_full, incidents_table
 from alerts.upkeep import Upkeep
@@ -129,7 +130,11 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         unknown = [str(y) for y in (year, year + 1) if y not in china().years]
         return f"no calendar of working days of {' and '.join(unknown)}: every day counts as worked" if unknown else "known"
 
+    def in_force() -> str:
+        return ", ".join(f"{kind.name} {kind.in_force(context.data).rules.version}" for kind in kinds().values())
+
     yield "incident store", look
+    yield "rules", in_force
     yield "rules of notification", rules
     yield from channel_parts(context)
 

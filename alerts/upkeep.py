@@ -34,7 +34,7 @@ class Upkeep:
     metrics: AlertMetrics
     lag: Callable[[], Lag]
     recount_more: Callable[[], None] = lambda: None
-    """Other gauges that are counted in the store, at the same times."""
+    """Other gauges that are worked out from the store, once a minute as well: that reads much of what people decided."""
     also: Callable[[], None] = lambda: None
     """What else looks after itself at every turn; it does not wait for anything."""
     vault: Vault | None = None
@@ -56,10 +56,10 @@ class Upkeep:
                 self._expire()
             if self._due("recount", RECOUNT_SECONDS):
                 self.metrics.recount(self.store)
-                self.recount_more()
                 self.metrics.loop.reached(STORE, True)
             if self._due("recent", RECENT_SECONDS):
                 self.metrics.recount_recent(self.store)
+                self.recount_more()
         except UnavailableError as error:
             self.metrics.loop.reached(asked, False)
             log.get("alert").warning("upkeep_skipped", error=str(error))

@@ -17,12 +17,16 @@ from ullage.verdict import Rules as Verdict
 AnyKind: TypeAlias = Kind[Verdict] | Kind[Background] | Kind[Lexicon]
 
 
+def kinds() -> dict[str, AnyKind]:
+    """All of them, by name."""
+    return {VERDICT.name: VERDICT, BACKGROUND.name: BACKGROUND, **themes()}
+
+
 def known(name: str) -> AnyKind:
     """The kind of that name; ConfigError lists them."""
-    kinds: dict[str, AnyKind] = {VERDICT.name: VERDICT, BACKGROUND.name: BACKGROUND, **themes()}
-    if name not in kinds:
-        raise ConfigError(f"there are no rules of that kind: use {', '.join(kinds)}")
-    return kinds[name]
+    if name not in kinds():
+        raise ConfigError(f"there are no rules of that kind: use {', '.join(kinds())}")
+    return kinds()[name]
 
 
 def kind_of(path: Path) -> AnyKind:

@@ -65,20 +65,24 @@ def try_verdict(store: IncidentStore, rules: Verdict, tenant_of: Callable[[str],
     """Judge every stored incident by `rules`."""
     trial = Trial()
     for stored in store.scroll(Incident, Where({"tenant": (tenant,)} if tenant else {})):
-        if stored.frozen_at is not None:
+        projected = _projected(store, stored, rules, tenant_of(stored.tenant)) if stored.frozen_at is None else None
+        if projected is None:
             trial.frozen += 1
             continue
         trial.judged += 1
-        before, after = Judged.of(stored), Judged.of(_projected(store, stored, rules, tenant_of(stored.tenant)))
+        before, after = Judged.of(stored), Judged.of(projected)
         if before != after:
             trial.changes.append(Change(stored.id, stored.tenant, before, after))
     trial.changes.sort(key=lambda c: (-abs(c.after.exposure - c.before.exposure), c.incident))
     return trial
 
 
-def _projected(store: IncidentStore, stored: Incident, rules: Verdict, tenant: Tenant) -> Incident:
+def _projected(store: IncidentStore, stored: Incident, rules: Verdict, tenant: Tenant) -> Incident | None:
+    """The incident by these rules; None where its sightings have expired."""
     where = Where({"incident": (stored.id,)})
     sightings = list(store.scroll(Sighting, where))
+    if not sightings:
+        return None
     people = projection.People.count(store.scroll(Exposure, where), projection.largest(sightings).id)
     setting = projection.Setting(stored.updated_at.date(), tenant, rules)
     return projection.project(sightings, people, setting, (stored.sketch, stored.sketch_of), stored.linked)

@@ -120,7 +120,12 @@ class IncidentStore(Protocol):
 
 
 def configured_store(context: Context) -> IncidentStore:
-    """The store of the settings, with its password from the settings' key folder; errors are those of `open_store`."""
+    """The store of the settings, with its password from the settings' key folder; errors are those of `open_store`.
+
+    ConfigError also where there is no data folder: an empty store of a folder that was mistyped would say that nothing leaked.
+    """
+    if not context.data.is_dir():
+        raise ConfigError(f"{context.data} is not set up: run `ullage --data {context.data} init`, or name the right folder")
     return open_store(context.settings.store.url, context.data, context.keys.root)
 
 

@@ -64,6 +64,16 @@ def test_different_leaks_are_different_incidents_and_a_bridge_links_them(store, 
     assert store.get(Incident, linked).linked == (oldest,)
 
 
+def test_a_bridge_to_an_incident_whose_sightings_have_expired_leaves_its_numbers(store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="a")])
+    clock.advance(60)
+    fold_all(store, clock, [finding("g", range(50, 60), people="b")])
+    store.delete(Sighting, ["g"])
+    fold_all(store, clock, [finding("h", [*range(10), *range(50, 60)], people="cd")])
+    left = store.get(Incident, incident_id("g"))
+    assert (left.customers, left.sightings, left.linked) == (1, 1, (incident_id("f"),))
+
+
 def test_the_parts_of_a_long_finding_are_one_sighting(store, clock):
     parts = [
         finding("f", range(300), people=range(n * 50, n * 50 + 50), part=n + 1, parts=3, total_matches=150, total_subjects=150)

@@ -155,6 +155,12 @@ def test_show_tells_verdicts_with_reasons_and_hides_nothing_behind_control_signs
     assert run("incidents", "show", "INC-NOBODY", code=1).exception.exit_code == 2
 
 
+def test_a_data_folder_that_is_not_there_is_no_empty_one(tmp_path):
+    result = CliRunner().invoke(app, ["--data", str(tmp_path / "typo"), "incidents", "list"])
+    assert "is not set up: run `ullage --data" in str(result.exception)
+    assert not (tmp_path / "typo").exists()
+
+
 def test_show_as_json_leaves_nobody_out(store, clock, run):
     findings = [finding(f"f{n}", range(10), people=range(210), site=f"site-{n}") for n in range(205)]
     fold_all(store, clock, findings)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner, Result
 
-from alerts.command import incidents
+from alerts.command import incidents, parts
 from alerts.noise.background import BACKGROUND, Rules, shipped
 from alerts.records import Decision, Incident, incident_id
 from alerts.rules.command import app
@@ -139,6 +139,14 @@ def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(store, clock, 
     live.handle([record(finding("d", range(60, 70), people="gh", fields=LOAN))])
     before, after = (store.get(Incident, incident_id(name)) for name in "cd")
     assert after.exposure == before.exposure + 10
+
+
+def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(run, context):
+    look = dict(parts(context))["rules"]
+    assert look() == f"verdict {own_rules().version}, background {shipped().version}, context 1, jargon 1"
+    BACKGROUND.put(context.data, "version = 7")
+    with pytest.raises(ConfigError, match=r"background\.toml: rule: Field required"):
+        look()
 
 
 def test_a_lexicon_is_shown_and_put_into_force_under_its_name(run, context, tmp_path):

@@ -73,6 +73,13 @@ def test_a_tenant_can_be_tried_alone(stored):
     assert try_background(stored, shipped(), "shop").judged == 0
 
 
+def test_an_incident_whose_facts_have_expired_is_counted_and_not_judged(stored):
+    gone = [sighting.id for sighting in stored.scroll(Sighting, Where())]
+    stored.delete(Sighting, gone)
+    trial = try_verdict(stored, own_rules(), lambda _: Tenant())
+    assert (trial.judged, trial.frozen) == (0, stored.count(Incident, Where()))
+
+
 def test_the_background_rules_in_force_change_nothing(stored):
     trial = try_background(stored, shipped())
     assert (trial.judged, trial.posts.total()) == (3, 0)
