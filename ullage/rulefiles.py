@@ -97,9 +97,8 @@ class Kind(Generic[R]):
         return Kept(text, self.read(text, str(path)))
 
     def in_force(self, data: Path) -> Kept[R]:
-        """The house's own where there are any; ConfigError when they are wrong."""
-        own = self.own(data)
-        return self.kept(own) if own.exists() else self.shipped()
+        """The house's own where there are any; ConfigError when they are wrong, or not for this user to read."""
+        return self.shipped() if self.stamp(data) is None else self.kept(self.own(data))
 
     def stamp(self, data: Path) -> tuple[int, int] | None:
         """Changes with the house's own file; None where there is none."""
@@ -107,13 +106,18 @@ class Kind(Generic[R]):
             found = self.own(data).stat()
         except FileNotFoundError:
             return None
+        except OSError:  # it is there, and reading it says what is wrong
+            return 0, 0
         return found.st_ino, found.st_mtime_ns
 
     def put(self, data: Path, text: str) -> Path:
-        """Put what was read from `text` into force, whole or not at all; returns where it lies."""
+        """Put what was read from `text` into force, whole or not at all; returns where it lies.
+
+        Rules are no secret: roles that run as other users than whoever puts them there have to read them.
+        """
         own = self.own(data)
-        own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(text.encode(), own)
+        own.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(text.encode(), own, mode=0o644)
         return own
 
 

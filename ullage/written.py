@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, for their owner alone."""
+"""Files that are written whole or not at all, by default for their owner alone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(content: bytes, file: Path) -> None:
-    """Put `content` in the place of `file`, durably, with mode 0600; a reader sees what was there before or all of it.
+def write_whole(content: bytes, file: Path, mode: int = 0o600) -> None:
+    """Put `content` in the place of `file`, durably; a reader sees what was there before or all of it.
 
     OSError, which names `file`, when it cannot be written; what was there then stands as it was.
     """
@@ -22,6 +22,7 @@ def write_whole(content: bytes, file: Path) -> None:
         with os.fdopen(handle, "wb") as fresh:
             fresh.write(content)
             fresh.flush()
+            os.fchmod(fresh.fileno(), mode)
             os.fsync(fresh.fileno())
         draft.replace(file)
     finally:

@@ -36,10 +36,10 @@ def test_without_a_file_of_the_house_this_versions_own_are_in_force(tmp_path: Pa
     assert not VERDICT.own(tmp_path).exists()
 
 
-def test_what_is_put_into_force_is_in_force_and_of_its_owner_alone(tmp_path: Path) -> None:
+def test_what_is_put_into_force_is_in_force_and_can_be_read_by_roles_that_run_as_others(tmp_path: Path) -> None:
     own = KIND.put(tmp_path, "version = 7")
     assert KIND.in_force(tmp_path).rules.version == 7
-    assert (own, own.stat().st_mode & 0o777) == (tmp_path / "rules" / "verdict.toml", 0o600)
+    assert (own, own.stat().st_mode & 0o777) == (tmp_path / "rules" / "verdict.toml", 0o644)
 
 
 def test_a_change_is_noticed_at_the_next_call_and_a_file_that_is_gone_too(tmp_path: Path) -> None:
@@ -70,6 +70,20 @@ def test_a_broken_file_leaves_the_former_rules_in_force_and_is_told_once(tmp_pat
     assert str(KIND.own(tmp_path)) in told["error"]
     put(tmp_path, "version = 9")
     assert live().version == 9
+
+
+def test_a_folder_that_may_not_be_looked_into_is_said_and_never_taken_for_none(tmp_path: Path, monkeypatch) -> None:
+    put(tmp_path, "version = 8")
+    live = Live(KIND, tmp_path)
+    live()
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", denied)
+    assert live().version == 8
+    with pytest.raises(ConfigError, match="cannot be read"):
+        KIND.in_force(tmp_path)
 
 
 def test_a_broken_file_is_an_error_at_the_first(tmp_path: Path) -> None:
