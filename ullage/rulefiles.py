@@ -55,6 +55,11 @@ def shipped_text(package: str, file: str) -> str:
     return resources.files(package).joinpath(file).read_text(encoding="utf-8")
 
 
+def shipped(model: type[M], package: str, file: str) -> M:
+    """What `file` in `package` holds: data that comes with this version and that no house has its own of."""
+    return toml(model)(shipped_text(package, file), file)
+
+
 def text_of(path: Path) -> str:
     """The text of a file of rules; ConfigError when it cannot be read."""
     try:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from alerts.clocks.deadline import Within
+from alerts.document import Frozen
 from alerts.records import SEVERITIES, Incident, Origin, Severity
 from ullage.errors import ConfigError
+from ullage.rulefiles import shipped
 from ullage.settings import Tenant
 
 Since = Literal["first_seen", "alerted", "acknowledged", "learned", "determined", "resolved"]
 StageId = Literal["brief", "first", "written", "final"]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
-class Conditions(_Row):
+class Conditions(Frozen):
     """When a regime applies: all that are named must hold."""
 
     origins: tuple[Origin, ...]
@@ -40,7 +36,7 @@ class Conditions(_Row):
         )
 
 
-class Stage(_Row):
+class Stage(Frozen):
     """One report that a regime asks for. Where the period is `ours`, the rule names none and `says` has its words."""
 
     id: StageId
@@ -56,7 +52,7 @@ class Stage(_Row):
         return Within.read(text)
 
 
-class Regime(_Row):
+class Regime(Frozen):
     """A rule of notification; `verified` is whether its own text was read."""
 
     id: str
@@ -72,7 +68,7 @@ class Regime(_Row):
     stages: tuple[Stage, ...] = Field(alias="stage", min_length=1)
 
 
-class Grade(_Row):
+class Grade(Frozen):
     """A grade of CAC's measures by the number of people."""
 
     people_from: int
@@ -80,15 +76,14 @@ class Grade(_Row):
     title_zh: str
 
 
-class _File(_Row):
+class _File(Frozen):
     regime: tuple[Regime, ...]
     grade: tuple[Grade, ...]
 
 
 @cache
 def _file() -> _File:
-    text = (resources.files(__package__) / "regimes.toml").read_text(encoding="utf-8")
-    return _File.model_validate(tomllib.loads(text))
+    return shipped(_File, "alerts.clocks", "regimes.toml")
 
 
 def regimes() -> dict[str, Regime]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cache
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from alerts.document import Frozen
 from alerts.noise.traits import Traits
 from alerts.records import Background
 from ullage.lexicon import SAMPLE_ROWS
@@ -26,10 +27,8 @@ RECORD = "record"
 ANY = "*"
 
 
-class Rule(BaseModel):
+class Rule(Frozen):
     """One rule; see `background.toml`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(pattern=r"B\d{1,3}")
     title: str
@@ -39,7 +38,7 @@ class Rule(BaseModel):
     candidates: int = Field(ge=1)
     fields: frozenset[str]
     jargon: frozenset[str]
-    context: dict[str, int] = {}
+    context: dict[str, int] = Field(default_factory=dict)
     categories: frozenset[str] = frozenset()
 
     def fits(self, traits: Traits) -> bool:
@@ -54,10 +53,8 @@ class Rule(BaseModel):
         )
 
 
-class Rules(BaseModel):
+class Rules(Frozen):
     """A file of rules with its version."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int = Field(ge=1)
     rule: tuple[Rule, ...]

@@ -6,8 +6,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from alerts.document import Frozen
 from ullage.fields import OF_KIND
 from ullage.records import Finding, Statistics
 
@@ -15,21 +16,19 @@ CONTACT = "CHAN"
 """Lexicon category of means of contact; of weight 1 (QQ, WeChat) they stand in every small advertisement and are no jargon."""
 
 
-class Traits(BaseModel):
+class Traits(Frozen):
     """Of one finding. `jargon` is the weight of the terms a lexicon category, `context` different words a theme of context.
 
     `own_fields` counts the fields that are known to be of the one customer, `signs` names what only a leak has.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     subjects: int
     own_fields: int
     candidates: dict[str, int]
     rows: int
     fields: tuple[str, ...]
-    jargon: dict[str, int] = {}
-    context: dict[str, int] = {}
+    jargon: dict[str, int] = Field(default_factory=dict)
+    context: dict[str, int] = Field(default_factory=dict)
     category: str = ""
     signs: tuple[str, ...] = ()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import RootModel
+
+from alerts.document import Frozen
+from ullage.rulefiles import shipped
 
 
 class Text(NamedTuple):
@@ -17,11 +18,7 @@ class Text(NamedTuple):
     zh: str
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Field(_Row):
+class Field(Frozen):
     """A field of the draft: what asks for it, and what a person has to write where the store knows nothing."""
 
     id: str
@@ -33,7 +30,7 @@ class Field(_Row):
     ask_zh: str
 
 
-class Section(_Row):
+class Section(Frozen):
     """Fields that belong together."""
 
     title: str
@@ -41,14 +38,18 @@ class Section(_Row):
     field: tuple[Field, ...]
 
 
-class Category(_Row):
+class Category(Frozen):
     """What a field label of a leaked row means."""
 
     title: str
     title_zh: str
 
 
-class Advice(_Row):
+class _Categories(RootModel[dict[str, Category]]):
+    """By label."""
+
+
+class Advice(Frozen):
     """Possible harm, and what the people concerned can do about it."""
 
     harm: str
@@ -61,34 +62,30 @@ class Advice(_Row):
         return tuple(Text(*pair) for pair in zip(self.advice, self.advice_zh, strict=True))
 
 
-class _Advice(_Row):
+class _Advice(Frozen):
     general: Advice
     scenario: dict[str, Advice]
 
 
-def _read(name: str) -> dict[str, object]:
-    return tomllib.loads((resources.files(__package__) / name).read_text(encoding="utf-8"))
-
-
-class _Draft(_Row):
+class _Draft(Frozen):
     section: tuple[Section, ...]
 
 
 @cache
 def sections() -> tuple[Section, ...]:
     """The sections of the draft, in order."""
-    return _Draft.model_validate(_read("draft.toml")).section
+    return shipped(_Draft, "alerts.report", "draft.toml").section
 
 
 @cache
 def categories() -> dict[str, Category]:
     """Each field label's meaning."""
-    return {label: Category.model_validate(row) for label, row in _read("categories.toml").items()}
+    return shipped(_Categories, "alerts.report", "categories.toml").root
 
 
 @cache
 def _advice() -> _Advice:
-    return _Advice.model_validate(_read("advice.toml"))
+    return shipped(_Advice, "alerts.report", "advice.toml")
 
 
 def advice_for(scenario: str) -> tuple[Advice, ...]:
