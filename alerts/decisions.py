@@ -13,11 +13,12 @@ from datetime import datetime
 
 from alerts.clocks.duties import RULINGS, status_with_report
 from alerts.clocks.regimes import Regime, regimes
-from alerts.records import Decision, Incident
+from alerts.records import Decision, Incident, Status
 from alerts.status import CLOSED, status_of
 from alerts.store import IncidentStore, QueryError, Where
 from alerts.typed import checked_ground, checked_name, checked_note
 from ullage.audit import Trail
+from ullage.clock import behind
 from ullage.typed import identifier_in
 
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
@@ -51,7 +52,8 @@ class Decisions:
         token: str = "",
     ) -> Decision:
         """Decide `chosen` of `incident`. With a `token` it is one decision however often it is sent."""
-        status, regime, stage = self._read(incident, chosen.split(" "))
+        former = list(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
+        status, regime, stage = _read(chosen.split(" "), status_of(former))
         if status == "note" and not regime and not note.strip():
             raise QueryError("a note without text says nothing")
         decision = Decision.model_validate(
@@ -59,7 +61,7 @@ class Decisions:
                 "id": f"{incident.id}:{token or secrets.token_hex(TOKEN_BYTES)}",
                 "tenant": incident.tenant,
                 "incident": incident.id,
-                "at": self.trail.clock.now(),
+                "at": behind(self.trail.clock.now(), (one.at for one in former)),
                 "by": checked_name(by),
                 "status": status,
                 "note": checked_ground(note) if stage in RULINGS else checked_note(note),
@@ -74,25 +76,25 @@ class Decisions:
             self.store.create([decision])
         return decision
 
-    def _read(self, incident: Incident, chosen: Sequence[str]) -> tuple[str, str, str]:
-        """Status, regime and stage of what was chosen."""
-        action, *about = chosen
-        if action in PLAIN and not about:
-            return action, "", ""
-        if action in RULINGS and len(about) == 1:
-            return "note", _regime(about[0]).id, action
-        if action != "reported" or len(about) not in (0, 2):
-            raise QueryError(f"a decision is one of {', '.join(PLAIN)}, or a report under a regime")
-        now = status_of(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
-        if not about and now in CLOSED:
-            raise QueryError("the incident is closed: say with --regime which report was sent")
-        regime, stage = (_regime(about[0]).id, _stage(*about)) if about else ("", "")
-        return status_with_report(now), regime, stage
-
     def _audit(self, decision: Decision) -> None:
         action = "duty" if decision.stage in RULINGS else "reported" if decision.regime else "decide"
         what = f"incident {decision.incident}: {said(decision)}"
         self.trail.append(f"incident.{action}", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)
+
+
+def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
+    """Status, regime and stage of what was chosen for an incident whose status is `now`."""
+    action, *about = chosen
+    if action in PLAIN and not about:
+        return action, "", ""
+    if action in RULINGS and len(about) == 1:
+        return "note", _regime(about[0]).id, action
+    if action != "reported" or len(about) not in (0, 2):
+        raise QueryError(f"a decision is one of {', '.join(PLAIN)}, or a report under a regime")
+    if not about and now in CLOSED:
+        raise QueryError("the incident is closed: say with --regime which report was sent")
+    regime, stage = (_regime(about[0]).id, _stage(*about)) if about else ("", "")
+    return status_with_report(now), regime, stage
 
 
 def _regime(id_: str) -> Regime:

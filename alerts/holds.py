@@ -13,17 +13,19 @@ from alerts.query import incident_named
 from alerts.records import Hold, Sighting
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
-from ullage.clock import Clock
+from ullage.clock import Clock, behind
 from ullage.errors import ConfigError
 from ullage.evidence.vault import Vault
 
 
+def last_words(store: IncidentStore) -> dict[str, Hold]:
+    """The hold, or the end of one, that counts now, by incident."""
+    return {one.incident: one for one in sorted(store.scroll(Hold, Where()), key=lambda one: (one.at, one.id))}
+
+
 def held(store: IncidentStore) -> set[str]:
     """The ids of the incidents that are held now."""
-    last: dict[str, Hold] = {}
-    for one in sorted(store.scroll(Hold, Where()), key=lambda one: (one.at, one.id)):
-        last[one.incident] = one
-    return {incident for incident, one in last.items() if not one.released}
+    return {incident for incident, one in last_words(store).items() if not one.released}
 
 
 def findings_of(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
@@ -60,7 +62,8 @@ class Holds:
 
     def _append(self, incident: str, by: str, case: str, reason: str, *, released: bool) -> None:
         found = incident_named(self.store, incident)
-        what, now = "release" if released else "hold", self.clock.now()
+        what, former = "release" if released else "hold", last_words(self.store).get(incident)
+        now = behind(self.clock.now(), [former.at] if former else ())
         self.trail.append(f"incident.{what}", incident, actor=by, tenant=found.tenant, reason=f"case {case}: {reason}")
         made = Hold(
             id=f"{incident}:{now.timestamp():.6f}:{what}", tenant=found.tenant, incident=incident, at=now, by=by, case=case,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,11 @@ class Clock:
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""
         return datetime.fromtimestamp(self.wall(), UTC)
+
+
+def behind(now: datetime, earlier: Iterable[datetime]) -> datetime:
+    """`now`, or just behind the latest of `earlier`: what is put in order by its time stays so when the clock is set back."""
+    return max([now, *(moment + timedelta(microseconds=1) for moment in earlier)])
 
 
 @dataclass(slots=True)

@@ -47,6 +47,8 @@ class Sender:
     _heard: set[str] = field(default_factory=set)
     """Ids that were just written: a search may take a second to find them."""
     _unwritten: list[Notification] = field(default_factory=list)
+    _last: datetime | None = None
+    """The clock at the turn before."""
 
     def turn(self, *, flush: bool = False) -> float:
         """Send what is due; returns after how many seconds to look again. With `flush` a group is not waited for.
@@ -55,6 +57,9 @@ class Sender:
         """
         self._write(())
         now = self.setup.clock.now()
+        if self._last is None or now < self._last:
+            self._set_back(now)
+        self._last = now
         due = self._without_stale(self._due(now), now)
         self.setup.metrics.oldest(self.name, min((one.due.timestamp() for one in due), default=0.0))
         if not due:
@@ -72,6 +77,13 @@ class Sender:
             else:
                 return max(0.1, self.setup.notify.group_seconds - since)
         return 0.0 if len(due) == AT_MOST else POLL_SECONDS
+
+    def _set_back(self, now: datetime) -> None:
+        """What was written while the clock was ahead of `now` is due as long after `now` as it was to be, not hours later."""
+        pending = self.setup.store.scroll(Notification, Where({"channel": (self.name,), "outcome": ("pending",)}))
+        ahead = [one for one in pending if one.at > now]
+        self.setup.store.put([one.model_copy(update={"at": now, "due": now + (one.due - one.at)}) for one in ahead])
+        self._heard.update(one.id for one in ahead)
 
     def hear(self, made: Sequence[Notification]) -> None:
         """Told by another thread of what was just written to the log."""

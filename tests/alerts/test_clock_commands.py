@@ -82,6 +82,14 @@ def test_a_report_that_is_recorded_stops_its_clock_and_sets_the_status(ours, run
     )
 
 
+def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(ours, browser, clock, store):
+    clock.advance(-3600)
+    for number, status in enumerate(("confirmed", "resolved")):
+        form = {"by": "Li", "status": status, "token": f"{number}" * 16}
+        assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
+        assert browser.get(f"/api/incidents/{A}").json()["status"] == status
+
+
 def test_without_a_regime_it_stops_all_of_them(ours, run):
     run("reported", A, "--by", "Li")
     assert {clock["state"] for name, clock in clocks(run).items() if name[1] != "final"} == {"met"}

@@ -1,12 +1,19 @@
 """Waits grow, are spread, and are bounded."""
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ullage.clock import Backoff, Clock
+from ullage.clock import Backoff, Clock, behind
+
+
+def test_what_is_ordered_by_time_stays_in_order_when_the_clock_is_set_back() -> None:
+    noon = datetime(2026, 9, 21, 12, tzinfo=UTC)
+    assert behind(noon, ()) == noon
+    assert behind(noon, [noon - timedelta(hours=1)]) == noon
+    assert noon + timedelta(hours=8) < behind(noon, [noon, noon + timedelta(hours=8)]) < noon + timedelta(hours=9)
 
 
 class Highest(random.Random):

@@ -172,6 +172,14 @@ def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(data, vault
     assert [(action, what) for action, what, _ in audited(data)] == [("incident.hold", A), ("incident.release", A)]
 
 
+def test_the_last_word_on_a_hold_counts_also_when_the_clock_was_set_back(vault, store, clock, context):
+    holds = Holds(store, vault, context.trail(), clock.as_clock())
+    for word in (holds.set, holds.release, holds.set):
+        word(A, by="Li", case="7", reason="police")
+        clock.advance(-3600)
+        assert held(store) == ({A} if word == holds.set else set())
+
+
 def test_findings_are_kept_where_no_incident_is_known(data, vault, run):
     assert "1 of 1 are kept" in run("evidence", "keep", "f2", *CASE).output
     assert [item.head.finding for item in vault.items() if item.held] == ["f2"]

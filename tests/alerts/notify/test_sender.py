@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from alerts.notify.channels import UndeliveredError
+from alerts.notify.notifier import Notifier
+from alerts.notify.sender import Sender
 from alerts.records import Decision, Incident, Notification
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.notify.support import T0, Recorded, incident, log_of, store_all
@@ -257,6 +259,28 @@ def test_what_grows_worse_after_it_was_closed_is_told_and_repeated_until_somebod
     decide(store, clock, closed)
     turn(running, clock, 4 * 3600 + 20)
     assert len(soc.sent) == 3
+
+
+def test_what_was_written_while_the_clock_was_ahead_is_not_told_hours_late(notifier, store, clock, soc):
+    boss = Recorded()
+    running = notifier({"soc": soc, "boss": boss})
+    turn(running, clock, 0)
+    clock.advance(8 * 3600)
+    tell(running, store, incident())
+    turn(running, clock, 5)
+    clock.advance(-8 * 3600)
+    turn(running, clock, 5)
+    turn(running, clock, 20)
+    assert soc.told == [[("INC-A", "high", "new")]]
+    turn(running, clock, 1800)
+    assert boss.told == [[("INC-A", "high", "escalated")]]
+    clock.advance(8 * 3600)
+    tell(running, store, incident("B"))
+    clock.advance(-8 * 3600)
+    started = Notifier(running.setup, [Sender("soc", soc, running.setup)])  # anew, when the clock is right again
+    for _ in range(2):
+        turn(started, clock, 20)
+    assert soc.told[-1] == [("INC-B", "high", "new")]
 
 
 def test_publish_to_notification_is_measured_for_first_messages(notifier, store, clock, soc, registry):
