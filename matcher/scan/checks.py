@@ -119,7 +119,7 @@ def _tens() -> Flags:
 
 def is_mobile(text: Bytes) -> Flags:
     """Whether texts, u8[n, 2 or more], begin as a Chinese mobile number does: 13 to 19."""
-    begins: Flags = (text[:, 0] == ord("1")) & (text[:, 1] - np.uint8(ord("3")) < 7)
+    begins: Flags = (text[:, 0] == ord("1")) & (text[:, 1] - np.uint8(ord("3")) <= 6)
     return begins
 
 

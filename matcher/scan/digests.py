@@ -11,6 +11,8 @@ from matcher.scan.words import Words
 
 DIGEST = "digest"
 FORMS = {16: "md5", 32: "md5", 40: "sha1", 64: "sha256"}
+F = 5
+"""The last letter, counted from the first."""
 LOWER = 32
 """The bit that makes a letter lower case; every digit has it."""
 
@@ -24,7 +26,7 @@ def find_digests(batch: Batch, words: Words) -> list[Segment]:
             continue
         text = batch.windows(start, length)
         text |= np.uint8(LOWER)
-        hexadecimal = every(is_digit(text) | (text - np.uint8(A) < 6))
+        hexadecimal = every(is_digit(text) | (text - np.uint8(A) <= F))
         filled, valid = np.full(len(start), length, np.int64), np.ones(len(start), bool)
         found.append(Segment(DIGEST, form, start, start + length, text, filled, valid).where(hexadecimal))
     return [segment for segment in found if len(segment)]

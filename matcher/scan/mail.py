@@ -18,7 +18,7 @@ import numpy as np
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.bits import ONE, Words, highest, lowest, under
 from matcher.scan.checks import is_mobile
-from matcher.scan.classes import DASH, DOT, is_digit, is_one_of, is_word
+from matcher.scan.classes import DASH, DOT, is_digit, is_letter, is_one_of, is_word
 from matcher.scan.segment import Flags, Segment, lower
 
 SIDES = (32, 64)
@@ -28,7 +28,6 @@ WIDTHS = (32, 48, 64, 136)
 PIECE = 1 << 15
 """At signs a step: a text of at signs alone must not take a row of bytes for each of its own."""
 SHORTEST_TLD, LONGEST_TLD = 2, 24
-A, CASE = 97, 32
 OTHERS = b"_%+"
 """What only a local part may have."""
 LOCAL = (string.ascii_letters + string.digits + ".-").encode() + OTHERS
@@ -121,7 +120,7 @@ def _local(batch: Batch, at: Places, side: int) -> Parts:
 def _domain(batch: Batch, at: Places, side: int) -> Parts:
     """The domain behind each at sign: it ends with the last label that is all letters and has a dot before it."""
     text = batch.windows(at + 1, side)
-    alpha, dot, hyphen = (_bits(flags) for flags in ((text | CASE) - np.uint8(A) < 26, text == DOT, text == DASH))
+    alpha, dot, hyphen = (_bits(flags) for flags in (is_letter(text), text == DOT, text == DASH))
     alnum: Words = alpha | _bits(is_digit(text))
     sign: Words = dot | hyphen
     stop = lowest(~(alnum | sign) | (sign & (sign >> ONE)))

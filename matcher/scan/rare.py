@@ -79,7 +79,8 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     alone = np.flatnonzero(~is_word(data.take(begin + length)))  # not what a digest begins with
     begin, length = begin.take(alone), length.take(alone)
     before = data.take(begin - 1)
-    inner = (length == GROUP) & is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))  # of a longer number
+    inner = is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))  # a group of a longer number, as of four
+    inner &= (length == GROUP) | (data.take(begin - GROUP - 2) == before)
     abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]
     return abroad
 

@@ -48,7 +48,7 @@ def cut(text: Bytes, length: int) -> Bytes:
 
 def lower(text: Bytes) -> Bytes:
     """`text` u8[n, w], w a multiple of 8, with its ASCII letters in lower case, in place."""
-    capital = (text - np.uint8(ord("A")) < 26).view(np.uint64)
+    capital = (text - np.uint8(ord("A")) <= 25).view(np.uint64)
     capital <<= CASE_BIT
     words = text.view(np.uint64)
     words |= capital

@@ -13,11 +13,10 @@ import numpy as np
 
 from matcher.scan.batch import Bytes, Places
 from matcher.scan.checks import is_mobile
-from matcher.scan.classes import is_digit
+from matcher.scan.classes import CASE, is_digit, is_letter
 from matcher.scan.segment import Flags
 from ullage.identifiers import Kind
 
-CASE = 32
 UNDERSCORE, HYPHEN = b"_-"
 RENEWALS = 9
 """Characters of a home return permit before those that count its renewals."""
@@ -49,19 +48,19 @@ def _qq(text: Bytes, length: Places) -> Normals:
 
 def _wechat(text: Bytes, length: Places) -> Normals:
     """A letter and 5 to 19 letters, digits, underscores or hyphens, but not two hyphens together; in lower case."""
-    letter = _is_letter(text)
+    letter = is_letter(text)
     inner = letter | is_digit(text) | (text == UNDERSCORE) | (text == HYPHEN) | _behind(text, length)
     hyphens = ((text[:, :-1] == HYPHEN) & (text[:, 1:] == HYPHEN)).any(1)
     good = letter[:, 0] & inner.all(1) & ~hyphens & (length >= 6) & (length <= 20)
-    return Normals(text | (_is_letter(text) * np.uint8(CASE)), length, good)
+    return Normals(text | (is_letter(text) * np.uint8(CASE)), length, good)
 
 
 def _passport(text: Bytes, length: Places) -> Normals:
     """E, G, or D, S and P, with the digits and the second letter that each has."""
-    text = text & ~(_is_letter(text) * np.uint8(CASE))
+    text = text & ~(is_letter(text) * np.uint8(CASE))
     first, second = text[:, 0], text[:, 1]
     one, two = _digits(text, length, 1), _digits(text, length, 2)
-    lettered = _is_letter(second) & (second != ord("I")) & (second != ord("O")) & two
+    lettered = is_letter(second) & (second != ord("I")) & (second != ord("O")) & two
     ordinary = ((first == ord("E")) & (one | lettered) | (first == ord("G")) & one) & (length == 9)
     service = np.isin(first, np.frombuffer(b"DSP", np.uint8))
     official = service & (one & (length >= 8) & (length <= 9) | (second == ord("E")) & two & (length >= 9) & (length <= 10))
@@ -70,7 +69,7 @@ def _passport(text: Bytes, length: Places) -> Normals:
 
 def _permit(text: Bytes, length: Places) -> Normals:
     """H or M and eight digits; two more count renewals and are cut off."""
-    text = text & ~(_is_letter(text) * np.uint8(CASE))
+    text = text & ~(is_letter(text) * np.uint8(CASE))
     good = ((text[:, 0] == ord("H")) | (text[:, 0] == ord("M"))) & _digits(text, length, 1) & ((length == 9) | (length == 11))
     cut = text.copy()
     cut[:, RENEWALS:] = 0
@@ -96,8 +95,3 @@ def _digits(text: Bytes, length: Places, first: int) -> Flags:
 def _behind(text: Bytes, length: Places) -> Flags:
     """Which columns are behind the value: bool[n, w]."""
     return np.arange(text.shape[1]) >= length[:, None]
-
-
-def _is_letter(text: Bytes) -> Flags:
-    """Which bytes are ASCII letters."""
-    return (text | CASE) - np.uint8(ord("a")) < 26
