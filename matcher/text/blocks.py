@@ -25,7 +25,9 @@ WINDOW = 1 << 18
 """Bytes a step: an eighth of them is looked at, which stays in the processor's cache."""
 ALL_OF_WORD = 0x0101010101010101
 ONE = np.uint64(1)
-BIT_5, LOW_5, BEYOND_F, BIT_7, LOWEST = (np.uint64(byte * ALL_OF_WORD) for byte in (0x20, 0x1F, 0x20 - 7, 0x80, ord("+")))
+BIT_5, BIT_6, BIT_7, LOW_5, BEYOND_F, LOWEST = (
+    np.uint64(byte * ALL_OF_WORD) for byte in (0x20, 0x40, 0x80, 0x1F, 0x20 - 7, ord("+"))
+)
 """The same byte eight times over."""
 URL_SAFE = str.maketrans("-_", "+/")
 LINE = re.compile(r"(?:[A-Za-z0-9+/_]|(?<!-)--?(?!-))++")
@@ -147,8 +149,8 @@ def _firsts(padded: Bytes, word: Places) -> Places:
 
 def _full(rows: Bytes) -> Flags:
     """Whether words of eight bytes, side by side in rows, lie in the alphabet as a whole: bool[n, words]."""
-    signs = (rows - 43 < 15) & (rows & 0xFD != 44)  # +-/0123456789, not comma and dot
-    fits = ((rows | 32) - 97 < 26) | signs | (rows == 95)
+    signs = (rows - 43 <= 14) & (rows & 0xFD != 44)  # +-/0123456789, not comma and dot
+    fits = ((rows | 32) - 97 <= 25) | signs | (rows == 95)
     return np.asarray(fits.reshape(-1).view(np.uint64).reshape(-1, rows.shape[1] // WORD) == ALL_OF_WORD)
 
 
@@ -184,10 +186,12 @@ def _words(narrow: Bytes) -> Places:
     for first in (*range(0, whole, WINDOW), whole):
         last = min(first + WINDOW, whole) if first < whole else len(narrow) // WORD * WORD  # the last word may have no neighbour
         word = np.ascontiguousarray(np.ascontiguousarray(narrow[first:last]).view(np.uint64)[::2])
-        likely = np.flatnonzero((((word - LOWEST) | word) & BIT_7) == 0)  # none below +, none not ASCII
-        likely = likely[_is_of_text(word[likely])]
-        full = _full(word[likely].view(np.uint8).reshape(-1, WORD))[:, 0]
-        found.append(likely[full] * (2 * WORD) + first)
+        plain = (((word - LOWEST) | word) & BIT_7) == 0  # none below +, none not ASCII
+        plain &= (word & BIT_6) != 0  # and a letter among them
+        likely = np.flatnonzero(plain)
+        likely = likely.take(np.flatnonzero(_is_of_text(word.take(likely))))
+        full = np.flatnonzero(_full(word.take(likely).view(np.uint8).reshape(-1, WORD)))
+        found.append(likely.take(full) * (2 * WORD) + first)
     return np.concatenate(found)
 
 

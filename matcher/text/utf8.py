@@ -20,8 +20,8 @@ from matcher.text.codes import Codes
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
-LEAD, HAN_LEAD, HAN_LEADS = 0xC0, 0xE4, 6
-"""The lowest first byte of a character of several bytes; the lowest of a common Chinese one, and how many of those there are."""
+LEAD, HAN_LEAD, LAST_HAN = 0xC0, 0xE4, 5
+"""The lowest first byte of a character of several bytes; the lowest of a common Chinese one, and the last, counted from that."""
 THREE, FOUR = 0xE0, 0xF0
 """First bytes from which a character has three, and four bytes."""
 LAST_LEAD, SURROGATE_LEAD = 0xF4, 0xED
@@ -121,7 +121,7 @@ def _leads(data: Bytes) -> tuple[bits.Words, Places]:
         if wrong.any():
             broken.append(np.flatnonzero(wrong) + (first - before + BEFORE))
         part, lead = part[before:], lead[before:]
-        han = np.less(np.subtract(part, HAN_LEAD, out=scratch[: len(part)]), HAN_LEADS, out=flags[1, : len(part)])
+        han = np.less_equal(np.subtract(part, HAN_LEAD, out=scratch[: len(part)]), LAST_HAN, out=flags[1, : len(part)])
         np.greater(lead, han, out=lead)
         packed[first // 8 : -(-(first + len(part)) // 8)] = np.packbits(lead, bitorder="little")
     return found, np.concatenate(broken)
