@@ -53,16 +53,23 @@ class Searched:
 def batches(pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None) -> Iterator[Searched]:
     """`pieces` in batches, read and searched for all but what is `public`.
 
-    What a long text taught of its columns goes along with it.
+    What a long text taught of its columns goes along with it. A batch is let go of before the next is read: who still holds it by
+    then makes both stay, which together are most of the memory that a long file takes.
     """
     public = public or Public()
-    before: Searched | None = None
+    searched: Searched | None = None
     for group in _grouped(pieces):
-        sheets, line = {}, 0
-        if before and group[0].goes_on:
-            sheets, line = {0: before.rows.carried(len(before.parts) - 1)}, line_behind(before.parts[-1])
-        before = Searched(read(group, lexicon.sieve, line), lexicon, sheets, public)
-        yield before
+        sheets, line = _carried(searched, group)
+        searched = None
+        searched = Searched(read(group, lexicon.sieve, line), lexicon, sheets, public)
+        yield searched
+
+
+def _carried(before: Searched | None, group: Sequence[Piece]) -> tuple[dict[int, Sheet], int]:
+    """What the batch before teaches of a text that goes on in `group`: its columns, by the number of its part, and its line."""
+    if before is None or not group[0].goes_on:
+        return {}, 0
+    return {0: before.rows.carried(len(before.parts) - 1)}, line_behind(before.parts[-1])
 
 
 def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:

@@ -70,6 +70,7 @@ class Matcher:
         for searched in batches(pieces, self.lexicon, self.public):
             self._take(searched, [readings[part.piece.source - given] for part in searched.parts])
             done = searched.parts[-1].piece.source - given
+            del searched  # the next batch is read only when this one is gone
             yield from readings[:done]
             del readings[:done]
             given += done

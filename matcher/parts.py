@@ -169,8 +169,13 @@ def pieces_of_member(source: int, member: Member, charset: str = "") -> Iterator
     for window in windows(itertools.chain((head,), chunks), wide(head[:HEAD])):
         text, charset = decode_as(window, charset)
         body = window if is_utf8_of(window, text, charset) else None
-        yield Piece(source, member.path, text, len(window), markup, offset, goes_on=offset > 0, streamed=True, body=body)
-        offset += len(text)
+        size, goes_on = len(text), offset > 0
+        kept = None if body is not None else text  # which takes two bytes a character, and few are ever asked for it
+        del text
+        yield Piece(
+            source, member.path, kept, len(window), markup, offset, goes_on=goes_on, streamed=True, body=body, charset=charset
+        )
+        offset += size
 
 
 def _is_markup(media_type: str) -> bool:

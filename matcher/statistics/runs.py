@@ -17,12 +17,14 @@ def longest_run(numbers: npt.NDArray[np.int64]) -> int:
     3
     """
     steps = np.diff(numbers)
-    if not len(steps):
+    small = steps <= LARGEST_STEP
+    if not small.any():
         return 0
-    ends = np.flatnonzero(np.append(np.diff(steps) != 0, True))
-    lengths = np.diff(ends, prepend=-1)
-    small = steps[ends] <= LARGEST_STEP
-    return int(lengths[small].max()) + 1 if small.any() else 0
+    goes_on = np.zeros(len(steps) + 1, bool)  # whether a small step is followed by the same: seldom, so little is made of it
+    np.equal(steps[1:], steps[:-1], out=goes_on[1:-1])
+    goes_on[1:-1] &= small[1:]
+    edges = np.flatnonzero(goes_on[1:] != goes_on[:-1])
+    return int(np.diff(edges)[::2].max(initial=0)) + 2
 
 
 def numbers_of(normal: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
