@@ -92,8 +92,3 @@ def advice_for(scenario: str) -> tuple[Advice, ...]:
     """The advice of a scenario ("" for none) and the general one."""
     known = _advice().scenario.get(scenario)
     return (*([known] if known else []), _advice().general)
-
-
-def advised() -> frozenset[str]:
-    """The scenarios that there is advice for."""
-    return frozenset(_advice().scenario)
