@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alerts.document import D
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
 from alerts.status import UNDECIDED, narrowed, status_of, statuses
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.store import IncidentStore, Page, QueryError, Where
 from ullage.errors import ConfigError
 from ullage.typed import identifier_in
 
@@ -60,12 +60,17 @@ class Whole:
     decisions: tuple[Decision, ...]
 
 
-def listed(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Listed:
+def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Page[Incident]:
     """A page of incidents, newest first."""
     where = filters.where()
     if filters.status:
         where = narrowed(where, filters.status, statuses(store))
-    page = store.search(Incident, where, limit, after)
+    return store.search(Incident, where, limit, after)
+
+
+def listed(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Listed:
+    """A page of incidents with their statuses, newest first."""
+    page = page_of(store, filters, limit, after)
     shown = statuses(store, [incident.id for incident in page.items]) if page.items else {}
     return Listed(tuple((incident, shown.get(incident.id, UNDECIDED)) for incident in page.items), page.after)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.query import Filters, listed
+from alerts.query import Filters, page_of
 from alerts.records import Decision, Incident, Sighting, Status
 from alerts.status import status_of
 from alerts.store import IncidentStore, Where
@@ -75,8 +75,8 @@ def chosen(store: IncidentStore, ids: Sequence[str], filters: Filters) -> Iterat
         return
     after, more = "", True
     while more:
-        page = listed(store, filters, PAGE, after)
-        yield from _exported(store, [incident for incident, _ in page.rows])
+        page = page_of(store, filters, PAGE, after)
+        yield from _exported(store, page.items)
         after, more = page.after, bool(page.after)
 
 
