@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from alerts.alert import Alert
 from alerts.metrics import AlertMetrics
-from alerts.records import CLASSES
+from alerts.records import CLASSES, Incident
 from alerts.store import IncidentStore, Where
 from tests import factories
 from tests.conftest import HeldClock
@@ -57,6 +58,17 @@ def finding(
         statistics=Statistics(**statistics),
         **changes,
     )
+
+
+def incident(id_: str = "INC-A", when: datetime = factories.WHEN, **changes: Any) -> Incident:
+    """An incident as it stands in a store, seen at `when`."""
+    fields: dict[str, Any] = dict.fromkeys("reasons origin_reasons terms brands linked sketch titles authors".split(), ())
+    fields |= dict.fromkeys("opened_at updated_at first_seen last_seen".split(), when)
+    fields |= dict.fromkeys("scenario scenario_title scenario_title_zh skeleton subjects".split(), "")
+    fields |= dict.fromkeys("customers rows sightings unit origin_p exposure".split(), 1)
+    fields |= {"id": id_, "tenant": "bank", "opened_by": "f", "published_at": None, "publish_seconds": None, "alarm": False}
+    fields |= {"severity": "low", "origin": "unknown", "sketch_of": "candidates", "kinds": ("phone",), "sites": ("paste",)}
+    return Incident(**{**fields, **changes})
 
 
 def record(found: Finding, offset: int = 1) -> Record:

@@ -31,6 +31,7 @@ from alerts.store.mapping import body, index_name
 from alerts.store.selection import stamp
 from alerts.store.sqlite import SqliteStore
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch
+from tests.alerts.builders import incident
 from ullage.errors import UnavailableError
 
 Row = Callable[[str, str, str, float], None]
@@ -65,15 +66,16 @@ def _tag(n: int, i: int) -> str:
 
 
 def _incident(n: int) -> Incident:
-    when = T0 + timedelta(minutes=n)
-    fields: dict[str, Any] = dict.fromkeys(("reasons", "origin_reasons", "terms", "brands", "linked"), ())
-    fields |= dict.fromkeys(("opened_at", "updated_at", "first_seen", "last_seen"), when)
-    fields |= dict.fromkeys(("scenario", "scenario_title", "scenario_title_zh", "skeleton", "subjects"), "")
-    fields |= dict.fromkeys(("customers", "rows", "sightings", "unit", "origin_p", "exposure"), 1)
-    fields |= {"id": f"INC-{n:010d}", "tenant": ("bank", "shop")[n % 2], "opened_by": "f", "published_at": None}
-    fields |= {"publish_seconds": None, "alarm": False, "severity": ("low", "medium", "high")[n % 3], "origin": "unknown"}
-    fields |= {"kinds": ("phone",), "sites": (f"site{n % 7}",), "authors": (f"user{n % 50}",), "sketch_of": "candidates"}
-    return Incident(**fields, sketch=tuple(f"{n:08x}{i:08x}" for i in range(256)), titles=(f"出售{WHO[n % 4]}{WHAT[n % 5]} {n}",))
+    return incident(
+        f"INC-{n:010d}",
+        T0 + timedelta(minutes=n),
+        tenant=("bank", "shop")[n % 2],
+        severity=("low", "medium", "high")[n % 3],
+        sites=(f"site{n % 7}",),
+        authors=(f"user{n % 50}",),
+        sketch=tuple(f"{n:08x}{i:08x}" for i in range(256)),
+        titles=(f"出售{WHO[n % 4]}{WHAT[n % 5]} {n}",),
+    )
 
 
 def others(count: int) -> Iterator[list[Document]]:

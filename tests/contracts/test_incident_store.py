@@ -12,6 +12,7 @@ import pytest
 from alerts.document import Document
 from alerts.records import Claim, Decision, Exposure, Incident
 from alerts.store import IncidentStore, Outcome, QueryError, Where, open_store
+from tests.alerts import builders
 from tests.stores import ON_SERVERS, each_backend, empty_store
 from ullage.errors import ConfigError, CorruptError, UnavailableError
 
@@ -40,14 +41,7 @@ def store(reopen: Callable[[], IncidentStore]) -> IncidentStore:
 
 
 def incident(id_: str = "INC-A", minutes: int = 0, **changes: Any) -> Incident:
-    when = T0 + timedelta(minutes=minutes)
-    fields: dict[str, Any] = dict.fromkeys(("reasons", "origin_reasons", "terms", "brands", "authors", "linked", "sketch"), ())
-    fields |= dict.fromkeys(("opened_at", "updated_at", "first_seen", "last_seen"), when)
-    fields |= dict.fromkeys(("scenario", "scenario_title", "scenario_title_zh", "skeleton", "subjects"), "")
-    fields |= dict.fromkeys(("customers", "rows", "sightings", "unit", "origin_p"), 1)
-    fields |= {"id": id_, "tenant": "bank", "opened_by": "f", "published_at": None, "publish_seconds": None, "alarm": False}
-    fields |= {"severity": "low", "exposure": 10, "origin": "unknown", "sketch_of": "candidates"}
-    return Incident(**{**fields, "kinds": ("phone",), "sites": ("paste",), "titles": ("一批客户资料",), **changes})
+    return builders.incident(id_, T0 + timedelta(minutes=minutes), **{"titles": ("一批客户资料",), "exposure": 10, **changes})
 
 
 def exposure(subject: str, minutes: int = 0, **changes: Any) -> Exposure:

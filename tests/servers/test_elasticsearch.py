@@ -16,6 +16,7 @@ from alerts.records import CLASSES, Audit, Claim, Incident
 from alerts.store import IncidentStore, Outcome, Where, open_store
 from alerts.store.mapping import index_name, templates
 from deploy.local.elasticsearch import find_java
+from tests.alerts import builders
 from tests.stores import ON_SERVERS, SERVERS, Backend, each_backend, empty_store, keep, require
 from ullage.errors import ConfigError, RecordError, UnavailableError
 
@@ -45,16 +46,19 @@ HOW = ("出售", "打包下载", "免费分享！", "SELL", "求购，私信")
 
 
 def incident(n: int) -> Incident:
-    when = T0 + timedelta(minutes=n // 3, microseconds=n % 7)
-    fields: dict[str, Any] = dict.fromkeys(("reasons", "origin_reasons", "brands", "linked", "sketch"), ())
-    fields |= dict.fromkeys(("opened_at", "updated_at", "first_seen", "last_seen"), when)
-    fields |= dict.fromkeys(("scenario", "scenario_title", "scenario_title_zh", "skeleton", "subjects"), "")
-    fields |= dict.fromkeys(("customers", "rows", "sightings", "unit", "origin_p"), 1)
-    fields |= {"opened_by": "f", "published_at": None, "publish_seconds": None, "alarm": False, "sketch_of": "candidates"}
-    fields |= {"id": f"INC-{n:03d}", "tenant": ("bank", "shop")[n % 2], "severity": ("low", "medium", "high")[n % 3]}
-    fields |= {"exposure": n, "origin": ("ours", "unknown")[n % 5 == 0], "kinds": ("phone", "card")[: 1 + n % 2]}
-    fields |= {"sites": (f"site{n % 4}",), "authors": (f"user_{n % 11}",), "terms": ("四件套",) if n % 13 == 0 else ()}
-    return Incident(**fields, titles=(HOW[n % 5] + WHO[n % 4] + WHAT[n % 7], f"第{n}批"))
+    return builders.incident(
+        f"INC-{n:03d}",
+        T0 + timedelta(minutes=n // 3, microseconds=n % 7),
+        tenant=("bank", "shop")[n % 2],
+        severity=("low", "medium", "high")[n % 3],
+        exposure=n,
+        origin=("ours", "unknown")[n % 5 == 0],
+        kinds=("phone", "card")[: 1 + n % 2],
+        sites=(f"site{n % 4}",),
+        authors=(f"user_{n % 11}",),
+        terms=("四件套",) if n % 13 == 0 else (),
+        titles=(HOW[n % 5] + WHO[n % 4] + WHAT[n % 7], f"第{n}批"),
+    )
 
 
 QUERIES = {

@@ -10,6 +10,7 @@ from alerts.notify.channels.webhook import read_key, signature
 from alerts.notify.message import Message
 from alerts.records import Incident, Notification
 from alerts.store import IncidentStore, Where
+from tests.alerts import builders
 from tests.conftest import NOON
 from ullage.settings import NotifySettings
 
@@ -50,14 +51,9 @@ def notify_settings(channels: Iterable[str] = ("soc",), **changes: Any) -> Notif
 
 
 def incident(name: str = "A", severity: str = "high", **changes: Any) -> Incident:
-    fields: dict[str, Any] = dict.fromkeys("reasons origin_reasons terms brands linked kinds sketch titles authors".split(), ())
-    fields |= dict.fromkeys("opened_at updated_at first_seen last_seen".split(), T0)
-    fields |= dict.fromkeys("skeleton subjects scenario_title scenario_title_zh".split(), "")
-    fields |= dict.fromkeys("rows sightings unit origin_p exposure".split(), 1)
-    fields |= {"id": f"INC-{name}", "tenant": "bank", "opened_by": "f", "scenario": "X1", "severity": severity}
-    fields |= {"origin": "ours", "customers": 48, "sites": ("paste",), "alarm": False, "sketch_of": "candidates"}
-    fields |= {"published_at": T0 - timedelta(seconds=90), "publish_seconds": 90.0}
-    return Incident.model_validate({**fields, **changes})
+    told = {"severity": severity, "scenario": "X1", "origin": "ours", "customers": 48, "kinds": ()}
+    told |= {"published_at": T0 - timedelta(seconds=90), "publish_seconds": 90.0}
+    return builders.incident(f"INC-{name}", T0, **{**told, **changes})
 
 
 def store_all(store: IncidentStore, incidents: Collection[Incident]) -> list[Incident]:
