@@ -25,7 +25,7 @@ class Searched:
     def __init__(self, laid: Laid, lexicon: Lexicon, sheets: dict[int, Sheet], public: Public) -> None:
         self.parts, self.batch, self._seen = laid.parts, laid.batch, laid.seen
         self.segments = public.left_out(search(self.batch, find_labelled(self.batch, laid.seen.labelled)))
-        self.unlikely = labelled_cards(self.batch, self.segments)
+        self.unlikely = labelled_cards(self.batch, self.segments, laid.seen.card_headers)
         """Cards that fail Luhn behind a label: asked for, since such cards are issued, but no sign of a genuine file."""
         self._lexicon, self._sheets = lexicon, sheets
 

@@ -82,9 +82,10 @@ def two(text: Bytes, column: int) -> Numbers:
     return _twos().take(pair(text, column)).astype(np.int64)
 
 
-def _eight(places: Iterable[int], value: int = 0xFF) -> np.uint64:
+@cache
+def _eight(places: range, value: int = 0xFF) -> np.uint64:
     """`value` in the bytes with these places of a number of eight; places beyond it are left out."""
-    return np.uint64(sum(value << 8 * place for place in places if 0 <= place < EIGHT))
+    return np.uint64(sum(value << 8 * place for place in places if place < EIGHT))
 
 
 def luhn(text: Bytes, length: int) -> Flags:
@@ -151,6 +152,13 @@ def _id_checks() -> Bytes:
     return np.resize(np.frombuffer(resident_id.CHECKS.encode(), np.uint8), 9 * sum(resident_id.WEIGHTS) + 1)
 
 
+@cache
+def _weights(first: int) -> np.uint64:
+    """Every second weight of eight, from `first` on, in two bytes each; the first is the highest."""
+    weights = resident_id.WEIGHTS[first : first - first % 2 + EIGHT : 2]
+    return np.uint64(sum(weight << 16 * (3 - place) for place, weight in enumerate(weights)))
+
+
 def check_characters(text: Bytes) -> Bytes:
     """The last character of a resident ID whose first 17 digits are given, by MOD 11-2 (ISO 7064): u8[n], ASCII.
 
@@ -161,9 +169,8 @@ def check_characters(text: Bytes) -> Bytes:
     for first in (0, EIGHT):
         digits = text.view("<u8")[:, first // EIGHT] & _eight(range(EIGHT), 0x0F)
         for odd in (0, 1):
-            weights = resident_id.WEIGHTS[first + odd : first + EIGHT : 2]
             some = (digits >> np.uint64(8 * odd)) & _eight(range(0, EIGHT, 2))
-            some *= np.uint64(sum(weight << 16 * (3 - place) for place, weight in enumerate(weights)))
+            some *= _weights(first + odd)
             total += some >> np.uint64(48)
     total += (text[:, 16] & 0x0F) * np.uint64(resident_id.WEIGHTS[16])
     return _id_checks().take(total.view(np.int64), mode="clip")

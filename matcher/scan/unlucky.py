@@ -12,11 +12,11 @@ from functools import cache
 
 import numpy as np
 
-from matcher.scan.batch import Batch
+from matcher.scan.batch import Batch, Places
 from matcher.scan.classes import is_one_of
 from matcher.scan.columns import Header, header
 from matcher.scan.labelled import any_label, header_pattern, labels_for
-from matcher.scan.literals import TEXT, Literals, stretches
+from matcher.scan.literals import TEXT, Literals, Patterns, stretches
 from matcher.scan.segment import Flags, Segment, joined
 from ullage.fields import Field
 from ullage.identifiers.base import GAP
@@ -40,17 +40,26 @@ def _label() -> Literals:
 
 
 @cache
-def _header() -> Literals:
+def patterns() -> Patterns:
     """A card label as a header's cell."""
-    return Literals([header_pattern(labels_for(Field.CARD)).encode()], TEXT)
+    return Patterns((header_pattern(labels_for(Field.CARD)).encode(),), TEXT)
 
 
-def labelled_cards(batch: Batch, segments: Sequence[Segment]) -> Segment:
-    """The cards among `segments` that fail Luhn and have a label, as valid; `segments` keep their failures."""
+@cache
+def _alone() -> Literals:
+    return Literals.of(patterns())
+
+
+def labelled_cards(batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places] | None = None) -> Segment:
+    """The cards among `segments` that fail Luhn and have a label, as valid; `segments` keep their failures.
+
+    `hits` are what was found of `patterns` in the batch, number and end, each i64[n]; without them a pass of its own is made.
+    """
     failed = joined([segment.where(~segment.valid) for segment in segments if segment.kind == "card"], "card")
     if not len(failed):
         return failed
-    own = failed.where(_is_behind(batch, failed) | _is_below(batch, failed))
+    _, end = hits or _alone().find(batch.data)
+    own = failed.where(_is_behind(batch, failed) | _is_below(batch, failed, end))
     return replace(own, valid=np.ones(len(own), bool))
 
 
@@ -64,16 +73,14 @@ def _is_behind(batch: Batch, cards: Segment) -> Flags:
     return found
 
 
-def _is_below(batch: Batch, cards: Segment) -> Flags:
-    """Which stand in a column whose header, at the top of the text, is a card label: bool[n]."""
+def _is_below(batch: Batch, cards: Segment, labels: Places) -> Flags:
+    """Which stand in a column whose header, at its text's top, is a card label: bool[n]; `labels` are where such cells end."""
     found = np.zeros(len(cards), bool)
-    documents = batch.documents(cards.start)
-    tops = np.unique(documents)
-    first, last = batch.starts[tops] - 1, np.minimum(batch.starts[tops] + TOP, batch.ends[tops] + 1)
-    _, end = _header().find(batch.data, zip(first.tolist(), last.tolist(), strict=True))
-    if not len(end):
+    documents, holding = batch.documents(cards.start), batch.documents(labels - 2)
+    labels = labels[(labels <= batch.starts[holding] + TOP) & np.isin(holding, documents)]
+    if not len(labels):
         return found
-    heads = _headers(batch, np.unique(batch.lines(end - 2)).tolist())
+    heads = _headers(batch, np.unique(batch.lines(labels - 2)).tolist())
     rows = batch.line_starts[batch.lines(cards.start)]
     below = np.flatnonzero(np.isin(documents, list(heads)) & (cards.start - rows <= LONGEST_LINE))
     for number, document, row, start in zip(

@@ -164,6 +164,13 @@ def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
     assert {normal for *_, normal, _ in listed([labelled_cards(batch, [cards(batch, *numbers)])])} == {numbers[0], numbers[2]}
 
 
+@pytest.mark.parametrize(("before", "counts"), [(1900, True), (2100, False)])
+def test_a_header_stands_at_the_top_of_its_text(before: int, counts: bool) -> None:
+    text = f"{'x' * before}\n姓名,卡号\n某,6200000000000006\n"
+    batch = Batch.of([b"y" * 3000, text.encode()])
+    assert len(labelled_cards(batch, [cards(batch, "6200000000000006")])) == counts
+
+
 def test_no_text_holds_nothing() -> None:
     batch = Batch.of([])
     assert find_labelled(batch) == []

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
 from matcher.parts import pieces_of_capture, read
-from matcher.scan import labelled
+from matcher.scan import labelled, unlucky
 from matcher.scan.batch import Batch
 from matcher.scan.labelled import find_labelled
 from matcher.scan.literals import Literals
@@ -18,7 +18,15 @@ LEXICON = Lexicon({"bank": ["中国(上海)银行", "bank.example"]}, {"bank": [
 PIECES = st.sampled_from(
     (
         *("中国（上海）银行", "中国(上海)银行", "BANK.example", "一手料", "四件套", "卡头：６２００００００", "警方，法院"),
-        *("姓名，微信，手机\n", "微信：abc_def1", "护照　E12345678", "QQ:12345678", "13800138000", "１３８－００１３－８０００"),
+        *(
+            "姓名，微信，手机\n",
+            "姓名，卡号，手机\n",
+            "微信：abc_def1",
+            "护照　E12345678",
+            "QQ:12345678",
+            "13800138000",
+            "１３８－００１３－８０００",
+        ),
         *("一三八零零一三八零零零", "三", "二零二六年", "&#49;", "%31", "a[at]b.com", "\u200b", "\r\n", "×", "＋86"),
         *("，", "。", "：", "（", "）", " ", "\n", "a", "1", "é", "😀", "——"),
     )
@@ -49,6 +57,12 @@ def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str])
     batch = Batch.of([fold(text).utf8 for text in texts])
     together, alone = find_labelled(batch, LEXICON.sieve.find(batch.data).labelled), find_labelled(batch)
     assert [(s.kind, s.start.tolist()) for s in together] == [(s.kind, s.start.tolist()) for s in alone]
+
+
+@given(TEXTS)
+def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
+    batch = Batch.of([fold(text).utf8 for text in texts])
+    assert hits(LEXICON.sieve.find(batch.data).card_headers) == hits(Literals.of(unlucky.patterns()).find(batch.data))
 
 
 @given(TEXTS)
