@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from crawlers.frontier import Frontier, Reading
 from crawlers.metrics import CrawlMetrics
+from crawlers.off_loop import OnBus
 from ullage import log
 from ullage.bus import CAPTURES, Bus, Place, lag_of
 from ullage.clock import Clock
@@ -37,28 +38,32 @@ class Backlog:
     clock: Clock
     pause_seconds: float
     metrics: CrawlMetrics
+    on_bus: OnBus
     _look_at: float = field(default=float("-inf"))
     _behind: bool = False
     _down: str = ""
 
     def too_long(self) -> bool:
-        """Whether match is too far behind, as it was at most `LOOK_SECONDS` ago; UnavailableError while the bus is down."""
-        if self.clock.monotonic() >= self._look_at:
-            try:
-                self.look()
-            except UnavailableError as error:
-                self._down = str(error)
-            else:
-                self._down = ""
-            self._look_at = self.clock.monotonic() + (AGAIN_SECONDS if self._down else LOOK_SECONDS)
+        """Whether match is too far behind, as it was at the last look; UnavailableError when the bus was down then."""
         if self._down:
             raise UnavailableError(self._down)
         return self._behind
 
-    def look(self) -> None:
+    async def turn(self) -> None:
+        """Look at the bus if it is time to."""
+        if self.clock.monotonic() < self._look_at:
+            return
+        try:
+            await self.look()
+        except UnavailableError as error:
+            self._down = str(error)
+        else:
+            self._down = ""
+        self._look_at = self.clock.monotonic() + (AGAIN_SECONDS if self._down else LOOK_SECONDS)
+
+    async def look(self) -> None:
         """Look at the bus, and make the pages due again whose captures expired unread."""
-        now = self.clock.wall()
-        places = self._places()
+        places, now = await self.on_bus(self._places), self.clock.wall()
         reading = {
             partition: Reading(max(place.first, place.position), now if place.oldest is None else place.oldest)
             for partition, place in places.items()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import Counter
 
 from crawlers.metrics import CrawlMetrics
+from crawlers.off_loop import OnBus
 from crawlers.site import Site
 from crawlers.standing import Standings
 from ullage import log
@@ -33,6 +35,7 @@ class Beats:
     metrics: CrawlMetrics
     sealer: Callable[[], Sealer]
     """Asked each time, since keys turn over."""
+    on_bus: OnBus
     _due: float = float("-inf")
 
     def wait(self) -> float:
@@ -45,17 +48,17 @@ class Beats:
         """Set this process's metrics of its sites."""
         self.metrics.coverage.show(self.crawl.origin, self.standings.coverage(sites))
 
-    def turn(self, sites: Collection[Site]) -> None:
+    async def turn(self, sites: Collection[Site]) -> None:
         """Send one if it is due; while the bus is down it is left out, since late is what it must not seem to be."""
         if self.wait() > 0:
             return
         self._due = self.standings.clock.monotonic() + self.crawl.heartbeat_seconds
         try:
-            self.send(sites)
+            await self.send(sites)
         except UnavailableError as error:
             log.get("crawl").warning("heartbeat_skipped", error=str(error))
 
-    def send(self, sites: Collection[Site]) -> None:
+    async def send(self, sites: Collection[Site]) -> None:
         """Append one to every partition; durable on return."""
         clock, sealer = self.standings.clock, self.sealer()
         beat = Heartbeat(
@@ -66,7 +69,8 @@ class Beats:
             counts=tuple(self._counts()),
         )
         sealed = sealer.seal(beat.encode(), purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
-        self.publisher.spread(Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id}))
+        record = Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id})
+        await self.on_bus(partial(self.publisher.spread, record))
         self.standings.frontier.history.note_beat(clock.wall(), KEEP_BEATS_SECONDS)
 
     def _counts(self) -> Iterator[Count]:

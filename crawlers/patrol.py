@@ -23,6 +23,7 @@ from crawlers.egress import Egress, reachable
 from crawlers.frontier import Frontier, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
+from crawlers.off_loop import BusThread
 from crawlers.outbox import Outbox
 from crawlers.platforms import platform_of
 from crawlers.scrapy_settings import REACTOR, scrapy_settings
@@ -70,9 +71,11 @@ class Patrol:
         self._expire_at = float("-inf")
         self._once = self._stopping = False
         pause = self._crawl.pause_lag_hours * 3600
-        self._backlog = Backlog(self._bus, self._frontier, context.clock, pause, metrics)
+        self._on_bus = BusThread()
+        self._backlog = Backlog(self._bus, self._frontier, context.clock, pause, metrics, self._on_bus)
         self._standings = Standings(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
-        self._beats = Beats(self._crawl, self._standings, self._publisher, metrics, partial(keys.sealer, context.keys))
+        sealer = partial(keys.sealer, context.keys)
+        self._beats = Beats(self._crawl, self._standings, self._publisher, metrics, sealer, self._on_bus)
         self._sites: Collection[Site] = ()
         canary = context.settings.canary
         self._canary = CanarySite(canary, context.clock) if canary.interval_seconds and not names else None
@@ -86,16 +89,19 @@ class Patrol:
         self._once, sites = once, self._read_sites(strict=once or bool(self._names))
         stop: asyncio.Task[Any] = asyncio.ensure_future(stopped.wait())
         try:
-            left: Sequence[Site] = list(sites.values()) if once else ()
+            await self._backlog.turn()
+            left: Sequence[Site] = list(sites.values()) if once and self._may_lease() else ()
             while once and (left or self._visits) and not stop.done():
                 left = self._begin_some(left)
-                await self._wait(stop, None)
+                await self._wait(stop, READ_SECONDS)
+                await self._backlog.turn()
             if once and self._crawl.heartbeat_seconds and not stop.done():
-                self._beats.send(self._sites)
+                await self._beats.send(self._sites)
             while not once and not stop.done():
                 self._metrics.loop.turned()
-                self._expire()
-                self._beats.turn(self._sites)
+                await self._backlog.turn()
+                await self._expire()
+                await self._beats.turn(self._sites)
                 await self._wait(stop, min(self._begin_due(sites), self._beats.wait(), self._turn_canary()))
                 if self._clock.monotonic() >= self._read_at:
                     sites = self._read_sites(strict=False)
@@ -194,6 +200,7 @@ class Patrol:
             self._clock,
             self._permits,
             self._may_lease,
+            self._on_bus,
         )
         self._visits[site.name] = (visit, asyncio.ensure_future(self._visit(visit)))
 
@@ -247,12 +254,12 @@ class Patrol:
         """Seconds for which a site is left alone after something was down; 0 or less when it is not."""
         return self._not_before.get(name, 0.0) - self._clock.monotonic()
 
-    def _expire(self) -> None:
+    async def _expire(self) -> None:
         """Keep the bus within its retention even while nobody reads it, once an hour; sooner where that failed."""
         if (now := self._clock.monotonic()) >= self._expire_at:
             self._expire_at = now + EXPIRE_SECONDS
             try:
-                self._bus.expire()
+                await self._on_bus(self._bus.expire)
             except UnavailableError as error:
                 self._expire_at = now + EXPIRE_AGAIN_SECONDS
                 log.get("crawl").warning("waiting", error=str(error), wait=EXPIRE_AGAIN_SECONDS)
@@ -267,6 +274,7 @@ class Patrol:
             await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
         if self._canary:
             self._canary.close()
+        self._on_bus.close()
         self._publisher.close()
         self._bus.close()
 

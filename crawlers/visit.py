@@ -15,6 +15,7 @@ from crawlers.history import fields_of
 from crawlers.judge import UNKNOWN, Evidence, Profile
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
+from crawlers.off_loop import OnBus
 from crawlers.outbox import Outbox
 from crawlers.outcomes import FATES, RESTS, Fate
 from crawlers.pages import Parsed
@@ -28,7 +29,10 @@ MAX_FAILURES_IN_A_ROW = 5
 
 @dataclass(slots=True)
 class Visit:
-    """See the module. `may_lease` says whether the process wants more pages; `permits` bounds requests over all sites."""
+    """See the module. `may_lease` says whether the process wants more pages; `permits` bounds requests over all sites.
+
+    What goes to the bus goes through `on_bus`.
+    """
 
     site: Site
     platform: Platform
@@ -39,6 +43,7 @@ class Visit:
     clock: Clock
     permits: asyncio.Semaphore
     may_lease: Callable[[], bool]
+    on_bus: OnBus
     began: float = 0.0
     leased: int = 0
     read: int = 0

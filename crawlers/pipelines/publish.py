@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Self
 
 from scrapy.crawler import Crawler
@@ -45,7 +46,7 @@ class PublishPipeline:
         backoff, reached = Backoff(), self._visit.metrics.loop.reached
         while True:
             try:
-                self._visit.outbox.append(captures, self._visit.site.name)
+                await self._visit.on_bus(partial(self._visit.outbox.append, captures, self._visit.site.name))
             except UnavailableError as error:
                 reached(BUS, False)
                 wait = backoff.next(error.retry_after)

@@ -1,5 +1,6 @@
 """What expired before match read it is fetched again, and nothing else is."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from crawlers.metrics import CrawlMetrics
 from crawlers.pages import Parsed
 from tests.conftest import KEEP, NOON, HeldClock
 from tests.crawlers.conftest import Station
-from tests.crawlers.support import Answers, item, post
+from tests.crawlers.support import Answers, at_once, item, post
 from tests.factories import outgoing
 from ullage import clock as time
 from ullage.bus import CAPTURES, Bus, open_bus
@@ -67,7 +68,11 @@ class Crawl:
 def crawl(request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock, frontier: Frontier) -> Crawl:
     bus = open_bus(request.param, tmp_path, KEEP, time.Clock(wall=clock.wall))
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
-    return Crawl(bus, frontier, clock, Backlog(bus, frontier, clock.as_clock(), 6 * 3600.0, metrics))
+    return Crawl(bus, frontier, clock, Backlog(bus, frontier, clock.as_clock(), 6 * 3600.0, metrics, at_once))
+
+
+def look(crawl: Crawl) -> None:
+    asyncio.run(crawl.backlog.look())
 
 
 def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(crawl: Crawl, clock: HeldClock) -> None:
@@ -80,26 +85,28 @@ def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(
     crawl.backlog.bus = SimpleNamespace(places=down)
     for _ in range(4):
         for _ in range(3):
+            asyncio.run(crawl.backlog.turn())
             with pytest.raises(UnavailableError, match="no broker answers"):
                 crawl.backlog.too_long()
         clock.advance(1.0)
     assert asked == [0.0, 2.0]
     crawl.backlog.bus = crawl.bus
     clock.advance(1.0)
+    asyncio.run(crawl.backlog.turn())
     assert crawl.backlog.too_long() is False
 
 
 def test_pages_whose_captures_expired_unread_are_due_again_once(crawl: Crawl) -> None:
-    crawl.backlog.look()
+    look(crawl)
     crawl.read(1, 2)
     crawl.later(2 * MARGIN_SECONDS)
-    crawl.backlog.look()
+    look(crawl)
     crawl.later(2 * KEEP[CAPTURES].seconds)
-    crawl.backlog.look()
+    look(crawl)
     assert crawl.backlog.metrics.expired._value.get() == 2
     assert crawl.frontier.unseen(SITE, (post(1), post(2))) == (post(1), post(2))
     assert crawl.due() == [1, 2]
-    crawl.backlog.look()
+    look(crawl)
     assert (crawl.due(), crawl.backlog.metrics.expired._value.get()) == ([], 2)
 
 
@@ -108,9 +115,9 @@ def test_what_match_has_read_stays_done_when_it_expires(crawl: Crawl) -> None:
     crawl.later(3 * MARGIN_SECONDS)
     crawl.match_reads(1)
     crawl.match_reads(1)
-    crawl.backlog.look()
+    look(crawl)
     crawl.later(2 * KEEP[CAPTURES].seconds)
-    crawl.backlog.look()
+    look(crawl)
     assert (crawl.due(), crawl.backlog.metrics.expired._value.get()) == ([], 0)
 
 
@@ -119,30 +126,30 @@ def test_pages_captured_before_and_after_the_gap_stay_done(crawl: Crawl) -> None
     crawl.match_reads(1)
     crawl.later(3 * MARGIN_SECONDS)
     crawl.read(2)
-    crawl.backlog.look()
+    look(crawl)
     crawl.later(KEEP[CAPTURES].seconds - 4 * MARGIN_SECONDS)
     crawl.read(3)  # the oldest that is left: its neighbours within the margin are read again
     crawl.later(2 * MARGIN_SECONDS)
     crawl.read(4)
     crawl.later(3 * MARGIN_SECONDS)
-    crawl.backlog.look()
+    look(crawl)
     assert crawl.due() == [2, 3]
 
 
 def test_match_that_went_on_behind_the_gap_before_the_look_hides_nothing(crawl: Crawl) -> None:
     crawl.read(1)
-    crawl.backlog.look()
+    look(crawl)
     crawl.later(2 * KEEP[CAPTURES].seconds)
     crawl.read(2)
     crawl.match_reads(10)
     assert crawl.bus.lag(CAPTURES, "match").records == 0
-    crawl.backlog.look()
+    look(crawl)
     assert 1 in crawl.due()
 
 
 def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post_that_was_lost(crawl: Crawl) -> None:
     crawl.read(1)
-    crawl.backlog.look()
+    look(crawl)
     crawl.later(DAY)
     began = crawl.frontier.begin_visit(SITE, [])
     crawl.frontier.read_again(0, crawl.clock.wall())
@@ -153,14 +160,18 @@ def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post
 
 
 def test_the_crawl_pauses_while_the_oldest_unread_capture_is_too_old(crawl: Crawl) -> None:
+    def too_long() -> bool:
+        asyncio.run(crawl.backlog.turn())
+        return crawl.backlog.too_long()
+
     crawl.read(1)
-    assert not crawl.backlog.too_long()
+    assert not too_long()
     crawl.clock.advance(6 * 3600.0 + 1)
-    assert crawl.backlog.too_long()
+    assert too_long()
     crawl.match_reads(1)
-    assert crawl.backlog.too_long()  # as it was a moment ago
+    assert too_long()  # as it was a moment ago
     crawl.clock.advance(60.0)
-    assert not crawl.backlog.too_long()
+    assert not too_long()
 
 
 def test_a_process_captures_again_what_expired_unread(
@@ -182,17 +193,17 @@ def test_a_bus_that_does_not_answer_is_told(crawl: Crawl, monkeypatch: pytest.Mo
         raise UnavailableError("down")
 
     up = crawl.backlog.metrics.loop._up.labels("bus")._value
-    crawl.backlog.look()
+    look(crawl)
     assert up.get() == 1
     monkeypatch.setattr(crawl.bus, "places", down)
     with pytest.raises(UnavailableError):
-        crawl.backlog.look()
+        look(crawl)
     assert up.get() == 0
 
 
 def test_heartbeats_that_expire_unread_are_no_captures_that_did(crawl: Crawl) -> None:
     crawl.read(1)
-    crawl.backlog.look()
+    look(crawl)
     publisher = crawl.bus.publisher(CAPTURES)
     for _ in range(5):
         crawl.later(60)
@@ -203,6 +214,6 @@ def test_heartbeats_that_expire_unread_are_no_captures_that_did(crawl: Crawl) ->
     publisher.spread(outgoing("beat"))
     crawl.frontier.history.note_beat(crawl.clock.wall(), 86_400.0)
     publisher.close()
-    crawl.backlog.look()
+    look(crawl)
     assert crawl.backlog.metrics.expired._value.get() == 2
     assert crawl.due() == [1, 2]

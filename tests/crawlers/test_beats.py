@@ -1,5 +1,6 @@
 """Heartbeats as crawl sends them: when, with what, and what happens while the bus is down."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,9 +12,10 @@ from crawlers.egress import Egress
 from crawlers.frontier import Frontier
 from crawlers.judge import UNKNOWN, Evidence
 from crawlers.metrics import CrawlMetrics
+from crawlers.site import Site
 from crawlers.standing import Standings
 from tests.conftest import NOON, HeldClock
-from tests.crawlers.support import make_site
+from tests.crawlers.support import at_once, make_site
 from ullage import keys
 from ullage.bus import CAPTURES, Outgoing
 from ullage.errors import RecordError, UnavailableError
@@ -61,13 +63,17 @@ def sending(context: Context, frontier: Frontier, clock: HeldClock) -> Sending:
     standings = Standings(frontier, Egress(), clock.as_clock(), 365.0)
     metrics = CrawlMetrics(registry := CollectorRegistry(), clock.as_clock())
     settings, bus = CrawlSettings(origin="north", heartbeat_seconds=60), Bus()
-    return Sending(Beats(settings, standings, bus, metrics, lambda: keys.sealer(context.keys)), bus, context, registry)
+    return Sending(Beats(settings, standings, bus, metrics, lambda: keys.sealer(context.keys), at_once), bus, context, registry)
+
+
+def turn(sending: Sending, sites: list[Site]) -> None:
+    asyncio.run(sending.beats.turn(sites))
 
 
 def test_one_goes_out_an_interval_however_often_it_is_asked_for(sending: Sending, clock: HeldClock) -> None:
     waits = []
     for _ in range(10):
-        sending.beats.turn([WATCHED])
+        turn(sending, [WATCHED])
         waits.append(sending.beats.wait())
         clock.advance(20)
     assert [beat.inserted_at.timestamp() - NOON for beat in sending.sent()] == [0, 60, 120, 180]
@@ -78,12 +84,12 @@ def test_one_goes_out_an_interval_however_often_it_is_asked_for(sending: Sending
 
 def test_none_goes_out_where_none_is_wanted(sending: Sending) -> None:
     sending.beats.crawl = CrawlSettings(heartbeat_seconds=0)
-    sending.beats.turn([WATCHED])
+    turn(sending, [WATCHED])
     assert (sending.bus.records, sending.beats.wait()) == ([], float("inf"))
 
 
 def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: Sending) -> None:
-    sending.beats.turn([WATCHED])
+    turn(sending, [WATCHED])
     (record,) = sending.bus.records
     assert b"board" not in record.value
     assert b"north" not in record.value
@@ -105,7 +111,7 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
         metrics.captures.labels(metrics.label(name)).inc(count)
     metrics.pages.labels("blocked").inc()
     metrics.bytes.inc(70)
-    sending.beats.turn([WATCHED, OTHER])
+    turn(sending, [WATCHED, OTHER])
     (beat,) = sending.sent()
     assert [(r.site, r.state, r.since) for r in beat.coverage.watched] == [("board", "blocked", NOON)]
     assert beat.coverage.sites == {"blocked": 2}
@@ -118,11 +124,11 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
 
 def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(sending: Sending, clock: HeldClock) -> None:
     sending.bus.down = True
-    sending.beats.turn([WATCHED])
+    turn(sending, [WATCHED])
     assert sending.beats.standings.frontier.history.beats(0, clock.wall() + 1) == 0
     sending.bus.down = False
     clock.advance(60)
-    sending.beats.turn([WATCHED])
+    turn(sending, [WATCHED])
     assert [beat.inserted_at.timestamp() for beat in sending.sent()] == [NOON + 60]
 
 

@@ -1,6 +1,7 @@
 """The rounds of a crawl process while what it stands on is down: they go on, and nothing is begun meanwhile."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 
 from crawlers.frontier import Visits
 from crawlers.metrics import CrawlMetrics
+from crawlers.off_loop import BusThread
 from crawlers.patrol import Patrol
 from tests.conftest import HeldClock
 from ullage.errors import UnavailableError
@@ -74,3 +76,21 @@ def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
     del patrol._visits["s5"]
     patrol._begin_due(sites)
     assert began[3:] == ["s3"]
+
+
+def test_a_bus_that_stands_still_holds_up_nothing_else() -> None:
+    entered, let_go, on_bus = threading.Event(), threading.Event(), BusThread()
+
+    def frozen() -> str:
+        entered.set()
+        assert let_go.wait(30), "the loop stood still as well"
+        return "gone through"
+
+    async def both() -> str:
+        waiting = asyncio.ensure_future(on_bus(frozen))
+        await asyncio.to_thread(entered.wait, 30)
+        let_go.set()
+        return await waiting
+
+    assert asyncio.run(both()) == "gone through"
+    on_bus.close()

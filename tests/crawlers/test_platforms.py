@@ -22,7 +22,7 @@ def parse(site, page: Page, file: str, content_type: str | None = None):
 
 
 def test_platforms_register_by_being_there() -> None:
-    assert names() == ["bepasty", "canary", "raw_paste", "spirit"]
+    assert names() == ("bepasty", "canary", "raw_paste", "spirit")
 
 
 @pytest.mark.parametrize("name", names())

@@ -24,7 +24,7 @@ from crawlers.platforms import platform_of
 from crawlers.spider import PageRead, PageSpider
 from crawlers.visit import MAX_FAILURES_IN_A_ROW, Visit
 from tests.conftest import HeldClock
-from tests.crawlers.support import item, make_site, post
+from tests.crawlers.support import at_once, item, make_site, post
 from ullage import clock as clocks
 from ullage.bus import Outgoing
 from ullage.errors import CorruptError, UnavailableError
@@ -72,9 +72,8 @@ def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     outbox, robots = Outbox(publisher, Plain()), RobotsCache(60, clock.wall)
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     metrics.watch([site])
-    made = Visit(
-        site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock(), asyncio.Semaphore(3), may_lease=lambda: True
-    )
+    parts = site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock()
+    made = Visit(*parts, asyncio.Semaphore(3), may_lease=lambda: True, on_bus=at_once)
     made.begin()
     return made
 

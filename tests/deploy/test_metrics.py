@@ -16,7 +16,7 @@ from crawlers.outcomes import FATES
 from crawlers.pages import Parsed
 from crawlers.visit import Visit
 from tests.conftest import HeldClock
-from tests.crawlers.support import item, make_site
+from tests.crawlers.support import at_once, item, make_site
 from tests.deploy.roles import ROLES, Declared, declared, registries
 from tests.deploy.test_rules import ALERTS
 from tests.deploy.tools import run
@@ -102,7 +102,7 @@ def crawled(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Vis
     for site in sites:
         platform = SimpleNamespace(start=lambda _site: [])
         permits = asyncio.Semaphore(1)
-        yield Visit(site, platform, Nowhere(), None, None, metrics, clock.as_clock(), permits, lambda: True)
+        yield Visit(site, platform, Nowhere(), None, None, metrics, clock.as_clock(), permits, lambda: True, at_once)
 
 
 def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budget(clock: HeldClock) -> None:
