@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from crawlers.bus_thread import OnBus
 from crawlers.frontier import Frontier, Reading
 from crawlers.metrics import CrawlMetrics
-from crawlers.off_loop import OnBus
 from ullage import log
 from ullage.bus import CAPTURES, Bus, Place, lag_of
 from ullage.clock import Clock

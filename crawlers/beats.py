@@ -9,8 +9,8 @@ from functools import partial
 
 from prometheus_client import Counter
 
+from crawlers.bus_thread import OnBus
 from crawlers.metrics import CrawlMetrics
-from crawlers.off_loop import OnBus
 from crawlers.site import Site
 from crawlers.standing import Standings
 from ullage import log

@@ -18,12 +18,12 @@ from scrapy.utils.reactor import install_reactor
 
 from crawlers.backlog import AGAIN_SECONDS, Backlog
 from crawlers.beats import Beats
+from crawlers.bus_thread import BusThread
 from crawlers.canary import CanarySite, canary_site
 from crawlers.egress import Egress, reachable
 from crawlers.frontier import Frontier, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
-from crawlers.off_loop import BusThread
 from crawlers.outbox import Outbox
 from crawlers.platforms import platform_of
 from crawlers.scrapy_settings import REACTOR, scrapy_settings

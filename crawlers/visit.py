@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from crawlers.bus_thread import OnBus
 from crawlers.frontier import LONGEST_REST_SECONDS, Frontier, Leased
 from crawlers.history import fields_of
 from crawlers.judge import UNKNOWN, Evidence, Profile
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
-from crawlers.off_loop import OnBus
 from crawlers.outbox import Outbox
 from crawlers.outcomes import FATES, RESTS, Fate
 from crawlers.pages import Parsed

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from crawlers.bus_thread import BusThread
 from crawlers.frontier import Visits
 from crawlers.metrics import CrawlMetrics
-from crawlers.off_loop import BusThread
 from crawlers.patrol import Patrol
 from tests.conftest import HeldClock
 from ullage.errors import UnavailableError
