@@ -10,7 +10,7 @@ import numpy as np
 
 from matcher.scan.batch import Bytes, Places
 from matcher.scan.digests import DIGEST
-from matcher.scan.segment import Segment, anywhere
+from matcher.scan.segment import Flags, Segment, anywhere
 from matcher.watchlist.columns import Texts
 from matcher.watchlist.forms import DIGESTED
 from matcher.watchlist.installed import Epoch
@@ -18,6 +18,8 @@ from ullage.identifiers.email import strip_plus
 from ullage.tags import TAG_BYTES, Laid, Tags, lay
 
 PLUS = 43
+FEW = 8
+"""One in so many values may fail its check and be asked for with the others."""
 
 
 class Values:
@@ -33,13 +35,17 @@ class Values:
 
 
 class Question(NamedTuple):
-    """Values asked for as one kind and form, and the bytes [start, end) they stand at."""
+    """Values asked for as one kind and form, and the bytes [start, end) they stand at.
+
+    `valid` bool[n] says which of them an answer counts for; None for all.
+    """
 
     kind: str
     form: str
     values: Values
     start: Places
     end: Places
+    valid: Flags | None = None
 
     @property
     def normal(self) -> Bytes:
@@ -64,13 +70,17 @@ class Answers(NamedTuple):
 
 
 def questions(segments: Iterable[Segment]) -> Iterator[Question]:
-    """What can be asked for `segments`: a digest as each kind's, an address with a plus-tag without it too."""
+    """What can be asked for `segments`: a digest as each kind's, an address with a plus-tag without it too.
+
+    A few values that fail their check are tagged with the others: to take all others out costs more.
+    """
     for segment in segments:
-        some = segment.where(segment.valid)
-        if len(some):
-            values = Values(some.normal, some.length)
+        good = int(np.count_nonzero(segment.valid))
+        some = segment if good * FEW >= len(segment) * (FEW - 1) else segment.where(segment.valid)
+        if good:
+            values, valid = Values(some.normal, some.length), some.valid if good < len(some) else None
             for kind in DIGESTED if segment.kind == DIGEST else (segment.kind,):
-                yield Question(kind, segment.form, values, some.start, some.end)
+                yield Question(kind, segment.form, values, some.start, some.end, valid)
             if segment.kind == "email":
                 yield from _stripped(some)
 
@@ -110,4 +120,14 @@ def ask(epoch: Epoch, asked: Sequence[Question]) -> Answers:
     question = np.searchsorted(ends, hits, "right")
     begins = ends - [len(question) for question in asked]
     order = np.lexsort((hits, question))
-    return Answers(question[order], (hits - begins[question])[order], subjects[order])
+    return _counted(asked, Answers(question[order], (hits - begins[question])[order], subjects[order]))
+
+
+def _counted(asked: Sequence[Question], answers: Answers) -> Answers:
+    """`answers` without those for values that fail their check."""
+    counts = np.ones(len(answers.place), bool)
+    for number, question in enumerate(asked):
+        if question.valid is not None:
+            own = answers.question == number
+            counts[own] = question.valid[answers.place[own]]
+    return answers if counts.all() else Answers(*(column[counts] for column in answers))
