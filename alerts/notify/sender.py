@@ -18,6 +18,8 @@ from ullage.clock import Backoff, Clock
 from ullage.settings import NotifySettings
 
 POLL_SECONDS = 5.0
+AHEAD = timedelta(minutes=1)
+"""By which clocks of several hosts may differ, and more."""
 AT_MOST = 2_000
 """Notifications of one turn: a digest of more is none that anybody reads, and memory has a bound."""
 
@@ -57,7 +59,7 @@ class Sender:
         """
         self._write(())
         now = self.setup.clock.now()
-        if self._last is None or now < self._last:
+        if self._last is None or now < self._last - AHEAD:
             self._set_back(now)
         self._last = now
         due = self._without_stale(self._due(now), now)
@@ -81,9 +83,12 @@ class Sender:
     def _set_back(self, now: datetime) -> None:
         """What was written while the clock was ahead of `now` is due as long after `now` as it was to be, not hours later."""
         pending = self.setup.store.scroll(Notification, Where({"channel": (self.name,), "outcome": ("pending",)}))
-        ahead = [one for one in pending if one.at > now]
+        ids = [one.id for one in pending if one.at > now + AHEAD]
+        if not ids or not self.holds():
+            return
+        ahead = [one for one in self.setup.store.mget(Notification, ids).values() if one.outcome == "pending"]
         self.setup.store.put([one.model_copy(update={"at": now, "due": now + (one.due - one.at)}) for one in ahead])
-        self._heard.update(one.id for one in ahead)
+        self._heard.update(ids)
 
     def hear(self, made: Sequence[Notification]) -> None:
         """Told by another thread of what was just written to the log."""

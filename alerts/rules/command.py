@@ -66,7 +66,10 @@ def use(
     reason: Reason,
     by: By = "",
 ) -> None:
-    """Put the rules, or the lexicon, in a file into force for what comes from now on. Its version must be higher than before."""
+    """Put the rules, or the lexicon, in a file into force for what comes from now on. Its version must be higher than before.
+
+    Alert goes by rules, match by lexicons and rules: where they run on several machines, do it on each.
+    """
     context: Context = ctx.obj
     kind = kind_of(file)
     kept, former = kind.kept(file), kind.in_force(context.data).rules.version
