@@ -6,21 +6,27 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 from matcher.batches import Searched
 from matcher.questions import Question, Values, enrolled, questions, tags_of
 from matcher.scan.batch import Places
+from matcher.scan.literals import Literals, once, stretches
 from matcher.watchlist.build import normal_name
-from matcher.watchlist.columns import Texts
+from matcher.watchlist.columns import Texts, together
 from matcher.watchlist.installed import Epoch
 from ullage.identifiers import masked
 
 HIDDEN = tuple((sign * 4).encode() for sign in masked.HIDDEN)
 MASK_SIGNS = re.compile(b"|".join(map(re.escape, HIDDEN)))
-"""What every masked value has, in UTF-8: a quick look at a batch and at a row before the slow one."""
+"""What every masked value has, in UTF-8: a quick look at all rows and at each before the slow one."""
+
+
+@cache
+def _signs() -> Literals:
+    return Literals.of(once(HIDDEN))
 
 
 @dataclass(frozen=True)
@@ -64,16 +70,21 @@ def weak(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[tuple[Que
 
 def named(epoch: Epoch, searched: Searched, owners: Owners) -> tuple[Places, Places]:
     """(row, subject) for each name of a subject that stands in a row where the subject was found: i64[n] each."""
-    names = []
-    if ("name", "plain") in epoch.list.kinds:
-        names = [(row, name) for row in owners.rows.tolist() for name in searched.rows.names(row)]
-    rows = np.array([row for row, _ in names], np.int64)
+    if ("name", "plain") not in epoch.list.kinds:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    rows, names = _names(searched, owners)
     number, subject = owners.of_rows(rows)
-    if not names:
-        return rows, subject
-    tags = epoch.tags.tagger("name", "plain").tag([normal_name(name).encode() for _, name in names])
+    tags = epoch.tags.tagger("name", "plain").tag_rows(names.table, names.lengths)
     is_own = epoch.list.belongs(tags[number], subject)
     return rows[number[is_own]], subject[is_own]
+
+
+def _names(searched: Searched, owners: Owners) -> tuple[Places, Texts]:
+    """All names in the rows of `owners`: the row, i64[n], and the name as it is enrolled."""
+    sure, names = searched.rows.names_at_a_glance(owners.rows)  # Han characters alone: as they are enrolled
+    others = [(row, name) for row in searched.rows.looked_at(owners.rows) for name in searched.rows.names(row)]
+    rows = np.array([row for row, _ in others], np.int64)
+    return np.concatenate((sure, rows)), together([names, Texts.of([normal_name(name).encode() for _, name in others])])
 
 
 def _weak_columns(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[Question]:
@@ -87,8 +98,9 @@ def _weak_columns(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[
 def _masked(searched: Searched, owners: Owners) -> Iterator[Question]:
     """Masked values in the rows of `owners`, a question for each kind."""
     found: dict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
-    whole = searched.batch.data.tobytes()
-    for row in owners.rows.tolist() if any(signs in whole for signs in HIDDEN) else ():
+    own = owners.rows
+    around = stretches(searched.rows.start[own], searched.rows.end[own], len(searched.batch.data)) if len(own) else ()
+    for row in own.tolist() if len(_signs().find(searched.batch.data, around)[0]) else ():
         text = searched.rows.text(row)
         line = text.decode("utf-8", "ignore") if MASK_SIGNS.search(text) else ""
         for c in masked.find(line):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from matcher.labels import label_before
 from matcher.rows.columns import Columns
-from matcher.rows.marked import NUMBER, OPEN, Seen, mark, seen_in, shown
+from matcher.rows.marked import MARK, NUMBER, OPEN, Seen, mark, seen_in, shown
 from matcher.rows.names import FIRST, HAN_BYTES, is_name, names_in
 from matcher.rows.spans import BLOCK, LINE, TUPLE
 from matcher.scan.digests import DIGEST
@@ -25,6 +25,8 @@ MOST_CELLS = 256
 """Cells of a row that are told apart; what is behind them counts as one."""
 SHOWN_NUMBERS = 4
 """Of a cell with many, what the skeleton shows."""
+LOOK, NOTHING_IN, TEXT, NAME, NUMBER_IN = 0, 1, 2, 3, 0x100
+"""What a cell is at a glance (`glance`): to be looked at, empty, unknown, a name, or one number, with its mark's second byte."""
 HIDDEN = b"\x01"
 """Stands for a separator inside quotes."""
 DOUBLE_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
@@ -112,11 +114,13 @@ class Reader:
 
     def __init__(self, columns: Columns, names: Sequence[str]) -> None:
         self.columns, self._names = columns, names
-        self._is_bare = not (columns.labels or columns.typed or columns.doubted)
+        self.is_bare = not (columns.labels or columns.typed or columns.doubted)
+        """Whether nothing is known of the columns but what parts them."""
         self._made: dict[tuple[str, frozenset[str], tuple[Seen, ...], bool, bool], Cell] = {}
         self._known = {} if columns.doubted else self._numbers()
         self._rows: dict[tuple[int, bytes], Described] = {}
         self._shapes: dict[tuple[int, tuple[Cell, ...]], Described] = {}
+        self._glances: dict[bytes, Described] = {}
 
     def read(self, row: bytes, style: int) -> Described:
         """What `row`, written in `style`, holds."""
@@ -128,6 +132,24 @@ class Reader:
                 found = self._shapes[style, cells] = Described(cells, self._between(style))
             self._rows[style, row] = found
         return found
+
+    def read_at_a_glance(self, codes: bytes) -> Described:
+        """What a line of cells holds that are told at a glance, by their `codes`: two bytes each."""
+        found = self._glances.get(codes)
+        if found is None:
+            cells = tuple([self._told(code) for code in memoryview(codes).cast("H").tolist()])
+            found = self._shapes.get((LINE, cells))
+            if found is None:
+                found = self._shapes[LINE, cells] = Described(cells, self._between(LINE))
+            self._glances[codes] = found
+        return found
+
+    def _told(self, code: int) -> Cell:
+        """The cell that a code stands for."""
+        if code < NUMBER_IN:
+            return {NOTHING_IN: NOTHING, TEXT: SOMETHING, NAME: NAMED}[code]
+        part = bytes((MARK, code - NUMBER_IN))
+        return self._known.get(part) or self._cell(0, part, ())
 
     def names(self, row: bytes, style: int) -> tuple[str, ...]:
         """Cells of `row` that may be names, and names glued to its numbers."""
@@ -162,7 +184,7 @@ class Reader:
     def _cells(self, parts: Sequence[bytes], style: int) -> tuple[Cell, ...]:
         """What each cell of a row is."""
         labels, known, read = self._labels(len(parts), style), self._known.get, self._cell
-        bare = self._is_bare
+        bare = self.is_bare
         cells = [
             known(part) or (SOMETHING if bare and part.isdigit() else read(column, part, labels))
             for column, part in enumerate(parts)
@@ -187,7 +209,7 @@ class Reader:
         """What a cell is that is not just a number."""
         if OPEN in part:
             cell = self._with_marks(column, part, labels)
-            if self._is_bare:
+            if self.is_bare:
                 self._known[part] = cell
             return cell
         named = label_before(part.decode("utf-8", "replace")) if b":" in part or b"=" in part else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matcher.rows.spans import Numbers
-from matcher.scan.batch import Batch
+from matcher.scan.batch import LINE_END, Batch, Bytes
 from matcher.scan.segment import Candidates
 
 MARK = 0xFF
@@ -54,7 +54,21 @@ class Stretches:
     count: Numbers
 
 
-def marked(batch: Batch, candidates: Candidates, rows: Stretches) -> list[bytes]:
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The text of rows: bytes [start, end) of `data`, i64[m], with a line end between two and three behind the last."""
+
+    data: Bytes
+    start: Numbers
+    end: Numbers
+
+    def texts(self) -> list[bytes]:
+        """Each row."""
+        whole = self.data.tobytes()
+        return [whole[low:high] for low, high in zip(self.start.tolist(), self.end.tolist(), strict=True)]
+
+
+def marked(batch: Batch, candidates: Candidates, rows: Stretches) -> Marked:
     """The text of `rows`, which is what stands between their candidates and a mark for each of those; all copied at once."""
     start, end, first, count = rows.start, rows.end, rows.first, rows.count
     own = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
@@ -67,12 +81,12 @@ def marked(batch: Batch, candidates: Candidates, rows: Stretches) -> list[bytes]
     begin[is_head], begin[~is_head] = start, np.maximum.accumulate(candidates.end[own])
     stop[is_last], stop[~is_last] = end, candidates.start[own]
     length = np.maximum(stop - begin, 0)
-    behind = np.cumsum(length + np.where(is_last, 0, MARK_BYTES))
-    place = behind - length - np.where(is_last, 0, MARK_BYTES)
-    made = np.empty(int(behind[-1]) if len(behind) else 0, np.uint8)
+    more = np.where(is_last, 1, MARK_BYTES)
+    behind = np.cumsum(length + more)
+    place = behind - length - more
+    made = np.full((int(behind[-1]) if len(behind) else 0) + 2, LINE_END, np.uint8)
     step = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
     made[np.repeat(place, length) + step] = batch.data[np.repeat(begin, length) + step]
     marks = behind[~is_last]
     made[marks - 2], made[marks - 1] = MARK, KIND | candidates.kind[own] << 1 | candidates.valid[own]
-    whole = made.tobytes()
-    return [whole[low:high] for low, high in zip(place[head].tolist(), behind[head + count].tolist(), strict=True)]
+    return Marked(made, place[head], behind[head + count] - 1)

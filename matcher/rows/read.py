@@ -8,15 +8,18 @@ import numpy as np
 
 from matcher.rows.alike import Sample, alike
 from matcher.rows.cells import Described
+from matcher.rows.glance import glance
 from matcher.rows.groups import Groups
 from matcher.rows.layouts import Layouts, layouts_of, weights
+from matcher.rows.marked import Marked
 from matcher.rows.readers import Readers, SheetReader, Written
 from matcher.rows.sheet import Sheet
-from matcher.rows.spans import Numbers
+from matcher.rows.spans import LINE, Numbers
 from matcher.rows.table import LONGEST, Extents, Table
 from matcher.rows.voters import sheets_of
 from matcher.scan.batch import Batch
 from matcher.scan.segment import Candidates
+from matcher.watchlist.columns import Texts, together
 
 
 class Rows(Table):
@@ -38,6 +41,7 @@ class Rows(Table):
         """By what is known of a document's columns before its rows are read, and behind that."""
         self._layouts: dict[int, Layouts] = {}
         self._written: dict[int, Written] = {}
+        self._names: list[tuple[Numbers, Texts]] = []
 
     def know(self, rows: Numbers) -> None:
         """Read `rows` and the layouts of their documents."""
@@ -69,18 +73,44 @@ class Rows(Table):
         """What the rows of the same capture in a later batch need to know of its columns."""
         return self._reader(document).sheet.as_carried()
 
+    def names_at_a_glance(self, rows: Numbers) -> tuple[Numbers, Texts]:
+        """Names that are told at a glance in those of `rows`, which are known, that hold no other: the row, and the name."""
+        chosen = [(np.isin(found, rows), found, names) for found, names in self._names]
+        found = np.concatenate([np.empty(0, np.int64), *(found[own] for own, found, _ in chosen)])
+        return found, together([names.take(np.flatnonzero(own)) for own, _, names in chosen])
+
+    def looked_at(self, rows: Numbers) -> list[int]:
+        """Those of `rows`, which are known, that take a closer look."""
+        return [row for row in rows.tolist() if not self._written[row].codes]
+
     def _text(self, row: int) -> Written:
         if row not in self._written:
             self._write(np.array([row]))
         return self._written[row]
 
     def _write(self, rows: Numbers) -> None:
-        """Have the text of `rows`."""
+        """Have the text of `rows`: those that one sign parts together, so that their cells can be told at a glance."""
         new = np.array(sorted({*rows.tolist()} - self._written.keys()), np.int64)
-        columns = self.marked(new), self.style[new].tolist(), self.start[new].tolist()
-        self._written |= zip(new.tolist(), map(Written, *columns), strict=True)
+        documents, number = np.unique(self.document[new], return_inverse=True)
+        self._learn(documents)
+        separators = [self._readers[document].separator for document in documents.tolist()]
+        known = list(dict.fromkeys((b"", *separators)))
+        which = np.array([known.index(separator) for separator in separators], np.int64)[number]
+        which[(self.style[new] != LINE) | (self.end[new] - self.start[new] > LONGEST)] = 0
+        for separator, own in zip(known, (new[which == n] for n in range(len(known))), strict=True):
+            found = self.marked(own)
+            codes = self._glance(own, found, separator) if separator and len(own) else [b""] * len(own)
+            columns = found.texts(), self.style[own].tolist(), self.start[own].tolist(), codes
+            self._written |= zip(own.tolist(), map(Written, *columns), strict=True)
         for row in new[self.end[new] - self.start[new] > LONGEST].tolist():
             self._written[row] = self._written[row]._replace(more=self.labels(row))
+
+    def _glance(self, rows: Numbers, texts: Marked, separator: bytes) -> list[bytes]:
+        """The cells of each of `rows` at a glance, nothing where that is not enough; the names among them are kept."""
+        seen = glance(texts, separator)
+        row, start, end = seen.names()
+        self._names.append((rows[row], Texts.cut(texts.data, start, end - start)))
+        return seen.signatures()
 
     def _reader(self, document: int) -> SheetReader:
         """Reads the rows of a document by what is known before any is read."""

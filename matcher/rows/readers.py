@@ -17,12 +17,14 @@ from ullage.fields import Field
 class Written(NamedTuple):
     """A row: its bytes, with a mark for each candidate, how it is written, and where it begins in the batch.
 
-    Of one that is too long, `more` are labels of candidates that may stand behind what is read.
+    `codes` are its cells at a glance, if that is enough. Of one that is too long, `more` are labels of candidates that may stand
+    behind what is read.
     """
 
     text: bytes
     style: int
     place: int
+    codes: bytes = b""
     more: frozenset[str] = frozenset()
 
 
@@ -56,10 +58,18 @@ class SheetReader:
     def _reader(self) -> Reader:
         return self._readers.by(self.sheet.columns)
 
+    @property
+    def separator(self) -> bytes:
+        """What parts the cells of lines, if nothing else is known of the columns; else nothing."""
+        columns = self.sheet.columns
+        return columns.separator.encode() if self._reader.is_bare and columns.separator != PASSWORD_BEHIND else b""
+
     def describe(self, row: Written) -> Described:
         """What a row holds."""
-        text, style, place, more = row
-        if text[:1] in MAY_BEGIN and style in (LINE, TUPLE):
+        text, style, place, codes, more = row
+        if codes and self._reader.is_bare:
+            found = self._reader.read_at_a_glance(codes)
+        elif text[:1] in MAY_BEGIN and style in (LINE, TUPLE):
             reader, text, style = self._as_tuple(text, style, place)
             found = reader.read(text, style)
         else:

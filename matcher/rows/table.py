@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.rows.groups import Groups, Masks
-from matcher.rows.marked import Stretches, marked
+from matcher.rows.marked import Marked, Stretches, marked
 from matcher.rows.spans import Numbers
 from matcher.scan.batch import Batch, Places
 from matcher.scan.digests import DIGEST
@@ -103,7 +103,7 @@ class Table:
         text: bytes = self.batch.text(start, min(end, start + LONGEST))
         return text
 
-    def marked(self, rows: Numbers) -> list[bytes]:
+    def marked(self, rows: Numbers) -> Marked:
         """The beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a mark for each candidate."""
         start, first, count = self.start[rows], self._groups.first[rows], self._groups.count[rows]
         end = np.minimum(self.end[rows], start + LONGEST)

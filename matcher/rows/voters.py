@@ -24,7 +24,7 @@ def sheets_of(table: Table, documents: Numbers, carried: Mapping[int, Sheet]) ->
     spread = first[:, None] + count[:, None] * np.arange(VOTERS) // VOTERS
     voters = np.unique(spread[count > 0])
     voters = voters[table.style[voters] == LINE]
-    texts = table.marked(voters)
+    texts = table.marked(voters).texts()
     low, high = (np.searchsorted(table.document[voters], documents, side) for side in ("left", "right"))
     has_tuples = bool((table.style == TUPLE).any())
     columns = (documents, first, count, low, high)

@@ -39,13 +39,13 @@ def test_a_row_is_marked_where_its_candidates_stand(texts: list[str]) -> None:
             text += raw[at : max(at, first - start)] + mark(kind, valid=bool(found.candidates.valid[n]))
             at = max(at, last - start)
         expected.append(text + raw[at:])
-    assert found.marked(np.arange(len(found))) == expected
-    assert found.marked(np.arange(1, len(found), 2)) == expected[1::2]
+    assert found.marked(np.arange(len(found))).texts() == expected
+    assert found.marked(np.arange(1, len(found), 2)).texts() == expected[1::2]
 
 
 def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
     found = rows_of_texts(",".join([phone(1), "x" * (1 << 16), phone(2)]), f"{phone(3)},x")
-    long, short = found.marked(np.arange(2))
+    long, short = found.marked(np.arange(2)).texts()
     assert (shown(long)[:3], len(shown(long)), shown(long).count(NUMBER)) == (f"{NUMBER},x", (1 << 16) - 10, 1)
     assert shown(short) == f"{NUMBER},x"
 
