@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from matcher.labels import label_before
 from matcher.rows.columns import Columns
-from matcher.rows.marked import MARK, NUMBER, OPEN, Seen, mark, seen_in, shown
-from matcher.rows.names import FIRST, HAN_BYTES, is_name, names_in
+from matcher.rows.marked import MARK, NUMBER, OPEN, Seen, mark, shown
+from matcher.rows.names import FIRST, HAN_BYTES, has_name, is_name, names_in
 from matcher.rows.spans import BLOCK, LINE, TUPLE
 from matcher.scan.digests import DIGEST
 from ullage.fields import OF_KIND, Field
@@ -114,6 +114,7 @@ class Reader:
 
     def __init__(self, columns: Columns, names: Sequence[str]) -> None:
         self.columns, self._names = columns, names
+        self._seen = {mark(number, valid=valid)[1]: (kind, valid) for number, kind in enumerate(names) for valid in (True, False)}
         self.is_bare = not (columns.labels or columns.typed or columns.doubted)
         """Whether nothing is known of the columns but what parts them."""
         self._made: dict[tuple[str, frozenset[str], tuple[Seen, ...], bool, bool], Cell] = {}
@@ -219,13 +220,16 @@ class Reader:
 
     def _with_marks(self, column: int, part: bytes, labels: Sequence[Field | None]) -> Cell:
         """What a cell is with candidates in it."""
-        seen, text = seen_in(part, self._names), shown(part)
-        named = label_before(text) if b":" in part or b"=" in part else None
+        first, *others = part.split(OPEN)
+        seen = tuple([self._seen[other[0]] for other in others])
+        named = label_before(shown(part)) if b":" in part or b"=" in part else None
         label = named[0] if named else labels[column] if labels else None
-        counted = [kind for kind, valid in seen if valid and (column, kind) not in self.columns.doubted]
+        doubted = self.columns.doubted
+        counted = [kind for kind, valid in seen if valid and not (doubted and (column, kind) in doubted)]
         if counted:
-            return self._number(text, counted, label, seen)
-        cell = self._value((named[1] if named else text).encode().strip(AROUND), label, column)
+            around = b" ".join((first, *[other[1:] for other in others]))
+            return self._number(around.decode("utf-8", "replace"), counted, label, seen)
+        cell = self._value((named[1] if named else shown(part)).encode().strip(AROUND), label, column)
         return self._of(cell.mark, cell.fields, seen, is_unknown=cell.is_unknown, is_named=cell.is_named)
 
     def _value(self, value: bytes, label: Field | None, column: int) -> Cell:
@@ -240,17 +244,17 @@ class Reader:
             return SOMETHING
         return NAMED if label is Field.NAME else self._of(f"<{label}>", frozenset((str(label),)), ())
 
-    def _number(self, text: str, kinds: Sequence[str], label: Field | None, seen: tuple[Seen, ...]) -> Cell:
-        """What a cell with identifiers is; a digest counts as what its column or label says that it is of."""
+    def _number(self, around: str, kinds: Sequence[str], label: Field | None, seen: tuple[Seen, ...]) -> Cell:
+        """What a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
         labels = [LABELS.get(kind, OTHER) for kind in kinds]
         fields = {*labels}
         if DIGEST in fields:
             fields.discard(DIGEST)
             fields.update([str(label)] if label else [])
-        has_names = bool(text) and bool(names_in(text.replace(NUMBER, " ")))
-        if has_names:
+        is_named = has_name(around)
+        if is_named:
             fields.add(str(Field.NAME))
-        return self._of("".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]]), frozenset(fields), seen, is_named=has_names)
+        return self._of("".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]]), frozenset(fields), seen, is_named=is_named)
 
     def _of(
         self, mark_: str, fields: frozenset[str], seen: tuple[Seen, ...], *, is_unknown: bool = False, is_named: bool = False

@@ -6,7 +6,6 @@ that differ in their numbers alone are equal, and a separator inside a number pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +29,6 @@ Seen = tuple[str, bool]
 def mark(kind: int, *, valid: bool) -> bytes:
     """The mark of a candidate, by the number of its kind."""
     return bytes((MARK, KIND | kind << 1 | valid))
-
-
-def seen_in(text: bytes, names: Sequence[str]) -> tuple[Seen, ...]:
-    """The candidates that are marked in `text`, in order; `names` are the kinds by their numbers."""
-    return tuple([(names[(part[0] & ~KIND) >> 1], bool(part[0] & 1)) for part in text.split(OPEN)[1:]])
 
 
 def shown(text: bytes) -> str:

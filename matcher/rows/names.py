@@ -25,6 +25,11 @@ def is_name(text: str) -> bool:
     return NAME.fullmatch(text) is not None and not NOT_NAMES.search(text)
 
 
+def has_name(text: str) -> bool:
+    """Whether `names_in` finds any."""
+    return any(not NOT_NAMES.search(m.group()) for m in NAME.finditer(text))
+
+
 def names_in(text: str) -> list[str]:
     """The first two names in what is left of a cell when its numbers are taken out."""
     return [m.group() for m in NAME.finditer(text) if not NOT_NAMES.search(m.group())][:2]

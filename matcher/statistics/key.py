@@ -19,8 +19,7 @@ from ullage.tags import Tagger, derive_key
 
 Words = npt.NDArray[np.uint64]
 WORD = 8
-HEX_DIGITS = 16
-"""Of a 64-bit tag."""
+"""Bytes of a 64-bit tag."""
 
 
 @cache
@@ -74,8 +73,7 @@ class CaptureKey:
 
 def in_hex(words: Words) -> tuple[str, ...]:
     """64-bit tags as 16 hex digits each."""
-    digits = words.astype(">u8").tobytes().hex()
-    return tuple([digits[at : at + HEX_DIGITS] for at in range(0, len(digits), HEX_DIGITS)])
+    return tuple(words.astype(">u8").tobytes().hex(" ", WORD).split())
 
 
 def _words(tags: npt.NDArray[np.uint8]) -> Words:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matcher.rows.alike import MOST_READ, SAMPLES, Alike, Before, Sample, read_of
+from matcher.rows.cells import Reader
 from matcher.rows.columns import Columns
-from matcher.rows.marked import NUMBER, mark, seen_in, shown
+from matcher.rows.marked import NUMBER, mark, shown
 from matcher.rows.readers import Readers, SheetReader, Written
 from matcher.rows.sheet import Sheet
 from matcher.rows.spans import BLOCK, LINE, OBJECT
@@ -53,7 +54,7 @@ def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(["", "x", "张", "\ud800"]))))
 def test_marks_are_read_back(marks: list[tuple[int, bool, str]]) -> None:
     text = b"".join(mark(kind, valid=valid) + behind.encode("utf-8", "surrogatepass") for kind, valid, behind in marks)
-    assert seen_in(text, NAMES) == tuple((NAMES[kind], valid) for kind, valid, _ in marks)
+    assert Reader(Columns(), NAMES).read(text, LINE).seen == [(0, NAMES[kind], valid) for kind, valid, _ in marks]
     assert shown(text).replace("\N{REPLACEMENT CHARACTER}", "").replace("\ud800", "") == "".join(
         NUMBER + behind.replace("\ud800", "") for *_, behind in marks
     )
