@@ -30,8 +30,21 @@ def longest_run(numbers: npt.NDArray[np.int64]) -> int:
 def numbers_of(normal: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The digits of each row as one number, modulo 10^18: i64[n]. `normal` u8[n, width] are texts of `lengths` ≤ 19 digits."""
     found = np.zeros(len(normal), np.uint64)
-    digits = normal - np.uint8(ord("0"))
-    for column in range(int(lengths.max(initial=0))):
-        is_digit = (digits[:, column] < 10) & (column < lengths)
-        found = np.where(is_digit, found * np.uint64(10) + digits[:, column], found)
+    for length in np.flatnonzero(np.bincount(lengths)).tolist():
+        own = np.flatnonzero(lengths == length)
+        texts = normal if len(own) == len(normal) else normal.take(own, axis=0)
+        found[own] = _number(np.ascontiguousarray(texts[:, :length].T) - np.uint8(ord("0")))
     return (found % np.uint64(MODULUS)).astype(np.int64)
+
+
+def _number(digits: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """The number in each column of `digits` u8[length, n], of which those count that are less than ten: u64[n]."""
+    found = np.zeros(digits.shape[1], np.uint64)
+    is_plain = bool((digits < 10).all())
+    for row in digits:
+        if is_plain:
+            found *= np.uint64(10)
+            found += row
+        else:
+            found = np.where(row < 10, found * np.uint64(10) + row, found)
+    return found
