@@ -1,0 +1,40 @@
+"""What a long file takes is one batch, whatever its length: each is gone before the next is read."""
+
+import weakref
+
+import pytest
+
+from matcher import batches
+from matcher.text.windows import WINDOW
+from tests.factories import capture
+from tests.matcher.bank import matcher_of
+from tests.matcher.conftest import BANK
+from ullage.settings import Context
+
+ONE = BANK[1]
+
+
+LONG = f"{ONE['phone']} {'y' * 8000}\n" * (5 * WINDOW // 16000)
+"""Three windows."""
+
+
+@pytest.mark.parametrize("bodies", [[ONE["phone"]] * 3, [LONG]])
+def test_a_batch_is_gone_before_the_next_is_read(bank: Context, monkeypatch: pytest.MonkeyPatch, bodies: list[str]) -> None:
+    made: list[weakref.ref[batches.Searched]] = []
+    alive, plain, read = [], batches.Searched, batches.read
+
+    def searched(*given) -> batches.Searched:
+        one = plain(*given)
+        made.append(weakref.ref(one))
+        return one
+
+    def counted(*given) -> batches.Laid:
+        alive.append(sum(one() is not None for one in made))
+        return read(*given)
+
+    monkeypatch.setattr(batches, "Searched", searched)
+    monkeypatch.setattr(batches, "read", counted)
+    monkeypatch.setattr(batches, "BATCH", 1)
+    readings = matcher_of(bank).read(capture(id=f"{n}", body=body.encode()) for n, body in enumerate(bodies))
+    assert [len(reading.best("bank").subjects) for reading in readings] == [1] * len(bodies)
+    assert alive == [0] * 3
