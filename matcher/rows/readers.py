@@ -85,6 +85,8 @@ class SheetReader:
         columns = self.sheet.columns
         if before.is_doubted_by(columns):
             return None
+        if not before.unknown:
+            return before
         labels = tuple([columns.typed.get(column) for column in before.unknown])
         if not any(labels):
             return before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -36,14 +35,18 @@ class Sheet:
         return Sheet(self.columns, tuple((-1, labels) for _, labels in self.statements[-1:]))
 
 
-def separator_of(lines: Sequence[str]) -> str:
-    """The separator that most lines have, the longer one first; "" when they share none.
+def vote(line: str) -> str:
+    """The separator of one line, the first of SEPARATORS that parts it; "" for none."""
+    return next((s for s in SEPARATORS if s in line and _parts(s, line)), "")
 
-    >>> separator_of(['a|b', 'c|d', 'e,f'])
+
+def elected(votes: Sequence[str]) -> str:
+    """What most of a few votes are for, the first of several.
+
+    >>> elected([vote(line) for line in ('a|b', 'c|d', 'e,f')])
     '|'
     """
-    votes = Counter(next((s for s in SEPARATORS if s in line and _parts(s, line)), "") for line in lines)
-    return votes.most_common(1)[0][0] if votes else ""
+    return max(votes, key=votes.count, default="")
 
 
 def _parts(separator: str, line: str) -> bool:

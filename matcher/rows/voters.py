@@ -8,7 +8,7 @@ import numpy as np
 
 from matcher.rows.columns import Columns
 from matcher.rows.marked import shown
-from matcher.rows.sheet import HEADER_LINES, Sheet, header_of, separator_of
+from matcher.rows.sheet import HEADER_LINES, SEPARATORS, Sheet, elected, header_of, vote
 from matcher.rows.spans import LINE, TUPLE, Numbers
 from matcher.rows.statements import is_beginning, statements_of
 from matcher.rows.table import Table
@@ -16,6 +16,8 @@ from matcher.rows.table import Table
 VOTERS = 4
 """Rows that vote on a document's separator."""
 LONGEST_SAMPLE = 2048
+SURE = tuple(sign.encode() for sign in SEPARATORS[: SEPARATORS.index(":")])
+"""Separators before the one that may stand behind a label as well."""
 
 
 def sheets_of(table: Table, documents: Numbers, carried: Mapping[int, Sheet]) -> list[Sheet]:
@@ -38,7 +40,7 @@ def _sheet(table: Table, document: int, rows: range, texts: Sequence[bytes], bef
     """What one document shows, of which `texts` are some lines; `before` is what is known from its earlier parts."""
     columns = before.columns
     if texts:
-        separator = separator_of([shown(text)[:LONGEST_SAMPLE] for text in texts])
+        separator = elected([vote_of(text) for text in texts])
         labels = header_of(_above(table, rows.start), separator)
         is_as_before = not labels and separator == columns.separator
         columns = Columns(separator, columns.labels if is_as_before else labels)
@@ -47,6 +49,15 @@ def _sheet(table: Table, document: int, rows: range, texts: Sequence[bytes], bef
         return Sheet(columns, before.statements)
     start = int(table.batch.starts[document])
     return Sheet(columns, (*before.statements, *statements_of(table.batch.text(start, int(table.batch.ends[document])), start)))
+
+
+def vote_of(text: bytes) -> str:
+    """The separator of one row; most are told from its bytes."""
+    if len(text) <= LONGEST_SAMPLE:
+        for sign in SURE:
+            if sign in text:
+                return sign.decode()
+    return vote(shown(text)[:LONGEST_SAMPLE])
 
 
 def _above(table: Table, row: int) -> list[str]:

@@ -14,9 +14,10 @@ from matcher.rows.columns import Columns
 from matcher.rows.downwards import blocks, labels_of
 from matcher.rows.enclosed import objects, tuples
 from matcher.rows.groups import MOST_KINDS, Groups, bits_of, holder_of
-from matcher.rows.sheet import separator_of
+from matcher.rows.sheet import elected, vote
 from matcher.rows.spans import LINE, Spans
 from matcher.rows.statements import MOST_STATEMENTS, statements_of, tuple_in
+from matcher.rows.voters import vote_of
 from matcher.scan.batch import Batch
 from matcher.scan.segment import Candidates
 from tests.matcher.bank import phone, resident_id
@@ -305,7 +306,8 @@ def test_of_a_very_long_row_the_rest_counts_by_its_candidates() -> None:
      (["abc"], ""), ([], "")],
 )  # fmt: skip
 def test_the_separator_is_what_most_lines_have(lines: list[str], separator: str) -> None:
-    assert separator_of(lines) == separator
+    assert elected([vote(line) for line in lines]) == separator
+    assert elected([vote_of(line.encode()) for line in lines]) == separator
 
 
 def test_statements_are_read_up_to_a_bound() -> None:
