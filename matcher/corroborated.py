@@ -24,6 +24,10 @@ MASK_SIGNS = re.compile(b"|".join(map(re.escape, HIDDEN)))
 """What every masked value has, in UTF-8: a quick look at all rows and at each before the slow one."""
 
 
+MOST_PAIRS = 1 << 14
+"""Weak values of one row times customers found there: each is asked of each, and where there are more the row is a list."""
+
+
 @cache
 def _signs() -> Literals:
     return Literals.of(once(HIDDEN))
@@ -51,9 +55,14 @@ class Owners:
         return np.unique(self.row)
 
     def of_rows(self, rows: Places) -> tuple[Places, Places]:
-        """Number in `rows`, and subject, for everybody who was found in each of them: i64[m] each."""
+        """Number in `rows`, one for each value, and subject, for everybody who was found there: i64[m] each.
+
+        A row with very many of both gives none.
+        """
         first = np.searchsorted(self.row, rows)
         count = np.searchsorted(self.row, rows, "right") - first
+        _, which, values = np.unique(rows, return_inverse=True, return_counts=True)
+        count[count * values[which] > MOST_PAIRS] = 0
         step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         return np.repeat(np.arange(len(rows)), count), self.subject[np.repeat(first, count) + step]
 

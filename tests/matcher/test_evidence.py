@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.corroborated import Owners
+from matcher.corroborated import MOST_PAIRS, Owners
 from matcher.evidence import BITS, NONE, Evidence, _once, _with_fields, labels_of
 from matcher.questions import Question, Values
 from ullage.fields import OF_KIND, Field
@@ -56,6 +56,12 @@ def test_the_owners_of_rows(pairs: list[tuple[int, int]], rows: list[int]) -> No
     expected = [(n, s) for n, asked in enumerate(rows) for r, s in sorted({*pairs}) if r == asked]
     assert list(zip(number.tolist(), found.tolist(), strict=True)) == expected
     assert owners.rows.tolist() == sorted({r for r, _ in pairs})
+
+
+def test_a_row_with_very_many_values_and_owners_is_a_list_and_corroborates_nothing() -> None:
+    owners = Owners.of(np.repeat([1, 2], 128), np.arange(256))
+    number, _ = owners.of_rows(np.repeat([2, 1], (MOST_PAIRS // 128 + 1, MOST_PAIRS // 128)))
+    assert number.tolist() == np.repeat(np.arange(129, 257), 128).tolist()
 
 
 def test_every_label_has_a_bit_of_its_own() -> None:
