@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import numpy.typing as npt
 
 from matcher.scan.batch import Places
 
@@ -18,7 +17,7 @@ LEAST_PENDING = 1 << 14
 
 
 class Customers:
-    """Each customer once, by the row in the list, with all that was seen of them: nine bytes a customer would do, eight do."""
+    """Each customer once, by the row in the list, with all that was seen of them: eight bytes a customer."""
 
     def __init__(self) -> None:
         self._known = np.empty(0, np.int64)
@@ -65,6 +64,3 @@ class Customers:
         first = np.flatnonzero(np.diff(every >> FLAG_BITS, prepend=-1))
         self._known = np.bitwise_or.reduceat(every, first)
         self._pending, self._waiting = [], 0
-
-
-Flags = npt.NDArray[np.int64]

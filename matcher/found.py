@@ -10,7 +10,7 @@ from datetime import date
 import numpy as np
 
 from matcher.batches import Searched
-from matcher.customers import CLASSES, MINOR, VERIFIED, Customers, Flags
+from matcher.customers import CLASSES, MINOR, VERIFIED, Customers
 from matcher.evidence import NONE, Evidence
 from matcher.matches import Matches
 from matcher.scan.batch import Bytes, Places
@@ -35,7 +35,7 @@ class Weighed:
     """
 
     subject: Places
-    flags: Flags
+    flags: Places
     words: Words
     rows: Places
     fields: list[frozenset[str]]
