@@ -96,8 +96,16 @@ class KafkaPublisher:
         return self._producer
 
     def _drop(self) -> None:
+        """Stop the client with what it holds.
+
+        Its own `close` only raises while a record is under way: its thread would live on, and send that record some day.
+        """
         producer, self._producer = self._producer, None
         if producer is not None:
+            sender = producer._sender  # noqa: SLF001 - see above
+            if sender is not None:
+                sender.force_close()
+                sender.join(CONNECT_SECONDS)
             with contextlib.suppress(errors.KafkaError):
                 producer.close(timeout=0)
 
