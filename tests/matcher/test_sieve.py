@@ -1,7 +1,7 @@
 """What is read quickly gives the buffer that reading in full gives, and one pass sees there what each search sees alone."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
@@ -66,8 +66,9 @@ def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[st
 
 
 @given(TEXTS)
+@example(["abc_def1138-0013-8000BANK.example"])
 def test_a_doubt_is_seen_in_the_whole_if_any_text_has_it(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
     seen = len(LEXICON.sieve.find(batch.data).undone[0]) > 0
-    each = gate.doubted(batch.data, batch.starts, batch.ends, seen=True)
-    assert seen or not each.any()
+    asked, told = (gate.doubted(batch.data, batch.starts, batch.ends, seen=seen) for seen in (True, False))
+    assert seen or np.array_equal(asked, told)
