@@ -36,7 +36,7 @@ units: env ## unit and contract tests
 	$(BIN)/pytest -q -m "not flow and not servers and not faults and not live" --cov --cov-report=
 
 flow: env ## tests with real processes and real site software
-	$(if $(FLOW),COVERAGE_FILE=.coverage.flow $(BIN)/pytest -q -m flow --cov --cov-report=,@echo "no flow tests")
+	$(if $(FLOW),COVERAGE_FILE=.coverage_flow $(BIN)/pytest -q -m flow --cov --cov-report=,@echo "no flow tests")
 
 contracts: env ## the contract suites on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
 	$(BIN)/pytest -q -m servers tests/contracts tests/ullage
@@ -53,9 +53,9 @@ test-live: env ## a real Prometheus and Alertmanager watch the running demo (Deb
 # The cheapest check fails first. Units compute, the others mostly wait for servers and sites: side by side they take half as long.
 test: ## check, units, contracts, flow: all that a change must pass
 	@$(MAKE) --no-print-directory check
-	@rm -f .coverage .coverage.*
+	@rm -f .coverage*
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line units contracts-and-flow
-	@$(BIN)/coverage combine --quiet --append && $(BIN)/coverage report
+	@$(BIN)/coverage combine --quiet --append .coverage_flow && $(BIN)/coverage report
 
 contracts-and-flow: env
 	@$(MAKE) --no-print-directory contracts
@@ -83,4 +83,4 @@ lock: ## choose new versions of the dependencies and write requirements/
 
 clean: ## end the services and remove what make made
 	@test ! -x $(BIN)/python || $(BIN)/python -m deploy.local.services stop
-	rm -rf $(VENV) .lock_cache .demo .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .lock_cache .demo .coverage* .mypy_cache .ruff_cache .import_linter_cache build dist
