@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -152,7 +153,10 @@ def _ten_tenants(made: corpus.Corpus, context: Context, one: float) -> None:
 
 
 def assess(folder: Path) -> None:
-    """`ullage assess` as a process of its own on all cores: wall seconds, and the most memory that it and its children held."""
+    """`ullage assess` as a process of its own on all cores: wall seconds, and the most memory that it and its children held.
+
+    Of that the list's pages are the file's own: any other process may have the memory that they take.
+    """
     context = customers(Context(folder / "assess"))
     for size in ASSESS:
         path = folder / f"{size}.txt"
@@ -160,26 +164,27 @@ def assess(folder: Path) -> None:
             for document in corpus.stream("DENSE", size, 1, corpus.Planted()):
                 file.write(document)
         words = [sys.executable, "-m", "ullage", "--data", str(context.data), "assess", str(path), "--json"]
-        start = time.monotonic()
+        start, most, own = time.monotonic(), 0, 0
         with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
-            most = 0
             while process.poll() is None:
-                most = max(most, resident(process.pid))
+                held = resident(process.pid)
+                most, own = max(most, held["Pss"]), max(own, held["Pss_Anon"])
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         seconds = time.monotonic() - start
         said = "" if process.returncode == 0 else f" exit {process.returncode}"
-        row(f"assess {size} MB, wall s, peak MiB", f"{seconds:.1f}{said}", f"{most / MIB:,.0f} MiB")
+        row(f"assess {size} MB, wall s, peak MiB", f"{seconds:.1f}{said}", f"{own / MIB:,.0f}, with files {most / MIB:,.0f}")
         path.unlink()
 
 
-def resident(pid: int) -> int:
-    """Bytes that a process and its descendants hold: proportional shares, so that what they share counts once."""
-    found = 0
+def resident(pid: int) -> Counter[str]:
+    """Bytes that a process and its descendants hold, by name in `smaps_rollup`: shares, so that what is shared counts once."""
+    found: Counter[str] = Counter()
     try:
-        shares = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-        found = sum(int(line.split()[1]) for line in shares.splitlines() if line.startswith("Pss:")) * 1024
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        found.update({name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines[1:])})
         for task in Path(f"/proc/{pid}/task").iterdir():
-            found += sum(map(resident, map(int, (task / "children").read_text(encoding="ascii").split())))
+            for child in (task / "children").read_text(encoding="ascii").split():
+                found.update(resident(int(child)))
     except OSError:  # it has ended meanwhile
         return found
     return found
