@@ -28,6 +28,9 @@ SUBJECT_BITS = 40
 """A row, from 1 on, and a subject below 2^40 go into one number."""
 
 
+COLUMNS = ("question", "place", "subject", "start", "end", "row", "own")
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Values of customers; columns i64[n].
@@ -50,8 +53,7 @@ class Evidence:
 
     def take(self, which: slice | Places) -> Evidence:
         """Some of it."""
-        columns = (self.question, self.place, self.subject, self.start, self.end, self.row, self.own)
-        return Evidence(self.asked, *(column[which] for column in columns))
+        return Evidence(self.asked, *(getattr(self, name)[which] for name in COLUMNS))
 
     def by_question(self) -> Iterator[tuple[Question, Places]]:
         """Each question that gave some, and which these are: i64[m]."""
@@ -109,9 +111,8 @@ def _of_one(searched: Searched, question: Question, place: Places, subject: Plac
 
 def _joined(one: Evidence, other: Evidence) -> Evidence:
     """Both, the other behind."""
-    names = ("question", "place", "subject", "start", "end", "row", "own")
     other = replace(other, question=other.question + len(one.asked))
-    columns = (np.concatenate((getattr(one, name), getattr(other, name))) for name in names)
+    columns = (np.concatenate((getattr(one, name), getattr(other, name))) for name in COLUMNS)
     return Evidence([*one.asked, *other.asked], *columns)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from matcher.rows.spans import BLOCK, LINE, Numbers
 from matcher.rows.table import Table
-from matcher.scan.batch import Bytes, Places
-from matcher.scan.bits import BITS, Chain, Words, empty, under
+from matcher.scan.batch import Bytes
+from matcher.scan.bits import Chain, Ranks, holding
 from matcher.scan.segment import by_place
 
 SAMPLES = 6
@@ -139,32 +139,13 @@ def _separators(table: Table, rows: Numbers, sign: bytes) -> Numbers:
     """How often `sign` stands before the first candidate of each of `rows`, times 256, and in the whole row: i64[rows]."""
     start, end = table.start[rows], table.end[rows]
     low = int(start[0])
-    seen = Before.of(table.batch.data[low : int(end[-1])], sign)
-    begin = seen.count(start - low)
-    before, cells = (seen.count(places - low) - begin for places in (table.candidates.start[table.first_members(rows)], end))
+    seen = places_before(table.batch.data[low : int(end[-1])], sign)
+    begin = seen.of(start - low)
+    before, cells = (seen.of(places - low) - begin for places in (table.candidates.start[table.first_members(rows)], end))
     both: Numbers = (np.minimum(before, MOST_COUNTED) << 8) | np.minimum(cells, MOST_COUNTED)
     return both
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
-    """Places of a sign as bits, and how many come before each word of them."""
-
-    words: Words
-    before: Numbers
-
-    @classmethod
-    def of(cls, data: Bytes, sign: bytes) -> Before:
-        """The places in `data` where `sign` begins, which is one byte some times over."""
-        words = empty(len(data))
-        octets = np.packbits(data == sign[0], bitorder="little")
-        words.view(np.uint8)[: len(octets)] = octets
-        words = Chain(words).of(len(sign))
-        counts = np.bitwise_count(words).astype(np.int64)
-        return cls(words, np.cumsum(counts) - counts)
-
-    def count(self, places: Places) -> Numbers:
-        """How many stand before each of `places`: i64[n]."""
-        word = places // BITS
-        found: Numbers = self.before.take(word) + np.bitwise_count(self.words.take(word) & under(places % BITS))
-        return found
+def places_before(data: Bytes, sign: bytes) -> Ranks:
+    """How many places in `data`, where `sign` begins, come before another; the sign is one byte some times over."""
+    return Ranks(Chain(holding(data, sign[0])).of(len(sign)))

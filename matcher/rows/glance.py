@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from matcher.rows.cells import AROUND, LOOK, MOST_CELLS, NAME, NOTHING_IN, NUMBER_IN, TEXT
 from matcher.rows.marked import MARK, MARK_BYTES, Marked
-from matcher.rows.names import NOT_NAMES, SURNAMES
+from matcher.rows.names import HAN_BYTES, NOT_NAMES, SURNAMES
 from matcher.rows.spans import Numbers
 from matcher.rows.statements import MAY_BEGIN
 from matcher.scan.batch import LINE_END, Bytes, Places
 
 NO_DIGIT, CLOSER, NARROW, NO_NAME, NO_HAN = 1, 2, 4, 8, 16
 """What a cell holds: more than digits, what takes a closer look, ASCII, a character of no name, one that is not Han."""
-HAN, LEADS, HAN_BYTES = (0x4E00, 0xA000), (0xE4, 0xEA), 3
+HAN, LEADS = (0x4E00, 0xA000), (0xE4, 0xEA)
 """Codes of Han characters, and first bytes of them in UTF-8."""
 SHORTEST_NAME, LONGEST_NAME = 2 * HAN_BYTES, 4 * HAN_BYTES
 LOOKED_AT = frozenset(AROUND + b'":=*') - {LINE_END} | {MARK}

@@ -13,7 +13,7 @@ NOT_NAMES = re.compile(r"[省市区县路街号村镇银行卡公司数据客户
 FIRST = frozenset(char.encode() for char in (*SURNAMES, *map(chr, range(ord("A"), ord("Z") + 1))))
 """What a name begins with, as UTF-8: most cells need no expression."""
 HAN_BYTES = 3
-"""Bytes of a surname in it."""
+"""Bytes of a Han character in it."""
 
 
 def is_name(text: str) -> bool:

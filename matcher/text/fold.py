@@ -13,14 +13,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from matcher.scan.bits import Ranks, empty
 from matcher.text.codes import FILL, codes_of, text_of
 from matcher.text.han import read_numbers
 from matcher.text.plain import DROPPED, look_up
 
 CRLF = re.compile("\r\n")
 """One line end, not two: its first half is dropped."""
-WORD = 64
-"""Bytes that one word of bits stands for."""
 NONE = np.empty(0, np.int64)
 
 
@@ -95,19 +94,16 @@ class Folded:
         at = np.asarray(places, np.int64)
         if self.utf8.isascii():
             return at
-        bits, before = self._characters
-        word, bit = at // WORD, (at % WORD).astype(np.uint64)
-        return before[word] + np.bitwise_count(bits[word] & ((np.uint64(1) << bit) - np.uint64(1)))
+        return self._characters.of(at)
 
     @cached_property
-    def _characters(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-        """First bytes of characters as bits, u64[words], and how many stand before each word."""
+    def _characters(self) -> Ranks:
+        """Which bytes are the first of a character."""
         first = (np.frombuffer(self.utf8, np.int8) >= -64).astype(np.uint8)  # all but 10xxxxxx
         packed = np.packbits(first, bitorder="little")
-        bits = np.zeros(len(first) // WORD + 1, np.uint64)
-        bits.view(np.uint8)[: len(packed)] = packed
-        count = np.bitwise_count(bits)
-        return bits, np.cumsum(count, dtype=np.int64) - count
+        words = empty(len(first))
+        words.view(np.uint8)[: len(packed)] = packed
+        return Ranks(words)
 
 
 def _line_ends(text: str) -> npt.NDArray[np.int64]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.rows.alike import MOST_READ, SAMPLES, Alike, Before, Sample, read_of
+from matcher.rows.alike import MOST_READ, SAMPLES, Alike, Sample, places_before, read_of
 from matcher.rows.cells import Reader
 from matcher.rows.columns import Columns
 from matcher.rows.marked import NUMBER, mark, shown
@@ -62,10 +62,10 @@ def test_marks_are_read_back(marks: list[tuple[int, bool, str]]) -> None:
 
 @given(st.text("-,x\n", max_size=200).map(str.encode), st.sampled_from([b",", b"--", b"----", b"\n"]))
 def test_a_sign_is_counted_before_every_place(text: bytes, sign: bytes) -> None:
-    seen = Before.of(np.frombuffer(text, np.uint8), sign)
+    seen = places_before(np.frombuffer(text, np.uint8), sign)
     places = [match.start() for match in re.finditer(b"(?=" + re.escape(sign) + b")", text)]
     expected = [sum(place < at for place in places) for at in range(len(text) + 1)]
-    assert seen.count(np.arange(len(text) + 1)).tolist() == expected
+    assert seen.of(np.arange(len(text) + 1)).tolist() == expected
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 5, 1 << 50])), max_size=30))
