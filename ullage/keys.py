@@ -15,7 +15,6 @@ is wider. Where `keys.command` is set it is run with the key's name and must pri
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
 import subprocess
@@ -28,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from ullage.errors import ConfigError
 from ullage.sealing import Opener, Sealer
-from ullage.written import write_new
+from ullage.written import write_new, write_through
 
 KEY_BYTES = 32
 COMMAND_SECONDS = 30
@@ -100,9 +99,7 @@ class KeyStore:
         """Overwrite and remove key `name`; what was hashed or sealed under it is then out of reach."""
         path = self.root / name
         with path.open("r+b") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+            write_through(file, secrets.token_bytes(KEY_BYTES))
         path.unlink()
 
     def _ask(self, name: str) -> bytes:

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(content: bytes, file: Path, mode: int = 0o600) -> None:
@@ -20,10 +21,8 @@ def write_whole(content: bytes, file: Path, mode: int = 0o600) -> None:
     draft = Path(name)
     try:
         with os.fdopen(handle, "wb") as fresh:
-            fresh.write(content)
-            fresh.flush()
             os.fchmod(fresh.fileno(), mode)
-            os.fsync(fresh.fileno())
+            write_through(fresh, content)
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
@@ -33,10 +32,15 @@ def write_whole(content: bytes, file: Path, mode: int = 0o600) -> None:
 def write_new(content: bytes, file: Path, mode: int = 0o600) -> None:
     """Make `file`, durably; FileExistsError when it is there, which then stands as it was."""
     with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as fresh:
-        fresh.write(content)
-        fresh.flush()
-        os.fsync(fresh.fileno())
+        write_through(fresh, content)
     sync_folder(file.parent)
+
+
+def write_through(file: BinaryIO, content: bytes) -> None:
+    """Write to the disk; a new file's name is not durable before its folder is."""
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

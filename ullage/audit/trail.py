@@ -21,7 +21,7 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.keys import KeyStore
 from ullage.lock import turn
 from ullage.typed import identifier_in
-from ullage.written import write_whole
+from ullage.written import write_through, write_whole
 
 FOLDER = "audit"
 MAX_SEGMENT = 16 * 1024 * 1024
@@ -142,9 +142,7 @@ class Trail:
         """Entry, then head, each on disk before the next step."""
         path = segments(folder)[-1] if head.size else segment(folder, entry.seq)  # a size of 0 asks for a new file
         with os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as file:
-            file.write(entry.line())
-            file.flush()
-            os.fsync(file.fileno())
+            write_through(file, entry.line())
             size = file.tell()
         self._put_head(folder, head.model_copy(update={"seq": entry.seq, "last": entry.digest, "size": size}), key)
 

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.records.base import STRICT
-from ullage.written import sync_folder
+from ullage.written import sync_folder, write_through
 
 SUFFIX, HOLD, DRAFT = ".evidence", ".hold", ".partial"
 NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
@@ -66,9 +66,7 @@ class Vault:
         draft = path.with_suffix(f"{DRAFT}{os.getpid()}")
         try:
             with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-                file.write(head.model_dump_json().encode() + b"\n" + sealed)
-                file.flush()
-                os.fsync(file.fileno())
+                write_through(file, head.model_dump_json().encode() + b"\n" + sealed)
             with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
         finally:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from ullage.bus import Outgoing, Record
 from ullage.errors import CorruptError, RecordError, UnavailableError
-from ullage.written import write_whole
+from ullage.written import write_through, write_whole
 
 FILE_BYTES = 4 * 2**20
 """Records are put together up to this size; a larger one has a file of its own."""
@@ -181,9 +181,7 @@ def write_durably(path: Path, content: bytes) -> None:
     """Write and fsync; the name is not durable before its folder is."""
     with path.open("wb") as file:
         os.fchmod(file.fileno(), 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        write_through(file, content)
 
 
 def replace_state(path: Path, state: Mapping[str, Any]) -> None:
