@@ -27,9 +27,9 @@ def exposures_of(finding: Finding, incident: str) -> dict[str, Exposure]:
 
 
 def _exposure(finding: Finding, incident: str, subject: str, matches: Sequence[Match]) -> Exposure:
-    rows: dict[tuple[str, int], list[Match]] = defaultdict(list)
+    rows: dict[tuple[int, int], list[Match]] = defaultdict(list)
     for match in matches:
-        rows[match.path, match.row].append(match)
+        rows[match.member, match.row].append(match)
     groups = {_union(label for match in row for label in (*match.fields, *_own(match))) for row in rows.values()}
     own = [_union(label for match in row for label in _own(match)) for row in rows.values()]
     seen = finding.capture.fetched_at

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from matcher.parts import Piece, pieces_of_member
+from matcher.parts import Piece, numbered, pieces_of_member
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL
 from matcher.unpack.outcome import Outcome
@@ -29,11 +29,11 @@ def pieces_in(path: Path, source: int, told: Callable[[Outcome], None]) -> Itera
     """What a file holds, in windows: itself, or the members of a container; `told` hears what is not read."""
     with _opened(path) as body, unpack(body, shown(path), LOCAL) as unpacked:
         empty = True
-        for item in unpacked:
+        for number, item in numbered(unpacked, shown(path)):
             if isinstance(item, Outcome):
                 told(item)
                 continue
-            for piece in pieces_of_member(source, item):
+            for piece in pieces_of_member(source, item, number=number):
                 empty = False
                 yield piece
         if empty:

@@ -64,8 +64,9 @@ def _rows(matcher: Matcher, searched: Searched, *, alarms: bool) -> Iterator[dic
     for lists in matcher.lists:
         by_epoch = [(look_up(epoch, searched), epoch) for epoch in lists.epochs]
         found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
-        for m in matches(lists, best, searched, found):
-            yield _row(m.path, (m.start, m.end), (m.kind, m.form), (lists.tenant, m.subject), m.confidence)
+        held = matches(lists, best, searched, found)
+        for path, m in zip(held.paths, held, strict=True):
+            yield _row(path, (m.start, m.end), (m.kind, m.form), (lists.tenant, m.subject), m.confidence)
     for part, terms in zip(searched.parts, searched.terms, strict=True) if alarms else ():
         for hit in terms.hits:
             start, end = part.text.span(*part.text.chars([hit.start, hit.end]).tolist())

@@ -26,9 +26,14 @@ ROW_FIELDS = 24
 
 
 class _Place(NamedTuple):
-    """Where a value stands: its path, characters [start, end) of the decoded text, line, and what had to be undone to read it."""
+    """Where a value stands: path, number and container of its member, characters [start, end) of the decoded text, line.
+
+    `transforms` are what had to be undone to read it.
+    """
 
     path: str
+    member: int
+    container: str
     start: int
     end: int
     line: int
@@ -70,6 +75,11 @@ class Matches:
             self.coincidence[some],
         )
 
+    @property
+    def paths(self) -> Iterator[str]:
+        """The path of each one's member: for the person who chose the file, never for a log or a store."""
+        return (place.path for place in self.places)
+
     def __iter__(self) -> Iterator[Match]:
         """Each as a record."""
         tags = self.tags.tobytes().hex()
@@ -80,7 +90,8 @@ class Matches:
                 form=form,
                 subject=handle,
                 index_tag=tags[number * 2 * TAG_BYTES : (number + 1) * 2 * TAG_BYTES],
-                path=place.path,
+                member=place.member,
+                container=place.container,
                 start=place.start,
                 end=place.end,
                 row=place.line,
@@ -141,7 +152,9 @@ def _places(searched: Searched, found: Evidence, normals: Sequence[bytes]) -> It
         for (first, last, text, done), line, normal, is_plain in zip(*columns, strict=True):
             is_other = is_plain and text.lower() != normal.decode().lower()
             transforms = (*done, "normalised") if is_other else done
-            yield _Place(part.piece.path, part.piece.offset + first, part.piece.offset + last, part.line + line, transforms)
+            piece = part.piece
+            where = (piece.path, piece.member, piece.container, piece.offset + first, piece.offset + last)
+            yield _Place(*where, part.line + line, transforms)
 
 
 def _as_they_came(text: Folded, spans: Places) -> Iterator[_Text]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -29,7 +29,8 @@ HEAD = 4096
 class Piece:
     """One window over a text of a capture, not yet read.
 
-    `source` numbers the capture; `path` is the member inside a container (`!/b.csv`), "" for the capture itself. `offset`
+    `source` numbers the capture; `path` is the member inside a container (`!/b.csv`), "" for the capture itself, and `member` its
+    number there, counted from 1 in the order of unpacking, 0 for the capture itself, out of a `container` of that kind. `offset`
     characters of the same text stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues the
     piece before it. `streamed` pieces belong to a capture that may have several. `body` is the text's UTF-8, None where it
     came in another encoding. `text` is None where nobody has decoded the body yet, since most likely it is UTF-8; `charset` is
@@ -47,6 +48,8 @@ class Piece:
     body: bytes | None = None
     charset: str = ""
     wanted: bool = False
+    member: int = 0
+    container: str = ""
 
     @cached_property
     def decoded(self) -> str:
@@ -143,11 +146,20 @@ def pieces_of_capture(
         yield _piece(source, capture, wanted=wanted)
         return
     with unpack(capture.body, "", limits, capture.media_type) as unpacked:
-        for item in unpacked:
+        for number, item in numbered(unpacked, ""):
             if isinstance(item, Outcome):
                 told(item)
             else:
-                yield from pieces_of_member(source, item, capture.charset)
+                yield from pieces_of_member(source, item, capture.charset, number)
+
+
+def numbered(unpacked: Iterable[Member | Outcome], own: str) -> Iterator[tuple[int, Member | Outcome]]:
+    """What comes out of a capture or a file whose path is `own`: members with their numbers (see `Piece`), outcomes with 0."""
+    count = 0
+    for item in unpacked:
+        is_member = isinstance(item, Member) and item.path != own
+        count += is_member
+        yield (count if is_member else 0), item
 
 
 def _piece(source: int, capture: Capture, *, wanted: bool) -> Piece:
@@ -161,8 +173,8 @@ def _piece(source: int, capture: Capture, *, wanted: bool) -> Piece:
     return Piece(source, "", text, len(capture.body), markup, body=body, charset=charset, wanted=wanted)
 
 
-def pieces_of_member(source: int, member: Member, charset: str = "") -> Iterator[Piece]:
-    """The pieces of one text out of a container, or of a long text by itself."""
+def pieces_of_member(source: int, member: Member, charset: str = "", number: int = 0) -> Iterator[Piece]:
+    """The pieces of one text out of a container, its `number`-th, or of a long text by itself."""
     chunks = member.chunks()
     head = next(chunks, b"")
     markup, charset, offset = _is_markup(member.media_type), member.charset or charset, 0
@@ -173,7 +185,17 @@ def pieces_of_member(source: int, member: Member, charset: str = "") -> Iterator
         kept = None if body is not None else text  # which takes two bytes a character, and few are ever asked for it
         del text
         yield Piece(
-            source, member.path, kept, len(window), markup, offset, goes_on=goes_on, streamed=True, body=body, charset=charset
+            source,
+            member.path,
+            kept,
+            len(window),
+            markup,
+            offset,
+            goes_on=goes_on,
+            streamed=True,
+            body=body,
+            charset=charset,
+            member=number,
         )
         offset += size
 

@@ -47,7 +47,7 @@ MATCHES = st.builds(
     end=st.integers(0, 10**7),
     row=st.integers(0, 10**6),
     form=st.sampled_from(["plain", "md5", "sha1", "sha256", "masked"]),
-    path=TEXT,
+    member=st.integers(min_value=0, max_value=100_000),
 )
 STATISTICS = st.builds(
     Statistics,
@@ -137,7 +137,16 @@ def test_a_finding_of_the_first_schema_is_read_without_what_it_lacks() -> None:
     assert (read, read.cohorts, read.canaries) == (finding(), (), ())
 
 
-@pytest.mark.parametrize("schema", [0, 3, -1])
+def test_names_of_members_in_a_finding_of_an_earlier_schema_become_numbers() -> None:
+    told = json.loads(finding(matches=(match(), match(), match())).encode())
+    for one, path in zip(told["matches"], ("a!/姓名_身份证.csv", "a!/密码1888.csv", "a!/姓名_身份证.csv"), strict=True):
+        one["path"] = path
+    read = Finding.decode(json.dumps(told).encode(), 2)
+    assert [one.member for one in read.matches] == [1, 2, 1]
+    assert "姓名_身份证" not in read.encode().decode()
+
+
+@pytest.mark.parametrize("schema", [0, 4, -1])
 def test_another_schema_is_refused_as_such(schema: int) -> None:
     for record, data in ((Capture, capture().encode()), (Finding, finding().encode())):
         with pytest.raises(RecordError) as caught:

@@ -8,19 +8,23 @@ capture (site, post id, extracted text) and the tenant, so that a capture seen t
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic_core import from_json
 
 from ullage.errors import RecordError
 from ullage.records.base import STRICT
 
-FINDING_SCHEMA = 2
-READ_SCHEMAS = (1, 2)
-"""The second added cohorts, canaries and what is counted a customer; a record of the first lacks them, which is no harm."""
+FINDING_SCHEMA = 3
+READ_SCHEMAS = (1, 2, 3)
+"""The second added cohorts, canaries and what is counted a customer. The third has members by number instead of by name, claims,
+what was cut short, and a signature in the record's headers. What an older one has and the third may not is dropped when read."""
 MAX_MATCHES = 2_000
 SKETCH_SIZE = 256
 Form = Literal["plain", "md5", "sha1", "sha256", "masked"]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,24}$")]
+"""A word of a closed list: too short and plain for a sentence, so that text cannot stray into it."""
 
 
 class _Record(BaseModel):
@@ -31,7 +35,8 @@ class Match(_Record):
     """One identifier of one customer in the capture.
 
     `subject` is the customer's handle, `index_tag` the tag for search (hex). `start` and `end` are character offsets in the
-    decoded text of `path` (the member's name inside an archive, "" for the capture itself); `row` is the line, counted from 0.
+    decoded text of a member of the capture: the `member`-th text that was unpacked, 0 for the capture itself, out of a
+    `container` of that kind (a word of a closed list; names of members never leave match). `row` is the line, counted from 0.
     `fields` are the closed-list labels of that row, `own_fields` those whose values are this very customer's.
     """
 
@@ -39,7 +44,8 @@ class Match(_Record):
     form: Form = "plain"
     subject: str
     index_tag: str
-    path: str = ""
+    member: int = Field(default=0, ge=0)
+    container: Word = ""
     start: int
     end: int
     row: int
@@ -127,8 +133,28 @@ class Canary(_Record):
     verified: int = 0
 
 
+class Claims(_Record):
+    """What a post says of itself: facts read from it, never its words.
+
+    `volume` is the largest number of people, rows or records that it claims; `price` is in `currency` (ISO 4217, or `USDT`),
+    `contacts` are kinds of contact (`telegram`, `qq`, not which), `files` kinds of file, `size` is in bytes.
+    """
+
+    volume: int | None = Field(default=None, ge=0)
+    price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    currency: Word = ""
+    contacts: tuple[Word, ...] = ()
+    files: tuple[Word, ...] = ()
+    size: int | None = Field(default=None, ge=0)
+
+
 class CaptureFacts(_Record):
-    """Where the capture came from; title, author and URL after redaction."""
+    """Where the capture came from.
+
+    `site` and `category` are configured names or `other`. Of title, channel and URL only words of closed lists stand here,
+    `…` for all else; `author`, `post_id` and `thread` are keyed tokens. `author_tag` is the author's tag under the tenant's
+    index key.
+    """
 
     id: str
     site: str
@@ -139,8 +165,10 @@ class CaptureFacts(_Record):
     url: str
     title: str
     author: str
+    author_tag: str = ""
     channel: str
     thread: str
+    claims: Claims = Claims()
     published_at: AwareDatetime | None
     fetched_at: AwareDatetime
     truncated: bool
@@ -159,6 +187,10 @@ class Finding(_Record):
     customers: int
     alarm: bool = False
     """The post offers data of the tenant's brand, as far as the lexicon tells."""
+    incomplete: tuple[Word, ...] = ()
+    """Why less than the whole capture was searched or judged, as words of a closed list; () where all of it was."""
+    served: str = ""
+    """Keyed digest of the bytes as served. It is the id of the capture's incomplete finding: a whole one replaces it."""
     total_matches: int
     total_subjects: int
     verified: int = 0
@@ -187,6 +219,17 @@ class Finding(_Record):
         if schema not in READ_SCHEMAS:
             raise RecordError("schema")
         try:
-            return cls.model_validate_json(data)
-        except ValidationError:
+            return (
+                cls.model_validate_json(data) if schema == FINDING_SCHEMA else cls.model_validate(_brought_up(data), strict=False)
+            )
+        except (ValidationError, ValueError, TypeError, AttributeError):
             raise RecordError("malformed") from None
+
+
+def _brought_up(data: bytes) -> dict[str, Any]:
+    """A finding of an earlier schema as this one has it: members are told apart by number, and none is named."""
+    fields: dict[str, Any] = from_json(data)
+    members: dict[str, int] = {"": 0}
+    for match in fields.get("matches", ()):
+        match["member"] = members.setdefault(match.pop("path", ""), len(members))
+    return fields
