@@ -18,6 +18,7 @@ from crawlers.site import Site, SiteFolder
 from crawlers.standing import Standings
 from crawlers.table import Row, sites_table
 from ullage import role, setup
+from ullage.exits import Exit
 from ullage.metrics import BUS, new_registry
 from ullage.screen import AsJson, print_list
 from ullage.settings import Context
@@ -67,7 +68,7 @@ def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
     for fault in faults:
         typer.echo(str(fault), err=True)
     if faults:
-        raise typer.Exit(2)
+        raise typer.Exit(Exit.USAGE)
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:

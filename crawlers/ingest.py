@@ -22,6 +22,7 @@ from crawlers.outbox import BATCH, Outbox, new_id
 from ullage import keys, setup
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, RecordError
+from ullage.exits import Exit
 from ullage.metrics import OTHER
 from ullage.records import MAX_BODY_BYTES, Capture
 from ullage.settings import Context
@@ -48,7 +49,7 @@ class Line(BaseModel):
 def ingest(
     ctx: typer.Context, file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON Lines; - reads standard input.")]
 ) -> None:
-    """Take captures from another collector; exit 1 if any line was refused."""
+    """Take captures from another collector; a line that is refused is named by its number."""
     context: Context = ctx.obj
     setup.require(context)
     if file == "-":
@@ -61,7 +62,7 @@ def ingest(
             raise ConfigError(f"{file}: cannot be read ({error.strerror})") from None
     typer.echo(f"{accepted} accepted, {refused} refused")
     if refused:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
 def take(context: Context, source: BinaryIO) -> tuple[int, int]:

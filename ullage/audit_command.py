@@ -13,6 +13,7 @@ from rich.table import Table
 from ullage.audit import Chain, Entry, entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError
+from ullage.exits import Exit
 from ullage.screen import AsJson, cell, print_list, print_row, table
 from ullage.settings import Context
 from ullage.shown import moment
@@ -26,7 +27,7 @@ def verify(
     as_json: AsJson = False,
     expect: Annotated[Path | None, typer.Option(help="What `verify --json` printed earlier: it must still hold.")] = None,
 ) -> None:
-    """Walk every chain; exit 1 when a line is not as it was written, or one is missing."""
+    """Walk every chain and say where a line is not as it was written, or one is missing."""
     context: Context = ctx.obj
     chains = walk_all(context.data / FOLDER, context.keys, _expected(expect) if expect else ())
     for chain in chains:
@@ -39,7 +40,7 @@ def verify(
             typer.echo(f"  {fault.file}{f':{fault.line}' if fault.line else ''}: {fault.what}")
     if not chains:
         typer.echo("nothing has been changed yet: there is no audit log", err=True)
-    raise typer.Exit(1 if any(chain.faults for chain in chains) else 0)
+    raise typer.Exit(Exit.FAILED if any(chain.faults for chain in chains) else Exit.DONE)
 
 
 def _as_json(chain: Chain) -> dict[str, object]:

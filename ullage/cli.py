@@ -1,6 +1,6 @@
 """The command line. It finds each stage's commands by entry point and imports only the one that is asked for.
 
-Exit codes: 0 done, 1 failed, 2 bad usage or configuration. Every error is one line: what, where, what to do.
+Exit codes are those of `ullage.exits`. Every error is one line: what, where, what to do.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from ullage import __version__, dead_letters, keys, log, role, setup, supervisor
+from ullage import __version__, dead_letters, exits, keys, log, role, setup, supervisor
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.errors import ConfigError, UllageError
+from ullage.exits import Exit
 from ullage.settings import Context
 
 GROUP = "ullage.commands"
@@ -30,6 +31,8 @@ CHECKS, PLANS = "ullage.checks", "ullage.plans"
 READERS = {CAPTURES: "match", FINDINGS: "alert"}
 ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
 EXTRAS = ("crawl", "match", "alert", "search")
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
 
 
 class _Stages(TyperGroup):
@@ -39,6 +42,10 @@ class _Stages(TyperGroup):
         return sorted({*super().list_commands(ctx), *(e.name for e in importlib.metadata.entry_points(group=GROUP))})
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = self._found(ctx, cmd_name)
+        return None if found is None else _told(cmd_name, found)
+
+    def _found(self, ctx: Any, cmd_name: str) -> Any:
         if found := super().get_command(ctx, cmd_name):
             return found
         for entry in importlib.metadata.entry_points(group=GROUP, name=cmd_name):
@@ -47,6 +54,14 @@ class _Stages(TyperGroup):
             except ModuleNotFoundError as error:
                 return _missing(cmd_name, entry.value.partition(".")[0], error.name or "a module")
         return None
+
+
+def _told(path: str, command: Any) -> Any:
+    """The command, and what is under it, with its exit codes at the end of its help."""
+    command.epilog = exits.table_of(path) or None
+    for name, nested in getattr(command, "commands", {}).items():
+        _told(f"{path} {name}", nested)
+    return command
 
 
 def _missing(command: str, package: str, module: str) -> Any:
@@ -72,7 +87,7 @@ def _as_command(name: str, target: Callable[..., Any] | typer.Typer) -> Any:
     return typer.main.get_command(single)
 
 
-app = typer.Typer(cls=_Stages, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=_Stages, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, epilog=exits.table())
 config = typer.Typer(no_args_is_help=True, help="Every knob with its default, unit and reason.")
 letters = typer.Typer(no_args_is_help=True, help="What could not be processed: list it, replay it.")
 app.add_typer(config, name="config")
@@ -92,7 +107,7 @@ def _main(
         raise typer.Exit
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
-        raise typer.Exit(2)
+        raise typer.Exit(Exit.USAGE)
     ctx.obj = Context(data.resolve())
     log.configure(ctx.obj.settings.log_level)
 
@@ -139,7 +154,7 @@ def check(
     ctx: typer.Context,
     plan: Annotated[bool, typer.Option("--plan", help="Print what the owners of the servers have to make.")] = False,
 ) -> None:
-    """Reach every configured part and say what is wrong with it; exit 1 if anything is."""
+    """Reach every configured part and say what is wrong with it."""
     if plan:
         for line in setup.plan(ctx.obj, _plans(ctx.obj)):
             typer.echo(line)
@@ -147,7 +162,7 @@ def check(
     faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
     for line in faults:
         typer.echo(line)
-    raise typer.Exit(1 if any(line.startswith("FAULT") for line in faults) else 0)
+    raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
 
 
 @config.command("show")
@@ -194,18 +209,20 @@ def main() -> None:
     try:
         role.die_with_supervisor()  # before a stage is imported, which takes seconds on a busy machine
         code = app(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code if isinstance(code, int) else Exit.DONE)
     except UllageError as error:
         _fail(str(error), error.exit_code)
     except TyperException as error:  # wrong usage: an unknown option, a missing argument
-        _fail(error.format_message(), 2)
+        _fail(error.format_message(), Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("stopped", 1)
+        _fail("stopped", Exit.FAILED)
     except BrokenPipeError:  # whoever read our output has gone; flushing at exit must not complain of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(Exit.FAILED)
     except OSError as error:
-        _fail(f"{error.filename or 'a file or socket'}: {error.strerror}", 1)
+        _fail(f"{error.filename or 'a file or socket'}: {error.strerror}", Exit.FAILED)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

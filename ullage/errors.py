@@ -1,17 +1,20 @@
 """The tree of errors. Each says what the worker must do with the record in hand.
 
     UllageError
-    ├── ConfigError        stop   a setting, key or file is wrong; exit code 2
-    ├── CorruptError       stop   state on disk cannot be trusted; exit code 1
+    ├── ConfigError        stop   a setting, key or file is wrong
+    ├── CorruptError       stop   state on disk cannot be trusted
     ├── RecordError        drop   this record can never be processed: sealed dead letter, counted
     └── UnavailableError   retry  something outside is down; try the same record again
 
-A message says what, where and what to do, in one line, and never holds a value from a record.
+A message says what, where and what to do, in one line, and never holds a value from a record. `exit_code` is what a command
+ends with that such an error ended.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+
+from ullage.exits import Exit
 
 
 class Action(Enum):
@@ -26,13 +29,13 @@ class UllageError(Exception):
     """Base of every error that this project raises on purpose."""
 
     action = Action.STOP
-    exit_code = 1
+    exit_code = Exit.FAILED
 
 
 class ConfigError(UllageError):
     """A setting, a key or an input file is wrong; the person must change something."""
 
-    exit_code = 2
+    exit_code = Exit.USAGE
 
 
 class CorruptError(UllageError):

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from ullage import log
 from ullage.errors import ConfigError
+from ullage.exits import Exit
 from ullage.metrics import metrics_server
 
 SUPERVISOR = "ULLAGE_SUPERVISOR"
@@ -50,7 +51,7 @@ def stop_on_signals(stop: threading.Event) -> None:
     def asked(_number: int, _frame: object) -> None:
         nonlocal asked_before
         if asked_before:
-            os._exit(1)
+            os._exit(Exit.FAILED)
         asked_before = True
         _thread.start_new_thread(stop.set, ())
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ullage import log
 from ullage.clock import Backoff, Clock
+from ullage.exits import Exit
 from ullage.role import SUPERVISOR
 
 ROLES = ("crawl", "match", "alert", "search")
@@ -36,7 +37,7 @@ class _Child:
 
     def refuses(self, exit_code: int, now: float) -> bool:
         """Whether it says at its first start that the configuration is wrong: somebody is there to hear of it."""
-        return exit_code == 2 and self.is_first and now - self.started < STEADY_SECONDS
+        return exit_code == Exit.USAGE and self.is_first and now - self.started < STEADY_SECONDS
 
 
 def command(data: Path, *words: str) -> list[str]:
@@ -44,15 +45,15 @@ def command(data: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "ullage", "--data", str(data), *words]
 
 
-def supervise(data: Path, roles: Sequence[str], stop: threading.Event, clock: Clock) -> int:
+def supervise(data: Path, roles: Sequence[str], stop: threading.Event, clock: Clock) -> Exit:
     """Run `roles` until `stop`; then end them gently, after 30 s by force.
 
     A child that refuses its configuration at the start ends all. One that does so later, as after a crash at night, is started
     again and again like any other: what is wrong with one role must not end those that work.
     """
     children = [_Child(role, _start(data, role), clock.monotonic()) for role in roles]
-    code = 0
-    while not stop.wait(LOOK_SECONDS) and code == 0:
+    code = Exit.DONE
+    while not stop.wait(LOOK_SECONDS) and not code:
         for child in children:
             code = code or _look_after(child, data, clock)
     for child in children:
@@ -73,15 +74,15 @@ def _start(data: Path, role: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _look_after(child: _Child, data: Path, clock: Clock) -> int:
-    """Start a dead child again after its wait; returns the exit code that must end the whole, or 0."""
+def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
+    """Start a dead child again after its wait; returns what the whole must end with, DONE to go on."""
     exit_code = child.process.poll()
     if exit_code is None:
-        return 0
+        return Exit.DONE
     now = clock.monotonic()
     if child.start_again_at is None:
         if child.refuses(exit_code, now):
-            return 2
+            return Exit.USAGE
         if now - child.started > STEADY_SECONDS:
             child.backoff.reset()
         wait = child.backoff.next()
@@ -89,14 +90,17 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> int:
         log.get("run").warning("role_died", reason=child.role, exit_code=exit_code, wait=round(wait, 1))
     elif now >= child.start_again_at:
         child.process, child.started, child.start_again_at, child.is_first = _start(data, child.role), now, None, False
-    return 0
+    return Exit.DONE
 
 
 def run_once(data: Path, roles: Sequence[str]) -> int:
-    """Let each role drain what is due, one after the other; the first exit code that is not 0 ends it."""
+    """Let each role drain what is due, one after the other; returns the first exit code that is not DONE, or DONE.
+
+    A role that a signal killed has no code of its own: FAILED.
+    """
     environment = {**os.environ, SUPERVISOR: str(os.getpid())}
     for role in roles:
         done = subprocess.run(command(data, role, "--once"), env=environment, check=False)
         if done.returncode:
-            return done.returncode
-    return 0
+            return max(done.returncode, Exit.FAILED)
+    return Exit.DONE

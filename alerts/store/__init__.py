@@ -27,6 +27,7 @@ from typing import Generic, Protocol
 
 from alerts.document import D, Document
 from ullage.errors import ConfigError, UllageError
+from ullage.exits import Exit
 from ullage.settings import Context
 
 MAX_PAGE = 500
@@ -35,7 +36,7 @@ MAX_PAGE = 500
 class QueryError(UllageError):
     """A query that cannot be answered; the message says why and never repeats it."""
 
-    exit_code = 2
+    exit_code = Exit.USAGE
 
 
 class Outcome(Enum):

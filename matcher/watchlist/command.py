@@ -25,6 +25,7 @@ from matcher.watchlist.tagging import TagKeys
 from matcher.watchlist.tally import Control
 from ullage.audit import current_user
 from ullage.errors import ConfigError
+from ullage.exits import Exit
 from ullage.keys import epochs, make_tenant, verify_key
 from ullage.settings import Context
 
@@ -260,3 +261,4 @@ def resolve(
     writer.writerows((handle, found[handle]) for handle in wanted if handle in found)
     if missing := sum(handle not in found for handle in wanted):
         typer.echo(f"{missing} of {len(wanted)} handles are not in this list", err=True)
+        raise typer.Exit(Exit.FAILED)

@@ -1,0 +1,134 @@
+"""Exit codes: one table, which the code, the help and the document share."""
+
+import ast
+import importlib.metadata
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import ullage
+from ullage import cli, exits, supervisor
+from ullage.exits import Exit
+
+ROOT = Path(ullage.__file__).parents[1]
+DOCUMENT = ROOT / "docs" / "exit-codes.md"
+PACKAGES = ("ullage", "crawlers", "matcher", "alerts", "deploy")
+
+
+def commands() -> dict[str, typer.core.TyperCommand]:
+    """Every command, by its words."""
+
+    def under(path: str, command) -> Iterator[tuple[str, object]]:
+        nested = getattr(command, "commands", None)
+        if nested is None:
+            yield path, command
+        for name, one in (nested or {}).items():
+            yield from under(f"{path} {name}", one)
+
+    top = typer.main.get_group(cli.app)
+    context = typer.Context(top)
+    return {path: one for name in top.list_commands(context) for path, one in under(name, top.get_command(context, name))}
+
+
+def rows(columns: int) -> set[tuple[str, ...]]:
+    """Rows of the document's tables that have so many columns, without their heads."""
+    cells = [line.strip("|").split("|") for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    found = {tuple(cell.strip() for cell in row) for row in cells if len(row) == columns}
+    return {row for row in found if any(cell.isdigit() for cell in row)}
+
+
+def test_the_codes_are_the_promised_ones() -> None:
+    assert {code.name: int(code) for code in Exit} == {
+        "DONE": 0,
+        "FAILED": 1,
+        "USAGE": 2,
+        "NO_VERDICT": 3,
+        "EXPOSED": 4,
+        "GAP": 5,
+    }
+    assert set(exits.MEANING) == set(Exit)
+
+
+def test_the_document_has_the_table_of_codes() -> None:
+    assert rows(2) == {(str(int(code)), says) for code, says in exits.MEANING.items()}
+
+
+def test_the_document_has_what_codes_say_of_commands() -> None:
+    assert rows(3) == {(name, str(int(code)), says) for name, codes in exits.COMMANDS.items() for code, says in codes.items()}
+
+
+def test_what_codes_say_of_a_command_is_of_one_that_exists() -> None:
+    assert set(exits.COMMANDS) <= set(commands())
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m|[│╭╰─╮╯]", "", text))
+
+
+@pytest.mark.parametrize("words", ["", *exits.COMMANDS])
+def test_the_help_ends_with_them(words: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "ullage", *words.split(), "--help"], capture_output=True, text=True, check=True)
+    for code, says in (exits.COMMANDS[words] if words else exits.MEANING).items():
+        assert f"{code:d} {says}" in plain(done.stdout)
+
+
+def test_no_command_returns_a_value_that_would_become_its_code() -> None:
+    for path, command in commands().items():
+        assert command.callback.__annotations__["return"] in ("None", None), path
+
+
+def test_no_code_stands_as_a_number_in_a_command() -> None:
+    """A bare number in `typer.Exit(…)`, `sys.exit(…)`, `os._exit(…)` or `exit_code = …` is a code outside the table.
+
+    `matcher/unpack` is a child of a command; what it ends with only the command sees.
+    """
+    found = []
+    for package in PACKAGES:
+        for path in set((ROOT / package).rglob("*.py")) - set((ROOT / "matcher" / "unpack").iterdir()):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                bare = isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Exit", "exit", "_exit")
+                given = node.args[:1] if bare else []
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "exit_code":
+                    given = [node.value]
+                found += [f"{path}:{one.lineno}" for one in given if isinstance(one, ast.Constant) and isinstance(one.value, int)]
+    assert found == []
+
+
+@pytest.mark.parametrize("entry", importlib.metadata.entry_points(group=cli.GROUP), ids=lambda entry: entry.name)
+def test_wrong_usage_is_2_in_one_line_whatever_the_command(entry, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ullage", "--data", tmp_path, entry.name, "--frobnicate"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (Exit.USAGE, "", 1)
+    assert done.stderr.startswith("ullage: ")
+
+
+def test_a_role_that_a_signal_ended_makes_run_once_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    monkeypatch.setattr(supervisor, "command", lambda *_: [sys.executable, "-c", killed])
+    assert supervisor.run_once(tmp_path, ["match"]) == Exit.FAILED
+
+
+def test_an_interrupt_before_the_end_is_a_failure(tmp_path: Path) -> None:
+    """`ullage ingest -` waits for its input; Ctrl-C ends it in one line."""
+    environment = [sys.executable, "-m", "ullage", "--data", tmp_path / "data"]
+    subprocess.run([*environment, "init"], check=True, capture_output=True)
+    with subprocess.Popen(
+        [*environment, "ingest", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdin.write("nonsense\n" * 10)
+        process.stdin.flush()
+        assert "line 1" in process.stderr.readline()  # it has begun to read
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == Exit.FAILED
+    assert said.splitlines()[-1] == "ullage: stopped"

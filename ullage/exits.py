@@ -1,0 +1,62 @@
+"""The exit codes of every command: what each says, and what it says of a command where that needs saying.
+
+`docs/exit-codes.md` and `--help` print these tables. No command has a number of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command ends with."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NO_VERDICT = 3
+    EXPOSED = 4
+    GAP = 5
+
+
+MEANING: Mapping[Exit, str] = {
+    Exit.DONE: "done: all that was asked for was done, and what it says is so",
+    Exit.FAILED: "failed: it was not done, or not all of it; a message says what",
+    Exit.USAGE: "usage or configuration: change the command line, a file or a key, then try again",
+    Exit.NO_VERDICT: "no verdict: something that matters was not read, and nobody was found in the rest",
+    Exit.EXPOSED: "exposed: with --fail, a customer was found",
+    Exit.GAP: "gap: a time in which nothing was seen, and which nobody has explained",
+}
+
+COMMANDS: Mapping[str, Mapping[Exit, str]] = {
+    "scan": {
+        Exit.NO_VERDICT: "a file could not be read whole, and no customer is in what was read",
+        Exit.EXPOSED: "with --fail, a customer is in what was read",
+    },
+    "assess": {
+        Exit.NO_VERDICT: "the file could not be read whole, and no customer is in what was read",
+        Exit.EXPOSED: "with --fail, a customer is in what was read",
+    },
+    "ingest": {Exit.FAILED: "a line was refused; the others were taken"},
+    "check": {Exit.FAILED: "a line says FAULT"},
+    "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
+    "audit verify": {Exit.FAILED: "a line is not as it was written, or one is missing"},
+    "subjects resolve": {Exit.FAILED: "a handle is in no list here; the others were resolved"},
+}
+"""By command: codes that say something of their own about it. Any other code means what `MEANING` says."""
+
+
+def table() -> str:
+    """The codes, for the end of the help of `ullage`."""
+    return _lines(MEANING)
+
+
+def table_of(command: str) -> str:
+    """What codes say of `command`, for the end of its help; "" where the table of all commands says everything."""
+    return _lines(COMMANDS.get(command, {}))
+
+
+def _lines(codes: Mapping[Exit, str]) -> str:
+    """A paragraph a code: help text is wrapped by paragraphs."""
+    return "\n\n".join(["Exit codes:", *(f"{code:d}  {says}" for code, says in codes.items())]) if codes else ""
