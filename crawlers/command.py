@@ -78,7 +78,9 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         found, faults = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
         if faults:
             raise faults[0]
-        return f"{len(found)} read, {sum(site.enabled for site in found.values())} enabled"
+        fed = sum(site.enabled and not site.is_crawled for site in found.values())
+        crawled = sum(site.is_crawled for site in found.values())
+        return f"{len(found)} read, {crawled} crawled, {fed} by ingest"
 
     yield "sites", look
 

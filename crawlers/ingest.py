@@ -2,6 +2,9 @@
 
     {"site": "…", "url": "…", "text": "…", "title"?: "…", "author"?: "…", "published_at"?: "…", "category"?: "…"}
 
+`site` is the name of a file in `sites.d/`, which may be of platform `ingest`; what has no file is `other`, and the collector's
+own name of it stays within the seal. `category` is the site file's, else one of `ullage.records.Category`, else `other`.
+
 A bad line is reported by its number and field, never by its content, and the others go on. A post is named by the keyed digest of
 its URL, or of its text where it has none, so that the same file given twice makes the same posts, which match folds into one.
 """
@@ -9,7 +12,7 @@ its URL, or of its text where it has none, so that the same file given twice mak
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -19,17 +22,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crawlers.cipher import FrontierCipher
 from crawlers.outbox import BATCH, Outbox, new_id
+from crawlers.site import Site, SiteFolder
 from ullage import keys, setup
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, RecordError
 from ullage.exits import Exit
-from ullage.metrics import OTHER
-from ullage.records import MAX_BODY_BYTES, Capture
+from ullage.records import ELSEWHERE, INGEST, MAX_BODY_BYTES, Capture, category_of
 from ullage.settings import Context
 
 MAX_LINE_BYTES = 6 * MAX_BODY_BYTES
 """JSON may write one character in six."""
-PLATFORM = "ingest"
 
 
 class Line(BaseModel):
@@ -70,27 +72,26 @@ def take(context: Context, source: BinaryIO) -> tuple[int, int]:
     publisher = context.bus().publisher(CAPTURES)
     outbox = Outbox(publisher, keys.sealer(context.keys))
     cipher = FrontierCipher(context.keys.read("frontier.key"))
-    configured = {path.stem for path in (context.data / context.settings.crawl.sites).glob("*.toml")}
+    sites, faults = SiteFolder(context.data / context.settings.crawl.sites, lambda _: None).read()
+    for fault in faults:
+        typer.echo(f"{fault}; its lines are taken as of {ELSEWHERE}", err=True)
     accepted = refused = 0
     batch: list[Capture] = []
-    label = ""
     for number, line in lines(source):
         try:
-            capture = to_capture(line, cipher, context.clock.now())
+            capture = to_capture(line, sites, cipher, context.clock.now())
             capture.encode()
         except RecordError as error:
             typer.echo(f"line {number}: {error}", err=True)
             refused += 1
             continue
-        ours = capture.site if capture.site in configured else OTHER
-        if len(batch) == BATCH or (batch and ours != label):
-            outbox.append(batch, label)
+        if len(batch) == BATCH:
+            outbox.append(batch)
             batch.clear()
-        label = ours
         batch.append(capture)
         accepted += 1
     if batch:
-        outbox.append(batch, label)
+        outbox.append(batch)
     publisher.close()
     return accepted, refused
 
@@ -107,8 +108,11 @@ def lines(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def to_capture(line: bytes, cipher: FrontierCipher, now: datetime) -> Capture:
-    """The capture of one line; RecordError `malformed` whose message names the field and never holds a value."""
+def to_capture(line: bytes, sites: Mapping[str, Site], cipher: FrontierCipher, now: datetime) -> Capture:
+    """The capture of one line, told by `sites` what is configured.
+
+    RecordError `malformed`, whose message names the field and never holds a value.
+    """
     try:
         read = Line.model_validate_json(line)
     except ValidationError as error:
@@ -121,17 +125,20 @@ def to_capture(line: bytes, cipher: FrontierCipher, now: datetime) -> Capture:
     published = read.published_at
     if published is not None and published.tzinfo is None:
         published = published.replace(tzinfo=UTC)
+    site = sites.get(read.site)
     return Capture(
         id=new_id(),
-        site=read.site,
-        platform=PLATFORM,
+        site=site.name if site else ELSEWHERE,
+        source="" if site else read.site,
+        platform=INGEST,
         post_id=cipher.name(read.site, read.url or f"\x1f{read.text}").hex(),
         url=read.url,
+        section=site.section_of(read.url) if site else "",
         title=read.title,
         author=read.author,
         published_at=published,
         fetched_at=now,
-        category=read.category,
+        category=(site and site.category) or category_of(read.category),
         media_type="text/plain",
         charset="utf-8",
         body=read.text.encode(),

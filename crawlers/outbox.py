@@ -19,18 +19,18 @@ def new_id() -> str:
 
 
 class Outbox:
-    """Appends to topic `captures`. `label` is the site as it may stand in clear: a configured name, or `other`."""
+    """Appends to topic `captures`. In clear beside the seal stand a capture's id and site: a configured name or `other`."""
 
     def __init__(self, publisher: Publisher, sealer: Sealer) -> None:
         self._publisher, self._sealer = publisher, sealer
 
-    def append(self, captures: Sequence[Capture], label: str) -> None:
+    def append(self, captures: Sequence[Capture]) -> None:
         """Durable on return. Raises UnavailableError while the bus is down, RecordError for a capture beyond the size limit."""
-        records = [self._seal(capture, label) for capture in captures]
+        records = [self._seal(capture) for capture in captures]
         for first in range(0, len(records), BATCH):
             self._publisher.append(records[first : first + BATCH])
 
-    def _seal(self, capture: Capture, label: str) -> Outgoing:
+    def _seal(self, capture: Capture) -> Outgoing:
         sealed = self._sealer.seal(capture.encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
-        headers = {"site": label, "id": capture.id, "schema": str(CAPTURE_SCHEMA), "key_id": self._sealer.key_id}
+        headers = {"site": capture.site, "id": capture.id, "schema": str(CAPTURE_SCHEMA), "key_id": self._sealer.key_id}
         return Outgoing(capture.id, sealed, headers)

@@ -37,6 +37,7 @@ from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError, UnavailableError
 from ullage.lock import hold
 from ullage.metrics import BUS
+from ullage.records import INGEST
 from ullage.settings import Context
 
 DRAIN_SECONDS = 5.0
@@ -120,7 +121,9 @@ class Patrol:
             raise ConfigError(
                 f"no site {unknown[0]} in {self._context.data / self._crawl.sites}: `ullage sites` lists what there is"
             )
-        ours = {name: site for name, site in sites.items() if site.enabled and (not self._names or name in self._names)}
+        if strict and (fed := [name for name in self._names if name in sites and sites[name].platform == INGEST]):
+            raise ConfigError(f"site {fed[0]} is not crawled: what is of it comes by `ullage ingest`")
+        ours = {name: site for name, site in sites.items() if site.is_crawled and (not self._names or name in self._names)}
         if self._canary:
             ours[CANARY] = canary_site(self._canary.settings)
         at_start = not self._locks

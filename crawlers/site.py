@@ -4,26 +4,31 @@ platform = "bepasty"                     # a file in crawlers/platforms
 start = ["https://paste.example.com/"]   # where a visit begins; the lists are found from there
 legal_basis = "PIPL 13(1)(3)"            # on what ground it is read; without one it is not
 owner = "security team"                  # who answers for it
+
+Of platform `ingest` is what another program collects and hands to `ullage ingest` under the site's name: it is never visited, and
+`start` is needed only to tell its lists apart.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Self
+from urllib.parse import SplitResult, urlsplit
 
 from cssselect import SelectorError
 from parsel import csstranslator
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError
-from ullage.records.heartbeat import MAX_WATCHED
+from ullage.records import ELSEWHERE, INGEST, Category
+from ullage.records.heartbeat import MAX_WATCHED, is_name
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
+"""Names that stand for something else in every report."""
 
 
 class Site(BaseModel):
@@ -33,7 +38,7 @@ class Site(BaseModel):
 
     name: str
     platform: str
-    start: tuple[str, ...] = Field(min_length=1)
+    start: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     """Hosts beyond those of `start` that links and redirects may lead to."""
     revisit_seconds: float = Field(default=300.0, gt=0)
@@ -47,7 +52,7 @@ class Site(BaseModel):
     verify_certificates: bool = True
     session: str = ""
     """CSS of what only a visitor who is let in sees: a list without it says that we are let in no more."""
-    category: str = ""
+    category: Category = ""
     legal_basis: str = Field(min_length=1)
     owner: str = Field(min_length=1)
     watch: bool = False
@@ -59,7 +64,7 @@ class Site(BaseModel):
     @field_validator("name")
     @classmethod
     def _name(cls, name: str) -> str:
-        if not NAME.fullmatch(name):
+        if not is_name(name):
             raise ValueError("is no site name: use a-z, 0-9, '.', '_' and '-', at most 64")
         return name
 
@@ -76,28 +81,67 @@ class Site(BaseModel):
     @classmethod
     def _start(cls, start: tuple[str, ...]) -> tuple[str, ...]:
         for url in start:
-            parts = urlsplit(url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
+            parts = address(url)
+            if parts is None or parts.scheme not in {"http", "https"}:
                 raise ValueError("holds something that is no http:// or https:// address")
             if parts.username or parts.password:
                 raise ValueError("holds a user name or password: a site is read as anybody reads it")
         return start
+
+    @model_validator(mode="after")
+    def _has_start(self) -> Self:
+        if not self.start and self.platform != INGEST:
+            raise ValueError("start: is missing: say where a visit begins")
+        return self
+
+    @property
+    def is_crawled(self) -> bool:
+        """Whether crawl visits it."""
+        return self.enabled and self.platform != INGEST
+
+    def section_of(self, url: str) -> str:
+        """The list of ours under which a post at `url` stands: scheme, host and path of an address of `start`.
+
+        Of those on the post's own host it is the one whose path goes furthest along the post's own, else the first; "" where none
+        is on that host. What it says stands in the site's file, so it may be shown.
+        """
+        post = address(url)
+        lists = [parts for parts in map(urlsplit, self.start) if post and parts.hostname == post.hostname]
+        if not post or not lists:
+            return ""
+        best = max(lists, key=lambda parts: len(_folder(parts)) if _folder(post).startswith(_folder(parts)) else 0)
+        return f"{best.scheme}://{best.netloc.lower()}{best.path or '/'}"
 
     def allows_host(self, host: str) -> bool:
         """Whether a link or redirect may lead to `host`."""
         return host.lower() in {*(urlsplit(url).hostname for url in self.start), *(h.lower() for h in self.hosts)}
 
 
+def address(url: str) -> SplitResult | None:
+    """The parts of `url`, whose host and port can be read; None of what is no address."""
+    try:
+        parts = urlsplit(url)
+        known = parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if known else None
+
+
+def _folder(parts: SplitResult) -> str:
+    """A path with a slash at its end, so that one begins another only at the end of a step."""
+    return f"{parts.path.rstrip('/')}/"
+
+
 def read_site(path: Path) -> Site:
     """The site in one file; ConfigError names the file, the knob and what is wrong with it."""
-    if path.stem == CANARY:
-        raise ConfigError(f"{path}: {CANARY} is the name of the canary site: choose another")
+    if path.stem in TAKEN:
+        raise ConfigError(f"{path}: {path.stem} is the name of {TAKEN[path.stem]}: choose another")
     try:
         return Site.model_validate({"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))})
     except ValidationError as error:
         first = error.errors()[0]
-        knob = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
+        knob = "".join(f"{part}: " for part in first["loc"])
+        raise ConfigError(f"{path}: {knob}{first['msg'].removeprefix('Value error, ')}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is no TOML ({error})") from None
     except OSError as error:

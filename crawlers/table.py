@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crawlers.site import Site
+from ullage.records import INGEST
 from ullage.records.heartbeat import SiteReport
 from ullage.screen import table
 
@@ -25,6 +26,7 @@ COLOURS = {
     "unreachable": "bold red",
 }
 NOT_VISITED = "not visited yet"
+FED = "by ingest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Row:
             "last_new": _iso(report.last_new),
             "expected_by": _iso(report.expected_by),
             "rhythm": self.rhythm,
-            "next_visit": _iso(self.next_visit),
+            "next_visit": _iso(self.next_visit if self.site.is_crawled else 0.0),
             **self.pages,
             "last_success": _iso(report.last_success),
             "failures": self.failures,
@@ -66,15 +68,22 @@ def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None) -> 
         report = row.report
         made.add_row(
             Text(row.site.name),
-            Text((report.state or NOT_VISITED).replace("_", " ") if row.site.enabled else "off", COLOURS[report.state]),
+            Text(_standing(row), COLOURS[report.state]),
             _ago(report.since, now),
             _ago(report.last_new, now),
             row.rhythm,
             _when(report.expected_by, zone),
             f"{row.pages['due']} / {row.pages['parked']}",
-            "-" if not row.site.enabled else "now" if row.next_visit <= now else _in(row.next_visit - now),
+            "-" if not row.site.is_crawled else "now" if row.next_visit <= now else _in(row.next_visit - now),
         )
     return made
+
+
+def _standing(row: Row) -> str:
+    """The state in words, or why there is none."""
+    if not row.site.enabled:
+        return "off"
+    return FED if row.site.platform == INGEST else (row.report.state or NOT_VISITED).replace("_", " ")
 
 
 def _iso(at: float) -> str | None:

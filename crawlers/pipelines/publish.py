@@ -46,7 +46,7 @@ class PublishPipeline:
         backoff, reached = Backoff(), self._visit.metrics.loop.reached
         while True:
             try:
-                await self._visit.on_bus(partial(self._visit.outbox.append, captures, self._visit.site.name))
+                await self._visit.on_bus(partial(self._visit.outbox.append, captures))
             except UnavailableError as error:
                 reached(BUS, False)
                 wait = backoff.next(error.retry_after)
@@ -63,6 +63,7 @@ class PublishPipeline:
             platform=site.platform,
             post_id=post.post_id,
             url=_cut(post.url, MAX_URL),
+            section=site.section_of(post.url),
             title=_cut(post.title),
             author=_cut(post.author),
             published_at=post.published_at,

@@ -88,10 +88,10 @@ def _work(context: Context, load: list[Capture], pids: list[int]) -> tuple[float
     outbox = Outbox(publisher, keys.sealer(context.keys))
     pause = threading.Event()
     for _ in range(2 * len(pids)):  # every process has its partitions when posts on all of them are read
-        outbox.append([_hello(context) for _ in range(24)], "b")
+        outbox.append([_hello(context) for _ in range(24)])
         _until_read(bus, pause, JOIN_SECONDS)
     before, start = _cpu(pids), time.monotonic()
-    outbox.append(load, "b")
+    outbox.append(load)
     _until_read(bus, pause, WORK_SECONDS)
     taken = time.monotonic() - start, _cpu(pids) - before
     publisher.close()

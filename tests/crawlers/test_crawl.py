@@ -404,3 +404,13 @@ def test_an_address_that_is_no_end_is_cut_and_ends_nothing(station: Station, ser
     (cut,) = [capture for capture in station.captures() if capture.post_id == "paste9"]
     assert cut.url.startswith(f"{server.url}/paste9?xxx")
     assert len(cut.url) == 8000
+
+
+def test_a_site_that_others_collect_is_never_visited(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(1)
+    station.feed("chat", f'start = ["{server.url}/archive"]\nallow_private = true')
+    assert "visited" not in station.run("crawl", "--once")
+    assert server.asked == []
+    assert "site chat is not crawled: what is of it comes by `ullage ingest`" in station.run("crawl", "chat", "--once", exits=2)
+    assert "1 read, 0 crawled, 1 by ingest" in station.run("check", exits=1)  # no watchlist is live
+    assert "by ingest" in station.run("sites")

@@ -24,6 +24,7 @@ def row(number: int = 1, **more: object) -> dict[str, object]:
 
 
 def test_every_field_arrives(context: Context, station: Station) -> None:
+    station.feed("chat")
     line = row(title="标题", author="someone", published_at="2026-01-02T03:04:05+08:00", category="chat")
     assert take(context, feed(line)) == (1, 0)
     (capture,) = station.captures()
@@ -82,14 +83,60 @@ def test_a_line_beyond_the_limit_is_refused_whole(
     assert [capture.body.decode() for capture in station.captures()] == ["text 1 内容", "text 3 内容"]
 
 
-def test_only_a_configured_site_is_named_in_clear(context: Context, station: Station) -> None:
+def test_only_a_configured_site_is_named_and_the_collectors_own_name_is_kept_beside(context: Context, station: Station) -> None:
     station.site("known", "http://known.example/")
-    take(context, feed(row(1, site="known"), row(2, site=f"person-{SECRET}")))
+    station.feed("chat")
+    strange = (f"person-{SECRET}", "诸葛文昭", "ullage-canary", "known.toml", "../known", "KNOWN")
+    take(context, feed(row(1, site="known"), row(2, site="chat"), *(row(3, site=site) for site in strange)))
     records = context.bus().subscribe(CAPTURES, "look").poll(10, 0.0)
-    assert [record.headers["site"] for record in records] == ["known", "other"]
-    assert [capture.site for capture in station.captures()] == ["known", f"person-{SECRET}"]
+    captures = station.captures()
+    assert [record.headers["site"] for record in records] == [capture.site for capture in captures]
+    assert [capture.site for capture in captures] == ["known", "chat", *["other"] * len(strange)]
+    assert [capture.source for capture in captures] == ["", "", *strange]
+    assert len({capture.post_id for capture in captures}) == len(captures)
     written = b"".join(path.read_bytes() for path in (station.data / "bus").iterdir())
     assert SECRET.encode() not in written
+
+
+@pytest.mark.parametrize(
+    ("site", "said", "kept"),
+    [
+        ("elsewhere", "chat", "chat"),
+        ("elsewhere", " Classified ", "classified"),
+        ("elsewhere", SECRET, "other"),
+        ("elsewhere", "诸葛文昭", "other"),
+        ("elsewhere", "", ""),
+        ("feed", "", "news"),
+        ("feed", "paste", "news"),
+        ("feed", SECRET, "news"),
+        ("plain", SECRET, "other"),
+        ("plain", "court", "court"),
+    ],
+)
+def test_a_category_is_the_site_files_or_of_a_closed_list(
+    context: Context, station: Station, site: str, said: str, kept: str
+) -> None:
+    station.feed("feed", 'category = "news"')
+    station.feed("plain")
+    take(context, feed(row(site=site, category=said)))
+    assert [capture.category for capture in station.captures()] == [kept]
+
+
+def test_a_line_has_the_section_of_its_site(context: Context, station: Station) -> None:
+    station.feed("chat", 'start = ["https://chat.example/rooms/", "https://chat.example/rooms/loans?sort=new"]')
+    urls = ("https://chat.example/rooms/loans/7", "https://chat.example/x", f"https://{SECRET}.example/rooms/", "", "http://[")
+    take(context, feed(*(row(url=url) for url in urls), row(site="unknown", url=urls[0])))
+    first, loans = "https://chat.example/rooms/", "https://chat.example/rooms/loans"
+    assert [capture.section for capture in station.captures()] == [loans, first, "", "", "", ""]
+
+
+def test_a_site_file_that_cannot_be_read_is_said_and_names_nothing(
+    context: Context, station: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    station.feed("chat", "colour = 1")
+    assert take(context, feed(row())) == (1, 0)
+    assert "chat.toml: colour: Extra inputs are not permitted" in capsys.readouterr().err
+    assert [(capture.site, capture.source) for capture in station.captures()] == [("other", "chat")]
 
 
 def test_more_than_one_batch_arrives_in_order(context: Context, station: Station) -> None:

@@ -29,6 +29,14 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
         (GOOD.replace("owner", "# owner"), r"x\.toml: owner: Field required"),
         (GOOD + "revisit_seconds = 0", r"x\.toml: revisit_seconds"),
         (GOOD + "= 3", r"x\.toml: is no TOML"),
+        (GOOD + 'category = "诸葛"', r"x\.toml: category: .*'paste'.*'forum'"),
+        (GOOD.replace("start", "# start"), r"x\.toml: start: is missing"),
+        (GOOD.replace('["https://paste.example/"]', "[]"), r"x\.toml: start: is missing"),
+        (GOOD.replace("https://paste.example/", "https://[paste/"), r"x\.toml: start: holds something that is no http"),
+        (
+            GOOD.replace("https://paste.example/", "https://paste.example:99999/"),
+            r"x\.toml: start: holds something that is no http",
+        ),
     ],
 )
 def test_a_mistake_is_named_by_file_and_knob(tmp_path: Path, text: str, complaint: str) -> None:
@@ -41,6 +49,43 @@ def test_a_site_name_is_fit_for_a_label_and_a_file(tmp_path: Path) -> None:
     (tmp_path / "Bad Name.toml").write_text(GOOD)
     with pytest.raises(ConfigError, match="name: is no site name"):
         read_site(tmp_path / "Bad Name.toml")
+
+
+@pytest.mark.parametrize("name", ["other", "ullage-canary"])
+def test_no_site_has_a_name_that_stands_for_something_else(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.toml").write_text(GOOD)
+    with pytest.raises(ConfigError, match=f"{name}.*choose another"):
+        read_site(tmp_path / f"{name}.toml")
+
+
+def test_a_site_for_ingest_alone_needs_no_start_and_is_not_crawled(tmp_path: Path) -> None:
+    (tmp_path / "feed.toml").write_text('platform = "ingest"\nlegal_basis = "PIPL 13"\nowner = "team"\ncategory = "chat"\n')
+    site = read_site(tmp_path / "feed.toml")
+    assert (site.start, site.is_crawled, site.category) == ((), False, "chat")
+    assert make_site().is_crawled
+    assert not make_site(enabled=False).is_crawled
+    platform_of(site)
+
+
+@pytest.mark.parametrize(
+    ("url", "section"),
+    [
+        ("http://board.example/f/loans/77-zhuge?q=1#x", "http://board.example/f/loans"),
+        ("http://BOARD.example/f/loans", "http://board.example/f/loans"),
+        ("http://board.example/f/loansharks/7", "http://board.example/f/"),
+        ("https://board.example:8443/elsewhere", "http://board.example/f/"),
+        ("http://cards.example:8080/f/", "http://cards.example:8080/"),
+        ("http://cdn.example/f/loans", ""),
+        ("http://board.example.evil.example/f/", ""),
+        ("http://board.example:x/f/loans", ""),
+        ("", ""),
+        ("http://[::1", ""),
+        ("no address", ""),
+    ],
+)
+def test_the_section_is_the_list_under_which_a_post_stands(url: str, section: str) -> None:
+    starts = ["http://board.example/f/", "http://Board.example/f/loans?page=1#top", "http://cards.example:8080"]
+    assert make_site(start=starts, hosts=["cdn.example"]).section_of(url) == section
 
 
 def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:

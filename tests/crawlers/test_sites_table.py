@@ -38,6 +38,13 @@ def test_what_is_not_known_is_a_dash_and_a_site_that_is_off_says_so() -> None:
     assert " off " in text.splitlines()[-2]
 
 
+def test_a_site_that_others_collect_is_not_said_to_be_visited() -> None:
+    fed = Row(make_site(name="chat", platform="ingest", start=()), SiteReport(site="chat"), "", dict.fromkeys(PAGES, 0), NOON, 0)
+    line = shown(fed).splitlines()[-1]
+    assert line.split() == ["chat", "by", "ingest", "-", "-", "-", "0", "/", "0", "-"]
+    assert (fed.as_json()["next_visit"], fed.as_json()["platform"]) == (None, "ingest")
+
+
 def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:
     rows = [row(f"site-{state[:8]}", state=state, since=NOON - 9e6, last_new=NOON - 9e6, expected_by=NOON) for state in STATES]
     lines = shown(*rows, width=100).splitlines()

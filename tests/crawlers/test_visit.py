@@ -28,7 +28,7 @@ from tests.crawlers.support import at_once, item, make_site, post
 from ullage import clock as clocks
 from ullage.bus import Outgoing
 from ullage.errors import CorruptError, UnavailableError
-from ullage.records import MAX_BODY_BYTES, Capture
+from ullage.records import CAPTURE_SCHEMA, MAX_BODY_BYTES, Capture
 from ullage.settings import Context
 
 
@@ -57,7 +57,7 @@ class Plain:
     key_id = "20260101"
 
     def seal(self, plain: bytes, *, purpose: str, topic: str, schema: int) -> bytes:
-        assert (purpose, topic, schema) == ("capture", "captures", 1)
+        assert (purpose, topic, schema) == ("capture", "captures", CAPTURE_SCHEMA)
         return plain
 
 
@@ -258,7 +258,7 @@ def publish(visit: Visit, *posts: Post, truncated: bool = False) -> None:
 
 
 def captures(publisher: Publisher) -> list[Capture]:
-    return [Capture.decode(record.value, 1) for record in publisher.records]
+    return [Capture.decode(record.value, CAPTURE_SCHEMA) for record in publisher.records]
 
 
 def test_a_post_becomes_a_capture_and_its_page_is_done(visit: Visit, publisher: Publisher, clock: HeldClock) -> None:
@@ -294,7 +294,13 @@ def test_a_post_becomes_a_capture_and_its_page_is_done(visit: Visit, publisher: 
     ):
         assert getattr(capture, name) == getattr(full, name), name
     assert (capture.site, capture.platform, capture.category, capture.truncated) == ("board", "spirit", "forum", False)
-    assert publisher.records[0].headers == {"site": "board", "id": capture.id, "schema": "1", "key_id": "20260101"}
+    assert capture.section == "http://board.example/"
+    assert publisher.records[0].headers == {
+        "site": "board",
+        "id": capture.id,
+        "schema": str(CAPTURE_SCHEMA),
+        "key_id": "20260101",
+    }
     assert visit.frontier.counts("board")["done"] == 1
 
 
@@ -344,10 +350,10 @@ def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publishe
     from ullage import keys
 
     capture = Capture(id="1", site="s", post_id="1", url="u", fetched_at=context.clock.now(), body=b"13800138000")
-    Outbox(publisher, keys.sealer(context.keys)).append([capture], "s")
+    Outbox(publisher, keys.sealer(context.keys)).append([capture])
     (record,) = publisher.records
     assert b"13800138000" not in record.value
     plain = keys.opener(context.keys).open(
-        record.value, purpose="capture", topic="captures", schema=1, key_id=record.headers["key_id"]
+        record.value, purpose="capture", topic="captures", schema=CAPTURE_SCHEMA, key_id=record.headers["key_id"]
     )
-    assert Capture.decode(plain, 1) == capture
+    assert Capture.decode(plain, CAPTURE_SCHEMA) == capture

@@ -21,7 +21,7 @@ from deploy.local.elasticsearch import Server
 from deploy.local.kafka import Broker
 from tests.faults.rig import Rig
 from tests.flow import sweep
-from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PLANTED, POST, SLUG, TITLE, VICTIM
+from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PASSWORD, PLANTED, POST, SLUG, TITLE, VICTIM
 from ullage.bus import TOPICS, Record
 from ullage.settings import Context
 
@@ -32,7 +32,7 @@ POSTS = 20
 
 def plant(rig: Rig) -> None:
     """Posts whose title, author, address and text all give the victim away."""
-    known = {"site": "feed", "title": TITLE, "author": AUTHOR}
+    known = {"site": f"{VICTIM.name} {VICTIM.phone}", "category": PASSWORD, "title": TITLE, "author": AUTHOR}
     lines = [{**known, "url": f"{SLUG}/{n}", "text": f"{n}\n{POST}"} for n in range(POSTS)]
     rig.ask("ingest", "-", text="\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
 

@@ -84,8 +84,9 @@ def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
 
 
 def ingest_hostile(daemon: Daemon) -> None:
-    """A capture whose title, author and URL slug are leaks themselves."""
-    line = {"site": "feed", "url": f"{SLUG}/?q={VICTIM.email}", "text": POST, "title": TITLE, "author": AUTHOR}
+    """A capture whose place, title, author and URL slug are leaks themselves."""
+    place = {"site": f"{VICTIM.name} {VICTIM.phone}", "category": PASSWORD}
+    line = {**place, "url": f"{SLUG}/?q={VICTIM.email}", "text": POST, "title": TITLE, "author": AUTHOR}
     daemon.ask("ingest", "-", text=json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -134,7 +135,7 @@ def export(daemon: Daemon) -> None:
 def test_no_planted_value_is_in_any_byte_that_was_written(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     run_everything(daemon)
     found = list(daemon.incidents())
-    assert {site for incident in found for site in incident["sites"]} == {"pastes", "forum", "feed"}
+    assert {site for incident in found for site in incident["sites"]} == {"pastes", "forum", "other"}
     assert sum(len(incident["seen"]) for incident in found) == 43
     assert sweep.files([daemon.log.parent], PLANTED) == []
     assert [hit for record in records(daemon) for hit in sweep.find(record, PLANTED)] == []

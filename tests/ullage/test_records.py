@@ -23,13 +23,18 @@ from ullage.records import (
     Statistics,
     Term,
 )
+from ullage.records.base import framed
+from ullage.records.capture import CATEGORIES
 
 TEXT = st.text(max_size=30)
 TIMES = st.datetimes(timezones=st.just(UTC))
 CAPTURES = st.builds(
     Capture,
     id=TEXT,
-    site=TEXT,
+    site=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,63}", fullmatch=True),
+    source=TEXT,
+    section=TEXT,
+    category=st.sampled_from(CATEGORIES),
     post_id=TEXT,
     url=TEXT,
     title=TEXT,
@@ -64,6 +69,39 @@ STATISTICS = st.builds(
 @given(CAPTURES)
 def test_a_capture_comes_back_equal(sent: Capture) -> None:
     assert Capture.decode(sent.encode(), CAPTURE_SCHEMA) == sent
+
+
+def first_schema(**changes: object) -> bytes:
+    """A capture as schema 1 wrote it: any words may stand for its site and category."""
+    fields = json.loads(capture().model_dump_json(exclude={"body"}, exclude_defaults=True))
+    return framed(json.dumps({**fields, **changes}).encode(), b"text")
+
+
+@pytest.mark.parametrize(
+    ("changes", "site", "category", "source"),
+    [
+        ({"platform": "raw_paste", "category": "paste"}, "paste", "paste", ""),
+        ({"platform": "raw_paste", "category": "诸葛文昭"}, "paste", "other", ""),
+        ({"platform": "ingest", "site": "zhuge-1888", "category": "Chat"}, "other", "chat", "zhuge-1888"),
+        ({"platform": "ingest", "site": "诸葛 13800138000", "category": "13800138000"}, "other", "other", "诸葛 13800138000"),
+        ({"platform": "raw_paste", "site": "诸葛 文昭"}, "other", "", "诸葛 文昭"),
+    ],
+)
+def test_a_capture_of_the_first_schema_is_read_without_the_names_that_nobody_checked(changes, site, category, source) -> None:
+    read = Capture.decode(first_schema(**changes), 1)
+    assert (read.site, read.category, read.source, read.section) == (site, category, source, "")
+
+
+@pytest.mark.parametrize("changes", [{"site": "诸葛"}, {"category": "诸葛"}, {"site": ""}])
+def test_a_capture_whose_place_has_no_name_of_ours_is_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(RecordError) as caught:
+        Capture.decode(first_schema(**changes), CAPTURE_SCHEMA)
+    assert caught.value.reason == "malformed"
+
+
+def test_the_first_schema_knows_nothing_of_what_the_second_brought() -> None:
+    with pytest.raises(RecordError):
+        Capture.decode(first_schema(source="x"), 1)
 
 
 @given(matches=st.lists(MATCHES, max_size=4).map(tuple), statistics=STATISTICS, alarm=st.booleans())

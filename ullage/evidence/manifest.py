@@ -14,11 +14,10 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from ullage import __version__
 from ullage.errors import RecordError
-from ullage.records import Capture, Finding
+from ullage.records import INGEST, Capture, Finding
 from ullage.records.base import STRICT, framed, unframed
 
 SCHEMA = 1
-INGEST = "ingest"
 """The platform of captures that a collector of somebody else's handed in."""
 
 

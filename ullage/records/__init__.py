@@ -3,7 +3,7 @@
 Both carry a schema version and have a size limit; both are final in shape, so that a later version adds and never moves.
 """
 
-from ullage.records.capture import CAPTURE_SCHEMA, MAX_BODY_BYTES, Capture
+from ullage.records.capture import CAPTURE_SCHEMA, ELSEWHERE, INGEST, MAX_BODY_BYTES, Capture, Category, category_of
 from ullage.records.finding import (
     FINDING_SCHEMA,
     MAX_MATCHES,
@@ -20,12 +20,15 @@ from ullage.records.finding import (
 
 __all__ = [
     "CAPTURE_SCHEMA",
+    "ELSEWHERE",
     "FINDING_SCHEMA",
+    "INGEST",
     "MAX_BODY_BYTES",
     "MAX_MATCHES",
     "Canary",
     "Capture",
     "CaptureFacts",
+    "Category",
     "Claims",
     "Cohort",
     "Finding",
@@ -33,4 +36,5 @@ __all__ = [
     "RowGroup",
     "Statistics",
     "Term",
+    "category_of",
 ]

@@ -1,43 +1,70 @@
 """Capture: the bytes of one post, paste or attachment as served, with where, when and by whom.
 
 On the wire the header as JSON stands before the body as it came (`base.framed`). The whole of it is sealed; nothing of it is ever
-in clear outside a process.
+in clear outside a process. Its site and category go on into findings, incidents and notifications, so they are words of ours:
+a configured name or `other`, and one of `CATEGORIES`.
+
+Schema 2 brought that, `section` and `source`. Schema 1 is still read, so match is upgraded before crawl and ingest; what its site
+and category say is taken for a word of ours only where it is one.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 from pydantic_core import from_json
 
 from ullage.errors import RecordError
 from ullage.records.base import STRICT, framed, unframed
+from ullage.records.heartbeat import Name, is_name
 
-CAPTURE_SCHEMA = 1
+CAPTURE_SCHEMA = 2
+FIRST_SCHEMA = 1
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_HEADER_BYTES = 256 * 1024
+INGEST = "ingest"
+"""The platform of what another collector handed in."""
+ELSEWHERE: Literal["other"] = "other"
+"""The site of what no configured site is, and the category of what is in none of `CATEGORIES`."""
+Category = Literal[
+    "", "paste", "forum", "chat", "market", "ransom", "social", "blog", "code", "drive", "document", "shop", "classified",
+    "news", "court", "police", "government", "other",
+]  # fmt: skip
+"""What kind of place a site is; "" where nobody said."""
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+
+def category_of(text: str) -> Category:
+    """The category that `text` names, in any case; `other` where it names none."""
+    word = text.strip().lower()
+    return next((category for category in CATEGORIES if category == word), ELSEWHERE)
 
 
 class Capture(BaseModel):
     """One capture; times are aware UTC. `post_id` is the platform's own id, `category` what kind of place it came from.
 
+    `site` is the name of a configured site, or `other`; `source` is what a collector calls the place where that is not
+    configured, which is published nowhere. `section` is the configured list under which the post was found: scheme, host and
+    path of one of the site's `start` addresses, "" where none is on the post's own host.
     `attachments` holds the names under which a post's files are captured as records of their own (`parent` points back).
     """
 
     model_config = STRICT
 
     id: str
-    site: str
+    site: Name
+    source: str = ""
     platform: str = ""
     post_id: str
     url: str
+    section: str = ""
     title: str = ""
     author: str = ""
     published_at: AwareDatetime | None = None
     fetched_at: AwareDatetime
     kind: Literal["post", "paste", "attachment", "message"] = "post"
-    category: str = ""
+    category: Category = ""
     media_type: str = "text/plain"
     charset: str = ""
     truncated: bool = False
@@ -69,7 +96,7 @@ class Capture(BaseModel):
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Capture:
         """The capture in `data`; RecordError `schema` for a version that this one cannot read, `malformed` for anything else."""
-        if schema != CAPTURE_SCHEMA:
+        if schema not in (FIRST_SCHEMA, CAPTURE_SCHEMA):
             raise RecordError("schema")
         header, body = unframed(data)
         if len(header) > MAX_HEADER_BYTES:
@@ -77,7 +104,8 @@ class Capture(BaseModel):
         if len(body) > MAX_BODY_BYTES:
             raise RecordError("oversize")
         try:
-            return cls.model_validate({**_header_fields(header), "body": body})
+            fields = _header_fields(header)
+            return cls.model_validate({**(_upgraded(fields) if schema == FIRST_SCHEMA else fields), "body": body})
         except (ValidationError, TypeError):
             raise RecordError("malformed") from None
 
@@ -91,3 +119,11 @@ def _header_fields(header: bytes) -> dict[str, object]:
     if not isinstance(fields, dict) or "body" in fields:
         raise RecordError("malformed")
     return fields
+
+
+def _upgraded(fields: dict[str, object]) -> dict[str, object]:
+    """A header of schema 1 as schema 2 has it. What ingest was given as a site stands under no name that anybody had checked."""
+    if "source" in fields or "section" in fields:
+        raise RecordError("malformed")
+    site, known = str(fields.get("site", "")), {**fields, "category": category_of(str(fields.get("category", "")))}
+    return known if fields.get("platform") != INGEST and is_name(site) else {**known, "site": ELSEWHERE, "source": site}

@@ -11,6 +11,7 @@ A heartbeat that comes again is older than the newest that came: whoever counts 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
@@ -27,7 +28,14 @@ State = Literal["ok", "blocked", "login_expired", "layout_changed", "robots_deni
 STATES: tuple[State, ...] = get_args(State)
 MAX_WATCHED = 200
 """Sites with series of their own: beyond it monitoring costs more than it tells."""
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+"""Of a site or a crawl host: fit for a file, a label and a message."""
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` is one."""
+    return re.fullmatch(NAME, text) is not None
 
 
 class _Record(BaseModel):
