@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ullage.errors import CorruptError
 
 
 class Frozen(BaseModel):
     """Values that do not change, and no others than are declared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Document(Frozen):
@@ -30,3 +32,19 @@ class Document(Frozen):
 
 
 D = TypeVar("D", bound=Document)
+
+
+def stored(kind: type[D], id_: str, content: str | Mapping[str, Any], where: str) -> D:
+    """The document `id_` as it is stored in `where`: JSON, or that parsed.
+
+    CorruptError, which names both, when it is none of ours.
+    """
+    try:
+        read = kind.model_validate_json(content) if isinstance(content, str) else kind.model_validate(content)
+        if read.id == id_:
+            return read
+    except ValidationError:
+        pass
+    raise CorruptError(
+        f"{where}: {kind.__name__} {id_} is damaged, or was written by a newer ullage: use that version, or restore the store"
+    )

@@ -103,7 +103,8 @@ class Frontier:
     """See the module. Each change is one transaction, durable on return; UnavailableError while the disk refuses."""
 
     def __init__(self, folder: Path, key: bytes, clock: Clock) -> None:
-        self._database = open_database(folder / FILE, [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS])
+        self._path = folder / FILE
+        self._database = open_database(self._path, [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS])
         self.history = History(self._database, clock)
         self._cipher, self._clock = FrontierCipher(key), clock
 
@@ -150,7 +151,7 @@ class Frontier:
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
         """Those of `posts` that are new, or say something new."""
         found = "select 1 from seen where site = ? and post = ?"
-        with sqlite_errors(FILE):
+        with sqlite_errors(self._path):
             return tuple(p for p in posts if self._database.execute(found, (site, self._cipher.post(site, p))).get is None)
 
     def finish(self, leased: Leased, parsed: Parsed, began: float, size: int = 0) -> int:
@@ -221,13 +222,13 @@ class Frontier:
 
     def visits(self, site: str) -> Visits:
         """What is known of the visits to `site`."""
-        with sqlite_errors(FILE):
+        with sqlite_errors(self._path):
             row = self._database.execute("select due_at, success_at, failures from sites where name = ?", (site,)).fetchone()
         return Visits(*row) if row else Visits()
 
     def counts(self, site: str) -> Mapping[str, int]:
         """Pages of `site` a state."""
-        with sqlite_errors(FILE):
+        with sqlite_errors(self._path):
             rows: Any = self._database.execute(
                 "select state, count(*) from pages where site = ? group by state", (site,)
             ).fetchall()
@@ -235,7 +236,7 @@ class Frontier:
 
     def reading(self) -> dict[int, Reading]:
         """How far match had read at the last look, a partition."""
-        with sqlite_errors(FILE):
+        with sqlite_errors(self._path):
             rows: Any = self._database.execute("select partition, position, until from reading").fetchall()
         return {int(partition): Reading(position, until) for partition, position, until in rows}
 
@@ -332,5 +333,5 @@ class Frontier:
     @contextlib.contextmanager
     def _change(self) -> Iterator[apsw.Connection]:
         """One transaction, with SQLite's errors told apart."""
-        with sqlite_errors(FILE), transaction(self._database):
+        with sqlite_errors(self._path), transaction(self._database):
             yield self._database

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -51,7 +52,6 @@ EVERYWHERE = ""
 """The site of a blind time of the whole crawl: the way out was down."""
 ZONES_SECONDS = 26 * HOUR
 """A board may show its own time without saying whose: a date within this of now may mean now."""
-WHAT = "frontier.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class History:
     """See the module; shares the frontier's connection."""
 
     def __init__(self, database: apsw.Connection, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+        self._database, self._path, self._clock = database, Path(database.filename), clock
 
     def note_posts(self, site: str, posts: Sequence[Post], *, known: bool) -> None:
         """Posts that are new to us were read; called within the frontier's transaction. `known`: see `came_at`.
@@ -103,7 +103,7 @@ class History:
 
     def standing(self, site: str) -> Standing:
         """What is known of `site`."""
-        with sqlite_errors(WHAT):
+        with sqlite_errors(self._path):
             row: Any = self._database.execute(STANDING, (site,)).fetchone()
         if row is None:
             return Standing()
@@ -114,12 +114,12 @@ class History:
     def keep(self, site: str, standing: Standing) -> None:
         """Note state and doubt of `site`; what else `standing` says is left as it is."""
         s = standing
-        with sqlite_errors(WHAT), transaction(self._database):
+        with sqlite_errors(self._path), transaction(self._database):
             self._database.execute(KEEP, (site, s.state or "", s.since, s.former or "", s.former_since, s.doubted))
 
     def arrivals(self, site: str) -> dict[int, int]:
         """Posts by hour, of the rhythm's window."""
-        with sqlite_errors(WHAT):
+        with sqlite_errors(self._path):
             query = "select hour, posts from arrivals where site = ? and hour between ? and ?"
             rows: Any = self._database.execute(query, (site, self._oldest(), int(self._clock.wall() // HOUR))).fetchall()
         return dict(rows)
@@ -130,25 +130,25 @@ class History:
 
     def note_blind(self, site: str, began: float, ended: float) -> None:
         """`site` (or `EVERYWHERE`) could not be seen from `began` to `ended`; times beyond the window are forgotten."""
-        with sqlite_errors(WHAT), transaction(self._database):
+        with sqlite_errors(self._path), transaction(self._database):
             self._database.execute("insert or replace into blind values (?, ?, ?)", (site, began, ended))
             self._database.execute("delete from blind where ended < ?", (ended - WINDOW_DAYS * DAY_HOURS * HOUR,))
 
     def blind(self, site: str) -> list[Span]:
         """When `site` could not be seen, alone or with all others; in order and apart from one another."""
-        with sqlite_errors(WHAT):
+        with sqlite_errors(self._path):
             query = "select began, ended from blind where site in (?, ?) and ended <= ? order by began, ended"
             return apart(self._database.execute(query, (site, EVERYWHERE, self._clock.wall())).fetchall())
 
     def note_beat(self, at: float, keep_seconds: float) -> None:
         """A heartbeat went onto every partition of the bus."""
-        with sqlite_errors(WHAT), transaction(self._database):
+        with sqlite_errors(self._path), transaction(self._database):
             self._database.execute("insert or ignore into beats values (?)", (at,))
             self._database.execute("delete from beats where at < ?", (at - keep_seconds,))
 
     def beats(self, since: float, until: float) -> int:
         """Heartbeats that went onto each partition from `since` until before `until`."""
-        with sqlite_errors(WHAT):
+        with sqlite_errors(self._path):
             return int(self._database.execute("select count(*) from beats where at >= ? and at < ?", (since, until)).get)
 
 

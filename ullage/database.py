@@ -1,39 +1,73 @@
-"""Opening an SQLite file the way this project needs it: durable, erasing, waiting for other writers.
+"""Opening an SQLite file the way this project needs it: durable, erasing, checked, waiting for other writers.
 
 `apsw` brings its own SQLite: distributions' 3.40 has the WAL-reset corruption bug and no FTS5 `secure-delete`. WAL with
 `synchronous=FULL` survives a power cut; `secure_delete` overwrites what is deleted, so that erasure is real.
+
+Damage is never taken for content:
+- SQLite's checksum VFS (https://sqlite.org/cksumvfs.html) keeps 8 bytes at the end of every page and looks at them whenever a
+  page is read. It looks at nothing where those bytes are not reserved, so the file's version says that they must be (`CHECKED`).
+- A write-ahead log that is cut, damaged or gone ends early without a word: SQLite takes what follows for a write that a crash cut
+  short. So each transaction counts itself in the file, and then, without waiting for the disk, in `x.sqlite.commits` beside it.
+  A file that has counted fewer than that has lost transactions which somebody was told were durable.
+- A file that is empty, or gone while its neighbours are there, is no new one: new files get their name when they are whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
+import apsw.sqlite_extra
 
-from ullage.errors import CorruptError, UnavailableError
+from ullage import log
+from ullage.errors import ConfigError, CorruptError, UnavailableError
 from ullage.lock import turn
+from ullage.written import sync_folder
 
 BUSY_MILLISECONDS = 30_000
 TRANSIENT = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
 DAMAGE = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
+BAD_PAGES = {apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS}
+"""What SQLite calls errors of the disk, and are pages that do not hold what was written."""
+EXTENSION, VFS = "cksumvfs", "cksmvfs"
+RESERVED = 8
+"""Bytes of each page for its checksum; with any other number the checksum VFS does nothing."""
+CHECKED = 1 << 16
+"""Is added to the version of a file whose pages have checksums. An ullage from before these takes it for a newer version and
+leaves it alone: what it wrote would have none."""
+COMMITS = "create table commits (n integer not null) strict; insert into commits values (0)"
+COUNT = "update commits set n = n + 1 returning n"
+FOLLOWERS = ("-wal", "-shm", "-journal")
+"""What SQLite puts beside a file."""
+COUNTED = ".commits"
+CURE = "restore it from a copy with all that stands beside it, or move these away ({name}*) to start empty"
 
 
 @contextlib.contextmanager
-def sqlite_errors(what: str) -> Iterator[None]:
-    """Turn SQLite's errors about `what` into ours: damage stops, everything that may pass is tried again."""
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about the file `path` into ours: damage stops, everything that may pass is tried again."""
     try:
         yield
     except DAMAGE as error:
-        raise CorruptError(f"{what} is damaged or no database of ours: restore it, or move it away to start empty") from error
+        raise damaged(path) from error
     except TRANSIENT as error:
-        raise UnavailableError(f"{what} cannot be read or written ({type(error).__name__})") from error
+        if getattr(error, "extendedresult", 0) in BAD_PAGES:
+            raise damaged(path) from error
+        raise UnavailableError(f"{path} cannot be read or written ({type(error).__name__})") from error
+
+
+def damaged(path: Path, how: str = "is damaged or no database of ours") -> CorruptError:
+    """The error for a file of which something is wrong, with the cure."""
+    return CorruptError(f"{path} {how}: {CURE.format(name=path.name)}")
 
 
 @contextlib.contextmanager
 def transaction(connection: apsw.Connection) -> Iterator[None]:
-    """All of a block or nothing, with the write lock from its first moment.
+    """All of a block or nothing, with the write lock from its first moment; counted, if it changed anything.
 
     A block under `with connection:` that reads before it writes fails when another process writes in between; this waits
     for its turn. (`transaction_mode` of apsw would do so too, but waits with the interpreter's lock held.)
@@ -41,9 +75,13 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
     connection.execute("begin immediate")
     with contextlib.ExitStack() as undo:
         undo.callback(_roll_back, connection)
+        before = connection.total_changes()
         yield
+        count = connection.execute(COUNT).get if connection.total_changes() != before else None
         connection.execute("commit")
         undo.pop_all()
+    if count is not None:
+        _note(Path(connection.filename), count)
 
 
 def _roll_back(connection: apsw.Connection) -> None:
@@ -54,34 +92,182 @@ def _roll_back(connection: apsw.Connection) -> None:
 def open_database(path: Path, steps: Sequence[str]) -> apsw.Connection:
     """Open or create `path`, whose schema is what `steps` make of an empty file, one after the other.
 
-    The file's version is the number of steps that it has had; an older file is brought up by those that are left. Raises
-    CorruptError when the file is damaged, is no database of ours, or was written by a newer version; never resets it.
+    The file's version is the number of steps that it has had; an older file is brought up by those that are left, and one from
+    before there were checksums is written anew with them. Raises CorruptError when the file is damaged, is no database of
+    ours, lacks what was committed, or was written by a newer version; never resets it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise UnavailableError(f"{path.parent} cannot be made ({error.strerror})") from error
-    with sqlite_errors(str(path)), turn(path.parent):  # SQLite does not wait for whoever else is switching to WAL
-        connection = apsw.Connection(str(path))
-        path.chmod(0o600)
-        connection.set_busy_timeout(BUSY_MILLISECONDS)
+    _register()
+    # One at a time: SQLite does not wait for whoever else is switching to WAL.
+    with sqlite_errors(path), turn(path.parent), contextlib.ExitStack() as undo:
+        if not path.exists():
+            _make(path, steps)
+        if not path.stat().st_size:
+            raise damaged(path, "is empty")
+        counted = _counted(path)  # before the file's own count is read: others may be writing
+        connection = _connect(path)
+        undo.callback(connection.close)
+        if not int(connection.pragma("user_version")) & CHECKED:
+            _rewrite(connection, path, steps)
+            connection.close()
+            connection = _connect(path)
+            undo.callback(connection.close)
         connection.execute("pragma journal_mode=wal")
-        connection.execute("pragma synchronous=full")
-        connection.execute("pragma secure_delete=on")
-        connection.execute("pragma temp_store=memory")
         _bring_up(connection, path, steps)
+        _compare(connection, path, counted)
+        undo.pop_all()
     return connection
 
 
-def _bring_up(connection: apsw.Connection, path: Path, steps: Sequence[str]) -> None:
-    found = int(connection.pragma("user_version"))
-    if found == len(steps):
+def check_database(connection: apsw.Connection, path: Path) -> None:
+    """CorruptError unless every page is what was written and all tables and indexes agree; reads the whole file."""
+    with sqlite_errors(path):
+        if connection.pragma("integrity_check") != "ok":
+            raise damaged(path)
+
+
+def _register() -> None:
+    """Have the checksum VFS at hand. SQLite makes it the default of the process, which is taken back."""
+    if VFS in apsw.vfs_names():
         return
+    default = apsw.vfs_names()[0]
+    with contextlib.closing(apsw.Connection(":memory:")) as any_:
+        try:
+            apsw.sqlite_extra.load(any_, EXTENSION)
+        except (apsw.sqlite_extra.NotAvailable, LookupError):
+            raise ConfigError("apsw has no checksum VFS (cksumvfs): install its wheel, not a build of your own") from None
+    apsw.set_default_vfs(default)
+
+
+def _connect(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path), vfs=VFS)
+    with contextlib.ExitStack() as undo:
+        undo.callback(connection.close)
+        path.chmod(0o600)
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        connection.execute("pragma synchronous=full")
+        connection.execute("pragma secure_delete=on")
+        connection.execute("pragma temp_store=memory")
+        undo.pop_all()
+    return connection
+
+
+def _make(path: Path, steps: Sequence[str]) -> None:
+    """A new file, which gets its name when it is whole."""
+    left = [path.with_name(path.name + ending) for ending in (*FOLLOWERS, COUNTED)]
+    if any(one.exists() for one in left):
+        raise damaged(path, "is gone")
+    with _draft(path) as draft, contextlib.closing(_connect(draft)) as connection:
+        connection.reserve_bytes(reserve=RESERVED)
+        with connection:
+            for step in (COMMITS, *steps):
+                connection.execute(step)
+            connection.pragma("user_version", CHECKED | len(steps))
+
+
+def _rewrite(connection: apsw.Connection, path: Path, steps: Sequence[str]) -> None:
+    """Put a file with checksums in the place of one that has none; a crash leaves one or the other.
+
+    Nobody else may have the old one open: what he wrote would be lost, or have no checksums.
+    """
+    found = int(connection.pragma("user_version"))
+    _refuse(connection, path, found, steps)
+    connection.set_busy_timeout(0)
+    connection.execute("pragma locking_mode=exclusive")
+    try:
+        mode = connection.execute("pragma journal_mode=delete").get
+    except apsw.BusyError:
+        mode = "others"
+    if mode != "delete":
+        raise UnavailableError(f"{path} has to be rewritten with checksums, and an ullage from before uses it: end that one")
+    check_database(connection, path)
+    connection.reserve_bytes(reserve=RESERVED)
+    with _draft(path) as draft:
+        connection.execute("vacuum into ?", (str(draft),))
+        with contextlib.closing(_connect(draft)) as fresh, fresh:
+            fresh.execute(COMMITS)
+            fresh.pragma("user_version", CHECKED | found)
+        connection.close()
+    log.get("state").info("database_rewritten_with_checksums", path=path.name)
+
+
+@contextlib.contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """An empty file to fill, which takes the place of `path`, durably, when the block ends well."""
+    draft = path.with_name(f".{path.name}.partial")
+    for ending in ("", *FOLLOWERS):
+        draft.with_name(draft.name + ending).unlink(missing_ok=True)
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _refuse(connection: apsw.Connection, path: Path, found: int, steps: Sequence[str]) -> None:
+    """CorruptError for a file of another program or of a newer version; `found` is its number of steps."""
     if found > len(steps) or found < 0:
         raise CorruptError(f"{path} was written by a newer ullage (schema {found}): use that version")
-    with transaction(connection):
-        if found == 0 and connection.execute("select count(*) from sqlite_schema").get:
-            raise CorruptError(f"{path} is no database of ours: move it away to start empty")
-        for step in steps[found:]:
-            connection.execute(step)
-        connection.pragma("user_version", len(steps))
+    if found == 0 and connection.execute("select count(*) from sqlite_schema").get:
+        raise damaged(path, "is no database of ours")
+
+
+def _bring_up(connection: apsw.Connection, path: Path, steps: Sequence[str]) -> None:
+    """Look at the version, and at whether checksums are looked at; give the file the steps that it lacks."""
+    version = int(connection.pragma("user_version"))
+    found = version ^ CHECKED
+    if not version & CHECKED or int(connection.pragma("checksum_verification")) != 1:
+        raise damaged(path)
+    _refuse(connection, path, found or -1, steps)
+    if found < len(steps):
+        with transaction(connection):
+            for step in steps[found:]:
+                connection.execute(step)
+            connection.pragma("user_version", CHECKED | len(steps))
+
+
+def _compare(connection: apsw.Connection, path: Path, counted: int) -> None:
+    """CorruptError when the file lacks transactions that were counted beside it."""
+    there = int(connection.execute("select n from commits").get)
+    if there < counted:
+        lost = counted - there
+        raise damaged(path, f"lacks its last {lost} change{'s' * (lost != 1)} ({path.name}-wal was damaged or is gone)")
+    _note(path, there)
+
+
+def _counted(path: Path) -> int:
+    """How many transactions were told to be durable, at least; 0 where nobody knows."""
+    file = path.with_name(path.name + COUNTED)
+    try:
+        number, _, check = file.read_bytes().strip().partition(b" ")
+        if int(check, 16) == zlib.crc32(number):
+            return int(number)
+    except FileNotFoundError:
+        return 0
+    except ValueError:
+        pass
+    log.get("state").error("database_count_damaged", path=file.name)
+    return 0
+
+
+def _note(path: Path, count: int) -> None:
+    """Count transactions beside the file, in place and without waiting for the disk.
+
+    kill -9 does not undo it, and a power cut leaves a smaller number. A disk that does not take it leaves the number of
+    before, which is still true.
+    """
+    number = b"%020d" % count
+    line = b"%s %08x\n" % (number, zlib.crc32(number))
+    with contextlib.suppress(OSError):
+        handle = os.open(path.with_name(path.name + COUNTED), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(handle, line, 0)
+        finally:
+            os.close(handle)

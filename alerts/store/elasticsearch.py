@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alerts.document import D, Document
+from alerts.document import D, Document, stored
 from alerts.records import CLASSES
 from alerts.store import MAX_PAGE, Outcome, Page, QueryError, Where
 from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
@@ -85,7 +85,7 @@ class ElasticsearchStore:
                     kind_of = error_type(item)  # an answer of its own status: a shard that is not up yet is no missing index
                     raise meaning(self._where(), 404 if kind_of in LASTING else 503, kind_of)
                 if item["found"]:
-                    found[item["_id"]] = kind.model_validate(item["_source"]["doc"])
+                    found[item["_id"]] = self._document(kind, item)
         return found
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
@@ -115,7 +115,7 @@ class ElasticsearchStore:
         if after:
             request["search_after"] = list(read_mark(after))
         hits = self._hits(request)
-        items = tuple(kind.model_validate(hit["_source"]["doc"]) for hit in hits[:size])
+        items = tuple(self._document(kind, hit) for hit in hits[:size])
         return Page(items, page_mark(*hits[size - 1]["sort"]) if len(hits) > size else "")
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
@@ -123,9 +123,12 @@ class ElasticsearchStore:
         query = condition(kind, where)
         hits = self._hits({"index": self._index(kind), "query": query, "size": SCROLL, "sort": ["_doc"]})
         if len(hits) < SCROLL:
-            yield from (kind.model_validate(hit["_source"]["doc"]) for hit in hits)
+            yield from (self._document(kind, hit) for hit in hits)
         else:
             yield from self._scroll(kind, query)
+
+    def _document(self, kind: type[D], hit: Mapping[str, Any]) -> D:
+        return stored(kind, hit["_id"], hit["_source"]["doc"], f"{self._where()}, index {self._index(kind)}")
 
     def _scroll(self, kind: type[D], query: Mapping[str, Any]) -> Iterator[D]:
         """Page after page of a point in time."""
@@ -134,7 +137,7 @@ class ElasticsearchStore:
         request: dict[str, Any] = {"query": query, "size": SCROLL, "sort": [{"_shard_doc": "asc"}]}
         try:
             while hits := self._hits({**request, "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}):
-                yield from (kind.model_validate(hit["_source"]["doc"]) for hit in hits)
+                yield from (self._document(kind, hit) for hit in hits)
                 request["search_after"] = hits[-1]["sort"]
         finally:
             with server_errors(self._address):

@@ -16,12 +16,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alerts.document import D, Document
+from alerts.document import D, Document, stored
 from alerts.records import CLASSES, VERSION
 from alerts.store import MAX_PAGE, Outcome, Page, Where
 from alerts.store.selection import page_mark, read_mark, selection, stamp
 from alerts.store.tokens import index_words
-from ullage.database import open_database, sqlite_errors, transaction
+from ullage.database import check_database, open_database, sqlite_errors, transaction
 
 SCROLL = 500
 
@@ -76,6 +76,8 @@ class SqliteStore:
 
     def check(self) -> str:
         """See `IncidentStore.check`; opening has looked at the file's version already."""
+        with self._lock:
+            check_database(self._database, self._path)
         return ""
 
     def get(self, kind: type[D], id_: str) -> D | None:
@@ -84,9 +86,9 @@ class SqliteStore:
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
         """See `IncidentStore.mget`."""
-        sql = f"select doc from {table_of(kind)} where id in (select value from json_each(?))"
-        found = [kind.model_validate_json(doc) for (doc,) in self._read(sql, (json.dumps(list(ids)),))]
-        return {document.id: document for document in found}
+        sql = f"select id, doc from {table_of(kind)} where id in (select value from json_each(?))"
+        rows = self._read(sql, (json.dumps(list(ids)),))
+        return {id_: self._document(kind, id_, doc) for id_, doc in rows}
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
         """See `IncidentStore.create`."""
@@ -127,16 +129,16 @@ class SqliteStore:
             condition, values = f"{condition} and (time, id) < (?, ?)", [*values, *read_mark(after)]
         sql = f"select time, id, doc from {table_of(kind)} where {condition} order by time desc, id desc limit ?"
         rows = self._read(sql, [*values, size + 1])
-        items = tuple(kind.model_validate_json(doc) for _, _, doc in rows[:size])
+        items = tuple(self._document(kind, id_, doc) for _, id_, doc in rows[:size])
         return Page(items, page_mark(*rows[size - 1][:2]) if len(rows) > size else "")
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """See `IncidentStore.scroll`; the lock is free between pages."""
         condition, values = selection(kind, table_of(kind), where)
-        sql = f"select n, doc from {table_of(kind)} where {condition} and n > ? order by n limit {SCROLL}"
+        sql = f"select n, id, doc from {table_of(kind)} where {condition} and n > ? order by n limit {SCROLL}"
         last = -1
         while rows := self._read(sql, [*values, last]):
-            yield from (kind.model_validate_json(doc) for _, doc in rows)
+            yield from (self._document(kind, id_, doc) for _, id_, doc in rows)
             last = rows[-1][0]
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
@@ -156,6 +158,9 @@ class SqliteStore:
         """Close the file."""
         with self._lock:
             self._database.close()
+
+    def _document(self, kind: type[D], id_: str, doc: str) -> D:
+        return stored(kind, id_, doc, str(self._path))
 
     def _numbers(self, kind: type[Document], documents: Sequence[Document]) -> dict[str, int]:
         """The row numbers of those that exist, by id."""
@@ -187,10 +192,10 @@ class SqliteStore:
         self._database.executemany(f"delete from {name} where n = ?", rows)
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, sqlite_errors(f"incident store {self._path}"):
+        with self._lock, sqlite_errors(self._path):
             return self._database.execute(sql, tuple(values)).fetchall()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        with self._lock, sqlite_errors(f"incident store {self._path}"), transaction(self._database):
+        with self._lock, sqlite_errors(self._path), transaction(self._database):
             yield

@@ -15,6 +15,7 @@ from alerts.records import CLASSES, VERSION, Background, Decision, Exposure, Hol
 from alerts.store import IncidentStore, Where, open_store
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.noise.posts import post
+from ullage.database import CHECKED
 
 FIRST = (Path(__file__).parent / "store_1.sql").read_text(encoding="utf-8")
 SHAPE = "2 e0d59c3c"
@@ -58,7 +59,7 @@ def test_an_older_file_then_has_the_tables_of_a_new_one(older, tmp_path: Path) -
             tables = file.execute("select name, sql from sqlite_schema where sql is not null order by name").fetchall()
             made.append((file.pragma("user_version"), tables))
     assert made[0] == made[1]
-    assert made[0][0] == VERSION
+    assert made[0][0] == CHECKED | VERSION
 
 
 def test_what_is_indexed_changes_with_the_version_alone() -> None:

@@ -1,15 +1,17 @@
 """Opening a state file: durable and private, never reset, and safe when many do it at once."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
 
-from ullage.database import open_database, sqlite_errors, transaction
+from ullage.database import CHECKED, check_database, open_database, sqlite_errors, transaction
 from ullage.errors import CorruptError, UnavailableError
 
 SCHEMA = "create table words (word text not null) strict"
@@ -33,6 +35,7 @@ def test_a_new_file_is_private_durable_and_erasing(tmp_path: Path) -> None:
         "x.sqlite": "0o600",
         "x.sqlite-wal": "0o600",
         "x.sqlite-shm": "0o600",
+        "x.sqlite.commits": "0o600",
     }
     assert words(tmp_path / "deep" / "x.sqlite") == ["a"]
 
@@ -143,5 +146,184 @@ def test_a_failed_transaction_leaves_nothing_behind_and_the_connection_usable(tm
     ],
 )
 def test_what_may_pass_is_tried_again_and_damage_stops(raised: Exception, seen: type[Exception]) -> None:
-    with pytest.raises(seen, match=r"^the frontier"), sqlite_errors("the frontier"):
+    with pytest.raises(seen, match=r"^data/x\.sqlite (is|cannot)"), sqlite_errors(Path("data/x.sqlite")):
         raise raised
+
+
+def filled(path: Path, rows: int = 400) -> list[str]:
+    """A closed file of some twenty pages; what it holds."""
+    database = open_database(path, [SCHEMA])
+    with transaction(database):
+        database.executemany("insert into words values (?)", ((f"{n:05d}" * 40,) for n in range(rows)))
+    database.close()
+    return [f"{n:05d}" * 40 for n in range(rows)]
+
+
+@pytest.mark.parametrize("place", [p * 4096 + 17 * p % 4096 for p in range(1, 20)])
+def test_a_flipped_bit_is_never_read_as_content(tmp_path: Path, place: int) -> None:
+    """Without checksums most of these read back changed."""
+    path = tmp_path / "x.sqlite"
+    filled(path)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(CorruptError, match=r"x\.sqlite is damaged.*restore it.*x\.sqlite\*"), sqlite_errors(path):
+        words(path)
+
+
+def test_a_flipped_bit_in_the_head_turns_no_checksum_off(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    filled(path, 20)
+    whole = path.read_bytes()
+    for place in range(100):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(CorruptError, match=r"x\.sqlite"):
+            words(path)
+
+
+def test_an_empty_file_is_no_new_one(tmp_path: Path) -> None:
+    (tmp_path / "x.sqlite").touch()
+    with pytest.raises(CorruptError, match=r"x\.sqlite is empty: restore it"):
+        open_database(tmp_path / "x.sqlite", [SCHEMA])
+
+
+def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    filled(path)
+    path.unlink()
+    with pytest.raises(CorruptError, match=r"x\.sqlite is gone: restore it.*\(x\.sqlite\*\) to start empty"):
+        open_database(path, [SCHEMA])
+    (tmp_path / "x.sqlite.commits").unlink()
+    assert words(path) == []
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """A file as a process leaves it that is killed: five transactions are in its log, none in the file itself."""
+    live = tmp_path / "live"
+    database = open_database(live / "x.sqlite", [SCHEMA])
+    for n in range(5):
+        with transaction(database):
+            database.execute("insert into words values (?)", (str(n),))
+    shutil.copytree(live, tmp_path / "killed")
+    database.close()
+    return tmp_path / "killed" / "x.sqlite"
+
+
+def test_what_a_killed_process_committed_is_there(killed: Path) -> None:
+    assert words(killed) == list("01234")
+
+
+def test_a_log_that_is_gone_is_said(killed: Path) -> None:
+    killed.with_name("x.sqlite-wal").unlink()
+    with pytest.raises(CorruptError, match=r"x\.sqlite lacks its last 5 changes \(x\.sqlite-wal was damaged or is gone\)"):
+        words(killed)
+
+
+@pytest.mark.parametrize("part", range(1, 40))
+def test_a_log_that_is_cut_or_damaged_is_said(killed: Path, part: int) -> None:
+    wal = killed.with_name("x.sqlite-wal")
+    content = wal.read_bytes()
+    place = len(content) * part // 40
+    cut, flipped = content[:place], content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :]
+    wal.write_bytes(cut if part % 2 else flipped)
+    with pytest.raises(CorruptError, match=r"lacks its last [1-5] change"):
+        words(killed)
+
+
+def test_what_a_crash_cut_short_is_no_loss(killed: Path) -> None:
+    """A transaction whose end is missing was never told to be durable."""
+    wal = killed.with_name("x.sqlite-wal")
+    wal.write_bytes(wal.read_bytes() + wal.read_bytes()[-4120:-1])
+    assert words(killed) == list("01234")
+
+
+def test_a_damaged_count_hides_nothing_and_is_logged(killed: Path, capsys) -> None:
+    count = killed.with_name("x.sqlite.commits")
+    count.write_bytes(count.read_bytes().replace(b"5", b"9", 1))
+    assert words(killed) == list("01234")
+    assert "database_count_damaged" in capsys.readouterr().out
+    assert count.read_bytes().startswith(b"%020d " % 5)
+
+
+def test_a_transaction_that_changes_nothing_is_not_counted(tmp_path: Path) -> None:
+    database = open_database(tmp_path / "x.sqlite", [SCHEMA])
+    for _ in range(3):
+        with transaction(database):
+            database.execute("delete from words")
+    assert (tmp_path / "x.sqlite.commits").read_bytes().startswith(b"%020d " % 0)
+
+
+def unchecked(path: Path) -> tuple[list[str], apsw.Connection]:
+    """A file as versions before checksums made it, its last writes in the log: what it holds, and who has it open."""
+    database = apsw.Connection(str(path))
+    database.pragma("journal_mode", "wal")
+    database.execute(f"{SCHEMA}; pragma user_version=1")
+    for n in range(400):
+        database.execute("insert into words values (?)", (f"{n:05d}" * 40,))
+    return [f"{n:05d}" * 40 for n in range(400)], database
+
+
+def test_a_file_without_checksums_gets_them_once_and_keeps_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "before" / "x.sqlite"
+    path.parent.mkdir()
+    content, before = unchecked(path)
+    shutil.copytree(path.parent, tmp_path / "killed")  # as a process left it that was killed: most is in the log
+    before.close()
+    for file in (path, tmp_path / "killed" / "x.sqlite"):
+        assert words(file) == content
+        number = file.stat().st_ino
+        assert words(file) == content
+        assert file.stat().st_ino == number
+        assert int(open_database(file, [SCHEMA]).pragma("checksum_verification")) == 1
+        assert oct(file.stat().st_mode & 0o777) == "0o600"
+        assert not list(file.parent.glob(".*"))
+
+
+def test_a_file_without_checksums_waits_for_whoever_uses_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    content, before = unchecked(path)
+    with pytest.raises(UnavailableError, match="an ullage from before uses it"):
+        open_database(path, [SCHEMA])
+    before.execute("insert into words values ('later')")
+    before.close()
+    assert words(path) == [*content, "later"]
+
+
+def test_a_damaged_file_without_checksums_is_not_given_any(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    _, before = unchecked(path)
+    before.close()
+    content = bytearray(path.read_bytes())
+    content[4096 * 7 : 4096 * 7 + 8] = bytes(8)
+    path.write_bytes(content)
+    with pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
+        open_database(path, [SCHEMA])
+    assert path.read_bytes()[100:] == content[100:]
+
+
+def test_a_rewriting_that_was_cut_short_begins_again(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    content, before = unchecked(path)
+    before.close()
+    (tmp_path / ".x.sqlite.partial").write_bytes(b"half")
+    (tmp_path / ".x.sqlite.partial-journal").write_bytes(b"half")
+    assert words(path) == content
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_version_without_checksums_leaves_a_file_with_them_alone(tmp_path: Path) -> None:
+    """It refuses a schema that is larger than it knows: 65,537."""
+    filled(tmp_path / "x.sqlite")
+    with closing(apsw.Connection(str(tmp_path / "x.sqlite"))) as plain:
+        assert int(plain.pragma("user_version")) == CHECKED + 1
+
+
+def test_check_reads_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    filled(path)
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    with closing(open_database(path, [SCHEMA])) as database, pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
+        check_database(database, path)

@@ -16,8 +16,7 @@ from typing import Any
 
 from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
 from ullage.clock import Clock
-from ullage.database import open_database, sqlite_errors, transaction
-from ullage.errors import CorruptError
+from ullage.database import damaged, open_database, sqlite_errors, transaction
 from ullage.lock import hold
 
 IDLE_SECONDS = 0.05
@@ -49,8 +48,8 @@ class _Topic:
     """One topic's file, and what publisher and consumer both ask of it."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.name, self.what = name, f"bus topic {name}"
-        self.database = open_database(folder / f"{name}.sqlite", [SCHEMA])
+        self.name, self.path = name, folder / f"{name}.sqlite"
+        self.database = open_database(self.path, [SCHEMA])
 
     def bounds(self) -> tuple[int, int]:
         """First offset that is kept and the next that will be given, as they are at one moment."""
@@ -65,7 +64,7 @@ class _Topic:
             parsed = None
         sound = isinstance(parsed, dict) and isinstance(key, str) and isinstance(value, bytes) and isinstance(timestamp, float)
         if not sound:
-            raise CorruptError(f"{self.what} has a damaged record: restore it, or move it away to start empty")
+            raise damaged(self.path, f"has a damaged record (offset {offset})")
         return Record(self.name, 0, offset, timestamp, key, parsed, value)
 
     def position(self, group: str) -> int:
@@ -74,7 +73,7 @@ class _Topic:
 
     def place(self, group: str) -> Place:
         """Where `group` stands."""
-        with sqlite_errors(self.what):
+        with sqlite_errors(self.path):
             first, end = self.bounds()
             position = self.position(group)
             oldest = self.database.execute(OLDEST, (max(first, position),)).get
@@ -91,7 +90,7 @@ class SqlitePublisher:
         """Durable on return (WAL, synchronous=FULL); all of `records` or none."""
         now = self._clock.wall()
         rows = [(now, r.key, json.dumps(dict(r.headers)), r.value) for r in records]
-        with sqlite_errors(self._topic.what), transaction(self._topic.database):
+        with sqlite_errors(self._topic.path), transaction(self._topic.database):
             self._topic.database.executemany("insert into records (timestamp, key, headers, value) values (?, ?, ?, ?)", rows)
 
     def spread(self, record: Outgoing) -> None:
@@ -114,7 +113,7 @@ class SqliteSubscription:
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._place)
             self._topic = _Topic(folder, topic)
-            with sqlite_errors(self._topic.what):
+            with sqlite_errors(self._topic.path):
                 self._next = self._topic.position(group)
             undo.pop_all()
         self._woken = threading.Event()
@@ -132,7 +131,7 @@ class SqliteSubscription:
     def _read(self, max_records: int) -> list[Record]:
         records: list[Record] = []
         size = 0
-        with sqlite_errors(self._topic.what):
+        with sqlite_errors(self._topic.path):
             self._skip_to(self._topic.bounds()[0])
             for row in self._topic.database.execute(PAGE, (self._next, max_records)):
                 records.append(self._topic.record(*row))
@@ -152,7 +151,7 @@ class SqliteSubscription:
 
     def commit(self, record: Record) -> None:
         """See `Subscription.commit`."""
-        with sqlite_errors(self._topic.what), transaction(self._topic.database):
+        with sqlite_errors(self._topic.path), transaction(self._topic.database):
             self._topic.database.execute(COMMIT, (self._group, record.offset + 1))
 
     def lag(self) -> Lag:
@@ -200,13 +199,14 @@ class SqliteBus:
     def _expire(self, name: str, keep: Retention) -> int:
         topic = _Topic(self._folder, name)
         try:
-            with sqlite_errors(topic.what):
-                before = topic.database.total_changes()
+            with sqlite_errors(topic.path):
                 with transaction(topic.database):
+                    before = topic.database.total_changes()
                     topic.database.execute("delete from records where timestamp < ?", (self._clock.wall() - keep.seconds,))
                     topic.database.execute(TOO_MUCH, (keep.max_bytes,))
+                    gone = topic.database.total_changes() - before
                 topic.database.execute("pragma wal_checkpoint(truncate)")
-                return topic.database.total_changes() - before
+                return gone
         finally:
             topic.database.close()
 
