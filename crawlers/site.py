@@ -26,6 +26,7 @@ from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError
 from ullage.records import ELSEWHERE, INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
+from ullage.trusted import read_trusted
 
 TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
 """Names that stand for something else in every report."""
@@ -137,18 +138,24 @@ def read_site(path: Path) -> Site:
     if path.stem in TAKEN:
         raise ConfigError(f"{path}: {path.stem} is the name of {TAKEN[path.stem]}: choose another")
     try:
-        return Site.model_validate({"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))})
+        return Site.model_validate({"name": path.stem, **tomllib.loads(_text_of(path))})
     except ValidationError as error:
         first = error.errors()[0]
         knob = "".join(f"{part}: " for part in first["loc"])
         raise ConfigError(f"{path}: {knob}{first['msg'].removeprefix('Value error, ')}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is no TOML ({error})") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-Mark = tuple[int, int, int]
+def _text_of(path: Path) -> str:
+    """The text of a site's file, which must be nobody else's to write, nor its folder (`ullage.trusted`)."""
+    try:
+        return read_trusted(path).decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: cannot be read (it is gone)") from None
+
+
+Mark = tuple[int, ...]
 """By what it is seen that a file has changed."""
 
 
@@ -189,7 +196,7 @@ def _mark(path: Path) -> Mark | None:
         stat = path.stat()
     except OSError:
         return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 def _limited(sites: dict[str, Site], folder: Path) -> list[ConfigError]:

@@ -1,5 +1,6 @@
 """What every test stands on: no network but loopback, a clock that can be held still, a data folder, a bus."""
 
+import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
@@ -63,6 +64,15 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections go to loopback or fail the test."""
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+
+
+@pytest.fixture(autouse=True)
+def umask_as_before() -> Iterator[None]:
+    """A command that ran inside a test has narrowed it for the whole process."""
+    former = os.umask(0o022)
+    os.umask(former)
+    yield
+    os.umask(former)
 
 
 @pytest.fixture(autouse=True)

@@ -204,6 +204,7 @@ def _one_line(kind: type[BaseException], _error: BaseException | None, trace: ty
 
 def main() -> None:
     """Entry point: one line for every error, and never a value in it."""
+    os.umask(0o077)  # what is for others says so: public keys, rules
     sys.excepthook = _one_line
     threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value, args.exc_traceback)
     try:

@@ -9,28 +9,38 @@
     notify/<channel>    alert (text: an address, then what signs, one a line)
 
 Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it
-is wider. Where `keys.command` is set it is run with the key's name and must print the key in hex (KMS, Vault); where systemd's
-`CREDENTIALS_DIRECTORY` has the name (with `/` as `.`) that is read first. A key never comes from the environment itself.
+is wider, foreign or a link (`ullage.trusted`). Beside each key lies its check value, `NAME.kcv` (`ullage.check_values`): a key
+that is not the one that was noted is refused wherever it is read. Where `keys.command` is set it is run with the key's name and
+must print the key in hex (KMS, Vault); where systemd's `CREDENTIALS_DIRECTORY` has the name (with `/` as `.`) that is read first.
+A key never comes from the environment itself.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
-import stat
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from ullage import check_values, log
 from ullage.errors import ConfigError
 from ullage.sealing import Opener, Sealer
+from ullage.trusted import read_trusted
 from ullage.written import write_new, write_through
 
 KEY_BYTES = 32
 COMMAND_SECONDS = 30
+
+
+def credentials_folder() -> Path | None:
+    """Where systemd has put this process's credentials, if it has."""
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(given) if given else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,39 +52,68 @@ class KeyStore:
     credentials: Path | None = field(default=None)
 
     def read(self, name: str) -> bytes:
-        """The 32 bytes of key `name`; ConfigError says where it was looked for, never what it holds."""
-        if self.credentials and (found := self.credentials / name.replace("/", ".")).is_file():
-            return self._checked(name, found.read_bytes())
-        if self.command and not name.endswith(".pub"):
-            return self._checked(name, self._ask(name))
-        path = self.root / name
-        if not path.is_file():
-            raise ConfigError(f"key {name} is not in {self.root}: run `ullage init`, or give this role its key")
-        if not name.endswith(".pub") and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
-            raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
-        return self._checked(name, path.read_bytes())
+        """The 32 bytes of key `name`, the very ones that were noted where something was.
+
+        ConfigError says where it was looked for, or that it is another key, never what it holds.
+        """
+        if (given := self._given(name)) is not None:
+            key = given
+        elif self.command and not name.endswith(".pub"):
+            key = self._ask(name)
+        else:
+            key = self._file(name, f"key {name} is not in {self.root}: run `ullage init`, or give this role its key")
+        if len(key) != KEY_BYTES:
+            raise ConfigError(f"key {self.root / name} has {len(key)} bytes instead of {KEY_BYTES}: restore it from its copy")
+        if given is None or not self.exists(name):  # a file that a credential stands in for has a check value of its own
+            check_values.verify(self.root, name, key)
+        return key
+
+    def adopt(self, name: str) -> None:
+        """Note the check value of a key that has none: it was just seen to be of use. The log says so, once."""
+        if check_values.adopt(self.root, name, self.read(name)):
+            log.get("keys").warning("key_check_value_adopted", path=str(check_values.path_of(self.root, name)))
 
     def lines(self, name: str) -> list[str]:
         """The lines of the text secret `name` (an address, a password), found where keys are; a command prints it as it is.
 
         ConfigError says where it was looked for, never what it holds.
         """
-        if self.credentials and (found := self.credentials / name.replace("/", ".")).is_file():
-            return self._text(name, found.read_bytes())
+        if (given := self._given(name)) is not None:
+            return self._text(name, given)
         if self.command:
             return self._text(name, self._run(name))
-        path = self.root / name
-        if not path.is_file():
-            raise ConfigError(f"secret {name} is not in {self.root}: write it there, mode 0600")
-        if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
-            raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
-        return self._text(name, path.read_bytes())
+        return self._text(name, self._file(name, f"secret {name} is not in {self.root}: write it there, mode 0600"))
+
+    def lines_if_there(self, name: str) -> list[str] | None:
+        """The same of a secret that need not be there, from a credential or a file; a command is not asked."""
+        if self._given(name) is None and not self.exists(name):
+            return None
+        return replace(self, command=()).lines(name)
+
+    def _given(self, name: str) -> bytes | None:
+        """What systemd's folder has under that name."""
+        if self.credentials is None:
+            return None
+        try:
+            return read_trusted(self.credentials / name.replace("/", "."))
+        except FileNotFoundError:
+            return None
+
+    def _file(self, name: str, missing: str) -> bytes:
+        try:
+            return read_trusted(self.root / name, self.root, secret=not name.endswith(".pub"))
+        except FileNotFoundError:
+            raise ConfigError(missing) from None
 
     def write(self, name: str, key: bytes) -> None:
-        """Create key `name` (0600, or 0644 for a public half), durably; an existing key is never overwritten."""
+        """Create key `name` (0600, or 0644 for a public half), durably; an existing key is never overwritten.
+
+        Its check value is noted after it: of two who make one at once, the one who did notes it.
+        """
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_new(key, path, 0o644 if name.endswith(".pub") else 0o600)
+        check_values.note(self.root, name, key, check_values.MADE)
 
     def make(self, name: str) -> bytes:
         """Create key `name` at random and return it; an existing one is returned as it is."""
@@ -101,6 +140,7 @@ class KeyStore:
         with path.open("r+b") as file:
             write_through(file, secrets.token_bytes(KEY_BYTES))
         path.unlink()
+        check_values.path_of(self.root, name).unlink(missing_ok=True)
 
     def _ask(self, name: str) -> bytes:
         try:
@@ -121,39 +161,59 @@ class KeyStore:
         except UnicodeDecodeError:
             raise ConfigError(f"secret {name} is no text in UTF-8") from None
 
-    @staticmethod
-    def _checked(name: str, key: bytes) -> bytes:
-        if len(key) != KEY_BYTES:
-            raise ConfigError(f"key {name} has {len(key)} bytes instead of {KEY_BYTES}: restore it from its copy")
-        return key
-
 
 def make_seal_pair(keys: KeyStore, key_id: str) -> None:
     """Create the seal key pair `key_id`; the private half is written first, so that nothing is sealed to a lost key."""
-    _make_exchange_pair(keys, f"seal/{key_id}")
+    _make_pair(keys, f"seal/{key_id}.key", f"seal/{key_id}.pub")
 
 
-def _make_exchange_pair(keys: KeyStore, name: str) -> None:
-    """An X25519 pair; a half that a crash left alone gets its other half."""
-    private = X25519PrivateKey.from_private_bytes(keys.make(f"{name}.key"))
-    if not keys.exists(f"{name}.pub"):
-        keys.write(f"{name}.pub", private.public_key().public_bytes_raw())
+def _make_pair(keys: KeyStore, private: str, public: str) -> None:
+    """A pair; a half that a crash left alone gets its other half, and halves that do not belong together are refused."""
+    keys.make(private)
+    if not keys.exists(public):
+        keys.write(public, _public_of(keys, private))
+    match_halves(keys, private, public)
+
+
+def _public_of(keys: KeyStore, private: str) -> bytes:
+    """The public half of a private key, which signs where it is called so and seals otherwise (Ed25519, X25519)."""
+    kind = Ed25519PrivateKey if Path(private).stem == "sign" else X25519PrivateKey
+    return kind.from_private_bytes(keys.read(private)).public_key().public_bytes_raw()
+
+
+def match_halves(keys: KeyStore, private: str, public: str) -> None:
+    """ConfigError unless the public half is that of the private one; what has no check value gets one then."""
+    if keys.read(public) != _public_of(keys, private):
+        raise ConfigError(f"key {keys.root / public} is not the public half of {private}: restore both from their copy")
+    keys.adopt(private)
+    keys.adopt(public)
 
 
 def sealer(keys: KeyStore) -> Sealer:
-    """Seals to the newest public key. Key ids are UTC dates, so the newest is the last by name."""
+    """Seals to the newest public key. Key ids are UTC dates, so the newest is the last by name.
+
+    Its check value is what tells a flipped bit where there is no private half to compare it with, and none is read here.
+    """
     names = keys.names("seal", ".pub")
     if not names:
         raise ConfigError(f"no seal key in {keys.root / 'seal'}: run `ullage init`, or copy the public half here")
-    key_id = Path(names[-1]).stem
-    return Sealer(key_id, X25519PublicKey.from_public_bytes(keys.read(names[-1])))
+    public = X25519PublicKey.from_public_bytes(keys.read(names[-1]))
+    if not keys.exists(f"{names[-1].removesuffix('.pub')}.key"):  # else match notes it, when it has compared the halves
+        keys.adopt(names[-1])
+    return Sealer(Path(names[-1]).stem, public)
 
 
 def opener(keys: KeyStore) -> Opener:
-    """Opens with every private seal key that still exists; a command is asked for the other half of each public one."""
+    """Opens with every private seal key that still exists; a command is asked for the other half of each public one.
+
+    ConfigError names a half that is not what it was, or not the other's.
+    """
     names = keys.names("seal", ".key")
     if keys.command:
         names = sorted({*names, *(f"{n.removesuffix('.pub')}.key" for n in keys.names("seal", ".pub"))})
+    for name in names:
+        if keys.exists(public := _other_half(name)):
+            match_halves(keys, name, public)
     return Opener({Path(n).stem: X25519PrivateKey.from_private_bytes(keys.read(n)) for n in names})
 
 
@@ -177,7 +237,29 @@ def make_tenant(keys: KeyStore, tenant: str) -> None:
     """Create every key of a new tenant on one machine: tags, handles, signing and resolving."""
     for name in ("match-1", "index-1", "handle"):
         keys.make(f"{tenant}/{name}.key")
-    sign = Ed25519PrivateKey.from_private_bytes(keys.make(f"{tenant}/sign.key"))
-    if not keys.exists(f"{tenant}/verify.pub"):
-        keys.write(f"{tenant}/verify.pub", sign.public_key().public_bytes_raw())
-    _make_exchange_pair(keys, f"{tenant}/resolver")
+    _make_pair(keys, f"{tenant}/sign.key", f"{tenant}/verify.pub")
+    _make_pair(keys, f"{tenant}/resolver.key", f"{tenant}/resolver.pub")
+
+
+def faults(keys: KeyStore) -> list[str]:
+    """What is wrong with the keys in the folder, a line each: unreadable, another one than was noted, halves of two pairs."""
+    found = []
+    for name in all_names(keys):
+        try:
+            keys.read(name)
+            if name.endswith(".key") and keys.exists(public := _other_half(name)):
+                match_halves(keys, name, public)
+        except ConfigError as error:
+            found.append(str(error))
+    return list(dict.fromkeys(found))
+
+
+def all_names(keys: KeyStore) -> list[str]:
+    """Every key that lies in the folder, sorted; text secrets are none."""
+    return sorted(str(p.relative_to(keys.root)) for p in keys.root.rglob("*") if p.suffix in (".key", ".pub"))
+
+
+def _other_half(private: str) -> str:
+    """Where the public half of a key lies that has one."""
+    name = private.removesuffix(".key")
+    return f"{name.removesuffix('sign')}verify.pub" if name.endswith("/sign") else f"{name}.pub"

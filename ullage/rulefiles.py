@@ -17,10 +17,10 @@ from pydantic import BaseModel, ValidationError
 
 from ullage import log
 from ullage.errors import ConfigError
+from ullage.trusted import MAX_BYTES, read_trusted
 from ullage.written import write_whole
 
 FOLDER = "rules"
-MAX_BYTES = 1024 * 1024
 
 
 class Versioned(Protocol):
@@ -60,12 +60,15 @@ def shipped(model: type[M], package: str, file: str) -> M:
     return toml(model)(shipped_text(package, file), file)
 
 
-def text_of(path: Path) -> str:
-    """The text of a file of rules; ConfigError when it cannot be read."""
+def text_of(path: Path, data: Path | None = None) -> str:
+    """The text of a file of rules, one that is in force where it lies in the folder `data`; ConfigError when it cannot be read.
+
+    What is in force must be nobody else's to write (`ullage.trusted`).
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path} is larger than rules are")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8") if data is None else read_trusted(path, data).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({type(error).__name__})") from None
 
@@ -96,24 +99,24 @@ class Kind(Generic[R]):
         """Where the house's own lie."""
         return (data / FOLDER / self.name).with_suffix(Path(self.file).suffix)
 
-    def kept(self, path: Path) -> Kept[R]:
-        """Those in a file; ConfigError says what is wrong with it."""
-        text = text_of(path)
+    def kept(self, path: Path, data: Path | None = None) -> Kept[R]:
+        """Those in a file, as `text_of`; ConfigError says what is wrong with it."""
+        text = text_of(path, data)
         return Kept(text, self.read(text, str(path)))
 
     def in_force(self, data: Path) -> Kept[R]:
         """The house's own where there are any; ConfigError when they are wrong, or not for this user to read."""
-        return self.shipped() if self.stamp(data) is None else self.kept(self.own(data))
+        return self.shipped() if self.stamp(data) is None else self.kept(self.own(data), data)
 
-    def stamp(self, data: Path) -> tuple[int, int] | None:
+    def stamp(self, data: Path) -> tuple[int, ...] | None:
         """Changes with the house's own file; None where there is none."""
         try:
             found = self.own(data).stat()
         except FileNotFoundError:
             return None
         except OSError:  # it is there, and reading it says what is wrong
-            return 0, 0
-        return found.st_ino, found.st_mtime_ns
+            return (0,)
+        return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
     def put(self, data: Path, text: str) -> Path:
         """Put what was read from `text` into force, whole or not at all; returns where it lies.
@@ -121,7 +124,9 @@ class Kind(Generic[R]):
         Rules are no secret: roles that run as other users than whoever puts them there have to read them.
         """
         own = self.own(data)
-        own.parent.mkdir(parents=True, exist_ok=True)
+        if not own.parent.is_dir():
+            own.parent.mkdir(parents=True)
+            own.parent.chmod(0o755)  # whatever the umask is
         write_whole(text.encode(), own, mode=0o644)
         return own
 
@@ -135,7 +140,7 @@ class Live(Generic[R]):
 
     kind: Kind[R]
     data: Path
-    _stamp: tuple[int, int] | None = None
+    _stamp: tuple[int, ...] | None = None
     _kept: Kept[R] | None = None
 
     def __call__(self) -> R:

@@ -16,6 +16,7 @@ from ullage import dead_letters, keys
 from ullage.bus import CAPTURES, Retention, open_bus
 from ullage.errors import ConfigError, UllageError
 from ullage.settings import FILE, Context, Settings
+from ullage.written import write_new
 
 CONFIG = """\
 # ullage.toml: `ullage config show` prints every knob with its default, unit and reason.
@@ -52,7 +53,7 @@ def initialise(context: Context) -> Iterator[str]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, text in ((context.data / FILE, CONFIG), (context.data / context.settings.crawl.sites / "example.toml.off", SITE)):
         if not path.exists():
-            path.write_text(text, encoding="utf-8")
+            write_new(text.encode(), path, 0o644)  # no secret is in it, and roles may run as other users
             yield f"wrote {path}"
     if not context.keys.names("seal", ".pub"):
         alone = context.keys.names("seal", ".key")  # a private half whose public one a crash prevented

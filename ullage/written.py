@@ -30,8 +30,9 @@ def write_whole(content: bytes, file: Path, mode: int = 0o600) -> None:
 
 
 def write_new(content: bytes, file: Path, mode: int = 0o600) -> None:
-    """Make `file`, durably; FileExistsError when it is there, which then stands as it was."""
-    with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as fresh:
+    """Make `file` with that mode, whatever the umask, durably; FileExistsError when it is there, which then stands as it was."""
+    with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as fresh:
+        os.fchmod(fresh.fileno(), mode)
         write_through(fresh, content)
     sync_folder(file.parent)
 

@@ -28,6 +28,7 @@ from typing import Generic, Protocol
 from alerts.document import D, Document
 from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
+from ullage.keys import KeyStore, credentials_folder
 from ullage.settings import Context
 
 MAX_PAGE = 500
@@ -144,7 +145,7 @@ def open_store(url: str, data: Path, keys: Path | None = None) -> IncidentStore:
     if scheme == "elasticsearch":
         with _its_client():
             from alerts.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415  as above
-        return ElasticsearchStore(url, data, keys or data / "keys")
+        return ElasticsearchStore(url, data, KeyStore(keys or data / "keys", credentials=credentials_folder()))
     raise ConfigError(f"store.url has the scheme {scheme!r}: use sqlite:///FILE or elasticsearch://HOST:PORT")
 
 

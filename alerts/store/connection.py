@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from elasticsearch import ApiError, Elasticsearch, SSLError, TransportError, UnsupportedProductError
 
 from ullage.errors import ConfigError, UnavailableError
+from ullage.keys import KeyStore
 from ullage.settings import LOOPBACK
 
 USER_FILE, PASSWORD_FILE, USER = "store.user", "store.password", "ullage"
@@ -95,38 +94,24 @@ def _node(text: str, *, plain: bool) -> str:
     return f"{'http' if plain else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def login(keys: Path) -> tuple[str, str] | None:
-    """User and password, or None where there is no password."""
+def login(keys: KeyStore) -> tuple[str, str] | None:
+    """User and password, or None where there is no password. ConfigError says which file is wrong."""
     password = _secret(keys, PASSWORD_FILE)
     return None if password is None else (_secret(keys, USER_FILE) or USER, password)
 
 
-def _secret(keys: Path, name: str) -> str | None:
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and (given := Path(credentials) / name).is_file():
-        return _line(given)
-    path = keys / name
-    if not path.is_file():
-        return None
-    if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
-        raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
-    return _line(path)
+def _secret(keys: KeyStore, name: str) -> str | None:
+    lines = keys.lines_if_there(name)
+    return None if lines is None else "\n".join(lines)
 
 
-def _line(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"key {path} cannot be read ({type(error).__name__})") from None
-
-
-def connect(address: Address, keys: Path) -> Elasticsearch:
+def connect(address: Address, keys: KeyStore) -> Elasticsearch:
     """A client; nothing is sent yet. It never tries again by itself: whoever holds the record does."""
     logging.getLogger("elastic_transport").setLevel(logging.CRITICAL)  # what it would say is raised here
     options: dict[str, Any] = {"request_timeout": address.timeout, "max_retries": 0, "retry_on_timeout": False}
     who = login(keys)
     if who is None and not address.plain:
-        raise ConfigError(f"the store's password is missing: put it into {keys / PASSWORD_FILE}, mode 0600")
+        raise ConfigError(f"the store's password is missing: put it into {keys.root / PASSWORD_FILE}, mode 0600")
     if who:
         options["basic_auth"] = who
     if address.cafile:

@@ -24,6 +24,7 @@ from alerts.store.mapping import LATER, body, index_name, templates
 from alerts.store.selection import page_mark, read_mark, stamp
 from alerts.store.tokens import query_phrases
 from ullage.errors import RecordError
+from ullage.keys import KeyStore
 
 SCROLL, KEEP_ALIVE = 500, "10m"
 IDS_AT_ONCE = 1000
@@ -37,7 +38,7 @@ MAX_ID_BYTES = 512
 class ElasticsearchStore:
     """See the module, and `alerts.store` for what each method promises."""
 
-    def __init__(self, url: str, data: Path, keys: Path) -> None:
+    def __init__(self, url: str, data: Path, keys: KeyStore) -> None:
         self._address = read_url(url, data)
         self._client = connect(self._address, keys)
 

@@ -286,7 +286,7 @@ def _say(text: str) -> None:
 def _tell(services: Services) -> None:
     _say("They run until `make services-stop`. For DIR/ullage.toml, where DIR is your data folder:\n")
     password = services.keys / "store.password"
-    sys.stdout.write(f"{services.configuration()}# once, in a shell: ln -sf {password} DIR/keys/\n")
+    sys.stdout.write(f"{services.configuration()}# once, in a shell: install -m 600 {password} DIR/keys/\n")
     if not services.kept:
         _say("\nElasticsearch's data end with this run: the user nobody, as whom root runs it, cannot reach that folder.")
 

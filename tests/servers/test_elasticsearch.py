@@ -259,6 +259,14 @@ def test_a_password_that_others_may_read_is_refused(tmp_path: Path) -> None:
         open_store(OUTSIDE, tmp_path)
 
 
+def test_a_password_behind_a_link_is_refused(tmp_path: Path) -> None:
+    keep(tmp_path / "elsewhere", "secret")
+    (tmp_path / "keys").mkdir(mode=0o700)
+    (tmp_path / "keys" / "store.password").symlink_to(tmp_path / "elsewhere" / "store.password")
+    with pytest.raises(ConfigError, match="is a symbolic link"):
+        open_store(OUTSIDE, tmp_path)
+
+
 def test_every_class_has_a_strict_template() -> None:
     made = templates("ullage-")
     assert len(made) == len(CLASSES)

@@ -54,6 +54,12 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Entry]:
     return found
 
 
+def test_every_command_begins_with_a_narrow_umask(ullage) -> None:
+    os.umask(0)
+    assert ullage("--version")[0] == 0
+    assert os.umask(0) == 0o077
+
+
 def test_version_is_printed_and_done(ullage) -> None:
     assert ullage("--version") == (0, f"{__version__}\n", "")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from ullage.errors import ConfigError
 from ullage.evidence.manifest import SCHEMA
 from ullage.keys import KeyStore
 from ullage.sealing import Opener, Sealer
+from ullage.trusted import read_trusted
 from ullage.written import write_new
 
 PURPOSE, FOLDER = "evidence", "evidence"
@@ -86,11 +86,9 @@ def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
 def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
     """The key in an officer's file; ConfigError when it is too open, no such key, or the passphrase is not that of it."""
     try:
-        mode, data = stat.S_IMODE(path.stat().st_mode), path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
-    if mode & 0o077:
-        raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
+        data = read_trusted(path, secret=True)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} cannot be read: there is no such file") from None
     try:
         key = load_pem_private_key(data, ask(path.name).encode() if b"ENCRYPTED" in data else None)
     except (ValueError, TypeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ullage.audit import Trail
@@ -10,7 +9,7 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, Bus, open_bus
 from ullage.bus.routed import RoutedBus
 from ullage.clock import Clock
-from ullage.keys import KeyStore
+from ullage.keys import KeyStore, credentials_folder
 from ullage.settings.tenant import Tenant
 from ullage.settings.whole import Settings, load
 from ullage.verdict import VERDICT, Rules
@@ -23,10 +22,7 @@ class Context:
         self.data = data
         self.clock = clock or Clock()
         self.settings = settings or load(data)
-        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        self.keys = KeyStore(
-            data / self.settings.keys.folder, self.settings.keys.command, Path(credentials) if credentials else None
-        )
+        self.keys = KeyStore(data / self.settings.keys.folder, self.settings.keys.command, credentials_folder())
 
     def bus(self) -> Bus:
         """Open the configured bus."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from ullage.canary import TENANT as CANARY
@@ -22,6 +23,7 @@ from ullage.settings.notify import NotifySettings
 from ullage.settings.parts import AuditSettings, BusSettings, EvidenceSettings, KeySettings, StoreSettings
 from ullage.settings.roles import AlertSettings, CanarySettings, CrawlSettings, MatchSettings, SearchSettings
 from ullage.settings.tenant import Tenant
+from ullage.trusted import read_trusted
 
 FILE = "ullage.toml"
 PREFIX = "ULLAGE_"
@@ -73,18 +75,31 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file; neither secrets folders nor .env files are read."""
-        file = settings_cls.model_config.get("toml_file")
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, cls._file()))
+
+    @staticmethod
+    def _file() -> dict[str, Any]:
+        """What the file says; these settings have none."""
+        return {}
 
 
 def load(data: Path) -> Settings:
-    """The settings of the data folder; ConfigError names the file, the knob and what is wrong with it."""
+    """The settings of the data folder; ConfigError names the file, the knob and what is wrong with it.
+
+    Neither the file nor the folder may be anybody else's to write (`ullage.trusted`): a program that it names is run.
+    """
     file = data / FILE
     if file.exists() and not file.is_file():
         raise ConfigError(f"{file} is no file: move it away and run `ullage init`")
+    try:
+        content = read_trusted(file)
+    except FileNotFoundError:
+        content = b""
 
     class FromFile(Settings):
-        model_config = SettingsConfigDict(toml_file=file)
+        @staticmethod
+        def _file() -> dict[str, Any]:
+            return tomllib.loads(content.decode("utf-8"))
 
     try:
         return FromFile()
@@ -98,5 +113,3 @@ def load(data: Path) -> Settings:
         raise ConfigError(f"a {PREFIX}… variable: {error}") from None
     except ValueError as error:
         raise ConfigError(f"{file}: {error}") from None
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read ({error.strerror})") from None

@@ -9,7 +9,6 @@ the bus make its topics (`partitions`, `replication`); without it the team that 
 from __future__ import annotations
 
 import importlib
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ullage.errors import ConfigError
+from ullage.trusted import read_trusted
 
 
 class _Query(BaseModel):
@@ -112,12 +112,9 @@ def _kerberos(service: str) -> dict[str, Any]:
 
 def _credentials(file: Path) -> tuple[str, str]:
     try:
-        mode = stat.S_IMODE(file.stat().st_mode)
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
+        lines = read_trusted(file, secret=True).decode("utf-8").splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
         raise ConfigError(f"{file} cannot be read: it holds Kafka's user and password, one a line") from None
-    if mode & 0o077:
-        raise ConfigError(f"{file} has mode {mode:04o}; make it 0600")
     if len(lines) != 2 or not all(lines):
         raise ConfigError(f"{file} must hold two lines: user, then password")
     return lines[0], lines[1]

@@ -1,0 +1,229 @@
+"""What a process goes by is read only from files that nobody else could have written."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crawlers.site import read_site
+from ullage import setup, trusted
+from ullage.bus.kafka.address import parse
+from ullage.errors import ConfigError
+from ullage.keys import KeyStore
+from ullage.lexicon import themes
+from ullage.settings import Context, load
+from ullage.trusted import MAX_BYTES, check_folder, read_trusted
+from ullage.verdict import VERDICT
+from ullage.written import write_new
+
+SITE = 'platform = "bepasty"\nstart = ["https://p.example/"]\nlegal_basis = "PIPL 13"\nowner = "us"\n'
+EVIL = 'keys.command = ["touch", "{}"]\n'
+
+
+def a_configuration(data: Path) -> Path:
+    (data / "ullage.toml").write_text("log_level = 'debug'\n")
+    return data / "ullage.toml"
+
+
+def a_site(data: Path) -> Path:
+    (data / "sites.d").mkdir(exist_ok=True)
+    (data / "sites.d" / "paste.toml").write_text(SITE)
+    return data / "sites.d" / "paste.toml"
+
+
+def some_rules(data: Path) -> Path:
+    return VERDICT.put(data, VERDICT.shipped().text)
+
+
+def a_lexicon(data: Path) -> Path:
+    kind = next(iter(themes().values()))
+    return kind.put(data, kind.shipped().text)
+
+
+def a_key(data: Path) -> Path:
+    KeyStore(data / "keys").make("bank/match-1.key")
+    return data / "keys" / "bank" / "match-1.key"
+
+
+def a_public_key(data: Path) -> Path:
+    KeyStore(data / "keys").write("seal/20260921.pub", bytes(32))
+    return data / "keys" / "seal" / "20260921.pub"
+
+
+def a_check_value(data: Path) -> Path:
+    a_key(data)
+    return data / "keys" / "bank" / "match-1.key.kcv"
+
+
+def a_text(data: Path) -> Path:
+    (data / "keys" / "notify").mkdir(parents=True)
+    write_new(b"https://h.example/\n", data / "keys" / "notify" / "soc")
+    return data / "keys" / "notify" / "soc"
+
+
+READERS: dict[Callable[[Path], Path], Callable[[Path], object]] = {
+    a_configuration: load,
+    a_site: lambda data: read_site(data / "sites.d" / "paste.toml"),
+    some_rules: VERDICT.in_force,
+    a_lexicon: next(iter(themes().values())).in_force,
+    a_key: lambda data: KeyStore(data / "keys").read("bank/match-1.key"),
+    a_public_key: lambda data: KeyStore(data / "keys").read("seal/20260921.pub"),
+    a_check_value: lambda data: KeyStore(data / "keys").read("bank/match-1.key"),
+    a_text: lambda data: KeyStore(data / "keys").lines("notify/soc"),
+}
+every_file = pytest.mark.parametrize(("made", "read"), READERS.items(), ids=[made.__name__ for made in READERS])
+
+
+@every_file
+def test_what_is_ours_alone_is_read(tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]) -> None:
+    made(tmp_path)
+    read(tmp_path)
+
+
+@every_file
+@pytest.mark.parametrize("bit", [0o020, 0o002])
+def test_a_file_that_others_may_write_is_refused_with_path_and_cure(
+    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object], bit: int
+) -> None:
+    path = made(tmp_path)
+    path.chmod(path.stat().st_mode | bit)
+    with pytest.raises(ConfigError, match=r"chmod go-w|make it 0600") as caught:
+        read(tmp_path)
+    assert str(path) in str(caught.value)
+
+
+@every_file
+def test_a_folder_on_the_way_that_others_may_write_is_refused(
+    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]
+) -> None:
+    path = made(tmp_path)
+    path.parent.chmod(0o777)
+    with pytest.raises(ConfigError, match="chmod go-w") as caught:
+        read(tmp_path)
+    assert str(path.parent) in str(caught.value)
+
+
+@every_file
+def test_a_file_of_somebody_else_is_refused(
+    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's are always taken, so whoever reads is made another user, and the file his who made it."""
+    path = made(tmp_path)
+    _belongs(monkeypatch, path, 4242)
+    with pytest.raises(ConfigError, match="belongs to uid 4242, neither root nor this user") as caught:
+        read(tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def _belongs(monkeypatch: pytest.MonkeyPatch, path: Path, uid: int) -> None:
+    real, number = os.fstat, path.stat().st_ino
+
+    def told(handle: int) -> os.stat_result:
+        status = real(handle)
+        fields = list(status)
+        fields[4] = uid if status.st_ino == number else status.st_uid
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(trusted.os, "fstat", told)
+
+
+@every_file
+def test_a_symbolic_link_is_not_followed(tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]) -> None:
+    path = made(tmp_path)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="is a symbolic link, which is not followed: put a copy of the file there") as caught:
+        read(tmp_path)
+    assert str(path) in str(caught.value)
+
+
+@every_file
+def test_a_pipe_in_its_place_is_refused_and_not_waited_for(
+    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]
+) -> None:
+    path = made(tmp_path)
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    with pytest.raises(ConfigError, match="is no file"):
+        read(tmp_path)
+
+
+def test_what_is_read_is_what_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file is put there between open and look: it is not the one that is read."""
+    path, real = a_key(tmp_path), os.fstat
+    key = path.read_bytes()
+
+    def swapped(handle: int) -> os.stat_result:
+        status = real(handle)
+        if status.st_ino == number:
+            path.unlink()
+            path.write_bytes(b"e" * 32)
+        return status
+
+    number = path.stat().st_ino
+    monkeypatch.setattr(trusted.os, "fstat", swapped)
+    assert read_trusted(path, secret=True) == key
+
+
+def test_a_world_writable_configuration_runs_no_command(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    a_configuration(tmp_path).write_text(EVIL.format(mark))
+    (tmp_path / "ullage.toml").chmod(0o666)
+    with pytest.raises(ConfigError, match=r"ullage\.toml has mode 0666"):
+        Context(tmp_path).keys.read("capture.key")
+    assert not mark.exists()
+
+
+def test_a_data_folder_that_others_may_write_is_refused_even_without_a_configuration(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match="may write it"):
+        load(tmp_path)
+
+
+def test_a_folder_may_be_a_link_for_it_lies_where_nobody_else_writes(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    KeyStore(tmp_path / "safe").make("capture.key")
+    (tmp_path / "data" / "keys").symlink_to(tmp_path / "safe")
+    assert KeyStore(tmp_path / "data" / "keys").read("capture.key") == (tmp_path / "safe" / "capture.key").read_bytes()
+    (tmp_path / "safe").chmod(0o770)
+    with pytest.raises(ConfigError, match="may write it"):
+        KeyStore(tmp_path / "data" / "keys").read("capture.key")
+
+
+def test_a_file_of_any_size_is_refused_beyond_a_mebibyte(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(MAX_BYTES + 1))
+    with pytest.raises(ConfigError, match="is larger"):
+        read_trusted(tmp_path / "big")
+
+
+def test_what_is_missing_is_told_apart_from_what_is_wrong(tmp_path: Path) -> None:
+    for path, root in ((tmp_path / "a", tmp_path), (tmp_path / "b" / "c", tmp_path), (tmp_path / "b" / "c", None)):
+        with pytest.raises(FileNotFoundError):
+            read_trusted(path, root)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be read as a folder"):
+        check_folder(tmp_path / "file")
+
+
+def test_kafkas_login_is_read_with_the_same_care(tmp_path: Path) -> None:
+    write_new(b"user\npassword\n", tmp_path / "login")
+    query = "h:1?security=SASL_SSL&mechanism=PLAIN&credentials=link"
+    (tmp_path / "link").symlink_to(tmp_path / "login")
+    with pytest.raises(ConfigError, match="is a symbolic link"):
+        parse(query, tmp_path)
+
+
+def test_new_files_have_the_mode_they_are_meant_to_have_whatever_the_umask(tmp_path: Path) -> None:
+    former = os.umask(0o077)
+    try:
+        context = Context(tmp_path / "data")
+        list(setup.initialise(context))
+        rules = VERDICT.put(context.data, VERDICT.shipped().text)
+    finally:
+        os.umask(former)
+    modes = {p.relative_to(context.data): p.stat().st_mode & 0o777 for p in context.data.rglob("*")}
+    assert {mode for path, mode in modes.items() if path.suffix == ".pub"} == {0o644}
+    assert {mode for path, mode in modes.items() if path.suffix == ".key"} == {0o600}
+    assert modes[Path("ullage.toml")] == modes[rules.relative_to(context.data)] == 0o644
+    assert modes[Path("rules")] == 0o755

@@ -1,0 +1,90 @@
+"""Reading what a process goes by: configuration, rules and keys, from files that nobody else could have written.
+
+A file counts only if it is a regular one, no symbolic link, owned by root or by the user who reads it, and if neither it nor a
+folder on the way to it can be written by anybody else; of a secret, nobody else may read it either. What is looked at is the
+opened descriptor (`fstat`), never a path, which may lead elsewhere a moment later (CWE-367). A folder may be a symbolic link:
+who could have made it is known from the folder that it lies in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from ullage.errors import ConfigError
+
+MAX_BYTES = 1024 * 1024
+"""Neither configuration nor a key is larger."""
+WRITABLE = stat.S_IWGRP | stat.S_IWOTH
+_LINK = (errno.ELOOP, errno.EMLINK)
+
+
+def read_trusted(path: Path, root: Path | None = None, *, secret: bool = False) -> bytes:
+    """The bytes of `path`, at most 1 MiB; see the module.
+
+    `root` is the folder from which on folders are looked at, by default that of the file. FileNotFoundError where the file or a
+    folder is missing; ConfigError names what is wrong with which of them, and the cure.
+    """
+    root = root or path.parent
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_opened(root, root, None))
+        for depth, part in enumerate(parts := path.relative_to(root).parts[:-1], 1):
+            folder = stack.enter_context(_opened(Path(part), root.joinpath(*parts[:depth]), folder))
+        return _content(path, folder, secret=secret)
+
+
+def check_folder(path: Path) -> None:
+    """ConfigError where somebody else may put files into this folder. FileNotFoundError where there is none."""
+    with _opened(path, path, None):
+        pass
+
+
+@contextlib.contextmanager
+def _opened(name: Path, shown: Path, within: int | None) -> Iterator[int]:
+    """The descriptor of a folder that nobody else can write to."""
+    try:
+        handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=within)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"{shown} cannot be read as a folder ({error.strerror})") from None
+    try:
+        _check(os.fstat(handle), shown)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _content(path: Path, folder: int, *, secret: bool) -> bytes:
+    """What is in a file of an opened folder."""
+    try:  # without O_NONBLOCK a pipe that lies there would be waited for
+        handle = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in _LINK:
+            raise ConfigError(f"{path} is a symbolic link, which is not followed: put a copy of the file there") from None
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{path} is no file: move it away")
+        if secret and (mode := stat.S_IMODE(status.st_mode)) & 0o077:
+            raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
+        _check(status, path)
+        if status.st_size > MAX_BYTES:
+            raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes: that is not ours")
+        return file.read(MAX_BYTES)
+
+
+def _check(status: os.stat_result, path: Path) -> None:
+    """ConfigError unless root or this user owns it and nobody else may write it."""
+    if status.st_uid not in (0, os.geteuid()):
+        owner = f"uid {status.st_uid}, neither root nor this user"
+        raise ConfigError(f"{path} belongs to {owner} (uid {os.geteuid()}): look at it, then `chown` it")
+    if (mode := stat.S_IMODE(status.st_mode)) & WRITABLE:
+        raise ConfigError(f"{path} has mode {mode:04o}, so others may write it: look at it, then `chmod go-w {path}`")
