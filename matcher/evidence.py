@@ -17,8 +17,7 @@ from matcher.batches import Searched
 from matcher.corroborated import Owners, named, weak
 from matcher.questions import Answers, Question, ask, enrolled
 from matcher.scan.batch import Places
-from matcher.watchlist.build import normal_name
-from matcher.watchlist.installed import Epoch, TenantLists
+from matcher.watchlist.installed import Epoch
 from ullage.fields import OF_KIND, Field
 
 NONE = -1
@@ -138,15 +137,3 @@ def _once(found: Evidence) -> Evidence:
     is_last = np.ones(len(order), bool)
     is_last[:-1] = (columns[:, 1:] != columns[:, :-1]).any(axis=0)
     return found.take(order[is_last])
-
-
-def is_enrolled_name(lists: Sequence[TenantLists], names: Sequence[str]) -> list[bool]:
-    """Which of `names` are a customer's, of any tenant; used to redact titles."""
-    known = [False] * len(names)
-    if names:
-        for tenant in lists:
-            for epoch in tenant.epochs:
-                hits, _ = epoch.list.look_up(epoch.tags.tagger("name", "plain").tag([normal_name(n).encode() for n in names]))
-                for hit in np.unique(hits).tolist():
-                    known[hit] = True
-    return known

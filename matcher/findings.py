@@ -1,19 +1,19 @@
-"""From a reading to findings: what is published of a capture, redacted, one for each tenant that it concerns."""
+"""From a reading to findings: what is published of a capture, in words of closed lists, one for each tenant that it concerns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 
 from matcher import redact
-from matcher.evidence import is_enrolled_name
 from matcher.found import Found
 from matcher.labelled import labelled
 from matcher.match import Matcher
 from matcher.readings import Reading
-from matcher.statistics import CaptureKey, matched_groups
+from matcher.statistics import matched_groups
 from matcher.watchlist.installed import TenantLists
+from ullage import sellers
 from ullage.records import MAX_MATCHES, Capture, CaptureFacts, Finding, Statistics
 
 
@@ -28,30 +28,33 @@ def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[F
     if not concerned:
         return
     identity, whole = reading.identity(), reading.statistics()
-    facts = _facts(reading, identity, matcher.key, matcher.lists)
     for lists in concerned:
+        facts = _facts(reading, identity, matcher, lists)
         yield from _finding(lists, reading, whole, facts, matcher.key.identity(identity, lists.tenant), now)
 
 
-def _facts(reading: Reading, identity: str, key: CaptureKey, lists: Sequence[TenantLists]) -> CaptureFacts:
-    """Where a capture came from, without anything that could be a value."""
-    capture = reading.capture
+def _facts(reading: Reading, identity: str, matcher: Matcher, lists: TenantLists) -> CaptureFacts:
+    """Where a capture came from, as a tenant may be told: nothing in it is a text of somebody else's."""
+    capture, key = reading.capture, matcher.key
+    site = redact.site(capture.site)
+    places = (site, redact.host(capture.section))
 
-    def enrolled(names: list[str]) -> list[bool]:
-        return is_enrolled_name(lists, names)
+    def words(text: str) -> str:
+        return redact.words(text, matcher.lexicon, lists.tenant, places)
 
     return CaptureFacts(
         id=identity,
-        site=capture.site,
-        platform=capture.platform,
-        post_id=redact.identifier(capture.post_id),
+        site=site,
+        platform=redact.platform(capture.platform),
+        post_id=redact.identifier("post", capture.post_id, site, key),
         kind=capture.kind,
         category=capture.category,
-        url=redact.url(capture.url, capture.post_id),
-        title=redact.title(capture.title, enrolled),
-        author=redact.author(capture.author, key.author, enrolled),
-        channel=redact.identifier(capture.channel),
-        thread=redact.identifier(capture.thread),
+        url=redact.url(capture.url, capture.section),
+        title=words(capture.title),
+        author=redact.author(capture.author, key),
+        author_tag=sellers.tag(lists.index.tagger(sellers.KIND, sellers.FORM), capture.author),
+        channel=redact.channel(capture.channel, site, key, words(capture.channel)),
+        thread=redact.identifier("thread", capture.thread, site, key),
         published_at=capture.published_at,
         fetched_at=capture.fetched_at,
         truncated=capture.truncated,

@@ -43,6 +43,10 @@ class Lexicon:
         """Terms and brands in one folded text; places are characters."""
         return self._automaton.read(text)
 
+    def words_in(self, text: str) -> list[Hit]:
+        """Everything that is known in folded, lower-case `text`, in order: terms that count, labels, brands, words of context."""
+        return self._automaton.words_in(text)
+
     def read_batch(self, batch: Batch, seen: Seen) -> Sequence[Terms]:
         """Terms and brands of each text in `batch`, the same as `read` finds; places are bytes from the text's begin.
 

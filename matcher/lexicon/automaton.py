@@ -23,11 +23,14 @@ class Automaton:
     def read(self, text: str) -> Terms:
         """Terms and brands in folded `text`, ambiguity resolved."""
         hits = list(self.hits(lower(text)))
-        counted = [
-            h for i, h in enumerate(hits) if h.entry.kind == "term" and (h.entry.ambiguity != "H" or _has_company(hits, i))
-        ]
+        counted = [h for i, h in enumerate(hits) if h.entry.kind == "term" and _counts(hits, i)]
         others = frozenset(h.entry for h in hits if h.entry.kind in ("brand", "context"))
         return Terms(Counter(hit.entry for hit in counted), others, tuple(counted))
+
+    def words_in(self, text: str) -> list[Hit]:
+        """Everything that is known in lower-case `text`: labels, brands and words of context besides the terms that count."""
+        hits = list(self.hits(text))
+        return [hit for number, hit in enumerate(hits) if _counts(hits, number)]
 
     def hits(self, text: str) -> Iterator[Hit]:
         """Forms in lower-case `text`: of those that are whole words the leftmost, of these the longest."""
@@ -46,6 +49,12 @@ def _is_word(text: str, start: int, end: int) -> bool:
     return not (
         text[end - 1].isascii() and text[end - 1].isalnum() and end < len(text) and text[end].isascii() and text[end].isalnum()
     )
+
+
+def _counts(hits: list[Hit], number: int) -> bool:
+    """Whether what was found stands for what it means: an ambiguous term does only in company."""
+    entry = hits[number].entry
+    return entry.kind != "term" or entry.ambiguity != "H" or _has_company(hits, number)
 
 
 def _has_company(hits: list[Hit], number: int) -> bool:

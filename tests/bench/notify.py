@@ -26,6 +26,8 @@ from deploy.demo.people import Person, people
 from deploy.local import services
 from deploy.local.server import HOST
 from deploy.local.webhook import Receiver, receiving
+from matcher import redact
+from matcher.statistics import CaptureKey
 from tests.bench.table import row
 from ullage.errors import UnavailableError
 from ullage.settings import Context
@@ -184,8 +186,11 @@ def _told(team: Receiver, key: str) -> dict[str, float]:
 
 def _seconds(data: Path, pastes: Pastes, when: Mapping[str, float]) -> tuple[list[float], list[float]]:
     """To the message, and to the incident: of every post that was told of, in order; without the first, which warmed the way."""
-    with contextlib.closing(configured_store(Context(data))) as store:
-        seen = {one.post_id: one for one in store.scroll(Sighting, Where()) if one.incident in when}
+    context = Context(data)
+    key = CaptureKey(context.keys)
+    post_of = {redact.identifier("post", post, "pastes", key): post for post in pastes.posts}
+    with contextlib.closing(configured_store(context)) as store:
+        seen = {post_of[one.post_id]: one for one in store.scroll(Sighting, Where()) if one.incident in when}
     seen.pop(next(iter(pastes.posts)), None)
     to_message = (when[one.incident] - pastes.published[post] for post, one in seen.items())
     to_incident = (one.folded_at.timestamp() - pastes.published[post] for post, one in seen.items())

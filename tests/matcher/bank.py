@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matcher import redact
 from matcher.match import Matcher
 from matcher.stage import build_matcher
+from matcher.statistics import CaptureKey
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder, Report
 from matcher.watchlist.source import Source
@@ -64,6 +66,11 @@ def matcher_of(context: Context, *, brands: dict[str, Sequence[str]] | None = No
     if tables:
         (context.data / "ullage.toml").write_text(tables, encoding="utf-8")
     return build_matcher(Context(context.data, context.clock))
+
+
+def tokens(context: Context, *posts: str, site: str = "paste") -> list[str]:
+    """What stands in a finding for the ids of posts."""
+    return [redact.identifier("post", post, site, CaptureKey(context.keys)) for post in posts]
 
 
 def command(data: Path, *words: Any) -> list[str]:

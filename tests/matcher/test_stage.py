@@ -12,7 +12,7 @@ from matcher.relay import is_behind_gap
 from matcher.stage import GROUP, PURPOSE, MatchStage, rotate_seal_keys
 from matcher.watchlist import installed
 from tests.factories import capture
-from tests.matcher.bank import customer, enrol, phone
+from tests.matcher.bank import customer, enrol, phone, tokens
 from tests.matcher.conftest import BANK
 from ullage import dead_letters, keys
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
@@ -84,7 +84,7 @@ def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: Running) 
     match.put(f"{BANK[1]['name']}----{phone(1)}")
     match.put("内料 担保 nothing of ours", post_id="43")
     [finding] = match.drain()
-    assert (finding.total_matches, finding.capture.post_id) == (1, "42")
+    assert (finding.total_matches, [finding.capture.post_id]) == (1, tokens(match.context, "42"))
     assert match.value("captures_total") == 2
     assert match.value("findings_total", tenant="bank") == 1
     assert match.value("matches_total", tenant="bank", kind="phone") == 1
@@ -118,7 +118,7 @@ def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
     match.put(phone(1), post_id="1")
     match.put(phone(2), headers, value)
     match.put(phone(3), post_id="3")
-    assert [f.capture.post_id for f in match.drain()] == ["1", "3"]
+    assert [f.capture.post_id for f in match.drain()] == tokens(match.context, "1", "3")
     assert match.reasons() == [reason]
 
 
@@ -262,7 +262,7 @@ def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(match: R
     match.put(phone(1), post_id="1")
     beat = put_beat(match)
     match.put(phone(2), post_id="2")
-    assert passed_on(match) == ["1", "2", beat.bare()]
+    assert passed_on(match) == [*tokens(match.context, "1", "2"), beat.bare()]
     labels = {"stage": "match", "origin": "crawl"}
     assert match.registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == beat.inserted_at.timestamp()
     assert match.registry.get_sample_value("ullage_pipe_seconds_sum", {"stage": "match"}) == 5.0
@@ -292,7 +292,7 @@ def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: Runnin
     match.put(phone(1), post_id="1")
     put_beat(match, value=b"not sealed")
     match.put(phone(2), post_id="2")
-    assert passed_on(match) == ["1", "2"]
+    assert passed_on(match) == tokens(match.context, "1", "2")
     assert match.reasons() == ["not_authentic"]
 
 

@@ -1,0 +1,104 @@
+"""What a finding keeps of the texts around a leak: nothing that somebody else wrote, whatever they wrote."""
+
+import json
+import re
+
+import pytest
+
+from matcher.findings import findings
+from matcher.watchlist.tagging import TagKeys
+from tests.factories import capture
+from tests.matcher.bank import enrol, matcher_of
+from tests.matcher.conftest import BANK
+from ullage import sellers
+from ullage.masking import Secret
+from ullage.records import CaptureFacts, Finding
+from ullage.settings import Context
+
+ONE = BANK[1]
+WRITTEN = {
+    "a Han password": "芝麻开门吧",
+    "a password in lower case": "correcthorsebattery",
+    "a name cut by a tag": "<b>诸葛</b>文昭",
+    "a name cut by a label": "姓诸葛,名文昭",
+    "a name that nobody enrolled": "慕容雪村",
+    "pinyin": "zhuge wenzhao",
+    "an English address": "42 Elm Street, Springfield",
+    "an employer": "恒信达贸易有限公司",
+    "a school": "育才第三中学",
+    "a number in pieces": "154 中 1825 间 1888",
+    "a handle": "zhuge_1888",
+    "a plate": "沪A8K2Z9",
+    "a WeChat id": "wxid_zg1888qq",
+}
+TOKEN = re.compile("[@#]?[0-9a-f]{12}")
+PIECES = {
+    "诸葛", "文昭", "慕容", "雪村", "zhuge", "wenzhao", "芝麻", "correct", "elm", "street", "springfield", "恒信", "贸易",
+    "育才", "中学", "154", "1825", "1888", "a8k2z9", "wxid",
+}  # fmt: skip
+
+
+def facts_of(context: Context, **changes: object) -> tuple[CaptureFacts, Finding]:
+    made = capture(body=f"{ONE['name']}----{ONE['phone']}".encode(), **changes)
+    [finding] = findings(matcher_of(context), [made], made.fetched_at)
+    return finding.capture, finding
+
+
+FIELDS = ("title", "author", "channel", "thread", "post_id")
+PLACES = ("https://{}.example/1", "https://a.example/138/{}", "https://a.example/?q={}", "https://a.example/{}/raw")
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+def test_nothing_that_was_written_is_kept(bank: Context, what: str) -> None:
+    text = WRITTEN[what]
+    matcher = matcher_of(bank)
+    made = [capture(id=field, body=ONE["phone"].encode(), **{field: f"内料 {text}"}) for field in FIELDS]
+    made += [capture(id=place, body=ONE["phone"].encode(), url=place.format(text)) for place in PLACES]
+    told = findings(matcher, made, made[0].fetched_at)
+    assert len(told) == len(made)
+    for finding in told:
+        written = json.dumps(json.loads(finding.encode()), ensure_ascii=False).lower()
+        assert text.lower() not in written
+        kept = [getattr(finding.capture, name).lower() for name in (*FIELDS, "url")]
+        assert [piece for piece in PIECES if any(piece in TOKEN.sub("", value) for value in kept)] == []
+
+
+def test_a_platform_of_another_shape_is_other(bank: Context) -> None:
+    assert facts_of(bank, platform="诸葛文昭")[0].platform == "other"
+
+
+def test_an_author_is_found_under_the_index_key_whatever_the_case(bank: Context) -> None:
+    facts, _ = facts_of(bank, author="Zhuge_1888")
+    assert facts.author.startswith("@")
+    assert [facts.author_tag] == sellers.tags(bank.keys, "bank", Secret(" @zhuge_1888 "))
+    assert facts.author_tag != facts_of(bank, author="zhuge_1889")[0].author_tag
+    assert facts_of(bank, author="")[0].author_tag == ""
+
+
+def test_an_authors_tag_is_no_identifiers_tag(bank: Context) -> None:
+    facts, _ = facts_of(bank, author=ONE["phone"])
+    keys = TagKeys(bank.keys, "bank", "index", 1)
+    of_kinds = {
+        keys.tagger(kind, form).one(ONE["phone"].encode()).hex()
+        for kind in ("phone", "qq", "wechat", "name", "card")
+        for form in ("plain", "md5")
+    }
+    assert facts.author_tag
+    assert facts.author_tag not in of_kinds
+
+
+def test_a_tenant_is_told_its_own_brands_and_no_other_tenants(bank: Context) -> None:
+    enrol(bank, "other", [ONE])
+    matcher = matcher_of(bank, brands={"bank": ["云杉银行"], "other": ["白桦银行"]})
+    made = capture(body=ONE["phone"].encode(), title="云杉银行 白桦银行 内料", author="zhuge")
+    first, second = findings(matcher, [made], made.fetched_at)
+    assert [f.capture.title for f in (first, second)] == ["云杉银行 … 内料", "… 白桦银行 内料"]
+    assert first.capture.author == second.capture.author
+    assert first.capture.author_tag != second.capture.author_tag
+
+
+def test_of_a_url_the_section_stays(bank: Context) -> None:
+    facts, _ = facts_of(
+        bank, url="https://forum.example/c/trade/zhuge-wenzhao/138/0013/8000", section="https://forum.example/c/trade"
+    )
+    assert facts.url == "https://forum.example/c/trade/…"
