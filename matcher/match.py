@@ -87,11 +87,16 @@ class Matcher:
                 self._find(searched, readings, lists, epoch)
             self._find_own_cards(searched, readings, lists)
         self._find_offers(searched, readings)
-        counted: Counted | None = None
-        for number, (part, reading) in enumerate(zip(searched.parts, readings, strict=True)):
-            if part.piece.streamed or any(reading.concerns(lists.tenant) for lists in self.lists):
-                counted = counted or Counted(searched.batch, searched.segments, searched.rows, self.key)
-                reading.tally(counted, number)
+        concerned = [part.piece.streamed or self._is_concern(r) for part, r in zip(searched.parts, readings, strict=True)]
+        if any(concerned):
+            counted, numbers = Counted(searched.batch, searched.segments, searched.rows, self.key), np.flatnonzero(concerned)
+            searched.rows.lay_out(numbers)
+            for number in numbers.tolist():
+                readings[number].tally(counted, number)
+
+    def _is_concern(self, reading: Reading) -> bool:
+        """Whether there is something to report of a capture by now."""
+        return any(reading.concerns(lists.tenant) for lists in self.lists)
 
     def _find(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> None:
         """Ask one epoch of one tenant's list."""

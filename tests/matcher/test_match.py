@@ -9,6 +9,8 @@ import pytest
 
 from matcher.findings import findings
 from matcher.match import Matcher
+from matcher.rows import read
+from matcher.rows.alike import alike
 from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, tokens
@@ -262,3 +264,14 @@ def test_a_capture_of_many_windows_is_read_as_one(context: Context) -> None:
     assert finding.statistics.rows == 40 * 4001
     assert {m.own_fields for m in finding.matches} == {("EMAIL", "NAME", "PHONE")}
     assert all(body[m.start : m.end] == people[(m.row - 1) // 4001][m.kind] for m in finding.matches)
+
+
+def test_members_of_a_container_are_laid_out_together(bank: Context, monkeypatch) -> None:
+    """One by one, each of the 99,000 parts of a mail took 0.4 ms."""
+    called = []
+    monkeypatch.setattr(read, "alike", lambda *given: called.append(len(given[1])) or alike(*given))
+    for members in (3, 300):
+        parts = b"".join(b"--b\n\n%s\n" % phone(n).encode() for n in range(members))
+        body = b"MIME-Version: 1.0\nFrom: a\nTo: b\nContent-Type: multipart/mixed; boundary=b\n\n" + parts + b"--b--\n"
+        assert [f.statistics.rows for f in found(matcher_of(bank), body)] == [members]
+    assert (len(called), sum(called)) == (4, 305)  # those with customers, then the others, headers among them
