@@ -14,6 +14,7 @@ from matcher.parts import Piece, numbered, pieces_of_member
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL
 from matcher.unpack.outcome import Outcome
+from matcher.unpack.spawn import ForkServer
 from matcher.unpack.unpacked import unpack
 from ullage.errors import ConfigError
 from ullage.records import Capture
@@ -25,9 +26,12 @@ def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
                    kind="attachment", body=body)  # fmt: skip
 
 
-def pieces_in(path: Path, source: int, told: Callable[[Outcome], None]) -> Iterator[Piece]:
-    """What a file holds, in windows: itself, or the members of a container; `told` hears what is not read."""
-    with _opened(path) as body, unpack(body, shown(path), LOCAL) as unpacked:
+def pieces_in(path: Path, source: int, told: Callable[[Outcome], None], server: ForkServer | None = None) -> Iterator[Piece]:
+    """What a file holds, in windows: itself, or the members of a container; `told` hears what is not read.
+
+    Children that unpack come from `server`.
+    """
+    with _opened(path) as body, unpack(body, shown(path), LOCAL, server=server) as unpacked:
         empty = True
         for number, item in numbered(unpacked, shown(path)):
             if isinstance(item, Outcome):

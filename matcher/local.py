@@ -25,6 +25,7 @@ from matcher.parts import Piece
 from matcher.readings import Reading
 from matcher.stage import build_matcher, outgoing
 from matcher.unpack.outcome import Outcome, unread_in_words
+from matcher.unpack.spawn import ForkServer
 from ullage.bus import FINDINGS
 from ullage.errors import ConfigError
 from ullage.settings import Context
@@ -47,11 +48,12 @@ def scan(
 
     def pieces() -> Iterator[Piece]:
         nonlocal count
-        for path in files.files_under(paths):
-            yield from files.pieces_in(path, 0, told)
-            count += 1
-            if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
-                typer.echo(f"{count} files", err=True)
+        with ForkServer() as server:
+            for path in files.files_under(paths):
+                yield from files.pieces_in(path, 0, told, server)
+                count += 1
+                if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
+                    typer.echo(f"{count} files", err=True)
 
     for searched in batches(pieces(), matcher.lexicon, matcher.public):
         for row in _rows(matcher, searched, alarms=alarms):

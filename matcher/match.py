@@ -27,6 +27,7 @@ from matcher.readings import Reading
 from matcher.statistics import CaptureKey
 from matcher.statistics import Part as Counted
 from matcher.text import fold
+from matcher.unpack.spawn import ForkServer
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.records import Capture
 
@@ -57,10 +58,11 @@ class Matcher:
         readings: list[Reading] = []
 
         def pieces() -> Iterator[Piece]:
-            for number, capture in enumerate(captures):
-                said = self.lexicon.read(fold(capture.title).text) if capture.title else Terms()
-                readings.append(Reading(capture, self.key, self.lexicon.records, said))
-                yield from pieces_of_capture(number, capture, readings[-1].told, wanted=said != Terms())
+            with ForkServer() as server:  # not for longer: what unpacks these captures never meets later ones
+                for number, capture in enumerate(captures):
+                    said = self.lexicon.read(fold(capture.title).text) if capture.title else Terms()
+                    readings.append(Reading(capture, self.key, self.lexicon.records, said))
+                    yield from pieces_of_capture(number, capture, readings[-1].told, server=server, wanted=said != Terms())
 
         return self.gather(pieces(), readings)
 

@@ -19,6 +19,7 @@ from matcher.text.windows import WINDOW, wide, windows
 from matcher.unpack.kinds import is_container
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
+from matcher.unpack.spawn import ForkServer
 from matcher.unpack.unpacked import unpack
 from ullage.records import Capture
 
@@ -139,13 +140,22 @@ def line_behind(part: Part) -> int:
 
 
 def pieces_of_capture(
-    source: int, capture: Capture, told: Callable[[Outcome], None], limits: Limits | None = None, *, wanted: bool = False
+    source: int,
+    capture: Capture,
+    told: Callable[[Outcome], None],
+    limits: Limits | None = None,
+    server: ForkServer | None = None,
+    *,
+    wanted: bool = False,
 ) -> Iterator[Piece]:
-    """The pieces of a capture; `told` hears what could not be read. A capture that holds nothing has one empty piece."""
+    """The pieces of a capture; `told` hears what could not be read. A capture that holds nothing has one empty piece.
+
+    Children that unpack come from `server`.
+    """
     if len(capture.body) < WINDOW and not is_container(capture.body, capture.media_type):
         yield _piece(source, capture, wanted=wanted)
         return
-    with unpack(capture.body, "", limits, capture.media_type) as unpacked:
+    with unpack(capture.body, "", limits, capture.media_type, server) as unpacked:
         for number, item in numbered(unpacked, ""):
             if isinstance(item, Outcome):
                 told(item)

@@ -1,7 +1,7 @@
-"""The child: `spawn` executes it for each container. Descriptors: 0 the container, 1 the pipe to the parent, 2 nowhere.
+"""The child: `server` forks it for each container. Descriptors: 0 the container, 1 the pipe to the parent, 2 nowhere.
 
-The order matters: import and load all that any parser may need (nothing can be opened later), give up what can be given up, and
-only then look at the first byte.
+The order matters: import and load all that any parser may need (nothing can be opened later), which the server does for all of
+its children; give up what can be given up; and only then look at the first byte.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matcher.unpack.budget import Budget
 from matcher.unpack.confine import confine, no_more_files
 from matcher.unpack.libarchive import Archives
 from matcher.unpack.pdfium import Pdfium
-from matcher.unpack.walk import Walk
+from matcher.unpack.walk import Tools, Walk
 
 PRIVATE, NO_RESERVE = mmap.MAP_PRIVATE, 0x4000
 """A file that is sealed, or open for reading only, maps so; and one larger than memory too (`man 2 mmap`)."""
@@ -41,20 +41,24 @@ def _calamine(folder: str) -> ModuleType | None:
         sys.path.remove(folder)
 
 
-def main() -> None:
-    """Words: parent's process id, path of PDFium, folder of calamine (or nothing), kind of the container, the limits' numbers."""
-    parent, pdfium, calamine, kind, *limits = sys.argv[1:]
-    size = os.fstat(0).st_size
-    budget = Budget(limits, size)
-    libc = ctypes.CDLL(None, use_errno=True)
+def load(pdfium: str, calamine: str) -> Tools:
+    """All that a parser may need, which cannot be opened later: `pdfium` is a path, `calamine` a folder, or nothing."""
     for encoding in ENCODINGS:
         codecs.lookup(encoding)
-    tools = Archives.load(), Pdfium.load(pdfium), _calamine(calamine)
+    seccomp.program(os.uname().machine)  # made once
+    return Archives.load(), Pdfium.load(pdfium), _calamine(calamine)
+
+
+def work(libc: ctypes.CDLL, server: int, tools: Tools, words: list[str], *, has_namespace: bool) -> None:
+    """Read the container at descriptor 0. Words: its kind, and the limits' numbers."""
+    kind, *limits = words
+    size = os.fstat(0).st_size
+    budget = Budget(limits, size)
     body = mmap.mmap(
         0, size, PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
     )  # writable for ctypes' sake; copied if written
-    flags = frames.NETNS if confine(libc, int(parent), budget.cpu_seconds, budget.memory + size) else 0
-    flags |= frames.SECCOMP if seccomp.seal(libc) else 0
+    confine(libc, server, budget.cpu_seconds, budget.memory + size)
+    flags = (frames.NETNS if has_namespace else 0) | (frames.SECCOMP if seccomp.seal(libc) else 0)
     if not flags & frames.SECCOMP:
         no_more_files()
     writer = frames.Writer(1)

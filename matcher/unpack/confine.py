@@ -1,4 +1,4 @@
-"""What the child gives up before it reads anything: its parent's limits, its network, its gains."""
+"""What server and child give up before anything is read: network, gains, and as much time and memory as there is."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
-def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int) -> bool:
-    """Bound this process and cut its network; whether it has a network namespace of its own now.
+def alone(libc: ctypes.CDLL) -> bool:
+    """Cut the network of this process and of its children; whether it has a network namespace of its own now.
 
     That needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and container runtimes refuse. What forbids
-    sockets everywhere is `seccomp.seal`.
+    sockets everywhere is `seccomp.seal`. Nor can anyone look into this process from now on.
     """
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
-    alone = any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+    found = any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     _limit(resource.RLIMIT_CORE, 0)
+    return found
+
+
+def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int) -> None:
+    """Bound this process, which is `parent`'s child and ends with it."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_AS, memory_bytes)
     _limit(resource.RLIMIT_CPU, cpu_seconds, 1)  # SIGXCPU first, which says why
-    return alone
 
 
 def no_more_files() -> None:

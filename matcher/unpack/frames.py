@@ -20,6 +20,9 @@ OUT_OF_MEMORY = 3
 NETNS, SECCOMP = 1, 2
 """Flags of HELLO: a network namespace of its own; system calls given up."""
 REASON = tuple(REASONS)
+LONGEST_REQUEST = 4 << 10
+ENDED = struct.Struct("@i")
+"""What the server says of a child at its end: its exit code, negative for a signal."""
 MEDIA = ("text/plain", "text/html")
 SEPARATOR = "!/"
 CONTENT = "\0"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from functools import cache
 
 X86_64 = (0xC000003E, 9, 10, {
     "read": 0, "write": 1, "close": 3, "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13,
@@ -31,6 +32,7 @@ PROT_EXEC = 4
 PR_SET_SECCOMP, MODE_FILTER = 22, 2
 
 
+@cache
 def program(machine: str) -> bytes:
     """The filter for a machine as `os.uname` names it, empty where its numbers are not known.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -15,9 +14,13 @@ from matcher.unpack import frames, kinds
 from matcher.unpack.frames import CONTENT, SEPARATOR
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
-from matcher.unpack.spawn import command, started
+from matcher.unpack.spawn import Child, ForkServer
+from ullage.errors import UnavailableError
 
 LONGEST_PATH = 1000
+CAUSES = {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", frames.OUT_OF_MEMORY: "memory"}
+"""Exit codes that have a meaning of their own. Nobody but the kernel, out of memory, kills a child, or its server, while we wait
+for it."""
 
 
 class Broken(Exception):  # noqa: N818  an outcome on its way, not a fault of ours
@@ -28,30 +31,39 @@ class Broken(Exception):  # noqa: N818  an outcome on its way, not a fault of ou
         self.reason = reason
 
 
-def unpack(body: bytes | BinaryIO, name: str, limits: Limits | None = None, media_type: str = "") -> Unpacked:
+def unpack(
+    body: bytes | BinaryIO, name: str, limits: Limits | None = None, media_type: str = "", server: ForkServer | None = None
+) -> Unpacked:
     """Members and outcomes of `body`, a container or not, called `name`; a context manager to iterate over once.
 
     A body that is text is itself the one member, and no child is started for it. `body` may be a file that is open for reading,
     which is then mapped by the child and never held here. Of a member that is cut off, what there is comes before its outcome.
+    Whoever has many containers gives a `server` for all of their children, which costs a fiftieth of one for each.
 
     with unpack(body, "a.zip") as unpacked:
         for item in unpacked:
             ...  # a Member (read it before the next) or an Outcome
     """
-    return Unpacked(body, name, limits or Limits(), media_type)
+    return Unpacked(body, name, limits or Limits(), media_type, server)
 
 
 class Unpacked:
     """One run. Its memory is one frame, and what the caller makes of `Member.read`."""
 
     def __init__(
-        self, body: bytes | BinaryIO, name: str, limits: Limits, media_type: str, clock: Callable[[], float] = time.monotonic
+        self,
+        body: bytes | BinaryIO,
+        name: str,
+        limits: Limits,
+        media_type: str,
+        server: ForkServer | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._body, self._name, self._limits, self._media_type = body, name, limits, media_type
-        self._stack = contextlib.ExitStack()
+        self._stack, self._server = contextlib.ExitStack(), server
         self._clock, self._waited = clock, 0.0
         self._held, self._frames = bytearray(), _Checked(limits)
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self.flags = 0
         """What held in the child, `frames.NETNS` and `frames.SECCOMP`; 0 until it has said so, or where none was needed."""
 
@@ -69,7 +81,7 @@ class Unpacked:
         elif kind in kinds.UNREADABLE:
             yield Outcome(self._name, kind)
         else:
-            yield from self._from_child(command(kind, self._limits))
+            yield from self._from_child(kind)
 
     def _plain(self) -> Callable[[], bytes]:
         """Pieces of a body that is text."""
@@ -78,8 +90,9 @@ class Unpacked:
         file = self._body
         return lambda: file.read(frames.MAX_DATA)
 
-    def _from_child(self, words: list[str]) -> Iterator[Member | Outcome]:
-        self._child = self._stack.enter_context(started(words, self._body))
+    def _from_child(self, kind: str) -> Iterator[Member | Outcome]:
+        server = self._server or self._stack.enter_context(ForkServer())
+        self._child = self._stack.enter_context(server.child(kind, self._limits, self._body))
         alias = kinds.stem(self._name)
         try:
             while (frame := self._next())[0] != frames.DONE:
@@ -95,6 +108,8 @@ class Unpacked:
             yield Outcome(self._name, broken.reason)
         finally:
             self._stack.close()
+            if not self.flags & frames.SECCOMP:  # the child could have reached the server
+                server.close()
 
     def _path(self, said: bytes, alias: str) -> str:
         """Path of a member as it may be shown; what the caller called the container is the caller's."""
@@ -135,7 +150,7 @@ class Unpacked:
 
     def _some(self) -> bytes:
         child = self._child
-        if child is None or child.stdout is None:
+        if child is None:
             raise Broken("damaged")
         began = self._clock()
         left = self._limits.wall_seconds - self._waited
@@ -147,8 +162,18 @@ class Unpacked:
             raise Broken("timeout")
         got: bytes | None = child.stdout.read(frames.MAX_DATA)
         if not got:
-            raise Broken(_cause(child))
+            raise Broken(self._cause(child))
         return got
+
+    def _cause(self, child: Child) -> str:
+        """Why a child fell silent: a limit, or it crashed."""
+        try:
+            code = child.wait(1)
+        except TimeoutError:  # it lives, and has closed its pipe
+            return "damaged"
+        if code is None and self._frames.is_first:
+            raise UnavailableError("the process to unpack with ended before it began") from None
+        return "memory" if code is None else CAUSES.get(code, "damaged")
 
 
 class _Checked:
@@ -166,6 +191,11 @@ class _Checked:
         self._said_left = 4 * limits.entries + 64  # an entry may give a member and an outcome, a container its names
         self._bytes_left = limits.total_bytes + limits.entries * LONGEST_PATH
         self.broken: Broken | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing has been said."""
+        return self._before == 0
 
     @property
     def member_open(self) -> bool:
@@ -193,18 +223,6 @@ class _Checked:
             raise Broken("damaged")
         if kind == frames.DATA and not payload:
             raise Broken("damaged")
-
-
-CAUSES = {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", frames.OUT_OF_MEMORY: "memory"}
-"""Exit codes that have a meaning of their own. Nobody but the kernel, out of memory, kills a child while we wait for it."""
-
-
-def _cause(child: subprocess.Popen[bytes]) -> str:
-    """Why a child fell silent: a limit, or it crashed."""
-    try:
-        return CAUSES.get(child.wait(timeout=1), "damaged")
-    except subprocess.TimeoutExpired:  # it lives, and has closed its pipe
-        return "damaged"
 
 
 def _head(file: BinaryIO) -> bytes:

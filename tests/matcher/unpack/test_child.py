@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,10 +21,15 @@ BODY = builders.zip_of({"a.csv": b"15400000001"})
 PROBE = """
 import sys; sys.path.append(sys.argv.pop(1))
 import os, signal, socket
-from matcher.unpack import child, confine, seccomp, walk
-before = [repr(sorted(os.environ.keys() - {"LC_CTYPE"})), repr(sorted(map(int, os.listdir("/proc/self/fd")))[:3]),
-          str(len(os.listdir("/proc/self/fd")))]
+from matcher.unpack import child, confine, seccomp, server, walk
 PARENT = os.getppid()
+before = []
+work = child.work
+def worked(*given, **more):
+    before.extend([repr(sorted(os.environ.keys() - {"LC_CTYPE"})), repr(sorted(map(int, os.listdir("/proc/self/fd")))[:3]),
+                   str(len(os.listdir("/proc/self/fd")))])
+    return work(*given, **more)
+child.work = worked
 def tried(what):
     try: return f"{what()}"
     except OSError as error: return error.__class__.__name__ + " " + str(error.errno)
@@ -31,22 +37,24 @@ def everything(self, kind, body):
     %s
 walk.Walk.everything = everything
 %s
-child.main()
+server.main()
 """
 
 
 @pytest.fixture
 def child(monkeypatch):
-    """Lets another program stand in the child's place, or a probe after the child has given everything up."""
-
-    def stands_in(program: str) -> None:
-        monkeypatch.setattr(unpacked, "command", lambda kind, limits: _with(program, spawn.command(kind, limits)))
-
-    return stands_in
+    """Lets another program stand in the server's place, such as one with a probe after the child has given everything up."""
+    return lambda program: monkeypatch.setattr(spawn, "PROGRAM", program)
 
 
-def _with(program: str, words: list[str]) -> list[str]:
-    return [program if word == spawn.PROGRAM else word for word in words]
+def stands_in(work: str) -> str:
+    """A server whose children do this instead of their work."""
+    return f"""
+import sys; sys.path.append(sys.argv.pop(1))
+from matcher.unpack import child, server
+child.work = lambda *_, **__: exec({work!r}, {{}})
+server.main()
+"""
 
 
 def probed(child, what: str, before: str = "") -> list[str]:
@@ -116,7 +124,7 @@ def test_a_network_namespace_of_its_own(child) -> None:
 
 
 def test_without_any_protection_nothing_is_parsed(child) -> None:
-    child(PROBE % ("raise SystemExit", "seccomp.seal = child.confine = lambda *_: False"))
+    child(PROBE % ("raise SystemExit", "seccomp.seal = server.alone = lambda *_: False"))
     came = out_of(BODY)
     assert (came.members, came.outcomes, came.flags) == ({}, [("", "unsupported")], 0)
 
@@ -192,7 +200,7 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_a_child_that_lies_or_dies(child, lie: str) -> None:
     program, reason = LIES[lie]
-    child(program)
+    child(stands_in(program))
     wall = 0.3 if reason == "timeout" and "processor" not in lie else 20.0
     came = out_of(BODY, limits=replace(QUICK, wall_seconds=wall, total_bytes=4 << 20, entries=100))
     assert came.outcomes[-1] == ("", reason)
@@ -200,16 +208,15 @@ def test_a_child_that_lies_or_dies(child, lie: str) -> None:
 
 
 def test_what_came_before_it_died_is_kept(child) -> None:
-    child(SAY + MEMBER + f"say({frames.DATA}, b'15400000001')\nos.abort()")
+    child(stands_in(SAY + MEMBER + f"say({frames.DATA}, b'15400000001')\nos.abort()"))
     came = out_of(BODY)
     assert came.members == {"!/a": b"15400000001"}
     assert came.outcomes == [("", "damaged")]
 
 
 def test_a_path_is_only_ever_shown(child) -> None:
-    child(
-        SAY + f"say({frames.MEMBER}, b'\\0\\xff\\0' + b'!/\\x1b[31m\\xff' + b'a' * 5000); say({frames.END}); say({frames.DONE})"
-    )
+    path = "b'\\0\\xff\\0' + b'!/\\x1b[31m\\xff' + b'a' * 5000"
+    child(stands_in(SAY + f"say({frames.MEMBER}, {path}); say({frames.END}); say({frames.DONE})"))
     [path] = out_of(BODY).members
     assert len(path) == unpacked.LONGEST_PATH
     assert path.isprintable()
@@ -217,7 +224,7 @@ def test_a_path_is_only_ever_shown(child) -> None:
 
 def test_the_time_between_two_members_is_not_the_childs() -> None:
     now, read = [0.0], []
-    with unpacked.Unpacked(BODY, "a", QUICK, "", lambda: now[0]) as items:
+    with unpacked.Unpacked(BODY, "a", QUICK, "", clock=lambda: now[0]) as items:
         for item in items:
             read.append(item.read())
             now[0] += 10 * QUICK.wall_seconds
@@ -232,33 +239,104 @@ def test_a_member_that_is_not_read_is_passed_over() -> None:
     assert kept[1].read() == b""
 
 
-def test_a_run_that_is_given_up_leaves_no_child() -> None:
-    with unpacked.unpack(BODY, "a") as items:
-        next(iter(items))
-        process = items._child.pid
+def children_of(process: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def test_a_run_that_is_given_up_leaves_no_child(child) -> None:
+    child(PROBE % ('self.text("", [b"x"])\n    while True: pass', ""))
+    with spawn.ForkServer() as server:
+        with unpacked.unpack(BODY, "a", server=server) as items:
+            came = iter(items)
+            next(came)
+            assert len(children_of(server.pid)) == 1
+        assert children_of(server.pid) == []
+        process = server.pid
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
 
 
-def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
+def test_server_and_child_die_with_the_parent(child) -> None:
     program = f"""
 import sys, os; sys.path[:0] = [{str(spawn.ROOT)!r}]
 from matcher.unpack import spawn, unpacked
 from tests.matcher.unpack import test_child
-probe = test_child.PROBE % ("while True: pass", "")
-words = test_child._with(probe, spawn.command("zip", unpacked.Limits()))
-with spawn.started(words, test_child.BODY) as child:
+spawn.PROGRAM = test_child.PROBE % ("while True: pass", "")
+server = spawn.ForkServer()
+with server.child("zip", unpacked.Limits(), test_child.BODY) as child:
     child.stdout.read(6)
-    print(child.pid, flush=True)
+    print(server.pid, *test_child.children_of(server.pid), flush=True)
     os.kill(os.getpid(), 9)
 """
-    import subprocess
-
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    until = time.monotonic() + 10
-    while Path(f"/proc/{int(done.stdout)}").exists() and _state(int(done.stdout)) != "Z":
-        assert time.monotonic() < until
+    processes = [int(word) for word in done.stdout.split()]
+    assert len(processes) == 2
+    until = time.monotonic() + 30
+    for process in processes:
+        while _state(process) != "Z":
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_containers_share_a_server_and_nothing_else(child) -> None:
+    """What a container leaves in the memory of its child is not there for the next one."""
+    seen = 'self.text("", [repr((kinds.TEXT, os.getpid() == PARENT)).encode()]); kinds.TEXT = "taken over"'
+    child(PROBE % (seen, "from matcher.unpack import kinds"))
+    with spawn.ForkServer() as server:
+        came = []
+        for _ in range(3):
+            with unpacked.unpack(BODY, "a", server=server) as items:
+                came += [item.read() for item in items]
+        assert came == [b"('text', False)"] * 3
+
+
+def test_a_child_cannot_reach_its_server(child) -> None:
+    words = ["os.kill(PARENT, 9)", 'open(f"/proc/{PARENT}/mem", "rb")', "os.pidfd_open(PARENT)"]
+    came = probed(child, f"[{', '.join(f'tried(lambda: {attempt})' for attempt in words)}]")
+    assert came == ["PermissionError 1"] * 3
+
+
+def test_two_containers_at_once() -> None:
+    with spawn.ForkServer() as server, unpacked.unpack(BODY, "a", server=server) as one:
+        first = iter(one)
+        next(first)
+        with unpacked.unpack(builders.zip_of({"b": b"x"}), "b", server=server) as other:
+            assert [item.read() for item in other] == [b"b", b"x"]
+        assert [item.read() for item in first] == [b"15400000001"]
+
+
+def test_a_server_that_died_is_replaced() -> None:
+    with spawn.ForkServer() as server:
+        for _ in range(2):
+            with unpacked.unpack(BODY, "a", server=server) as items:
+                assert [item.read() for item in items] == [b"a.csv", b"15400000001"]
+            before = server.pid
+            os.kill(before, signal.SIGKILL)
+            os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+        assert server.pid == before
+
+
+def test_a_server_that_dies_beside_a_child_is_memory_running_out(child) -> None:
+    child(PROBE % ('self.text("", [b"x"])\n    while True: pass', ""))
+    with spawn.ForkServer() as server, unpacked.unpack(BODY, "a", server=server) as items:
+        came = iter(items)
+        assert next(came).read() == b"x"
+        os.kill(server.pid, signal.SIGKILL)
+        assert [item.reason for item in came] == ["memory"]
+
+
+def test_a_server_that_cannot_start_is_no_fault_of_the_container(child) -> None:
+    child("raise SystemExit(1)")
+    with pytest.raises(UnavailableError, match=r"cannot be started|ended before it began"):
+        out_of(BODY)
+
+
+def test_without_system_calls_given_up_no_server_is_used_twice(child) -> None:
+    child(PROBE % ('self.text("", [b"x"])', "seccomp.seal = lambda libc: False"))
+    with spawn.ForkServer() as server, unpacked.unpack(BODY, "a", server=server) as items:
+        list(items)
+        assert server.pid == 0
 
 
 def _state(pid: int) -> str:
@@ -282,9 +360,9 @@ def test_nothing_is_written_to_disk(monkeypatch, tmp_path: Path) -> None:
 
 BARE = """
 import sys; sys.path.append(sys.argv.pop(1))
-from matcher.unpack import child
+from matcher.unpack import child, server
 child.Archives.load = child.Pdfium.load = child._calamine = lambda *_: None
-child.main()
+server.main()
 """
 
 
