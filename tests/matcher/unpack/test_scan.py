@@ -1,11 +1,14 @@
 """`ullage scan` reads containers, and says what it could not."""
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.matcher.bank import phone
+from matcher.unpack.spawn import ForkServer
+from tests.factories import capture
+from tests.matcher.bank import matcher_of, phone
 from tests.matcher.unpack import builders
 from ullage.settings import Context
 
@@ -50,3 +53,30 @@ def test_a_damaged_container_is_no_error(ullage, bank: Context, tmp_path: Path) 
     assert done.exit_code == 0
     assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [f"{tmp_path}/a.zip!/b.csv"]
     assert "damaged, read as far as it goes" in done.stderr
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[object]:
+    """Each server that is started."""
+    servers, start = [], ForkServer._start
+    monkeypatch.setattr(ForkServer, "_start", lambda self: servers.append(self) or start(self))
+    return servers
+
+
+def test_many_small_archives_share_a_server(ullage, bank: Context, tmp_path: Path, started: list[object]) -> None:
+    for n in range(10):
+        (tmp_path / f"{n}.csv.gz").write_bytes(gzip.compress(phone(n).encode()))
+    done = ullage("scan", tmp_path)
+    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [
+        f"{tmp_path}/{n}.csv.gz!/{n}.csv" for n in range(10)
+    ]
+    assert len(started) == 1
+
+
+def test_captures_of_a_batch_share_a_server_and_those_of_two_do_not(bank: Context, started: list[object]) -> None:
+    batch = [capture(body=gzip.compress(phone(n).encode())) for n in range(5)]
+    matcher = matcher_of(bank)
+    for servers in (1, 2):
+        assert [reading.valid for reading in matcher.read(batch)] == [1] * 5
+        assert len(started) == servers
+    assert [server.pid for server in started] == [0, 0]
