@@ -12,6 +12,7 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from alerts.alert import Alert
+from alerts.authentic import Authentic
 from alerts.canary import Canaries
 from alerts.clocks.command import duties_of, regimes_listed, reported, ruled
 from alerts.clocks.regimes import check_regimes
@@ -36,6 +37,7 @@ from alerts.view import details, summary
 from ullage import keys
 from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china
+from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
 from ullage.errors import ConfigError
 from ullage.metrics import BUS, STORE, new_registry
@@ -73,10 +75,16 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         turning: list[Upkeep] = []  # none while the bus is waited for
         stop = stack.enter_context(running("alert", registry, port, lambda: bool(turning) and turning[0].ready()))
         reached = partial(metrics.loop.reached, BUS)
-        opened = reach("alert", lambda: (_letters(context, bus), bus.subscribe(FINDINGS, GROUP)), stop, once, reached)
+        opened = reach(
+            "alert",
+            lambda: (_letters(context, bus), bus.subscribe(FINDINGS, GROUP), _authentic(context, bus)),
+            stop,
+            once,
+            reached,
+        )
         if opened is None:
             return
-        letters, subscription = opened
+        letters, subscription, authentic = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
         recount = due_recount(context, store, registry)
@@ -93,7 +101,7 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
-        handle = Sorted(stage.handle, Canaries(stage, metrics.canary, muted), metrics.pulse)
+        handle = Sorted(stage.handle, Canaries(stage, metrics.canary, muted), metrics.pulse, authentic.check)
         Worker("alert", subscription, handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
@@ -110,6 +118,11 @@ def due_recount(context: Context, store: IncidentStore, registry: CollectorRegis
             metrics.tell(name, duties.earliest(name))
 
     return recount
+
+
+def _authentic(context: Context, bus: Bus) -> Authentic:
+    cutover = Cutover.of(context.data, bus, FINDINGS, GROUP, context.clock.now())
+    return Authentic(keys.verifier(context.keys, FINDINGS), cutover)
 
 
 def _letters(context: Context, bus: Bus) -> DeadLetters:

@@ -18,9 +18,13 @@ class Sorted:
     handle: Callable[[Sequence[Record]], None]
     canaries: Callable[[Sequence[Record]], None]
     pulse: Pulse
+    check: Callable[[Record], None]
+    """RecordError for a record that nobody of ours signed."""
 
     def __call__(self, records: Sequence[Record]) -> None:
         """Deal with a batch; RecordError for one that is damaged."""
+        for record in records:
+            self.check(record)
         beats = [Heartbeat.decode(r.value, r.headers.get("schema", "")) for r in records if is_heartbeat(r.headers)]
         rest = [record for record in records if not is_heartbeat(record.headers)]
         if findings := [record for record in rest if not is_canary(record)]:

@@ -20,6 +20,7 @@ from ullage.errors import UnavailableError
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Count, Heartbeat
 from ullage.sealing import Sealer
 from ullage.settings import CrawlSettings
+from ullage.signing import Signer
 
 KEEP_BEATS_SECONDS = 7 * 86400.0
 """How long it is known when one was sent: longer than captures lie on the bus."""
@@ -35,6 +36,7 @@ class Beats:
     metrics: CrawlMetrics
     sealer: Callable[[], Sealer]
     """Asked each time, since keys turn over."""
+    signer: Signer
     on_bus: OnBus
     _due: float = float("-inf")
 
@@ -68,7 +70,9 @@ class Beats:
             coverage=self.standings.coverage(sites),
             counts=tuple(self._counts()),
         )
-        sealed = sealer.seal(beat.encode(), purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
+        sealed = sealer.seal(
+            self.signer.enclose(beat.encode(), PURPOSE), purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA
+        )
         record = Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id})
         await self.on_bus(partial(self.publisher.spread, record))
         self.standings.frontier.history.note_beat(clock.wall(), KEEP_BEATS_SECONDS)

@@ -14,11 +14,12 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from crawlers.site import Site
-from ullage.canary import SITE, text
+from ullage.canary import SITE, proof, text
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.loopback import HOST, NOTHING, Answer, LoopbackServer
 from ullage.settings import CanarySettings
+from ullage.signing import Signer
 
 KEPT = 20
 """Posts on the list, the newest first."""
@@ -45,6 +46,7 @@ class CanarySite:
 
     settings: CanarySettings
     clock: Clock
+    signer: Signer
     _posts: deque[dict[str, object]] = field(default_factory=lambda: deque(maxlen=KEPT))
     _due: float = float("-inf")
     _served: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -68,7 +70,9 @@ class CanarySite:
         if now >= self._due:
             self._due = now + self.settings.interval_seconds
             name = "".join(secrets.choice(string.ascii_lowercase) for _ in range(12))
-            self._posts.appendleft({"id": name, "published": self.clock.wall(), "text": text(name)})
+            published = round(self.clock.wall(), 3)
+            signed = text(name, proof(self.signer, name, published))
+            self._posts.appendleft({"id": name, "published": published, "text": signed})
         return self._due - now
 
     def page(self, path: str) -> Answer:

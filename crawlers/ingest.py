@@ -70,7 +70,7 @@ def ingest(
 def take(context: Context, source: BinaryIO) -> tuple[int, int]:
     """Append the captures of `source` in batches; returns how many lines were accepted and how many refused."""
     publisher = context.bus().publisher(CAPTURES)
-    outbox = Outbox(publisher, keys.sealer(context.keys))
+    outbox = Outbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "ingest"))
     cipher = FrontierCipher(context.keys.read("frontier.key"))
     sites, faults = SiteFolder(context.data / context.settings.crawl.sites, lambda _: None).read()
     for fault in faults:

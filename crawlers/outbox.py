@@ -1,4 +1,4 @@
-"""Seals captures to match's public key and makes them durable on the bus: the only door out of this stage."""
+"""Signs captures, seals them to match's public key and makes them durable on the bus: the only door out of this stage."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ullage.bus import CAPTURES, Outgoing, Publisher
 from ullage.records import CAPTURE_SCHEMA, Capture
 from ullage.sealing import Sealer
+from ullage.signing import Signer
 
 BATCH = 100
 PURPOSE = "capture"
@@ -21,8 +22,8 @@ def new_id() -> str:
 class Outbox:
     """Appends to topic `captures`. In clear beside the seal stand a capture's id and site: a configured name or `other`."""
 
-    def __init__(self, publisher: Publisher, sealer: Sealer) -> None:
-        self._publisher, self._sealer = publisher, sealer
+    def __init__(self, publisher: Publisher, sealer: Sealer, signer: Signer) -> None:
+        self._publisher, self._sealer, self._signer = publisher, sealer, signer
 
     def append(self, captures: Sequence[Capture]) -> None:
         """Durable on return. Raises UnavailableError while the bus is down, RecordError for a capture beyond the size limit."""
@@ -31,6 +32,7 @@ class Outbox:
             self._publisher.append(records[first : first + BATCH])
 
     def _seal(self, capture: Capture) -> Outgoing:
-        sealed = self._sealer.seal(capture.encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+        signed = self._signer.enclose(capture.encode(), PURPOSE)
+        sealed = self._sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
         headers = {"site": capture.site, "id": capture.id, "schema": str(CAPTURE_SCHEMA), "key_id": self._sealer.key_id}
         return Outgoing(capture.id, sealed, headers)

@@ -75,11 +75,12 @@ class Patrol:
         self._on_bus = BusThread()
         self._backlog = Backlog(self._bus, self._frontier, context.clock, pause, metrics, self._on_bus)
         self._standings = Standings(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
+        self._signer = keys.signer(context.keys, "crawl")
         sealer = partial(keys.sealer, context.keys)
-        self._beats = Beats(self._crawl, self._standings, self._publisher, metrics, sealer, self._on_bus)
+        self._beats = Beats(self._crawl, self._standings, self._publisher, metrics, sealer, self._signer, self._on_bus)
         self._sites: Collection[Site] = ()
         canary = context.settings.canary
-        self._canary = CanarySite(canary, context.clock) if canary.interval_seconds and not names else None
+        self._canary = CanarySite(canary, context.clock, self._signer) if canary.interval_seconds and not names else None
 
     async def run(self, stopped: asyncio.Event, once: bool) -> None:
         """Visit until `stopped`; with `once`, visit every site once and return. Raises what ends the process."""
@@ -192,7 +193,7 @@ class Patrol:
             return False
 
     def _begin(self, site: Site) -> None:
-        outbox = Outbox(self._publisher, keys.sealer(self._context.keys))
+        outbox = Outbox(self._publisher, keys.sealer(self._context.keys), self._signer)
         visit = Visit(
             site,
             platform_of(site),

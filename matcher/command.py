@@ -16,6 +16,7 @@ from matcher.stage import GROUP, MatchStage
 from ullage import keys, log
 from ullage.bus import CAPTURES, FINDINGS, Bus
 from ullage.clock import Clock
+from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
 from ullage.errors import UnavailableError
 from ullage.metrics import BUS, new_registry
@@ -39,15 +40,20 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     with running("match", registry, port) as stop, contextlib.closing(bus):
         opened = reach(
             "match",
-            lambda: (bus.publisher(FINDINGS), _letters(context, bus), bus.subscribe(CAPTURES, GROUP)),
+            lambda: (
+                bus.publisher(FINDINGS),
+                _letters(context, bus),
+                bus.subscribe(CAPTURES, GROUP),
+                Cutover.of(context.data, bus, CAPTURES, GROUP, context.clock.now()),
+            ),
             stop,
             once,
             partial(metrics.loop.reached, BUS),
         )
         if opened is None:
             return
-        findings, letters, subscription = opened
-        stage = MatchStage(context, subscription, findings, metrics)
+        findings, letters, subscription, cutover = opened
+        stage = MatchStage(context, subscription, findings, metrics, cutover)
         expire = _every(context.clock, SECONDS_BETWEEN_EXPIRIES)
 
         def alive() -> None:

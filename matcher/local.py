@@ -15,6 +15,7 @@ from rich.console import Console
 
 from matcher import files, screen
 from matcher.assess import verdicts
+from matcher.authentic import outgoing
 from matcher.batches import Searched, batches
 from matcher.evidence import look_up
 from matcher.findings import findings_of
@@ -23,9 +24,10 @@ from matcher.matches import matches
 from matcher.memory import keep_freed_memory
 from matcher.parts import Piece
 from matcher.readings import Reading
-from matcher.stage import build_matcher, outgoing
+from matcher.stage import build_matcher
 from matcher.unpack.outcome import Outcome, unread_in_words
 from matcher.unpack.spawn import ForkServer
+from ullage import keys
 from ullage.bus import FINDINGS
 from ullage.errors import ConfigError
 from ullage.settings import Context
@@ -104,7 +106,8 @@ def assess(
     if open_:
         findings = list(findings_of(matcher, reading, context.clock.now()))
         if findings:
-            context.bus().publisher(FINDINGS).append([outgoing(finding) for finding in findings])
+            signer = keys.signer(context.keys, "assess")
+            context.bus().publisher(FINDINGS).append([outgoing(finding, signer) for finding in findings])
         typer.echo(f"{len(findings)} finding(s) sent to alert", err=True)
 
 

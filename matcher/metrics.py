@@ -38,6 +38,14 @@ class MatchMetrics:
             "ullage_match_jargon_only", "Captures with jargon and no tenant's customer or brand.", registry=registry
         )
         self.dropped = Counter("ullage_match_dropped", "Captures that became dead letters.", ["reason"], registry=registry)
+        self.unknown_signers = Counter(
+            "ullage_match_unknown_signers", "Captures whose signer is not known: their site is `other`.", registry=registry
+        )
+        self.false_canaries = Counter(
+            "ullage_match_false_canaries",
+            "Posts with the text of a canary post that crawl did not sign: they count as no canary.",
+            registry=registry,
+        )
         self.unread = Counter(
             "ullage_match_unread",
             "Members and pages of captures that were not read, or not wholly.",

@@ -9,22 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ullage.bus import CAPTURES, Outgoing, Publisher, Record
-from ullage.errors import RecordError
+from matcher.authentic import passed_on
+from ullage.bus import Publisher
 from ullage.pulse import CoverageMetrics, FarCounts, Pulse
-from ullage.records.heartbeat import PURPOSE, Heartbeat
-from ullage.sealing import Opener
+from ullage.records.heartbeat import Heartbeat
 from ullage.settings import Settings
-
-
-def open_heartbeat(record: Record, opener: Opener) -> Heartbeat:
-    """Unseal and decode one; RecordError says why it cannot be."""
-    try:
-        schema, key_id = record.headers["schema"], record.headers["key_id"]
-        plain = opener.open(record.value, purpose=PURPOSE, topic=CAPTURES, schema=int(schema), key_id=key_id)
-    except (KeyError, ValueError) as error:
-        raise RecordError("malformed") from error
-    return Heartbeat.decode(plain, schema)
+from ullage.signing import Signer
 
 
 def is_behind_gap(settings: Settings) -> bool:
@@ -37,6 +27,7 @@ class Relay:
     """See the module. `coverage` and `counts` are there only behind a gap."""
 
     findings: Publisher
+    signer: Signer
     pulse: Pulse
     coverage: CoverageMetrics | None = None
     counts: FarCounts | None = None
@@ -46,8 +37,7 @@ class Relay:
         for beat in beats:
             if not self.pulse.is_news(beat):
                 continue
-            bare = beat.bare()
-            self.findings.spread(Outgoing(bare.id, bare.encode(), bare.headers()))
+            self.findings.spread(passed_on(beat, self.signer))
             self.pulse.arrived(beat)
             if self.coverage and beat.coverage:
                 self.coverage.show(beat.origin, beat.coverage)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 from matcher import canary
+from matcher.authentic import Reception, outgoing
 from matcher.evidence_vault import Keeper
 from matcher.findings import findings_of
 from matcher.lexicon import Lexicon
@@ -17,19 +18,21 @@ from matcher.match import Matcher, Own
 from matcher.metrics import MatchMetrics
 from matcher.public import Public
 from matcher.readings import Reading
-from matcher.relay import Relay, open_heartbeat
+from matcher.relay import Relay
 from matcher.statistics import CaptureKey
 from matcher.watchlist import installed
 from ullage import keys, log
-from ullage.bus import CAPTURES, Outgoing, Publisher, Record, Subscription
-from ullage.errors import RecordError, UllageError
+from ullage.bus import CAPTURES, Publisher, Record, Subscription
+from ullage.canary import SITE, is_proved
+from ullage.canary import TENANT as CANARY
+from ullage.cutover import Cutover
+from ullage.errors import UllageError
 from ullage.lexicon import themes
-from ullage.records import FINDING_SCHEMA, Capture, Finding
+from ullage.records import Finding
 from ullage.records.heartbeat import is_heartbeat
-from ullage.sealing import Opener
 from ullage.settings import Context
+from ullage.signing import Signer
 
-PURPOSE = "capture"
 GROUP = "match"
 
 
@@ -45,22 +48,6 @@ def build_matcher(context: Context, *, detailed: bool = True) -> Matcher:
     return Matcher(lists, Lexicon(names, bins, terms), CaptureKey(context.keys), Own(domains, bins, public), detailed=detailed)
 
 
-def open_capture(record: Record, opener: Opener) -> Capture:
-    """Unseal and decode a record; RecordError says why it cannot be."""
-    try:
-        schema, key_id = int(record.headers["schema"]), record.headers["key_id"]
-    except (KeyError, ValueError) as error:
-        raise RecordError("malformed") from error
-    plain = opener.open(record.value, purpose=PURPOSE, topic=CAPTURES, schema=schema, key_id=key_id)
-    return Capture.decode(plain, schema)
-
-
-def outgoing(finding: Finding) -> Outgoing:
-    """A finding as a record: keyed by tenant, so that one alert worker owns a tenant's folding."""
-    headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(FINDING_SCHEMA)}
-    return Outgoing(finding.tenant, finding.encode(), headers)
-
-
 @dataclass(slots=True)
 class MatchStage:
     """The handler of match's worker."""
@@ -69,8 +56,10 @@ class MatchStage:
     subscription: Subscription
     findings: Publisher
     metrics: MatchMetrics
+    cutover: Cutover
     _matcher: Matcher = field(init=False)
-    _opener: Opener = field(init=False)
+    _reception: Reception = field(init=False)
+    _signer: Signer = field(init=False)
     _relay: Relay = field(init=False)
     _keeper: Keeper = field(init=False)
     _stamp: object = None
@@ -79,27 +68,38 @@ class MatchStage:
 
     def __post_init__(self) -> None:
         self._keeper = Keeper(self.context, self.metrics.evidence)
-        self._relay = Relay(self.findings, self.metrics.pulse, self.metrics.coverage, self.metrics.counts)
+        self._signer = keys.signer(self.context.keys, "match")
+        self._relay = Relay(self.findings, self._signer, self.metrics.pulse, self.metrics.coverage, self.metrics.counts)
         self._renew()
 
     def handle(self, records: Sequence[Record]) -> None:
         """Match a batch; findings are durable on return."""
         self._renew()
-        beats = [open_heartbeat(record, self._opener) for record in records if is_heartbeat(record.headers)]
-        captures = [open_capture(record, self._opener) for record in records if not is_heartbeat(record.headers)]
+        beats = [self._reception.heartbeat(record) for record in records if is_heartbeat(record.headers)]
+        captures = [self._reception.capture(record) for record in records if not is_heartbeat(record.headers)]
         now, found, seen = self.context.clock.now(), list[Finding](), list[Callable[[], None]]()
         for reading in self._matcher.read(captures):
-            made = list(findings_of(self._matcher, reading, now))
+            made = self._without_false_canaries(reading, findings_of(self._matcher, reading, now))
             self._keeper.keep(self._matcher, reading, made)
             found += made
             seen.append(self._counter(reading, made))
         if found:
-            self.findings.append([outgoing(finding) for finding in found])
+            self.findings.append([outgoing(finding, self._signer) for finding in found])
         self._relay.pass_on(beats)
         for count in seen:
             count()
         if captures:
             self.metrics.last_success.set(self.context.clock.wall())
+
+    def _without_false_canaries(self, reading: Reading, findings: Iterable[Finding]) -> list[Finding]:
+        """`findings` but for those of a canary post that crawl did not put up: anybody can post its text."""
+        found = list(findings)
+        if any(finding.tenant == CANARY for finding in found):
+            capture, verifier = reading.capture, self._reception.verifier
+            if capture.site != SITE or not is_proved(capture.body, capture.published_at, verifier):
+                self.metrics.false_canaries.inc()
+                return [finding for finding in found if finding.tenant != CANARY]
+        return found
 
     def alive(self) -> None:
         """Told at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""
@@ -125,7 +125,9 @@ class MatchStage:
             rotate_seal_keys(self.context)
             if self.context.settings.canary.interval_seconds:
                 canary.enrol(self.context)
-            self._opener, self._key_day = keys.opener(self.context.keys), today
+            verifier = keys.verifier(self.context.keys, CAPTURES)
+            self._reception = Reception(keys.opener(self.context.keys), verifier, self.cutover, self.metrics.unknown_signers.inc)
+            self._key_day = today
         expired = any(lists.expires <= self.context.clock.now() for lists in self._matcher.lists) if self._stamp else False
         lexicons = tuple(theme.stamp(self.context.data) for theme in themes().values())
         stamp = (installed.stamp(self.context.data), expired, lexicons)

@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from ullage.bus import Outgoing
-from ullage.records import Capture, CaptureFacts, Finding, Match, Statistics
+from ullage import keys
+from ullage.bus import FINDINGS, Outgoing
+from ullage.keys import KeyStore
+from ullage.records import FINDING_SCHEMA, Capture, CaptureFacts, Finding, Match, Statistics
+from ullage.signing import record_parts
 
 WHEN = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 
@@ -78,3 +81,10 @@ def finding(**changes: Any) -> Finding:
 
 def outgoing(value: bytes | str, key: str = "paste", **headers: str) -> Outgoing:
     return Outgoing(key, value.encode() if isinstance(value, str) else value, headers)
+
+
+def signed(keys_: KeyStore, value: bytes, tenant: str = "bank", id_: str = "f", role: str = "match") -> Outgoing:
+    """A record of topic `findings` as match puts it there, whatever its value."""
+    headers = {"tenant": tenant, "id": id_, "schema": str(FINDING_SCHEMA)}
+    by = keys.signer(keys_, role).headers("finding", *record_parts(FINDINGS, headers, value))
+    return Outgoing(tenant, value, headers | by)

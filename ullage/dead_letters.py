@@ -26,7 +26,18 @@ REPLAY_GROUP = "replay"
 LIST_GROUP = "list"
 BATCH = 100
 POLL_SECONDS, EMPTY_POLLS = 1.0, 30
-REASONS = ("schema", "malformed", "oversize", "not_authentic", "key_destroyed", "rejected", "store_refused", "internal")
+REASONS = (
+    "schema",
+    "malformed",
+    "oversize",
+    "not_authentic",
+    "unknown_signer",
+    "downgrade",
+    "key_destroyed",
+    "rejected",
+    "store_refused",
+    "internal",
+)
 """Why a record becomes a letter; a stage meets some of them."""
 
 

@@ -5,6 +5,8 @@
     T/match-<n>.key     match, build                T/index-<n>.key         match, search
     T/verify.pub        match (watchlist install)   T/sign.key              building host
     T/handle.key        building host               T/resolver.pub, .key    building host, resolver
+    sign/<role>.key     crawl, ingest, match, assess: the one that it signs its records with
+    signers/captures/<fingerprint>.pub  match: who may sign captures        signers/findings/<fingerprint>.pub  alert
     audit/<chain>.key   whoever writes that chain of the audit log, and who verifies it
     notify/<channel>    alert (text: an address, then what signs, one a line)
 
@@ -22,6 +24,7 @@ import secrets
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -30,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from ullage import check_values, log
 from ullage.errors import ConfigError
 from ullage.sealing import Opener, Sealer
+from ullage.signing import Signer, Verifier, fingerprint
 from ullage.trusted import read_trusted
 from ullage.written import write_new, write_through
 
@@ -215,6 +219,41 @@ def opener(keys: KeyStore) -> Opener:
         if keys.exists(public := _other_half(name)):
             match_halves(keys, name, public)
     return Opener({Path(n).stem: X25519PrivateKey.from_private_bytes(keys.read(n)) for n in names})
+
+
+SIGNERS = {"crawl": "captures", "ingest": "captures", "match": "findings", "assess": "findings"}
+"""Who signs records, and of which topic."""
+
+
+def signer(keys: KeyStore, role: str) -> Signer:
+    """What `role` signs its records with.
+
+    Where keys are files it is made at its first use, and its public half put among the signers of this machine; another machine's
+    readers need a copy of that half. ConfigError where a command or credentials should have the key and have not.
+    """
+    name = f"sign/{role}.key"
+    own = not keys.command and not (keys.credentials and (keys.credentials / name.replace("/", ".")).is_file())
+    made = Signer(Ed25519PrivateKey.from_private_bytes(keys.make(name) if own else keys.read(name)))
+    public = f"signers/{SIGNERS[role]}/{made.name}.pub"
+    if own and not keys.exists(public):
+        keys.write(public, made.private.public_key().public_bytes_raw())
+    return made
+
+
+def verifier(keys: KeyStore, topic: str) -> Verifier:
+    """Tells who signed records of `topic`; signers whose public halves are put there later are known when they first sign."""
+    return Verifier(partial(_signers, keys, topic))
+
+
+def _signers(keys: KeyStore, topic: str) -> dict[str, Ed25519PublicKey]:
+    """The public keys of a topic's signers by fingerprint; ConfigError for one that is not what its file is named after."""
+    known = {}
+    for name in keys.names(f"signers/{topic}", ".pub"):
+        public = keys.read(name)
+        if fingerprint(public) != Path(name).stem:
+            raise ConfigError(f"key {keys.root / name} is damaged: copy it again from the machine that signs with it")
+        known[Path(name).stem] = Ed25519PublicKey.from_public_bytes(public)
+    return known
 
 
 def signing_key(keys: KeyStore, tenant: str) -> Ed25519PrivateKey:

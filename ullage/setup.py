@@ -64,6 +64,10 @@ def initialise(context: Context) -> Iterator[str]:
         if not context.keys.exists(name):
             context.keys.make(name)
             yield f"made key {name}"
+    for role in keys.SIGNERS:
+        if not context.keys.exists(f"sign/{role}.key"):
+            keys.signer(context.keys, role)
+            yield f"made signing key of {role}"
 
 
 def require(context: Context) -> None:

@@ -16,15 +16,16 @@ from alerts.pulse import Sorted
 from alerts.records import Incident
 from alerts.store import Where
 from matcher import canary as enrolment
+from matcher.authentic import outgoing
 from matcher.findings import findings
-from matcher.stage import build_matcher, outgoing
+from matcher.stage import build_matcher
 from tests.alerts.builders import everything, finding, record, stage
 from tests.alerts.noise.posts import post
 from tests.conftest import HeldClock
 from tests.factories import capture
-from ullage import setup
+from ullage import keys, setup
 from ullage.bus import FINDINGS, Record
-from ullage.canary import SITE, TENANT, CanaryMetrics, text
+from ullage.canary import SITE, TENANT, CanaryMetrics, proof, text
 from ullage.errors import RecordError, UnavailableError
 from ullage.keys import KeyStore
 from ullage.pulse import Pulse
@@ -37,11 +38,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Record:
     context = Context(tmp_path_factory.mktemp("canary") / "data", HeldClock().as_clock())
     list(setup.initialise(context))
     assert enrolment.enrol(context)
-    served = capture(
-        site=SITE, platform="canary", post_id="a" * 12, title="", body=text("a" * 12).encode(), media_type="text/plain"
-    )
+    said = text("a" * 12, proof(keys.signer(context.keys, "crawl"), "a" * 12, context.clock.wall()))
+    served = capture(site=SITE, platform="canary", post_id="a" * 12, title="", body=said.encode(), media_type="text/plain")
     (made,) = findings(build_matcher(context), [served], context.clock.now())
-    out = outgoing(made.model_copy(update={"capture": made.capture.model_copy(update={"published_at": context.clock.now()})}))
+    dated = made.model_copy(update={"capture": made.capture.model_copy(update={"published_at": context.clock.now()})})
+    out = outgoing(dated, keys.signer(context.keys, "match"))
     return Record(FINDINGS, 0, 1, 0.0, out.key, out.headers, out.value)
 
 
@@ -61,7 +62,7 @@ def sorted_handler(store, clock: HeldClock, registry: CollectorRegistry) -> Sort
     at = clock.as_clock()
     metrics = AlertMetrics(registry, ["bank"], at)
     real = Alert(store, at, lambda _: Tenant(), metrics)
-    return Sorted(real.handle, Canaries(real, metrics.canary, muted), Pulse(CollectorRegistry(), "alert", at))
+    return Sorted(real.handle, Canaries(real, metrics.canary, muted), Pulse(CollectorRegistry(), "alert", at), lambda _: None)
 
 
 def test_it_is_timed_and_leaves_nothing_in_the_store(found: Record, store, clock: HeldClock, registry: CollectorRegistry) -> None:

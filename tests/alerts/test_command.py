@@ -15,7 +15,8 @@ from alerts.store import Where
 from alerts.table import incident_in_full, incidents_table
 from alerts.view import brief, duration, link
 from tests.alerts.builders import finding, fold_all
-from ullage.bus import FINDINGS, Outgoing
+from tests.factories import signed
+from ullage.bus import FINDINGS
 from ullage.cli import app
 from ullage.dead_letters import read
 from ullage.shown import moment, safe
@@ -38,7 +39,7 @@ def run(data, monkeypatch):
 
 
 def publish(context, *values: bytes) -> None:
-    context.bus().publisher(FINDINGS).append([Outgoing("bank", value, {"schema": "1"}) for value in values])
+    context.bus().publisher(FINDINGS).append([signed(context.keys, value) for value in values])
 
 
 def test_alert_folds_what_is_on_the_bus_and_dead_letters_what_is_none(context, store, run):

@@ -46,7 +46,7 @@ def canaries() -> Folded:
 @pytest.fixture
 def handle(folded: Folded, canaries: Folded, registry: CollectorRegistry, clock: HeldClock) -> Sorted:
     clock.advance(9)
-    return Sorted(folded, canaries, Pulse(registry, "alert", clock.as_clock()))
+    return Sorted(folded, canaries, Pulse(registry, "alert", clock.as_clock()), lambda _: None)
 
 
 def arrived(registry: CollectorRegistry) -> float | None:

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from alerts.records import CLASSES, incident_id
 from tests.alerts.builders import finding
+from tests.factories import signed
 from tests.stores import ON_SERVERS, Backend, each_backend, keep
 from ullage import setup
-from ullage.bus import FINDINGS, Outgoing
+from ullage.bus import FINDINGS
 from ullage.cli import app
 from ullage.settings import Context
 
@@ -47,8 +48,8 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
 
 def test_every_command_finds_the_password_in_the_key_folder_of_the_settings(folder, run):
-    publisher = Context(folder).bus().publisher(FINDINGS)
-    publisher.append([Outgoing("bank", finding("f", range(10), people="ab").encode(), {"schema": "1"})])
+    context = Context(folder)
+    context.bus().publisher(FINDINGS).append([signed(context.keys, finding("f", range(10), people="ab").encode())])
     run("alert", "--once")
     (row,) = run("incidents", "list", "--json").stdout.splitlines()
     assert (json.loads(row)["id"], json.loads(row)["customers"]) == (incident_id("f"), 2)

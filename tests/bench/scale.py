@@ -85,7 +85,7 @@ def _work(context: Context, load: list[Capture], pids: list[int]) -> tuple[float
     """Wall seconds and CPU-seconds from the append of the load until it is dealt with."""
     bus = context.bus()
     publisher = bus.publisher(CAPTURES)
-    outbox = Outbox(publisher, keys.sealer(context.keys))
+    outbox = Outbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl"))
     pause = threading.Event()
     for _ in range(2 * len(pids)):  # every process has its partitions when posts on all of them are read
         outbox.append([_hello(context) for _ in range(24)])

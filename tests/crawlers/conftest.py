@@ -78,13 +78,16 @@ class Station:
     def captures(self, group: str = "test") -> list[Capture]:
         """The captures on the bus that `group` has not read yet, opened with the private key."""
         context = Context(self.data)
+        verifier = keys.verifier(context.keys, CAPTURES)
         opener, subscription, found = keys.opener(context.keys), context.bus().subscribe(CAPTURES, group), []
         while records := subscription.poll(100, 0.0):
             for record in records:
                 schema = int(record.headers["schema"])
-                plain = opener.open(
+                signed = opener.open(
                     record.value, purpose="capture", topic=CAPTURES, schema=schema, key_id=record.headers["key_id"]
                 )
+                plain, known = verifier.disclose(signed, "capture")
+                assert known
                 found.append(Capture.decode(plain, schema))
                 assert found[-1].id == record.headers["id"] == record.key
             subscription.commit(records[-1])

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -53,7 +54,10 @@ class Sending:
     def sent(self) -> list[Heartbeat]:
         opener, found = keys.opener(self.context.keys), []
         for record in self.bus.records:
-            plain = opener.open(record.value, purpose=PURPOSE, topic=CAPTURES, schema=1, key_id=record.headers["key_id"])
+            key_id = record.headers["key_id"]
+            signed = opener.open(record.value, purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA, key_id=key_id)
+            plain, known = keys.verifier(self.context.keys, CAPTURES).disclose(signed, PURPOSE)
+            assert known
             found.append(Heartbeat.decode(plain, record.headers["schema"]))
         return found
 
@@ -63,7 +67,8 @@ def sending(context: Context, frontier: Frontier, clock: HeldClock) -> Sending:
     standings = Standings(frontier, Egress(), clock.as_clock(), 365.0)
     metrics = CrawlMetrics(registry := CollectorRegistry(), clock.as_clock())
     settings, bus = CrawlSettings(origin="north", heartbeat_seconds=60), Bus()
-    return Sending(Beats(settings, standings, bus, metrics, lambda: keys.sealer(context.keys), at_once), bus, context, registry)
+    sealer, signer = partial(keys.sealer, context.keys), keys.signer(context.keys, "crawl")
+    return Sending(Beats(settings, standings, bus, metrics, sealer, signer, at_once), bus, context, registry)
 
 
 def turn(sending: Sending, sites: list[Site]) -> None:

@@ -17,15 +17,17 @@ from deploy.local.server import free_ports
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers
-from ullage.canary import CUSTOMERS, SITE, text
+from ullage import keys
+from ullage.bus import CAPTURES
+from ullage.canary import CUSTOMERS, SITE, is_proved, proof, text
 from ullage.errors import ConfigError
-from ullage.settings import CanarySettings
+from ullage.settings import CanarySettings, Context
 
 
 @pytest.fixture
-def canary(clock: HeldClock) -> Iterator[CanarySite]:
+def canary(clock: HeldClock, context: Context) -> Iterator[CanarySite]:
     (port,) = free_ports(1)
-    made = CanarySite(CanarySettings(interval_seconds=300, port=port), clock.as_clock())
+    made = CanarySite(CanarySettings(interval_seconds=300, port=port), clock.as_clock(), keys.signer(context.keys, "crawl"))
     made.open()
     yield made
     made.close()
@@ -53,7 +55,7 @@ def test_a_post_an_interval_and_no_more_of_them_than_are_kept(canary: CanarySite
     assert get(canary, "/robots.txt")[0] == get(canary, "/raw/nothing")[0] == 404
 
 
-def test_the_platform_reads_what_the_site_serves(canary: CanarySite) -> None:
+def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Context) -> None:
     canary.turn()
     site = canary_site(canary.settings)
     platform = platform_of(site)
@@ -62,24 +64,26 @@ def test_the_platform_reads_what_the_site_serves(canary: CanarySite) -> None:
     (page,) = platform.parse(start, TextResponse(start.url, body=body, request=Request(start.url)), site).pages
     body = get(canary, page.url.partition(str(canary.settings.port))[2])[1]
     (post,) = platform.parse(page, TextResponse(page.url, body=body, request=Request(page.url)), site).posts
-    assert post.body.decode() == text(post.post_id)
+    assert is_proved(post.body, post.published_at, keys.verifier(context.keys, CAPTURES))
     assert post.published_at.timestamp() == NOON
     assert platform.parse(Page(start.url, "list"), TextResponse(start.url, body=b'[{"id": "../x"}]'), site).pages == ()
 
 
-def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have() -> None:
-    post = text("abcdefghijkl")
+def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have(context: Context) -> None:
+    signed = proof(keys.signer(context.keys, "crawl"), "abcdefghijkl", NOON)
+    post = text("abcdefghijkl", signed)
     assert all(name in post and email in post for _, name, email in CUSTOMERS)
     assert all(email.endswith(".example") for _, _, email in CUSTOMERS)
     assert max(map(len, "".join(c if c.isdigit() else " " for c in post).split())) < 6
-    assert text("b" * 12) != post
+    assert text("b" * 12, signed) != post
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock) -> None:
+def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock, context: Context) -> None:
+    signer = keys.signer(context.keys, "crawl")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"port {port} of the canary site is taken .*: set canary\.port"):
-            CanarySite(CanarySettings(interval_seconds=1, port=port), clock.as_clock()).open()
+            CanarySite(CanarySettings(interval_seconds=1, port=port), clock.as_clock(), signer).open()
 
 
 def test_nobody_elses_site_may_have_its_name(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from scrapy import Request
 from scrapy.exceptions import CannotResolveHostError, DownloadFailedError, DownloadTimeoutError, IgnoreRequest
@@ -29,7 +30,9 @@ from ullage import clock as clocks
 from ullage.bus import Outgoing
 from ullage.errors import CorruptError, UnavailableError
 from ullage.records import CAPTURE_SCHEMA, MAX_BODY_BYTES, Capture
+from ullage.records.base import unframed
 from ullage.settings import Context
+from ullage.signing import Signer
 
 
 @dataclass
@@ -51,6 +54,9 @@ class Publisher:
         pass
 
 
+SIGNER = Signer(Ed25519PrivateKey.generate())
+
+
 class Plain:
     """Seals nothing, so that a test can read it."""
 
@@ -58,7 +64,7 @@ class Plain:
 
     def seal(self, plain: bytes, *, purpose: str, topic: str, schema: int) -> bytes:
         assert (purpose, topic, schema) == ("capture", "captures", CAPTURE_SCHEMA)
-        return plain
+        return unframed(plain)[1]
 
 
 @pytest.fixture
@@ -69,7 +75,7 @@ def publisher() -> Publisher:
 @pytest.fixture
 def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     site = make_site(concurrency=2, max_pages=50, revisit_seconds=100, category="forum")
-    outbox, robots = Outbox(publisher, Plain()), RobotsCache(60, clock.wall)
+    outbox, robots = Outbox(publisher, Plain(), SIGNER), RobotsCache(60, clock.wall)
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     metrics.watch([site])
     parts = site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock()
@@ -350,10 +356,11 @@ def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publishe
     from ullage import keys
 
     capture = Capture(id="1", site="s", post_id="1", url="u", fetched_at=context.clock.now(), body=b"13800138000")
-    Outbox(publisher, keys.sealer(context.keys)).append([capture])
+    Outbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl")).append([capture])
     (record,) = publisher.records
     assert b"13800138000" not in record.value
-    plain = keys.opener(context.keys).open(
+    signed = keys.opener(context.keys).open(
         record.value, purpose="capture", topic="captures", schema=CAPTURE_SCHEMA, key_id=record.headers["key_id"]
     )
-    assert Capture.decode(plain, CAPTURE_SCHEMA) == capture
+    plain, known = keys.verifier(context.keys, "captures").disclose(signed, "capture")
+    assert (Capture.decode(plain, CAPTURE_SCHEMA), known) == (capture, True)

@@ -12,9 +12,9 @@ import pytest
 from deploy.demo import told
 from deploy.local.webhook import Receiver, receiving
 from tests.alerts.builders import finding
+from tests.factories import signed
 from tests.faults.rig import Rig
-from ullage.bus import FINDINGS, Outgoing
-from ullage.records import FINDING_SCHEMA
+from ullage.bus import FINDINGS
 from ullage.settings import Context
 
 pytestmark = pytest.mark.servers
@@ -30,11 +30,11 @@ def receiver() -> Iterator[Receiver]:
 
 def publish(rig: Rig, names: range) -> None:
     """A finding a name, of every tenant in turn; none has anything in common with another."""
-    outgoing = []
+    outgoing, store = [], Context(rig.data).keys
     for n in names:
         tenant = TENANTS[n % len(TENANTS)]
         found = finding(f"f{n}", range(n * 100, n * 100 + 10), people=(f"{n}a", f"{n}b"), tenant=tenant)
-        outgoing.append(Outgoing(tenant, found.encode(), {"schema": str(FINDING_SCHEMA)}))
+        outgoing.append(signed(store, found.encode(), tenant, found.id))
     with contextlib.closing(Context(rig.data).bus()) as bus, contextlib.closing(bus.publisher(FINDINGS)) as publisher:
         publisher.append(outgoing)
 

@@ -16,9 +16,10 @@ from deploy.demo.drive import configuration
 from deploy.local.webhook import Received, Receiver, receiving
 from tests.alerts.builders import finding
 from tests.alerts.notify.support import log_of
+from tests.factories import signed
 from tests.flow.daemon import until
 from ullage import setup
-from ullage.bus import FINDINGS, Outgoing
+from ullage.bus import FINDINGS
 from ullage.settings import Context
 from ullage.supervisor import command
 
@@ -57,7 +58,7 @@ def alert(context: Context) -> Iterator[subprocess.Popen[bytes]]:
 def publish(context: Context, name: str, first: int) -> None:
     with contextlib.closing(context.bus()) as bus, contextlib.closing(bus.publisher(FINDINGS)) as publisher:
         found = finding(name, range(first, first + 10), people=(f"{name}1", f"{name}2"))
-        publisher.append([Outgoing("bank", found.encode(), {"schema": "2"})])
+        publisher.append([signed(context.keys, found.encode(), id_=found.id)])
 
 
 def ids(receiver: Receiver) -> list[str]:

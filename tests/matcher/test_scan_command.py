@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.stage import PURPOSE
+from matcher.authentic import PURPOSE
 from tests.factories import capture
 from tests.matcher.bank import phone
 from tests.matcher.conftest import BANK
@@ -110,7 +110,8 @@ def test_without_a_watchlist_there_is_nothing_to_scan_for(ullage, data: Path) ->
 
 def test_match_once_drains_the_bus(ullage, bank: Context) -> None:
     bus, sealer = bank.bus(), keys.sealer(bank.keys)
-    sealed = sealer.seal(capture(body=phone(1).encode()).encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+    signed = keys.signer(bank.keys, "crawl").enclose(capture(body=phone(1).encode()).encode(), PURPOSE)
+    sealed = sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
     bus.publisher(CAPTURES).append([Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})])
     assert ullage("match", "--once").exit_code == 0
     assert len(bus.subscribe(FINDINGS, "alert").poll(9, 0.0)) == 1

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
+from matcher.authentic import PURPOSE
 from matcher.metrics import MatchMetrics
 from matcher.relay import is_behind_gap
-from matcher.stage import GROUP, PURPOSE, MatchStage, rotate_seal_keys
+from matcher.stage import GROUP, MatchStage, rotate_seal_keys
 from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone, tokens
@@ -17,11 +18,12 @@ from tests.matcher.conftest import BANK
 from ullage import dead_letters, keys
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.clock import Backoff
+from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
 from ullage.errors import CorruptError, RecordError
 from ullage.lexicon import themes
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
-from ullage.records.heartbeat import Count, Coverage, Heartbeat, SiteReport, is_heartbeat
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Count, Coverage, Heartbeat, SiteReport, is_heartbeat
 from ullage.settings import BusSettings, Context, Settings
 from ullage.worker import Worker
 
@@ -37,14 +39,16 @@ class Running:
         self.metrics = MatchMetrics(self.registry, [], context.clock)
         self.subscription = self.bus.subscribe(CAPTURES, GROUP)
         self.captures, self.publisher = self.bus.publisher(CAPTURES), self.bus.publisher(FINDINGS)
-        self.stage = MatchStage(context, self.subscription, self.publisher, self.metrics)
+        cutover = Cutover.of(context.data, self.bus, CAPTURES, GROUP, context.clock.now())
+        self.stage = MatchStage(context, self.subscription, self.publisher, self.metrics, cutover)
         self.letters = DeadLetters(self.bus, keys.sealer(context.keys), "match")
         self.out = self.bus.subscribe(FINDINGS, "alert")
 
     def put(self, body: str, headers: dict[str, str] | None = None, value: bytes | None = None, **changes) -> None:
         sealer = keys.sealer(self.context.keys)
         captured = capture(body=body.encode(), fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes)
-        sealed = sealer.seal(captured.encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+        signed = keys.signer(self.context.keys, "crawl").enclose(captured.encode(), PURPOSE)
+        sealed = sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
         clear = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id, **(headers or {})}
         self.captures.append([Outgoing("paste", sealed if value is None else value, clear)])
 
@@ -123,11 +127,13 @@ def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
 
 
 def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: Running) -> None:
-    sealer = keys.sealer(match.context.keys)
+    sealer, signer = keys.sealer(match.context.keys), keys.signer(match.context.keys, "crawl")
+    no_capture = signer.enclose(b"\0\0\0\2{}", PURPOSE)
     match.put("", value=sealer.seal(b"\0\0\0\2{}", purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
+    match.put("", value=sealer.seal(no_capture, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
     match.put("", value=sealer.seal(b"", purpose=PURPOSE, topic=FINDINGS, schema=CAPTURE_SCHEMA))
     assert match.drain() == []
-    assert match.reasons() == ["malformed", "not_authentic"]
+    assert match.reasons() == ["malformed", "malformed", "not_authentic"]
 
 
 def test_a_new_watchlist_is_used_from_the_next_batch_on(match: Running) -> None:
@@ -242,7 +248,8 @@ def put_beat(match: Running, seconds_ago: float = 5.0, value: bytes | None = Non
         coverage=Coverage(watched=(report,), sites={"blocked": 1}),
         counts=(Count(name="ullage_crawl_captures_total", value=7),),
     )
-    sealed = value or sealer.seal(beat.encode(), purpose="heartbeat", topic=CAPTURES, schema=1)
+    signed = keys.signer(match.context.keys, "crawl").enclose(beat.encode(), "heartbeat")
+    sealed = value or sealer.seal(signed, purpose="heartbeat", topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
     match.captures.spread(Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id}))
     return beat
 

@@ -35,7 +35,7 @@ def test_a_heartbeat_survives_the_bus_and_is_told_from_other_records_by_its_head
 @pytest.mark.parametrize(
     ("data", "schema", "reason"),
     [
-        (beat().encode(), "2", "schema"),
+        (beat().encode(), "3", "schema"),
         (beat().encode(), "", "schema"),
         (b"{}", "1", "malformed"),
         (b"\xff", "1", "malformed"),

@@ -21,7 +21,9 @@ def test_a_second_init_makes_nothing_and_changes_nothing(context: Context) -> No
     before = contents(context.data)
     assert list(setup.initialise(context)) == []
     assert contents(context.data) == before
-    assert len(before) == 2 + 2 * 4  # configuration, example site, and keys with their check values
+    assert (
+        len(before) == 2 + 2 * 4 + 4 * 4
+    )  # configuration, example site, keys with their check values, signers with public halves
 
 
 def test_a_changed_configuration_survives_init(context: Context) -> None:

@@ -13,15 +13,20 @@ from pathlib import Path
 import apsw
 import pytest
 
+from alerts.alert import decode
+from alerts.authentic import Authentic
 from alerts.query import Filters, listed, whole
 from alerts.records import Decision, Exposure, Hold, Sighting, Suppression
 from alerts.store import IncidentStore, Where, configured_store
 from crawlers.frontier import Frontier
+from matcher.authentic import Reception
 from matcher.stage import build_matcher
 from tests.conftest import HeldClock
+from ullage import keys
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
+from ullage.cutover import Cutover
 from ullage.settings import Context
 
 FOLDER = Path(__file__).parents[1] / "data" / "data_832bf64.tar.xz"
@@ -82,6 +87,20 @@ def test_what_lies_on_the_bus_is_read(older: Context) -> None:
             held[topic] = len(subscription.poll(1000, 0.0))
             subscription.close()
     assert held == {CAPTURES: 107, FINDINGS: 17, DEAD_LETTERS: 1}
+
+
+def test_what_lies_there_without_a_signature_is_still_taken(older: Context) -> None:
+    with closing(older.bus()) as bus:
+        captures = Cutover.of(older.data, bus, CAPTURES, "match", older.clock.now())
+        findings = Cutover.of(older.data, bus, FINDINGS, "alert", older.clock.now())
+        reception = Reception(keys.opener(older.keys), keys.verifier(older.keys, CAPTURES), captures)
+        with closing(bus.subscribe(CAPTURES, "match")) as waiting:
+            sites = [reception.capture(record).site for record in waiting.poll(9, 0.0)]
+        authentic = Authentic(keys.verifier(older.keys, FINDINGS), findings)
+        with closing(bus.subscribe(FINDINGS, "alert")) as waiting:
+            found = [record for record in waiting.poll(9, 0.0) if authentic.check(record) is None]
+    assert (sites, len(found)) == (["other"], 1)
+    assert decode(found[0]).total_subjects == 12
 
 
 def test_the_frontier_knows_its_pages(older: Context) -> None:

@@ -3,7 +3,16 @@
 Both carry a schema version and have a size limit; both are final in shape, so that a later version adds and never moves.
 """
 
-from ullage.records.capture import CAPTURE_SCHEMA, ELSEWHERE, INGEST, MAX_BODY_BYTES, Capture, Category, category_of
+from ullage.records.capture import (
+    CAPTURE_SCHEMA,
+    ELSEWHERE,
+    INGEST,
+    MAX_BODY_BYTES,
+    SIGNED_SINCE,
+    Capture,
+    Category,
+    category_of,
+)
 from ullage.records.finding import (
     FINDING_SCHEMA,
     MAX_MATCHES,
@@ -25,6 +34,7 @@ __all__ = [
     "INGEST",
     "MAX_BODY_BYTES",
     "MAX_MATCHES",
+    "SIGNED_SINCE",
     "Canary",
     "Capture",
     "CaptureFacts",

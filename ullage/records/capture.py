@@ -21,6 +21,8 @@ from ullage.records.heartbeat import Name, is_name
 
 CAPTURE_SCHEMA = 2
 FIRST_SCHEMA = 1
+SIGNED_SINCE = 2
+"""From this schema on whoever collected a capture signs it, within the seal (`ullage.signing`)."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_HEADER_BYTES = 256 * 1024
 INGEST = "ingest"

@@ -20,7 +20,9 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from ullage.errors import RecordError
 from ullage.records.base import STRICT
 
-HEARTBEAT_SCHEMA = 1
+HEARTBEAT_SCHEMA = 2
+READ_SCHEMAS = ("1", "2")
+"""The second is signed: within the seal on `captures`, in its headers on `findings`. Its fields are those of the first."""
 PURPOSE = "heartbeat"
 RECORD = "record"
 """The header that tells a heartbeat from what a topic is for; other records have none of that name."""
@@ -96,7 +98,7 @@ class Heartbeat(_Record):
     @classmethod
     def decode(cls, data: bytes, schema: str) -> Heartbeat:
         """The heartbeat in `data`; RecordError `schema` or `malformed`."""
-        if schema != str(HEARTBEAT_SCHEMA):
+        if schema not in READ_SCHEMAS:
             raise RecordError("schema")
         try:
             return cls.model_validate_json(data)

@@ -1,0 +1,37 @@
+"""Whom alert believes: a finding or a heartbeat is taken when match, or `assess`, signed it, and else becomes a dead letter.
+
+Of schemas that had no signature only what lay on the topic before alert first ran as this version is taken (`ullage.cutover`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ullage.bus import FINDINGS, Record
+from ullage.cutover import Cutover
+from ullage.errors import RecordError
+from ullage.records import FINDING_SCHEMA
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, is_heartbeat
+from ullage.signing import SIGNATURE, SIGNER, Verifier, record_parts
+
+
+@dataclass(frozen=True, slots=True)
+class Authentic:
+    """Looks at records of topic `findings`."""
+
+    verifier: Verifier
+    cutover: Cutover
+
+    def check(self, record: Record) -> None:
+        """RecordError `downgrade`, `unknown_signer` or `not_authentic` for a record that anybody could have sent."""
+        headers = record.headers
+        purpose, since = (PURPOSE, HEARTBEAT_SCHEMA) if is_heartbeat(headers) else ("finding", FINDING_SCHEMA)
+        schema = headers.get("schema", "")
+        if not (schema.isascii() and schema.isdigit()):
+            raise RecordError("schema")
+        if int(schema) < since:
+            if not self.cutover.accepts(record):
+                raise RecordError("downgrade")
+            return
+        parts = record_parts(FINDINGS, headers, record.value)
+        self.verifier.verify(headers.get(SIGNER, ""), headers.get(SIGNATURE, ""), purpose, *parts)

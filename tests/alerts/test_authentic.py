@@ -1,0 +1,90 @@
+"""Nobody but match can bring a finding into an incident."""
+
+import json
+from contextlib import closing
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
+
+from alerts.records import Incident, incident_id
+from alerts.store import Where
+from tests.alerts.builders import finding
+from tests.factories import signed
+from ullage import keys
+from ullage.bus import FINDINGS, Outgoing
+from ullage.cli import app
+from ullage.dead_letters import read
+from ullage.records import FINDING_SCHEMA
+from ullage.settings import Context
+from ullage.signing import Signer, record_parts
+
+GOOD = finding("f", range(10), people="ab").encode()
+FORGED = finding("forged", range(50, 60), people="cd")
+
+
+@pytest.fixture
+def alert(data, monkeypatch):
+    """Runs `ullage alert --once` on what is on the bus; gives the incidents' ids and the reasons of dead letters."""
+    monkeypatch.setattr("ullage.role.stop_on_signals", lambda stop: None)
+    (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
+
+    def ran(context: Context, store, *records: Outgoing) -> tuple[set[str], list[str]]:
+        context.bus().publisher(FINDINGS).append(list(records))
+        result = CliRunner().invoke(app, ["--data", str(data), "alert", "--once"])
+        assert result.exit_code == 0, result.output
+        with closing(context.bus().subscribe("dead-letters", "test")) as subscription:
+            letters = subscription.poll(20, 0.0)
+        return {i.id for i in store.scroll(Incident, Where())}, [read(letter).reason for letter in letters]
+
+    return ran
+
+
+def stranger() -> Signer:
+    return Signer(Ed25519PrivateKey.generate())
+
+
+def test_what_match_or_assess_signed_is_folded(context: Context, store, alert) -> None:
+    other = signed(context.keys, finding("g", range(90, 99), people="c").encode(), id_="g", role="assess")
+    assert alert(context, store, signed(context.keys, GOOD), other) == ({incident_id("f"), incident_id("g")}, [])
+
+
+def test_a_finding_without_a_signature_is_a_dead_letter(context: Context, store, alert) -> None:
+    headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
+    unsigned = Outgoing("bank", FORGED.encode(), headers)
+    assert alert(context, store, unsigned, signed(context.keys, GOOD)) == ({incident_id("f")}, ["unknown_signer"])
+
+
+@pytest.mark.parametrize("schema", ["1", "2"])
+def test_a_finding_of_a_schema_without_signatures_is_a_downgrade(context: Context, store, alert, schema: str) -> None:
+    alert(context, store, signed(context.keys, GOOD))
+    told = json.loads(FORGED.encode())
+    old = Outgoing("bank", json.dumps(told).encode(), {"tenant": "bank", "id": "forged", "schema": schema})
+    assert alert(context, store, old) == ({incident_id("f")}, ["downgrade"])
+
+
+def test_the_signature_of_a_stranger_is_none(context: Context, store, alert) -> None:
+    headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
+    by = stranger().headers("finding", *record_parts(FINDINGS, headers, FORGED.encode()))
+    assert alert(context, store, Outgoing("bank", FORGED.encode(), headers | by)) == (set(), ["unknown_signer"])
+
+
+@pytest.mark.parametrize("change", ["value", "tenant", "id", "signature"])
+def test_a_signed_finding_that_was_changed_is_not_authentic(context: Context, store, alert, change: str) -> None:
+    made = signed(context.keys, GOOD)
+    value = made.value.replace(b'"customers":', b'"customers":1') if change == "value" else made.value
+    headers = dict(made.headers)
+    if change in headers:
+        headers[change] = ("00" if not headers[change].startswith("00") else "11") + headers[change][2:]
+    assert alert(context, store, Outgoing(made.key, value, headers)) == (set(), ["not_authentic"])
+
+
+def test_a_heartbeat_that_match_did_not_sign_is_none(context: Context, store, alert) -> None:
+    beat = Outgoing("b", b"{}", {"record": "heartbeat", "id": "0" * 32, "schema": "2"})
+    assert alert(context, store, beat) == (set(), ["unknown_signer"])
+
+
+def test_captures_signers_sign_no_findings(context: Context, store, alert) -> None:
+    headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
+    by = keys.signer(context.keys, "crawl").headers("finding", *record_parts(FINDINGS, headers, FORGED.encode()))
+    assert alert(context, store, Outgoing("bank", FORGED.encode(), headers | by)) == (set(), ["unknown_signer"])

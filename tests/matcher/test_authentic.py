@@ -1,0 +1,98 @@
+"""Whose captures match believes, and which canary posts count."""
+
+import secrets
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from matcher.authentic import PURPOSE
+from matcher.canary import enrol as enrol_canaries
+from tests.factories import capture
+from tests.matcher import test_stage
+from tests.matcher.bank import phone
+from tests.matcher.test_stage import Running, passed_on
+from ullage import keys
+from ullage.bus import CAPTURES, FINDINGS, Outgoing
+from ullage.canary import SITE, TENANT, proof, text
+from ullage.records import CAPTURE_SCHEMA, Capture
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Heartbeat
+from ullage.signing import Signer, record_parts
+
+match = test_stage.match
+STRANGER = Signer(Ed25519PrivateKey.from_private_bytes(b"s" * 32))
+
+
+def put(match: Running, captured: Capture, signer: Signer | None, schema: int = CAPTURE_SCHEMA) -> None:
+    sealer = keys.sealer(match.context.keys)
+    plain = captured.encode() if signer is None else signer.enclose(captured.encode(), PURPOSE)
+    sealed = sealer.seal(plain, purpose=PURPOSE, topic=CAPTURES, schema=schema)
+    match.captures.append([Outgoing("paste", sealed, {"schema": str(schema), "key_id": sealer.key_id})])
+
+
+def leak(number: int) -> Capture:
+    return capture(body=phone(number).encode(), post_id=str(number), site="paste", category="forum")
+
+
+def test_a_capture_of_a_stranger_is_matched_but_speaks_for_no_site_of_ours(match: Running) -> None:
+    put(match, leak(1), keys.signer(match.context.keys, "crawl"))
+    put(match, leak(2), STRANGER)
+    put(match, leak(3), None, schema=1)
+    assert [(f.capture.site, f.capture.category) for f in match.drain()] == [("paste", "forum"), ("other", ""), ("other", "")]
+    assert (match.value("unknown_signers_total"), match.reasons()) == (2, [])
+
+
+def test_a_capture_that_was_changed_after_it_was_signed_is_a_dead_letter(match: Running) -> None:
+    signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
+    plain = signer.enclose(leak(1).encode(), PURPOSE).replace(phone(1).encode(), phone(2).encode())
+    sealed = sealer.seal(plain, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+    match.captures.append([Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})])
+    assert (match.drain(), match.reasons()) == ([], ["not_authentic"])
+
+
+def test_findings_and_heartbeats_are_signed_by_match(match: Running) -> None:
+    put(match, leak(1), keys.signer(match.context.keys, "crawl"))
+    match.work()
+    (record,) = match.out.poll(9, 0.0)
+    verifier = keys.verifier(match.context.keys, FINDINGS)
+    parts = record_parts(FINDINGS, record.headers, record.value)
+    verifier.verify(record.headers["signer"], record.headers["signature"], "finding", *parts)
+    assert record.headers["signer"] == keys.signer(match.context.keys, "match").name
+
+
+@pytest.mark.parametrize(("signer", "schema", "reason"), [(STRANGER, 2, "unknown_signer"), (None, 1, "downgrade")])
+def test_a_heartbeat_of_a_stranger_is_none(match: Running, signer: Signer | None, schema: int, reason: str) -> None:
+    assert HEARTBEAT_SCHEMA == 2
+    sealer = keys.sealer(match.context.keys)
+    beat = Heartbeat(id=secrets.token_hex(16), origin="crawl", inserted_at=match.context.clock.now())
+    plain = signer.enclose(beat.encode(), "heartbeat") if signer else beat.encode()
+    sealed = sealer.seal(plain, purpose="heartbeat", topic=CAPTURES, schema=schema)
+    headers = {**beat.headers(), "schema": str(schema), "key_id": sealer.key_id}
+    match.captures.spread(Outgoing(beat.id, sealed, headers))
+    assert (passed_on(match), match.reasons()) == ([], [reason])
+
+
+def canary_post(match: Running, signer: Signer, nonce: str = "abcdefghijkl", **changes: object) -> Capture:
+    now = match.context.clock.now()
+    body = text(nonce, proof(signer, nonce, now.timestamp())).encode()
+    post = {"site": SITE, "platform": "canary", "post_id": nonce, "published_at": now, "title": "", "body": body}
+    return capture(**{**post, **changes})
+
+
+def test_only_the_canary_post_that_crawl_signed_counts(match: Running) -> None:
+    crawl = keys.signer(match.context.keys, "crawl")
+    assert enrol_canaries(match.context)
+    good = canary_post(match, crawl)
+    later = good.published_at + timedelta(minutes=5)  # type: ignore[operator]
+    for post in (
+        good,
+        canary_post(match, crawl, "b" * 12, site="paste"),  # somebody's copy on a paste site
+        canary_post(match, STRANGER, "c" * 12),
+        good.model_copy(update={"post_id": "d" * 12, "published_at": later}),  # served again as if it were new
+    ):
+        put(match, post, crawl)
+    put(match, canary_post(match, crawl, "e" * 12), STRANGER)  # of another's crawl host
+    match.work()
+    found = [record for record in match.out.poll(20, 0.0) if record.headers["tenant"] == TENANT]
+    assert len(found) == 1
+    assert (match.value("false_canaries_total"), match.reasons()) == (4, [])

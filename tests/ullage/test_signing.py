@@ -1,0 +1,88 @@
+"""Who signed a record, and that nobody else did."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ullage import keys
+from ullage.errors import ConfigError, RecordError
+from ullage.settings import Context
+from ullage.signing import Signer, Verifier, fingerprint
+
+SIGNER, OTHER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32))), Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+KNOWN = Verifier(lambda: {SIGNER.name: SIGNER.private.public_key()})
+PARTS = st.lists(st.binary(max_size=20), max_size=4).map(tuple)
+
+
+def reason(signer: str, signature: str, purpose: str, *parts: bytes) -> str:
+    with pytest.raises(RecordError) as caught:
+        KNOWN.verify(signer, signature, purpose, *parts)
+    return caught.value.reason
+
+
+@given(PARTS, PARTS)
+def test_a_signature_holds_for_its_own_parts_alone(parts: tuple[bytes, ...], others: tuple[bytes, ...]) -> None:
+    signature = SIGNER.sign("finding", *parts)
+    KNOWN.verify(SIGNER.name, signature, "finding", *parts)
+    assert reason(SIGNER.name, signature, "heartbeat", *parts) == "not_authentic"
+    if others != parts:
+        assert reason(SIGNER.name, signature, "finding", *others) == "not_authentic"
+
+
+def test_bytes_do_not_move_from_one_part_to_the_next() -> None:
+    assert reason(SIGNER.name, SIGNER.sign("finding", b"ab", b"c"), "finding", b"a", b"bc") == "not_authentic"
+
+
+@pytest.mark.parametrize("signature", ["", "zz", "00" * 64, "é"])
+def test_what_is_no_signature_is_not_authentic(signature: str) -> None:
+    assert reason(SIGNER.name, signature, "finding", b"a") == "not_authentic"
+
+
+def test_a_signer_that_is_not_known_is_said_to_be() -> None:
+    assert reason(OTHER.name, OTHER.sign("finding", b"a"), "finding", b"a") == "unknown_signer"
+
+
+def test_what_is_enclosed_comes_out_with_whether_its_signer_is_known() -> None:
+    assert KNOWN.disclose(SIGNER.enclose(b"text", "capture"), "capture") == (b"text", True)
+    assert KNOWN.disclose(OTHER.enclose(b"text", "capture"), "capture") == (b"text", False)
+    with pytest.raises(RecordError, match="not_authentic"):
+        KNOWN.disclose(SIGNER.enclose(b"text", "capture")[:-1] + b"T", "capture")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_disclosed_or_a_record_error(data: bytes) -> None:
+    with pytest.raises(RecordError):
+        KNOWN.disclose(data, "capture")
+
+
+def test_a_role_signs_with_one_key_and_its_readers_know_it(context: Context) -> None:
+    first, again = (keys.signer(context.keys, "match") for _ in range(2))
+    assert first.name == again.name
+    assert set(keys.verifier(context.keys, "findings").known) == {first.name, keys.signer(context.keys, "assess").name}
+    assert first.name not in keys.verifier(context.keys, "captures").known
+
+
+def test_a_signer_whose_key_comes_later_is_known_when_it_first_signs(context: Context) -> None:
+    verifier = keys.verifier(context.keys, "findings")
+    context.keys.write(f"signers/findings/{OTHER.name}.pub", OTHER.private.public_key().public_bytes_raw())
+    verifier.verify(OTHER.name, OTHER.sign("finding", b"a"), "finding", b"a")
+
+
+def test_a_public_key_that_was_damaged_stops_and_is_named(context: Context) -> None:
+    name = f"signers/findings/{keys.signer(context.keys, 'match').name}.pub"
+    path = context.keys.root / name
+    damaged = bytearray(path.read_bytes())
+    damaged[7] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ConfigError, match=rf"{name} is not the one whose check value"):
+        keys.verifier(context.keys, "findings")
+    Path(f"{path}.kcv").unlink()  # as where the half alone was copied
+    with pytest.raises(ConfigError, match=rf"{name} is damaged"):
+        keys.verifier(context.keys, "findings")
+
+
+def test_a_fingerprint_is_the_beginning_of_a_digest() -> None:
+    assert fingerprint(b"") == "e3b0c44298fc1c14"

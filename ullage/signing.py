@@ -1,0 +1,103 @@
+"""Signatures: which of our own processes made a record.
+
+Ed25519 (RFC 8032). Match signs findings, `assess --open` signs its own; crawl hosts and collectors sign captures and heartbeats
+inside the seal. A signer is named by its fingerprint, the first 8 bytes of the SHA-256 of its public key: a public key that was
+damaged or exchanged is not the signer that its file is named after.
+
+What is signed is the purpose and each part with its length before it: no two records have the same message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from ullage.errors import RecordError
+from ullage.records.base import framed, unframed
+
+SIGNER, SIGNATURE = "signer", "signature"
+"""The names under which both stand beside what is signed."""
+FINGERPRINT_BYTES = 8
+
+
+def fingerprint(public: bytes) -> str:
+    """The name of a signer, 16 hex digits, by its raw public key."""
+    return hashlib.sha256(public).digest()[:FINGERPRINT_BYTES].hex()
+
+
+def _message(purpose: str, parts: tuple[bytes, ...]) -> bytes:
+    """What is signed, without ambiguity."""
+    return b"".join(struct.pack(">Q", len(part)) + part for part in (b"ullage", purpose.encode(), *parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs with one private key."""
+
+    private: Ed25519PrivateKey
+
+    @property
+    def name(self) -> str:
+        """Its fingerprint."""
+        return fingerprint(self.private.public_key().public_bytes_raw())
+
+    def sign(self, purpose: str, *parts: bytes) -> str:
+        """The signature of `parts` for `purpose`, 128 hex digits."""
+        return self.private.sign(_message(purpose, parts)).hex()
+
+    def headers(self, purpose: str, *parts: bytes) -> dict[str, str]:
+        """Signer and signature as they stand in a record's headers."""
+        return {SIGNER: self.name, SIGNATURE: self.sign(purpose, *parts)}
+
+    def enclose(self, plain: bytes, purpose: str) -> bytes:
+        """`plain` behind its signature, to be sealed together."""
+        return framed(json.dumps(self.headers(purpose, plain)).encode(), plain)
+
+
+@dataclass(slots=True)
+class Verifier:
+    """Knows the public keys of signers; `load` reads them again when one comes that is not known yet."""
+
+    load: Callable[[], Mapping[str, Ed25519PublicKey]]
+    known: Mapping[str, Ed25519PublicKey] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.known = self.load()
+
+    def verify(self, signer: str, signature: str, purpose: str, *parts: bytes) -> None:
+        """RecordError `unknown_signer`, or `not_authentic` where it is no signature of this signer on these parts."""
+        if signer not in self.known:
+            self.known = self.load()
+        public = self.known.get(signer)
+        if public is None:
+            raise RecordError("unknown_signer")
+        try:
+            public.verify(bytes.fromhex(signature), _message(purpose, parts))
+        except (InvalidSignature, ValueError):
+            raise RecordError("not_authentic") from None
+
+    def disclose(self, enclosed: bytes, purpose: str) -> tuple[bytes, bool]:
+        """What `Signer.enclose` put in, and whether its signer is known; RecordError where the signature is wrong."""
+        head, plain = unframed(enclosed)
+        try:
+            said = json.loads(head)
+            signer, signature = said[SIGNER], said[SIGNATURE]
+            self.verify(str(signer), str(signature), purpose, plain)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise RecordError("malformed") from None
+        except RecordError as error:
+            if error.reason == "unknown_signer":
+                return plain, False
+            raise
+        return plain, True
+
+
+def record_parts(topic: str, headers: Mapping[str, str], value: bytes) -> tuple[bytes, ...]:
+    """What is signed of a record that is in clear on a topic: where it lies, whose and which it is, and what it says."""
+    return (*(text.encode() for text in (topic, *(headers.get(name, "") for name in ("schema", "tenant", "id")))), value)
