@@ -1,8 +1,8 @@
 """Is this person exposed? The value is tagged in memory and forgotten; only its tags meet the store.
 
 The index keys are not the match keys, so that a copy of the store alone answers nothing. A value is looked up under every index
-epoch whose key still exists, plain and as the digests that leaks use in place of a number. That the question was asked is
-recorded before it is answered: who, why and what kind, never the value.
+epoch whose key still exists, plain and as the digests that leaks use in place of a number. That the question was asked, and what
+came of it, is in the audit log before it is answered: who, why, and the value by its tag under the newest index key.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from alerts.records import Audit, Background, Exposure, Incident, Status
 from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore, Where
+from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, epochs
@@ -39,6 +40,11 @@ class Question:
     who: str
     purpose: str
     case: str
+
+    @property
+    def why(self) -> str:
+        """Purpose and case, as the audit log has them."""
+        return f"{self.purpose}, case {self.case}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +76,10 @@ class Lookup:
     keys: KeyStore
     tenants: Iterable[str]
     clock: Clock
+    trail: Trail
 
     def ask(self, question: Question) -> Answer:
-        """The answer, newest incident first; its audit record is durable before it is given.
+        """The answer, newest incident first; its audit records are durable before it is given.
 
         ConfigError where no tenant has an index key: "not found" would be no answer.
         """
@@ -80,9 +87,16 @@ class Lookup:
         asked = [(tenant, self._tags(tenant, read_as)) for tenant in self.everyone()]
         if read_as and not any(tags for _, tags in asked):
             raise ConfigError("no index key is here, so nobody could be found: load a watchlist, or give this role its keys")
-        found = [hit for tenant, tags in asked if tags for hit in self._look(tenant, tags)]
+        hits = {tenant: self._look(tenant, tags) for tenant, tags in asked if tags}
+        found = [hit for of_tenant in hits.values() for hit in of_tenant]
         seen = [fact for tenant, tags in asked if tags for fact in self.store.scroll(Background, _having(tenant, tags))]
         kinds = tuple(kind for kind, _ in read_as)
+        for tenant, of_tenant in hits.items():
+            shown = ", ".join(f"{kind} {tag}" for kind, tag in self._newest_tags(tenant, read_as))
+            said = f"found in {len(of_tenant)} incident{'s' * (len(of_tenant) != 1)}" if of_tenant else "not found"
+            self.trail.append("lookup", f"{shown}: {said}", actor=question.who, tenant=tenant, reason=question.why)
+        if not hits:
+            self.trail.append("lookup", "no identifier: refused", actor=question.who, reason=question.why)
         self._record(question, kinds, len(found))
         newest = sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)
         return Answer(kinds, tuple(newest), tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True)))
@@ -94,6 +108,11 @@ class Lookup:
     def _tags(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[str]:
         live = [(epoch, self.keys.read(f"{tenant}/index-{epoch}.key")) for epoch in epochs(self.keys, tenant, "index")]
         return [tag for kind, normal in read_as for _, key in live for tag in index_tags(key, tenant, kind, normal)]
+
+    def _newest_tags(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[tuple[str, str]]:
+        """By which kinds and tags the audit log names the value."""
+        key = self.keys.read(f"{tenant}/index-{epochs(self.keys, tenant, 'index')[-1]}.key")
+        return [(kind, index_tags(key, tenant, kind, normal)[0]) for kind, normal in read_as]
 
     def _look(self, tenant: str, tags: Sequence[str]) -> list[Exposed]:
         exposures = list(self.store.scroll(Exposure, _having(tenant, tags)))

@@ -164,6 +164,7 @@ class SearchMetrics:
 
     requests: Counter
     lookups: Counter
+    logins: Counter
 
     @classmethod
     def make(cls, registry: CollectorRegistry) -> SearchMetrics:
@@ -172,6 +173,9 @@ class SearchMetrics:
         lookups = Counter("ullage_search_lookups_total", "Look-ups of one person by outcome.", ["outcome"], registry=registry)
         for answer in ("2xx", "3xx", "4xx", "5xx"):
             requests.labels(answer)
-        for outcome in ("exposed", "not_found", "refused"):
+        logins = Counter("ullage_search_logins_total", "Attempts to log in, by outcome.", ["outcome"], registry=registry)
+        for outcome in ("exposed", "not_found", "refused", "limited"):
             lookups.labels(outcome)
-        return cls(requests, lookups)
+        for outcome in ("in", "refused", "limited"):
+            logins.labels(outcome)
+        return cls(requests, lookups, logins)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -111,9 +111,9 @@ def routes(site: Site) -> APIRouter:
         return Response(content, media_type=wanted.media, headers={"content-disposition": name})
 
     @router.post("/exposed")
-    def exposed(asked: ExposedRequest) -> ExposedAnswer:
+    def exposed(request: Request, asked: ExposedRequest) -> ExposedAnswer:
         question = site.question(asked.value.get_secret_value(), asked.who, asked.purpose, asked.case)
-        answer = asked_of(site, question)
+        answer = asked_of(site, question, request.state.caller)
         found = [_exposed_in(hit.incident.model_dump(), hit.exposure.model_dump(mode="json"), hit.status) for hit in answer.found]
         seen = [SeenAt.model_validate(one.model_dump(mode="json", include=set(SeenAt.model_fields))) for one in answer.seen]
         return ExposedAnswer(kinds=answer.kinds, exposed=bool(found), found=found, seen=seen)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
+from functools import partial
 from importlib import resources
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,8 +18,11 @@ from alerts.exposed import Lookup
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.records import Account
-from alerts.search import api, look_up, noise, pages
+from alerts.search import api, login, look_up, noise, pages
+from alerts.search.asked import known_query
+from alerts.search.door import Door, token_of
 from alerts.search.guard import Guard
+from alerts.search.limits import LimitedError, Lookups
 from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log
@@ -33,28 +37,34 @@ def create_app(
     context: Context, store: IncidentStore, registry: CollectorRegistry, hosts: frozenset[str], zone: tzinfo | None = None
 ) -> Guard:
     """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it."""
-    lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock)
+    settings, metrics, trail = context.settings.search, SearchMetrics.make(registry), context.trail("search")
+    lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail)
     site = Site(
         store=store,
         lookup=lookup,
         clock=context.clock,
-        metrics=SearchMetrics.make(registry),
+        metrics=metrics,
         registry=registry,
         pages=templates(zone, lookup.everyone()),
-        trail=context.trail("search"),
+        trail=trail,
         duties=duties_of(context, store),
         background=Live(BACKGROUND, context.data),
+        door=Door(token_of(context.keys), settings.idle_minutes * 60, context.clock, metrics.logins),
+        allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
         zone=zone,
     )
-    app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    for router in (pages.routes(site), noise.routes(site), look_up.routes(site), api.routes(site), _operations(site)):
+    app = FastAPI(
+        title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(known_query)]
+    )
+    routers = (pages.routes(site), noise.routes(site), look_up.routes(site), api.routes(site), login.routes(site))
+    for router in (*routers, _operations(site, app)):
         app.include_router(router)
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
-    return Guard(app, hosts, site.metrics.requests)
+    return Guard(app, hosts, metrics.requests, site.door.caller, partial(login.denied, site))
 
 
-def _operations(site: Site) -> APIRouter:
+def _operations(site: Site, app: FastAPI) -> APIRouter:
     """What machines ask for, and the style sheet."""
     router = APIRouter(include_in_schema=False)
     style = (resources.files("alerts.search") / "static" / "ullage.css").read_text(encoding="utf-8")
@@ -62,6 +72,10 @@ def _operations(site: Site) -> APIRouter:
     @router.get("/static/ullage.css")
     def style_sheet() -> Response:
         return Response(style, media_type="text/css")
+
+    @router.get("/api/openapi.json")
+    def described() -> JSONResponse:
+        return JSONResponse(app.openapi())
 
     @router.get("/metrics")
     def metrics() -> Response:
@@ -82,14 +96,18 @@ def _operations(site: Site) -> APIRouter:
 def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
     """An answer a kind of error. None repeats what was sent: an error's text is ours, a validator's is not used."""
 
-    def answer(request: Request, status: int, message: str) -> Response:
+    def answer(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
         if request.url.path.startswith("/api/"):
-            return JSONResponse({"error": message}, status)
+            return JSONResponse({"error": message}, status, headers)
         if request.url.path in ("/metrics", "/healthz", "/readyz"):
             return PlainTextResponse(f"{message}\n", status)
-        return site.page("problem.html", status, title="That did not work", message=message)
+        page = site.page("problem.html", status, title="That did not work", message=message)
+        page.headers.update(headers or {})
+        return page
 
     def ours(request: Request, error: Exception) -> Response:
+        if isinstance(error, LimitedError):
+            return answer(request, 429, str(error), {"retry-after": str(error.retry_after)})
         status = 503 if isinstance(error, UnavailableError) else 400 if isinstance(error, QueryError) else 500
         return answer(request, status, "the incident store cannot be reached; try again soon" if status == 503 else str(error))
 

@@ -1,12 +1,14 @@
-"""What a list of incidents is asked for in its URL; the page and the API take the same words."""
+"""What is asked for in a URL; the page and the API take the same words for a list of incidents, and no word that they ignore."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any, get_origin
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 
 from alerts.query import Filters
+from alerts.store import QueryError
 
 Text = Annotated[str, Query(max_length=1_000)]
 
@@ -19,3 +21,25 @@ def _filters(
 
 Asked = Annotated[Filters, Depends(_filters)]
 """A route's parameter: its filters, as the query of the URL has them."""
+
+
+def known_query(request: Request) -> None:
+    """QueryError for a parameter that the route does not know, or for two of one: it would be ignored, and the answer be wrong.
+
+    What was asked is not repeated: a name that is not ours may hold anything.
+    """
+    known = dict(_parameters(request.scope["route"].dependant))
+    given = [name for name, _ in request.query_params.multi_items()]
+    if unknown := [name for name in given if name not in known]:
+        taken = f"takes {', '.join(sorted(known))}" if known else "takes none"
+        raise QueryError(f"{len(unknown)} parameter{'s' * (len(unknown) != 1)} of the address not known: this page {taken}")
+    if twice := sorted({name for name in given if given.count(name) > 1 and not known[name]}):
+        raise QueryError(f"{', '.join(twice)}: given more than once")
+
+
+def _parameters(dependant: Any) -> Iterator[tuple[str, bool]]:
+    """What a route and what it depends on take from the query, and whether they take several of it."""
+    for field in dependant.query_params:
+        yield field.alias, get_origin(field.field_info.annotation) is not None
+    for nested in dependant.dependencies:
+        yield from _parameters(nested)

@@ -16,6 +16,8 @@ import typer
 import uvicorn
 
 from alerts.search.app import create_app
+from alerts.search.connections import MAX_HEAD, BoundedProtocol
+from alerts.search.door import TOKEN
 from alerts.store import configured_store
 from ullage.errors import ConfigError
 from ullage.metrics import new_registry
@@ -50,13 +52,22 @@ def search(ctx: typer.Context) -> None:
         hosts = frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in LOOPBACK)
         app = create_app(context, store, registry, hosts)
         typer.echo(f"search page: http://{context.settings.search.host}:{port}/")
+        typer.echo(f"log in with the token in {context.keys.root / TOKEN}", err=True)
         _serve(app, listener, stop)
 
 
 def _serve(app: Any, listener: socket.socket, stop: threading.Event) -> None:
     """Serve until `stop`, then finish what is being answered."""
     config = uvicorn.Config(
-        app, log_config=SILENT, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=DRAIN_SECONDS
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD,
+        log_config=SILENT,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     server = _Server(config)
 

@@ -6,14 +6,19 @@ rebinding gives its own name), nor hide where a form came from: `Sec-Fetch-Site`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import Counter
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from alerts.search.connections import ANSWERED, MOST_REQUESTS
+from ullage.errors import UllageError
 
 MAX_BODY = 16 * 1024
 MAX_QUERY = 2 * 1024
+OPEN = frozenset({"/login", "/static/ullage.css", "/metrics", "/healthz", "/readyz"})
+"""What needs no session: the way in, and counts."""
 KEPT = "/api/export/"
 """What leaves an entry in the audit log even when it is only read: no other site's page may fill that log."""
 HEADERS = {
@@ -30,45 +35,68 @@ HEADERS = {
 
 
 class Guard:
-    """Wraps the whole application. `hosts` are the names and port under which it may be spoken to."""
+    """Wraps the whole application.
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str], requests: Counter) -> None:
-        self._app, self._hosts, self._requests = app, hosts, requests
+    `hosts` are the names and port under which it may be spoken to. `caller` says who sent a request, "" for nobody who may; what
+    is in `OPEN` is for everybody, else `denied` answers, an error of `caller` too. Routes find it as `request.state.caller`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: frozenset[str],
+        requests: Counter,
+        caller: Callable[[Mapping[str, str]], str],
+        denied: Callable[[Scope, UllageError | None], Response],
+    ) -> None:
+        self._app, self._hosts, self._requests, self._caller, self._denied = app, hosts, requests, caller, denied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse or pass on; count and dress the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        state = scope.setdefault("state", {})
+        closing = {"connection": "close"} if state.get(ANSWERED, 0) + 1 >= MOST_REQUESTS else {}
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._requests.labels(f"{message['status'] // 100}xx").inc()
-                ours = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                ours = [(name.encode(), value.encode()) for name, value in {**HEADERS, **closing}.items()]
                 message = {**message, "headers": [*message["headers"], *ours]}
             await send(message)
 
+        answer, receive = await self._answer(scope, receive)
+        await answer(scope, receive, dressed)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[ASGIApp, Receive]:
+        """What answers a request: the application, or a refusal; and where its body is read from."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(scope, headers)
-        await (PlainTextResponse(refusal[1] + "\n", refusal[0]) if refusal else self._app)(scope, receive, dressed)
+        refusal, body = self._refusal(scope, headers), b""
+        if refusal is None:
+            body = await _body(receive)
+            refusal = (413, "too large") if len(body) > MAX_BODY else _unmeasured(scope, headers, body)
+        if refusal:
+            return PlainTextResponse(refusal[1] + "\n", refusal[0]), receive
+        try:
+            caller = scope["state"]["caller"] = self._caller(headers)
+        except UllageError as error:
+            return self._denied(scope, error), receive
+        may = caller or scope["path"] in OPEN
+        return self._app if may else self._denied(scope, None), _again(body, receive)
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """Status and reason, or None for a request that may pass."""
         if headers.get("host", "") not in self._hosts:
             return 421, "not a name of this page"
-        if len(scope["query_string"]) > MAX_QUERY:
-            return 414, "the address is too long"
-        if scope["method"] in ("GET", "HEAD"):
-            foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-            return (403, "asked for by another site") if foreign and scope["path"].startswith(KEPT) else None
-        if scope["method"] != "POST":
+        if scope["method"] not in ("GET", "HEAD", "POST"):
             return 405, "GET and POST only"
-        if not self._same_origin(scope["path"], headers):
+        if scope["method"] == "POST" and not self._same_origin(scope["path"], headers):
             return 403, "sent from another site"
-        length = headers.get("content-length", "")
-        if not (length.isascii() and length.isdigit()):
-            return 411, "length missing"
-        return (413, "too large") if int(length) > MAX_BODY else None
+        foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        if foreign and scope["path"].startswith(KEPT):
+            return 403, "asked for by another site"
+        return _too_large(scope, headers)
 
     def _same_origin(self, path: str, headers: Mapping[str, str]) -> bool:
         """Whether the sender is this page itself, or a program that is no browser and talks JSON to the API."""
@@ -78,3 +106,42 @@ class Guard:
         if origin is not None:
             return origin in {f"http://{host}" for host in self._hosts}
         return path.startswith("/api/") and headers.get("content-type", "").partition(";")[0].strip() == "application/json"
+
+
+def _too_large(scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
+    """What the address and the length that is said tell of a request's size."""
+    if len(scope["query_string"]) > MAX_QUERY:
+        return 414, "the address is too long"
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()):
+        return 400, "length is no number"
+    return (413, "too large") if len(length) > len(str(MAX_BODY)) or int(length) > MAX_BODY else None
+
+
+async def _body(receive: Receive) -> bytes:
+    """The body of a request, however it is framed; of one that is larger than `MAX_BODY` a beginning that is larger, too."""
+    body, more = b"", True
+    while more and len(body) <= MAX_BODY:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+def _unmeasured(scope: Scope, headers: Mapping[str, str], body: bytes) -> tuple[int, str] | None:
+    """Why a body that is small enough is refused: its length must be said once, and be what came."""
+    if "transfer-encoding" in headers:
+        return (400, "length given twice") if "content-length" in headers else (411, "length missing")
+    if scope["method"] == "POST" and "content-length" not in headers:
+        return 411, "length missing"
+    return (400, "not as long as it says") if len(body) != int(headers.get("content-length", "0")) else None
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hands `body` out once, then what comes after it."""
+    waiting = [body]
+
+    async def again() -> Message:
+        return {"type": "http.request", "body": waiting.pop(), "more_body": False} if waiting else await receive()
+
+    return again

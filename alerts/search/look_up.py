@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 
 from alerts.exposed import Answer, Question
+from alerts.search.limits import LimitedError
 from alerts.search.site import Site
 from alerts.store import QueryError
 
@@ -25,20 +26,27 @@ def routes(site: Site) -> APIRouter:
         return site.page("exposed.html", answer=None, refused="", asked=NOTHING)
 
     @router.post("/exposed")
-    def answer(value: Typed = "", who: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
+    def answer(request: Request, value: Typed = "", who: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
         try:
             asked = site.question(value, who, purpose, case)
         except QueryError as error:
             site.metrics.lookups.labels("refused").inc()
             return site.page("exposed.html", 400, answer=None, refused=str(error), asked=NOTHING)
         kept = {"who": asked.who, "purpose": asked.purpose, "case": asked.case}
-        return site.page("exposed.html", answer=asked_of(site, asked), refused="", asked=kept)
+        return site.page("exposed.html", answer=asked_of(site, asked, request.state.caller), refused="", asked=kept)
 
     return router
 
 
-def asked_of(site: Site, question: Question) -> Answer:
-    """The answer, counted by its outcome."""
+def asked_of(site: Site, question: Question, caller: str) -> Answer:
+    """The answer, counted by its outcome; LimitedError when this caller has asked too often, which the audit log notes."""
+    try:
+        site.allowed.take(caller)
+    except LimitedError as error:
+        site.metrics.lookups.labels("limited").inc()
+        if error.is_first:  # a sweep must not fill the log as well
+            site.trail.append("lookup.limited", "refused from here on", actor=question.who, reason=question.why)
+        raise
     answer = site.lookup.ask(question)
     outcome = "refused" if not answer.kinds else "exposed" if answer.found else "not_found"
     site.metrics.lookups.labels(outcome).inc()

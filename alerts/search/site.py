@@ -18,6 +18,8 @@ from alerts.export.formats import FORMATS
 from alerts.exposed import PURPOSES, Lookup, Question
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
+from alerts.search.door import Door
+from alerts.search.limits import Lookups
 from alerts.store import IncidentStore, QueryError
 from alerts.typed import MAX_NOTE, checked_name
 from ullage.audit import Trail
@@ -42,6 +44,8 @@ class Site:
     trail: Trail
     duties: Duties
     background: Callable[[], Rules]
+    door: Door
+    allowed: Lookups
     zone: tzinfo | None = None
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:

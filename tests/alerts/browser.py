@@ -8,20 +8,27 @@ import httpx
 from ullage import log
 
 HOST = "127.0.0.1:8600"
+PHONE = "13800138000"
+ASKED = {"value": PHONE, "who": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
 OURS = {"sec-fetch-site": "same-origin"}
 
 
 class Browser:
-    """Sends requests straight into the application; `log` is what was logged meanwhile."""
+    """Sends requests straight into the application, with the cookie that it was given; `log` is what was logged meanwhile."""
 
     def __init__(self, app):
-        self.app, self.log = app, io.StringIO()
+        self.app, self.log, self.cookies = app, io.StringIO(), {}
         log.configure("debug", self.log)
+
+    def log_in(self, token: str) -> httpx.Response:
+        answer = self.post("/login", {"token": token})
+        self.cookies |= dict(answer.cookies)
+        return answer
 
     def ask(self, method: str, path: str, **more) -> httpx.Response:
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", cookies=self.cookies) as client:
                 return await client.request(method, path, **more)
 
         return asyncio.run(send())

@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.exposed import index_tags
+from alerts.records import incident_id
 from alerts.search.app import create_app
+from alerts.search.door import token_of
 from alerts.store import IncidentStore, open_store
-from tests.alerts.browser import HOST, Browser
+from tests.alerts.browser import HOST, PHONE, Browser
+from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import match
 from ullage import keys, log
+from ullage.masking import Secret
 from ullage.settings import Context
 
 
@@ -28,9 +34,21 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def browser(store: IncidentStore, context: Context, registry: CollectorRegistry) -> Browser:
-    """The page, with the keys of tenant `bank`."""
+    """The page, with the keys of tenant `bank`, where somebody has logged in."""
     keys.make_tenant(context.keys, "bank")
-    return Browser(create_app(context, store, registry, frozenset({HOST})))
+    opened = Browser(create_app(context, store, registry, frozenset({HOST})))
+    assert opened.log_in(token_of(context.keys)).status_code == 303
+    return opened
+
+
+@pytest.fixture
+def leaked(store, clock, context, browser) -> str:
+    """One incident, in which the owner of PHONE is."""
+    tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
+    told = finding("f", range(10), capture={"title": "内料 四件套", "url": "https://paste.example/1"})
+    found = match(subject=handle("a"), index_tag=tag)
+    fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    return incident_id("f")
 
 
 @pytest.fixture(autouse=True)

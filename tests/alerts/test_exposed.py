@@ -57,7 +57,7 @@ def test_words_that_hold_an_identifier_are_known(text, what):
 def lookup(store, context):
     for tenant in ("bank", "shop"):
         keys.make_tenant(context.keys, tenant)
-    return Lookup(store, context.keys, ("bank", "unkeyed"), context.clock)
+    return Lookup(store, context.keys, ("bank", "unkeyed"), context.clock, context.trail("search"))
 
 
 def leak(lookup, clock, name: str, value: str, kind: str = "phone", form: str = "plain", tenant: str = "bank", epoch: int = 1):

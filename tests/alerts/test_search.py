@@ -5,21 +5,16 @@ import re
 import pytest
 
 from alerts import words
-from alerts.exposed import index_tags
 from alerts.records import Audit, Decision, incident_id
 from alerts.store import Where
-from tests.alerts.browser import HOST, OURS
+from tests.alerts.browser import ASKED, HOST, OURS, PHONE
 from tests.alerts.builders import finding, fold_all, handle
-from tests.factories import match
 from ullage import audit
 from ullage.errors import UnavailableError
 from ullage.fields import OF_KIND
 from ullage.identifiers import kinds
-from ullage.masking import Secret
 
-PHONE = "13800138000"
 A = incident_id("f")
-ASKED = {"value": PHONE, "who": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -28,16 +23,6 @@ HOSTILE = (
     "\x1b[31m",
     "=cmd|' /C calc'!A0",
 )
-
-
-@pytest.fixture
-def leaked(store, clock, context, browser) -> str:
-    """One incident, in which the owner of PHONE is."""
-    tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
-    told = finding("f", range(10), capture={"title": "内料 四件套", "url": "https://paste.example/1"})
-    found = match(subject=handle("a"), index_tag=tag)
-    fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
-    return A
 
 
 PAGES = ["/", f"/incidents/{A}", "/exposed", "/noise", "/static/ullage.css", "/metrics", "/healthz", "/readyz"]
@@ -88,7 +73,9 @@ def test_a_page_has_no_script_and_nothing_from_another_host(browser, leaked, pat
     text = answer.text
     assert not re.search(r"<script|<iframe|<object|style=|\son\w+=|@import", text)
     assert set(re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text)) == {"/static/ullage.css", "data:,"}
-    assert set(re.findall(r'action="([^"]*)"', text)) <= {"/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence"}
+    assert set(re.findall(r'action="([^"]*)"', text)) <= {
+        "/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence", "/logout"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:9999", "evil.example:8600", ""])

@@ -41,9 +41,11 @@ def address(process: subprocess.Popen[str]) -> str:
     return re.fullmatch(r"search page: (http://127\.0\.0\.1:\d+/)\n", line)[1]
 
 
-def test_it_says_where_it_is_serves_and_ends_on_sigterm_without_a_word_of_what_was_asked(process):
+def test_it_says_where_it_is_serves_and_ends_on_sigterm_without_a_word_of_what_was_asked(process, data):
     url = address(process)
-    with httpx.Client(base_url=url, headers={"connection": "keep-alive"}) as client:
+    token = (data / "keys" / "search.token").read_text().strip()
+    assert httpx.get(url).status_code == 401
+    with httpx.Client(base_url=url, headers={"connection": "keep-alive", "authorization": f"Bearer {token}"}) as client:
         assert "No incident yet" in client.get("/").text
         assert client.get("/", params={"q": TYPED}).status_code == 400
         assert client.get("/readyz").text == "ready\n"
@@ -55,7 +57,9 @@ def test_it_says_where_it_is_serves_and_ends_on_sigterm_without_a_word_of_what_w
     assert process.returncode == 0
     assert out == ""
     assert re.findall(r'"event": "(\w+)"', err) == ["started", "stopped"]
+    assert f"log in with the token in {data / 'keys' / 'search.token'}\n" in err
     assert TYPED not in err
+    assert token not in out + err
 
 
 def test_it_listens_on_loopback_alone(process):

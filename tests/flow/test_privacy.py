@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from alerts.export.formats import FORMATS
+from alerts.search.door import token_of
 from deploy.demo import told
 from deploy.demo.drive import configuration, write_customers
 from deploy.local.posting import Bepasty, Spirit
@@ -91,10 +92,12 @@ def ingest_hostile(daemon: Daemon) -> None:
 
 
 def page(daemon: Daemon, path: str, body: dict[str, str] | None = None) -> str:
-    """Ask the search API; a body is posted as JSON."""
-    port = Context(daemon.data).settings.search.port
+    """Ask the search API, as a program that has the page's token; a body is posted as JSON."""
+    context = Context(daemon.data)
+    port = context.settings.search.port
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode() if body else None)
     request.add_header("Content-Type", "application/json")
+    request.add_header("Authorization", f"Bearer {token_of(context.keys)}")
     with urllib.request.urlopen(request, timeout=10) as answer:
         return str(answer.read().decode())
 
@@ -116,8 +119,10 @@ def run_everything(daemon: Daemon) -> None:
     daemon.start()
     until(partial(is_up, daemon), "the search page is up")
     question = {"value": VICTIM.phone, "who": "fraud desk", "purpose": "customer_enquiry", "case": "CASE-1"}
-    until(lambda: "INC-" in page(daemon, "/api/exposed", question), "the victim is exposed")
-    assert VICTIM.phone not in page(daemon, "/api/exposed", question)
+    until(lambda: "INC-" in page(daemon, "/api/incidents"), "there is an incident, and every post is about the victim")
+    answer = page(daemon, "/api/exposed", question)
+    assert "INC-" in answer
+    assert VICTIM.phone not in answer
     (daemon.log.parent / "metrics.txt").write_text(page(daemon, "/metrics"), encoding="utf-8")
     assert daemon.stop() == 0
     daemon.drain()

@@ -55,8 +55,13 @@ class AlertSettings(Section):
 class SearchSettings(Section):
     """The fraud team's page."""
 
-    host: str = knob("127.0.0.1", "loopback only: this version has no accounts, so nothing else is allowed")
+    host: str = knob("127.0.0.1", "loopback only: one token for all is no account, and there is no TLS")
     port: Port = knob(8600, "the page; 0 takes a free one")
+    idle_minutes: Annotated[float, Field(gt=0, le=720)] = knob(
+        30.0, "a session that is not used for so long is over; every one is after 12 hours", "minutes"
+    )
+    lookups_per_minute: Count = knob(30, "look-ups of one session or program: a desk asks, it does not try a list of numbers")
+    lookups_per_day: Count = knob(2000, "look-ups of all together, for many sessions are no way around")
 
     @field_validator("host")
     @classmethod

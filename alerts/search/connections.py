@@ -1,0 +1,84 @@
+"""How long a connection may take, how often it may ask, and how many there may be; uvicorn itself bounds only idle ones.
+
+A client that dribbles its request (slowloris) or leaves its answer unread costs a descriptor for as long as it likes. Here a
+request, head and body, is whole within `REQUEST_SECONDS` of the connection or of the answer before, and its answer is taken
+within `ANSWER_SECONDS` after that, or the connection is cut. Where there are too many, the one that has been without a whole
+request for longest goes, so that many slow clients keep nobody else out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+REQUEST_SECONDS = 10.0
+ANSWER_SECONDS = 120.0
+"""The largest export, read over a slow tunnel."""
+MOST_CONNECTIONS = 100
+MOST_REQUESTS = 200
+"""On one connection; the last answer says that it closes."""
+MAX_HEAD = 16 * 1024
+ANSWERED = "answered"
+"""In a request's `state`: how many were answered on its connection before."""
+
+
+class BoundedProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 with these bounds."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.app_state = {**self.app_state, ANSWERED: 0}  # of this connection alone
+        self._deadline: asyncio.TimerHandle | None = None
+        self._since = self.loop.time()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the client still owes (the rest of) a request."""
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request, and make room if there are too many connections."""
+        super().connection_made(transport)
+        self._expect()
+        if len(self.connections) > MOST_CONNECTIONS:
+            others = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.is_waiting and one is not self]
+            longest = min(others, key=lambda one: one._since, default=self)  # noqa: SLF001 - another of this class
+            self.connections.discard(longest)  # now: those that are cut in this turn of the loop are not counted again
+            longest.cut()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; what is whole now waits for its answer."""
+        was_waiting = self.is_waiting
+        super().data_received(data)
+        if was_waiting and not self.is_waiting:
+            self._expect()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request; uvicorn has handled one that was sent ahead."""
+        self.app_state[ANSWERED] += 1
+        super().on_response_complete()
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No bound is left to keep."""
+        super().connection_lost(exc)
+        self._disarm()
+
+    def cut(self) -> None:
+        """End the connection at once; what was not sent yet is not."""
+        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self.transport.abort()
+
+    def _expect(self) -> None:
+        """Give the client its time for what it owes now."""
+        self._disarm()
+        self._since = self.loop.time()
+        self._deadline = self.loop.call_later(REQUEST_SECONDS if self.is_waiting else ANSWER_SECONDS, self.cut)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,76 @@
+"""The way in and out: a form that takes the token, shown in the place of whatever was asked for."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import Scope
+
+from alerts.search.door import COOKIE
+from alerts.search.limits import LimitedError
+from alerts.search.site import Site
+from ullage.errors import UllageError
+
+Typed = Annotated[str, Form(max_length=2_000)]
+OURS = re.compile(r"/(?![/\\])[!-~]*")
+"""A place of this page: a path, never another host."""
+
+
+def routes(site: Site) -> APIRouter:
+    """The routes of this module over `site`."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/login")
+    def form() -> HTMLResponse:
+        return _form(site, 200)
+
+    @router.post("/login")
+    def enter(token: Typed = "", then: Typed = "/") -> Response:
+        place = then if OURS.fullmatch(then) else "/"
+        try:
+            session = site.door.enter(token.strip())
+        except LimitedError as error:
+            return _limited(site, error, place)
+        if session is None:
+            return _form(site, 401, place, "That is not the token of this page.")
+        answer = RedirectResponse(place, 303)
+        answer.set_cookie(COOKIE, session, path="/", httponly=True, samesite="strict")
+        return answer
+
+    @router.post("/logout")
+    def leave(request: Request) -> Response:
+        site.door.leave({"cookie": request.headers.get("cookie", "")})
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+        return answer
+
+    return router
+
+
+def denied(site: Site, scope: Scope, error: UllageError | None) -> Response:
+    """The answer to a request of nobody who may ask; a page is asked for again once its reader has logged in."""
+    path = scope["path"]
+    if path.startswith("/api/"):
+        if isinstance(error, LimitedError):
+            return JSONResponse({"error": str(error)}, 429, {"retry-after": str(error.retry_after)})
+        says = "send the token of this page, which lies in the key folder, as `Authorization: Bearer TOKEN`"
+        return JSONResponse({"error": says}, 401, {"www-authenticate": "Bearer"})
+    place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
+    place = place if scope["method"] == "GET" and OURS.fullmatch(place) else "/"
+    if isinstance(error, LimitedError):
+        return _limited(site, error, place)
+    return _form(site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"])
+
+
+def _form(site: Site, status: int, place: str = "/", refused: str = "", *, crossed: bool = False) -> HTMLResponse:
+    """The form. `crossed` says that a link of another site led here: browsers then keep the cookie of a session back."""
+    return site.page("login.html", status, place=place, refused=refused, crossed=crossed)
+
+
+def _limited(site: Site, error: LimitedError, place: str) -> HTMLResponse:
+    answer = _form(site, 429, place, str(error))
+    answer.headers["retry-after"] = str(error.retry_after)
+    return answer

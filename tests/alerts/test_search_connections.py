@@ -1,0 +1,216 @@
+"""The page as a server: slow, large and many connections, over sockets."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from alerts.search import connections, guard, pages
+from alerts.search.app import create_app
+from alerts.search.command import _serve
+from alerts.search.door import token_of
+from ullage import keys
+
+SOON = 20.0
+"""Seconds that a busy machine may take for what is immediate."""
+
+
+@pytest.fixture
+def port(context, store, registry, clock) -> Iterator[int]:
+    """The page, served as `ullage search` serves it."""
+    keys.make_tenant(context.keys, "bank")
+    listener = socket.create_server(("127.0.0.1", 0))
+    number = listener.getsockname()[1]
+    app = create_app(context, store, registry, frozenset({f"127.0.0.1:{number}"}))
+    stop = threading.Event()
+    thread = threading.Thread(target=_serve, args=(app, listener, stop), daemon=True)
+    thread.start()
+    yield number
+    stop.set()
+    thread.join()
+    listener.close()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=SOON)
+
+
+def request(port: int, head: str, body: bytes = b"", path: str = "/login") -> bytes:
+    return f"{head} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nsec-fetch-site: same-origin\r\n".encode() + body
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+def answer(peer: socket.socket) -> bytes:
+    """One answer with its body."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        more = peer.recv(65_536)
+        if not more:
+            return got
+        got += more
+    head, _, body = got.partition(b"\r\n\r\n")
+    length = next((int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0)
+    while len(body) < length:
+        body += peer.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
+def chunked(size: int) -> bytes:
+    return b"content-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n" + b"".join(
+        b"400\r\n" + b"a" * 1024 + b"\r\n" for _ in range(size // 1024)
+    )
+
+
+def test_the_bounds_are_those_that_are_promised() -> None:
+    assert connections.REQUEST_SECONDS <= 10
+    assert guard.MAX_BODY == 16 * 1024
+
+
+@pytest.mark.parametrize("extra", [b"", b"content-length: 7\r\n"], ids=["chunked", "chunked with a length"])
+def test_a_chunked_body_is_cut_at_the_cap_while_it_comes(port, extra) -> None:
+    """The rest is not waited for: the answer comes before the last chunk."""
+    with closing(connect(port)) as peer:
+        peer.sendall(request(port, "POST") + extra + chunked(32 * 1024))
+        assert status(answer(peer)) == 413
+
+
+@pytest.mark.parametrize(("extra", "expected"), [(b"", 411), (b"content-length: 3\r\n", 400)])
+def test_a_small_chunked_body_is_refused_too(port, extra, expected) -> None:
+    with closing(connect(port)) as peer:
+        peer.sendall(request(port, "POST") + extra + b"transfer-encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n\r\n")
+        assert status(answer(peer)) == expected
+
+
+def test_a_body_of_a_get_is_bounded_too(port) -> None:
+    with closing(connect(port)) as peer:
+        peer.sendall(request(port, "GET") + chunked(32 * 1024))
+        assert status(answer(peer)) == 413
+
+
+def test_a_length_beyond_any_number_is_too_large(port) -> None:
+    with closing(connect(port)) as peer:
+        peer.sendall(request(port, "POST") + b"content-length: " + b"9" * 19 + b"\r\n\r\n")
+        assert status(answer(peer)) == 413
+
+
+def test_a_head_without_end_is_refused(port) -> None:
+    with closing(connect(port)) as peer:
+        peer.sendall(request(port, "GET") + b"x: " + b"a" * (connections.MAX_HEAD + 1))
+        assert status(answer(peer)) == 400
+
+
+BEGINNINGS = {
+    "nothing": b"",
+    "half a head": b"GET /login HTTP/1.1\r\nhost: x\r\nx-slow: ",
+    "half a body": b"POST /login HTTP/1.1\r\nhost: HOST\r\nsec-fetch-site: same-origin\r\ncontent-length: 1000\r\n\r\ntoken=",
+    "endless chunks": b"POST /login HTTP/1.1\r\nhost: HOST\r\nsec-fetch-site: same-origin\r\ntransfer-encoding: chunked\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(port, name, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.5)
+    drip = b"1\r\na\r\n" if name == "endless chunks" else b"a"
+
+    async def drips() -> float:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        began = asyncio.get_running_loop().time()
+        writer.write(BEGINNINGS[name].replace(b"HOST", f"127.0.0.1:{port}".encode()))
+        ended = asyncio.ensure_future(reader.read())
+        while not ended.done() and asyncio.get_running_loop().time() - began < SOON:
+            if name != "nothing":
+                writer.write(drip)
+            await asyncio.wait([ended], timeout=0.05)
+        writer.close()
+        await asyncio.gather(ended, return_exceptions=True)  # a cut connection may say so as an error
+        return asyncio.get_running_loop().time() - began
+
+    assert asyncio.run(drips()) < SOON
+
+
+def test_an_exchange_that_does_not_end_is_cut(port, context, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.5)
+    held = threading.Event()
+    monkeypatch.setattr("alerts.search.pages.listed", lambda *_: held.wait(SOON))
+    with closing(connect(port)) as peer:
+        session = f"authorization: Bearer {token_of(context.keys)}\r\n\r\n".encode()
+        peer.sendall(request(port, "GET", session, path="/"))
+        assert peer.recv(1) == b""
+    held.set()
+
+
+def test_a_request_in_its_time_is_answered_and_the_next_on_the_same_connection(port) -> None:
+    with closing(connect(port)) as peer:
+        for _ in range(3):
+            peer.sendall(request(port, "GET", b"\r\n"))
+            assert status(answer(peer)) == 200
+
+
+def test_requests_sent_ahead_are_all_answered(port) -> None:
+    with closing(connect(port)) as peer:
+        peer.sendall(request(port, "GET", b"\r\n", "/healthz") * 5)
+        got = b""
+        while got.count(b"alive") < 5:
+            more = peer.recv(65_536)
+            assert more
+            got += more
+
+
+def test_a_connection_ends_after_its_last_request_and_says_so(port, monkeypatch) -> None:
+    monkeypatch.setattr(guard, "MOST_REQUESTS", 3)
+    with closing(connect(port)) as peer:
+        ends = []
+        for _ in range(3):
+            peer.sendall(request(port, "GET", b"\r\n"))
+            ends.append(b"connection: close" in answer(peer).lower())
+        assert ends == [False, False, True]
+        assert peer.recv(1) == b""
+
+
+def test_many_slow_connections_keep_nobody_out_and_are_no_more_than_the_cap(port, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 10)
+    slow = [connect(port) for _ in range(40)]
+    for peer in slow:
+        peer.sendall(b"GET / HTTP/1.1\r\n")
+    with closing(connect(port)) as peer:
+        peer.sendall(request(port, "GET", b"\r\n"))
+        assert status(answer(peer)) == 200
+    cut = 0
+    for peer in slow[:31]:  # the oldest
+        try:
+            cut += peer.recv(1) == b""
+        except ConnectionError:
+            cut += 1
+    assert cut == 31
+    for peer in slow:
+        peer.close()
+
+
+def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, context, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
+    held, arrived = threading.Event(), threading.Semaphore(0)
+    real = pages.listed
+
+    def slow(*given):
+        arrived.release()
+        assert held.wait(SOON)
+        return real(*given)
+
+    monkeypatch.setattr("alerts.search.pages.listed", slow)
+    session = f"authorization: Bearer {token_of(context.keys)}\r\n\r\n".encode()
+    busy = [connect(port) for _ in range(2)]
+    for peer in busy:
+        peer.sendall(request(port, "GET", session, path="/"))
+        assert arrived.acquire(timeout=SOON)
+    with closing(connect(port)) as newcomer:
+        assert newcomer.recv(1) == b""
+    held.set()
+    for peer in busy:
+        assert status(answer(peer)) == 200
+        peer.close()
