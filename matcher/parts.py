@@ -206,6 +206,7 @@ def pieces_of_member(source: int, member: Member, charset: str = "", number: int
             body=body,
             charset=charset,
             member=number,
+            container=member.container,
         )
         offset += size
 

@@ -96,6 +96,7 @@ def _count(body: bytes | mmap.mmap, what: bytes) -> int:
 def untar(walk: Walk, _kind: str, chunks: Iterable[bytes], path: str, depth: int) -> None:
     """A tar, read as it comes."""
     source, names = Counted(chunks), list[str]()
+    walk.container = "tar"
     try:
         _untar(walk, source, names, path, depth)
     finally:

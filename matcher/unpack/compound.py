@@ -35,6 +35,7 @@ def compound(walk: Walk, body: bytes | mmap.mmap, path: str, _depth: int) -> Non
     if body.find(ENCRYPTED) >= 0:
         raise Halt("encrypted")
     if walk.calamine is not None and any(body.find(name) >= 0 for name in WORKBOOKS):
+        walk.container = "xls"
         sheets(walk, walk.calamine, body, path)
         return
     walk.text(f"{path}{SEPARATOR}strings", walk.budget.measured(strings(body), lambda: len(body)))

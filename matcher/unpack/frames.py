@@ -1,6 +1,6 @@
 """The words that the child says to its parent: `kind u8, length u32, payload`, big-endian. Nothing in them to interpret.
 
-HELLO flags · (MEMBER media u8, charset, NUL, path · DATA… · END | OUTCOME reason u8, path)… · DONE
+HELLO flags · (MEMBER container and media u8, charset, NUL, path · DATA… · END | OUTCOME reason u8, path)… · DONE
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ LONGEST_REQUEST = 4 << 10
 ENDED = struct.Struct("@i")
 """What the server says of a child at its end: its exit code, negative for a signal."""
 MEDIA = ("text/plain", "text/html")
+CONTAINERS = (
+    "", "other", "zip", "7z", "rar", "cab", "tar", "gzip", "bzip2", "xz", "zstd", "lz4", "xlsx", "docx", "pptx", "odf", "xls",
+    "ole", "pdf", "mail", "mbox",
+)  # fmt: skip
+"""What a text came out of. In a finding it stands for the name, which never leaves match; "" is no container."""
+STREAM_NAMES = {"gz": "gzip", "bz2": "bzip2", "zst": "zstd"}
+"""How a compressed stream is called whose kind is named after its suffix."""
 SEPARATOR = "!/"
 CONTENT = "\0"
 """Name of what is in the outermost container where that is a stream: its own name is not for the child to know."""
@@ -40,12 +47,12 @@ class Writer:
         """First: what holds."""
         self._say(HELLO, bytes((flags,)))
 
-    def member(self, path: str, media_type: str, charset: str) -> None:
-        """A member begins, and one that is open ends."""
+    def member(self, path: str, media_type: str, charset: str, container: str = "") -> None:
+        """A member begins, and one that is open ends; `container` is the kind of what it came out of."""
         self.end()
         self.members += 1
         self._open = True
-        self._add(MEMBER, bytes((MEDIA.index(media_type),)) + charset.encode("ascii", "ignore")[:40] + b"\0" + _path(path))
+        self._add(MEMBER, bytes((_member(container, media_type),)) + charset.encode("ascii", "ignore")[:40] + b"\0" + _path(path))
 
     def data(self, chunk: bytes) -> None:
         """Bytes of the member."""
@@ -82,6 +89,11 @@ class Writer:
             os._exit(1)
         view.release()
         self._waiting = bytearray()
+
+
+def _member(container: str, media_type: str) -> int:
+    known = STREAM_NAMES.get(container, container)
+    return CONTAINERS.index(known if known in CONTAINERS else "other") * len(MEDIA) + MEDIA.index(media_type)
 
 
 def _path(path: str) -> bytes:

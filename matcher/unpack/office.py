@@ -23,7 +23,8 @@ TYPES = "[Content_Types].xml"
 WORKBOOK = "xl/workbook.xml"
 SHARED = "xl/sharedStrings.xml"
 SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
-ROOTS = ("xl/", "word/", "ppt/")
+ROOTS = {"xl/": "xlsx", "word/": "docx", "ppt/": "pptx"}
+"""Folders of office files, and the kind of file."""
 PARAGRAPHS = re.compile(
     r"word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments|glossary/document)\.xml"
     r"|ppt/(?:slides|notesSlides|comments)/[^/]+\.xml|xl/(?:comments\d*|threadedComments/[^/]+)\.xml|xl/drawings/drawing\d+\.xml|(?:word|xl|ppt)/diagrams/data\d+\.xml"
@@ -46,12 +47,13 @@ OPEN = ("content.xml", "styles.xml")
 def is_office(infos: Sequence[zipfile.ZipInfo]) -> bool:
     """Whether a zip is an office file."""
     names = {info.filename for info in infos}
-    return (TYPES in names and any(name.startswith(ROOTS) for name in names)) or {"mimetype", *OPEN} <= names
+    return (TYPES in names and any(name.startswith(tuple(ROOTS)) for name in names)) or {"mimetype", *OPEN} <= names
 
 
 def read(walk: Walk, archive: zipfile.ZipFile, path: str, depth: int) -> None:
     """Every part of an office file: as lines, as paragraphs, or as an entry of its own."""
     infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    walk.container = next((kind for root, kind in ROOTS.items() if any(name.startswith(root) for name in infos)), "odf")
     if any(SHEET.fullmatch(name) for name in infos):
         _sheets(walk, archive, infos, path)
     for name, info in infos.items():

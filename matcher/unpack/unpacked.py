@@ -100,8 +100,9 @@ class Unpacked:
                     self.flags = frame[1][0]
                 elif frame[0] == frames.MEMBER:
                     charset, _, path = frame[1][1:].partition(b"\0")
-                    media_type = frames.MEDIA[frame[1][0]]
-                    yield Member(self._path(path, alias), media_type, charset.decode("ascii", "ignore"), self._piece)
+                    container, media = divmod(frame[1][0], len(frames.MEDIA))
+                    known = (frames.MEDIA[media], charset.decode("ascii", "ignore"), self._piece, frames.CONTAINERS[container])
+                    yield Member(self._path(path, alias), *known)
                 elif frame[0] == frames.OUTCOME:
                     yield Outcome(self._path(frame[1][1:], alias), frames.REASON[frame[1][0]])
         except Broken as broken:
@@ -218,7 +219,7 @@ class _Checked:
 
     def check(self, kind: int, payload: bytes) -> None:
         """Check a payload as far as its first byte and its length go."""
-        most = {frames.MEMBER: len(frames.MEDIA), frames.OUTCOME: len(frames.REASON), frames.HELLO: 4}
+        most = {frames.MEMBER: len(frames.MEDIA) * len(frames.CONTAINERS), frames.OUTCOME: len(frames.REASON), frames.HELLO: 4}
         if kind in most and (not payload or payload[0] >= most[kind]):
             raise Broken("damaged")
         if kind == frames.DATA and not payload:

@@ -27,6 +27,8 @@ class Walk:
     def __init__(self, budget: Budget, out: Writer, tools: Tools) -> None:
         self.budget, self.out = budget, out
         self.library, self.pdfium, self.calamine = tools
+        self.container = ""
+        """The kind of what is open: of what texts come out now."""
 
     def everything(self, kind: str, body: mmap.mmap) -> None:
         """Read the outermost container, of a kind that the parent saw."""
@@ -52,7 +54,7 @@ class Walk:
 
     def text(self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = "") -> None:
         """A member of text, as its chunks come."""
-        self.out.member(path, media_type, charset)
+        self.out.member(path, media_type, charset, self.container)
         for chunk in chunks:
             self.out.data(chunk)
         self.out.end()
@@ -93,6 +95,13 @@ class Walk:
             self.text(path, slices(body))
 
     def _opened(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
+        around, self.container = self.container, kind
+        try:
+            self._read(kind, body, path, depth)
+        finally:
+            self.container = around
+
+    def _read(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
         if kind in kinds.STREAMS or kind == "tar":
             chunks = slices(body) if isinstance(body, bytes | mmap.mmap) else body
             (archives.untar if kind == "tar" else archives.inflate)(self, kind, chunks, path, depth)

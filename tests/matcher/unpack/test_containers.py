@@ -1,0 +1,72 @@
+"""Of what a text came out of its kind is told, in a closed list: the name stays in match."""
+
+import gzip
+import io
+import tarfile
+import zipfile
+
+import pytest
+
+from matcher.findings import findings
+from matcher.unpack import frames
+from matcher.unpack.outcome import Member
+from matcher.unpack.unpacked import unpack
+from tests.bench import recall_containers as made
+from tests.factories import capture
+from tests.matcher.bank import matcher_of
+from tests.matcher.conftest import BANK
+from ullage.settings import Context
+
+TEXT = f"{BANK[1]['name']}----{BANK[1]['phone']}\n"
+BODY = TEXT.encode()
+
+
+def tar_gz(body: bytes) -> bytes:
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w:gz") as archive:
+        info = tarfile.TarInfo("诸葛文昭.txt")
+        info.size = len(body)
+        archive.addfile(info, io.BytesIO(body))
+    return held.getvalue()
+
+
+def zips(members: dict[str, bytes]) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, body in members.items():
+            archive.writestr(name, body)
+    return held.getvalue()
+
+
+MADE = {
+    "zip": made.zipped(BODY),
+    "gzip": gzip.compress(BODY),
+    "tar": tar_gz(BODY),
+    "xlsx": made.xlsx(TEXT),
+    "docx": made.docx(TEXT),
+    "pdf": made.pdf(TEXT),
+    "mail": made.mail_body(TEXT),
+    "": BODY,
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_match_says_the_kind_of_its_container_and_no_name(bank: Context, kind: str) -> None:
+    body = MADE[kind] if kind != "xlsx" else zips({"诸葛文昭.xlsx": MADE[kind]})
+    sent = capture(body=body, media_type="text/plain")
+    [finding] = findings(matcher_of(bank), [sent], sent.fetched_at)
+    assert {match.container for match in finding.matches} == {kind}
+    assert all((match.member > 0) == bool(kind) for match in finding.matches)
+    assert "诸葛" not in finding.encode().decode()
+
+
+def test_what_follows_an_inner_container_is_of_the_outer_one_again() -> None:
+    inner = zips({"a.txt": b"inside"})
+    with unpack(zips({"1.gz": gzip.compress(b"first"), "2.zip": inner, "3.txt": b"last"}), "") as unpacked:
+        told = {item.read(): item.container for item in unpacked if isinstance(item, Member)}
+    assert {text: told[text] for text in (b"first", b"inside", b"last")} == {b"first": "gzip", b"inside": "zip", b"last": "zip"}
+
+
+def test_every_container_and_media_type_goes_through_one_byte() -> None:
+    assert len(frames.CONTAINERS) * len(frames.MEDIA) < 256
+    assert [frames.STREAM_NAMES.get(kind, kind) in frames.CONTAINERS for kind in ("gz", "bz2", "xz", "tar", "ole")] == [True] * 5
