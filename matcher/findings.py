@@ -55,6 +55,7 @@ def _facts(reading: Reading, identity: str, matcher: Matcher, lists: TenantLists
         author_tag=sellers.tag(lists.index.tagger(sellers.KIND, sellers.FORM), capture.author),
         channel=redact.channel(capture.channel, site, key, words(capture.channel)),
         thread=redact.identifier("thread", capture.thread, site, key),
+        claims=reading.claims,
         published_at=capture.published_at,
         fetched_at=capture.fetched_at,
         truncated=capture.truncated,

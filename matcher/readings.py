@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter, defaultdict
+from functools import cached_property
 
 import numpy as np
 
+from matcher.claims import Excerpts, claims
 from matcher.found import Found
 from matcher.lexicon import Terms
 from matcher.lexicon.entries import RECORD
@@ -15,7 +17,7 @@ from matcher.statistics import CaptureKey, Part, Tally
 from matcher.statistics.key import Words
 from matcher.text import Folded
 from matcher.unpack.outcome import Outcome
-from ullage.records import Capture, Statistics
+from ullage.records import Capture, Claims, Statistics
 
 
 class Reading:
@@ -39,6 +41,7 @@ class Reading:
         self._identity: hmac.HMAC | None = None
         self._text: Folded | None = None
         self._terms = Terms()
+        self._excerpts = Excerpts()
 
     def told(self, outcome: Outcome) -> None:
         """Something in the capture was not read."""
@@ -47,6 +50,8 @@ class Reading:
     def go_on(self, text: Folded, terms: Terms, *, streamed: bool) -> None:
         """The folded text of the next part; a single one is kept until somebody asks for the capture's identity."""
         self._terms = terms.under(self._terms)
+        if terms.hits or self.title_terms.counts:
+            self._excerpts.add(text.utf8, terms, under_jargon=bool(self.title_terms.counts))
         if streamed:
             self._hashed().update(text.utf8)
         else:
@@ -60,6 +65,11 @@ class Reading:
     def terms(self) -> Terms:
         """What the lexicon says of title and text."""
         return self._terms.under(self.title_terms)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """What the post says of itself; asked for when all its parts have gone by."""
+        return claims(self.capture.title, self._excerpts.texts)
 
     def best(self, tenant: str) -> Found | None:
         """Of a tenant's epochs the one that found most, the newer of two."""
