@@ -16,7 +16,7 @@ from alerts.fold import Known
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
 from alerts.noise.traits import Traits
-from alerts.records import Background, Claim, Exposure, Incident, Sighting
+from alerts.records import SEVERITIES, Background, Claim, Exposure, Incident, Original, Sighting
 from alerts.store import IncidentStore, Outcome, Where
 from ullage.bus import Record
 from ullage.clock import Clock
@@ -25,6 +25,9 @@ from ullage.records import Finding
 from ullage.settings import Tenant
 from ullage.verdict import Rules as VerdictRules
 from ullage.verdict import own_rules
+
+KEPT_FROM = SEVERITIES.index("low")
+"""Of what is less nobody needs to find the post again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class Alert:
         self.store.refresh()
         rules = self.rules()
         incidents = [self._project(id_, batch, rules) for id_ in sorted(batch.touched())]
+        grave = {one.id for one in incidents if SEVERITIES.index(one.severity) >= KEPT_FROM}
+        self._put([original for original in batch.originals if original.incident in grave])
         self._put(incidents)
         self.tell(incidents)
 
@@ -132,6 +137,8 @@ class Batch:
     opened: list[Sighting] = field(default_factory=list)
     exposures: dict[str, Exposure] = field(default_factory=dict)
     """What the batch itself shows, by id."""
+    originals: list[Original] = field(default_factory=list)
+    """What is sealed of the batch's findings."""
 
     def take(self, finding: Finding, traits: Traits | None, clock: Clock) -> None:
         """Place one finding; one that has a sighting goes where it went before."""
@@ -147,6 +154,17 @@ class Batch:
         replay.remember(self.seen.get(finding.tenant, {}), shown.values())
         for id_, found in shown.items():
             self.exposures[id_] = merged(self.exposures[id_], found) if id_ in self.exposures else found
+        if finding.original:
+            self.originals.append(
+                Original(
+                    id=finding.id,
+                    tenant=finding.tenant,
+                    incident=sighting.incident,
+                    at=sighting.folded_at,
+                    sealed=finding.original,
+                    key_id=finding.original_key,
+                )
+            )
         self._join(finding, sighting)
 
     def _join(self, finding: Finding, sighting: Sighting) -> None:

@@ -29,6 +29,7 @@ from alerts.options import Severity, Status, Tenant, Words
 from alerts.pulse import Sorted
 from alerts.query import SHOWN, Filters, listed, whole
 from alerts.records import Incident
+from alerts.reveal import reveal, watching
 from alerts.rules.kinds import kinds
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.table import incident_in_full, incidents_table
@@ -56,6 +57,7 @@ incidents.command("duty")(ruled)
 incidents.command("export")(export)
 incidents.command("hold")(hold)
 incidents.command("release")(release)
+incidents.command("reveal")(reveal)
 incidents.command("suppress")(noise.suppress)
 incidents.command("unsuppress")(noise.unsuppress)
 incidents.command("suppressions")(noise.suppressions_list)
@@ -87,12 +89,21 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         letters, subscription, authentic = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
-        recount = due_recount(context, store, registry)
+        recounts = due_recount(context, store, registry), watching(context, metrics.revealed.set)
+        metrics.reveals_allowed.set(settings.originals.alarm_after)
         notifier = configured(context, store, registry, muted(store, context.clock))
         stack.callback(notifier.close)
         turning.append(
             upkeep := Upkeep(
-                store, settings.store, context.clock, metrics, subscription.lag, recount, notifier.turn, vault_of(context)
+                store,
+                settings.store,
+                context.clock,
+                metrics,
+                subscription.lag,
+                lambda: [recount() for recount in recounts],
+                notifier.turn,
+                settings.originals,
+                vault_of(context),
             )
         )
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)

@@ -75,6 +75,14 @@ class AlertMetrics:
         self._lag_seconds = Gauge(
             "ullage_alert_lag_seconds", "Age of the oldest finding that is not folded yet.", registry=registry
         )
+        self.revealed = Gauge(
+            "ullage_alert_originals_revealed",
+            "How often the busiest person revealed an original within a shift, by the audit log of this machine.",
+            registry=registry,
+        )
+        self.reveals_allowed = Gauge(
+            "ullage_alert_originals_allowed", "How many of these a shift are no alarm: originals.alarm_after.", registry=registry
+        )
         self._begin()
 
     def _begin(self) -> None:

@@ -15,9 +15,21 @@ from itertools import islice
 
 from alerts.document import D, Document
 from alerts.holds import held
-from alerts.records import Audit, Background, Claim, Decision, Exposure, Hold, Incident, Notification, Sighting, Suppression
+from alerts.records import (
+    Audit,
+    Background,
+    Claim,
+    Decision,
+    Exposure,
+    Hold,
+    Incident,
+    Notification,
+    Original,
+    Sighting,
+    Suppression,
+)
 from alerts.store import IncidentStore, Where
-from ullage.settings import StoreSettings
+from ullage.settings import OriginalSettings, StoreSettings
 
 BATCH = 1_000
 RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Suppression, Hold, Audit, Notification, Incident)
@@ -25,13 +37,20 @@ RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Suppression, H
 
 
 def expire(
-    store: IncidentStore, keep: StoreSettings, now: datetime, owed: Collection[type[Document]] = ()
+    store: IncidentStore,
+    keep: StoreSettings,
+    now: datetime,
+    owed: Collection[type[Document]] = (),
+    originals: OriginalSettings | None = None,
 ) -> Counter[type[Document]]:
     """Remove what retention no longer keeps; returns how many documents of each class went.
 
     `owed` are the classes that the last run removed something of: their bytes are asked to go once more.
     """
     removed, kept = Counter[type[Document]](), held(store)
+    oldest = now - timedelta(days=(originals or OriginalSettings()).days)
+    for sealed in _batches(store, Original, Where(before=oldest), kept):
+        removed[Original] += store.delete(Original, [one.id for one in sealed])
     for exposures in _batches(store, Exposure, Where(before=now - timedelta(days=keep.exposures_days)), kept):
         _freeze(store, {exposure.incident for exposure in exposures}, now)
         removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
@@ -44,10 +63,14 @@ def expire(
 
 
 def erase(store: IncidentStore, tenant: str, subject: str) -> int:
-    """Remove every exposure of one customer, and where else they were seen, now; returns how many there were."""
+    """Remove every exposure of one customer, and where else they were seen, now; returns how many documents there were.
+
+    What is sealed of the posts in which they stood goes as well: a title or the name of a file may be theirs.
+    """
     where = Where({"tenant": (tenant,), "subject": (subject,)})
     removed = Counter[type[Document]]()
     for exposures in _batches(store, Exposure, where):
+        removed[Original] += store.delete(Original, {sighting for exposure in exposures for sighting in exposure.sightings})
         removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
     for background in _batches(store, Background, where):
         removed[Background] += store.delete(Background, [document.id for document in background])

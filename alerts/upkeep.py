@@ -16,7 +16,7 @@ from ullage.clock import Clock
 from ullage.errors import UnavailableError
 from ullage.evidence.vault import Vault
 from ullage.metrics import BUS, STORE
-from ullage.settings import StoreSettings
+from ullage.settings import OriginalSettings, StoreSettings
 
 RECOUNT_SECONDS = 15.0
 RECENT_SECONDS = 60.0
@@ -33,10 +33,11 @@ class Upkeep:
     clock: Clock
     metrics: AlertMetrics
     lag: Callable[[], Lag]
-    recount_more: Callable[[], None] = lambda: None
+    recount_more: Callable[[], object] = lambda: None
     """Other gauges that are worked out from the store, once a minute as well: that reads much of what people decided."""
     also: Callable[[], None] = lambda: None
     """What else looks after itself at every turn; it does not wait for anything."""
+    originals: OriginalSettings = field(default_factory=OriginalSettings)
     vault: Vault | None = None
     """Where sealed evidence may lie on this machine: what belongs to a held incident is marked."""
     _next: dict[str, float] = field(default_factory=dict)
@@ -67,7 +68,7 @@ class Upkeep:
     def _expire(self) -> None:
         if self.vault is not None:
             mark(self.store, self.vault)
-        removed = expire(self.store, self.keep, self.clock.now(), self._owed)
+        removed = expire(self.store, self.keep, self.clock.now(), self._owed, self.originals)
         self._owed = frozenset(removed)
         if removed:
             log.get("alert").info("expired", count=removed.total())

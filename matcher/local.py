@@ -22,6 +22,7 @@ from matcher.findings import findings_of
 from matcher.match import Matcher
 from matcher.matches import matches
 from matcher.memory import keep_freed_memory
+from matcher.originals import desks, with_original
 from matcher.parts import Piece
 from matcher.readings import Reading
 from matcher.stage import build_matcher
@@ -106,8 +107,9 @@ def assess(
     if open_:
         findings = list(findings_of(matcher, reading, context.clock.now()))
         if findings:
-            signer = keys.signer(context.keys, "assess")
-            context.bus().publisher(FINDINGS).append([outgoing(finding, signer) for finding in findings])
+            signer, sealers = keys.signer(context.keys, "assess"), desks(context, {finding.tenant for finding in findings})
+            sealed = [with_original(finding, reading, sealers.get(finding.tenant)) for finding in findings]
+            context.bus().publisher(FINDINGS).append([outgoing(finding, signer) for finding in sealed])
         typer.echo(f"{len(findings)} finding(s) sent to alert", err=True)
 
 

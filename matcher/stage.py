@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -16,6 +16,7 @@ from matcher.findings import findings_of
 from matcher.lexicon import Lexicon
 from matcher.match import Matcher, Own
 from matcher.metrics import MatchMetrics
+from matcher.originals import desks, with_original
 from matcher.public import Public
 from matcher.readings import Reading
 from matcher.relay import Relay
@@ -30,6 +31,7 @@ from ullage.errors import UllageError
 from ullage.lexicon import themes
 from ullage.records import Finding
 from ullage.records.heartbeat import is_heartbeat
+from ullage.sealing import Sealer
 from ullage.settings import Context
 from ullage.signing import Signer
 
@@ -60,6 +62,7 @@ class MatchStage:
     _matcher: Matcher = field(init=False)
     _reception: Reception = field(init=False)
     _signer: Signer = field(init=False)
+    _desks: Mapping[str, Sealer] = field(init=False)
     _relay: Relay = field(init=False)
     _keeper: Keeper = field(init=False)
     _stamp: object = None
@@ -80,6 +83,7 @@ class MatchStage:
         now, found, seen = self.context.clock.now(), list[Finding](), list[Callable[[], None]]()
         for reading in self._matcher.read(captures):
             made = self._without_false_canaries(reading, findings_of(self._matcher, reading, now))
+            made = [with_original(finding, reading, self._desks.get(finding.tenant)) for finding in made]
             self._keeper.keep(self._matcher, reading, made)
             found += made
             seen.append(self._counter(reading, made))
@@ -141,6 +145,7 @@ class MatchStage:
             self.metrics.reload_success.set(0)
             log.get("match").error("watchlist_not_reloaded", error=str(error))
         else:
+            self._desks = desks(self.context, [lists.tenant for lists in self._matcher.lists])
             self.metrics.reload_success.set(1)
             for lists in self._matcher.lists:
                 self.metrics.customers.labels(lists.tenant).set(lists.customers)

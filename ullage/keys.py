@@ -4,6 +4,7 @@
     seal/<id>.key       match                       capture.key             match (identity and sketch of a capture)
     T/match-<n>.key     match, build                T/index-<n>.key         match, search
     T/verify.pub        match (watchlist install)   T/sign.key              building host
+    T/desk.pub          match (seals originals)     T/desk.key              desk (reveals them)
     T/handle.key        building host               T/resolver.pub, .key    building host, resolver
     sign/<role>.key     crawl, ingest, match, assess: the one that it signs its records with
     signers/captures/<fingerprint>.pub  match: who may sign captures        signers/findings/<fingerprint>.pub  alert
@@ -257,6 +258,31 @@ def _signers(keys: KeyStore, topic: str) -> dict[str, Ed25519PublicKey]:
     return known
 
 
+def desk_sealer(keys: KeyStore, tenant: str) -> Sealer | None:
+    """Seals originals to the desk of `tenant`; None where match was given no key of a desk's, so that none are kept."""
+    name = f"{tenant}/desk.pub"
+    if not keys.exists(name):
+        return None
+    public = keys.read(name)
+    return Sealer(fingerprint(public), X25519PublicKey.from_public_bytes(public))
+
+
+def desk_opener(keys: KeyStore, tenant: str) -> Opener:
+    """Opens originals of `tenant`; ConfigError where this machine is not the desk's."""
+    private = X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/desk.key"))
+    return Opener({fingerprint(private.public_key().public_bytes_raw()): private})
+
+
+def make_desk(keys: KeyStore, tenant: str) -> None:
+    """Create the key pair of a tenant's desk."""
+    _make_pair(keys, f"{tenant}/desk.key", f"{tenant}/desk.pub")
+
+
+def tenants(keys: KeyStore) -> list[str]:
+    """Tenants whose watchlists can be verified here."""
+    return sorted(path.parent.name for path in keys.root.glob("*/verify.pub"))
+
+
 def signing_key(keys: KeyStore, tenant: str) -> Ed25519PrivateKey:
     """The building host's watchlist signing key of `tenant`."""
     return Ed25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/sign.key"))
@@ -279,6 +305,7 @@ def make_tenant(keys: KeyStore, tenant: str) -> None:
         keys.make(f"{tenant}/{name}.key")
     _make_pair(keys, f"{tenant}/sign.key", f"{tenant}/verify.pub")
     _make_pair(keys, f"{tenant}/resolver.key", f"{tenant}/resolver.pub")
+    make_desk(keys, tenant)
 
 
 def faults(keys: KeyStore) -> list[str]:

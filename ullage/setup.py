@@ -64,10 +64,18 @@ def initialise(context: Context) -> Iterator[str]:
         if not context.keys.exists(name):
             context.keys.make(name)
             yield f"made key {name}"
+    yield from _make_signers_and_desks(context)
+
+
+def _make_signers_and_desks(context: Context) -> Iterator[str]:
     for role in keys.SIGNERS:
         if not context.keys.exists(f"sign/{role}.key"):
             keys.signer(context.keys, role)
             yield f"made signing key of {role}"
+    for tenant in keys.tenants(context.keys):
+        if context.keys.exists(f"{tenant}/sign.key") and not context.keys.exists(f"{tenant}/desk.pub"):
+            keys.make_desk(context.keys, tenant)
+            yield f"made desk key pair of {tenant}"
 
 
 def require(context: Context) -> None:

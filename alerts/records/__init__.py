@@ -7,6 +7,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Sighting       the finding's id            alert
     Exposure       incident:subject            alert
     Background     the finding's id            alert
+    Original       the finding's id            alert, sealed
     Claim          tenant:of:value             alert
     Incident       INC-…, of its first finding alert (a projection)
     Decision       incident:form token         search, append-only
@@ -19,21 +20,22 @@ A document says itself how a store must index it: `columns` hold one value, `set
 
 from alerts.document import Document
 from alerts.records.decided import Decision, Hold, Suppression
-from alerts.records.facts import Background, Claim, Exposure, Sighting, claim_id, exposure_id
+from alerts.records.facts import Background, Claim, Exposure, Original, Sighting, claim_id, exposure_id
 from alerts.records.incident import Incident, Why, incident_id
 from alerts.records.told import Account, Audit, Notification
 from alerts.records.words import SEVERITIES, STATUSES, News, Origin, Severity, Sketched, Status
 
 __all__ = [
     "CLASSES", "SEVERITIES", "STATUSES", "VERSION", "Account", "Audit", "Background", "Claim", "Decision", "Exposure",
-    "Hold", "Incident", "News", "Notification", "Origin", "Severity", "Sighting", "Sketched", "Status", "Suppression",
+    "Hold", "Incident", "News", "Notification", "Origin", "Original", "Severity", "Sighting", "Sketched", "Status", "Suppression",
     "Why", "claim_id", "exposure_id", "incident_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
-    Suppression, Hold, Audit, Notification, Account,
+    Suppression, Hold, Audit, Notification, Account, Original,
 )  # fmt: skip
-VERSION = 2
+VERSION = 3
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
-`Suppression` and `Hold`. A class that is new gets its tables or index; filters that change must be filled from the documents."""
+`Suppression` and `Hold`, the second no `Original`. A class that is new gets its tables or index; filters that change must be
+filled from the documents."""

@@ -105,6 +105,18 @@ class Exposure(Document):
     corroborated: bool
 
 
+class Original(Document):
+    """What is sealed to the desk of one sighting of an incident that is `low` or above; its id is the sighting's."""
+
+    columns = ("tenant", "incident")
+
+    tenant: str
+    incident: str
+    at: datetime
+    sealed: str
+    key_id: str
+
+
 class Background(Document):
     """A finding that is no leak: one customer's number, by a rule of `alerts.noise`; kept as exposures are.
 

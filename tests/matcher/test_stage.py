@@ -46,7 +46,8 @@ class Running:
 
     def put(self, body: str, headers: dict[str, str] | None = None, value: bytes | None = None, **changes) -> None:
         sealer = keys.sealer(self.context.keys)
-        captured = capture(body=body.encode(), fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes)
+        body_bytes = changes.pop("body_bytes", body.encode())
+        captured = capture(body=body_bytes, fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes)
         signed = keys.signer(self.context.keys, "crawl").enclose(captured.encode(), PURPOSE)
         sealed = sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
         clear = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id, **(headers or {})}

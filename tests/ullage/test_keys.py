@@ -135,7 +135,7 @@ def test_a_pair_that_a_crash_left_half_made_is_completed(store: KeyStore) -> Non
 def test_a_tenant_is_made_once_and_completed_after_a_crash(store: KeyStore) -> None:
     keys.make_tenant(store, "bank")
     before = {p: p.read_bytes() for p in store.root.rglob("*") if p.is_file()}
-    assert len(before) == 2 * 7  # each with its check value
+    assert len(before) == 2 * 9  # each with its check value
     for name in ("verify.pub", "resolver.pub"):
         (store.root / "bank" / name).unlink()
     keys.make_tenant(store, "bank")

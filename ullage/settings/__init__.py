@@ -7,7 +7,7 @@ Read once, by the command line, and passed down as values. Each knob has a defau
 from ullage.settings.context import Context
 from ullage.settings.knobs import LOOPBACK, TENANT
 from ullage.settings.notify import ChannelSettings, NotifySettings, RouteSettings
-from ullage.settings.parts import BusSettings, EvidenceSettings, StoreSettings
+from ullage.settings.parts import BusSettings, EvidenceSettings, OriginalSettings, StoreSettings
 from ullage.settings.roles import CanarySettings, CrawlSettings, SearchSettings
 from ullage.settings.tenant import Entity, Tenant
 from ullage.settings.whole import FILE, Settings, load
@@ -24,6 +24,7 @@ __all__ = [
     "Entity",
     "EvidenceSettings",
     "NotifySettings",
+    "OriginalSettings",
     "RouteSettings",
     "SearchSettings",
     "Settings",

@@ -37,6 +37,15 @@ class StoreSettings(Section):
     incidents_days: Seconds = knob(1095.0, "processing records are kept three years (PIPL 56)", "days")
 
 
+class OriginalSettings(Section):
+    """Addresses, titles, authors and members' names of posts, sealed to the desk; see `ullage.originals`."""
+
+    keep: bool = knob(True, "seal them; without them nobody can find the post again, for a takedown or a court")
+    days: Seconds = knob(30.0, "long enough for a takedown; `ullage incidents hold` keeps what a case needs", "days")
+    alarm_after: Count = knob(20, "so many titles, authors and names are revealed in a shift before an alarm", "reveals")
+    shift_hours: Seconds = knob(8.0, "how long a shift is", "hours")
+
+
 class AuditSettings(Section):
     """The log of what was changed, by whom and why."""
 

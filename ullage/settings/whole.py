@@ -20,7 +20,7 @@ from ullage.canary import TENANT as CANARY
 from ullage.errors import ConfigError
 from ullage.settings.knobs import TENANT, knob
 from ullage.settings.notify import NotifySettings
-from ullage.settings.parts import AuditSettings, BusSettings, EvidenceSettings, KeySettings, StoreSettings
+from ullage.settings.parts import AuditSettings, BusSettings, EvidenceSettings, KeySettings, OriginalSettings, StoreSettings
 from ullage.settings.roles import AlertSettings, CanarySettings, CrawlSettings, MatchSettings, SearchSettings
 from ullage.settings.tenant import Tenant
 from ullage.trusted import read_trusted
@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     metrics: bool = knob(True, "serve /metrics, /healthz and /readyz on loopback")
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
+    originals: OriginalSettings = OriginalSettings()
     audit: AuditSettings = AuditSettings()
     keys: KeySettings = KeySettings()
     crawl: CrawlSettings = CrawlSettings()

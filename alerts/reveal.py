@@ -1,0 +1,122 @@
+"""`ullage incidents reveal`: what was sealed of an incident's posts, shown on purpose, and in the audit log before it is.
+
+The addresses of an incident are opened in one step, since a takedown needs them all; a title, an author or members' names one
+sighting at a time. Alert watches the log: more reveals by one person in a shift than `originals.alarm_after` raise an alarm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alerts.options import By, Case, Reason, name_of
+from alerts.query import incident_named
+from alerts.records import Incident, Original
+from alerts.store import IncidentStore, Where, configured_store
+from ullage import keys, originals
+from ullage.audit.trail import FOLDER as AUDIT
+from ullage.audit.verify import entries
+from ullage.errors import ConfigError, CorruptError, RecordError
+from ullage.screen import AsJson, print_row
+from ullage.settings import Context
+from ullage.shown import moment, safe
+
+ACTION = "original.reveal"
+Sighting = Annotated[str, typer.Option(metavar="SIGHTING", help="Of this sighting, as `incidents show --json` lists it.")]
+
+
+def reveal(
+    ctx: typer.Context,
+    incident: str,
+    *,
+    case: Case,
+    reason: Reason,
+    title: Sighting = "",
+    author: Sighting = "",
+    names: Sighting = "",
+    as_json: AsJson = False,
+    by: By = "",
+) -> None:
+    """Show the addresses of INCIDENT's posts in clear; or the title, the author or members' names of one of them."""
+    context: Context = ctx.obj
+    if not context.settings.originals.keep:
+        raise ConfigError("originals.keep is false: nothing is sealed, and nothing is revealed")
+    wanted = [(name, of) for name, of in (("title", title), ("author", author), ("members", names)) if of]
+    if len(wanted) > 1:
+        raise ConfigError("--title, --author and --names are opened one at a time: give one of them")
+    field_, of = wanted[0] if wanted else ("url", "")
+    with contextlib.closing(configured_store(context)) as store:
+        found, sealed = _sealed(store, incident, of)
+    said = f"{field_} of {incident}: {f'sighting {of}' if of else f'{len(sealed)} sightings'}"
+    opened = _opened(context, found.tenant, sealed)
+    context.trail().append(ACTION, said, actor=name_of(by), tenant=found.tenant, reason=f"case {case}: {reason}")
+    for one, original in opened:
+        text = _text(original, field_)
+        if as_json:
+            print_row({"sighting": one.id, "seen": one.at.isoformat(), field_: text})
+        else:  # as it is: an address that is wrapped cannot be copied
+            typer.echo(f"{one.id}  {moment(one.at)}  {safe(text) or '(none)'}")
+
+
+def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Incident, list[Original]]:
+    """The incident and what is sealed of it, or of one sighting; ConfigError where there is nothing."""
+    found = incident_named(store, incident)
+    sealed = sorted(store.scroll(Original, Where({"incident": (incident,)})), key=lambda one: (one.at, one.id))
+    if sighting:
+        sealed = [one for one in sealed if one.id == sighting]
+    if not sealed:
+        raise ConfigError("nothing is sealed of that: it is below `low`, past originals.days, or match had no desk key")
+    return found, sealed
+
+
+def _opened(context: Context, tenant: str, sealed: list[Original]) -> list[tuple[Original, originals.Original]]:
+    """Each in clear; ConfigError for another desk's, CorruptError for what is damaged."""
+    opener = keys.desk_opener(context.keys, tenant)
+    try:
+        return [(one, originals.unseal(one.sealed, one.key_id, opener, tenant, one.id)) for one in sealed]
+    except RecordError as error:
+        if error.reason == "key_destroyed":
+            raise ConfigError(f"it is sealed to another key than {tenant}/desk.key: look where that key is kept") from None
+        raise CorruptError("what is sealed of it is damaged: restore the store from its copy") from None
+
+
+def _text(original: originals.Original, field_: str) -> str:
+    if field_ == "members":
+        return "; ".join(f"{number}: {name}" for number, name in sorted(original.members.items()))
+    return str(getattr(original, field_))
+
+
+@dataclass(slots=True)
+class Reveals:
+    """How often the busiest person revealed something within a shift, by the audit log on this machine."""
+
+    root: Path
+    shift: timedelta
+    _stamp: tuple[tuple[str, int], ...] = ()
+    _seen: list[tuple[datetime, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, context: Context) -> Reveals:
+        """Of the settings."""
+        return cls(context.data / AUDIT, timedelta(hours=context.settings.originals.shift_hours))
+
+    def most(self, now: datetime) -> int:
+        """The number; the log is read again only when it has changed."""
+        stamp = tuple((str(p), p.stat().st_mtime_ns) for p in sorted(self.root.glob("*/*.jsonl")))
+        if stamp != self._stamp:
+            self._seen = [(entry.at, entry.actor) for _, entry in entries(self.root) if entry.action == ACTION]
+            self._stamp = stamp
+        return max(Counter(who for at, who in self._seen if at > now - self.shift).values(), default=0)
+
+
+def watching(context: Context, told: Callable[[int], None]) -> Callable[[], None]:
+    """What tells the number of reveals each time it is called."""
+    reveals = Reveals.of(context)
+    return lambda: told(reveals.most(context.clock.now()))

@@ -1,0 +1,57 @@
+"""What match seals to the desk of a capture."""
+
+import io
+import zipfile
+
+from matcher.canary import enrol as enrol_canaries
+from tests.matcher import test_stage
+from tests.matcher.bank import phone
+from tests.matcher.test_stage import Running
+from ullage import keys, originals
+from ullage.records import Finding
+
+match = test_stage.match
+
+
+def opened(match: Running, found: Finding) -> originals.Original:
+    opener = keys.desk_opener(match.context.keys, found.tenant)
+    return originals.unseal(found.original, found.original_key, opener, found.tenant, found.id)
+
+
+def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(match: Running) -> None:
+    match.put("", title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="1")
+    match.work()  # of which nothing is found
+    match.put(phone(2), title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="2")
+    [plain] = match.drain()
+    assert opened(match, plain) == originals.Original(url="http://b.example/诸葛", title="诸葛文昭", author="zhuge_1888")
+    assert "诸葛" not in plain.encode().decode()
+
+
+def test_names_of_members_that_hold_a_customer_are_sealed_by_number(match: Running) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+        archive.writestr("诸葛文昭_密码.csv", phone(1))
+    match.put("x", body_bytes=packed.getvalue(), media_type="application/zip")
+    [found] = match.drain()
+    (number,) = {one.member for one in found.matches}
+    assert number > 0
+    members = opened(match, found).members
+    assert list(members) == [number]
+    assert members[number].endswith("诸葛文昭_密码.csv")
+    assert "诸葛" not in found.encode().decode()
+
+
+def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: Running) -> None:
+    for path in (match.context.keys.root / "bank").glob("desk.*"):
+        path.unlink()
+    match.stage._stamp = None  # as at a start
+    match.stage.__post_init__()
+    match.put(phone(1))
+    [found] = match.drain()
+    assert (found.original, found.original_key) == ("", "")
+
+
+def test_the_canaries_own_tenant_has_a_desk_like_any(match: Running) -> None:
+    assert enrol_canaries(match.context)
+    assert keys.desk_sealer(match.context.keys, "ullage-canary") is not None
