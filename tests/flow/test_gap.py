@@ -18,8 +18,8 @@ from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import Person, people
 from tests.flow import sweep
 from tests.flow.daemon import Daemon, until, write_site
+from tests.flow.zones import exchange_keys
 from ullage.bus import CAPTURES, FINDINGS
-from ullage.keys import KeyStore
 from ullage.settings import Context
 from ullage.supervisor import command
 
@@ -108,11 +108,10 @@ def set_up_inner(inner: Zone, customers: list[Person], export: Path) -> None:
 
 
 def set_up_outer(outer: Zone, inner: Zone) -> None:
-    """The public half of the seal key is all that comes out; the frontier's key is the zone's own."""
+    """The public half of the seal key is all that comes out, that of crawl's signing key all that goes in."""
     (outer.data / "sites.d").mkdir(parents=True)
     (outer.data / "ullage.toml").write_text('[bus]\nurl = "spool:///spool"\n', encoding="utf-8")
-    shutil.copytree(inner.data / "keys" / "seal", outer.data / "keys" / "seal", ignore=shutil.ignore_patterns("*.key"))
-    KeyStore(outer.data / "keys").make("frontier.key")
+    exchange_keys(outer.data / "keys", inner.data / "keys")
     write_site(outer.data, "pastes", "raw_paste", f"http://127.0.0.1:{PORT}/archive.html")
     with (outer.data / "sites.d" / "pastes.toml").open("a", encoding="utf-8") as file:
         file.write(SITE_OPTIONS)
@@ -180,10 +179,11 @@ def exposures(inner: Zone) -> dict[str, int]:
 
 def check_outer(outer: Zone, inner: Zone, site: Path) -> None:
     """No value, and nothing of a key that opens."""
-    names = {str(path.relative_to(outer.data / "keys")) for path in (outer.data / "keys").rglob("*") if path.is_file()}
-    public = {name for name in names if name.startswith("seal/") and name.endswith(".pub")}
-    assert names - public == {"frontier.key"}
-    assert public
+    paths = [path for path in (outer.data / "keys").rglob("*") if path.is_file() and path.suffix != ".kcv"]
+    names = {str(path.relative_to(outer.data / "keys")) for path in paths}
+    public = {name for name in names if name.endswith(".pub")}
+    assert names - public == {"frontier.key", "sign/crawl.key"}
+    assert {str(Path(name).parent) for name in public} == {"seal", "signers/captures"}
     assert sweep.files([outer.data], PLANTED) == []
     assert {value for _, value, _ in sweep.files([site], PLANTED)} >= {CUSTOMERS[0].phone, CUSTOMERS[1].resident_id}
     secrets = [path for path in (inner.data / "keys").rglob("*.key") if path.is_file()]

@@ -12,8 +12,8 @@ from deploy.demo.drive import Ullage
 from deploy.local.server import free_ports, takes_connections
 from tests.crawlers.support import serving
 from tests.flow.daemon import samples, until
+from tests.flow.zones import exchange_keys
 from ullage.bus import CAPTURES
-from ullage.keys import KeyStore
 from ullage.supervisor import command
 
 pytestmark = pytest.mark.flow
@@ -57,8 +57,7 @@ def test_the_inner_zone_shows_the_outer_zones_sites_and_how_long_the_way_is(tmp_
     inner = configured(tmp_path / "inner", f'[bus]\ncaptures = "spool:///spool"\n{ports}')
     inner("init")
     outer = configured(tmp_path / "outer", '[bus]\nurl = "spool:///spool"\n[crawl]\norigin = "outside"\n')
-    shutil.copytree(inner.data / "keys" / "seal", outer.data / "keys" / "seal", ignore=shutil.ignore_patterns("*.key"))
-    KeyStore(outer.data / "keys").make("frontier.key")
+    exchange_keys(outer.data / "keys", inner.data / "keys")
     (outer.data / "sites.d").mkdir()
     with serving() as answers:
         answers.says("/archive", '<a href="/paste1">one</a>')

@@ -1,0 +1,24 @@
+"""What two zones give one another before files go between them: public halves of keys, each way."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ullage import keys
+from ullage.keys import KeyStore
+
+SIGNERS = Path("signers") / "captures"
+
+
+def exchange_keys(outer: Path, inner: Path) -> None:
+    """Of the key folders `outer` and `inner`: seal keys' public halves go out, crawl's signing key's goes in.
+
+    The frontier's key and the signing key are the outer zone's own.
+    """
+    secret = shutil.ignore_patterns("*.key", "*.key.kcv")
+    shutil.copytree(inner / "seal", outer / "seal", ignore=secret)
+    store = KeyStore(outer)
+    store.make("frontier.key")
+    keys.signer(store, "crawl")
+    shutil.copytree(outer / SIGNERS, inner / SIGNERS, dirs_exist_ok=True)
