@@ -15,6 +15,7 @@ from ullage.settings import CrawlSettings
 
 LONGEST_DELAY_SECONDS = 60.0
 REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
+HANDLER = "crawlers.pinned.PinnedHandler"
 _UNWANTED = (
     "telnet.TelnetConsole", "remote_control.RemoteControl", "memusage.MemoryUsage", "memdebug.MemoryDebugger",
     "feedexport.FeedExporter",
@@ -38,7 +39,7 @@ _LISTENERS_AND_LOGS: dict[str, Any] = {
     "TWISTED_REACTOR": REACTOR,
 }
 _PARTS: dict[str, Any] = {
-    "DOWNLOAD_HANDLERS": {"file": None, "ftp": None, "s3": None, "data": None},
+    "DOWNLOAD_HANDLERS": {"file": None, "ftp": None, "s3": None, "data": None, "http": HANDLER, "https": HANDLER},
     "DOWNLOADER_MIDDLEWARES": {
         "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
         "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,

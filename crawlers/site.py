@@ -28,6 +28,7 @@ from ullage.records import ELSEWHERE, INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
 from ullage.trusted import read_trusted
 
+PORTS = {"http": 80, "https": 443}
 TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
 """Names that stand for something else in every report."""
 
@@ -41,7 +42,7 @@ class Site(BaseModel):
     platform: str
     start: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
-    """Hosts beyond those of `start` that links and redirects may lead to."""
+    """Hosts beyond those of `start` that links and redirects may lead to, with `:PORT` where that is not 80 or 443."""
     revisit_seconds: float = Field(default=300.0, gt=0)
     delay_seconds: float = Field(default=2.0, ge=0)
     """The least pause between two requests; AutoThrottle makes it longer when the site is slow."""
@@ -49,6 +50,7 @@ class Site(BaseModel):
     max_pages: int = Field(default=500, ge=1)
     """Pages a visit; what is left stays due for the next one."""
     allow_private: bool = False
+    """Whether its hosts may have addresses that are not of the open Internet, such as 10.0.0.1 or loopback."""
     robots: bool = True
     verify_certificates: bool = True
     session: str = ""
@@ -89,6 +91,15 @@ class Site(BaseModel):
                 raise ValueError("holds a user name or password: a site is read as anybody reads it")
         return start
 
+    @field_validator("hosts")
+    @classmethod
+    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            parts = address(f"http://{host}")
+            if parts is None or parts.netloc != host or "@" in host:
+                raise ValueError("holds something that is neither HOST nor HOST:PORT")
+        return hosts
+
     @model_validator(mode="after")
     def _has_start(self) -> Self:
         if not self.start and self.platform != INGEST:
@@ -113,9 +124,15 @@ class Site(BaseModel):
         best = max(lists, key=lambda parts: len(_folder(parts)) if _folder(post).startswith(_folder(parts)) else 0)
         return f"{best.scheme}://{best.netloc.lower()}{best.path or '/'}"
 
-    def allows_host(self, host: str) -> bool:
-        """Whether a link or redirect may lead to `host`."""
-        return host.lower() in {*(urlsplit(url).hostname for url in self.start), *(h.lower() for h in self.hosts)}
+    def allows(self, url: str) -> bool:
+        """Whether a link or redirect may lead to `url`: to a host and port of `start` or `hosts`.
+
+        A host that is named with one of the two default ports has both, since sites move from HTTP to HTTPS.
+        """
+        parts = address(url)
+        named = (address(known) for known in (*self.start, *(f"http://{host}" for host in self.hosts)))
+        ports = {port_of(known) for known in named if parts and known and known.hostname == parts.hostname}
+        return parts is not None and port_of(parts) in ports | (set(PORTS.values()) if ports & set(PORTS.values()) else set())
 
 
 def address(url: str) -> SplitResult | None:
@@ -126,6 +143,11 @@ def address(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if known else None
+
+
+def port_of(parts: SplitResult) -> int | None:
+    """The port that is named, or else the scheme's own; None of another scheme."""
+    return parts.port or PORTS.get(parts.scheme)
 
 
 def _folder(parts: SplitResult) -> str:

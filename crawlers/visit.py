@@ -19,6 +19,7 @@ from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import Outbox
 from crawlers.outcomes import FATES, RESTS, Fate
 from crawlers.pages import Parsed
+from crawlers.pinned import Resolved
 from crawlers.platforms import Platform
 from crawlers.site import Site
 from ullage import log
@@ -44,6 +45,8 @@ class Visit:
     permits: asyncio.Semaphore
     may_lease: Callable[[], bool]
     on_bus: OnBus
+    resolved: Resolved = field(default_factory=dict)
+    """Where the site's hosts are, as far as they may be asked."""
     began: float = 0.0
     leased: int = 0
     read: int = 0

@@ -1,7 +1,8 @@
-"""Refuses private addresses and hosts that the site's file does not name, before the request and again by the connected peer.
+"""Refuses private addresses, and hosts and ports that the site's file does not name, before anything is asked.
 
-A link or a redirect on a hostile site could otherwise make the crawler read an internal service (SSRF). The peer is looked at
-as well because a name may resolve to another address a moment later (DNS rebinding): the response is then thrown away unread.
+A link or a redirect on a hostile site could otherwise make the crawler read an internal service (SSRF). What a host resolved to
+here is where the connection goes (`crawlers.pinned`); whose answer came is looked at once more, and thrown away unread if the
+handler has ever gone elsewhere.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from scrapy.utils.httpobj import urlparse_cached
 
 from crawlers import signs
 from crawlers.middlewares import Refused
+from crawlers.pinned import Address, Resolved
 from crawlers.site import Site
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+DNS_SECONDS = 20.0
 
 
 def is_public(address: Address) -> bool:
@@ -41,30 +43,33 @@ async def addresses_of(host: str) -> list[Address]:
 
 
 class AddressGuard:
-    """See the module."""
+    """See the module. What it lets pass stands in `resolved`, where the handler looks."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, resolved: Resolved | None = None) -> None:
+        self._site, self._resolved = site, {} if resolved is None else resolved
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         """Scrapy's way to make a middleware; the spider's visit knows the site."""
-        return cls(crawler.spider.visit.site)  # type: ignore[union-attr]
+        visit = crawler.spider.visit  # type: ignore[union-attr]
+        return cls(visit.site, visit.resolved)
 
     async def process_request(self, request: Request) -> None:
         """Refuse with `host`, `address` or `dns`, and with `login` where a site sends us to another host to log in."""
         host = urlparse_cached(request).hostname or ""
-        if not self._site.allows_host(host):
+        if not self._site.allows(request.url):
             led = request.meta.get("redirect_urls")
             raise Refused("login" if led and signs.is_login(request.url) else "host")
-        if self._site.allow_private:
-            return
         try:
-            addresses = await addresses_of(host)
-        except (OSError, UnicodeError):
+            async with asyncio.timeout(DNS_SECONDS):
+                addresses = await addresses_of(host)
+        except (OSError, TimeoutError, UnicodeError):
             raise Refused("dns") from None
-        if not addresses or not all(is_public(address) for address in addresses):
+        if not addresses:
+            raise Refused("dns")
+        if not self._site.allow_private and not all(is_public(address) for address in addresses):
             raise Refused("address")
+        self._resolved[host] = tuple(addresses)
 
     def process_response(self, request: Request, response: Response) -> Response:  # noqa: ARG002 - Scrapy passes it
         """Refuse with `address` what a private peer answered."""

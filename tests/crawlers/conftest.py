@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -52,8 +52,12 @@ class Station:
         lines = ['legal_basis = "test"', 'owner = "test"', 'platform = "ingest"', more]
         (self.data / "sites.d" / f"{name}.toml").write_text("\n".join(lines))
 
+    names: list[str] = field(default_factory=list)
+    """What names resolve to in its commands, as `tests.crawlers.resolving` reads it; as on this machine where it is empty."""
+
     def words(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "ullage", "--data", str(self.data), *words]
+        program = ["tests.crawlers.resolving", *self.names, "--"] if self.names else ["ullage"]
+        return [sys.executable, "-m", *program, "--data", str(self.data), *words]
 
     @contextlib.contextmanager
     def start(self, *words: str, **settings: str) -> Iterator[subprocess.Popen[str]]:

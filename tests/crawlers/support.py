@@ -1,6 +1,7 @@
 """Sites, pages and posts to hand, and a small local server whose answers a test decides. All content is made up."""
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -58,9 +59,11 @@ class Answers:
     """What the local server says to each path, and what it was asked. A function may stand for an answer: it gets the handler."""
 
     url: str = ""
+    port: int = 0
     pages: dict[str, object] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)
+    hosts: set[str] = field(default_factory=set)
 
     def says(self, path: str, body: bytes | str = b"", status: int = 200, **headers: str) -> None:
         self.pages[path] = (
@@ -77,6 +80,7 @@ def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             answers.asked.append(self.path)
             answers.agents.add(self.headers.get("User-Agent", ""))
+            answers.hosts.add(self.headers.get("Host", ""))
             answer = answers.pages.get(self.path, (404, b"", {}))
             if callable(answer):
                 answer(self)
@@ -106,10 +110,14 @@ class QuietServer(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Answers]:
+def serving(host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Answers]:
+    """A server on a loopback address, which speaks TLS where it is given the means."""
     answers = Answers()
-    with QuietServer(("127.0.0.1", 0), _handler(answers)) as listening:
-        answers.url = f"http://127.0.0.1:{listening.server_address[1]}"
+    with QuietServer((host, port), _handler(answers)) as listening:
+        if tls:
+            listening.socket = tls.wrap_socket(listening.socket, server_side=True)
+        answers.port = int(listening.server_address[1])
+        answers.url = f"{'https' if tls else 'http'}://{host}:{answers.port}"
         thread = threading.Thread(target=listening.serve_forever, daemon=True)
         thread.start()
         yield answers

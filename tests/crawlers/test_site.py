@@ -116,11 +116,42 @@ def test_a_file_is_read_again_when_it_has_changed_and_not_otherwise(tmp_path: Pa
     assert isinstance(folder.read()[0]["d"], Site)
 
 
-def test_a_site_allows_its_own_hosts_and_those_it_names() -> None:
-    site = make_site(start=["http://Board.example:8080/"], hosts=["cdn.example"])
-    assert site.allows_host("board.example")
-    assert site.allows_host("CDN.example")
-    assert not site.allows_host("evil.example")
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://board.example:8080/x", True),
+        ("http://BOARD.example:8080/x", True),
+        ("https://board.example:8080/x", True),
+        ("http://board.example/x", False),
+        ("https://board.example/x", False),
+        ("http://board.example:22/", False),
+        ("http://board.example:8081/", False),
+        ("http://plain.example/x", True),
+        ("https://plain.example/x", True),
+        ("https://plain.example:8443/x", False),
+        ("https://safe.example/x", True),
+        ("http://safe.example:9200/x", False),
+        ("https://CDN.example/x", True),
+        ("http://cdn.example:8080/x", False),
+        ("http://files.example:9000/x", True),
+        ("http://files.example/x", False),
+        ("http://evil.example/", False),
+        ("http://board.example.evil.example:8080/", False),
+        ("http://board.example:8080@evil.example/", False),
+        ("http://board.example:x/", False),
+        ("", False),
+    ],
+)
+def test_a_site_allows_the_hosts_and_ports_that_its_file_names(url: str, allowed: bool) -> None:
+    starts = ["http://Board.example:8080/", "http://plain.example/list", "https://safe.example/"]
+    assert make_site(start=starts, hosts=["cdn.example", "files.example:9000"]).allows(url) == allowed
+
+
+@pytest.mark.parametrize("host", ["http://cdn.example", "cdn.example/x", "me@cdn.example", "cdn.example:x", ""])
+def test_a_host_is_a_host_and_no_address(tmp_path: Path, host: str) -> None:
+    (tmp_path / "x.toml").write_text(GOOD + f'hosts = ["{host}"]')
+    with pytest.raises(ConfigError, match="hosts: holds something that is neither HOST nor HOST:PORT"):
+        read_site(tmp_path / "x.toml")
 
 
 def test_at_most_so_many_sites_are_watched_and_the_next_is_named_and_read_unwatched(

@@ -1,0 +1,41 @@
+"""`python -m tests.crawlers.resolving HOST=A,B,… … -- ullage's words`: the command where names are what the test says.
+
+Each look-up of HOST gets the next of its addresses, and the last for ever. Of all addresses 127.0.0.2 alone is public, so that
+a test can tell a public one from a private one without leaving the machine.
+"""
+
+import socket
+import sys
+from collections.abc import Iterator
+from itertools import chain, repeat
+
+PUBLIC = "127.0.0.2"
+_original = socket.getaddrinfo
+
+
+def _answers(addresses: str) -> Iterator[str]:
+    known = addresses.split(",")
+    return chain(known, repeat(known[-1]))
+
+
+def main() -> None:
+    cut = sys.argv.index("--")
+    names = {name: _answers(addresses) for name, _, addresses in (word.partition("=") for word in sys.argv[1:cut])}
+
+    def resolve(host: object, port: object, *_: object, **__: object) -> object:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if name not in names:
+            return _original(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return _original(next(names[name]), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+
+    socket.getaddrinfo = resolve  # before anything that keeps the real one is imported
+    from crawlers.middlewares import address
+    from ullage.cli import main as ullage
+
+    address.is_public = lambda found: str(found) == PUBLIC
+    sys.argv[1:] = sys.argv[cut + 1 :]
+    ullage()
+
+
+if __name__ == "__main__":
+    main()
