@@ -1,14 +1,17 @@
 """Base64 blocks of text, made readable in place: `MTM4MDAxMzgwMDAs5byg5p-Q` and whole pages in lines of 76 (RFC 4648, RFC 2045).
 
-A run of 24 characters holds a word of eight that begins at a multiple of sixteen, so only those words are looked at: prose and
-digests are past at memory's speed. What decodes to no text, or to text without a digit or an at sign, stays.
+A run of 24 characters holds two words of eight, side by side, that begin at multiples of eight, so only such words are looked at:
+prose and digests are past at memory's speed. What decodes to no text, or to text without a digit or an at sign, stays.
 """
 
 from __future__ import annotations
 
 import binascii
+import codecs
 import re
+from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +24,16 @@ HYPHEN = 45
 WORD = 8
 AROUND = 24
 """Characters looked at on either side of a word."""
-WINDOW = 1 << 18
-"""Bytes a step: an eighth of them is looked at, which stays in the processor's cache."""
+WINDOW = 1 << 14
+"""Words a step: they stay in the processor's cache."""
 ALL_OF_WORD = 0x0101010101010101
-ONE = np.uint64(1)
+ONE, EIGHT, SIXTEEN = np.uint64(1), np.uint64(8), np.uint64(16)
 BIT_5, BIT_6, BIT_7, LOW_5, BEYOND_F, LOWEST = (
     np.uint64(byte * ALL_OF_WORD) for byte in (0x20, 0x40, 0x80, 0x1F, 0x20 - 7, ord("+"))
 )
 """The same byte eight times over."""
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+ENCODINGS = ("utf-8", "gb18030")
 URL_SAFE = str.maketrans("-_", "+/")
 LINE = re.compile(r"(?:[A-Za-z0-9+/_]|(?<!-)--?(?!-))++")
 """Three hyphens end a field, and so a block; two may be of the alphabet for URLs, or end a field too."""
@@ -42,77 +47,164 @@ UPPER, LOWER, DIGIT, NO_HEX = 1, 2, 4, 8
 Places = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]
+Span = tuple[int, int]
+"""Characters [start, end) of a text."""
+
+
+class Read(NamedTuple):
+    """What the characters [start, end) of a text say."""
+
+    start: int
+    end: int
+    plain: str
 
 
 def reveal(text: str, codes: Codes | None = None) -> str:
-    """`text` (and its `codes`, where they are at hand) with its base64 blocks readable, exactly as long as before."""
+    """`text` (and its `codes`, where they are at hand) with its base64 blocks readable, exactly as long as before.
+
+    Linear: whatever a block turns out to be, its lines are not read as parts of another, but for the last.
+    """
     made, copied, seen = [], 0, 0
-    for start in starts(codes_of(text) if codes is None else codes).tolist():
-        if start < seen:
+    for place in starts(codes_of(text) if codes is None else codes).tolist():
+        if place < seen:
             continue
-        plain, seen = _read(text, start)
-        if plain:
-            made += [text[copied:start], fit(plain, seen - start, GONE)]
-            copied = seen
+        found, seen = _read(text, _begin(text, seen, place))
+        for start, end, plain in found:
+            made += [text[copied:start], fit(plain, end - start, GONE)]
+            copied = end
     return "".join([*made, text[copied:]]) if made else text
 
 
-def _read(text: str, start: int) -> tuple[str, int]:
-    """What the block at `start` says, "" for nothing; and where the block ends."""
+def _begin(text: str, seen: int, place: int) -> int:
+    """Where the run begins that `place` is in, not before `seen`."""
+    if place == seen or text[place - 1] not in ALPHABET:
+        return place
+    begin = seen + len(text[seen:place].rstrip(ALPHABET))
+    fields, hyphens, _ = text[begin : place + 2].rpartition("---")
+    return begin + len(fields) + len(hyphens)
+
+
+def _read(text: str, start: int) -> tuple[list[Read], int]:
+    """What can be read of the block at `start`, and where to go on."""
     first = LINE.match(text, start)
     if first is None:
-        return "", start + 1
-    lines, ends = [first.group()], [first.end()]
-    if len(lines[0]) in WIDTHS:
-        _add_lines(text, lines, ends)
+        return [], start + 1
+    lines = [first.span()]
+    if len(first.group()) in WIDTHS:
+        _add_lines(text, lines)
     for count in (len(lines), len(lines) - 1):  # the next line may be no part of it
-        if count and (plain := _decoded("".join(lines[:count]))):
-            padding = PADDING.match(text, ends[count - 1])
-            return plain, padding.end() if padding else ends[count - 1]
-    return _fields(lines[0]), ends[0]
+        if count and (plain := _decoded("".join(text[slice(*line)] for line in lines[:count]))):
+            end = lines[count - 1][1]
+            padding = PADDING.match(text, end)
+            return [Read(start, end := padding.end() if padding else end, plain)], end
+    return _in_part(text, lines)
 
 
-def _fields(line: str) -> str:
-    """A line of fields with two hyphens between, those that are blocks readable; "" where none is."""
-    fields = [(field, _decoded(field) if len(field) >= SHORTEST else "") for field in line.split("--")]
-    return (
-        "--".join(fit(plain, len(field), GONE) if plain else field for field, plain in fields)
-        if any(p for _, p in fields)
-        else ""
-    )
-
-
-def _add_lines(text: str, lines: list[str], ends: list[int]) -> None:
-    """The lines that follow one of full width, up to one that is shorter, and where they end."""
-    while following := LINE_END.match(text, ends[-1]):
+def _add_lines(text: str, lines: list[Span]) -> None:
+    """Add the lines that follow the first, of full width, up to one that is shorter."""
+    width = lines[0][1] - lines[0][0]
+    while following := LINE_END.match(text, lines[-1][1]):
         line = LINE.match(text, following.end())
-        if line is None or len(line.group()) > len(lines[0]):
+        if line is None or len(line.group()) > width:
             return
-        lines.append(line.group())
-        ends.append(line.end())
-        if len(line.group()) < len(lines[0]):
+        lines.append(line.span())
+        if len(line.group()) < width:
             return
+
+
+def _in_part(text: str, lines: Sequence[Span]) -> tuple[list[Read], int]:
+    """What can be read of lines that are no text as a whole, some together and others each for itself, and where to go on."""
+    widths = [end - start for start, end in lines]
+    together = _stretches([text[slice(*line)] for line in lines]) if widths[0] % 4 == 0 and len(lines) > 1 else {}
+    found, number = list[Read](), 0
+    while number < len(lines):
+        start, end = lines[number]
+        if number and widths[number] < widths[0]:  # another block may begin here
+            return found, start
+        if number in together:
+            behind, plain = together[number]
+            found.append(Read(start, lines[behind - 1][1], plain))
+            number = behind
+        else:
+            found += _fields(text, start, end)
+            number += 1
+    return found, lines[-1][1]
+
+
+def _stretches(lines: Sequence[str]) -> dict[int, tuple[int, str]]:
+    """Lines of a block, each of whole bytes, that are text together: by the first the one behind the last, and the text."""
+    bodies = [_bytes(line) for line in lines]
+    for encoding in ENCODINGS:
+        found, decoder = {}, codecs.getincrementaldecoder(encoding)()
+        first, parts = 0, list[str]()
+        for number, body in enumerate((*bodies, b"\0")):  # which is no text, and so ends the last
+            part = _part(decoder, body)
+            if part is None and parts:
+                if _is_told(plain := "".join(parts), encoding):
+                    found[first] = (number, plain)
+                first, parts = number, []
+                part = _part(decoder, body)
+            if part is None:
+                first = number + 1
+            else:
+                parts.append(part)
+        if found:
+            return found
+    return {}
+
+
+def _part(decoder: codecs.IncrementalDecoder, body: bytes) -> str | None:
+    """What text goes on with; None, and it may begin anew, where `body` is none."""
+    try:
+        part = decoder.decode(body)
+    except UnicodeDecodeError:
+        part = None
+    if part is None or CONTROL.search(part):
+        decoder.reset()
+        return None
+    return part
+
+
+def _fields(text: str, start: int, end: int) -> list[Read]:
+    """Those of a line's fields, with two hyphens between, that are blocks."""
+    found = []
+    for field in text[start:end].split("--"):
+        if len(field) >= SHORTEST and (plain := _decoded(field)):
+            found.append(Read(start, start + len(field), plain))
+        start += len(field) + 2
+    return found
 
 
 def _decoded(block: str) -> str:
     """The text that a block stands for, or ""."""
-    block = block.translate(URL_SAFE)
-    block = block[:-1] if len(block) % 4 == 1 else block
-    body = binascii.a2b_base64(block + "=" * (-len(block) % 4))
-    for encoding in ("utf-8", "gb18030"):
+    body = _bytes(block)
+    for encoding in ENCODINGS:
         try:
             plain = body.decode(encoding)
         except UnicodeDecodeError:
             continue
-        is_sure = encoding == "utf-8" or common_share(plain, "gb18030") >= PLAINLY
-        return plain if is_sure and TELLING.search(plain) and not CONTROL.search(plain) else ""
+        return plain if _is_told(plain, encoding) and not CONTROL.search(plain) else ""
     return ""
 
 
-def starts(codes: Codes) -> Places:
-    """Where runs of at least 24 characters of the alphabet begin, that hold capitals, small letters and more than hex digits.
+def _bytes(block: str) -> bytes:
+    """What a block stands for; a last character alone stands for none."""
+    block = block.translate(URL_SAFE)
+    block = block[:-1] if len(block) % 4 == 1 else block
+    return binascii.a2b_base64(block + "=" * (-len(block) % 4))
 
-    `codes` are those of a text, or its UTF-8 bytes.
+
+def _is_told(plain: str, encoding: str) -> bool:
+    """Whether what reads as text by `encoding` is such, and may hold an identifier."""
+    return TELLING.search(plain) is not None and (encoding == "utf-8" or common_share(plain, encoding) >= PLAINLY)
+
+
+def starts(codes: Codes) -> Places:
+    """Places, ascending, in runs of at least 24 characters of the alphabet with capitals, small letters and more than hex digits.
+
+    Of a run there may be several, the first where it begins or 24 characters before what tells it: all three are seen within
+    24 characters, as they are in any number. `codes` are those of a text, or its UTF-8 bytes.
     """
     narrow = codes if codes.itemsize == 1 else np.where(codes < 128, codes, 0).astype(np.uint8)
     word = _words(narrow)
@@ -120,48 +212,79 @@ def starts(codes: Codes) -> Places:
         return word
     room = 0 if word[0] >= AROUND and word[-1] + WORD + AROUND <= len(narrow) else AROUND
     padded = np.pad(narrow, room) if room else narrow
-    word = _firsts(padded, word + room)
-    near = _rows(padded, word - AROUND, 2 * AROUND + WORD)
+    near = _rows(padded, word + (room - AROUND), 2 * AROUND + WORD)
+    likely = np.flatnonzero(_have_capital(near.view(np.uint64)).any(axis=1))
+    word, near = word[likely], near[likely]
     classes = _classes()[near]
     member = (classes != 0) & ~_tripled(near == HYPHEN)
-    before = np.logical_and.accumulate(member[:, :AROUND][:, ::-1], axis=1)[:, ::-1]
-    behind = np.logical_and.accumulate(member[:, AROUND:], axis=1)
-    run = np.concatenate((before, behind), axis=1)
-    held = np.bitwise_or.reduce(np.where(run, classes, 0), axis=1)
-    good = (run.sum(axis=1) >= SHORTEST) & ((held & (UPPER | LOWER | NO_HEX)) == UPPER | LOWER | NO_HEX)
-    return np.asarray((word - before.sum(axis=1))[good] - room, np.int64)
+    before = _firsts(~member[:, AROUND - 1 :: -1])[:, None]
+    behind = _firsts(~member[:, AROUND + WORD :])[:, None] + WORD
+    column = np.arange(-AROUND, AROUND + WORD)
+    held = np.bitwise_or.reduce(np.where((column >= -before) & (column < behind), classes, 0), axis=1)
+    good = ((before + behind)[:, 0] >= SHORTEST) & ((held & (UPPER | LOWER | NO_HEX)) == UPPER | LOWER | NO_HEX)
+    return np.asarray((word - before[:, 0])[good], np.int64)
 
 
-def _firsts(padded: Bytes, word: Places) -> Places:
-    """Of words in the alphabet those that may lie in a block, the first ones of a run only.
+def _words(narrow: Bytes) -> Places:
+    """Words of eight characters at multiples of eight, in the alphabet as is one beside them, that are no digest's.
 
-    In a run of 24 the word before or behind is in the alphabet as well.
+    Of two side by side the one at a multiple of sixteen is enough: what is around it is looked at.
     """
-    three = _rows(padded, word - WORD, 3 * WORD)
-    full = _full(three)
-    long = full[:, 0] | full[:, 2]
-    word = word[long]
-    follows = full[long, 0] & (three[long, : 2 * WORD] != HYPHEN).all(axis=1)
-    again = np.zeros(len(word), bool)
-    again[1:] = (np.diff(word) == 2 * WORD) & follows[1:] & follows[:-1]
-    return word[~again]
+    words = narrow[: len(narrow) // WORD * WORD].view(np.uint64)
+    found = [np.empty(0, np.int64)]
+    for first in range(0, len(words), WINDOW):
+        part = words[first : first + WINDOW]
+        likely = np.flatnonzero(_is_above(part))
+        likely = likely.take(np.flatnonzero(_is_of_text(part.take(likely))))
+        found.append(likely.take(np.flatnonzero(_are_full(part.take(likely)))) + first)
+    word = np.concatenate(found)
+    word = word[_is_beside(words, word)]
+    follows = np.diff(word) == 1
+    beside = np.append(follows, False) | np.insert(follows, 0, False)
+    return np.asarray(word[(word % 2 == 0) | ~beside] * WORD, np.int64)
 
 
-def _full(rows: Bytes) -> Flags:
-    """Whether words of eight bytes, side by side in rows, lie in the alphabet as a whole: bool[n, words]."""
-    signs = (rows - 43 <= 14) & (rows & 0xFD != 44)  # +-/0123456789, not comma and dot
-    fits = ((rows | 32) - 97 <= 25) | signs | (rows == 95)
-    return np.asarray(fits.reshape(-1).view(np.uint64).reshape(-1, rows.shape[1] // WORD) == ALL_OF_WORD)
+def _is_beside(words: Words, places: Places) -> Flags:
+    """Whether the word before or behind each of `places` in `words` lies in the alphabet as a whole."""
+    found = np.zeros(len(places), bool)
+    for step in (-1, 1):
+        other = words.take(places + step, mode="clip")
+        likely = np.flatnonzero(_is_above(other))
+        found[likely] |= _are_full(other.take(likely))
+    return found
 
 
-def _is_of_text(word: npt.NDArray[np.uint64]) -> Flags:
-    """Whether words of eight characters are no hexadecimal digits in one case, as a digest's are.
+def _is_above(words: Words) -> Flags:
+    """Which words are ASCII with no character below the lowest of the alphabet."""
+    return np.asarray((((words - LOWEST) | words) & BIT_7) == 0)
 
-    A block of text has such a word by chance once in 30,000. Bit 6 is a letter's, bit 5 a small one's or a digit's.
+
+def _is_of_text(words: Words) -> Flags:
+    """Which words have a letter beyond F: a digest's have none, a number's in base64 have: each third digit is M, N or O.
+
+    Bit 6 is a letter's.
     """
-    letter, small = (word >> ONE) & BIT_5, word & BIT_5
-    beyond_f = ((word & LOW_5) + BEYOND_F) & BIT_5 & letter
-    return np.asarray((beyond_f != 0) | (((letter & small) != 0) & ((letter & ~small) != 0)))
+    return np.asarray(((words & LOW_5) + BEYOND_F) & (words >> ONE) & BIT_5 != 0)
+
+
+def _firsts(flags: Flags) -> Places:
+    """In which column of each row the first flag is; behind the last one where there is none."""
+    found = flags.argmax(axis=1)
+    return np.asarray(np.where(flags[np.arange(len(flags)), found], found, flags.shape[1]), np.int64)
+
+
+def _have_capital(words: Words) -> Flags:
+    """Which words have a character from @ to _: bit 5 is not set in these."""
+    return np.asarray((words >> ONE) & ~words & BIT_5 != 0)
+
+
+def _are_full(words: Words) -> Flags:
+    """Which words lie in the alphabet as a whole, with no three hyphens side by side."""
+    chars = words.view(np.uint8)
+    signs = (chars - 43 <= 14) & (chars & 0xFD != 44)  # +-/0123456789, not comma and dot
+    fits = ((chars | 32) - 97 <= 25) | signs | (chars == 95)
+    hyphen = (chars == HYPHEN).view(np.uint64)
+    return np.asarray((fits.view(np.uint64) == ALL_OF_WORD) & (hyphen & (hyphen >> EIGHT) & (hyphen >> SIXTEEN) == 0))
 
 
 def _rows(padded: Bytes, places: Places, width: int) -> Bytes:
@@ -173,26 +296,12 @@ def _rows(padded: Bytes, places: Places, width: int) -> Bytes:
 def _tripled(hyphen: Flags) -> Flags:
     """Where three hyphens stand side by side in a row."""
     tripled = np.zeros_like(hyphen)
-    three = hyphen[:, 2:] & hyphen[:, 1:-1] & hyphen[:, :-2]
+    rows = np.flatnonzero(hyphen.sum(axis=1) >= 3)
+    own = hyphen[rows]
+    three = own[:, 2:] & own[:, 1:-1] & own[:, :-2]
     for first in range(3):
-        tripled[:, first : first + three.shape[1]] |= three
+        tripled[rows, first : first + three.shape[1]] |= three
     return tripled
-
-
-def _words(narrow: Bytes) -> Places:
-    """Every second word of eight characters, of those that lie in the alphabet as a whole and are no digest's."""
-    whole = len(narrow) // (2 * WORD) * (2 * WORD)
-    found = [np.empty(0, np.int64)]
-    for first in (*range(0, whole, WINDOW), whole):
-        last = min(first + WINDOW, whole) if first < whole else len(narrow) // WORD * WORD  # the last word may have no neighbour
-        word = np.ascontiguousarray(np.ascontiguousarray(narrow[first:last]).view(np.uint64)[::2])
-        plain = (((word - LOWEST) | word) & BIT_7) == 0  # none below +, none not ASCII
-        plain &= (word & BIT_6) != 0  # and a letter among them
-        likely = np.flatnonzero(plain)
-        likely = likely.take(np.flatnonzero(_is_of_text(word.take(likely))))
-        full = np.flatnonzero(_full(word.take(likely).view(np.uint8).reshape(-1, WORD)))
-        found.append(likely.take(full) * (2 * WORD) + first)
-    return np.concatenate(found)
 
 
 @cache

@@ -4,12 +4,13 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matcher.text import fold
+from matcher.text import fold, fold_lightly
+from matcher.text.codes import FILL
 from matcher.text.han import DIGITS, X_ALIKE
-from matcher.text.plain import becomes
+from matcher.text.plain import becomes, tables
 
 PHONE = "13800138000"
 DROPPED = "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"
@@ -132,6 +133,7 @@ def plain_digits(text: str) -> str:
 
 
 @given(st.text(st.sampled_from("0123456789一三零壹幺 -.|×Х１＋③٣\u200b😀𝟖张\r\na"), max_size=60) | st.text(max_size=40))
+@example("\U000118e0")
 def test_folding_in_columns_does_what_folding_by_hand_does(text: str) -> None:
     assert fold(text).text == slow_fold(text)
 
@@ -192,6 +194,27 @@ def test_folding_twice_changes_nothing_more(text: str) -> None:
     assert fold(once).text == once
 
 
-def test_no_decimal_digit_of_unicode_is_left_but_those_that_print_as_two() -> None:
-    left = [c for c in map(chr, range(0x80, 0x10000)) if unicodedata.category(c) == "Nd" and not fold(c).text.isascii()]
-    assert left == []
+ALL_DIGITS = [char for char in map(chr, range(0x80, 0x110000)) if unicodedata.category(char) == "Nd"]
+
+
+@pytest.mark.parametrize("around", ["{}", "张{}", "😀{}"])
+def test_every_decimal_digit_of_unicode_is_read_as_what_it_means(around: str) -> None:
+    wrong = [char for char in ALL_DIGITS if fold(around.format(char)).text != around.format(unicodedata.decimal(char))]
+    assert wrong == []
+
+
+@given(st.lists(st.sampled_from(ALL_DIGITS), min_size=11, max_size=18))
+@example(list("𑣡𑣣𑣨𑣠𑣠𑣡𑣣𑣨𑣠𑣠𑣠"))
+def test_a_number_in_any_mixture_of_scripts_is_read_by_every_way_of_folding(digits: list[str]) -> None:
+    text, plain = f"手机{''.join(digits)}。", "".join(str(unicodedata.decimal(digit)) for digit in digits)
+    assert fold(text).text == f"手机{plain}。"
+    (light,) = fold_lightly([text.encode()])
+    assert light is not None
+    assert light.text == f"手机{plain}。"
+
+
+def test_the_tables_hold_what_each_character_of_unicode_becomes() -> None:
+    every = [chr(code) for code in range(0x110000)]
+    assert [
+        char for char, plain in zip(every, tables(0x110000).plain.tolist(), strict=True) if chr(plain) != (becomes(char) or FILL)
+    ] == []

@@ -5,10 +5,10 @@ import random
 import textwrap
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matcher.text import read, unescape
+from matcher.text import blocks, read, unescape
 from matcher.text.blocks import reveal
 from matcher.text.codes import GONE
 from tests.matcher.oracle import find
@@ -88,9 +88,96 @@ def test_the_length_never_changes_and_nothing_fails(text: str) -> None:
     ),
     st.integers(0, 40),
 )
+@example("一一临妴獀000000000000000138001", 5)
 def test_any_chinese_text_with_a_number_is_read(text: str, before: int) -> None:
     text += PHONE
     assert text in shown(" " * before + block(text) + "\n")
+
+
+def hexadecimal(char: str) -> bool:
+    return not set(base64.b64encode(char.encode()).decode()) - set("0123456789abcdef")
+
+
+ALIKE = [char for char in map(chr, range(0x4E00, 0x9FA6)) if hexadecimal(char)]
+"""Characters that are hexadecimal digits in base64, as a digest is."""
+
+
+@given(
+    st.text(st.sampled_from([*ALIKE, "一", "0"]), max_size=60), st.text(st.sampled_from(ALIKE), max_size=60), st.integers(0, 16)
+)
+@example("妴" * 18, "", 0)
+@example("", "妴" * 40, 5)
+@example("妴" * 40 + "一" + "妴" * 40, "", 3)
+def test_a_number_in_what_looks_like_a_digest_is_read_from_where_its_block_begins(before: str, behind: str, start: int) -> None:
+    text = before + PHONE + behind
+    if len(block(text, padded=False)) >= 24:
+        assert shown(" " * start + block(text)) == " " * start + text
+
+
+def test_a_number_is_found_wherever_in_a_block_and_at_whatever_place_it_stands() -> None:
+    assert len(ALIKE) > 100
+    for char in ALIKE[:3]:
+        for before in range(20):
+            text = char * before + PHONE + char * (20 - before)
+            for start in range(16):
+                assert shown("-" * 3 + "." * start + block(text)) == "-" * 3 + "." * start + text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("width", [60, 64, 76])
+def test_of_lines_with_other_bytes_among_them_those_of_text_are_read(width: int, end: str, encoding: str) -> None:
+    size = width // 4 * 3
+    noise = random.Random(7).randbytes(size * 9)
+    text = (LEAKED.encode(encoding) * 9)[: size * 8].decode(encoding, "ignore")
+    whole = base64.b64encode(noise + text.encode(encoding).ljust(size * 8) + noise).decode()
+    assert text in shown(end.join(textwrap.wrap(whole, width)))
+
+
+def test_each_of_several_records_in_lines_of_one_width_is_read_beside_other_bytes() -> None:
+    rng, lines, told = random.Random(7), [], []
+    for number in range(60):
+        body = f"客户资料第{number:02}号,手机{PHONE},姓名某某".encode() if number % 3 else rng.randbytes(48)
+        lines.append(base64.b64encode(body.ljust(48)[:48]).decode())
+        told += [f"第{number:02}号,手机{PHONE}"] if number % 3 else []
+    read_ = shown("\n".join(lines))
+    assert [one for one in told if one not in read_] == []
+
+
+def test_a_block_right_behind_a_word_as_long_as_its_lines_is_read() -> None:
+    text = LEAKED * 9
+    for width in (60, 64, 76):
+        word = base64.b64encode(random.Random(3).randbytes(57)).decode()
+        assert text in shown("\n".join([word, *textwrap.wrap(block(text), width)]))
+
+
+WRAPPED = {
+    "binary": lambda rng, size: rng.randbytes(size),
+    "text up to its end": lambda rng, size: "客户资料".encode() * (size // 12) + b"\xff" * 99,
+    "text with a fault in each line": lambda rng, size: (b"abc 1" * 9 + b"\0") * (size // 46),
+    "text with a fault in a thousand bytes": lambda rng, size: ("客户1".encode() * 142 + b"\xff") * (size // 995),
+    "GBK up to its end": lambda rng, size: "客户资料".encode("gbk") * (size // 8) + b"\xff" * 99,
+    "rare GBK": lambda rng, size: "鼯鼱1".encode("gb18030") * (size // 5),
+    "text without a number": lambda rng, size: b"no number stands in this text, none " * (size // 36),
+}
+
+
+@pytest.mark.parametrize("widths", [[76], [64], [60], [61], [76, 75, 74, 73, 72], [60, 61, 62, 63]], ids=str)
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_what_wrapped_blocks_cost_grows_with_their_length_alone(
+    kind: str, widths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in characters that are decoded, which no other load of the machine changes."""
+    decoded = []
+    monkeypatch.setattr(blocks, "_bytes", lambda block, of=blocks._bytes: decoded.append(len(block)) or of(block))
+    body = base64.b64encode(WRAPPED[kind](random.Random(1), 60_000)).decode()
+    lines, place = [], 0
+    while place < len(body):
+        lines.append(body[place : place + widths[len(lines) % len(widths)]])
+        place += len(lines[-1])
+    text = "\n".join(lines)
+    assert len(reveal(text)) == len(text)
+    assert sum(decoded) <= 6 * len(text)
 
 
 @pytest.mark.parametrize(
