@@ -10,7 +10,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow contracts contracts-and-flow test test-servers test-faults test-live demo services services-stop bench lock clean
+.PHONY: help env check units flow contracts contracts-and-flow test fuzz test-servers test-faults test-live demo services services-stop bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -40,6 +40,9 @@ flow: env ## tests with real processes and real site software
 
 contracts: env ## the contract suites on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
 	$(BIN)/pytest -q -m servers tests/contracts tests/ullage
+
+fuzz: env ## all property tests with random search, for MINUTES (5 unless told); an issue is resolved after 30 without a find
+	$(BIN)/python -m tests.fuzz $(or $(MINUTES),5) $(IN)
 
 test-servers: env ## everything else on real servers: security, refusals, privacy, short faults (a quarter of an hour; IN="folder" runs some)
 	$(BIN)/pytest -q -m servers $(or $(IN),--ignore tests/contracts --ignore tests/ullage)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from deploy.local.kafka import Broker, broker, ensure_libraries
 from tests.stores import Nodes, cannot_be_had, nodes
@@ -19,7 +20,17 @@ from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Record, Retention,
 from ullage.errors import UnavailableError
 from ullage.settings import Context
 
-settings.register_profile("ullage", deadline=None)  # a busy machine is no failure
+settings.register_profile(
+    "ullage",
+    derandomize=True,  # the same examples on every run; `make fuzz` searches for others
+    database=None,
+    deadline=None,  # a busy machine is no failure
+    suppress_health_check=[HealthCheck.too_slow],  # nor here
+)
+FUZZ_KEEPS = ".hypothesis/examples"
+settings.register_profile(
+    "fuzz", settings.get_profile("ullage"), derandomize=False, database=DirectoryBasedExampleDatabase(FUZZ_KEEPS), print_blob=True
+)
 settings.load_profile("ullage")
 
 LOOPBACK = ("127.", "::1", "localhost")

@@ -118,7 +118,7 @@ def test_a_finding_that_comes_again_changes_nothing(store, clock):
 names = st.lists(st.tuples(st.integers(0, 60), st.integers(9, 40)), min_size=1, max_size=8, unique=True)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(slices=names, batch=st.integers(1, 5), shuffle=st.randoms())
 def test_no_order_of_overlapping_slices_loses_or_doubles_anybody(tmp_path_factory, slices, batch, shuffle):
     """The oracle: sightings are the findings, exposures the people; how many incidents they make is not asserted."""

@@ -44,8 +44,10 @@ def address(process: subprocess.Popen[str]) -> str:
 def test_it_says_where_it_is_serves_and_ends_on_sigterm_without_a_word_of_what_was_asked(process, data):
     url = address(process)
     token = (data / "keys" / "search.token").read_text().strip()
-    assert httpx.get(url).status_code == 401
-    with httpx.Client(base_url=url, headers={"connection": "keep-alive", "authorization": f"Bearer {token}"}) as client:
+    assert httpx.get(url, timeout=60).status_code == 401
+    with httpx.Client(
+        base_url=url, headers={"connection": "keep-alive", "authorization": f"Bearer {token}"}, timeout=60
+    ) as client:
         assert "No incident yet" in client.get("/").text
         assert client.get("/", params={"q": TYPED}).status_code == 400
         assert client.get("/readyz").text == "ready\n"
@@ -53,7 +55,7 @@ def test_it_says_where_it_is_serves_and_ends_on_sigterm_without_a_word_of_what_w
         assert client.get("/", headers={"host": "evil.example"}).status_code == 421
         assert "server" not in client.get("/healthz").headers
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out == ""
     assert re.findall(r'"event": "(\w+)"', err) == ["started", "stopped"]

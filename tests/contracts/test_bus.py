@@ -191,7 +191,7 @@ def test_a_consumer_killed_outright_frees_its_place_and_its_records_come_again(
 def test_a_poll_without_records_waits_its_time_and_returns_nothing(bus: Bus) -> None:
     before = time.monotonic()
     assert bus.subscribe(CAPTURES, "match").poll(10, 0.2) == []
-    assert 0.2 <= time.monotonic() - before < 5.0
+    assert 0.2 <= time.monotonic() - before < 60.0
 
 
 APPEND = """

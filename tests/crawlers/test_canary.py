@@ -36,7 +36,7 @@ def canary(clock: HeldClock, context: Context) -> Iterator[CanarySite]:
 def get(canary: CanarySite, path: str) -> tuple[int, bytes]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{canary.settings.port}{path}", timeout=10) as answer:
+        with opener.open(f"http://127.0.0.1:{canary.settings.port}{path}", timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         error.close()

@@ -81,7 +81,7 @@ def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(station: Station, s
 
     def wait(handler: BaseHTTPRequestHandler) -> None:
         reached.set()
-        release.wait(60)
+        release.wait(120)
         handler.send_response(410)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
@@ -90,7 +90,7 @@ def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(station: Station, s
     station.site("paste", f"{server.url}/archive")
     with station.start("crawl", crawl__port="0") as process:
         port = wait_for(process, "started")["port"]
-        assert reached.wait(30)
+        assert reached.wait(60)
         assert listeners(process.pid) == [("127.0.0.1", port)]  # Scrapy's own would be open while a spider runs
         release.set()
         wait_for(process, "visited")
@@ -101,7 +101,7 @@ def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(station: Station, s
         assert 'ullage_crawl_site_pages_total{result="read",site="paste"} 3.0' in metrics
         assert 'ullage_crawl_frontier_pages{state="done"} 3.0' in metrics
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_a_stop_does_not_wait_for_a_slow_page_and_loses_nothing(station: Station, server: Answers, pastes: Pastes) -> None:
@@ -111,14 +111,14 @@ def test_a_stop_does_not_wait_for_a_slow_page_and_loses_nothing(station: Station
 
     def hang(_: BaseHTTPRequestHandler) -> None:
         reached.set()
-        release.wait(60)
+        release.wait(120)
 
     server.pages["/raw/paste001"] = hang
     station.site("paste", f"{server.url}/archive")
     with station.start("crawl", metrics="false") as process:
-        assert reached.wait(30)
+        assert reached.wait(60)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
     release.set()
     server.pages["/raw/paste001"] = slow
     station.run("crawl", "--once")
@@ -137,7 +137,7 @@ def test_kill_9_loses_nothing_whenever_it_comes(station: Station, server: Answer
 
         server.pages[f"/raw/paste{number:03}"] = hang
         with station.start("crawl", metrics="false") as process:
-            assert reached.wait(30)
+            assert reached.wait(60)
             process.kill()
         server.pages[f"/raw/paste{number:03}"] = answer
         assert sum(states(station).values()) == 61
@@ -157,7 +157,7 @@ def test_two_processes_never_hold_one_site(station: Station, server: Answers, pa
         said = station.run("crawl", "--once", exits=2)
         assert f"site paste is being crawled by process {first.pid} already" in said
         first.terminate()
-        assert first.wait(timeout=10) == 0
+        assert first.wait(timeout=60) == 0
     station.run("crawl", "--once")
 
 
@@ -194,7 +194,7 @@ def test_a_page_that_drips_is_given_up_in_time_and_the_others_are_read(station: 
 
     server.pages["/raw/paste000"] = drip
     station.site("paste", f"{server.url}/archive")
-    station.run("crawl", "--once", crawl__download_seconds="1")
+    station.run("crawl", "--once", crawl__download_seconds="4")
     released.set()
     assert {capture.post_id for capture in station.captures()} == {"paste001", "paste002"}
     assert states(station)["due"] == 1
@@ -307,7 +307,7 @@ def test_a_site_file_is_read_again_and_a_bad_one_does_not_stop_the_daemon(
         while wait_for(process, "visited")["site"] != "second":
             pass
         process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_a_site_that_somebody_tries_alone_is_left_to_them_and_taken_up_afterwards(
@@ -323,7 +323,7 @@ def test_a_site_that_somebody_tries_alone_is_left_to_them_and_taken_up_afterward
         os.close(tried)
         assert wait_for(process, "visited")["site"] == "second"
         process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_no_more_pages_a_visit_than_the_file_says(station: Station, server: Answers, pastes: Pastes) -> None:

@@ -68,7 +68,7 @@ def is_alive(pid: int) -> bool:
 def page(url: str) -> str:
     """What a loopback address answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=10) as answer:
+    with opener.open(url, timeout=60) as answer:
         return str(answer.read().decode())
 
 

@@ -70,7 +70,7 @@ def test_a_kill_while_a_message_is_out_repeats_it_under_its_id_and_a_restart_rep
 
     def hang(_: Received) -> tuple[int, dict[str, str], bytes]:
         entered.set()
-        let_go.wait(60)
+        let_go.wait(120)
         return 200, {}, b""
 
     receiver.answer = hang

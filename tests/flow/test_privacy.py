@@ -98,7 +98,7 @@ def page(daemon: Daemon, path: str, body: dict[str, str] | None = None) -> str:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode() if body else None)
     request.add_header("Content-Type", "application/json")
     request.add_header("Authorization", f"Bearer {token_of(context.keys)}")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return str(answer.read().decode())
 
 

@@ -37,7 +37,7 @@ def server(readiness: Readiness) -> Iterator[LoopbackServer]:
 
 
 def get(server: LoopbackServer, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
     body = answer.read().decode()

@@ -25,7 +25,7 @@ print("drained", flush=True)
 
 
 @contextmanager
-def running(work: str = "stop.wait(60)", port: str = "None") -> Iterator[subprocess.Popen[str]]:
+def running(work: str = "stop.wait(120)", port: str = "None") -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-c", ROLE.format(port=port, work=work)],
         stdin=subprocess.PIPE,
@@ -50,18 +50,18 @@ def test_the_first_signal_asks_for_a_drain(asked: signal.Signals) -> None:
     with running() as process:
         assert first_line(process) == "up"
         process.send_signal(asked)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (0, "drained\n")
         assert '"event": "stopped"' in err
 
 
 def test_the_second_signal_ends_at_once() -> None:
-    with running("stop.wait(60); print('draining', flush=True); sys.stdin.read()") as process:
+    with running("stop.wait(120); print('draining', flush=True); sys.stdin.read()") as process:
         assert first_line(process) == "up"
         process.send_signal(signal.SIGTERM)
         assert first_line(process) == "draining"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=60) == 1
 
 
 def test_no_core_file_is_ever_written() -> None:
@@ -83,7 +83,7 @@ def test_without_a_supervisor_nothing_is_asked_of_the_kernel(monkeypatch: pytest
 
 def test_a_taken_port_is_one_line_that_names_the_knob() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, running(port=str(taken.getsockname()[1])) as process:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert "set match.port, 0 for any" in err
 
 
@@ -106,6 +106,6 @@ def test_a_signal_in_the_middle_of_a_wait_never_hangs_the_process() -> None:
             process.stdout.read(1)
             process.terminate()
             try:
-                assert process.wait(timeout=20) == 0
+                assert process.wait(timeout=60) == 0
             finally:
                 process.kill()

@@ -65,7 +65,7 @@ class Held(Recorded):
 
     def send(self, message) -> None:
         self.entered.set()
-        self.let_go.wait(30)
+        self.let_go.wait(120)
         super().send(message)
 
 
@@ -87,9 +87,9 @@ def test_a_channel_that_hangs_holds_up_neither_folding_nor_another_channel(notif
     running.start()
     try:
         running.plan(store_all(store, [incident("A")]))
-        assert held.entered.wait(10)
+        assert held.entered.wait(60)
         running.plan(store_all(store, [incident("B")]))  # returns, which is the point
-        assert prompt.done.wait(10)
+        assert prompt.done.wait(60)
         assert held.sent == []
     finally:
         held.let_go.set()
@@ -107,8 +107,8 @@ def test_what_does_not_pass_by_itself_ends_the_loop(notifier, store, clock, monk
 
     monkeypatch.setattr(store, "scroll", denied)
     running.start()
-    assert failed.wait(10)
-    running._running[0].thread.join(10)
+    assert failed.wait(60)
+    running._running[0].thread.join(60)
     with pytest.raises(ConfigError, match="denies a right"):
         running.turn()
     running.close()
@@ -119,7 +119,7 @@ def test_a_sender_that_died_of_a_fault_is_started_again(notifier, store, monkeyp
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
     monkeypatch.setattr(store, "scroll", lambda *_: 1 / 0)
     running.start()
-    running._running[0].thread.join(10)
+    running._running[0].thread.join(60)
     monkeypatch.undo()
     running.turn()
     assert running._running[0].thread.is_alive()

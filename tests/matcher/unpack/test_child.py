@@ -272,7 +272,7 @@ with server.child("zip", unpacked.Limits(), test_child.BODY) as child:
     assert done.returncode == -signal.SIGKILL, done.stderr
     processes = [int(word) for word in done.stdout.split()]
     assert len(processes) == 2
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     for process in processes:
         while _state(process) != "Z":
             assert time.monotonic() < until

@@ -1,0 +1,70 @@
+"""`make fuzz` finds what a fixed set of examples does not, says so, and keeps it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROPERTIES = """
+from hypothesis import given
+from hypothesis import strategies as st
+
+@given(st.integers())
+def test_true(number):
+    assert number == number
+
+@given(st.integers(min_value=0))
+def test_false(number):
+    assert number < 1000
+
+def test_no_property():
+    raise AssertionError("this is not searched")
+"""
+
+
+def fuzz(folder: Path, seconds: float, *words: str) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, "-m", "tests.fuzz", str(seconds / 60), "-p", "tests.conftest", *words)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def said(output: str) -> tuple[int, ...]:
+    [line] = re.findall(r"fuzz: (\d+) properties, ([\d,]+) examples, (\d+) rounds, [\d.]+ minutes; (\d+) failed", output)
+    return tuple(int(number.replace(",", "")) for number in line)
+
+
+def test_what_is_found_is_printed_kept_and_left_out_of_the_next_round(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text(PROPERTIES)
+    done = fuzz(tmp_path, 5, "test_some.py")
+    properties, examples, rounds, failed = said(done.stdout)
+    assert (done.returncode, properties, failed) == (1, 2, 1), done.stdout
+    assert "number=1000" in done.stdout
+    assert "1 failed: test_some.py::test_false\n" in done.stdout
+    assert rounds > 1
+    assert examples > 200
+    assert any(path.is_file() for path in (tmp_path / ".hypothesis" / "examples").rglob("*"))
+
+
+@pytest.mark.parametrize(("name", "status"), [("test_true", 0), ("test_no_property", 5)])
+def test_the_exit_status_says_whether_anything_failed_or_nothing_was_searched(tmp_path: Path, name: str, status: int) -> None:
+    (tmp_path / "test_some.py").write_text(PROPERTIES)
+    assert fuzz(tmp_path, 1, f"test_some.py::{name}").returncode == status
+
+
+def test_the_examples_of_a_plain_run_are_the_same_each_time(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text(
+        "import pathlib\nfrom hypothesis import given, strategies as st\n"
+        "@given(st.text())\ndef test_it(text):\n    with open('drawn', 'a') as file:\n        print(ascii(text), file=file)\n"
+    )
+    drawn = []
+    for _ in range(2):
+        command = (sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "test_some.py")
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=True)
+        drawn.append((tmp_path / "drawn").read_text())
+        (tmp_path / "drawn").unlink()
+    assert drawn[0] == drawn[1]
+    assert not (tmp_path / ".hypothesis" / "examples").exists()
