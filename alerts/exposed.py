@@ -101,6 +101,12 @@ class Lookup:
         newest = sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)
         return Answer(kinds, tuple(newest), tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True)))
 
+    def check_keys(self) -> None:
+        """ConfigError names an index key that is not the one that it was: under it nobody would be found."""
+        for tenant in self.everyone():
+            for epoch in epochs(self.keys, tenant, "index"):
+                self.keys.adopt(f"{tenant}/index-{epoch}.key")
+
     def everyone(self) -> list[str]:
         """Tenants by configuration or by key."""
         return sorted({*self.tenants, *(path.parent.name for path in self.keys.root.glob("*/index-*.key"))})

@@ -11,7 +11,7 @@ import typer
 
 from crawlers import rhythm
 from crawlers.egress import Egress
-from crawlers.frontier import Frontier
+from crawlers.frontier import FILE, Frontier, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.site import Site, SiteFolder
@@ -57,7 +57,7 @@ def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
     context: Context = ctx.obj
     setup.require(context)
     found, faults = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
-    frontier = Frontier(context.data, context.keys.read("frontier.key"), context.clock)
+    frontier = open_frontier(context)
     rows = list(_rows(context, frontier, found))
     frontier.close()
     if rows:
@@ -82,7 +82,14 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         crawled = sum(site.is_crawled for site in found.values())
         return f"{len(found)} read, {crawled} crawled, {fed} by ingest"
 
+    def frontier() -> str:
+        if not (context.data / FILE).exists():
+            return "nothing was crawled yet"
+        open_frontier(context).close()
+        return "opens with its key"
+
     yield "sites", look
+    yield "frontier", frontier
 
 
 def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[Row]:

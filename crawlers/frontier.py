@@ -22,8 +22,11 @@ from crawlers import history
 from crawlers.cipher import FrontierCipher
 from crawlers.history import History
 from crawlers.pages import Page, Parsed, Post
+from ullage.check_values import check_value
 from ullage.clock import Clock
 from ullage.database import open_database, sqlite_errors, transaction
+from ullage.errors import ConfigError, CorruptError
+from ullage.settings import Context
 
 FILE = "frontier.sqlite"
 STATES = ("due", "leased", "done", "parked")
@@ -48,6 +51,8 @@ alter table seen add column page blob not null default x'';
 alter table seen add column at real not null default 0;
 create table reading (partition text primary key, position integer not null, until real not null) strict;
 """
+KEY = "frontier.key"
+KEY_CHECK = "create table key_check (value text not null) strict"
 HEADS = "create index pages_heads on pages (site) where role = 'list' and number = 1"
 """Each visit begins with these, of a site that may have a million pages."""
 NEXT = """
@@ -99,14 +104,42 @@ class Reading:
     until: float
 
 
+def open_frontier(context: Context) -> Frontier:
+    """The frontier of the data folder, whose key proved to be its own."""
+    key = context.keys.read(KEY)
+    frontier = Frontier(context.data, key, context.clock)
+    frontier.check_key(check_value(key, KEY))
+    context.keys.adopt(KEY)
+    return frontier
+
+
 class Frontier:
     """See the module. Each change is one transaction, durable on return; UnavailableError while the disk refuses."""
 
     def __init__(self, folder: Path, key: bytes, clock: Clock) -> None:
         self._path = folder / FILE
-        self._database = open_database(self._path, [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS])
+        self._database = open_database(self._path, [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK])
         self.history = History(self._database, clock)
         self._cipher, self._clock = FrontierCipher(key), clock
+
+    def check_key(self, value: str) -> None:
+        """ConfigError unless the key with this check value is the one that the file was made under.
+
+        A file from before there were any gets it, if the key opens what is in it.
+        """
+        with self._change() as database:
+            held = database.execute("select value from key_check").get
+            page = None if held else database.execute("select site, name, sealed from pages limit 1").fetchone()
+            try:
+                if page:
+                    self._cipher.open(*page)
+                if not held:
+                    database.execute("insert into key_check values (?)", (value,))
+            except CorruptError:
+                held = "another"
+        if held not in (None, value):
+            self.close()
+            raise ConfigError(f"{self._path} was made under another {KEY} than is here: restore that key from its copy")
 
     def close(self) -> None:
         """Close the file."""

@@ -21,7 +21,7 @@ from crawlers.beats import Beats
 from crawlers.bus_thread import BusThread
 from crawlers.canary import CanarySite, canary_site
 from crawlers.egress import Egress, reachable
-from crawlers.frontier import Frontier, Visits
+from crawlers.frontier import Visits, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import Outbox
@@ -59,7 +59,7 @@ class Patrol:
         self._crawl, self._clock = context.settings.crawl, context.clock
         self._bus = context.bus()
         self._publisher = self._bus.publisher(CAPTURES)
-        self._frontier = Frontier(context.data, context.keys.read("frontier.key"), context.clock)
+        self._frontier = open_frontier(context)
         self._robots = RobotsCache(self._crawl.robots_seconds, context.clock.monotonic)
         self._folder = SiteFolder(context.data / self._crawl.sites, platform_of)
         self._faults: set[str] = set()

@@ -37,7 +37,9 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     registry, bus = new_registry("match"), context.bus()
     metrics = MatchMetrics(registry, context.settings.tenants, context.clock, behind_gap=is_behind_gap(context.settings))
     port = None if once or not context.settings.metrics else context.settings.match.port
-    with running("match", registry, port) as stop, contextlib.closing(bus):
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(running("match", registry, port))
+        stack.enter_context(contextlib.closing(bus))
         opened = reach(
             "match",
             lambda: (
@@ -53,6 +55,8 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         if opened is None:
             return
         findings, letters, subscription, cutover = opened
+        stack.callback(letters.close)
+        stack.callback(subscription.close)
         stage = MatchStage(context, subscription, findings, metrics, cutover)
         expire = _every(context.clock, SECONDS_BETWEEN_EXPIRIES)
 

@@ -47,7 +47,9 @@ def build_matcher(context: Context, *, detailed: bool = True) -> Matcher:
     domains = {domain: name for name, tenant in tenants.items() for domain in tenant.domains}
     public = Public.of(number for tenant in context.settings.tenants.values() for number in tenant.own_numbers)
     terms = [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows]
-    return Matcher(lists, Lexicon(names, bins, terms), CaptureKey(context.keys), Own(domains, bins, public), detailed=detailed)
+    key = CaptureKey(context.keys)
+    context.keys.adopt("capture.key")
+    return Matcher(lists, Lexicon(names, bins, terms), key, Own(domains, bins, public), detailed=detailed)
 
 
 @dataclass(slots=True)

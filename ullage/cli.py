@@ -123,6 +123,7 @@ def init(ctx: typer.Context) -> None:
 def run(ctx: typer.Context, once: Once = False) -> None:
     """The whole daemon on one machine: crawl, match, alert and search as child processes."""
     setup.require(ctx.obj)
+    setup.require_keys(ctx.obj)
     role.no_core_dumps()
     if once:
         raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))

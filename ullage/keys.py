@@ -133,6 +133,10 @@ class KeyStore:
         """Whether a file of that name is here (credentials and commands are not asked)."""
         return (self.root / name).is_file()
 
+    def is_here(self, name: str) -> bool:
+        """Whether the key is a file or a credential here; a command is not asked."""
+        return self.exists(name) or self._given(name) is not None
+
     def names(self, folder: str, suffix: str) -> list[str]:
         """Sorted names of the keys in `folder` that end in `suffix`, credentials included; a command cannot list what it has."""
         found = {f"{folder}/{p.name}" for p in (self.root / folder).glob(f"*{suffix}")}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ullage import dead_letters, keys
+from ullage import check_values, dead_letters, keys
 from ullage.bus import CAPTURES, Retention, open_bus
 from ullage.errors import ConfigError, UllageError
 from ullage.settings import FILE, Context, Settings
@@ -82,6 +82,12 @@ def require(context: Context) -> None:
     """ConfigError unless `ullage init` has been run here."""
     if not context.data.is_dir() or not context.keys.names("seal", ".pub"):
         raise ConfigError(f"{context.data} is not set up: run `ullage --data {context.data} init`")
+
+
+def require_keys(context: Context) -> None:
+    """ConfigError that names every key in the folder that is damaged, another one than it was, or not its other half's."""
+    if wrong := keys.faults(context.keys):
+        raise ConfigError("; ".join(wrong))
 
 
 Part = tuple[str, typing.Callable[[], str]]
@@ -179,10 +185,18 @@ def _epochs(context: Context, tenant: str) -> str:
 
 def _keys(context: Context) -> str:
     require(context)
+    require_keys(context)
     keys.opener(context.keys)
     for name in ("capture.key", "frontier.key"):
         context.keys.read(name)
-    return f"sealing to {keys.sealer(context.keys).key_id}"
+    noted = [check_values.noted(context.keys.root, name) for name in keys.all_names(context.keys)]
+    said = [f"sealing to {keys.sealer(context.keys).key_id}"]
+    for how, words in ((check_values.MADE, "as made"), (check_values.ADOPTED, "as when their check value was adopted")):
+        if number := sum(one is not None and one.how == how for one in noted):
+            said.append(f"{number} {words}")
+    if number := noted.count(None):
+        said.append(f"{number} without a check value, which come with their first good use")
+    return ", ".join(said)
 
 
 def describe(settings: Settings) -> Iterator[str]:

@@ -39,6 +39,7 @@ def create_app(
     """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it."""
     settings, metrics, trail = context.settings.search, SearchMetrics.make(registry), context.trail("search")
     lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail)
+    lookup.check_keys()
     site = Site(
         store=store,
         lookup=lookup,

@@ -27,11 +27,11 @@ from matcher.watchlist.file import VERSION, WORD_BITS, Array, marks
 from matcher.watchlist.forms import CHOICES, enrolled, normal_name
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, Batch, Source
-from matcher.watchlist.tagging import HandleKey, TagKeys
+from matcher.watchlist.tagging import SELF_TEST_HANDLE, HandleKey, TagKeys, check_values_of
 from matcher.watchlist.tally import Control, Report
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, signing_key
-from ullage.tags import Tags
+from ullage.tags import TAG_BYTES, Tags
 
 __all__ = ["LIFE", "Builder", "Report", "normal_name"]
 
@@ -49,6 +49,7 @@ class Builder:
             raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
         self._keys, self._tenant, self._epoch = keys, tenant, epoch
         self._tags, self._handle_key = TagKeys(keys, tenant, "match", epoch), HandleKey(keys, tenant)
+        self._checks = check_values_of(keys, tenant)
         self._digested = CHOICES[digests] if isinstance(digests, str) else digests
         self.coder = Coder()
         self._rows = 0
@@ -73,9 +74,23 @@ class Builder:
             if control:
                 control.reconcile(source)
             self.report.refuse_a_poor_list(source)
+            codes.write(self._add_self_test(entries, customers).astype("<u4").data)
             header = self._write(entries, customers, codes, target, now)
             way_back.finish()
         return header
+
+    def self_test(self) -> tuple[Tags, Tags]:
+        """The tag and the handle, (1, 16) each, of the entry that must be found whenever the list is opened. It is nobody's."""
+        return self._tags.self_test(), np.frombuffer(SELF_TEST_HANDLE, np.uint8).reshape(1, TAG_BYTES)
+
+    def _add_self_test(self, entries: Runs, customers: Runs) -> Codes:
+        """Enrol the self-test entry behind all rows; the combination of its labels, which are none."""
+        number = np.array([self._rows], np.uint32)
+        self._rows += 1
+        tag, handle = self.self_test()
+        entries.add(tag, number)
+        customers.add(handle, number)
+        return np.zeros(1, np.uint32)
 
     def header(self, now: datetime, former: file.Header | None = None) -> file.Header:
         """A header that lacks what the arrays tell; what `former` counts is counted too."""
@@ -93,6 +108,8 @@ class Builder:
             counts=tuple(self._counts[pair] for pair in pairs),
             digested=tuple(self._digested),
             key_check=self._tags.check_value(),
+            checks=self._checks,
+            self_test=SELF_TEST_HANDLE.hex(),
             build=secrets.token_hex(16),
         )
 
@@ -144,19 +161,19 @@ class Builder:
         with contextlib.ExitStack() as stack:
             names = ("high", "low", "subject", "bitmap", "directory", "handle", "cohort", "combination", "labels")
             parts: dict[str, IO[bytes]] = {name: stack.enter_context(tempfile.TemporaryFile(dir=target.parent)) for name in names}
-            row_of, self.report.customers = number_customers(customers, self._rows, parts["handle"])
+            row_of, subjects = number_customers(customers, self._rows, parts["handle"])
             bits = file.sizes_for(entries.count)
-            self.report.entries = index_entries(entries, row_of, bits, parts)
-            table = self._label(codes, row_of, parts) if self.coder.is_used else None
+            count = index_entries(entries, row_of, bits, parts)
+            table = self._label(codes, row_of, subjects, parts) if self.coder.is_used else None
             for part in parts.values():
                 part.seek(0)
-            draft = replace(self.header(now), entries=self.report.entries, subjects=self.report.customers, bits=bits)
-            draft = labelled(draft, table)
+            draft = labelled(replace(self.header(now), entries=count, subjects=subjects, bits=bits), table)
+            self.report.customers, self.report.entries = draft.customers, draft.enrolled
             return file.write(target, draft, parts, signing_key(self._keys, self._tenant))
 
-    def _label(self, codes: IO[bytes], row_of: Array, parts: Mapping[str, IO[bytes]]) -> Table:
-        """Write the combination of each customer: that of the last row that has labels."""
-        size, kind = self.report.customers, file.width_of(len(self.coder))
+    def _label(self, codes: IO[bytes], row_of: Array, size: int, parts: Mapping[str, IO[bytes]]) -> Table:
+        """Write the combination of each of `size` customers: that of the last row that has labels."""
+        kind = file.width_of(len(self.coder))
         if not size:
             return self.coder.table(np.zeros(len(self.coder), np.int64))
         parts["cohort"].truncate(size * np.dtype(kind).itemsize)

@@ -22,9 +22,9 @@ from matcher.watchlist import file, subjects
 from matcher.watchlist.build import Builder, index_entries, labelled, number_customers, write_table
 from matcher.watchlist.cohorts import FEW, Label, Table, counts_of
 from matcher.watchlist.index import Index
+from matcher.watchlist.installed import HANDLE, check_keys, tag_keys
 from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
-from matcher.watchlist.tagging import TagKeys
 from matcher.watchlist.tally import Control
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, signing_key, verify_key
@@ -50,6 +50,8 @@ class Changes:
     def __init__(self, keys: KeyStore, tenant: str, main: Path, former: Path) -> None:
         self._keys, self._tenant = keys, tenant
         self._base = file.read_header(main, verify_key(keys, tenant))
+        self._tags = tag_keys(self._base, main, keys, tenant)
+        check_keys(self._base, main, keys, HANDLE)
         self._former, self._main = former, main
         self._labelled: list[tuple[Tags, npt.NDArray[np.uint32]]] = []
         """Handles with the combinations of their labels; of several the last counts."""
@@ -84,6 +86,8 @@ class Changes:
                 if control:
                     control.reconcile(came)
                 self.report.refuse_a_poor_list(came)
+            if self._base.self_test:
+                added = _joined(added, Pairs(*self._builder.self_test()))
             header = self._write(target, added, removed, gone, now)
             references.finish()
         return header
@@ -95,8 +99,7 @@ class Changes:
         header = file.read_header(self._former, key) if self._former.is_file() else None
         if header is None or header.base != self._base.build:
             return Pairs(none, none), Pairs(none, none), none
-        tags = TagKeys(self._keys, self._tenant, "match", self._base.epoch)
-        index = Index(self._former, key, tags.noting_key())
+        index = Index(self._former, key, self._tags.noting_key())
         index.chunks.check_all()
         own, self._counted = index.arrays, header
         rows = np.flatnonzero(index.combinations_of(np.arange(index.header.subjects)))
@@ -169,8 +172,8 @@ class Changes:
             header, entries=count, subjects=known, bits=bits, removed=len(pairs), gone=len(whole),
             base=self._base.build, expires=self._base.expires,
         )  # fmt: skip
-        self.report.customers, self.report.entries = known, count
-        header = labelled(header, table)
+        header = labelled(header if self._base.self_test else replace(header, self_test=""), table)
+        self.report.customers, self.report.entries = header.customers, header.enrolled
         return file.write(target, header, parts, signing_key(self._keys, self._tenant))
 
     def _label(self, parts: Mapping[str, io.BytesIO]) -> Table:
@@ -191,8 +194,7 @@ class Changes:
 
     def _known(self) -> set[Label]:
         """Labels that enough customers of the list share."""
-        tags = TagKeys(self._keys, self._tenant, "match", self._base.epoch)
-        enrolled = Index(self._main, verify_key(self._keys, self._tenant), tags.noting_key()).table.enrolled()
+        enrolled = Index(self._main, verify_key(self._keys, self._tenant), self._tags.noting_key()).table.enrolled()
         return {label for label, customers in enrolled.items() if customers >= FEW}
 
 

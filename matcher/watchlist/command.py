@@ -21,12 +21,11 @@ from matcher.watchlist.changes import Changes
 from matcher.watchlist.forms import CHOICES, entries_of
 from matcher.watchlist.options import Columns, ControlFile, Delimiter, Digests, Files, Long, Map, TenantName, listed, named, say
 from matcher.watchlist.source import Source
-from matcher.watchlist.tagging import TagKeys
 from matcher.watchlist.tally import Control
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.exits import Exit
-from ullage.keys import epochs, make_tenant, verify_key
+from ullage.keys import epochs, make_tenant
 from ullage.settings import Context
 
 app = typer.Typer(no_args_is_help=True, help="The hashed list of a tenant's customers: load it, or build and install it apart.")
@@ -51,12 +50,13 @@ def load(
     """Build and install on one machine; keys of a new tenant are made."""
     context: Context = ctx.obj
     make_tenant(context.keys, named(tenant))
+    installed.check_handle_key(context.data, context.keys, tenant)
     with tempfile.TemporaryDirectory(dir=context.data, prefix="build-") as folder:
         target = Path(folder) / f"{tenant}.watchlist"
         builder = _builder(context, tenant, digests)
         source = listed(file, map_, columns, long, delimiter)
         header = builder.build(source, target, context.clock.now(), Control(control) if control else None)
-        _note(context, "load", tenant, f"epoch {header.epoch}, {header.subjects} customers")
+        _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers")
         installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True)
         home = context.data / "building" / f"{tenant}.subjects"
         home.parent.mkdir(exist_ok=True, mode=0o700)
@@ -115,7 +115,7 @@ def install(ctx: typer.Context, file: Path, tenant: TenantName) -> None:
     _note(context, "install", named(tenant), "a file that was built elsewhere")
     done = installed.install(context.data, context.keys, named(tenant), file, context.clock.now())
     what = "changes to " if done.base else ""
-    typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.subjects} customers, until {done.expires[:10]}")
+    typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.customers} customers, until {done.expires[:10]}")
 
 
 @app.command()
@@ -184,8 +184,7 @@ def stats(ctx: typer.Context) -> None:
     context: Context = ctx.obj
     for tenant in installed.tenants(context.data):
         for path in sorted((context.data / installed.FOLDER / tenant).glob(f"*{installed.SUFFIX}")):
-            tags = TagKeys(context.keys, tenant, "match", int(path.stem))
-            opened = installed.open_list(path, verify_key(context.keys, tenant), tags)
+            opened = installed.open_installed(context.data, context.keys, tenant, int(path.stem)).list
             counts = ", ".join(f"{name} {count}" for name, count in opened.counts().items())
             left = (datetime.fromisoformat(opened.header.expires) - context.clock.now()).days
             typer.echo(f"{tenant} epoch {path.stem}: {opened.customers} customers, expires in {left} days: {counts}")
@@ -195,7 +194,7 @@ def stats(ctx: typer.Context) -> None:
             if opened.delta:
                 change = opened.delta.header
                 went = f"{change.removed} entries and {change.gone} customers went"
-                typer.echo(f"  changed {change.created[:16]}: {change.entries} entries came, {went}")
+                typer.echo(f"  changed {change.created[:16]}: {change.enrolled} entries came, {went}")
 
 
 @app.command("rotate-key")

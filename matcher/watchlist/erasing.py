@@ -20,10 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from matcher.watchlist import amended
 from matcher.watchlist.chunks import CHUNK, digest_of
-from matcher.watchlist.file import BODY, Array
+from matcher.watchlist.file import BODY, Array, read_header
 from matcher.watchlist.index import ERASED, Index, Places
-from matcher.watchlist.installed import DELTA, path_of
-from matcher.watchlist.tagging import TagKeys
+from matcher.watchlist.installed import DELTA, path_of, tag_keys
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, epochs, verify_key
 
@@ -44,10 +43,13 @@ def erase(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
         raise ConfigError("--subject: give a handle of 32 hexadecimal digits, as a finding shows it") from None
     count = 0
     for epoch in epochs(keys, tenant, "match"):
-        main, tags = path_of(data, tenant, epoch), TagKeys(keys, tenant, "match", epoch)
+        main, key = path_of(data, tenant, epoch), verify_key(keys, tenant)
         for path in (main, main.with_suffix(DELTA)):
             if path.is_file():
-                count += _erase_in(path, verify_key(keys, tenant), tags.noting_key(), wanted)
+                header = read_header(path, key)
+                if header.self_test == handle.lower():
+                    raise ConfigError("--subject: that is the handle of the list's self-test entry, which is nobody's")
+                count += _erase_in(path, key, tag_keys(header, path, keys, tenant).noting_key(), wanted)
     return count
 
 

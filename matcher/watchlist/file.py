@@ -37,9 +37,10 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.tags import Tags
 
 MAGIC = b"ULLAGEWL"
-VERSION = 4
-READ = (2, 3, 4)
-"""The third added labels; a file of the second has none. The fourth added the second bit of the bitmap (`TWO_MARKS`)."""
+VERSION = 5
+READ = (2, 3, 4, 5)
+"""The third added labels; a file of the second has none. The fourth added the second bit of the bitmap (`TWO_MARKS`). The fifth
+added the self-test entry and the check values of all keys that the list's use depends on."""
 TWO_MARKS = 4
 ALGORITHM = "aes-256-cmac"
 SIGNATURE_BYTES = 64
@@ -58,7 +59,8 @@ class Header:
 
     `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts` their entries; `digested`
     the kinds whose digests it holds; `bits` the logarithms of the directory's and the bitmap's size. `build` is random; a
-    delta names in `base` that of its list.
+    delta names in `base` that of its list. `key_check` is the check value of the tag key, `checks` are those of other keys by
+    name (`ullage.check_values`). `self_test` is the handle of the self-test entry, one of `entries` and one of `subjects`.
     """
 
     version: int
@@ -82,6 +84,18 @@ class Header:
     dimensions: tuple[str, ...] = ()
     combinations: int = 0
     label_bytes: int = 0
+    checks: tuple[tuple[str, str], ...] = ()
+    self_test: str = ""
+
+    @property
+    def customers(self) -> int:
+        """Customers in the file."""
+        return self.subjects - bool(self.self_test)
+
+    @property
+    def enrolled(self) -> int:
+        """Entries of customers."""
+        return self.entries - bool(self.self_test)
 
     def encode(self) -> bytes:
         """The header's bytes, which are what is signed."""
@@ -107,6 +121,7 @@ class Header:
                     "digested": tuple(raw["digested"]),
                     "bits": tuple(raw["bits"]),
                     "dimensions": tuple(raw.get("dimensions", ())),
+                    "checks": tuple((str(name), str(value)) for name, value in raw.get("checks", ())),
                 }
             )
         except (ValueError, TypeError, KeyError) as error:
@@ -284,7 +299,9 @@ def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> Header:
     try:
         key.verify(signature, head)
     except InvalidSignature:
-        raise ConfigError(f"{path} is not signed by this tenant's building host, or damaged: it is refused") from None
+        raise ConfigError(
+            f"{path} is not signed by this tenant's building host (verify.pub), or damaged: it is refused"
+        ) from None
     header = Header.decode(path, head)
     if any(start[place + length + SIGNATURE_BYTES :]):
         raise CorruptError(f"{path} is damaged behind its header: install it again")

@@ -17,7 +17,8 @@ from matcher.watchlist.file import Header, read_header
 from matcher.watchlist.index import Index
 from matcher.watchlist.live import Watchlist
 from matcher.watchlist.tagging import TagKeys
-from ullage.errors import ConfigError
+from ullage.check_values import check_value
+from ullage.errors import ConfigError, CorruptError
 from ullage.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
 
@@ -25,6 +26,9 @@ FOLDER = "watchlists"
 SUFFIX = ".watchlist"
 DELTA = ".delta"
 TRIES = 10
+INDEX, HANDLE = "index-", "handle"
+"""How the names of keys begin."""
+CURE = "restore that key from its copy, or build the list again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +116,7 @@ def _refuse(header: Header, source: Path, keys: KeyStore, tenant: str, now: date
         raise ConfigError(f"{source} expired on {header.expires[:10]}: build a new one")
     if header.epoch not in epochs(keys, tenant, "match"):
         raise ConfigError(f"{source} is of epoch {header.epoch}, whose key is not here")
-    if TagKeys(keys, tenant, "match", header.epoch).check_value() != header.key_check:
-        raise ConfigError(f"{source} was built under another key than epoch {header.epoch} has here")
+    tag_keys(header, source, keys, tenant)
 
 
 def remove(data: Path, tenant: str, epoch: int) -> None:
@@ -129,7 +132,59 @@ def tenants(data: Path) -> list[str]:
     return sorted({p.parent.name for p in (data / FOLDER).glob(f"*/*{SUFFIX}")})
 
 
-def open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
+def tag_keys(header: Header, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
+    """The taggers for a list with this header, which lies at `path`, once the keys that match needs proved to be the list's own.
+
+    ConfigError names the key that is not. What has no check value beside it gets one then.
+    """
+    name = f"{tenant}/match-{header.epoch}.key"
+    tags = TagKeys(keys, tenant, "match", header.epoch)
+    if tags.check_value() != header.key_check:
+        epoch = f"epoch {header.epoch} has here, {keys.root / name}"
+        raise ConfigError(f"{path} was built under another key than {epoch}: {CURE}")
+    check_keys(header, path, keys, INDEX)
+    keys.adopt(name)
+    keys.adopt(f"{tenant}/verify.pub")
+    return tags
+
+
+def check_keys(header: Header, path: Path, keys: KeyStore, kind: str) -> None:
+    """ConfigError for a key of that kind (INDEX, HANDLE) that is here and not the one beside which the list was built."""
+    for name, value in header.checks:
+        if Path(name).name.startswith(kind) and keys.is_here(name):
+            if check_value(keys.read(name), name) != value:
+                raise ConfigError(f"{path} was built beside another key than is here, {keys.root / name}: {CURE}")
+            keys.adopt(name)
+
+
+def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
+    """ConfigError unless the key of handles is the one of the lists that are installed: customers would be others."""
+    for path in sorted((data / FOLDER / tenant).glob(f"*{SUFFIX}")):
+        check_keys(read_header(path, verify_key(keys, tenant)), path, keys, HANDLE)
+
+
+def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch:
+    """The list of an epoch, with its keys verified and its self-test passed; ConfigError or CorruptError say what is wrong."""
+    path, key = path_of(data, tenant, epoch), verify_key(keys, tenant)
+    tags = tag_keys(read_header(path, key), path, keys, tenant)
+    opened = Epoch(epoch, _open_list(path, key, tags), tags)
+    _test(opened)
+    return opened
+
+
+def _test(opened: Epoch) -> None:
+    """Look the self-test entry up as customers are: tag, index, handle. Lists of format 4 and before have none.
+
+    A day's delta has its own, which is looked up as well.
+    """
+    for index in filter(None, (opened.list.main, opened.list.delta)):
+        if index.header.self_test:
+            _, rows = index.look_up(opened.tags.self_test())
+            if index.header.self_test not in [handle.tobytes().hex() for handle in index.handles(rows)]:
+                raise CorruptError(f"{index.path} does not find its own self-test entry: install it again, or build it again")
+
+
+def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
     """The list at `path` with its delta, as they lay there together at one moment."""
     for _ in range(TRIES):
         before = _identity(path)
@@ -157,16 +212,14 @@ def load(context: Context) -> list[TenantLists]:
     for tenant in tenants(context.data):
         live = []
         for number in epochs(context.keys, tenant, "match"):
-            path = path_of(context.data, tenant, number)
-            if not path.is_file():
-                continue
-            tags = TagKeys(context.keys, tenant, "match", number)
-            opened = open_list(path, verify_key(context.keys, tenant), tags)
-            if datetime.fromisoformat(opened.header.expires) > context.clock.now():
-                live.append(Epoch(number, opened, tags))
+            if path_of(context.data, tenant, number).is_file():
+                opened = open_installed(context.data, context.keys, tenant, number)
+                if datetime.fromisoformat(opened.list.header.expires) > context.clock.now():
+                    live.append(opened)
         if live:
             newest = max(epochs(context.keys, tenant, "index"), default=0)
             found.append(TenantLists(tenant, tuple(live), TagKeys(context.keys, tenant, "index", newest), newest))
+            context.keys.adopt(f"{tenant}/index-{newest}.key")
     return found
 
 
@@ -180,9 +233,15 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         for lists in live:
             for epoch in lists.epochs:
                 epoch.list.check()
-        return ", ".join(f"{t.tenant} {t.customers:,} customers until {t.expires:%Y-%m-%d}" for t in live)
+        return ", ".join(f"{t.tenant} {t.customers:,} customers until {t.expires:%Y-%m-%d}{_untested(t)}" for t in live)
 
     yield "watchlists", look
+
+
+def _untested(lists: TenantLists) -> str:
+    """What is said of a tenant's lists that have no self-test entry."""
+    old = [epoch.number for epoch in lists.epochs if not epoch.list.header.self_test]
+    return f" (no self-test in the list of epoch {', '.join(map(str, old))}: load it again)" if old else ""
 
 
 def stamp(data: Path) -> tuple[tuple[str, int, int], ...]:

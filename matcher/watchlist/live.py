@@ -41,7 +41,7 @@ class Watchlist:
     @property
     def customers(self) -> int:
         """Customers that are enrolled; of those that were erased since the list was built, none is taken off."""
-        return self.main.header.subjects + (len(self._fresh) - len(np.setdiff1d(self._gone, self._number)) if self._delta else 0)
+        return self.main.header.customers + (len(self._fresh) - len(np.setdiff1d(self._gone, self._number)) if self._delta else 0)
 
     def amend(self, path: Path) -> bool:
         """Take the delta at `path` into account; False when it amends another list than this."""

@@ -7,10 +7,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from matcher.watchlist.columns import Texts
-from ullage.keys import KeyStore
+from ullage.check_values import check_value
+from ullage.keys import KeyStore, epochs
 from ullage.tags import TAG_BYTES, Tagger, Tags, derive_key
 
 CHECK_VALUE = b"ullage key check"
+SELF_TEST = ("self-test", "plain", "ullage self-test")
+"""Kind, form and value of the self-test entry; nothing in a text is of that kind."""
+SELF_TEST_HANDLE = b"\xff" * TAG_BYTES
+"""The handle of its customer, who is nobody: the last of all, so that customers are numbered as if it were not there."""
 
 
 class TagKeys:
@@ -42,6 +47,11 @@ class TagKeys:
         """32 bytes under which this host notes what it erased in a file that it cannot sign."""
         return derive_key(self._key, "amended", self._tenant)
 
+    def self_test(self) -> Tags:
+        """The tag (1, 16) of the self-test entry."""
+        kind, form, value = SELF_TEST
+        return self.tagger(kind, form).tag([value.encode()])
+
     def check_value(self) -> str:
         """Hex of a fixed message's tag: tells two keys apart without telling either."""
         return self.tagger("check", "plain").one(CHECK_VALUE)[:8].hex()
@@ -56,6 +66,15 @@ class HandleKey:
     def tags(self, references: Texts) -> Tags:
         """The handles (n, 16) of references."""
         return self._tagger.tag_rows(references.table, references.lengths)
+
+
+def check_values_of(keys: KeyStore, tenant: str) -> tuple[tuple[str, str], ...]:
+    """(name, check value) of the tenant's keys besides that of the epoch on which the use of a list depends.
+
+    These are the newest key of index tags, and the key of handles.
+    """
+    index = [f"{tenant}/index-{number}.key" for number in epochs(keys, tenant, "index")[-1:]]
+    return tuple((name, check_value(keys.read(name), name)) for name in (*index, f"{tenant}/handle.key"))
 
 
 def handles(keys: KeyStore, tenant: str, references: Iterable[str]) -> Tags:

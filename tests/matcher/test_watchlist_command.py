@@ -162,10 +162,13 @@ def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(conte
     assert "is not signed by this tenant" in refusal(context, built, "other")
     for name in ("sign.key", "verify.pub"):
         shutil.copy(context.keys.root / "bank" / name, context.keys.root / "other" / name)
+        (context.keys.root / "other" / f"{name}.kcv").unlink()
     assert "is of tenant bank, not other" in refusal(context, built, "other")
     key = context.keys.root / "bank" / "match-1.key"
     held = key.read_bytes()
     key.write_bytes(bytes(32))
+    assert "match-1.key is not the one whose check value" in refusal(context, built)
+    (key.parent / "match-1.key.kcv").unlink()
     assert "under another key than epoch 1" in refusal(context, built)
     key.unlink()
     assert "epoch 1, whose key is not here" in refusal(context, built)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from matcher.watchlist import Watchlist, build
 from matcher.watchlist.build import index_entries, number_customers
-from matcher.watchlist.file import ALGORITHM, READ, VERSION, Header, marks, sizes_for, upper, write
+from matcher.watchlist.file import ALGORITHM, READ, TWO_MARKS, VERSION, Header, marks, sizes_for, upper, write
 from matcher.watchlist.runs import Runs
 from ullage.errors import ConfigError, CorruptError
 
@@ -83,7 +83,7 @@ def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
 def test_a_tag_has_two_marks_in_a_word_and_had_one(highs: list[int], bitmap: int) -> None:
     high = np.array(highs, np.uint64)
     one = [1 << (n >> (64 - bitmap)) % 64 for n in highs]
-    assert marks(high, bitmap, VERSION - 1).tolist() == one
+    assert marks(high, bitmap, TWO_MARKS - 1).tolist() == one
     assert marks(high, bitmap, VERSION).tolist() == [mark | 1 << n % 64 for mark, n in zip(one, highs, strict=True)]
 
 

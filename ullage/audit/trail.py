@@ -37,9 +37,13 @@ def current_user() -> str:
         return f"uid {os.getuid()}"
 
 
+def _key_name(chain: str) -> str:
+    return f"{FOLDER}/{chain}.key"
+
+
 def audit_key(keys: KeyStore, chain: str) -> bytes:
     """The key of `chain`, made with its first entry unless a key command or a credential gives it."""
-    name = f"{FOLDER}/{chain}.key"
+    name = _key_name(chain)
     given = keys.command or (keys.credentials and (keys.credentials / name.replace("/", ".")).is_file())
     return keys.read(name) if given else keys.make(name)
 
@@ -66,7 +70,8 @@ class Trail:
                 raise ConfigError(f"the {name} holds what looks like {what}: the audit log keeps no such thing")
         with self._alone() as folder:
             key = audit_key(self.keys, self.chain)
-            head = self._end(folder, key)
+            if (head := self._end(folder, key)).seq:
+                self.keys.adopt(_key_name(self.chain))
             now = self.clock.now()
             if head.seq >= head.begins and self._is_full(folder, head, now):
                 head = self._pruned(folder, head, now, key)
@@ -96,6 +101,9 @@ class Trail:
                 self._damaged("head.json is gone")
             return Head(seq=0, last=ORIGIN, size=0)
         if head is None or not head.is_genuine(key):
+            if head and files and _is_of_another_key(files[-1], key):
+                name = self.keys.root / _key_name(self.chain)
+                raise ConfigError(f"{folder} was written under another key than {name}: restore that key from its copy")
             self._damaged("head.json is not what was written")
         owned = [file for file in files if int(file.stem) <= head.seq]
         if not owned or owned[-1].stat().st_size < head.size:
@@ -173,6 +181,12 @@ def _grown(head: Head, path: Path, start: int, key: bytes) -> Head:
             start += len(line)
             head = head.model_copy(update={"seq": entry.seq, "last": entry.digest, "size": start})
     return head
+
+
+def _is_of_another_key(path: Path, key: bytes) -> bool:
+    """Whether no entry of a file is genuine under `key`, and there are some."""
+    entries = [entry for entry in map(read_line, path.read_bytes().splitlines(keepends=True)) if entry]
+    return bool(entries) and not any(entry.is_genuine(key) for entry in entries)
 
 
 def _first_of(path: Path) -> Entry | None:

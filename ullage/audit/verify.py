@@ -64,8 +64,9 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
         return chain
     try:
         key = keys.read(f"{FOLDER}/{folder.name}.key")
-    except ConfigError:
-        chain.fault(folder, 0, "its key is not here, so nothing of it can be verified")
+    except ConfigError as error:
+        why = str(error) if keys.is_here(f"{FOLDER}/{folder.name}.key") else "its key is not here"
+        chain.fault(folder, 0, f"{why}, so nothing of it can be verified")
         return chain
     head = _head(chain, folder, key)
     if head:

@@ -1,0 +1,287 @@
+"""A flipped bit of a key makes another key, under which nobody is found. It is seen by whoever uses the key, and by `check`.
+
+In a folder that was set up, with a list loaded and nothing else: what there is to compare with is what the keys themselves made.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
+
+from alerts.search.app import create_app
+from alerts.store import configured_store
+from crawlers.frontier import open_frontier
+from crawlers.ingest import take
+from matcher.stage import build_matcher
+from tests.matcher.bank import customer, listed
+from ullage import keys
+from ullage.cli import app
+from ullage.errors import ConfigError, CorruptError
+from ullage.keys import KeyStore
+from ullage.settings import Context
+
+PLACES = (0, 7, 100, 255)
+"""Bits of a key: the first and the last of all, and of a byte, and one within."""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that was set up, in which a list was loaded by the commands."""
+    data = tmp_path_factory.mktemp("flipped") / "data"
+    (data.parent / "bank.csv").write_text(listed([customer(n) for n in range(20)]), encoding="utf-8")
+    for words in (["init"], ["watchlist", "load", str(data.parent / "bank.csv"), "--tenant", "bank"]):
+        done = CliRunner().invoke(app, ["--data", str(data), *words])
+        assert done.exit_code == 0, done.output
+    return data
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """`match` in this process takes them for itself."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def data(prepared: Path, tmp_path: Path) -> Path:
+    shutil.copytree(prepared, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def run(data: Path, *words: str) -> tuple[int, str]:
+    """Exit code, and all that was said."""
+    done = CliRunner().invoke(app, ["--data", str(data), *words])
+    return (done.exception.exit_code if isinstance(done.exception, (ConfigError, CorruptError)) else done.exit_code), (
+        f"{done.output}{done.exception or ''}"
+    )
+
+
+def match(data: Path) -> None:
+    run_or_raise(data, "match", "--once")
+
+
+def assess(data: Path) -> None:
+    (data.parent / "leak.csv").write_text(f"{customer(1)['phone']}\n")
+    run_or_raise(data, "assess", str(data.parent / "leak.csv"))
+
+
+def run_or_raise(data: Path, *words: str) -> None:
+    done = CliRunner().invoke(app, ["--data", str(data), *words])
+    structlog.reset_defaults()  # the command's log goes to an output that is closed now
+    if isinstance(done.exception, Exception):
+        raise done.exception
+
+
+def search(data: Path) -> None:
+    """All that `ullage search` does before it serves."""
+    context = Context(data)
+    with closing(configured_store(context)) as store:
+        create_app(context, store, CollectorRegistry(), frozenset())
+
+
+def load(data: Path) -> None:
+    (data.parent / "bank.csv").write_text(listed([customer(n) for n in range(20)]), encoding="utf-8")
+    run_or_raise(data, "watchlist", "load", str(data.parent / "bank.csv"), "--tenant", "bank")
+
+
+def ingest(data: Path) -> None:
+    with (data.parent / "empty").open("w+b") as source:
+        take(Context(data), source)
+
+
+def frontier(data: Path) -> None:
+    open_frontier(Context(data)).close()
+
+
+def resolve(data: Path) -> None:
+    (data.parent / "handles").write_text("00" * 16)
+    run_or_raise(data, "subjects", "resolve", str(data.parent / "handles"), "--case", "1", "--reason", "test")
+
+
+USERS: dict[str, tuple[Callable[[Path], None], ...]] = {
+    "bank/match-1.key": (match, assess, load),
+    "bank/index-1.key": (match, assess, search, load),
+    "bank/handle.key": (load,),
+    "bank/sign.key": (load,),
+    "bank/verify.pub": (match, assess, load),
+    "bank/resolver.key": (resolve, load),
+    "bank/resolver.pub": (load,),
+    "capture.key": (match, assess),
+    "frontier.key": (ingest, frontier),
+    "seal/*.key": (match,),
+    "seal/*.pub": (match, ingest),
+    "sign/match.key": (match,),
+    "sign/ingest.key": (ingest,),
+    "audit/command.key": (load, resolve),
+}
+"""Who uses which key."""
+
+
+def flip(file: Path, bit: int) -> None:
+    held = bytearray(file.read_bytes())
+    held[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(bytes(held))
+
+
+def one(data: Path, pattern: str) -> Path:
+    [file] = (data / "keys").glob(pattern)
+    return file
+
+
+def faulty(data: Path) -> str:
+    """What `check` says of the keys."""
+    code, said = run(data, "check")
+    assert code == 1, said
+    [line] = [line for line in said.splitlines() if line.startswith("FAULT  keys: ")]
+    return line
+
+
+@pytest.mark.parametrize("bit", PLACES)
+def test_every_key_of_the_folder_is_looked_at_by_check_which_names_file_and_cure(data: Path, bit: int) -> None:
+    names = keys.all_names(KeyStore(data / "keys"))
+    assert len(names) >= 18
+    assert run(data, "check")[0] == 0
+    for name in names:
+        held = (data / "keys" / name).read_bytes()
+        flip(data / "keys" / name, bit)
+        assert f"key {data / 'keys' / name} is not the one whose check value" in (said := faulty(data))
+        assert "restore both from their copy" in said
+        (data / "keys" / name).write_bytes(held)
+    assert run(data, "check")[0] == 0
+
+
+@pytest.mark.parametrize("bit", PLACES)
+@pytest.mark.parametrize("pattern", USERS)
+def test_who_uses_a_flipped_key_stops_and_names_file_and_cure(data: Path, pattern: str, bit: int) -> None:
+    flip(file := one(data, pattern), bit)
+    for use in USERS[pattern]:
+        with pytest.raises(ConfigError, match="restore") as caught:
+            use(data)
+        assert str(file) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", USERS)
+def test_a_key_that_is_cut_or_empty_is_refused_as_well(data: Path, pattern: str) -> None:
+    file = one(data, pattern)
+    held = file.read_bytes()
+    for length in (0, 1, 31):
+        file.write_bytes(held[:length])
+        for use in USERS[pattern][:1]:
+            with pytest.raises(ConfigError, match=f"has {length} bytes instead of 32: restore it") as caught:
+                use(data)
+            assert str(file) in str(caught.value)
+        assert str(file) in faulty(data)
+
+
+@pytest.mark.parametrize("pattern", USERS)
+def test_a_check_value_that_is_damaged_vouches_for_nothing(data: Path, pattern: str) -> None:
+    file = one(data, f"{pattern}.kcv")
+    held = file.read_bytes()
+    for damage in (b"", held[:-1], held[:4], bytes([held[0] ^ 1]) + held[1:], held.replace(b"made", b"mede"), b"\xff" * 16):
+        file.write_bytes(damage)
+        with pytest.raises(ConfigError, match="restore") as caught:
+            USERS[pattern][0](data)
+        assert str(file) in str(caught.value) or file.name in str(caught.value)
+        faulty(data)
+
+
+def test_without_a_fault_all_of_them_work(data: Path) -> None:
+    for use in {use for some in USERS.values() for use in some}:
+        use(data)
+
+
+# what the keys made carries their check values, wherever the key files come from
+
+
+def without_check_values(data: Path) -> None:
+    for file in (data / "keys").rglob("*.kcv"):
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "use"),
+    [
+        ("bank/match-1.key", match),
+        ("bank/index-1.key", match),
+        ("bank/verify.pub", match),
+        ("bank/handle.key", load),
+        ("bank/sign.key", load),
+        ("seal/*.key", match),
+        ("seal/*.pub", match),
+        ("frontier.key", frontier),
+        ("audit/command.key", load),
+    ],
+)
+def test_what_a_key_made_tells_it_from_another_without_the_file_beside_it(
+    data: Path, pattern: str, use: Callable[[Path], None]
+) -> None:
+    frontier(data)
+    without_check_values(data)
+    file, other = one(data, pattern), one(data, pattern.replace(".key", ".pub") if "seal" in pattern else pattern)
+    held = file.read_bytes()
+    flip(file, 100)
+    with pytest.raises((ConfigError, CorruptError)) as caught:
+        use(data)
+    assert str(file) in str(caught.value) or file.name in str(caught.value) or other.name in str(caught.value)
+    file.write_bytes(held)
+    use(data)  # no refusal has left a check value of the wrong key behind
+
+
+def test_a_folder_of_before_gets_its_check_values_at_their_first_good_use_and_says_so(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_check_values(data)
+    said = run(data, "check")[1]
+    assert "without a check value" in said or "adopted" in said
+    for use in (match, search, ingest, frontier, load):
+        use(data)
+    left = [name for name in keys.all_names(KeyStore(data / "keys")) if not (data / "keys" / f"{name}.kcv").exists()]
+    assert [name for name in left if not name.startswith(("sign/", "signers/"))] == []
+    assert (data / "keys" / "capture.key.kcv").read_text().endswith(" adopted\n")
+    assert "as when their check value was adopted" in run(data, "check")[1]
+
+
+def test_what_was_adopted_is_held_against_the_key_from_then_on(data: Path) -> None:
+    without_check_values(data)
+    match(data)
+    noted = (data / "keys" / "capture.key.kcv").read_text()
+    flip(data / "keys" / "capture.key", 3)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"capture\.key is not the one ") as caught:
+            match(data)
+        assert str(caught.value).endswith(f"adopted, not made with it), remove {data / 'keys' / 'capture.key.kcv'}")
+    assert (data / "keys" / "capture.key.kcv").read_text() == noted
+
+
+def test_a_key_folder_that_cannot_be_written_is_used_and_left_as_it_is(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_check_values(data)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("ullage.check_values.write_whole", refused)
+    store = KeyStore(data / "keys")
+    store.adopt("capture.key")
+    assert store.read("capture.key") == (data / "keys" / "capture.key").read_bytes()
+    assert not (data / "keys" / "capture.key.kcv").exists()
+
+
+def test_keys_that_were_exchanged_for_one_another_are_seen(data: Path) -> None:
+    one_, two = data / "keys" / "bank" / "match-1.key", data / "keys" / "bank" / "index-1.key"
+    for ending in ("", ".kcv"):
+        first, second = Path(f"{one_}{ending}").read_bytes(), Path(f"{two}{ending}").read_bytes()
+        Path(f"{one_}{ending}").write_bytes(second)
+        Path(f"{two}{ending}").write_bytes(first)
+    with pytest.raises(ConfigError, match="is not the one whose check value"):
+        build_matcher(Context(data))

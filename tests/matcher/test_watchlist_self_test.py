@@ -1,0 +1,173 @@
+"""Each list holds an entry of nobody that must be found whenever the list is opened: a look-up that finds nothing is noticed."""
+
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+from typer.testing import Result
+
+from matcher.findings import findings
+from matcher.stage import build_matcher
+from matcher.watchlist import installed
+from matcher.watchlist.build import Builder
+from matcher.watchlist.file import read_header
+from matcher.watchlist.index import Index
+from matcher.watchlist.tagging import SELF_TEST, SELF_TEST_HANDLE, TagKeys
+from tests.conftest import HeldClock
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, listed
+from ullage.errors import ConfigError, CorruptError
+from ullage.keys import make_tenant, verify_key
+from ullage.settings import Context
+
+BEFORE = Path(__file__).parents[1] / "data" / "data_832bf64.tar.xz"
+MADE = 1_795_681_300.0
+
+
+def header_of(context: Context, suffix: str = installed.SUFFIX):
+    path = installed.path_of(context.data, "bank", 1).with_suffix(suffix)
+    return read_header(path, verify_key(context.keys, "bank"))
+
+
+def updated(ullage: Callable[..., Result], context: Context, *customers: dict[str, str]) -> None:
+    (context.data / "building").mkdir(exist_ok=True)
+    (context.data / "more.csv").write_text(listed(customers), encoding="utf-8")
+    assert ullage("watchlist", "update", context.data / "more.csv", "--tenant", "bank").exit_code == 0
+
+
+def test_it_is_in_every_list_and_counts_as_no_customer(bank: Context, ullage: Callable[..., Result]) -> None:
+    header = header_of(bank)
+    assert header.self_test == SELF_TEST_HANDLE.hex()
+    assert (header.customers, header.subjects, header.enrolled) == (10, 11, header.entries - 1)
+    assert sum(header.counts) == header.enrolled
+    assert {kind for kind, _ in header.kinds} == {"phone", "resident_id", "email", "name"}
+    [lists] = installed.load(bank)
+    assert lists.customers == 10
+    assert SELF_TEST[:2] not in lists.epochs[0].list.kinds
+    assert "bank epoch 1: 10 customers" in ullage("watchlist", "stats").output
+    assert "bank 10 customers until" in ullage("check").output
+
+
+def test_what_is_said_of_a_list_that_is_loaded_leaves_it_out(context: Context) -> None:
+    report = enrol(context, "bank", [customer(1)], "none")
+    assert (report.customers, report.entries) == (1, sum(header_of(context).counts))
+
+
+def test_a_text_with_its_value_is_of_no_concern(bank: Context) -> None:
+    assert findings(build_matcher(bank), [capture(body=SELF_TEST[2].encode())], bank.clock.now()) == []
+
+
+def test_a_look_up_that_finds_nothing_is_refused_at_load(bank: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Index, "in_bitmap", lambda self, high: np.empty(0, np.int64))
+    with pytest.raises(CorruptError, match=r"1\.watchlist does not find its own self-test entry: install it again"):
+        installed.load(bank)
+
+
+def test_a_handle_that_is_anothers_is_refused_at_load(bank: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Index.handles
+    monkeypatch.setattr(Index, "handles", lambda self, subjects: real(self, np.maximum(subjects - 1, 0)))
+    with pytest.raises(CorruptError, match="self-test"):
+        installed.load(bank)
+
+
+def test_tags_that_are_made_otherwise_than_at_the_build_are_refused_at_load(
+    bank: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TagKeys.tagger
+    right = TagKeys(bank.keys, "bank", "match", 1).check_value()
+    monkeypatch.setattr(TagKeys, "tagger", lambda self, kind, form: real(self, f"{kind}s", form))
+    monkeypatch.setattr(TagKeys, "check_value", lambda self: right)
+    with pytest.raises(CorruptError, match="self-test"):
+        installed.load(bank)
+
+
+def test_a_list_that_lacks_it_and_says_that_it_has_it_is_refused(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Builder, "_add_self_test", lambda self, entries, customers: np.zeros(0, np.uint32))
+    enrol(context, "bank", [customer(n) for n in range(3)])
+    with pytest.raises(CorruptError, match="self-test"):
+        installed.load(context)
+
+
+def test_a_days_changes_have_their_own(bank: Context, ullage: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    updated(ullage, bank, customer(10), customer(11))
+    updated(ullage, bank, customer(12))
+    header = header_of(bank, installed.DELTA)
+    assert (header.customers, header.subjects) == (3, 4)
+    [lists] = installed.load(bank)
+    assert lists.customers == 13
+    assert f"{sum(header.counts)} entries came" in ullage("watchlist", "stats").output
+    real = Index.look_up
+    nothing = np.empty(0, np.int64)
+    monkeypatch.setattr(Index, "look_up", lambda self, tags: (nothing, nothing) if self.header.base else real(self, tags))
+    with pytest.raises(CorruptError, match=r"1\.delta does not find"):
+        installed.load(bank)
+
+
+def test_erasing_spares_it_and_erasing_it_is_refused(bank: Context, ullage: Callable[..., Result]) -> None:
+    updated(ullage, bank, customer(10))
+    [lists] = installed.load(bank)
+    for handle in lists.epochs[0].list.handles(np.arange(11)):
+        assert "entries are erased" in ullage("watchlist", "erase", "--tenant", "bank", "--subject", handle).output or (
+            handle == SELF_TEST_HANDLE.hex()
+        )
+        installed.load(bank)
+    refused = ullage("watchlist", "erase", "--tenant", "bank", "--subject", SELF_TEST_HANDLE.hex())
+    assert isinstance(refused.exception, ConfigError)
+    assert "self-test entry" in str(refused.exception)
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Context:
+    with tarfile.open(BEFORE) as archive:
+        archive.extractall(tmp_path / "before", filter="data")
+    return Context(tmp_path / "before", HeldClock(MADE).as_clock())
+
+
+def test_a_list_of_format_4_is_read_and_check_says_what_it_lacks(before: Context) -> None:
+    assert {lists.tenant: lists.customers for lists in installed.load(before)} == {"spruce-bank": 2000, "ullage-canary": 5}
+    [(_, look)] = installed.parts(before)
+    assert "spruce-bank 2,000 customers until" in look()
+    assert "no self-test in the list of epoch 1: load it again" in look()
+
+
+def test_a_folder_of_before_with_a_flipped_match_key_is_refused_and_mended_by_the_right_one(before: Context) -> None:
+    key = before.keys.root / "spruce-bank" / "match-1.key"
+    held = key.read_bytes()
+    key.write_bytes(bytes([held[0] ^ 1]) + held[1:])
+    with pytest.raises(ConfigError, match=r"built under another key than epoch 1 has here, .*match-1\.key: restore that key"):
+        installed.load(before)
+    key.write_bytes(held)
+    assert installed.load(before)
+
+
+def test_the_header_tells_another_index_key_and_another_key_of_handles(bank: Context, ullage: Callable[..., Result]) -> None:
+    load = {"index-1.key": (), "handle.key": (bank.data / "bank.csv", "--tenant", "bank")}
+    held = {name: (bank.keys.root / "bank" / name).read_bytes() for name in ("index-1.key", "handle.key")}
+    for name, key in held.items():
+        path = bank.keys.root / "bank" / name
+        path.with_name(f"{name}.kcv").unlink()
+        path.write_bytes(bytes(32))
+        (bank.data / "bank.csv").write_text(listed([customer(1)]), encoding="utf-8")
+        refused = ullage("watchlist", "stats" if name == "index-1.key" else "load", *load[name])
+        assert isinstance(refused.exception, ConfigError)
+        assert f"built beside another key than is here, {path}: restore" in str(refused.exception)
+        path.write_bytes(key)
+    structlog.reset_defaults()
+    installed.load(bank)
+
+
+def test_a_list_built_elsewhere_is_installed_without_the_keys_that_only_the_builder_has(context: Context, tmp_path: Path) -> None:
+    enrol(context, "bank", [customer(1)])
+    there = Context(tmp_path / "there", context.clock)
+    make_tenant(there.keys, "bank")
+    shutil.rmtree(there.keys.root / "bank")
+    (there.keys.root / "bank").mkdir(mode=0o700)
+    for name in ("match-1.key", "index-1.key", "verify.pub"):
+        shutil.copy(context.keys.root / "bank" / name, there.keys.root / "bank" / name)
+    path = installed.path_of(context.data, "bank", 1)
+    installed.install(there.data, there.keys, "bank", path, there.clock.now())
+    assert installed.load(there)[0].customers == 1
