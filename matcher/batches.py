@@ -14,6 +14,7 @@ from matcher.scan.labelled import find_labelled
 from matcher.scan.search import search
 from matcher.scan.segment import Candidates
 from matcher.scan.unlucky import labelled_cards
+from matcher.steps import Steps, strictly
 
 BATCH = 4 * 1024 * 1024
 """Bytes at which a batch is full: a tenth faster than at 2 MiB, twice as fast as at 256 KiB; at 8 MiB memory runs short."""
@@ -27,7 +28,13 @@ class Searched:
         self.segments = public.left_out(search(self.batch, find_labelled(self.batch, laid.seen.labelled)))
         self.unlikely = labelled_cards(self.batch, self.segments, laid.seen.card_headers)
         """Cards that fail Luhn behind a label: asked for, since such cards are issued, but no sign of a genuine file."""
-        self._lexicon, self._sheets = lexicon, sheets
+        self._lexicon, self._sheets, self._public = lexicon, sheets, public
+
+    def only(self, numbers: Sequence[int]) -> Searched:
+        """Some of the parts, searched again without the others; the first must be among them if it goes on."""
+        line = self.parts[numbers[0]].line
+        laid = read([self.parts[number].piece for number in numbers], self._lexicon.sieve, line)
+        return Searched(laid, self._lexicon, self._sheets, self._public)
 
     @cached_property
     def asked(self) -> Sequence[Question]:
@@ -50,36 +57,42 @@ class Searched:
         return self._lexicon.read_batch(self.batch, self._seen)
 
 
-def batches(pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None) -> Iterator[Searched]:
-    """`pieces` in batches, read and searched for all but what is `public`.
+def batches(
+    pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None, step: Steps = strictly, size: int = 0
+) -> Iterator[Searched]:
+    """`pieces` in batches of about `size` bytes (0: BATCH), read and searched for all but what is `public`.
 
     What a long text taught of its columns goes along with it. A batch is let go of before the next is read: who still holds it by
-    then makes both stay, which together are most of the memory that a long file takes.
+    then makes both stay, which together are most of the memory that a long file takes. One that cannot be searched is left out,
+    if `step` bears that.
     """
     public = public or Public()
     searched: Searched | None = None
-    for group in _grouped(pieces):
-        sheets, line = _carried(searched, group)
+    for group in _grouped(pieces, size or BATCH):
+        goes_on = searched is not None and group[0].goes_on
+        line, sheets = (line_behind(searched.parts[-1]) if searched and goes_on else 0), dict[int, Sheet]()
+        with step("evidence"):
+            sheets = _carried(searched) if searched and goes_on else {}
         searched = None
-        searched = Searched(read(group, lexicon.sieve, line), lexicon, sheets, public)
-        yield searched
+        with step("search"):
+            searched = Searched(read(group, lexicon.sieve, line), lexicon, sheets, public)
+        if searched is not None:
+            yield searched
 
 
-def _carried(before: Searched | None, group: Sequence[Piece]) -> tuple[dict[int, Sheet], int]:
-    """What the batch before teaches of a text that goes on in `group`: its columns, by the number of its part, and its line."""
-    if before is None or not group[0].goes_on:
-        return {}, 0
-    return {0: before.rows.carried(len(before.parts) - 1)}, line_behind(before.parts[-1])
+def _carried(before: Searched) -> dict[int, Sheet]:
+    """What a batch teaches of the columns of the text that goes on behind it, as the first part's there."""
+    return {0: before.rows.carried(len(before.parts) - 1)}
 
 
-def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Groups of pieces of about BATCH bytes."""
+def _grouped(pieces: Iterable[Piece], enough: int) -> Iterator[list[Piece]]:
+    """Groups of pieces of about `enough` bytes."""
     group: list[Piece] = []
     size = 0
     for piece in pieces:
         group.append(piece)
         size += piece.size
-        if size >= BATCH:
+        if size >= enough:
             yield group
             group, size = [], 0
     if group:

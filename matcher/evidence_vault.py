@@ -7,7 +7,7 @@ holds nothing up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -48,16 +48,20 @@ class Keeper:
         self._pair = pair_of(self.context.keys, settings.evidence.officers) if wanted else None
         self._size = self.vault.size()
 
-    def keep(self, matcher: Matcher, reading: Reading, findings: Sequence[Finding]) -> None:
-        """Seal the capture of `reading` for each of its findings that is high or above; before they are published."""
-        if self._pair is None:
+    def keep(self, matcher: Matcher, reading: Reading, finding: Finding) -> None:
+        """Seal the capture of `reading` for a finding of it that is high or above; before that is published."""
+        if self._pair is None or finding.part > 1 or not self.context.tenant(finding.tenant).evidence:
             return
-        lists = {one.tenant: one for one in matcher.lists}
-        for finding in findings:
-            if finding.part == 1 and self.context.tenant(finding.tenant).evidence:
-                exposure = exposure_of(self.context, reading, finding.statistics, lists[finding.tenant])
-                if exposure.severity in SEVERITIES:
-                    self._seal(self._pair, reading, finding, exposure.severity)
+        try:
+            [lists] = [one for one in matcher.lists if one.tenant == finding.tenant]
+            exposure = exposure_of(self.context, reading, finding.statistics, lists)
+            if exposure.severity in SEVERITIES:
+                self._seal(self._pair, reading, finding, exposure.severity)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever the fault, detection goes first
+            self.metrics.outcomes.labels("failed").inc()
+            log.get("match").error("evidence_failed", tenant=finding.tenant, error=type(error).__name__)
 
     def _seal(self, pair: Pair, reading: Reading, finding: Finding, severity: str) -> None:
         if self.vault.has(finding.tenant, finding.id):

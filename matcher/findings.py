@@ -8,13 +8,13 @@ from itertools import islice
 
 from matcher import redact
 from matcher.found import Found
-from matcher.labelled import labelled
+from matcher.labelled import Labelled, labelled
 from matcher.match import Matcher
 from matcher.readings import Reading
 from matcher.statistics import matched_groups
 from matcher.watchlist.installed import TenantLists
 from ullage import sellers
-from ullage.records import MAX_MATCHES, Capture, CaptureFacts, Finding, Statistics
+from ullage.records import ELSEWHERE, MAX_MATCHES, Capture, CaptureFacts, Finding, Statistics
 
 
 def findings(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> list[Finding]:
@@ -27,13 +27,42 @@ def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[F
     concerned = [lists for lists in matcher.lists if reading.concerns(lists.tenant)]
     if not concerned:
         return
-    identity, whole = reading.identity(), reading.statistics()
+    capture, whole = reading.capture, Statistics(bytes=len(reading.capture.body))
+    with reading.step("statistics"):
+        whole = reading.statistics()
+    facts = {lists.tenant: _bare_facts(capture) for lists in concerned}
     for lists in concerned:
-        facts = _facts(reading, identity, matcher, lists)
-        yield from _finding(lists, reading, whole, facts, matcher.key.identity(identity, lists.tenant), now)
+        with reading.step("redaction"):
+            facts[lists.tenant] = _facts(reading, matcher, lists)
+    served = matcher.key.served(capture.site, capture.post_id, capture.body)
+    identity = served if reading.reasons else reading.identity()
+    for lists in concerned:
+        names = matcher.key.identity(identity, lists.tenant), matcher.key.identity(served, lists.tenant)
+        with reading.step("evidence"):
+            yield from _finding(lists, reading, whole, facts[lists.tenant].model_copy(update={"id": identity}), names, now)
 
 
-def _facts(reading: Reading, identity: str, matcher: Matcher, lists: TenantLists) -> CaptureFacts:
+def _bare_facts(capture: Capture) -> CaptureFacts:
+    """Where a capture came from, as far as that cannot be a value."""
+    return CaptureFacts(
+        id="",
+        site=ELSEWHERE,
+        platform="",
+        post_id="",
+        kind=capture.kind,
+        category=capture.category,
+        url="",
+        title="",
+        author="",
+        channel="",
+        thread="",
+        published_at=capture.published_at,
+        fetched_at=capture.fetched_at,
+        truncated=capture.truncated,
+    )
+
+
+def _facts(reading: Reading, matcher: Matcher, lists: TenantLists) -> CaptureFacts:
     """Where a capture came from, as a tenant may be told: nothing in it is a text of somebody else's."""
     capture, key = reading.capture, matcher.key
     site = redact.site(capture.site)
@@ -43,7 +72,7 @@ def _facts(reading: Reading, identity: str, matcher: Matcher, lists: TenantLists
         return redact.words(text, matcher.lexicon, lists.tenant, places)
 
     return CaptureFacts(
-        id=identity,
+        id="",
         site=site,
         platform=redact.platform(capture.platform),
         post_id=redact.identifier("post", capture.post_id, site, key),
@@ -76,17 +105,20 @@ def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statisti
 
 
 def _finding(
-    lists: TenantLists, reading: Reading, whole: Statistics, facts: CaptureFacts, name: str, now: datetime
+    lists: TenantLists, reading: Reading, whole: Statistics, facts: CaptureFacts, names: tuple[str, str], now: datetime
 ) -> Iterator[Finding]:
     """One finding, in parts of at most 2,000 matches."""
-    found = reading.best(lists.tenant) or Found(lists.epochs[-1].number)
-    own = statistics_for(reading, whole, lists.tenant)
-    labels = labelled(lists, found)._asdict()
-    matches, total = found.matches(), sum(map(len, found.details))
-    parts = max(1, -(-total // MAX_MATCHES))
+    found, own, labels = reading.best(lists.tenant) or Found(lists.epochs[-1].number), whole, Labelled()
+    with reading.step("statistics"):
+        own = statistics_for(reading, whole, lists.tenant)
+    with reading.step("evidence"):
+        labels = labelled(lists, found)
+    matches, listed = found.matches(), sum(map(len, found.details))
+    parts = max(1, -(-listed // MAX_MATCHES))
     for part in range(1, parts + 1):
         yield Finding(
-            id=name,
+            id=names[0],
+            served=names[1],
             tenant=lists.tenant,
             part=part,
             parts=parts,
@@ -95,12 +127,13 @@ def _finding(
             index_epoch=lists.index_epoch,
             customers=lists.customers,
             alarm=lists.tenant in reading.offered,
-            total_matches=total,
+            incomplete=reading.reasons,
+            total_matches=found.count,
             total_subjects=len(found.subjects),
             verified=len(found.verified),
             minors=len(found.minors),
             cards_enrolled=lists.cards,
-            **labels,
+            **labels._asdict(),
             capture=facts,
             statistics=own,
             matches=tuple(islice(matches, MAX_MATCHES)),

@@ -67,9 +67,13 @@ def weigh(searched: Searched, found: Evidence, key: CaptureKey, adults: Places) 
 
 @dataclass
 class Found:
-    """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and what they prove."""
+    """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and what they prove.
+
+    At most `room` matches are listed, None for all; everything is counted.
+    """
 
     epoch: int
+    room: int | None = None
     details: list[Matches] = field(default_factory=list)
     count: int = 0
     subjects: Customers = field(default_factory=Customers)
@@ -84,6 +88,21 @@ class Found:
         self.subjects.add(weighed.subject[own], weighed.flags[own])
         self.values.add(weighed.words[own])
         self.groups.update(zip(weighed.fields[rows], weighed.together[rows], weighed.sure[rows], strict=True))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further match is listed."""
+        return self.room is not None and sum(map(len, self.details)) >= self.room
+
+    def listed(self, matches: Matches | None) -> bool:
+        """List `matches`, None for some that nobody made since there is no room; whether all of them are."""
+        left = None if self.room is None else self.room - sum(map(len, self.details))
+        if matches is None or (left is not None and left < len(matches)):
+            if matches is not None and left:
+                self.details.append(matches.take(slice(left)))
+            return False
+        self.details.append(matches)
+        return True
 
     def matches(self) -> Iterator[Match]:
         """All matches, made as they are asked for."""

@@ -25,7 +25,7 @@ TOGETHER = 99
 ROW_FIELDS = 24
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where a value stands: path, number and container of its member, characters [start, end) of the decoded text, line.
 
     `transforms` are what had to be undone to read it.
@@ -55,7 +55,7 @@ class Matches:
     kinds: Sequence[tuple[str, str]]
     handles: Sequence[str]
     tags: Tags
-    places: Sequence[_Place]
+    places: Sequence[Place]
     fields: Sequence[tuple[str, ...]]
     own: Sequence[tuple[str, ...]]
     coincidence: Sequence[float]
@@ -135,7 +135,7 @@ def _fields(searched: Searched, found: Evidence) -> list[tuple[str, ...]]:
     return [made[pair] for pair in pairs]
 
 
-def _places(searched: Searched, found: Evidence, normals: Sequence[bytes]) -> Iterator[_Place]:
+def _places(searched: Searched, found: Evidence, normals: Sequence[bytes]) -> Iterator[Place]:
     """The place of each piece of evidence."""
     parts = searched.batch.documents(found.start)
     begin = searched.batch.starts[parts]
@@ -154,7 +154,7 @@ def _places(searched: Searched, found: Evidence, normals: Sequence[bytes]) -> It
             transforms = (*done, "normalised") if is_other else done
             piece = part.piece
             where = (piece.path, piece.member, piece.container, piece.offset + first, piece.offset + last)
-            yield _Place(*where, part.line + line, transforms)
+            yield Place(*where, part.line + line, transforms)
 
 
 def _as_they_came(text: Folded, spans: Places) -> Iterator[_Text]:

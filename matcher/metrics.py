@@ -13,6 +13,7 @@ from ullage.dead_letters import REASONS
 from ullage.identifiers import kinds
 from ullage.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
 from ullage.pulse import CoverageMetrics, FarCounts, Pulse
+from ullage.records.incomplete import INCOMPLETE
 
 EVIDENCE = ("sealed", "failed", "full")
 
@@ -52,6 +53,12 @@ class MatchMetrics:
             ["reason"],
             registry=registry,
         )
+        self.incomplete = Counter(
+            "ullage_match_incomplete",
+            "Captures of which less than the whole was searched or judged; each is a dead letter too.",
+            ["reason"],
+            registry=registry,
+        )
         self.expired = Counter("ullage_match_expired_unread", "Captures that expired before match read them.", registry=registry)
         self.missing = Counter(
             "ullage_match_spool_missing", "Files of a spool that did not come: match is blind to them.", registry=registry
@@ -84,6 +91,8 @@ class MatchMetrics:
             self.findings.labels(tenant)
         for reason in (*REASONS, OTHER):
             self.dropped.labels(reason)
+        for reason in INCOMPLETE:
+            self.incomplete.labels(reason)
         for reason in UNREAD:
             self.unread.labels(reason)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from matcher.scan.batch import Batch
 from matcher.sieve import Seen, Sieve
 from matcher.silence import silent
+from matcher.steps import Steps, strictly
 from matcher.text import Folded, decode, decode_as, fold_lightly, read_in_full, read_together
 from matcher.text.codes import utf8_of
 from matcher.text.decode import is_tried_as_utf8, is_utf8_of
@@ -147,10 +148,11 @@ def pieces_of_capture(
     server: ForkServer | None = None,
     *,
     wanted: bool = False,
-) -> Iterator[Piece]:
+    step: Steps = strictly,
+) -> Generator[Piece]:
     """The pieces of a capture; `told` hears what could not be read. A capture that holds nothing has one empty piece.
 
-    Children that unpack come from `server`.
+    Children that unpack come from `server`. Each member is read in a `step` of its own, which may bear that it fails.
     """
     if len(capture.body) < WINDOW and not is_container(capture.body, capture.media_type):
         yield _piece(source, capture, wanted=wanted)
@@ -160,7 +162,8 @@ def pieces_of_capture(
             if isinstance(item, Outcome):
                 told(item)
             else:
-                yield from pieces_of_member(source, item, capture.charset, number)
+                with step("unpack"):
+                    yield from pieces_of_member(source, item, capture.charset, number)
 
 
 def numbered(unpacked: Iterable[Member | Outcome], own: str) -> Iterator[tuple[int, Member | Outcome]]:

@@ -8,13 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
+from matcher.budget import OF_OUTCOME, Budget, Spent
 from matcher.claims import Excerpts, claims
 from matcher.found import Found
 from matcher.lexicon import Terms
 from matcher.lexicon.entries import RECORD
 from matcher.lexicon.records import Records
+from matcher.parts import Piece
 from matcher.statistics import CaptureKey, Part, Tally
 from matcher.statistics.key import Words
+from matcher.steps import Step
 from matcher.text import Folded
 from matcher.unpack.outcome import Outcome
 from ullage.records import Capture, Claims, Statistics
@@ -23,10 +26,20 @@ from ullage.records import Capture, Claims, Statistics
 class Reading:
     """One capture: what its title says, and what was found in its parts so far. In memory only.
 
-    `records` are the lexicon's words of a record.
+    `records` are the lexicon's words of a record. Without a `budget` all of it is read. A `careful` one bears faults: what a step
+    of matching that fails would have told is missing, and `incomplete` says so.
     """
 
-    def __init__(self, capture: Capture, key: CaptureKey, records: Records, title_terms: Terms | None = None) -> None:
+    def __init__(
+        self,
+        capture: Capture,
+        key: CaptureKey,
+        records: Records,
+        title_terms: Terms | None = None,
+        budget: Budget | None = None,
+        *,
+        careful: bool = False,
+    ) -> None:
         self.capture, self.title_terms, self.valid = capture, title_terms or Terms(), 0
         self._records = records
         self.found: dict[tuple[str, int], Found] = {}
@@ -36,6 +49,10 @@ class Reading:
         """Keys of different logins at a tenant's own domains."""
         self.own_cards: dict[str, list[Words]] = defaultdict(list)
         self.unread: Counter[str] = Counter()
+        self.incomplete: set[str] = set()
+        """See `reasons`; words of `ullage.records.incomplete`."""
+        self.spent = Spent(budget) if budget else None
+        self._careful = careful
         self._key = key
         self._tally = Tally(key, capture.fetched_at.date())
         self._identity: hmac.HMAC | None = None
@@ -46,6 +63,28 @@ class Reading:
     def told(self, outcome: Outcome) -> None:
         """Something in the capture was not read."""
         self.unread[outcome.reason] += 1
+        if self.spent and outcome.reason in OF_OUTCOME:
+            self.incomplete.add(OF_OUTCOME[outcome.reason])
+
+    def refuses(self, piece: Piece) -> bool:
+        """Whether the budget is used up, so that `piece` and all behind it is left out."""
+        reason = self.spent.refuses(piece) if self.spent else ""
+        self.incomplete.update({reason} if reason else ())
+        return bool(reason)
+
+    @property
+    def room(self) -> int | None:
+        """Matches that may be listed of one tenant; None for all."""
+        return self.spent.budget.matches if self.spent else None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why less than the whole capture was searched or judged, () where all was. A careful reading follows upon a fault."""
+        return tuple(sorted(self.incomplete)) or (("fault",) if self._careful else ())
+
+    def step(self, name: str) -> Step:
+        """A step of matching; if it fails, a careful reading goes on without it."""
+        return Step(name, self.incomplete if self._careful else None)
 
     def go_on(self, text: Folded, terms: Terms, *, streamed: bool) -> None:
         """The folded text of the next part; a single one is kept until somebody asks for the capture's identity."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matcher import canary
 from matcher.authentic import Reception, outgoing
+from matcher.budget import Budget
 from matcher.evidence_vault import Keeper
 from matcher.findings import findings_of
 from matcher.lexicon import Lexicon
@@ -23,19 +24,22 @@ from matcher.relay import Relay
 from matcher.statistics import CaptureKey
 from matcher.watchlist import installed
 from ullage import keys, log
-from ullage.bus import CAPTURES, Publisher, Record, Subscription
+from ullage.bus import CAPTURES, Outgoing, Publisher, Record, Subscription
 from ullage.canary import SITE, is_proved
 from ullage.canary import TENANT as CANARY
 from ullage.cutover import Cutover
 from ullage.errors import UllageError
 from ullage.lexicon import themes
-from ullage.records import Finding
+from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
+from ullage.records.incomplete import BUDGETS
 from ullage.sealing import Sealer
 from ullage.settings import Context
 from ullage.signing import Signer
+from ullage.worker import Aside
 
 GROUP = "match"
+OUTBOX_BYTES = 32 * 1024 * 1024
 
 
 def build_matcher(context: Context, *, detailed: bool = True) -> Matcher:
@@ -53,6 +57,41 @@ def build_matcher(context: Context, *, detailed: bool = True) -> Matcher:
 
 
 @dataclass(slots=True)
+class Outbox:
+    """Findings on their way to the bus, some at a time: those of one capture may be more than should lie in memory."""
+
+    publisher: Publisher
+    held: list[Outgoing] = field(default_factory=list)
+    size: int = 0
+
+    def put(self, record: Outgoing) -> None:
+        """Publish it soon."""
+        self.held.append(record)
+        self.size += len(record.value)
+        if self.size > OUTBOX_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """All of them are durable on return."""
+        if self.held:
+            self.publisher.append(self.held)
+        self.held, self.size = [], 0
+
+
+@dataclass(slots=True)
+class Told:
+    """Of one capture, how many findings a tenant and matches a tenant and kind."""
+
+    findings: Counter[str] = field(default_factory=Counter)
+    matches: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, finding: Finding) -> None:
+        """Count one."""
+        self.findings[finding.tenant] += 1
+        self.matches.update((finding.tenant, match.kind) for match in finding.matches)
+
+
+@dataclass(slots=True)
 class MatchStage:
     """The handler of match's worker."""
 
@@ -67,45 +106,75 @@ class MatchStage:
     _desks: Mapping[str, Sealer] = field(init=False)
     _relay: Relay = field(init=False)
     _keeper: Keeper = field(init=False)
+    _budget: Budget = field(init=False)
     _stamp: object = None
     _key_day: str = ""
     _lost: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
         self._keeper = Keeper(self.context, self.metrics.evidence)
+        self._budget = Budget.of(self.context.settings.match)
         self._signer = keys.signer(self.context.keys, "match")
         self._relay = Relay(self.findings, self._signer, self.metrics.pulse, self.metrics.coverage, self.metrics.counts)
         self._renew()
 
-    def handle(self, records: Sequence[Record]) -> None:
-        """Match a batch; findings are durable on return."""
+    def handle(self, records: Sequence[Record]) -> list[Aside]:
+        """Match a batch; findings are durable on return. Returns the captures that were not read whole, each for a dead letter.
+
+        A capture at which matching fails is matched again alone, without the step that fails.
+        """
         self._renew()
         beats = [self._reception.heartbeat(record) for record in records if is_heartbeat(record.headers)]
-        captures = [self._reception.capture(record) for record in records if not is_heartbeat(record.headers)]
-        now, found, seen = self.context.clock.now(), list[Finding](), list[Callable[[], None]]()
-        for reading in self._matcher.read(captures):
-            made = self._without_false_canaries(reading, findings_of(self._matcher, reading, now))
-            made = [with_original(finding, reading, self._desks.get(finding.tenant)) for finding in made]
-            self._keeper.keep(self._matcher, reading, made)
-            found += made
-            seen.append(self._counter(reading, made))
-        if found:
-            self.findings.append([outgoing(finding, self._signer) for finding in found])
+        posts = [record for record in records if not is_heartbeat(record.headers)]
+        captures = [self._reception.capture(record) for record in posts]
+        try:
+            asides = self._match(posts, self._matcher.read(captures, self._budget))
+        except (UllageError, MemoryError):
+            raise
+        except Exception as error:  # whatever the fault: what is known of the capture is worth an incident
+            if len(records) > 1 or not captures:
+                raise  # the worker finds out at which record
+            log.get("match").error("match_failed", error=type(error).__name__)
+            asides = self._match(posts, [self._matcher.salvage(captures[0], self._budget)])
         self._relay.pass_on(beats)
+        return asides
+
+    def _match(self, records: Sequence[Record], readings: Iterable[Reading]) -> list[Aside]:
+        """Publish what was found in the captures that `records` hold."""
+        now, seen, asides = self.context.clock.now(), list[Callable[[], None]](), list[Aside]()
+        outbox = Outbox(self.findings)
+        for record, reading in zip(records, readings, strict=True):
+            told = Told()
+            for made in self._without_false_canaries(reading, findings_of(self._matcher, reading, now)):
+                finding = made
+                with reading.step("redaction"):
+                    finding = with_original(made, reading, self._desks.get(made.tenant))
+                self._keeper.keep(self._matcher, reading, finding)
+                outbox.put(outgoing(finding, self._signer))
+                told.add(finding)
+            seen.append(self._counter(reading, told))
+            if reasons := reading.reasons:
+                asides.append(Aside(record, "over_budget" if BUDGETS.keys() >= {*reasons} else "internal"))
+        outbox.flush()
         for count in seen:
             count()
-        if captures:
+        if records:
             self.metrics.last_success.set(self.context.clock.wall())
+        return asides
 
-    def _without_false_canaries(self, reading: Reading, findings: Iterable[Finding]) -> list[Finding]:
+    def _without_false_canaries(self, reading: Reading, findings: Iterable[Finding]) -> Iterator[Finding]:
         """`findings` but for those of a canary post that crawl did not put up: anybody can post its text."""
-        found = list(findings)
-        if any(finding.tenant == CANARY for finding in found):
-            capture, verifier = reading.capture, self._reception.verifier
-            if capture.site != SITE or not is_proved(capture.body, capture.published_at, verifier):
+        is_false = False
+        for finding in findings:
+            if finding.tenant == CANARY and not (is_false or self._is_proved(reading.capture)):
+                is_false = True
                 self.metrics.false_canaries.inc()
-                return [finding for finding in found if finding.tenant != CANARY]
-        return found
+            if finding.tenant != CANARY or not is_false:
+                yield finding
+
+    def _is_proved(self, capture: Capture) -> bool:
+        """Whether crawl put this canary post up."""
+        return capture.site == SITE and is_proved(capture.body, capture.published_at, self._reception.verifier)
 
     def alive(self) -> None:
         """Told at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""
@@ -154,13 +223,12 @@ class MatchStage:
                 self.metrics.expires.labels(lists.tenant).set(lists.expires.timestamp())
         self._stamp = stamp
 
-    def _counter(self, reading: Reading, found: Sequence[Finding]) -> Callable[[], None]:
+    def _counter(self, reading: Reading, told: Told) -> Callable[[], None]:
         """What a capture adds to the counters once its findings are durable; holds none of its text."""
         metrics, size, valid, unread = self.metrics, len(reading.capture.body), reading.valid, reading.unread
+        incomplete = reading.reasons
         waited = self.context.clock.wall() - reading.capture.fetched_at.timestamp()
-        is_jargon_only = bool(reading.terms.terms) and not reading.terms.brands and not found
-        matched = Counter((finding.tenant, match.kind) for finding in found for match in finding.matches)
-        tenants = [finding.tenant for finding in found]
+        is_jargon_only = bool(reading.terms.terms) and not reading.terms.brands and not told.findings
 
         def count() -> None:
             metrics.captures.inc()
@@ -170,9 +238,11 @@ class MatchStage:
             metrics.jargon_only.inc(is_jargon_only)
             for reason, number in unread.items():
                 metrics.unread.labels(reason).inc(number)
-            for tenant in tenants:
-                metrics.findings.labels(tenant).inc()
-            for (tenant, kind), number in matched.items():
+            for reason in incomplete:
+                metrics.incomplete.labels(reason).inc()
+            for tenant, number in told.findings.items():
+                metrics.findings.labels(tenant).inc(number)
+            for (tenant, kind), number in told.matches.items():
                 metrics.matches.labels(tenant, kind).inc(number)
 
         return count

@@ -36,6 +36,8 @@ REASONS = (
     "key_destroyed",
     "rejected",
     "store_refused",
+    "over_budget",
+    "quarantined",
     "internal",
 )
 """Why a record becomes a letter; a stage meets some of them."""

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ullage import log
 from ullage.bus import Record, Subscription
@@ -25,6 +25,13 @@ POLL_SECONDS = 1.0
 EMPTY_POLLS = 120
 """With `once`, so many polls in a row may bring nothing while something is left: it is with another consumer, or lost."""
 T = TypeVar("T")
+
+
+class Aside(NamedTuple):
+    """A record that was dealt with as far as could be, and becomes a dead letter for `reason`, so that the rest is not lost."""
+
+    record: Record
+    reason: str
 
 
 def patiently(
@@ -77,11 +84,14 @@ class WorkerMetrics:
 
 @dataclass(slots=True)
 class Worker:
-    """One consumer's loop. `handle` must make its outputs durable in the part `sink` before it returns."""
+    """One consumer's loop. `handle` must make its outputs durable in the part `sink` before it returns.
+
+    It returns the records that are to be set aside as well, if there are any.
+    """
 
     stage: str
     subscription: Subscription
-    handle: Callable[[Sequence[Record]], None]
+    handle: Callable[[Sequence[Record]], Sequence[Aside] | None]
     dead_letters: DeadLetters
     stop: threading.Event
     batch: int = 64
@@ -118,8 +128,9 @@ class Worker:
 
     def _deal_with(self, records: Sequence[Record]) -> int:
         """Handle `records` and commit them; halve on a bad one."""
+        asides: list[Aside] = []
         try:
-            handled = self._patiently(lambda: self.handle(records), self.sink)
+            handled = self._patiently(lambda: asides.extend(self.handle(records) or ()), self.sink)
         except RecordError as error:
             return self._isolate(records, error.reason)
         except UllageError:
@@ -127,7 +138,8 @@ class Worker:
         except Exception as error:  # the one broad except: a bug in a handler must not stop the others' records
             log.get(self.stage).error("handler_failed", error=type(error).__name__, records=len(records))
             return self._isolate(records, "internal")
-        if not handled or not self._commit(records):
+        put = handled and all(self._patiently(partial(self.dead_letters.put, *aside)) for aside in asides)
+        if not put or not self._commit(records):
             return 0
         self.metrics.handled(len(records))
         return len(records)

@@ -39,6 +39,7 @@ class CaptureKey:
     def __init__(self, keys: KeyStore) -> None:
         key = keys.read("capture.key")
         self._identity = derive_key(key, "identity")
+        self._served = derive_key(key, "served")
         self._tokens = derive_key(key, "tokens")
         self._sketch = Tagger(derive_key(key, "sketch"))
 
@@ -49,6 +50,12 @@ class CaptureKey:
     def identifying(self, *parts: str) -> hmac.HMAC:
         """The same of what has one more, long part: to be updated with that, piece by piece."""
         return hmac.new(self._identity, "".join(f"{part}\x1f" for part in parts).encode("utf-8", "surrogatepass"), "sha256")
+
+    def served(self, site: str, post_id: str, body: bytes) -> str:
+        """Keyed digest of a capture's bytes as served, whatever is made of them: 32 hex digits, equal to no `identity`."""
+        hashed = hmac.new(self._served, f"{site}\x1f{post_id}\x1f".encode("utf-8", "surrogatepass"), "sha256")
+        hashed.update(body)
+        return hashed.digest()[:16].hex()
 
     def token(self, kind: str, *parts: str) -> str:
         """What stands for an author, a channel, a post or a thread: 12 hex digits, in which no identifier can be read.

@@ -42,6 +42,15 @@ class MatchSettings(Section):
     """How captures are matched."""
 
     batch: Count = knob(64, "captures matched together: tags and look-ups are computed a batch at a time")
+    capture_bytes: Count = knob(
+        2**30, "read of one capture with all that is packed in it: 32 MiB packed 30 times, half a minute of work", "bytes"
+    )
+    capture_members: Count = knob(100_000, "read of one capture: a stealer's archive has about 20 for each victim", "members")
+    capture_candidates: Count = knob(50_000_000, "looked up of one capture: a table of 1 GiB has about 30 million", "candidates")
+    capture_rows: Count = knob(50_000_000, "lines read of one capture: a table of 1 GiB has about 10 million", "lines")
+    capture_matches: Count = knob(
+        1_000_000, "identifiers listed of one capture for each tenant, about 1 kB of memory each; all are counted", "identifiers"
+    )
     port: Port = knob(9712, "/metrics of match, on loopback; 0 takes a free one")
 
 

@@ -1,0 +1,323 @@
+"""Of a capture that is too large, or at which a step of matching fails, what is known is published, and said to be incomplete."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from matcher.budget import Budget
+from matcher.findings import findings_of
+from matcher.match import Matcher
+from matcher.readings import Reading
+from matcher.stage import MatchStage
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, matcher_of, phone
+from tests.matcher.test_stage import Running, match  # noqa: F401  the fixture
+from ullage import dead_letters, keys
+from ullage.bus import DEAD_LETTERS
+from ullage.records import Capture, Finding
+from ullage.records.incomplete import BUDGETS, FAULTS
+from ullage.settings import Context
+
+MIB = 2**20
+AMPLE = Budget(bytes=2**40, members=10**6, candidates=10**9, rows=10**9, matches=10**9)
+LINE = "nobody at all stands in this line, which is here for its length alone,\n"
+
+
+def long_text(windows: int) -> str:
+    """A text of so many windows of 2 MiB, each with one customer in its middle: the 0th in the first, and so on."""
+    lines = LINE * (2 * MIB // len(LINE) - 40)
+    half = len(lines) // len(LINE) // 2 * len(LINE)
+    return "".join(f"{lines[:half]}{phone(n)}\n{lines[half:]}" for n in range(windows))
+
+
+def zipped(members: dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return out.getvalue()
+
+
+def read(matcher: Matcher, made: Capture, budget: Budget) -> tuple[Reading, list[Finding]]:
+    [reading] = matcher.read([made], budget)
+    return reading, list(findings_of(matcher, reading, made.fetched_at))
+
+
+def people(found: list[Finding]) -> int:
+    return len({m.subject for finding in found for m in finding.matches})
+
+
+@pytest.mark.parametrize(
+    ("reason", "budget"),
+    [("bytes", {"bytes": 5 * MIB}), ("candidates", {"candidates": 3}), ("rows", {"rows": 5 * MIB // len(LINE)})],
+)
+def test_a_long_text_is_cut_at_the_same_window_whatever_shares_its_batch(bank: Context, reason: str, budget: dict) -> None:
+    matcher, within = matcher_of(bank), Budget(**{**_fields(AMPLE), **budget})
+    large = capture(body=long_text(6).encode(), post_id="large")
+    reading, alone = read(matcher, large, within)
+    assert reading.incomplete == {reason}
+    assert (people(alone), alone[0].incomplete, reading.spent.candidates) == (3, (reason,), 3)
+    for many in (1, 5):
+        others = [capture(body=(LINE * 9000 + phone(n)).encode(), post_id=f"{n}") for n in range(many)]
+        *small, last = matcher.read([*others, large], within)
+        assert [reading.incomplete for reading in small] == [set()] * many
+        assert list(findings_of(matcher, last, large.fetched_at)) == alone
+
+
+def _fields(budget: Budget) -> dict[str, int]:
+    return {name: getattr(budget, name) for name in ("bytes", "members", "candidates", "rows", "matches")}
+
+
+def test_a_capture_that_ends_where_its_budget_does_is_whole(bank: Context) -> None:
+    matcher, large = matcher_of(bank), capture(body=long_text(3).encode())
+    reading, found = read(matcher, large, Budget(**{**_fields(AMPLE), "candidates": 3}))
+    assert (reading.incomplete, people(found), found[0].incomplete) == (set(), 3, ())
+
+
+@pytest.mark.parametrize(("members", "expected"), [(1, 0), (4, 3), (10, 9), (100, 10)])
+def test_members_beyond_the_budget_are_left_out(bank: Context, members: int, expected: int) -> None:
+    body = zipped({f"{n}.txt": phone(n) for n in range(10)})
+    made = capture(body=body, media_type="application/zip")
+    reading, found = read(matcher_of(bank), made, Budget(**{**_fields(AMPLE), "members": members}))
+    assert people(found) == expected, "the list of names is a member too"
+    assert (reading.incomplete == {"members"}) == (expected < 10)
+
+
+def test_bytes_out_of_a_container_are_counted_too(bank: Context) -> None:
+    made = capture(body=zipped({"a.txt": phone(1) + "\n" + LINE * 100_000, "b.txt": phone(2)}), media_type="application/zip")
+    reading, found = read(matcher_of(bank), made, Budget(**{**_fields(AMPLE), "bytes": MIB}))
+    assert (reading.incomplete, people(found)) == ({"bytes"}, 1)
+
+
+def test_matches_beyond_the_budget_are_counted_and_not_listed(bank: Context) -> None:
+    matcher, made = matcher_of(bank), capture(body="\n".join(map(phone, range(10))).encode())
+    for most, listed in ((4, 4), (9, 9), (10, 10), (11, 10)):
+        reading, [found] = read(matcher, made, Budget(**{**_fields(AMPLE), "matches": most}))
+        assert (len(found.matches), found.total_matches, found.total_subjects) == (listed, 10, 10)
+        assert [m.row for m in found.matches] == list(range(listed)), "the first ones, always the same"
+        assert reading.incomplete == ({"matches"} if most < 10 else set())
+
+
+def test_the_id_of_an_incomplete_finding_comes_from_the_bytes_as_served_and_a_whole_one_names_it(bank: Context) -> None:
+    enrol(bank, "other", [customer(0), customer(3)])
+    matcher, body = matcher_of(bank), long_text(3).encode()
+    ids: dict[str, set[str]] = {"bank": set(), "other": set()}
+    whole: dict[str, set[str]] = {"bank": set(), "other": set()}
+    for budget in (AMPLE, Budget(**{**_fields(AMPLE), "bytes": 1}), Budget(**{**_fields(AMPLE), "bytes": 3 * MIB})):
+        for finding in read(matcher, capture(body=body), budget)[1]:
+            (ids if finding.incomplete else whole)[finding.tenant].add(finding.id)
+            assert finding.served != finding.id or finding.incomplete
+            assert finding.served in ids[finding.tenant] or not finding.incomplete
+    assert [len(found) for found in (*ids.values(), *whole.values())] == [1, 1, 1, 1]
+    [finding, _] = read(matcher, capture(body=body), AMPLE)[1]
+    assert {finding.served} == ids["bank"]
+    for change in ({"site": "elsewhere"}, {"post_id": "43"}, {"body": body + b"\n"}):
+        assert read(matcher, capture(**{"body": body, **change}), AMPLE)[1][0].served != finding.served
+
+
+# The stage: published, counted, and a dead letter that makes it whole when it is replayed.
+
+
+def settle(running: Running, **limits: int) -> None:
+    """Start match again with these limits."""
+    (running.context.data / "ullage.toml").write_text("[match]\n" + "".join(f"{k} = {v}\n" for k, v in limits.items()))
+    context = Context(running.context.data, running.context.clock)
+    running.stage = MatchStage(context, running.subscription, running.publisher, running.metrics)
+
+
+def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_when_replayed(match: Running) -> None:  # noqa: F811
+    settle(match, capture_candidates=2)
+    match.put(long_text(4), post_id="large")
+    match.put(phone(5), post_id="small")
+    large, small = match.drain()
+    assert (large.incomplete, large.total_subjects, small.incomplete) == (("candidates",), 2, ())
+    assert match.reasons() == ["over_budget"]
+    assert match.value("incomplete_total", reason="candidates") == 1
+    assert (match.value("captures_total"), match.value("dropped_total", reason="over_budget")) == (2, 0)
+    [letter] = match.bus.subscribe(DEAD_LETTERS, "look").poll(9, 0.0)
+    assert set(letter.headers) == {"id", "stage", "topic", "reason", "schema", "key_id", "replays"}
+    assert dead_letters.replay(match.bus, keys.opener(match.context.keys)).replayed == 1
+    [again] = match.drain()
+    assert (again.id, again.total_subjects) == (large.id, 2)
+    settle(match, capture_candidates=1000)
+    dead_letters.replay(match.bus, keys.opener(match.context.keys))
+    [whole] = match.drain()
+    assert (whole.incomplete, whole.served, whole.total_subjects) == ((), large.id, 4)
+    assert match.reasons() == []
+
+
+def test_what_concerns_nobody_and_was_cut_is_counted_and_a_letter(match: Running) -> None:  # noqa: F811
+    settle(match, capture_bytes=1)
+    match.put(LINE * (5 * MIB // len(LINE)))
+    assert match.drain() == []
+    assert (match.reasons(), match.value("incomplete_total", reason="bytes")) == (["over_budget"], 1)
+
+
+class FaultError(Exception):
+    """Of a part of ours, as an IndexError was."""
+
+
+def failing(*_words: Any, **_named: Any) -> Any:
+    raise FaultError("154 0000 0001")
+
+
+POISON = "zz-poison-zz"
+FAULT: list[tuple[str, str, set[str]]] = [
+    ("matcher.match.look_up", "evidence", {"evidence"}),
+    ("matcher.match.weigh", "evidence", {"evidence"}),
+    ("matcher.match.matches", "evidence", {"evidence"}),
+    ("matcher.batches.rows", "rows", {"evidence", "statistics"}),
+    ("matcher.evidence.weak", "what is weak", {"evidence"}),
+    ("matcher.rows.read.Rows.know", "the text of rows", {"evidence"}),
+    ("matcher.lexicon.Lexicon.read_batch", "lexicon", {"lexicon"}),
+    ("matcher.lexicon.Lexicon.read", "lexicon of a title", {"lexicon"}),
+    ("matcher.readings.Reading.tally", "statistics", {"statistics"}),
+    ("matcher.readings.Reading.statistics", "statistics at the end", {"statistics"}),
+    ("matcher.statistics.Tally.finish", "statistics at the end", {"statistics"}),
+    ("matcher.findings.statistics_for", "statistics of a tenant", {"statistics"}),
+    ("matcher.findings._facts", "redaction", {"redaction"}),
+    ("matcher.redact.title", "redaction of a title", {"redaction"}),
+    ("matcher.findings.labelled", "labels", {"evidence"}),
+]
+
+
+@pytest.mark.parametrize(("where", "what", "reasons"), FAULT, ids=[what for _, what, _ in FAULT])
+def test_a_fault_in_a_step_costs_what_that_step_tells_and_nobody_who_is_exposed(
+    match: Running,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    what: str,
+    reasons: set[str],
+) -> None:
+    enrol(match.context, "other", [customer(n) for n in range(5)])
+    rows = "\n".join(f"{customer(n)['name']},{phone(n)},{customer(n)['resident_id']}" for n in range(8))
+    monkeypatch.setattr(where, failing)
+    match.put(rows, post_id="faulty", title="内料 一手")
+    match.work()
+    found = [Finding.decode(r.value, 3) for r in match.out.poll(100, 0.0)]
+    assert {f.tenant: f.total_subjects for f in found} == {"bank": 8, "other": 5}
+    assert all(set(f.incomplete) == reasons and f.id == f.served for f in found)
+    assert [len({m.subject for m in f.matches}) for f in found] == [8, 5]
+    assert match.reasons() == ["internal"]
+    assert {r for r in FAULTS if match.value("incomplete_total", reason=r)} == reasons
+    monkeypatch.undo()
+    dead_letters.replay(match.bus, keys.opener(match.context.keys))
+    match.work()
+    whole = [Finding.decode(r.value, 3) for r in match.out.poll(100, 0.0)]
+    assert {f.tenant: f.total_subjects for f in whole} == {"bank": 8, "other": 5}
+    assert [(f.incomplete, f.served) for f in whole] == [((), f.id) for f in found]
+
+
+def faulty_at(original: Callable[..., Any], text: bytes) -> Callable[..., Any]:
+    """`original`, that fails at a batch which holds `text`."""
+
+    def tried(*words: Any, **named: Any) -> Any:
+        batch = next(w for w in words if hasattr(w, "data"))
+        if text in batch.data.tobytes():
+            raise FaultError
+        return original(*words, **named)
+
+    return tried
+
+
+def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    import matcher.batches as where
+
+    monkeypatch.setattr(where, "rows", faulty_at(where.rows, POISON.encode()))
+    for number in range(6):
+        match.put(f"{customer(number)['name']},{phone(number)}" + (f" {POISON}" if number == 3 else ""), post_id=str(number))
+    found = match.drain()
+    assert [(f.total_subjects, f.incomplete != ()) for f in found] == [(1, number == 3) for number in range(6)]
+    assert [f.matches[0].own_fields for f in found if not f.incomplete] == [("NAME", "PHONE")] * 5
+    assert match.reasons() == ["internal"]
+
+
+def test_a_fault_in_one_part_costs_the_others_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    import matcher.batches as where
+
+    monkeypatch.setattr(where, "search", faulty_at(where.search, POISON.encode()))
+    match.put("", value=sealed(match, zipped({f"{n}.txt": phone(n) + (f" {POISON}" if n == 2 else "") for n in range(5)})))
+    [found] = match.drain()
+    assert (found.total_subjects, found.incomplete) == (4, ("search",))
+    assert {m.member for m in found.matches} == {2, 3, 5, 6}
+
+
+def sealed(running: Running, body: bytes) -> bytes:
+    """A capture as it lies on the bus."""
+    from matcher.stage import PURPOSE
+    from ullage.bus import CAPTURES
+    from ullage.records import CAPTURE_SCHEMA
+
+    made = capture(body=body, media_type="application/zip")
+    return keys.sealer(running.context.keys).seal(made.encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+
+
+def test_a_fault_in_one_member_costs_the_others_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    import matcher.parts as where
+
+    original = where.windows
+
+    def windows(chunks: Any, *words: Any) -> Any:
+        for window in original(chunks, *words):
+            if POISON.encode() in window:
+                raise FaultError
+            yield window
+
+    monkeypatch.setattr(where, "windows", windows)
+    match.put("", value=sealed(match, zipped({f"{n}.txt": phone(n) + (f" {POISON}" if n == 2 else "") for n in range(5)})))
+    [found] = match.drain()
+    assert (found.total_subjects, found.incomplete) == (4, ("unpack",))
+
+
+def test_a_fault_for_one_tenant_costs_the_others_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    import matcher.findings as where
+
+    enrol(match.context, "other", [customer(n) for n in range(5)])
+    original = where._finding
+
+    def one(lists: Any, *words: Any) -> Any:
+        if lists.tenant == "bank":
+            raise FaultError
+        return original(lists, *words)
+
+    monkeypatch.setattr(where, "_finding", one)
+    match.put(phone(1))
+    match.work()
+    [record] = match.out.poll(9, 0.0)
+    found = Finding.decode(record.value, 3)
+    assert (found.tenant, found.total_subjects, found.incomplete != ()) == ("other", 1, True)
+    assert match.reasons() == ["internal"]
+
+
+def test_memory_that_ran_out_is_no_fault_of_a_step(bank: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*_words: Any) -> Any:
+        raise MemoryError
+
+    matcher = matcher_of(bank)
+    monkeypatch.setattr("matcher.match.look_up", out_of_memory)
+    with pytest.raises(MemoryError):
+        matcher.salvage(capture(body=phone(1).encode()), AMPLE)
+
+
+def test_a_fault_in_the_evidence_vault_holds_no_finding_up(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr("matcher.evidence_vault.exposure_of", failing)
+    match.stage._keeper._pair = object()
+    monkeypatch.setattr(type(match.context), "tenant", lambda self, name: _Wants())
+    match.put(phone(1))
+    [found] = match.drain()
+    assert (found.incomplete, match.reasons()) == ((), [])
+    assert match.value("evidence_total", outcome="failed") == 1
+
+
+class _Wants:
+    evidence = True
+
+
+def test_each_reason_is_told_to_people() -> None:
+    assert all(text for text in (BUDGETS | FAULTS).values())
+    assert not BUDGETS.keys() & FAULTS.keys()
