@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from alerts import fold, incident, replay
+from alerts import fold, incident, replaced, replay
 from alerts.document import Document
 from alerts.exposures import exposures_of, merged
-from alerts.fold import Known
+from alerts.fold import Known, Place
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
 from alerts.noise.traits import Traits
@@ -46,17 +46,20 @@ class Alert:
 
     def handle(self, records: Sequence[Record]) -> None:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
-        findings = [decode(record) for record in records]
-        sightings = self.store.mget(Sighting, {finding.id for finding in findings})
-        traits = {f.id: Traits.of(f) for f in findings if f.id not in sightings and f.parts == 1}
-        background = self._background([f for f in findings if f.id not in sightings], traits)
+        decoded = [decode(record) for record in records]
+        findings = replaced.current(decoded, self.store.mget(Claim, replaced.claims_of(decoded)))
+        sightings = self.store.mget(Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_})
+        incomplete = {finding.id for finding in findings if finding.incomplete} | sightings.keys()
+        new = [f for f in findings if f.id not in sightings and not f.incomplete and f.served not in incomplete]
+        traits = {f.id: Traits.of(f) for f in new if f.parts == 1}
+        background = self._background(new, traits)
         leaks = [finding for finding in findings if finding.id not in background]
         batch = self._load(leaks, sightings)
         for finding in leaks:
             batch.take(finding, traits.get(finding.id), self.clock)
         if leaks:
             self._write(batch)
-        self.metrics.handled(findings, batch.opened)
+        self.metrics.handled(decoded, batch.opened)
 
     def _background(self, findings: Sequence[Finding], traits: Mapping[str, Traits]) -> set[str]:
         """Ids of the findings that are no leak. One that comes again is what it was, whatever the rules."""
@@ -66,12 +69,17 @@ class Alert:
             if seen is not None and finding.id not in known and (rule := rules.decide(seen)):
                 decided.append(fact_of(finding, rule, rules.version, seen, self.clock.now()))
         self._put(decided)
+        whole = {finding.id: replaced.claim_of(finding) for finding in findings}
+        self.store.create([Claim(id=whole[d.id], tenant=d.tenant, incident="", at=d.at) for d in decided if whole[d.id]])
         return known | {fact.id for fact in decided}
 
     def _load(self, findings: Sequence[Finding], sightings: dict[str, Sighting]) -> Batch:
         """Everything that the batch can touch, by id."""
-        claims = self.store.mget(Claim, {claim for f in findings for claim in fold.claims_of(f)})
-        holders = {c.incident for c in claims.values()} | {i for s in sightings.values() for i in (s.incident, *s.linked)}
+        wanted = {claim for finding in findings for claim in fold.claims_of(finding)}
+        claims = self.store.mget(Claim, wanted | replaced.claims_of(findings))
+        holders = {c.incident for c in claims.values() if c.incident} | {
+            i for s in sightings.values() for i in (s.incident, *s.linked)
+        }
         stored = self.store.mget(Incident, holders)
         known = {id_: Known.of(found) for id_, found in stored.items()}
         seen = self._seen([f for f in findings if f.id not in sightings])
@@ -94,7 +102,11 @@ class Alert:
         self._put([claim for claim in claims if claim.id in batch.stale_claims])
         self.store.create([claim for claim in claims if claim.id not in batch.stale_claims])
         stored = self.store.mget(Exposure, batch.exposures)
-        self._put([merged(stored[id_], found) if id_ in stored else found for id_, found in batch.exposures.items()])
+        before = {id_: left for id_, old in stored.items() if (left := replaced.without(old, batch.replaced))}
+        self._put([merged(before[id_], found) if id_ in before else found for id_, found in batch.exposures.items()])
+        if batch.replaced:
+            self.store.refresh()
+            replaced.remove(self.store, [batch.sightings[id_] for id_ in batch.gone])
         self.store.refresh()
         rules = self.rules()
         incidents = [self._project(id_, batch, rules) for id_ in sorted(batch.touched())]
@@ -108,7 +120,7 @@ class Alert:
         known, stored = batch.known[id_], batch.stored.get(id_)
         linking = [s.incident for s in self.store.scroll(Sighting, Where({"linked": (id_,)}))]
         is_frozen = stored is not None and stored.frozen_at is not None
-        sightings = [] if is_frozen else list(self.store.scroll(Sighting, Where({"incident": (id_,)})))
+        sightings = [] if is_frozen else replaced.standing(list(self.store.scroll(Sighting, Where({"incident": (id_,)}))))
         if stored is not None and not sightings:
             return stored.model_copy(update={"linked": tuple(sorted({*stored.linked, *linking}))})
         exposures = self.store.scroll(Exposure, Where({"incident": (id_,)}))
@@ -137,17 +149,22 @@ class Batch:
     opened: list[Sighting] = field(default_factory=list)
     exposures: dict[str, Exposure] = field(default_factory=dict)
     """What the batch itself shows, by id."""
+    replaced: set[str] = field(default_factory=set)
+    """Ids of incomplete sightings that gave way to a whole one."""
+    gone: set[str] = field(default_factory=set)
+    """Those of them of which nothing is to be left: the whole one is there with its last part."""
     originals: list[Original] = field(default_factory=list)
     """What is sealed of the batch's findings."""
 
     def take(self, finding: Finding, traits: Traits | None, clock: Clock) -> None:
         """Place one finding; one that has a sighting goes where it went before."""
-        sighting = self.sightings.get(finding.id)
+        sighting, earlier = self.sightings.get(finding.id), self._replaced_by(finding)
         if sighting is None:
-            where = fold.place(finding, self.claims, self.known)
+            where = Place(earlier.incident, False, earlier.linked) if earlier else fold.place(finding, self.claims, self.known)
             frozen = [self.known[id_] for id_ in where.linked if self.known[id_].frozen]
             known = replay.replay_of(finding, where.incident, self.seen.get(finding.tenant, {}), frozen)
-            sighting = incident.sighting_of(finding, where, known, traits, clock.now())
+            at = earlier.folded_at if earlier else clock.now()
+            sighting = incident.sighting_of(finding, where, known, traits, at)
             self.new_sightings.append(sighting)
             self.sightings[finding.id] = sighting
         shown = exposures_of(finding, sighting.incident)
@@ -167,6 +184,19 @@ class Batch:
             )
         self._join(finding, sighting)
 
+    def _replaced_by(self, finding: Finding) -> Sighting | None:
+        """The incomplete sighting whose place `finding` takes, and of which the batch now shows nothing."""
+        earlier = self.sightings.get(finding.served) if not finding.incomplete else None
+        holder = self.known.get(earlier.incident) if earlier else None
+        if earlier is None or holder is None or holder.frozen:
+            return None
+        self.replaced.add(earlier.id)
+        if finding.part == finding.parts:
+            self.gone.add(earlier.id)
+        left = {id_: replaced.without(found, {earlier.id}) for id_, found in self.exposures.items()}
+        self.exposures = {id_: found for id_, found in left.items() if found}
+        return earlier
+
     def _join(self, finding: Finding, sighting: Sighting) -> None:
         id_ = sighting.incident
         if id_ not in self.known:
@@ -174,7 +204,8 @@ class Batch:
             statistics = finding.statistics
             self.known[id_] = Known(id_, finding.tenant, sighting.folded_at, (), statistics.sketch_of)
         self.known[id_] = self.known[id_].grown(finding)
-        for claim in fold.claims_of(finding):
+        whole = (replaced.claim_of(finding),) if finding.served and not finding.incomplete else ()
+        for claim in (*fold.claims_of(finding), *whole):
             holder = self.known.get(self.claims.get(claim, ""))
             if holder is None or holder.frozen:
                 if claim in self.claims:

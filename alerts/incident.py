@@ -107,7 +107,8 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
 _OF_CAPTURE = set("site platform kind category post_id url title author channel thread published_at fetched_at truncated".split())
 _OF_STATISTICS = set("rows candidates failures longest_run newest_date skeleton brands bytes logins own_cards groups".split())
 _OF_FINDING = set(
-    "matched_at alarm epoch index_epoch minors cohorts cohort_labels canaries canaries_enrolled cards_enrolled".split()
+    "matched_at alarm epoch index_epoch minors cohorts cohort_labels canaries canaries_enrolled cards_enrolled"
+    " incomplete served".split()
 )
 
 
@@ -215,6 +216,7 @@ def project(
             "authors": _first(s.author for s in ordered),
             "skeleton": largest(ordered).skeleton,
             "alarm": facts.alarm,
+            "incomplete": _distinct(reason for s in ordered for reason in s.incomplete),
             "linked": _distinct(linked),
             "subjects": first.subjects,
             "sketch": sketch[0],

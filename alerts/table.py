@@ -14,7 +14,7 @@ from rich.text import Text
 from alerts.noise.shown import line
 from alerts.query import Whole
 from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Why
-from alerts.view import brief, duration
+from alerts.view import brief, duration, incompleteness
 from ullage.screen import cell
 from ullage.shown import moment, safe
 
@@ -48,7 +48,7 @@ def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None
             str(incident.exposure),
             cell(incident.whose),
             Text(brief(incident.sites, 2)),
-            f"{incident.customers:,}",
+            incident.counted,
             Text(brief(incident.kinds, 4)),
             duration(incident.publish_seconds),
             status.replace("_", " ") + (", suppressed" if incident.id in silent else ""),
@@ -76,6 +76,7 @@ def incident_in_full(
     return Group(
         head,
         *((Text(line(silence, zone), "dim"),) if silence else ()),
+        *((Text(incompleteness(incident), "bold red"),) if incident.incomplete else ()),
         Padding(_facts(incident, zone), (1, 0)),
         Text(f"Exposure {incident.exposure}: {scenario}", "bold"),
         _reasons(incident.reasons),
@@ -84,7 +85,7 @@ def incident_in_full(
         *((Text("\nClocks", "bold"), clocks) if clocks else ()),
         Text(f"\nSeen {incident.sightings} times", "bold"),
         _sightings(found.sightings, zone),
-        Text(f"\nCustomers: {incident.customers:,}", "bold"),
+        Text(f"\nCustomers: {incident.counted}", "bold"),
         _customers(found.exposures),
     )
 

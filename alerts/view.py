@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from alerts.query import Whole
 from alerts.records import Incident, Status, Suppression
+from ullage.records.incomplete import INCOMPLETE
 from ullage.shown import safe
 
 
@@ -41,6 +42,12 @@ def brief(values: Sequence[str], shown: int) -> str:
     return safe(", ".join(values[:shown])) + more
 
 
+def incompleteness(incident: Incident) -> str:
+    """What a person must know of an incident of which not all was searched or judged; "" for one of which all was."""
+    reasons = "; ".join(INCOMPLETE.get(reason, reason) for reason in incident.incomplete)
+    return f"incomplete: at least {incident.customers:,} customers ({reasons})" if reasons else ""
+
+
 def summary(incident: Incident, status: Status, silence: Suppression | None = None) -> dict[str, Any]:
     """The incident as a JSON object of a list."""
     shown = incident.model_dump(mode="json", include=_SUMMARY)
@@ -67,5 +74,5 @@ def details(found: Whole, clocks: Sequence[dict[str, Any]] = (), silence: Suppre
 
 _SUMMARY = set(
     "id tenant severity exposure scenario scenario_title scenario_title_zh origin origin_label sites customers rows sightings"
-    " kinds titles publish_seconds published_at opened_at updated_at alarm linked".split()
+    " kinds titles publish_seconds published_at opened_at updated_at alarm linked incomplete".split()
 )

@@ -58,7 +58,7 @@ class Exported:
         """What it is, in one line."""
         incident = self.incident
         what = incident.scenario_title or ("customer data offered" if incident.alarm else "customer data")
-        return f"{incident.id}: {what}; {incident.customers} customers, origin {incident.origin}"
+        return f"{incident.id}: {what}; {incident.counted} customers, origin {incident.origin}"
 
     def uuid(self, kind: str, of: str = "") -> uuid.UUID:
         """The id in another system of this incident's object of `kind`, or of one thing in it."""

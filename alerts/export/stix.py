@@ -107,7 +107,7 @@ def _labels(one: Exported) -> list[str]:
 def _description(one: Exported) -> str:
     incident = one.incident
     return (
-        f"Exposure {incident.exposure} of 100: {incident.scenario_title or 'no known scenario'}. {incident.customers} customers,"
+        f"Exposure {incident.exposure} of 100: {incident.scenario_title or 'no known scenario'}. {incident.counted} customers,"
         f" {incident.rows} rows in the largest copy, {incident.sightings} sightings on {', '.join(one.sites)}."
         f" Kinds: {', '.join(incident.kinds) or 'none'}."
     )

@@ -35,17 +35,21 @@ class Facts:
     scenario: str
     scenario_zh: str
     sites: tuple[str, ...]
+    at_least: bool = False
+    """Not all was searched."""
 
     @classmethod
     def of(cls, incident: Incident) -> Facts:
         """Of an incident; places that no configuration names are `other`."""
         sites = sorted({site if SITE.fullmatch(site) else "other" for site in incident.sites})
-        return cls(incident.tenant, incident.customers, incident.scenario_title, incident.scenario_title_zh, tuple(sites))
+        scenario, at_least = (incident.scenario_title, incident.scenario_title_zh), bool(incident.incomplete)
+        return cls(incident.tenant, incident.customers, *scenario, tuple(sites), at_least)
 
     def words(self) -> str:
         """In one line."""
         scenario = f"{self.scenario} {self.scenario_zh}" if self.scenario else "no scenario"
-        return f"{self.tenant}: {self.customers:,} customers, {scenario}, on {', '.join(self.sites)}"
+        count = f"at least {self.customers:,}" if self.at_least else f"{self.customers:,}"
+        return f"{self.tenant}: {count} customers, {scenario}, on {', '.join(self.sites)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +127,5 @@ def _as_json(entry: Entry) -> dict[str, Any]:
     if entry.facts:
         facts = entry.facts
         shown |= {"tenant": facts.tenant, "customers": facts.customers, "scenario": facts.scenario, "sites": list(facts.sites)}
+        shown |= {"at_least": True} if facts.at_least else {}
     return shown

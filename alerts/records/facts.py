@@ -72,6 +72,10 @@ class Sighting(Document):
     """Share of its customers who stood with the same fields in incidents before, when it was folded."""
     replay_of: str = ""
     """The incident in which most of them stood."""
+    incomplete: tuple[str, ...] = ()
+    """Why less than the whole capture was searched or judged; () where all of it was."""
+    served: str = ""
+    """Digest of the bytes as served: the id that an incomplete sighting of the same capture has."""
     traits: Traits | None = None
     """What the background rules saw; of a finding in parts they see nothing."""
 

@@ -75,6 +75,8 @@ class Incident(Document):
     authors: tuple[str, ...]
     skeleton: str
     alarm: bool
+    incomplete: tuple[str, ...] = ()
+    """Why of some capture in it less than the whole was searched or judged: then `customers` says "at least"."""
     linked: tuple[str, ...]
     subjects: str
     sketch: tuple[str, ...]
@@ -86,6 +88,11 @@ class Incident(Document):
     def whose(self) -> str:
         """The origin as a person reads it: `ours`, `partner:LABEL`."""
         return f"{self.origin}:{self.origin_label}" if self.origin_label else self.origin
+
+    @property
+    def counted(self) -> str:
+        """The customers as a person reads them: `1,234`, or `≥ 1,234` where not all was searched."""
+        return f"≥ {self.customers:,}" if self.incomplete else f"{self.customers:,}"
 
     def words(self) -> Iterable[str]:
         """Titles, authors, places and terms."""

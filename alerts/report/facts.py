@@ -135,8 +135,11 @@ def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
 
 def _distinct(incident: Incident) -> Iterator[Text]:
     """Exactly how many customers were found; at least and at most how many people it may be."""
+    how, how_zh = ("at least", "至少") if incident.incomplete else ("exactly", "")
+    counted = "未完整检索" if incident.incomplete else "精确计数"
     yield Text(
-        f"exactly {incident.customers:,} of the entity's customers found", f"已发现本单位客户{incident.customers:,}人（精确计数）"
+        f"{how} {incident.customers:,} of the entity's customers found",
+        f"已发现本单位客户{how_zh}{incident.customers:,}人（{counted}）",
     )
     if incident.verified:
         yield Text(

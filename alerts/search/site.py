@@ -71,6 +71,7 @@ def templates(zone: tzinfo | None, tenants: Iterable[str]) -> Environment:
         "link": view.link,
         "brief": view.brief,
         "duration": view.duration,
+        "incompleteness": view.incompleteness,
         "moment": lambda when: moment(when, zone),
         "spaced": words.spaced,
     }

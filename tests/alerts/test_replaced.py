@@ -1,0 +1,247 @@
+"""An incomplete finding and the whole one of the same capture: whichever comes first, and however often, the whole one stands."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alerts.query import whole
+from alerts.records import Background, Claim, Exposure, Incident, Original, Sighting
+from alerts.store import IncidentStore, Where
+from alerts.store.sqlite import SqliteStore
+from alerts.view import details, incompleteness, summary
+from tests.alerts.browser import Browser
+from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
+from tests.conftest import HeldClock
+from tests.factories import match
+from ullage.errors import UnavailableError
+from ullage.records import Finding
+
+SEEN = {"fields": ("PHONE",), "kinds": ("phone",)}
+
+
+def cut(people: Any = "ab", **changes: Any) -> Finding:
+    """What was published of a capture of which not all was searched."""
+    made = finding("served", people=people, **SEEN, **changes)
+    return made.model_copy(update={"incomplete": ("bytes",), "served": "served"})
+
+
+def full(people: Any = "abcd", **changes: Any) -> Finding:
+    """What was published of it once all was searched."""
+    made = finding("whole", range(20), people=people, kinds=("phone", "resident_id"), fields=("NAME", "PHONE", "ID"), **changes)
+    return made.model_copy(update={"served": "served"})
+
+
+def facts(store: IncidentStore) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """Sightings, and for each customer the sightings that show them."""
+    exposures = {e.subject: e.sightings for e in store.scroll(Exposure, Where())}
+    return sorted(s.id for s in store.scroll(Sighting, Where())), exposures
+
+
+def the_incident(store: IncidentStore) -> Incident:
+    [found] = store.scroll(Incident, Where())
+    return found
+
+
+def test_an_incomplete_finding_opens_an_incident_that_says_at_least(store: SqliteStore, clock: HeldClock) -> None:
+    fold_all(store, clock, [cut()])
+    found = the_incident(store)
+    assert (found.customers, found.incomplete, found.counted) == (2, ("bytes",), "≥ 2")
+    text = incompleteness(found)
+    assert text.startswith("incomplete: at least 2 customers (")
+    assert summary(found, "open")["incomplete"] == ["bytes"]
+
+
+def test_a_second_try_that_is_incomplete_again_doubles_nothing(store: SqliteStore, clock: HeldClock) -> None:
+    fold_all(store, clock, [cut()])
+    before = everything(store)
+    clock.advance(3600)
+    fold_all(store, clock, [cut(), cut()])
+    assert everything(store) == before
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+def test_a_whole_one_takes_its_place_in_the_same_incident(store: SqliteStore, clock: HeldClock, batch: int) -> None:
+    fold_all(store, clock, [cut("abx")])
+    opened = the_incident(store)
+    clock.advance(3600)
+    fold_all(store, clock, [full()], batch)
+    found = the_incident(store)
+    assert (found.id, found.opened_at, found.sightings, found.customers) == (opened.id, opened.opened_at, 1, 4)
+    assert (found.incomplete, found.counted, found.opened_by) == ((), "4", "whole")
+    assert found.kinds == ("phone", "resident_id")
+    assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"}), "x is nobody's any more"
+    for exposure in store.scroll(Exposure, Where()):
+        assert (exposure.fields, exposure.corroborated) == (("ID", "NAME", "PHONE"), True)
+
+
+def test_a_late_incomplete_one_is_ignored_whatever_came_before(store: SqliteStore, clock: HeldClock) -> None:
+    fold_all(store, clock, [full()])
+    before = everything(store)
+    fold_all(store, clock, [cut("xyz")])
+    assert everything(store) == before
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 64])
+@pytest.mark.parametrize("order", sorted({*itertools.permutations("ccww"), *itertools.permutations("cccw")}), ids="".join)
+def test_in_every_order_and_batch_the_whole_one_stands(
+    store: SqliteStore, clock: HeldClock, order: tuple[str, ...], batch: int
+) -> None:
+    fold_all(store, clock, [full() if which == "w" else cut("abx") for which in order], batch)
+    found = the_incident(store)
+    assert (found.sightings, found.customers, found.incomplete) == (1, 4, ())
+    assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"})
+
+
+def parts_of(whole_one: Finding, size: int) -> list[Finding]:
+    """A finding in continuation records."""
+    some = [whole_one.matches[n : n + size] for n in range(0, len(whole_one.matches), size)]
+    return [whole_one.model_copy(update={"matches": own, "part": n, "parts": len(some)}) for n, own in enumerate(some, 1)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 64])
+def test_parts_take_its_place_one_after_the_other_and_count_nobody_twice(
+    store: SqliteStore, clock: HeldClock, batch: int
+) -> None:
+    fold_all(store, clock, [*parts_of(cut("abx"), 1), *parts_of(full(), 2)], batch)
+    found = the_incident(store)
+    assert (found.sightings, found.customers, found.incomplete) == (1, 4, ())
+    assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"})
+
+
+def test_between_two_parts_nobody_is_lost_or_double_and_the_sighting_counts_once(store: SqliteStore, clock: HeldClock) -> None:
+    fold_all(store, clock, [cut("abcd")])
+    fold_all(store, clock, parts_of(full(), 2)[:-1])
+    found = the_incident(store)
+    assert (found.customers, found.sightings, found.incomplete) == (4, 1, ())
+
+
+def test_what_another_sighting_shows_of_a_customer_stays(store: SqliteStore, clock: HeldClock) -> None:
+    other = finding("other", people="ab", site="forum")
+    fold_all(store, clock, [cut("ab"), other])
+    assert the_incident(store).sightings == 2, "the same people: the same incident"
+    fold_all(store, clock, [full("acd")])
+    assert facts(store)[1] == {
+        handle("a"): ("other", "whole"),
+        handle("b"): ("other",),
+        handle("c"): ("whole",),
+        handle("d"): ("whole",),
+    }
+
+
+def test_other_tenants_and_other_captures_are_let_alone(store: SqliteStore, clock: HeldClock) -> None:
+    foreign = cut("z").model_copy(update={"tenant": "other", "id": "foreign", "served": "foreign"})
+    fold_all(store, clock, [foreign, cut(), finding("apart", range(50, 60), people="q")])
+    fold_all(store, clock, [full()])
+    assert facts(store)[0] == ["apart", "foreign", "whole"]
+
+
+@given(cuts=st.lists(st.integers(0, 12), min_size=1, max_size=4), orders=st.permutations(range(6)))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_wherever_it_is_killed_it_ends_alike(tmp_path_factory: Any, clock: HeldClock, cuts: list[int], orders: list[int]) -> None:
+    store = SqliteStore(tmp_path_factory.mktemp("killed") / "incidents.sqlite")
+    for calls in cuts:
+        with pytest.MonkeyPatch.context() as patch:
+            left = [calls]
+            for name in ("put", "create", "delete"):
+                patch.setattr(store, name, _dying(getattr(store, name), left))
+            with contextlib.suppress(UnavailableError):
+                fold_all(store, clock, [cut("abx"), full()], 1)
+    fold_all(store, clock, [cut("abx"), full()], 1)
+    assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"})
+    assert (the_incident(store).customers, the_incident(store).incomplete) == (4, ())
+    store.close()
+
+
+def _dying(method: Any, left: list[int]) -> Any:
+    def tried(*words: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise UnavailableError("killed")
+        return method(*words)
+
+    return tried
+
+
+def alone(**changes: Any) -> Finding:
+    """A finding that the background rules take for no leak."""
+    made = finding("whole", people="a", fields=("PHONE",), **changes)
+    one = match(subject=handle("a"), index_tag=handle("aphone"), kind="phone", fields=("PHONE",), own_fields=("PHONE",))
+    statistics = made.statistics.model_copy(
+        update={"candidates": {"phone": 1}, "rows": 1, "field_map": {"PHONE": 1}, "context": {"shop": 3, "reporting": 3}}
+    )
+    return made.model_copy(update={"matches": (one,), "statistics": statistics, "served": "served", "alarm": False})
+
+
+def test_what_is_incomplete_is_never_background(store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alerts.noise.background.Rules.decide", lambda self, traits: self.rule[0])
+    part = alone().model_copy(update={"id": "served", "incomplete": ("evidence",)})
+    fold_all(store, clock, [part])
+    assert facts(store)[0] == ["served"]
+    fold_all(store, clock, [alone()])
+    assert facts(store)[0] == ["whole"], "somebody may have taken it up: it stays an incident"
+
+
+def test_a_late_incomplete_one_of_what_was_background_is_ignored(
+    store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.noise.background.Rules.decide", lambda self, traits: self.rule[0])
+    fold_all(store, clock, [alone()])
+    assert store.count(Background, Where()) == 1
+    fold_all(store, clock, [alone().model_copy(update={"id": "served", "incomplete": ("evidence",)})])
+    assert (facts(store)[0], store.count(Incident, Where())) == ([], 0)
+
+
+def test_findings_of_earlier_schemas_leave_no_claim_on_what_they_do_not_know(store: SqliteStore, clock: HeldClock) -> None:
+    fold_all(store, clock, [finding("f", range(10), people="a")])
+    assert not [claim for claim in store.scroll(Claim, Where()) if ":served:" in claim.id]
+
+
+def test_sealed_originals_of_what_was_replaced_are_gone(store: SqliteStore, clock: HeldClock) -> None:
+    sealed = {"original": "c2VhbGVk", "original_key": "desk"}
+    fold_all(store, clock, [cut("abcdefgh").model_copy(update=sealed)])
+    fold_all(store, clock, [full().model_copy(update=sealed)])
+    assert {original.id for original in store.scroll(Original, Where())} <= {"whole"}
+
+
+def test_terminal_and_json_say_at_least(store: SqliteStore, clock: HeldClock) -> None:
+    from rich.console import Console
+
+    from alerts.table import incident_in_full, incidents_table
+
+    fold_all(store, clock, [cut(range(1234))])
+    found = whole(store, the_incident(store).id)
+    assert found is not None
+    out = Console(width=160, record=True, file=io.StringIO())
+    out.print(incident_in_full(found))
+    out.print(incidents_table([(found.incident, "open")]))
+    text = out.export_text()
+    assert "incomplete: at least 1,234 customers (it holds more bytes than are read of one capture)" in " ".join(text.split())
+    assert text.count("≥ 1,234") == 2
+    assert json.loads(json.dumps(details(found)))["incomplete"] == ["bytes"]
+
+
+def test_the_alert_stage_takes_them_from_the_bus(store: SqliteStore, clock: HeldClock) -> None:
+    stage(store, clock).handle([record(cut()), record(full())])
+    assert facts(store)[0] == ["whole"]
+
+
+def test_the_page_and_its_api_say_at_least_until_the_whole_one_is_there(
+    store: SqliteStore, clock: HeldClock, browser: Browser
+) -> None:
+    fold_all(store, clock, [cut(range(1234))])
+    id_ = the_incident(store).id
+    page = browser.get(f"/incidents/{id_}").text
+    assert "≥ 1,234" in page
+    assert "at least 1,234 customers" in page
+    assert "≥ 1,234" in browser.get("/").text
+    assert browser.get(f"/api/incidents/{id_}").json()["incomplete"] == ["bytes"]
+    fold_all(store, clock, [full(range(900))])
+    assert "≥" not in browser.get(f"/incidents/{id_}").text + browser.get("/").text
