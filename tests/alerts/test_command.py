@@ -86,6 +86,7 @@ def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
         "updated_at",
         "alarm",
         "linked",
+        "incomplete",
     }
     assert [set(row) for row in rows] == [columns | {"status", "suppressed"}] * 2
     assert {row["id"]: row["customers"] for row in rows} == {A: 2, incident_id("g"): 1}
