@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from ullage import check_values, dead_letters, keys
-from ullage.bus import CAPTURES, Retention, open_bus
+from ullage.bus import CAPTURES, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, UllageError
 from ullage.settings import FILE, Context, Settings
 from ullage.written import write_new
@@ -69,8 +69,9 @@ def initialise(context: Context) -> Iterator[str]:
 
 def _make_signers_and_desks(context: Context) -> Iterator[str]:
     for role in keys.SIGNERS:
-        if not context.keys.exists(f"sign/{role}.key"):
-            keys.signer(context.keys, role)
+        before = keys.all_names(context.keys)
+        keys.signer(context.keys, role)
+        if keys.all_names(context.keys) != before:
             yield f"made signing key of {role}"
     for tenant in keys.tenants(context.keys):
         if context.keys.exists(f"{tenant}/sign.key") and not context.keys.exists(f"{tenant}/desk.pub"):
@@ -107,6 +108,7 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
         return lines[-1].startswith("ok")
 
     look("keys", lambda: _keys(context))
+    look("signatures", lambda: _signers(context))
     _look_at_buses(context, readers, look)
     for tenant in sorted({p.parent.name for p in context.keys.root.glob("*/verify.pub")}):
         look(f"tenant {tenant}", partial(_epochs, context, tenant))
@@ -181,6 +183,16 @@ def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: st
 
 def _epochs(context: Context, tenant: str) -> str:
     return f"{len(keys.epochs(context.keys, tenant, 'match'))} live match epoch(s)"
+
+
+def _signers(context: Context) -> str:
+    """Whose records are believed here; what they are not is in `ullage.cutover`."""
+    known = {topic: len(keys.verifier(context.keys, topic).known) for topic in (CAPTURES, FINDINGS)}
+    if not any(known.values()):
+        raise ConfigError(
+            f"no signer is known in {context.keys.root / 'signers'}: run `ullage init`, or copy their public halves"
+        )
+    return ", ".join(f"{count} signers of {topic} are believed" for topic, count in known.items())
 
 
 def _keys(context: Context) -> str:

@@ -1,5 +1,6 @@
 """`init` makes what is missing and leaves what is there; `check` says what is wrong, a line a part."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_a_role_before_init_is_told_what_to_run(tmp_path: Path) -> None:
 def test_check_of_a_sound_folder_has_no_fault(context: Context) -> None:
     keys.make_tenant(context.keys, "bank")
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["ok"] * 4
+    assert [line.split()[0] for line in lines] == ["ok"] * 5
     assert any("tenant bank: 1 live match epoch" in line for line in lines)
 
 
@@ -66,9 +67,9 @@ def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context
     context.bus().publisher(DEAD_LETTERS).close()
     (context.data / "bus" / "captures.sqlite").write_bytes(b"nonsense" * 1000)
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["FAULT", "FAULT", "ok"]
+    assert [line.split()[0] for line in lines] == ["FAULT", "ok", "FAULT", "ok"]
     assert "make it 0600" in lines[0]
-    assert "captures.sqlite is damaged" in lines[1]
+    assert "captures.sqlite is damaged" in lines[2]
 
 
 GAP = 'url = "kafka://b:1?prefix=x.&partitions=3&replication=3&credentials=not.there"\ncaptures = "spool:///gap"\n'
@@ -126,3 +127,12 @@ def test_without_kafkas_client_one_line_says_what_to_install(context: Context, m
     monkeypatch.setitem(sys.modules, "kafka", None)
     with pytest.raises(ConfigError, match=r"a kafka:// bus needs kafka: install ullage\[kafka\]"):
         planned(context, 'url = "kafka://b:1"\n')
+
+
+def test_check_says_whose_records_are_believed(context: Context) -> None:
+    assert "ok     signatures: 2 signers of captures are believed, 2 signers of findings are believed" in setup.check(context, {})
+    shutil.rmtree(context.keys.root / "signers")
+    (line,) = [line for line in setup.check(context, {}) if "signatures" in line]
+    assert line.startswith("FAULT  signatures: no signer is known")
+    assert [line for line in setup.initialise(context) if "signing" in line]  # their private halves are there
+    assert not [line for line in setup.check(context, {}) if "FAULT  signatures" in line]
