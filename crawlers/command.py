@@ -16,7 +16,7 @@ from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.site import Site, SiteFolder
 from crawlers.standing import Standings
-from crawlers.table import Row, sites_table
+from crawlers.table import Row, explained, sites_table
 from ullage import role, setup
 from ullage.exits import Exit
 from ullage.metrics import BUS, new_registry
@@ -63,6 +63,8 @@ def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
     if rows:
         now = context.clock.wall()
         print_list(rows, as_json=as_json, row=Row.as_json, table=lambda rows: sites_table(rows, now), none="")
+        for line in explained(rows) if not as_json else ():
+            typer.echo(line)
     if not found and not faults:
         typer.echo(f"no site yet: put NAME.toml into {context.data / context.settings.crawl.sites}", err=True)
     for fault in faults:
@@ -98,4 +100,4 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
         visits = frontier.visits(name)
         words = rhythm.text(standings.learnt(site))
         due = context.clock.wall() + visits.left(context.clock.wall())
-        yield Row(site, standings.report(site), words, frontier.counts(name), due, visits.failures)
+        yield Row(site, standings.report(site), words, frontier.counts(name), due, visits.failures, standings.reason(site))

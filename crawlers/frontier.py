@@ -118,7 +118,8 @@ class Frontier:
 
     def __init__(self, folder: Path, key: bytes, clock: Clock) -> None:
         self._path = folder / FILE
-        self._database = open_database(self._path, [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK])
+        steps = [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON]
+        self._database = open_database(self._path, steps)
         self.history = History(self._database, clock)
         self._cipher, self._clock = FrontierCipher(key), clock
 

@@ -35,6 +35,7 @@ create table blind (site text not null, began real not null, ended real not null
     strict, without rowid;
 create table beats (at real primary key) strict, without rowid;
 """
+REASON = "alter table standings add column reason text not null default ''"
 ARRIVED = "insert into arrivals values (?, ?, 1) on conflict (site, hour) do update set posts = posts + 1"
 CAME = """
 insert into standings (site, last_new, posts, author, date, title) values (?1, ?2, ?3, ?4, ?5, ?6)
@@ -42,11 +43,12 @@ on conflict (site) do update set last_new = iif(last_new > ?7, ?2, max(last_new,
 author = author + ?4, date = date + ?5, title = title + ?6
 """
 KEEP = """
-insert into standings (site, state, since, former, former_since, doubted) values (?1, ?2, ?3, ?4, ?5, ?6)
-on conflict (site) do update set state = ?2, since = ?3, former = ?4, former_since = ?5, doubted = ?6
+insert into standings (site, state, since, former, former_since, doubted, reason) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+on conflict (site) do update set state = ?2, since = ?3, former = ?4, former_since = ?5, doubted = ?6, reason = ?7
 """
 STANDING = (
-    "select state, since, former, former_since, doubted, last_new, posts, author, date, title from standings where site = ?"
+    "select state, since, former, former_since, doubted, last_new, reason, posts, author, date, title "
+    "from standings where site = ?"
 )
 EVERYWHERE = ""
 """The site of a blind time of the whole crawl: the way out was down."""
@@ -69,6 +71,8 @@ class Standing:
     doubted: float = 0.0
     last_new: float = 0.0
     profile: Profile = UNKNOWN
+    reason: str = ""
+    """Why the last visit did not see the site, as a word of `crawlers.reasons`; "" where it did."""
 
 
 def came_at(post: Post, now: float, *, known: bool) -> float | None:
@@ -107,15 +111,15 @@ class History:
             row: Any = self._database.execute(STANDING, (site,)).fetchone()
         if row is None:
             return Standing()
-        state, since, former, former_since, doubted, last_new, posts, *had = row
+        state, since, former, former_since, doubted, last_new, reason, posts, *had = row
         profile = Profile(posts, dict(zip(FIELDS, had, strict=True)))
-        return Standing(state or None, since, former or None, former_since, doubted, last_new, profile)
+        return Standing(state or None, since, former or None, former_since, doubted, last_new, profile, reason)
 
     def keep(self, site: str, standing: Standing) -> None:
-        """Note state and doubt of `site`; what else `standing` says is left as it is."""
+        """Note state, reason and doubt of `site`; what else `standing` says is left as it is."""
         s = standing
         with sqlite_errors(self._path), transaction(self._database):
-            self._database.execute(KEEP, (site, s.state or "", s.since, s.former or "", s.former_since, s.doubted))
+            self._database.execute(KEEP, (site, s.state or "", s.since, s.former or "", s.former_since, s.doubted, s.reason))
 
     def arrivals(self, site: str) -> dict[int, int]:
         """Posts by hour, of the rhythm's window."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from crawlers import reasons
 from ullage.records.heartbeat import State
 
 STATE_OF: dict[str, State] = {
@@ -33,10 +34,14 @@ STATE_OF: dict[str, State] = {
     "address": "unreachable",
     "dns": "unreachable",
     "timeout": "unreachable",
+    "refused": "unreachable",
+    "tls": "unreachable",
     "network": "unreachable",
 }
 """What each outcome that is no success says of a site, if it decides."""
-NO_ANSWER = frozenset({"dns", "timeout", "network", "address", "robots_unreachable"})
+NOT_ASKED = frozenset({"address"})
+"""Outcomes of what we refused ourselves to ask: they say nothing of the way to the site."""
+NO_ANSWER = NOT_ASKED | {"dns", "timeout", "refused", "tls", "network", "robots_unreachable"}
 """Outcomes after which nobody knows whether the site is there at all."""
 OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address", "redirects"})
 """Behind the lists these say something of the page alone."""
@@ -69,18 +74,23 @@ UNKNOWN = Profile()
 class Evidence:
     """What came of the pages of one visit, by outcome: `heads` are first pages of lists, `behind` all others.
 
-    `answered` tells whether anything at all came back from the site, whatever it was.
+    `asked` tells whether anything went out to the site, `answered` whether anything at all came back, whatever it was. `causes`
+    has for some outcomes what brought them about, as a word of `crawlers.reasons`.
     """
 
     heads: Counter[str] = field(default_factory=Counter)
     behind: Counter[str] = field(default_factory=Counter)
     posts: int = 0
     fields: Counter[str] = field(default_factory=Counter)
+    asked: bool = False
     answered: bool = False
+    causes: dict[str, str] = field(default_factory=dict)
 
-    def note(self, outcome: str, *, head: bool) -> None:
+    def note(self, outcome: str, *, head: bool, cause: str = "") -> None:
         """A page came to this."""
         (self.heads if head else self.behind)[outcome] += 1
+        self.causes[outcome] = cause
+        self.asked = self.asked or outcome not in NOT_ASKED
         self.answered = self.answered or outcome not in NO_ANSWER
 
     def note_posts(self, had: Iterable[Sequence[bool]]) -> None:
@@ -113,7 +123,19 @@ def judge(seen: Evidence, before: Profile) -> State | None:
     return "layout_changed" if before.lost(seen.profile()) else "ok"
 
 
+def reason(seen: Evidence, shown: State | None) -> str:
+    """Why a visit that shows a state (`judge`) did not see the site, as a word of `crawlers.reasons`; "" where it did."""
+    heads = Counter({outcome: count for outcome, count in seen.heads.items() if STATE_OF.get(outcome) == shown})
+    behind = Counter({o: n for o, n in seen.behind.items() if STATE_OF.get(o) == shown and o not in OF_ONE_PAGE})
+    if outcome := _commonest(heads) or (_commonest(behind) if behind.total() >= LEAST_PAGES else ""):
+        return reasons.of_outcome(outcome, seen.causes.get(outcome, ""))
+    return "fields" if shown == "layout_changed" else ""
+
+
 def _commonest(outcomes: Counter[str]) -> str:
-    """The failing outcome that came most often, the first by name of several; "" when none did."""
+    """The failing outcome that came most often, the first by name of several; "" when none did.
+
+    `host` only where there is no other: it may be of an address that the site's file named once.
+    """
     failing = {outcome: count for outcome, count in outcomes.items() if STATE_OF.get(outcome) and count}
-    return min(failing, key=lambda outcome: (-failing[outcome], outcome), default="")
+    return min(failing, key=lambda outcome: (outcome == "host", -failing[outcome], outcome), default="")

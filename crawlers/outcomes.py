@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 from enum import Enum
 
+from OpenSSL import SSL
 from scrapy import Request
 from scrapy.exceptions import (
     CannotResolveHostError,
@@ -17,6 +18,7 @@ from scrapy.exceptions import (
     UnsupportedURLSchemeError,
 )
 from scrapy.http import Response
+from service_identity import CertificateError, VerificationError
 from twisted.internet.error import ConnectError, ConnectionClosed
 
 from crawlers.middlewares import Refused
@@ -63,11 +65,19 @@ FATES = {
     "status": Fate.RETRY,
     "dns": Fate.RETRY,
     "timeout": Fate.RETRY,
+    "refused": Fate.RETRY,
+    "tls": Fate.RETRY,
     "network": Fate.RETRY,
     "parse": Fate.RETRY,
 }
 
 
+FAILURES: dict[type[BaseException], str] = {
+    CannotResolveHostError: "dns",
+    DownloadConnectionRefusedError: "refused",
+    DownloadTimeoutError: "timeout",
+}
+TLS_ERRORS = (SSL.Error, VerificationError, CertificateError)
 RESTS = frozenset({"busy", "unavailable"})
 """The site asks for rest: the visit ends."""
 STATUSES = {401: "login", 403: "forbidden", 404: "gone", 410: "gone", 429: "busy", 503: "unavailable"}
@@ -86,9 +96,13 @@ def of_error(error: BaseException | None, request: Request) -> str:
         return error.reason
     if isinstance(error, IgnoreRequest):  # Scrapy's own: too many redirects, or a body that unpacks beyond the limit
         return "redirects" if request.meta.get("redirect_ttl") == 0 else "too_large"
-    if isinstance(error, CannotResolveHostError):
-        return "dns"
-    return "timeout" if isinstance(error, DownloadTimeoutError) else "network"
+    return next((outcome for kind, outcome in FAILURES.items() if isinstance(error, kind)), "tls" if is_tls(error) else "network")
+
+
+def is_tls(error: BaseException | None) -> bool:
+    """Whether a connection was made and then failed in TLS: a certificate that is not trusted, or no TLS at all."""
+    told = [error, error.__cause__] if error else []
+    return any(isinstance(why.value, TLS_ERRORS) for one in told for why in getattr(one, "reasons", ()))
 
 
 def retry_after(response: Response, now: float) -> float:

@@ -11,9 +11,10 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from twisted.python.failure import Failure
 
-from crawlers import signs
+from crawlers import reasons, signs
 from crawlers.answered import answered
 from crawlers.frontier import Leased
+from crawlers.middlewares import Refused
 from crawlers.middlewares.size import STOPPED
 from crawlers.outcomes import RESTS, of_error, retry_after
 from crawlers.pages import Parsed, Post
@@ -80,7 +81,7 @@ class PageSpider(Spider):
             outcome = signs.of_page(leased, response, parsed, visit.site)
         if outcome != "ok" and not (outcome in signs.UNREAD_LISTS and leased.page.role == "list"):
             wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
-            self._tell(leased, outcome, wait)
+            self._tell(leased, outcome, wait, reasons.of_status(response.status) if outcome == "status" else "")
             return []
         size, headers = len(response.body), answered(response)
         return [PageRead(leased, parsed, parsed.posts, STOPPED in response.flags, size, outcome, headers)]
@@ -88,7 +89,8 @@ class PageSpider(Spider):
     def not_read(self, failure: Failure) -> None:
         """A request that brought no response."""
         request: Request = failure.request  # type: ignore[attr-defined]
-        self._tell(request.meta[LEASED], of_error(failure.value, request))
+        cause = failure.value.cause if isinstance(failure.value, Refused) else ""
+        self._tell(request.meta[LEASED], of_error(failure.value, request), cause=cause)
 
     def callback_failed(self, failure: Failure, response: Response) -> None:
         """The platform could not make sense of a page."""
@@ -108,10 +110,10 @@ class PageSpider(Spider):
             self.visit.break_off(failure.value)
         self._tell(item.leased, "parse")
 
-    def _tell(self, leased: Leased, outcome: str, wait: float | None = None) -> None:
+    def _tell(self, leased: Leased, outcome: str, wait: float | None = None, cause: str = "") -> None:
         """Tell the visit what became of a page; if even that fails, end it."""
         try:
-            self.visit.failed(leased, outcome, wait)
+            self.visit.failed(leased, outcome, wait, cause)
         except UllageError as error:
             self.visit.break_off(error)
 

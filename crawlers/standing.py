@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from crawlers.egress import Egress
 from crawlers.frontier import Frontier
 from crawlers.history import EVERYWHERE, Standing
-from crawlers.judge import Evidence, Profile, judge
+from crawlers.judge import Evidence, Profile, judge, reason
 from crawlers.rhythm import Rhythm, learn
 from crawlers.site import Site
 from ullage import log
@@ -47,10 +47,10 @@ class Standings:
         standing = self.frontier.history.standing(site.name)
         if shown is None:
             return standing.state
-        if site.name != CANARY:  # it is in this house
+        if site.name != CANARY and seen.asked:  # the canary is in this house
             self._around(lambda _: self.egress.note(site.name, seen.answered, now))
-        standing = self.frontier.history.standing(site.name)
-        if not seen.answered:
+        standing = replace(self.frontier.history.standing(site.name), reason=reason(seen, shown))
+        if seen.asked and not seen.answered:
             return self._unanswered(site.name, standing, now)
         since = now
         if standing.state not in SEEING:
@@ -115,8 +115,12 @@ class Standings:
             expected_by=self.expected_by(site) or 0.0,
         )
 
+    def reason(self, site: Site) -> str:
+        """Why the last visit did not see `site`, as a word of `crawlers.reasons`; "" where it did."""
+        return self.frontier.history.standing(site.name).reason
+
     def _unanswered(self, site: str, standing: Standing, now: float) -> State | None:
-        """Nothing came back: blame the site, doubt it, or neither while the way out is down."""
+        """Nothing came back, for the reason in `standing`: blame the site, doubt it, or neither while the way out is down."""
         if not self.egress.up:
             return standing.state
         if not standing.doubted and self.egress.can_tell and standing.state != "unreachable":
@@ -125,15 +129,17 @@ class Standings:
         return self._adopt(site, standing, "unreachable", standing.doubted or now)
 
     def _adopt(self, site: str, before: Standing, state: State, since: float) -> State:
+        """Keep what a visit showed; `before` has the reason of now, and the state of until now."""
         if state == before.state:
-            if self.frontier.history.standing(site).doubted != before.doubted:
+            known = self.frontier.history.standing(site)
+            if (known.doubted, known.reason) != (before.doubted, before.reason):
                 self.frontier.history.keep(site, before)
             return state
         if before.state not in SEEING:
             self.frontier.try_again(site)
         after = replace(before, state=state, since=since, former=before.state, former_since=before.since)
         self.frontier.history.keep(site, after)
-        log.get("crawl").warning("site_state", site=site, state=state, reason=before.state or "new")
+        log.get("crawl").warning("site_state", site=site, state=state, reason=before.reason or "none")
         return state
 
     def _around(self, tell: Callable[[float], None]) -> None:
@@ -158,4 +164,4 @@ class Standings:
         standing = self.frontier.history.standing(site)
         if standing.state == "unreachable" and standing.since >= began:
             standing = replace(standing, state=standing.former, since=standing.former_since)
-        self.frontier.history.keep(site, replace(standing, doubted=0.0))
+        self.frontier.history.keep(site, replace(standing, doubted=0.0, reason=""))

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from crawlers.reasons import MEANING
 from crawlers.site import Site
 from ullage.records import INGEST
 from ullage.records.heartbeat import SiteReport
@@ -26,7 +27,10 @@ COLOURS = {
     "unreachable": "bold red",
 }
 NOT_VISITED = "not visited yet"
+NOT_SEEN = "not seen yet"
 FED = "by ingest"
+SEEN = ("ok", "quiet")
+"""States of which nothing needs to be explained; a site in doubt keeps them for another visit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Row:
     pages: Mapping[str, int]
     next_visit: float
     failures: int
+    reason: str = ""
+    """Why the last visit did not see the site, as a word of `crawlers.reasons`."""
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for a program; times in ISO 8601, null for never."""
@@ -49,6 +55,7 @@ class Row:
             "enabled": self.site.enabled,
             "watch": self.site.watch,
             "state": report.state,
+            "reason": self.reason or None,
             "since": _iso(report.since),
             "last_new": _iso(report.last_new),
             "expected_by": _iso(report.expected_by),
@@ -83,7 +90,16 @@ def _standing(row: Row) -> str:
     """The state in words, or why there is none."""
     if not row.site.enabled:
         return "off"
-    return FED if row.site.platform == INGEST else (row.report.state or NOT_VISITED).replace("_", " ")
+    if row.site.platform == INGEST:
+        return FED
+    state = (row.report.state or (NOT_SEEN if row.reason else NOT_VISITED)).replace("_", " ")
+    return f"{state}: {row.reason}" if row.reason and row.report.state not in SEEN else state
+
+
+def explained(rows: Iterable[Row]) -> list[str]:
+    """What the words behind states in the table say, one line each."""
+    said = {row.reason for row in rows if row.reason in MEANING and row.report.state not in SEEN and row.site.is_crawled}
+    return [f"{word}: {MEANING[word]}" for word in MEANING if word in said]
 
 
 def _iso(at: float) -> str | None:

@@ -97,8 +97,11 @@ class Visit:
         self.metrics.captures.labels(self.metrics.label(self.site.name)).inc(captured)
         self._release(leased, outcome)
 
-    def failed(self, leased: Leased, outcome: str, wait: float | None = None) -> None:
-        """A page was not read: decide what becomes of it. `wait` in seconds is what the site asked for."""
+    def failed(self, leased: Leased, outcome: str, wait: float | None = None, cause: str = "") -> None:
+        """A page was not read: decide what becomes of it.
+
+        `wait` in seconds is what the site asked for; `cause` is a word of `crawlers.reasons` that says more than the outcome.
+        """
         if leased.name not in self._held:
             return
         fate = FATES[outcome]
@@ -115,7 +118,7 @@ class Visit:
             self._rest = max(self._rest, wait or 0.0)
         ends = outcome in RESTS or (outcome == "blocked" and is_head(leased))
         self._broken_off = self._broken_off or ends or self._failures >= MAX_FAILURES_IN_A_ROW
-        self._release(leased, outcome)
+        self._release(leased, outcome, cause)
 
     def break_off(self, fault: Exception) -> None:
         """End the visit because of an error that the process cannot go on with."""
@@ -139,10 +142,10 @@ class Visit:
         self.frontier.end_visit(self.site.name, self.clock.wall() + rest, succeeded, counts=counts)
         return succeeded
 
-    def _release(self, leased: Leased, outcome: str) -> None:
+    def _release(self, leased: Leased, outcome: str, cause: str = "") -> None:
         """Take a page out of hand."""
         self.metrics.page(self.site.name, outcome)
-        self.seen.note(outcome, head=is_head(leased))
+        self.seen.note(outcome, head=is_head(leased), cause=cause)
         if leased.name in self._held:
             self._held.discard(leased.name)
             self.permits.release()

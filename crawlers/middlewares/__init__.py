@@ -9,8 +9,11 @@ from scrapy.exceptions import IgnoreRequest
 
 
 class Refused(IgnoreRequest):
-    """A request that is not made, or a response that is not read. `reason` is a metric label."""
+    """A request that is not made, or a response that is not read. `reason` is a metric label.
 
-    def __init__(self, reason: str) -> None:
+    `cause` is a word of `crawlers.reasons` that says more, where there is one.
+    """
+
+    def __init__(self, reason: str, cause: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.cause = reason, cause

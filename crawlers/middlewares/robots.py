@@ -21,9 +21,9 @@ from scrapy.http import Response
 from scrapy.http.request import NO_CALLBACK
 from scrapy.robotstxt import ProtegoRobotParser, RobotParser
 
-from crawlers import signs
+from crawlers import reasons, signs
 from crawlers.middlewares import Refused
-from crawlers.outcomes import DOWNLOAD_ERRORS
+from crawlers.outcomes import DOWNLOAD_ERRORS, of_error
 
 MAX_BYTES = 500 * 1024
 FAILURE_SECONDS = 300.0
@@ -45,6 +45,8 @@ class Rules(NamedTuple):
 
     parser: RobotParser
     refusal: str = "robots"
+    cause: str = ""
+    """Why there is no answer, as a word of `crawlers.reasons`."""
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ class TimedRobots(RobotsTxtMiddleware):
             return
         rules = await self.robot_parser(request)
         if not rules.parser.allowed(request.url, self._default_useragent):
-            raise Refused(rules.refusal)
+            raise Refused(rules.refusal, rules.cause)
 
     async def robot_parser(self, request: Request) -> Rules:  # type: ignore[override]
         """The rules in force for the request's host and port."""
@@ -101,18 +103,18 @@ class TimedRobots(RobotsTxtMiddleware):
         async with self._cache.lock(place):
             rules = self._cache.get(place)
             if rules is None:
-                text, refusal = await self._fetch(f"{place}/robots.txt")
-                rules = Rules(ProtegoRobotParser(text, self.crawler.spider), refusal)
+                text, refusal, cause = await self._fetch(f"{place}/robots.txt")
+                rules = Rules(ProtegoRobotParser(text, self.crawler.spider), refusal, cause)
                 self._cache.put(place, rules, WAITS.get(refusal))
         self._keep_pace(rules.parser)
         return rules
 
-    async def _fetch(self, url: str) -> tuple[bytes, str]:
+    async def _fetch(self, url: str) -> tuple[bytes, str, str]:
         asking = Request(url, priority=self.DOWNLOAD_PRIORITY, meta={SKIP: True}, callback=NO_CALLBACK, dont_filter=True)
         try:
-            return rules_text(await self.crawler.engine.download_async(asking))
-        except (IgnoreRequest, *DOWNLOAD_ERRORS):
-            return DISALLOW_ALL, "robots_unreachable"
+            return *rules_text(await self.crawler.engine.download_async(asking)), ""
+        except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
+            return DISALLOW_ALL, "robots_unreachable", reasons.of_outcome(of_error(error, asking))
 
     def _keep_pace(self, rules: RobotParser) -> None:
         """Let `Crawl-delay` raise the least delay of AutoThrottle."""

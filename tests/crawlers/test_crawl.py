@@ -15,7 +15,7 @@ import pytest
 
 from crawlers.frontier import Frontier
 from tests.crawlers.conftest import Station
-from tests.crawlers.support import Answers
+from tests.crawlers.support import Answers, serving
 from ullage.lock import hold
 from ullage.settings import Context
 
@@ -231,6 +231,21 @@ def test_a_private_address_is_not_asked_unless_the_file_allows_it(station: Stati
     station.site("paste", f"{server.url}/archive", more="allow_private = false")
     assert visited(station.run("crawl", "--once"))["status"] == "failed"
     assert server.asked == []
+    said = station.run("sites")
+    assert "unreachable: address" in said
+    assert "allow_private = true" in said
+
+
+def test_a_site_says_why_it_cannot_be_reached(station: Station, server: Answers) -> None:
+    """One site at a time: of three that answer nothing it would be the way out."""
+    with serving() as gone:
+        closed = gone.url
+    server.says("/broken", status=500)
+    for url, reason in ((closed, "refused"), (f"{server.url}/broken", "http_5xx"), (server.url.replace("http", "https"), "tls")):
+        station.site("paste", url)
+        station.run("crawl", "--once")
+        (row,) = [json.loads(line) for line in station.run("sites", "--json").splitlines()]
+        assert (row["state"], row["reason"]) == ("unreachable", reason)
 
 
 def test_robots_are_obeyed_and_a_file_may_say_otherwise(station: Station, server: Answers, pastes: Pastes) -> None:

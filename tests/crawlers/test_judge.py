@@ -1,9 +1,12 @@
 """Evidence in, state out."""
 
+from pathlib import Path
+
 import pytest
 
-from crawlers.judge import NO_ANSWER, STATE_OF, UNKNOWN, Evidence, Profile, judge
+from crawlers.judge import NO_ANSWER, STATE_OF, UNKNOWN, Evidence, Profile, judge, reason
 from crawlers.outcomes import FATES
+from crawlers.reasons import MEANING, of_status
 from ullage.records.heartbeat import STATES
 
 
@@ -58,6 +61,69 @@ def test_a_list_that_cannot_be_read_decides(outcome: str) -> None:
 )
 def test_what_several_pages_say_together(heads: dict[str, int], behind: dict[str, int], expected: str) -> None:
     assert state(heads, behind) == expected
+
+
+@pytest.mark.parametrize("outcome", sorted(STATE_OF))
+def test_every_outcome_has_a_word_for_people(outcome: str) -> None:
+    seen = evidence({outcome: 1})
+    assert reason(seen, judge(seen, UNKNOWN)) in MEANING
+
+
+@pytest.mark.parametrize(
+    ("heads", "behind", "word"),
+    [
+        ({"ok": 1}, {"ok": 5, "forbidden": 5}, ""),
+        ({"dns": 1}, {}, "dns"),
+        ({"refused": 2, "dns": 1}, {}, "refused"),
+        ({"ok": 3, "blocked": 1, "timeout": 2}, {}, "challenge"),
+        ({"ok": 1}, {"timeout": 1, "tls": 2}, "tls"),
+        ({"ok": 1}, {"login": 3}, "login"),
+        ({"robots": 1}, {"ok": 9}, "robots"),
+        ({"host": 2, "status": 1}, {}, "status"),
+        ({"host": 2}, {}, "host"),
+    ],
+)
+def test_the_reason_is_what_decided(heads: dict[str, int], behind: dict[str, int], word: str) -> None:
+    seen = evidence(heads, behind)
+    assert reason(seen, judge(seen, UNKNOWN)) == word
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause", "word"),
+    [
+        ("robots_unreachable", "tls", "tls"),
+        ("robots_unreachable", "", "robots_error"),
+        ("status", "http_5xx", "http_5xx"),
+        ("status", "13800138000", "status"),
+    ],
+)
+def test_what_brought_an_outcome_about_says_more_if_it_is_a_word_of_the_set(outcome: str, cause: str, word: str) -> None:
+    seen = Evidence()
+    seen.note(outcome, head=True, cause=cause)
+    assert reason(seen, "unreachable") == word
+
+
+@pytest.mark.parametrize(("status", "word"), [(400, "http_4xx"), (451, "http_4xx"), (599, "http_5xx"), (999, "status")])
+def test_a_status_is_told_by_its_class(status: int, word: str) -> None:
+    assert of_status(status) == word
+
+
+def test_what_we_did_not_ask_says_nothing_of_the_way() -> None:
+    assert not evidence({"address": 3}).asked
+    assert evidence({"address": 3, "dns": 1}).asked
+
+
+def test_a_lost_field_is_a_reason() -> None:
+    seen = evidence({"ok": 1}, {"ok": 9})
+    seen.note_posts([(False, True, True)] * 3)
+    before = Profile(100, {"author": 100, "date": 100, "title": 100})
+    assert reason(seen, judge(seen, before)) == "fields"
+
+
+def test_the_document_has_every_word_as_it_is_shown() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "site-states.md").read_text(encoding="utf-8")
+    for word, meaning in MEANING.items():
+        assert f"| `{word}` | {meaning} |" in text, word
 
 
 def test_a_visit_that_asked_for_nothing_says_nothing() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC
 
 from rich.console import Console
 
-from crawlers.table import Row, sites_table
+from crawlers.table import Row, explained, sites_table
 from tests.conftest import NOON
 from tests.crawlers.support import make_site
 from ullage.records.heartbeat import STATES, SiteReport
@@ -14,7 +14,8 @@ PAGES = {"due": 3, "leased": 0, "done": 40, "parked": 1}
 
 
 def row(name: str, next_visit: float = NOON + 240, enabled: bool = True, **report: object) -> Row:
-    return Row(make_site(name=name, enabled=enabled), SiteReport(site=name, **report), "every hour", PAGES, next_visit, 2)
+    why = str(report.pop("reason", ""))
+    return Row(make_site(name=name, enabled=enabled), SiteReport(site=name, **report), "every hour", PAGES, next_visit, 2, why)
 
 
 def shown(*rows: Row, width: int = 110) -> str:
@@ -43,6 +44,25 @@ def test_a_site_that_others_collect_is_not_said_to_be_visited() -> None:
     line = shown(fed).splitlines()[-1]
     assert line.split() == ["chat", "by", "ingest", "-", "-", "-", "0", "/", "0", "-"]
     assert (fed.as_json()["next_visit"], fed.as_json()["platform"]) == (None, "ingest")
+
+
+def test_a_state_has_its_reason_beside_it_and_the_words_are_explained() -> None:
+    rows = [
+        row("a", state="unreachable", reason="address"),
+        row("b", state="blocked", reason="forbidden"),
+        row("c", state="unreachable", reason="address"),
+        row("d", state="ok", reason="dns"),
+        row("e", reason="tls"),
+        row("f", state="unreachable", reason="timeout", enabled=False),
+    ]
+    lines = [" ".join(line.split()) for line in shown(*rows).splitlines()]
+    for line in ("a unreachable: address", "b blocked: forbidden", "d ok -", "e not seen yet: tls", "f off"):
+        assert any(one.startswith(line) for one in lines), line
+    said = explained(rows)
+    assert [line.split(":")[0] for line in said] == ["tls", "address", "forbidden"]
+    assert "allow_private = true" in said[1]
+    assert [one.as_json()["reason"] for one in rows] == ["address", "forbidden", "address", "dns", "tls", "timeout"]
+    assert row("g", state="ok").as_json()["reason"] is None
 
 
 def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:

@@ -34,6 +34,45 @@ def visit(standings: Standings, clock: HeldClock, outcome: str, site: str = "boa
     return state
 
 
+def why(standings: Standings, site: str = "board") -> str:
+    return standings.reason(make_site(name=site))
+
+
+def test_why_a_site_was_not_seen_is_kept_with_its_state(
+    standings: Standings, clock: HeldClock, frontier: Frontier, tmp_path: Path
+) -> None:
+    assert why(standings) == ""
+    assert (visit(standings, clock, "dns"), why(standings)) == ("unreachable", "dns")
+    since = report(standings).since
+    assert (visit(standings, clock, "tls"), why(standings), report(standings).since) == ("unreachable", "tls", since)
+    frontier.close()
+    again = Frontier(tmp_path, KEY, clock.as_clock())
+    later = Standings(again, Egress(), clock.as_clock(), 365.0)
+    assert why(later) == "tls"
+    assert (visit(later, clock, "ok"), why(later)) == ("ok", "")
+    again.close()
+
+
+def test_a_site_in_doubt_keeps_its_state_and_has_a_reason(standings: Standings, clock: HeldClock) -> None:
+    standings.egress.total = 3
+    assert (visit(standings, clock, "ok"), why(standings)) == ("ok", "")
+    assert (visit(standings, clock, "refused"), why(standings)) == ("ok", "refused")
+    assert (visit(standings, clock, "refused"), why(standings)) == ("unreachable", "refused")
+    assert (visit(standings, clock, "refused", site="fresh"), why(standings, "fresh")) == (None, "refused")
+
+
+def test_addresses_that_we_refuse_are_no_fault_of_the_way_out(standings: Standings, clock: HeldClock) -> None:
+    standings.egress.total = 4
+    for site in "abcd":
+        assert (visit(standings, clock, "address", site=site), why(standings, site)) == ("unreachable", "address")
+    assert standings.egress.up
+    for site in "abcd":
+        visit(standings, clock, "dns", site=site)
+    assert not standings.egress.up
+    assert visit(standings, clock, "address", site="a") == "unreachable"
+    assert not standings.egress.up, "what was not asked does not say that the way is open again"
+
+
 def read(frontier: Frontier, clock: HeldClock, *posts: Post, site: str = "board") -> None:
     """A visit that reads one page with these posts, and succeeds."""
     began = frontier.begin_visit(site, [LIST])

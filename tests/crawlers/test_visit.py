@@ -7,10 +7,21 @@ from email.utils import formatdate
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from OpenSSL import SSL
 from prometheus_client import CollectorRegistry
 from scrapy import Request
-from scrapy.exceptions import CannotResolveHostError, DownloadFailedError, DownloadTimeoutError, IgnoreRequest
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    IgnoreRequest,
+)
 from scrapy.http import Response
+from service_identity import VerificationError
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+from twisted.web._newclient import ResponseNeverReceived
 
 from crawlers.frontier import Frontier
 from crawlers.metrics import CrawlMetrics
@@ -55,6 +66,13 @@ class Publisher:
 
 
 SIGNER = Signer(Ed25519PrivateKey.generate())
+
+
+def broken(why: Exception) -> DownloadFailedError:
+    """As Scrapy tells of a connection that ended before its answer."""
+    error = DownloadFailedError()
+    error.__cause__ = ResponseNeverReceived([Failure(why)])
+    return error
 
 
 class Plain:
@@ -230,6 +248,10 @@ def test_what_a_status_means(status: int, outcome: str) -> None:
         (IgnoreRequest("body exceeded"), {}, "too_large"),
         (CannotResolveHostError(), {}, "dns"),
         (DownloadTimeoutError(), {}, "timeout"),
+        (DownloadConnectionRefusedError(), {}, "refused"),
+        (broken(SSL.Error([])), {}, "tls"),
+        (broken(VerificationError([])), {}, "tls"),
+        (broken(ConnectionLost()), {}, "network"),
         (DownloadFailedError(), {}, "network"),
         (None, {}, "network"),
     ],

@@ -1,0 +1,51 @@
+"""Why a site could not be seen, as one word of a closed set: kept with its state, shown by `ullage sites` and `ullage check`.
+
+`docs/site-states.md` has the same list, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+MEANING: dict[str, str] = {
+    "dns": "its name does not resolve",
+    "refused": "nothing accepts connections there",
+    "timeout": "no answer came in time",
+    "tls": "it has no certificate that is trusted for its name, or speaks no TLS",
+    "network": "the connection broke, or no way leads there",
+    "address": "its address is not of the open Internet: if that is meant, say `allow_private = true` in its file",
+    "host": "it leads to a host or port that its file does not name: `hosts` may",
+    "redirects": "it leads in a circle, or nowhere",
+    "http_4xx": "it answers with an error that it blames on us",
+    "http_5xx": "it answers with an error of its own",
+    "status": "it answers with a status that says nothing",
+    "unavailable": "it asks for rest (503)",
+    "robots_error": "its robots.txt cannot be read, so nobody knows what is allowed",
+    "robots": "its robots.txt forbids its lists",
+    "challenge": "a challenge stands before it",
+    "forbidden": "it refuses its lists (403)",
+    "busy": "it says that we ask too often (429)",
+    "login": "it asks to log in",
+    "layout": "a list that led to posts leads to none",
+    "empty": "no list ever led to anything: is `start` a list?",
+    "gone": "the address of a list is gone (404, 410)",
+    "parse": "its platform cannot read its pages",
+    "too_large": "a list is larger than `crawl.download_bytes`",
+    "fields": "a field that every post had is in none any more",
+}
+"""Each word, and what it says of the site."""
+OF_OUTCOME = {
+    "blocked": "challenge",
+    "robots_blocked": "challenge",
+    "robots_unavailable": "robots_error",
+    "robots_unreachable": "robots_error",
+}
+"""Outcomes whose word is another."""
+
+
+def of_outcome(outcome: str, cause: str = "") -> str:
+    """The word for a page's outcome; `cause`, where it is known and of the set, says more."""
+    return cause if cause in MEANING else OF_OUTCOME.get(outcome, outcome)
+
+
+def of_status(status: int) -> str:
+    """The word for an HTTP status that is an error."""
+    return f"http_{status // 100}xx" if 400 <= status < 600 else "status"
