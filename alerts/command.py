@@ -33,6 +33,7 @@ from alerts.reveal import reveal, watching
 from alerts.rules.kinds import kinds
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.table import incident_in_full, incidents_table
+from alerts.tenants import require_known
 from alerts.upkeep import Upkeep
 from alerts.view import details, summary
 from ullage import keys
@@ -181,6 +182,8 @@ def incidents_list(
     """List incidents, the newest first."""
     filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
     with contextlib.closing(configured_store(ctx.obj)) as store:
+        filters.where()  # what cannot be asked is said first
+        require_known(ctx.obj, store, tenant)
         found = listed(store, filters, limit)
         silent = suppressed(store, [incident for incident, _ in found.rows], ctx.obj.clock.now())
     print_list(

@@ -17,6 +17,7 @@ from ullage.exits import Exit
 from ullage.screen import AsJson, cell, print_list, print_row, table
 from ullage.settings import Context
 from ullage.shown import moment
+from ullage.tenants import require_tenant, tenants_here
 
 app = typer.Typer(no_args_is_help=True, help="What was changed, by whom and why: list it, verify that nobody changed that.")
 
@@ -29,6 +30,7 @@ def verify(
 ) -> None:
     """Walk every chain and say where a line is not as it was written, or one is missing."""
     context: Context = ctx.obj
+    context.require_data()
     chains = walk_all(context.data / FOLDER, context.keys, _expected(expect) if expect else ())
     for chain in chains:
         if as_json:
@@ -68,9 +70,13 @@ def list_(
 ) -> None:
     """List changes, the newest last. What is listed is not verified: `ullage audit verify` does that."""
     context: Context = ctx.obj
+    context.require_data()
+    everything = list(entries(context.data / FOLDER))
+    if tenant:
+        require_tenant(tenant, tenants_here(context) | {entry.tenant for _, entry in everything if entry.tenant})
     found = [
         (chain, entry)
-        for chain, entry in entries(context.data / FOLDER)
+        for chain, entry in everything
         if actor in ("", entry.actor) and entry.action.startswith(action) and tenant in ("", entry.tenant)
     ][-limit:]
     print_list(found, as_json=as_json, row=_row, table=_table, none="No changes.")

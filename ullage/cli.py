@@ -176,6 +176,7 @@ def config_show(ctx: typer.Context) -> None:
 @letters.command("list")
 def letters_list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show stage, topic, reason and age of each dead letter; never what is in it."""
+    ctx.obj.require_data()
     found = False
     for letter in dead_letters.waiting_or_parked(ctx.obj.bus()):
         found = True
@@ -190,6 +191,7 @@ def letters_list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--js
 @letters.command("replay")
 def letters_replay(ctx: typer.Context) -> None:
     """Put every dead letter back on the topic that it came from; one that failed three times stays parked."""
+    ctx.obj.require_data()
     done = dead_letters.replay(ctx.obj.bus(), keys.opener(ctx.obj.keys))
     left = "".join(f", {count} left ({reason})" for reason, count in sorted(done.left.items()))
     typer.echo(f"{done.replayed} replayed{left}")

@@ -14,6 +14,7 @@ from alerts.export.formats import FORMATS, format_named
 from alerts.options import Severity, Status, Tenant, Words
 from alerts.query import Filters
 from alerts.store import configured_store
+from alerts.tenants import require_known
 from ullage.audit import current_user
 from ullage.settings import Context
 from ullage.written import write_out
@@ -34,7 +35,10 @@ def export(
     context: Context = ctx.obj
     wanted = format_named(form)
     with contextlib.closing(configured_store(context)) as store:
-        counted = _Counted(chosen(store, incidents or [], Filters(tenant=tenant, severity=severity, status=status, text=text)))
+        filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
+        filters.where()  # what cannot be asked is said first
+        require_known(context, store, tenant)
+        counted = _Counted(chosen(store, incidents or [], filters))
         content = "".join(wanted.write(counted))
     what = f"{counted.count} incidents as {form}"
     context.trail().append("incident.export", what, actor=current_user(), tenant=tenant)

@@ -13,6 +13,7 @@ from alerts.noise.counts import Count, background_counts
 from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
 from alerts.options import By, Reason, Tenant, name_of
 from alerts.store import configured_store
+from alerts.tenants import require_known
 from ullage.screen import AsJson, print_list
 from ullage.settings import Context
 
@@ -33,6 +34,7 @@ def suppress(
     """Silence what fits: no notification until it ends. What is `statutory` and bait that was found are never silenced."""
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
         conditions = Conditions(site, channel, author, rule, incident)
         made = Desk(store, context.trail()).suppress(tenant, conditions, days=days, by=name_of(by), reason=reason)
     typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
@@ -61,6 +63,7 @@ def suppressions_list(
     context: Context = ctx.obj
     now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
         found = [pair for pair in suppressions(store, tenant) if ended or shown.state(*pair, now) == shown.IN_FORCE]
     print_list(
         found,
@@ -74,6 +77,7 @@ def suppressions_list(
 def background_list(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant = "") -> None:
     """Count the posts that are no leak, by site and by the rule that said so."""
     with contextlib.closing(configured_store(ctx.obj)) as store:
+        require_known(ctx.obj, store, tenant)
         counts = background_counts(store, tenant)
     rules = BACKGROUND.in_force(ctx.obj.data).rules
     print_list(

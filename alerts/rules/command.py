@@ -17,6 +17,7 @@ from alerts.rules.kinds import kind_of, known
 from alerts.rules.precision import precisions
 from alerts.rules.trial import try_background, try_lexicon, try_verdict
 from alerts.store import configured_store
+from alerts.tenants import require_known
 from alerts.typed import checked_note
 from ullage.errors import ConfigError
 from ullage.lexicon import Lexicon
@@ -31,6 +32,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant = "") -> N
     """Every rule with its incidents, and its precision by what analysts confirmed, reported or called false."""
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
         found = precisions(store, context.rules(), BACKGROUND.in_force(context.data).rules, tenant)
     print_list(found, as_json=as_json, row=shown.precision_as_json, table=shown.precision_table, none="")
 
@@ -47,6 +49,7 @@ def try_(ctx: typer.Context, file: Path, as_json: AsJson = False, tenant: Tenant
     context: Context = ctx.obj
     tried = kind_of(file).kept(file).rules
     with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
         if isinstance(tried, Lexicon):
             trial = try_lexicon(store, tried.rows, tenant)
         elif isinstance(tried, BackgroundRules):

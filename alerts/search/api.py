@@ -88,6 +88,8 @@ def routes(site: Site) -> APIRouter:
         after: Text = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> IncidentList:
+        filters.where()
+        site.known(filters.tenant)
         found = listed(site.store, filters, limit, after)
         silent = suppressed(site.store, [incident for incident, _ in found.rows], site.clock.now())
         return IncidentList(items=[summary(*row, silent.get(row[0].id)) for row in found.rows], after=found.after)
@@ -105,6 +107,8 @@ def routes(site: Site) -> APIRouter:
     def export(form: str, filters: Asked, incident: Named = ()) -> Response:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
         wanted = format_named(form)
+        filters.where()
+        site.known(filters.tenant)
         content = "".join(wanted.write(chosen(site.store, incident, filters)))
         site.trail.append("incident.export", f"incidents as {form}", actor="api", tenant=filters.tenant)
         name = f'attachment; filename="incidents.{wanted.ending}"'

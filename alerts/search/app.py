@@ -25,10 +25,12 @@ from alerts.search.guard import Guard
 from alerts.search.limits import LimitedError, Lookups
 from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
+from alerts.tenants import require_known
 from ullage import __version__, log
 from ullage.errors import UllageError, UnavailableError
 from ullage.rulefiles import Live
 from ullage.settings import Context
+from ullage.tenants import UnknownTenantError, tenants_here
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -46,7 +48,8 @@ def create_app(
         clock=context.clock,
         metrics=metrics,
         registry=registry,
-        pages=templates(zone, lookup.everyone()),
+        pages=templates(zone, tenants_here(context)),
+        known=partial(require_known, context, store),
         trail=trail,
         duties=duties_of(context, store),
         background=Live(BACKGROUND, context.data),
@@ -109,8 +112,9 @@ def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception],
     def ours(request: Request, error: Exception) -> Response:
         if isinstance(error, LimitedError):
             return answer(request, 429, str(error), {"retry-after": str(error.retry_after)})
-        status = 503 if isinstance(error, UnavailableError) else 400 if isinstance(error, QueryError) else 500
-        return answer(request, status, "the incident store cannot be reached; try again soon" if status == 503 else str(error))
+        if isinstance(error, UnavailableError):
+            return answer(request, 503, "the incident store cannot be reached; try again soon")
+        return answer(request, 400 if isinstance(error, QueryError | UnknownTenantError) else 500, str(error))
 
     def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -22,6 +22,7 @@ from alerts.search.asked import Asked, Text
 from alerts.search.site import Site
 from alerts.status import UNDECIDED, tally
 from alerts.store import QueryError
+from ullage.tenants import UnknownTenantError
 
 PAGE = 50
 ACTIONS = {
@@ -44,8 +45,10 @@ def routes(site: Site) -> APIRouter:
         after: Text = "",
     ) -> HTMLResponse:
         try:
+            filters.where()
+            site.known(filters.tenant)
             found = listed(site.store, filters, PAGE, after)
-        except QueryError as error:
+        except (QueryError, UnknownTenantError) as error:
             return _list_page(site, Filters(), Listed((), ""), str(error))
         return _list_page(site, filters, found, "")
 

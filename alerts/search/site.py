@@ -44,6 +44,8 @@ class Site:
     trail: Trail
     duties: Duties
     background: Callable[[], Rules]
+    known: Callable[[str], None]
+    """UnknownTenantError for a tenant that is none of ours."""
     door: Door
     allowed: Lookups
     zone: tzinfo | None = None

@@ -124,10 +124,9 @@ class IncidentStore(Protocol):
 def configured_store(context: Context) -> IncidentStore:
     """The store of the settings, with its password from the settings' key folder; errors are those of `open_store`.
 
-    ConfigError also where there is no data folder: an empty store of a folder that was mistyped would say that nothing leaked.
+    ConfigError also where there is no data folder.
     """
-    if not context.data.is_dir():
-        raise ConfigError(f"{context.data} is not set up: run `ullage --data {context.data} init`, or name the right folder")
+    context.require_data()
     return open_store(context.settings.store.url, context.data, context.keys.root)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from matcher.watchlist import erasing, installed
 from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.build import Builder
 from matcher.watchlist.changes import Changes
+from matcher.watchlist.enrolling import enrolling
 from matcher.watchlist.forms import CHOICES, entries_of
 from matcher.watchlist.options import Columns, ControlFile, Delimiter, Digests, Files, Long, Map, TenantName, listed, named, say
 from matcher.watchlist.source import Source
@@ -25,8 +28,9 @@ from matcher.watchlist.tally import Control
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.exits import Exit
-from ullage.keys import epochs, make_tenant
+from ullage.keys import KeyStore, epochs
 from ullage.settings import Context
+from ullage.tenants import require_tenant, tenants_here
 
 app = typer.Typer(no_args_is_help=True, help="The hashed list of a tenant's customers: load it, or build and install it apart.")
 subjects = typer.Typer(no_args_is_help=True, help="From handles back to customer references, on the building host.")
@@ -49,16 +53,18 @@ def load(
 ) -> None:
     """Build and install on one machine; keys of a new tenant are made."""
     context: Context = ctx.obj
-    make_tenant(context.keys, named(tenant))
-    installed.check_handle_key(context.data, context.keys, tenant)
-    with tempfile.TemporaryDirectory(dir=context.data, prefix="build-") as folder:
-        target = Path(folder) / f"{tenant}.watchlist"
-        builder = _builder(context, tenant, digests)
-        source = listed(file, map_, columns, long, delimiter)
+    context.require_data()
+    home = context.data / "building" / f"{named(tenant)}.subjects"
+    source = listed(file, map_, columns, long, delimiter)
+    made = (installed.folder_of(context.data, tenant), home)
+    with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(context.data) as folder:
+        installed.check_handle_key(context.data, keys, tenant)
+        target = folder / f"{tenant}.watchlist"
+        builder = _builder(keys, tenant, digests)
         header = builder.build(source, target, context.clock.now(), Control(control) if control else None)
         _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers")
+        place()
         installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True)
-        home = context.data / "building" / f"{tenant}.subjects"
         home.parent.mkdir(exist_ok=True, mode=0o700)
         target.with_suffix(".subjects").replace(home)
     say(builder.report, tenant)
@@ -85,16 +91,29 @@ def build(
     if estimate:
         _estimate(context, source, digests)
         return
-    make_tenant(context.keys, named(tenant))
-    builder = _builder(context, tenant, digests)
-    builder.build(source, out / f"{tenant}.watchlist", context.clock.now(), Control(control) if control else None)
+    target = out / f"{named(tenant)}.watchlist"
+    made = (target, target.with_suffix(".subjects"))
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(out) as folder:
+        builder = _builder(keys, tenant, digests)
+        builder.build(source, folder / target.name, context.clock.now(), Control(control) if control else None)
+        place()
+        for path in made:
+            (folder / path.name).replace(path)
     say(builder.report, tenant)
     typer.echo(f"send {out / tenant}.watchlist to match; {tenant}.subjects stays here")
 
 
-def _builder(context: Context, tenant: str, digests: str) -> Builder:
+def _builder(keys: KeyStore, tenant: str, digests: str) -> Builder:
     """A builder for the newest epoch."""
-    return Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests)
+    return Builder(keys, tenant, epochs(keys, tenant, "match")[-1], digests)
+
+
+@contextlib.contextmanager
+def _draft_folder(parent: Path) -> Iterator[Path]:
+    """A folder for what is built, on the file system where it will lie."""
+    with tempfile.TemporaryDirectory(dir=parent, prefix="build-") as folder:
+        yield Path(folder)
 
 
 def _estimate(context: Context, source: Source, digests: str) -> None:
@@ -112,8 +131,9 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
 def install(ctx: typer.Context, file: Path, tenant: TenantName) -> None:
     """On match's host: check a built watchlist, or a day's changes to it, and swap it in."""
     context: Context = ctx.obj
-    _note(context, "install", named(tenant), "a file that was built elsewhere")
-    done = installed.install(context.data, context.keys, named(tenant), file, context.clock.now())
+    _known(context, tenant)
+    _note(context, "install", tenant, "a file that was built elsewhere")
+    done = installed.install(context.data, context.keys, tenant, file, context.clock.now())
     what = "changes to " if done.base else ""
     typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.customers} customers, until {done.expires[:10]}")
 
@@ -142,16 +162,17 @@ def update(
     context: Context = ctx.obj
     if not file and not remove:
         raise ConfigError("name a list of what came, or with --remove one of what went")
+    _known(context, tenant)
     came = listed(file, map_, columns, long, delimiter) if file else None
     went = replace(listed(remove, map_, columns, long, delimiter), bare=True) if remove else None
-    epoch = max(epochs(context.keys, named(tenant), "match"), default=0)
+    epoch = max(epochs(context.keys, tenant, "match"), default=0)
     main = out / f"{tenant}{installed.SUFFIX}" if out else installed.path_of(context.data, tenant, epoch)
     if not main.is_file():
         raise ConfigError(f"{main} is not there: load the whole list first")
     delta, home = main.with_suffix(installed.DELTA), out or context.data / "building"
     changes = Changes(context.keys, tenant, main, delta)
-    with tempfile.TemporaryDirectory(dir=out or context.data, prefix="build-") as folder:
-        draft = Path(folder) / delta.name
+    with _draft_folder(out or context.data) as folder:
+        draft = folder / delta.name
         totals = Control(control) if control else None
         changes.build(came, went, draft, home / f"{tenant}.subjects", context.clock.now(), totals)
         if out:
@@ -173,16 +194,25 @@ def erase(
 ) -> None:
     """Take one customer out of the installed lists at once, by overwriting. A list that is loaded later may bring them back."""
     context: Context = ctx.obj
-    _note(context, "erase", named(tenant), f"customer {subject}")
-    count = erasing.erase(context.data, context.keys, named(tenant), subject)
-    typer.echo(f"{tenant}: {count} entries are erased" if count else f"{tenant}: no such customer is in an installed list")
+    _known(context, tenant)
+    _note(context, "erase", tenant, f"customer {subject}")
+    count = erasing.erase(context.data, context.keys, tenant, subject)
+    if not count:
+        raise ConfigError(f"{tenant}: no such customer is in an installed list")
+    typer.echo(f"{tenant}: {count} entries are erased")
 
 
 @app.command()
-def stats(ctx: typer.Context) -> None:
+def stats(ctx: typer.Context, only: Annotated[str, typer.Option("--tenant", help="Of this tenant alone.")] = "") -> None:
     """What is installed: customers, entries a kind as built, changes since, expiry."""
     context: Context = ctx.obj
-    for tenant in installed.tenants(context.data):
+    context.require_data()
+    if only:
+        _known(context, only)
+    listed_here = [one for one in installed.tenants(context.data) if only in ("", one)]
+    if not listed_here:
+        typer.echo("no watchlist is installed here, so nobody is found: `ullage watchlist load`", err=True)
+    for tenant in listed_here:
         for path in sorted((context.data / installed.FOLDER / tenant).glob(f"*{installed.SUFFIX}")):
             opened = installed.open_installed(context.data, context.keys, tenant, int(path.stem)).list
             counts = ", ".join(f"{name} {count}" for name, count in opened.counts().items())
@@ -205,7 +235,8 @@ def rotate_key(
 ) -> None:
     """Open a new epoch (then `load` fills it; both live), or end the dual window."""
     context: Context = ctx.obj
-    live = epochs(context.keys, named(tenant), "match")
+    _known(context, tenant)
+    live = epochs(context.keys, tenant, "match")
     if not live:
         raise ConfigError(f"tenant {tenant} has no key: load its watchlist first")
     if not retire:
@@ -220,6 +251,12 @@ def rotate_key(
         context.keys.destroy(f"{tenant}/match-{old}.key")
         installed.remove(context.data, tenant, old)
         typer.echo(f"{tenant}: epoch {old} is destroyed")
+
+
+def _known(context: Context, tenant: str) -> None:
+    """UnknownTenantError for a tenant without keys, settings or a list here."""
+    context.require_data()
+    require_tenant(named(tenant), tenants_here(context) | set(installed.tenants(context.data)))
 
 
 def _note(context: Context, action: str, tenant: str, what: str) -> None:
@@ -246,9 +283,12 @@ def resolve(
         raise ConfigError("--case and --reason must say something: they go into the audit record")
     text = body_of(file).decode("utf-8", "replace")
     wanted = [line.strip().split(",")[0] for line in text.splitlines() if line.strip()]
-    homes = sorted((context.data / "building").glob(f"{tenant or '*'}.subjects"))
+    homes = sorted((context.data / "building").glob("*.subjects"))
     if not homes:
         raise ConfigError(f"no sealed subjects in {context.data / 'building'}: resolve on the building host")
+    if tenant:
+        require_tenant(tenant, (home.stem for home in homes))
+        homes = [home for home in homes if home.stem == tenant]
     found: dict[str, str] = {}
     for home in homes:
         references = sealed_subjects.resolve(home, context.keys, home.stem, wanted)

@@ -65,9 +65,14 @@ class TenantLists:
         return datetime.fromisoformat(self.epochs[-1].list.header.expires)
 
 
+def folder_of(data: Path, tenant: str) -> Path:
+    """Where the installed watchlists of a tenant lie."""
+    return data / FOLDER / tenant
+
+
 def path_of(data: Path, tenant: str, epoch: int) -> Path:
     """Where the installed watchlist of an epoch lies; its delta has the suffix DELTA."""
-    return data / FOLDER / tenant / f"{epoch}{SUFFIX}"
+    return folder_of(data, tenant) / f"{epoch}{SUFFIX}"
 
 
 def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, move: bool = False) -> Header:

@@ -39,13 +39,14 @@ def test_the_list_shows_when_who_what_and_why_the_newest_last(context):
         (("--action", "watchlist"), ["watchlist.load"]),
         (("--tenant", "shop"), ["watchlist.load"]),
         (("--limit", "1"), ["watchlist.load"]),
-        (("--tenant", "none"), []),
+        (("--tenant", "shop", "--actor", "nobody"), []),
     ],
 )
 def test_the_list_can_be_narrowed(context, words, found):
     rows = [json.loads(line) for line in run(context, "list", "--json", *words).stdout.splitlines()]
     assert [row["action"] for row in rows] == found
-    assert run(context, "list", "--tenant", "none").stdout == "No changes.\n"
+    assert run(context, "list", "--actor", "nobody").stdout == "No changes.\n"
+    assert "tenant shpo is not known here; known: " in str(run(context, "list", "--tenant", "shpo").exception)
 
 
 def test_a_good_log_exits_with_0_and_a_changed_one_with_1_and_its_place(context):

@@ -9,6 +9,7 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, Bus, open_bus
 from ullage.bus.routed import RoutedBus
 from ullage.clock import Clock
+from ullage.errors import ConfigError
 from ullage.keys import KeyStore, credentials_folder
 from ullage.settings.tenant import Tenant
 from ullage.settings.whole import Settings, load
@@ -23,6 +24,11 @@ class Context:
         self.clock = clock or Clock()
         self.settings = settings or load(data)
         self.keys = KeyStore(data / self.settings.keys.folder, self.settings.keys.command, credentials_folder())
+
+    def require_data(self) -> None:
+        """ConfigError where there is no data folder: of one that was mistyped everything would be said to be empty."""
+        if not self.data.is_dir():
+            raise ConfigError(f"{self.data} is not set up: run `ullage --data {self.data} init`, or name the right folder")
 
     def bus(self) -> Bus:
         """Open the configured bus."""

@@ -1,0 +1,65 @@
+"""A tenant comes to be with its first list, or not at all: its keys are made apart, and put in place when the list is built."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ullage.errors import ConfigError
+from ullage.keys import KeyStore, make_tenant
+from ullage.written import sync_folder
+
+
+@contextlib.contextmanager
+def enrolling(keys: KeyStore, tenant: str, made: Sequence[Path] = ()) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+    """Keys of `tenant` to build with, and what puts them in place: call it when the list is built, before it is installed.
+
+    If anything fails, before or after, nothing of a new tenant is left, nor any of `made`, the paths that are made for it after
+    its keys; of a tenant that was here before, only keys that were missing go again. A kill leaves a folder `.new-…` of the keys.
+    """
+    home = keys.root / tenant
+    with _kept(keys, tenant) if home.is_dir() else _new(keys, tenant, made) as drafted:
+        yield drafted
+
+
+@contextlib.contextmanager
+def _kept(keys: KeyStore, tenant: str) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+    home = keys.root / tenant
+    before = set(home.iterdir())
+    try:
+        make_tenant(keys, tenant)
+        yield keys, lambda: None
+    except BaseException:
+        for path in set(home.iterdir()) - before:
+            path.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _new(keys: KeyStore, tenant: str, made: Sequence[Path]) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+    home, former = keys.root / tenant, [path for path in made if path.exists()]
+    keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    is_placed = False
+    with tempfile.TemporaryDirectory(dir=keys.root, prefix=".new-") as folder:
+        drafted = replace(keys, root=Path(folder))
+        make_tenant(drafted, tenant)
+
+        def place() -> None:
+            nonlocal is_placed
+            try:
+                (drafted.root / tenant).rename(home)
+            except OSError:
+                raise ConfigError(f"{home} was made meanwhile by another command: run this one again") from None
+            is_placed = True
+            sync_folder(keys.root)
+
+        try:
+            yield drafted, place
+        except BaseException:
+            for path in [home, *(path for path in made if path not in former)] if is_placed else []:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,58 @@
+"""A tenant that is not known is an error of every command, page and route that takes one."""
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.command import incidents
+from alerts.rules.command import app as rules
+from alerts.tenants import require_known
+from tests.alerts.builders import finding, fold_all
+from ullage import keys
+from ullage.tenants import UnknownTenantError
+
+SAID = "tenant bnak is not known here; known: bank"
+
+
+@pytest.fixture
+def bank(context, store):
+    keys.make_tenant(context.keys, "bank")
+    return context
+
+
+SUPPRESS = ("suppress", "--site", "x", "--days", "3", "--reason", "x", "--by", "Li")
+
+
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        (incidents, ("list",)), (incidents, ("list", "--json")), (incidents, ("export", "--format", "csv")),
+        (incidents, SUPPRESS), (incidents, ("suppressions",)), (incidents, ("background",)), (rules, ("list",)),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
+)  # fmt: skip
+def test_an_unknown_tenant_is_an_error_of_every_command(bank, app, words) -> None:
+    done = CliRunner().invoke(app, [*words, "--tenant", "bnak"], obj=bank)
+    assert isinstance(done.exception, UnknownTenantError), done.output
+    assert (str(done.exception), done.exception.exit_code, done.stdout) == (SAID, 2, "")
+
+
+def test_rules_are_tried_on_no_unknown_tenant(bank, tmp_path) -> None:
+    file = tmp_path / "background.toml"
+    file.write_text(CliRunner().invoke(rules, ["show", "background"], obj=bank).stdout, encoding="utf-8")
+    assert str(CliRunner().invoke(rules, ["try", str(file), "--tenant", "bnak"], obj=bank).exception) == SAID
+
+
+def test_whoever_the_store_has_something_of_is_known_though_nothing_here_names_them(context, store, clock) -> None:
+    fold_all(store, clock, [finding("f", range(10), people="a", tenant="elsewhere")])
+    require_known(context, store, "elsewhere")
+    require_known(context, store, "")
+    with pytest.raises(UnknownTenantError, match=r"known: elsewhere$"):
+        require_known(context, store, "elsewher")
+
+
+@pytest.mark.parametrize("path", ["/", "/api/incidents", "/api/export/csv"])
+def test_an_unknown_tenant_is_an_error_on_the_page_and_the_api(browser, path) -> None:
+    answer = browser.get(path, params={"tenant": "bnak"})
+    assert answer.status_code == 400
+    assert SAID in answer.text
+    assert browser.get(path, params={"tenant": "bank"}).status_code == 200

@@ -1,0 +1,196 @@
+"""A failed `watchlist load` leaves no tenant behind, and harms none that was there."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matcher.watchlist import command, installed
+from tests.matcher.bank import listed
+from tests.matcher.conftest import BANK
+from tests.matcher.test_watchlist_command import files
+from ullage.errors import ConfigError, CorruptError
+from ullage.keys import KeyStore
+from ullage.settings import Context
+from ullage.tenants import tenants_here
+
+POOR = "customer_ref,phone\n" + "C1,15400000001\n" * 9 + "C2,777\n"
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    path = tmp_path / "export.csv"
+    path.write_text(listed(BANK), encoding="utf-8")
+    return path
+
+
+def fail(*_, **__):
+    raise CorruptError("broken")
+
+
+LAST = "the way back cannot be put in place"
+"""By then a list of a tenant that was there is in use, and whole."""
+STEPS = {
+    "the list is poor": None,
+    "there is no list": None,
+    "the digests are unknown": None,
+    "the totals differ": None,
+    "the audit log is broken": ("ullage.audit.trail.Trail.append", fail),
+    "installing it fails": ("matcher.watchlist.installed.install", fail),
+    LAST: ("pathlib.Path.replace", None),
+}
+
+
+@pytest.fixture
+def failing(ullage, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Loads (or builds) so that it fails at a step; returns what was raised."""
+
+    def failed(step: str, *words: object) -> BaseException | None:
+        more: list[object] = []
+        if step == "the list is poor":
+            export.write_text(POOR, encoding="utf-8")
+        elif step == "there is no list":
+            export.unlink()
+        elif step == "the digests are unknown":
+            more = ["--digests", "some"]
+        elif step == "the totals differ":
+            (tmp_path / "totals").write_text("rows 11\n", encoding="utf-8")
+            more = ["--control", tmp_path / "totals"]
+        elif step == LAST:
+            real = Path.replace
+
+            def refusing(self: Path, target: Path) -> Path:
+                if Path(target).suffix == ".subjects" and Path(target).parent.name == "building":
+                    raise OSError(28, "No space left on device")
+                return real(self, target)
+
+            monkeypatch.setattr(Path, "replace", refusing)
+        else:
+            monkeypatch.setattr(*STEPS[step])
+        return ullage("watchlist", *(words or ("load",)), export, "--tenant", "bank", *more).exception
+
+    return failed
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_load_that_fails_leaves_nothing_of_a_new_tenant(failing, context: Context, step: str) -> None:
+    before = files(context.data)
+    assert isinstance(failing(step), ConfigError | CorruptError | OSError)
+    after = files(context.data)
+    gone, new = before.keys() - after.keys(), after.keys() - before.keys()
+    assert (gone, {name for name in new if not name.startswith(("audit/", "keys/audit/"))}) == (set(), set())
+    assert tenants_here(context) == set()
+    assert not [path for path in context.data.rglob("*") if "bank" in path.name or path.name.startswith((".new-", "build-"))]
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step != LAST])
+def test_a_load_that_fails_leaves_a_tenant_that_was_there_as_it_was(ullage, failing, context, export, step: str) -> None:
+    assert ullage("watchlist", "load", export, "--tenant", "bank").exit_code == 0
+    before = {name: digest for name, digest in files(context.data).items() if not name.startswith("audit/")}
+    assert isinstance(failing(step), ConfigError | CorruptError | OSError)
+    assert {name: digest for name, digest in files(context.data).items() if not name.startswith("audit/")} == before
+
+
+@pytest.mark.parametrize("step", ["the list is poor", "there is no list", "the digests are unknown", "the totals differ"])
+def test_a_build_that_fails_leaves_no_tenant_either(failing, context: Context, tmp_path: Path, step: str) -> None:
+    before = files(context.data)
+    assert isinstance(failing(step, "build", "--out", tmp_path / "out"), ConfigError | OSError)
+    assert files(context.data) == before
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_after_a_failure_the_same_command_works(failing, ullage, export: Path, context: Context) -> None:
+    failing("the list is poor")
+    export.write_text(listed(BANK), encoding="utf-8")
+    assert ullage("watchlist", "load", export, "--tenant", "bank").exit_code == 0
+    assert installed.tenants(context.data) == ["bank"]
+
+
+def test_two_that_make_one_tenant_at_once_do_not_take_each_others_keys(ullage, export, context, monkeypatch) -> None:
+    real = command._note
+
+    def meanwhile(*given) -> None:
+        monkeypatch.setattr(command, "_note", real)
+        assert ullage("watchlist", "load", export, "--tenant", "bank").exit_code == 0
+        real(*given)
+
+    monkeypatch.setattr(command, "_note", meanwhile)
+    assert "was made meanwhile" in str(ullage("watchlist", "load", export, "--tenant", "bank").exception)
+    assert installed.tenants(context.data) == ["bank"]
+    assert [len(one.epochs) for one in installed.load(Context(context.data))] == [1]
+
+
+KILLED = """
+import os, signal, sys
+from matcher.watchlist.build import Builder
+Builder.build = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+from ullage import cli
+sys.argv = ["ullage", *sys.argv[1:]]
+cli.main()
+"""
+
+
+def test_a_load_that_is_killed_leaves_no_tenant(data: Path, export: Path) -> None:
+    words = [sys.executable, "-c", KILLED, "--data", str(data), "watchlist", "load", str(export), "--tenant", "bank"]
+    done = subprocess.run(words, capture_output=True, check=False, env={**os.environ})
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert tenants_here(Context(data)) == set()
+    assert not (data / "keys" / "bank").exists()
+
+
+def test_a_folder_that_was_mistyped_gets_no_tenant(ullage, tmp_path: Path, export: Path) -> None:
+    from typer.testing import CliRunner
+
+    from ullage.cli import app
+
+    done = CliRunner().invoke(app, ["--data", str(tmp_path / "typo"), "watchlist", "load", str(export), "--tenant", "bank"])
+    assert "is not set up" in str(done.exception)
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("install", "FILE"),
+        ("update", "FILE"),
+        ("erase", "--subject", "0" * 32),
+        ("rotate-key",),
+        ("rotate-key", "--retire"),
+        ("stats",),
+    ],
+    ids=" ".join,
+)
+def test_an_unknown_tenant_is_an_error_of_every_command(ullage, bank: Context, export: Path, words: tuple[str, ...]) -> None:
+    given = [export if word == "FILE" else word for word in words]
+    error = ullage("watchlist", *given, "--tenant", "bnak").exception
+    assert (error.exit_code, str(error)) == (2, "tenant bnak is not known here; known: bank")
+    assert KeyStore(bank.keys.root).exists("bank/match-1.key")
+
+
+def test_resolving_for_an_unknown_tenant_is_an_error(ullage, export: Path, tmp_path: Path) -> None:
+    ullage("watchlist", "load", export, "--tenant", "bank")
+    (tmp_path / "handles").write_text("f" * 32, encoding="utf-8")
+    error = ullage("subjects", "resolve", tmp_path / "handles", "--case", "1", "--reason", "x", "--tenant", "bnak").exception
+    assert str(error) == "tenant bnak is not known here; known: bank"
+
+
+def test_stats_of_one_tenant_and_of_none(ullage, bank: Context) -> None:
+    assert ullage("watchlist", "stats", "--tenant", "bank").stdout.startswith("bank epoch 1: 10 customers")
+
+
+def test_stats_where_nothing_is_installed_say_so(ullage) -> None:
+    assert "no watchlist is installed here" in ullage("watchlist", "stats").stderr
+
+
+def test_erasing_somebody_who_is_not_there_is_not_done(ullage, bank: Context) -> None:
+    error = ullage("watchlist", "erase", "--tenant", "bank", "--subject", "0" * 32).exception
+    assert (error.exit_code, str(error)) == (2, "bank: no such customer is in an installed list")

@@ -1,0 +1,41 @@
+"""A tenant that is not known is told from one of whom nothing is."""
+
+import pytest
+
+from ullage import keys
+from ullage.errors import ConfigError
+from ullage.settings import Context
+from ullage.tenants import require_tenant, tenants_here
+
+
+def test_tenants_are_known_by_settings_and_by_keys(data) -> None:
+    (data / "ullage.toml").write_text('[tenants.shop]\nbrands = ["某某"]\n')
+    context = Context(data)
+    assert tenants_here(context) == {"shop"}
+    keys.make_tenant(context.keys, "bank")
+    context.keys.make("far/index-1.key")  # all that a host of search has
+    keys.make_tenant(context.keys, "ullage-canary")
+    assert tenants_here(context) == {"bank", "far", "shop"}
+
+
+def test_a_tenant_is_known_by_a_credential(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    for name in ("bank.index-1.key", "search.token", "seal.20260921.key"):
+        (tmp_path / name).write_bytes(bytes(32))
+    assert tenants_here(Context(data)) == {"bank"}
+
+
+def test_what_is_like_it_is_named_first() -> None:
+    require_tenant("bank", ["bank"])
+    with pytest.raises(ConfigError, match=r"^tenant bnak is not known here; known: bank, agency, shop$"):
+        require_tenant("bnak", ["shop", "agency", "bank"])
+    with pytest.raises(ConfigError, match=r"known: .* and 3 more$"):
+        require_tenant("x", [f"tenant-{n}" for n in range(13)])
+    with pytest.raises(ConfigError, match="nor is any other: load"):
+        require_tenant("bank", [])
+
+
+@pytest.mark.parametrize("name", ["13800138000", "a13800138000", "x\x1b[31m", "110105-19491231-002x", ""])
+def test_what_may_be_an_identifier_is_not_repeated(name) -> None:
+    with pytest.raises(ConfigError, match=r"^that tenant is not known here; known: bank$"):
+        require_tenant(name, ["bank"])

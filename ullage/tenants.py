@@ -1,0 +1,40 @@
+"""Which tenants there are, and one line for a name that is none of them: an empty list would say that all is well with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from ullage.canary import TENANT as CANARY
+from ullage.errors import ConfigError
+from ullage.settings import TENANT, Context
+from ullage.typed import identifier_in
+
+SHOWN = 10
+KEYS = ("verify.pub", "match-*.key", "index-*.key")
+
+
+class UnknownTenantError(ConfigError):
+    """A tenant that is named and not known."""
+
+
+def tenants_here(context: Context) -> set[str]:
+    """Tenants by the settings, or by a key of theirs, in a file or a credential; not that of canary posts."""
+    found = {path.parent.name for name in KEYS for path in context.keys.root.glob(f"*/{name}")}
+    if context.keys.credentials:
+        found |= {path.name.partition(".")[0] for name in KEYS for path in context.keys.credentials.glob(f"*.{name}")}
+    return {*context.settings.tenants, *found} - {CANARY}
+
+
+def require_tenant(name: str, known: Iterable[str]) -> None:
+    """UnknownTenantError, with what is known, unless `name` is."""
+    names = sorted({*known})
+    if name in names:
+        return
+    called = f"tenant {name}" if TENANT.fullmatch(name) and not identifier_in(name) else "that tenant"
+    if not names:
+        raise UnknownTenantError(f"{called} is not known here, nor is any other: load its watchlist, or name it in ullage.toml")
+    near = difflib.get_close_matches(name, names, SHOWN)
+    shown = [*near, *(one for one in names if one not in near)]
+    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+    raise UnknownTenantError(f"{called} is not known here; known: {', '.join(shown[:SHOWN])}{more}")
