@@ -13,6 +13,7 @@ from alerts import fold, incident, replaced, replay
 from alerts.document import Document
 from alerts.exposures import exposures_of, merged
 from alerts.fold import Known, Place
+from alerts.key_checks import admit
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
 from alerts.noise.traits import Traits
@@ -43,10 +44,13 @@ class Alert:
     """Of verdicts."""
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
     """Told of each incident that was written, before the batch counts as done: what is to be said of it is durable too."""
+    key_checks: dict[str, str] = field(default_factory=dict)
+    """Of keys under which stored facts were made, as far as they came up."""
 
     def handle(self, records: Sequence[Record]) -> None:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
         decoded = [decode(record) for record in records]
+        admit(self.store, decoded, self.clock.now(), self.key_checks)
         findings = replaced.current(decoded, self.store.mget(Claim, replaced.claims_of(decoded)))
         sightings = self.store.mget(Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_})
         incomplete = {finding.id for finding in findings if finding.incomplete} | sightings.keys()

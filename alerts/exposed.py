@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from alerts.key_checks import compare
 from alerts.records import Audit, Background, Exposure, Incident, Status
 from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore, Where
@@ -103,9 +104,8 @@ class Lookup:
 
     def check_keys(self) -> None:
         """ConfigError names an index key that is not the one that it was: under it nobody would be found."""
-        for tenant in self.everyone():
-            for epoch in epochs(self.keys, tenant, "index"):
-                self.keys.adopt(f"{tenant}/index-{epoch}.key")
+        names = [f"{tenant}/index-{n}.key" for tenant in self.everyone() for n in epochs(self.keys, tenant, "index")]
+        compare(self.store, self.keys, names)
 
     def everyone(self) -> list[str]:
         """Tenants by configuration or by key."""

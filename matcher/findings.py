@@ -125,6 +125,7 @@ def _finding(
             matched_at=now,
             epoch=found.epoch,
             index_epoch=lists.index_epoch,
+            key_checks=dict((lists.index.noted, reading.key.noted)),
             customers=lists.customers,
             alarm=lists.tenant in reading.offered,
             incomplete=reading.reasons,

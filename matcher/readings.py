@@ -53,7 +53,7 @@ class Reading:
         """See `reasons`; words of `ullage.records.incomplete`."""
         self.spent = Spent(budget) if budget else None
         self._careful = careful
-        self._key = key
+        self.key = key
         self._tally = Tally(key, capture.fetched_at.date())
         self._identity: hmac.HMAC | None = None
         self._text: Folded | None = None
@@ -132,7 +132,7 @@ class Reading:
 
     def _hashed(self) -> hmac.HMAC:
         if self._identity is None:
-            self._identity = self._key.identifying(self.capture.site, self.capture.post_id)
+            self._identity = self.key.identifying(self.capture.site, self.capture.post_id)
         return self._identity
 
     def statistics(self) -> Statistics:

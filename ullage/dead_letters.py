@@ -34,6 +34,7 @@ REASONS = (
     "unknown_signer",
     "downgrade",
     "key_destroyed",
+    "another_key",
     "rejected",
     "store_refused",
     "over_budget",

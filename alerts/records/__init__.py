@@ -9,6 +9,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Background     the finding's id            alert
     Original       the finding's id            alert, sealed
     Claim          tenant:of:value             alert
+    KeyCheck       the key's name              alert
     Incident       INC-…, of its first finding alert (a projection)
     Decision       incident:form token         search, append-only
     Suppression    SUP-…; SUP-…:lifted         search, append-only
@@ -20,22 +21,22 @@ A document says itself how a store must index it: `columns` hold one value, `set
 
 from alerts.document import Document
 from alerts.records.decided import Decision, Hold, Suppression
-from alerts.records.facts import Background, Claim, Exposure, Original, Sighting, claim_id, exposure_id
+from alerts.records.facts import Background, Claim, Exposure, KeyCheck, Original, Sighting, claim_id, exposure_id
 from alerts.records.incident import Incident, Why, incident_id
 from alerts.records.told import Account, Audit, Notification
 from alerts.records.words import SEVERITIES, STATUSES, News, Origin, Severity, Sketched, Status
 
 __all__ = [
     "CLASSES", "SEVERITIES", "STATUSES", "VERSION", "Account", "Audit", "Background", "Claim", "Decision", "Exposure",
-    "Hold", "Incident", "News", "Notification", "Origin", "Original", "Severity", "Sighting", "Sketched", "Status", "Suppression",
-    "Why", "claim_id", "exposure_id", "incident_id",
+    "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Severity", "Sighting", "Sketched", "Status",
+    "Suppression", "Why", "claim_id", "exposure_id", "incident_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
-    Suppression, Hold, Audit, Notification, Account, Original,
+    Suppression, Hold, Audit, Notification, Account, Original, KeyCheck,
 )  # fmt: skip
-VERSION = 3
+VERSION = 4
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
-`Suppression` and `Hold`, the second no `Original`. A class that is new gets its tables or index; filters that change must be
-filled from the documents."""
+`Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`. A class that is new gets its tables or index; filters
+that change must be filled from the documents."""

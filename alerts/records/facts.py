@@ -157,6 +157,16 @@ class Claim(Document):
     at: datetime
 
 
+class KeyCheck(Document):
+    """The check value of a key under which facts in the store were made; its id is the key's name, such as `bank/index-1.key`."""
+
+    columns = ("tenant",)
+
+    tenant: str
+    value: str
+    at: datetime
+
+
 def exposure_id(incident: str, subject: str) -> str:
     """The id of `subject`'s exposure in `incident`."""
     return f"{incident}:{subject}"

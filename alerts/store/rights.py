@@ -21,7 +21,9 @@ from alerts.records import (
     Exposure,
     Hold,
     Incident,
+    KeyCheck,
     Notification,
+    Original,
     Sighting,
     Suppression,
 )
@@ -29,10 +31,10 @@ from alerts.store.mapping import index_name
 
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
-FOLDED = (Sighting, Exposure, Background, Claim, Incident, Notification)
+FOLDED = (Sighting, Exposure, Background, Original, Claim, KeyCheck, Incident, Notification)
 SAID = (Decision, Suppression, Hold, Audit)
 ALERT: Rights = ((FOLDED, (*SEEN, "index", "delete", "maintenance")), (SAID, (*SEEN, "delete", "maintenance")))
-SEARCH: Rights = (((Incident, Sighting, Exposure, Background, Account), SEEN), (SAID, (*SEEN, "create_doc")))
+SEARCH: Rights = (((Incident, Sighting, Exposure, Background, KeyCheck, Account), SEEN), (SAID, (*SEEN, "create_doc")))
 PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH}
 
 

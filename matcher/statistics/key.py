@@ -12,12 +12,14 @@ import numpy.typing as npt
 from matcher.scan.batch import Bytes, Places
 from matcher.scan.digests import DIGEST
 from matcher.scan.segment import Segment
+from ullage.check_values import check_value
 from ullage.identifiers import kinds
 from ullage.keys import KeyStore
 from ullage.records.finding import SKETCH_SIZE
 from ullage.tags import Tagger, derive_key
 
 Words = npt.NDArray[np.uint64]
+NAME = "capture.key"
 WORD = 8
 """Bytes of a 64-bit tag."""
 TOKEN = 6
@@ -37,7 +39,9 @@ class CaptureKey:
     """
 
     def __init__(self, keys: KeyStore) -> None:
-        key = keys.read("capture.key")
+        key = keys.read(NAME)
+        self.noted = (NAME, check_value(key, NAME))
+        """The key's name and check value."""
         self._identity = derive_key(key, "identity")
         self._served = derive_key(key, "served")
         self._tokens = derive_key(key, "tokens")

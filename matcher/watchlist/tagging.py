@@ -22,7 +22,10 @@ class TagKeys:
     """The taggers of one tenant, purpose and epoch, made as they are needed."""
 
     def __init__(self, keys: KeyStore, tenant: str, purpose: str, epoch: int) -> None:
-        self._key = keys.read(f"{tenant}/{purpose}-{epoch}.key")
+        name = f"{tenant}/{purpose}-{epoch}.key"
+        self._key = keys.read(name)
+        self.noted = (name, check_value(self._key, name))
+        """The key's name and check value."""
         self._tenant, self._purpose = tenant, purpose
         self._taggers: dict[tuple[str, str], Tagger] = {}
 

@@ -189,6 +189,8 @@ class Finding(_Record):
     """The post offers data of the tenant's brand, as far as the lexicon tells."""
     incomplete: tuple[Word, ...] = ()
     """Why less than the whole capture was searched or judged, as words of a closed list; () where all of it was."""
+    key_checks: dict[str, str] = {}
+    """Check values of the keys under which its tags were made, by their names in the key folder (`ullage.check_values`)."""
     served: str = ""
     """Keyed digest of the bytes as served. It is the id of the capture's incomplete finding: a whole one replaces it."""
     original: str = Field(default="", max_length=200_000)

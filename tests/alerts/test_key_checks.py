@@ -1,0 +1,91 @@
+"""The store knows under which keys its facts were made: no other findings come in, and nobody asks with other keys."""
+
+from contextlib import closing
+
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from alerts.alert import Alert
+from alerts.exposed import Lookup
+from alerts.records import Incident, KeyCheck, Sighting
+from alerts.search.app import create_app
+from alerts.store import Where, open_store
+from matcher.findings import findings
+from matcher.stage import build_matcher
+from tests.alerts.builders import finding, record, stage
+from tests.conftest import HeldClock
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, phone
+from ullage import keys
+from ullage.check_values import check_value
+from ullage.errors import ConfigError, RecordError
+from ullage.settings import Context
+
+NAME = "bank/index-1.key"
+
+
+@pytest.fixture
+def alert(store, clock) -> Alert:
+    return stage(store, clock)
+
+
+def keyed(name: str, **checks: str):
+    return record(finding(name, range(10), people="ab", key_checks={NAME: "aa" * 5, **checks}))
+
+
+def test_the_first_findings_say_which_keys_the_store_is_made_under(alert, store) -> None:
+    alert.handle([keyed("f"), keyed("g")])
+    held = store.get(KeyCheck, NAME)
+    assert (held.tenant, held.value) == ("bank", "aa" * 5)
+
+
+def test_a_finding_under_another_index_key_is_set_aside_and_nothing_of_it_is_stored(alert, store) -> None:
+    alert.handle([keyed("f")])
+    for again in (alert, Alert(store, alert.clock, alert.tenant, alert.metrics)):
+        with pytest.raises(RecordError) as refused:
+            again.handle([keyed("g", **{NAME: "bb" * 5})])
+        assert refused.value.reason == "another_key"
+    assert store.count(Incident, Where()) == 1
+    assert store.get(KeyCheck, NAME).value == "aa" * 5
+    alert.handle([keyed("h")])
+
+
+def test_a_new_epoch_has_a_key_of_its_own_and_a_finding_of_before_none(alert, store) -> None:
+    alert.handle([keyed("f"), keyed("g", **{"bank/index-2.key": "bb" * 5}), record(finding("h", range(10, 20), people="c"))])
+    assert {one.id for one in store.scroll(KeyCheck, Where())} == {NAME, "bank/index-2.key"}
+
+
+def test_another_capture_key_is_noted_and_said_and_loses_nothing(alert, store) -> None:
+    alert.handle([keyed("f", **{"capture.key": "11" * 5})])
+    with capture_logs() as said:
+        alert.handle([keyed("g", **{"capture.key": "22" * 5})])
+    assert store.get(KeyCheck, "capture.key").value == "22" * 5
+    assert [line["event"] for line in said] == ["capture_key_changed"]
+    assert store.count(Sighting, Where()) == 2
+
+
+def test_match_names_the_keys_that_it_used(context: Context) -> None:
+    enrol(context, "bank", [customer(n) for n in range(3)])
+    [found] = findings(build_matcher(context), [capture(body=phone(1).encode())], context.clock.now())
+    wanted = {name: check_value(context.keys.read(name), name) for name in (NAME, "capture.key")}
+    assert found.key_checks == wanted
+    assert type(found).decode(found.encode(), 3) == found
+
+
+def test_search_does_not_start_with_another_index_key_than_the_stores(store, context: Context) -> None:
+    keys.make_tenant(context.keys, "bank")
+    store.create([KeyCheck(id=NAME, tenant="bank", value=check_value(context.keys.read(NAME), NAME), at=context.clock.now())])
+    create_app(context, store, CollectorRegistry(), frozenset())
+    key = context.keys.root / NAME
+    (key.parent / "index-1.key.kcv").unlink()
+    key.write_bytes(bytes([key.read_bytes()[0] ^ 1]) + key.read_bytes()[1:])
+    with pytest.raises(ConfigError, match=r"index-1\.key is not the one under which the incident store is tagged: restore it"):
+        create_app(context, store, CollectorRegistry(), frozenset())
+    assert not (key.parent / "index-1.key.kcv").exists(), "a refused key is not adopted"
+
+
+def test_a_store_of_its_own_folder_is_compared_too(tmp_path, context: Context, clock: HeldClock) -> None:
+    keys.make_tenant(context.keys, "bank")
+    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
+        Lookup(other, context.keys, ("bank",), clock.as_clock(), context.trail("search")).check_keys()
