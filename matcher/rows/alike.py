@@ -128,7 +128,8 @@ def alike(table: Table, first: Numbers, count: Numbers, separators: Sequence[str
     leading = np.append(style, LINE)[np.cumsum(count) - count].tolist()
     styles = zip(separators, leading, strict=True)
     signs = [sign if written == LINE else "\n" if written == BLOCK else "," for sign, written in styles]
-    for sign in dict.fromkeys(signs):
+    has_rows = (count > 0).tolist()  # a stretch of a long text may have none, and knows the separator of the one before
+    for sign in dict.fromkeys(sign for sign, has in zip(signs, has_rows, strict=True) if has):
         if sign not in ("", " "):
             own = np.flatnonzero(np.array([other == sign for other in signs])[document])
             cells[own] = _separators(table, rows[own], sign.encode())
