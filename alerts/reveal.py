@@ -29,7 +29,7 @@ from ullage.settings import Context
 from ullage.shown import moment, safe
 
 ACTION = "original.reveal"
-Sighting = Annotated[str, typer.Option(metavar="SIGHTING", help="Of this sighting, as `incidents show --json` lists it.")]
+Sighting = Annotated[str, typer.Option(metavar="SIGHTING", help="Of this sighting: its id, or how that begins.")]
 
 
 def reveal(
@@ -44,7 +44,7 @@ def reveal(
     as_json: AsJson = False,
     by: By = "",
 ) -> None:
-    """Show the addresses of INCIDENT's posts in clear; or the title, the author or members' names of one of them."""
+    """Show the addresses of INCIDENT's posts in clear, each behind its sighting; or title, author or names of one."""
     context: Context = ctx.obj
     if not context.settings.originals.keep:
         raise ConfigError("originals.keep is false: nothing is sealed, and nothing is revealed")
@@ -54,7 +54,8 @@ def reveal(
     field_, of = wanted[0] if wanted else ("url", "")
     with contextlib.closing(configured_store(context)) as store:
         found, sealed = _sealed(store, incident, of)
-    said = f"{field_} of {incident}: {f'sighting {of}' if of else f'{len(sealed)} sightings'}"
+    which = f"sighting {sealed[0].id}" if of else "1 sighting" if len(sealed) == 1 else f"{len(sealed)} sightings"
+    said = f"{field_} of {incident}: {which}"
     opened = _opened(context, found.tenant, sealed)
     context.trail().append(ACTION, said, actor=name_of(by), tenant=found.tenant, reason=f"case {case}: {reason}")
     for one, original in opened:
@@ -66,11 +67,13 @@ def reveal(
 
 
 def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Incident, list[Original]]:
-    """The incident and what is sealed of it, or of one sighting; ConfigError where there is nothing."""
+    """The incident and what is sealed of it, or of the one sighting whose id so begins; ConfigError where there is nothing."""
     found = incident_named(store, incident)
     sealed = sorted(store.scroll(Original, Where({"incident": (incident,)})), key=lambda one: (one.at, one.id))
     if sighting:
-        sealed = [one for one in sealed if one.id == sighting]
+        sealed = [one for one in sealed if one.id.startswith(sighting)]
+    if sighting and len(sealed) > 1:
+        raise ConfigError(f"{len(sealed)} sightings begin so: give more of the id")
     if not sealed:
         raise ConfigError("nothing is sealed of that: it is below `low`, past originals.days, or match had no desk key")
     return found, sealed
