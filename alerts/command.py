@@ -25,6 +25,7 @@ from alerts.noise.background import BACKGROUND
 from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
+from alerts.older import bring_up
 from alerts.options import Severity, Status, Tenant, Words
 from alerts.pulse import Sorted
 from alerts.query import SHOWN, Filters, listed, whole
@@ -105,6 +106,7 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
                 notifier.turn,
                 settings.originals,
                 vault_of(context),
+                lambda: None if settings.store.url.startswith("sqlite:") else bring_up(store, context.clock.now()),
             )
         )
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)

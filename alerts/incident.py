@@ -15,10 +15,11 @@ from datetime import date, datetime
 from alerts.exposures import is_verified
 from alerts.fold import Place, subjects_digest
 from alerts.noise.traits import Traits
-from alerts.records import Exposure, Incident, Sighting, Sketched, Why
+from alerts.older import reduced
+from alerts.records import TEXT_RULE, Exposure, Incident, Sighting, Sketched, Why
 from alerts.replay import Replay
 from ullage.fields import SENSITIVE, class_of
-from ullage.records import Canary, Finding
+from ullage.records import Canary, Claims, Finding
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Facts, Reason, Rules, judge
 
@@ -100,11 +101,15 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
             "corroborated_rows": sum(group.corroborated for group in statistics.groups),
             "terms": {term.id: term.count for term in statistics.terms},
             "traits": traits,
+            "claims": capture.claims,
+            "text_rule": TEXT_RULE,
         }
     )
 
 
-_OF_CAPTURE = set("site platform kind category post_id url title author channel thread published_at fetched_at truncated".split())
+_OF_CAPTURE = set(
+    "site platform kind category post_id url title author author_tag channel thread published_at fetched_at truncated".split()
+)
 _OF_STATISTICS = set("rows candidates failures longest_run newest_date skeleton brands bytes logins own_cards groups".split())
 _OF_FINDING = set(
     "matched_at alarm epoch index_epoch minors cohorts cohort_labels canaries canaries_enrolled cards_enrolled"
@@ -173,7 +178,7 @@ def project(
     linked: Iterable[str],
 ) -> Incident:
     """The incident that these facts make. `linked` are others that some finding fitted as well."""
-    ordered = sorted(sightings, key=lambda s: (s.folded_at, s.id))
+    ordered = sorted(map(reduced, sightings), key=lambda s: (s.folded_at, s.id))
     first, facts = ordered[0], facts_of(ordered, people, setting)
     exposure, origin = judge(facts, setting.rules)
     published = min((s.published_at for s in ordered if s.published_at), default=None)
@@ -218,10 +223,28 @@ def project(
             "alarm": facts.alarm,
             "incomplete": _distinct(reason for s in ordered for reason in s.incomplete),
             "linked": _distinct(linked),
+            "sections": _first(s.section for s in ordered),
+            "claims": claimed(ordered),
+            "newest_date": facts.newest_date,
+            "text_rule": TEXT_RULE,
             "subjects": first.subjects,
             "sketch": sketch[0],
             "sketch_of": sketch[1],
         }
+    )
+
+
+def claimed(sightings: Sequence[Sighting]) -> Claims:
+    """What the posts claim together, the earliest first: of prices that is the one which counts."""
+    told = [sighting.claims for sighting in sightings]
+    priced = next((one for one in told if one.price is not None), Claims())
+    return Claims(
+        volume=max((one.volume for one in told if one.volume is not None), default=None),
+        price=priced.price,
+        currency=priced.currency,
+        contacts=_distinct(kind for one in told for kind in one.contacts),
+        files=_distinct(kind for one in told for kind in one.files),
+        size=max((one.size for one in told if one.size is not None), default=None),
     )
 
 

@@ -40,6 +40,8 @@ class Upkeep:
     originals: OriginalSettings = field(default_factory=OriginalSettings)
     vault: Vault | None = None
     """Where sealed evidence may lie on this machine: what belongs to a held incident is marked."""
+    older: Callable[[], object] = lambda: None
+    """Brings up what an earlier version has left in the store, where opening it does not."""
     _next: dict[str, float] = field(default_factory=dict)
     _turned: float = 0.0
     _owed: frozenset[type[Document]] = frozenset()
@@ -68,6 +70,7 @@ class Upkeep:
     def _expire(self) -> None:
         if self.vault is not None:
             mark(self.store, self.vault)
+        self.older()
         removed = expire(self.store, self.keep, self.clock.now(), self._owed, self.originals)
         self._owed = frozenset(removed)
         if removed:

@@ -16,12 +16,11 @@ from urllib.parse import unquote, urlsplit
 from matcher.lexicon import Hit, Lexicon, lower
 from matcher.statistics import CaptureKey
 from matcher.text import fold, unescape
+from ullage.kept import GAP, LONGEST, Known, kept
 from ullage.sellers import normal
 from ullage.typed import identifier_in
 
-GAP = "…"
-MAX_TITLE = 200
-READ = 4 * MAX_TITLE
+READ = 4 * LONGEST
 """Characters of a title that are looked at: escapes take several each."""
 PLATFORM = re.compile(r"[a-z][a-z_]{0,23}")
 HOST = re.compile(r"[a-z0-9](?:[a-z0-9.\-]{0,251}[a-z0-9])?")
@@ -35,39 +34,12 @@ def words(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] = ()) 
 
     `places` are names of the configured site and host. The brands are those of `tenant` alone.
     """
-    if not text.strip():
-        return ""
     read = lower(fold(unescape(unquote(text[:READ]), markup=False)).text)
-    shown, behind, size = list[str](), 0, 0
-    for start, end, word in _allowed(read, lexicon, tenant, places):
-        gap = start > behind and any(map(str.isalnum, read[behind:start]))
-        new = [GAP, word] if gap else [word]
-        size += sum(len(part) + 1 for part in new)
-        if size > MAX_TITLE - 2:
-            break
-        shown += new
-        behind = end
-    if len(text) > READ or not shown or any(map(str.isalnum, read[behind:])):
-        shown.append(GAP)
-    return " ".join(shown)
-
-
-def _allowed(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str]) -> list[tuple[int, int, str]]:
-    """What may be shown of lower-case `text`, in order and apart: start, end, and how it is spelt."""
-    found: dict[tuple[int, int], str] = {}
-    for hit in lexicon.words_in(text):
-        word = _spelt(hit, tenant)
-        if word:
-            found.setdefault((hit.start, hit.end), word)
+    found = [Known(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, tenant))]
     for place in filter(None, places):
-        for match in re.finditer(rf"(?<![a-z0-9.\-]){re.escape(place)}(?![a-z0-9.\-])", text):
-            found[match.span()] = place
-    apart, free = list[tuple[int, int, str]](), 0
-    for (start, end), word in sorted(found.items(), key=lambda item: (item[0][0], -item[0][1])):
-        if start >= free:
-            apart.append((start, end, word))
-            free = end
-    return apart
+        whole = rf"(?<![a-z0-9.\-]){re.escape(place)}(?![a-z0-9.\-])"
+        found += [Known(*match.span(), place) for match in re.finditer(whole, read)]
+    return kept(read, found, goes_on=len(text) > READ)
 
 
 def _spelt(hit: Hit, tenant: str) -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -89,7 +89,11 @@ def _roll_back(connection: apsw.Connection) -> None:
         connection.execute("rollback")
 
 
-def open_database(path: Path, steps: Sequence[str]) -> apsw.Connection:
+Step = str | Callable[[apsw.Connection], None]
+"""What brings a schema from one version to the next: SQL, or a function that is called within the transaction."""
+
+
+def open_database(path: Path, steps: Sequence[Step]) -> apsw.Connection:
     """Open or create `path`, whose schema is what `steps` make of an empty file, one after the other.
 
     The file's version is the number of steps that it has had; an older file is brought up by those that are left, and one from
@@ -155,7 +159,7 @@ def _connect(path: Path) -> apsw.Connection:
     return connection
 
 
-def _make(path: Path, steps: Sequence[str]) -> None:
+def _make(path: Path, steps: Sequence[Step]) -> None:
     """A new file, which gets its name when it is whole."""
     left = [path.with_name(path.name + ending) for ending in (*FOLLOWERS, COUNTED)]
     if any(one.exists() for one in left):
@@ -164,11 +168,11 @@ def _make(path: Path, steps: Sequence[str]) -> None:
         connection.reserve_bytes(reserve=RESERVED)
         with connection:
             for step in (COMMITS, *steps):
-                connection.execute(step)
+                _take(connection, step)
             connection.pragma("user_version", CHECKED | len(steps))
 
 
-def _rewrite(connection: apsw.Connection, path: Path, steps: Sequence[str]) -> None:
+def _rewrite(connection: apsw.Connection, path: Path, steps: Sequence[Step]) -> None:
     """Put a file with checksums in the place of one that has none; a crash leaves one or the other.
 
     Nobody else may have the old one open: what he wrote would be lost, or have no checksums.
@@ -211,7 +215,7 @@ def _draft(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
-def _refuse(connection: apsw.Connection, path: Path, found: int, steps: Sequence[str]) -> None:
+def _refuse(connection: apsw.Connection, path: Path, found: int, steps: Sequence[Step]) -> None:
     """CorruptError for a file of another program or of a newer version; `found` is its number of steps."""
     if found > len(steps) or found < 0:
         raise CorruptError(f"{path} was written by a newer ullage (schema {found}): use that version")
@@ -219,7 +223,7 @@ def _refuse(connection: apsw.Connection, path: Path, found: int, steps: Sequence
         raise damaged(path, "is no database of ours")
 
 
-def _bring_up(connection: apsw.Connection, path: Path, steps: Sequence[str]) -> None:
+def _bring_up(connection: apsw.Connection, path: Path, steps: Sequence[Step]) -> None:
     """Look at the version, and at whether checksums are looked at; give the file the steps that it lacks."""
     version = int(connection.pragma("user_version"))
     found = version ^ CHECKED
@@ -229,8 +233,16 @@ def _bring_up(connection: apsw.Connection, path: Path, steps: Sequence[str]) -> 
     if found < len(steps):
         with transaction(connection):
             for step in steps[found:]:
-                connection.execute(step)
+                _take(connection, step)
             connection.pragma("user_version", CHECKED | len(steps))
+        connection.execute("pragma wal_checkpoint(truncate)")  # what a step has overwritten still stands in the file itself
+
+
+def _take(connection: apsw.Connection, step: Step) -> None:
+    if callable(step):
+        step(connection)
+    else:
+        connection.execute(step)
 
 
 def _compare(connection: apsw.Connection, path: Path, counted: int) -> None:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from alerts.document import Frozen
 from alerts.noise.traits import Traits
-from alerts.records import Background
+from alerts.records import TEXT_RULE, Background
 from ullage.lexicon import SAMPLE_ROWS
 from ullage.records import Finding
 from ullage.rulefiles import Kind, toml
@@ -97,6 +97,7 @@ def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: dat
         published_at=capture.published_at,
         fetched_at=capture.fetched_at,
         traits=traits,
+        text_rule=TEXT_RULE,
     )
 
 

@@ -10,6 +10,7 @@ is none.
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,15 @@ from alerts.store import IncidentStore, QueryError, Where
 from alerts.typed import checked_name, checked_note
 from ullage.audit import Trail
 from ullage.clock import Clock
+from ullage.records.heartbeat import NAME
 from ullage.typed import identifier_in
 
 MOST_DAYS = 180
 KNOWN = 0.8
 """Share of an incident's sketch that must have been in that of the suppressed one."""
 LIFTED = ":lifted"
+SHOWN_AS = {"site": re.compile(NAME), "channel": re.compile("#[0-9a-f]{12}"), "author": re.compile("@[0-9a-f]{8,16}")}
+"""What stands for a site, a channel and an author in an incident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,9 @@ class Desk:
             raise QueryError("name a tenant and at least one of site, channel, author, rule, incident")
         if what := identifier_in(f"{conditions.site} {conditions.channel} {conditions.author} {conditions.rule}", numbers=False):
             raise QueryError(f"the conditions hold what looks like {what}")
+        for name, shape in SHOWN_AS.items():
+            if (value := getattr(conditions, name)) and not shape.fullmatch(value):
+                raise QueryError(f"name the {name} as an incident shows it: a name of somebody's is not kept")
         like = self._incident(tenant, conditions.incident) if conditions.incident else None
         now = self.trail.clock.now()
         made = Suppression(
@@ -184,5 +191,6 @@ def _is_like(one: Suppression, incident: Incident) -> bool:
 
 def _covers(one: Suppression, sighting: Sighting) -> bool:
     """Whether everything in `one` that concerns a single post fits it."""
-    asked = ((one.site, sighting.site), (one.channel, sighting.channel), (one.author, sighting.author))
+    channel = sighting.channel.partition(" ")[0]  # behind the token stand words of its name
+    asked = ((one.site, sighting.site), (one.channel, channel), (one.author, sighting.author))
     return all(wanted in ("", has) for wanted, has in asked)

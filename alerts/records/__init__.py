@@ -21,22 +21,22 @@ A document says itself how a store must index it: `columns` hold one value, `set
 
 from alerts.document import Document
 from alerts.records.decided import Decision, Hold, Suppression
-from alerts.records.facts import Background, Claim, Exposure, KeyCheck, Original, Sighting, claim_id, exposure_id
+from alerts.records.facts import TEXT_RULE, Background, Claim, Exposure, KeyCheck, Original, Sighting, claim_id, exposure_id
 from alerts.records.incident import Incident, Why, incident_id
 from alerts.records.told import Account, Audit, Notification
 from alerts.records.words import SEVERITIES, STATUSES, News, Origin, Severity, Sketched, Status
 
 __all__ = [
-    "CLASSES", "SEVERITIES", "STATUSES", "VERSION", "Account", "Audit", "Background", "Claim", "Decision", "Exposure",
-    "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Severity", "Sighting", "Sketched", "Status",
-    "Suppression", "Why", "claim_id", "exposure_id", "incident_id",
+    "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Audit", "Background", "Claim", "Decision",
+    "Exposure", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Severity", "Sighting", "Sketched",
+    "Status", "Suppression", "Why", "claim_id", "exposure_id", "incident_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck,
 )  # fmt: skip
-VERSION = 4
+VERSION = 5
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
-`Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`. A class that is new gets its tables or index; filters
-that change must be filled from the documents."""
+`Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned.
+A class that is new gets its tables or index; filters that change must be filled from the documents."""

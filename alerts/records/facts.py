@@ -6,17 +6,21 @@ from datetime import date, datetime
 
 from alerts.document import Document
 from alerts.noise.traits import Traits
-from ullage.records import Canary, Cohort, RowGroup
+from ullage.kept import GAP
+from ullage.records import Canary, Claims, Cohort, RowGroup
+
+TEXT_RULE = 3
+"""By which texts are kept: words of closed lists alone. Earlier versions cleaned them; see `alerts.older`."""
 
 
 class Sighting(Document):
     """One finding folded into an incident: where, when, and what the whole capture held.
 
-    `linked` are other incidents that it fitted as well.
+    `linked` are other incidents that it fitted as well, `author_tag` is the author's tag under the tenant's index key.
     """
 
     columns = ("tenant", "incident", "site")
-    sets = ("linked",)
+    sets = ("linked", "seller")
     time = "folded_at"
 
     tenant: str
@@ -78,6 +82,19 @@ class Sighting(Document):
     """Digest of the bytes as served: the id that an incomplete sighting of the same capture has."""
     traits: Traits | None = None
     """What the background rules saw; of a finding in parts they see nothing."""
+    author_tag: str = ""
+    claims: Claims = Claims()
+    text_rule: int = 2
+
+    @property
+    def seller(self) -> tuple[str, ...]:
+        """By what the author is found: the token that is shown, and the tag of the name."""
+        return tuple(filter(None, (self.author, self.author_tag)))
+
+    @property
+    def section(self) -> str:
+        """The configured list under which it was posted, "" where that is not known."""
+        return self.url.removesuffix(GAP)
 
 
 class Exposure(Document):
@@ -145,6 +162,7 @@ class Background(Document):
     published_at: datetime | None
     fetched_at: datetime
     traits: Traits
+    text_rule: int = 2
 
 
 class Claim(Document):

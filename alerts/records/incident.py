@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 
 from pydantic import Field
 
 from alerts.document import Document, Frozen
 from alerts.records.words import Origin, Severity, Sketched
+from ullage.records import Claims
 
 
 class Why(Frozen):
@@ -81,6 +82,13 @@ class Incident(Document):
     subjects: str
     sketch: tuple[str, ...]
     sketch_of: Sketched
+    sections: tuple[str, ...] = ()
+    """Configured lists under which it was posted."""
+    claims: Claims = Claims()
+    """What its posts say of what they offer: the largest volume and size, the first price, every kind of contact and file."""
+    newest_date: date | None = None
+    """The newest date in any copy."""
+    text_rule: int = 2
     frozen_at: datetime | None = None
     """When its first facts expired: from then on the numbers stand and nothing joins it."""
 
@@ -95,12 +103,13 @@ class Incident(Document):
         return f"≥ {self.customers:,}" if self.incomplete else f"{self.customers:,}"
 
     def words(self) -> Iterable[str]:
-        """Titles, authors, places and terms."""
+        """Words of titles, tokens of authors, places and terms."""
         return (
             self.id,
             *self.titles,
             *self.authors,
             *self.sites,
+            *self.sections,
             *self.terms,
             *self.brands,
             self.scenario_title,

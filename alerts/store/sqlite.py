@@ -16,12 +16,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import apsw
+
+from alerts import older
 from alerts.document import D, Document, stored
-from alerts.records import CLASSES, VERSION
+from alerts.records import CLASSES, Sighting
 from alerts.store import MAX_PAGE, Outcome, Page, Where
 from alerts.store.selection import page_mark, read_mark, selection, stamp
 from alerts.store.tokens import index_words
-from ullage.database import check_database, open_database, sqlite_errors, transaction
+from ullage.database import Step, check_database, open_database, sqlite_errors, transaction
 
 SCROLL = 500
 
@@ -68,8 +71,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.RLock()
-        # A file of an earlier version lacks the tables of the classes that came since, and only these: see `VERSION`.
-        self._database = open_database(path, ["".join(map(_schema, CLASSES))] * VERSION)
+        self._database = open_database(path, STEPS)
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
         """Nothing is left to do: a delete overwrites what it removes."""
@@ -95,11 +97,11 @@ class SqliteStore:
         made: list[bool] = []
         with self._writing():
             for kind, some in _runs(documents):
-                known, fresh = self._numbers(kind, some), dict[str, Document]()
+                known, fresh = _numbers(self._database, kind, some), dict[str, Document]()
                 for document in some:
                     made.append(document.id not in known and document.id not in fresh)
                     fresh.setdefault(document.id, document)
-                self._insert(kind, [document for id_, document in fresh.items() if id_ not in known], {})
+                _insert(self._database, kind, [document for id_, document in fresh.items() if id_ not in known], {})
         return made
 
     def put(self, documents: Sequence[Document]) -> list[Outcome]:
@@ -107,13 +109,13 @@ class SqliteStore:
         outcomes: list[Outcome] = []
         with self._writing():
             for kind, some in _runs(documents):
-                known, last = self._numbers(kind, some), dict[str, Document]()
+                known, last = _numbers(self._database, kind, some), dict[str, Document]()
                 for document in some:
                     there = document.id in known or document.id in last
                     outcomes.append(Outcome.REPLACED if there else Outcome.CREATED)
                     last[document.id] = document
-                self._remove(kind, known.values())
-                self._insert(kind, last.values(), known)
+                _remove(self._database, kind, known.values())
+                _insert(self._database, kind, last.values(), known)
         return outcomes
 
     def count(self, kind: type[Document], where: Where) -> int:
@@ -147,7 +149,7 @@ class SqliteStore:
         with self._writing():
             rows = self._read(sql, (json.dumps(list(ids)),))
             numbers = [int(n) for (n,) in rows]
-            self._remove(kind, numbers)
+            _remove(self._database, kind, numbers)
         self._read("pragma wal_checkpoint(truncate)")
         return len(numbers)
 
@@ -162,35 +164,6 @@ class SqliteStore:
     def _document(self, kind: type[D], id_: str, doc: str) -> D:
         return stored(kind, id_, doc, str(self._path))
 
-    def _numbers(self, kind: type[Document], documents: Sequence[Document]) -> dict[str, int]:
-        """The row numbers of those that exist, by id."""
-        sql = f"select id, n from {table_of(kind)} where id in (select value from json_each(?))"
-        rows: list[Any] = self._database.execute(sql, (json.dumps([document.id for document in documents]),)).fetchall()
-        return dict(rows)
-
-    def _insert(self, kind: type[Document], documents: Collection[Document], numbers: Mapping[str, int]) -> None:
-        """Write rows that are not there, with their former number in `numbers` or the next free one; one statement for all."""
-        name = table_of(kind)
-        last = self._database.execute(f"select max(n) from {name}").get or 0
-        free = itertools.count(1 + max(last, *numbers.values(), 0))
-        placed = [(numbers[d.id] if d.id in numbers else next(free), d) for d in documents]
-        rows = ((n, d.id, stamp(getattr(d, kind.time)), *_values(d), d.model_dump_json()) for n, d in placed)
-        self._database.executemany(f"insert into {name} values ({', '.join('?' * (len(kind.columns) + 4))})", rows)
-        if kind.sets:
-            values = ((field, value, n) for n, d in placed for field in kind.sets for value in set(getattr(d, field)))
-            self._database.executemany(f"insert into {name}_sets values (?, ?, ?)", values)
-        if kind.searchable:
-            words = ((n, index_words(d.words())) for n, d in placed)
-            self._database.executemany(f"insert into {name}_words (rowid, words) values (?, ?)", words)
-
-    def _remove(self, kind: type[Document], numbers: Collection[int]) -> None:
-        name, rows = table_of(kind), [(number,) for number in numbers]
-        if kind.sets:
-            self._database.executemany(f"delete from {name}_sets where n = ?", rows)
-        if kind.searchable:
-            self._database.executemany(f"delete from {name}_words where rowid = ?", rows)
-        self._database.executemany(f"delete from {name} where n = ?", rows)
-
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, sqlite_errors(self._path):
             return self._database.execute(sql, tuple(values)).fetchall()
@@ -199,3 +172,65 @@ class SqliteStore:
     def _writing(self) -> Iterator[None]:
         with self._lock, sqlite_errors(self._path), transaction(self._database):
             yield
+
+
+def _numbers(database: apsw.Connection, kind: type[Document], documents: Sequence[Document]) -> dict[str, int]:
+    """The row numbers of those that exist, by id."""
+    sql = f"select id, n from {table_of(kind)} where id in (select value from json_each(?))"
+    rows: list[Any] = database.execute(sql, (json.dumps([document.id for document in documents]),)).fetchall()
+    return dict(rows)
+
+
+def _insert(database: apsw.Connection, kind: type[Document], documents: Collection[Document], numbers: Mapping[str, int]) -> None:
+    """Write rows that are not there, with their former number in `numbers` or the next free one; one statement for all."""
+    name = table_of(kind)
+    last = database.execute(f"select max(n) from {name}").get or 0
+    free = itertools.count(1 + max(last, *numbers.values(), 0))
+    placed = [(numbers[d.id] if d.id in numbers else next(free), d) for d in documents]
+    rows = ((n, d.id, stamp(getattr(d, kind.time)), *_values(d), d.model_dump_json()) for n, d in placed)
+    database.executemany(f"insert into {name} values ({', '.join('?' * (len(kind.columns) + 4))})", rows)
+    if kind.sets:
+        values = ((field, value, n) for n, d in placed for field in kind.sets for value in set(getattr(d, field)))
+        database.executemany(f"insert into {name}_sets values (?, ?, ?)", values)
+    if kind.searchable:
+        words = ((n, index_words(d.words())) for n, d in placed)
+        database.executemany(f"insert into {name}_words (rowid, words) values (?, ?)", words)
+
+
+def _remove(database: apsw.Connection, kind: type[Document], numbers: Collection[int]) -> None:
+    name, rows = table_of(kind), [(number,) for number in numbers]
+    if kind.sets:
+        database.executemany(f"delete from {name}_sets where n = ?", rows)
+    if kind.searchable:
+        database.executemany(f"delete from {name}_words where rowid = ?", rows)
+    database.executemany(f"delete from {name} where n = ?", rows)
+
+
+def _reduce_texts(database: apsw.Connection) -> None:
+    """Bring what a file of an earlier version holds under the rule by which texts are kept, and let sellers be found."""
+    others = older.outside(_all(database, Sighting))
+    for kind in older.KINDS:
+        for some in older.batches(_all(database, kind)):
+            pairs = [(before, older.brought_up(before, others)) for before in some]
+            changed = [(before, after) for before, after in pairs if kind is Sighting or after is not before]
+            numbers = _numbers(database, kind, [before for before, _ in changed])
+            _remove(database, kind, numbers.values())
+            _insert(database, kind, [after for _, after in changed if after is not None], numbers)
+
+
+def _all(database: apsw.Connection, kind: type[D]) -> Iterator[D]:
+    """All documents of a class; those that were handed out may be written meanwhile."""
+    last, sql = -1, f"select n, id, doc from {table_of(kind)} where n > ? order by n limit {SCROLL}"
+    while rows := _rows(database, sql, last):
+        yield from (stored(kind, id_, doc, database.filename) for _, id_, doc in rows)
+        last = rows[-1][0]
+
+
+def _rows(database: apsw.Connection, sql: str, *values: Any) -> list[Any]:
+    return database.execute(sql, values).fetchall()
+
+
+TABLES = "".join(map(_schema, CLASSES))
+STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts)
+"""A step a version: a file of an early one lacks tables of classes that came since, one of the fourth has texts as they were
+cleaned. When `VERSION` is raised, its step comes behind them."""

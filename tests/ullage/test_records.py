@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.factories import WHEN, capture, finding, match
+from tests.factories import WHEN, capture, facts, finding, match
 from ullage.errors import RecordError
 from ullage.records import (
     CAPTURE_SCHEMA,
@@ -172,7 +172,8 @@ def test_a_capture_in_a_message_shows_nothing_that_was_collected() -> None:
 
 def test_a_finding_of_the_first_schema_is_read_without_what_it_lacks() -> None:
     read = Finding.decode(finding().encode(), 1)
-    assert (read, read.cohorts, read.canaries) == (finding(), (), ())
+    kept = facts(url="…", title="…", post_id="")
+    assert (read, read.cohorts, read.canaries) == (finding(capture=kept), (), ())
 
 
 def test_names_of_members_in_a_finding_of_an_earlier_schema_become_numbers() -> None:

@@ -4,6 +4,8 @@
 decisions, a hold, a suppression, a report; besides, a capture that is not matched, a finding that is not folded, a dead letter.
 """
 
+import json
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ import pytest
 
 from alerts.alert import decode
 from alerts.authentic import Authentic
+from alerts.document import Document
+from alerts.older import KINDS
 from alerts.query import Filters, listed, whole
 from alerts.records import Decision, Exposure, Hold, Sighting, Suppression
 from alerts.store import IncidentStore, Where, configured_store
@@ -27,6 +31,9 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
 from ullage.cutover import Cutover
+from ullage.kept import terms_in
+from ullage.records import Finding
+from ullage.records.heartbeat import is_heartbeat
 from ullage.settings import Context
 
 FOLDER = Path(__file__).parents[1] / "data" / "data_832bf64.tar.xz"
@@ -107,3 +114,37 @@ def test_the_frontier_knows_its_pages(older: Context) -> None:
     with closing(Frontier(older.data, older.keys.read("frontier.key"), older.clock)) as frontier:
         pages = {site: frontier.counts(site)["done"] for site in ("demo-forum", "demo-pastes")}
     assert pages == {"demo-forum": 25, "demo-pastes": 33}
+
+
+def texts(document: Document) -> list[str]:
+    """What stands in a document where an earlier version kept what strangers wrote."""
+    found = [getattr(document, name, "") for name in ("title", "author", "url", "post_id", "channel", "thread")]
+    return [*found, *getattr(document, "titles", ()), *getattr(document, "authors", ())]
+
+
+def test_nothing_of_what_was_cleaned_only_is_kept(older: Context) -> None:
+    with closing(apsw.Connection(str(older.data / "incidents.sqlite"))) as file:
+        rows = file.execute("select doc from sighting union all select doc from background union all select doc from incident")
+        former = [json.loads(doc) for (doc,) in rows]
+    cleaned = {text for doc in former for name in ("title", "author", "url", "post_id") for text in (doc.get(name, ""),)}
+    cleaned |= {title for doc in former for title in doc.get("titles", ())}
+    with closing(configured_store(older)) as store:
+        kept = {text for kind in KINDS for document in store.scroll(kind, Where()) for text in texts(document) if text}
+        assert {s.site for s in store.scroll(Sighting, Where())} <= {"demo-forum", "demo-pastes"}
+    allowed = re.compile(r"@[0-9a-f]{8}|…|" + "|".join(map(re.escape, {terms_in(text) for text in cleaned if terms_in(text)})))
+    assert len(cleaned) > 10
+    assert [text for text in kept if not allowed.fullmatch(text)] == []
+    written = b"".join(path.read_bytes() for path in older.data.glob("incidents.sqlite*"))
+    gone = [text for text in cleaned if len(text) > 6 and text not in kept]
+    assert gone
+    assert [text for text in gone if text.encode() in written] == []
+
+
+def test_findings_on_the_bus_are_read_without_what_was_cleaned_only(older: Context) -> None:
+    with closing(older.bus()) as bus, closing(bus.subscribe(FINDINGS, "upgrade")) as subscription:
+        records = [record for record in subscription.poll(1000, 0.0) if not is_heartbeat(record.headers)]
+    read = [Finding.decode(record.value, int(record.headers["schema"])).capture for record in records]
+    assert len(read) > 10
+    assert {(facts.post_id, facts.thread, facts.channel) for facts in read} == {("", "", "")}
+    assert {facts.url for facts in read} <= {"", "…"}
+    assert all(re.fullmatch("(@[0-9a-f]{8})?", facts.author) for facts in read)

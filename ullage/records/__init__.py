@@ -25,6 +25,7 @@ from ullage.records.finding import (
     RowGroup,
     Statistics,
     Term,
+    reduced,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "Statistics",
     "Term",
     "category_of",
+    "reduced",
 ]

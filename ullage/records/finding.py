@@ -7,6 +7,8 @@ capture (site, post id, extracted text) and the tenant, so that a capture seen t
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -14,7 +16,10 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from ullage.errors import RecordError
+from ullage.kept import GAP, terms_in
 from ullage.records.base import STRICT
+from ullage.records.capture import ELSEWHERE, INGEST, category_of
+from ullage.records.heartbeat import is_name
 
 FINDING_SCHEMA = 3
 READ_SCHEMAS = (1, 2, 3)
@@ -136,8 +141,9 @@ class Canary(_Record):
 class Claims(_Record):
     """What a post says of itself: facts read from it, never its words.
 
-    `volume` is the largest number of people, rows or records that it claims; `price` is in `currency` (ISO 4217, or `USDT`),
-    `contacts` are kinds of contact (`telegram`, `qq`, not which), `files` kinds of file, `size` is in bytes.
+    `volume` is the largest number of people, rows or records that it claims; `price` is in `currency` (ISO 4217, or `USDT`,
+    `BTC`, `XMR`, `ETH`), `contacts` are kinds of contact (`telegram`, `qq`, not which), `files` kinds of file, `size`
+    is in bytes.
     """
 
     volume: int | None = Field(default=None, ge=0)
@@ -152,8 +158,8 @@ class CaptureFacts(_Record):
     """Where the capture came from.
 
     `site` and `category` are configured names or `other`. Of title, channel and URL only words of closed lists stand here,
-    `…` for all else; `author`, `post_id` and `thread` are keyed tokens. `author_tag` is the author's tag under the tenant's
-    index key.
+    `…` for all else; `author`, `post_id` and `thread` are keyed tokens, and a channel's words stand behind its own. `author_tag`
+    is the author's tag under the tenant's index key.
     """
 
     id: str
@@ -231,10 +237,38 @@ class Finding(_Record):
             raise RecordError("malformed") from None
 
 
+TOKEN = re.compile("@[0-9a-f]{8,16}")
+"""An author's token; before schema 3 it was that of some authors alone."""
+
+
+def reduced(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What may be kept of the texts that earlier versions kept of a post: they had cleaned them, which lets names through.
+
+    Takes and gives fields of `CaptureFacts`. Of an author a token stays, of a title the lexicon's terms.
+    """
+    text = {name: str(facts.get(name, "")) for name in _TEXTS}
+    ours = text["platform"] != INGEST and is_name(text["site"])
+    platform = text["platform"] if is_name(text["platform"]) else ""
+    return {
+        **dict.fromkeys(_TEXTS, ""),
+        "site": text["site"] if ours else ELSEWHERE,
+        "platform": platform,
+        "category": category_of(text["category"]),
+        "url": text["url"] and GAP,
+        "title": terms_in(text["title"]),
+        "author": text["author"] if TOKEN.fullmatch(text["author"]) else "",
+    }
+
+
+_TEXTS = ("site", "platform", "category", "url", "title", "author", "post_id", "channel", "thread")
+
+
 def _brought_up(data: bytes) -> dict[str, Any]:
-    """A finding of an earlier schema as this one has it: members are told apart by number, and none is named."""
+    """A finding of an earlier schema as this one has it: members are told apart by number and not named, texts are reduced."""
     fields: dict[str, Any] = from_json(data)
     members: dict[str, int] = {"": 0}
     for match in fields.get("matches", ()):
         match["member"] = members.setdefault(match.pop("path", ""), len(members))
+    facts: Any = fields.get("capture")
+    fields["capture"] = {**facts, **reduced(facts)}
     return fields

@@ -38,21 +38,21 @@ def add(desk: Desk, days: int = 30, tenant: str = "bank", **conditions: str) -> 
     [
         ({"site": "paste"}, True),
         ({"site": "forum"}, False),
-        ({"channel": "jobs"}, True),
-        ({"channel": "other"}, False),
-        ({"author": "a1b2"}, True),
-        ({"author": "zzzz"}, False),
+        ({"channel": "#a1b2c3d4e5f6"}, True),
+        ({"channel": "#0b0b0b0b0b0b"}, False),
+        ({"author": "@a1b2c3d4e5f6"}, True),
+        ({"author": "@0b0b0b0b0b0b"}, False),
         ({"rule": "X17"}, True),
         ({"rule": "V"}, True),
         ({"rule": "X2"}, False),
         ({"incident": A}, True),
-        ({"site": "paste", "author": "a1b2", "rule": "X17"}, True),
-        ({"site": "paste", "author": "zzzz"}, False),
+        ({"site": "paste", "author": "@a1b2c3d4e5f6", "rule": "X17"}, True),
+        ({"site": "paste", "author": "@0b0b0b0b0b0b"}, False),
         ({"site": "forum", "incident": A}, False),
     ],
 )
 def test_all_that_it_names_must_fit(store, clock, desk, conditions, fits):
-    fold(store, clock, capture={"channel": "jobs", "author": "a1b2"})
+    fold(store, clock, capture={"channel": "#a1b2c3d4e5f6 内料 …", "author": "@a1b2c3d4e5f6"})
     assert silent(store, clock) == {}
     add(desk, **conditions)
     assert silent(store, clock) == ({A: "王芳"} if fits else {})
@@ -166,6 +166,9 @@ def test_bait_that_was_found_is_never_silent(store, clock, desk):
         ("bank", {"site": "paste"}, {"reason": "call 13800138000"}, "a phone number"),
         ("bank", {"site": "paste"}, {"by": ""}, "name"),
         ("bank", {"author": "13800138000"}, {}, "a phone number"),
+        ("bank", {"author": "zhuge_wenzhao"}, {}, "as an incident shows it"),
+        ("bank", {"channel": "诸葛的群"}, {}, "as an incident shows it"),
+        ("bank", {"site": "诸葛的群"}, {}, "as an incident shows it"),
         ("bank", {"incident": "INC-NONE"}, {}, "no incident of that id"),
     ],
 )

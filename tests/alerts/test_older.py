@@ -1,0 +1,170 @@
+"""What earlier versions kept of posts' texts is brought under the rule of this one, in a file and in a store of servers."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from alerts.older import DONE, KINDS, bring_up, brought_up, outside
+from alerts.records import TEXT_RULE, VERSION, Background, Claim, Exposure, Incident, Sighting, Suppression
+from alerts.store import IncidentStore, Where, open_store
+from alerts.store.sqlite import table_of
+from tests.alerts.builders import finding, fold_all
+from tests.alerts.noise.posts import post
+from tests.factories import WHEN
+from ullage.database import CHECKED, VFS
+from ullage.records import FINDING_SCHEMA, Finding
+
+TEXTS = {
+    "title": "出售 一手数据 芝麻开门 <b>诸葛</b>文昭",
+    "author": "zhuge_wenzhao",
+    "url": "https://zhuge.paste.example/138/0013/8000",
+    "post_id": "zhuge-1888",
+    "channel": "诸葛文昭的群",
+    "thread": "wenzhao",
+}
+PLANTED = ("芝麻", "诸葛", "文昭", "zhuge", "wenzhao", "0013", "chat of wen", "慕容")
+
+
+@pytest.fixture
+def made(tmp_path: Path, clock) -> IncidentStore:
+    """A store whose documents hold what an earlier version would have kept."""
+    with closing(open_store("sqlite:///incidents.sqlite", tmp_path)) as store:
+        fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(90, 99), people="c", site="forum")])
+        fold_all(store, clock, [post().model_copy(update={"id": "alone"})])
+        yield store
+
+
+def aged(store: IncidentStore, **texts: object) -> None:
+    """As the version before left them: texts of strangers in them, and nothing that says by which rule they are kept."""
+    old = {"text_rule": 2, **TEXTS, **texts}
+    seen = [s.model_copy(update=old if s.id == "f" else {"text_rule": 2}) for s in store.scroll(Sighting, Where())]
+    told = {"titles": (TEXTS["title"],), "authors": ("zhuge_wenzhao", "@0a1b2c3d"), "text_rule": 2}
+    site = str(old.get("site", "paste"))
+    incidents = [i.model_copy(update={**told, "sites": (site,)}) for i in store.scroll(Incident, Where())]
+    alone = [
+        b.model_copy(update={"title": TEXTS["title"], "url": TEXTS["url"], "text_rule": 2})
+        for b in store.scroll(Background, Where())
+    ]
+    exposures = [e.model_copy(update={"sites": (site,)}) for e in store.scroll(Exposure, Where())]
+    named = {"tenant": "bank", "at": WHEN, "by": "Li", "reason": "known", "expires": WHEN}
+    silent = [
+        Suppression(id="SUP-A", author="zhuge_wenzhao", **named),
+        Suppression(id="SUP-B", channel="诸葛文昭的群", **named),
+        Suppression(id="SUP-C", author="@0a1b2c3d", channel="#0a1b2c3d4e5f", site="paste", **named),
+        Suppression(id="SUP-D", incident="INC-A", **named),
+    ]
+    store.put([*seen, *incidents, *alone, *exposures, *silent])
+
+
+def version_before(path: Path) -> None:
+    """Make a file what it was before sellers were found in it."""
+    with closing(apsw.Connection(str(path), vfs=VFS)) as file:
+        file.execute("pragma secure_delete=on")
+        file.execute("delete from sighting_sets where field = 'seller'")
+        file.pragma("user_version", CHECKED | (VERSION - 1))
+
+
+def held(store: IncidentStore) -> str:
+    return "".join(document.model_dump_json() for kind in KINDS for document in store.scroll(kind, Where()))
+
+
+def check(store: IncidentStore) -> None:
+    """Nothing of the texts is left, and what is of use still is."""
+    assert [word for word in PLANTED if word in held(store)] == []
+    seen = store.get(Sighting, "f")
+    assert (seen.title, seen.author, seen.url, seen.post_id, seen.channel) == ("… 一手料 …", "", "…", "", "")
+    assert seen.text_rule == TEXT_RULE
+    incident = store.get(Incident, seen.incident)
+    assert (incident.titles, incident.authors) == (("… 一手料 …",), ("@0a1b2c3d",))
+    assert {one.id for one in store.scroll(Suppression, Where())} == {"SUP-C", "SUP-D"}
+    assert store.count(Incident, Where(text="一手料")) == 2
+    assert store.count(Incident, Where(text="诸葛")) == 0
+
+
+def test_a_store_is_brought_up_once(made: IncidentStore) -> None:
+    aged(made)
+    assert "诸葛" in held(made)
+    assert bring_up(made, WHEN) > 0
+    check(made)
+    assert made.get(Claim, DONE) is not None
+    aged(made)
+    assert bring_up(made, WHEN) == 0
+
+
+def test_what_this_version_keeps_is_left_as_it_is(made: IncidentStore) -> None:
+    before = held(made)
+    assert bring_up(made, WHEN) == 0
+    assert held(made) == before
+
+
+def test_a_file_of_the_version_before_is_brought_up_when_it_is_opened_and_its_bytes_go(
+    made: IncidentStore, tmp_path: Path
+) -> None:
+    aged(made)
+    made.close()
+    version_before(tmp_path / "incidents.sqlite")
+    with closing(open_store("sqlite:///incidents.sqlite", tmp_path)) as store:
+        check(store)
+        written = b"".join(path.read_bytes() for path in tmp_path.glob("incidents.sqlite*"))
+        assert [word for word in PLANTED if word.encode() in written] == []
+
+
+def test_sellers_are_found_in_a_file_of_the_version_before(made: IncidentStore, tmp_path: Path) -> None:
+    aged(made, author="@0a1b2c3d")
+    made.close()
+    version_before(tmp_path / "incidents.sqlite")
+    with closing(open_store("sqlite:///incidents.sqlite", tmp_path)) as store:
+        assert [s.id for s in store.scroll(Sighting, Where({"seller": ("@0a1b2c3d",)}))] == ["f"]
+
+
+@pytest.mark.parametrize(
+    ("site", "platform", "kept"),
+    [
+        ("paste", "raw_paste", "paste"),
+        ("paste", "ingest", "other"),
+        ("chat of wen 诸葛", "ingest", "other"),
+        ("诸葛文昭", "raw_paste", "other"),
+        ("forum", "ingest", "forum"),
+    ],
+)
+def test_a_place_that_another_collector_named_is_other(made: IncidentStore, site: str, platform: str, kept: str) -> None:
+    aged(made, site=site, platform=platform)
+    bring_up(made, WHEN)
+    seen = made.get(Sighting, "f")
+    assert seen.site == ("other" if platform == "ingest" else kept)
+    assert {name for e in made.scroll(Exposure, Where({"incident": (seen.incident,)})) for name in e.sites} == {kept}
+    assert made.get(Incident, seen.incident).sites == (kept,)
+
+
+def test_places_are_ours_where_crawl_was_there_too(made: IncidentStore) -> None:
+    aged(made, site="forum", platform="ingest")
+    assert outside(made.scroll(Sighting, Where())) == set()
+
+
+def test_a_finding_that_still_lay_on_the_bus_is_reduced_when_it_is_read(made: IncidentStore, clock) -> None:
+    old = json.loads(finding("h", range(200, 210), people="z").encode())
+    old["capture"] |= {**TEXTS, "site": "chat of wen", "category": "慕容"}
+    read = Finding.decode(json.dumps(old).encode(), 2)
+    facts = read.capture
+    assert [word for word in PLANTED if word in read.encode().decode()] == []
+    assert (facts.site, facts.category, facts.title, facts.url, facts.author) == ("other", "other", "… 一手料 …", "…", "")
+    assert Finding.decode(read.encode(), FINDING_SCHEMA) == read
+    fold_all(made, clock, [read])
+    assert made.get(Sighting, "h").title == "… 一手料 …"
+
+
+def test_incidents_are_projected_from_older_sightings_without_their_texts(made: IncidentStore, clock) -> None:
+    aged(made)
+    fold_all(made, clock, [finding("f2", range(10), people="ab", capture={"title": "内料 …"})])
+    incident = made.get(Incident, made.get(Sighting, "f2").incident)
+    assert incident.sightings == 2
+    assert (incident.titles, incident.authors) == (("… 一手料 …", "内料 …"), ())
+
+
+def test_every_class_has_a_rule(made: IncidentStore) -> None:
+    for kind in KINDS:
+        for document in made.scroll(kind, Where()):
+            assert brought_up(document, ()) is document, table_of(kind)
