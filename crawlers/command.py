@@ -14,10 +14,12 @@ from crawlers.egress import Egress
 from crawlers.frontier import FILE, Frontier, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
+from crawlers.reasons import MEANING
 from crawlers.site import Site, SiteFolder
 from crawlers.standing import Standings
 from crawlers.table import Row, explained, sites_table
 from ullage import role, setup
+from ullage.errors import UnavailableError
 from ullage.exits import Exit
 from ullage.metrics import BUS, new_registry
 from ullage.screen import AsJson, print_list
@@ -74,7 +76,7 @@ def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: every site file."""
+    """What `ullage check` looks at here: every site file, the frontier, and every site that is crawled."""
 
     def look() -> str:
         found, faults = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
@@ -92,6 +94,29 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     yield "sites", look
     yield "frontier", frontier
+    yield from _looks(context)
+
+
+def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """One look at each site that is crawled, when the first is asked for."""
+    found, _ = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
+    crawled = [site for site in found.values() if site.is_crawled]
+    if not crawled:
+        return
+    from crawlers.look import looks  # noqa: PLC0415 - the rest needs no reactor
+
+    words = looks(context.settings.crawl, crawled)
+    for site in crawled:
+        yield f"site {site.name}", partial(_reached, words.get(site.name))
+
+
+def _reached(word: str | None) -> str:
+    """What is said of a site with that word against it, "" for none and None for one that was not looked at."""
+    if word is None:
+        raise UnavailableError("was not looked at: the time for all sites was up")
+    if word:
+        raise UnavailableError(f"{word}: {MEANING[word]}")
+    return "answers"
 
 
 def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[Row]:

@@ -1,0 +1,82 @@
+"""`ullage check` looks at each site that is crawled, once and politely, and says what speaks against it."""
+
+import asyncio
+
+import pytest
+
+from crawlers.look import look_at, requests_of
+from crawlers.site import Site
+from tests.crawlers.conftest import Station
+from tests.crawlers.resolving import PUBLIC
+from tests.crawlers.support import Answers, make_site, serving
+from ullage.settings import CrawlSettings
+
+
+def checked(station: Station) -> dict[str, str]:
+    """What `check` says of each site. It fails in any case: there is no watchlist."""
+    lines = [line for line in station.run("check", exits=1).splitlines() if " site " in line]
+    return {line.split(" site ")[1].split(":")[0]: line for line in lines}
+
+
+def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(station: Station, server: Answers) -> None:
+    with serving() as gone:
+        closed = gone.url
+    with serving() as strict, serving() as broken:
+        strict.says("/robots.txt", "User-agent: *\nDisallow: /")
+        broken.says("/robots.txt", status=503)
+        station.site("open", f"{server.url}/archive")
+        station.site("closed", f"{closed}/archive")
+        station.site("private", f"{server.url}/archive", more="allow_private = false")
+        station.site("strict", f"{strict.url}/archive")
+        station.site("broken", f"{broken.url}/archive")
+        station.site("plain", server.url.replace("http:", "https:"))
+        station.site("unknown", "http://no-such-host.invalid/")
+        station.site("off", f"{server.url}/off", more="enabled = false")
+        station.feed("chat", f'start = ["{server.url}/chat"]')
+        station.names = ["no-such-host.invalid=none"]
+        said = checked(station)
+        assert {name: line[:5].strip() for name, line in said.items()} == {
+            "open": "ok", **dict.fromkeys(("closed", "private", "strict", "broken", "plain", "unknown"), "FAULT"),
+        }  # fmt: skip
+        words = {name: line.split(": ")[1] for name, line in said.items() if "FAULT" in line}
+        assert words == {
+            "closed": "refused", "private": "address", "strict": "robots", "broken": "robots_error", "plain": "tls",
+            "unknown": "dns",
+        }  # fmt: skip
+        assert "allow_private = true" in said["private"]
+        assert (server.asked, strict.asked, broken.asked) == (["/robots.txt"], ["/robots.txt"], ["/robots.txt"])
+        assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
+
+
+def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(station: Station, server: Answers) -> None:
+    server.says("/list", "", status=500)
+    station.site("wrong", f"{server.url}/list", more="robots = false")
+    station.site("absent", f"{server.url}/gone", more="robots = false")
+    said = checked(station)
+    assert {name: line.split(": ")[1] for name, line in said.items()} == {"wrong": "http_5xx", "absent": "gone"}
+    assert sorted(server.asked) == ["/gone", "/list"]
+
+
+def test_the_look_goes_where_the_name_was_resolved_to(station: Station, server: Answers) -> None:
+    station.site("paste", f"http://rebind.example:{server.port}/archive", more="allow_private = false")
+    station.names = [f"rebind.example={PUBLIC},127.0.0.1"]
+    assert "FAULT" in checked(station)["paste"]
+    assert server.asked == []
+
+
+def test_one_request_an_origin() -> None:
+    starts = ["http://a.example/x", "http://A.example/y", "http://a.example:8080/", "https://b.example/z?page=1"]
+    every = ("http://a.example/robots.txt", "http://a.example:8080/robots.txt", "https://b.example/robots.txt")
+    assert requests_of(make_site(start=starts)) == every
+    assert requests_of(make_site(start=starts, robots=False)) == (starts[0], *starts[2:])
+
+
+def test_sites_that_the_time_does_not_reach_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(_: object, site: Site, __: object) -> str:
+        if site.name == "slow":
+            await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr("crawlers.look._look", look)
+    sites = [make_site(name="slow"), make_site(name="quick")]
+    assert asyncio.run(look_at(CrawlSettings(), sites, 0.2)) == {"quick": ""}
