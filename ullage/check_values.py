@@ -57,10 +57,10 @@ def noted(root: Path, name: str) -> Noted | None:
     return Noted(found[1].decode(), found[2].decode())
 
 
-def note(root: Path, name: str, key: bytes, how: str) -> None:
-    """Note the check value of a key, durably; OSError where this user cannot."""
+def note(path: Path, name: str, key: bytes, how: str) -> None:
+    """Note the check value of key `name` in the file `path`, durably; OSError where this user cannot."""
     mode = 0o644 if name.endswith(".pub") else 0o600
-    write_whole(f"{check_value(key, name)} {how}\n".encode(), path_of(root, name), mode)
+    write_whole(f"{check_value(key, name)} {how}\n".encode(), path, mode)
 
 
 def verify(root: Path, name: str, key: bytes) -> None:
@@ -83,6 +83,6 @@ def adopt(root: Path, name: str, key: bytes) -> bool:
     if noted(root, name) is not None:
         return False
     with contextlib.suppress(OSError):
-        note(root, name, key, ADOPTED)
+        note(path_of(root, name), name, key, ADOPTED)
         return True
     return False

@@ -119,7 +119,7 @@ class KeyStore:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_new(key, path, 0o644 if name.endswith(".pub") else 0o600)
-        check_values.note(self.root, name, key, check_values.MADE)
+        check_values.note(check_values.path_of(self.root, name), name, key, check_values.MADE)
 
     def make(self, name: str) -> bytes:
         """Create key `name` at random and return it; an existing one is returned as it is."""
@@ -326,8 +326,9 @@ def faults(keys: KeyStore) -> list[str]:
 
 
 def all_names(keys: KeyStore) -> list[str]:
-    """Every key that lies in the folder, sorted; text secrets are none."""
-    return sorted(str(p.relative_to(keys.root)) for p in keys.root.rglob("*") if p.suffix in (".key", ".pub"))
+    """Every key that lies in the folder, sorted; text secrets are none, nor what was killed while it was made (`.new-…`)."""
+    found = (path.relative_to(keys.root) for path in keys.root.rglob("*") if path.suffix in (".key", ".pub"))
+    return sorted(str(path) for path in found if not path.parts[0].startswith("."))
 
 
 def _other_half(private: str) -> str:

@@ -196,6 +196,11 @@ def test_a_check_value_that_is_damaged_vouches_for_nothing(data: Path, pattern: 
         faulty(data)
 
 
+def test_keys_that_a_killed_load_left_behind_are_nobodys(data: Path) -> None:
+    shutil.copytree(data / "keys" / "bank", data / "keys" / ".new-killed" / "shop")
+    assert run(data, "check")[0] == 0
+
+
 def test_without_a_fault_all_of_them_work(data: Path) -> None:
     for use in {use for some in USERS.values() for use in some}:
         use(data)

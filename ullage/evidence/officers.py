@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from ullage import check_values
 from ullage.errors import ConfigError
 from ullage.evidence.manifest import SCHEMA
 from ullage.keys import KeyStore
@@ -35,7 +36,7 @@ def key_id(name: str, public: X25519PublicKey) -> str:
 
 
 def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
-    """Make a pair in `folder`: NAME.pem for its owner, NAME.pub for match; what exists is never overwritten.
+    """Make a pair in `folder`: NAME.pem for its owner, NAME.pub with its check value for match; nothing is overwritten.
 
     ConfigError when the passphrase is shorter than 12 characters or a file is there.
     """
@@ -43,14 +44,15 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
         raise ConfigError(f"the passphrase is shorter than {SHORTEST_PASSPHRASE} characters")
     private = X25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
-    made = (folder / f"{name}.pem", folder / f"{name}.pub")
-    for path, data, mode in zip(made, (pem, private.public_key().public_bytes_raw()), (0o600, 0o644), strict=True):
+    made, public = (folder / f"{name}.pem", folder / f"{name}.pub"), private.public_key().public_bytes_raw()
+    for path, data, mode in zip(made, (pem, public), (0o600, 0o644), strict=True):
         try:
             write_new(data, path, mode)
         except FileExistsError:
             raise ConfigError(
                 f"{path} exists: an officer's key is never overwritten, what was sealed to it would be lost"
             ) from None
+    check_values.note(folder / f"{name}.pub{check_values.SUFFIX}", f"{FOLDER}/{name}.pub", public, check_values.MADE)
     return made
 
 
@@ -77,6 +79,7 @@ def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
     sealers = []
     for name in officers:
         public = X25519PublicKey.from_public_bytes(keys.read(f"{FOLDER}/{name}.pub"))
+        keys.adopt(f"{FOLDER}/{name}.pub")
         sealers.append(Sealer(key_id(name, public), public))
     if len(sealers) != NEEDED or sealers[0].public.public_bytes_raw() == sealers[1].public.public_bytes_raw():
         raise ConfigError("evidence.officers has to name two officers with a key each: `ullage evidence keygen` makes one")

@@ -1,5 +1,6 @@
 """What is sealed needs two keys, belongs to its finding, and says if a byte of it is another."""
 
+import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,23 @@ def vault(tmp_path: Path) -> Vault:
 
 def private(folder: Path, *names: str):
     return [private_key(folder / f"{name}.pem", PASSPHRASES.__getitem__) for name in names]
+
+
+def test_a_public_half_that_lost_a_bit_seals_nothing(tmp_path, keys, vault):
+    officers(tmp_path, keys)
+    public = keys.root / "evidence" / "li.pub"
+    assert (tmp_path / "li.pub.kcv").read_text().endswith(" made\n")
+    held = public.read_bytes()
+    for copied in (True, False):  # its check value was copied with it, or noted when it first sealed
+        if copied:
+            shutil.copy(tmp_path / "li.pub.kcv", f"{public}.kcv")
+        else:
+            Path(f"{public}.kcv").unlink()
+            pair_of(keys, OFFICERS)
+        public.write_bytes(bytes([held[0] ^ 1]) + held[1:])
+        with pytest.raises(ConfigError, match=r"li\.pub is not the one whose check value is in li\.pub\.kcv"):
+            pair_of(keys, OFFICERS)
+        public.write_bytes(held)
 
 
 def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):
