@@ -50,5 +50,5 @@ class FrontierCipher:
         try:
             plain = self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], site.encode() + name)
         except (InvalidTag, ValueError):
-            raise CorruptError("the frontier does not open with this frontier.key: restore the key or the file") from None
+            raise CorruptError("frontier.sqlite does not open with this frontier.key: restore the key or the file") from None
         return Page(**json.loads(plain))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated
@@ -76,7 +77,7 @@ def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: every site file, the frontier, and every site that is crawled."""
+    """What `ullage check` looks at here: every site file, all of the frontier, and every site that is crawled."""
 
     def look() -> str:
         found, faults = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
@@ -87,10 +88,11 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         return f"{len(found)} read, {crawled} crawled, {fed} by ingest"
 
     def frontier() -> str:
-        if not (context.data / FILE).exists():
+        if not any(context.data.glob(f"{FILE}*")):
             return "nothing was crawled yet"
-        open_frontier(context).close()
-        return "opens with its key"
+        with contextlib.closing(open_frontier(context)) as opened:
+            opened.check()
+        return "whole, and opens with its key"
 
     yield "sites", look
     yield "frontier", frontier

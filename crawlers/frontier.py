@@ -24,7 +24,7 @@ from crawlers.history import History
 from crawlers.pages import Page, Parsed, Post
 from ullage.check_values import check_value
 from ullage.clock import Clock
-from ullage.database import open_database, sqlite_errors, transaction
+from ullage.database import check_database, open_database, sqlite_errors, transaction
 from ullage.errors import ConfigError, CorruptError
 from ullage.settings import Context
 
@@ -145,6 +145,10 @@ class Frontier:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def check(self) -> None:
+        """CorruptError unless the whole file is as it was written; reads all of it."""
+        check_database(self._database, self._path)
 
     def recover(self, site: str) -> int:
         """Make due again what a dead process had leased; returns how many pages."""

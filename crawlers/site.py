@@ -206,9 +206,12 @@ class SiteFolder:
             return known
         try:
             site = read_site(path)
-            self.check(site)
         except ConfigError as error:
             return mark, error
+        try:
+            self.check(site)
+        except ConfigError as error:
+            return mark, ConfigError(f"{path}: {error}")
         return mark, site
 
 

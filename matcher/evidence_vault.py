@@ -90,17 +90,24 @@ class Keeper:
         if self.vault.root.is_dir():
             self.vault.expire(self.context.settings.evidence.days, self.context.clock.now())
             self._size = self.vault.size()
-            self.metrics.kept.set(sum(1 for _ in self.vault.items()))
+            kept, faults = self.vault.looked_through()
+            self.metrics.kept.set(len(kept) + len(faults))
+            for fault in faults:
+                log.get("match").error("evidence_damaged", error=str(fault))
         self.metrics.opened.set(sum(entry.action in OPENED for _, entry in entries(self.context.data / AUDIT)))
 
 
 def check(context: Context) -> str:
-    """What `ullage check` says of evidence; ConfigError when a tenant wants it and an officer's key is not there."""
+    """What `ullage check` says of evidence, all of which is read.
+
+    ConfigError when a tenant wants it and an officer's key is not there, CorruptError when some is damaged.
+    """
     on = sorted(name for name, tenant in context.settings.tenants.items() if tenant.evidence)
+    kept = f"{Vault(context.data / context.settings.evidence.folder).check()} kept"
     if not on:
-        return "off"
+        return f"off, {kept}"
     pair = pair_of(context.keys, context.settings.evidence.officers)
-    return f"on for {', '.join(on)}, sealed to {' and '.join(pair.ids)}"
+    return f"on for {', '.join(on)}, sealed to {' and '.join(pair.ids)}, {kept}"
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -7,6 +7,8 @@ A reader that starts on an empty topic takes nothing unsigned, ever.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +33,13 @@ class _Recorded(BaseModel):
     at: AwareDatetime
     ends: dict[int, int] = Field(max_length=10_000)
     """Per partition the first offset that must be signed."""
+    sha256: str = ""
+    """Of the other two: a flipped digit would move the place."""
+
+    def summed(self) -> _Recorded:
+        """The same with its digest."""
+        bare = self.model_copy(update={"sha256": ""})
+        return bare.model_copy(update={"sha256": hashlib.sha256(bare.model_dump_json().encode()).hexdigest()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +63,22 @@ class Cutover:
             return cls(_read(path).ends)
         ends = {partition: place.end for partition, place in bus.places(topic, group).items()}
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(_Recorded(at=now, ends=ends).model_dump_json().encode(), path)
+        write_whole(_Recorded(at=now, ends=ends).summed().model_dump_json().encode(), path)
         log.get(group).info("cutover_recorded", topic=topic, records=sum(ends.values()))
         return cls(ends)
 
 
+def check(data: Path) -> str:
+    """What `ullage check` says of the recorded places; CorruptError for one that cannot be read."""
+    found = [_read(path).at for path in sorted((data / FOLDER).glob("*.json"))]
+    return f"recorded {max(found):%Y-%m-%d %H:%M} UTC" if found else "not recorded yet"
+
+
 def _read(path: Path) -> _Recorded:
-    try:
-        return _Recorded.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        raise CorruptError(
-            f"{path} cannot be read: restore it, or remove it to take what lies on the topic now without signatures"
-        ) from None
+    with contextlib.suppress(OSError, ValidationError):
+        found = _Recorded.model_validate_json(path.read_bytes())
+        if found == found.summed():
+            return found
+    raise CorruptError(
+        f"{path} is damaged or cannot be read: restore it, or remove it to take what lies on the topic now without signatures"
+    )

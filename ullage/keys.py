@@ -167,9 +167,12 @@ class KeyStore:
     @staticmethod
     def _text(name: str, text: bytes) -> list[str]:
         try:
-            return [line.strip() for line in text.decode("utf-8").strip().splitlines()]
+            lines = [line.strip() for line in text.decode("utf-8").strip().splitlines()]
         except UnicodeDecodeError:
             raise ConfigError(f"secret {name} is no text in UTF-8") from None
+        if not lines:
+            raise ConfigError(f"secret {name} is empty: write it there again")
+        return lines
 
 
 def make_seal_pair(keys: KeyStore, key_id: str) -> None:

@@ -50,8 +50,11 @@ class Lexicon(NamedTuple):
 
 
 def read(text: str, name: str) -> Lexicon:
-    """What a file of that name holds; ConfigError names the line that is none."""
-    return Lexicon(version_of(text), tuple(rows(text, name)))
+    """What a file of that name holds; ConfigError names the line that is none, or says that there is none."""
+    found = tuple(rows(text, name))
+    if not found:
+        raise ConfigError(f"{name} holds no term, and would find nothing: restore it, or remove it to go by this version's")
+    return Lexicon(version_of(text), found)
 
 
 @cache

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ullage import check_values, dead_letters, keys
+from ullage import check_values, cutover, dead_letters, keys
+from ullage.audit import walk_all
+from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, FINDINGS, Retention, open_bus
-from ullage.errors import ConfigError, UllageError
+from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.settings import FILE, Context, Settings
 from ullage.written import write_new
 
@@ -115,6 +117,8 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
         look(f"tenant {tenant}", partial(_epochs, context, tenant))
     for what, act in parts:
         look(what, act)
+    look("audit log", lambda: _audit(context))
+    look("cut-over to signed records", lambda: cutover.check(context.data))
     free = os.statvfs(context.data if context.data.exists() else "/")
     look("disk", lambda: f"{free.f_bavail * free.f_frsize // 2**20} MiB free")
     return lines
@@ -179,7 +183,18 @@ def _look_at_kafka(context: Context, rest: str, keep: Mapping[str, Retention], r
 
 def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: str, group: str) -> str:
     with contextlib.closing(open_bus(url, context.data, keep, context.clock)) as bus:
+        bus.check(topic)
         return f"{bus.lag(topic, group).records} unread by {group}"
+
+
+def _audit(context: Context) -> str:
+    chains = walk_all(context.data / AUDIT, context.keys)
+    for chain in chains:
+        for fault in chain.faults:
+            raise CorruptError(
+                f"{fault.file}{f':{fault.line}' * bool(fault.line)}: {fault.what}; `ullage audit verify` tells all"
+            )
+    return f"{sum(chain.entries for chain in chains)} entries as they were written"
 
 
 def _epochs(context: Context, tenant: str) -> str:

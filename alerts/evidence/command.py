@@ -44,7 +44,7 @@ def keygen(
 @evidence.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List what is sealed: finding, incident, tenant, when, how large, to whom, whether it is held. Nothing is opened."""
-    items = list(vault_of(ctx.obj).items())
+    items, faults = vault_of(ctx.obj).looked_through()
     with contextlib.closing(configured_store(ctx.obj)) as store:
         seen = store.mget(Sighting, {item.head.finding for item in items})
     incidents = {id_: sighting.incident for id_, sighting in seen.items()}
@@ -53,8 +53,10 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
         as_json=as_json,
         row=lambda item: evidence_as_json(item, incidents),
         table=lambda items: evidence_table(items, incidents),
-        none="Nothing is sealed.",
+        none="" if faults else "Nothing is sealed.",
     )
+    if faults:
+        raise faults[0]
 
 
 @evidence.command("open")

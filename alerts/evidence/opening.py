@@ -62,6 +62,9 @@ def _opened(vault: Vault, item: Item, keys: Sequence[X25519PrivateKey], trail: T
     head = item.head
     try:
         made, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, keys))
+    except CorruptError:
+        trail.append("evidence.refused", f"finding {head.finding}", actor=asked.by, tenant=head.tenant, reason=asked.reason)
+        raise
     except RecordError as error:
         trail.append("evidence.refused", f"finding {head.finding}", actor=asked.by, tenant=head.tenant, reason=asked.reason)
         if error.reason == "key_destroyed":

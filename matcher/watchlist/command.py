@@ -54,7 +54,7 @@ def load(
     """Build and install on one machine; keys of a new tenant are made."""
     context: Context = ctx.obj
     context.require_data()
-    home = context.data / "building" / f"{named(tenant)}.subjects"
+    home = context.data / installed.BUILDING / f"{named(tenant)}.subjects"
     source = listed(file, map_, columns, long, delimiter)
     made = (installed.folder_of(context.data, tenant), home)
     with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(context.data) as folder:
@@ -169,7 +169,7 @@ def update(
     main = out / f"{tenant}{installed.SUFFIX}" if out else installed.path_of(context.data, tenant, epoch)
     if not main.is_file():
         raise ConfigError(f"{main} is not there: load the whole list first")
-    delta, home = main.with_suffix(installed.DELTA), out or context.data / "building"
+    delta, home = main.with_suffix(installed.DELTA), out or context.data / installed.BUILDING
     changes = Changes(context.keys, tenant, main, delta)
     with _draft_folder(out or context.data) as folder:
         draft = folder / delta.name
@@ -283,7 +283,7 @@ def resolve(
         raise ConfigError("--case and --reason must say something: they go into the audit record")
     text = body_of(file).decode("utf-8", "replace")
     wanted = [line.strip().split(",")[0] for line in text.splitlines() if line.strip()]
-    homes = sorted((context.data / "building").glob("*.subjects"))
+    homes = sorted((context.data / installed.BUILDING).glob("*.subjects"))
     if not homes:
         raise ConfigError(f"no sealed subjects in {context.data / 'building'}: resolve on the building host")
     if tenant:

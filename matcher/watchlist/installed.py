@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist import amended
+from matcher.watchlist import amended, subjects
 from matcher.watchlist.file import Header, read_header
 from matcher.watchlist.index import Index
 from matcher.watchlist.live import Watchlist
@@ -22,7 +22,7 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
 
-FOLDER = "watchlists"
+FOLDER, BUILDING = "watchlists", "building"
 SUFFIX = ".watchlist"
 DELTA = ".delta"
 TRIES = 10
@@ -229,7 +229,7 @@ def load(context: Context) -> list[TenantLists]:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: every installed watchlist, read whole, its signature and its date."""
+    """What `ullage check` looks at here, and reads whole: every installed watchlist, its signature and its date; the way back."""
 
     def look() -> str:
         live = load(context)
@@ -240,7 +240,14 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
                 epoch.list.check()
         return ", ".join(f"{t.tenant} {t.customers:,} customers until {t.expires:%Y-%m-%d}{_untested(t)}" for t in live)
 
+    def way_back() -> str:
+        homes = sorted((context.data / BUILDING).glob("*.subjects"))
+        for home in homes:
+            subjects.resolve(home, context.keys, home.stem, ())
+        return f"of {', '.join(home.stem for home in homes)}" if homes else "not on this machine"
+
     yield "watchlists", look
+    yield "subjects", way_back
 
 
 def _untested(lists: TenantLists) -> str:

@@ -2,24 +2,25 @@
 
 Sealed to the resolver; never leaves the building host.
 
-A sequence of sealed chunks, each `u32 length | HPKE message` over lines of `handle,reference`. To resolve a handle
-needs the resolver's private key and a case number, and leaves an entry in the audit log.
+    magic | { u32 length | HPKE message over lines of `handle,reference` } … | u32 0 | u32 number of messages
+
+A message says itself that it is whole; the number at the end says that all are there. Files of versions before have neither magic
+nor number. To resolve a handle needs the resolver's private key and a case number, and leaves an entry in the audit log.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from matcher.watchlist.columns import Texts, hexed
-from ullage.errors import ConfigError, RecordError
+from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.keys import KeyStore
 from ullage.sealing import Opener, Sealer
 from ullage.tags import Tags
@@ -27,6 +28,9 @@ from ullage.tags import Tags
 PURPOSE = "subjects"
 KEY_ID = "resolver"
 CHUNK = 10_000
+MAGIC = b"ULLAGESU"
+LONGEST = 64 * 2**20
+"""No message is longer: a reference has a few dozen bytes."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -42,9 +46,10 @@ class Writer:
         self._sealer = Sealer(KEY_ID, X25519PublicKey.from_public_bytes(keys.read(f"{tenant}/resolver.pub")))
         self._draft = path.with_suffix(".partial-subjects")
         self._file = os.fdopen(os.open(self._draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb")
-        if keep and path.is_file():
-            with path.open("rb") as former:
-                shutil.copyfileobj(former, self._file, 1 << 20)
+        self._file.write(MAGIC)
+        self._messages = 0
+        for sealed in _chunks(path) if keep and path.is_file() else ():
+            self._put(sealed)
 
     def __enter__(self) -> Self:
         return self
@@ -61,11 +66,15 @@ class Writer:
         for start in range(0, len(distinct), CHUNK):
             rows = distinct[start : start + CHUNK]
             plain = _lines(hexed(handles.take(rows, axis=0)), references.take(rows))
-            sealed = self._sealer.seal(plain, purpose=PURPOSE, topic=self._tenant, schema=1)
-            self._file.write(_LENGTH.pack(len(sealed)) + sealed)
+            self._put(self._sealer.seal(plain, purpose=PURPOSE, topic=self._tenant, schema=1))
+
+    def _put(self, sealed: bytes) -> None:
+        self._file.write(_LENGTH.pack(len(sealed)) + sealed)
+        self._messages += 1
 
     def finish(self) -> None:
         """Put the file in its place, in one step (rename)."""
+        self._file.write(_LENGTH.pack(0) + _LENGTH.pack(self._messages))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._draft.replace(self._path)
@@ -83,7 +92,7 @@ def _lines(handles: Tags, references: Texts) -> bytes:
 
 
 def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> dict[str, str]:
-    """References of the `wanted` handles (hex) that are in `path`."""
+    """References of the `wanted` handles (hex) that are in `path`; CorruptError unless it is whole."""
     opener = Opener({KEY_ID: X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/resolver.key"))})
     asked = set(wanted)
     found = {}
@@ -91,7 +100,9 @@ def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> d
         try:
             plain = opener.open(sealed, purpose=PURPOSE, topic=tenant, schema=1, key_id=KEY_ID)
         except RecordError as error:
-            raise ConfigError(f"{path} was not sealed to this resolver ({error.reason})") from None
+            raise ConfigError(
+                f"{path} is damaged, or was not sealed to this resolver ({error.reason}): restore it, or build the list again"
+            ) from None
         for line in plain.decode().split("\n"):
             handle, _, reference = line.partition(",")
             if handle in asked:
@@ -100,9 +111,33 @@ def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> d
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
+    """The sealed messages in `path`; CorruptError when it ends before its end, or holds more."""
     try:
         with path.open("rb") as file:
-            while len(head := file.read(_LENGTH.size)) == _LENGTH.size:
-                yield file.read(_LENGTH.unpack(head)[0])
+            numbered = file.read(len(MAGIC)) == MAGIC
+            if not numbered:
+                file.seek(0)
+            messages = 0
+            while sealed := _message(file, path):
+                messages += 1
+                yield sealed
+            if file.read() != (_LENGTH.pack(messages) if numbered else b"") or not (numbered or messages):
+                raise _damaged(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): it stays on the building host") from None
+
+
+def _message(file: IO[bytes], path: Path) -> bytes:
+    """The next message; empty at the end."""
+    head = file.read(_LENGTH.size)
+    if not head:  # a file of before ends so
+        return b""
+    length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else LONGEST
+    sealed = file.read(min(length, LONGEST))
+    if len(sealed) != length:
+        raise _damaged(path)
+    return sealed
+
+
+def _damaged(path: Path) -> CorruptError:
+    return CorruptError(f"{path} is damaged or cut short: restore it, or build the list again")

@@ -95,7 +95,7 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "example.toml.off").write_text("not read")
     sites, faults = SiteFolder(tmp_path, platform_of).read()
     assert list(sites) == ["good"]
-    assert [str(fault).split(":")[0].rpartition("/")[2] for fault in faults] == ["bad.toml", "site unknown"]
+    assert [str(fault).split(":")[0].rpartition("/")[2] for fault in faults] == ["bad.toml", "unknown.toml"]
 
 
 def test_a_file_is_read_again_when_it_has_changed_and_not_otherwise(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.factories import outgoing
 from ullage import keys, setup
 from ullage.bus import CAPTURES, DEAD_LETTERS
 from ullage.errors import ConfigError
@@ -49,7 +50,7 @@ def test_a_role_before_init_is_told_what_to_run(tmp_path: Path) -> None:
 def test_check_of_a_sound_folder_has_no_fault(context: Context) -> None:
     keys.make_tenant(context.keys, "bank")
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["ok"] * 5
+    assert [line.split()[0] for line in lines] == ["ok"] * 7
     assert any("tenant bank: 1 live match epoch" in line for line in lines)
 
 
@@ -67,9 +68,23 @@ def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context
     context.bus().publisher(DEAD_LETTERS).close()
     (context.data / "bus" / "captures.sqlite").write_bytes(b"nonsense" * 1000)
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["FAULT", "ok", "FAULT", "ok"]
+    assert [line.split()[0] for line in lines] == ["FAULT", "ok", "FAULT", "ok", "ok", "ok"]
     assert "make it 0600" in lines[0]
     assert "captures.sqlite is damaged" in lines[2]
+
+
+def test_check_reads_bus_and_audit_log_whole(context: Context) -> None:
+    context.bus().publisher(CAPTURES).append([outgoing("x" * 4000, key=str(n)) for n in range(40)])
+    context.trail().append("incident.confirm", "INC-1", actor="Li")
+    file = context.data / "bus" / "captures.sqlite"
+    content = bytearray(file.read_bytes())
+    content[-2000] ^= 1  # no record that anybody reads next
+    file.write_bytes(content)
+    (segment,) = (context.data / "audit" / "command").glob("*.jsonl")
+    segment.write_bytes(segment.read_bytes().replace(b"INC-1", b"INC-2"))
+    lines = setup.check(context, READERS)
+    assert any(line.startswith("FAULT  bus topic captures:") and "captures.sqlite is damaged" in line for line in lines)
+    assert any(line.startswith("FAULT  audit log:") and "its digest does not fit" in line for line in lines)
 
 
 GAP = 'url = "kafka://b:1?prefix=x.&partitions=3&replication=3&credentials=not.there"\ncaptures = "spool:///gap"\n'

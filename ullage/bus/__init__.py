@@ -152,6 +152,12 @@ class Bus(Protocol):
     def places(self, topic: str, group: str) -> Mapping[int, Place]:
         """Where `group` stands in each partition, without joining it."""
 
+    def check(self, topic: str) -> None:
+        """Read all that lies of `topic` on this machine; CorruptError when something is not what was written.
+
+        A broker looks after its own.
+        """
+
     def expire(self) -> int:
         """Remove what retention no longer keeps, where the bus does not do so itself; returns how many records went."""
 

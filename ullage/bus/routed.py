@@ -34,6 +34,10 @@ class RoutedBus:
         """See `Bus.places`."""
         return self._of(topic).places(topic, group)
 
+    def check(self, topic: str) -> None:
+        """See `Bus.check`."""
+        self._of(topic).check(topic)
+
     def expire(self) -> int:
         """See `Bus.expire`; each of the two was opened with the retention of its own topics."""
         return self.captures.expire() + self.rest.expire()

@@ -16,7 +16,7 @@ from typing import Any
 
 from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
 from ullage.clock import Clock
-from ullage.database import damaged, open_database, sqlite_errors, transaction
+from ullage.database import check_database, damaged, open_database, sqlite_errors, transaction
 from ullage.lock import hold
 
 IDLE_SECONDS = 0.05
@@ -189,6 +189,14 @@ class SqliteBus:
         opened = _Topic(self._folder, topic)
         try:
             return {0: opened.place(group)}
+        finally:
+            opened.database.close()
+
+    def check(self, topic: str) -> None:
+        """See `Bus.check`."""
+        opened = _Topic(self._folder, topic)
+        try:
+            check_database(opened.database, opened.path)
         finally:
             opened.database.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -32,6 +33,19 @@ class Head(BaseModel):
     finding: str
     sealed_at: AwareDatetime
     officers: tuple[str, ...]
+    sealed_sha256: str = ""
+    sha256: str = ""
+    """Digests of what is sealed, and of this line without itself: damage is noticed today and not when a court asks. Files of
+    before have none."""
+
+    def summed(self, sealed: bytes) -> Head:
+        """The same with its digests."""
+        head = self.model_copy(update={"sealed_sha256": hashlib.sha256(sealed).hexdigest(), "sha256": ""})
+        return head.model_copy(update={"sha256": head.digest()})
+
+    def digest(self) -> str:
+        """Of this line without its digest."""
+        return hashlib.sha256(self.model_copy(update={"sha256": ""}).model_dump_json().encode()).hexdigest()
 
     @property
     def place(self) -> str:
@@ -66,7 +80,7 @@ class Vault:
         draft = path.with_suffix(f"{DRAFT}{os.getpid()}")
         try:
             with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-                write_through(file, head.model_dump_json().encode() + b"\n" + sealed)
+                write_through(file, head.summed(sealed).model_dump_json().encode() + b"\n" + sealed)
             with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
         finally:
@@ -74,9 +88,21 @@ class Vault:
         sync_folder(path.parent)
 
     def items(self) -> Iterator[Item]:
-        """All of them, the oldest first."""
-        found = [self._item(path) for path in self.root.glob(f"*/*{SUFFIX}")]
-        yield from sorted(found, key=lambda item: (item.head.sealed_at, item.head.finding))
+        """All of them, the oldest first; CorruptError when one is damaged."""
+        found, faults = self.looked_through()
+        if faults:
+            raise faults[0]
+        yield from found
+
+    def looked_through(self) -> tuple[list[Item], list[CorruptError]]:
+        """Those whose line in clear is what was written, the oldest first, and what is to be said of the others."""
+        found, faults = list[Item](), list[CorruptError]()
+        for path in sorted(self.root.glob(f"*/*{SUFFIX}")):
+            try:
+                found.append(self._item(path))
+            except CorruptError as error:
+                faults.append(error)
+        return sorted(found, key=lambda item: (item.head.sealed_at, item.head.finding)), faults
 
     def size(self) -> int:
         """Bytes of all of them."""
@@ -90,8 +116,15 @@ class Vault:
         return self._item(paths[0])
 
     def sealed(self, item: Item) -> bytes:
-        """What is sealed in it."""
-        return item.path.read_bytes().partition(b"\n")[2]
+        """What is sealed in it; CorruptError when it is not what was written."""
+        sealed = item.path.read_bytes().partition(b"\n")[2]
+        if item.head.sealed_sha256 not in ("", hashlib.sha256(sealed).hexdigest()):
+            raise self._damaged(item.path)
+        return sealed
+
+    def check(self) -> int:
+        """Read all of them; returns how many there are. CorruptError when one is not what was written."""
+        return sum(bool(self.sealed(item)) for item in self.items())
 
     def hold(self, findings: Iterable[str]) -> int:
         """Keep these however old they get; returns how many there are."""
@@ -105,9 +138,12 @@ class Vault:
         return len(held)
 
     def expire(self, days: float, now: datetime) -> int:
-        """Remove what is older and not held, and what a crash left unfinished; returns how many files of evidence went."""
+        """Remove what is older and not held, and what a crash left unfinished; returns how many files of evidence went.
+
+        What is damaged stays: nobody knows how old it is.
+        """
         limit = now - timedelta(days=days)
-        gone = [item for item in self.items() if item.head.sealed_at < limit and not item.held]
+        gone = [item for item in self.looked_through()[0] if item.head.sealed_at < limit and not item.held]
         for item in gone:
             item.path.unlink()
         for draft in self.root.glob(f"*/*{DRAFT}*"):
@@ -124,17 +160,22 @@ class Vault:
         item.path.with_suffix(HOLD).touch(mode=0o600)
         return True
 
+    @staticmethod
+    def _damaged(path: Path) -> CorruptError:
+        return CorruptError(f"{path} is damaged or no evidence of ours: move it away, do not delete it, and look for a copy")
+
     def _path(self, tenant: str, finding: str) -> Path:
         if not NAME.fullmatch(finding):
             raise ConfigError("that is no finding's id")
         return self.root / tenant / f"{finding}{SUFFIX}"
 
-    @staticmethod
-    def _item(path: Path) -> Item:
+    def _item(self, path: Path) -> Item:
         with path.open("rb") as file:
             line = file.readline(MAX_HEAD)
         try:
             head = Head.model_validate(json.loads(line))
         except (ValueError, ValidationError):
-            raise CorruptError(f"{path} is damaged or no evidence of ours: move it away, do not delete it") from None
+            raise self._damaged(path) from None
+        if (head.tenant, head.finding) != (path.parent.name, path.stem) or (head.sealed_sha256 and head.sha256 != head.digest()):
+            raise self._damaged(path)
         return Item(head, path, path.stat().st_size, path.with_suffix(HOLD).exists())

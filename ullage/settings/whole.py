@@ -94,6 +94,8 @@ def load(data: Path) -> Settings:
         raise ConfigError(f"{file} is no file: move it away and run `ullage init`")
     try:
         content = read_trusted(file)
+        if not content.strip():
+            raise ConfigError(f"{file} is empty: restore it, or remove it to go by the defaults")
     except FileNotFoundError:
         content = b""
 

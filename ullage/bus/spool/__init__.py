@@ -198,6 +198,12 @@ class SpoolBus:
         with disk_errors(opened.what):
             return opened.places(opened.read_positions(group))
 
+    def check(self, topic: str) -> None:
+        """See `Bus.check`."""
+        opened = Topic(self._folder, topic)
+        with disk_errors(opened.what):
+            opened.check()
+
     def expire(self) -> int:
         """Remove files by age, then by size, oldest first; returns how many records went."""
         gone = 0

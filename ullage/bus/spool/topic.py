@@ -20,6 +20,7 @@ from ullage.bus.spool.files import (
     Position,
     file_name,
     parse_name,
+    read_file,
     read_header,
     read_positions,
     read_state,
@@ -145,6 +146,17 @@ class Topic:
             return read_header(self.path / file_name(number, stream))
         except (DamagedFileError, FileNotFoundError):
             return None
+
+    def check(self) -> None:
+        """CorruptError unless every completed file and every state file is whole."""
+        for stream, numbers in self.files()[0].items():
+            for number in numbers:
+                with contextlib.suppress(FileNotFoundError):  # carried away meanwhile
+                    read_file(self.path / file_name(number, stream), self.name)
+        self.expired()
+        read_state(self._streams / f"{self.name}.json")
+        for path in self._positions.glob(f"{self.name}.*.json"):
+            read_positions(path)
 
     def expire(self, keep: Retention, now: float) -> int:
         """Remove what `keep` does not keep; what goes is noted durably first, so a reader can tell it from a gap."""

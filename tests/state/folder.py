@@ -1,0 +1,322 @@
+"""A data folder with every file that ullage keeps, and what reads each: the subject of R13.
+
+It begins as the folder that 832bf64 left (`tests/data`), opened and so brought up, and gets what that one lacks: a list with a
+day's changes and an erased customer, sealed evidence, the house's own rules, a spool, and writes that a killed process left in
+the logs of its databases.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alerts.query import Filters, listed
+from alerts.records import CLASSES, Claim
+from alerts.rules.kinds import kinds
+from alerts.store import Where, configured_store
+from crawlers.frontier import open_frontier
+from crawlers.pages import Page
+from crawlers.platforms import platform_of
+from crawlers.site import SiteFolder
+from matcher.watchlist import erasing, installed, subjects
+from matcher.watchlist.changes import Changes
+from matcher.watchlist.file import joined
+from matcher.watchlist.installed import path_of
+from matcher.watchlist.source import Source
+from matcher.watchlist.tagging import handles
+from tests.conftest import HeldClock
+from tests.contracts.test_incident_store import claim
+from tests.factories import WHEN, outgoing
+from tests.matcher.bank import customer, enrol
+from tests.matcher.bank import listed as as_csv
+from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers, seal
+from tests.upgrade.test_data_folder import FOLDER, MADE
+from ullage import keys
+from ullage.audit import entries, walk_all
+from ullage.audit.trail import FOLDER as AUDIT
+from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
+from ullage.cutover import Cutover
+from ullage.errors import CorruptError
+from ullage.evidence.manifest import decode
+from ullage.evidence.officers import open_sealed, private_key
+from ullage.evidence.vault import Vault
+from ullage.settings import Context, load
+
+SITES = ("demo-forum", "demo-pastes")
+GROUPS = {CAPTURES: "match", FINDINGS: "alert", DEAD_LETTERS: "replay"}
+
+
+def opened(data: Path) -> Context:
+    """The folder at the time when it was made."""
+    return Context(data, HeldClock(MADE).as_clock())
+
+
+def spool(data: Path) -> Bus:
+    keep = {CAPTURES: Retention(3600.0, 60_000)}
+    return open_bus("spool:///spool?wait=0", data, keep, HeldClock(MADE).as_clock())
+
+
+def make(data: Path) -> Path:
+    """Make the folder below `data`; returns it, as a killed process leaves it."""
+    live = data / "live"
+    with tarfile.open(FOLDER) as archive:
+        archive.extractall(live, filter="data")
+    context = opened(live)
+    _enrol(context)
+    _seal(context)
+    keys.signer(context.keys, "match")
+    watchlists(context)
+    keys.faults(context.keys)
+    cutovers(context)
+    for kind in kinds().values():
+        kind.put(live, kind.shipped().text)
+    _carry(live)
+    killed = data / "killed"
+    store, bus = configured_store(context), context.bus()
+    publishers = [bus.publisher(topic) for topic in GROUPS]
+    with closing(open_frontier(context)) as frontier, closing(store):
+        for n in range(3):
+            for publisher in publishers:
+                publisher.append([outgoing(f"late {n}" * 300, n=str(n))])
+            store.put([claim(f"late-{n}")])
+            frontier.begin_visit(SITES[0], [Page("list", f"http://127.0.0.1/{n}")])
+        shutil.copytree(live, killed)
+    for publisher in publishers:
+        publisher.close()
+    shutil.rmtree(live)
+    return killed
+
+
+def _enrol(context: Context) -> None:
+    """A tenant of twelve; one came and one went since, one was erased."""
+    data, store = context.data, context.keys
+    enrol(context, "bank", [customer(n) for n in range(12)])
+    (data / "bank.watchlist").unlink(missing_ok=True)
+    (data / "bank.subjects").rename(data / "building" / "bank.subjects")
+    came, went = data / "came.csv", data / "went.csv"
+    came.write_text(as_csv([customer(20)]), encoding="utf-8")
+    went.write_text(as_csv([{"customer_ref": "C000004"}]), encoding="utf-8")
+    main, delta = path_of(data, "bank", 1), data / "bank.delta"
+    changes = Changes(store, "bank", main, main.with_suffix(".delta"))
+    changes.build(Source(came, {}), Source(went, {}), delta, data / "building" / "bank.subjects", context.clock.now())
+    installed.install(data, store, "bank", delta, context.clock.now(), move=True)
+    assert erasing.erase(data, store, "bank", handles(store, "bank", ["C000007"]).tobytes().hex())
+    for file in (came, went):
+        file.unlink()
+
+
+def _seal(context: Context) -> None:
+    folder = context.data.parent / "officers"
+    folder.mkdir()
+    pair = officers(folder, context.keys)
+    for n in range(3):
+        seal(Vault(context.data / "evidence"), pair, f"f1d{n}", sealed_at=WHEN + timedelta(minutes=n))
+    Vault(context.data / "evidence").hold(["f1d1"])
+
+
+def _carry(data: Path) -> None:
+    """Four files on a spool: the first has expired, the second was read."""
+    with closing(spool(data)) as bus:
+        for n in range(4):
+            bus.publisher(CAPTURES).append([outgoing(f"{n}" * 9000, n=str(n)) for _ in range(2)])
+        assert bus.expire() == 2
+        subscription = bus.subscribe(CAPTURES, "match")
+        subscription.commit(subscription.poll(2, 0.0)[-1])
+        subscription.close()
+
+
+@dataclass
+class Told:
+    """What a reader says of damage without refusing: counters, faults of a chain."""
+
+    words: list[str] = field(default_factory=list)
+
+
+Read = Callable[[Context], Any]
+"""Everything that is in a file, or an error of ours; `Told` where it says what is wrong and goes on."""
+
+
+def settings(context: Context) -> Any:
+    return load(context.data).model_dump()
+
+
+def sites(context: Context) -> Any:
+    found, faults = SiteFolder(context.data / "sites.d", platform_of).read()
+    if faults:
+        raise faults[0]
+    return found
+
+
+def rules(context: Context) -> Any:
+    return {kind.name: kind.in_force(context.data).text for kind in kinds().values()}
+
+
+def secret(context: Context) -> Any:
+    return context.keys.lines("notify/security-team")
+
+
+def keys_and_their_use(context: Context) -> Any:
+    """Every key, compared with its check value and its other half."""
+    if faults := keys.faults(context.keys):
+        return Told(faults)
+    signers = [keys.verifier(context.keys, topic) for topic in (CAPTURES, FINDINGS)]
+    return {name: context.keys.read(name) for name in keys.all_names(context.keys)}, len(signers)
+
+
+def cutovers(context: Context) -> Any:
+    with closing(context.bus()) as bus:
+        return [Cutover.of(context.data, bus, topic, "reads", context.clock.now()).ends for topic in (CAPTURES, FINDINGS)]
+
+
+def watchlists(context: Context) -> Any:
+    """Who is found by every tag of every list, and what `check` reads."""
+    found = {}
+    for lists in installed.load(context):
+        for epoch in lists.epochs:
+            epoch.list.check()
+            for index in filter(None, (epoch.list.main, epoch.list.delta)):
+                tags = joined(index.arrays["high"], index.arrays["low"])
+                hits, rows = epoch.list.look_up(tags)
+                found[lists.tenant, index.path.suffix] = sorted(zip(hits.tolist(), epoch.list.handles(rows), strict=True))
+    return found
+
+
+def way_back(context: Context, tenant: str) -> Any:
+    (lists,) = [one for one in installed.load(context) if one.tenant == tenant]
+    wanted = {row.tobytes().hex() for row in lists.epochs[0].list.main.arrays["handle"]}
+    return subjects.resolve(context.data / "building" / f"{tenant}.subjects", context.keys, tenant, wanted)
+
+
+def topic(context: Context, name: str) -> Any:
+    with closing(context.bus()) as bus:
+        bus.check(name)
+        places = bus.places(name, GROUPS[name])
+        subscription = bus.subscribe(name, "reads-all")
+        with closing(subscription):
+            records = []
+            while some := subscription.poll(50, 0.0):
+                records += some
+    return places, records
+
+
+def store(context: Context) -> Any:
+    with closing(configured_store(context)) as store:
+        store.check()
+        documents = {kind: sorted(store.scroll(kind, Where()), key=lambda d: d.id) for kind in CLASSES}
+        assert store.count(Claim, Where()) == len(documents[Claim])
+        return documents, [listed(store, Filters(**asked), 50).rows for asked in ({}, {"text": "四件套"}, {"kind": "card"})]
+
+
+def frontier(context: Context) -> Any:
+    with closing(open_frontier(context)) as opened:
+        opened.check()
+        rows = opened._database.execute("select site, name, sealed, state from pages order by rowid").fetchall()
+        pages = [(opened._cipher.open(site, name, sealed), state) for site, name, sealed, state in rows]
+        seen = opened._database.execute("select * from seen").fetchall()
+        kept = [(opened.counts(s), opened.visits(s), opened.history.standing(s)) for s in SITES]
+        return pages, seen, kept, opened.lease(SITES[0]) is not None
+
+
+def audit(context: Context) -> Any:
+    faults = [f"{fault.file}: {fault.what}" for chain in walk_all(context.data / AUDIT, context.keys) for fault in chain.faults]
+    found = [entry for _, entry in entries(context.data / AUDIT)]
+    if faults:
+        with_faults = Told(faults)
+        try:
+            context.trail().append("test.append", "nothing", actor="Li")
+        except CorruptError as error:
+            with_faults.words.append(str(error))
+        assert any(chain.faults for chain in walk_all(context.data / AUDIT, context.keys))  # appending heals nothing
+        return with_faults
+    return found
+
+
+def evidence(context: Context) -> Any:
+    vault = Vault(context.data / "evidence")
+    own = [private_key(context.data.parent / "officers" / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
+    found = []
+    for item in vault.items():
+        found.append((item.head, item.held, decode(open_sealed(vault.sealed(item), item.head.place, item.head.officers, own))))
+    return found
+
+
+def carried(context: Context) -> Any:
+    bus = spool(context.data)
+    with closing(bus):
+        subscription = bus.subscribe(CAPTURES, "match")
+        with closing(subscription):
+            records = []
+            while some := subscription.poll(50, 0.0):
+                records += some
+            told = subscription.damaged + subscription.missing
+        lag = bus.lag(CAPTURES, "match")
+    if told:
+        return Told([f"{told} files of the spool were set aside or are missing"])
+    return records, lag
+
+
+def publishes(context: Context) -> Any:
+    """That the outer side goes on: it never uses a number twice."""
+    with closing(spool(context.data)) as bus:
+        bus.publisher(CAPTURES).append([outgoing("after")])
+    return sorted(path.name for path in (context.data / "spool" / CAPTURES).iterdir())
+
+
+KEYS, LISTS = "keys/**/*", "watchlists/*/*"
+READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
+    "ullage.toml": (settings, ()),
+    "sites.d/*.toml": (sites, ("sites.d/*",)),
+    "rules/*": (rules, ("rules/*",)),
+    "keys/notify/*": (secret, (KEYS,)),
+    "keys/frontier.key": (frontier, (KEYS, "frontier.sqlite*")),
+    "keys/audit/command.key": (audit, (KEYS, "audit/*/*")),
+    "keys/*": (keys_and_their_use, (KEYS,)),
+    "cutover/*": (cutovers, ("cutover/*", "bus/*")),
+    "watchlists/*": (watchlists, (KEYS, LISTS)),
+    "building/bank.subjects": (partial(way_back, tenant="bank"), (KEYS, LISTS, "building/*")),
+    "building/spruce-bank.subjects": (partial(way_back, tenant="spruce-bank"), (KEYS, LISTS, "building/*")),
+    **{f"bus/{name}.sqlite*": (partial(topic, name=name), (f"bus/{name}.*",)) for name in GROUPS},
+    "incidents.sqlite*": (store, ("incidents.sqlite*", KEYS)),
+    "frontier.sqlite*": (frontier, ("frontier.sqlite*", "keys/frontier.*")),
+    "audit/*.json*": (audit, ("audit/*/*", KEYS)),
+    "evidence/*": (evidence, ("evidence/*/*",)),
+    "spool/captures/*": (carried, ("spool/*/*",)),
+    "spool/positions/*.json": (carried, ("spool/*/*",)),
+    "spool/streams/captures.expired.json": (carried, ("spool/*/*",)),
+    "spool/streams/captures.json": (publishes, ("spool/*/*",)),
+}
+"""What reads which files, and what it needs beside `ullage.toml`; of several patterns the first that fits."""
+CHANGEABLE = ("ullage.toml", "sites.d/*", "rules/*", "keys/notify/*")
+"""Texts that people write: with another letter in it such a text may be right and say something else, which nobody can tell."""
+
+
+def reader_of(name: str) -> tuple[Read, tuple[str, ...]] | None:
+    """What reads the file of that name, below the data folder, and what it needs; None where nothing here does."""
+    return next((found for pattern, found in READERS.items() if fnmatch.fnmatch(name, pattern)), None)
+
+
+def copy(data: Path, parts: tuple[str, ...], target: Path) -> None:
+    """Copy the parts of a folder that a reader needs."""
+    for pattern in ("ullage.toml", *parts):
+        for file in data.glob(pattern):
+            if file.is_file():
+                made = target / file.relative_to(data)
+                made.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                shutil.copy(file, made)
+
+
+def is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+
+def files(data: Path) -> Iterator[str]:
+    """Every file of the folder, by its name below it."""
+    yield from sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file())
