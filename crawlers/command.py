@@ -27,6 +27,7 @@ from ullage.screen import AsJson, print_list
 from ullage.settings import Context
 from ullage.worker import reach
 
+NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default.")
@@ -68,6 +69,8 @@ def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
         print_list(rows, as_json=as_json, row=Row.as_json, table=lambda rows: sites_table(rows, now), none="")
         for line in explained(rows) if not as_json else ():
             typer.echo(line)
+    if rows and not as_json and not any(row.posts for row in rows):
+        typer.echo(NOTHING, err=True)
     if not found and not faults:
         typer.echo(f"no site yet: put NAME.toml into {context.data / context.settings.crawl.sites}", err=True)
     for fault in faults:
@@ -124,7 +127,16 @@ def _reached(word: str | None) -> str:
 def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[Row]:
     standings = Standings(frontier, Egress(), context.clock, context.settings.crawl.quiet_days)
     for name, site in found.items():
-        visits = frontier.visits(name)
+        visits, standing = frontier.visits(name), frontier.history.standing(name)
         words = rhythm.text(standings.learnt(site))
         due = context.clock.wall() + visits.left(context.clock.wall())
-        yield Row(site, standings.report(site), words, frontier.counts(name), due, visits.failures, standings.reason(site))
+        yield Row(
+            site,
+            standings.report(site),
+            words,
+            frontier.counts(name),
+            due,
+            visits.failures,
+            standing.profile.posts,
+            standing.reason,
+        )

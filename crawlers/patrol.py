@@ -135,6 +135,7 @@ class Patrol:
         self._sites = tuple(site for name, site in ours.items() if name != CANARY)
         self._metrics.watch(self._sites)
         self._standings.egress.total = len(self._sites)
+        self._standings.unreadable = self._folder.unreadable
         self._beats.show(self._sites)
         return ours
 

@@ -199,6 +199,11 @@ class SiteFolder:
         faults = [fault for _, fault in self._read.values() if isinstance(fault, ConfigError)]
         return sites, [*faults, *_limited(sites, self.folder)]
 
+    @property
+    def unreadable(self) -> int:
+        """How many files held no site when they were last read."""
+        return sum(isinstance(found, ConfigError) for _, found in self._read.values())
+
     def _one(self, path: Path) -> tuple[Mark | None, Site | ConfigError]:
         """What is in a file, or what is wrong with it."""
         mark, known = _mark(path), self._read.get(path)

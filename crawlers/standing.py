@@ -37,6 +37,8 @@ class Standings:
     egress: Egress
     clock: Clock
     quiet_days: float
+    unreadable: int = 0
+    """Site files that cannot be read: sites that nobody sees."""
     _reports: dict[str, SiteReport] = field(default_factory=dict)
     _states: dict[str, State | None] = field(default_factory=dict)
 
@@ -84,8 +86,9 @@ class Standings:
     def coverage(self, sites: Collection[Site]) -> Coverage:
         """What is to be told of `sites`: counts of all, reports of the watched."""
         states = Counter(state for site in sites if (state := self._state(site.name)))
+        unseen = len(sites) - states.total() + self.unreadable
         watched = [self.report(site) for site in sites if site.watch]
-        return Coverage(watched=tuple(watched[:MAX_WATCHED]), sites=dict(states), egress_up=self.egress.up)
+        return Coverage(watched=tuple(watched[:MAX_WATCHED]), sites=dict(states), unseen=unseen, egress_up=self.egress.up)
 
     def _state(self, site: str) -> State | None:
         if site not in self._states:
@@ -114,10 +117,6 @@ class Standings:
             last_success=self.frontier.visits(site.name).success_at,
             expected_by=self.expected_by(site) or 0.0,
         )
-
-    def reason(self, site: Site) -> str:
-        """Why the last visit did not see `site`, as a word of `crawlers.reasons`; "" where it did."""
-        return self.frontier.history.standing(site.name).reason
 
     def _unanswered(self, site: str, standing: Standing, now: float) -> State | None:
         """Nothing came back, for the reason in `standing`: blame the site, doubt it, or neither while the way out is down."""

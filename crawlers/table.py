@@ -43,6 +43,8 @@ class Row:
     pages: Mapping[str, int]
     next_visit: float
     failures: int
+    posts: int = 0
+    """Posts that were ever collected of it."""
     reason: str = ""
     """Why the last visit did not see the site, as a word of `crawlers.reasons`."""
 
@@ -62,6 +64,7 @@ class Row:
             "rhythm": self.rhythm,
             "next_visit": _iso(self.next_visit if self.site.is_crawled else 0.0),
             **self.pages,
+            "posts": self.posts,
             "last_success": _iso(report.last_success),
             "failures": self.failures,
         }

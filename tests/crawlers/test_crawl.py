@@ -232,6 +232,7 @@ def test_a_private_address_is_not_asked_unless_the_file_allows_it(station: Stati
     assert visited(station.run("crawl", "--once"))["status"] == "failed"
     assert server.asked == []
     said = station.run("sites")
+    assert "nothing was collected yet" in said
     assert "unreachable: address" in said
     assert "allow_private = true" in said
 
@@ -387,10 +388,11 @@ def test_sites_lists_each_site_with_its_pages(station: Station, server: Answers,
     pastes(3)
     station.site("paste", f"{server.url}/archive")
     before = json.loads(station.run("sites", "--json"))
-    assert (before["site"], before["done"], before["last_success"]) == ("paste", 0, None)
+    assert (before["site"], before["done"], before["last_success"], before["posts"]) == ("paste", 0, None, 0)
     station.run("crawl", "--once")
     after = json.loads(station.run("sites", "--json"))
-    assert (after["done"], after["due"], after["failures"]) == (4, 0, 0)
+    assert (after["done"], after["due"], after["failures"], after["posts"]) == (4, 0, 0, 3)
+    assert "nothing was collected" not in station.run("sites")
     assert after["last_success"].startswith("20")
     (station.data / "sites.d" / "bad.toml").write_text("platform =")
     assert "bad.toml: is no TOML" in station.run("sites", exits=2)

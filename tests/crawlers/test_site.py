@@ -93,8 +93,10 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("platform =")
     (tmp_path / "unknown.toml").write_text(GOOD.replace("bepasty", "phpbb"))
     (tmp_path / "example.toml.off").write_text("not read")
-    sites, faults = SiteFolder(tmp_path, platform_of).read()
+    folder = SiteFolder(tmp_path, platform_of)
+    sites, faults = folder.read()
     assert list(sites) == ["good"]
+    assert folder.unreadable == 2
     assert [str(fault).split(":")[0].rpartition("/")[2] for fault in faults] == ["bad.toml", "unknown.toml"]
 
 

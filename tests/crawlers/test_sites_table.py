@@ -15,7 +15,9 @@ PAGES = {"due": 3, "leased": 0, "done": 40, "parked": 1}
 
 def row(name: str, next_visit: float = NOON + 240, enabled: bool = True, **report: object) -> Row:
     why = str(report.pop("reason", ""))
-    return Row(make_site(name=name, enabled=enabled), SiteReport(site=name, **report), "every hour", PAGES, next_visit, 2, why)
+    return Row(
+        make_site(name=name, enabled=enabled), SiteReport(site=name, **report), "every hour", PAGES, next_visit, 2, reason=why
+    )
 
 
 def shown(*rows: Row, width: int = 110) -> str:

@@ -35,7 +35,7 @@ def visit(standings: Standings, clock: HeldClock, outcome: str, site: str = "boa
 
 
 def why(standings: Standings, site: str = "board") -> str:
-    return standings.reason(make_site(name=site))
+    return standings.frontier.history.standing(site).reason
 
 
 def test_why_a_site_was_not_seen_is_kept_with_its_state(
@@ -156,6 +156,17 @@ def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(standi
     assert visit(standings, clock, "ok", "c") == "ok"
     assert standings.coverage([BOARD]).egress_up
     assert standings.frontier.history.blind("board") == [(NOON + 4 * 300, clock.wall() - 2 * 300)]
+
+
+def test_sites_without_a_state_are_told_as_such(standings: Standings, clock: HeldClock) -> None:
+    standings.egress.total = 4
+    sites = [make_site(name=name) for name in ("board", "b", "c", "d")]
+    assert (standings.coverage(sites).sites, standings.coverage(sites).unseen) == ({}, 4)
+    visit(standings, clock, "ok")
+    visit(standings, clock, "dns", "b")
+    assert (standings.coverage(sites).sites, standings.coverage(sites).unseen) == ({"ok": 1}, 3)
+    standings.unreadable = 2
+    assert standings.coverage(sites[:1]).unseen == 2
 
 
 def hourly(frontier: Frontier, clock: HeldClock, days: int) -> None:

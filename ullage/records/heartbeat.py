@@ -63,6 +63,8 @@ class Coverage(_Record):
 
     watched: tuple[SiteReport, ...] = Field(default=(), max_length=MAX_WATCHED)
     sites: dict[State, int] = {}
+    unseen: Annotated[int, Field(ge=0)] = 0
+    """Sites that are in none yet: not visited, in doubt since the first visit, or with a file that cannot be read."""
     egress_up: bool = True
 
 
