@@ -110,7 +110,9 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
 _OF_CAPTURE = set(
     "site platform kind category post_id url title author author_tag channel thread published_at fetched_at truncated".split()
 )
-_OF_STATISTICS = set("rows candidates failures longest_run newest_date skeleton brands bytes logins own_cards groups".split())
+_OF_STATISTICS = set(
+    "rows candidates failures longest_run newest_date skeleton brands bytes logins own_cards unread groups".split()
+)
 _OF_FINDING = set(
     "matched_at alarm epoch index_epoch minors cohorts cohort_labels canaries canaries_enrolled cards_enrolled"
     " incomplete served".split()
@@ -152,6 +154,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         terms=_distinct(term for s in sightings for term in s.terms),
         alarm=any(s.alarm for s in sightings),
         logins=max((s.logins for s in sightings), default=0),
+        unread=_unread(sightings),
         minors=max((s.minors for s in sightings), default=0),
     )
 
@@ -168,6 +171,14 @@ def _canaries(sightings: Iterable[Sighting]) -> tuple[Canary, ...]:
     for canary in sorted((c for s in sightings for c in s.canaries), key=lambda c: (c.label, c.verified, c.customers)):
         found[canary.label] = canary
     return tuple(found.values())
+
+
+def _unread(sightings: Iterable[Sighting]) -> dict[str, int]:
+    """What was not read, a reason: as much as in the sighting with most of it, since re-posts hold the same."""
+    found = Counter[str]()
+    for sighting in sightings:
+        found |= Counter(sighting.unread)
+    return dict(sorted(found.items()))
 
 
 def project(

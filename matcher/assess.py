@@ -9,6 +9,7 @@ from matcher.found import Found
 from matcher.labelled import labelled
 from matcher.match import Matcher
 from matcher.readings import Reading
+from matcher.unpack.reasons import LOSES_NOTHING
 from matcher.watchlist.installed import TenantLists
 from ullage.records import Statistics
 from ullage.settings import Context
@@ -101,6 +102,7 @@ def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantL
         brand=bool(whole.brands),
         terms=tuple(t.id for t in whole.terms),
         alarm=lists.tenant in reading.offered,
+        unread={reason: count for reason, count in whole.unread.items() if reason not in LOSES_NOTHING},
         logins=whole.logins,
         minors=len(found.minors),
         own_cards=whole.own_cards,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -31,13 +31,22 @@ def pieces_in(path: Path, source: int, told: Callable[[Outcome], None], server: 
 
     Children that unpack come from `server`.
     """
-    with _opened(path) as body, unpack(body, shown(path), LOCAL, server=server) as unpacked:
+    try:
+        stack = contextlib.ExitStack()
+        body = stack.enter_context(_opened(path))
+    except OSError:
+        told(Outcome(shown(path), "denied"))
+        yield Piece(source, shown(path), "", 0)
+        return
+    with stack, unpack(body, shown(path), LOCAL, server=server) as unpacked:
         empty = True
+        if is_empty(body):
+            told(Outcome(shown(path), "empty"))
         for number, item in numbered(unpacked, shown(path)):
             if isinstance(item, Outcome):
                 told(item)
                 continue
-            for piece in pieces_of_member(source, item, number=number):
+            for piece in pieces_of_member(source, item, told, number=number):
                 empty = False
                 yield piece
         if empty:
@@ -48,25 +57,49 @@ def pieces_in(path: Path, source: int, told: Callable[[Outcome], None], server: 
 def _opened(path: Path) -> Iterator[BinaryIO | bytes]:
     """A file open for reading; of what can only be read once, its bytes."""
     if str(path) == "-":
-        yield body_of(path)
+        yield sys.stdin.buffer.read()
         return
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
-    with file:
+    with path.open("rb") as file:
         yield file
 
 
-def files_under(paths: list[Path]) -> Iterator[Path]:
-    """The files that `paths` name, folders walked in order; `-` is standard input."""
+def is_empty(body: BinaryIO | bytes) -> bool:
+    """Whether there is nothing in it."""
+    return not body if isinstance(body, bytes) else os.fstat(body.fileno()).st_size == 0
+
+
+def files_under(paths: Iterable[Path], told: Callable[[Outcome], None]) -> Iterator[Path]:
+    """The files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
+
+    Links are not followed: what they lead to is elsewhere. `told` hears of folders that cannot be read, and of what is no file.
+    """
     for path in paths:
-        if str(path) == "-" or path.is_file():
+        try:
+            is_file, is_folder = str(path) == "-" or path.is_file(), path.is_dir()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be looked at ({error.strerror})") from None
+        if is_file:
             yield path
-        elif path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
+        elif is_folder:
+            yield from sorted(_walked(path, told))
         else:
             raise ConfigError(f"{path} is neither a file nor a folder")
+
+
+def _walked(folder: Path, told: Callable[[Outcome], None]) -> Iterator[Path]:
+    """The files below a folder."""
+
+    def denied(error: OSError) -> None:
+        told(Outcome(shown(Path(error.filename)), "denied"))
+
+    for place, _, names in os.walk(folder, onerror=denied):
+        for name in names:
+            path = Path(place, name)
+            if path.is_file():
+                if not path.is_symlink():
+                    yield path
+            elif not path.is_symlink():  # a pipe, a socket, a device
+                told(Outcome(shown(path), "unsupported"))
 
 
 def shown(path: Path) -> str:
@@ -78,5 +111,15 @@ def body_of(path: Path) -> bytes:
     """The bytes of a file or of standard input."""
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def check_file(path: Path) -> None:
+    """ConfigError where `path` is no file that can be read."""
+    if str(path) == "-":
+        return
+    try:
+        path.open("rb").close()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None

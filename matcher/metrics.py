@@ -59,6 +59,11 @@ class MatchMetrics:
             ["reason"],
             registry=registry,
         )
+        self.unread_offers = Counter(
+            "ullage_match_unread_offers",
+            "Captures with jargon, no tenant's brand, and something that was not read: whose data it is nobody can tell.",
+            registry=registry,
+        )
         self.expired = Counter("ullage_match_expired_unread", "Captures that expired before match read them.", registry=registry)
         self.missing = Counter(
             "ullage_match_spool_missing", "Files of a spool that did not come: match is blind to them.", registry=registry

@@ -16,7 +16,9 @@ from matcher.text.codes import utf8_of
 from matcher.text.decode import is_tried_as_utf8, is_utf8_of
 from matcher.text.gate import doubted
 from matcher.text.light import Silent
+from matcher.text.opaque import is_opaque
 from matcher.text.windows import WINDOW, wide, windows
+from matcher.unpack.frames import BYTES
 from matcher.unpack.kinds import is_container
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
@@ -155,6 +157,8 @@ def pieces_of_capture(
     Children that unpack come from `server`. Each member is read in a `step` of its own, which may bear that it fails.
     """
     if len(capture.body) < WINDOW and not is_container(capture.body, capture.media_type):
+        if is_opaque(capture.body) and is_opaque(decode(capture.body, capture.charset)):
+            told(Outcome("", "unrecognised"))
         yield _piece(source, capture, wanted=wanted)
         return
     with unpack(capture.body, "", limits, capture.media_type, server) as unpacked:
@@ -163,7 +167,7 @@ def pieces_of_capture(
                 told(item)
             else:
                 with step("unpack"):
-                    yield from pieces_of_member(source, item, capture.charset, number)
+                    yield from pieces_of_member(source, item, told, capture.charset, number)
 
 
 def numbered(unpacked: Iterable[Member | Outcome], own: str) -> Iterator[tuple[int, Member | Outcome]]:
@@ -186,13 +190,18 @@ def _piece(source: int, capture: Capture, *, wanted: bool) -> Piece:
     return Piece(source, "", text, len(capture.body), markup, body=body, charset=charset, wanted=wanted)
 
 
-def pieces_of_member(source: int, member: Member, charset: str = "", number: int = 0) -> Iterator[Piece]:
-    """The pieces of one text out of a container, its `number`-th, or of a long text by itself."""
-    chunks = member.chunks()
+def pieces_of_member(
+    source: int, member: Member, told: Callable[[Outcome], None], charset: str = "", number: int = 0
+) -> Iterator[Piece]:
+    """The pieces of one text out of a container, its `number`-th, or of a long text by itself; `told` hears if it is none."""
+    chunks, is_known = member.chunks(), member.media_type == BYTES
     head = next(chunks, b"")
     markup, charset, offset = _is_markup(member.media_type), member.charset or charset, 0
     for window in windows(itertools.chain((head,), chunks), wide(head[:HEAD])):
         text, charset = decode_as(window, charset)
+        if not is_known and is_opaque(text):
+            told(Outcome(member.path, "unrecognised"))
+            is_known = True
         body = window if is_utf8_of(window, text, charset) else None
         size, goes_on = len(text), offset > 0
         kept = None if body is not None else text  # which takes two bytes a character, and few are ever asked for it

@@ -20,6 +20,7 @@ from matcher.statistics.key import Words
 from matcher.steps import Step
 from matcher.text import Folded
 from matcher.unpack.outcome import Outcome
+from matcher.unpack.reasons import LOSES_NOTHING
 from ullage.records import Capture, Claims, Statistics
 
 
@@ -117,7 +118,13 @@ class Reading:
 
     def concerns(self, tenant: str) -> bool:
         """Whether there is something to report to a tenant."""
-        return tenant in self.offered or bool(self.logins.get(tenant)) or self.best(tenant) is not None
+        found = tenant in self.offered or bool(self.logins.get(tenant)) or self.best(tenant) is not None
+        return found or (self.is_unread and tenant in self.terms.brands)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether something that may hold customers was not read, or not wholly."""
+        return bool(self.unread.keys() - LOSES_NOTHING)
 
     def identity(self) -> str:
         """Keyed digest of what makes two captures the same: site, the platform's own id, extracted text."""

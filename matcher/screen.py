@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matcher.assess import Verdict
-from matcher.unpack.reasons import REASONS
+from matcher.unpack.outcome import Outcome
 from ullage.records import Statistics
 from ullage.verdict import Reason, in_words
 
@@ -40,14 +40,22 @@ ORIGIN_WORDS = {
 }
 
 
-def show(console: Console, name: str, whole: Statistics, found: list[Verdict]) -> None:
-    """Print the verdict on a file."""
-    console.print(_file(name, whole))
+SHOWN_UNREAD = 20
+"""Parts of a file that are named where they were not read; of more only how many there are."""
+NO_VERDICT = "Nothing says that nobody is in it: ask for a password, for the data as text, or for a copy that is whole."
+
+
+def show(console: Console, name: str, whole: Statistics, found: list[Verdict], outcomes: Sequence[Outcome]) -> None:
+    """Print the verdict on a file; `outcomes` say what of it was not read."""
+    console.print(_file(name, whole, outcomes))
     for verdict in found:
-        console.print(_tenant(verdict) if verdict.customers or verdict.exposure.score else _nothing(verdict))
+        shown = verdict.customers or verdict.exposure.score
+        console.print(_tenant(verdict, is_whole=not outcomes) if shown else _nothing(verdict, is_whole=not outcomes))
+    if outcomes and not any(verdict.customers for verdict in found):
+        console.print(Text.assemble(("NO VERDICT  ", "bold yellow"), (NO_VERDICT, "yellow")))
 
 
-def _file(name: str, whole: Statistics) -> Table:
+def _file(name: str, whole: Statistics, outcomes: Sequence[Outcome]) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right")
     grid.add_column()
@@ -63,13 +71,14 @@ def _file(name: str, whole: Statistics) -> Table:
         grid.add_row("jargon", ", ".join(f"{t.id} ({t.category.lower()})" for t in whole.terms[:8]))
     if whole.estimated:
         grid.add_row("counts", "of different identifiers are estimates, within 0.1 %: there are too many to keep")
-    if whole.unread:
-        read = ", ".join(f"{count} {REASONS[reason]}" for reason, count in whole.unread.items())
-        grid.add_row("not read", Text(read, style="yellow"))
+    if outcomes:
+        lines = [str(outcome) for outcome in outcomes[:SHOWN_UNREAD]]
+        lines += [f"and {len(outcomes) - SHOWN_UNREAD} more"] if outcomes[SHOWN_UNREAD:] else []
+        grid.add_row("not read", Text("\n".join(lines), style="yellow"))
     return grid
 
 
-def _tenant(verdict: Verdict) -> Panel:
+def _tenant(verdict: Verdict, *, is_whole: bool) -> Panel:
     exposure, origin = verdict.exposure, verdict.origin
     head = Text.assemble(
         (f"{exposure.severity.upper()}  ", COLOUR[exposure.severity]),
@@ -80,7 +89,8 @@ def _tenant(verdict: Verdict) -> Panel:
     grid.add_column(style="dim", justify="right")
     grid.add_column()
     kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
-    grid.add_row("who", f"{verdict.customers} of {verdict.watchlist:,} customers   ({kinds})")
+    at_least = "" if is_whole else "at least "
+    grid.add_row("who", f"{at_least}{verdict.customers} of {verdict.watchlist:,} customers   ({kinds})")
     grid.add_row(
         "rows", f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more fields of one customer"
     )
@@ -111,5 +121,7 @@ def _points(reasons: Sequence[Reason]) -> Table:
     return grid
 
 
-def _nothing(verdict: Verdict) -> Text:
-    return Text(f"tenant {verdict.tenant}: none of {verdict.watchlist:,} customers is in it", style="green")
+def _nothing(verdict: Verdict, *, is_whole: bool) -> Text:
+    searched = "it" if is_whole else "what was read"
+    said = f"tenant {verdict.tenant}: none of {verdict.watchlist:,} customers is in {searched}"
+    return Text(said, style="green" if is_whole else "yellow")

@@ -229,6 +229,7 @@ class MatchStage:
         incomplete = reading.reasons
         waited = self.context.clock.wall() - reading.capture.fetched_at.timestamp()
         is_jargon_only = bool(reading.terms.terms) and not reading.terms.brands and not told.findings
+        is_unread_offer = is_jargon_only and reading.is_unread
 
         def count() -> None:
             metrics.captures.inc()
@@ -236,6 +237,7 @@ class MatchStage:
             metrics.bytes.inc(size)
             metrics.candidates.inc(valid)
             metrics.jargon_only.inc(is_jargon_only)
+            metrics.unread_offers.inc(is_unread_offer)
             for reason, number in unread.items():
                 metrics.unread.labels(reason).inc(number)
             for reason in incomplete:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from pydantic import Field
+
 from alerts.document import Document
 from alerts.noise.traits import Traits
 from ullage.kept import GAP
@@ -65,6 +67,8 @@ class Sighting(Document):
     bytes: int
     logins: int = 0
     own_cards: int = 0
+    unread: dict[str, int] = Field(default_factory=dict)
+    """What in the capture was not read or not wholly, a reason."""
     groups: tuple[RowGroup, ...] = ()
     minors: int = 0
     cohorts: tuple[Cohort, ...] = ()

@@ -37,6 +37,8 @@ NOT_OF_THE_WEB = frozenset(("utf-7", "unicode-escape", "raw-unicode-escape", "id
 LONGEST_CHARACTER = 4
 HEAD = 512
 SAMPLE = 4096
+NULS_APART = 4
+"""How many times more NULs stand in one byte of UTF-16's units than in the other."""
 MOSTLY = 0.95
 """Share of characters in the blocks of Chinese text from which it is UTF-16."""
 SPARSE = 50
@@ -143,7 +145,10 @@ def _wide(body: bytes) -> str:
     sample = body[:SAMPLE]
     if len(sample) < 4 or 0 not in sample or sample.count(0) < max(2, len(sample) // 8):
         return ""
-    return "utf-16-le" if sample[1::2].count(0) >= sample[::2].count(0) else "utf-16-be"
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if max(even, odd) < NULS_APART * min(even, odd):  # both bytes of many a unit: a table or a memory image
+        return ""
+    return "utf-16-le" if odd >= even else "utf-16-be"
 
 
 def _wide_chinese(body: bytes) -> str:

@@ -41,7 +41,7 @@ def unzip(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
     with archive:
         infos = archive.infolist()
         if office.is_office(infos):
-            office.read(walk, archive, path, depth)
+            office.read(walk, archive, body, path, depth)
             return
         names = [_name(info) for info in infos]
         walk.names(path, names)

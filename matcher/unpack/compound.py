@@ -20,7 +20,11 @@ from matcher.unpack.frames import SEPARATOR
 if TYPE_CHECKING:
     from matcher.unpack.walk import Walk
 
-ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+ENCRYPTED = tuple(name.encode("utf-16-le") for name in ("EncryptedPackage", "EncryptedSummary"))
+"""Names of streams in files under a password: of Office since 2007, and of PowerPoint before."""
+WORD, FLAGS, LOCKED = b"\xec\xa5", 10, 1
+"""What the main stream of a Word document begins with, and where the flag for a password stands in it ([MS-DOC] 2.5.2)."""
+SECTOR = 512
 WORKBOOKS = tuple(f"{name}\0".encode("utf-16-le") for name in ("Workbook", "Book"))
 """Names of the stream that makes a compound file a workbook, of Excel 97 and of 95."""
 STRINGS = re.compile(
@@ -32,7 +36,7 @@ LINES = 1000
 
 def compound(walk: Walk, body: bytes | mmap.mmap, path: str, _depth: int) -> None:
     """The strings of a compound file, one a line."""
-    if body.find(ENCRYPTED) >= 0:
+    if any(body.find(name) >= 0 for name in ENCRYPTED) or _is_locked(body):
         raise Halt("encrypted")
     if walk.calamine is not None and any(body.find(name) >= 0 for name in WORKBOOKS):
         walk.container = "xls"
@@ -40,6 +44,14 @@ def compound(walk: Walk, body: bytes | mmap.mmap, path: str, _depth: int) -> Non
         return
     walk.text(f"{path}{SEPARATOR}strings", walk.budget.measured(strings(body), lambda: len(body)))
     raise Halt("unsupported")
+
+
+def _is_locked(body: bytes | mmap.mmap) -> bool:
+    """Whether a Word document is under a password."""
+    at = body.find(WORD, SECTOR)
+    while at >= 0 and at % SECTOR:
+        at = body.find(WORD, at + 1)
+    return at >= 0 and at + FLAGS + 1 < len(body) and bool(body[at + FLAGS + 1] & LOCKED)
 
 
 def sheets(walk: Walk, calamine: ModuleType, body: bytes | mmap.mmap, path: str) -> None:

@@ -23,7 +23,10 @@ REASON = tuple(REASONS)
 LONGEST_REQUEST = 4 << 10
 ENDED = struct.Struct("@i")
 """What the server says of a child at its end: its exit code, negative for a signal."""
-MEDIA = ("text/plain", "text/html")
+TEXTS = ("text/plain", "text/html")
+BYTES = "application/octet-stream"
+"""Media type of what is read as it stands though it is no text: an outcome says so."""
+MEDIA = (*TEXTS, BYTES)
 CONTAINERS = (
     "", "other", "zip", "7z", "rar", "cab", "tar", "gzip", "bzip2", "xz", "zstd", "lz4", "xlsx", "docx", "pptx", "odf", "xls",
     "ole", "pdf", "mail", "mbox",

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import re
 
+from matcher.unpack.magic import (
+    AUDIO_VIDEO,
+    BESIDE_CONTROLS,
+    BINARY,
+    DBASE,
+    FURTHER_IN,
+    IMAGE,
+    SURE,
+    TEXT,
+)
+
 HEAD = 4096
 """Bytes that `sniff` wants to see."""
-TEXT, IMAGE, AUDIO_VIDEO, BINARY = "text", "image", "audio_video", "binary"
-UNREADABLE = (IMAGE, AUDIO_VIDEO, BINARY)
 STREAMS = ("gz", "bz2", "xz")
 """Kinds that hold one stream, named after the container less its suffix."""
-MAGIC = {
-    b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"PK\x07\x08PK": "zip", b"PK00PK": "zip",
-    b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"MSCF\0\0\0\0": "cab",
-    b"\x1f\x8b\x08": "gz", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zst", b"\x04\x22\x4d\x18": "lz4",
-    b"%PDF-": "pdf", b"\xef\xbb\xbf%PDF-": "pdf", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "ole",
-    b"\x89PNG\r\n\x1a\n": IMAGE, b"\xff\xd8\xff": IMAGE, b"GIF87a": IMAGE, b"GIF89a": IMAGE, b"II*\0": IMAGE, b"MM\0*": IMAGE,
-    b"8BPS\0\1": IMAGE, b"\0\0\1\0": IMAGE, b"\0\0\0\x0cjP  ": IMAGE,
-    b"OggS\0": AUDIO_VIDEO, b"fLaC": AUDIO_VIDEO, b"\x1a\x45\xdf\xa3": AUDIO_VIDEO, b"FLV\x01": AUDIO_VIDEO,
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": AUDIO_VIDEO, b"\xff\xfb": AUDIO_VIDEO, b"\xff\xf3": AUDIO_VIDEO, b"ID3\3": AUDIO_VIDEO,
-    b"ID3\4": AUDIO_VIDEO, b"\0\0\1\xba": AUDIO_VIDEO, b"#!AMR\n": AUDIO_VIDEO, b"#!SILK": AUDIO_VIDEO, b"\2#!SILK": AUDIO_VIDEO,
-    b"\x7fELF": BINARY, b"\xca\xfe\xba\xbe": BINARY, b"\xcf\xfa\xed\xfe": BINARY, b"dex\n0": BINARY,
-    b"OTTO\0": BINARY, b"\0\1\0\0\0": BINARY, b"wOFF": BINARY, b"wOF2": BINARY,
-}  # fmt: skip
-STARTS = tuple(MAGIC)
+FIRST = frozenset(start[:1] for start in SURE)
+STARTS, FAINT_STARTS = tuple(SURE), tuple(BESIDE_CONTROLS)
+NO_CONTROLS = bytes(set(range(256)) - {*range(9), *range(14, 27), *range(28, 32), 127})
+"""All bytes but those control characters that are not white space and do not begin a terminal's sequence."""
+LOOKED_AT = 512
+"""Bytes at the beginning among which a file that is no text has a control character."""
 BZ2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
 MAIL_START = re.compile(
     rb"(?:Return-Path|Received|Delivered-To|From|To|Cc|Subject|Date|Sender|Reply-To|Message-ID|MIME-Version|Content-[a-z-]+"
@@ -39,6 +40,9 @@ MAIL_FIELD = re.compile(
     rb"^(?:From|To|Subject|Date|Cc|Content-Type|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE
 )
 MBOX_START = re.compile(rb"From \S+ .*\d\d:\d\d.*\r?\n")
+DBASE_VERSIONS = frozenset((0x02, 0x03, 0x04, 0x05, 0x30, 0x31, 0x32, 0x43, 0x63, 0x83, 0x8B, 0x8C, 0x8E, 0xCB, 0xE5, 0xF5, 0xFB))
+"""First bytes of dBASE and FoxPro tables: their version."""
+DBASE_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,9}\0", re.DOTALL)
 MARKUP = (".html", ".htm", ".xhtml")
 """Other XML is read tags and all: nothing says which of its tags end a value, and without them values run together."""
 
@@ -59,13 +63,13 @@ def sniff(head: bytes, name: str = "") -> str:
     >>> sniff(b"PK and such")
     'text'
     """
-    if head.startswith(STARTS):
-        return next(kind for start, kind in MAGIC.items() if head.startswith(start))
+    if head[:1] in FIRST and head.startswith(STARTS):
+        return next(kind for start, kind in SURE.items() if head.startswith(start))
     if BZ2.match(head):
         return "bz2"
     if MAIL_START.match(head):
         return _mail(head, name)
-    return _with_nul(head) if 0 in head[:512] else TEXT
+    return _with_controls(head) if head[:LOOKED_AT].translate(None, NO_CONTROLS) else TEXT
 
 
 def _mail(head: bytes, name: str) -> str:
@@ -78,17 +82,43 @@ def _mail(head: bytes, name: str) -> str:
     return "mail" if sure and len(MAIL_FIELD.findall(block)) >= enough else TEXT
 
 
-def _with_nul(head: bytes) -> str:
-    """Kinds whose marks are short or stand further in: none of them is without a NUL, and text seldom has one."""
+def _with_controls(head: bytes) -> str:
+    """Kinds whose marks a text may have, or that stand further in: none of them is without control characters."""
     if head[257:262] == b"ustar" or _tar_sum(head):
         return "tar"
+    if is_lzma(head):
+        return "xz"
+    if is_dbase(head):
+        return DBASE
+    if head.startswith(FAINT_STARTS):
+        return next(kind for start, kind in BESIDE_CONTROLS.items() if head.startswith(start))
+    return next((kind for (place, mark), kind in FURTHER_IN.items() if head.startswith(mark, place)), _by_two_marks(head))
+
+
+def _by_two_marks(head: bytes) -> str:
+    """Kinds whose first bytes say little without a second look."""
     if head.startswith(b"RIFF"):
         return IMAGE if head[8:12] == b"WEBP" else AUDIO_VIDEO
     if head[4:8] == b"ftyp":
-        return IMAGE if head[8:12] in {b"heic", b"heix", b"mif1", b"avif"} else AUDIO_VIDEO
+        return IMAGE if head[8:11] in {b"hei", b"hev", b"mif", b"msf", b"avi", b"crx"} else AUDIO_VIDEO
     if head.startswith(b"BM") and head[6:10] == bytes(4):
         return IMAGE
     return BINARY if head.startswith(b"MZ") and b"\0\0\0" in head[:64] else TEXT
+
+
+def is_lzma(head: bytes) -> bool:
+    """Whether a file begins as LZMA of before xz: properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones."""
+    dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]
+    is_round = dictionary >= 1 << 12 and dictionary.bit_count() <= 2 and dictionary >> dictionary.bit_length() - 2 in (2, 3)
+    return len(head) > 13 and head[0] < 225 and is_round and (size == b"\xff" * 8 or size[5:] == bytes(3)) and head[13] == 0
+
+
+def is_dbase(head: bytes) -> bool:
+    """Whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and record, and the first column."""
+    if len(head) < 64 or head[0] not in DBASE_VERSIONS or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
+        return False
+    size, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
+    return size >= 65 and record > 1 and DBASE_COLUMN.match(head, 32) is not None
 
 
 def _tar_sum(head: bytes) -> bool:

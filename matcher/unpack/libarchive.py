@@ -1,4 +1,4 @@
-"""The system's libarchive, as far as it is needed: 7z, RAR, cabinet, zstd, lz4, and zips whose directory is lost.
+"""The system's libarchive, as far as it is needed: 7z, RAR, cabinet, LHA, cpio, ar, four compressions, zips without directory.
 
 Bound by hand, since a dozen functions are enough and the packages that bind it run `ldconfig` to find it, which a child that may
 run nothing must not need. Declared in `archive.h` and `archive_entry.h`; the interface has been stable since version 3.
@@ -21,10 +21,15 @@ FORMATS = {
     "rar": ("rar", "rar5"),
     "cab": ("cab",),
     "zip": ("zip",),
+    "cpio": ("cpio",),
+    "ar": ("ar",),
+    "lha": ("lha",),
     "zst": ("tar", "raw"),
     "lz4": ("tar", "raw"),
+    "Z": ("tar", "raw"),
+    "lz": ("tar", "raw"),
 }
-FILTERS = {"zst": "zstd", "lz4": "lz4"}
+FILTERS = {"zst": "zstd", "lz4": "lz4", "Z": "compress", "lz": "lzip"}
 
 Handle = ctypes.c_void_p
 SIGNATURES = {

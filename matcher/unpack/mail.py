@@ -56,7 +56,7 @@ def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> N
             continue
         held = part.get_payload(decode=True)
         if isinstance(held, bytes) and held:
-            media = media_type if media_type in frames.MEDIA else ""
+            media = media_type if media_type in frames.TEXTS else ""
             charset = part.get_content_charset() or ""
             walk.entry(place, slices(held), lambda: size, depth, media_type=media, charset=charset)
     if outside:

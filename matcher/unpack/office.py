@@ -5,13 +5,15 @@ An office file is a zip of XML (ECMA-376).
 
 from __future__ import annotations
 
+import mmap
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from matcher.unpack import archives, sheet
+from matcher.unpack import archives, compound, sheet
+from matcher.unpack.budget import Halt
 from matcher.unpack.frames import SEPARATOR
 from matcher.unpack.markup import Attributes, attribute, parsed
 from matcher.unpack.paragraphs import paragraphs
@@ -40,6 +42,11 @@ STRUCTURE = re.compile(
 """Parts without a value of anybody's, and those that are read as sheets."""
 
 
+BINARY_WORKBOOK = "xl/workbook.bin"
+BINARY_PART = re.compile(r"xl/(?:worksheets/|chartsheets/)?[^/]+\.bin|xl/.*/binaryIndex\d*\.bin")
+"""Of [MS-XLSB]: the same as tables of a program's own, which calamine reads."""
+MANIFEST, LOCKED = "META-INF/manifest.xml", b"encryption-data"
+"""Where an OpenDocument says that its parts are under a password, and how."""
 OPEN = ("content.xml", "styles.xml")
 """Parts of an OpenDocument that hold words."""
 
@@ -50,10 +57,14 @@ def is_office(infos: Sequence[zipfile.ZipInfo]) -> bool:
     return (TYPES in names and any(name.startswith(tuple(ROOTS)) for name in names)) or {"mimetype", *OPEN} <= names
 
 
-def read(walk: Walk, archive: zipfile.ZipFile, path: str, depth: int) -> None:
+def read(walk: Walk, archive: zipfile.ZipFile, body: bytes | mmap.mmap, path: str, depth: int) -> None:
     """Every part of an office file: as lines, as paragraphs, or as an entry of its own."""
     infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
     walk.container = next((kind for root, kind in ROOTS.items() if any(name.startswith(root) for name in infos)), "odf")
+    if MANIFEST in infos and _says(walk, archive, infos[MANIFEST], LOCKED):
+        raise Halt("encrypted")
+    if BINARY_WORKBOOK in infos:
+        walk.guarded(path, partial(_binary_sheets, walk, body, path))
     if any(SHEET.fullmatch(name) for name in infos):
         _sheets(walk, archive, infos, path)
     for name, info in infos.items():
@@ -62,11 +73,23 @@ def read(walk: Walk, archive: zipfile.ZipFile, path: str, depth: int) -> None:
             walk.guarded(place, partial(_paragraphs, walk, archive, info, place, is_open=name in OPEN))
         elif name.endswith(".rels"):
             _links(walk, archive, info, place)
-        elif not STRUCTURE.fullmatch(name):
+        elif not (STRUCTURE.fullmatch(name) or (BINARY_WORKBOOK in infos and BINARY_PART.fullmatch(name))):
             packed = partial(getattr, info, "compress_size")
             walk.entry(
                 path + SEPARATOR + name, archives.zipped(archive, info), packed, depth, media_type=PLAIN.get(name[-4:], "")
             )
+
+
+def _says(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: bytes) -> bool:
+    """Whether `what` stands in a part."""
+    return what in b"".join(_part(walk, archive, info))
+
+
+def _binary_sheets(walk: Walk, body: bytes | mmap.mmap, path: str) -> None:
+    """The sheets of a workbook whose parts are no XML."""
+    if walk.calamine is None:
+        raise Halt("unsupported")
+    compound.sheets(walk, walk.calamine, body, path)
 
 
 def _part(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:

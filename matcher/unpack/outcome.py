@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from matcher.unpack.reasons import REASONS
+from matcher.unpack.reasons import LOSES_NOTHING, REASONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,29 @@ class Outcome:
         return f"{self.path}: {REASONS[self.reason]}"
 
 
-def unread_in_words(counts: Mapping[str, int]) -> str:
-    """The end of a sentence, from how many outcomes each reason had.
+class Unread:
+    """What was not read of some files, counted by reason as it is told."""
 
-    >>> unread_in_words({"image": 2, "encrypted": 1})
-    '; not read or not wholly: 1 encrypted, 2 image'
-    """
-    said = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
-    return f"; not read or not wholly: {said}" if said else ""
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+        self.files = 0
+        self._last = ""
+
+    def add(self, outcome: Outcome, file: str) -> None:
+        """Something in a file; of one file all is told before anything of the next."""
+        self.reasons[outcome.reason] += 1
+        self.files += file != self._last
+        self._last = file
+
+    @property
+    def matters(self) -> bool:
+        """Whether something may have been missed."""
+        return bool(self.reasons.keys() - LOSES_NOTHING)
+
+    def __str__(self) -> str:
+        """The end of a sentence on how many files there were."""
+        said = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
+        return f"{self.files} not read or not wholly ({said})" if said else "all read whole"
 
 
 class Member:

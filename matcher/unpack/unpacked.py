@@ -13,6 +13,7 @@ from typing import BinaryIO, Self
 from matcher.unpack import frames, kinds
 from matcher.unpack.frames import CONTENT, SEPARATOR
 from matcher.unpack.limits import Limits
+from matcher.unpack.magic import IN_PART, TEXT, UNREADABLE
 from matcher.unpack.outcome import Member, Outcome
 from matcher.unpack.spawn import Child, ForkServer
 from ullage.errors import UnavailableError
@@ -76,10 +77,13 @@ class Unpacked:
     def __iter__(self) -> Iterator[Member | Outcome]:
         head = self._body[: kinds.HEAD] if isinstance(self._body, bytes) else _head(self._body)
         kind = kinds.sniff(head, self._name)
-        if kind == kinds.TEXT:
+        if kind == TEXT:
             yield Member(self._name, self._media_type or kinds.media_of(self._name), "", self._plain())
-        elif kind in kinds.UNREADABLE:
+        elif kind in UNREADABLE:
             yield Outcome(self._name, kind)
+        elif kind in IN_PART:
+            yield Member(self._name, frames.BYTES, "", self._plain())
+            yield Outcome(self._name, IN_PART[kind])
         else:
             yield from self._from_child(kind)
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import ModuleType
 
-from matcher.unpack import archives, compound, documents, kinds, mail
+from matcher.unpack import archives, compound, documents, kinds, mail, tables
 from matcher.unpack.budget import Budget, Halt
-from matcher.unpack.frames import SEPARATOR, Writer
+from matcher.unpack.frames import BYTES, SEPARATOR, Writer
 from matcher.unpack.libarchive import Archives
+from matcher.unpack.magic import DBASE, IN_PART, SQLITE, TEXT, UNREADABLE
 from matcher.unpack.pdfium import Pdfium
 from matcher.unpack.streams import DAMAGED, peeked, slices
 
@@ -67,10 +68,13 @@ class Walk:
     def _entry(self, path: str, chunks: Iterator[bytes], depth: int, media_type: str, charset: str) -> None:
         head, whole = peeked(chunks, kinds.HEAD)
         kind = kinds.sniff(head, path)
-        if kind == kinds.TEXT:
+        if kind == TEXT:
             self.text(path, whole, media_type or kinds.media_of(path), charset)
-        elif kind in kinds.UNREADABLE:
+        elif kind in UNREADABLE:
             raise Halt(kind)
+        elif kind in IN_PART:
+            self.text(path, whole, BYTES)
+            raise Halt(IN_PART[kind])
         elif depth >= self.budget.depth:
             raise Halt("too_deep")
         elif kind in kinds.STREAMS or kind == "tar":
@@ -92,7 +96,7 @@ class Walk:
         before = self.out.members
         damaged = self.guarded(path, partial(self._opened, kind, body, path, depth))
         if damaged and self.out.members == before:
-            self.text(path, slices(body))
+            self.text(path, slices(body), BYTES)
 
     def _opened(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
         around, self.container = self.container, kind
@@ -110,6 +114,7 @@ class Walk:
             body = self._held(body)
         readers: dict[str, Callable[..., None]] = {
             "zip": archives.unzip, "pdf": documents.pdf, "mail": mail.message, "mbox": mail.mailbox, "ole": compound.compound,
+            SQLITE: tables.database, DBASE: tables.dbase,
         }  # fmt: skip
         if kind in readers:
             readers[kind](self, body, path, depth)

@@ -53,7 +53,7 @@ def finding(
     return factories.finding(
         id=name,
         matches=matches,
-        alarm=not matches,
+        alarm=changes.pop("alarm", not matches),
         capture=factories.facts(site=site, post_id=name, id=f"c-{name}", **capture),
         statistics=Statistics(**statistics),
         **changes,

@@ -43,6 +43,19 @@ def test_bait_in_any_sighting_names_the_partner_and_counts_as_its_strongest(stor
     assert incident.unit == 0.016
 
 
+def test_what_could_not_be_read_beside_a_brand_is_an_incident_that_says_so(store, clock):
+    read = {"brands": ("某某银行",), "unread": {"encrypted": 1}}
+    fold_all(store, clock, [finding("f", alarm=False, statistics=read)])
+    incident = incident_of(store)
+    assert (incident.severity, incident.customers, incident.alarm) == ("notice", 0, False)
+    [reason] = [reason for reason in incident.reasons if reason.code == "N"]
+    assert reason.evidence == "posted beside the brand, could not be read, or not wholly: 1 encrypted"
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(incident_in_full(whole(store, incident.id)))
+    assert "could not be read" in shown.getvalue()
+    assert store.get(Sighting, "f").unread == {"encrypted": 1}
+
+
 def test_cohorts_are_those_of_the_largest_sighting(store, clock):
     small = Cohort(dimension="branch", label="B1", matched=25, enrolled=30)
     large = Cohort(dimension="branch", label="B2", matched=38, enrolled=40)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.matcher.bank import customer, enrol, phone, resident_id
 from ullage.bus import FINDINGS
+from ullage.exits import Exit
 from ullage.records import FINDING_SCHEMA, Finding
 from ullage.settings import Context
 
@@ -194,7 +195,12 @@ def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path
 
 
 def test_standard_input_and_an_empty_file_have_a_verdict(ullage, bank: Context) -> None:
-    for body in (b"", b"\xff\xfe\x00", phone(1).encode()):
+    for body, code in (
+        (b"", Exit.NO_VERDICT),
+        (b"\xff\xfe\x00", Exit.NO_VERDICT),
+        (b"x", Exit.DONE),
+        (phone(1).encode(), Exit.DONE),
+    ):
         done = ullage("assess", "-", input=body)
-        assert done.exit_code == 0
+        assert done.exit_code == code
         assert "bank" in done.stdout

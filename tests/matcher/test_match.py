@@ -15,6 +15,8 @@ from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, tokens
 from tests.matcher.conftest import BANK
+from tests.matcher.unpack.builders import zip_of
+from tests.matcher.unpack.test_hostile import flags_set
 from ullage.records import FINDING_SCHEMA, Finding
 from ullage.settings import Context
 
@@ -147,6 +149,23 @@ def test_a_brand_beside_jargon_is_a_finding_without_a_match(bank: Context) -> No
     [both] = found(matcher, f"某某银行 内料 {ONE['phone']}")
     assert both.alarm
     assert both.total_matches
+
+
+LOCKED = flags_set(zip_of({"a.csv": b"x" * 99}), 1)
+
+
+def test_what_could_not_be_read_beside_a_brand_is_a_finding(bank: Context) -> None:
+    enrol(bank, "other", [customer(1)])
+    matcher = matcher_of(bank, brands={"bank": ["某某银行"], "other": ["另一银行"]})
+    [offered] = found(matcher, LOCKED, title="出售某某银行 内料")
+    [named] = found(matcher, LOCKED, title="某某银行 客户.zip")
+    assert (offered.tenant, offered.total_matches, offered.statistics.unread) == ("bank", 0, {"encrypted": 1})
+    assert (named.tenant, named.alarm, named.statistics.brands) == ("bank", False, ("某某银行",))
+    [inside] = found(matcher, zip_of({"note.txt": "某某银行".encode(), "rows.png": b"\x89PNG\r\n\x1a\n"}), title="x")
+    assert inside.statistics.unread == {"image": 1}
+    assert len(found(matcher, LOCKED, title="某某银行 另一银行")) == 2
+    assert found(matcher, LOCKED, title="出售 内料") == found(matcher, LOCKED, title="x") == []
+    assert found(matcher, zip_of({"a.csv": b"x"}), title="某某银行 客户.zip") == []
 
 
 PLANTED = {

@@ -44,10 +44,10 @@ class Running:
         self.letters = DeadLetters(self.bus, keys.sealer(context.keys), "match")
         self.out = self.bus.subscribe(FINDINGS, "alert")
 
-    def put(self, body: str, headers: dict[str, str] | None = None, value: bytes | None = None, **changes) -> None:
+    def put(self, body: str | bytes, headers: dict[str, str] | None = None, value: bytes | None = None, **changes) -> None:
         sealer = keys.sealer(self.context.keys)
-        body_bytes = changes.pop("body_bytes", body.encode())
-        captured = capture(body=body_bytes, fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes)
+        raw = changes.pop("body_bytes", body.encode() if isinstance(body, str) else body)
+        captured = capture(body=raw, fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes)
         signed = keys.signer(self.context.keys, "crawl").enclose(captured.encode(), PURPOSE)
         sealed = sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
         clear = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id, **(headers or {})}
@@ -99,6 +99,15 @@ def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: Running) 
     assert match.value("last_success_timestamp_seconds") == match.context.clock.wall()
     assert match.value("watchlist_customers", tenant="bank") == 10
     assert match.value("watchlist_expiry_timestamp_seconds", tenant="bank") == match.context.clock.wall() + 104 * DAY
+
+
+def test_what_was_not_read_is_counted_and_an_offer_of_nobody_is_no_finding(match: Running) -> None:
+    match.put(b"\x89PNG\r\n\x1a\n" + bytes(99), title="出售 内料")
+    match.put(bytes(range(256)) * 9, title="holiday", post_id="43")
+    match.put("内料", title="出售 内料", post_id="44")
+    assert match.drain() == []
+    assert (match.value("unread_total", reason="image"), match.value("unread_total", reason="unrecognised")) == (1, 1)
+    assert (match.value("jargon_only_total"), match.value("unread_offers_total")) == (2, 1)
 
 
 def test_what_was_drained_is_not_matched_again(match: Running) -> None:

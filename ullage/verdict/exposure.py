@@ -22,6 +22,7 @@ from ullage.verdict.facts import Crowd, Facts, Reason
 from ullage.verdict.origin import Origin
 from ullage.verdict.rules import Modifier, Rules, Scenario, Way
 from ullage.verdict.severity import severity_of
+from ullage.verdict.unread import unread_in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,24 @@ def judge_exposure(facts: Facts, origin: Origin, rules: Rules) -> Exposure:
         points = rules.exposure.offer
         told = "the post offers data of this brand; no customer matched"
         reasons.append(Reason("J1", points, told, "帖子兜售本品牌客户资料，未匹配到客户"))
+    if facts.unread:
+        reasons.append(_unread(crowd, facts))
     bounded, bounds = _bounded(max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules)
     severity, *why = severity_of(facts, origin, (severity_unit(facts.people), severity_unit(facts.verified)), rules.severity)
     scenario = found[1] if found else None
     named = (scenario.id, scenario.title, scenario.title_zh) if scenario else ("", "", "")
     return Exposure(bounded, severity, *named, round(unit, 3), (*reasons, *bounds, Reason("S", 0, *why)))
+
+
+def _unread(crowd: Crowd, facts: Facts) -> Reason:
+    """What was not read, and that there may be customers in it."""
+    what, chinese = unread_in_words(facts.unread)
+    if crowd.customers:
+        return Reason(
+            "N", 0, f"at least so many: not read, or not wholly: {what}", f"客户至少如此：未读取或未完整读取：{chinese}"
+        )
+    offered, zh = ("offered", "兜售") if facts.alarm else ("posted beside the brand", "与本品牌同帖发布")
+    return Reason("N", 0, f"{offered}, could not be read, or not wholly: {what}", f"{zh}，无法读取或未能完整读取：{chinese}")
 
 
 def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:

@@ -67,6 +67,8 @@ class Facts:
     brand: bool = False
     terms: tuple[str, ...] = ()
     alarm: bool = False
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """What was not read or not wholly, a reason."""
     logins: int = 0
     minors: int = 0
     own_cards: int = 0
@@ -79,6 +81,11 @@ class Facts:
     replay_of: str = ""
     own_fields: frozenset[str] = frozenset()
     own_cohorts: frozenset[str] = frozenset()
+
+    @property
+    def unread_beside_brand(self) -> bool:
+        """Whether the tenant is named beside something that may hold its customers and was not read."""
+        return self.brand and bool(self.unread)
 
     @property
     def chance(self) -> float:

@@ -101,10 +101,10 @@ def _by_unit(crowd: Crowd, unit: float, facts: Facts, rules: SeverityRules) -> S
 
 
 def _unmatched(facts: Facts, rules: SeverityRules) -> Severity:
-    """Nobody counts: by logins at the tenant's own sites, else by whether its data is offered."""
+    """Nobody counts: by logins at the tenant's own sites, else by whether its data is offered, or may be in what was not read."""
     if facts.logins:
         return "medium" if facts.logins >= rules.logins else "low"
-    return "notice" if facts.alarm else "noise"
+    return "notice" if facts.alarm or facts.unread_beside_brand else "noise"
 
 
 def _highest(one: Severity, other: Severity) -> Severity:

@@ -1,13 +1,15 @@
 """Containers made by hand: what no standard library writes, and what only an attacker does."""
 
+import contextlib
 import ctypes
 import io
 import os
+import sqlite3
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -169,3 +171,59 @@ def xlsx_of(sheets: Mapping[str, str], strings: tuple[str, ...] = (), more: File
 def docx_of(body: str, more: Files | None = None) -> bytes:
     document = f"<w:document {WORD_NS}><w:body>{body}</w:body></w:document>".encode()
     return zip_of({"[Content_Types].xml": b"<Types/>", "word/document.xml": document, **(more or {})})
+
+
+def dbf_of(
+    columns: Sequence[tuple[str, int]], rows: Sequence[Sequence[str]], kind: str = "C", encoding: str = "gb18030"
+) -> bytes:
+    """A dBASE III table of text columns, each a name and a width."""
+    size = 1 + sum(width for _, width in columns)
+    head = struct.pack("<4BIHH20x", 3, 124, 1, 31, len(rows), 33 + 32 * len(columns), size)
+    for name, width in columns:
+        head += name.encode(encoding).ljust(11, b"\0") + kind.encode() + bytes(4) + bytes((width,)) + bytes(15)
+    records = b"".join(
+        b" " + b"".join(cell.encode(encoding).ljust(width) for cell, (_, width) in zip(row, columns, strict=True)) for row in rows
+    )
+    return head + b"\r" + records + b"\x1a"
+
+
+def sqlite_of(rows: Sequence[Sequence[object]], *, more: str = "") -> bytes:
+    """A database of SQLite with a table `clients` of as many columns as the rows have."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as opened:
+        opened.execute(f"CREATE TABLE clients ({', '.join(f'c{n}' for n in range(len(rows[0])))})")
+        opened.executemany(f"INSERT INTO clients VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        opened.executescript(more)
+        opened.commit()
+        return opened.serialize()
+
+
+def _wide(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+
+def _binary_record(number: int, payload: bytes = b"") -> bytes:
+    kind = bytes((number,)) if number < 128 else bytes((number & 0x7F | 0x80, number >> 7))
+    return kind + vint(len(payload)) + payload
+
+
+def xlsb_of(title: str, rows: Sequence[Sequence[str]]) -> bytes:
+    """A workbook in binary parts ([MS-XLSB]), one sheet of inline strings."""
+    sheet = _binary_record(156, struct.pack("<II", 0, 1) + _wide("rId1") + _wide(title))
+    workbook = _binary_record(131) + _binary_record(143) + sheet + _binary_record(144) + _binary_record(132)
+    last = struct.pack("<4I", 0, len(rows) - 1, 0, len(rows[0]) - 1)
+    cells = _binary_record(129) + _binary_record(148, last) + _binary_record(145)
+    for number, row in enumerate(rows):
+        cells += _binary_record(0, struct.pack("<IIHBBBI", number, 0, 300, 0, 0, 0, 0))
+        for column, text in enumerate(row):
+            cells += _binary_record(6, struct.pack("<II", column, 0) + _wide(text))
+    cells += _binary_record(146) + _binary_record(130)
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet"
+    links = f'<Relationships><Relationship Id="rId1" Type="{kind}" Target="worksheets/sheet1.bin"/></Relationships>'
+    return zip_of(
+        {
+            "[Content_Types].xml": b"<Types/>",
+            "xl/workbook.bin": workbook,
+            "xl/_rels/workbook.bin.rels": links.encode(),
+            "xl/worksheets/sheet1.bin": cells,
+        }
+    )

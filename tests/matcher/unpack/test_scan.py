@@ -37,7 +37,7 @@ def test_members_have_paths_and_offsets_of_their_own(ullage, bank: Context, tmp_
     assert done.stderr.splitlines() == [
         f"{place}c.png: image, not read",
         f"{place}{phone(3)}.jpg: image, not read",
-        "2 files scanned; not read or not wholly: 2 image",
+        "2 files scanned, 1 not read or not wholly (2 image)",
     ]
 
 

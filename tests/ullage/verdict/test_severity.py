@@ -1,5 +1,7 @@
 """Severity: the thresholds of the law, and who counts when chance, a partner or an old leak explains a list."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
@@ -32,6 +34,9 @@ def ours(*fields: str, customers: int) -> Facts:
     [
         (of(Field.PHONE, customers=0), "noise"),
         (of(Field.PHONE, customers=0, alarm=True), "notice"),
+        (of(Field.PHONE, customers=0, unread={"encrypted": 1}), "noise"),
+        (of(Field.PHONE, customers=0, unread={"encrypted": 1}, brand=True), "notice"),
+        (of(Field.PHONE, customers=1000, unread={"image": 1}, brand=True, **RANDOM), "notice"),
         (of(Field.PHONE, customers=0, logins=1), "low"),
         (of(Field.PHONE, customers=0, logins=50), "medium"),
         (of(Field.PHONE, customers=499), "notice"),
@@ -51,6 +56,27 @@ def ours(*fields: str, customers: int) -> Facts:
 )
 def test_severity_has_the_thresholds_of_the_law(given_facts: Facts, expected: str) -> None:
     assert severity(given_facts) == expected
+
+
+def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
+    unread = {"encrypted": 1, "image": 2}
+    for given_facts, english, chinese in (
+        (of(customers=0, unread=unread, brand=True, alarm=True), "offered, could not be read, or not wholly: ", "兜售，无法读取"),
+        (
+            of(customers=0, unread=unread, brand=True),
+            "posted beside the brand, could not be read, or not wholly: ",
+            "与本品牌同帖发布",
+        ),
+        (replace(ours(*NAMED, customers=9), unread=unread), "at least so many: not read, or not wholly: ", "客户至少如此"),
+    ):
+        [reason] = [reason for reason in judge(given_facts)[0].reasons if reason.code == "N"]
+        assert (reason.points, reason.evidence) == (0, english + "1 encrypted, 2 images")
+        assert reason.evidence_zh.startswith(chinese)
+    assert not [reason for reason in judge(of(customers=0, alarm=True))[0].reasons if reason.code == "N"]
+
+
+def test_a_reason_that_is_not_known_here_stands_for_itself() -> None:
+    assert "1 later_reason" in str(judge(of(customers=0, unread={"later_reason": 1}, brand=True))[0].reasons)
 
 
 def test_random_numbers_are_noise_and_it_is_said_why() -> None:

@@ -1,0 +1,325 @@
+"""Unread is not empty: each file that was not read, or not wholly, is named with its reason, and nobody takes it for clean."""
+
+import gzip
+import json
+import lzma
+import os
+import random
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matcher.unpack.magic import BESIDE_CONTROLS, FURTHER_IN, SURE, UNREADABLE
+from matcher.unpack.reasons import LOSES_NOTHING, REASONS
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, matcher_of, phone
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.conftest import QUICK, out_of
+from tests.matcher.unpack.test_documents import OLE
+from tests.matcher.unpack.test_hostile import LOCKED_7Z, LOCKED_HEADERS_7Z, flags_set
+from ullage.exits import Exit
+from ullage.settings import Context
+from ullage.verdict.unread import IN_WORDS
+
+CHANCE = random.Random(13)
+NOISE = CHANCE.randbytes(20_000)
+LOCKED_PDF = "/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <" + "41" * 32 + "> /U <" + "42" * 32 + "> >> /ID [<00> <00>]"
+LOCKED_ODT = b'<m:manifest xmlns:m="x"><m:file-entry m:full-path="content.xml"><m:encryption-data/></m:file-entry></m:manifest>'
+IN_CLEAR = ("unrecognised", "database")
+"""Reasons beside which words are read that stand there in clear."""
+
+
+def deep() -> bytes:
+    body = b"x"
+    for _ in range(9):
+        body = gzip.compress(body)
+    return body
+
+
+def ole_of(*streams: str, main: bytes = b"") -> bytes:
+    """A compound file with streams of these names, and the beginning of one."""
+    return OLE[:512].ljust(512, b"\0") + main.ljust(512, b"\0") + b"".join(name.encode("utf-16-le") + b"\0\0" for name in streams)
+
+
+FILES: dict[str, tuple[bytes, str]] = {
+    "a.png": (b"\x89PNG\r\n\x1a\n" + NOISE, "image"),
+    "a.heic": (b"\0\0\0\x18ftypheic" + bytes(40), "image"),
+    "a.mp4": (b"\0\0\0\x18ftypmp42" + bytes(40), "audio_video"),
+    "a.amr": (b"#!AMR\n" + NOISE, "audio_video"),
+    "a.exe": (b"MZ\x90\0\3\0\0\0\4\0\0\0" + NOISE, "binary"),
+    "a.ttf": (b"\0\1\0\0\0\x0c" + NOISE, "binary"),
+    "locked.zip": (flags_set(builders.zip_of({"a.csv": NOISE[:99]}), 1), "encrypted"),
+    "aes.zip": (flags_set(builders.zip_of({"a.csv": NOISE[:99]}), 1, 99), "encrypted"),
+    "locked.7z": (LOCKED_7Z, "encrypted"),
+    "names.7z": (LOCKED_HEADERS_7Z, "encrypted"),
+    "locked.pdf": (builders.pdf_of("x", trailer=LOCKED_PDF), "encrypted"),
+    "locked.xlsx": (ole_of("EncryptionInfo", "EncryptedPackage"), "encrypted"),
+    "locked.doc": (ole_of("WordDocument", main=b"\xec\xa5\xc1\0" + bytes(6) + b"\0\x01"), "encrypted"),
+    "locked.ppt": (ole_of("PowerPoint Document", "EncryptedSummary"), "encrypted"),
+    "locked.odt": (
+        builders.zip_of({"mimetype": b"x", "content.xml": NOISE, "styles.xml": b"", "META-INF/manifest.xml": LOCKED_ODT}),
+        "encrypted",
+    ),
+    "a.gpg": (b"\x85\1\x0c\3" + NOISE, "encrypted"),
+    "a.asc": (b"-----BEGIN PGP MESSAGE-----\n\nhQEMA\n", "encrypted"),
+    "a.kdbx": (b"\x03\xd9\xa2\x9a\x67\xfb\x4b\xb5" + NOISE, "encrypted"),
+    "a.aes": (b"Salted__" + NOISE, "encrypted"),
+    "sample.wps": (ole_of("WordDocument"), "unsupported"),
+    "a.rpm": (b"\xed\xab\xee\xdb" + NOISE, "unsupported"),
+    "a.lzo": (b"\x89LZO\0\r\n\x1a\n" + NOISE, "unsupported"),
+    "a.sqlite-wal": (b"\x37\x7f\x06\x82" + NOISE, "database"),
+    "blob.sqlite": (builders.sqlite_of([["x", b"\xff\0"]]), "database"),
+    "a.parquet": (b"PAR1" + NOISE + b"PAR1", "database"),
+    "a.orc": (b"ORC" + NOISE, "database"),
+    "a.avro": (b"Obj\1" + NOISE, "database"),
+    "a.feather": (b"ARROW1\0\0" + NOISE, "database"),
+    "a.h5": (b"\x89HDF\r\n\x1a\n" + NOISE, "database"),
+    "a.mdb": (b"\0\1\0\0Standard Jet DB\0" + NOISE, "database"),
+    "a.pst": (b"!BDN" + NOISE, "database"),
+    "a.dump": (b"PGDMP\1\x0e" + NOISE, "database"),
+    "memo.dbf": (builders.dbf_of([("NOTE", 10)], [["1"]], kind="M"), "database"),
+    "a.br": (NOISE, "unrecognised"),
+    "a.dat": (bytes(100_000), "unrecognised"),
+    "late.txt": (b"text\n" * 9000 + NOISE, "unrecognised"),
+    "half.gz": (gzip.compress(NOISE.hex().encode())[:-2000], "damaged"),
+    "half.zip": (builders.zip_of({"a.csv": NOISE.hex().encode()})[:-9000], "damaged"),
+    "half.dbf": (builders.dbf_of([("PHONE", 11)], [["x"]] * 99)[:-200], "damaged"),
+    "half.sqlite": (builders.sqlite_of([["x" * 50]] * 999)[:9000], "damaged"),
+    "bomb.gz": (gzip.compress(b"1" * (20 << 20)), "bomb"),
+    "deep.gz": (deep(), "too_deep"),
+    "scan.pdf": (builders.pdf_of("", drawing=b"0 0 m 100 100 l S"), "image"),
+    "empty.csv": (b"", "empty"),
+}
+READ = {
+    "a.csv": "姓名,手机\n".encode("gb18030"), "utf16.txt": "姓名手机".encode("utf-16"), "hive.txt": b"a\x01b\x02c\x03d\n" * 99,
+    "a.xlsb": builders.xlsb_of("S", [["x"]]), "a.sqlite": builders.sqlite_of([["x", 1, None, 2.5, "姓".encode()]]),
+    "a.dbf": builders.dbf_of([("PHONE", 11)], [["x"]]), "a.lzma": lzma.compress(b"x" * 99, format=lzma.FORMAT_ALONE),
+    "a.docx": builders.docx_of("<w:p><w:t>x</w:t></w:p>"),
+    "ansi.log": b"\x1b[31mred\x1b[0m\r\n\x08" * 50, "a.pdf": builders.pdf_of("x"),
+    "latin.txt": "Müller, Straße 5, é\n".encode("latin-1") * 50, "big5.txt": "身分證字號 手機".encode("big5") * 9,
+}  # fmt: skip
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    builders.need_libarchive()
+    place = tmp_path / "leaks"
+    place.mkdir()
+    for name, (body, _) in FILES.items():
+        (place / name).write_bytes(body)
+    return place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder beside the data folder."""
+    made = tmp_path / "place"
+    made.mkdir()
+    return made
+
+
+def test_scan_names_each_file_with_its_reason(ullage, bank: Context, folder: Path) -> None:
+    done = ullage("scan", folder, "--unread")
+    assert done.exit_code == Exit.NO_VERDICT
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {(row["kind"], row["tenant"], row["subject"], row["start"]) for row in rows} == {("unread", None, None, None)}
+    named = {(row["path"].removeprefix(f"{folder}/").partition("!/")[0], row["form"]) for row in rows}
+    assert named == {(name, reason) for name, (_, reason) in FILES.items()}
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(rows) + 1
+    assert lines[-1].startswith(f"{len(FILES)} files scanned, {len(FILES)} not read or not wholly (")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_assess_gives_no_verdict_on_it(ullage, bank: Context, folder: Path, name: str) -> None:
+    done = ullage("assess", folder / name)
+    assert done.exit_code == Exit.NO_VERDICT
+    shown = " ".join(done.stdout.split())
+    assert REASONS[FILES[name][1]] in shown
+    assert "NO VERDICT" in shown
+    assert "customers is in it" not in shown
+
+
+def test_assess_says_as_json_what_was_not_read(ullage, bank: Context, folder: Path) -> None:
+    told = json.loads(ullage("assess", folder / "locked.zip", "--json").stdout)
+    assert (told["verdict"], told["unread"]) == ("no verdict", {"encrypted": 1})
+    assert told["not_read"] == [{"path": f"{folder}/locked.zip!/a.csv", "reason": "encrypted"}]
+
+
+def test_what_is_read_whole_is_no_doubt(ullage, bank: Context, place: Path) -> None:
+    for name, body in READ.items():
+        (place / name).write_bytes(body)
+    done = ullage("scan", place)
+    assert (done.exit_code, done.stdout) == (Exit.DONE, "")
+    assert done.stderr.splitlines() == [f"{len(READ)} files scanned, all read whole"]
+    told = json.loads(ullage("assess", place / "a.csv", "--json").stdout)
+    assert (told["verdict"], told["not_read"]) == ("nobody", [])
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gz"])
+@pytest.mark.parametrize("name", ["a.parquet", "a.br", "a.sqlite-wal", "a.avro", "memo.dbf", "a.gpg"])
+def test_what_is_no_text_is_named_inside_of_archives_too(ullage, bank: Context, tmp_path: Path, kind: str, name: str) -> None:
+    body, reason = FILES[name]
+    packed = {"zip": builders.zip_of, "tar": builders.tar_of, "gz": lambda files: gzip.compress(files[name])}[kind]({name: body})
+    path = tmp_path / f"{name}.{kind}"
+    path.write_bytes(packed)
+    done = ullage("scan", path)
+    assert done.exit_code == Exit.NO_VERDICT
+    assert done.stderr.splitlines()[:-1] == [f"{path}!/{name}: {REASONS[reason]}"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, (_, reason) in FILES.items()
+        if reason in ("unrecognised", "database") and name not in ("blob.sqlite", "memo.dbf")
+    ],
+)
+def test_words_in_clear_are_found_in_what_is_no_text(ullage, bank: Context, tmp_path: Path, name: str) -> None:
+    body = FILES[name][0]
+    (tmp_path / name).write_bytes(body + f"\n{phone(1)}\n".encode())
+    done = ullage("scan", tmp_path / name)
+    assert done.exit_code == Exit.DONE
+    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["phone"]
+    assert "1 not read or not wholly" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (
+            "a.sqlite",
+            builders.sqlite_of([["张某", int(phone(1)), "x"]], more='CREATE TABLE "o\'""d" (x); CREATE VIEW v AS SELECT 1;'),
+        ),
+        ("a.xlsb", builders.xlsb_of("客户", [["张某", phone(1)]])),
+        ("a.dbf", builders.dbf_of([("姓名", 8), ("PHONE", 11), ("ID", 18)], [["张某", phone(1), "110105194912310021"]])),
+        ("a.lzma", lzma.compress(phone(1).encode(), format=lzma.FORMAT_ALONE)),
+    ],
+)
+def test_customers_are_found_in_tables_whose_cells_touch(ullage, bank: Context, tmp_path: Path, name: str, body: bytes) -> None:
+    (tmp_path / name).write_bytes(body)
+    done = ullage("scan", tmp_path / name, "--fail")
+    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["phone"]
+    assert done.exit_code == Exit.EXPOSED
+    assert "all read whole" in done.stderr
+
+
+def test_somebody_found_beside_something_unread_is_at_least_so_many(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(builders.zip_of({"a.csv": phone(1).encode(), "b.png": FILES["a.png"][0]}))
+    for fail, code in (((), Exit.DONE), (("--fail",), Exit.EXPOSED)):
+        done = ullage("assess", path, *fail)
+        assert done.exit_code == code
+        assert "at least 1 of 10 customers" in " ".join(done.stdout.split())
+        assert "NO VERDICT" not in done.stdout
+        assert ullage("scan", path, *fail).exit_code == code
+    assert json.loads(ullage("assess", path, "--json").stdout)["verdict"] == "exposed"
+
+
+def test_nothing_to_read_is_told_and_leaves_the_verdict_of_a_scan(ullage, bank: Context, place: Path) -> None:
+    (place / "a.csv").touch()
+    (place / "b.csv").write_text("x")
+    done = ullage("scan", place)
+    assert done.exit_code == Exit.DONE
+    assert done.stderr.splitlines() == [
+        f"{place}/a.csv: empty, there is nothing to read",
+        "2 files scanned, 1 not read or not wholly (1 empty)",
+    ]
+
+
+def test_what_cannot_be_opened_is_told_and_the_rest_is_read(ullage, bank: Context, place: Path, monkeypatch) -> None:
+    for name in ("a.csv", "b.csv", "c/d.csv"):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(phone(1))
+    os.mkfifo(place / "pipe")
+    opened, listed = Path.open, os.scandir
+
+    def refused(path: Path, *given: str, **more: str) -> object:
+        if path.name == "a.csv":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *given, **more)
+
+    def closed(path: str) -> object:
+        if str(path).endswith("/c"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(os, "scandir", closed)
+    done = ullage("scan", place)
+    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [f"{place}/b.csv"]
+    assert sorted(done.stderr.splitlines()[:-1]) == [
+        f"{place}/a.csv: cannot be opened, not read",
+        f"{place}/c: cannot be opened, not read",
+        f"{place}/pipe: of a kind that cannot be read here",
+    ]
+
+
+@pytest.mark.parametrize("start", [s for s, kind in {**SURE, **BESIDE_CONTROLS}.items() if kind in (*UNREADABLE, "database")])
+def test_each_known_beginning_is_named(start: bytes) -> None:
+    body = start + NOISE
+    assert [reason for _, reason in out_of(body).outcomes] == [{**SURE, **BESIDE_CONTROLS}[start]]
+
+
+@pytest.mark.parametrize("mark", [mark for mark, kind in FURTHER_IN.items() if kind in (*UNREADABLE, "database")])
+def test_each_known_mark_is_named(mark: tuple[int, bytes]) -> None:
+    place, what = mark
+    body = bytes(range(128, 128 + place % 128)).rjust(place, b"\0") + what + NOISE
+    assert [reason for _, reason in out_of(body).outcomes] == [FURTHER_IN[mark]]
+
+
+def test_a_gzip_beyond_a_limit_keeps_its_beginning() -> None:
+    lines = b"".join(b"%d\n" % n for n in range(200_000))
+    for limits in (replace(QUICK, member_bytes=1 << 16), replace(QUICK, total_bytes=1 << 16)):
+        came = out_of(gzip.compress(lines), "a.csv.gz", limits)
+        [body] = came.members.values()
+        assert lines.startswith(body)
+        assert len(body) >= (1 << 16) - 1
+        assert [reason for _, reason in came.outcomes] == ["too_large"]
+    came = out_of(gzip.compress(lines)[: 1 << 16], "a.csv.gz")
+    assert lines.startswith(*came.members.values())
+
+
+def test_words_for_each_reason_stand_in_both_languages() -> None:
+    assert IN_WORDS.keys() == REASONS.keys()
+    assert REASONS.keys() >= LOSES_NOTHING
+
+
+def test_a_database_is_read_whatever_it_asks_to_run(bank: Context) -> None:
+    """A view and a trigger are not run, and a column that is computed costs no more than any container may."""
+    hostile = """
+        CREATE TABLE bad (x, y AS (hex(zeroblob(450000000))) VIRTUAL);
+        INSERT INTO bad VALUES (1);
+        CREATE VIEW v AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c;
+        CREATE TRIGGER t AFTER INSERT ON bad BEGIN DELETE FROM clients; END;
+    """
+    came = out_of(builders.sqlite_of([["15400000001"]], more=hostile))
+    assert came.members["!/clients"] == b"c0\n15400000001\n"
+    assert came.outcomes == [("!/bad", "memory")]
+    assert "!/v" not in came.members
+
+
+def test_the_daemon_counts_it_by_reason(context: Context) -> None:
+    enrol(context, "bank", [customer(1)])
+    bodies = {name: body for name, (body, reason) in FILES.items() if reason not in ("empty", "too_deep")}
+    captures = [capture(id=name, post_id=name, title="", body=body) for name, body in bodies.items()]
+    for reading in matcher_of(context).read(captures):
+        assert FILES[reading.capture.id][1] in reading.unread, reading.capture.id
+        assert reading.is_unread
+
+
+def test_a_length_that_lies_is_no_table() -> None:
+    body = bytearray(builders.dbf_of([("PHONE", 11)], [["15400000001"]]))
+    body[10:12] = struct.pack("<H", 5)
+    came = out_of(bytes(body))
+    assert b"15400000001" in came.members[""]
+    assert came.outcomes == [("", "damaged")]
