@@ -7,6 +7,7 @@ and exposures; last the incidents, which follow from them. The batch comes again
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from alerts import fold, incident, replaced, replay
@@ -47,6 +48,9 @@ class Alert:
     key_checks: dict[str, str] = field(default_factory=dict)
     """Of keys under which stored facts were made, as far as they came up."""
 
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext
+    """The context in which facts are written."""
+
     def handle(self, records: Sequence[Record]) -> None:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
         decoded = [decode(record) for record in records]
@@ -62,7 +66,8 @@ class Alert:
         for finding in leaks:
             batch.take(finding, traits.get(finding.id), self.clock)
         if leaks:
-            self._write(batch)
+            with self.writing():
+                self._write(batch)
         self.metrics.handled(decoded, batch.opened)
 
     def _background(self, findings: Sequence[Finding], traits: Mapping[str, Traits]) -> set[str]:
@@ -72,10 +77,17 @@ class Alert:
             seen = traits.get(finding.id)
             if seen is not None and finding.id not in known and (rule := rules.decide(seen)):
                 decided.append(fact_of(finding, rule, rules.version, seen, self.clock.now()))
+        if not decided:
+            return known
+        with self.writing():
+            self._put_background(findings, decided)
+        return known | {fact.id for fact in decided}
+
+    def _put_background(self, findings: Sequence[Finding], decided: Sequence[Background]) -> None:
+        """Write what was decided, and that the whole of those captures was."""
         self._put(decided)
         whole = {finding.id: replaced.claim_of(finding) for finding in findings}
         self.store.create([Claim(id=whole[d.id], tenant=d.tenant, incident="", at=d.at) for d in decided if whole[d.id]])
-        return known | {fact.id for fact in decided}
 
     def _load(self, findings: Sequence[Finding], sightings: dict[str, Sighting]) -> Batch:
         """Everything that the batch can touch, by id."""

@@ -43,8 +43,9 @@ from ullage.calendar import china
 from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
 from ullage.errors import ConfigError
+from ullage.in_hand import InHand
 from ullage.metrics import BUS, STORE, new_registry
-from ullage.role import running
+from ullage.role import running, surroundings
 from ullage.rulefiles import Live
 from ullage.screen import AsJson, console, print_list, print_row
 from ullage.settings import Context
@@ -111,12 +112,15 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         )
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)
         background(), verdict()  # what is wrong with them is said at the start
-        stage = Alert(store, context.clock, context.tenant, metrics, background, verdict, notifier.plan)
+        in_hand = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
+        stack.callback(in_hand.close)
+        stage = Alert(store, context.clock, context.tenant, metrics, background, verdict, notifier.plan, in_hand.writing)
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
         handle = Sorted(stage.handle, Canaries(stage, metrics.canary, muted), metrics.pulse, authentic.check)
-        Worker("alert", subscription, handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE).run(once)
+        batch = settings.alert.batch
+        Worker("alert", subscription, handle, letters, stop, batch, metrics=told, sink=STORE, in_hand=in_hand).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()

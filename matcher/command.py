@@ -19,8 +19,9 @@ from ullage.clock import Clock
 from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
 from ullage.errors import UnavailableError
+from ullage.in_hand import InHand
 from ullage.metrics import BUS, new_registry
-from ullage.role import running
+from ullage.role import running, surroundings
 from ullage.settings import Context
 from ullage.setup import require
 from ullage.worker import Worker, WorkerMetrics, reach
@@ -57,7 +58,10 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         findings, letters, subscription, cutover = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
-        stage = MatchStage(context, subscription, findings, metrics, cutover)
+        watchdog = context.settings.match.watchdog_seconds
+        in_hand = InHand.of(context.data, CAPTURES, GROUP, surroundings(), watchdog, stop)
+        stack.callback(in_hand.close)
+        stage = MatchStage(context, subscription, findings, metrics, cutover, in_hand.writing)
         expire = _every(context.clock, SECONDS_BETWEEN_EXPIRIES)
 
         def alive() -> None:
@@ -71,7 +75,8 @@ def match(ctx: typer.Context, once: Once = False) -> None:
                 log.get("match").warning("upkeep_skipped", error=str(error))
 
         told = WorkerMetrics(dropped=metrics.lost, alive=alive, reached=metrics.loop.reached)
-        Worker("match", subscription, stage.handle, letters, stop, context.settings.match.batch, metrics=told).run(once)
+        batch = context.settings.match.batch
+        Worker("match", subscription, stage.handle, letters, stop, batch, metrics=told, in_hand=in_hand).run(once)
 
 
 def _letters(context: Context, bus: Bus) -> DeadLetters:

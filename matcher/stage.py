@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -61,6 +62,7 @@ class Outbox:
     """Findings on their way to the bus, some at a time: those of one capture may be more than should lie in memory."""
 
     publisher: Publisher
+    writing: Callable[[], AbstractContextManager[None]]
     held: list[Outgoing] = field(default_factory=list)
     size: int = 0
 
@@ -74,7 +76,8 @@ class Outbox:
     def flush(self) -> None:
         """All of them are durable on return."""
         if self.held:
-            self.publisher.append(self.held)
+            with self.writing():
+                self.publisher.append(self.held)
         self.held, self.size = [], 0
 
 
@@ -100,6 +103,8 @@ class MatchStage:
     findings: Publisher
     metrics: MatchMetrics
     cutover: Cutover
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext
+    """The context in which findings are published."""
     _matcher: Matcher = field(init=False)
     _reception: Reception = field(init=False)
     _signer: Signer = field(init=False)
@@ -136,13 +141,14 @@ class MatchStage:
                 raise  # the worker finds out at which record
             log.get("match").error("match_failed", error=type(error).__name__)
             asides = self._match(posts, [self._matcher.salvage(captures[0], self._budget)])
-        self._relay.pass_on(beats)
+        with self.writing():
+            self._relay.pass_on(beats)
         return asides
 
     def _match(self, records: Sequence[Record], readings: Iterable[Reading]) -> list[Aside]:
         """Publish what was found in the captures that `records` hold."""
         now, seen, asides = self.context.clock.now(), list[Callable[[], None]](), list[Aside]()
-        outbox = Outbox(self.findings)
+        outbox = Outbox(self.findings, self.writing)
         for record, reading in zip(records, readings, strict=True):
             told = Told()
             for made in self._without_false_canaries(reading, findings_of(self._matcher, reading, now)):

@@ -3,6 +3,7 @@
     UllageError
     ├── ConfigError        stop   a setting, key or file is wrong
     ├── CorruptError       stop   state on disk cannot be trusted
+    ├── ExhaustedError     stop   this process has no memory left for the record in hand
     ├── RecordError        drop   this record can never be processed: sealed dead letter, counted
     └── UnavailableError   retry  something outside is down; try the same record again
 
@@ -40,6 +41,10 @@ class ConfigError(UllageError):
 
 class CorruptError(UllageError):
     """State on disk is damaged or foreign; never reset silently."""
+
+
+class ExhaustedError(UllageError):
+    """Memory ran out at the record in hand. The process ends: what the record does to a fresh one decides what becomes of it."""
 
 
 class RecordError(UllageError):

@@ -19,9 +19,13 @@ from prometheus_client import CollectorRegistry
 from ullage import log
 from ullage.errors import ConfigError
 from ullage.exits import Exit
+from ullage.in_hand import Surroundings
 from ullage.metrics import metrics_server
 
 SUPERVISOR = "ULLAGE_SUPERVISOR"
+"""The variable with the pid of the supervisor that started this process."""
+DIED_OF = "ULLAGE_DIED_OF"
+"""The variable with the number of the signal that ended this role's last process, if one did."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -33,6 +37,11 @@ def die_with_supervisor() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):
         raise ConfigError("the supervisor is gone already")
+
+
+def surroundings() -> Surroundings:
+    """What this process knows of its supervisor and of the process before it."""
+    return Surroundings(int(os.environ.get(SUPERVISOR) or 0), int(os.environ.get(DIED_OF) or 0))
 
 
 def no_core_dumps() -> None:

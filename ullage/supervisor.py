@@ -16,7 +16,7 @@ from pathlib import Path
 from ullage import log
 from ullage.clock import Backoff, Clock
 from ullage.exits import Exit
-from ullage.role import SUPERVISOR
+from ullage.role import DIED_OF, SUPERVISOR
 
 ROLES = ("crawl", "match", "alert", "search")
 DRAIN_SECONDS = 30.0
@@ -68,10 +68,10 @@ def supervise(data: Path, roles: Sequence[str], stop: threading.Event, clock: Cl
     return code
 
 
-def _start(data: Path, role: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command(data, role), env={**os.environ, SUPERVISOR: str(os.getpid())}, stdin=subprocess.DEVNULL, start_new_session=True
-    )
+def _start(data: Path, role: str, exit_code: int = 0) -> subprocess.Popen[bytes]:
+    """`exit_code` is that of the role's last process, negative where a signal ended it."""
+    told = {SUPERVISOR: str(os.getpid()), DIED_OF: str(max(0, -exit_code))}
+    return subprocess.Popen(command(data, role), env={**os.environ, **told}, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
@@ -89,7 +89,8 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
         child.start_again_at = now + wait
         log.get("run").warning("role_died", reason=child.role, exit_code=exit_code, wait=round(wait, 1))
     elif now >= child.start_again_at:
-        child.process, child.started, child.start_again_at, child.is_first = _start(data, child.role), now, None, False
+        child.process = _start(data, child.role, exit_code)
+        child.started, child.start_again_at, child.is_first = now, None, False
     return Exit.DONE
 
 

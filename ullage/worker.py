@@ -3,13 +3,14 @@
 A batch is handled whole. If one of its records cannot be processed the batch is halved until that record stands alone; it becomes
 a sealed dead letter and the others go on. So a handler must bear being called again with records that it has seen: every
 output has a deterministic id. What is down is tried again for ever, with growing, jittered waits: that is back-pressure,
-not a dead letter.
+not a dead letter. A record at which the process itself dies, twice and alone, is set aside by the next one (`ullage.in_hand`).
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -18,7 +19,8 @@ from ullage import log
 from ullage.bus import Record, Subscription
 from ullage.clock import Backoff
 from ullage.dead_letters import DeadLetters
-from ullage.errors import Action, RecordError, UllageError
+from ullage.errors import Action, ExhaustedError, RecordError, UllageError
+from ullage.in_hand import InHand
 from ullage.metrics import BUS
 
 POLL_SECONDS = 1.0
@@ -98,6 +100,8 @@ class Worker:
     backoff: Backoff = field(default_factory=Backoff)
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     sink: str = BUS
+    in_hand: InHand | None = None
+    """Where it is noted at which records the process died; without one a record that kills it comes again for ever."""
 
     def run(self, once: bool = False) -> int:
         """Work until `stop` is set; with `once`, until nothing is left. Returns the number of records dealt with.
@@ -127,10 +131,31 @@ class Worker:
         return records
 
     def _deal_with(self, records: Sequence[Record]) -> int:
+        """Handle `records`; each alone if the process died with one of them in hand."""
+        if self.in_hand is None or not self.in_hand.suspects(records):
+            return self._handle(records)
+        done = 0
+        for record in records:
+            dealt = self._set_aside(record, "quarantined") if self.in_hand.condemns(record) else self._handle([record])
+            if not dealt:
+                break
+            self.in_hand.forget(record)
+            done += 1
+        return done
+
+    def _handle(self, records: Sequence[Record]) -> int:
         """Handle `records` and commit them; halve on a bad one."""
         asides: list[Aside] = []
+        holding = self.in_hand.holding if self.in_hand else nullcontext
+
+        def act() -> None:
+            with holding(records):
+                asides[:] = self.handle(records) or ()
+
         try:
-            handled = self._patiently(lambda: asides.extend(self.handle(records) or ()), self.sink)
+            handled = self._patiently(act, self.sink)
+        except MemoryError:  # no fault of the code: the same record may fit when it is alone, or in a larger process
+            raise ExhaustedError(f"{self.stage} ran out of memory: it tries again record by record when started again") from None
         except RecordError as error:
             return self._isolate(records, error.reason)
         except UllageError:
@@ -153,9 +178,12 @@ class Worker:
         """Split a batch that failed; a lone record goes to the dead letters."""
         if len(records) > 1:
             middle = len(records) // 2
-            first = self._deal_with(records[:middle])
-            return first + self._deal_with(records[middle:]) if first == middle else first
-        record = records[0]
+            first = self._handle(records[:middle])
+            return first + self._handle(records[middle:]) if first == middle else first
+        return self._set_aside(records[0], reason)
+
+    def _set_aside(self, record: Record, reason: str) -> int:
+        """A dead letter in its place."""
         put = self._patiently(lambda: self.dead_letters.put(record, reason))
         if not put or not self._patiently(lambda: self.subscription.commit(record)):
             return 0

@@ -51,6 +51,9 @@ class MatchSettings(Section):
     capture_matches: Count = knob(
         1_000_000, "identifiers listed of one capture for each tenant, about 1 kB of memory each; all are counted", "identifiers"
     )
+    watchdog_seconds: Seconds = knob(
+        900.0, "no batch within its budgets takes so long; the process is ended, and what it had in hand comes alone", "seconds"
+    )
     port: Port = knob(9712, "/metrics of match, on loopback; 0 takes a free one")
 
 
@@ -58,6 +61,7 @@ class AlertSettings(Section):
     """How findings become incidents."""
 
     batch: Count = knob(64, "findings folded between two commits")
+    watchdog_seconds: Seconds = knob(900.0, "as match's: a batch of findings is folded within seconds", "seconds")
     port: Port = knob(9713, "/metrics of alert, on loopback; 0 takes a free one")
 
 

@@ -1,0 +1,81 @@
+"""A post that kills match, under the real `ullage run` and `match --once`: it is set aside, and what waits behind it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.drive import configuration, write_customers
+from deploy.demo.people import people
+from tests.flow.daemon import Daemon, until
+from ullage.supervisor import command
+
+pytestmark = pytest.mark.flow
+POISON = """
+import os, signal, sys
+if "match" in sys.orig_argv:
+    from matcher.match import Matcher
+    read = Matcher.read
+    def deadly(self, captures, budget=None):
+        if any(b"deadly" in capture.body for capture in captures):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return read(self, captures, budget)
+    Matcher.read = deadly
+"""
+"""A crash of a library in match, at one post."""
+SOON = 60.0
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    """A daemon whose match dies at one post of twelve, each of which gives one customer away."""
+    data, customers = tmp_path / "data", list(people(12, 5))
+    data.mkdir()
+    (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
+    made = Daemon(data, tmp_path / "run.log")
+    made.ask("init")
+    write_customers(tmp_path / "customers.csv", customers)
+    made.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
+    posts = [{"site": "x", "url": f"http://x.example/{n}", "text": f"{one.name},{one.phone}"} for n, one in enumerate(customers)]
+    posts[6]["text"] += " deadly"
+    made.ask("ingest", "-", text="\n".join(map(json.dumps, posts)))
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(POISON)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    return made
+
+
+def exposed(daemon: Daemon) -> int:
+    return len(daemon.exposures())
+
+
+def letters(daemon: Daemon) -> list[str]:
+    return [line for line in daemon.ask("dead-letters", "list").splitlines() if "quarantined" in line]
+
+
+def test_match_once_dies_three_times_at_it_and_then_goes_on(daemon: Daemon) -> None:
+    codes = [
+        subprocess.run(command(daemon.data, "match", "--once"), env=os.environ, capture_output=True, check=False).returncode
+        for _ in range(4)
+    ]
+    assert codes == [-signal.SIGSEGV] * 3 + [0]
+    daemon.ask("alert", "--once")
+    assert (exposed(daemon), len(letters(daemon))) == (11, 1)
+
+
+def test_the_daemon_goes_on_within_seconds(daemon: Daemon) -> None:
+    with daemon:
+        daemon.start()
+        until(lambda: b"record_dropped" in daemon.log.read_bytes(), "the post that kills is set aside", SOON)
+        daemon.stop()
+    daemon.ask("match", "--once")
+    daemon.ask("alert", "--once")
+    assert (exposed(daemon), len(letters(daemon))) == (11, 1)
+    died = [line for line in daemon.log.read_text().splitlines() if '"role_died"' in line]
+    assert len(died) == 3
+    assert all('"exit_code": -11' in line for line in died)

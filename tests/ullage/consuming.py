@@ -1,0 +1,88 @@
+"""A consumer whose handler ends the process at poison, in one way or another: run as a program by `test_in_hand.py`.
+
+python -m tests.ullage.consuming DATA WAY [WATCHDOG_SECONDS]
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from ullage import keys, log
+from ullage.bus import CAPTURES, Record
+from ullage.dead_letters import DeadLetters
+from ullage.errors import UllageError
+from ullage.in_hand import InHand
+from ullage.role import die_with_supervisor, no_core_dumps, stop_on_signals, surroundings
+from ullage.settings import Context
+from ullage.worker import Worker
+
+BATCH = 4
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crashed() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def exhausted() -> None:
+    raise MemoryError
+
+
+def hung() -> None:
+    """With the interpreter's lock held, so that no thread of ours could end it."""
+    re.match("(a+)+$", "a" * 64 + "b")
+
+
+def waiting() -> None:
+    """In hand until somebody outside ends it."""
+    os.write(1, f"in hand {os.getpid()}\n".encode())
+    while True:
+        signal.pause()
+
+
+def harmless() -> None: ...
+
+
+WAYS = {way.__name__: way for way in (killed, crashed, exhausted, hung, waiting, harmless)}
+
+
+def main(data: Path, way: str, watchdog: float) -> None:
+    """Consume topic captures until nothing is left; each record that was handled goes into the file `handled`."""
+    log.configure("error")
+    no_core_dumps()
+    die_with_supervisor()
+    stop = threading.Event()
+    stop_on_signals(stop)
+    context, writing = Context(data), way.startswith("writing-")
+    bus, act = context.bus(), WAYS[way.removeprefix("writing-")]
+    subscription, letters = bus.subscribe(CAPTURES, "match"), DeadLetters(bus, keys.sealer(context.keys), "match")
+    in_hand = InHand.of(data, CAPTURES, "match", surroundings(), watchdog, stop)
+
+    def handle(records: Sequence[Record]) -> None:
+        for record in records:
+            if record.value.startswith(b"poison"):
+                if writing:
+                    with in_hand.writing():
+                        act()
+                act()
+            with (data / "handled").open("a") as file:
+                file.write(f"{record.offset}\n")
+
+    Worker("match", subscription, handle, letters, stop, BATCH, in_hand=in_hand).run(once=True)
+    in_hand.close()
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), sys.argv[2], float((sys.argv[3:] or ["0"])[0]))
+    except UllageError as error:
+        sys.exit(str(error))

@@ -1,0 +1,332 @@
+"""A record at which the process dies twice, alone, is set aside; one that was in hand at a death from outside is not."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ullage import dead_letters, in_hand, keys
+from ullage.bus import CAPTURES, Outgoing, Record
+from ullage.errors import ConfigError
+from ullage.in_hand import FOLDER, InHand, Surroundings
+from ullage.role import SUPERVISOR
+from ullage.settings import Context
+
+ROOT = Path(__file__).parents[2]
+POISON = 6
+"""The offset of the poison; ten records are there, a batch is four."""
+UNDER = """
+import os, subprocess, sys
+sys.exit(subprocess.Popen(sys.argv[1:], env={**os.environ, "ULLAGE_SUPERVISOR": str(os.getpid())}).wait())
+"""
+
+
+@pytest.fixture
+def filled(context: Context) -> Context:
+    """Ten records on topic captures, of which the sixth is poison."""
+    bus = context.bus()
+    publisher = bus.publisher(CAPTURES)
+    publisher.append([Outgoing("k", b"poison" if n == POISON else b"good", {}) for n in range(1, 11)])
+    publisher.close()
+    bus.close()
+    return context
+
+
+def command(context: Context, way: str, *more: object) -> list[str]:
+    return [sys.executable, "-m", "tests.ullage.consuming", str(context.data), way, *map(str, more)]
+
+
+def run(context: Context, way: str, *more: object, **variables: str) -> int:
+    """One process of the consumer, to its end; the exit code."""
+    environment = {**os.environ, **variables}
+    done = subprocess.run(command(context, way, *more), cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False)
+    return done.returncode
+
+
+def letters(context: Context) -> list[str]:
+    return [letter.reason for letter in dead_letters.waiting_or_parked(context.bus())]
+
+
+def handled(context: Context) -> list[int]:
+    return [int(line) for line in (context.data / "handled").read_text().split()]
+
+
+WAYS = [
+    ("killed", -signal.SIGKILL),
+    ("crashed", -signal.SIGSEGV),
+    ("exhausted", 1),
+    ("hung", -signal.SIGALRM),
+]
+
+
+@pytest.mark.parametrize(("way", "code"), WAYS)
+def test_the_third_death_is_the_last_and_all_others_are_handled(filled: Context, way: str, code: int) -> None:
+    codes = [run(filled, way, 1.0 if way == "hung" else 0) for _ in range(4)]
+    assert codes == [code] * 3 + [0], "once with others in hand, twice alone"
+    assert set(handled(filled)) == {*range(1, 11)} - {POISON}
+    assert letters(filled) == ["quarantined"]
+    assert not list((filled.data / FOLDER).glob("*.note"))
+    assert not list((filled.data / FOLDER).glob("*.suspects")), "nothing is held against anybody any more"
+
+
+def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(filled: Context) -> None:
+    while run(filled, "killed"):
+        pass
+    assert dead_letters.replay(filled.bus(), keys.opener(filled.keys)).replayed == 1
+    assert run(filled, "harmless") == 0
+    assert handled(filled)[-1] == 11, "the same, at the end of the topic"
+    assert letters(filled) == []
+
+
+def test_a_replayed_record_that_kills_again_is_set_aside_again(filled: Context) -> None:
+    while run(filled, "killed"):
+        pass
+    dead_letters.replay(filled.bus(), keys.opener(filled.keys))
+    assert [run(filled, "killed") for _ in range(3)] == [-9, -9, 0], "alone from the start, for nothing else is there"
+    assert letters(filled) == ["quarantined"]
+
+
+class Killed:
+    """A consumer with the poison in hand, under a supervisor that lives on (this process), or under one that can be killed."""
+
+    def __init__(self, context: Context, *more: str) -> None:
+        words, environment = [*more, *command(context, "waiting")], {**os.environ, SUPERVISOR: str(os.getpid())}
+        self.supervisor = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        assert self.supervisor.stdout is not None
+        line = self.supervisor.stdout.readline()
+        self.pid = int(line.removeprefix("in hand"))
+        self._handle = os.pidfd_open(self.pid)
+
+    def end(self, *pids: int) -> None:
+        """Kill these, and wait until the consumer is gone."""
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        _gone(self._handle)
+        os.close(self._handle)
+        self.supervisor.wait(30)
+        if self.supervisor.stdout:
+            self.supervisor.stdout.close()
+
+
+def _gone(handle: int) -> None:
+    """Wait for a process that is no child of ours."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    assert poll.poll(30_000), "the consumer outlives its killer"
+
+
+def test_deaths_with_the_supervisor_condemn_nobody(filled: Context) -> None:
+    for _ in range(6):
+        killed = Killed(filled, sys.executable, "-c", UNDER)
+        killed.end(killed.supervisor.pid)
+    assert run(filled, "harmless") == 0
+    assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
+
+
+def test_deaths_of_the_role_alone_count_twice_and_no_more(filled: Context) -> None:
+    for _ in range(3):
+        killed = Killed(filled)
+        killed.end(killed.pid)
+    assert run(filled, "waiting") == 0
+    assert letters(filled) == ["quarantined"]
+
+
+def test_a_process_that_was_asked_to_stop_and_killed_since_it_did_not_condemns_nobody(filled: Context) -> None:
+    for _ in range(3):
+        killed = Killed(filled)
+        os.kill(killed.pid, signal.SIGTERM)
+        [note] = (filled.data / FOLDER).glob("*.note")
+        _until(lambda note=note: b'"stopping"' in note.read_bytes())
+        killed.end(killed.pid)
+    assert run(filled, "harmless") == 0
+    assert letters(filled) == []
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # between two looks; the deadline decides
+
+
+def test_deaths_while_writing_condemn_nobody_unless_the_supervisor_saw_a_crash(filled: Context) -> None:
+    for _ in range(4):
+        assert run(filled, "writing-killed") == -signal.SIGKILL
+    assert letters(filled) == []
+    seen = {SUPERVISOR: str(os.getpid()), "ULLAGE_DIED_OF": str(int(signal.SIGSEGV))}
+    deaths = [run(filled, "writing-crashed", **seen) for _ in range(4)]
+    assert deaths.count(-signal.SIGSEGV) in (2, 3)
+    assert deaths[-1] == 0
+    assert letters(filled) == ["quarantined"]
+
+
+# The notes themselves; a death is a note whose lock is free.
+
+
+def record(offset: int, partition: int = 0) -> Record:
+    return Record(CAPTURES, partition, offset, 0.0, "k", {}, b"")
+
+
+def died(folder: Path, *records: Record, around: Surroundings | None = None) -> Path:
+    """A process took these in hand and died: the note is there, and nobody has a lock on it."""
+    hand = InHand(folder, "captures.match", around or Surroundings())
+    with hand.holding(records):
+        note = hand._path.read_bytes()
+    hand.close()
+    path = folder / f"captures.match.{secrets.token_hex(8)}.note"
+    path.write_bytes(note)
+    return path
+
+
+def opened(folder: Path) -> InHand:
+    return InHand(folder, "captures.match")
+
+
+def test_several_partitions_are_told_apart(tmp_path: Path) -> None:
+    died(tmp_path, record(5, 0), record(6, 0), record(9, 2))
+    hand = opened(tmp_path)
+    known = [(p, o) for p in range(3) for o in range(12) if hand.suspects([record(o, p)])]
+    assert known == [(0, 5), (0, 6), (2, 9)]
+    hand.forget(record(5, 0))
+    assert [hand.suspects([record(o, 0)]) for o in (5, 6)] == [True, True], "a stretch is held until its end"
+    hand.forget(record(6, 0))
+    assert [hand.suspects([record(6, 0)]), hand.suspects([record(9, 2)])] == [False, True]
+    hand.close()
+
+
+def test_who_lives_already_is_told_of_a_death_and_who_lives_is_not_dead(tmp_path: Path) -> None:
+    living, other = opened(tmp_path), opened(tmp_path)
+    with other.holding([record(1)]):
+        assert not living.suspects([record(1)])
+    died(tmp_path, record(4))
+    died(tmp_path, record(4))
+    assert living.suspects([record(4)])
+    assert living.condemns(record(4))
+    assert other.suspects([record(4)])
+    assert other.condemns(record(4)), "whoever is given its partition"
+    other.forget(record(4))
+    assert not living.suspects([record(4)])
+    assert not living.condemns(record(4))
+    for hand in (living, other):
+        hand.close()
+
+
+def test_another_group_or_topic_is_none_of_its_business(tmp_path: Path) -> None:
+    died(tmp_path, record(4))
+    other = InHand(tmp_path, "findings.alert")
+    assert not other.suspects([record(4)])
+    other.close()
+
+
+def test_a_death_is_counted_once_however_often_it_is_taken_over(tmp_path: Path) -> None:
+    path = died(tmp_path, record(4))
+    note = path.read_bytes()
+    for _ in range(3):  # as if each had died before it could take the note away
+        opened(tmp_path).close()
+        path.write_bytes(note)
+    hand = opened(tmp_path)
+    assert hand.suspects([record(4)])
+    assert not hand.condemns(record(4))
+    hand.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ({}, True),
+        ({"_boot": "another"}, False),
+        ({"_killed_for_memory": 99}, True),
+    ],
+)
+def test_what_of_the_surroundings_says_where_a_death_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], counts: bool
+) -> None:
+    for _ in range(2):
+        died(tmp_path, record(4))
+    for name, value in change.items():
+        monkeypatch.setattr(in_hand, name, lambda value=value: value)
+    hand = opened(tmp_path)
+    assert hand.suspects([record(4)])
+    assert hand.condemns(record(4)) == counts
+    hand.close()
+
+
+@pytest.mark.parametrize("kills", [0, 1])
+def test_the_kernel_that_killed_for_memory_is_believed_though_the_supervisor_went_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as gone:
+        for _ in range(2):
+            died(tmp_path, record(4), around=Surroundings(gone.pid))
+        gone.communicate(b"\n")
+    now = in_hand._killed_for_memory() + kills
+    monkeypatch.setattr(in_hand, "_killed_for_memory", lambda: now)
+    hand = opened(tmp_path)
+    assert hand.suspects([record(4)])
+    assert hand.condemns(record(4)) == bool(kills)
+    hand.close()
+
+
+def test_a_note_or_a_list_that_is_damaged_condemns_nobody_and_stops_nobody(tmp_path: Path) -> None:
+    for _ in range(2):
+        died(tmp_path / "whole", record(4))
+    notes = sorted((tmp_path / "whole").glob("*.note"))
+    opened(tmp_path / "whole").close()
+    [suspects] = (tmp_path / "whole").glob("*.suspects")
+    died(tmp_path / "whole", record(7))
+    notes = [*(tmp_path / "whole").glob("*.note")]
+    for path in (suspects, *notes):
+        content = path.read_bytes().rstrip(b"\0")
+        for damage in [*(_flipped(content, n) for n in range(0, len(content) - 1, 7)), content[:-5], content[:3], b"\xff"]:
+            folder = tmp_path / "damaged"
+            folder.mkdir(exist_ok=True)
+            (folder / path.name).write_bytes(damage)
+            hand = opened(folder)
+            assert not hand.suspects([record(4)])
+            assert not hand.condemns(record(4))
+            hand.close()
+            for left in folder.iterdir():
+                left.unlink()
+
+
+def _flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+def test_a_clean_end_leaves_nothing_but_the_lock(tmp_path: Path) -> None:
+    hand = opened(tmp_path)
+    with hand.holding([record(1)]), hand.writing():
+        pass
+    hand.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["captures.match.lock"]
+
+
+def test_an_error_is_no_death(tmp_path: Path) -> None:
+    hand = opened(tmp_path)
+    with pytest.raises(ZeroDivisionError), hand.holding([record(1)]):
+        raise ZeroDivisionError
+    os.close(hand._file)
+    after = opened(tmp_path)
+    assert not after.suspects([record(1)])
+    after.close()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("a file")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        InHand.of(tmp_path, CAPTURES, "match")
+
+
+def test_a_note_holds_places_and_nothing_of_a_record(tmp_path: Path) -> None:
+    secret = Record(CAPTURES, 0, 3, 0.0, "13800138000", {"h": "13800138000"}, b"13800138000")
+    path = died(tmp_path, secret)
+    assert b"13800138000" not in path.read_bytes()

@@ -1,0 +1,336 @@
+"""What a consumer has in hand, noted so that its next process knows at which records it died.
+
+A record may end the process that reads it: a crash in a library, memory, a loop without end. It would come again for ever, and
+nothing behind it would be read. So each process notes the places of the records that it is about to handle (without fsync: the
+note need not outlive the machine), and whoever goes on after a death handles those one at a time. A record at which the process
+died twice while it was *alone* in hand is condemned: the worker sets it aside.
+
+A death from outside must condemn nobody. It does not count
+
+- when the machine went down, or the supervisor too: `ullage run` was killed, and its roles with it;
+- when the process had been asked to stop;
+- when the records were read already and what came of them was being written: what is there then is ours, not theirs.
+
+It counts all the same where something says that it came from within: the kernel has killed for want of memory since, the
+supervisor saw a crash or the watchdog's alarm, or the process itself said that it ran out of memory.
+
+The notes of one group on one topic lie together in the data folder. A note is locked by its process as long as that lives, so
+that of several, as with Kafka, whoever is given a dead one's records finds its note. On another machine the count begins anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import signal
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from ullage import log
+from ullage.bus import Record
+from ullage.errors import ConfigError
+from ullage.lock import turn
+from ullage.written import write_whole
+
+FOLDER = "in-hand"
+DEATHS = 2
+"""Deaths alone in hand after which a record is condemned."""
+NOTE_BYTES = 64 * 1024
+CRASHES = frozenset(
+    (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP, signal.SIGALRM)
+)
+"""Signals that a process gives itself, the watchdog's alarm among them."""
+Span = tuple[int, int, int]
+"""A partition, and the first and last offset of a stretch of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What tells a death from outside: the supervisor's pid and the signal of which it saw this role's last process die.
+
+    0 for no supervisor, and for no signal.
+    """
+
+    supervisor: int = 0
+    died_of: int = 0
+
+    def noted(self) -> dict[str, Any]:
+        """What goes into a note."""
+        return {"boot": _boot(), "supervisor": _process(self.supervisor), "killed": _killed_for_memory()}
+
+    def counts(self, note: dict[str, Any]) -> bool:
+        """Whether the death that left `note` may be the fault of what was in hand."""
+        if note["boot"] != _boot():
+            return False
+        if note["said"] or _killed_for_memory() > note["killed"]:
+            return True
+        supervisor = note["supervisor"]
+        if self.supervisor and supervisor == _process(self.supervisor) and self.died_of in CRASHES:
+            return True
+        is_lone_death = not supervisor or supervisor == _process(supervisor[0])
+        return is_lone_death and bool(note["phase"] == "reading")
+
+
+@dataclass(slots=True)
+class InHand:
+    """The notes of one group on one topic in `folder`; `watchdog` seconds after it took records in hand the process is ended.
+
+    `stop` is the event that asks this process to stop.
+    """
+
+    folder: Path
+    name: str
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    watchdog: float = 0.0
+    stop: threading.Event | None = None
+    _path: Path = field(init=False)
+    _file: int = field(init=False)
+    _note: dict[str, Any] = field(init=False)
+    _suspects: list[Span] = field(default_factory=list)
+    _deaths: dict[str, list[str]] = field(default_factory=dict)
+    _read_at: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = self.folder / f"{self.name}.{secrets.token_hex(8)}.note"
+        with turn(self._lock):
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._note = {"at": [], "alone": False, "phase": "", "said": "", **self.surroundings.noted()}
+        self._adopt()
+        if self.stop is not None:
+            threading.Thread(target=self._await_stop, args=(self.stop,), daemon=True).start()
+
+    @classmethod
+    def of(cls, data: Path, topic: str, group: str, *more: Any) -> InHand:
+        """That of `group` on `topic` in the data folder; ConfigError when nothing can be written there."""
+        folder = data / FOLDER
+        try:
+            return cls(folder, f"{topic}.{group}", *more)
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be written ({error.strerror}): give {group} the right to") from None
+
+    @property
+    def _log(self) -> FilteringBoundLogger:
+        topic, _, group = self.name.rpartition(".")
+        return log.get(group).bind(topic=topic)
+
+    @property
+    def _lock(self) -> Path:
+        return self.folder / f"{self.name}.lock"
+
+    @property
+    def _known(self) -> Path:
+        return self.folder / f"{self.name}.suspects"
+
+    # What the worker asks.
+
+    def suspects(self, records: Sequence[Record]) -> bool:
+        """Whether a process died with one of these in hand: then each is to be handled alone."""
+        self._adopt()
+        return any(
+            partition == r.partition and first <= r.offset <= last for partition, first, last in self._suspects for r in records
+        )
+
+    def condemns(self, record: Record) -> bool:
+        """Whether the process died twice with this one alone in hand."""
+        return len(self._deaths.get(_place(record), ())) >= DEATHS
+
+    def forget(self, record: Record) -> None:
+        """It is dealt with: nothing is held against it, nor against what lies before it."""
+        with turn(self._lock):
+            self._reread()
+            self._suspects = [span for span in self._suspects if span[0] != record.partition or span[2] > record.offset]
+            if self._deaths.pop(_place(record), None) is not None or not self._suspects:
+                self._write_known()
+
+    @contextlib.contextmanager
+    def holding(self, records: Sequence[Record]) -> Iterator[None]:
+        """These are being handled; whatever way that ends other than by death, or want of memory, the note of it goes."""
+        self._note |= {"at": _spans(records), "alone": len(records) == 1, "phase": "reading"}
+        if self._suspects:
+            self._note |= {"killed": _killed_for_memory()}
+        self._say()
+        signal.setitimer(signal.ITIMER_REAL, self.watchdog)
+        try:
+            yield
+        except MemoryError:
+            self._note["said"] = "memory"
+            self._say()
+            raise
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            if not self._note["said"]:
+                self._note |= {"at": [], "phase": ""}
+                self._say()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Meanwhile what the records hold is not looked at: what came of it is written."""
+        self._note["phase"] = "writing"
+        self._say()
+        yield
+        self._note["phase"] = "reading"
+        self._say()
+
+    def close(self) -> None:
+        """The process ends of its own accord; if it says that it died, the note stays."""
+        if not self._note["said"]:
+            self._path.unlink(missing_ok=True)
+        file, self._file = self._file, -1  # the thread that waits for a stop may be too late
+        os.close(file)
+
+    def _await_stop(self, stop: threading.Event) -> None:
+        stop.wait()
+        self._note["phase"] = "stopping"
+        with contextlib.suppress(OSError):  # closed already
+            self._say()
+
+    def _say(self) -> None:
+        """Put the note into the file: one write, which a death does not cut in two."""
+        if self._note["phase"] != "stopping" and self.stop is not None and self.stop.is_set():
+            self._note["phase"] = "stopping"
+        os.pwrite(self._file, _sealed(self._note), 0)
+
+    # What the dead have left.
+
+    def _adopt(self) -> None:
+        """Take over the notes of processes that are dead, and read what others took over."""
+        for path in self.folder.glob(f"{self.name}.*.note"):
+            if path != self._path and _is_unlocked(path):
+                with turn(self._lock):
+                    self._bury(path)
+        self._reread()
+
+    def _bury(self, path: Path) -> None:
+        """Write down what the note of a dead process says, then take it away; doing it again changes nothing."""
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # another process was faster
+        try:
+            note = _opened(os.pread(handle, NOTE_BYTES, 0))
+        finally:
+            os.close(handle)
+        self._reread()
+        if note is None:
+            self._log.error("in_hand_unreadable", reason="note")
+        elif note["at"]:
+            counted = note["alone"] and self.surroundings.counts(note)
+            self._suspects += [(partition, first, last) for partition, first, last in note["at"]]
+            if counted:
+                partition, offset, _ = note["at"][0]
+                deaths = self._deaths.setdefault(f"{partition}:{offset}", [])
+                deaths += [path.name] if path.name not in deaths else []
+            for partition, first, last in note["at"]:
+                where = {"partition": partition, "offset": first, "records": last - first + 1}
+                self._log.error("in_hand_at_death", reason="counts" if counted else "from outside or not alone", **where)
+            self._write_known()
+        path.unlink(missing_ok=True)
+
+    def _reread(self) -> None:
+        """What is known of suspects, if it has changed since."""
+        try:
+            found = self._known.stat()
+        except FileNotFoundError:
+            self._suspects, self._deaths, self._read_at = [], {}, (0, 0)
+            return
+        if (found.st_ino, found.st_mtime_ns) == self._read_at:
+            return
+        known = _opened(self._known.read_bytes())
+        if known is None:
+            self._log.error("in_hand_unreadable", reason="suspects")
+        self._suspects = [(partition, first, last) for partition, first, last in (known or {}).get("suspects", ())]
+        self._deaths = {place: list(names) for place, names in (known or {}).get("deaths", {}).items()}
+        self._read_at = (found.st_ino, found.st_mtime_ns)
+
+    def _write_known(self) -> None:
+        """Whole or not at all; nothing where nothing is held against anybody."""
+        held = {place: names for place, names in self._deaths.items() if any(_covers(span, place) for span in self._suspects)}
+        if self._suspects:
+            write_whole(_sealed({"suspects": self._suspects, "deaths": held}), self._known)
+        else:
+            self._known.unlink(missing_ok=True)
+
+
+def _place(record: Record) -> str:
+    return f"{record.partition}:{record.offset}"
+
+
+def _covers(span: Span, place: str) -> bool:
+    partition, offset = map(int, place.split(":"))
+    return partition == span[0] and span[1] <= offset <= span[2]
+
+
+def _spans(records: Iterable[Record]) -> list[Span]:
+    """The stretch of each partition."""
+    offsets: dict[int, list[int]] = {}
+    for record in records:
+        offsets.setdefault(record.partition, []).append(record.offset)
+    return [(partition, min(own), max(own)) for partition, own in offsets.items()]
+
+
+def _sealed(content: dict[str, Any]) -> bytes:
+    """One line that shows whether it is as it was written."""
+    text = json.dumps(content, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _opened(data: bytes) -> dict[str, Any] | None:
+    """What was sealed; {"at": []} for a file that was just made, None for one that is damaged."""
+    if not data:
+        return {"at": []}
+    line, end, _ = data.partition(b"\n")
+    check, _, text = line.partition(b" ")
+    if not end or check != b"%08x" % zlib.crc32(text):
+        return None
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _is_unlocked(path: Path) -> bool:
+    """Whether the process that made a note is dead."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(handle)
+
+
+def _boot() -> str:
+    """Tells this run of the machine from others."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _process(pid: int) -> list[int]:
+    """A process as no later one with the same pid is: its pid and when it began; [] for none."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+    return [pid, int(words[19])] if words[0] not in ("Z", "X") else []
+
+
+def _killed_for_memory() -> int:
+    """How many processes this machine's kernel has killed for want of memory since it started; 0 where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
