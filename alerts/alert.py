@@ -47,7 +47,6 @@ class Alert:
     """Told of each incident that was written, before the batch counts as done: what is to be said of it is durable too."""
     key_checks: dict[str, str] = field(default_factory=dict)
     """Of keys under which stored facts were made, as far as they came up."""
-
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
     """The context in which facts are written."""
 

@@ -114,7 +114,7 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         background(), verdict()  # what is wrong with them is said at the start
         in_hand = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
         stack.callback(in_hand.close)
-        stage = Alert(store, context.clock, context.tenant, metrics, background, verdict, notifier.plan, in_hand.writing)
+        stage = Alert(store, context.clock, context.tenant, metrics, background, verdict, notifier.plan, writing=in_hand.writing)
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
