@@ -45,6 +45,7 @@ FOLLOWERS = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a file."""
 COUNTED = ".commits"
 CURE = "restore it from a copy with all that stands beside it, or move these away ({name}*) to start empty"
+GO_ON = "restore it from a copy with all that stands beside it, or remove {name}.commits to go on without them"
 
 
 @contextlib.contextmanager
@@ -60,9 +61,9 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         raise UnavailableError(f"{path} cannot be read or written ({type(error).__name__})") from error
 
 
-def damaged(path: Path, how: str = "is damaged or no database of ours") -> CorruptError:
+def damaged(path: Path, how: str = "is damaged or no database of ours", cure: str = CURE) -> CorruptError:
     """The error for a file of which something is wrong, with the cure."""
-    return CorruptError(f"{path} {how}: {CURE.format(name=path.name)}")
+    return CorruptError(f"{path} {how}: {cure.format(name=path.name)}")
 
 
 @contextlib.contextmanager
@@ -250,7 +251,7 @@ def _compare(connection: apsw.Connection, path: Path, counted: int) -> None:
     there = int(connection.execute("select n from commits").get)
     if there < counted:
         lost = counted - there
-        raise damaged(path, f"lacks its last {lost} change{'s' * (lost != 1)} ({path.name}-wal was damaged or is gone)")
+        raise damaged(path, f"lacks its last {lost} change{'s' * (lost != 1)} ({path.name}-wal was damaged or is gone)", GO_ON)
     _note(path, there)
 
 
