@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 from prometheus_client import CollectorRegistry
+from rich.console import Group
 
 from alerts.alert import Alert
 from alerts.authentic import Authentic
@@ -19,6 +22,7 @@ from alerts.clocks.regimes import check_regimes
 from alerts.clocks.shown import clocks_as_json, clocks_table
 from alerts.evidence.command import hold, release, vault_of
 from alerts.export.command import export
+from alerts.exposed import Lookup
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
 from alerts.noise.background import BACKGROUND
@@ -26,24 +30,27 @@ from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
 from alerts.older import bring_up
-from alerts.options import Severity, Status, Tenant, Words
+from alerts.options import Author, Severity, Status, Tenant, Words
 from alerts.pulse import Sorted
-from alerts.query import SHOWN, Filters, listed, whole
+from alerts.query import SHOWN, Filters, Listed, listed, whole
 from alerts.records import Incident
 from alerts.reveal import reveal, watching
 from alerts.rules.kinds import kinds
+from alerts.sellers import TOKENS, named
 from alerts.store import IncidentStore, Where, configured_store, store_plan
-from alerts.table import incident_in_full, incidents_table
+from alerts.table import incident_in_full, incidents_table, offers_table
 from alerts.tenants import require_known
 from alerts.upkeep import Upkeep
 from alerts.view import details, summary
 from ullage import keys
+from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china
 from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
 from ullage.errors import ConfigError
 from ullage.in_hand import InHand
+from ullage.masking import Secret
 from ullage.metrics import BUS, STORE, new_registry
 from ullage.role import running, surroundings
 from ullage.rulefiles import Live
@@ -183,24 +190,38 @@ def incidents_list(
     severity: Severity = "",
     status: Status = "",
     text: Words = "",
+    author: Author = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest first.")] = 50,
 ) -> None:
     """List incidents, the newest first."""
-    filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
     with contextlib.closing(configured_store(ctx.obj)) as store:
+        filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
         filters.where()  # what cannot be asked is said first
         require_known(ctx.obj, store, tenant)
-        found = listed(store, filters, limit)
+        seller = _seller(ctx.obj, store, author)
+        found = listed(store, replace(filters, seller=seller), limit) if seller or not author else Listed((), "")
         silent = suppressed(store, [incident for incident, _ in found.rows], ctx.obj.clock.now())
     print_list(
         found.rows,
         as_json=as_json,
         row=lambda row: summary(*row, silent.get(row[0].id)),
-        table=lambda rows: incidents_table(rows, silent=silent),
-        none="No incidents.",
+        table=lambda rows: Group(incidents_table(rows, silent=silent), offers_table(rows)),
+        none="No incidents." if seller or not author else "No post of that seller is in the store.",
     )
     if found.after and not as_json:
         typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
+
+
+def _seller(context: Context, store: IncidentStore, author: str) -> str:
+    """The tokens of the author who is asked for, "" for one who posted nothing; a name is tagged here and goes no further."""
+    if not author or TOKENS.fullmatch(author):
+        return author
+    name = Secret(sys.stdin.readline() if author == "-" else author)
+    trail = context.trail()
+    everyone = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail).everyone()
+    tokens = named(store, context.keys, everyone, name)
+    trail.append("lookup.seller", f"{len(tokens)} found", actor=current_user())
+    return ",".join(tokens)
 
 
 @incidents.command("show")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from alerts.document import D
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
+from alerts.sellers import Seller, sellers_of, tokens_of
 from alerts.status import UNDECIDED, narrowed, status_of, statuses
 from alerts.store import IncidentStore, Page, QueryError, Where
 from ullage.errors import ConfigError
@@ -25,9 +26,11 @@ class Filters:
     site: str = ""
     kind: str = ""
     text: str = ""
+    seller: str = ""
+    """Tokens of authors, parted by commas."""
 
     def where(self) -> Where:
-        """As a condition, without the status; QueryError says what cannot be asked, never repeating it."""
+        """As a condition, without status and seller; QueryError says what cannot be asked, never repeating it."""
         if self.severity not in ("", *SEVERITIES):
             raise QueryError(f"severity is one of {', '.join(SEVERITIES)}")
         if self.status not in ("", *STATUSES):
@@ -37,6 +40,7 @@ class Filters:
                 raise QueryError(
                     f"that looks like {what}: look a person up under 'Is this person exposed?', where nothing is kept"
                 )
+        tokens_of(self.seller)
         chosen = {"tenant": self.tenant, "severity": self.severity, "sites": self.site, "kinds": self.kind}
         return Where({name: (value,) for name, value in chosen.items() if value}, text=self.text.strip())
 
@@ -58,6 +62,7 @@ class Whole:
     sightings: tuple[Sighting, ...]
     exposures: tuple[Exposure, ...]
     decisions: tuple[Decision, ...]
+    sellers: tuple[Seller, ...] = ()
 
 
 def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Page[Incident]:
@@ -65,6 +70,9 @@ def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "")
     where = filters.where()
     if filters.status:
         where = narrowed(where, filters.status, statuses(store))
+    if filters.seller:
+        sold = {seen.incident for seen in store.scroll(Sighting, Where({"seller": tokens_of(filters.seller)}))}
+        where = where.but(ids=sold if where.ids is None else sold.intersection(where.ids))
     return store.search(Incident, where, limit, after)
 
 
@@ -95,13 +103,9 @@ def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN) -> Whole | 
         return None
     of_it = Where({"incident": (id_,)})
     decisions = decisions_of(store, id_)
-    return Whole(
-        incident,
-        status_of(decisions),
-        _newest(store, Sighting, of_it, shown),
-        _newest(store, Exposure, of_it, shown),
-        decisions,
-    )
+    seen = _newest(store, Sighting, of_it, shown)
+    exposures = _newest(store, Exposure, of_it, shown)
+    return Whole(incident, status_of(decisions), seen, exposures, decisions, sellers_of(store, incident.tenant, seen))
 
 
 def _newest(store: IncidentStore, kind: type[D], where: Where, shown: int | None) -> tuple[D, ...]:

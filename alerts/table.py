@@ -14,7 +14,8 @@ from rich.text import Text
 from alerts.noise.shown import line
 from alerts.query import Whole
 from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Why
-from alerts.view import brief, duration, incompleteness
+from alerts.sellers import Seller
+from alerts.view import brief, claimed, duration, incompleteness, offer
 from ullage.screen import cell
 from ullage.shown import moment, safe
 
@@ -58,6 +59,20 @@ def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None
     return table
 
 
+def offers_table(rows: Sequence[tuple[Incident, Status]]) -> RenderableType:
+    """Under the list, what is offered: known words, claims, newest date; by whom, and in which section."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table.add_column("incident", no_wrap=True)
+    table.add_column("offers", overflow="fold", ratio=3)
+    table.add_column("seller", overflow="fold", min_width=13)
+    table.add_column("section", overflow="fold", ratio=2)
+    told = [(i, offer(i), brief(i.authors, 1), brief(i.sections, 1)) for i, _ in rows]
+    for incident, *cells in told:
+        if any(cells):
+            table.add_row(incident.id, *(Text(cell or "–") for cell in cells))
+    return Group("", table) if table.row_count else ""
+
+
 def _zone_name(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None) -> str:
     return rows[0][0].opened_at.astimezone(zone).strftime("%Z") if rows else ""
 
@@ -85,6 +100,7 @@ def incident_in_full(
         *((Text("\nClocks", "bold"), clocks) if clocks else ()),
         Text(f"\nSeen {incident.sightings} times", "bold"),
         _sightings(found.sightings, zone),
+        *((Text("\nSellers", "bold"), _sellers(found.sellers, zone)) if found.sellers else ()),
         Text(f"\nCustomers: {incident.counted}", "bold"),
         _customers(found.exposures),
     )
@@ -94,6 +110,10 @@ def _facts(incident: Incident, zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 3, 0, 0))
     for name, value in (
         ("kinds", brief(incident.kinds, 6)),
+        ("claims", claimed(incident.claims) or "–"),
+        ("columns", brief(incident.fields, 10) or "–"),
+        ("newest date", str(incident.newest_date or "–")),
+        ("section", brief(incident.sections, 3) or "–"),
         ("row", safe(incident.skeleton) or "–"),
         ("rows", f"{incident.rows:,}"),
         ("terms", brief(incident.terms, 8) or "–"),
@@ -116,7 +136,18 @@ def _reasons(reasons: Iterable[Why]) -> Table:
 def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for s in sightings:
-        grid.add_row(f"  {moment(s.fetched_at, zone)}", cell(s.site), cell(s.title or "–"), cell(s.url))
+        told = " · ".join(filter(None, (s.title, claimed(s.claims)))) or "–"
+        grid.add_row(f"  {moment(s.fetched_at, zone)}", cell(s.section or s.site), cell(told), cell(s.author or "–"))
+    return grid
+
+
+def _sellers(sellers: Iterable[Seller], zone: tzinfo | None) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for one in sellers:
+        posts = (
+            f"{one.sightings:,} sighting{'s' * (one.sightings != 1)} in {one.incidents:,} incident{'s' * (one.incidents != 1)}"
+        )
+        grid.add_row(f"  {safe(one.author)}", posts, f"since {moment(one.since, zone)}", Text(brief(one.sections, 4)))
     return grid
 
 

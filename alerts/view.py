@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
 from alerts.query import Whole
 from alerts.records import Incident, Status, Suppression
+from ullage.kept import GAP
+from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE
 from ullage.shown import safe
 
 
 def link(url: str) -> str:
-    """`url` if a browser may follow it (http or https with a host), else ""."""
+    """`url` if a browser may follow it (http or https with a host), else "". Of an address the section is what is kept."""
+    url = url.removesuffix(GAP)
     try:
         parts = urlsplit(url)
         return url if parts.scheme in ("http", "https") and parts.hostname and safe(url) == url else ""
@@ -42,6 +46,38 @@ def brief(values: Sequence[str], shown: int) -> str:
     return safe(", ".join(values[:shown])) + more
 
 
+def claimed(claims: Claims) -> str:
+    """What a post says of its offer, in one line; "" for nothing.
+
+    >>> claimed(Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("csv",), size=3_400_000_000))
+    '300,000 records, 500 USDT, by telegram, csv, 3.4 GB'
+    """
+    return ", ".join(_claims(claims))
+
+
+def _claims(claims: Claims) -> Iterator[str]:
+    if claims.volume is not None:
+        yield f"{claims.volume:,} records"
+    if claims.price is not None:
+        yield f"{claims.price:,.10g} {claims.currency}".rstrip()
+    if claims.contacts:
+        yield f"by {' or '.join(claims.contacts)}"
+    yield from claims.files
+    if claims.size is not None:
+        unit, name = next((one for one in SIZES if claims.size >= one[0]), SIZES[-1])
+        yield f"{claims.size / unit:.3g} {name}"
+
+
+SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+
+
+def offer(incident: Incident) -> str:
+    """What an incident's posts offer, by which a person judges it: words, claims, and how new it is."""
+    words = next((title for title in incident.titles if title != GAP), "")
+    newest = f"newest {incident.newest_date}" if incident.newest_date else ""
+    return " · ".join(filter(None, (safe(words), claimed(incident.claims), newest)))
+
+
 def incompleteness(incident: Incident) -> str:
     """What a person must know of an incident of which not all was searched or judged; "" for one of which all was."""
     reasons = "; ".join(INCOMPLETE.get(reason, reason) for reason in incident.incomplete)
@@ -62,11 +98,15 @@ def _silence(silence: Suppression | None) -> dict[str, Any] | None:
 def details(found: Whole, clocks: Sequence[dict[str, Any]] = (), silence: Suppression | None = None) -> dict[str, Any]:
     """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
     return {
-        **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects"}),
+        **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects", "text_rule"}),
         "status": found.status,
         "suppressed": _silence(silence),
         "clocks": list(clocks),
-        "seen": [sighting.model_dump(mode="json", exclude={"subjects", "traits"}) for sighting in found.sightings],
+        "sellers": [{**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()} for one in found.sellers],
+        "seen": [
+            sighting.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "text_rule"})
+            for sighting in found.sightings
+        ],
         "exposures": [exposure.model_dump(mode="json", exclude={"index_tags"}) for exposure in found.exposures],
         "decisions": [decision.model_dump(mode="json", exclude={"id"}) for decision in found.decisions],
     }
@@ -74,5 +114,6 @@ def details(found: Whole, clocks: Sequence[dict[str, Any]] = (), silence: Suppre
 
 _SUMMARY = set(
     "id tenant severity exposure scenario scenario_title scenario_title_zh origin origin_label sites customers rows sightings"
-    " kinds titles publish_seconds published_at opened_at updated_at alarm linked incomplete".split()
+    " kinds titles publish_seconds published_at opened_at updated_at alarm linked incomplete sections authors claims fields"
+    " newest_date".split()
 )

@@ -1,7 +1,7 @@
 """What an export holds of an incident: its verdicts and counts, where and when it was seen; nobody who is in it.
 
-Titles and addresses have been redacted by match. Here they are looked through once more, because an export leaves the house: one
-in which an identifier can still be read is left out.
+Of titles and addresses match keeps known words and the section alone. Here they are looked through once more, because an export
+leaves the house: one in which an identifier can be read is left out.
 """
 
 from __future__ import annotations
@@ -112,5 +112,5 @@ def _shown(site: str) -> str:
 
 
 def _address(url: str) -> str:
-    """`url` if it can be followed: one that was redacted leads nowhere."""
+    """The section that `url` names, if it can be followed."""
     return "" if "<" in url or identifier_in(url, numbers=False) else link(url)

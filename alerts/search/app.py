@@ -18,7 +18,7 @@ from alerts.exposed import Lookup
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.records import Account
-from alerts.search import api, login, look_up, noise, pages
+from alerts.search import api, login, look_up, noise, pages, sellers
 from alerts.search.asked import known_query
 from alerts.search.door import Door, token_of
 from alerts.search.guard import Guard
@@ -60,7 +60,14 @@ def create_app(
     app = FastAPI(
         title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(known_query)]
     )
-    routers = (pages.routes(site), noise.routes(site), look_up.routes(site), api.routes(site), login.routes(site))
+    routers = (
+        pages.routes(site),
+        noise.routes(site),
+        look_up.routes(site),
+        sellers.routes(site),
+        api.routes(site),
+        login.routes(site),
+    )
     for router in (*routers, _operations(site, app)):
         app.include_router(router)
     for kind, answer in _answers(site).items():
@@ -133,5 +140,5 @@ def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception],
 
 
 _NAMES = frozenset(
-    "tenant severity status place kind q after limit value who purpose case by note token days reason what".split()
+    "tenant severity status place kind q seller after limit value who purpose case by note token days reason what name".split()
 )

@@ -14,9 +14,9 @@ Text = Annotated[str, Query(max_length=1_000)]
 
 
 def _filters(
-    tenant: Text = "", severity: Text = "", status: Text = "", place: Text = "", kind: Text = "", q: Text = ""
+    tenant: Text = "", severity: Text = "", status: Text = "", place: Text = "", kind: Text = "", q: Text = "", seller: Text = ""
 ) -> Filters:
-    return Filters(tenant, severity, status, place, kind, q)
+    return Filters(tenant, severity, status, place, kind, q, seller)
 
 
 Asked = Annotated[Filters, Depends(_filters)]

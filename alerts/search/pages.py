@@ -20,6 +20,7 @@ from alerts.query import Filters, Listed, listed, whole
 from alerts.records import SEVERITIES, STATUSES, Incident
 from alerts.search.asked import Asked, Text
 from alerts.search.site import Site
+from alerts.sellers import history, tokens_of
 from alerts.status import UNDECIDED, tally
 from alerts.store import QueryError
 from ullage.tenants import UnknownTenantError
@@ -49,8 +50,8 @@ def routes(site: Site) -> APIRouter:
             site.known(filters.tenant)
             found = listed(site.store, filters, PAGE, after)
         except (QueryError, UnknownTenantError) as error:
-            return _list_page(site, Filters(), Listed((), ""), str(error))
-        return _list_page(site, filters, found, "")
+            return list_page(site, Filters(), Listed((), ""), str(error))
+        return list_page(site, filters, found, "")
 
     @router.get("/incidents/{id_}")
     def incident(id_: str) -> HTMLResponse:
@@ -86,17 +87,19 @@ def _rulings(site: Site, incident: Incident, duties: Iterable[Duty]) -> dict[str
     return found
 
 
-def _list_page(site: Site, filters: Filters, found: Listed, refused: str) -> HTMLResponse:
+def list_page(site: Site, filters: Filters, found: Listed, refused: str, status: int = 400) -> HTMLResponse:
+    """The list, or in its place why there is none: `refused`, with that status."""
     chosen = {"tenant": filters.tenant, "severity": filters.severity, "status": filters.status}
-    chosen |= {"place": filters.site, "kind": filters.kind, "q": filters.text}
+    chosen |= {"place": filters.site, "kind": filters.kind, "q": filters.text, "seller": filters.seller}
     set_ones = {name: value for name, value in chosen.items() if value}
     counts = tally(site.store)
     silent = suppressed(site.store, [incident for incident, _ in found.rows], site.clock.now())
     return site.page(
         "list.html",
-        400 if refused else 200,
+        status if refused else 200,
         rows=found.rows,
         silent=silent,
+        seller=history(site.store, tokens_of(filters.seller), filters.tenant) if filters.seller else None,
         chosen=chosen,
         filtered=bool(set_ones),
         refused=refused,

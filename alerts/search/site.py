@@ -72,6 +72,8 @@ def templates(zone: tzinfo | None, tenants: Iterable[str]) -> Environment:
         "shown": safe,
         "link": view.link,
         "brief": view.brief,
+        "claimed": view.claimed,
+        "offer": view.offer,
         "duration": view.duration,
         "incompleteness": view.incompleteness,
         "moment": lambda when: moment(when, zone),

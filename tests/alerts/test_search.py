@@ -74,7 +74,7 @@ def test_a_page_has_no_script_and_nothing_from_another_host(browser, leaked, pat
     assert not re.search(r"<script|<iframe|<object|style=|\son\w+=|@import", text)
     assert set(re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text)) == {"/static/ullage.css", "data:,"}
     assert set(re.findall(r'action="([^"]*)"', text)) <= {
-        "/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence", "/logout"
+        "/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence", "/logout", "/sellers"
     }  # fmt: skip
 
 

@@ -1,0 +1,42 @@
+"""A seller by name: it travels in the body of a POST, is tagged here, and never shown, noted or kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from alerts.query import Filters, Listed
+from alerts.search.pages import list_page
+from alerts.search.site import Site
+from alerts.sellers import named
+from alerts.store import QueryError
+from ullage.masking import Secret
+
+
+def routes(site: Site) -> APIRouter:
+    """The routes of this module over `site`."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.post("/sellers")
+    def seller(request: Request, name: Annotated[str, Form()] = "") -> Response:
+        nothing = Listed((), "")
+        try:
+            tokens = tokens_of_name(site, Secret(name), request.state.caller)
+        except QueryError as error:
+            return list_page(site, Filters(), nothing, str(error))
+        if not tokens:
+            return list_page(site, Filters(), nothing, "No post of that seller is in the store.", 200)
+        return RedirectResponse(f"/?{urlencode({'seller': ','.join(tokens)})}", 303)
+
+    return router
+
+
+def tokens_of_name(site: Site, name: Secret, caller: str) -> tuple[str, ...]:
+    """The tokens of the author of that name, () for nobody; noted without the name, and limited as look-ups of people are."""
+    site.allowed.take(caller)
+    tokens = named(site.store, site.lookup.keys, site.lookup.everyone(), name)
+    site.trail.append("lookup.seller", f"{len(tokens)} found", actor="page")
+    return tokens

@@ -1,0 +1,147 @@
+"""A seller is found by name and shown with a history; the name is nowhere: in no store, address, log or answer."""
+
+import io
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.query import Filters, listed, whole
+from alerts.records import Incident, Sighting
+from alerts.sellers import named, sellers_of, tokens_of
+from alerts.store import QueryError, Where
+from tests.alerts.browser import Browser
+from tests.alerts.builders import finding, fold_all
+from ullage import sellers
+from ullage.audit import entries
+from ullage.audit.trail import FOLDER as AUDIT
+from ullage.cli import app
+from ullage.errors import ConfigError
+from ullage.keys import make_tenant
+from ullage.masking import Secret
+from ullage.tags import Tagger, derive_key
+
+NAME, TOKEN, OTHER = "Zhuge_1888", "@a1b2c3d4e5f6", "@0123456789ab"
+SECTION = "https://forum.example/c/trade"
+
+
+def posted(context, name: str = NAME, token: str = TOKEN, section: str = SECTION, **more: object) -> dict[str, object]:
+    key = context.keys.read("bank/index-1.key")
+    tag = sellers.tag(Tagger(derive_key(key, "index", "bank", sellers.KIND, sellers.FORM)), name)
+    return {"author": token, "author_tag": tag, "url": f"{section}/…", **more}
+
+
+@pytest.fixture
+def sold(store, clock, context):
+    """Three posts of one seller in two incidents, one of another."""
+    make_tenant(context.keys, "bank")
+    claims = {"volume": 300_000, "price": 500.0, "currency": "USDT", "contacts": ("telegram",)}
+    more = {"claims": claims, "title": "一手料 …"}
+    fold_all(store, clock, [
+        finding("f1", range(10), people="ab", capture=posted(context, **more)),
+        finding("f2", range(10), people="ab", site="chat", capture=posted(context, section="https://chat.example")),
+        finding("g", range(90, 99), people="c", capture=posted(context)),
+        finding("h", range(200, 210), people="d", capture=posted(context, "somebody", OTHER)),
+    ])  # fmt: skip
+    return store
+
+
+def test_a_seller_is_found_by_any_spelling_of_the_name(sold, context):
+    for name in (NAME, "zhuge_1888", " @ZHUGE_1888 "):
+        assert named(sold, context.keys, ["bank"], Secret(name)) == (TOKEN,)
+    assert named(sold, context.keys, ["bank"], Secret("nobody")) == ()
+
+
+def test_a_name_that_is_none_or_no_key_is_said(sold, context):
+    with pytest.raises(QueryError, match="1 to 320"):
+        named(sold, context.keys, ["bank"], Secret("  "))
+    with pytest.raises(ConfigError, match="no index key"):
+        named(sold, context.keys, [], Secret(NAME))
+
+
+def test_the_history_counts_all_that_was_seen(sold):
+    f1 = sold.get(Sighting, "f1")
+    (seller,) = sellers_of(sold, "bank", [f1])
+    assert (seller.author, seller.sightings, seller.incidents) == (TOKEN, 3, 2)
+    assert seller.sections == ("https://chat.example/", f"{SECTION}/")
+    assert whole(sold, f1.incident).sellers == (seller,)
+    assert sellers_of(sold, "other", [f1]) == ()
+
+
+def test_a_list_can_be_of_one_seller(sold):
+    assert len(listed(sold, Filters(seller=TOKEN), 50).rows) == 2
+    assert len(listed(sold, Filters(seller=f"{TOKEN},{OTHER}"), 50).rows) == 3
+    assert len(listed(sold, Filters(seller=TOKEN, status="open"), 50).rows) == 2
+    assert listed(sold, Filters(seller=TOKEN, status="confirmed"), 50).rows == ()
+    assert listed(sold, Filters(seller="@000000000000"), 50).rows == ()
+
+
+@pytest.mark.parametrize("text", ["zhuge_1888", "@zhuge", "@a1b2c3d4e5f6;", "13800138000"])
+def test_a_name_is_no_token_and_is_not_repeated(text):
+    with pytest.raises(QueryError) as caught:
+        tokens_of(text)
+    assert text not in str(caught.value)
+
+
+def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser: Browser, context):
+    answer = browser.post("/sellers", {"name": NAME})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?seller=%40a1b2c3d4e5f6")
+    shown = browser.get(answer.headers["location"]).text
+    assert f"<code>{TOKEN}</code></b> 3 sightings in 2 incidents" in shown
+    assert OTHER not in shown
+    nobody = browser.post("/sellers", {"name": "Nobody_99"})
+    assert (nobody.status_code, "No post of that seller" in nobody.text) == (200, True)
+    assert browser.post("/sellers", {"name": " "}).status_code == 400
+    assert browser.get("/", params={"seller": NAME}).status_code == 400
+    assert len(browser.get("/api/incidents", params={"seller": TOKEN}).json()["items"]) == 2
+    written = nobody.text + shown + browser.log.getvalue()
+    assert not re.search("zhuge|nobody_99", written, re.IGNORECASE)
+    told = [entry for _, entry in entries(context.data / AUDIT)]
+    assert [(entry.action, entry.object) for entry in told] == [("lookup.seller", "1 found"), ("lookup.seller", "0 found")]
+
+
+def test_the_page_of_an_incident_is_enough_to_judge_by(sold, browser: Browser):
+    incident = sold.get(Sighting, "f1").incident
+    shown = browser.get(f"/incidents/{incident}").text
+    for text in (TOKEN, "300,000 records, 500 USDT, by telegram", "一手料 …", f"{SECTION}/", "PHONE", "3</td>"):
+        assert text in shown
+    assert f'href="{SECTION}/"' in shown
+    row = browser.get("/").text
+    assert "300,000 records, 500 USDT, by telegram" in row
+    told = browser.get(f"/api/incidents/{incident}").json()
+    assert told["sellers"][0]["sightings"] == 3
+    assert told["claims"]["volume"] == 300_000
+    assert "author_tag" not in told["seen"][0]
+
+
+def run(context, *words: str, text: str = "") -> str:
+    done = CliRunner().invoke(app, ["--data", str(context.data), *words], input=text)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_on_a_terminal_a_seller_is_asked_for_by_name_or_token(sold, context):
+    sold.close()
+    for words, text in ((("--author", NAME), ""), (("--author", "-"), f"{NAME}\n"), (("--author", TOKEN), "")):
+        lines = run(context, "incidents", "list", "--json", *words, text=text).splitlines()
+        assert [json.loads(line)["authors"] for line in lines if line.startswith("{")] == [[TOKEN], [TOKEN]]
+    assert "No post of that seller" in run(context, "incidents", "list", "--author", "nobody")
+    assert "zhuge" not in "".join(entry.model_dump_json() for _, entry in entries(context.data / AUDIT)).lower()
+
+
+def test_a_terminal_shows_what_a_judgement_needs(sold, context):
+    incident = sold.get(Sighting, "f1").incident
+    sold.close()
+    shown = " ".join(run(context, "incidents", "show", incident).split())
+    for text in (TOKEN, "300,000 records, 500 USDT, by telegram", "3 sightings in 2 incidents", SECTION, "columns NAME, PHONE"):
+        assert text in shown
+    assert TOKEN in run(context, "incidents", "list")
+
+
+def test_no_name_is_in_the_store(sold):
+    held = io.StringIO()
+    for kind in (Sighting, Incident):
+        for document in sold.scroll(kind, Where()):
+            held.write(document.model_dump_json())
+    assert "huge" not in held.getvalue()
