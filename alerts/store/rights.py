@@ -1,9 +1,10 @@
 """What the processes may do on which index of an Elasticsearch cluster, and nothing beyond it.
 
 Alert folds, counts and removes what has passed its retention. Search reads, and appends decisions, suppressions and records of
-audit: its right is `create_doc`, so that not even a page that was broken into can change or remove one. Neither may create an
-index, and neither sees another index. `maintenance` is refresh, flush and merge; `view_index_metadata` is the least named right
-that lets `ullage check` compare the mapping's version.
+audit: its right is `create_doc`, so that not even a page that was broken into can change or remove one. The desk reveals
+originals (`ullage incidents reveal`), which search does not see. None may create an index, and none sees another index.
+`maintenance` is refresh, flush and merge; `view_index_metadata` is the least named right that lets `ullage check` compare the
+mapping's version.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ FOLDED = (Sighting, Exposure, Background, Original, Claim, KeyCheck, Incident, N
 SAID = (Decision, Suppression, Hold, Audit)
 ALERT: Rights = ((FOLDED, (*SEEN, "index", "delete", "maintenance")), (SAID, (*SEEN, "delete", "maintenance")))
 SEARCH: Rights = (((Incident, Sighting, Exposure, Background, KeyCheck, Account), SEEN), (SAID, (*SEEN, "create_doc")))
-PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH}
+DESK: Rights = (((Incident, Original), SEEN),)
+PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH, "desk": DESK}
 
 
 def role(prefix: str, rights: Rights) -> dict[str, Any]:

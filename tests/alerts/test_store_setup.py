@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts import command
-from alerts.records import CLASSES, VERSION, Account, Audit, Claim, Decision, Exposure, Incident, Sighting
+from alerts.records import CLASSES, VERSION, Account, Audit, Claim, Decision, Exposure, Incident, Original, Sighting
 from alerts.retention import expire
 from alerts.store import IncidentStore, Where, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
@@ -103,8 +103,10 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
         with (
             opened_as(server, "alert", roles["alert"], url, data) as alert,
             opened_as(server, "search", roles["search"], url, data) as search,
+            opened_as(server, "desk", roles["desk"], url, data) as desk,
         ):
-            assert (alert.check(), search.check()) == ("rights of alert", "rights of search")
+            said = ("rights of alert and desk", "rights of search", "rights of desk")
+            assert (alert.check(), search.check(), desk.check()) == said
             fold_all(alert, clock, [finding("f", range(10), people="ab")])
             alert.refresh()
             assert search.count(Exposure, Where()) == 2
@@ -115,6 +117,9 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
                 lambda: search.delete(Incident, ["x"]),
                 lambda: search.get(Claim, "x"),
                 search.refresh,
+                lambda: search.get(Original, "x"),
+                lambda: desk.get(Exposure, "x"),
+                lambda: desk.delete(Original, ["x"]),
                 lambda: alert.create([decision("e")]),
                 lambda: alert.get(Account, "x"),
             ):
