@@ -23,6 +23,7 @@ from alerts.clocks.shown import clocks_as_json, clocks_table
 from alerts.evidence.command import hold, release, vault_of
 from alerts.export.command import export
 from alerts.exposed import Lookup
+from alerts.heard import BELIEVED, Listener, looked
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
 from alerts.noise.background import BACKGROUND
@@ -49,6 +50,7 @@ from ullage.calendar import china
 from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
 from ullage.errors import ConfigError
+from ullage.exits import Exit
 from ullage.in_hand import InHand
 from ullage.masking import Secret
 from ullage.metrics import BUS, STORE, new_registry
@@ -125,7 +127,8 @@ def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help=
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
-        handle = Sorted(stage.handle, Canaries(stage, metrics.canary, muted), metrics.pulse, authentic.check)
+        canaries, heard = Canaries(stage, metrics.canary, muted), Listener(store, context.clock)
+        handle = Sorted(stage.handle, canaries, metrics.pulse, authentic.check, heard)
         batch = settings.alert.batch
         Worker("alert", subscription, handle, letters, stop, batch, metrics=told, sink=STORE, in_hand=in_hand).run(once)
         if once:
@@ -201,15 +204,22 @@ def incidents_list(
         seller = _seller(ctx.obj, store, author)
         found = listed(store, replace(filters, seller=seller), limit) if seller or not author else Listed((), "")
         silent = suppressed(store, [incident for incident, _ in found.rows], ctx.obj.clock.now())
+        behind = looked(store, ctx.obj.clock.now())
+    nothing = "No incidents" if filters == Filters() else "No incidents that fit"
+    none = f"{nothing if seller or not author else 'No post of that seller is in the store'}; {behind.said}."
     print_list(
         found.rows,
         as_json=as_json,
         row=lambda row: summary(*row, silent.get(row[0].id)),
         table=lambda rows: Group(incidents_table(rows, silent=silent), offers_table(rows)),
-        none="No incidents." if seller or not author else "No post of that seller is in the store.",
+        none=none,
     )
     if found.after and not as_json:
         typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
+    if not found.rows:
+        if as_json:
+            typer.echo(none, err=True)
+        raise typer.Exit(Exit.DONE if behind.worth in BELIEVED else Exit.NO_VERDICT)
 
 
 def _seller(context: Context, store: IncidentStore, author: str) -> str:

@@ -20,6 +20,8 @@ class Sorted:
     pulse: Pulse
     check: Callable[[Record], None]
     """RecordError for a record that nobody of ours signed."""
+    heard: Callable[[Heartbeat], None] = lambda _: None
+    """Told of each heartbeat that is news."""
 
     def __call__(self, records: Sequence[Record]) -> None:
         """Deal with a batch; RecordError for one that is damaged."""
@@ -32,4 +34,6 @@ class Sorted:
         if canaries := [record for record in rest if is_canary(record)]:
             self.canaries(canaries)
         for beat in beats:
+            if self.pulse.is_news(beat):
+                self.heard(beat)
             self.pulse.arrived(beat)

@@ -21,6 +21,7 @@ from alerts.records import (
     Claim,
     Decision,
     Exposure,
+    Heard,
     Hold,
     Incident,
     Notification,
@@ -32,7 +33,7 @@ from alerts.store import IncidentStore, Where
 from ullage.settings import OriginalSettings, StoreSettings
 
 BATCH = 1_000
-RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Suppression, Hold, Audit, Notification, Incident)
+RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Suppression, Hold, Audit, Notification, Heard, Incident)
 """What is kept as long as incidents are, the incident itself last."""
 
 

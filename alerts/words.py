@@ -22,6 +22,14 @@ ORIGIN = {
     "fabricated": "编造",
     "unknown": "来源不明",
 }
+WORTH = {
+    "looked": "已查看范围内没有",
+    "handed": "仅查看了人工提交的内容",
+    "partly": "只查看了一部分，不等于没有",
+    "silent": "采集已中断，不等于没有",
+    "nothing": "尚未采集到任何内容，不等于没有",
+}
+"""What an empty list is worth, see `alerts.heard`."""
 KIND = {
     "phone": "手机号",
     "resident_id": "身份证号",

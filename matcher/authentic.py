@@ -71,8 +71,8 @@ def outgoing(finding: Finding, signer: Signer) -> Outgoing:
     return Outgoing(finding.tenant, value, headers | signer.headers(FINDING, *record_parts(FINDINGS, headers, value)))
 
 
-def passed_on(beat: Heartbeat, signer: Signer) -> Outgoing:
-    """A heartbeat as it goes on to `findings`, signed by match."""
-    bare = beat.bare()
+def passed_on(beat: Heartbeat, enrolled: int, signer: Signer) -> Outgoing:
+    """A heartbeat as it goes on to `findings`, signed by match, which looks for `enrolled` customers."""
+    bare = beat.bare(enrolled)
     headers, value = bare.headers(), bare.encode()
     return Outgoing(bare.id, value, headers | signer.headers(beats.PURPOSE, *record_parts(FINDINGS, headers, value)))

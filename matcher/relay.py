@@ -32,12 +32,15 @@ class Relay:
     coverage: CoverageMetrics | None = None
     counts: FarCounts | None = None
 
-    def pass_on(self, beats: Iterable[Heartbeat]) -> None:
-        """Durable on return; one that came before is passed over, since something newer has gone on already."""
+    def pass_on(self, beats: Iterable[Heartbeat], enrolled: int) -> None:
+        """Durable on return, with how many customers are looked for.
+
+        One that came before is passed over, since something newer has gone on already.
+        """
         for beat in beats:
             if not self.pulse.is_news(beat):
                 continue
-            self.findings.spread(passed_on(beat, self.signer))
+            self.findings.spread(passed_on(beat, enrolled, self.signer))
             self.pulse.arrived(beat)
             if self.coverage and beat.coverage:
                 self.coverage.show(beat.origin, beat.coverage)

@@ -141,8 +141,9 @@ class MatchStage:
                 raise  # the worker finds out at which record
             log.get("match").error("match_failed", error=type(error).__name__)
             asides = self._match(posts, [self._matcher.salvage(captures[0], self._budget)])
+        enrolled = sum(lists.customers for lists in self._matcher.lists if lists.tenant != CANARY)
         with self.writing():
-            self._relay.pass_on(beats)
+            self._relay.pass_on(beats, enrolled)
         return asides
 
     def _match(self, records: Sequence[Record], readings: Iterable[Reading]) -> list[Aside]:

@@ -22,6 +22,7 @@ from ullage.errors import ConfigError
 from ullage.screen import AsJson, cell, print_list, table
 from ullage.settings import Context
 from ullage.shown import moment
+from ullage.tenants import tenants_here
 
 KEY_BYTES = 32
 TRIAL = "INC-TEST"
@@ -76,9 +77,28 @@ def _table(items: Sequence[Notification]) -> Table:
 
 
 def channel_parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """A look at each channel: its secret file, and whether the other side answers. Nothing is sent."""
+    """A look at who is told, and at each channel: its secret file, and whether the other side answers. Nothing is sent."""
+    yield "notifications", partial(_routes, context)
     for name in context.settings.notify.channels:
         yield f"channel {name}", partial(_look, context, name)
+
+
+def _routes(context: Context) -> str:
+    """Who is told of which tenants; ConfigError where something is configured that tells nobody."""
+    settings = context.settings.notify
+    if not settings.channels and not settings.routes:
+        return "nobody is told of any incident: ullage.toml has no [notify.channels.…] and no [notify.routes.…]"
+    if not settings.routes:
+        names = ", ".join(settings.channels)
+        raise ConfigError(f"nobody is told of any incident: no [notify.routes.…] leads to {names}")
+    routes = settings.routes.values()
+    untold = sorted(t for t in tenants_here(context) if not any(t in route.tenants or not route.tenants for route in routes))
+    if untold:
+        raise ConfigError(f"nobody is told of incidents of {', '.join(untold)}: no route is for them")
+    used = {channel for route in routes for channel in (*route.channels, *route.escalate_to)}
+    spare = [name for name in settings.channels if name not in used]
+    told = f"{len(settings.routes)} route{'s' * (len(settings.routes) != 1)} to {', '.join(sorted(used))}"
+    return told + (f"; no route leads to {', '.join(spare)}" if spare else "")
 
 
 def _look(context: Context, name: str) -> str:

@@ -10,6 +10,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Original       the finding's id            alert, sealed
     Claim          tenant:of:value             alert
     KeyCheck       the key's name              alert
+    Heard          a crawl host's name         alert
     Incident       INC-…, of its first finding alert (a projection)
     Decision       incident:form token         search, append-only
     Suppression    SUP-…; SUP-…:lifted         search, append-only
@@ -21,22 +22,33 @@ A document says itself how a store must index it: `columns` hold one value, `set
 
 from alerts.document import Document
 from alerts.records.decided import Decision, Hold, Suppression
-from alerts.records.facts import TEXT_RULE, Background, Claim, Exposure, KeyCheck, Original, Sighting, claim_id, exposure_id
+from alerts.records.facts import (
+    TEXT_RULE,
+    Background,
+    Claim,
+    Exposure,
+    Heard,
+    KeyCheck,
+    Original,
+    Sighting,
+    claim_id,
+    exposure_id,
+)
 from alerts.records.incident import Incident, Why, incident_id
 from alerts.records.told import Account, Audit, Notification
 from alerts.records.words import SEVERITIES, STATUSES, News, Origin, Severity, Sketched, Status
 
 __all__ = [
     "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Audit", "Background", "Claim", "Decision",
-    "Exposure", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Severity", "Sighting", "Sketched",
-    "Status", "Suppression", "Why", "claim_id", "exposure_id", "incident_id",
+    "Exposure", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Severity", "Sighting",
+    "Sketched", "Status", "Suppression", "Why", "claim_id", "exposure_id", "incident_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
-    Suppression, Hold, Audit, Notification, Account, Original, KeyCheck,
+    Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
 )  # fmt: skip
-VERSION = 5
+VERSION = 6
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
-`Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned.
-A class that is new gets its tables or index; filters that change must be filled from the documents."""
+`Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned,
+the fifth no `Heard`. A class that is new gets its tables or index; filters that change must be filled from the documents."""

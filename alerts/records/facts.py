@@ -169,6 +169,24 @@ class Background(Document):
     text_rule: int = 2
 
 
+class Heard(Document):
+    """What alert heard of one crawl host, whose name is the id: since when, when last, and what it said then of its sites.
+
+    An empty list says something only of the time in between. `sites` are counts by state; `enrolled` are the customers that match
+    looked for, None where a version before did not say.
+    """
+
+    time = "last"
+
+    first: datetime
+    last: datetime
+    sites: dict[str, int] = Field(default={})
+    unseen: int = 0
+    """Sites in no state: not visited yet, in doubt, or with a file that cannot be read."""
+    egress_up: bool = True
+    enrolled: int | None = None
+
+
 class Claim(Document):
     """Which incident first had this sketch value, or this set of subjects. Read and created by id, never searched."""
 

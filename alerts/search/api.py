@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from alerts.clocks.shown import clocks_as_json
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named
+from alerts.heard import Worth, looked
 from alerts.noise.suppressions import suppressed
 from alerts.query import listed, whole
 from alerts.search.asked import Asked, Text
@@ -20,11 +23,21 @@ from alerts.search.site import Site
 from alerts.view import details, summary
 
 
+class LookedAt(BaseModel):
+    """What stands behind the list: only `looked` and `handed` let an empty one mean that there was nothing; `said` says why."""
+
+    worth: Worth
+    said: str
+    since: datetime | None
+    last: datetime | None
+
+
 class IncidentList(BaseModel):
     """A page of incidents, newest first; give `after` back for the next page, "" is the end."""
 
     items: list[dict[str, Any]]
     after: str
+    looked: LookedAt
 
 
 class ExposedRequest(BaseModel):
@@ -92,7 +105,8 @@ def routes(site: Site) -> APIRouter:
         site.known(filters.tenant)
         found = listed(site.store, filters, limit, after)
         silent = suppressed(site.store, [incident for incident, _ in found.rows], site.clock.now())
-        return IncidentList(items=[summary(*row, silent.get(row[0].id)) for row in found.rows], after=found.after)
+        behind = LookedAt(**asdict(looked(site.store, site.clock.now())))
+        return IncidentList(items=[summary(*row, silent.get(row[0].id)) for row in found.rows], after=found.after, looked=behind)
 
     @router.get("/incidents/{id_}")
     def incident(id_: str) -> JSONResponse:

@@ -15,6 +15,7 @@ from alerts.clocks.duties import Duty
 from alerts.clocks.regimes import regimes_of
 from alerts.clocks.shown import clock_words
 from alerts.decisions import TOKEN_BYTES, Decisions
+from alerts.heard import looked
 from alerts.noise.suppressions import suppressed
 from alerts.query import Filters, Listed, listed, whole
 from alerts.records import SEVERITIES, STATUSES, Incident
@@ -107,6 +108,7 @@ def list_page(site: Site, filters: Filters, found: Listed, refused: str, status:
         following=f"/?{urlencode({**set_ones, 'after': found.after})}" if found.after else "",
         open_by_severity={severity: counts["", severity, UNDECIDED] for severity in reversed(SEVERITIES)},
         empty=not counts.total(),
+        behind=looked(site.store, site.clock.now()),
         severities=SEVERITIES,
         statuses=STATUSES,
     )

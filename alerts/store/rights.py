@@ -20,6 +20,7 @@ from alerts.records import (
     Claim,
     Decision,
     Exposure,
+    Heard,
     Hold,
     Incident,
     KeyCheck,
@@ -32,10 +33,13 @@ from alerts.store.mapping import index_name
 
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
-FOLDED = (Sighting, Exposure, Background, Original, Claim, KeyCheck, Incident, Notification)
+FOLDED = (Sighting, Exposure, Background, Original, Claim, KeyCheck, Heard, Incident, Notification)
 SAID = (Decision, Suppression, Hold, Audit)
 ALERT: Rights = ((FOLDED, (*SEEN, "index", "delete", "maintenance")), (SAID, (*SEEN, "delete", "maintenance")))
-SEARCH: Rights = (((Incident, Sighting, Exposure, Background, KeyCheck, Account), SEEN), (SAID, (*SEEN, "create_doc")))
+SEARCH: Rights = (
+    ((Incident, Sighting, Exposure, Background, KeyCheck, Heard, Account), SEEN),
+    (SAID, (*SEEN, "create_doc")),
+)
 DESK: Rights = (((Incident, Original), SEEN),)
 PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH, "desk": DESK}
 

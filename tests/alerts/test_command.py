@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -14,11 +15,15 @@ from alerts.records import Decision, Incident, incident_id
 from alerts.store import Where
 from alerts.table import incident_in_full, incidents_table
 from alerts.view import brief, duration, link
+from matcher.authentic import passed_on
 from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
+from ullage import keys
 from ullage.bus import FINDINGS
 from ullage.cli import app
 from ullage.dead_letters import read
+from ullage.exits import Exit
+from ullage.records.heartbeat import Coverage, Heartbeat
 from ullage.shown import moment, safe
 
 A = incident_id("f")
@@ -124,8 +129,21 @@ def test_what_cannot_be_asked_is_refused_in_one_line_without_repeating_it(run, w
     assert words[1] not in str(result.exception)
 
 
-def test_an_empty_list_says_so(run):
-    assert run("incidents", "list").stdout == "No incidents.\n"
+def test_an_empty_list_of_an_empty_store_says_that_nothing_was_collected(run):
+    said = "No incidents; nothing was collected: no heartbeat of crawl and no finding has ever reached alert."
+    assert " ".join(run("incidents", "list", code=Exit.NO_VERDICT).stdout.split()) == said
+    listed = run("incidents", "list", "--json", code=Exit.NO_VERDICT)
+    assert (listed.stdout, listed.stderr) == ("", f"{said}\n")
+
+
+def test_an_empty_list_is_believed_where_alert_heard_that_all_was_looked_at(context, store, run):
+    now = datetime.now(UTC)
+    beat = Heartbeat(id="0" * 32, origin="crawl", inserted_at=now, coverage=Coverage(sites={"ok": 2}))
+    context.bus().publisher(FINDINGS).append([passed_on(beat, 10, keys.signer(context.keys, "match"))])
+    run("alert", "--once")
+    said = " ".join(run("incidents", "list").stdout.split())
+    assert re.fullmatch(r"No incidents; crawl was first heard at .*, last at .*, and all 2 sites are read\.", said)
+    assert "No incidents that fit; crawl was first" in run("incidents", "list", "--severity", "high").stdout
     assert run("incidents", "list", "--json").stdout == ""
 
 

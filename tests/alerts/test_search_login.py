@@ -132,7 +132,7 @@ def test_a_session_is_over_after_half_a_day_however_much_it_is_used(browser, clo
 
 
 def test_a_program_sends_the_token_itself(stranger, token) -> None:
-    assert stranger.get("/api/incidents", headers=bearer(token)).json() == {"items": [], "after": ""}
+    assert stranger.get("/api/incidents", headers=bearer(token)).json()["items"] == []
     assert stranger.ask("POST", "/api/exposed", json=ASKED, headers=bearer(token)).status_code == 200
     for wrong in (token[:-1], token + "x", "", token.swapcase(), "ü" * 43):
         headers = [(b"authorization", f"Bearer {wrong}".encode("latin-1"))]

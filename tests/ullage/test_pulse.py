@@ -29,7 +29,8 @@ def test_a_heartbeat_survives_the_bus_and_is_told_from_other_records_by_its_head
     assert is_heartbeat(sent.headers())
     assert not is_heartbeat({"site": "board", "schema": "1"})
     assert set(sent.headers()) == {"record", "id", "schema"}
-    assert sent.bare() == beat()
+    told = Coverage(sites={"blocked": 1}, egress_up=False)
+    assert sent.bare(7) == beat(coverage=told, enrolled=7), "no site is named beyond match"
 
 
 @pytest.mark.parametrize(

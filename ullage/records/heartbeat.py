@@ -84,10 +84,13 @@ class Heartbeat(_Record):
     inserted_at: AwareDatetime
     coverage: Coverage | None = None
     counts: tuple[Count, ...] = Field(default=(), max_length=200)
+    enrolled: Annotated[int, Field(ge=0)] | None = None
+    """Customers that match looked for when it came by; match says so, and versions before did not."""
 
-    def bare(self) -> Heartbeat:
-        """Without what only match is told: as it goes on to `findings`."""
-        return self.model_copy(update={"coverage": None, "counts": ()})
+    def bare(self, enrolled: int | None = None) -> Heartbeat:
+        """As it goes on to `findings`, without what only match is told: of sites there is left how many are in each state."""
+        coverage = self.coverage and self.coverage.model_copy(update={"watched": ()})
+        return self.model_copy(update={"coverage": coverage, "counts": (), "enrolled": enrolled})
 
     def headers(self) -> dict[str, str]:
         """What stands in clear beside it."""

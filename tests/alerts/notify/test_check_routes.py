@@ -1,0 +1,50 @@
+"""`ullage check` says who is told of incidents, and fails where something is configured that tells nobody."""
+
+from pathlib import Path
+
+import pytest
+
+from alerts.notify.command import channel_parts
+from ullage import keys
+from ullage.errors import ConfigError
+from ullage.settings import Context
+
+SOC = "[notify.channels.soc]\n"
+ALL = '[notify.routes.all]\nchannels = ["soc"]\n'
+
+
+def told(data: Path, text: str, *tenants: str) -> str:
+    """What `check` says of notifications with this configuration, where these tenants have keys."""
+    (data / "ullage.toml").write_text(text)
+    context = Context(data)
+    for tenant in tenants:
+        keys.make_tenant(context.keys, tenant)
+    return dict(channel_parts(context))["notifications"]()
+
+
+def test_where_nothing_is_configured_it_is_said_that_nobody_is_told(data) -> None:
+    assert told(data, "[notify]\n").startswith("nobody is told of any incident: ")
+
+
+def test_who_is_told_is_said(data) -> None:
+    assert told(data, SOC + ALL, "bank") == "1 route to soc"
+    assert told(data, SOC + "[notify.channels.spare]\n" + ALL) == "1 route to soc; no route leads to spare"
+    boss = "[notify.channels.boss]\n"
+    assert told(data, SOC + boss + ALL + 'escalate_to = ["boss"]\n') == "1 route to boss, soc"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SOC, r"^nobody is told of any incident: no \[notify.routes.…\] leads to soc$"),
+        (SOC + ALL + 'tenants = ["bank"]\n[tenants.shop]\n', "^nobody is told of incidents of shop: no route is for them$"),
+    ],
+)
+def test_what_is_configured_and_tells_nobody_is_a_fault(data, text, said) -> None:
+    with pytest.raises(ConfigError, match=said):
+        told(data, text, "bank")
+
+
+def test_a_route_without_a_channel_is_a_fault_of_the_configuration(data) -> None:
+    with pytest.raises(ConfigError, match=r"routes\.all has no channels"):
+        told(data, SOC + "[notify.routes.all]\n")

@@ -1,0 +1,148 @@
+"""What an empty list is worth: heartbeats that alert noted, and what they said."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from alerts.heard import SILENT, Listener, looked
+from alerts.records import Heard
+from alerts.store import Where
+from tests.alerts.builders import finding, fold_all
+from tests.conftest import NOON
+from ullage.errors import UnavailableError
+from ullage.records.heartbeat import Coverage, Heartbeat
+
+
+def beat(
+    seconds: float = 0.0, origin: str = "crawl", enrolled: int | None = 10, egress_up: bool = True, **sites: int
+) -> Heartbeat:
+    coverage = Coverage(sites=sites or {"ok": 1}, egress_up=egress_up)
+    at = datetime.fromtimestamp(NOON, UTC) + timedelta(seconds=seconds)
+    return Heartbeat(id="0" * 32, origin=origin, inserted_at=at, coverage=coverage, enrolled=enrolled)
+
+
+@pytest.fixture
+def listen(store, clock) -> Listener:
+    return Listener(store, clock.as_clock())
+
+
+@pytest.fixture
+def worth(store, clock):
+    return lambda: looked(store, clock.as_clock().now())
+
+
+def test_an_empty_store_says_that_nothing_was_collected(worth) -> None:
+    assert worth().worth == "nothing"
+    assert worth().said == "nothing was collected: no heartbeat of crawl and no finding has ever reached alert"
+
+
+def test_all_that_was_looked_at_is_said_with_since_when_and_until_when(listen, worth, clock) -> None:
+    listen(beat(ok=3, quiet=1))
+    clock.advance(1_200)
+    listen(beat(1_200, ok=3, quiet=1))
+    found = worth()
+    assert (found.worth, found.since, found.last) == ("looked", beat().inserted_at, beat(1_200).inserted_at)
+    assert found.said.endswith("all 4 sites are read")
+
+
+def test_a_crawl_that_is_not_heard_any_more_is_no_look(listen, worth, clock) -> None:
+    listen(beat())
+    clock.advance(SILENT.total_seconds())
+    assert worth().worth == "looked"
+    clock.advance(1)
+    assert worth().worth == "silent"
+    assert worth().said.startswith("nothing was collected since 2026-")
+
+
+@pytest.mark.parametrize(
+    ("sites", "said"),
+    [({"blocked": 2, "unreachable": 1}, "none of 3 sites can be read"), ({"login_expired": 0}, "no site has been visited yet")],
+)
+def test_a_crawl_that_reads_nothing_has_collected_nothing(listen, worth, sites, said) -> None:
+    listen(beat(**sites))
+    assert worth().worth == "nothing"
+    assert worth().said.startswith("nothing was collected: ")
+    assert said in worth().said
+
+
+def test_a_heartbeat_of_a_version_that_said_nothing_of_sites_is_no_look(listen, worth) -> None:
+    listen(beat().model_copy(update={"coverage": None, "enrolled": None}))
+    assert worth().worth == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (beat(ok=3, blocked=1), "1 of 4 sites cannot be read"),
+        (beat().model_copy(update={"coverage": Coverage(sites={"ok": 3}, unseen=2)}), "2 of 5 sites cannot be read"),
+        (beat(egress_up=False), "crawl host crawl reaches nothing outside"),
+        (beat(enrolled=0), "match has no watchlist"),
+    ],
+    ids=["a site", "an unseen one", "the way out", "the watchlist"],
+)
+def test_what_could_not_be_seen_is_said(listen, worth, told, said) -> None:
+    listen(told)
+    assert worth().worth == "partly"
+    assert said in worth().said
+
+
+def test_one_of_two_hosts_that_is_silent_is_named(listen, worth, clock) -> None:
+    listen(beat(origin="east"))
+    clock.advance(SILENT.total_seconds() + 60)
+    listen(beat(SILENT.total_seconds() + 60, origin="west"))
+    assert worth().worth == "partly"
+    assert "crawl host east is silent since" in worth().said
+
+
+def test_findings_without_a_heartbeat_are_what_was_handed_over(store, clock, worth) -> None:
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    assert worth().worth == "handed"
+    assert "handed over" in worth().said
+
+
+def test_notes_are_few_but_what_is_new_is_noted_at_once(listen, store, clock, monkeypatch) -> None:
+    puts = []
+    monkeypatch.setattr(store, "put", lambda documents, real=store.put: puts.extend(documents) or real(documents))
+    for second in range(0, 121, 10):
+        listen(beat(second))
+        clock.advance(10)
+    assert [one.last for one in puts] == [beat(s).inserted_at for s in (0, 60, 120)]
+    listen(beat(121, blocked=1))
+    assert puts[-1].sites == {"blocked": 1}
+    listen(beat(122, enrolled=11, blocked=1))
+    assert puts[-1].enrolled == 11
+    assert {one.first for one in puts} == {beat().inserted_at}
+
+
+def test_a_restart_keeps_since_when(listen, store, clock) -> None:
+    listen(beat())
+    clock.advance(900)
+    Listener(store, clock.as_clock())(beat(900))
+    (noted,) = store.scroll(Heard, Where())
+    assert (noted.first, noted.last) == (beat().inserted_at, beat(900).inserted_at)
+
+
+def test_a_clock_that_is_ahead_promises_no_time_to_come(listen, store, clock, worth) -> None:
+    listen(beat(86_400))
+    assert worth().last == clock.as_clock().now()
+
+
+def test_a_store_that_is_down_is_for_the_loop_to_wait_for(listen, store, monkeypatch) -> None:
+    def down(*_):
+        raise UnavailableError("down")
+
+    monkeypatch.setattr(store, "get", down)
+    with pytest.raises(UnavailableError):
+        listen(beat())
+
+
+def test_the_page_and_the_api_say_it_too(browser, store, clock, listen) -> None:
+    page, api = browser.get("/").text, browser.get("/api/incidents").json()
+    assert "nothing was collected: no heartbeat" in page
+    assert "尚未采集到任何内容" in page
+    assert (api["items"], api["looked"]["worth"]) == ([], "nothing")
+    listen(beat())
+    assert "This is all that was in what was looked at: crawl was first heard at" in browser.get("/").text
+    assert "This is all" in browser.get("/?severity=high").text
+    api = browser.get("/api/incidents").json()["looked"]
+    assert (api["worth"], api["since"]) == ("looked", "2026-09-21T14:13:20Z")
