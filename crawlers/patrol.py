@@ -77,6 +77,7 @@ class Patrol:
         self._standings = Standings(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
         self._signer = keys.signer(context.keys, "crawl")
         sealer = partial(keys.sealer, context.keys)
+        sealer()  # what is wrong with it is said at the start, not at the end of the first visit
         self._beats = Beats(self._crawl, self._standings, self._publisher, metrics, sealer, self._signer, self._on_bus)
         self._sites: Collection[Site] = ()
         canary = context.settings.canary

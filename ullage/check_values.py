@@ -58,9 +58,11 @@ def noted(root: Path, name: str) -> Noted | None:
 
 
 def note(path: Path, name: str, key: bytes, how: str) -> None:
-    """Note the check value of key `name` in the file `path`, durably; OSError where this user cannot."""
-    mode = 0o644 if name.endswith(".pub") else 0o600
-    write_whole(f"{check_value(key, name)} {how}\n".encode(), path, mode)
+    """Note the check value of key `name` in the file `path`, durably; OSError where this user cannot.
+
+    It is no secret: whoever is given the key later has to read it too.
+    """
+    write_whole(f"{check_value(key, name)} {how}\n".encode(), path, 0o644)
 
 
 def verify(root: Path, name: str, key: bytes) -> None:

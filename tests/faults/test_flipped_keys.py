@@ -20,6 +20,8 @@ from alerts.search.app import create_app
 from alerts.store import configured_store
 from crawlers.frontier import open_frontier
 from crawlers.ingest import take
+from crawlers.metrics import CrawlMetrics
+from crawlers.patrol import Patrol
 from matcher.stage import build_matcher
 from tests.matcher.bank import customer, listed
 from ullage import keys
@@ -99,6 +101,12 @@ def ingest(data: Path) -> None:
         take(Context(data), source)
 
 
+def crawl(data: Path) -> None:
+    """All that `ullage crawl` does before its first round."""
+    context = Context(data)
+    Patrol(context, [], CrawlMetrics(CollectorRegistry(), context.clock))
+
+
 def frontier(data: Path) -> None:
     open_frontier(Context(data)).close()
 
@@ -117,9 +125,10 @@ USERS: dict[str, tuple[Callable[[Path], None], ...]] = {
     "bank/resolver.key": (resolve, load),
     "bank/resolver.pub": (load,),
     "capture.key": (match, assess),
-    "frontier.key": (ingest, frontier),
+    "frontier.key": (ingest, frontier, crawl),
     "seal/*.key": (match,),
-    "seal/*.pub": (match, ingest),
+    "seal/*.pub": (match, ingest, crawl),
+    "sign/crawl.key": (crawl,),
     "sign/match.key": (match,),
     "sign/ingest.key": (ingest,),
     "audit/command.key": (load, resolve),
