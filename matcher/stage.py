@@ -212,7 +212,7 @@ class MatchStage:
             self._key_day = today
         expired = any(lists.expires <= self.context.clock.now() for lists in self._matcher.lists) if self._stamp else False
         lexicons = tuple(theme.stamp(self.context.data) for theme in themes().values())
-        stamp = (installed.stamp(self.context.data), expired, lexicons)
+        stamp = (installed.stamp(self.context.data, self.context.keys), expired, lexicons)
         if stamp == self._stamp:
             return
         try:

@@ -256,11 +256,13 @@ def _untested(lists: TenantLists) -> str:
     return f" (no self-test in the list of epoch {', '.join(map(str, old))}: load it again)" if old else ""
 
 
-def stamp(data: Path) -> tuple[tuple[str, int, int], ...]:
-    """Changes whenever an installed file does: name, number of the file, time of change."""
+def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
+    """Changes whenever an installed file does, or a key that is used with it: name, number of the file, time of change."""
+    files = [path for path in (data / FOLDER).glob("*/*") if path.suffix in (SUFFIX, DELTA, amended.SUFFIX)]
+    for pattern in ("*/match-*.key", f"*/{INDEX}*.key", "*/verify.pub"):
+        files += keys.root.glob(pattern)
     found = []
-    for path in sorted((data / FOLDER).glob("*/*")):
-        if path.suffix in (SUFFIX, DELTA, amended.SUFFIX):
-            with contextlib.suppress(FileNotFoundError):  # retired between the listing and the look
-                found.append((str(path), *_identity(path)))
+    for path in sorted(files):
+        with contextlib.suppress(FileNotFoundError):  # retired between the listing and the look
+            found.append((str(path), *_identity(path)))
     return tuple(found)

@@ -1,5 +1,6 @@
 """Match as a process: on the real bus, with keys that turn over and watchlists that change beneath it."""
 
+import os
 import secrets
 import threading
 from datetime import timedelta
@@ -169,6 +170,21 @@ def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: Running
     broken.replace(path)
     match.stage.alive()
     assert match.value("watchlist_last_reload_success") == 1
+
+
+def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(match: Running) -> None:
+    key = match.context.keys.root / "bank" / "match-1.key"
+    held = key.read_bytes()
+    for second, damaged in enumerate((held[:31], bytes([held[0] ^ 1]) + held[1:])):
+        key.write_bytes(damaged)
+        os.utime(key, (2 * second, 2 * second))  # two writes may have the same time
+        match.put(phone(1))
+        assert len(match.drain()) == 1
+        assert match.value("watchlist_last_reload_success") == 0
+        key.write_bytes(held)
+        os.utime(key, (2 * second + 1, 2 * second + 1))
+        match.stage.alive()
+        assert match.value("watchlist_last_reload_success") == 1
 
 
 def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(match: Running) -> None:
