@@ -22,8 +22,6 @@ from crawlers.middlewares import Refused
 from crawlers.pinned import Address, Resolved
 from crawlers.site import Site
 
-DNS_SECONDS = 20.0
-
 
 def is_public(address: Address) -> bool:
     """Whether `address` is of the open Internet: no private, local, multicast or reserved one, nor such a one in disguise."""
@@ -61,9 +59,8 @@ class AddressGuard:
             led = request.meta.get("redirect_urls")
             raise Refused("login" if led and signs.is_login(request.url) else "host")
         try:
-            async with asyncio.timeout(DNS_SECONDS):
-                addresses = await addresses_of(host)
-        except (OSError, TimeoutError, UnicodeError):
+            addresses = await addresses_of(host)
+        except (OSError, UnicodeError):
             raise Refused("dns") from None
         if not addresses:
             raise Refused("dns")
