@@ -16,6 +16,7 @@ from scrapy.http import Response
 from crawlers.pages import Page, Parsed
 from crawlers.site import Site
 from ullage.errors import ConfigError
+from ullage.records import INGEST
 
 
 class Platform(Protocol):
@@ -40,7 +41,7 @@ def names() -> tuple[str, ...]:
 def platform_of(site: Site) -> Platform:
     """The platform of `site`, which has accepted the site's options; ConfigError if there is none of that name."""
     if site.platform not in names():
-        raise ConfigError(f"site {site.name}: platform {site.platform!r} is none of {', '.join(names())}")
+        raise ConfigError(f"site {site.name}: platform {site.platform!r} is none of {', '.join(names())} and {INGEST}")
     platform: Platform = importlib.import_module(f"{__name__}.{site.platform}").PLATFORM
     platform.check(site)
     return platform

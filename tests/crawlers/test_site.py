@@ -30,6 +30,8 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
         (GOOD + "revisit_seconds = 0", r"x\.toml: revisit_seconds"),
         (GOOD + "= 3", r"x\.toml: is no TOML"),
         (GOOD + 'category = "诸葛"', r"x\.toml: category: .*'paste'.*'forum'"),
+        (GOOD.replace("bepasty", "ingest") + "[options]\nlist = 1", r"x\.toml: options.list"),
+        (GOOD.replace("bepasty", "ingest") + '[options]\nlist = "x"', r"x\.toml: options.list: platform ingest has no options"),
         (GOOD.replace("start", "# start"), r"x\.toml: start: is missing"),
         (GOOD.replace('["https://paste.example/"]', "[]"), r"x\.toml: start: is missing"),
         (GOOD.replace("https://paste.example/", "https://[paste/"), r"x\.toml: start: holds something that is no http"),
@@ -64,7 +66,7 @@ def test_a_site_for_ingest_alone_needs_no_start_and_is_not_crawled(tmp_path: Pat
     assert (site.start, site.is_crawled, site.category) == ((), False, "chat")
     assert make_site().is_crawled
     assert not make_site(enabled=False).is_crawled
-    platform_of(site)
+    assert SiteFolder(tmp_path, platform_of).read() == ({"feed": site}, [])
 
 
 @pytest.mark.parametrize(
