@@ -34,11 +34,11 @@ BIT_5, BIT_6, BIT_7, LOW_5, BEYOND_F, LOWEST = (
 """The same byte eight times over."""
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 ENCODINGS = ("utf-8", "gb18030")
-URL_SAFE = str.maketrans("-_", "+/")
-LINE = re.compile(r"(?:[A-Za-z0-9+/_]|(?<!-)--?(?!-))++")
+URL_SAFE = bytes.maketrans(b"-_", b"+/")
+LINE = re.compile(r"(?:[A-Za-z0-9+/_]++|(?<!-)--?(?!-))++")
 """Three hyphens end a field, and so a block; two may be of the alphabet for URLs, or end a field too."""
 PADDING = re.compile("={1,2}")
-LINE_END = re.compile(r"\r?\n")
+NEXT_LINE = re.compile(rf"\r?\n({LINE.pattern})")
 WIDTHS = range(60, 77)
 """Characters of a line that goes on in the next one."""
 TELLING = re.compile(r"[0-9@]")
@@ -104,19 +104,20 @@ def _read(text: str, start: int) -> tuple[list[Read], int]:
 def _add_lines(text: str, lines: list[Span]) -> None:
     """Add the lines that follow the first, of full width, up to one that is shorter."""
     width = lines[0][1] - lines[0][0]
-    while following := LINE_END.match(text, lines[-1][1]):
-        line = LINE.match(text, following.end())
-        if line is None or len(line.group()) > width:
+    while following := NEXT_LINE.match(text, lines[-1][1]):
+        start, end = following.span(1)
+        if end - start > width:
             return
-        lines.append(line.span())
-        if len(line.group()) < width:
+        lines.append((start, end))
+        if end - start < width:
             return
 
 
 def _in_part(text: str, lines: Sequence[Span]) -> tuple[list[Read], int]:
     """What can be read of lines that are no text as a whole, some together and others each for itself, and where to go on."""
     widths = [end - start for start, end in lines]
-    together = _stretches([text[slice(*line)] for line in lines]) if widths[0] % 4 == 0 and len(lines) > 1 else {}
+    whole_bytes = widths[0] % 4 == 0 and len(lines) > 1
+    together = _stretches([text[slice(*line)] for line in lines]) if whole_bytes else {}
     found, number = list[Read](), 0
     while number < len(lines):
         start, end = lines[number]
@@ -127,7 +128,8 @@ def _in_part(text: str, lines: Sequence[Span]) -> tuple[list[Read], int]:
             found.append(Read(start, lines[behind - 1][1], plain))
             number = behind
         else:
-            found += _fields(text, start, end)
+            if together or not whole_bytes or text.find("--", start, end) >= 0:  # else it is known to be none
+                found += _fields(text, start, end)
             number += 1
     return found, lines[-1][1]
 
@@ -190,9 +192,9 @@ def _decoded(block: str) -> str:
 
 def _bytes(block: str) -> bytes:
     """What a block stands for; a last character alone stands for none."""
-    block = block.translate(URL_SAFE)
-    block = block[:-1] if len(block) % 4 == 1 else block
-    return binascii.a2b_base64(block + "=" * (-len(block) % 4))
+    chars = block.encode("ascii").translate(URL_SAFE)
+    chars = chars[:-1] if len(chars) % 4 == 1 else chars
+    return binascii.a2b_base64(chars + b"=" * (-len(chars) % 4))
 
 
 def _is_told(plain: str, encoding: str) -> bool:
@@ -228,7 +230,7 @@ def starts(codes: Codes) -> Places:
 def _words(narrow: Bytes) -> Places:
     """Words of eight characters at multiples of eight, in the alphabet as is one beside them, that are no digest's.
 
-    Of two side by side the one at a multiple of sixteen is enough: what is around it is looked at.
+    What is around a word is looked at, so of two side by side the one at a multiple of sixteen is enough, and of five the others.
     """
     words = narrow[: len(narrow) // WORD * WORD].view(np.uint64)
     found = [np.empty(0, np.int64)]
@@ -239,9 +241,11 @@ def _words(narrow: Bytes) -> Places:
         found.append(likely.take(np.flatnonzero(_are_full(part.take(likely)))) + first)
     word = np.concatenate(found)
     word = word[_is_beside(words, word)]
-    follows = np.diff(word) == 1
-    beside = np.append(follows, False) | np.insert(follows, 0, False)
-    return np.asarray(word[(word % 2 == 0) | ~beside] * WORD, np.int64)
+    is_next = np.diff(word) == 1
+    beside = np.append(is_next, False) | np.insert(is_next, 0, False)
+    middle = np.zeros(len(word), bool)
+    middle[2:-2] = word[4:] - word[:-4] == 4
+    return np.asarray(word[~((word % 2 == 1) & beside | (word % 4 == 2) & middle)] * WORD, np.int64)
 
 
 def _is_beside(words: Words, places: Places) -> Flags:

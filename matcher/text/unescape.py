@@ -40,7 +40,7 @@ OCTET = re.compile(rf"%{FILL}*+[0-9a-fA-F]{{2}}")
 
 
 class Memo(dict[str, str]):
-    """What a stretch becomes, made once a text: tags and escapes repeat, and a call costs more than a look-up."""
+    """What a stretch becomes, made once: tags, escapes and characters repeat, and a call costs more than a look-up."""
 
     def __init__(self, make: Callable[[str], str]) -> None:
         super().__init__()
@@ -124,7 +124,8 @@ def _octets(whole: str) -> str:
     raw = bytes.fromhex(whole.replace("%", "").replace(FILL, ""))
     encoding = next(e for e in ("utf-8", "gb18030", "latin-1") if _holds(raw, e))
     if FILL not in whole:
-        return "".join(char + AFTER_OCTETS[len(char.encode(encoding))] for char in raw.decode(encoding))
+        with_room = Memo(lambda char: char + AFTER_OCTETS[len(char.encode(encoding))])
+        return "".join(map(with_room.__getitem__, raw.decode(encoding)))
     rooms = (len(octet.group()) for octet in OCTET.finditer(whole))
     return "".join(fit(char, sum(islice(rooms, len(char.encode(encoding))))) for char in raw.decode(encoding))
 
