@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from matcher.scan.batch import Batch
-from matcher.scan.labelled import find_labelled
+from matcher.scan.labelled import find_labelled, header_lines
 from matcher.scan.search import search
 from matcher.scan.segment import Flags
 from matcher.sieve import Sieve
@@ -28,6 +28,7 @@ def silent(bodies: Sequence[bytes], sieve: Sieve) -> Flags:
     batch = Batch.of(bodies)
     seen = sieve.find(batch.data)
     found = search(batch, find_labelled(batch, seen.labelled))
-    places = [seen.words[1] - 1, seen.labelled[1] - 1, long_runs(batch.data), *(segment.start for segment in found)]
+    headers = batch.line_starts[header_lines(batch, seen.labelled[0])]
+    places = [seen.words[1] - 1, seen.labelled[1] - 1, headers, long_runs(batch.data), *(segment.start for segment in found)]
     loud = holding(np.concatenate(places), batch.starts)
     return ~(loud | doubted(batch.data, batch.starts, batch.ends, seen=len(seen.undone[0]) > 0))

@@ -101,6 +101,8 @@ class Near:
         edge = np.flatnonzero(np.diff(only)) + 1
         before, behind = np.concatenate(([0], edge)), np.append(edge, len(only))
         found = np.zeros(len(place), bool)
+        if not len(edge) and (company == only[:1]).all():  # one word over and over
+            return found
         for step, nearest in ((-1, np.searchsorted(somebody, place, "left")), (0, np.searchsorted(somebody, place, "right"))):
             other = nearest + step
             inside = (other >= 0) & (other < len(only))

@@ -102,15 +102,17 @@ class Search:
         shown = counts | self._meanings.is_other[entry]
         place, entry, counts = place[shown], entry[shown], counts[shown]
         owner = document[place]
-        for number in np.unique(owner).tolist():
-            own = slice(*np.searchsorted(owner, (number, number + 1)).tolist())
+        first = np.flatnonzero(np.diff(owner, prepend=-1))  # they come by place
+        behind = np.append(first, len(owner))[1:]
+        for number, *borders in zip(owner[first].tolist(), first.tolist(), behind.tolist(), strict=True):
+            own = slice(*borders)
             yield number, self._terms(found, place[own], entry[own], counts[own], int(batch.starts[number]))
 
     def _terms(self, found: Found, place: Places, entry: Places, counts: Flags, begin: int) -> Terms:
         """What one text says: `place` and `entry` i64[n] of what is shown there, `counts` bool[n]."""
         entries = self._meanings.entries
-        numbers, times = np.unique(entry[counts], return_counts=True)
-        tally = {entries[number]: n for number, n in zip(numbers.tolist(), times.tolist(), strict=True)}
-        others = frozenset(entries[number] for number in np.unique(entry[~counts]).tolist())
+        counted, other = (np.bincount(entry[own]) for own in (counts, ~counts))
+        tally = {entries[number]: int(counted[number]) for number in np.flatnonzero(counted).tolist()}
+        others = frozenset(entries[number] for number in np.flatnonzero(other).tolist())
         at = place[counts]
         return Terms(Counter(tally), others, Hits(entries, found.start[at] - begin, found.end[at] - begin, entry[counts]))

@@ -18,8 +18,8 @@ import numpy as np
 from matcher.labels import words
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_digit, is_word
-from matcher.scan.columns import Column, columns
-from matcher.scan.literals import TEXT, Literals, Patterns
+from matcher.scan.columns import HEADERS, Column, columns
+from matcher.scan.literals import ONCE, TEXT, Literals, Patterns
 from matcher.scan.segment import Segment
 from matcher.scan.shapes import normals
 from matcher.signs import in_classes
@@ -31,6 +31,8 @@ from ullage.identifiers.base import GAP
 SHORTEST = 5
 WIDTH = 24
 """Characters of the shortest value, and bytes of a row: more than the longest value has."""
+PART, LONGEST_CELL = 1 << 14, 64
+"""Bytes that are looked through for headers at once, and of a header's cell at most."""
 ALONE = {"home_return_permit": "[^0-9A-Za-z][HM][0-9]{8}"}
 """Kinds that are found without a label too, but weakly, and what their values begin with."""
 ALONE_LENGTH = 9
@@ -49,13 +51,26 @@ def labelled_kinds() -> tuple[Kind, ...]:
 
 @cache
 def patterns() -> Patterns:
-    """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone."""
+    """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone.
+
+    Of headers it is only told whether there are any: `header_lines` looks for them.
+    """
     named = [kind.labels for kind in labelled_kinds()]
     behind = [f"{any_label(labels)}{in_classes(GAP)}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
-    headers = [
-        header_pattern(label for label, name in _kind_of_label().items() if name == kind.name) for kind in labelled_kinds()
-    ]
-    return Patterns(tuple(pattern.encode() for pattern in (*behind, *headers, *ALONE.values())), TEXT)
+    wanted = (*(pattern.encode() for pattern in behind), *_headers(), *(pattern.encode() for pattern in ALONE.values()))
+    return Patterns(wanted, tuple(TEXT | ONCE * (pattern in _headers()) for pattern in wanted))
+
+
+@cache
+def _headers() -> tuple[bytes, ...]:
+    """For each labelled kind a label as a header's cell."""
+    names = _kind_of_label().items()
+    return tuple(header_pattern(label for label, name in names if name == kind.name).encode() for kind in labelled_kinds())
+
+
+@cache
+def _header_cells() -> Literals:
+    return Literals(_headers(), TEXT)
 
 
 @cache
@@ -72,8 +87,8 @@ def find_labelled(batch: Batch, hits: tuple[Places, Places] | None = None) -> li
     if not len(number):
         return []
     wanted = labelled_kinds()
-    headers = (number >= len(wanted)) & (number < 2 * len(wanted))
-    cells = columns(batch, np.unique(batch.lines(end[headers] - 2)), _kind_of_label()) if headers.any() else []
+    lines = header_lines(batch, number)
+    cells = columns(batch, lines, _kind_of_label()) if len(lines) else []
     found = []
     for place, kind in enumerate(wanted):
         start = _unglued(batch.data, end[number == place] - SHORTEST)
@@ -85,6 +100,29 @@ def find_labelled(batch: Batch, hits: tuple[Places, Places] | None = None) -> li
             alone = alone[~np.isin(alone, strong.start)]
             found.append(_segment(batch, kind, *_words(batch, alone, kind), weak=True))
     return [segment for segment in found if len(segment)]
+
+
+def header_lines(batch: Batch, seen: Places) -> Places:
+    """Lines in which a label stands as a cell, of each text the first HEADERS at least: i64[n], ascending.
+
+    `seen` are the numbers of `patterns` in the batch. What no line more can come of is passed over: the rest of a line that was
+    found, and of a text with enough of them. So labels without end cost no more than other text.
+    """
+    found, at, size = [np.empty(0, np.int64)], 0, len(batch.data)
+    if not np.isin(seen - len(labelled_kinds()), np.arange(len(_headers()))).any():
+        return found[0]
+    while at < size:
+        part = (at, min(at + PART, size))
+        at += PART - LONGEST_CELL
+        _, end = _header_cells().find(batch.data, [part])
+        if len(end):
+            lines = np.unique(batch.lines(end - 2))
+            text = batch.documents(batch.line_starts[lines])
+            found.append(lines)
+            at = max(at, int(batch.line_starts[lines[-1] + 1]) - 1)  # which may be what begins a cell
+            if np.count_nonzero(text == text[-1]) >= HEADERS:
+                at = max(at, int(batch.ends[text[-1]]))
+    return np.unique(np.concatenate(found))
 
 
 def any_label(labels: Collection[str]) -> str:

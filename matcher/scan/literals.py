@@ -18,6 +18,8 @@ from ullage.errors import ConfigError
 CASELESS = hyperscan.HS_FLAG_CASELESS
 BYTES = CASELESS | hyperscan.HS_FLAG_DOTALL
 TEXT = BYTES | hyperscan.HS_FLAG_UTF8
+ONCE = hyperscan.HS_FLAG_SINGLEMATCH
+"""One hit a search is enough."""
 ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 EDGE = b"[^0-9A-Za-z]"
 APART = 1024
@@ -25,10 +27,13 @@ APART = 1024
 
 
 class Patterns(NamedTuple):
-    """Regular expressions (hyperscan's syntax: no groups, no looking around), and how many bytes each takes in behind its end."""
+    """Regular expressions (hyperscan's syntax: no groups, no looking around), and how many bytes each takes in behind its end.
+
+    `flags` are those of all, or of each.
+    """
 
     wanted: tuple[bytes, ...]
-    flags: int = BYTES
+    flags: int | tuple[int, ...] = BYTES
     beyond: tuple[int, ...] = ()
 
 
@@ -80,7 +85,8 @@ class Joined:
 
     def __init__(self, groups: Sequence[Patterns]) -> None:
         wanted = [pattern for group in groups for pattern in group.wanted]
-        flags = [group.flags for group in groups for _ in group.wanted]
+        each = [[group.flags] * len(group.wanted) if isinstance(group.flags, int) else group.flags for group in groups]
+        flags = [flag for own in each for flag in own]
         beyond = [bytes_ for group in groups for bytes_ in group.beyond or [0] * len(group.wanted)]
         self._literals = Literals(wanted, flags, beyond)
         self._first = np.cumsum([0, *(len(group.wanted) for group in groups)]).tolist()
@@ -104,9 +110,7 @@ def whole_words(words: Sequence[bytes]) -> Patterns:
 
 def once(words: Sequence[bytes]) -> Patterns:
     """`words`, of which each is told at most once a search, however often it stands there."""
-    return Patterns(
-        tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | hyperscan.HS_FLAG_SINGLEMATCH
-    )
+    return Patterns(tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | ONCE)
 
 
 @lru_cache(maxsize=16)

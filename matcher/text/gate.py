@@ -11,18 +11,15 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-import hyperscan
 import numpy as np
 import numpy.typing as npt
 
-from matcher.scan.literals import TEXT, Literals, Patterns
+from matcher.scan.literals import ONCE, TEXT, Literals, Patterns
 from matcher.text import blocks
 from matcher.text.codes import holding
 from matcher.text.han import DIGITS, SEPARATORS, WIDE_PLUS, X_ALIKE
 from matcher.text.spelt import CLOSING, OPENING
 
-ONCE = hyperscan.HS_FLAG_SINGLEMATCH
-"""One hit a text is enough."""
 ESCAPES = ("&#", "&[a-z][a-z0-9]{1,24};", "%[0-9a-f]{2}", r"\\u[0-9a-f]{4}")
 AT = r" at [a-z0-9\-]+(?:[.．]| dot )[a-z0-9\-]"
 """The word before a domain."""

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from matcher.scan import labelled
 from matcher.scan.batch import Batch
 from matcher.scan.columns import HEADERS, columns
 from matcher.scan.labelled import WIDTH, find_labelled, labelled_kinds
+from matcher.scan.literals import TEXT, Literals
 from matcher.scan.segment import Segment
 from matcher.scan.shapes import RULES, normals
 from matcher.scan.unlucky import labelled_cards
@@ -175,3 +177,38 @@ def test_no_text_holds_nothing() -> None:
     batch = Batch.of([])
     assert find_labelled(batch) == []
     assert len(labelled_cards(batch, [cards(batch)])) == 0
+
+
+def all_header_lines(batch: Batch) -> list[int]:
+    """Of each text the first HEADERS lines in which a label is a cell, by looking at everything."""
+    _, end = Literals(labelled._headers(), TEXT).find(batch.data)
+    lines = np.unique(batch.lines(end - 2))
+    text = batch.documents(batch.line_starts[lines])
+    return [line for number in np.unique(text) for line in lines[text == number][:HEADERS].tolist()]
+
+
+CELLS = st.sampled_from(["QQ", "微信号", "qq", "张三", "12345678", "x" * 30]) | st.text(st.sampled_from("ab \"'"), max_size=3)
+LINES = st.lists(st.lists(CELLS, max_size=6).map(";".join), max_size=12).map("\n".join)
+
+
+@given(st.lists(LINES, min_size=1, max_size=4), st.sampled_from([80, 128, 1 << 14]))
+@example(["QQ" + ";QQ" * 40 + "\nQQ;a\n"], 80)
+def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(texts: list[str], part: int) -> None:
+    batch = Batch.of([text.encode() for text in texts])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(labelled, "PART", part)
+        found = labelled.header_lines(batch, labelled._alone().find(batch.data)[0]).tolist()
+    expected = all_header_lines(batch)
+    text = batch.documents(batch.line_starts[found]) if found else np.empty(0, np.int64)
+    assert [line for number in np.unique(text) for line in np.array(found)[text == number][:HEADERS].tolist()] == expected
+
+
+@pytest.mark.parametrize("unit", [";QQ", "QQ\n", ";QQ;\n", "QQ,微信\n"])
+def test_labels_without_end_cost_no_more_than_a_few(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hits, cells = [], labelled._header_cells()
+    find = cells.find
+    monkeypatch.setattr(cells, "find", lambda *given: hits.append(len((found := find(*given))[0])) or found)
+    batch = Batch.of([unit.encode() * 100_000])
+    number, _ = labelled._alone().find(batch.data)
+    labelled.header_lines(batch, number)
+    assert sum(hits) + np.isin(number, len(labelled.labelled_kinds()) + np.arange(len(labelled._headers()))).sum() < 20_000
