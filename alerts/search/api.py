@@ -86,6 +86,7 @@ class ExposedAnswer(BaseModel):
     exposed: bool
     found: list[ExposedIn]
     seen: list[SeenAt]
+    looked: LookedAt
 
 
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
@@ -134,7 +135,8 @@ def routes(site: Site) -> APIRouter:
         answer = asked_of(site, question, request.state.caller)
         found = [_exposed_in(hit.incident.model_dump(), hit.exposure.model_dump(mode="json"), hit.status) for hit in answer.found]
         seen = [SeenAt.model_validate(one.model_dump(mode="json", include=set(SeenAt.model_fields))) for one in answer.seen]
-        return ExposedAnswer(kinds=answer.kinds, exposed=bool(found), found=found, seen=seen)
+        behind = LookedAt(**asdict(looked(site.store, site.clock.now())))
+        return ExposedAnswer(kinds=answer.kinds, exposed=bool(found), found=found, seen=seen, looked=behind)
 
     return router
 

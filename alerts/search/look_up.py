@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 
 from alerts.exposed import Answer, Question
+from alerts.heard import looked
 from alerts.search.limits import LimitedError
 from alerts.search.site import Site
 from alerts.store import QueryError
@@ -23,7 +25,7 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/exposed")
     def form() -> HTMLResponse:
-        return site.page("exposed.html", answer=None, refused="", asked=NOTHING)
+        return _page(site, asked=NOTHING)
 
     @router.post("/exposed")
     def answer(request: Request, value: Typed = "", who: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
@@ -31,11 +33,19 @@ def routes(site: Site) -> APIRouter:
             asked = site.question(value, who, purpose, case)
         except QueryError as error:
             site.metrics.lookups.labels("refused").inc()
-            return site.page("exposed.html", 400, answer=None, refused=str(error), asked=NOTHING)
+            return _page(site, 400, refused=str(error), asked=NOTHING)
         kept = {"who": asked.who, "purpose": asked.purpose, "case": asked.case}
-        return site.page("exposed.html", answer=asked_of(site, asked, request.state.caller), refused="", asked=kept)
+        return _page(site, answer=asked_of(site, asked, request.state.caller), asked=kept)
 
     return router
+
+
+def _page(
+    site: Site, status: int = 200, *, asked: Mapping[str, str], answer: Answer | None = None, refused: str = ""
+) -> HTMLResponse:
+    """The form, with the answer and what an answer that found nobody is worth."""
+    behind = looked(site.store, site.clock.now()) if answer else None
+    return site.page("exposed.html", status, answer=answer, refused=refused, asked=asked, behind=behind)
 
 
 def asked_of(site: Site, question: Question, caller: str) -> Answer:

@@ -7,6 +7,7 @@ import pytest
 from alerts.heard import SILENT, Listener, looked
 from alerts.records import Heard
 from alerts.store import Where
+from tests.alerts.browser import ASKED
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import NOON
 from ullage.errors import UnavailableError
@@ -136,9 +137,21 @@ def test_a_store_that_is_down_is_for_the_loop_to_wait_for(listen, store, monkeyp
         listen(beat())
 
 
+def test_a_look_up_that_finds_nobody_says_it_too(browser, listen) -> None:
+    page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/api/exposed", json=ASKED).json()
+    assert 'class="result unsure"' in page
+    assert "Nothing was collected: no heartbeat" in page
+    assert (api["exposed"], api["looked"]["worth"]) == (False, "nothing")
+    listen(beat())
+    page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/api/exposed", json=ASKED).json()
+    assert 'class="result clear"' in page
+    assert "This is all that was in what was looked at" in page
+    assert (api["exposed"], api["looked"]["worth"]) == (False, "looked")
+
+
 def test_the_page_and_the_api_say_it_too(browser, store, clock, listen) -> None:
     page, api = browser.get("/").text, browser.get("/api/incidents").json()
-    assert "nothing was collected: no heartbeat" in page
+    assert "Nothing was collected: no heartbeat" in page
     assert "尚未采集到任何内容" in page
     assert (api["items"], api["looked"]["worth"]) == ([], "nothing")
     listen(beat())
