@@ -59,6 +59,10 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         if getattr(error, "extendedresult", 0) in BAD_PAGES:
             raise damaged(path) from error
         raise UnavailableError(f"{path} cannot be read or written ({type(error).__name__})") from error
+    except OSError as error:
+        if isinstance(error, PermissionError):  # no wait mends that
+            raise
+        raise UnavailableError(f"{path} cannot be read or written ({error.strerror})") from error
 
 
 def damaged(path: Path, how: str = "is damaged or no database of ours", cure: str = CURE) -> CorruptError:

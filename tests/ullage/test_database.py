@@ -1,5 +1,6 @@
 """Opening a state file: durable and private, never reset, and safe when many do it at once."""
 
+import errno
 import shutil
 import sqlite3
 import subprocess
@@ -83,6 +84,18 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="cannot be made"):
         open_database(tmp_path / "file" / "x.sqlite", [SCHEMA])
+
+
+def test_a_full_disk_is_waited_for_and_leaves_no_half_file(tmp_path: Path, monkeypatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ullage.database.os.fsync", full)
+        with pytest.raises(UnavailableError, match=r"x\.sqlite cannot be read or written \(No space left"):
+            open_database(tmp_path / "x.sqlite", [SCHEMA])
+    assert list(tmp_path.iterdir()) == []
+    assert words(tmp_path / "x.sqlite") == []
 
 
 OPEN = """
