@@ -112,7 +112,7 @@ def _office(members: dict[str, str]) -> bytes:
     return parts({name: text.encode() for name, text in members.items()})
 
 
-def xlsx(text: str) -> bytes:
+def xlsx(text: str, title: str = "一") -> bytes:
     """A workbook: a row a line, a cell a tab; every second row's strings are shared, the others stand in their cells."""
     shared: list[str] = []
     rows = []
@@ -120,7 +120,8 @@ def xlsx(text: str) -> bytes:
         cells = [_cell(f"{chr(65 + n)}{number}", cell, shared, number % 2 == 0) for n, cell in enumerate(line.split("\t")[:26])]
         rows.append(f'<row r="{number}">{"".join(cells)}</row>')
     strings = "".join(f'<si><t xml:space="preserve">{one}</t></si>' for one in shared)
-    book = f'<workbook {SHEET_SPACE} {OFFICE_SPACE}><sheets><sheet name="一" sheetId="1" r:id="rId1"/></sheets></workbook>'
+    sheet = f'<sheet name="{escape(title)}" sheetId="1" r:id="rId1"/>'
+    book = f"<workbook {SHEET_SPACE} {OFFICE_SPACE}><sheets>{sheet}</sheets></workbook>"
     return _office({
         "[Content_Types].xml": TYPES.format(
             OVERRIDE.format("xl/workbook.xml", "spreadsheetml.sheet.main")

@@ -20,7 +20,7 @@ from alerts.store.mapping import index_name
 from deploy.local.elasticsearch import Server
 from deploy.local.kafka import Broker
 from tests.faults.rig import Rig
-from tests.flow import sweep
+from tests.flow import hostile, sweep
 from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PASSWORD, PLANTED, POST, SLUG, TITLE, VICTIM
 from ullage.bus import TOPICS, Record
 from ullage.settings import Context
@@ -33,7 +33,7 @@ POSTS = 20
 def plant(rig: Rig) -> None:
     """Posts whose title, author, address and text all give the victim away."""
     known = {"site": f"{VICTIM.name} {VICTIM.phone}", "category": PASSWORD, "title": TITLE, "author": AUTHOR}
-    lines = [{**known, "url": f"{SLUG}/{n}", "text": f"{n}\n{POST}"} for n in range(POSTS)]
+    lines = [{**known, "url": f"{SLUG}/{n}", "text": f"{n}\n{POST}"} for n in range(POSTS)] + hostile.lines()
     rig.ask("ingest", "-", text="\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
 
 
@@ -82,7 +82,7 @@ def test_no_planted_value_is_on_the_servers_in_any_form(rig: Callable[..., Rig],
     made.drain("match")
     made.run_until_it_dies("fold", 4, "alert")
     made.drain("alert")
-    assert made.sightings() == POSTS
+    assert made.sightings() == POSTS + len(hostile.lines())
     assert hits(made, node) == set()
     folders = [made.data, node.home / "data", node.home / "logs", node.work, broker.work]
     assert sweep.files([folder for folder in folders if folder.is_dir()], PLANTED) == []

@@ -21,7 +21,7 @@ from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum, bepasty, spirit
 from deploy.local.server import free_ports
 from deploy.local.webhook import Receiver, receiving
-from tests.flow import sweep
+from tests.flow import hostile, sweep
 from tests.flow.daemon import Daemon, until, write_site
 from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PASSWORD, PLANTED, POST, SLUG, TITLE, VICTIM
 from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers
@@ -32,6 +32,8 @@ from ullage.settings import Context
 
 pytestmark = pytest.mark.flow
 
+DETAILED = ('kind = "webhook"\n', 'kind = "webhook"\ndetail = "facts"\n')
+"""The channel is told all that a channel may be told."""
 EVIDENCE = 'evidence = true\n[evidence]\nofficers = ["li", "wang"]\n'
 
 
@@ -56,9 +58,10 @@ def daemon(tmp_path: Path, sites: tuple[str, Forum], receiver: Receiver, monkeyp
     data = tmp_path / "swept" / "data"
     (tmp_path / "swept" / "tmp").mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "swept" / "tmp"))
+    monkeypatch.setenv("ULLAGE_LOG_LEVEL", "debug")
     data.mkdir()
     (port,) = free_ports(1)
-    text = configuration("bank", port) + EVIDENCE + told.configuration(f"http://127.0.0.1:{port}")
+    text = configuration("bank", port) + EVIDENCE + told.configuration(f"http://127.0.0.1:{port}").replace(*DETAILED)
     (data / "ullage.toml").write_text(text, encoding="utf-8")
     with Daemon(data, tmp_path / "swept" / "run.log") as made:
         plant(made, tmp_path, sites)
@@ -88,7 +91,7 @@ def ingest_hostile(daemon: Daemon) -> None:
     """A capture whose place, title, author and URL slug are leaks themselves."""
     place = {"site": f"{VICTIM.name} {VICTIM.phone}", "category": PASSWORD}
     line = {**place, "url": f"{SLUG}/?q={VICTIM.email}", "text": POST, "title": TITLE, "author": AUTHOR}
-    daemon.ask("ingest", "-", text=json.dumps(line, ensure_ascii=False) + "\n")
+    daemon.ask("ingest", "-", text="".join(json.dumps(one, ensure_ascii=False) + "\n" for one in (line, *hostile.lines())))
 
 
 def page(daemon: Daemon, path: str, body: dict[str, str] | None = None) -> str:
@@ -110,11 +113,12 @@ def is_up(daemon: Daemon) -> bool:
     return True
 
 
-def run_everything(daemon: Daemon) -> None:
-    """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page about the victim."""
+def run_everything(daemon: Daemon) -> int:
+    """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page; how many posts must have been found."""
     daemon.start()
     until((daemon.data / "incidents.sqlite").exists, "alert has opened its store")
     ingest_hostile(daemon)
+    handed = hostile.hand_in(Context(daemon.data))
     daemon.kill()
     daemon.start()
     until(partial(is_up, daemon), "the search page is up")
@@ -127,6 +131,7 @@ def run_everything(daemon: Daemon) -> None:
     assert daemon.stop() == 0
     daemon.drain()
     export(daemon)
+    return 43 + len(hostile.lines()) + handed
 
 
 def export(daemon: Daemon) -> None:
@@ -138,14 +143,15 @@ def export(daemon: Daemon) -> None:
 
 
 def test_no_planted_value_is_in_any_byte_that_was_written(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
-    run_everything(daemon)
+    posts = run_everything(daemon)
     found = list(daemon.incidents())
     assert {site for incident in found for site in incident["sites"]} == {"pastes", "forum", "other"}
-    assert sum(len(incident["seen"]) for incident in found) == 43
+    assert sum(len(incident["seen"]) for incident in found) == posts
     assert sweep.files([daemon.log.parent], PLANTED) == []
     assert [hit for record in records(daemon) for hit in sweep.find(record, PLANTED)] == []
     answers = json.dumps(found, ensure_ascii=False).encode()
     assert list(sweep.find(answers, PLANTED)) == []
+    assert dead_letters(daemon) == ["malformed"]
     assert receiver.received
     assert [hit for message in receiver.received for hit in sweep.find(message.body, PLANTED)] == []
     assert PASSWORD.encode() in sealed(daemon, tmp_path)
@@ -156,6 +162,12 @@ def sealed(daemon: Daemon, tmp_path: Path) -> bytes:
     vault = Vault(daemon.data / "evidence")
     keys = [private_key(tmp_path / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
     return b"".join(open_sealed(vault.sealed(one), one.head.place, one.head.officers, keys) for one in vault.items())
+
+
+def dead_letters(daemon: Daemon) -> list[str]:
+    """Why each dead letter is one."""
+    lines = daemon.ask("dead-letters", "list", "--json").splitlines()
+    return [json.loads(line)["reason"] for line in lines]
 
 
 def records(daemon: Daemon) -> Iterator[bytes]:
