@@ -27,6 +27,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ CRASHES = frozenset(
     (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP, signal.SIGALRM)
 )
 """Signals that a process gives itself, the watchdog's alarm among them."""
+SETTLED_NS = 100_000_000
+"""A folder that changed so shortly ago may change again without showing it: file systems tell time in steps of milliseconds."""
 Span = tuple[int, int, int]
 """A partition, and the first and last offset of a stretch of it."""
 
@@ -98,6 +101,9 @@ class InHand:
     _suspects: list[Span] = field(default_factory=list)
     _deaths: dict[str, list[str]] = field(default_factory=dict)
     _read_at: tuple[int, int] = (0, 0)
+    _others: list[Path] = field(default_factory=list)
+    """Notes of other processes, as of when the folder had `_changed`; it changes whenever a note or the list of suspects does."""
+    _changed: int = 0
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -205,11 +211,15 @@ class InHand:
 
     def _adopt(self) -> None:
         """Take over the notes of processes that are dead, and read what others took over."""
-        for path in self.folder.glob(f"{self.name}.*.note"):
-            if path != self._path and _is_unlocked(path):
+        changed = self.folder.stat().st_mtime_ns
+        if changed != self._changed:
+            self._others = [path for path in self.folder.glob(f"{self.name}.*.note") if path != self._path]
+            self._reread()
+            self._changed = changed if time.time_ns() - changed > SETTLED_NS else 0
+        for path in self._others:
+            if _is_unlocked(path):
                 with turn(self._lock):
                     self._bury(path)
-        self._reread()
 
     def _bury(self, path: Path) -> None:
         """Write down what the note of a dead process says, then take it away; doing it again changes nothing."""

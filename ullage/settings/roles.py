@@ -49,10 +49,12 @@ class MatchSettings(Section):
     capture_candidates: Count = knob(50_000_000, "looked up of one capture: a table of 1 GiB has about 30 million", "candidates")
     capture_rows: Count = knob(50_000_000, "lines read of one capture: a table of 1 GiB has about 10 million", "lines")
     capture_matches: Count = knob(
-        1_000_000, "identifiers listed of one capture for each tenant, about 1 kB of memory each; all are counted", "identifiers"
+        1_000_000,
+        "identifiers listed of one capture for each tenant, about 0.7 kB of memory each; all are counted",
+        "identifiers",
     )
     watchdog_seconds: Seconds = knob(
-        900.0, "no batch within its budgets takes so long; the process is ended, and what it had in hand comes alone", "seconds"
+        1800.0, "no batch within its budgets takes so long; the process is ended, and what it had in hand comes alone", "seconds"
     )
     port: Port = knob(9712, "/metrics of match, on loopback; 0 takes a free one")
 
