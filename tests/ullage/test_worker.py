@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ullage.bus import Lag, Record
 from ullage.clock import Backoff
-from ullage.errors import ConfigError, CorruptError, RecordError, UnavailableError
-from ullage.worker import Worker, WorkerMetrics, reach
+from ullage.errors import ConfigError, CorruptError, ExhaustedError, RecordError, UnavailableError
+from ullage.worker import Aside, Worker, WorkerMetrics, reach
 
 
 def record(offset: int, partitions: int = 1) -> Record:
@@ -292,3 +292,26 @@ def test_what_is_down_when_a_role_starts_is_waited_for_and_once_is_not() -> None
         reach("match", act, Stop(), once=True)
     with pytest.raises(ConfigError):
         reach("match", lambda: (_ for _ in ()).throw(ConfigError("no topic")), Stop(), once=False)
+
+
+def test_what_was_dealt_with_in_part_is_set_aside_before_the_commit_and_counts_as_handled() -> None:
+    bench = Bench(count=4)
+    handle = bench.handle
+
+    def partly(records: Sequence[Record]) -> list[Aside]:
+        handle(records)
+        return [Aside(r, "over_budget") for r in records if r.offset == 2]
+
+    bench.handle = partly  # type: ignore[method-assign, assignment]
+    bench.letters.failures = [UnavailableError("bus is down")]
+    assert bench.run() == 4
+    assert bench.letters.put_aside == [(2, "over_budget")]
+    assert (bench.feed.committed, sum(bench.counted), bench.dropped) == ([3], 4, [])
+    assert bench.calls == [[0, 1, 2, 3]], "the letter is tried again, not the batch"
+
+
+def test_memory_that_ran_out_ends_the_process_and_is_no_dead_letter() -> None:
+    bench = Bench(bad={1: MemoryError()})  # type: ignore[dict-item]
+    with pytest.raises(ExhaustedError):
+        bench.run()
+    assert (bench.letters.put_aside, bench.feed.committed) == ([], [])
