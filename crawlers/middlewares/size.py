@@ -1,22 +1,33 @@
 """Cuts a body off at the size limit instead of throwing it away: the first 32 MiB of a dump are what we came for.
 
-Scrapy's own limit drops the whole response. It stays in force where cutting is no use: for compressed bodies, which cannot be
-opened in part.
+Scrapy's own limit drops the whole response, and so does its decompression, of what comes out. So gzip and deflate are inflated
+here, no further than the limit, and no other encoding is asked for; of another that comes all the same, Scrapy's limit holds.
 """
 
 from __future__ import annotations
 
+import re
+import zlib
 from typing import Self
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import StopDownload
-from scrapy.http import Response
+from scrapy.http import Response, TextResponse
+from scrapy.responsetypes import responsetypes
 
 from crawlers.middlewares import Refused
 
 SIZE = "ullage_received"
 STOPPED = "download_stopped"
+"""Flag of a response of which less came than there was."""
+INFLATED = (b"gzip", b"x-gzip", b"deflate")
+ANY_HEADER, RAW = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
+"""What zlib is to expect: a header of gzip or of zlib, or none, as some servers understand `deflate` (RFC 9110, 8.4.1.2)."""
+
+ZEROS = re.compile(rb"\0*")
+FIRST_STEP, LONGEST_STEP = 256, 1 << 16
+"""Bytes that are fed at once: few at first, since what is left over when a stream ends is copied, and streams may be tiny."""
 
 
 class SizeLimit:
@@ -39,15 +50,59 @@ class SizeLimit:
             raise StopDownload(fail=False)
 
     def process_request(self, request: Request) -> None:
-        """Lift Scrapy's own limit for the transfer, since `received` keeps it."""
+        """Lift Scrapy's own limit for the transfer, since `received` keeps it, and ask for what can be inflated in part."""
         request.meta.pop(SIZE, None)
         request.meta["download_maxsize"] = 0
+        request.headers["Accept-Encoding"] = b"gzip, deflate"
 
     def process_response(self, request: Request, response: Response) -> Response:
-        """Put Scrapy's limit back, for decompression, and cut what came too much."""
+        """Put Scrapy's limit back, for decompression, inflate, and cut what came too much."""
         request.meta.pop("download_maxsize", None)
+        encoding = b",".join(response.headers.getlist("Content-Encoding")).strip().lower()
+        if encoding in INFLATED and request.method != "HEAD":
+            return self._inflated(response, encoding)
         if STOPPED not in response.flags:
             return response
-        if response.headers.get("Content-Encoding", b"identity") != b"identity":
+        if encoding not in (b"", b"identity"):
             raise Refused("too_large")
         return response.replace(body=response.body[: self._limit])
+
+    def _inflated(self, response: Response, encoding: bytes) -> Response:
+        """The response as it was before it was packed, up to the limit; as it came where nothing of it can be inflated."""
+        body, is_whole = inflated(response.body, self._limit)
+        if not body and encoding == b"deflate":
+            body, is_whole = inflated(response.body, self._limit, RAW)
+        if not (body or is_whole):
+            if STOPPED in response.flags:
+                raise Refused("too_large")
+            return response
+        headers = response.headers.copy()
+        del headers["Content-Encoding"]
+        kind = responsetypes.from_args(headers=headers, url=response.url, body=body)
+        more = {"encoding": None} if issubclass(kind, TextResponse) else {}  # to be told again, from what there is now
+        flags = response.flags if is_whole or STOPPED in response.flags else [*response.flags, STOPPED]
+        return response.replace(cls=kind, body=body, headers=headers, flags=flags, **more)
+
+
+def inflated(body: bytes, limit: int, header: int = ANY_HEADER) -> tuple[bytes, bool]:
+    """At most `limit` bytes of what is packed in `body`, one stream after another, and whether that is all of it."""
+    found, at = bytearray(), 0
+    while (at := _behind_zeros(body, at)) < len(body):
+        decoder, step = zlib.decompressobj(header), FIRST_STEP
+        while not decoder.eof:
+            piece = body[at : at + step]
+            try:
+                found += decoder.decompress(piece, limit + 1 - len(found))
+            except zlib.error:
+                return bytes(found[:limit]), False
+            if len(found) > limit or not piece:
+                return bytes(found[:limit]), False
+            at += len(piece) - len(decoder.unused_data)
+            step = min(2 * step, LONGEST_STEP)
+    return bytes(found), True
+
+
+def _behind_zeros(body: bytes, at: int) -> int:
+    """Where something else than padding begins."""
+    found = ZEROS.match(body, at)
+    return found.end() if found else at

@@ -18,6 +18,8 @@ from typing import Protocol
 from matcher.unpack.budget import Halt
 
 CHUNK, TAIL = 64 << 10, 1024
+FIRST_STEP = 256
+"""Bytes that a new stream is fed at first: what is left over when it ends is copied, and there may be very many tiny ones."""
 DAMAGED = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ExpatError, LookupError, MessageError, OSError, RuntimeError,
     TypeError, ValueError, lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
@@ -132,20 +134,21 @@ class View(io.RawIOBase):
 def inflated(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The bytes of one stream after another, as gzip and its kin allow, with zeros as padding."""
     start = _decoders()[kind]
-    decoder, fresh = start(), True
+    decoder, fresh, step = start(), True, FIRST_STEP
     for chunk in chunks:
-        data = chunk
-        while data or not (decoder.needs_input or decoder.eof):
-            if fresh and not data.strip(b"\0"):  # padding at the end
-                break
-            fresh = False
-            plain = decoder.decompress(data, CHUNK)
-            data = b""
+        at = 0
+        while at < len(chunk) or not (decoder.needs_input or decoder.eof):
+            if fresh and chunk[at] == 0:  # padding at the end
+                at = len(chunk) - len(chunk[at:].lstrip(b"\0"))
+                continue
+            piece = chunk[at : at + step] if decoder.needs_input else b""
+            plain = decoder.decompress(piece, CHUNK)
+            at, step, fresh = at + len(piece), min(2 * step, CHUNK), False
             if plain:
                 yield plain
             if decoder.eof:
-                data = decoder.unused_data
-                decoder, fresh = start(), True
+                at -= len(decoder.unused_data)
+                decoder, fresh, step = start(), True, FIRST_STEP
     if not fresh:
         raise EOFError("the stream ends early")
 

@@ -1,8 +1,11 @@
 """Whom the crawler refuses to ask, what robots.txt means, and where a body is cut."""
 
 import asyncio
+import gzip
 import ipaddress
 import socket
+import tracemalloc
+import zlib
 from types import SimpleNamespace
 
 import pytest
@@ -198,7 +201,7 @@ def test_disallow_all_disallows_all() -> None:
     assert not ProtegoRobotParser(DISALLOW_ALL, None).allowed(URL, "ullage")
 
 
-def test_a_body_is_cut_at_the_limit_and_a_packed_one_refused() -> None:
+def test_a_body_is_cut_at_the_limit_and_one_that_is_packed_otherwise_refused() -> None:
     limit, request = SizeLimit(10), Request(URL)
     limit.process_request(request)
     assert request.meta["download_maxsize"] == 0
@@ -208,9 +211,66 @@ def test_a_body_is_cut_at_the_limit_and_a_packed_one_refused() -> None:
     assert stopped.value.fail is False
     cut = limit.process_response(request, Response(URL, body=b"x" * 11, flags=["download_stopped"]))
     assert (cut.body, "download_maxsize" in request.meta) == (b"x" * 10, False)
-    packed = Response(URL, body=b"x" * 11, flags=["download_stopped"], headers={"Content-Encoding": "gzip"})
+    packed = Response(URL, body=b"x" * 11, flags=["download_stopped"], headers={"Content-Encoding": "br"})
     with pytest.raises(Refused, match="too_large"):
         limit.process_response(request, packed)
+
+
+TEXT = "".join(f"张某,{n}\n" for n in range(15400000000, 15400009000)).encode()
+RAW_DEFLATE = zlib.compressobj(wbits=-15)
+PACKED = {
+    "gzip": gzip.compress(TEXT),
+    "x-gzip": gzip.compress(TEXT[:999]) + bytes(9) + gzip.compress(b"") * 50 + gzip.compress(TEXT[999:]) + bytes(20),
+    "deflate": zlib.compress(TEXT),
+    "Deflate": RAW_DEFLATE.compress(TEXT) + RAW_DEFLATE.flush(),
+}
+
+
+def received(encoding: str, body: bytes, limit: int, *flags: str) -> Response:
+    """What the middleware makes of a packed answer."""
+    headers = {"Content-Encoding": encoding, "Content-Type": "text/plain; charset=utf-8"}
+    return SizeLimit(limit).process_response(Request(URL), Response(URL, body=body, flags=list(flags), headers=headers))
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+def test_a_packed_body_beyond_the_limit_keeps_its_beginning_as_a_plain_one_does(encoding: str) -> None:
+    whole = received(encoding, PACKED[encoding], len(TEXT))
+    assert (whole.body, whole.flags, whole.headers.get("Content-Encoding")) == (TEXT, [], None)
+    assert whole.text == TEXT.decode()
+    cut = received(encoding, PACKED[encoding], 1000)
+    assert (cut.body, cut.flags) == (TEXT[:1000], ["download_stopped"])
+    stopped = received(encoding, PACKED[encoding][:3000], len(TEXT), "download_stopped")
+    assert TEXT.startswith(stopped.body)
+    assert len(stopped.body) > 3000
+    assert stopped.flags == ["download_stopped"]
+
+
+def test_what_is_packed_and_damaged_is_read_as_far_as_it_goes_and_told_as_cut_off() -> None:
+    body = bytearray(PACKED["gzip"])
+    body[-4000:-3000] = bytes(1000)
+    damaged = received("gzip", bytes(body), len(TEXT))
+    assert damaged.flags == ["download_stopped"]
+    assert len(damaged.body) > 1000
+    for broken in (b"no gzip at all", b""):
+        left = received("gzip", broken, 100)
+        assert left.body == broken
+    with pytest.raises(Refused, match="too_large"):
+        received("gzip", b"no gzip at all", 10, "download_stopped")
+
+
+def test_a_bomb_costs_no_more_than_the_limit() -> None:
+    bomb = gzip.compress(bytes(64 << 20))
+    tracemalloc.start()
+    cut = received("gzip", bomb, 1 << 20)
+    assert (len(cut.body), cut.flags) == (1 << 20, ["download_stopped"])
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+
+
+def test_only_what_can_be_inflated_in_part_is_asked_for() -> None:
+    request = Request(URL, headers={"Accept-Encoding": "gzip, br"})
+    SizeLimit(10).process_request(request)
+    assert request.headers["Accept-Encoding"] == b"gzip, deflate"
 
 
 def test_a_redirected_request_is_counted_anew() -> None:
