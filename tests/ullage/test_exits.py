@@ -118,12 +118,21 @@ def test_a_role_that_a_signal_ended_makes_run_once_fail(monkeypatch: pytest.Monk
     assert supervisor.run_once(tmp_path, ["match"]) == Exit.FAILED
 
 
+HEEDING = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background has it ignored
+from ullage import cli
+sys.argv = ["ullage", *sys.argv[1:]]
+cli.main()
+"""
+
+
 def test_an_interrupt_before_the_end_is_a_failure(tmp_path: Path) -> None:
     """`ullage ingest -` waits for its input; Ctrl-C ends it in one line."""
-    environment = [sys.executable, "-m", "ullage", "--data", tmp_path / "data"]
-    subprocess.run([*environment, "init"], check=True, capture_output=True)
+    command = [sys.executable, "-c", HEEDING, "--data", str(tmp_path / "data")]
+    subprocess.run([*command, "init"], check=True, capture_output=True)
     with subprocess.Popen(
-        [*environment, "ingest", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "ingest", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         process.stdin.write("nonsense\n" * 10)
         process.stdin.flush()
