@@ -8,12 +8,13 @@ import apsw
 import pytest
 
 from alerts.older import DONE, KINDS, bring_up, brought_up, outside
-from alerts.records import TEXT_RULE, VERSION, Background, Claim, Exposure, Incident, Sighting, Suppression
+from alerts.records import CLASSES, TEXT_RULE, Background, Claim, Exposure, Incident, Sighting, Suppression
 from alerts.store import IncidentStore, Where, open_store
 from alerts.store.sqlite import table_of
 from tests.alerts.builders import finding, fold_all
 from tests.alerts.noise.posts import post
 from tests.factories import WHEN
+from tests.stores import ON_SERVERS, each_backend, empty_store
 from ullage.database import CHECKED, VFS
 from ullage.records import FINDING_SCHEMA, Finding
 
@@ -25,6 +26,10 @@ TEXTS = {
     "channel": "诸葛文昭的群",
     "thread": "wenzhao",
 }
+FOURTH = 4
+"""The last version of the embedded store under which texts were cleaned."""
+backend = each_backend(*ON_SERVERS)
+url = empty_store(CLASSES)
 PLANTED = ("芝麻", "诸葛", "文昭", "zhuge", "wenzhao", "0013", "chat of wen", "慕容")
 
 
@@ -64,7 +69,7 @@ def version_before(path: Path) -> None:
     with closing(apsw.Connection(str(path), vfs=VFS)) as file:
         file.execute("pragma secure_delete=on")
         file.execute("delete from sighting_sets where field = 'seller'")
-        file.pragma("user_version", CHECKED | (VERSION - 1))
+        file.pragma("user_version", CHECKED | FOURTH)
 
 
 def held(store: IncidentStore) -> str:
@@ -92,6 +97,18 @@ def test_a_store_is_brought_up_once(made: IncidentStore) -> None:
     assert made.get(Claim, DONE) is not None
     aged(made)
     assert bring_up(made, WHEN) == 0
+
+
+def test_a_store_on_servers_is_brought_up_by_alert(url: str, tmp_path: Path, clock) -> None:
+    with closing(open_store(url, tmp_path)) as store:
+        fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(90, 99), people="c", site="forum")])
+        store.refresh()
+        aged(store)
+        store.refresh()
+        assert bring_up(store, WHEN) > 0
+        store.refresh()
+        check(store)
+        assert bring_up(store, WHEN) == 0
 
 
 def test_what_this_version_keeps_is_left_as_it_is(made: IncidentStore) -> None:
