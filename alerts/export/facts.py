@@ -14,9 +14,8 @@ from datetime import datetime
 from alerts.query import Filters, page_of
 from alerts.records import Decision, Incident, Sighting, Status
 from alerts.status import status_of
-from alerts.store import IncidentStore, Where
+from alerts.store import IncidentStore, QueryError, Where
 from alerts.view import link
-from ullage.errors import ConfigError
 from ullage.shown import safe
 from ullage.typed import identifier_in
 
@@ -66,11 +65,11 @@ class Exported:
 
 
 def chosen(store: IncidentStore, ids: Sequence[str], filters: Filters) -> Iterator[Exported]:
-    """The incidents named, or all that pass the filters, newest first; ConfigError for one that is not there."""
+    """The incidents named, or all that pass the filters, newest first; QueryError for one that is not there."""
     if ids:
         found = store.mget(Incident, ids)
         if missing := [id_ for id_ in ids if id_ not in found]:
-            raise ConfigError(f"{len(missing)} of these incidents are not there: `ullage incidents list` shows them")
+            raise QueryError(f"{len(missing)} of these incidents are not there: `ullage incidents list` shows them")
         yield from _exported(store, [found[id_] for id_ in dict.fromkeys(ids)])
         return
     after, more = "", True

@@ -191,7 +191,7 @@ def test_filters_choose_and_names_are_taken_as_they_come(store, clock, incidents
     assert [one.incident.id for one in chosen(store, [B, A, B], Filters())] == [B, A]
     assert [one.incident.id for one in chosen(store, [], Filters(status="confirmed"))] == [B]
     assert [one.incident.id for one in chosen(store, [], Filters(tenant="shop"))] == []
-    with pytest.raises(ConfigError, match="1 of these incidents are not there"):
+    with pytest.raises(QueryError, match="1 of these incidents are not there"):
         list(chosen(store, [A, "INC-NOBODY"], Filters()))
 
 
@@ -261,3 +261,4 @@ def test_pages_lead_to_the_export_of_what_they_show_and_no_other_site_does(incid
 def test_the_api_refuses_what_is_no_format(browser):
     assert browser.get("/api/export/xml").status_code == 400
     assert browser.get("/api/export/csv?severity=awful").status_code == 400
+    assert browser.get("/api/export/csv?id=INC-NOBODY").status_code == 400
