@@ -24,6 +24,9 @@ NOISE = re.compile(r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|
 """Headers that are signatures and verdicts of machines: long, and of nobody."""
 LONG_FIELD = re.compile(rb"^Content-(?:Type|Disposition):[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 LONGEST_FIELD = 2048
+LONGEST_WORDS = 8192
+WORDS = re.compile(r".{1,8192}(?=\s|$)|.{1,8192}", re.DOTALL)
+"""Pieces of a header that is longer, parted before white space if there is any."""
 FROM_LINE = re.compile(rb"^From \S+ .*\d\d:\d\d.*\r?\n", re.MULTILINE)
 SUFFIX = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml"}
 CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
@@ -107,6 +110,8 @@ def decoded(value: str) -> str:
     '张某 <a@example.com>'
     """
     unfolded = " ".join(value.splitlines())
+    if len(unfolded) > LONGEST_WORDS:  # the library's time grows with the square of their number
+        return "".join(decoded(piece) for piece in WORDS.findall(unfolded))
     try:
         pieces = decode_header(unfolded)
     except (HeaderParseError, LookupError, ValueError):
