@@ -137,7 +137,7 @@ def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for s in sightings:
         told = " · ".join(filter(None, (s.title, claimed(s.claims)))) or "–"
-        grid.add_row(f"  {moment(s.fetched_at, zone)}", cell(s.section or s.site), cell(told), cell(s.author or "–"))
+        grid.add_row(f"  {moment(s.fetched_at, zone)}", cell(s.site), cell(s.url or "–"), cell(told), cell(s.author or "–"))
     return grid
 
 

@@ -88,7 +88,7 @@ def _ours(one: Exported) -> dict[str, Any]:
 
 _OWN = set(
     "severity origin origin_p reasons origin_reasons scenario_title_zh unit customers rows kinds fields terms brands"
-    " alarm".split()
+    " alarm claims sections newest_date".split()
 )
 
 

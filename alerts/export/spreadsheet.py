@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from alerts.export.facts import Exported
+from alerts.view import claimed
 
 BOM = "\ufeff"
 """Before the header, or Excel reads UTF-8 as whatever the machine is set to, and Chinese not at all."""
@@ -21,7 +22,8 @@ FORMULA = "=+-@\t\r\n＝＋－＠"
 RUN = re.compile(f"(^|;)(?=[{re.escape(FORMULA)}])")
 COLUMNS = (
     "incident tenant severity exposure origin scenario scenario_title scenario_title_zh status customers rows sightings kinds"
-    " fields sites terms reasons titles addresses published_at first_seen last_seen opened_at modified_at"
+    " fields sites sections terms claims newest_date reasons titles addresses published_at first_seen last_seen opened_at"
+    " modified_at"
 ).split()
 
 
@@ -67,6 +69,9 @@ def _cells(one: Exported) -> dict[str, str]:
         "sites": " ".join(one.sites),
         "terms": " ".join(incident.terms),
         "reasons": " ".join(f"{why.code}{why.points:+d}" for why in incident.reasons),
+        "sections": " ".join(incident.sections),
+        "claims": claimed(incident.claims),
+        "newest_date": str(incident.newest_date or ""),
         "titles": " | ".join(dict.fromkeys(seen.title for seen in one.seen if seen.title)),
         "addresses": " ".join(dict.fromkeys(seen.address for seen in one.seen if seen.address)),
         "published_at": _time(incident.published_at),

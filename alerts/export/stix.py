@@ -15,6 +15,7 @@ from typing import Any
 import stix2
 
 from alerts.export.facts import NAMESPACE, Exported, Seen
+from alerts.view import claimed
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 """When the identity of the monitor was made: the same in every export."""
@@ -109,5 +110,5 @@ def _description(one: Exported) -> str:
     return (
         f"Exposure {incident.exposure} of 100: {incident.scenario_title or 'no known scenario'}. {incident.counted} customers,"
         f" {incident.rows} rows in the largest copy, {incident.sightings} sightings on {', '.join(one.sites)}."
-        f" Kinds: {', '.join(incident.kinds) or 'none'}."
+        f" Kinds: {', '.join(incident.kinds) or 'none'}. The post claims: {claimed(incident.claims) or 'nothing'}."
     )

@@ -98,7 +98,7 @@ class Sighting(Document):
     @property
     def section(self) -> str:
         """The configured list under which it was posted, "" where that is not known."""
-        return self.url.removesuffix(GAP)
+        return self.url.removesuffix(GAP) if self.url.endswith(GAP) else ""
 
 
 class Exposure(Document):

@@ -145,3 +145,12 @@ def test_no_name_is_in_the_store(sold):
         for document in sold.scroll(kind, Where()):
             held.write(document.model_dump_json())
     assert "huge" not in held.getvalue()
+
+
+@pytest.mark.parametrize("form", ["csv", "ecs", "stix"])
+def test_an_export_says_what_is_claimed_and_names_nobody(sold, context, form):
+    sold.close()
+    told = run(context, "incidents", "export", "--format", form)
+    assert re.search("300,000 records|300000", told)
+    assert "huge" not in told
+    assert f"{SECTION}/" in told
