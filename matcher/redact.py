@@ -11,11 +11,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from html import unescape
 from urllib.parse import unquote, urlsplit
 
 from matcher.lexicon import Hit, Lexicon, lower
 from matcher.statistics import CaptureKey
-from matcher.text import fold, unescape
+from matcher.text import fold
 from ullage.kept import GAP, LONGEST, Known, kept
 from ullage.sellers import normal
 from ullage.typed import identifier_in
@@ -34,7 +35,7 @@ def words(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] = ()) 
 
     `places` are names of the configured site and host. The brands are those of `tenant` alone.
     """
-    read = lower(fold(unescape(unquote(text[:READ]), markup=False)).text)
+    read = lower(fold(unescape(unquote(text[:READ]))).text)
     found = [Known(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, tenant))]
     for place in filter(None, places):
         whole = rf"(?<![a-z0-9.\-]){re.escape(place)}(?![a-z0-9.\-])"
