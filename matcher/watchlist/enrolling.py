@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,36 +30,33 @@ def enrolling(keys: KeyStore, tenant: str, made: Sequence[Path] = ()) -> Iterato
 def _kept(keys: KeyStore, tenant: str) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
     home = keys.root / tenant
     before = set(home.iterdir())
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(lambda: _remove(set(home.iterdir()) - before))
         make_tenant(keys, tenant)
         yield keys, lambda: None
-    except BaseException:
-        for path in set(home.iterdir()) - before:
-            path.unlink()
-        raise
+        undo.pop_all()
 
 
 @contextlib.contextmanager
 def _new(keys: KeyStore, tenant: str, made: Sequence[Path]) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
-    home, former = keys.root / tenant, [path for path in made if path.exists()]
+    home, fresh = keys.root / tenant, [path for path in made if not path.exists()]
     keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    is_placed = False
-    with tempfile.TemporaryDirectory(dir=keys.root, prefix=".new-") as folder:
+    with tempfile.TemporaryDirectory(dir=keys.root, prefix=".new-") as folder, contextlib.ExitStack() as undo:
         drafted = replace(keys, root=Path(folder))
         make_tenant(drafted, tenant)
 
         def place() -> None:
-            nonlocal is_placed
             try:
                 (drafted.root / tenant).rename(home)
             except OSError:
                 raise ConfigError(f"{home} was made meanwhile by another command: run this one again") from None
-            is_placed = True
+            undo.callback(_remove, [home, *fresh])
             sync_folder(keys.root)
 
-        try:
-            yield drafted, place
-        except BaseException:
-            for path in [home, *(path for path in made if path not in former)] if is_placed else []:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            raise
+        yield drafted, place
+        undo.pop_all()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
