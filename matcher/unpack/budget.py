@@ -40,8 +40,14 @@ class Budget:
         """The chunks, counted; `packed` says how many bytes they were made of so far, `limit` how many are wanted."""
         size, most = 0, limit or self.member
         for chunk in chunks:
+            left = self.total - self._spent
             size += len(chunk)
-            self.spend(len(chunk))
+            try:
+                self.spend(len(chunk))
+            except Halt as halt:
+                if halt.reason == "too_large" and left > 0:
+                    yield chunk[:left][: most - size + len(chunk)]  # the prefix up to the limit is kept whole
+                raise
             if size > self.free and size > self.ratio * packed():
                 raise Halt("bomb")
             if size > most:

@@ -129,7 +129,7 @@ def before(tmp_path: Path) -> Context:
 
 def test_a_list_of_format_4_is_read_and_check_says_what_it_lacks(before: Context) -> None:
     assert {lists.tenant: lists.customers for lists in installed.load(before)} == {"spruce-bank": 2000, "ullage-canary": 5}
-    [(_, look)] = installed.parts(before)
+    look = dict(installed.parts(before))["watchlists"]
     assert "spruce-bank 2,000 customers until" in look()
     assert "no self-test in the list of epoch 1: load it again" in look()
 

@@ -123,7 +123,7 @@ def starts(monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> list[float]:
     """Times at which a child was started; each ends at once with exit code 1."""
     times: list[float] = []
 
-    def start(_data: Path, _role: str) -> FakeProcess:
+    def start(_data: Path, _role: str, *_: object) -> FakeProcess:
         times.append(clock.seconds)
         return FakeProcess(1)
 
@@ -152,7 +152,7 @@ def test_a_child_whose_configuration_is_wrong_at_a_later_start_does_not_end_the_
 ) -> None:
     starts: list[str] = []
 
-    def start(_data: Path, role: str) -> FakeProcess:
+    def start(_data: Path, role: str, *_: object) -> FakeProcess:
         starts.append(role)
         return FakeProcess(-9 if starts.count(role) == 1 else 2)
 
