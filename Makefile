@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 # The environment is made again when the lock or the project's own metadata changes in content, not in date.
 STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
+UNITS := not flow and not servers and not faults and not live
+# Units that mostly wait, for processes and sites of their own: they run beside the others.
+WAITING := tests/crawlers tests/state tests/ullage tests/local tests/upgrade
 FLOW := $(wildcard tests/flow/test_*.py)
 PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --quiet --generate-hashes --strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow contracts contracts-and-flow test fuzz test-servers test-faults test-live demo services services-stop bench lock clean
+.PHONY: help env check units flow contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live demo services services-stop bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -32,8 +35,13 @@ check: env ## lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-units: env ## unit and contract tests
-	$(BIN)/pytest -q -m "not flow and not servers and not faults and not live" --cov --cov-report=
+units: units-alone units-waiting ## unit and contract tests
+
+units-alone: env
+	COVERAGE_FILE=.coverage_alone $(BIN)/pytest -q -m "$(UNITS)" $(addprefix --ignore=,$(WAITING)) --cov --cov-report=
+
+units-waiting: env
+	COVERAGE_FILE=.coverage_waiting $(BIN)/pytest -q -m "$(UNITS)" $(WAITING) --cov --cov-report=
 
 flow: env ## tests with real processes and real site software
 	$(if $(FLOW),COVERAGE_FILE=.coverage_flow $(BIN)/pytest -q -m flow --cov --cov-report=,@echo "no flow tests")
@@ -53,12 +61,12 @@ test-faults: env ## kills and outages in full length on real servers (half an ho
 test-live: env ## a real Prometheus and Alertmanager watch the running demo (Debian packages prometheus, prometheus-alertmanager)
 	$(BIN)/pytest -q -m live tests/live
 
-# The cheapest check fails first. Units compute, the others mostly wait for servers and sites: side by side they take half as long.
+# The cheapest check fails first. Some units compute, all else mostly waits for servers and sites: side by side they take half as long.
 test: ## check, units, contracts, flow: all that a change must pass
 	@$(MAKE) --no-print-directory check
 	@rm -f .coverage*
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line units contracts-and-flow
-	@$(BIN)/coverage combine --quiet --append .coverage_flow && $(BIN)/coverage report
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line units-alone contracts-and-flow units-waiting
+	@$(BIN)/coverage combine --quiet .coverage_* && $(BIN)/coverage report
 
 contracts-and-flow: env
 	@$(MAKE) --no-print-directory contracts
