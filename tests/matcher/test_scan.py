@@ -5,7 +5,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from matcher.scan import rare
@@ -107,14 +107,18 @@ def is_usual(code: oracle.Found) -> bool:
 
 
 @settings(max_examples=400)
+@example(["440524 18800101 001 4", "-", "138-0013-8000"])
 @given(st.lists(st.sampled_from(PIECES), max_size=7))
 def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:
     text = "\n".join("".join(pieces[i : i + 3]) for i in range(0, len(pieces), 3))
     fast, plain = columns(text), plainly(text)
     missed = [c for c in plain if c not in fast and c[3]]
     assert not missed
-    more = [c for c in fast if c not in plain and c[3]]
-    assert all(kind in ("email", "qq") for kind, *_ in more)  # an address glued to an address, and the number behind two hyphens
+    more = {kind for kind, _, _, valid in (c for c in fast if c not in plain) if valid}
+    # An address glued to an address, the number behind two hyphens; and a phone behind a number in groups, where the plain search
+    # takes the separator for one within that number.
+    in_groups = any(kind in ("resident_id", "card") and valid for kind, _, _, valid in plain)
+    assert more <= {"email", "qq", *(("phone",) if in_groups else ())}
 
 
 def test_texts_of_a_batch_do_not_touch_one_another() -> None:
