@@ -162,8 +162,8 @@ def world(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         ullage = drive.Ullage(work / "data")
         ullage("init")
         for name, door in doors.items():
-            platform = "spirit" if name in BOARDS else "bepasty"
-            (ullage.data / "sites.d" / f"{name}.toml").write_text(drive.site(platform, f"{door.url}/", "test", revisit=1))
+            platform, category = ("spirit", "forum") if name in BOARDS else ("bepasty", "paste")
+            (ullage.data / "sites.d" / f"{name}.toml").write_text(drive.site(platform, f"{door.url}/", category, revisit=1))
         metrics = stack.enter_context(crawling(ullage.data, work / "crawl.log", port))
         ports = {"crawl": port} | dict.fromkeys(("match", "alert", "search"), 1)
         files = prometheus_files(work / "prometheus", ports, "http://127.0.0.1:1")
