@@ -59,7 +59,7 @@ class Cluster:
         """A data folder as that role's host has it; all of them share the keys, as this is one machine."""
         folder = self.folder / f"{role}-{secrets.token_hex(4)}"
         folder.mkdir()
-        for shared in ("keys", "watchlists", "sites.d"):
+        for shared in ("keys", "watchlists", "sites.d", "audit"):
             (folder / shared).symlink_to(self.folder / shared)
         (folder / "ca.pem").write_bytes(self.guard.certificates.authority)
         (folder / "foreign.pem").write_bytes(make_certificates().authority)
