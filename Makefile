@@ -9,7 +9,7 @@ UNITS := not flow and not servers and not faults and not live
 # Units that mostly wait, for processes and sites of their own: they run beside the others.
 WAITING := tests/crawlers tests/state tests/ullage tests/local tests/upgrade tests/deploy tests/rules
 FLOW := $(wildcard tests/flow/test_*.py)
-PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --quiet --generate-hashes --strip-extras \
+PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --quiet --generate-hashes --no-strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
