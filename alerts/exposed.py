@@ -1,13 +1,13 @@
 """Is this person exposed? The value is tagged in memory and forgotten; only its tags meet the store.
 
 The index keys are not the match keys, so that a copy of the store alone answers nothing. A value is looked up under every index
-epoch whose key still exists, plain and as the digests that leaks use in place of a number. That the question was asked, and what
-came of it, is in the audit log before it is answered: who, why, and the value by its tag under the newest index key.
+epoch whose key still exists, in every form of the one list by which customers are enrolled (`ullage.written_forms`). That the
+question was asked, and what came of it, is in the audit log before it is answered: who, why, and the value by its tag under the
+newest index key.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from ullage.keys import KeyStore, epochs
 from ullage.masking import Secret
 from ullage.tags import Tagger, derive_key
 from ullage.typed import readings
+from ullage.written_forms import written_forms
 
-DIGESTS = ("md5", "sha1", "sha256")
 PURPOSES = {
     "customer_enquiry": "The customer asks · 客户本人询问",
     "fraud_case": "A fraud case · 欺诈案件",
@@ -148,9 +148,9 @@ def _having(tenant: str, tags: Sequence[str]) -> Where:
 
 
 def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list[str]:
-    """The search tags of one normal form, plain and as each digest, each under a key of its own."""
-    text = normal.reveal().encode()
-    values = {"plain": text}
-    for form in DIGESTS:
-        values[form] = hashlib.new(form, text, usedforsecurity=False).hexdigest().encode()
-    return [Tagger(derive_key(epoch_key, "index", tenant, kind, form)).one(value).hex() for form, value in values.items()]
+    """The search tags of one normal form, each form under a key of its own; the plain one first."""
+    texts: dict[str, list[bytes]] = {}
+    for form, text in written_forms(kind, normal.reveal()):
+        texts.setdefault(form, []).append(text.encode())
+    taggers = {form: Tagger(derive_key(epoch_key, "index", tenant, kind, form)) for form in texts}
+    return [taggers[form].one(text).hex() for form, of_form in texts.items() for text in of_form]

@@ -12,10 +12,10 @@ from matcher.scan.batch import Bytes, Places
 from matcher.scan.digests import DIGEST
 from matcher.scan.segment import Flags, Segment, anywhere
 from matcher.watchlist.columns import Texts
-from matcher.watchlist.forms import DIGESTED
 from matcher.watchlist.installed import Epoch
 from ullage.identifiers.email import strip_plus
 from ullage.tags import TAG_BYTES, Laid, Tags, lay
+from ullage.written_forms import DIGESTED
 
 PLUS = 43
 FEW = 8

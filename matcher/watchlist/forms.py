@@ -1,12 +1,8 @@
-"""What is enrolled of a value: the one home of its written forms, which `build` tags and `match` asks for.
+"""What is enrolled of a column of values: the forms of `ullage.written_forms`, many at a time, and masks.
 
-- `plain`: the normal form. An e-mail address with a plus-tag also without it.
-- `md5`, `sha1`, `sha256`: dumps carry the digest of a phone number and think it is anonymous. The text of the digest is
-  tagged, lower-case hex. Of an md5 also the sixteen characters in the middle, which some programs print: under the same key. A
-  phone number is digested as it is, with 86 and with +86 before it.
-- `masked`: `138****8000`, `4403**********1234`, `440301********1234`. One of a million customers has almost any masked phone
-  number, so they only corroborate. There is none of cards: a card's tag must never lie beside its first or last digits (PCI
-  DSS 3.5.1).
+`masked`: `138****8000`, `4403**********1234`, `440301********1234`. One of a million customers has almost any masked phone
+number, so they only corroborate. There is none of cards: a card's tag must never lie beside its first or last digits (PCI DSS
+3.5.1).
 """
 
 from __future__ import annotations
@@ -22,16 +18,10 @@ from matcher.watchlist.columns import Texts, hexed
 from ullage.identifiers.email import strip_plus
 from ullage.identifiers.masked import FORM as MASKED
 from ullage.identifiers.masked import KEPT
+from ullage.written_forms import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
 
-DIGESTED = ("phone", "resident_id", "email")
-"""Kinds whose digests are enrolled."""
 CHOICES = {"none": (), "phone": ("phone",), "all": DIGESTED}
 """What `--digests` may say."""
-FORMS = ("md5", "sha1", "sha256")
-PREFIXES = {"phone": ("", "86", "+86")}
-MIDDLE = slice(8, 24)
-LENGTHS = {"phone": 11, "resident_id": 18}
-"""Characters of the values that are masked, and of the phone numbers that are digested with a prefix."""
 
 
 class Enrolled(NamedTuple):
@@ -49,7 +39,7 @@ def normal_name(text: str) -> str:
 
 def entries_of(kind: str, digested: bool) -> int:
     """How many entries one value makes; a plus-tag makes more."""
-    digests = (len(FORMS) + 1) * len(PREFIXES.get(kind, ("",))) if digested else 0
+    digests = sum(map(len, DIGESTS.values())) * len(prefixes(kind)) if digested else 0
     return 1 + digests + len(KEPT.get(kind, ()))
 
 
@@ -58,10 +48,10 @@ def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[Enrolled]:
     if not len(texts):
         return
     rows = np.arange(len(texts), dtype=np.int64)
-    yield Enrolled("plain", rows, texts)
+    yield Enrolled(PLAIN, rows, texts)
     if kind == "email" and len(tagged := np.flatnonzero((texts.table == ord("+")).any(axis=1))):
         bare = Texts.of([strip_plus(text).encode() for text in texts.take(tagged).strings()])
-        yield Enrolled("plain", tagged, bare)
+        yield Enrolled(PLAIN, tagged, bare)
         if digested:
             yield from (Enrolled(e.form, tagged[e.rows], e.texts) for e in _digests(kind, bare))
     if digested:
@@ -73,24 +63,23 @@ def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[Enrolled]:
 
 
 def _digests(kind: str, texts: Texts) -> Iterator[Enrolled]:
-    """Digests of the values, and of domestic phone numbers with each prefix; of md5 also the middle."""
-    for prefix in PREFIXES.get(kind, ("",)):
+    """Digests of the values, and of domestic phone numbers with each prefix."""
+    for prefix in prefixes(kind):
         rows = _domestic(kind, texts) if prefix else np.arange(len(texts), dtype=np.int64)
         written = [prefix.encode() + value for value in texts.take(rows).messages()]
         if not written:
             continue
-        for form in FORMS:
+        for form, parts in DIGESTS.items():
             digest = getattr(hashlib, form)
             raw = b"".join([digest(value, usedforsecurity=False).digest() for value in written])
             text = hexed(np.frombuffer(raw, np.uint8).reshape(len(rows), -1))
-            yield Enrolled(form, rows, Texts.whole(text))
-            if form == "md5":
-                yield Enrolled(form, rows, Texts.whole(np.ascontiguousarray(text[:, MIDDLE])))
+            for part in parts:
+                yield Enrolled(form, rows, Texts.whole(text if part is WHOLE else np.ascontiguousarray(text[:, part])))
 
 
 def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:
     """Which values are of the length that is masked and digested with prefixes; a number from abroad begins with `+`."""
-    return np.flatnonzero((texts.lengths == LENGTHS.get(kind, 0)) & (texts.table[:, 0] != ord("+")))
+    return np.flatnonzero((texts.lengths == DOMESTIC.get(kind, 0)) & (texts.table[:, 0] != ord("+")))
 
 
 def _masked(texts: Texts, head: int, tail: int) -> Texts:

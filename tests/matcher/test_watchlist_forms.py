@@ -6,7 +6,8 @@ import pytest
 
 from matcher.watchlist.columns import Texts
 from matcher.watchlist.forms import enrolled, entries_of
-from ullage.identifiers import masked
+from ullage.identifiers import kinds, masked
+from ullage.written_forms import DIGESTED, written_forms
 
 
 def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:
@@ -76,3 +77,12 @@ def test_masks_are_those_that_are_searched_for() -> None:
     ):
         assert {text for form, _, text in forms(kind, value, digested=False) if form == masked.FORM} == masks
         assert {candidate.normal for mask in masks for candidate in masked.find(mask)} == masks
+
+
+EACH = sorted({(kind.name, normal) for kind in kinds().values() for _, normal in kind.examples})
+
+
+@pytest.mark.parametrize(("kind", "value"), [*EACH, ("phone", "+85291234567"), ("email", "b+x@example.com")])
+def test_a_look_up_asks_for_all_that_is_enrolled_but_masks(kind: str, value: str) -> None:
+    made = {(form, text) for form, _, text in forms(kind, value, digested=kind in DIGESTED) if form != masked.FORM}
+    assert set(written_forms(kind, value)) == made
