@@ -7,7 +7,7 @@ that are read alike: each kind of cell, and each kind of row, is worked out once
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from matcher.rows.marked import MARK, NUMBER, OPEN, Seen, mark, shown
 from matcher.rows.names import FIRST, HAN_BYTES, has_name, is_name, names_in
 from matcher.rows.spans import BLOCK, LINE, TUPLE
 from matcher.scan.digests import DIGEST
+from matcher.values import AMOUNTS, field_of, is_offer, is_terms
 from ullage.fields import OF_KIND, Field
 
 SHOWN_CELLS = 12
@@ -33,6 +34,8 @@ DOUBLE_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
 SINGLE_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
 """An open quote is read to the end once, and not again from each quote within it."""
 AROUND = b" \t\n\"'`()[]{};"
+BETWEEN = AROUND.decode() + ",.:|-。、"
+"""What may stand between a number and what else its cell says."""
 PASSWORD = re.compile(r"(?=.*[^\d])[\x21-\x7e]{4,64}")
 EMPTY = frozenset((b"", b"null", b"none", b"nil", b"\\n", b"-"))
 LONGEST_EMPTY = 4
@@ -81,6 +84,12 @@ class Described:
         """Which kind was seen in which column, and whether its checksum holds."""
         self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
         """Columns of which nothing is known."""
+
+    @property
+    def said(self) -> list[tuple[int, Field]]:
+        """Columns whose cell has one label, and no number or name in it that would say so again."""
+        cells = enumerate(self._cells)
+        return [(n, Field(next(iter(c.fields)))) for n, c in cells if len(c.fields) == 1 and not (c.seen or c.is_named)]
 
     @property
     def fields(self) -> frozenset[str]:
@@ -160,6 +169,10 @@ class Reader:
         separator = self._separator(style)
         return tuple([name.replace(HIDDEN.decode(), separator.decode()) for name in found])
 
+    def values(self, row: bytes, style: int) -> list[str]:
+        """The cells of `row` as text, without what surrounds a value, and with one NUMBER for each candidate."""
+        return [shown(part.strip(AROUND)) for part in self._split(row, style)]
+
     def _separator(self, style: int) -> bytes:
         return self._line_separator if style == LINE else b"\n" if style == BLOCK else b","
 
@@ -204,7 +217,7 @@ class Reader:
     def _numbers(self) -> dict[bytes, Cell]:
         """Cells that are one valid number: the commonest of all, whatever their column is called."""
         kinds = [(number, kind) for number, kind in enumerate(self._names) if kind != DIGEST]
-        return {mark(number, valid=True): self._number("", [kind], None, ((kind, True),)) for number, kind in kinds}
+        return {mark(number, valid=True): self._number([], [kind], None, ((kind, True),)) for number, kind in kinds}
 
     def _cell(self, column: int, part: bytes, labels: Sequence[Field | None]) -> Cell:
         """What a cell is that is not just a number."""
@@ -215,7 +228,8 @@ class Reader:
             return cell
         named = label_before(part.decode("utf-8", "replace")) if b":" in part or b"=" in part else None
         if named:
-            return self._value(named[1].encode().strip(AROUND), named[0], column)
+            label = None if named[0] in AMOUNTS and is_terms(named[1]) else named[0]
+            return self._value(named[1].encode().strip(AROUND), label, column)
         return self._value(part.strip(AROUND), labels[column] if labels else None, column)
 
     def _with_marks(self, column: int, part: bytes, labels: Sequence[Field | None]) -> Cell:
@@ -227,8 +241,8 @@ class Reader:
         doubted = self.columns.doubted
         counted = [kind for kind, valid in seen if valid and not (doubted and (column, kind) in doubted)]
         if counted:
-            around = b" ".join((first, *[other[1:] for other in others]))
-            return self._number(around.decode("utf-8", "replace"), counted, label, seen)
+            around = [piece.decode("utf-8", "replace") for piece in (first, *[other[1:] for other in others])]
+            return self._number(around, counted, label, seen)
         cell = self._value((named[1] if named else shown(part)).encode().strip(AROUND), label, column)
         return self._of(cell.mark, cell.fields, seen, is_unknown=cell.is_unknown, is_named=cell.is_named)
 
@@ -244,16 +258,17 @@ class Reader:
             return SOMETHING
         return NAMED if label is Field.NAME else self._of(f"<{label}>", frozenset((str(label),)), ())
 
-    def _number(self, around: str, kinds: Sequence[str], label: Field | None, seen: tuple[Seen, ...]) -> Cell:
+    def _number(self, around: Sequence[str], kinds: Sequence[str], label: Field | None, seen: tuple[Seen, ...]) -> Cell:
         """What a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
         labels = [LABELS.get(kind, OTHER) for kind in kinds]
         fields = {*labels}
         if DIGEST in fields:
             fields.discard(DIGEST)
             fields.update([str(label)] if label else [])
-        is_named = has_name(around)
+        is_named = has_name(" ".join(around))
         if is_named:
             fields.add(str(Field.NAME))
+        fields.update(_said(around))
         return self._of("".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]]), frozenset(fields), seen, is_named=is_named)
 
     def _of(
@@ -262,6 +277,14 @@ class Reader:
         """The one object for cells like this."""
         key = mark_, fields, seen, is_unknown, is_named
         return self._made.get(key) or self._made.setdefault(key, Cell(*key))
+
+
+def _said(around: Sequence[str]) -> Iterator[str]:
+    """Labels of what stands around identifiers in one cell: `13800138000借款8万`."""
+    for piece in around:
+        value = piece.strip(BETWEEN)
+        if value and not is_offer(value) and (label := field_of(value)) and label is not Field.OTHER:
+            yield str(label)
 
 
 def _names(text: str, cell: Cell) -> list[str]:

@@ -10,6 +10,8 @@ from ullage.fields import OF_KIND, Field
 
 FEWEST_CELLS = 4.0
 """Cells of a shape that a column must have before their checksums say anything."""
+Said = tuple[float, int, Field]
+"""Rows, a column, and the label that its cells in them say themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class Columns:
     doubted: frozenset[tuple[int, str]] = frozenset()
     typed: Mapping[int, Field] = field(default_factory=dict)
 
-    def judged(self, seen: Iterable[tuple[float, int, str, bool]], rows: float) -> Columns:
-        """The same, typed by cells of `rows` rows that were seen: (weight, column, kind, whether the checksum holds)."""
+    def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> Columns:
+        """The same, typed by cells of `rows` rows: those `seen` (weight, column, kind, is valid), and what others `said`."""
         shaped: dict[tuple[int, str], float] = defaultdict(float)
         passed: dict[tuple[int, str], float] = defaultdict(float)
         for weight, column, kind, valid in seen:
@@ -34,7 +36,11 @@ class Columns:
             passed[column, kind] += weight * valid
         many = [place for place, weight in shaped.items() if weight >= FEWEST_CELLS]
         doubted = frozenset(place for place in many if passed[place] < shaped[place] / 2)
-        typed = {
+        words: dict[tuple[int, Field], float] = defaultdict(float)
+        for weight, column, label in said:
+            words[column, label] += weight
+        typed = {column: label for (column, label), weight in words.items() if weight * 2 > rows}
+        typed |= {
             column: OF_KIND[kind] for column, kind in many if kind in OF_KIND and passed[column, kind] * 2 > rows >= FEWEST_CELLS
         }
         return Columns(self.separator, self.labels, doubted, typed)

@@ -56,8 +56,9 @@ class Rows(Table):
         """Labels of what stands in a row, from its own text and what the layouts of its document say of the columns."""
         document = int(self.document[row])
         self.layouts(document)
-        text = self._text(row)
-        return self._by_now[document].again(text, self._reader(document).describe(text)).fields
+        text, reader = self._text(row), self._reader(document)
+        before = reader.describe(text)
+        return self._by_now[document].again(text, before if text.codes else reader.worded(text, before)).fields
 
     def group(self, row: int) -> frozenset[str]:
         """The fields of the layout that a row belongs to: what `Statistics.groups` counts it under."""
@@ -141,10 +142,11 @@ class Rows(Table):
     def _read(self, document: int, sample: Sample, rows: int) -> list[Described]:
         """What the rows of a sample of a document, which has so many `rows`, hold by all that is known of its columns then."""
         reader, texts = self._readers[document], [self._written[row] for row in sample.rows]
-        read = [reader.describe(text) for text in texts]
+        read = [reader.worded(text, reader.describe(text)) for text in texts]
         found = weights(sample, read)
         seen = ((weight, *one) for described, weight in found.items() for one in described.seen)
-        by_now = SheetReader(reader.sheet.judged(seen, rows), self._shared)
+        said = ((weight, *one) for described, weight in found.items() for one in described.said)
+        by_now = SheetReader(reader.sheet.judged(seen, said, rows), self._shared)
         self._by_now[document] = by_now
         known = {described: by_now.known(described) for described in found}
         return [known[before] or by_now.describe(text) for text, before in zip(texts, read, strict=True)]

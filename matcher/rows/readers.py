@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from matcher.labels import label_of
 from matcher.rows.cells import PASSWORD_BEHIND, Described, Reader
 from matcher.rows.columns import Columns
+from matcher.rows.marked import shown
 from matcher.rows.sheet import Sheet
 from matcher.rows.spans import LINE, TUPLE
 from matcher.rows.statements import MAY_BEGIN, tuple_in
+from matcher.values import AMOUNTS, field_of, is_offer
 from ullage.fields import Field
 
 
@@ -92,6 +95,17 @@ class SheetReader:
             return before
         return None if columns.separator == PASSWORD_BEHIND else self._readers.typed(before, labels)
 
+    def worded(self, row: Written, described: Described) -> Described:
+        """The same, with labels for what is unknown where the cells themselves say what they are."""
+        if not described.unknown:
+            return described
+        reader, text, style = self._as_tuple(row.text, row.style, row.place)
+        if is_offer(shown(text)):
+            return described
+        values = reader.values(text, style)
+        labels = tuple([_field_of(values, column) for column in described.unknown])
+        return self._readers.typed(described, labels) if any(labels) else described
+
     def names(self, row: Written) -> tuple[str, ...]:
         """Cells of a row that may be names, and names glued to its numbers."""
         reader, text, style = self._as_tuple(row.text, row.style, row.place)
@@ -103,3 +117,14 @@ class SheetReader:
         if found is None:
             return self._reader, text, style
         return self._readers.by(self.sheet.of_statement(place, found.labels)), text[found.start : found.end], TUPLE
+
+
+def _field_of(values: Sequence[str], column: int) -> Field | None:
+    """The label of one of the cells of a row by what it says, or by the word in the cell before it: `借款金额 50000`."""
+    if column >= len(values):
+        return None
+    said = field_of(values[column])
+    if said is None and column and values[column][:1].isdigit():
+        before = label_of(values[column - 1])
+        said = before if before in AMOUNTS else None
+    return None if said is Field.OTHER else said

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from matcher.labels import label_before, labels_of
-from matcher.rows.columns import Columns
+from matcher.rows.columns import Columns, Said
 from matcher.rows.statements import Labels
 
 SEPARATORS = ("----", "\t", "|", ",", ";", "--", ":", " ")
@@ -26,9 +26,9 @@ class Sheet:
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
         return replace(self.columns, separator=",", labels=own or (self.statements[at - 1][1] if at else ()))
 
-    def judged(self, seen: Iterable[tuple[float, int, str, bool]], rows: int) -> Sheet:
+    def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int) -> Sheet:
         """The same with what the cells of `rows` rows say of the columns; as `Columns.judged`."""
-        return Sheet(self.columns.judged(seen, rows), self.statements)
+        return Sheet(self.columns.judged(seen, said, rows), self.statements)
 
     def as_carried(self) -> Sheet:
         """The same for a document that goes on in a later batch: the last statement holds from its beginning."""

@@ -271,7 +271,7 @@ def test_a_cell_is_what_most_of_its_column_are() -> None:
 
 def test_columns_are_judged_by_the_weight_of_rows() -> None:
     seen = [(10.0, 0, "card", False), (2.0, 0, "card", True), (12.0, 1, "phone", True), (1.0, 2, "card", False)]
-    judged = Columns("|").judged(seen, 12)
+    judged = Columns("|").judged(seen, (), 12)
     assert (judged.doubted, dict(judged.typed)) == ({(0, "card")}, {1: Field.PHONE})
 
 
