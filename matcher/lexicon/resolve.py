@@ -103,14 +103,15 @@ class Near:
         found = np.zeros(len(place), bool)
         if not len(edge) and (company == only[:1]).all():  # one word over and over
             return found
-        for step, nearest in ((-1, np.searchsorted(somebody, place, "left")), (0, np.searchsorted(somebody, place, "right"))):
-            other = nearest + step
+        for step in (-1, 0):
+            alone = np.flatnonzero(~found)  # in a flood of such forms hardly one is, once one side is known
+            other = np.searchsorted(somebody, place[alone], "left" if step else "right") + step
             inside = (other >= 0) & (other < len(only))
             run = np.searchsorted(before, np.clip(other, 0, len(only) - 1), "right") - 1
-            same = inside & (only[before[run]] == company)
+            same = inside & (only[before[run]] == company[alone])
             other = np.where(same, before[run] - 1 if step else behind[run], other)
             asked = np.flatnonzero((other >= 0) & (other < len(only)))
-            found[asked] |= self._is_near(place[asked], somebody[other[asked]])
+            found[alone[asked]] = self._is_near(place[alone[asked]], somebody[other[asked]])
         return found
 
     def _is_near(self, place: Places, other: Places) -> Flags:
