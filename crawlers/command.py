@@ -54,6 +54,9 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
             await patrol.run(stopped, once)
 
         drive(rounds, stop)
+        if patrol.unread and not stop.is_set():
+            typer.echo(f"not read: {', '.join(sorted(patrol.unread))}: `ullage sites` says why", err=True)
+            raise typer.Exit(Exit.FAILED)
 
 
 def sites(ctx: typer.Context, as_json: AsJson = False) -> None:

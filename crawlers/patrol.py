@@ -71,6 +71,8 @@ class Patrol:
         self._not_before: dict[str, float] = {}
         self._expire_at = float("-inf")
         self._once = self._stopping = False
+        self.unread: set[str] = set()
+        """With `once`, the sites that no visit has read."""
         pause = self._crawl.pause_lag_hours * 3600
         self._on_bus = BusThread()
         self._backlog = Backlog(self._bus, self._frontier, context.clock, pause, metrics, self._on_bus)
@@ -90,6 +92,7 @@ class Patrol:
             self._canary.open()
             self._canary.turn()
         self._once, sites = once, self._read_sites(strict=once or bool(self._names))
+        self.unread = {site.name for site in self._sites} if once else set()
         stop: asyncio.Task[Any] = asyncio.ensure_future(stopped.wait())
         try:
             await self._backlog.turn()
@@ -224,6 +227,8 @@ class Patrol:
         self._standings.settle(site, visit.seen, visit.profile)
         succeeded = visit.end(blamed=self._standings.egress.up) if visit.leased else False
         self._next[site.name] = self._frontier.visits(site.name)
+        if succeeded:
+            self.unread.discard(site.name)
         self._beats.show(self._sites)
         self._metrics.visited(site.name, succeeded, self._frontier.counts(site.name))
         log.get("crawl").info(

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.NO_VERDICT: "the file could not be read whole, and no customer is in what was read",
         Exit.EXPOSED: "with --fail, a customer is in what was read",
     },
+    "crawl": {Exit.FAILED: "with --once, a site was not read; the others were"},
     "ingest": {Exit.FAILED: "a line was refused; the others were taken"},
     "check": {Exit.FAILED: "a line says FAULT"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},

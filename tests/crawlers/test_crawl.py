@@ -24,7 +24,8 @@ Pastes = Callable[[int], dict[str, str]]
 
 def visited(said: str) -> dict[str, object]:
     """The log line of the one visit."""
-    (line,) = [line for line in map(json.loads, said.splitlines()) if line["event"] == "visited"]
+    logged = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    (line,) = [line for line in logged if line["event"] == "visited"]
     return line
 
 
@@ -229,7 +230,9 @@ def test_a_redirect_within_the_site_is_followed(station: Station, server: Answer
 def test_a_private_address_is_not_asked_unless_the_file_allows_it(station: Station, server: Answers, pastes: Pastes) -> None:
     pastes(1)
     station.site("paste", f"{server.url}/archive", more="allow_private = false")
-    assert visited(station.run("crawl", "--once"))["status"] == "failed"
+    said = station.run("crawl", "--once", exits=1)
+    assert visited(said)["status"] == "failed"
+    assert "not read: paste" in said
     assert server.asked == []
     said = station.run("sites")
     assert "nothing was collected yet" in said
@@ -244,7 +247,7 @@ def test_a_site_says_why_it_cannot_be_reached(station: Station, server: Answers)
     server.says("/broken", status=500)
     for url, reason in ((closed, "refused"), (f"{server.url}/broken", "http_5xx"), (server.url.replace("http", "https"), "tls")):
         station.site("paste", url)
-        station.run("crawl", "--once")
+        station.run("crawl", "--once", exits=1)
         (row,) = [json.loads(line) for line in station.run("sites", "--json").splitlines()]
         assert (row["state"], row["reason"]) == ("unreachable", reason)
 
@@ -257,7 +260,7 @@ def test_robots_are_obeyed_and_a_file_may_say_otherwise(station: Station, server
     assert {capture.post_id for capture in station.captures()} == {"paste001"}
     server.says("/robots.txt", status=503)
     station.site("strict", f"{server.url}/archive")
-    assert visited(station.run("crawl", "strict", "--once"))["pages"] == 0
+    assert visited(station.run("crawl", "strict", "--once", exits=1))["pages"] == 0
     station.site("strict", f"{server.url}/archive", more="robots = false")
     assert visited(station.run("crawl", "strict", "--once"))["captures"] == 2
 
@@ -266,7 +269,7 @@ def test_a_site_that_asks_for_rest_gets_it(station: Station, server: Answers, pa
     pastes(4)
     server.says("/raw/paste001", status=429, Retry_After="7200")
     station.site("paste", f"{server.url}/archive")
-    assert visited(station.run("crawl", "--once"))["status"] == "failed"
+    assert visited(station.run("crawl", "--once", exits=1))["status"] == "failed"
     assert server.asked.count("/raw/paste002") == 0
     context = Context(station.data)
     frontier = Frontier(station.data, context.keys.read("frontier.key"), context.clock)
@@ -279,7 +282,7 @@ def test_five_failures_in_a_row_end_a_visit(station: Station, server: Answers, p
     for name in texts:
         server.says(f"/raw/{name}", status=500)
     station.site("paste", f"{server.url}/archive")
-    station.run("crawl", "--once")
+    station.run("crawl", "--once", exits=1)
     assert len([path for path in server.asked if path.startswith("/raw/")]) == 5
     assert states(station) == {"due": 20, "leased": 0, "done": 1, "parked": 0}
 
@@ -296,7 +299,7 @@ def test_a_paste_that_is_gone_is_not_asked_for_again(station: Station, server: A
 def test_a_page_the_platform_cannot_read_is_tried_again_later(station: Station, server: Answers) -> None:
     server.says("/apis/rest/items", '["not", "what", "it", "was"]', **{"Content-Type": "application/json"})
     station.site("paste", f"{server.url}/", platform="bepasty")
-    assert '"event": "page_failed"' in station.run("crawl", "--once")
+    assert '"event": "page_failed"' in station.run("crawl", "--once", exits=1)
     assert states(station)["due"] == 1
 
 
@@ -353,7 +356,7 @@ def test_nothing_is_leased_while_match_is_too_far_behind(station: Station, serve
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once")
     asked = len(server.asked)
-    said = station.run("crawl", "--once", crawl__pause_lag_hours="0.0000001")
+    said = station.run("crawl", "--once", exits=1, crawl__pause_lag_hours="0.0000001")
     assert '"event": "paused"' in said
     assert len(server.asked) == asked
 
@@ -403,10 +406,10 @@ def test_a_site_that_is_gone_is_blamed_unless_the_probe_of_the_way_out_fails_too
         return json.loads(station.run("sites", "--json"))["state"]
 
     station.site("paste", "http://127.0.0.1:1/archive")
-    said = station.run("crawl", "--once", crawl__egress_probe="127.0.0.1:2")
+    said = station.run("crawl", "--once", exits=1, crawl__egress_probe="127.0.0.1:2")
     assert '"event": "egress_down"' in said
     assert state() is None
-    station.run("crawl", "--once")
+    station.run("crawl", "--once", exits=1)
     assert state() == "unreachable"
 
 
