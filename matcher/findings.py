@@ -134,6 +134,8 @@ def _finding(
             verified=len(found.verified),
             minors=len(found.minors),
             cards_enrolled=lists.cards,
+            witnesses_comparable=found.witnesses.comparable,
+            witnesses_agreeing=found.witnesses.agreeing,
             **labels._asdict(),
             capture=facts,
             statistics=own,

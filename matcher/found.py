@@ -16,6 +16,7 @@ from matcher.matches import Matches
 from matcher.scan.batch import Bytes, Places
 from matcher.statistics.distinct import Distinct, told_apart
 from matcher.statistics.key import CaptureKey, Words, kind_numbers
+from matcher.witnesses import Witnesses
 from ullage.fields import BY_CHANCE, class_of
 from ullage.records import Match
 from ullage.verdict import Crowd
@@ -81,6 +82,7 @@ class Found:
     """Different values."""
     groups: Counter[tuple[frozenset[str], bool, bool]] = field(default_factory=Counter)
     """Rows by fields, whether corroborated, and whether of a verified customer."""
+    witnesses: Witnesses = field(default_factory=Witnesses)
 
     def add(self, weighed: Weighed, own: slice, rows: slice) -> None:
         """Count what was weighed of one part: some of the evidence, and of the rows."""

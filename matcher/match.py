@@ -34,6 +34,7 @@ from matcher.steps import Steps, strictly
 from matcher.text import fold
 from matcher.unpack.spawn import ForkServer
 from matcher.watchlist.installed import Epoch, TenantLists
+from matcher.witnesses import NOTHING, Compared, compared
 from ullage.records import Capture
 
 
@@ -175,19 +176,19 @@ class Matcher:
         """Who was found, and what the rows say of them."""
         found = look_up(epoch, searched)
         if not len(found):
-            return _Looked(found, bare_weighed(found, self.key), None)
+            return _Looked(found, bare_weighed(found, self.key), None, NOTHING)
         numbers, first = np.unique(searched.batch.documents(found.start), return_index=True)
         adults = np.array([adult_until(readings[number].capture.fetched_at.date()) for number in numbers.tolist()], np.int64)
         weighed = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
         own = matches(lists, epoch, searched, found) if self._lists_matches(readings, numbers, lists, epoch) else None
-        return _Looked(found, weighed, own)
+        return _Looked(found, weighed, own, compared(epoch, searched, found))
 
     def _look_barely(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> _Looked:
         """Who was found."""
         found = bare(epoch, searched)
         numbers = np.unique(searched.batch.documents(found.start))
         own = bare_matches(lists, epoch, searched, found) if self._lists_matches(readings, numbers, lists, epoch) else None
-        return _Looked(found, bare_weighed(found, self.key), own)
+        return _Looked(found, bare_weighed(found, self.key), own, NOTHING)
 
     def _lists_matches(self, readings: Sequence[Reading], numbers: Places, lists: TenantLists, epoch: Epoch) -> bool:
         """Whether one of the readings with these numbers has room for another match: to make one costs more than to count it."""
@@ -210,6 +211,8 @@ class Matcher:
             into.add(weighed, slice(*own), slice(*held))
             if self._detailed and not into.listed(looked.matches.take(slice(*own)) if looked.matches else None):
                 reading.incomplete.add("matches")
+        for number, subject, is_sure, agrees in zip(*(column.tolist() for column in looked.compared), strict=True):
+            readings[number].found[lists.tenant, epoch.number].witnesses.add(subject, is_sure=is_sure, agrees=agrees)
 
     def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:
         """Count logins at tenants' own domains."""
@@ -249,6 +252,7 @@ class _Looked(NamedTuple):
     found: Evidence
     weighed: Weighed
     matches: Matches | None
+    compared: Compared
 
 
 def _valid(searched: Searched) -> list[int]:

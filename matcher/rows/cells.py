@@ -46,6 +46,16 @@ OTHER = str(Field.OTHER)
 LABELS = {**{kind: str(label) for kind, label in OF_KIND.items()}, DIGEST: DIGEST}
 
 
+def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
+    """The cells of a row as they are written, with HIDDEN for the separators inside quotes."""
+    if not separator:
+        return [row]
+    quote, pattern = (b"'", SINGLE_QUOTED) if style == TUPLE else (b'"', DOUBLE_QUOTED)
+    if quote in row and style != BLOCK:
+        row = pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), row)
+    return row.split(separator, MOST_CELLS)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
     """What a kind of cell is: its mark in the skeleton, labels, candidates, whether nothing is known of it, and whether it names.
@@ -187,13 +197,7 @@ class Reader:
 
     def _split(self, row: bytes, style: int) -> list[bytes]:
         """The cells of a row as they are written, with HIDDEN for the separators inside quotes."""
-        separator = self._separator(style)
-        if not separator:
-            return [row]
-        quote, pattern = (b"'", SINGLE_QUOTED) if style == TUPLE else (b'"', DOUBLE_QUOTED)
-        if quote in row and style != BLOCK:
-            row = pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), row)
-        return row.split(separator, MOST_CELLS)
+        return split(row, self._separator(style), style)
 
     def _cells(self, parts: Sequence[bytes], style: int) -> tuple[Cell, ...]:
         """What each cell of a row is."""

@@ -26,6 +26,8 @@ class Columns:
     labels: tuple[Field | None, ...] = ()
     doubted: frozenset[tuple[int, str]] = frozenset()
     typed: Mapping[int, Field] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    """The header as it is written: in memory only, as all that stands in a text."""
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> Columns:
         """The same, typed by cells of `rows` rows: those `seen` (weight, column, kind, is valid), and what others `said`."""

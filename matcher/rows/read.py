@@ -8,6 +8,7 @@ import numpy as np
 
 from matcher.rows.alike import Sample, alike
 from matcher.rows.cells import Described
+from matcher.rows.columns import Columns
 from matcher.rows.glance import glance
 from matcher.rows.groups import Groups
 from matcher.rows.layouts import Layouts, layouts_of, weights
@@ -63,6 +64,10 @@ class Rows(Table):
     def group(self, row: int) -> frozenset[str]:
         """The fields of the layout that a row belongs to: what `Statistics.groups` counts it under."""
         return self.layouts(int(self.document[row])).of(row).fields
+
+    def columns(self, row: int) -> Columns:
+        """What is known of a row's columns before any is read."""
+        return self._reader(int(self.document[row])).sheet.columns
 
     def layouts(self, document: int) -> Layouts:
         """The layouts of a document, from a few samples of each."""

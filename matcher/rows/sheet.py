@@ -54,11 +54,12 @@ def _parts(separator: str, line: str) -> bool:
     return separator != ":" or (": " not in line and label_before(line) is None)
 
 
-def header_of(lines: Sequence[str], separator: str) -> Labels:
-    """Labels of the columns from the last of `lines` that is a header; () for none."""
+def header_of(lines: Sequence[str], separator: str) -> tuple[Labels, tuple[str, ...]]:
+    """Labels and names of the columns from the last of `lines` that is a header; () for none."""
     for line in reversed(lines if separator else ()):
         if separator in line:
-            labels = labels_of(line.split(separator))
+            names = line.rstrip("\n").split(separator)
+            labels = labels_of(names)
             if labels:
-                return labels
-    return ()
+                return labels, tuple(names)
+    return (), ()

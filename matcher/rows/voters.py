@@ -41,9 +41,10 @@ def _sheet(table: Table, document: int, rows: range, texts: Sequence[bytes], bef
     columns = before.columns
     if texts:
         separator = elected([vote_of(text) for text in texts])
-        labels = header_of(_above(table, rows.start), separator)
-        is_as_before = not labels and separator == columns.separator
-        columns = Columns(separator, columns.labels if is_as_before else labels)
+        labels, names = header_of(_above(table, rows.start), separator)
+        if not labels and separator == columns.separator:
+            labels, names = columns.labels, columns.names
+        columns = Columns(separator, labels, names=names)
     is_sql = any(map(is_beginning, texts)) or (has_tuples and bool((table.style[rows.start : rows.stop] == TUPLE).any()))
     if not is_sql:
         return Sheet(columns, before.statements)

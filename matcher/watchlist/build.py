@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from matcher.watchlist import file, subjects
+from matcher.watchlist import file, subjects, witness
 from matcher.watchlist.clean import clean_references, normalised
 from matcher.watchlist.cohorts import Coder, Codes, Table, counts_of
 from matcher.watchlist.columns import Texts
@@ -129,6 +129,8 @@ class Builder:
         handles = self.handles(references)
         customers.add(handles, numbers[rows])
         way_back.add(handles, references)
+        for tags, places in self.witnessed(batch, references, handles, rows):
+            entries.add(tags, numbers[places])
         return np.where(used, self.coder.codes(batch), 0) if batch.labels else np.zeros(len(numbers), np.uint32)
 
     def owned(self, batch: Batch) -> tuple[Texts, Array]:
@@ -155,6 +157,25 @@ class Builder:
             for form, places, texts in enrolled(column.kind, normals, column.kind in self._digested):
                 self._counts[column.kind, form] += len(places)
                 yield self._tags.tagger(column.kind, form).tag_rows(texts.table, texts.lengths), rows[places]
+
+    def witnessed(self, batch: Batch, references: Texts, handles: Tags, rows: Array) -> Iterator[tuple[Tags, Array]]:
+        """(tags, rows) of the witnesses among customers, whose `references` and `handles` are those of `rows` of the batch."""
+        if batch.witness is None:
+            return
+        chosen = np.flatnonzero(self._handle_key.chosen(references, witness.SHARE))
+        amounts, dates = (column.cells.take(rows[chosen]).strings() for column in batch.witness)
+        pairs = []
+        for place, amount, day in zip(chosen.tolist(), amounts, dates, strict=True):
+            self.report.chosen += bool(amount.strip() and day.strip())
+            cents, number = witness.amount_of(amount), witness.date_of(day)
+            if cents is not None and number is not None:
+                pairs.append((place, cents, number))
+        if pairs:
+            places = np.array([place for place, _, _ in pairs])
+            self.report.witnesses += len(places)
+            for form, texts in witness.entries(handles[places], [cents for _, cents, _ in pairs], [day for *_, day in pairs]):
+                self._counts[witness.KIND, form] += len(places)
+                yield self._tags.tagger(witness.KIND, form).tag(texts), rows[places]
 
     def _write(self, entries: Runs, customers: Runs, codes: IO[bytes], target: Path, now: datetime) -> file.Header:
         """Sort, number the customers by their (keyed, so random) handles, drop repeated entries, and write."""

@@ -122,7 +122,10 @@ class Changes:
             rows = np.flatnonzero(used)
             if batch.labels:
                 self._labelled.append((handles.take(rows, axis=0), self._builder.coder.codes(batch).take(rows)))
-            references.add(handles.take(rows, axis=0), texts.take(rows))
+            own = texts.take(rows)
+            references.add(handles.take(rows, axis=0), own)
+            for tags, places in self._builder.witnessed(batch, own, handles.take(rows, axis=0), rows):
+                yield Pairs(tags, handles.take(places, axis=0))
 
     def _went(self, source: Source) -> tuple[Pairs, Tags]:
         """(entries, handles of customers) that a list takes away."""

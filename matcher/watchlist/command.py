@@ -22,7 +22,20 @@ from matcher.watchlist.build import Builder
 from matcher.watchlist.changes import Changes
 from matcher.watchlist.enrolling import enrolling
 from matcher.watchlist.forms import CHOICES, entries_of
-from matcher.watchlist.options import Columns, ControlFile, Delimiter, Digests, Files, Long, Map, TenantName, listed, named, say
+from matcher.watchlist.options import (
+    Columns,
+    ControlFile,
+    Delimiter,
+    Digests,
+    Files,
+    Long,
+    Map,
+    TenantName,
+    WitnessColumns,
+    listed,
+    named,
+    say,
+)
 from matcher.watchlist.source import Source
 from matcher.watchlist.tally import Control
 from ullage.audit import current_user
@@ -50,24 +63,26 @@ def load(
     long: Long = "",
     delimiter: Delimiter = "",
     control: ControlFile = None,
+    witness: WitnessColumns = "",
 ) -> None:
     """Build and install on one machine; keys of a new tenant are made."""
     context: Context = ctx.obj
     context.require_data()
     home = context.data / installed.BUILDING / f"{named(tenant)}.subjects"
-    source = listed(file, map_, columns, long, delimiter)
+    source = listed(file, map_, columns, long, delimiter, witness)
     made = (installed.folder_of(context.data, tenant), home)
     with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(context.data) as folder:
         installed.check_handle_key(context.data, keys, tenant)
         target = folder / f"{tenant}.watchlist"
         builder = _builder(keys, tenant, digests)
         header = builder.build(source, target, context.clock.now(), Control(control) if control else None)
-        _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers")
+        told = f", {builder.report.witnesses} witnesses" if witness else ""
+        _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers{told}")
         place()
         installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True)
         home.parent.mkdir(exist_ok=True, mode=0o700)
         target.with_suffix(".subjects").replace(home)
-    say(builder.report, tenant)
+    say(builder.report, tenant, witness=bool(witness))
 
 
 @app.command()
@@ -83,11 +98,12 @@ def build(
     long: Long = "",
     delimiter: Delimiter = "",
     control: ControlFile = None,
+    witness: WitnessColumns = "",
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say how large it will be.")] = False,
 ) -> None:
     """On the building host: write the signed watchlist and the sealed way back."""
     context: Context = ctx.obj
-    source = listed(file, map_, columns, long, delimiter)
+    source = listed(file, map_, columns, long, delimiter, witness)
     if estimate:
         _estimate(context, source, digests)
         return
@@ -100,7 +116,7 @@ def build(
         place()
         for path in made:
             (folder / path.name).replace(path)
-    say(builder.report, tenant)
+    say(builder.report, tenant, witness=bool(witness))
     typer.echo(f"send {out / tenant}.watchlist to match; {tenant}.subjects stays here")
 
 
@@ -157,13 +173,14 @@ def update(
     long: Long = "",
     delimiter: Delimiter = "",
     control: ControlFile = None,
+    witness: WitnessColumns = "",
 ) -> None:
     """A day's changes to the list, without building it again; what was changed before stays changed."""
     context: Context = ctx.obj
     if not file and not remove:
         raise ConfigError("name a list of what came, or with --remove one of what went")
     _known(context, tenant)
-    came = listed(file, map_, columns, long, delimiter) if file else None
+    came = listed(file, map_, columns, long, delimiter, witness) if file else None
     went = replace(listed(remove, map_, columns, long, delimiter), bare=True) if remove else None
     epoch = max(epochs(context.keys, tenant, "match"), default=0)
     main = out / f"{tenant}{installed.SUFFIX}" if out else installed.path_of(context.data, tenant, epoch)
@@ -180,7 +197,7 @@ def update(
         else:
             _note(context, "update", tenant, f"epoch {epoch}")
             installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True)
-    say(changes.report, tenant)
+    say(changes.report, tenant, witness=bool(witness))
     if out:
         typer.echo(f"send {delta} to match")
 

@@ -101,6 +101,10 @@ class Watchlist:
 
     def handles(self, subjects: Places) -> list[str]:
         """The handles (hex) of subjects."""
+        return [handle.tobytes().hex() for handle in self.raw_handles(subjects)]
+
+    def raw_handles(self, subjects: Places) -> Tags:
+        """The handles (n, 16) of subjects."""
         beyond = subjects - self.main.header.subjects
         found = (
             self.main.handles(np.where(beyond < 0, subjects, 0))
@@ -110,7 +114,7 @@ class Watchlist:
         if self._delta is not None:
             fresh = np.flatnonzero(beyond >= 0)
             found[fresh] = self._delta.handles(self._fresh[beyond[fresh]])
-        return [handle.tobytes().hex() for handle in found]
+        return found
 
     def counts(self) -> dict[str, int]:
         """Entries a kind and form as built, such as `phone` or `phone.md5`."""

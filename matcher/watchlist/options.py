@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
-from matcher.watchlist.source import Source
+from matcher.watchlist.source import CANARY, COHORT, REFERENCE, Source
 from matcher.watchlist.tally import Report
+from matcher.watchlist.witness import SHARE
 from ullage.errors import ConfigError
+from ullage.identifiers import kinds
 from ullage.settings import TENANT
 
 Files = Annotated[
@@ -35,6 +37,13 @@ ControlFile = Annotated[
     Path | None,
     typer.Option("--control", help="Totals that must be what is read: lines of `rows 1000`, `phone 998`, `phone.sum 123456`."),
 ]
+WitnessColumns = Annotated[
+    str,
+    typer.Option(
+        "--witness",
+        help="AMOUNT,DATE: the columns of a loan's amount and date, kept as keyed pairs of a random 5 % of the customers.",
+    ),
+]
 SHOWN_REJECTS = 10
 
 
@@ -45,7 +54,14 @@ def named(tenant: str) -> str:
     return tenant
 
 
-def listed(files: Sequence[Path], mapping: Sequence[str] = (), columns: str = "", long: str = "", delimiter: str = "") -> Source:
+def listed(
+    files: Sequence[Path],
+    mapping: Sequence[str] = (),
+    columns: str = "",
+    long: str = "",
+    delimiter: str = "",
+    witness: str = "",
+) -> Source:
     """The list that the options describe."""
     if bad := [pair for pair in mapping if "=" not in pair]:
         raise ConfigError(f"--map {bad[0]}: write COLUMN=KIND")
@@ -58,7 +74,20 @@ def listed(files: Sequence[Path], mapping: Sequence[str] = (), columns: str = ""
         [name.strip() for name in columns.split(",")] if columns else [],
         parts,
         delimiter.replace("\\t", "\t"),
+        witness=_witness(witness, long),
     )
+
+
+def _witness(option: str, long: str) -> list[str]:
+    """The names of the two columns."""
+    names = [name.strip() for name in option.split(",")] if option else []
+    if option and (len(names) != 2 or not all(names) or names[0] == names[1]):
+        raise ConfigError(f"--witness {option}: name two columns, of the loan's amount and of its date")
+    if taken := [name for name in names if name in {*kinds(), "name", REFERENCE, CANARY} or COHORT.fullmatch(name)]:
+        raise ConfigError(f"--witness {option}: {taken[0]} is another kind of column: name those of an amount and a date")
+    if names and long:
+        raise ConfigError("--witness needs a row with the amount and the date beside the customer: it cannot be used with --long")
+    return names
 
 
 def _found(file: Path) -> list[Path]:
@@ -71,8 +100,8 @@ def _found(file: Path) -> list[Path]:
     return found
 
 
-def say(report: Report, tenant: str) -> None:
-    """Tell what became of a list: the first rejects by line, all of them by reason, and the totals."""
+def say(report: Report, tenant: str, *, witness: bool = False) -> None:
+    """Tell what became of a list: the first rejects by line, all of them by reason, the totals, and the witnesses if wanted."""
     several = len({reject.path for reject in report.rejects}) > 1
     for reject in report.rejects[:SHOWN_REJECTS]:
         where = f"{reject.path}: " if several else ""
@@ -82,3 +111,7 @@ def say(report: Report, tenant: str) -> None:
         for (column, reason), count in report.reasons.most_common():
             typer.echo(f"  {count} of column {column}: {reason}", err=True)
     typer.echo(f"{tenant}: {report.customers} customers, {report.identifiers} identifiers, {report.entries} entries")
+    if witness:
+        typer.echo(f"{tenant}: {report.witnesses} witnesses: pairs of amount and date, of a random {SHARE:.0%} of the customers")
+        if unread := report.chosen - report.witnesses:
+            typer.echo(f"  {unread} more have an amount or a date that cannot be read or is not plausible; left out", err=True)

@@ -33,6 +33,13 @@ class Column(NamedTuple):
     cells: Texts
 
 
+class Witnessing(NamedTuple):
+    """The columns of a loan's amount and date."""
+
+    amount: Column
+    date: Column
+
+
 class Batch(NamedTuple):
     """Rows by column, with the line that each row begins on; two columns may hold one kind."""
 
@@ -42,6 +49,7 @@ class Batch(NamedTuple):
     columns: list[Column]
     labels: Sequence[Column] = ()
     """Columns of labels; their kind is the dimension, or `canary`."""
+    witness: Witnessing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,8 @@ class Source:
 
     `mapping` is from column to kind; columns named as a kind map by themselves. `columns` names the columns of files that have
     no header. `long` names the columns of the reference, the kind and the value where each row holds one identifier.
-    `delimiter` is recognised when empty.
+    `delimiter` is recognised when empty. `witness` names the columns of a loan's amount and date (`witness.py`), by their own
+    names or those that `mapping` gives them; () where witnesses are not wanted.
     """
 
     path: Path | Sequence[Path]
@@ -59,6 +68,7 @@ class Source:
     long: Sequence[str] = ()
     delimiter: str = ""
     bare: bool = False
+    witness: Sequence[str] = ()
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -86,8 +96,12 @@ class Source:
             raise ConfigError(f"{path}: line 1: there is no column {missing[0]!r} to map")
         known = self._known()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]
-        found = [(i, kind) for i, kind in named if kind in known or _dimension(kind)]
+        found = [(i, kind) for i, kind in named if kind in known or kind in self.witness or _dimension(kind)]
         called = [kind for _, kind in found]
+        for name in self.witness:
+            if called.count(name) != 1:
+                number = "no" if name not in called else "more than one"
+                raise ConfigError(f"{path}: line 1: {number} column is {name}, which --witness names")
         if called.count(REFERENCE) > 1:
             raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
         if REFERENCE not in called:
@@ -98,7 +112,8 @@ class Source:
 
     def _known(self) -> set[str]:
         known = {*kinds(), "name", REFERENCE}
-        if unknown := [kind for kind in self.mapping.values() if kind not in known and not _dimension(kind)]:
+        others = [kind for kind in self.mapping.values() if kind not in known and kind not in self.witness]
+        if unknown := [kind for kind in others if not _dimension(kind)]:
             raise ConfigError(f"--map: {unknown[0]!r} is no kind: use {', '.join(sorted(known))}, cohort:NAME or {CANARY}")
         return known
 
@@ -115,8 +130,11 @@ class Source:
         columns = [Column(self._kind(name), name, cells) for name, cells in zip(table.names, table.columns, strict=True)]
         [references] = [column.cells for column in columns if column.kind == REFERENCE]
         labels = [Column(dimension, c.name, c.cells) for c in columns if (dimension := _dimension(c.kind))]
-        others = [column for column in columns if column.kind != REFERENCE and not _dimension(column.kind)]
-        return Batch(path, table.lines, references, others, labels)
+        pair = {column.kind: column for column in columns if column.kind in self.witness}
+        apart = (REFERENCE, *pair)
+        others = [column for column in columns if column.kind not in apart and not _dimension(column.kind)]
+        witness = Witnessing(*(pair[name] for name in self.witness)) if pair else None
+        return Batch(path, table.lines, references, others, labels, witness)
 
     def _by_kind(self, path: Path, table: readers.Table) -> Iterator[Batch]:
         """One batch a kind that occurs; a kind that is not known is a fault of the list."""

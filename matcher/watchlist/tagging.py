@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from matcher.watchlist.columns import Texts
 from ullage.check_values import check_value
@@ -64,11 +65,19 @@ class HandleKey:
     """Makes handles of customer references, under a key that only the building host has."""
 
     def __init__(self, keys: KeyStore, tenant: str) -> None:
-        self._tagger = Tagger(derive_key(keys.read(f"{tenant}/handle.key"), "handle", tenant))
+        key = keys.read(f"{tenant}/handle.key")
+        self._tagger = Tagger(derive_key(key, "handle", tenant))
+        self._lots = Tagger(derive_key(key, "witness", tenant))
 
     def tags(self, references: Texts) -> Tags:
         """The handles (n, 16) of references."""
         return self._tagger.tag_rows(references.table, references.lengths)
+
+    def chosen(self, references: Texts, share: float) -> npt.NDArray[np.bool_]:
+        """Which customers are of a random `share` of all, 0 to 1: bool[n]. The key decides, so it is the same at each load."""
+        lots = self._lots.tag_rows(references.table, references.lengths)[:, :8].copy().view(">u8").ravel()
+        below: npt.NDArray[np.bool_] = lots < np.uint64(int(share * (1 << 64)))
+        return below
 
 
 def check_values_of(keys: KeyStore, tenant: str) -> tuple[tuple[str, str], ...]:

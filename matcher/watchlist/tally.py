@@ -14,6 +14,8 @@ from ullage.errors import ConfigError
 
 KEPT_REJECTS = 1000
 MAX_REJECTED_SHARE = 0.05
+FEWEST_CHOSEN = 10
+"""Chosen rows of which none can be read, from which the columns must be others."""
 _LINE = re.compile(r"\s*([^\s=:,;]+)\s*(?:[=:,;]|\s)\s*(\d+)\s*")
 
 
@@ -34,6 +36,10 @@ class Report:
     identifiers: int = 0
     """Those that can be looked for; names only corroborate."""
     entries: int = 0
+    chosen: int = 0
+    """Rows of customers who are to be witnesses (`witness.py`), with something in both cells."""
+    witnesses: int = 0
+    """Those of them whose pair is enrolled."""
     rejects: list[Reject] = field(default_factory=list)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -50,6 +56,10 @@ class Report:
 
     def refuse_a_poor_list(self, source: object) -> None:
         """ConfigError when nothing, or too little, could be read."""
+        if self.chosen >= FEWEST_CHOSEN and not self.witnesses:
+            raise ConfigError(
+                f"{source}: in {self.chosen} rows --witness finds no amount and date: name the columns that hold them"
+            )
         if not self.identifiers:
             raise ConfigError(f"{source}: holds no identifier that can be read: an empty watchlist would see nothing")
         read = self.identifiers + self.rejected
@@ -85,8 +95,9 @@ class Control:
     def add(self, batch: Batch) -> None:
         """Count a batch, whether or not its values are of use."""
         self._seen["rows"] += len(batch.lines)
-        for name, cells in ((REFERENCE, batch.references), *((c.name, c.cells) for c in batch.columns)):
-            kind = next((c.kind for c in batch.columns if c.name == name), name)
+        columns = [*batch.columns, *(batch.witness or ())]
+        for name, cells in ((REFERENCE, batch.references), *((c.name, c.cells) for c in columns)):
+            kind = next((c.kind for c in columns if c.name == name), name)
             for called in {name, kind}:
                 if called in self._expected:
                     self._seen[called] += sum(1 for text in cells.strings() if text.strip())

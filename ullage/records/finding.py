@@ -214,6 +214,10 @@ class Finding(_Record):
     canaries: tuple[Canary, ...] = ()
     canaries_enrolled: int = 0
     cards_enrolled: int = 0
+    witnesses_comparable: int = Field(default=0, ge=0)
+    """Customers with a witness, a keyed pair of a loan's amount and date, whose row could be compared with it."""
+    witnesses_agreeing: int = Field(default=0, ge=0)
+    """Those of them whose pair stands in the row."""
     capture: CaptureFacts
     statistics: Statistics
     matches: tuple[Match, ...]

@@ -1,0 +1,270 @@
+"""Witnesses: keyed pairs of a loan's amount and date of some customers, from `watchlist load` to what a finding counts."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from matcher.findings import findings
+from matcher.match import Matcher
+from matcher.watchlist import installed
+from matcher.watchlist.columns import Texts
+from matcher.watchlist.tagging import HandleKey
+from matcher.watchlist.witness import HOLDER, KIND, PAIR, SHARE
+from tests.factories import capture
+from tests.matcher.bank import HEADER, customer, matcher_of, phone
+from ullage.errors import ConfigError
+from ullage.records import Finding
+from ullage.settings import Context
+
+PEOPLE = 600
+COLUMNS = (*HEADER, "amount", "date")
+
+
+def cents(number: int) -> int:
+    return 1_000_00 + number * 137_00 + number % 100
+
+
+def amount(number: int) -> str:
+    return f"{cents(number) / 100:,.2f}"
+
+
+def day(number: int) -> str:
+    return f"2025-{1 + number % 12:02d}-{1 + number % 28:02d}"
+
+
+def person(number: int, **changes: str) -> dict[str, str]:
+    return customer(number, amount=amount(number), date=day(number), **changes)
+
+
+def put(path: Path, rows: Iterable[dict[str, str]], columns: Sequence[str] = COLUMNS) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+@pytest.fixture
+def loaded(ullage, context: Context, tmp_path: Path) -> Context:
+    source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
+    done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
+    assert done.exit_code == 0, done.output
+    return context
+
+
+def chosen(context: Context) -> set[int]:
+    """The customers who are witnesses, by the building host's key."""
+    references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
+    return {n for n, is_chosen in enumerate(HandleKey(context.keys, "bank").chosen(references, SHARE)) if is_chosen}
+
+
+def found(matcher: Matcher, context: Context, text: str) -> Finding:
+    [finding] = findings(matcher, [capture(body=text.encode())], context.clock.now())
+    return finding
+
+
+def counted(context: Context, text: str) -> tuple[int, int]:
+    finding = found(matcher_of(context), context, text)
+    return finding.witnesses_comparable, finding.witnesses_agreeing
+
+
+def headed(head: str, row: Callable[[int], str], numbers: Iterable[int] = range(PEOPLE)) -> str:
+    return "\n".join((head, *map(row, numbers)))
+
+
+def ours(number: int) -> str:
+    return f"{person(number)['name']}|{person(number)['phone']}|{amount(number)}|{day(number)} 10:20:30"
+
+
+def rivals(number: int) -> str:
+    return f"{person(number)['name']}|{person(number)['phone']}|{amount(number + 7)}|{day(number + 3)}"
+
+
+LOAN_HEAD = "姓名|手机|放款金额|放款日期"
+OTHER_HEAD = "姓名|手机|余额|注册时间"
+
+
+def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(ullage, loaded: Context, tmp_path: Path) -> None:
+    before = chosen(loaded)
+    assert 12 <= len(before) <= 55  # 30 expected; four standard deviations and a half on each side
+    assert ullage("watchlist", "rotate-key", "--tenant", "bank").exit_code == 0
+    source = put(tmp_path / "again.csv", reversed([person(n) for n in range(PEOPLE)]))
+    done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
+    assert f"{len(before)} witnesses" in done.output
+    for epoch in (1, 2):
+        listed = installed.open_installed(loaded.data, loaded.keys, "bank", epoch)
+        references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
+        handles = HandleKey(loaded.keys, "bank").tags(references)
+        hits, _ = listed.list.look_up(listed.tags.tagger(KIND, HOLDER).tag([handle.tobytes() for handle in handles]))
+        assert set(hits.tolist()) == before
+
+
+def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(ullage, loaded: Context) -> None:
+    opened = installed.open_installed(loaded.data, loaded.keys, "bank", 1)
+    counts, number = opened.list.counts(), len(chosen(loaded))
+    assert (counts[f"{KIND}.{HOLDER}"], counts[f"{KIND}.{PAIR}"]) == (number, number)
+    assert f"{KIND}.{PAIR} {number}" in ullage("watchlist", "stats").stdout
+    assert f"{number} witnesses" in ullage("audit", "list").stdout
+
+
+def test_no_amount_and_no_date_is_in_any_file_nor_in_what_is_said(ullage, context: Context, tmp_path: Path) -> None:
+    source = put(tmp_path / "list.csv", [person(n) for n in range(PEOPLE)])
+    done = ullage("watchlist", "load", source, "--tenant", "bank", "--witness", "amount,date")
+    written = [path.read_bytes() for path in context.data.rglob("*") if path.is_file()]
+    for number in range(PEOPLE):
+        for text in (amount(number), str(cents(number)), f"{cents(number) / 100:.2f}", f"{cents(number)}/"):
+            assert text not in done.output
+            assert len(text) < 6 or not any(text.encode() in own for own in written)
+
+
+@pytest.mark.parametrize(
+    "head", [LOAN_HEAD, "name|phone|loan_amount|loan_date", "name|phone|amount|date", "姓名|手机|金额(元)|日期"]
+)
+def test_where_a_header_names_them_our_list_agrees_and_anothers_does_not(loaded: Context, head: str) -> None:
+    number = len(chosen(loaded))
+    assert counted(loaded, headed(head, ours)) == (number, number)
+    assert counted(loaded, headed(head, rivals)) == (number, 0)
+
+
+@pytest.mark.parametrize("head", ["", OTHER_HEAD, "姓名|手机|申请金额|申请时间"])
+def test_where_none_does_half_must_agree_and_else_nothing_is_said(loaded: Context, head: str) -> None:
+    number = len(chosen(loaded))
+    assert counted(loaded, headed(head, ours)) == (number, number)
+    assert counted(loaded, headed(head, rivals)) == (0, 0)
+
+
+def test_a_list_of_both_counts_each_as_it_is(loaded: Context) -> None:
+    mixed = headed(LOAN_HEAD, lambda n: ours(n) if n % 2 else rivals(n))
+    people = chosen(loaded)
+    assert counted(loaded, mixed) == (len(people), sum(n % 2 for n in people))
+
+
+LAYOUTS: dict[str, Callable[[int], str]] = {
+    "csv": lambda n: f'{person(n)["name"]},{person(n)["phone"]},"{amount(n)}",{day(n)}',
+    "dashes": lambda n: f"{person(n)['name']}----{person(n)['phone']}----{cents(n) / 100}----{day(n).replace('-', '/')}",
+    "json": lambda n: json.dumps({"name": person(n)["name"], "phone": person(n)["phone"], "loan_amount": amount(n),
+                                  "loan_date": day(n)}, ensure_ascii=False),
+    "words": lambda n: f"{person(n)['name']} {person(n)['phone']} {day(n)}放款{cents(n) / 100}元",
+    "blocks": lambda n: f"姓名: {person(n)['name']}\n手机: {person(n)['phone']}\n借款金额: ￥{amount(n)}\n借款日期: {day(n)}\n",
+    "sql": lambda n: f"INSERT INTO t (name,phone,amount,date) VALUES ('{person(n)['name']}','{person(n)['phone']}',"
+                     f"{cents(n) / 100},'{day(n)} 00:00:00');",
+    "wide digits": lambda n: ours(n).translate(str.maketrans("0123456789", "０１２３４５６７８９")),
+    "ten thousands": lambda n: f"{person(n)['phone']}\t{cents(n) / 1_000_000}万元\t{day(n).replace('-', '')}",
+    "with others": lambda n: f"{person(n)['phone']},6,2024-01-01,{amount(n).replace(',', '')},{day(n)},2024-02-02",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_it_is_read_however_it_is_written(loaded: Context, layout: str) -> None:
+    number = len(chosen(loaded))
+    assert counted(loaded, headed("", LAYOUTS[layout])) == (number, number)
+
+
+def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(ullage, context: Context, tmp_path: Path) -> None:
+    twice = [*map(person, range(PEOPLE)), *(customer(n, amount="77,700", date="2024-02-29") for n in range(PEOPLE))]
+    source = put(tmp_path / "list.csv", twice)
+    ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
+    number = len(chosen(context))
+    both = headed(LOAN_HEAD, lambda n: f"{rivals(n)}\n{rivals(n)}\n{customer(n)['name']}|{customer(n)['phone']}|77700|20240229")
+    assert counted(context, both) == (number, number)
+
+
+def test_a_row_that_lacks_one_or_holds_what_is_not_plausible_is_not_compared(loaded: Context) -> None:
+    for row in ("5|2025-01-05", "|2025-01-05", "1200|", "99999999|2025-01-05", "1200|2025-02-30", "1200|1989-01-05", "|"):
+        text = headed(LOAN_HEAD, lambda n, row=row: f"{person(n)['name']}|{person(n)['phone']}|{row}")
+        assert counted(loaded, text) == (0, 0)
+
+
+def test_a_long_text_is_compared_by_the_header_at_its_beginning(loaded: Context) -> None:
+    strangers = "\n".join(f"{'王' * 40}|{phone(1_000_000 + n)}|5000|2025-01-01" for n in range(60_000))
+    text = f"{headed(LOAN_HEAD, ours, range(300))}\n{strangers}{headed('', rivals, range(300, PEOPLE))}"
+    people = chosen(loaded)
+    comparable, agreeing = counted(loaded, text)
+    assert (comparable, agreeing) == (len(people), sum(n < 300 for n in people))
+
+
+def test_a_list_without_witnesses_compares_nothing(ullage, context: Context, tmp_path: Path) -> None:
+    source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
+    assert ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none").exit_code == 0
+    assert counted(context, headed(LOAN_HEAD, ours)) == (0, 0)
+
+
+def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(ullage, loaded: Context, tmp_path: Path) -> None:
+    people = sorted(chosen(loaded))
+    late = put(tmp_path / "came.csv", [customer(n, amount="88,800", date="2026-01-05") for n in people[:5]])
+    gone = put(tmp_path / "went.csv", [{"customer_ref": customer(n)["customer_ref"]} for n in people[5:8]], ("customer_ref",))
+    done = ullage("watchlist", "update", late, "--remove", gone, "--tenant", "bank", "--witness", "amount,date")
+    assert done.exit_code == 0, done.output
+    assert "5 witnesses" in done.output
+    assert counted(loaded, headed(LOAN_HEAD, ours)) == (len(people) - 3, len(people) - 3)
+    new = headed(LOAN_HEAD, lambda n: f"{customer(n)['name']}|{customer(n)['phone']}|88800|2026/1/5", people[:5])
+    assert counted(loaded, new) == (5, 5)
+
+
+def test_an_erased_customer_is_no_witness(ullage, loaded: Context) -> None:
+    number = len(chosen(loaded))
+    finding = found(matcher_of(loaded), loaded, headed(LOAN_HEAD, ours, [min(chosen(loaded))]))
+    assert finding.witnesses_comparable == 1
+    assert ullage("watchlist", "erase", "--tenant", "bank", "--subject", finding.matches[0].subject).exit_code == 0
+    assert counted(loaded, headed(LOAN_HEAD, ours)) == (number - 1, number - 1)
+
+
+def test_a_pair_is_bound_to_its_customer(loaded: Context) -> None:
+    people = sorted(chosen(loaded))
+    swapped = dict(zip(people, people[1:] + people[:1], strict=True))
+    text = headed(LOAN_HEAD, lambda n: f"{person(n)['name']}|{person(n)['phone']}|{amount(swapped[n])}|{day(swapped[n])}", people)
+    assert counted(loaded, text) == (len(people), 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--witness", "amount"], "name two columns"),
+        (["--witness", "amount,amount"], "name two columns"),
+        (["--witness", "amount,none"], "no column is none, which --witness names"),
+        (["--witness", "phone,date"], "phone is another kind of column"),
+        (["--witness", "email,cohort_a"], "email is another kind"),
+        (["--witness", "amount,date", "--long", "customer_ref,phone,email"], "cannot be used with --long"),
+        (["--witness", "name_of_loan,date"], "no column is name_of_loan"),
+        (["--witness", "date,amount"], "--witness finds no amount and date"),
+    ],
+)
+def test_a_wrong_use_is_one_line_and_makes_no_tenant(
+    ullage, context: Context, tmp_path: Path, words: list[str], told: str
+) -> None:
+    source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
+    done = ullage("watchlist", "load", source, "--tenant", "bank", *words)
+    assert done.exit_code != 0
+    assert isinstance(done.exception, ConfigError)
+    assert told in str(done.exception)
+    assert not installed.tenants(context.data)
+
+
+def test_columns_that_are_called_otherwise_are_mapped_or_named(ullage, context: Context, tmp_path: Path) -> None:
+    columns = (*HEADER, "放款额", "放款日")
+    rows = [{**person(n), "放款额": amount(n), "放款日": day(n)} for n in range(PEOPLE)]
+    source = put(tmp_path / "list.csv", rows, columns)
+    for words in (["--witness", "放款额,放款日"], ["--witness", "amount,date", "--map", "放款额=amount", "--map", "放款日=date"]):
+        done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", *words)
+        assert done.exit_code == 0, done.output
+        assert counted(context, headed(LOAN_HEAD, ours)) == (len(chosen(context)),) * 2
+
+
+def test_what_cannot_be_read_is_said_with_its_number_and_without_its_value(ullage, context: Context, tmp_path: Path) -> None:
+    source = put(
+        tmp_path / "list.csv", [customer(n, amount=amount(n), date=day(n) if n % 2 else "sometime") for n in range(PEOPLE)]
+    )
+    done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
+    people = chosen(context)
+    assert f"{sum(n % 2 for n in people)} witnesses" in done.output
+    assert f"{sum(n % 2 == 0 for n in people)} more have an amount or a date that cannot be read" in done.output
+    assert "sometime" not in done.output
