@@ -49,7 +49,8 @@ class Searched:
     @cached_property
     def rows(self) -> Rows:
         """The rows of all parts; one that goes on knows the columns of the part before it."""
-        return rows(self.batch, self.candidates, self._sheets)
+        goes_on = {number for number, part in enumerate(self.parts) if number and part.piece.goes_on}
+        return rows(self.batch, self.candidates, self._sheets, goes_on)
 
     @cached_property
     def terms(self) -> Sequence[Terms]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from matcher.scan.batch import Batch
 from matcher.scan.segment import Candidates
 
 
-def rows(batch: Batch, candidates: Candidates, carried: Mapping[int, Sheet] | None = None) -> Rows:
+def rows(batch: Batch, candidates: Candidates, carried: Mapping[int, Sheet] | None = None, goes_on: Collection[int] = ()) -> Rows:
     """The rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
 
     A document that goes on from an earlier batch takes from `carried`, by its number here, what was learnt there of its
-    columns (`Rows.sheet(document)`).
+    columns (`Rows.sheet(document)`); those of `goes_on`, from the one before it.
     """
     line = batch.lines(candidates.start)
     bits = bits_of(candidates)
@@ -33,7 +33,7 @@ def rows(batch: Batch, candidates: Candidates, carried: Mapping[int, Sheet] | No
     else:
         style = np.full(len(groups), LINE, np.uint8)
         extents = Extents(batch.line_starts[groups.key], batch.line_starts[groups.key + 1] - 1, groups.key, groups.key, style)
-    return Rows(batch, candidates, groups, extents, holder_of(batch.starts, extents.start), carried or {})
+    return Rows(batch, candidates, groups, extents, holder_of(batch.starts, extents.start), carried or {}, goes_on)
 
 
 def _records(batch: Batch, candidates: Candidates, groups: Groups) -> Spans:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -34,9 +34,10 @@ class Rows(Table):
         extents: Extents,
         document: Numbers,
         carried: Mapping[int, Sheet],
+        goes_on: Collection[int] = (),
     ) -> None:
         super().__init__(batch, candidates, groups, extents, document)
-        self._carried, self._shared = carried, Readers(candidates.names)
+        self._carried, self._goes_on, self._shared = carried, goes_on, Readers(candidates.names)
         self._readers: dict[int, SheetReader] = {}
         self._by_now: dict[int, SheetReader] = {}
         """By what is known of a document's columns before its rows are read, and behind that."""
@@ -125,9 +126,16 @@ class Rows(Table):
         return self._readers[document]
 
     def _learn(self, documents: Numbers) -> None:
-        """Have the readers of `documents`."""
-        new = np.array([document for document in documents.tolist() if document not in self._readers], np.int64)
-        sheets = sheets_of(self, new, self._carried)
+        """Have the readers of `documents`, and of those that they go on from."""
+        wanted = {*documents.tolist()} - self._readers.keys()
+        for document in sorted(wanted, reverse=True):
+            at = document
+            while at in self._goes_on and at - 1 not in self._readers and at - 1 not in wanted:
+                at -= 1
+                wanted.add(at)
+        new = np.array(sorted(wanted), np.int64)
+        before = {at - 1: self._readers[at - 1].sheet for at in wanted if at in self._goes_on and at - 1 in self._readers}
+        sheets = sheets_of(self, new, {**self._carried, **before}, self._goes_on)
         self._readers |= zip(new.tolist(), (SheetReader(sheet, self._shared) for sheet in sheets), strict=True)
 
     def lay_out(self, documents: Numbers) -> None:

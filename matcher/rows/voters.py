@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
@@ -20,8 +20,12 @@ SURE = tuple(sign.encode() for sign in SEPARATORS[: SEPARATORS.index(":")])
 """Separators before the one that may stand behind a label as well."""
 
 
-def sheets_of(table: Table, documents: Numbers, carried: Mapping[int, Sheet]) -> list[Sheet]:
-    """Separator, header and statements of each of `documents` (ascending); what one does not show is taken from `carried`."""
+def sheets_of(table: Table, documents: Numbers, carried: Mapping[int, Sheet], goes_on: Container[int] = ()) -> list[Sheet]:
+    """Separator, header and statements of each of `documents` (ascending).
+
+    What one does not show is taken from `carried`, of one that `goes_on` from the document before it, which is among them or has
+    its place in `carried`.
+    """
     first, count = table.extent_of(documents)
     spread = first[:, None] + count[:, None] * np.arange(VOTERS) // VOTERS
     voters = np.unique(spread[count > 0])
@@ -30,10 +34,11 @@ def sheets_of(table: Table, documents: Numbers, carried: Mapping[int, Sheet]) ->
     low, high = (np.searchsorted(table.document[voters], documents, side) for side in ("left", "right"))
     has_tuples = bool((table.style == TUPLE).any())
     columns = (documents, first, count, low, high)
-    return [
-        _sheet(table, document, range(row, row + rows), texts[begin:end], carried.get(document, Sheet()), has_tuples=has_tuples)
-        for document, row, rows, begin, end in zip(*(column.tolist() for column in columns), strict=True)
-    ]
+    known = dict(carried)
+    for document, row, rows, begin, end in zip(*(column.tolist() for column in columns), strict=True):
+        before = known[document - 1].as_carried() if document in goes_on else known.get(document, Sheet())
+        known[document] = _sheet(table, document, range(row, row + rows), texts[begin:end], before, has_tuples=has_tuples)
+    return [known[document] for document in documents.tolist()]
 
 
 def _sheet(table: Table, document: int, rows: range, texts: Sequence[bytes], before: Sheet, *, has_tuples: bool) -> Sheet:
