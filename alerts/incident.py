@@ -115,7 +115,7 @@ _OF_STATISTICS = set(
 )
 _OF_FINDING = set(
     "matched_at alarm epoch index_epoch minors cohorts cohort_labels canaries canaries_enrolled cards_enrolled"
-    " incomplete served".split()
+    " incomplete served witnesses_comparable witnesses_agreeing".split()
 )
 
 

@@ -76,6 +76,9 @@ class Sighting(Document):
     canaries: tuple[Canary, ...] = ()
     canaries_enrolled: int = 0
     cards_enrolled: int = 0
+    witnesses_comparable: int = 0
+    """Customers whose loan could be compared with ours."""
+    witnesses_agreeing: int = 0
     replayed: float = 0.0
     """Share of its customers who stood with the same fields in incidents before, when it was folded."""
     replay_of: str = ""

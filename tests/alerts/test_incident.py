@@ -70,7 +70,7 @@ def test_documents_of_the_version_before_are_read(store, clock):
     fold_all(store, clock, [finding("f", range(40), "ab")])
     later = {
         Incident: (incident_id("f"), "origin_label replay_of verified people_by_class sensitive minors fields"),
-        Sighting: ("f", "groups minors cohorts cohort_labels canaries cards_enrolled replayed replay_of"),
+        Sighting: ("f", "groups minors cohorts cohort_labels canaries cards_enrolled replayed replay_of witnesses_comparable"),
     }
     for kind, (id_, new) in later.items():
         stored = store.get(kind, id_).model_dump()
