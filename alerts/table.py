@@ -15,8 +15,9 @@ from alerts.noise.shown import line
 from alerts.query import Whole
 from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Why
 from alerts.sellers import Seller
+from alerts.status import CLOSED
 from alerts.view import brief, claimed, duration, incompleteness, offer
-from ullage.screen import cell
+from ullage.screen import cell, next_line
 from ullage.shown import moment, safe
 
 COLOURS = {
@@ -92,6 +93,7 @@ def incident_in_full(
         head,
         *((Text(line(silence, zone), "dim"),) if silence else ()),
         *((Text(incompleteness(incident), "bold red"),) if incident.incomplete else ()),
+        *((next_line(incident.next_step),) if found.status not in CLOSED else ()),
         Padding(_facts(incident, zone), (1, 0)),
         Text(f"Exposure {incident.exposure}: {scenario}", "bold"),
         _reasons(incident.reasons),

@@ -87,7 +87,12 @@ def incompleteness(incident: Incident) -> str:
 def summary(incident: Incident, status: Status, silence: Suppression | None = None) -> dict[str, Any]:
     """The incident as a JSON object of a list."""
     shown = incident.model_dump(mode="json", include=_SUMMARY)
-    return {**shown, "status": status, "suppressed": _silence(silence)}
+    return {**shown, **_next(incident), "status": status, "suppressed": _silence(silence)}
+
+
+def _next(incident: Incident) -> dict[str, str]:
+    """What to do next."""
+    return {"next_step": incident.next_step.text, "next_step_zh": incident.next_step.text_zh}
 
 
 def _silence(silence: Suppression | None) -> dict[str, Any] | None:
@@ -99,6 +104,7 @@ def details(found: Whole, clocks: Sequence[dict[str, Any]] = (), silence: Suppre
     """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
     return {
         **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects", "text_rule"}),
+        **_next(found.incident),
         "status": found.status,
         "suppressed": _silence(silence),
         "clocks": list(clocks),

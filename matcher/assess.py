@@ -11,18 +11,10 @@ from matcher.match import Matcher
 from matcher.readings import Reading
 from matcher.unpack.reasons import LOSES_NOTHING
 from matcher.watchlist.installed import TenantLists
+from ullage.next_step import Step, next_step
 from ullage.records import Statistics
 from ullage.settings import Context
 from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
-
-NEXT_STEP = {
-    "ours": "Treat as a leak of ours: open an incident, start the PIPL 57 assessment today, protect the customers listed.",
-    "elsewhere": "Not ours by the numbers: protect the customers in it, watch for more; this file alone starts no clock.",
-    "fabricated": "Looks generated: note who offers it, do not alarm customers.",
-    "partner": "Bait names who leaked it: call that partner's contact today, keep the evidence, start the PIPL 57 assessment.",
-    "recycled": "Known from before: check that the customers were told then; no new leak.",
-    "unknown": "Too little to tell: ask for a larger sample, or a second field of the same people.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +32,11 @@ class Verdict:
     expected_by_chance: float
     exposure: Exposure
     origin: Origin
-    next_step: str
+    next_step: Step
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
-        return asdict(self)
+        return {**asdict(self), "next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
 
 
 def verdicts(context: Context, matcher: Matcher, reading: Reading) -> tuple[Statistics, list[Verdict]]:
@@ -70,7 +62,9 @@ def _verdict(context: Context, reading: Reading, whole: Statistics, lists: Tenan
         expected_by_chance=chance_matches(facts),
         exposure=exposure,
         origin=origin,
-        next_step=NEXT_STEP[origin.verdict],
+        next_step=next_step(
+            origin.verdict, exposure.severity, exposure.scenario, people=bool(found.subjects), unread=bool(facts.unread)
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from matcher.assess import Verdict
 from matcher.unpack.outcome import Outcome
 from ullage.records import Statistics
+from ullage.screen import next_line
 from ullage.verdict import Reason, in_words
 
 COLOUR = {
@@ -105,9 +106,11 @@ def _tenant(verdict: Verdict, *, is_whole: bool) -> Panel:
     grid.add_row("exposure", _points(points))
     grid.add_row("severity", Text(why.evidence))
     grid.add_row("origin", _points(origin.reasons))
-    grid.add_row("next", Text(verdict.next_step, style="bold"))
     return Panel(
-        Group(head, Text(), grid), title=f"tenant {verdict.tenant}", title_align="left", border_style=ORIGIN[origin.verdict]
+        Group(head, next_line(verdict.next_step), Text(), grid),
+        title=f"tenant {verdict.tenant}",
+        title_align="left",
+        border_style=ORIGIN[origin.verdict],
     )
 
 

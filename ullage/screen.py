@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ullage.next_step import Step
 from ullage.shown import safe
 
 WIDTH = 100
@@ -36,6 +37,11 @@ def table(*columns: str, right: Collection[str] = (), whole: Collection[str] = (
 def cell(text: str, style: str = "") -> Text:
     """Text that came from outside, as a cell: no mark-up, and no character that moves the cursor."""
     return Text(safe(text), style)
+
+
+def next_line(step: Step) -> Text:
+    """What to do next, the first line of a verdict."""
+    return Text.assemble(("Next: ", "bold"), (step.text, "bold"), f"\n{step.text_zh}")
 
 
 def print_row(row: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ class Facts:
     scenario: str
     scenario_zh: str
     sites: tuple[str, ...]
+    next_step: str
     at_least: bool = False
     """Not all was searched."""
 
@@ -43,7 +44,8 @@ class Facts:
         """Of an incident; places that no configuration names are `other`."""
         sites = sorted({site if SITE.fullmatch(site) else "other" for site in incident.sites})
         scenario, at_least = (incident.scenario_title, incident.scenario_title_zh), bool(incident.incomplete)
-        return cls(incident.tenant, incident.customers, *scenario, tuple(sites), at_least)
+        step = f"{incident.next_step.text} {incident.next_step.text_zh}"
+        return cls(incident.tenant, incident.customers, *scenario, tuple(sites), step, at_least)
 
     def words(self) -> str:
         """In one line."""
@@ -119,7 +121,7 @@ def _label(severity: Severity) -> str:
 
 def _lines(entry: Entry) -> tuple[str, ...]:
     head = f"{_label(entry.severity)}  {entry.incident}  {WORDS[entry.why]}"
-    return (head, entry.facts.words(), entry.url) if entry.facts else (head, entry.url)
+    return (head, entry.facts.words(), entry.facts.next_step, entry.url) if entry.facts else (head, entry.url)
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:
@@ -127,5 +129,6 @@ def _as_json(entry: Entry) -> dict[str, Any]:
     if entry.facts:
         facts = entry.facts
         shown |= {"tenant": facts.tenant, "customers": facts.customers, "scenario": facts.scenario, "sites": list(facts.sites)}
+        shown |= {"next_step": facts.next_step}
         shown |= {"at_least": True} if facts.at_least else {}
     return shown

@@ -11,7 +11,11 @@ from pydantic import Field
 
 from alerts.document import Document, Frozen
 from alerts.records.words import Origin, Severity, Sketched
+from ullage.next_step import Step, next_step
 from ullage.records import Claims
+
+UNREAD = "N"
+"""The code of the reason that says what was not read."""
 
 
 class Why(Frozen):
@@ -96,6 +100,12 @@ class Incident(Document):
     def whose(self) -> str:
         """The origin as a person reads it: `ours`, `partner:LABEL`."""
         return f"{self.origin}:{self.origin_label}" if self.origin_label else self.origin
+
+    @property
+    def next_step(self) -> Step:
+        """What to do next of it."""
+        unread = bool(self.incomplete) or any(why.code == UNREAD for why in self.reasons)
+        return next_step(self.origin, self.severity, self.scenario, people=self.customers > 0, unread=unread)
 
     @property
     def counted(self) -> str:

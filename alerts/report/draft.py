@@ -84,6 +84,7 @@ def page(case: Case, language: Language) -> Page:
         f"Incident {incident.id}, drafted {moment(case.now, case.zone)}",
         f"事件编号{incident.id}，起草于{moment(case.now, case.zone)}",
     )
+    step = Text(f"Next: {incident.next_step.text}", f"下一步：{incident.next_step.text_zh}")
     parts = tuple(
         Part(
             f"{number}. {language.line(Text(section.title, section.title_zh))}",
@@ -91,7 +92,9 @@ def page(case: Case, language: Language) -> Page:
         )
         for number, section in enumerate(sections(), 1)
     )
-    return Page(language.line(TITLE), language.line(MARK), (*language.lines(head), *language.lines(NOTE)), parts)
+    return Page(
+        language.line(TITLE), language.line(MARK), (*language.lines(step), *language.lines(head), *language.lines(NOTE)), parts
+    )
 
 
 def _item(field: Field, known: Values, language: Language) -> Item:

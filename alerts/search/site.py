@@ -20,6 +20,7 @@ from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.search.door import Door
 from alerts.search.limits import Lookups
+from alerts.status import CLOSED
 from alerts.store import IncidentStore, QueryError
 from alerts.typed import MAX_NOTE, checked_name
 from ullage.audit import Trail
@@ -85,5 +86,6 @@ def templates(zone: tzinfo | None, tenants: Iterable[str]) -> Environment:
         "tenants": sorted(tenants),
         "purposes": PURPOSES,
         "note_length": MAX_NOTE,
+        "closed": CLOSED,
     }
     return pages

@@ -93,7 +93,7 @@ def test_the_screen_says_all_of_it_in_100_columns(ullage, bank: Context, sample:
         "虚假投资理财",
         "50 rows agree with a customer in two or more fields",
         "1 of 51 resident IDs fail their checksum",
-        "open an incident",
+        "Next: ",
     ):
         assert said in shown
     assert not [p for p in CUSTOMERS[:50] for kind in ("name", "phone", "resident_id") if p[kind] in done.output]
@@ -141,7 +141,7 @@ def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(ullag
         "+10 bait was found: sms A",
         "50 of 50 customers are of export E17, as are 100 of 400 enrolled (p < 1e-12): nobody else can know it",
         "high: bait names who leaked it",
-        "call that partner's contact today",
+        "Next: Ask the partner today",
     ):
         assert said in shown
 

@@ -8,7 +8,7 @@ from alerts.notify.message import Entry, Facts, message, message_id
 from tests.alerts.notify.support import incident
 
 PAGE = "https://page.example"
-LEAKED = ("王伟 13800138000 客户", "seller_wang", "<NAME>----<PHONE>")
+LEAKED = ("王伟 13800138000 料子", "seller_wang", "<NAME>----<PHONE>")
 A = incident(
     "A", titles=LEAKED[:1], authors=LEAKED[1:2], skeleton=LEAKED[2], sites=("paste", "群 王伟 13800138000"), terms=("jargon",),
     scenario_title="False loan", scenario_title_zh="虚假贷款",
@@ -54,6 +54,7 @@ def test_facts_are_tenant_counts_scenario_and_configured_sites():
     assert made.payload()["incidents"][0] | {"url": ""} == {
         "id": "INC-A", "severity": "high", "why": "new", "url": "",
         "tenant": "bank", "customers": 48, "scenario": "False loan", "sites": ["other", "paste"],
+        "next_step": f"{A.next_step.text} {A.next_step.text_zh}",
     }  # fmt: skip
 
 
