@@ -18,6 +18,8 @@ from alerts.report.draft import Language, Page, page
 from alerts.report.facts import Case
 from alerts.store import Where, configured_store
 from ullage.audit import current_user
+from ullage.audit.trail import FOLDER
+from ullage.bait import stamps
 from ullage.errors import ConfigError
 from ullage.settings import Context
 from ullage.written import is_standard_output, write_out
@@ -64,6 +66,7 @@ def case_of(context: Context, incident: str) -> Case:
             tenant=tenant,
             zone=ZoneInfo(tenant.zone),
             now=context.clock.now(),
+            stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
         )
 
 

@@ -17,6 +17,7 @@ from alerts.clocks.shown import STAGES, UNVERIFIED, limit, state, warning
 from alerts.records import Incident, Sighting, Why
 from alerts.report.content import Text, advice_for, categories
 from alerts.words import ORIGIN, SEVERITY
+from ullage.bait import Stamp
 from ullage.fields import HIGHEST
 from ullage.settings import Tenant
 from ullage.shown import moment
@@ -37,6 +38,8 @@ class Case:
     tenant: Tenant
     zone: tzinfo
     now: datetime
+    stamps: Sequence[Stamp] = ()
+    """Lists of bait of the partner whom the origin names, as the audit log here has them."""
 
 
 def values(case: Case) -> Values:
@@ -167,6 +170,14 @@ def _evidence(case: Case) -> Iterator[Text]:
         yield Text(f"sighting {s.id} on {s.site}, collected {at}", f"记录{s.id}，网站{s.site}，采集于{at}")
     if (more := len(case.sightings) - SHOWN_SIGHTINGS) > 0:
         yield Text(f"and {more} more sightings", f"另有{more}条记录")
+    for one in case.stamps:
+        at, party, number = moment(one.at, case.zone), one.party, one.customers
+        told = f"list of bait of {party}, {number} invented customers, recorded {at} before it was handed out"
+        yield Text(
+            f"{told}: SHA-256 {one.sha256}", f"{party}诱饵名单（虚构客户{number}名）于发放前{at}存证：SHA-256 {one.sha256}"
+        )
+    if case.incident.origin == "partner" and not case.stamps:
+        yield Text("the list of bait has no time stamp in the audit log of this host", "本机审计日志中无该诱饵名单的存证记录")
 
 
 def _reports(case: Case) -> Iterator[Text]:

@@ -30,7 +30,7 @@ MOST_DIMENSIONS = 5
 MOST_COMBINATIONS = 1 << 20
 MOST_DIGITS = 10
 """A label with more digits, such as a phone number has, is refused; a date with hours has ten."""
-_SHAPE = re.compile(r"[\w .·/+()（）-]{1,40}")
+SHAPE = re.compile(r"[\w .·/+()（）-]{1,40}")
 Codes = npt.NDArray[np.uint32]
 Label = tuple[str, str]
 """Dimension and label."""
@@ -148,7 +148,7 @@ class Coder:
         where = f"{batch.path}: line {batch.lines[row]}, column {column.name}"
         cells = (other.cells.take(np.array([row])).strings()[0].strip() for other in batch.columns)
         digits = sum(letter.isdigit() for letter in text)
-        if not _SHAPE.fullmatch(text) or digits > MOST_DIGITS or text in cells:
+        if not SHAPE.fullmatch(text) or digits > MOST_DIGITS or text in cells:
             raise ConfigError(f"{where}: may be a customer's value and no label: use short names or codes, or do not map it")
         if len(own) >= (1 << BITS) - 1:
             raise ConfigError(f"{where}: more than {(1 << BITS) - 1:,} different labels: that is no cohort")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
+import secrets
 import sys
 import tempfile
 from collections import Counter
@@ -18,6 +20,7 @@ import typer
 from matcher.files import body_of
 from matcher.watchlist import erasing, installed
 from matcher.watchlist import subjects as sealed_subjects
+from matcher.watchlist.bait import bait_of, write
 from matcher.watchlist.build import Builder
 from matcher.watchlist.changes import Changes
 from matcher.watchlist.enrolling import enrolling
@@ -36,9 +39,11 @@ from matcher.watchlist.options import (
     named,
     say,
 )
-from matcher.watchlist.source import Source
+from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.tally import Control
 from ullage.audit import current_user
+from ullage.audit.trail import FOLDER
+from ullage.bait import record, stamps
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.keys import KeyStore, epochs
@@ -83,6 +88,67 @@ def load(
         home.parent.mkdir(exist_ok=True, mode=0o700)
         target.with_suffix(".subjects").replace(home)
     say(builder.report, tenant, witness=bool(witness))
+    _say_unstamped(context, tenant, header.epoch)
+
+
+def _say_unstamped(context: Context, tenant: str, epoch: int) -> None:
+    """Name the parties whose bait is in a list and has no stamp."""
+    labels = installed.open_installed(context.data, context.keys, tenant, epoch).list.enrolled_labels()
+    parties = {label for dimension, label in labels if dimension == CANARY}
+    if bare := sorted(parties - {stamp.party for stamp in stamps(context.data / FOLDER, tenant)}):
+        typer.echo(
+            f"{tenant}: bait of {', '.join(bare)} has no time stamp here: `ullage watchlist stamp` before it is handed out",
+            err=True,
+        )
+
+
+@app.command()
+def stamp(
+    ctx: typer.Context,
+    *,
+    file: Files,
+    tenant: TenantName,
+    canary: Annotated[str, typer.Option(help="The party that this bait is for, as in column canary.")] = "",
+    out: Annotated[Path | None, typer.Option(help="The file to write and keep: its SHA-256 is what is recorded.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Say when such a file was recorded.")] = False,
+    map_: Map = [],  # noqa: B006
+    columns: Columns = "",
+    long: Long = "",
+    delimiter: Delimiter = "",
+) -> None:
+    """Record the SHA-256 of a list of bait in the audit log before it is handed out; or --check a file that was recorded."""
+    context: Context = ctx.obj
+    context.require_data()
+    if check:
+        _check_stamps(context, named(tenant), file)
+        return
+    if out is None or not canary:
+        raise ConfigError("name the party with --canary and the file to keep with --out, or --check a file that was stamped")
+    made = bait_of(listed(file, map_, columns, long, delimiter), named(tenant), canary.strip(), secrets.token_hex(32))
+    write(out, made.content)
+    try:
+        noted = record(context.trail(), tenant, canary.strip(), made.customers, made.sha256, actor=current_user())
+    except BaseException:
+        out.unlink()
+        raise
+    typer.echo(
+        f"{tenant}: bait of {canary.strip()}: {made.customers} customers, recorded {noted.at.isoformat(timespec='seconds')}"
+    )
+    typer.echo(f"sha256 {made.sha256}: that of {out}, which holds the bait in clear: keep it where the list is kept")
+    typer.echo("a time stamp of an authority (RFC 3161) is asked for with what this writes:")
+    typer.echo(f"  openssl ts -query -data {out} -sha256 -cert -out {out}.tsq")
+
+
+def _check_stamps(context: Context, tenant: str, files: list[Path]) -> None:
+    known = {one.sha256: one for one in stamps(context.data / FOLDER, tenant)}
+    missing = 0
+    for path in files:
+        one = known.get(hashlib.sha256(body_of(path)).hexdigest())
+        missing += one is None
+        what = f"bait of {one.party}, {one.customers} customers, recorded {one.at.isoformat(timespec='seconds')}" if one else ""
+        typer.echo(f"{path}: {what or 'no stamp of it is in the audit log here'}", err=one is None)
+    if missing:
+        raise typer.Exit(Exit.FAILED)
 
 
 @app.command()

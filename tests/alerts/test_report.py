@@ -22,8 +22,10 @@ from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.test_duties import told
 from tests.factories import WHEN
 from ullage import audit
+from ullage.bait import record
 from ullage.cli import app
 from ullage.fields import Field
+from ullage.records import Canary
 from ullage.settings import Context, Entity, Tenant
 from ullage.verdict.rules import own_rules
 
@@ -309,3 +311,17 @@ def test_sightings_are_whole_however_many(store, clock, context):
     fold_all(store, clock, [finding(f"f{n}", range(10), people=range(3), site=f"s{n}") for n in range(205)])
     case = case_of(context, incident_id("f0"))
     assert len(case.sightings) == store.count(Sighting, Where({"incident": (incident_id("f0"),)})) == 205
+
+
+def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_handed_out(store, clock, data):
+    bait = (Canary(label="sms A", customers=1, verified=1),)
+    fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
+    context = Context(data, clock.as_clock())
+    without = "\n".join(line.en for line in values(case_of(context, A))["scene_preservation"])
+    assert "no time stamp in the audit log" in without
+    record(context.trail(), "bank", "sms A", 3, "ab" * 32, actor="ops")
+    record(context.trail(), "bank", "sms B", 3, "cd" * 32, actor="ops")
+    told = values(case_of(context, A))["scene_preservation"][-1]
+    assert f"list of bait of sms A, 3 invented customers, recorded {clock.as_clock().now():%Y-%m-%d}" in told.en
+    assert "ab" * 32 in told.en
+    assert "ab" * 32 in told.zh
