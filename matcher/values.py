@@ -16,6 +16,8 @@ from ullage.fields import Field
 
 LONGEST = 32
 """Characters of a cell that may say so."""
+LONGEST_OFFER = 1024
+"""Characters of a line that are read for words of an offer."""
 AMOUNTS = frozenset((Field.LOAN, Field.BALANCE))
 """Fields that are amounts: a word for one of them stands before or behind a number."""
 _DIGITS = r"(?:[¥$]?[0-9][0-9,]{0,14}(?:\.[0-9]{1,4})?|[一二两三四五六七八九十百千]{1,5}(?=[十百千万亿元块]))"
@@ -31,7 +33,7 @@ BEHIND = re.compile(rf"{AMOUNT}(?:的)?([\u4e00-\u9fff]{{2,8}})", re.IGNORECASE)
 _FROM, _TO = r"[0-9][0-9.,]*+\s?[十百千万亿元%期天kw]{0,3}\s?[-~至到]\s?", r"[0-9]"
 TERMS = re.compile(rf"(?:最高|最低|up to|{_FROM}{_TO})(?!.*(?:20[0-9]{{2}}|[0-9]:))|[0-9万千元]起", re.IGNORECASE)
 """`1-50万`, `最高20万`, `3-36期`, `1万起`: terms of a product, and nobody's amount. Dates and times with hyphens are none."""
-OTHER, OFFERS, GLUED = str(Field.OTHER), "-", "+"
+OTHER, OFFERS, GLUED, PASSWORDS = str(Field.OTHER), "-", "+", f"*{Field.PASSWORD}"
 
 
 @cache
@@ -59,7 +61,7 @@ def is_offer(text: str) -> bool:
     >>> is_offer('贷款额度最高20万,咨询13800138000'), is_offer('张某,借款8万')
     (True, False)
     """
-    return _offer().search(text) is not None
+    return _offer().search(text[:LONGEST_OFFER]) is not None
 
 
 def is_terms(value: str) -> bool:
@@ -96,6 +98,12 @@ def is_tag(value: str) -> bool:
     (True, True, False)
     """
     return value.startswith(_tags())
+
+
+@cache
+def common_passwords() -> frozenset[str]:
+    """The commonest passwords, in lower case."""
+    return _data()[PASSWORDS]
 
 
 @cache

@@ -18,6 +18,7 @@ from matcher.rows.marked import MARK, NUMBER, OPEN, Seen, mark, shown
 from matcher.rows.names import FIRST, HAN_BYTES, has_name, is_name, names_in
 from matcher.rows.spans import BLOCK, LINE, TUPLE
 from matcher.scan.digests import DIGEST
+from matcher.secrets import is_possible, is_secret
 from matcher.values import AMOUNTS, field_of, is_offer, is_terms
 from ullage.fields import OF_KIND, Field
 
@@ -41,6 +42,9 @@ EMPTY = frozenset((b"", b"null", b"none", b"nil", b"\\n", b"-"))
 LONGEST_EMPTY = 4
 PASSWORD_BEHIND = ":"  # noqa: S105  a sign, not a secret
 """The sign behind an address that a password stands behind, and no label."""
+BEHIND_LOGIN = re.compile(r"\s?(:|-{2,8}|\|)\s?(\S{4,64})")
+LOGINS = frozenset(f"<{label}>" for label in (Field.PHONE, Field.EMAIL))
+"""Cells that a password may stand behind."""
 UNKNOWN = "<…>"
 OTHER = str(Field.OTHER)
 LABELS = {**{kind: str(label) for kind, label in OF_KIND.items()}, DIGEST: DIGEST}
@@ -87,7 +91,7 @@ class Described:
     """What rows of one kind hold, by their `cells`: labels, `more` among them, and the skeleton, whose cells `between` parts."""
 
     def __init__(self, cells: Sequence[Cell], between: str, more: frozenset[str] = frozenset()) -> None:
-        self._cells, self._between, self._more = cells, between, more
+        self.cells, self._between, self._more = cells, between, more
         fields = more.union(*[cell.fields for cell in cells])
         self.layout = Layout(fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]]))
         self.seen = [(column, *seen) for column, cell in enumerate(cells) for seen in cell.seen]
@@ -98,7 +102,7 @@ class Described:
     @property
     def said(self) -> list[tuple[int, Field]]:
         """Columns whose cell has one label, and no number or name in it that would say so again."""
-        cells = enumerate(self._cells)
+        cells = enumerate(self.cells)
         return [(n, Field(next(iter(c.fields)))) for n, c in cells if len(c.fields) == 1 and not (c.seen or c.is_named)]
 
     @property
@@ -113,15 +117,17 @@ class Described:
 
     def with_fields(self, more: frozenset[str]) -> Described:
         """The same with `more` fields."""
-        return Described(self._cells, self._between, self._more | more)
+        return Described(self.cells, self._between, self._more | more)
 
     def is_doubted_by(self, columns: Columns) -> bool:
-        """Whether a number in it is none by what is known of the columns by now."""
+        """Whether a number or name in it is none by what is known of the columns by now."""
+        if columns.nameless and any(self.cells[column] is NAMED for column in columns.nameless if column < len(self.cells)):
+            return True
         return bool(columns.doubted) and any(valid and (column, kind) in columns.doubted for column, kind, valid in self.seen)
 
     def typed(self, labels: Sequence[Field | None]) -> Described:
         """The same with a label for each of the columns of which nothing is known, if there is one."""
-        cells = list(self._cells)
+        cells = list(self.cells)
         for column, label in zip(self.unknown, labels, strict=True):
             if label:
                 cells[column] = Cell(f"<{label}>", frozenset((str(label),)), cells[column].seen)
@@ -134,7 +140,7 @@ class Reader:
     def __init__(self, columns: Columns, names: Sequence[str]) -> None:
         self.columns, self._names = columns, names
         self._seen = {mark(number, valid=valid)[1]: (kind, valid) for number, kind in enumerate(names) for valid in (True, False)}
-        self.is_bare = not (columns.labels or columns.typed or columns.doubted)
+        self.is_bare = not (columns.labels or columns.typed or columns.doubted or columns.nameless)
         """Whether nothing is known of the columns but what parts them."""
         self._made: dict[tuple[str, frozenset[str], tuple[Seen, ...], bool, bool], Cell] = {}
         self._known = {} if columns.doubted else self._numbers()
@@ -209,7 +215,7 @@ class Reader:
         ]
         if style == LINE and self.columns.separator == PASSWORD_BEHIND and len(cells) > 1:
             before, last = cells[-2:]
-            if last is SOMETHING and before.mark == f"<{Field.EMAIL}>" and PASSWORD.fullmatch(shown(parts[-1]).strip()):
+            if last is SOMETHING and before.mark == f"<{Field.EMAIL}>" and _is_password(shown(parts[-1]).strip()):
                 cells[-1] = SECRET  # what follows an address behind a colon, at the end of a line: `https://…:a@b.cn:secret`
         return tuple(cells)
 
@@ -255,7 +261,8 @@ class Reader:
         if len(value) <= LONGEST_EMPTY and value.lower() in EMPTY:
             return NOTHING
         if label is None:
-            if (value[:HAN_BYTES] in FIRST or value[:1] in FIRST) and is_name(value.decode("utf-8", "replace")):
+            may_be = value[:HAN_BYTES] in FIRST or value[:1] in FIRST
+            if may_be and column not in self.columns.nameless and is_name(value.decode("utf-8", "replace")):
                 return NAMED
             label = self.columns.typed.get(column)
         if label is None:
@@ -273,7 +280,11 @@ class Reader:
         if is_named:
             fields.add(str(Field.NAME))
         fields.update(_said(around))
-        return self._of("".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]]), frozenset(fields), seen, is_named=is_named)
+        shown_as = "".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]])
+        if len(labels) == 1 and shown_as in LOGINS and (sign := _sign_before_password(around)):
+            fields.add(str(Field.PASSWORD))
+            shown_as += f"{sign}{SECRET.mark}"
+        return self._of(shown_as, frozenset(fields), seen, is_named=is_named)
 
     def _of(
         self, mark_: str, fields: frozenset[str], seen: tuple[Seen, ...], *, is_unknown: bool = False, is_named: bool = False
@@ -283,11 +294,22 @@ class Reader:
         return self._made.get(key) or self._made.setdefault(key, Cell(*key))
 
 
+def _is_password(value: str) -> bool:
+    return PASSWORD.fullmatch(value) is not None and is_possible(value)
+
+
+def _sign_before_password(around: Sequence[str]) -> str:
+    """The sign between a login and its password in one cell, `13800138000:abc123`, "" for none."""
+    before, behind = (*around, "", "")[:2]
+    found = BEHIND_LOGIN.fullmatch(behind)
+    return found[1] if found and not before.strip() and is_secret(found[2]) else ""
+
+
 def _said(around: Sequence[str]) -> Iterator[str]:
     """Labels of what stands around identifiers in one cell: `13800138000借款8万`."""
     for piece in around:
         value = piece.strip(BETWEEN)
-        if value and not is_offer(value) and (label := field_of(value)) and label is not Field.OTHER:
+        if value and (label := field_of(value)) and label is not Field.OTHER and not is_offer(value):
             yield str(label)
 
 

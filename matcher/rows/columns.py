@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ullage.fields import OF_KIND, Field
 
@@ -19,7 +19,8 @@ class Columns:
     """The separator of a table ("" for none) and the labels of its header, () where it has none.
 
     `doubted` are (column, kind) of which most cells fail their checksum: those that pass do so by chance, as every tenth order
-    number passes for a card. `typed` says of a column without a label what most of its cells are.
+    number passes for a card. `typed` says of a column without a label what most of its cells are. Cells of
+    `nameless` columns look like names and are tags.
     """
 
     separator: str = ""
@@ -28,6 +29,7 @@ class Columns:
     typed: Mapping[int, Field] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     """The header as it is written: in memory only, as all that stands in a text."""
+    nameless: frozenset[int] = frozenset()
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> Columns:
         """The same, typed by cells of `rows` rows: those `seen` (weight, column, kind, is valid), and what others `said`."""
@@ -45,4 +47,4 @@ class Columns:
         typed |= {
             column: OF_KIND[kind] for column, kind in many if kind in OF_KIND and passed[column, kind] * 2 > rows >= FEWEST_CELLS
         }
-        return Columns(self.separator, self.labels, doubted, typed)
+        return replace(self, doubted=doubted, typed={**typed, **self.typed})

@@ -17,6 +17,7 @@ from matcher.rows.readers import Readers, SheetReader, Written
 from matcher.rows.sheet import Sheet
 from matcher.rows.spans import LINE, Numbers
 from matcher.rows.table import LONGEST, Extents, Table
+from matcher.rows.unlabelled import told_together
 from matcher.rows.voters import sheets_of
 from matcher.scan.batch import Batch
 from matcher.scan.segment import Candidates
@@ -159,7 +160,7 @@ class Rows(Table):
         found = weights(sample, read)
         seen = ((weight, *one) for described, weight in found.items() for one in described.seen)
         said = ((weight, *one) for described, weight in found.items() for one in described.said)
-        by_now = SheetReader(reader.sheet.judged(seen, said, rows), self._shared)
+        by_now = SheetReader(told_together(reader, texts, read).judged(seen, said, rows), self._shared)
         self._by_now[document] = by_now
         known = {described: by_now.known(described) for described in found}
-        return [known[before] or by_now.describe(text) for text, before in zip(texts, read, strict=True)]
+        return [known[before] or by_now.worded(text, by_now.describe(text)) for text, before in zip(texts, read, strict=True)]

@@ -41,7 +41,7 @@ class Readers:
 
     def by(self, columns: Columns) -> Reader:
         """The reader for these columns."""
-        key = columns.separator, columns.labels, columns.doubted, tuple(columns.typed.items())
+        key = columns.separator, columns.labels, columns.doubted, tuple(columns.typed.items()), columns.nameless
         found = self._made.get(key)
         return found or self._made.setdefault(key, Reader(columns, self._names))
 
@@ -105,6 +105,11 @@ class SheetReader:
         values = reader.values(text, style)
         labels = tuple([_field_of(values, column) for column in described.unknown])
         return self._readers.typed(described, labels) if any(labels) else described
+
+    def values(self, row: Written) -> list[str]:
+        """The cells of a row as text; see `Reader.values`."""
+        reader, text, style = self._as_tuple(row.text, row.style, row.place)
+        return reader.values(text, style)
 
     def names(self, row: Written) -> tuple[str, ...]:
         """Cells of a row that may be names, and names glued to its numbers."""

@@ -1,5 +1,7 @@
 """What rows say without a header: loans, passwords behind logins, tags that are no names. Beside what only looks like it."""
 
+import hashlib
+
 import pytest
 
 from matcher.labels import block_label, label_of
@@ -110,3 +112,102 @@ PROSE = [
 @pytest.mark.parametrize("text", PROSE)
 def test_prose_products_and_other_values_are_no_loans(text: str) -> None:
     assert all("LOAN" not in fields for fields in of(text.format(phone(1))))
+
+
+SECRETS = [
+    "abc123456",
+    "Qwe!2580",
+    "woaini1314",
+    "5201314",
+    "zhangsan",
+    "P@ssw0rd",
+    "19880808",
+    "li_wei99",
+    "x7Kd02mQ",
+    "hunter2",
+]
+
+
+def combo(line: str, rows_: int) -> str:
+    """`rows_` lines with another login and password each."""
+    return "\n".join(
+        line.format(phone(n), f"user{n}@example.com", SECRETS[n * n // 3 % 10] + str(n // 10 or "")) for n in range(rows_)
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 200])
+@pytest.mark.parametrize(
+    "line",
+    ["{0}:{2}", "{0}----{2}", "{1}----{2}", "{1}:{2}", "https://shop.example/login:{0}:{2}", "{0}:{2}:https://shop.example/",
+     "+86{0}:{2}", "{0}：{2}", "{0}－－－－{2}" ],
+)  # fmt: skip
+def test_a_password_behind_a_login_needs_no_header(line: str, count: int) -> None:
+    text = read(combo(line, count).encode("gb18030"), "", "text/plain").text
+    if count == 1 and "{0}:{2}:" in line:
+        pytest.skip("one line of three parts may be anything")
+    found = of(text)
+    assert len(found) == count
+    assert all("PASSWORD" in fields for fields in found)
+
+
+@pytest.mark.parametrize("line", ["{0}|{2}", "{0},{2}", "{1}\t{2}", "{1};{2}", "{0} {2}", "{0}----{2}----x", "{1},{2},{0}"])
+def test_behind_other_signs_a_whole_column_says_so(line: str) -> None:
+    assert all("PASSWORD" in fields for fields in of(combo(line, 40)))
+    assert "PASSWORD" not in of(combo(line, 1))[0]
+
+
+def test_lines_with_several_signs_are_read_each_by_its_own() -> None:
+    lines = [f"{phone(n)}{sign}abc{n}xyz" for n, sign in enumerate([":", "----", "|", ":", "----", ":"])]
+    assert all({"PHONE", "PASSWORD"} <= fields for fields in of("\n".join(lines)))
+
+
+NO_PASSWORDS = [
+    "{0}:12:30", "{0}:{3}", "{0}----{3}", "{0}----2024-01-02", "{0}----2024/1/2 12:30",
+    "{0}----12:30", "{0}----5000元", "{0}----500k", "{0}----16:9", "{0}----北京市朝阳区", "{0}----张某",
+    "{0}----beijing", "{0}:ok", "{0}: 你好,abc123", "{0}----SF{4}", "{0}----iPhone14",
+    "{0}----10.0.0.1:8080", "{0}----http://a.example/x1", "{0}----www.example.com",
+    "{0}----v2.10.3", "{0}----{3}.50", "{0}----active", "{0}----a.jpg", "{0}----level=12",
+    "{0}----wxid_abc123", "{0}|active", "{0},user", "{0}\t{3}", "{0},SF{4}", "{0}|12:30",
+    "{0}----5-10", "git@example.com:org/repo1.git", "{0}----123e4567-e89b-12d3-a456-426614174000",
+    "http://host.example:8080 {0}", "loan.max=50000\nadmin: {1}", "{0}----30days", "{0},G1234",
+    "{0}----{3}----{3}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize("line", NO_PASSWORDS)
+def test_other_things_behind_a_number_are_no_passwords(line: str, count: int) -> None:
+    filled = (line.format(phone(n), f"user{n}@example.com", "", 5000 + 37 * n, 10**9 + n) for n in range(count))
+    assert all("PASSWORD" not in fields for fields in of("\n".join(filled)))
+
+
+TAGS = ["高净值", "白领", "金领", "高消费", "金融", "车主"]
+
+
+def digest(number: int) -> str:
+    return hashlib.md5(phone(number).encode(), usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize("count", [1, 5, 60])
+@pytest.mark.parametrize("line", ["{0},{1}", "{1}|{0}", "{0}\t{1}\t3", "{0}----{1}", "{0},{1},{1}"])
+def test_a_column_of_tags_beside_digests_is_no_name(line: str, count: int) -> None:
+    assert not any("NAME" in fields for fields in of("\n".join(line.format(digest(n), TAGS[n % 6]) for n in range(count))))
+
+
+def test_tags_that_no_list_knows_are_told_by_coming_again() -> None:
+    text = "\n".join(f"{digest(n)},{['石榴籽', '马蹄莲', '金盏花'][n % 3]}" for n in range(30))
+    assert of(text) == [set()] * 30
+
+
+def test_traditional_tags_and_those_beside_phones_are_none_either() -> None:
+    assert of("\n".join(f"{digest(n)},高淨值" for n in range(3))) == [set()] * 3
+    assert of("\n".join(f"{phone(n)},高净值" for n in range(3))) == [{"PHONE"}] * 3
+
+
+@pytest.mark.parametrize("name", ["张三", "高某", "张*", "李四某", "Zhang San"])
+def test_names_beside_digests_stay_names(name: str) -> None:
+    keeps = "某" in name or "*" in name
+    others = [f"{name[:-1]}{chr(97 + n)}" if name.isascii() else f"张{chr(0x4E00 + n)}" for n in range(20)]
+    own = [f"{digest(n)},{name if keeps else other}" for n, other in enumerate(others)]
+    assert of("\n".join(own)) == [{"NAME"}] * 20
+    assert of("姓名,md5,手机\n" + "\n".join(f"高净值,{digest(n)},{phone(n)}" for n in range(9))) == [{"NAME", "PHONE"}] * 9
