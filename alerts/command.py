@@ -78,7 +78,11 @@ incidents.command("background")(noise.background_list)
 
 def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")] = False) -> None:
     """Fold findings into incidents: score, store and count them."""
-    context: Context = ctx.obj
+    run_alert(ctx.obj, once=once)
+
+
+def run_alert(context: Context, *, once: bool) -> None:
+    """The stage as this process; with `once` until nothing is left. HeldError where another process is it."""
     settings, registry = context.settings, new_registry("alert")
     metrics = AlertMetrics(registry, settings.tenants, context.clock)
     metrics.canary.interval.set(settings.canary.interval_seconds)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from matcher.findings import statistics_for
 from matcher.found import Found
 from matcher.labelled import labelled
 from matcher.match import Matcher
+from matcher.opening import Before
 from matcher.readings import Reading
+from matcher.unpack.outcome import Outcome
 from matcher.unpack.reasons import LOSES_NOTHING
 from matcher.watchlist.installed import TenantLists
+from ullage.errors import ConfigError
+from ullage.exits import Exit
+from ullage.incidents import Earlier, Opened
 from ullage.next_step import Step, next_step
 from ullage.records import Statistics
 from ullage.settings import Context
 from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
+from ullage.verdict.severity import ORDER
+
+MOST_TOLD = 10_000
+"""Parts of a file of which JSON says each that it was not read; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +44,87 @@ class Verdict:
     exposure: Exposure
     origin: Origin
     next_step: Step
+    earlier: Earlier | None = None
+    """What incidents know of these customers; None where they were not asked."""
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
-        return {**asdict(self), "next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
+        told = {"next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
+        return asdict(self) | told | {"earlier": self.earlier._asdict() if self.earlier else None}
 
 
-def verdicts(context: Context, matcher: Matcher, reading: Reading) -> tuple[Statistics, list[Verdict]]:
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that is said of a file.
+
+    `not_compared` is why earlier incidents could not be asked, "" where they were; `outcomes` say what was not read; `absent` are
+    tenants without a watchlist here, whose customers nobody looked for.
+    """
+
+    whole: Statistics
+    tenants: Sequence[Verdict]
+    not_compared: str
+    outcomes: Sequence[Outcome]
+    absent: Sequence[str]
+    file: Path
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether a customer is in it."""
+        return any(verdict.customers for verdict in self.tenants)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing can have been missed."""
+        return not self.outcomes and not self.absent
+
+    @property
+    def in_a_word(self) -> str:
+        """The answer for programs."""
+        return "exposed" if self.is_exposed else "nobody" if self.is_whole else "no verdict"
+
+    def code(self, *, fail: bool, fail_on: str) -> Exit:
+        """What the command ends with."""
+        worst = max((ORDER.index(verdict.exposure.severity) for verdict in self.tenants), default=0)
+        if (fail and self.is_exposed) or (fail_on and worst >= list[str](ORDER).index(fail_on)):
+            return Exit.EXPOSED
+        if self.is_whole or (self.is_exposed and not fail_on):
+            return Exit.DONE
+        return Exit.NO_VERDICT
+
+    def as_dict(self, made: Mapping[str, Opened] | None = None) -> dict[str, object]:
+        """For `--json`; `made` is what came of it, a tenant, where it was to be opened."""
+        counted = {"rows", "candidates", "failures", "skeleton", "unread", "estimated"}
+        told: dict[str, object] = self.whole.model_dump(include=counted) | {"verdict": self.in_a_word}
+        told["not_read"] = [{"path": outcome.path, "reason": outcome.reason} for outcome in self.outcomes[:MOST_TOLD]]
+        told |= {"not_looked_for": list(self.absent), "not_compared": self.not_compared}
+        told |= {"fields": self.whole.field_map, "tenants": [verdict.as_dict() for verdict in self.tenants]}
+        if made is not None:
+            told["incidents"] = [{"tenant": tenant} | one._asdict() for tenant, one in made.items()]
+        return told
+
+
+def check_severity(name: str) -> None:
+    """ConfigError unless `name` is a severity, or ""."""
+    if name not in ("", *ORDER):
+        raise ConfigError(f"--fail-on is one of {', '.join(ORDER)}")
+
+
+def verdicts(context: Context, matcher: Matcher, reading: Reading, before: Before) -> tuple[Statistics, list[Verdict]]:
     """Statistics of the file and a verdict a tenant, those with matches first."""
     whole = reading.statistics()
-    made = [_verdict(context, reading, statistics_for(reading, whole, lists.tenant), lists) for lists in matcher.lists]
+    made = [
+        _verdict(context, reading, statistics_for(reading, whole, lists.tenant), lists, before.of(lists.tenant))
+        for lists in matcher.lists
+    ]
     return whole, sorted(made, key=lambda v: (-v.customers, v.tenant))
 
 
-def _verdict(context: Context, reading: Reading, whole: Statistics, lists: TenantLists) -> Verdict:
+def _verdict(context: Context, reading: Reading, whole: Statistics, lists: TenantLists, earlier: Earlier | None) -> Verdict:
     found = reading.best(lists.tenant) or Found(0)
     facts = _facts(context, reading, whole, lists, found)
+    if earlier is not None:
+        facts = replace(facts, replayed=earlier.share, replay_of=earlier.incident)
     exposure, origin = judge(facts, context.rules())
     return Verdict(
         tenant=lists.tenant,
@@ -65,6 +141,7 @@ def _verdict(context: Context, reading: Reading, whole: Statistics, lists: Tenan
         next_step=next_step(
             origin.verdict, exposure.severity, exposure.scenario, people=bool(found.subjects), unread=bool(facts.unread)
         ),
+        earlier=earlier,
     )
 
 

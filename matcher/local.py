@@ -6,6 +6,7 @@ import json
 import secrets
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -13,30 +14,30 @@ import typer
 from rich.console import Console
 
 from matcher import files, screen
-from matcher.assess import verdicts
-from matcher.authentic import outgoing
+from matcher.assess import Assessment, check_severity, verdicts
 from matcher.batches import Searched, batches
 from matcher.evidence import look_up
-from matcher.findings import findings_of
+from matcher.handles import check_target, write_customers
+from matcher.legible import watched
 from matcher.match import Matcher
 from matcher.matches import matches
 from matcher.memory import keep_freed_memory
-from matcher.originals import desks, with_original
+from matcher.opening import NOBODY, Before, compared, handed_over, opened
 from matcher.parts import Piece
 from matcher.readings import Reading
 from matcher.stage import build_matcher
 from matcher.unpack.outcome import Outcome, Unread
 from matcher.unpack.spawn import ForkServer
-from ullage import keys
-from ullage.bus import FINDINGS
-from ullage.errors import ConfigError
+from matcher.watchlist import installed
+from ullage.canary import TENANT as CANARY
+from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
+from ullage.incidents import Incidents, Opened, incidents
+from ullage.records import MAX_MATCHES
 from ullage.settings import Context
+from ullage.tenants import require_tenant, tenants_here
 
 PROGRESS_FILES = 100
-MOST_TOLD = 10_000
-"""Parts of a file of which `assess --json` says each that it was not read; all are counted."""
-
 
 Fail = Annotated[bool, typer.Option("--fail", help="Exit with 4 where a customer was found.")]
 
@@ -76,14 +77,8 @@ def scan(
             exposed = exposed or row["subject"] is not None
             _write(row)
     typer.echo(f"{count} files scanned, {unread}", err=True)
-    raise typer.Exit(_code(exposed=exposed, is_whole=not unread.matters, fail=fail))
-
-
-def _code(*, exposed: bool, is_whole: bool, fail: bool) -> Exit:
-    """What `scan` and `assess` end with."""
-    if exposed:
-        return Exit.EXPOSED if fail else Exit.DONE
-    return Exit.DONE if is_whole else Exit.NO_VERDICT
+    code = Exit.DONE if exposed or not unread.matters else Exit.NO_VERDICT
+    raise typer.Exit(Exit.EXPOSED if exposed and fail else code)
 
 
 def _write(row: dict[str, object]) -> None:
@@ -121,58 +116,104 @@ def _row(
 def assess(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="The file that somebody sent; - for standard input.")],
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,
-    open_: Annotated[bool, typer.Option("--open", help="Make it an incident.")] = False,
+    tenant: Annotated[str, typer.Option("--tenant", help="Look for this tenant's customers alone.")] = "",
+    customers: Annotated[
+        Path | None, typer.Option("--customers", metavar="OUT.csv", help="Write the customers' handles there, never a value.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Make it an incident, wait for it, and print its number.")] = False,
+    wait: Annotated[float, typer.Option("--wait", min=0.0, help="With --open: at most so many seconds.")] = 60.0,
     fail: Fail = False,
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", metavar="SEVERITY", help="Exit with 4 where a verdict is as severe, or more.")
+    ] = "",
 ) -> None:
     """The verdict on a file, on one screen: real? ours? who? which scam? Nothing of it is kept.
 
     Where something of it was not read and nobody is in the rest, there is no verdict.
     """
     context: Context = ctx.obj
+    check_severity(fail_on)
     files.check_file(file)
-    matcher = _matcher(context, detailed=open_)
-    outcomes = list[Outcome]()
-    reading = _read(context, matcher, file, outcomes)
-    whole, found = verdicts(context, matcher, reading)
-    exposed = any(verdict.customers for verdict in found)
-    code = _code(exposed=exposed, is_whole=not outcomes, fail=fail)
+    if customers is not None:
+        check_target(customers, file)
+    with ExitStack() as stack:
+        desk, why_not = _incidents(context, stack, to_open=open_)
+        matcher, absent = _matcher_of(context, tenant, detailed=open_ or customers is not None or desk is not None)
+        outcomes = list[Outcome]()
+        reading = _read(context, matcher, file, outcomes, room=None if open_ or customers is not None else MAX_MATCHES)
+        before = compared(desk, matcher, reading, context) if desk else Before(why_not=why_not)
+        judged = Assessment(*verdicts(context, matcher, reading, before), before.why_not, outcomes, absent, file)
+        code = judged.code(fail=fail, fail_on=fail_on)
+        if customers is not None:
+            count = write_customers(customers, matcher, reading)
+            typer.echo(f"{count:,} customer{'s' * (count != 1)} written to {customers}", err=True)
+        if not as_json:
+            screen.show(Console(width=None if sys.stdout.isatty() else 100, highlight=False), judged)
+        made = _opened(context, desk, why_not, matcher, reading, wait) if open_ else None
     if as_json:
-        told: dict[str, object] = whole.model_dump(include={"rows", "candidates", "failures", "skeleton", "unread", "estimated"})
-        told["verdict"] = "exposed" if exposed else "no verdict" if outcomes else "nobody"
-        told["not_read"] = [{"path": outcome.path, "reason": outcome.reason} for outcome in outcomes[:MOST_TOLD]]
-        told |= {"fields": whole.field_map, "tenants": [verdict.as_dict() for verdict in found]}
-        sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
-    else:
-        screen.show(Console(width=None if sys.stdout.isatty() else 100), files.shown(Path(file.name)), whole, found, outcomes)
-    if open_:
-        findings = list(findings_of(matcher, reading, context.clock.now()))
-        if findings:
-            signer, sealers = keys.signer(context.keys, "assess"), desks(context, {finding.tenant for finding in findings})
-            sealed = [with_original(finding, reading, sealers.get(finding.tenant)) for finding in findings]
-            context.bus().publisher(FINDINGS).append([outgoing(finding, signer) for finding in sealed])
-        typer.echo(f"{len(findings)} finding(s) sent to alert", err=True)
+        sys.stdout.write(json.dumps(judged.as_dict(made), ensure_ascii=False, indent=1) + "\n")
+    elif made is not None:
+        screen.show_opened(made)
+    if made is not None and not (made and all(one.incident for one in made.values())):
+        typer.echo("; ".join({one.why_not for one in made.values() if one.why_not}) or NOBODY, err=True)
+        code = Exit.FAILED
     raise typer.Exit(code)
 
 
-def _read(context: Context, matcher: Matcher, file: Path, outcomes: list[Outcome]) -> Reading:
+def _incidents(context: Context, stack: ExitStack, *, to_open: bool) -> tuple[Incidents | None, str]:
+    """The incidents, until `stack` is closed; or None and why they cannot be asked."""
+    try:
+        return stack.enter_context(incidents(context, to_open=to_open)), ""
+    except UllageError as error:
+        return None, str(error)
+
+
+def _opened(
+    context: Context, desk: Incidents | None, why_not: str, matcher: Matcher, reading: Reading, wait: float
+) -> dict[str, Opened]:
+    """What became of the file, a tenant that it concerns."""
+    handed = handed_over(matcher, reading, context)
+    if desk is None:
+        unseen = Opened(why_not=f"handed over; whether it was folded cannot be seen here: {why_not}")
+        return dict.fromkeys(handed.values(), unseen)
+    return opened(desk, handed, wait)
+
+
+def _read(context: Context, matcher: Matcher, file: Path, outcomes: list[Outcome], room: int | None) -> Reading:
     """The file as one capture of a site of its own; what is not read of it goes to `outcomes`."""
     capture = files.capture_of(file, b"", context.clock.now()).model_copy(
         update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
     )
-    reading = Reading(capture, matcher.key, matcher.lexicon.records)
+    reading = Reading(capture, matcher.key, matcher.lexicon.records, room=room)
 
     def told(outcome: Outcome) -> None:
         reading.told(outcome)
         outcomes.append(outcome)
 
-    [read] = matcher.gather(files.pieces_in(file, 0, told), [reading])
+    [read] = matcher.gather(watched(files.pieces_in(file, 0, told), files.shown(file), outcomes, told), [reading])
     return read
 
 
-def _matcher(context: Context, *, detailed: bool = True) -> Matcher:
+def _matcher(context: Context) -> Matcher:
     keep_freed_memory()
-    matcher = build_matcher(context, detailed=detailed)
+    matcher = build_matcher(context)
     if not matcher.lists:
         raise ConfigError(f"no watchlist in {context.data}: load one with `ullage watchlist load FILE --tenant NAME`")
     return matcher
+
+
+def _matcher_of(context: Context, tenant: str, *, detailed: bool) -> tuple[Matcher, list[str]]:
+    """A matcher over the tenants' lists, or one tenant's; and the tenants that are known here and have no list to look in."""
+    keep_freed_memory()
+    known = tenants_here(context) | {*installed.tenants(context.data)} - {CANARY}
+    if tenant:
+        require_tenant(tenant, known)
+    matcher = build_matcher(context, detailed=detailed, tenant=tenant)
+    matcher.lists = [lists for lists in matcher.lists if lists.tenant != CANARY]
+    if not matcher.lists:
+        whose = f"watchlist of tenant {tenant}" if tenant else "watchlist"
+        raise ConfigError(f"no {whose} in {context.data}: load one with `ullage watchlist load FILE --tenant {tenant or 'NAME'}`")
+    absent = {tenant} if tenant else known
+    return matcher, sorted(absent - {lists.tenant for lists in matcher.lists})

@@ -27,7 +27,8 @@ from ullage.records import Capture, Claims, Statistics
 class Reading:
     """One capture: what its title says, and what was found in its parts so far. In memory only.
 
-    `records` are the lexicon's words of a record. Without a `budget` all of it is read. A `careful` one bears faults: what a step
+    `records` are the lexicon's words of a record. Without a `budget` all of it is read, and `room` is
+    how many matches of one tenant are listed, None for all. A `careful` one bears faults: what a step
     of matching that fails would have told is missing, and `incomplete` says so.
     """
 
@@ -40,6 +41,7 @@ class Reading:
         budget: Budget | None = None,
         *,
         careful: bool = False,
+        room: int | None = None,
     ) -> None:
         self.capture, self.title_terms, self.valid = capture, title_terms or Terms(), 0
         self._records = records
@@ -53,6 +55,7 @@ class Reading:
         self.incomplete: set[str] = set()
         """See `reasons`; words of `ullage.records.incomplete`."""
         self.spent = Spent(budget) if budget else None
+        self._room = room
         self._careful = careful
         self.key = key
         self._tally = Tally(key, capture.fetched_at.date())
@@ -76,7 +79,7 @@ class Reading:
     @property
     def room(self) -> int | None:
         """Matches that may be listed of one tenant; None for all."""
-        return self.spent.budget.matches if self.spent else None
+        return self.spent.budget.matches if self.spent else self._room
 
     @property
     def reasons(self) -> tuple[str, ...]:

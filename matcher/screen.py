@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import typer
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from matcher.assess import Verdict
-from matcher.unpack.outcome import Outcome
-from ullage.records import Statistics
+from matcher import files
+from matcher.assess import Assessment, Verdict
+from ullage.incidents import Opened
 from ullage.screen import next_line
 from ullage.verdict import Reason, in_words
 
@@ -43,20 +45,60 @@ ORIGIN_WORDS = {
 
 SHOWN_UNREAD = 20
 """Parts of a file that are named where they were not read; of more only how many there are."""
-NO_VERDICT = "Nothing says that nobody is in it: ask for a password, for the data as text, or for a copy that is whole."
+ASK: Mapping[str, str] = {
+    "encrypted": "for its password",
+    "image": "for the data as text, or look at the pictures yourself",
+    "audio_video": "for the data as text, or look at it yourself",
+    "binary": "for the data as text",
+    "database": "for an export of its tables (CSV)",
+    "unrecognised": "what made it, and for the data as text: it may be encrypted",
+    "damaged": "for a copy that is whole",
+    "unsupported": "for the data as text or CSV",
+    "empty": "whether this is the right file: there is nothing in it",
+    "denied": "somebody who may read it to run this",
+}
+"""By reason what to ask whoever sent the file."""
+IN_PARTS = "for its parts one by one: as it is, it goes beyond what is read of one file"
+ABSENT = "load a watchlist of {}"
 
 
-def show(console: Console, name: str, whole: Statistics, found: list[Verdict], outcomes: Sequence[Outcome]) -> None:
-    """Print the verdict on a file; `outcomes` say what of it was not read."""
-    console.print(_file(name, whole, outcomes))
-    for verdict in found:
-        shown = verdict.customers or verdict.exposure.score
-        console.print(_tenant(verdict, is_whole=not outcomes) if shown else _nothing(verdict, is_whole=not outcomes))
-    if outcomes and not any(verdict.customers for verdict in found):
-        console.print(Text.assemble(("NO VERDICT  ", "bold yellow"), (NO_VERDICT, "yellow")))
+def show(console: Console, judged: Assessment) -> None:
+    """Print all that is said of a file, the answer first."""
+    name = files.shown(Path(judged.file.name))
+    console.print(_file(name, judged))
+    if not judged.is_exposed and not judged.is_whole:
+        console.print(_no_verdict(judged))
+    for verdict in judged.tenants:
+        if verdict.customers or verdict.exposure.score:
+            console.print(_tenant(verdict, judged))
+        else:
+            console.print(_nothing(verdict, judged))
+    for tenant in judged.absent:
+        console.print(Text(f"tenant {tenant}: not looked for, it has no watchlist here that is in force", style="yellow"))
 
 
-def _file(name: str, whole: Statistics, outcomes: Sequence[Outcome]) -> Table:
+def show_opened(made: Mapping[str, Opened]) -> None:
+    """Print which incident came of a file, a tenant."""
+    for tenant, one in made.items():
+        if one.incident:
+            how = "opened" if one.is_new else "joined, it was there before"
+            typer.echo(
+                f"incident {one.incident} of tenant {tenant}: {how}, {one.severity}; `ullage incidents show {one.incident}`"
+            )
+
+
+def _no_verdict(judged: Assessment) -> Text:
+    """That nobody knows whether somebody is in it, and what would tell."""
+    asked = [ASK.get(reason, IN_PARTS) for reason in dict.fromkeys(outcome.reason for outcome in judged.outcomes)]
+    steps = [f"ask {'; '.join(dict.fromkeys(asked))}"] if asked else []
+    steps += [ABSENT.format(", ".join(judged.absent))] if judged.absent else []
+    why = "Not all of it was read" if asked else "Not every tenant's customers were looked for"
+    said = f"{why}, so nobody can say that none of the customers is in it: {'; '.join(steps)}."
+    return Text.assemble(("NO VERDICT  ", "bold yellow"), (said, "yellow"))
+
+
+def _file(name: str, judged: Assessment) -> Table:
+    whole, outcomes = judged.whole, judged.outcomes
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right")
     grid.add_column()
@@ -73,13 +115,14 @@ def _file(name: str, whole: Statistics, outcomes: Sequence[Outcome]) -> Table:
     if whole.estimated:
         grid.add_row("counts", "of different identifiers are estimates, within 0.1 %: there are too many to keep")
     if outcomes:
-        lines = [str(outcome) for outcome in outcomes[:SHOWN_UNREAD]]
+        given = files.shown(judged.file)
+        lines = [f"{name}{outcome}".replace(f"{name}{given}", name, 1) for outcome in outcomes[:SHOWN_UNREAD]]
         lines += [f"and {len(outcomes) - SHOWN_UNREAD} more"] if outcomes[SHOWN_UNREAD:] else []
         grid.add_row("not read", Text("\n".join(lines), style="yellow"))
     return grid
 
 
-def _tenant(verdict: Verdict, *, is_whole: bool) -> Panel:
+def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
     exposure, origin = verdict.exposure, verdict.origin
     head = Text.assemble(
         (f"{exposure.severity.upper()}  ", COLOUR[exposure.severity]),
@@ -90,7 +133,7 @@ def _tenant(verdict: Verdict, *, is_whole: bool) -> Panel:
     grid.add_column(style="dim", justify="right")
     grid.add_column()
     kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
-    at_least = "" if is_whole else "at least "
+    at_least = "at least " if judged.outcomes else ""
     grid.add_row("who", f"{at_least}{verdict.customers} of {verdict.watchlist:,} customers   ({kinds})")
     grid.add_row(
         "rows", f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more fields of one customer"
@@ -106,6 +149,8 @@ def _tenant(verdict: Verdict, *, is_whole: bool) -> Panel:
     grid.add_row("exposure", _points(points))
     grid.add_row("severity", Text(why.evidence))
     grid.add_row("origin", _points(origin.reasons))
+    if verdict.customers:
+        grid.add_row("before", _before(verdict, judged))
     return Panel(
         Group(head, next_line(verdict.next_step), Text(), grid),
         title=f"tenant {verdict.tenant}",
@@ -124,7 +169,19 @@ def _points(reasons: Sequence[Reason]) -> Table:
     return grid
 
 
-def _nothing(verdict: Verdict, *, is_whole: bool) -> Text:
-    searched = "it" if is_whole else "what was read"
+def _before(verdict: Verdict, judged: Assessment) -> Text:
+    """What earlier incidents know of these customers."""
+    earlier = verdict.earlier
+    if earlier is None:
+        return Text(f"not compared with earlier incidents: {judged.not_compared}", style="yellow")
+    known = f"{earlier.share:.0%} of these customers stood with the same fields in {earlier.incident} or others"
+    new = f"in none of {earlier.compared:,} earlier incidents with these fields" if earlier.compared else "the first incident"
+    said = known if earlier.incident else new
+    return Text(f"{said}; --open would add it to {earlier.joins}" if earlier.joins else said)
+
+
+def _nothing(verdict: Verdict, judged: Assessment) -> Text:
+    """That none of a tenant's customers is in it, as far as it was read."""
+    searched = "what was read" if judged.outcomes else "it"
     said = f"tenant {verdict.tenant}: none of {verdict.watchlist:,} customers is in {searched}"
-    return Text(said, style="green" if is_whole else "yellow")
+    return Text(said, style="yellow" if judged.outcomes else "green")

@@ -43,9 +43,9 @@ GROUP = "match"
 OUTBOX_BYTES = 32 * 1024 * 1024
 
 
-def build_matcher(context: Context, *, detailed: bool = True) -> Matcher:
-    """A matcher over everything that is installed now; without `detailed` it counts matches and does not keep them."""
-    lists = installed.load(context)
+def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "") -> Matcher:
+    """A matcher over everything that is installed now, or over one tenant's; without `detailed` it counts matches alone."""
+    lists = installed.load(context, tenant)
     tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}

@@ -14,10 +14,14 @@ from pathlib import Path
 from ullage.errors import ConfigError
 
 
+class HeldError(ConfigError):
+    """Another process holds it."""
+
+
 def hold(path: Path, what: str) -> int:
     """Take the lock on `path` and return its file descriptor, to be closed to free it.
 
-    ConfigError says that `what` is held, and by which process.
+    HeldError says that `what` is held, and by which process.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -26,7 +30,7 @@ def hold(path: Path, what: str) -> int:
     except BlockingIOError:
         holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(handle)
-        raise ConfigError(f"{what} by process {holder} already: stop it first") from None
+        raise HeldError(f"{what} by process {holder} already: stop it first") from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle

@@ -1,25 +1,16 @@
-"""CSV, a line an incident, safe to open in a spreadsheet.
-
-What a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection): titles are what strangers wrote.
-A formula begins a cell; where Excel parts cells at semicolons, as in much of Europe whatever the file says, it may also stand
-behind one.
-"""
+"""CSV, a line an incident, safe to open in a spreadsheet: titles are what strangers wrote."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from alerts.export.facts import Exported
 from alerts.view import claimed
+from ullage.spreadsheet import csv_line
 
 BOM = "\ufeff"
 """Before the header, or Excel reads UTF-8 as whatever the machine is set to, and Chinese not at all."""
-FORMULA = "=+-@\t\r\n＝＋－＠"
-RUN = re.compile(f"(^|;)(?=[{re.escape(FORMULA)}])")
 COLUMNS = (
     "incident tenant severity exposure origin scenario scenario_title scenario_title_zh status customers rows sightings kinds"
     " fields sites sections terms claims newest_date reasons titles addresses published_at first_seen last_seen opened_at"
@@ -29,24 +20,9 @@ COLUMNS = (
 
 def write(incidents: Iterable[Exported]) -> Iterator[str]:
     """The header, then a line an incident."""
-    yield BOM + _line(COLUMNS)
+    yield BOM + csv_line(COLUMNS)
     for one in incidents:
-        yield _line([_cells(one)[column] for column in COLUMNS])
-
-
-def inert(cell: str) -> str:
-    """`cell`, with a quote before what a spreadsheet would run.
-
-    >>> [inert("=1+1"), inert("a=b"), inert("a;=b")]
-    ["'=1+1", 'a=b', "a;'=b"]
-    """
-    return RUN.sub(r"\1'", cell)
-
-
-def _line(cells: Iterable[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow([inert(cell) for cell in cells])
-    return line.getvalue()
+        yield csv_line([_cells(one)[column] for column in COLUMNS])
 
 
 def _cells(one: Exported) -> dict[str, str]:

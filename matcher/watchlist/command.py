@@ -355,7 +355,7 @@ def _subjects() -> None:
 @subjects.command("resolve")
 def resolve(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Handles, one a line; - for standard input.")],
+    file: Annotated[Path, typer.Argument(help="Handles, one a line, or the CSV of `assess --customers`; - for standard input.")],
     case: Annotated[str, typer.Option("--case", help="The case number that this is for.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, in words.")],
     tenant: Annotated[str, typer.Option("--tenant")] = "",
@@ -366,6 +366,7 @@ def resolve(
         raise ConfigError("--case and --reason must say something: they go into the audit record")
     text = body_of(file).decode("utf-8", "replace")
     wanted = [line.strip().split(",")[0] for line in text.splitlines() if line.strip()]
+    wanted = wanted[1:] if wanted[:1] == ["handle"] else wanted  # the header of `assess --customers`
     homes = sorted((context.data / installed.BUILDING).glob("*.subjects"))
     if not homes:
         raise ConfigError(f"no sealed subjects in {context.data / 'building'}: resolve on the building host")

@@ -211,10 +211,15 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns
 
 
-def load(context: Context) -> list[TenantLists]:
-    """Open every installed watchlist whose key still exists and that has not expired; `chunks.py` says what is checked when."""
+def load(context: Context, only: str = "") -> list[TenantLists]:
+    """Open every installed watchlist whose key still exists and that has not expired, or one tenant's alone.
+
+    `chunks.py` says what is checked when.
+    """
     found = []
     for tenant in tenants(context.data):
+        if only and tenant != only:
+            continue
         live = []
         for number in epochs(context.keys, tenant, "match"):
             if path_of(context.data, tenant, number).is_file():

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from alerts.export import formats
 from alerts.export.facts import chosen
 from alerts.export.formats import FORMATS, Format, format_named
-from alerts.export.spreadsheet import BOM, COLUMNS, FORMULA, inert
+from alerts.export.spreadsheet import BOM, COLUMNS
 from alerts.query import Filters
 from alerts.records import Decision, Incident, incident_id
 from alerts.store import QueryError
@@ -25,6 +25,7 @@ from tests.alerts.builders import finding, fold_all, handle
 from ullage import audit
 from ullage.cli import app
 from ullage.errors import ConfigError
+from ullage.spreadsheet import FORMULA, inert
 from ullage.typed import identifier_in
 
 A, B = incident_id("f"), incident_id("h")

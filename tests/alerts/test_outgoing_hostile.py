@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from alerts.clocks.moments import Moments
 from alerts.export.facts import Exported, Seen, _seen
 from alerts.export.formats import FORMATS, format_named
-from alerts.export.spreadsheet import COLUMNS, FORMULA
+from alerts.export.spreadsheet import COLUMNS
 from alerts.records import STATUSES, Incident, Sighting, Why
 from alerts.report.draft import Language, page
 from alerts.report.facts import Case
@@ -29,6 +29,7 @@ from alerts.store import Where, open_store
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock
 from ullage.settings import Entity, Tenant
+from ullage.spreadsheet import FORMULA
 
 HOSTILE = (
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}", "{% raw %}",

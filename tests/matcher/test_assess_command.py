@@ -182,10 +182,10 @@ def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path
     before = kept()
     ullage("assess", sample)
     assert kept() == before
-    done = ullage("assess", sample, "--open")
-    assert "1 finding(s) sent to alert" in done.stderr
     bus = bank.bus()
     subscription = bus.subscribe(FINDINGS, "alert")
+    done = ullage("assess", sample, "--open", "--wait", "0")
+    assert (done.exit_code, "handed over, and not folded yet" in done.stderr) == (Exit.FAILED, True)
     [record] = subscription.poll(9, 0.0)
     finding = Finding.decode(record.value, FINDING_SCHEMA)
     assert (finding.tenant, finding.capture.site, finding.total_subjects) == ("bank", "assess", 50)

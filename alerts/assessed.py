@@ -1,0 +1,107 @@
+"""What `ullage assess` asks of incidents (`ullage.incidents`): is a file known from before, and which incident came of it?
+
+Known is by the same rules as in alert: the same customers with the same fields in incidents before (`replay`), and what fold
+would join it to. The file is in no incident yet, so any that holds its customers counts as earlier.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from alerts import fold, replay
+from alerts.fold import Known
+from alerts.records import Claim, Exposure, Incident, Sighting, incident_id
+from alerts.store import IncidentStore, Where, configured_store
+from ullage import log
+from ullage.errors import ConfigError
+from ullage.incidents import Earlier, Opened
+from ullage.lock import HeldError
+from ullage.records import Finding
+from ullage.settings import Context
+
+EMBEDDED = "sqlite:///"
+SECONDS_BETWEEN_LOOKS = 0.2
+WAITED = "handed over, and not folded yet: is `ullage alert` running? `ullage incidents list` shows it once it was"
+REFUSED = "alert did not take it: `ullage dead-letters list` says why"
+
+
+@contextlib.contextmanager
+def assessed(context: Context, *, to_open: bool = False) -> Iterator[Assessed]:
+    """The configured store as `assess` asks it. ConfigError where there is none yet, unless something is `to_open`."""
+    context.require_data()
+    url = context.settings.store.url
+    if url.startswith(EMBEDDED) and not to_open and not (context.data / url.removeprefix(EMBEDDED)).is_file():
+        raise ConfigError("there is no incident store here yet")
+    with contextlib.closing(configured_store(context)) as store:
+        yield Assessed(context, store)
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """See `ullage.incidents.Incidents`."""
+
+    context: Context
+    store: IncidentStore
+
+    def earlier(self, finding: Finding) -> Earlier:
+        """See there."""
+        compared = self.store.count(Incident, Where({"tenant": (finding.tenant,)}))
+        seen: replay.Seen = {subject: {} for subject in replay.sample(finding)}
+        if seen:
+            replay.remember(seen, self.store.scroll(Exposure, Where({"tenant": (finding.tenant,), "subject": tuple(seen)})))
+        claims = {id_: claim.incident for id_, claim in self.store.mget(Claim, fold.claims_of(finding)).items()}
+        stored = self.store.mget(Incident, {incident for incident in claims.values() if incident})
+        known = {id_: Known.of(incident) for id_, incident in stored.items()}
+        where = fold.place(finding, claims, known)
+        before = replay.replay_of(finding, "", seen, [known[id_] for id_ in where.linked if known[id_].frozen])
+        return Earlier(before.share, before.of, "" if where.opens else where.incident, compared)
+
+    def folded(self, findings: Collection[str], seconds: float) -> dict[str, Opened]:
+        """See `ullage.incidents.Incidents`."""
+        found, why = self._now(findings), WAITED
+        if len(found) < len(findings) and self._is_embedded and self._fold():
+            found, why = self._now(findings), REFUSED
+        elif len(found) < len(findings):
+            found = self._wait(findings, seconds)
+        return {id_: found.get(id_) or Opened(why_not=why) for id_ in findings}
+
+    @property
+    def _is_embedded(self) -> bool:
+        """Whether bus and store are files of this machine, of which one process at a time is the consumer."""
+        return self.context.settings.bus.url.startswith(EMBEDDED) and self.context.settings.store.url.startswith(EMBEDDED)
+
+    def _fold(self) -> bool:
+        """Fold what is due, as `ullage alert --once` does; False where a process that runs does so already."""
+        from alerts.command import run_alert  # noqa: PLC0415  the whole stage, which is needed for nothing else here
+
+        log.configure("warning")  # that the stage starts and stops is no news here
+        try:
+            run_alert(self.context, once=True)
+        except HeldError:
+            return False
+        finally:
+            log.configure(self.context.settings.log_level)
+        return True
+
+    def _wait(self, findings: Collection[str], seconds: float) -> dict[str, Opened]:
+        """What became of the findings by the time that all were folded, or that `seconds` have passed."""
+        clock, never = self.context.clock, threading.Event()
+        deadline = clock.monotonic() + seconds
+        found = self._now(findings)
+        while len(found) < len(findings) and clock.monotonic() < deadline:
+            never.wait(SECONDS_BETWEEN_LOOKS)
+            found = self._now(findings)
+        return found
+
+    def _now(self, findings: Collection[str]) -> dict[str, Opened]:
+        """What became of those findings that were dealt with by now."""
+        sightings = self.store.mget(Sighting, findings)
+        stored = self.store.mget(Incident, {sighting.incident for sighting in sightings.values()})
+        return {
+            id_: Opened(seen.incident, seen.incident == incident_id(id_), stored[seen.incident].severity)
+            for id_, seen in sightings.items()
+            if seen.incident in stored  # the incident is written last
+        }

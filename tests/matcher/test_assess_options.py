@@ -1,0 +1,217 @@
+"""`ullage assess`: what was not read, the exit codes, one tenant alone, and the customers' handles as CSV."""
+
+import base64
+import csv
+import gzip
+import json
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.matcher.bank import customer, enrol, phone
+from ullage.exits import Exit
+from ullage.keys import make_tenant
+from ullage.settings import Context
+
+CUSTOMERS = [customer(n) for n in range(400)]
+NOISE = random.Random(14).randbytes
+PICTURE = b"\x89PNG\r\n\x1a\n" + NOISE(6000)
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+@pytest.fixture
+def bank(context: Context) -> Context:
+    enrol(context, "bank", CUSTOMERS, "none")
+    return context
+
+
+def zip_of(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, body in members.items():
+            packed.writestr(name, body)
+    return path
+
+
+def rows(count: int) -> str:
+    lines = [f"{p['name']},{p['phone']},{p['resident_id']},{n}5000" for n, p in enumerate(CUSTOMERS[:count])]
+    return "\n".join(["姓名,手机号,身份证,借款金额", *lines])
+
+
+SAYS_NOTHING = {
+    "blank.txt": (b" \r\n\t\n", "empty"),
+    "marks.txt": (b"-----\n.....\n", "empty"),
+    "mark.txt": (b"\xef\xbb\xbf", "empty"),
+    "one-byte.bin": (b"\xff" * 5000, "empty"),
+    "nothing.gz": (gzip.compress(b""), "empty"),
+    "tags.html": (b"<html><head></head><body><p></p></body></html>", "empty"),
+    "picture.html": (b"<html><img src='data:image/png;base64," + base64.b64encode(PICTURE) + b"'></html>", "image"),
+    "picture.svg": (b"<svg><image href='data:image/png;base64," + base64.b64encode(PICTURE) + b"'/></svg>", "image"),
+    "cipher.b64": (base64.encodebytes(b"Salted__" + NOISE(3000)), "unrecognised"),
+    "cipher-one-line.b64": (base64.b64encode(NOISE(3000)), "unrecognised"),
+    "cipher-url.b64": (base64.urlsafe_b64encode(NOISE(3000)), "unrecognised"),
+    "cipher.hex": (NOISE(3000).hex().encode(), "unrecognised"),
+    "cipher.pem": (b"-----BEGIN CMS-----\n" + base64.encodebytes(NOISE(3000)) + b"-----END CMS-----\n", "unrecognised"),
+    "short.bin": (NOISE(30), "unrecognised"),
+}
+
+
+@pytest.mark.parametrize("name", SAYS_NOTHING)
+def test_what_holds_nothing_to_read_has_no_verdict(ullage, bank: Context, tmp_path: Path, name: str) -> None:
+    body, reason = SAYS_NOTHING[name]
+    (tmp_path / name).write_bytes(body)
+    told = ullage("assess", tmp_path / name, "--json")
+    whole = json.loads(told.stdout)
+    assert (told.exit_code, whole["verdict"], [one["reason"] for one in whole["not_read"]]) == (3, "no verdict", [reason])
+    shown = ullage("assess", tmp_path / name)
+    assert shown.exit_code == Exit.NO_VERDICT
+    assert "NO VERDICT" in shown.stdout
+    assert "is in it" not in shown.stdout.replace("none of the customers is in it", "")
+
+
+@pytest.mark.parametrize("members", [{}, {"a.txt": b"", "b.txt": b""}, {"a.txt": b" \n"}], ids=["none", "empty", "blank"])
+def test_an_archive_of_nothing_has_no_verdict(ullage, bank: Context, tmp_path: Path, members: dict[str, bytes]) -> None:
+    done = ullage("assess", zip_of(tmp_path / "a.zip", members), "--json")
+    assert (done.exit_code, json.loads(done.stdout)["verdict"]) == (Exit.NO_VERDICT, "no verdict")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "今日无事".encode(),
+        base64.encodebytes(("\n".join(phone(n) for n in range(10**6, 10**6 + 200))).encode()),  # read: it is text
+        "\n".join(NOISE(32).hex() for _ in range(50)).encode(),  # digests are looked up
+        b"name,token\n" + b"\n".join(f"user{n},{base64.b64encode(NOISE(60)).decode()}".encode() for n in range(50)),
+        b"<html><body>nobody</body></html>",
+        b"a" * 9000 + b" b",
+        b"-" * 5000 + b"\nnobody\n",
+    ],
+    ids=["words", "base64 of text", "digests", "tokens", "markup", "one letter", "a rule"],
+)
+def test_what_was_read_is_nobody(ullage, bank: Context, tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "a").write_bytes(body)
+    done = ullage("assess", tmp_path / "a", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["verdict"], json.loads(done.stdout)["not_read"]) == (0, "nobody", [])
+
+
+def test_customers_beside_a_block_that_is_no_text_are_at_least_so_many(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(rows(5).encode() + b"\n\n" + base64.encodebytes(NOISE(9000)))
+    done = ullage("assess", path)
+    assert done.exit_code == Exit.DONE
+    assert "at least 5 of 400 customers" in done.stdout
+    assert "NO VERDICT" not in done.stdout
+
+
+def test_no_verdict_says_what_to_ask_for_and_names_the_member_once(ullage, bank: Context, tmp_path: Path) -> None:
+    path = zip_of(tmp_path / "sent.zip", {"shots/1.png": PICTURE, "note.txt": "看图".encode()})
+    shown = " ".join(ullage("assess", path).stdout.split())
+    assert "sent.zip!/shots/1.png: image, not read" in shown
+    assert str(tmp_path) not in shown
+    assert "ask for the data as text, or look at the pictures yourself" in shown
+    assert shown.index("NO VERDICT") < shown.index("tenant bank")
+
+
+def test_a_tenant_without_a_watchlist_is_said_and_is_no_nobody(ullage, bank: Context, tmp_path: Path) -> None:
+    make_tenant(bank.keys, "other")
+    (tmp_path / "a.txt").write_text("nobody")
+    done = ullage("assess", tmp_path / "a.txt")
+    shown = " ".join(done.stdout.split())
+    assert done.exit_code == Exit.NO_VERDICT
+    assert "tenant other: not looked for, it has no watchlist here" in shown
+    assert "load a watchlist of other" in shown
+    told = json.loads(ullage("assess", tmp_path / "a.txt", "--json").stdout)
+    assert (told["verdict"], told["not_looked_for"]) == ("no verdict", ["other"])
+    assert ullage("assess", tmp_path / "a.txt", "--tenant", "bank").exit_code == Exit.DONE
+
+
+def test_one_tenant_alone(ullage, bank: Context, tmp_path: Path) -> None:
+    enrol(bank, "other", CUSTOMERS[:50], "none")
+    path = tmp_path / "a.csv"
+    path.write_text(rows(9), encoding="utf-8")
+    assert [t["tenant"] for t in json.loads(ullage("assess", path, "--json").stdout)["tenants"]] == ["bank", "other"]
+    told = json.loads(ullage("assess", path, "--json", "--tenant", "other").stdout)
+    assert [(t["tenant"], t["customers"]) for t in told["tenants"]] == [("other", 9)]
+    make_tenant(bank.keys, "keyed")
+    for name, said in (("nobody", "known: bank, keyed, other"), ("keyed", "no watchlist of tenant keyed")):
+        done = ullage("assess", path, "--tenant", name)
+        assert said in str(done.exception)
+        assert done.exception.exit_code == Exit.USAGE
+
+
+def test_the_canarys_people_are_no_tenant_of_a_file(ullage, bank: Context, tmp_path: Path) -> None:
+    enrol(bank, "ullage-canary", CUSTOMERS[:3], "none")
+    (tmp_path / "a.csv").write_text(rows(3), encoding="utf-8")
+    assert [t["tenant"] for t in json.loads(ullage("assess", tmp_path / "a.csv", "--json").stdout)["tenants"]] == ["bank"]
+
+
+SEVERITIES = ["noise", "notice", "low", "medium", "high", "statutory"]
+
+
+@pytest.mark.parametrize("bar", SEVERITIES)
+def test_fail_on_a_severity(ullage, bank: Context, tmp_path: Path, bar: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(rows(60), encoding="utf-8")
+    told = json.loads(ullage("assess", path, "--json").stdout)
+    is_as_severe = SEVERITIES.index(told["tenants"][0]["exposure"]["severity"]) >= SEVERITIES.index(bar)
+    assert ullage("assess", path, "--fail-on", bar).exit_code == (Exit.EXPOSED if is_as_severe else Exit.DONE)
+    part = zip_of(tmp_path / "part.zip", {"a.csv": path.read_bytes(), "b.png": PICTURE})
+    assert ullage("assess", part, "--fail-on", bar).exit_code == (Exit.EXPOSED if is_as_severe else Exit.NO_VERDICT)
+
+
+def test_fail_on_is_a_severity_and_fail_is_any_customer(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(rows(1), encoding="utf-8")
+    done = ullage("assess", path, "--fail-on", "grave")
+    assert (done.exception.exit_code, "low, medium, high" in str(done.exception)) == (Exit.USAGE, True)
+    assert ullage("assess", path, "--fail").exit_code == Exit.EXPOSED
+    path.write_text("nobody")
+    assert ullage("assess", path, "--fail").exit_code == Exit.DONE
+
+
+def test_the_customers_as_csv_hold_handles_and_never_a_value(ullage, bank: Context, tmp_path: Path) -> None:
+    enrol(bank, "other", CUSTOMERS[:2], "none")
+    path, out = tmp_path / "a.csv", tmp_path / "out.csv"
+    path.write_text(f"{rows(30)}\n\n{CUSTOMERS[40]['phone']}\n{CUSTOMERS[0]['phone']}\n", encoding="utf-8")
+    done = ullage("assess", path, "--customers", out)
+    assert "33 customers written" in done.stderr
+    assert out.stat().st_mode & 0o777 == 0o600
+    found = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
+    by_tenant = {name: [row for row in found if row["tenant"] == name] for name in ("bank", "other")}
+    assert (len(by_tenant["bank"]), len(by_tenant["other"])) == (31, 2)
+    assert len({row["handle"] for row in found}) == 33
+    assert {row["kinds"] for row in by_tenant["other"]} == {"phone resident_id"}
+    assert sorted(row["verified"] for row in by_tenant["bank"]) == ["no"] + ["yes"] * 30
+    assert max(int(row["rows"]) for row in by_tenant["bank"]) == 2
+    assert {"ID LOAN NAME PHONE"} <= {row["fields"] for row in found}
+    text = out.read_text(encoding="utf-8") + done.output
+    assert not [p for p in CUSTOMERS for kind in ("name", "phone", "resident_id", "customer_ref") if p[kind] in text]
+
+
+def test_the_customers_csv_is_what_resolve_reads(ullage, context: Context, tmp_path: Path) -> None:
+    source, path, out = tmp_path / "customers.csv", tmp_path / "a.csv", tmp_path / "out.csv"
+    columns = ("customer_ref", "name", "phone", "resident_id")
+    source.write_text("\n".join(map(",".join, (columns, *([p[c] for c in columns] for p in CUSTOMERS)))), encoding="utf-8")
+    assert ullage("watchlist", "load", source, "--tenant", "bank").exit_code == 0
+    path.write_text(rows(7), encoding="utf-8")
+    assert ullage("assess", path, "--customers", out).exit_code == 0
+    done = ullage("subjects", "resolve", out, "--case", "C1", "--reason", "call them")
+    assert done.exit_code == 0
+    assert sorted(row["customer_ref"] for row in csv.DictReader(done.stdout.splitlines())) == [f"C{n:06d}" for n in range(7)]
+
+
+def test_where_the_customers_cannot_go_is_said_before_anything_is_read(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(rows(1), encoding="utf-8")
+    for out, said in (("-", "wants a file"), (tmp_path, "is a folder"), (path, "the file that is assessed")):
+        done = ullage("assess", path, "--customers", out)
+        assert (said in str(done.exception), done.exception.exit_code, done.stdout) == (True, Exit.USAGE, "")
+    done = ullage("assess", path, "--customers", tmp_path / "none" / "out.csv")
+    assert "is no folder" in str(done.exception)
+    assert path.read_text(encoding="utf-8") == rows(1)
