@@ -17,7 +17,7 @@ from rich.console import Group
 from alerts.alert import Alert
 from alerts.authentic import Authentic
 from alerts.canary import Canaries
-from alerts.clocks.command import duties_of, regimes_listed, reported, ruled
+from alerts.clocks.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.shown import clocks_as_json, clocks_table
 from alerts.evidence.command import hold, release, vault_of
@@ -63,6 +63,8 @@ from ullage.worker import Worker, WorkerMetrics, reach
 
 GROUP = "alert"
 incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list, show, silence, report, export them.")
+incidents.command("acknowledge")(acknowledge)
+incidents.command("decide")(decide)
 incidents.command("reported")(reported)
 incidents.command("regimes")(regimes_listed)
 incidents.command("duty")(ruled)

@@ -1,4 +1,7 @@
-"""`ullage incidents reported`, `duty` and `regimes`: writes down what was sent or decided, which stops or starts a clock."""
+"""`ullage incidents acknowledge`, `decide`, `reported`, `duty` and `regimes`: what people did and decided.
+
+A report that was sent stops its clock; what is confirmed, or a rule that applies, starts one.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,15 @@ import typer
 from alerts.clocks.duties import Duties
 from alerts.clocks.regimes import check_regimes, regimes
 from alerts.clocks.shown import SINCE, limit
-from alerts.decisions import Decisions, said
+from alerts.decisions import PLAIN, Decisions, said
 from alerts.options import By, name_of
 from alerts.query import incident_named
 from alerts.records import Incident
 from alerts.store import IncidentStore, configured_store
 from ullage.errors import ConfigError
 from ullage.settings import Context
+
+Note = Annotated[str, typer.Option(help="A remark, without an identifier.")]
 
 
 def duties_of(context: Context, store: IncidentStore) -> Duties:
@@ -48,6 +53,32 @@ def reported(
         desk = Decisions(store, context.trail())
         made = desk.make(found, chosen, by=name_of(by), note=note, reference=reference, sent_at=sent)
     typer.echo(f"recorded: {incident} {said(made)}")
+
+
+def acknowledge(
+    ctx: typer.Context, incident: str, by: By = "", note: Annotated[str, typer.Option(help="A remark.")] = ""
+) -> None:
+    """Say that you know of an incident and deal with it: it is told to nobody else, and repeated no more."""
+    _decide(ctx.obj, incident, "acknowledged", by, note)
+
+
+def decide(
+    ctx: typer.Context,
+    incident: str,
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="confirmed, resolved, false_positive or note.")],
+    by: By = "",
+    note: Annotated[str, typer.Option(help="On what ground.")] = "",
+) -> None:
+    """Decide what an incident is: ours after all, done with, or none. What is confirmed starts its clocks."""
+    if what not in PLAIN:
+        raise ConfigError(f"WHAT is one of {', '.join(PLAIN)}")
+    _decide(ctx.obj, incident, what, by, note)
+
+
+def _decide(context: Context, incident: str, chosen: str, by: str, note: str) -> None:
+    with contextlib.closing(configured_store(context)) as store:
+        made = Decisions(store, context.trail()).make(incident_named(store, incident), chosen, by=name_of(by), note=note)
+    typer.echo(f"recorded: {incident} {said(made)} by {made.by}")
 
 
 def ruled(

@@ -87,7 +87,9 @@ def _routes(context: Context) -> str:
     """Who is told of which tenants; ConfigError where something is configured that tells nobody."""
     settings = context.settings.notify
     if not settings.channels and not settings.routes:
-        return "nobody is told of any incident: ullage.toml has no [notify.channels.…] and no [notify.routes.…]"
+        raise ConfigError(
+            "nobody is told of any incident, however grave: ullage.toml has no [notify.channels.…] and no [notify.routes.…]"
+        )
     if not settings.routes:
         names = ", ".join(settings.channels)
         raise ConfigError(f"nobody is told of any incident: no [notify.routes.…] leads to {names}")

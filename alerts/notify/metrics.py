@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -37,12 +37,23 @@ class NotifyMetrics:
             buckets=BUCKETS,
             registry=registry,
         )
+        self._channels = Gauge(
+            "ullage_notification_channels",
+            "Channels that hear of a tenant's running clocks whatever the routes say; with 0 nobody is told.",
+            ["tenant"],
+            registry=registry,
+        )
         for channel in channels:
             self._oldest.labels(channel)
             for outcome in OUTCOMES:
                 self._messages.labels(channel, outcome)
         for tenant in self._tenants:
             self._delay.labels(tenant)
+
+    def reached(self, channels: Callable[[str], Collection[str]]) -> None:
+        """`channels` gives those that a tenant's running clocks are told on."""
+        for tenant in self._tenants[:-1] or (OTHER,):
+            self._channels.labels(tenant).set(len(channels(tenant)))
 
     def came(self, channel: str, outcome: Came, count: int = 1) -> None:
         """What became of `count` notifications."""

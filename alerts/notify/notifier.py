@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
 from alerts.notify.channels import open_channel
 from alerts.notify.lease import Lease
 from alerts.notify.metrics import NotifyMetrics
-from alerts.notify.plan import Muted, plan
+from alerts.notify.plan import Muted, channels_for, plan
 from alerts.notify.sender import Sender, Setup
 from alerts.records import Incident
 from alerts.store import IncidentStore
@@ -118,6 +119,7 @@ def configured(context: Context, store: IncidentStore, registry: CollectorRegist
     """What the settings want; ConfigError when a channel's secret file is missing or not as its kind needs it."""
     settings, clock = context.settings, context.clock
     metrics = NotifyMetrics(registry, settings.notify.channels, settings.tenants)
+    metrics.reached(partial(channels_for, settings.notify))
     setup = Setup(settings.notify, page_of(settings), store, clock, metrics, muted)
     leases: list[Lease] = []
     senders = []

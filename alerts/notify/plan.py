@@ -21,6 +21,15 @@ def notification_id(incident: str, channel: str, what: str) -> str:
     return f"{incident}:{channel}:{what}"
 
 
+def channels_for(notify: NotifySettings, tenant: str) -> tuple[str, ...]:
+    """Where an incident of `tenant` is told that must be told whatever the routes say; () where nobody can be.
+
+    Those of the tenant's routes; failing these, every channel that says no more than the minimum.
+    """
+    ours = [name for route in notify.routes.values() if tenant in (route.tenants or (tenant,)) for name in route.channels]
+    return tuple(dict.fromkeys(ours)) or tuple(name for name, channel in notify.channels.items() if channel.detail == "minimal")
+
+
 def fits(route: RouteSettings, incident: Incident) -> bool:
     """Whether `incident` takes `route`."""
     return (

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from alerts.clocks.shown import clocks_as_json
+from alerts.decisions import Decisions
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named
 from alerts.heard import Worth, looked
 from alerts.noise.suppressions import suppressed
 from alerts.query import listed, whole
+from alerts.records import Incident
 from alerts.search.asked import Asked, Text
 from alerts.search.look_up import asked_of
 from alerts.search.site import Site
@@ -49,6 +51,16 @@ class ExposedRequest(BaseModel):
     who: str
     purpose: str
     case: str
+
+
+class DecisionRequest(BaseModel):
+    """What somebody decides of an incident: who, what, and on what ground. Unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    by: str
+    decision: Literal["acknowledged", "confirmed", "resolved", "false_positive", "note"]
+    note: str = ""
 
 
 class ExposedIn(BaseModel):
@@ -117,6 +129,14 @@ def routes(site: Site) -> APIRouter:
         duties = site.duties.of(found.incident, found.decisions)
         silence = suppressed(site.store, [found.incident], site.clock.now()).get(id_)
         return JSONResponse(details(found, clocks_as_json(duties, site.clock.now()), silence))
+
+    @router.post("/incidents/{id_}/decisions")
+    def decide(id_: str, asked: DecisionRequest) -> JSONResponse:
+        found = site.store.get(Incident, id_)
+        if found is None:
+            return JSONResponse({"error": "no such incident"}, 404)
+        made = Decisions(site.store, site.trail).make(found, asked.decision, by=asked.by, note=asked.note)
+        return JSONResponse(made.model_dump(mode="json", include={"incident", "at", "by", "status", "note"}))
 
     @router.get("/export/{form}")
     def export(form: str, filters: Asked, incident: Named = ()) -> Response:

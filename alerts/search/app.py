@@ -17,6 +17,7 @@ from alerts.clocks.command import duties_of
 from alerts.exposed import Lookup
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
+from alerts.notify.plan import channels_for
 from alerts.records import Account
 from alerts.search import api, login, look_up, noise, pages, sellers
 from alerts.search.asked import known_query
@@ -42,13 +43,14 @@ def create_app(
     settings, metrics, trail = context.settings.search, SearchMetrics.make(registry), context.trail("search")
     lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail)
     lookup.check_keys()
+    tenants = tenants_here(context)
     site = Site(
         store=store,
         lookup=lookup,
         clock=context.clock,
         metrics=metrics,
         registry=registry,
-        pages=templates(zone, tenants_here(context)),
+        pages=templates(zone, tenants, [one for one in tenants or {""} if not channels_for(context.settings.notify, one)]),
         known=partial(require_known, context, store),
         trail=trail,
         duties=duties_of(context, store),

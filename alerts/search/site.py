@@ -64,8 +64,11 @@ class Site:
         return Question(Secret(value), checked_name(who), purpose, case.strip())
 
 
-def templates(zone: tzinfo | None, tenants: Iterable[str]) -> Environment:
-    """The page's templates; everything is escaped, and a name that is missing is an error."""
+def templates(zone: tzinfo | None, tenants: Iterable[str], untold: Iterable[str] = ()) -> Environment:
+    """The page's templates; everything is escaped, and a name that is missing is an error.
+
+    `untold` are tenants of whose incidents nobody is told, which every page says.
+    """
     pages = Environment(
         loader=PackageLoader("alerts.search"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -84,6 +87,7 @@ def templates(zone: tzinfo | None, tenants: Iterable[str]) -> Environment:
         "formats": tuple(FORMATS),
         "words": words,
         "tenants": sorted(tenants),
+        "untold": sorted(untold),
         "purposes": PURPOSES,
         "note_length": MAX_NOTE,
         "closed": CLOSED,

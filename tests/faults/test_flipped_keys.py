@@ -155,18 +155,24 @@ def faulty(data: Path) -> str:
     return line
 
 
+def sound(data: Path) -> None:
+    """`check` finds nothing, but that nobody is told of incidents: no channel is set up here."""
+    _, said = run(data, "check")
+    assert [line[:33] for line in said.splitlines() if line.startswith("FAULT")] == ["FAULT  notifications: nobody is t"]
+
+
 @pytest.mark.parametrize("bit", PLACES)
 def test_every_key_of_the_folder_is_looked_at_by_check_which_names_file_and_cure(data: Path, bit: int) -> None:
     names = keys.all_names(KeyStore(data / "keys"))
     assert len(names) >= 18
-    assert run(data, "check")[0] == 0
+    sound(data)
     for name in names:
         held = (data / "keys" / name).read_bytes()
         flip(data / "keys" / name, bit)
         assert f"key {data / 'keys' / name} is not the one whose check value" in (said := faulty(data))
         assert "restore both from their copy" in said
         (data / "keys" / name).write_bytes(held)
-    assert run(data, "check")[0] == 0
+    sound(data)
 
 
 @pytest.mark.parametrize("bit", PLACES)
@@ -207,7 +213,7 @@ def test_a_check_value_that_is_damaged_vouches_for_nothing(data: Path, pattern: 
 
 def test_keys_that_a_killed_load_left_behind_are_nobodys(data: Path) -> None:
     shutil.copytree(data / "keys" / "bank", data / "keys" / ".new-killed" / "shop")
-    assert run(data, "check")[0] == 0
+    sound(data)
 
 
 def test_without_a_fault_all_of_them_work(data: Path) -> None:

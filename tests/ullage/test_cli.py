@@ -142,8 +142,10 @@ def test_init_then_check_then_config_show(ullage, data: Path) -> None:
     code, out, _ = ullage("check")
     assert code == 1
     assert "ok     keys" in out
-    (fault,) = [line for line in out.splitlines() if not line.startswith("ok ")]
-    assert fault.startswith("FAULT  watchlists: none is live: load one with")
+    faults = sorted(line for line in out.splitlines() if not line.startswith("ok "))
+    assert [fault.partition(", ")[0] for fault in faults[:1]] == ["FAULT  notifications: nobody is told of any incident"]
+    assert faults[1].startswith("FAULT  watchlists: none is live: load one with")
+    assert len(faults) == 2
     assert 'url = "sqlite:///bus"' in ullage("config", "show")[1]
     (data / "keys" / "capture.key").unlink()
     code, out, _ = ullage("check")

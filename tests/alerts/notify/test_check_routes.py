@@ -22,8 +22,9 @@ def told(data: Path, text: str, *tenants: str) -> str:
     return dict(channel_parts(context))["notifications"]()
 
 
-def test_where_nothing_is_configured_it_is_said_that_nobody_is_told(data) -> None:
-    assert told(data, "[notify]\n").startswith("nobody is told of any incident: ")
+def test_where_nothing_is_configured_nobody_is_told_which_is_a_fault(data) -> None:
+    with pytest.raises(ConfigError, match=r"^nobody is told of any incident, however grave: "):
+        told(data, "[notify]\n")
 
 
 def test_who_is_told_is_said(data) -> None:

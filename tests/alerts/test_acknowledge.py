@@ -1,0 +1,150 @@
+"""Who acknowledges, where: command, page and API; and what is said where nobody can be told."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.notify.notifier import configured
+from alerts.records import Decision
+from alerts.search.app import create_app
+from alerts.search.door import token_of
+from alerts.store import Where
+from tests.alerts.browser import HOST, Browser
+from ullage import audit, keys
+from ullage.cli import app
+from ullage.settings import Context
+
+SOC = "[notify.channels.soc]\n"
+TWO = '[notify.channels.two]\n[notify.routes.all]\nchannels = ["two"]\n'
+BANNER = "Nobody is told of incidents"
+
+
+def decided(store, incident: str) -> list[tuple[str, str, str]]:
+    store.refresh()
+    return [(one.status, one.by, one.note) for one in store.scroll(Decision, Where({"incident": (incident,)}))]
+
+
+def last(data) -> tuple[str, str]:
+    _, entry = list(audit.entries(data / "audit"))[-1]
+    return entry.action, entry.actor
+
+
+@pytest.fixture
+def run(data):
+    def ran(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, ["--data", str(data), "incidents", *words])
+        assert result.exit_code == code, result.output
+        return str(result.exception) if code else result.output
+
+    return ran
+
+
+def test_a_person_acknowledges_on_the_terminal_and_it_is_audited(leaked, store, data, run) -> None:
+    assert run("acknowledge", leaked, "--by", "Li Wei") == f"recorded: {leaked} acknowledged by Li Wei\n"
+    assert decided(store, leaked) == [("acknowledged", "Li Wei", "")]
+    assert last(data) == ("incident.decide", "Li Wei")
+    assert json.loads(run("list", "--json"))["status"] == "acknowledged"
+
+
+def test_what_it_is_is_decided_on_the_terminal(leaked, store, run) -> None:
+    assert run("decide", leaked, "confirmed", "--by", "Li Wei", "--note", "our file").endswith("confirmed by Li Wei\n")
+    assert decided(store, leaked) == [("confirmed", "Li Wei", "our file")]
+    assert "WHAT is one of" in run("decide", leaked, "reported", "--by", "Li Wei", code=1)
+
+
+@pytest.mark.parametrize("by", ["13800138000", " ", "x" * 500])
+def test_nobody_and_no_number_acknowledges(leaked, store, data, run, by) -> None:
+    entries = len(list(audit.entries(data / "audit")))
+    run("acknowledge", leaked, "--by", by, code=1)
+    assert decided(store, leaked) == []
+    assert len(list(audit.entries(data / "audit"))) == entries
+
+
+def test_an_incident_that_is_not_there_is_not_acknowledged(run) -> None:
+    assert "no incident of that id" in run("acknowledge", "INC-AAAAAAAAAA", "--by", "Li Wei", code=1)
+
+
+def test_a_program_acknowledges_with_a_persons_name(leaked, store, data, browser) -> None:
+    path = f"/api/incidents/{leaked}/decisions"
+    answer = browser.ask("POST", path, json={"by": "Li Wei", "decision": "acknowledged"})
+    assert (answer.status_code, answer.json()["by"], answer.json()["status"]) == (200, "Li Wei", "acknowledged")
+    assert decided(store, leaked) == [("acknowledged", "Li Wei", "")]
+    assert last(data) == ("incident.decide", "Li Wei")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"decision": "acknowledged"},
+        {"by": "", "decision": "acknowledged"},
+        {"by": "13800138000", "decision": "acknowledged"},
+        {"by": "Li Wei", "decision": "reported"},
+        {"by": "Li Wei", "decision": "acknowledged", "more": 1},
+    ],
+)
+def test_what_a_program_leaves_out_is_refused_and_not_repeated(leaked, store, browser, asked) -> None:
+    answer = browser.ask("POST", f"/api/incidents/{leaked}/decisions", json=asked)
+    assert answer.status_code in (400, 422)
+    assert "13800138000" not in answer.text
+    assert decided(store, leaked) == []
+    assert browser.ask("POST", "/api/incidents/INC-A/decisions", json={"by": "Li", "decision": "confirmed"}).status_code == 404
+
+
+def test_another_sites_page_acknowledges_nothing(leaked, store, browser) -> None:
+    told = {"by": "Li Wei", "decision": "acknowledged"}
+    theirs = {"sec-fetch-site": "cross-site"}
+    assert browser.ask("POST", f"/api/incidents/{leaked}/decisions", json=told, headers=theirs).status_code == 403
+    assert decided(store, leaked) == []
+
+
+def page(data, store, registry, text: str) -> Browser:
+    (data / "ullage.toml").write_text(text)
+    context = Context(data)
+    keys.make_tenant(context.keys, "bank")
+    return Browser(create_app(context, store, registry, frozenset({HOST})))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[notify]\n", f"<b>{BANNER} of bank</b>"),
+        (SOC, ""),
+        (SOC + '[notify.routes.all]\nchannels = ["soc"]\n', ""),
+        (SOC + 'detail = "facts"\n[notify.routes.all]\nchannels = ["soc"]\ntenants = ["shop"]\n', f"<b>{BANNER} of bank</b>"),
+    ],
+)
+def test_every_page_says_of_whom_nobody_is_told_and_the_login_says_nothing(data, store, registry, text, said) -> None:
+    browser = page(data, store, registry, text)
+    assert BANNER not in browser.get("/login").text
+    browser.log_in(token_of(Context(data).keys))
+    for path in ("/", "/exposed", "/noise"):
+        shown = browser.get(path).text
+        assert said in shown
+        assert (BANNER in shown) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "tenant", "channels"),
+    [
+        ("[notify]\n", "other", 0.0),
+        ("[tenants.bank]\n", "bank", 0.0),
+        ("[tenants.bank]\n", "other", None),
+        (SOC + "[tenants.bank]\n", "bank", 1.0),
+        (
+            SOC + '[notify.channels.two]\n[notify.routes.all]\nchannels = ["two"]\ntenants = ["bank"]\n[tenants.bank]\n',
+            "bank",
+            1.0,
+        ),
+    ],
+)
+def test_the_metric_says_on_how_many_channels_a_tenant_is_told(data, store, registry, text, tenant, channels) -> None:
+    (data / "ullage.toml").write_text(text)
+    context = Context(data)
+    for name in context.settings.notify.channels:
+        secret = context.keys.root / "notify" / name
+        secret.parent.mkdir(parents=True, exist_ok=True)
+        secret.write_text("http://127.0.0.1:9/hook\nwhsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n")
+        secret.chmod(0o600)
+    configured(context, store, registry, lambda _: ())
+    assert registry.get_sample_value("ullage_notification_channels", {"tenant": tenant}) == channels
