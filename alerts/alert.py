@@ -140,7 +140,8 @@ class Alert:
             return stored.model_copy(update={"linked": tuple(sorted({*stored.linked, *linking}))})
         exposures = self.store.scroll(Exposure, Where({"incident": (id_,)}))
         people = incident.People.count(exposures, incident.largest(sightings).id)
-        setting = incident.Setting(self.clock.now().date(), self.tenant(known.tenant), rules)
+        acknowledged = incident.acknowledged(self.store, sightings)
+        setting = incident.Setting(self.clock.now().date(), self.tenant(known.tenant), rules, acknowledged)
         linked = {*linking, *(other for s in sightings for other in s.linked)} - {id_}
         return incident.project(sightings, people, setting, (known.sketch, known.sketch_of), linked)
 

@@ -18,7 +18,9 @@ from alerts.noise.traits import Traits
 from alerts.older import reduced
 from alerts.records import TEXT_RULE, Exposure, Incident, Sighting, Sketched, Why
 from alerts.replay import Replay
-from ullage.fields import SENSITIVE, class_of
+from alerts.status import UNDECIDED, statuses
+from alerts.store import IncidentStore
+from ullage.fields import SENSITIVE, class_of, shows
 from ullage.records import Canary, Claims, Finding
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Facts, Reason, Rules, judge
@@ -34,16 +36,18 @@ class Counted:
     customers: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     groups: Counter[frozenset[str]] = field(default_factory=Counter)
+    shown: Counter[frozenset[str]] = field(default_factory=Counter)
 
     def add(self, groups: Sequence[frozenset[str]], class_: str) -> None:
         """One more customer."""
         self.customers += 1
         self.classes[class_] += 1
         self.groups.update(groups)
+        self.shown[frozenset().union(*map(shows, groups))] += 1
 
     def crowd(self) -> Crowd:
         """As a verdict takes it."""
-        return Crowd(self.customers, dict(self.classes), dict(self.groups))
+        return Crowd(self.customers, dict(self.classes), dict(self.groups), dict(self.shown))
 
 
 @dataclass(slots=True)
@@ -52,6 +56,7 @@ class People:
 
     all: Counted = field(default_factory=Counted)
     verified: Counted = field(default_factory=Counted)
+    agreeing: Counted = field(default_factory=Counted)
     sensitive: int = 0
     kinds: set[str] = field(default_factory=set)
     matched: int = 0
@@ -68,6 +73,9 @@ class People:
             people.all.add(groups, highest)
             if is_verified(exposure):
                 people.verified.add(groups, highest)
+            if exposure.corroborated:
+                agreeing = [group for group in groups if len(group.intersection(exposure.own_fields)) > 1]
+                people.agreeing.add(agreeing, min(map(class_of, agreeing), default="C"))
             people.sensitive += bool(SENSITIVE.intersection(exposure.fields))
             people.kinds.update(exposure.kinds)
             if sighting in exposure.sightings:
@@ -111,7 +119,8 @@ _OF_CAPTURE = set(
     "site platform kind category post_id url title author author_tag channel thread published_at fetched_at truncated".split()
 )
 _OF_STATISTICS = set(
-    "rows candidates failures longest_run newest_date skeleton brands bytes logins own_cards unread groups".split()
+    "rows candidates failures longest_run newest_date skeleton brands bytes logins staff_logins own_cards known_cards unread"
+    " groups".split()
 )
 _OF_FINDING = set(
     "matched_at alarm epoch index_epoch minors cohorts cohort_labels canaries canaries_enrolled cards_enrolled"
@@ -126,11 +135,21 @@ def largest(sightings: Iterable[Sighting]) -> Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a projection needs besides the facts: the day, the tenant's settings, and the rules to judge by."""
+    """What a projection needs besides the facts: the day, the tenant's settings, and the rules to judge by.
+
+    `acknowledged` are those of the earlier incidents, from which its customers are known, that a person has acknowledged.
+    """
 
     today: date
     tenant: Tenant
     rules: Rules
+    acknowledged: frozenset[str] = frozenset()
+
+
+def acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> frozenset[str]:
+    """Of the incidents from which these sightings' customers are known, those that a person has acknowledged."""
+    before = {sighting.replay_of for sighting in sightings if sighting.replay_of}
+    return frozenset(id_ for id_, status in statuses(store, before).items() if status != UNDECIDED) if before else frozenset()
 
 
 def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) -> Facts:
@@ -141,6 +160,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         today=setting.today,
         people=people.all.crowd(),
         verified=people.verified.crowd(),
+        agreeing=people.agreeing.crowd(),
         matched=people.matched,
         matched_kinds=dict(people.matched_kinds),
         canaries=_canaries(sightings),
@@ -154,14 +174,20 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         terms=_distinct(term for s in sightings for term in s.terms),
         alarm=any(s.alarm for s in sightings),
         logins=max((s.logins for s in sightings), default=0),
+        staff_logins=max((s.staff_logins for s in sightings), default=0),
+        claimed=claimed(sightings).volume or 0,
+        incomplete=any(s.incomplete or s.truncated for s in sightings),
+        replay_told=base.replay_of in setting.acknowledged,
+        overlap=setting.tenant.overlap,
+        market_share=setting.tenant.market_share,
         unread=_unread(sightings),
         minors=max((s.minors for s in sightings), default=0),
     )
 
 
 _OF_LARGEST = (
-    "rows matched_rows corroborated_rows groups watchlist candidates failures longest_run own_cards cards_enrolled cohorts"
-    " cohort_labels canaries_enrolled replayed replay_of"
+    "rows matched_rows corroborated_rows groups watchlist candidates failures longest_run own_cards known_cards cards_enrolled"
+    " cohorts cohort_labels canaries_enrolled replayed replay_of"
 ).split()
 
 
@@ -205,6 +231,10 @@ def project(
             "published_at": published,
             "publish_seconds": _delay(first),
             "severity": exposure.severity,
+            "row": exposure.row,
+            "told": exposure.told,
+            "clock": exposure.clock,
+            "minutes": exposure.minutes,
             "exposure": exposure.score,
             "reasons": _whys(exposure.reasons),
             "scenario": exposure.scenario,
@@ -218,6 +248,7 @@ def project(
             "origin_reasons": _whys(origin.reasons),
             "customers": people.all.customers,
             "verified": people.verified.customers,
+            "agreeing": people.agreeing.customers,
             "people_by_class": dict(people.all.classes),
             "sensitive": people.sensitive,
             "minors": facts.minors,

@@ -17,6 +17,7 @@ STATUS = {
 ORIGIN = {
     "ours": "我方泄露",
     "partner": "合作方泄露",
+    "devices": "终端窃取",
     "elsewhere": "他处泄露",
     "recycled": "旧料翻炒",
     "fabricated": "编造",

@@ -7,12 +7,15 @@ from collections import Counter
 import numpy as np
 
 from matcher.scan.batch import Places
+from ullage.fields import Shows
 
 CLASSES = {"A": 1, "B": 2, "C": 4}
 """A bit for each class of the rows that a customer stands in, the gravest first."""
-VERIFIED, MINOR = 8, 16
-"""Bits for those whom chance cannot have matched, and for those under 14."""
-FLAG_BITS = 8
+VERIFIED, MINOR, AGREES = 8, 16, 32
+"""Bits for those whom chance cannot have matched, for those under 14, and for those with two fields of their own in a row."""
+SHOWN = {Shows.GRAVE: 64, Shows.PRIVATE: 128, Shows.IDENTITY: 256, Shows.LENT: 512}
+"""A bit for each that the rows show in which a customer agrees."""
+FLAG_BITS = 10
 LEAST_PENDING = 1 << 14
 
 
@@ -25,7 +28,7 @@ class Customers:
         self._waiting = 0
 
     def add(self, subjects: Places, flags: Places) -> None:
-        """Customers i64[n], below 2^55, some of them several times, and what was seen of them."""
+        """Customers i64[n], below 2^53, some of them several times, and what was seen of them."""
         self._pending.append(subjects << FLAG_BITS | flags)
         self._waiting += len(subjects)
         if self._waiting > max(LEAST_PENDING, len(self._known) // 4):
@@ -55,6 +58,15 @@ class Customers:
             found.update({name: int(np.count_nonzero(has))} if has.any() else {})
             flags = flags[~has]
         return found
+
+    def shown(self) -> dict[frozenset[str], int]:
+        """How many of those who agree stand in rows that show what."""
+        self._merge()
+        flags, counts = np.unique(self._known[(self._known & AGREES) > 0] & sum(SHOWN.values()), return_counts=True)
+        return {
+            frozenset(name for name, bit in SHOWN.items() if bit & flag): count
+            for flag, count in zip(flags.tolist(), counts.tolist(), strict=True)
+        }
 
     def _merge(self) -> None:
         """Sort in what waits; what was seen of one customer is seen of them all."""

@@ -10,14 +10,14 @@ from datetime import date
 import numpy as np
 
 from matcher.batches import Searched
-from matcher.customers import CLASSES, MINOR, VERIFIED, Customers
+from matcher.customers import AGREES, CLASSES, MINOR, SHOWN, VERIFIED, Customers
 from matcher.evidence import NONE, Evidence
 from matcher.matches import Matches
 from matcher.scan.batch import Bytes, Places
 from matcher.statistics.distinct import Distinct, told_apart
 from matcher.statistics.key import CaptureKey, Words, kind_numbers
 from matcher.witnesses import Witnesses
-from ullage.fields import BY_CHANCE, class_of
+from ullage.fields import BY_CHANCE, class_of, shows
 from ullage.records import Match
 from ullage.verdict import Crowd
 
@@ -48,7 +48,7 @@ def weigh(searched: Searched, found: Evidence, key: CaptureKey, adults: Places) 
     """What `found` says; of each piece, `adults` has the last day of birth, as YYYYMMDD, that makes no minor."""
     words = np.empty(len(found), np.uint64)
     is_sure = np.bitwise_count(found.own) >= 2
-    is_together, flags = is_sure.copy(), np.full(len(found), CLASSES["C"])
+    agrees, flags = is_sure.copy(), np.full(len(found), CLASSES["C"])
     for question, own in found.by_question():
         normal, length = question.normal[found.place[own]], question.length[found.place[own]]
         words[own] = told_apart(key.values(normal, length), kind_numbers()[question.kind])
@@ -60,8 +60,10 @@ def weigh(searched: Searched, found: Evidence, key: CaptureKey, adults: Places) 
     fields = [searched.rows.group(row) for row in rows[outside:].tolist()]
     flags |= np.array([CLASSES["C"]] * outside + [CLASSES[class_of(own)] for own in fields])[number]
     flags[is_sure] |= VERIFIED
+    shown = np.array([0] * outside + [sum(SHOWN[name] for name in shows(own)) for own in fields])[number]
+    flags[agrees] |= AGREES | shown[agrees]
     together, sure = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
-    together[number[is_together]], sure[number[is_sure]] = True, True
+    together[number[agrees]], sure[number[is_sure]] = True, True
     of_rows = (column[outside:].tolist() for column in (together, sure))
     return Weighed(found.subject, flags, words, rows[outside:], fields, *of_rows)
 
@@ -142,17 +144,22 @@ class Found:
 
     def people(self) -> Crowd:
         """All customers."""
-        return Crowd(len(self.subjects), self.subjects.classes(), self._rows(sure=False))
+        return Crowd(len(self.subjects), self.subjects.classes(), self._rows())
 
     def people_verified(self) -> Crowd:
         """Those whom chance cannot have matched."""
         return Crowd(len(self.verified), self.subjects.classes(VERIFIED), self._rows(sure=True))
 
-    def _rows(self, *, sure: bool) -> Counter[frozenset[str]]:
-        """Rows by fields, all or those of verified customers."""
+    def people_agreeing(self) -> Crowd:
+        """Those who agree in two or more fields of a row."""
+        agreeing = len(self.subjects.having(AGREES))
+        return Crowd(agreeing, self.subjects.classes(AGREES), self._rows(together=True), self.subjects.shown())
+
+    def _rows(self, *, sure: bool = False, together: bool = False) -> Counter[frozenset[str]]:
+        """Rows by fields: all, those of verified customers, or those that agree."""
         groups: Counter[frozenset[str]] = Counter()
-        for (fields, _, is_sure), rows in self.groups.items():
-            if is_sure or not sure:
+        for (fields, is_together, is_sure), rows in self.groups.items():
+            if (is_sure or not sure) and (is_together or not together):
                 groups[fields] += rows
         return groups
 

@@ -28,6 +28,7 @@ COLOUR = {
 ORIGIN = {
     "ours": "bold red",
     "partner": "red",
+    "devices": "magenta",
     "elsewhere": "green",
     "recycled": "green",
     "fabricated": "cyan",
@@ -35,10 +36,11 @@ ORIGIN = {
 }
 ORIGIN_WORDS = {
     "ours": "OURS: these rows agree with our own records",
+    "devices": "DEVICES: logins from the computers of customers or staff, not a leak of ours",
     "elsewhere": "ELSEWHERE: a leak of somebody else with customers of ours in it",
     "fabricated": "FABRICATED: looks generated",
-    "unknown": "UNKNOWN: too little to tell whose leak it is",
-    "partner": "PARTNER {label}: bait that it alone was given is in it",
+    "unknown": "UNKNOWN: nothing tells whose leak it is",
+    "partner": "PARTNER {label}: bait that was given only to it is in a verified row, an indication",
     "recycled": "RECYCLED: these customers stood with the same fields in an incident before",
 }
 

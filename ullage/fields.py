@@ -99,3 +99,33 @@ def class_of(fields: frozenset[str]) -> str:
     if {Field.CARD, Field.ID} <= fields:
         classes.add("B")  # with name and phone these open an account or bind a card: property is within reach
     return min(classes, default="C")
+
+
+class Shows(StrEnum):
+    """What a row lets one do to whom it is about, as the severity table asks for it; a proposal of ours."""
+
+    GRAVE = "K"
+    """Act in their name: card code, one-time code, password, or the four elements (name, phone, ID, card)."""
+    PRIVATE = "P"
+    """Cheat them with what only their platform should know: phone or ID with loan, balance, credit, policy, order or health."""
+    IDENTITY = "I"
+    """Pass for them: name and ID."""
+    LENT = "L"
+    """Collect from them: ID and phone with loan, balance or credit."""
+
+
+_MONEY = frozenset((Field.LOAN, Field.BALANCE, Field.CREDIT))
+_AFFAIRS = _MONEY | {Field.POLICY, Field.ORDER, Field.HEALTH}
+_FOUR_ELEMENTS = frozenset((Field.NAME, Field.PHONE, Field.ID, Field.CARD))
+
+
+@cache
+def shows(fields: frozenset[str]) -> frozenset[Shows]:
+    """What a row with these fields shows."""
+    found = {
+        Shows.GRAVE: bool(HIGHEST & fields) or fields >= _FOUR_ELEMENTS,
+        Shows.PRIVATE: bool({Field.PHONE, Field.ID} & fields) and bool(_AFFAIRS & fields),
+        Shows.IDENTITY: fields >= {Field.NAME, Field.ID},
+        Shows.LENT: fields >= {Field.PHONE, Field.ID} and bool(_MONEY & fields),
+    }
+    return frozenset(shown for shown, is_so in found.items() if is_so)

@@ -36,12 +36,13 @@ from alerts.records.facts import (
 )
 from alerts.records.incident import Incident, Why, incident_id
 from alerts.records.told import Account, Audit, Notification
-from alerts.records.words import SEVERITIES, STATUSES, News, Origin, Severity, Sketched, Status
+from alerts.records.words import SEVERITIES, STATUSES, ClockWord, News, Origin, Severity, Sketched, Status, Told
 
 __all__ = [
-    "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Audit", "Background", "Claim", "Decision",
+    "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Audit", "Background", "Claim", "ClockWord",
+    "Decision",
     "Exposure", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Severity", "Sighting",
-    "Sketched", "Status", "Suppression", "Why", "claim_id", "exposure_id", "incident_id",
+    "Sketched", "Status", "Suppression", "Told", "Why", "claim_id", "exposure_id", "incident_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (

@@ -66,7 +66,9 @@ class Sighting(Document):
     brands: tuple[str, ...]
     bytes: int
     logins: int = 0
+    staff_logins: int = 0
     own_cards: int = 0
+    known_cards: int = 0
     unread: dict[str, int] = Field(default_factory=dict)
     """What in the capture was not read or not wholly, a reason."""
     groups: tuple[RowGroup, ...] = ()

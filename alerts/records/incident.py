@@ -10,7 +10,7 @@ from datetime import date, datetime
 from pydantic import Field
 
 from alerts.document import Document, Frozen
-from alerts.records.words import Origin, Severity, Sketched
+from alerts.records.words import ClockWord, Origin, Severity, Sketched, Told
 from ullage.next_step import Step, next_step
 from ullage.records import Claims
 
@@ -46,6 +46,12 @@ class Incident(Document):
     publish_seconds: float | None
     """From the publication of the post that opened it to this incident."""
     severity: Severity
+    row: int = 0
+    """Of the severity table, the row that applied; 0 in what was judged before there was one."""
+    told: Told | None = None
+    clock: ClockWord | None = None
+    minutes: int = 0
+    """Who is told, which clock starts, and within how long a person decides where that is "if confirmed", by that row."""
     exposure: int
     reasons: tuple[Why, ...]
     scenario: str
@@ -63,6 +69,8 @@ class Incident(Document):
     """Distinct customers in it, exactly."""
     verified: int = 0
     """Those of them whom chance cannot have matched."""
+    agreeing: int = 0
+    """Those of them who agree in two or more fields of a row."""
     people_by_class: dict[str, int] = Field(default_factory=dict)
     """Customers by the highest class of their fields, A, B or C (法释〔2017〕10 art. 5)."""
     sensitive: int = 0

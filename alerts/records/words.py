@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from ullage.verdict.rules import Severity
+from ullage.verdict.rules import ClockWord, Origin, Severity, Told
 
-__all__ = ["SEVERITIES", "STATUSES", "News", "Origin", "Severity", "Sketched", "Status"]
+__all__ = ["SEVERITIES", "STATUSES", "ClockWord", "News", "Origin", "Severity", "Sketched", "Status", "Told"]
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-Origin = Literal["ours", "partner", "elsewhere", "recycled", "fabricated", "unknown"]
 Status = Literal["open", "acknowledged", "confirmed", "reported", "resolved", "false_positive"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 News = Literal["new", "raised", "unacknowledged", "escalated"]

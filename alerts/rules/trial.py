@@ -84,7 +84,7 @@ def _projected(store: IncidentStore, stored: Incident, rules: Verdict, tenant: T
     if not sightings:
         return None
     people = projection.People.count(store.scroll(Exposure, where), projection.largest(sightings).id)
-    setting = projection.Setting(stored.updated_at.date(), tenant, rules)
+    setting = projection.Setting(stored.updated_at.date(), tenant, rules, projection.acknowledged(store, sightings))
     return projection.project(sightings, people, setting, (stored.sketch, stored.sketch_of), stored.linked)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.fold import Known
-from alerts.records import Exposure, Incident, Sighting, incident_id
+from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
 from alerts.replay import SAMPLE, Replay, remember, replay_of, sample
 from alerts.retention import expire
 from alerts.store import open_store
@@ -34,9 +34,19 @@ def test_rows_mixed_from_several_earlier_leaks_are_recycled(store, clock):
     clock.advance(60)
     mixed = [*range(20), *range(100, 120)]
     fold_all(store, clock, [leak("h", range(500, 540), mixed)])
-    assert origin_of(store, "f") == ("ours", "", "low")
-    assert origin_of(store, "h") == ("recycled", min(incident_id("f"), incident_id("g")), "noise")
+    assert origin_of(store, "f") == ("ours", "", "medium")
+    assert origin_of(store, "h") == ("recycled", min(incident_id("f"), incident_id("g")), "medium")
     assert store.get(Sighting, "h").replayed == 1.0
+
+
+@pytest.mark.parametrize(("status", "expected"), [("acknowledged", (2, "noise")), ("note", (10, "medium"))])
+def test_what_was_known_is_noise_only_after_somebody_acknowledged_it(store, clock, status, expected):
+    fold_all(store, clock, [leak("f", range(40), range(40))])
+    when = clock.as_clock().now()
+    store.put([Decision(id="d", tenant="bank", incident=incident_id("f"), at=when, by="Li", status=status)])
+    fold_all(store, clock, [leak("g", range(500, 540), range(40))])
+    again = store.get(Incident, store.get(Sighting, "g").incident)
+    assert (again.origin, again.row, again.severity) == ("recycled", *expected)
 
 
 @pytest.mark.parametrize(("known", "expected"), [(16, "recycled"), (15, "ours")])
@@ -50,7 +60,7 @@ def test_four_in_five_must_have_been_known(store, clock, known, expected):
 def test_the_same_people_with_more_fields_are_a_new_leak(store, clock):
     fold_all(store, clock, [leak("f", range(40), range(40))])
     fold_all(store, clock, [leak("g", range(500, 540), range(30), fields=(*NAMED, "LOAN"))])
-    assert origin_of(store, "g") == ("ours", "", "low")
+    assert origin_of(store, "g") == ("ours", "", "high")
     assert store.get(Sighting, "g").replayed == 0.0
 
 
@@ -69,7 +79,7 @@ def test_numbers_that_stood_in_a_list_of_numbers_were_not_known(store, clock):
 def test_a_repost_that_joins_its_incident_was_not_known_from_another(store, clock):
     fold_all(store, clock, [leak("f", range(40), range(40)), leak("g", range(40), range(40), site="forum")])
     assert store.get(Sighting, "g").incident == incident_id("f")
-    assert origin_of(store, "g") == ("ours", "", "low")
+    assert origin_of(store, "g") == ("ours", "", "medium")
 
 
 def test_in_one_batch_and_in_many_it_ends_alike_and_again_too(store, clock, tmp_path):

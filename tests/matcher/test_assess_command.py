@@ -105,7 +105,7 @@ def test_json_has_the_same_numbers(ullage, bank: Context, sample: Path) -> None:
     [bank_verdict] = whole["tenants"]
     assert (bank_verdict["customers"], bank_verdict["matched_rows"], bank_verdict["corroborated_rows"]) == (50, 50, 50)
     assert bank_verdict["exposure"]["scenario"] == "X10"
-    assert bank_verdict["exposure"]["severity"] == "medium"
+    assert bank_verdict["exposure"]["severity"] == "high"
     total = sum(points for _, points, *_ in bank_verdict["exposure"]["reasons"])
     assert bank_verdict["exposure"]["score"] == min(100, total)
 
@@ -137,7 +137,7 @@ def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(ullag
     shown = " ".join(" ".join(line.strip("│ ") for line in ullage("assess", sample).stdout.splitlines()).split())
     for said in (
         "HIGH",
-        "PARTNER sms A: bait that it alone was given is in it",
+        "PARTNER sms A: bait that was given only to it is in a verified row, an indication",
         "+10 bait was found: sms A",
         "50 of 50 customers are of export E17, as are 100 of 400 enrolled (p < 1e-12): nobody else can know it",
         "high: bait names who leaked it",
@@ -172,7 +172,7 @@ def test_numbers_that_chance_gives_are_noise_on_the_screen_too(ullage, bank: Con
     path.write_text("\n".join([*strangers(500), phone(7)]), encoding="utf-8")
     shown = " ".join(ullage("assess", path).stdout.split())
     assert "NOISE exposure 12/100 ELSEWHERE" in shown
-    assert "noise: chance alone matches as many" in shown
+    assert "chance alone, or an invention, gives as many; row 1" in shown
 
 
 def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path) -> None:

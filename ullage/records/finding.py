@@ -105,8 +105,12 @@ class Statistics(_Record):
     brands: tuple[str, ...] = ()
     logins: int = 0
     """Different logins at the tenant's own domains."""
+    staff_logins: int = 0
+    """Those of them that are of staff, an administrator or a supplier."""
     own_cards: int = 0
     """Different valid cards of the tenant's own ranges that are not enrolled."""
+    known_cards: int = 0
+    """Different cards of the tenant's own ranges that are enrolled."""
     unread: dict[str, int] = {}
     """What in the capture was not read or not wholly, a reason."""
     sketch: tuple[str, ...] = ()

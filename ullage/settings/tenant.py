@@ -40,6 +40,17 @@ class Tenant(Section):
     own_cohorts: tuple[str, ...] = knob(
         ("export",), "cohorts that nobody outside can know, such as the export that a customer stands in"
     )
+    staff: tuple[str, ...] = knob(
+        (),
+        "hosts where its staff, administrators and suppliers sign in, such as oa.bank.example, and mail domains that are theirs,"
+        " such as @bank.example: a login there is an employee's; addresses of its own domains always are",
+    )
+    overlap: Annotated[float, Field(ge=0, le=0.5)] = knob(
+        0.0, "measured share of other platforms' customers that are its own too; 0 for not measured", "share"
+    )
+    market_share: Annotated[float, Field(ge=0, le=1)] = knob(
+        0.0, "its share of the market's borrowers, where the overlap was not measured; calibrate it. 0 for not used", "share"
+    )
     zone: str = knob("Asia/Shanghai", "the zone that its deadlines are shown in and its days end in")
     regimes: tuple[str, ...] = knob(
         ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),

@@ -6,7 +6,7 @@ is data (`rules.toml`), so that other rules can be tried on the same facts.
 
     facts      what is counted                            origin, ours   whose leak it is
     rules      points and thresholds, read and checked    exposure       the score, explained
-    tails      exact probabilities                        severity       what a human has to do, and by when
+    tails      exact probabilities                        severity       what a human has to do, by when, and who is told
 """
 
 from ullage.verdict.exposure import Exposure, judge_exposure, severity_unit

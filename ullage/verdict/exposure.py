@@ -20,22 +20,30 @@ from dataclasses import dataclass
 from ullage.fields import HIGHEST, SERIOUS_AT
 from ullage.verdict.facts import Crowd, Facts, Reason
 from ullage.verdict.origin import Origin
-from ullage.verdict.rules import Modifier, Rules, Scenario, Way
-from ullage.verdict.severity import severity_of
+from ullage.verdict.rules import ClockWord, Modifier, Rules, Scenario, Severity, Told, Way
+from ullage.verdict.severity import counting, severity_of
 from ullage.verdict.unread import unread_in_words
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """The answer: `score` 0–100, `severity`, the worst `scenario` ("" when none), `unit` U and the reasons."""
+    """The answer: `score` 0–100, `severity`, the worst `scenario` ("" when none), `unit` U and the reasons.
+
+    `row` of the severity table applied; it says who is `told`, which `clock` starts, and within how many `minutes` a person
+    decides where that is "if confirmed". The last of the reasons explains it.
+    """
 
     score: int
-    severity: str
+    severity: Severity
     scenario: str
     title: str
     title_zh: str
     unit: float
     reasons: tuple[Reason, ...]
+    row: int
+    told: Told
+    clock: ClockWord
+    minutes: int
 
 
 def severity_unit(crowd: Crowd) -> float:
@@ -49,7 +57,7 @@ def severity_unit(crowd: Crowd) -> float:
 def judge_exposure(facts: Facts, origin: Origin, rules: Rules) -> Exposure:
     """The exposure of the customers in `facts`, explained. Of `origin` it matters only whether the list was made up."""
     crowd = facts.verified if origin.verdict == "fabricated" else facts.people
-    unit = severity_unit(crowd) * (rules.severity.partner if origin.verdict == "partner" else 1)
+    unit = severity_unit(crowd) * _twice(origin, rules)
     found = next((pair for pair in rules.ways() if _is_possible(pair[0], crowd, facts)), None)
     reasons = []
     if found is not None:
@@ -61,10 +69,26 @@ def judge_exposure(facts: Facts, origin: Origin, rules: Rules) -> Exposure:
     if facts.unread:
         reasons.append(_unread(crowd, facts))
     bounded, bounds = _bounded(max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules)
-    severity, *why = severity_of(facts, origin, (severity_unit(facts.people), severity_unit(facts.verified)), rules.severity)
+    judged = severity_of(facts, origin, severity_unit(counting(facts, origin)) * _twice(origin, rules), rules.severity)
     scenario = found[1] if found else None
-    named = (scenario.id, scenario.title, scenario.title_zh) if scenario else ("", "", "")
-    return Exposure(bounded, severity, *named, round(unit, 3), (*reasons, *bounds, Reason("S", 0, *why)))
+    return Exposure(
+        score=bounded,
+        severity=judged.severity,
+        scenario=scenario.id if scenario else "",
+        title=scenario.title if scenario else "",
+        title_zh=scenario.title_zh if scenario else "",
+        unit=round(unit, 3),
+        reasons=(*reasons, *bounds, Reason("S", 0, judged.why, judged.why_zh)),
+        row=judged.row,
+        told=judged.told,
+        clock=judged.clock,
+        minutes=judged.minutes,
+    )
+
+
+def _twice(origin: Origin, rules: Rules) -> float:
+    """What U is multiplied by: a partner had the data in duty or service."""
+    return rules.severity.partner if origin.beneath == "partner" else 1.0
 
 
 def _unread(crowd: Crowd, facts: Facts) -> Reason:
@@ -119,9 +143,7 @@ def _corroboration(facts: Facts, origin: Origin, rules: Rules) -> Iterator[Reaso
         chinese = f"{facts.matched_rows}行中有{facts.corroborated_rows}行含同一客户的两项以上字段"
         yield Reason("C1", known.points, told, chinese)
     if origin.canaries:
-        yield Reason(
-            "C2", known.canary, f"bait was found: {', '.join(origin.canaries)}", f"发现诱饵数据：{'、'.join(origin.canaries)}"
-        )
+        yield Reason("C2", known.canary, "bait was found in a verified row", "已核实的行中发现诱饵数据")
     if facts.brand:
         yield Reason("C3", known.brand, "the tenant's brand is named", "提及本单位名称")
 

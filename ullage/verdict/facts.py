@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
+from ullage.fields import Shows
 from ullage.records import Canary, Cohort, RowGroup
 
 
@@ -24,25 +25,34 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Some customers: how many, how many a class (A, B, C; each once, the highest), and their rows by set of field labels."""
+    """Some customers: how many, how many a class (A, B, C; each once, the highest), and their rows by set of field labels.
+
+    `shown` counts them by all that their rows show (`ullage.fields.shows`), each once; it is told of `Facts.agreeing` alone.
+    """
 
     customers: int = 0
     classes: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[frozenset[str], int] = field(default_factory=dict)
+    shown: Mapping[frozenset[str], int] = field(default_factory=dict)
 
     @property
     def fields(self) -> frozenset[str]:
         """Every label in any of their rows."""
         return frozenset().union(*self.groups)
 
+    def showing(self, any_of: frozenset[Shows]) -> int:
+        """How many of them stand in rows that show one of these."""
+        return sum(number for shown, number in self.shown.items() if any_of & shown)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Facts of one incident or one file, for one tenant.
 
-    `people` are all matched customers, `verified` those whom chance cannot have matched. What is counted in rows, values,
-    cohorts and canaries is of one capture. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how
-    many customers it has enrolled. `own_fields` and `own_cohorts` are what the tenant says nobody else can know.
+    `people` are all matched customers, M; `verified` those whom chance cannot have matched; `agreeing` those who agree in two or
+    more fields of a row, V. What is counted in rows, values, cohorts and canaries is of one capture. `circulation` is how many
+    numbers are in use in the tenant's market, `watchlist` how many customers it has enrolled. `own_fields` and `own_cohorts` are
+    what the tenant says nobody else can know.
     """
 
     today: date
@@ -53,6 +63,7 @@ class Facts:
     corroborated_rows: int
     watchlist: int
     circulation: float
+    agreeing: Crowd = Crowd()
     matched: int = 0
     """Customers in that one capture."""
     groups: tuple[RowGroup, ...] = ()
@@ -69,23 +80,50 @@ class Facts:
     alarm: bool = False
     unread: Mapping[str, int] = field(default_factory=dict)
     """What was not read or not wholly, a reason."""
+    incomplete: bool = False
+    """Whether a capture was cut off, or searched or judged only in part."""
+    claimed: int = 0
+    """The largest number of people, rows or records that a post claims; 0 for none."""
     logins: int = 0
+    """Different logins at the tenant's own sites, the customers' and the staff's."""
+    staff_logins: int = 0
+    """Those of them that are of staff, an administrator or a supplier, as far as the tenant says how to tell."""
     minors: int = 0
     own_cards: int = 0
+    """Different valid cards of the tenant's own ranges that are not enrolled."""
+    known_cards: int = 0
+    """Different cards of the tenant's own ranges that are enrolled."""
     cards_enrolled: int = 0
+    rows_of_others: int = 0
+    """Rows that name another platform."""
+    witnesses_comparable: int = 0
+    """Customers in it of whom a pair (amount, date) is enrolled and whose row shows one, so that both can be compared."""
+    witnesses_agreeing: int = 0
+    """Those of them whose pair is the same."""
+    overlap: float = 0.0
+    """Measured share of other platforms' customers that are the tenant's too; 0 where nobody measured it."""
+    market_share: float = 0.0
+    """The tenant's share of the market's borrowers; 0 where it does not say."""
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
     canaries: tuple[Canary, ...] = ()
     canaries_enrolled: int = 0
     replayed: float = 0.0
     replay_of: str = ""
+    replay_told: bool = False
+    """Whether a person acknowledged the incident that it was known from."""
     own_fields: frozenset[str] = frozenset()
     own_cohorts: frozenset[str] = frozenset()
 
     @property
-    def unread_beside_brand(self) -> bool:
-        """Whether the tenant is named beside something that may hold its customers and was not read."""
-        return self.brand and bool(self.unread)
+    def is_whole(self) -> bool:
+        """Whether all of it was read, searched and judged."""
+        return not self.unread and not self.incomplete
+
+    @property
+    def agreeing_share(self) -> float:
+        """The share of rows that agree with a customer in two or more fields."""
+        return self.corroborated_rows / self.rows if self.rows else 0.0
 
     @property
     def chance(self) -> float:

@@ -1,15 +1,21 @@
-"""Origin: whose leak it is, from the strongest evidence down.
+"""Origin: whose leak it is, from the strongest evidence down. The first that applies.
 
     fabricated   checksums fail, numbers run in steps, or own cards that nobody holds; and hardly a row agrees with a customer
-    recycled     the same customers stood with the same fields in incidents before
-    partner      bait that only one party was given
-    ours         rows agree with our records far beyond what another's list would (`ours.py`), or show what only we know
+    recycled     the same customers stood with the same fields in incidents before; `beneath` says whose it is all the same
+    partner      bait that was given only to one party, in a verified row
+    devices      logins at our own sites, of stealer logs: from the computers of customers or staff, not from ours
+    ours         enrolled cards of our own ranges, fields or cohorts that only we hold
+    elsewhere    another platform is named in half of the rows
+    ours, elsewhere   by the witnesses (amount and date of a loan): half of them agree, or hardly one does
+    ours         so large a share of the rows is our customers' as another's list never has (`ours.py`)
     elsewhere    as many customers as chance gives, in enough rows to tell
-    unknown      too little to tell
+    unknown      between that and chance: customers whom we share with others can explain it, or there is too little to tell
 
-The base-rate test is exact: of m distinct valid phones, h belong to customers; by chance each would with probability
+Only shares count here, never absolute numbers: five hundred true rows among forty thousand of strangers are as many as a rival's
+list has. The base-rate test is exact: of m distinct valid phones, h belong to customers; by chance each would with probability
 customers ÷ numbers in circulation. (Figures computed elsewhere: m=200, h=3 at 0.01 gives p = 0.32; h=10 gives 4e-5.) A list of
-another platform is no random list, its people use such services: up to three times the odds of chance still say elsewhere.
+another platform is no random list, its people use such services: where nothing agrees in a second field, up to three times the
+odds of chance still say elsewhere. Words are of the kind that a court takes: "agrees with", "was given only to", "an indication".
 """
 
 from __future__ import annotations
@@ -17,9 +23,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ullage.records import Canary, Cohort
+from ullage.records import Cohort
 from ullage.verdict.facts import Facts, Reason, in_chinese, in_words, p_in_words
-from ullage.verdict.ours import agrees, odds, threshold
+from ullage.verdict.ours import agrees, odds, share_of_ours, threshold
+from ullage.verdict.rules import Origin as Verdict
 from ullage.verdict.rules import OriginRules
 from ullage.verdict.tails import binomial_tail, hypergeometric_tail
 
@@ -28,19 +35,21 @@ SHOWN_COHORTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The answer and its evidence.
+    """The answer and its evidence; no reason names a partner.
 
-    `label` is the partner's, `p` the probability that chance alone gives as many matched phones, `expected` how many it would,
-    `by_chance` whether that, or another's list, explains what matched; `canaries` are the labels of bait that counts.
+    `label` is the partner's, `canaries` are the labels of bait in verified rows. `matched` is how many phones, or rows, are
+    customers', `expected` how many would be by chance, `p` the probability that chance alone gives as many. `beneath` is whose
+    leak it is where the verdict says only that it was known before, else the verdict.
     """
 
-    verdict: str
+    verdict: Verdict
     p: float
     expected: float
     reasons: tuple[Reason, ...]
     label: str = ""
-    by_chance: bool = False
     canaries: tuple[str, ...] = ()
+    matched: int = 0
+    beneath: Verdict = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +72,69 @@ class Base:
 def judge_origin(facts: Facts, rules: OriginRules) -> Origin:
     """Whose leak `facts` describe."""
     base = _base(facts)
-    canaries = tuple(sorted(c.label for c in facts.canaries if _counts(c, facts, rules)))
+    canaries = tuple(sorted(c.label for c in facts.canaries if c.verified))
     cohorts = [cohort for cohort in facts.cohorts if _tail(cohort, facts) < rules.certain]
-    like = odds(base.share) < rules.alike * odds(facts.chance)
-    by_chance = not facts.people.customers or base.p > rules.few or like
-    verdict = _verdict(facts, base, canaries, cohorts, by_chance=by_chance, rules=rules)
+    beneath = verdict = _verdict(facts, base, canaries, cohorts, rules)
+    if verdict != "fabricated" and facts.people.customers and facts.replayed >= rules.replayed:
+        verdict = "recycled"
     label = canaries[0] if verdict == "partner" else ""
-    reasons = (*_counted(facts, base, rules), *_known(facts, canaries, cohorts, rules))
-    only_chance = by_chance and verdict in ("elsewhere", "unknown")
-    return Origin(verdict, base.p, base.expected, tuple(reasons), label, only_chance, canaries)
+    reasons = (
+        *_counted(facts, base, rules),
+        *_known(facts, canaries, cohorts, rules),
+        *_shown(facts),
+        *_unsure(facts, base, beneath, rules),
+    )
+    return Origin(verdict, base.p, base.expected, tuple(reasons), label, canaries, base.matched, beneath)
 
 
-def _verdict(
-    facts: Facts, base: Base, canaries: tuple[str, ...], cohorts: list[Cohort], *, by_chance: bool, rules: OriginRules
-) -> str:
+def _verdict(facts: Facts, base: Base, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules) -> Verdict:
+    """Whose it is, whether known before or not."""
     if _is_made_up(facts, rules) and facts.corroborated_rows < max(2, facts.rows // 20):
         return "fabricated"
-    if facts.people.customers and facts.replayed >= rules.replayed:
-        return "recycled"
     if len(canaries) == 1:
         return "partner"
-    if canaries or agrees(facts, rules) or any(_is_ours(cohort, facts, rules) for cohort in cohorts):
+    if not canaries and facts.logins and facts.corroborated_rows <= facts.logins:
+        return "devices"
+    if canaries or _only_ours(facts, base, rules) or any(_is_ours(cohort, facts, rules) for cohort in cohorts):
         return "ours"
-    if by_chance:
+    if facts.rows_of_others and facts.rows_of_others >= rules.named * facts.rows:
+        return "elsewhere"
+    return _by_witnesses(facts, rules) or _by_share(facts, base, rules)
+
+
+def _by_witnesses(facts: Facts, rules: OriginRules) -> Verdict | None:
+    """What pairs of amount and date say; None where too few can be compared, or as many agree as differ."""
+    if facts.witnesses_comparable < rules.witnesses:
+        return None
+    agreeing = facts.witnesses_agreeing / facts.witnesses_comparable
+    if agreeing >= rules.witnesses_agree:
+        return "ours"
+    return "elsewhere" if agreeing <= rules.witnesses_differ else None
+
+
+def _by_share(facts: Facts, base: Base, rules: OriginRules) -> Verdict:
+    """What the share of rows, or of phones, says against chance and against what others share with us."""
+    if agrees(facts, rules):
+        return "ours"
+    if _is_by_chance(facts, base, rules):
         return "elsewhere" if facts.rows >= rules.enough else "unknown"
-    if base.p < rules.certain and facts.rows >= rules.rows and base.share >= max(rules.share, threshold(facts.chance, rules)):
-        return "ours"
-    return "ours" if facts.own_fields & facts.people.fields else "unknown"
+    asked = max(share_of_ours(facts, rules), threshold(facts.chance, rules))
+    return "ours" if base.p < rules.certain and facts.rows >= rules.rows and base.share >= asked else "unknown"
+
+
+def _is_by_chance(facts: Facts, base: Base, rules: OriginRules) -> bool:
+    """Whether chance, or another's customers by their numbers alone, explain what matched."""
+    like = facts.corroborated_rows < rules.few_rows and odds(base.share) < rules.alike * odds(facts.chance)
+    return not facts.people.customers or base.p > rules.few or like
+
+
+def _only_ours(facts: Facts, base: Base, rules: OriginRules) -> bool:
+    """Whether enrolled cards of our own ranges are most of the cards in it, or rows hold fields that only we have."""
+    cards = facts.candidates.get("card", 0)
+    if facts.known_cards >= rules.few_rows and facts.known_cards >= rules.share * cards:
+        return True
+    rows = sum(number for fields, number in facts.people.groups.items() if facts.own_fields & fields)
+    return rows >= rules.few_rows and not _is_by_chance(facts, base, rules)
 
 
 def _base(facts: Facts) -> Base:
@@ -116,13 +161,6 @@ def _are_cards_made_up(facts: Facts, rules: OriginRules) -> bool:
     known = facts.matched_kinds.get("card", 0)
     cards = known + facts.own_cards
     return facts.cards_enrolled > 0 and cards >= rules.cards and known / cards < rules.known_cards
-
-
-def _counts(canary: Canary, facts: Facts, rules: OriginRules) -> bool:
-    """Whether bait was found that chance does not explain: a giant list of numbers hits any number some day."""
-    phones = facts.candidates.get("phone", 0)
-    bait = min(1.0, facts.canaries_enrolled / facts.circulation)
-    return canary.verified > 0 or binomial_tail(phones, canary.customers, bait) < rules.few
 
 
 def _tail(cohort: Cohort, facts: Facts) -> float:
@@ -177,11 +215,11 @@ def _known(facts: Facts, canaries: tuple[str, ...], cohorts: list[Cohort], rules
         chinese += f"，全部{facts.watchlist:,}名中为{cohort.enrolled:,}名（{tail}）"
         yield Reason("O7", 0, f"{told} {whole}" + ": nobody else can know it" * known, chinese + "，外部无从知晓" * known)
     for canary in facts.canaries:
-        counts = canary.label in canaries
-        told, chinese = f"bait of {canary.label} was found", f"发现给{canary.label}的诱饵数据"
-        yield Reason(
-            "O8", 0, told + ", as chance may in so long a list" * (not counts), chinese + "，名单过长，或属巧合" * (not counts)
-        )
+        told, chinese = "bait that was given only to one party", "仅提供给一方的诱饵数据"
+        if canary.label in canaries:
+            yield Reason("O8", 0, f"{told} is in a verified row: an indication", f"已核实的行中含{chinese}，系线索")
+        else:
+            yield Reason("O8", 0, f"{told} is in it by one value, as may be chance", f"含{chinese}，但仅一项相符，或属巧合")
     if len(canaries) > 1:
         yield Reason("O8", 0, "bait of several parties: what they have in common is us", "涉及多方的诱饵数据，其共同来源为我方")
     if facts.replay_of:
@@ -190,3 +228,32 @@ def _known(facts: Facts, canaries: tuple[str, ...], cohorts: list[Cohort], rules
         yield Reason("O9", 0, told, f"{share}的客户曾以相同字段出现于{before}等事件")
     if own := sorted(facts.own_fields & facts.people.fields):
         yield Reason("O10", 0, f"fields that only the tenant holds: {' '.join(own)}", f"仅本单位掌握的字段：{' '.join(own)}")
+
+
+def _shown(facts: Facts) -> Iterator[Reason]:
+    """What the rows show besides customers."""
+    if facts.known_cards:
+        told = f"{facts.known_cards} cards of our own ranges are our customers'"
+        yield Reason("O11", 0, told, f"我方卡段卡号中{facts.known_cards}个属我方客户")
+    if facts.rows_of_others:
+        told = f"another platform is named in {facts.rows_of_others} of {facts.rows} rows"
+        yield Reason("O12", 0, told, f"{facts.rows}行中{facts.rows_of_others}行提及其他平台")
+    if facts.witnesses_comparable:
+        told = f"amount and date agree with our records for {facts.witnesses_agreeing} of {facts.witnesses_comparable}"
+        chinese = f"可比对金额与日期的{facts.witnesses_comparable}人中{facts.witnesses_agreeing}人与我方记录相符"
+        yield Reason("O13", 0, f"{told} whose pair could be compared", chinese)
+    if facts.logins:
+        whose = f", {facts.staff_logins} of them of staff" * bool(facts.staff_logins)
+        chinese = f"我方网站登录信息{facts.logins}条" + f"，其中员工{facts.staff_logins}条" * bool(facts.staff_logins)
+        yield Reason("O14", 0, f"{facts.logins} logins at our own sites{whose}", chinese)
+
+
+def _unsure(facts: Facts, base: Base, verdict: Verdict, rules: OriginRules) -> Iterator[Reason]:
+    """What else explains it."""
+    if not facts.people.customers or verdict not in ("ours", "unknown") or _is_by_chance(facts, base, rules):
+        return
+    if not facts.corroborated_rows:
+        told = "by one value each: our data, or probing of our sign-up"
+        yield Reason("O15", 0, told, "每人仅一项相符：我方数据，或有人在我方注册入口筛号")
+    elif verdict == "unknown":
+        yield Reason("O16", 0, "customers whom we share with others can explain it", "我方与他方共有的客户即可解释")

@@ -1,15 +1,14 @@
 """Whether rows agree with our own records as only our own rows would.
 
 A row agrees when two of its fields are the same customer's. That never happens by chance, but it does in a list of another
-platform: whoever is a customer of both stands in it with the same name and number. Of such a list about as many rows agree
-as there are customers in the population, or some times more, since it is no random list. So rows of ours are told
-by their share, for which the bounds are ours (uncalibrated): 3 %, three times the base rate, and half its square root, which
-asks 3.8 % of a platform of 10 million customers among 1.8 billion numbers, 8 % of 50 million, and half of 300 million.
+platform: whoever is a customer of both stands in it with the same name and number, and a rival lender shares 8 to 25 of a hundred
+with us. So rows are ours only from half of them on; from twice the share that was measured in others' lists, where the tenant
+measured it; or from a hundred times its share of the market. All three are ours (uncalibrated).
 
-Below that, real rows may have been padded with made-up ones. Those match by their numbers alone, at the base rate, and never
-agree. So where more rows match without agreeing than a list of another platform would have, and no more than chance gives,
-they are taken off, and what is left is judged. Rows are judged a set of fields at a time as well: what was added from elsewhere
-has other fields.
+Below that, real rows may have been padded with invented ones. Those match by their numbers alone, at the base rate, and never
+agree. So where rows match without agreeing as often as chance gives, no more, and more often than a list of another platform
+would, they are taken off, and what is left is judged. Rows are judged a set of fields at a time as well: what was added from
+elsewhere has other fields.
 """
 
 from __future__ import annotations
@@ -23,6 +22,10 @@ from ullage.verdict.tails import binomial_tail
 CERTAIN = 1e-3
 """Against as many by chance, and only so strict because the shares above are asked as well."""
 DOUBT = 0.05
+ENOUGH = 1000
+"""Matches that agree in nothing, from which their share is known so well that a rival's list hardly ever has the same."""
+INVENTED = 0.001
+"""The least probability that chance gives as many matches as the invented rows have."""
 
 
 def odds(share: float) -> float:
@@ -36,21 +39,37 @@ def threshold(chance: float, rules: OriginRules) -> float:
     return between / (1.0 + between) if math.isfinite(between) else 1.0
 
 
+def share_of_ours(facts: Facts, rules: OriginRules) -> float:
+    """The share of rows from which they are ours. What was measured goes before what the market's size suggests."""
+    if facts.overlap:
+        return min(1.0, rules.overlaps * facts.overlap)
+    return min(rules.share, rules.markets * facts.market_share) if facts.market_share else rules.share
+
+
 def agrees(facts: Facts, rules: OriginRules) -> bool:
     """Whether the rows, all or those of one set of fields, are ours."""
     sets = [(group.rows, group.matched, group.corroborated) for group in facts.groups]
     sets.append((facts.rows, facts.matched_rows, facts.corroborated_rows))
     asked = max(2.0, rules.corroborated * facts.rows)
-    return any(_agree(*counts, facts.chance, len(sets), rules) for counts in sets if counts[2] >= asked)
+    return any(_agree(*counts, facts, len(sets), rules) for counts in sets if counts[2] >= asked)
 
 
-def _agree(rows: int, matched: int, agreeing: int, chance: float, sets: int, rules: OriginRules) -> bool:
+def _agree(rows: int, matched: int, agreeing: int, facts: Facts, sets: int, rules: OriginRules) -> bool:
     """Whether so many of `rows` agree as only ours do; `sets` comparisons are made."""
-    if agreeing / rows >= max(rules.corroborated, 3 * chance, math.sqrt(chance) / 2):
-        return binomial_tail(rows, agreeing, chance) * sets < CERTAIN
+    chance, share = facts.chance, share_of_ours(facts, rules)
+    asked = max(share, min(1.0, 3 * chance), math.sqrt(chance) / 2)
+    real = rows
+    if agreeing / rows < asked:
+        real = _without_invented(rows, matched, agreeing, chance, rules)
+        asked = max(asked, threshold(chance, rules))
+    return agreeing / max(1, real) >= asked and binomial_tail(real, agreeing, chance) * sets < CERTAIN
+
+
+def _without_invented(rows: int, matched: int, agreeing: int, chance: float, rules: OriginRules) -> int:
+    """Rows that are left when those are taken off that somebody invented; all of them where that is not sure."""
     rest = matched - agreeing
+    as_chance = rest >= ENOUGH and binomial_tail(rows - agreeing, rest, chance) >= INVENTED
     padded = binomial_tail(matched, rest, 1.0 - rules.agree) < DOUBT
-    made_up = min(rows - agreeing, (rest + 2 * math.sqrt(rest)) / chance) if chance else 0.0
-    real = round(rows - made_up)
-    likely = agreeing / max(1, real) >= threshold(chance, rules)
-    return padded and likely and binomial_tail(real, agreeing, chance) * sets < CERTAIN
+    if not (chance and as_chance and padded):
+        return rows
+    return round(rows - min(rows - agreeing, (rest + 2 * math.sqrt(rest)) / chance))

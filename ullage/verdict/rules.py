@@ -8,10 +8,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ullage.fields import Field as Label
+from ullage.fields import Shows
 from ullage.rulefiles import Kind, toml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]
+Origin = Literal["ours", "partner", "devices", "elsewhere", "recycled", "fabricated", "unknown"]
+Told = Literal["nobody", "lead_dpo_counsel", "lead", "anti_fraud", "desk_now", "desk", "fraud_queue", "fraud_morning", "digest"]
+"""Who is told: the lead (with DPO and counsel) and anti-fraud by phone; the desk at once or as it works; anti-fraud through its
+queue or in the morning; the rest in the day's digest."""
+ClockWord = Literal["run", "if confirmed", "none"]
+"""`run`: deadlines count and escalate. `if confirmed`: they are shown as due should it be confirmed, and a person decides."""
 Steps = tuple[tuple[float, int], ...]
 
 
@@ -97,18 +104,71 @@ class Modifier(_Rules):
     minors: bool = False
 
 
-class SeverityRules(_Rules):
-    """Thresholds of the severities; the first three in U."""
+class When(_Rules):
+    """Conditions of which all must hold; one that is not named asks for nothing."""
 
-    low: float
-    medium: float
-    high: float
-    grave: int
-    statutory: int
-    logins: int
-    repeated: Share
+    origins: frozenset[Origin] = frozenset()
+    people: int = 0
+    """M at least."""
+    people_show: frozenset[Shows] = frozenset()
+    """Some row with a customer shows one of these."""
+    agreeing: int = 0
+    """V at least; with `showing`, V of those whose own rows show one of these."""
+    showing: frozenset[Shows] = frozenset()
+    alone: bool = False
+    """V = 0: nobody agrees in two fields."""
+    half: bool = False
+    """Half of the rows agree."""
+    chance: float | None = None
+    """M is at most so many times what chance gives."""
+    passwords: bool | None = None
+    """Passwords stand beside customers, or logins at own sites are in it."""
+    offered: bool | None = None
+    """A sale that names the tenant."""
+    named: bool | None = None
+    claimed: int = 0
+    insider: bool = False
+    whole: bool | None = None
+    """All of it was read."""
+    customer_logins: int = 0
+    staff_logins: int = 0
+    days: int | None = None
+    """The newest date in it is at most so many days old, or there is none."""
+    known: Share = 0.0
+    """Share of the customers that stood in an incident before, with the same fields."""
+    acknowledged: bool = False
+    """A person acknowledged that incident."""
+
+
+class Row(_Rules):
+    """One line of the severity table: under which conditions, any of `when`, it applies, and what follows."""
+
+    number: int = Field(ge=1)
+    when: tuple[When, ...] = (When(),)
+    severity: Severity
+    told: Told
+    clock: ClockWord
+    minutes: int = Field(0, ge=0)
+    """Within which a person decides, where the clock is "if confirmed"."""
+    yields_to: int = 0
+    """A later row that is taken instead where it applies, is as grave, and starts a clock."""
+    says: str
+    says_zh: str
+    source: str
+
+
+class SeverityRules(_Rules):
+    """The severity table and its words."""
+
     partner: float
-    not_ours: Severity
+    """What U of a partner's leak counts."""
+    raised: float
+    """U from which a row's severity is raised."""
+    images: frozenset[str]
+    """Terms of an offer of images for identity checks."""
+    insiders: frozenset[str]
+    """Terms of an insider."""
+    row: tuple[Row, ...] = Field(min_length=1)
 
 
 class OriginRules(_Rules):
@@ -119,7 +179,14 @@ class OriginRules(_Rules):
     alike: float
     enough: int
     rows: int
+    few_rows: int
     share: Share
+    overlaps: float
+    markets: float
+    named: Share
+    witnesses: int
+    witnesses_agree: Share
+    witnesses_differ: Share
     stale: float
     corroborated: Share
     agree: Share

@@ -1,23 +1,26 @@
-"""Severity, S0 to S5: what a human has to do, and by when. Severity orders the work; only a human's decision starts a duty.
+"""Severity: what a human has to do, by when, and who is told. The first row of a table that applies (`rules.toml`, `[severity]`).
 
     noise      nothing; counted only          medium      assessment (PIPL 57) today, protect the customers
-    notice     a look within five days        high        the incident lead is paged, a report to the police is considered
+    notice     a look within five days        high        somebody is paged, a report to the police is considered
     low        a look within a day            statutory   people enough that regulators have clocks for it
 
-The unit U is that of `exposure`. It is taken over all customers, except where what matched is as chance would have it, or was
-made up: there only the verified count, so that a million random numbers, of which a large platform's customers hold every
-sixth, wake nobody. Rows that say something of these people (a loan, an order) still put them at risk, so such a list stays
-visible, below what pages. A leak that is somebody else's by the numbers pages nobody either, whatever its size.
+Two counts decide: M, all customers that were matched by anything, and V, those who agree in two or more fields of a row, which
+chance never gives. How many agree says how grave it is, never whose it is: that is the origin's, by shares. Which clock a row
+starts, running or "if confirmed", is a column of the table.
+
+The index U of 法释〔2017〕10 raises a row by one, as customers under 14 do; nothing lowers.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import get_args
 
-from ullage.fields import HIGHEST, Field, class_of
+from ullage.fields import Field, Shows, shows
 from ullage.verdict.facts import Crowd, Facts
 from ullage.verdict.origin import Origin
-from ullage.verdict.rules import Severity, SeverityRules
+from ullage.verdict.rules import ClockWord, Row, Severity, SeverityRules, Told, When
+from ullage.verdict.words import fields_in_words
 
 ORDER: tuple[Severity, ...] = get_args(Severity)
 IN_CHINESE: dict[Severity, str] = {
@@ -28,84 +31,143 @@ IN_CHINESE: dict[Severity, str] = {
     "high": "高",
     "statutory": "法定上报",
 }
-TELLING = frozenset((Field.ADDRESS, Field.EMPLOYER))
-"""Of class C, yet more than who somebody is and how to reach them."""
+RAISED_TOLD: dict[Told, Told] = {
+    "digest": "desk",
+    "desk": "lead",
+    "desk_now": "lead",
+    "fraud_queue": "anti_fraud",
+    "fraud_morning": "anti_fraud",
+}
+"""Who is told of what was raised: what is high is told by phone."""
+ORIGINS_OF_ALL = ("ours", "partner")
+"""Where the rows are ours, all customers in them count towards U; elsewhere those who agree."""
 
 
-Judged = tuple[Severity, str, str]
-"""The severity, and why in English and Chinese."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The severity, the row of the table that applied, who is told and which clock starts, and why in English and Chinese.
+
+    `minutes` is within what time a person decides where the clock is "if confirmed", else 0.
+    """
+
+    severity: Severity
+    row: int
+    told: Told
+    clock: ClockWord
+    minutes: int
+    why: str
+    why_zh: str
 
 
-def severity_of(facts: Facts, origin: Origin, units: tuple[float, float], rules: SeverityRules) -> Judged:
-    """The severity and why. `units` are U of all customers and of the verified."""
-    everybody, verified = units
-    if origin.verdict == "recycled" and facts.replayed >= rules.repeated:
-        share, before = f"{facts.replayed:.0%}", facts.replay_of
-        told = f"{share} of these customers stood with the same fields in {before} before"
-        return _judged("noise", told, f"{share}的客户曾以相同字段出现于{before}")
-    if origin.verdict == "fabricated":
-        found, known = _by_unit(facts.verified, verified, facts, rules), facts.verified.customers
-        return _judged(found, f"made up, so only the {known} verified customers count", f"系编造数据，仅计已核实客户{known}人")
-    if origin.by_chance and facts.people.customers:
-        return _by_chance(facts, (everybody, verified), rules)
-    if origin.verdict == "partner":
-        unit = everybody * rules.partner
-        found = _highest("high", _by_unit(facts.people, unit, facts, rules))
-        told = f"bait names who leaked it; U counts twice ({unit:.2f})"
-        return _judged(found, told, f"诱饵数据指明泄露方，U按双倍计（{unit:.2f}）")
-    found = _by_unit(facts.people, everybody, facts, rules)
-    if origin.verdict == "elsewhere" and ORDER.index(found) > ORDER.index(rules.not_ours):
-        told = f"a leak of somebody else, so no more than that ({found} by U = {everybody:.2f})"
-        return _judged(rules.not_ours, told, f"系他处泄露，故以此为限（按U = {everybody:.2f}为{IN_CHINESE[found]}）")
-    agree = found == "low" and everybody < rules.low
-    told = f"U = {everybody:.3g}"
-    return _judged(found, told + ", and rows agree in two fields" * agree, told + "，且有行两项字段相符" * agree)
+def severity_of(facts: Facts, origin: Origin, unit: float, rules: SeverityRules) -> Judged:
+    """The severity of `facts`; `unit` is U of those who count, see `counting`."""
+    row = next((row for row in rules.row if _applies(row, facts, origin, rules)), rules.row[-1])
+    if row.yields_to:
+        later = (other for other in rules.row if other.number == row.yields_to and _applies(other, facts, origin, rules))
+        as_grave = (other for other in later if ORDER.index(other.severity) >= ORDER.index(row.severity))
+        row = next((other for other in as_grave if other.clock != "none"), row)
+    severity, told, why = row.severity, row.told, ("", "")
+    at_least_one = severity not in ("noise", "high", "statutory") and facts.people.customers
+    if at_least_one and (unit >= rules.raised or facts.minors):
+        severity = ORDER[ORDER.index(severity) + 1]
+        told = RAISED_TOLD.get(told, told)
+        of_age = f"U = {unit:.0f}" if unit >= rules.raised else f"{facts.minors} under 14"
+        of_age_zh = f"U = {unit:.0f}" if unit >= rules.raised else f"不满十四周岁{facts.minors}人"
+        why = f", raised by one ({of_age})", f"，上调一级（{of_age_zh}）"
+    english, chinese = _said(row, facts, origin)
+    head, head_zh = f"{severity}: ", f"{IN_CHINESE[severity]}："
+    tail, tail_zh = f"{why[0]}; row {row.number}", f"{why[1]}；第{row.number}行"
+    return Judged(severity, row.number, told, row.clock, row.minutes, head + english + tail, head_zh + chinese + tail_zh)
 
 
-def _judged(found: Severity, why: str, why_zh: str) -> Judged:
-    return found, f"{found}: {why}", f"{IN_CHINESE[found]}：{why_zh}"
+def counting(facts: Facts, origin: Origin) -> Crowd:
+    """The customers whose U may raise a severity."""
+    return facts.people if origin.beneath in ORIGINS_OF_ALL else facts.agreeing
 
 
-def _by_chance(facts: Facts, units: tuple[float, float], rules: SeverityRules) -> Judged:
-    """Of a list that matches as chance would: by who is verified, or by what the rows say of all."""
-    everybody, verified = units
-    found, known = _by_unit(facts.verified, verified, facts, rules), facts.verified.customers
-    counted, chinese = f"so only the {known} verified customers count", f"仅计已核实客户{known}人"
-    if everybody >= rules.low and any(_tells(fields) for fields in facts.people.groups):
-        told = _by_unit(facts.people, everybody, facts, rules)
-        if ORDER.index(told) > ORDER.index(found):
-            found, counted, chinese = told, "but the rows tell more of them than who they are", "但各行所含信息不止身份与联系方式"
-    capped = ORDER.index(found) > ORDER.index(rules.not_ours)
-    counted, chinese = f"chance alone matches as many, {counted}", f"匹配数与随机命中相当，{chinese}"
-    if capped:
-        return _judged(rules.not_ours, f"{counted}, and it is no leak of ours", f"{chinese}，且非我方泄露")
-    return _judged(found, counted, chinese)
+def _applies(row: Row, facts: Facts, origin: Origin, rules: SeverityRules) -> bool:
+    return any(_holds(when, facts, origin, rules) for when in row.when)
 
 
-def _tells(fields: frozenset[str]) -> bool:
-    return bool(TELLING & fields) or class_of(fields - {Field.CARD}) != "C"
+def _holds(when: When, facts: Facts, origin: Origin, rules: SeverityRules) -> bool:
+    """Whether all conditions of `when` hold."""
+    return (
+        (not when.origins or origin.beneath in when.origins)
+        and _people_hold(when, facts, origin, rules)
+        and _post_holds(when, facts, rules)
+        and facts.logins - facts.staff_logins >= when.customer_logins
+        and facts.staff_logins >= when.staff_logins
+        and (when.days is None or facts.newest_date is None or (facts.today - facts.newest_date).days <= when.days)
+        and (not when.known or (origin.verdict == "recycled" and facts.replayed >= when.known))
+        and (not when.acknowledged or facts.replay_told)
+    )
 
 
-def _by_unit(crowd: Crowd, unit: float, facts: Facts, rules: SeverityRules) -> Severity:
-    """By people and U; a password, card code or one-time code of a verified customer is at least medium."""
+def _people_hold(when: When, facts: Facts, origin: Origin, rules: SeverityRules) -> bool:
+    """What is asked of customers and rows."""
+    return (
+        facts.people.customers >= when.people
+        and (not when.people_show or any(when.people_show & shows(fields) for fields in facts.people.groups))
+        and agreeing(facts, when.showing, rules) >= when.agreeing
+        and not (when.alone and facts.agreeing.customers)
+        and not (when.half and facts.agreeing_share < 0.5)
+        and (when.chance is None or _is_chance(facts, origin, when.chance))
+        and when.passwords in (None, bool(facts.logins) or Field.PASSWORD in facts.people.fields)
+    )
+
+
+def _post_holds(when: When, facts: Facts, rules: SeverityRules) -> bool:
+    """What is asked of the post."""
+    return (
+        when.offered in (None, facts.alarm)
+        and when.named in (None, facts.brand)
+        and facts.claimed >= when.claimed
+        and not (when.insider and not rules.insiders & set(facts.terms))
+        and when.whole in (None, facts.is_whole)
+    )
+
+
+def agreeing(facts: Facts, showing: frozenset[Shows], rules: SeverityRules) -> int:
+    """V, or V of those whose own rows show one of these. Who stands beside an offer of identity images shows the gravest."""
+    if not showing or (Shows.GRAVE in showing and rules.images & set(facts.terms)):
+        return facts.agreeing.customers
+    return facts.agreeing.showing(showing)
+
+
+def _is_chance(facts: Facts, origin: Origin, times: float) -> bool:
+    """Whether M is at most so many times what chance gives. It gives nobody by a value that is hardly ever somebody's."""
+    return not facts.verified.customers and origin.matched <= times * origin.expected
+
+
+def _said(row: Row, facts: Facts, origin: Origin) -> tuple[str, str]:
+    """What a duty officer reads: who, with which fields, offered how, and what that means."""
+    parts = [_who(facts, origin)]
+    if facts.alarm:
+        parts.append(("offered with our name", "以我方名义兜售"))
+    elif facts.brand:
+        parts.append(("beside our name", "与我方名称同帖"))
+    if facts.claimed:
+        parts.append((f"{facts.claimed:,} claimed", f"自称{facts.claimed:,}条"))
+    if not facts.is_whole:
+        parts.append(("not all of it was read", "未能全部读取"))
+    parts.append((row.says, row.says_zh))
+    return ", ".join(english for english, _ in parts), "，".join(chinese for _, chinese in parts)
+
+
+def _who(facts: Facts, origin: Origin) -> tuple[str, str]:
+    """How many of whom, with which fields."""
+    logins = facts.staff_logins or facts.logins
+    if origin.beneath == "devices" and logins:
+        whose = ("staff", "员工") if facts.staff_logins else ("customers'", "客户")
+        return f"{logins:,} {whose[0]} logins at our own sites", f"我方网站{whose[1]}登录信息{logins:,}条"
+    crowd = facts.agreeing if facts.agreeing.customers else facts.people
     if not crowd.customers:
-        return _unmatched(facts, rules)
-    if crowd.customers >= rules.statutory:
-        return "statutory"
-    grave = facts.verified.customers if facts.verified.fields & HIGHEST else 0
-    if unit >= rules.high or grave >= rules.grave:
-        return "high"
-    if unit >= rules.medium or grave:
-        return "medium"
-    return "low" if unit >= rules.low or facts.corroborated_rows >= 2 else "notice"
+        return "nobody of ours was found", "未发现我方客户"
+    english, chinese = fields_in_words(_largest(crowd))
+    of_ours = "of our customers" if crowd.customers > 1 else "customer of ours"
+    return f"{crowd.customers:,} {of_ours} with {english}", f"我方客户{crowd.customers:,}人，含{chinese}"
 
 
-def _unmatched(facts: Facts, rules: SeverityRules) -> Severity:
-    """Nobody counts: by logins at the tenant's own sites, else by whether its data is offered, or may be in what was not read."""
-    if facts.logins:
-        return "medium" if facts.logins >= rules.logins else "low"
-    return "notice" if facts.alarm or facts.unread_beside_brand else "noise"
-
-
-def _highest(one: Severity, other: Severity) -> Severity:
-    return max(one, other, key=ORDER.index)
+def _largest(crowd: Crowd) -> frozenset[str]:
+    """The fields that most of their rows have, of equals the set with most."""
+    return max(crowd.groups, key=lambda fields: (crowd.groups[fields], len(fields), sorted(fields)), default=frozenset())

@@ -12,6 +12,7 @@ from ullage.lexicon import rows
 from ullage.records import Term
 from ullage.settings import Tenant
 from ullage.verdict import own_rules
+from ullage.verdict.rules import When
 
 LOAN = ("NAME", "PHONE", "LOAN")
 A = incident_id("a")
@@ -57,8 +58,9 @@ def test_a_scenario_that_counts_less_gives_way_to_the_next(stored):
 
 def test_other_thresholds_change_severities_and_they_are_summed(stored):
     rules = own_rules()
-    low = rules.model_copy(update={"severity": rules.severity.model_copy(update={"low": 1e-9, "medium": 1e-8, "high": 1e-7})})
-    trial = try_verdict(stored, low, lambda _: Tenant())
+    grave = rules.severity.row[2].model_copy(update={"when": (When(people=1),)})
+    other = rules.model_copy(update={"severity": rules.severity.model_copy(update={"row": (grave, rules.severity.row[-1])})})
+    trial = try_verdict(stored, other, lambda _: Tenant())
     assert trial.by_severity().total() == len([c for c in trial.changes if c.before.severity != c.after.severity]) > 0
 
 

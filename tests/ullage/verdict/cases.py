@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from ullage import verdict
-from ullage.fields import Field, class_of
+from ullage.fields import Field, class_of, shows
 from ullage.records import RowGroup
 from ullage.verdict import Crowd, Exposure, Facts, Origin, Rules, own_rules
 
@@ -15,7 +15,7 @@ GROUP = frozenset((Field.NAME, Field.PHONE))
 def crowd(customers: int, *fields: str) -> Crowd:
     """Customers who all stand in rows of the same fields."""
     group = frozenset(fields)
-    return Crowd(customers, {class_of(group): customers}, {group: customers}) if customers else Crowd()
+    return Crowd(customers, {class_of(group): customers}, {group: customers}, {shows(group): customers}) if customers else Crowd()
 
 
 def facts(**changes: Any) -> Facts:
@@ -34,7 +34,8 @@ def judge(given: Facts, rules: Rules | None = None) -> tuple[Exposure, Origin]:
 
 def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> Facts:
     """Customers with these fields."""
-    return facts(people=crowd(customers, *fields), verified=crowd(verified, *fields), matched=customers, **changes)
+    sure = crowd(verified, *fields)
+    return facts(**{"people": crowd(customers, *fields), "verified": sure, "agreeing": sure, "matched": customers, **changes})
 
 
 def listed(platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alone: int = 0, **changes: Any) -> Facts:
@@ -56,7 +57,8 @@ def listed(platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alo
         {frozenset(fields): matched, frozenset(("PHONE",)): matched_alone},
     )
     return facts(**{
-        "people": people, "verified": crowd(ours, *fields), "matched": everybody, "rows": rows, "matched_rows": everybody,
+        "people": people, "verified": crowd(ours, *fields), "agreeing": crowd(ours, *fields),
+        "matched": everybody, "rows": rows, "matched_rows": everybody,
         "corroborated_rows": ours, "groups": groups, "watchlist": platform, "circulation": 1.8e9,
         "candidates": {"phone": rows}, "matched_kinds": {"phone": everybody}, **changes,
     })  # fmt: skip

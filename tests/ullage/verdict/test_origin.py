@@ -34,8 +34,8 @@ def told(given_facts: Facts) -> str:
         ({"candidates": {"phone": 10**5}, "matched_kinds": {"phone": 1300}, "rows": 10**5, "matched_rows": 1300}, "elsewhere"),
         ({**PHONES, "matched_rows": 0, "people": crowd(0)}, "elsewhere"),
         ({"rows": 5, "matched_rows": 0, "people": crowd(0)}, "unknown"),
-        ({"rows": 10, "matched_rows": 5, "corroborated_rows": 2}, "ours"),
-        ({"rows": 10, "matched_rows": 5, "corroborated_rows": 3}, "ours"),
+        ({"rows": 10, "matched_rows": 4, "corroborated_rows": 4}, "unknown"),
+        ({"rows": 10, "matched_rows": 5, "corroborated_rows": 5}, "ours"),
         ({"rows": 3, "matched_rows": 3, "corroborated_rows": 3}, "ours"),
         ({"rows": 1, "matched_rows": 1, "corroborated_rows": 1}, "unknown"),
         ({"rows": 100, "matched_rows": 4, "corroborated_rows": 4}, "elsewhere"),
@@ -57,7 +57,7 @@ def test_loans_from_elsewhere_expose_customers_and_are_not_ours(size: str) -> No
     exposure, origin = judge(listed(SIZES[size], ("PHONE", "LOAN"), 100_000))
     assert (origin.verdict, exposure.scenario) == ("elsewhere", "X9")
     assert exposure.score >= 60
-    assert exposure.severity in ("low", "medium")
+    assert exposure.severity == "noise"
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -68,13 +68,23 @@ def test_a_million_random_numbers_are_neither_ours_nor_an_exposure_nor_a_page(si
     assert "chance alone" in exposure.reasons[-1].evidence
 
 
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("rows", [100_000, 1_000_000])
-@pytest.mark.parametrize("apart", [True, False], ids=["random numbers beside", "made-up second fields"])
-def test_five_in_a_hundred_real_rows_with_a_second_field_are_ours(size: str, rows: int, apart: bool) -> None:
+@pytest.mark.parametrize(
+    ("size", "apart", "expected"),
+    [
+        *((size, True, "ours") for size in SIZES),
+        ("50 M", False, "unknown"),
+        ("300 M", False, "ours"),
+        ("10 M", False, "unknown"),  # so few match by chance that a rival's list has as many under other names
+    ],
+)
+def test_five_in_a_hundred_real_rows_are_ours_where_the_others_are_surely_invented(
+    size: str, apart: bool, expected: str, rows: int
+) -> None:
+    """With random numbers beside them, or with invented second fields."""
     real = rows // 20
     exposure, origin = judge(listed(SIZES[size], NAMED, rows, ours=real, alone=rows - real if apart else 0))
-    assert (origin.verdict, exposure.scenario) == ("ours", "X15")
+    assert (origin.verdict, exposure.scenario) == (expected, "X15")
     assert exposure.severity in ("medium", "high")
 
 
@@ -89,7 +99,75 @@ def test_customers_that_two_platforms_share_are_not_ours_alone(size: str, times:
     some = listed(SIZES[size], NAMED, rows)
     group = some.groups[0].model_copy(update={"matched": shared, "corroborated": both})
     changes = {"groups": (group,), "matched_rows": shared, "corroborated_rows": both, "matched_kinds": {"phone": shared}}
-    assert verdict(facts(**{name: getattr(some, name) for name in some.__slots__} | changes)) == "elsewhere"
+    assert verdict(facts(**{name: getattr(some, name) for name in some.__slots__} | changes)) in ("elsewhere", "unknown")
+
+
+@pytest.mark.parametrize("customers", [5_000, 50_000, 10_000_000, 50_000_000, 300_000_000])
+@pytest.mark.parametrize("rows", [40, 300, 5_000, 60_000, 1_000_000])
+@pytest.mark.parametrize("share", [0.08, 0.15, 0.25])
+@pytest.mark.parametrize("agreeing", [0.5, 0.8, 0.95, 1.0])
+def test_a_rival_lender_who_shares_customers_with_us_is_never_ours(
+    customers: int, rows: int, share: float, agreeing: float
+) -> None:
+    shared = round(rows * share)
+    both = round(shared * agreeing)
+    group = RowGroup(fields=("ID", "LOAN", "NAME", "PHONE"), rows=rows, matched=shared, corroborated=both)
+    some = of("NAME", "PHONE", "ID", "LOAN", customers=shared, verified=both, rows=rows, matched_rows=shared,
+              corroborated_rows=both, groups=(group,), watchlist=customers, circulation=1.8e9, brand=True,
+              candidates={"phone": rows}, matched_kinds={"phone": shared})  # fmt: skip
+    assert verdict(some) in ("elsewhere", "unknown")
+    if verdict(some) == "unknown" and both:
+        assert "customers whom we share with others can explain it" in told(some)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "unknown"),
+        ({"witnesses_comparable": 9, "witnesses_agreeing": 9}, "unknown"),
+        ({"witnesses_comparable": 10, "witnesses_agreeing": 5}, "ours"),
+        ({"witnesses_comparable": 10, "witnesses_agreeing": 4}, "unknown"),
+        ({"witnesses_comparable": 20, "witnesses_agreeing": 1}, "elsewhere"),
+        ({"witnesses_comparable": 19, "witnesses_agreeing": 1}, "unknown"),
+        ({"rows_of_others": 50}, "elsewhere"),
+        ({"rows_of_others": 49}, "unknown"),
+        ({"rows_of_others": 50, "known_cards": 3}, "ours"),
+        ({"known_cards": 3, "candidates": {"card": 6}}, "ours"),
+        ({"known_cards": 2, "candidates": {"card": 2}}, "unknown"),
+        ({"known_cards": 3, "candidates": {"card": 7}}, "unknown"),  # a shop's: cards of every bank
+        ({"overlap": 0.1}, "ours"),
+        ({"overlap": 0.13}, "unknown"),
+        ({"market_share": 0.0025}, "ours"),
+        ({"market_share": 0.0026}, "unknown"),
+        ({"overlap": 0.13, "market_share": 0.0025}, "unknown"),
+        ({"logins": 25}, "devices"),
+        ({"logins": 24}, "unknown"),
+        ({"logins": 25, "known_cards": 9}, "devices"),
+    ],
+)
+def test_each_rule_of_the_origin_decides_just_inside_and_not_just_outside(changes: dict, expected: str) -> None:
+    """Of a hundred rows a quarter agree."""
+    some = of(*NAMED, customers=25, verified=25, **{"rows": 100, "matched_rows": 25, "corroborated_rows": 25, **changes})
+    assert verdict(some) == expected
+
+
+def test_half_of_the_rows_are_ours_unless_others_were_measured_to_share_more() -> None:
+    some = {"rows": 100, "matched_rows": 50, "corroborated_rows": 50}
+    assert verdict(of(*NAMED, customers=50, verified=50, **some)) == "ours"
+    assert verdict(of(*NAMED, customers=50, verified=50, **some, overlap=0.26)) == "unknown"
+
+
+def test_of_one_value_each_it_is_said_that_somebody_may_try_our_sign_up() -> None:
+    some = {**PHONES, "matched_rows": 900, "matched_kinds": {"phone": 900}}
+    assert "our data, or probing of our sign-up" in told(facts(**some))
+
+
+def test_no_reason_names_a_partner_or_says_who_leaked() -> None:
+    for labels in (("sms",), ("sms", "call-centre")):
+        for verified in (0, 1):
+            exposure, origin = judge(bait(*labels, verified=verified, rows=100, matched_rows=100, corroborated_rows=100))
+            said = str([*exposure.reasons, *origin.reasons])
+            assert not any(word in said for word in (*labels, "leaked by", "泄露方"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -117,7 +195,9 @@ def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object)
 def test_bait_names_who_leaked_it() -> None:
     origin = judge(bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100))[1]
     assert (origin.verdict, origin.label, origin.canaries) == ("partner", "短信通道甲", ("短信通道甲",))
-    assert "bait of 短信通道甲 was found" in origin.reasons[-1].evidence
+    assert "bait that was given only to one party is in a verified row: an indication" in told(
+        bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100)
+    )
 
 
 def test_bait_of_several_parties_has_us_in_common() -> None:
@@ -129,8 +209,8 @@ def test_bait_of_several_parties_has_us_in_common() -> None:
 def test_a_giant_list_hits_a_bait_number_by_chance() -> None:
     giant = bait("sms", verified=0, candidates={"phone": 10**6}, rows=10**6, matched_rows=10**4, matched_kinds={"phone": 10**4})
     assert (verdict(giant), judge(giant)[1].canaries) == ("elsewhere", ())
-    assert "as chance may in so long a list" in told(giant)
-    assert verdict(bait("sms", verified=0, candidates={"phone": 1000}, rows=1000)) == "partner"
+    assert "by one value, as may be chance" in told(giant)
+    assert verdict(bait("sms", verified=0, candidates={"phone": 1000}, rows=1000)) != "partner"
 
 
 def cohort(dimension: str, matched: int, enrolled: int, label: str = "E17") -> dict:

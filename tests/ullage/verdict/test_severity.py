@@ -1,61 +1,187 @@
-"""Severity: the thresholds of the law, and who counts when chance, a partner or an old leak explains a list."""
+"""Severity: every row of the table, just inside and just outside, and what no row may do."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.ullage.verdict.cases import GROUP, facts, judge, of
-from tests.ullage.verdict.test_exposure import ANY_FACTS, BAIT
+from tests.ullage.verdict.cases import TODAY, facts, judge, of
+from tests.ullage.verdict.test_exposure import ANY_FACTS
 from ullage.fields import Field
-from ullage.verdict import Crowd, Facts
+from ullage.records import Canary
+from ullage.verdict import Crowd, Facts, own_rules
 from ullage.verdict.severity import ORDER
 
-NAMED = (Field.NAME, Field.PHONE, Field.ID)
-AGREEING = {"rows": 100, "matched_rows": 100, "corroborated_rows": 100}
-RANDOM = {"rows": 10**5, "matched_rows": 1000, "candidates": {"phone": 10**5}, "matched_kinds": {"phone": 1000}}
-FROM_PARTNER = {**AGREEING, **BAIT}
+NAMED = (Field.NAME, Field.PHONE)
+IDENTITY = (Field.NAME, Field.PHONE, Field.ID)
+LOANS = (Field.PHONE, Field.LOAN)
+LENT = (Field.PHONE, Field.ID, Field.LOAN)
+CODES = (Field.CARD, Field.CVV)
+PASSWORDS = (Field.EMAIL, Field.PASSWORD)
+UNKNOWN = {"rows": 10_000, "matched_rows": 2_000}
+ELSEWHERE = {"rows_of_others": 10_000, **UNKNOWN}
+BAIT = {"canaries": (Canary(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
+MADE_UP = {"longest_run": 500, "rows": 1000}
+OFFER = {"alarm": True, "brand": True}
+UNREAD = {"unread": {"encrypted": 1}}
+KNOWN = {"replayed": 0.95, "replay_of": "INC-1", "replay_told": True}
+OLD = {"newest_date": TODAY - timedelta(1096)}
 
 
-def severity(given_facts: Facts) -> str:
-    return judge(given_facts)[0].severity
+def ours(*fields: str, customers: int, **changes) -> Facts:
+    """Rows that all agree."""
+    rows = {"rows": customers, "matched_rows": customers, "corroborated_rows": customers}
+    return of(*fields, customers=customers, verified=customers, **{**rows, **changes})
 
 
-def why(given_facts: Facts) -> str:
-    return judge(given_facts)[0].reasons[-1].evidence
+def some(*fields: str, customers: int, among=UNKNOWN, **changes) -> Facts:
+    """Rows that agree, among others: a list of which nothing tells whose it is, unless it is said."""
+    return of(*fields, customers=customers, verified=customers, **{**among, "corroborated_rows": customers, **changes})
 
 
-def ours(*fields: str, customers: int) -> Facts:
-    return of(*fields, customers=customers, verified=customers, **AGREEING)
+def alone(*fields: str, customers: int, among=UNKNOWN, **changes) -> Facts:
+    """Customers by one value each."""
+    return of(*fields, customers=customers, **{**among, **changes})
+
+
+def nobody(**changes) -> Facts:
+    return of(customers=0, **{"rows": 0, "matched_rows": 0, **changes})
+
+
+def random(times: float, **changes) -> Facts:
+    """Of a hundred thousand numbers so many times as many as chance gives, which is a thousand."""
+    matched = round(1000 * times)
+    rows = {"rows": 10**5, "matched_rows": matched, "candidates": {"phone": 10**5}, "matched_kinds": {"phone": matched}}
+    return of(Field.PHONE, customers=matched, **{**rows, **changes})
+
+
+def logins(number: int, staff: int = 0, **changes) -> Facts:
+    return nobody(logins=number, staff_logins=staff, **changes)
+
+
+ROWS = [
+    (1, alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900}), "noise nobody none"),
+    (15, alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900, **UNREAD}), "notice digest none"),
+    (1, nobody(), "noise nobody none"),
+    (1, random(3), "noise nobody none"),
+    (11, random(3.1), "medium desk if confirmed 60"),
+    (14, random(1, **UNREAD), "notice digest none"),
+    (14, random(1, incomplete=True), "notice digest none"),
+    (15, nobody(**UNREAD), "notice digest none"),
+    (15, random(2, **OFFER, claimed=1000), "medium desk if confirmed 1440"),
+    (14, random(2, **OFFER), "notice digest none"),
+    (12, random(1, people=of(Field.PHONE, Field.PASSWORD, customers=1000).people), "medium fraud_queue none"),
+    (14, random(1, agreeing=of(*NAMED, customers=1, verified=1).agreeing, corroborated_rows=1), "notice digest none"),
+    (2, ours(*LENT, customers=60, **KNOWN), "noise nobody none"),
+    (7, ours(*LENT, customers=60, **{**KNOWN, "replayed": 0.94}), "high lead run"),
+    (7, ours(*LENT, customers=60, **{**KNOWN, "replay_told": False}), "high lead run"),
+    (7, ours(*LENT, customers=60, **KNOWN, **UNREAD), "high lead run"),
+    (3, ours(*NAMED, customers=1_000_000), "statutory lead_dpo_counsel run"),
+    (10, ours(*NAMED, customers=999_999), "high lead if confirmed 60"),
+    (3, ours(*NAMED, customers=1_000_000, **BAIT), "statutory lead_dpo_counsel run"),
+    (4, ours(*NAMED, customers=50, **BAIT), "high lead run"),
+    (10, ours(*NAMED, customers=49, **BAIT), "medium desk_now if confirmed 60"),
+    (4, ours(*IDENTITY, customers=1, **BAIT), "high lead run"),
+    (4, ours(*LOANS, customers=1, **BAIT), "high lead run"),
+    (4, ours(*CODES, customers=1, **BAIT), "high lead run"),
+    (5, logins(1, staff=1), "high lead if confirmed 60"),
+    (6, logins(1), "medium fraud_queue none"),
+    (6, logins(50), "high anti_fraud none"),
+    (6, logins(49), "medium fraud_queue none"),
+    (6, logins(50, newest_date=TODAY - timedelta(30)), "high anti_fraud none"),
+    (6, logins(50, newest_date=TODAY - timedelta(31)), "medium fraud_queue none"),
+    (7, ours(*CODES, customers=3), "high lead run"),
+    (10, ours(*CODES, customers=2), "medium desk_now if confirmed 60"),
+    (7, ours(*IDENTITY, Field.CARD, customers=3), "high lead run"),
+    (7, ours(*IDENTITY, customers=3, terms=("手持",)), "high lead run"),
+    (10, ours(*IDENTITY, customers=3), "medium desk_now if confirmed 60"),
+    (7, ours(*LENT, customers=20), "high lead run"),
+    (10, ours(*LENT, customers=19), "medium desk_now if confirmed 60"),
+    (8, ours(*NAMED, customers=3, **OFFER), "high lead run"),
+    (10, ours(*NAMED, customers=3, brand=True), "medium desk_now if confirmed 60"),
+    (8, ours(*NAMED, customers=3, claimed=1000), "high lead if confirmed 60"),
+    (8, ours(*NAMED, customers=3, claimed=1000, brand=True), "high lead run"),
+    (10, ours(*NAMED, customers=3, claimed=999), "medium desk_now if confirmed 60"),
+    (8, some(*NAMED, customers=3, overlap=0.5, rows=6, **OFFER), "high lead run"),
+    (14, some(*NAMED, customers=3, rows=7, **OFFER), "notice digest none"),
+    (15, some(*NAMED, customers=3, rows=7, claimed=1000, **OFFER), "medium desk if confirmed 1440"),
+    (13, some(*LOANS, customers=6000, rows_of_others=5000, **OFFER), "high anti_fraud none"),
+    (9, ours(*IDENTITY, customers=50), "high lead run"),
+    (10, ours(*IDENTITY, customers=49), "medium desk_now if confirmed 60"),
+    (9, ours(*LOANS, customers=50, newest_date=TODAY - timedelta(1095)), "high lead run"),
+    (10, ours(*LOANS, customers=50, **OLD), "medium desk_now if confirmed 60"),
+    (10, ours(*NAMED, customers=500), "medium desk_now if confirmed 60"),
+    (11, alone(Field.PHONE, customers=50), "medium desk if confirmed 60"),
+    (11, alone(Field.PHONE, customers=49), "low desk if confirmed 60"),
+    (15, alone(Field.PHONE, customers=49, claimed=1000, **OFFER), "medium desk if confirmed 1440"),
+    (12, alone(*PASSWORDS, customers=10), "medium fraud_queue none"),
+    (12, alone(*PASSWORDS, customers=9), "medium digest none"),
+    (13, some(*CODES, customers=3), "medium fraud_morning if confirmed 60"),
+    (14, some(*CODES, customers=2), "notice digest none"),
+    (13, some(*LOANS, customers=50), "medium fraud_morning if confirmed 60"),
+    (13, some(*LOANS, customers=50, among=ELSEWHERE), "medium fraud_morning none"),
+    (14, some(*LOANS, customers=49), "low digest none"),
+    (14, some(*LOANS, customers=1, among=ELSEWHERE), "low digest none"),
+    (14, some(*NAMED, customers=50), "low digest none"),
+    (14, some(*NAMED, customers=49), "notice digest none"),
+    (14, some(*NAMED, customers=500, rows=40_000), "medium fraud_morning none"),
+    (14, some(*NAMED, customers=499, rows=40_000), "low digest none"),
+    (15, nobody(**OFFER, claimed=1000), "medium desk if confirmed 1440"),
+    (15, nobody(**OFFER, claimed=999), "notice digest none"),
+    (15, nobody(brand=True, claimed=1000, **UNREAD), "notice digest none"),
+    (15, nobody(**OFFER, terms=("内鬼",)), "medium desk if confirmed 1440"),
+    (15, nobody(**OFFER, **UNREAD), "medium desk if confirmed 1440"),
+    (15, nobody(**OFFER), "notice digest none"),
+]
+
+
+@pytest.mark.parametrize(("row", "given_facts", "expected"), ROWS, ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)])
+def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(row: int, given_facts: Facts, expected: str) -> None:
+    found, _ = judge(given_facts)
+    minutes = f" {found.minutes}" if found.minutes else ""
+    assert (found.row, f"{found.severity} {found.told} {found.clock}{minutes}") == (row, expected)
+
+
+def test_every_row_of_the_table_is_tried_and_has_words_and_a_source() -> None:
+    table = own_rules().severity.row
+    assert {row for row, *_ in ROWS} == {row.number for row in table} == set(range(1, 16))
+    assert all(row.says and row.says_zh and row.source for row in table)
+    assert [row.number for row in table] == sorted(row.number for row in table)
+    assert table[-1].when[0] == type(table[-1].when[0])()
+
+
+def test_a_duty_officer_reads_what_applied() -> None:
+    judged, _ = judge(ours(*LENT, customers=60, **OFFER, claimed=500_000))
+    reason = judged.reasons[-1]
+    assert reason.evidence == (
+        "high: 60 of our customers with phone, ID and loan, offered with our name, 500,000 claimed,"
+        " in rows that agree with our records; row 7"
+    )
+    assert reason.evidence_zh == (
+        "高：我方客户60人，含手机号、身份证号、贷款，以我方名义兜售，自称500,000条，与我方记录相符；第7行"
+    )
 
 
 @pytest.mark.parametrize(
-    ("given_facts", "expected"),
+    ("changes", "expected"),
     [
-        (of(Field.PHONE, customers=0), "noise"),
-        (of(Field.PHONE, customers=0, alarm=True), "notice"),
-        (of(Field.PHONE, customers=0, unread={"encrypted": 1}), "noise"),
-        (of(Field.PHONE, customers=0, unread={"encrypted": 1}, brand=True), "notice"),
-        (of(Field.PHONE, customers=1000, unread={"image": 1}, brand=True, **RANDOM), "notice"),
-        (of(Field.PHONE, customers=0, logins=1), "low"),
-        (of(Field.PHONE, customers=0, logins=50), "medium"),
-        (of(Field.PHONE, customers=499), "notice"),
-        (ours(*NAMED, customers=499), "low"),
-        (of(Field.PHONE, customers=500), "low"),
-        (of(Field.PHONE, customers=4999), "low"),
-        (of(Field.PHONE, customers=5000), "medium"),
-        (ours(Field.BALANCE, customers=50), "medium"),
-        (ours(Field.PASSWORD, customers=1), "medium"),
-        (of(Field.PASSWORD, customers=1), "notice"),
-        (ours(Field.CVV, customers=49), "medium"),
-        (ours(Field.CVV, customers=50), "high"),
-        (ours(*NAMED, customers=50_000), "high"),
-        (ours(*NAMED, customers=999_999), "high"),
-        (ours(*NAMED, customers=1_000_000), "statutory"),
+        ({}, ("low", "digest")),
+        ({"minors": 1}, ("medium", "desk")),
+        ({"agreeing": Crowd(60, {"A": 499}, {frozenset(NAMED): 60}, {frozenset(): 60})}, ("low", "digest")),
+        ({"agreeing": Crowd(60, {"A": 500}, {frozenset(NAMED): 60}, {frozenset(): 60})}, ("medium", "desk")),
     ],
 )
-def test_severity_has_the_thresholds_of_the_law(given_facts: Facts, expected: str) -> None:
-    assert severity(given_facts) == expected
+def test_the_index_and_minors_raise_by_one_and_it_is_said(changes: dict, expected: tuple[str, str]) -> None:
+    judged, _ = judge(some(*NAMED, customers=60, **changes))
+    assert (judged.severity, judged.told) == expected
+    assert ("raised by one" in judged.reasons[-1].evidence) == bool(changes and expected[0] == "medium")
+
+
+@pytest.mark.parametrize("given_facts", [random(3, minors=9), random(3, people=of(*CODES, customers=90_000).people)])
+def test_nothing_raises_noise(given_facts: Facts) -> None:
+    assert judge(given_facts)[0].severity == "noise"
 
 
 def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
@@ -79,62 +205,23 @@ def test_a_reason_that_is_not_known_here_stands_for_itself() -> None:
     assert "1 later_reason" in str(judge(of(customers=0, unread={"later_reason": 1}, brand=True))[0].reasons)
 
 
-def test_random_numbers_are_noise_and_it_is_said_why() -> None:
-    some = of(Field.PHONE, customers=1000, **RANDOM)
-    assert severity(some) == "noise"
-    assert "chance alone matches as many" in why(some)
-
-
-def test_rows_that_tell_more_stay_visible_below_what_pages() -> None:
-    few, many = (of(Field.PHONE, Field.LOAN, customers=n, **RANDOM) for n in (49, 50_000))
-    assert (severity(few), severity(many)) == ("noise", "medium")
-    assert "no leak of ours" in why(many)
-
-
-@pytest.mark.parametrize("telling", [Field.ADDRESS, Field.EMPLOYER, Field.ORDER, Field.BALANCE])
-@pytest.mark.parametrize("silent", [Field.ID, Field.EMAIL, Field.NAME])
-def test_who_somebody_is_and_how_to_reach_them_tells_nothing(telling: str, silent: str) -> None:
-    assert severity(of(Field.PHONE, telling, customers=5000, **RANDOM)) != "noise"
-    assert severity(of(Field.PHONE, silent, customers=5000, **RANDOM)) == "noise"
-
-
-def test_by_chance_the_verified_count() -> None:
-    some = of(*NAMED, customers=1000, verified=3, **RANDOM)
-    assert severity(some) == "notice"
-    assert "only the 3 verified customers" in why(some)
-
-
-def test_a_leak_of_somebody_else_pages_nobody() -> None:
-    shared = of(*NAMED, customers=1_200_000, verified=1_200_000, rows=10**8, matched_rows=1_200_000, corroborated_rows=1_200_000)
-    assert judge(shared)[1].verdict == "elsewhere"
-    assert severity(shared) == "medium"
-
-
-def test_an_offer_with_a_sample_that_matches_by_chance_is_looked_at() -> None:
-    assert severity(of(Field.PHONE, customers=1000, alarm=True, **RANDOM)) == "notice"
-
-
-def test_of_what_was_made_up_the_verified_count() -> None:
-    made_up = of(*GROUP, customers=90_000, longest_run=999, rows=10**5, matched_rows=90_000)
-    assert severity(made_up) == "noise"
-    assert severity(of(*GROUP, customers=90_000, verified=2, longest_run=999, rows=10**5, matched_rows=90_000)) == "notice"
-
-
-@pytest.mark.parametrize(("replayed", "expected"), [(0.94, "low"), (0.95, "noise")])
-def test_what_was_known_before_is_noise(replayed: float, expected: str) -> None:
-    some = of(*NAMED, customers=100, verified=100, replayed=replayed, replay_of="INC-1", **AGREEING)
-    assert judge(some)[1].verdict == "recycled"
-    assert severity(some) == expected
-
-
-def test_a_partners_leak_is_high_and_its_unit_counts_twice() -> None:
-    judged, origin = judge(of(*NAMED, customers=100, verified=100, **FROM_PARTNER))
-    assert (origin.verdict, judged.severity, judged.unit) == ("partner", "high", 0.04)
-    assert judge(of(*NAMED, customers=10**6, verified=100, **FROM_PARTNER))[0].severity == "statutory"
+@given(ANY_FACTS)
+def test_noise_needs_that_all_was_read(any_facts: Facts) -> None:
+    for unread in ({"unread": {"image": 1}}, {"incomplete": True}):
+        assert judge(replace(any_facts, **unread))[0].severity != "noise"
 
 
 @given(ANY_FACTS)
 def test_nobody_of_ours_no_login_and_no_offer_is_noise(any_facts: Facts) -> None:
-    none = {"people": Crowd(), "verified": Crowd(), "alarm": False, "logins": 0, "matched": 0, "canaries": ()}
-    assert severity(facts(**{name: getattr(any_facts, name) for name in any_facts.__slots__} | none)) == "noise"
-    assert severity(any_facts) in ORDER
+    none = {"people": Crowd(), "verified": Crowd(), "agreeing": Crowd(), "alarm": False, "logins": 0, "matched": 0,
+            "matched_rows": 0, "matched_kinds": {}, "corroborated_rows": 0, "canaries": ()}  # fmt: skip
+    assert judge(facts(**{name: getattr(any_facts, name) for name in any_facts.__slots__} | none))[0].severity == "noise"
+    assert judge(any_facts)[0].severity in ORDER
+
+
+@given(st.integers(0, 60), st.sampled_from([NAMED, IDENTITY, LOANS, LENT, CODES, PASSWORDS]))
+def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_sample(customers: int, fields: tuple) -> None:
+    for shown in (some(*fields, customers=customers), alone(*fields, customers=customers)):
+        judged, _ = judge(replace(shown, alarm=True, brand=True, claimed=100_000))
+        assert ORDER.index(judged.severity) >= ORDER.index("medium")
+        assert judged.told not in ("nobody", "digest")

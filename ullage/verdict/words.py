@@ -1,0 +1,48 @@
+"""Fields of a row as a person reads them, in English and Chinese."""
+
+from __future__ import annotations
+
+from ullage.fields import Field
+
+FIELDS: dict[str, tuple[str, str]] = {
+    Field.NAME: ("name", "姓名"),
+    Field.PHONE: ("phone", "手机号"),
+    Field.ID: ("ID", "身份证号"),
+    Field.CARD: ("card", "银行卡号"),
+    Field.EMAIL: ("mail", "邮箱"),
+    Field.ADDRESS: ("address", "地址"),
+    Field.PASSWORD: ("password", "密码"),
+    Field.CVV: ("card code", "安全码"),
+    Field.EXPIRY: ("expiry", "有效期"),
+    Field.OTP: ("one-time code", "验证码"),
+    Field.BALANCE: ("balance", "余额"),
+    Field.LOAN: ("loan", "贷款"),
+    Field.CREDIT: ("credit", "征信"),
+    Field.ORDER: ("order", "订单"),
+    Field.POLICY: ("policy", "保单"),
+    Field.HEALTH: ("health", "健康"),
+    Field.EMPLOYER: ("employer", "工作单位"),
+    Field.BRANCH: ("branch", "网点"),
+    Field.TRAVEL: ("travel", "行程"),
+    Field.DATE: ("date", "日期"),
+    Field.AGE: ("age", "年龄"),
+    Field.GENDER: ("gender", "性别"),
+    Field.IBAN: ("IBAN", "国际银行账号"),
+    Field.USCC: ("company code", "统一社会信用代码"),
+    Field.PASSPORT: ("passport", "护照号"),
+    Field.PERMIT: ("permit", "通行证号"),
+    Field.QQ: ("QQ", "QQ号"),
+    Field.WECHAT: ("WeChat", "微信号"),
+}
+"""What OTHER is, nobody can say: it is not told."""
+
+
+def fields_in_words(labels: frozenset[str]) -> tuple[str, str]:
+    """`labels` in the order above.
+
+    >>> fields_in_words(frozenset(("LOAN", "PHONE", "ID")))
+    ('phone, ID and loan', '手机号、身份证号、贷款')
+    """
+    words = [pair for label, pair in FIELDS.items() if label in labels] or [("a value of theirs", "其一项信息")]
+    *others, last = [english for english, _ in words]
+    return ", ".join(others) + " and " * bool(others) + last, "、".join(chinese for _, chinese in words)
