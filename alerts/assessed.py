@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from alerts import fold, replay
 from alerts.fold import Known
 from alerts.records import Claim, Exposure, Incident, Sighting, incident_id
+from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore, Where, configured_store
 from ullage import log
 from ullage.errors import ConfigError
@@ -57,7 +58,8 @@ class Assessed:
         known = {id_: Known.of(incident) for id_, incident in stored.items()}
         where = fold.place(finding, claims, known)
         before = replay.replay_of(finding, "", seen, [known[id_] for id_ in where.linked if known[id_].frozen])
-        return Earlier(before.share, before.of, "" if where.opens else where.incident, compared)
+        told = bool(before.of) and statuses(self.store, [before.of]).get(before.of, UNDECIDED) != UNDECIDED
+        return Earlier(before.share, before.of, "" if where.opens else where.incident, compared, told)
 
     def folded(self, findings: Collection[str], seconds: float) -> dict[str, Opened]:
         """See `ullage.incidents.Incidents`."""

@@ -124,7 +124,7 @@ def _verdict(context: Context, reading: Reading, whole: Statistics, lists: Tenan
     found = reading.best(lists.tenant) or Found(0)
     facts = _facts(context, reading, whole, lists, found)
     if earlier is not None:
-        facts = replace(facts, replayed=earlier.share, replay_of=earlier.incident)
+        facts = replace(facts, replayed=earlier.share, replay_of=earlier.incident, replay_told=earlier.acknowledged)
     exposure, origin = judge(facts, context.rules())
     return Verdict(
         tenant=lists.tenant,
@@ -183,6 +183,8 @@ def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantL
         own_cards=whole.own_cards,
         known_cards=whole.known_cards,
         cards_enrolled=lists.cards,
+        witnesses_comparable=found.witnesses.comparable,
+        witnesses_agreeing=found.witnesses.agreeing,
         overlap=tenant.overlap,
         market_share=tenant.market_share,
         **labelled(lists, found)._asdict(),

@@ -21,13 +21,15 @@ class Earlier(NamedTuple):
     """What the store knows of a finding that is not in it.
 
     `share`, 0 to 1, of its customers stood with the same fields in `incident` or others before, "" where none did; `joins` is the
-    open incident that it would be folded into, "" for a new one. It was compared with `compared` incidents.
+    open incident that it would be folded into, "" for a new one. It was compared with `compared` incidents. `acknowledged` is
+    whether a person acknowledged `incident`.
     """
 
     share: float = 0.0
     incident: str = ""
     joins: str = ""
     compared: int = 0
+    acknowledged: bool = False
 
 
 class Opened(NamedTuple):

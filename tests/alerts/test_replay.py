@@ -44,7 +44,7 @@ def test_what_was_known_is_noise_only_after_somebody_acknowledged_it(store, cloc
     fold_all(store, clock, [leak("f", range(40), range(40))])
     when = clock.as_clock().now()
     store.put([Decision(id="d", tenant="bank", incident=incident_id("f"), at=when, by="Li", status=status)])
-    fold_all(store, clock, [leak("g", range(500, 540), range(40))])
+    fold_all(store, clock, [leak("g", range(500, 540), range(39))])
     again = store.get(Incident, store.get(Sighting, "g").incident)
     assert (again.origin, again.row, again.severity) == ("recycled", *expected)
 

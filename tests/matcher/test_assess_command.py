@@ -138,9 +138,9 @@ def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(ullag
     for said in (
         "HIGH",
         "PARTNER sms A: bait that was given only to it is in a verified row, an indication",
-        "+10 bait was found: sms A",
+        "+10 bait was found in a verified row",
         "50 of 50 customers are of export E17, as are 100 of 400 enrolled (p < 1e-12): nobody else can know it",
-        "high: bait names who leaked it",
+        "high: 50 of our customers with name, phone",
         "Next: Ask the partner today",
     ):
         assert said in shown
@@ -172,7 +172,7 @@ def test_numbers_that_chance_gives_are_noise_on_the_screen_too(ullage, bank: Con
     path.write_text("\n".join([*strangers(500), phone(7)]), encoding="utf-8")
     shown = " ".join(ullage("assess", path).stdout.split())
     assert "NOISE exposure 12/100 ELSEWHERE" in shown
-    assert "chance alone, or an invention, gives as many; row 1" in shown
+    assert "noise: 1 customer of ours with phone, chance alone" in shown
 
 
 def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path) -> None:
