@@ -186,7 +186,8 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
 
 
 _OF_LARGEST = (
-    "rows matched_rows corroborated_rows groups watchlist candidates failures longest_run own_cards known_cards cards_enrolled witnesses_comparable"
+    "rows matched_rows corroborated_rows groups watchlist candidates failures longest_run own_cards known_cards"
+    " cards_enrolled witnesses_comparable"
     " witnesses_agreeing cohorts cohort_labels canaries_enrolled replayed replay_of"
 ).split()
 
