@@ -13,7 +13,7 @@ values the first 12 amounts and 12 dates; a row of more than four customers is a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,7 +25,8 @@ from matcher.corroborated import Owners
 from matcher.evidence import NONE, Evidence
 from matcher.rows.cells import HIDDEN, split
 from matcher.rows.columns import Columns
-from matcher.rows.spans import BLOCK, LINE
+from matcher.rows.spans import BLOCK, LINE, TUPLE
+from matcher.rows.statements import INSERT, tuple_in
 from matcher.scan.batch import Places
 from matcher.watchlist.installed import Epoch
 from matcher.watchlist.witness import HOLDER, KIND, PAIR, Value, amounts_in, dates_in, holders, pairs
@@ -159,11 +160,16 @@ def pairs_of(text: bytes, style: int, columns: Columns) -> Pairs | None:
 
 
 def _cells(text: bytes, style: int, columns: Columns) -> Iterator[tuple[str, str]]:
-    """The cells of a row, each with the name that the header gives it, "" for none."""
+    """The cells of a row, each with the name that the header, or the statement on its line, gives it; "" for none."""
+    names: Sequence[str] = columns.names if style == LINE else ()
+    found = tuple_in(text) if style == LINE else None
+    if found:
+        head = INSERT.match(text.lstrip())
+        names = head[2].decode("utf-8", "ignore").split(",") if head and head[2] else ()
+        text, style = text[found.start : found.end], TUPLE
     separator = columns.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
     cells = split(text, separator, style)
-    names = columns.names if style == LINE and len(columns.names) == len(cells) else ("",) * len(cells)
-    for name, cell in zip(names, cells, strict=True):
+    for name, cell in zip(names if len(names) == len(cells) else ("",) * len(cells), cells, strict=True):
         yield name, cell.replace(HIDDEN, separator).decode("utf-8", "ignore")
 
 

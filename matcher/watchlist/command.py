@@ -41,6 +41,7 @@ from matcher.watchlist.options import (
 )
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.tally import Control
+from matcher.watchlist.witness import SHARE
 from ullage.audit import current_user
 from ullage.audit.trail import FOLDER
 from ullage.bait import record, stamps
@@ -203,6 +204,7 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
         raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
     started, tags = context.clock.monotonic(), 0
     for batch in source.batches():
+        tags += round(2 * SHARE * len(batch.lines)) if batch.witness else 0
         for column in batch.columns:
             tags += int((column.cells.lengths > 0).sum()) * entries_of(column.kind, column.kind in CHOICES[digests])
     seconds = (context.clock.monotonic() - started) + tags * SECONDS_A_TAG

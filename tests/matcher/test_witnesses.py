@@ -6,13 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matcher.findings import findings
 from matcher.match import Matcher
+from matcher.rows.columns import Columns
+from matcher.rows.spans import BLOCK, LINE, OBJECT, TUPLE
 from matcher.watchlist import installed
 from matcher.watchlist.columns import Texts
 from matcher.watchlist.tagging import HandleKey
-from matcher.watchlist.witness import HOLDER, KIND, PAIR, SHARE
+from matcher.watchlist.witness import HOLDER, KIND, PAIR, SHARE, amounts_in
+from matcher.witnesses import MOST_VALUES, pairs_of
 from tests.factories import capture
 from tests.matcher.bank import HEADER, customer, matcher_of, phone
 from ullage.errors import ConfigError
@@ -169,6 +174,12 @@ def test_it_is_read_however_it_is_written(loaded: Context, layout: str) -> None:
     assert counted(loaded, headed("", LAYOUTS[layout])) == (number, number)
 
 
+@pytest.mark.parametrize("layout", ["json", "blocks", "sql"])
+def test_where_the_row_itself_names_them_anothers_is_known_too(loaded: Context, layout: str) -> None:
+    text = "\n".join(LAYOUTS[layout](n).replace(day(n), day(n + 3)) for n in range(PEOPLE))
+    assert counted(loaded, text) == (len(chosen(loaded)), 0)
+
+
 def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(ullage, context: Context, tmp_path: Path) -> None:
     twice = [*map(person, range(PEOPLE)), *(customer(n, amount="77,700", date="2024-02-29") for n in range(PEOPLE))]
     source = put(tmp_path / "list.csv", twice)
@@ -257,6 +268,48 @@ def test_columns_that_are_called_otherwise_are_mapped_or_named(ullage, context: 
         done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", *words)
         assert done.exit_code == 0, done.output
         assert counted(context, headed(LOAN_HEAD, ours)) == (len(chosen(context)),) * 2
+
+
+def test_an_estimate_counts_witnesses(ullage, context: Context, tmp_path: Path) -> None:
+    source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
+    tags = [
+        int(ullage("watchlist", "build", source, "--tenant", "bank", "--estimate", *words).stdout.split()[0])
+        for words in ((), ("--witness", "amount,date"))
+    ]
+    assert tags[1] - tags[0] == PEOPLE * 2 // 20
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"\x01\"'|,\t\n\xff {}[]()年月日万元￥.-/:=", "1200", "2025-01-05", "amount", "放款", "1,234.50", "é"])
+    )
+)
+def test_any_row_is_read_and_gives_a_bounded_number_of_pairs(parts: list[str]) -> None:
+    text = "".join(parts).encode("latin-1", "ignore") + "".join(parts).encode()
+    for style in (LINE, OBJECT, TUPLE, BLOCK):
+        for columns in (Columns("|", names=("amount", "date")), Columns(), Columns(",")):
+            pairs = pairs_of(text, style, columns)
+            assert pairs is None or 0 < len(pairs.cents) == len(pairs.days) <= MOST_VALUES**2
+
+
+def test_a_row_of_very_many_values_costs_what_its_first_8_kib_cost() -> None:
+    row = b"|".join([b"1200|2025-01-05"] * 4_000)
+    many = pairs_of(b"|".join([row] * 50), LINE, Columns("|"))
+    assert many == pairs_of(row, LINE, Columns("|"))
+    assert "1200" not in repr(many) + repr(list(amounts_in("放款1200"))) + str(many)
+
+
+def test_assess_says_whose_list_it_is_by_its_witnesses(ullage, loaded: Context, tmp_path: Path) -> None:
+    (loaded.data / "ullage.toml").write_text("[tenants.bank]\ncirculation = 200000.0\n")
+    assert len(chosen(loaded)) >= 10
+    strangers = [f"王某|{phone(1_000_000 + 37 * n * n)}|5000|2025-01-01" for n in range(PEOPLE * 9)]
+    for row, origin in ((ours, "ours"), (rivals, "elsewhere")):
+        path = tmp_path / "sample.txt"
+        path.write_text("\n".join((headed(LOAN_HEAD, row), *strangers)), encoding="utf-8")
+        done = ullage("assess", path, "--json")
+        [told] = json.loads(done.stdout)["tenants"]
+        assert told["origin"]["verdict"] == origin
+        assert "amount and date agree" in done.stdout
 
 
 def test_what_cannot_be_read_is_said_with_its_number_and_without_its_value(ullage, context: Context, tmp_path: Path) -> None:
