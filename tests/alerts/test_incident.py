@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from alerts.query import whole
@@ -64,6 +65,15 @@ def test_cohorts_are_those_of_the_largest_sighting(store, clock):
     told = " ".join(why.evidence for why in incident_of(store).origin_reasons)
     assert "38 of 40 customers are of branch B2" in told
     assert "B1" not in told
+
+
+@pytest.mark.parametrize(("agreeing", "origin"), [(20, "ours"), (1, "elsewhere")])
+def test_the_witnesses_of_a_finding_decide_the_origin_of_its_incident(store, clock, agreeing, origin):
+    folded = finding("f", range(40), range(40), witnesses_comparable=20, witnesses_agreeing=agreeing)
+    fold_all(store, clock, [folded])
+    incident = incident_of(store)
+    assert incident.origin == origin
+    assert f"for {agreeing} of 20" in " ".join(why.evidence for why in incident.origin_reasons)
 
 
 def test_documents_of_the_version_before_are_read(store, clock):
