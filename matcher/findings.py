@@ -99,6 +99,7 @@ def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statisti
             "brands": reading.terms.brands.get(tenant, ()),
             "groups": matched_groups(whole.groups, found.matched() if found else ()),
             "logins": len(reading.logins[tenant]),
+            "staff_logins": len(reading.staff_logins[tenant]),
             "own_cards": reading.distinct_own_cards(tenant),
         }
     )

@@ -11,7 +11,7 @@ not at all, and neither leaves this module.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,13 +52,14 @@ class LoginLines(NamedTuple):
     """Lines or blocks with a login at a tenant, in order of place: document, and tenant (number in `tenants`), each i64[n].
 
     `key` i64[n] is the same for equal logins in one process, and for others very likely not (SipHash under the process's own
-    key): parts of a capture can be counted as one.
+    key): parts of a capture can be counted as one. `staff` bool[n] is whether it is of the tenant's own people.
     """
 
     tenants: tuple[str, ...]
     document: Places
     tenant: Places
     key: Places
+    staff: Flags
 
 
 class Host(NamedTuple):
@@ -74,25 +75,47 @@ class Host(NamedTuple):
 
 
 class LoginFinder:
-    """Finds logins at the domains of tenants: `domains` maps a domain, without www, to its tenant."""
+    """Finds logins at the domains of tenants: `domains` maps a domain, without www, to its tenant.
 
-    def __init__(self, domains: Mapping[str, str]) -> None:
+    `staff` are a tenant's hosts where its people sign in, and, with an @ before it, mail domains that are theirs. Addresses of
+    the tenant's own domains are its people's too.
+    """
+
+    def __init__(self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._hosts_of_staff: dict[str, list[bytes]] = {}
+        self._mails_of_staff: dict[str, list[bytes]] = {}
+        for domain, tenant in domains.items():
+            self._mails_of_staff.setdefault(tenant, []).append(_named(domain))
+        for tenant, named in (staff or {}).items():
+            for name in named:
+                of = self._mails_of_staff if name.startswith("@") else self._hosts_of_staff
+                of.setdefault(tenant, []).append(_named(name))
+            domains = {name: tenant for name in named if not name.startswith("@")} | dict(domains)
         self._tenants = tuple(sorted(set(domains.values())))
-        words = [domain.strip(". ").lower().encode() for domain in domains]
+        words = [_named(domain) for domain in domains]
         self._length = np.array([len(word) for word in words], np.int64)
         self._tenant = np.array([self._tenants.index(tenant) for tenant in domains.values()], np.int64)
         self._literals = Literals(words)
 
     def find(self, batch: Batch) -> LoginLines:
         """Every line or block with a login, one a line, in order of place."""
-        records: list[tuple[int, int, int]] = []
+        records: list[tuple[int, int, int, int]] = []
         taken = 0
         for host, raw in self._hosts(batch):
             found = _login(raw, host) if host.line >= taken else None
             if found:
                 login, taken = found
-                records.append((host.document, host.tenant, hash(login.lower())))
-        return LoginLines(self._tenants, *np.array(records, np.int64).reshape(-1, 3).T)
+                is_staff = self._is_staff(self._tenants[host.tenant], raw[host.begin : host.end].lower(), login.lower())
+                records.append((host.document, host.tenant, hash(login.lower()), is_staff))
+        document, tenant, key, staff = np.array(records, np.int64).reshape(-1, 4).T
+        return LoginLines(self._tenants, document, tenant, key, staff > 0)
+
+    def _is_staff(self, tenant: str, host: bytes, login: bytes) -> bool:
+        """Whether a login is of the tenant's own people, by where it is and by its address."""
+        _, at, mail = login.rpartition(b"@")
+        if any(_is_below(host, name) for name in self._hosts_of_staff.get(tenant, ())):
+            return True
+        return bool(at) and any(_is_below(mail, name) for name in self._mails_of_staff.get(tenant, ()))
 
     def _hosts(self, batch: Batch) -> Iterator[tuple[Host, bytes]]:
         """Hosts that are a tenant's domain or below it, the first few of each line, with the buffer's bytes."""
@@ -100,9 +123,9 @@ class LoginFinder:
         if not len(end):
             return
         start = end - self._length[number]
-        order = np.lexsort((start, end))  # of two domains that end together the longer is meant
-        order = order[np.concatenate(([True], np.diff(end[order]) > 0))]
+        order = np.lexsort((start, end))
         order = order[_stands_alone(batch.data, start[order], end[order])]
+        order = order[np.diff(end[order], prepend=-1) > 0]  # of two domains that end together the longer is meant
         start, end, tenant = start[order], end[order], self._tenant[number[order]]
         lines, documents = batch.lines(start), batch.documents(start)
         line_end = batch.line_starts[lines + 1] - 1
@@ -114,6 +137,16 @@ class LoginFinder:
             whole = _with_subdomains(raw, host) if raw[host.begin - 1] == DOT else host
             if raw[whole.begin - 1] != AT:
                 yield whole, raw
+
+
+def _named(domain: str) -> bytes:
+    """A domain as it is looked for."""
+    return domain.strip("@. ").lower().encode()
+
+
+def _is_below(name: bytes, domain: bytes) -> bool:
+    """Whether a host name is that domain or below it."""
+    return name == domain or name.endswith(b"." + domain)
 
 
 def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:

@@ -39,11 +39,15 @@ from ullage.records import Capture
 
 
 class Own(NamedTuple):
-    """What belongs to the tenants themselves: domains, each with its tenant, tenants with their card ranges, public numbers."""
+    """What belongs to the tenants themselves: domains, each with its tenant, tenants with their card ranges, public numbers.
+
+    `staff` are the hosts and mail domains of a tenant's own people.
+    """
 
     domains: Mapping[str, str] = {}
     bins: Mapping[str, Sequence[str]] = {}
     public: Public = Public()
+    staff: Mapping[str, Sequence[str]] = {}
 
 
 class Matcher:
@@ -57,7 +61,7 @@ class Matcher:
     ) -> None:
         self.lists, self.key, self.lexicon, self._own, self._detailed = lists, key, lexicon, own, detailed
         self.public = own.public
-        self._logins = LoginFinder(own.domains) if own.domains else None
+        self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
 
     def read(self, captures: Iterable[Capture], budget: Budget | None = None) -> Iterator[Reading]:
         """What was found in each capture, in order; each comes when the batch with its last part is done.
@@ -218,8 +222,11 @@ class Matcher:
         """Count logins at tenants' own domains."""
         if self._logins:
             lines = self._logins.find(searched.batch)
-            for number, tenant, key in zip(*(c.tolist() for c in (lines.document, lines.tenant, lines.key)), strict=True):
+            columns = (lines.document, lines.tenant, lines.key, lines.staff)
+            for number, tenant, key, is_staff in zip(*(c.tolist() for c in columns), strict=True):
                 readings[number].logins[lines.tenants[tenant]].add(key)
+                if is_staff:
+                    readings[number].staff_logins[lines.tenants[tenant]].add(key)
 
     def _find_own_cards(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists) -> None:
         """Keep valid cards of the tenant's ranges that are not enrolled, as keyed numbers."""

@@ -50,6 +50,8 @@ class Reading:
         """Tenants whose data a part offers."""
         self.logins: dict[str, set[int]] = defaultdict(set)
         """Keys of different logins at a tenant's own domains."""
+        self.staff_logins: dict[str, set[int]] = defaultdict(set)
+        """Those of them of the tenant's own people."""
         self.own_cards: dict[str, list[Words]] = defaultdict(list)
         self.unread: Counter[str] = Counter()
         self.incomplete: set[str] = set()

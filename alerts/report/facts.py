@@ -93,8 +93,7 @@ def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     sites = Text(f"sites: {', '.join(incident.sites)}", f"网站：{'、'.join(incident.sites)}")
     times = Text(f"{incident.sightings} sighting{'s' * (incident.sightings != 1)}", f"共出现{incident.sightings}次")
     yield "place", (sites, times) if incident.sites else ()
-    label = f" ({incident.origin_label})" if incident.origin_label else ""
-    whose = Text(f"{incident.origin}{label}, by the monitor's evidence", f"{ORIGIN[incident.origin]}{label}（系统判断）")
+    whose = Text(f"{incident.origin}, by the monitor's evidence", f"{ORIGIN[incident.origin]}（系统判断）")
     yield "origin", (whose, *_reasons(incident.origin_reasons))
     grade = grade_of(incident.customers)
     yield "grade_cac", (Text(f"{grade.title} ({grade.title_zh})", grade.title_zh),)

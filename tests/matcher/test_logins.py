@@ -148,3 +148,27 @@ def test_cards_of_own_ranges_are_those_that_begin_so(numbers: list[str], bank: l
     found = own_cards(normal, np.array([len(n) for n in numbers], np.int64), {"bank": bank, "other": other})
     for tenant, digits in (("bank", bank), ("other", other)):
         assert found[tenant].tolist() == [n.startswith(tuple(digits)) for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("text", "staff"),
+    [
+        ("https://bank.example/login:user1:secret", False),
+        ("https://oa.bank.example/login:user1:secret", True),
+        ("https://x.oa.bank.example/login:user1:secret", True),
+        ("https://xoa.bank.example/login:user1:secret", False),
+        ("https://bank.example/login:li.na@bank.example:secret", True),  # its own domain's addresses are its people's
+        ("https://bank.example/login:li.na@mail.bank.example:secret", True),
+        ("https://bank.example/login:li.na@notbank.example:secret", False),
+        ("https://bank.example/login:li.na@supplier.example:secret", True),
+        ("https://sso.vendor.example/login:user1:secret", True),
+        ("https://other.example/login:li.na@supplier.example:secret", False),
+        ("URL: https://oa.bank.example/\nUSER: user1\nPASS: secret", True),
+    ],
+)
+def test_a_login_of_staff_is_told_by_host_or_address(text: str, staff: bool) -> None:
+    finder = LoginFinder(
+        {"bank.example": "bank", "other.example": "other"},
+        {"bank": ("oa.bank.example", "@supplier.example", "sso.vendor.example")},
+    )
+    assert finder.find(Batch.of([text.encode()])).staff.tolist() == [staff]
