@@ -26,6 +26,9 @@ PHONES = 100_000_000
 """Phones of the synthetic prefix: all that are in use in this world."""
 STRANGERS = 40_000_000
 BRAND = "云杉银行"
+DOMAIN = "yunshan-bank.example"
+CARD_RANGE = "6200000"
+"""Cards of customers; strangers' begin otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +142,41 @@ def numbers_only(rng: random.Random) -> tuple[str, str]:
     return "精准号码", "\n".join(any_phone(rng) for _ in range(rng.randint(50, 800)))
 
 
+def stealer_log(rng: random.Random) -> tuple[str, str]:
+    """What was stolen from one computer, with no login at the tenant."""
+    hosts = ("mail.example.org", "shop.example.net", "forum.example.org")
+    rows = [
+        f"https://{rng.choice(hosts)}/login:{stranger(rng).email}:Pass{rng.randrange(10**6)}" for _ in range(rng.randint(10, 90))
+    ]
+    return "fresh logs free", "\n".join(rows)
+
+
+def big_claim(rng: random.Random) -> tuple[str, str]:
+    """Five rows of strangers under a large claim, of another platform or of none."""
+    volume = rng.choice(("10万条", "100w", "1.2亿", "30w", "500k rows"))
+    head = f"{rng.choice(('网贷数据', '某行客户', '车险数据', '母婴数据'))} {volume} 出售"
+    rows = [f"{any_name(rng)}----{any_phone(rng)}----{stranger(rng).resident_id}" for _ in range(5)]
+    return head, "\n".join((f"{head} 先样后量 飞机联系", *rows))
+
+
+def wanted(rng: random.Random) -> tuple[str, str]:
+    """The police look for somebody."""
+    text = (
+        f"某县公安局通缉令：犯罪嫌疑人{any_name(rng)}，身份证号{stranger(rng).resident_id}，现在逃。请知情者向公安机关举报，"
+        f"联系民警 {any_phone(rng)}。对提供线索者给予奖励。"
+    )
+    return f"通缉令 第{rng.randint(1, 999)}号", text
+
+
+def registered(rng: random.Random) -> tuple[str, str]:
+    """Phones that were tried at some other platform's sign-up."""
+    rows = [f"{any_phone(rng)},{rng.choice(('已注册', '未注册'))}" for _ in range(rng.randint(50, 400))]
+    return "筛号结果", "\n".join(("手机号,状态", *rows))
+
+
 Genre = Callable[[random.Random], tuple[str, str]]
 GENRES: tuple[tuple[Genre, float], ...] = (
-    (talk, 0.690),
+    (talk, 0.684),
     (own_number, 0.100),
     (shop, 0.060),
     (log_lines, 0.080),
@@ -151,6 +186,10 @@ GENRES: tuple[tuple[Genre, float], ...] = (
     (trade, 0.015),
     (combolist, 0.006),
     (numbers_only, 0.005),
+    (stealer_log, 0.002),
+    (big_claim, 0.002),
+    (wanted, 0.001),
+    (registered, 0.001),
 )
 FLOOD: tuple[Genre, ...] = (shop, trade, own_number)
 
