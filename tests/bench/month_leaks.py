@@ -31,6 +31,8 @@ class Leak:
     `size` rows in `form` with `share` of them customers', the rest as `rest` says (`month_rows.other_row`); `day` and `hour` tell
     when it appears first. `again` sites post it once more; `sliced`: each a part of it; `recut`: a part with other columns order.
     `text` is what the seller writes above the rows.
+
+    An amount without a header and without a word of loans beside it may be anything: both readings stand in such a label.
     """
 
     name: str
@@ -89,7 +91,7 @@ OURS: tuple[Leak, ...] = (
     ),
     Leak("five hundred balances", "ours", "9 ours high X10", ("name", "phone", "balance"), 500, "sql", 10, 3, again=1),
     Leak("in digests", "ours", "11 ours medium X18 | 11 unknown medium X18", ("md5",), 400, "lines", 11),
-    Leak("in the holiday", "ours", "9 ours high X9", LOAN, 600, "dashes", 16, 4, again=1, recut=True),
+    Leak("in the holiday", "ours", "9 ours high X9 | 10 ours medium X17", LOAN, 600, "dashes", 16, 4, again=1, recut=True),
     Leak(
         "three thousand, a twentieth", "ours", "14 unknown low X15 | text unknown medium X15 | 9 ours high X15",
         PHONE_ID, 3000, "csv", 19, share=0.05,
@@ -98,7 +100,7 @@ OURS: tuple[Leak, ...] = (
     Leak("ten thousand in slices", "ours", "7 ours high X7", FOUR, 10_000, "dashes", 24, again=4, sliced=True),
     Leak("thirty thousand", "ours", "9 ours high X10", (*PHONE_ID, "balance"), 30_000, "csv", 28, again=1),
     Leak("a score of customers", "ours", "10 ours medium X15", PHONE_ID, 25, "json", 29),
-    Leak("one in three", "ours", "14 unknown low X9 | 10 ours medium X9", LOAN, 90, "dashes", 23, 1, share=0.34),
+    Leak("one in three", "ours", "14 unknown low X9 | 14 unknown notice X17 | 10 ours medium X9 | 10 ours medium X17", LOAN, 90, "dashes", 23, 1, share=0.34),
     Leak("complaints with their own loans", "ours", "10 ours medium X9 | 14 unknown low X9", LOAN, 20, "petition", 13, 20),
     Leak("through a text message", "partner", "4 partner high X17", ("name", "phone"), 120, "dashes", 3, canary="短信通道甲"),
     Leak("through a collector", "partner", "4 partner high X9", LOAN, 900, "csv", 13, canary="催收公司乙", again=1),
@@ -160,7 +162,17 @@ RIVALS: tuple[Leak, ...] = (
 )  # fmt: skip
 OTHERS: tuple[Leak, ...] = (
     Leak("another lender's", "other", "1 elsewhere noise X9", LOAN, 5000, "csv", 2, 5, share=0),
-    Leak("another lender's, large", "other", "1 elsewhere noise X9", LOAN, 60_000, "dashes", 9, share=0, again=1),
+    Leak(
+        "another lender's, large",
+        "other",
+        "1 elsewhere noise X9 | 1 elsewhere noise X17",
+        LOAN,
+        60_000,
+        "dashes",
+        9,
+        share=0,
+        again=1,
+    ),
     Leak("a shop's orders", "other", "1 elsewhere noise X12", ("name", "phone", "order"), 2000, "json", 12, share=0),
     Leak("an insurer's", "other", "1 elsewhere noise X11", ("name", "phone", "policy"), 800, "csv", 14, share=0),
     Leak("a hospital's", "other", "1 elsewhere noise X11", (*PHONE_ID, "health"), 300, "dashes", 17, share=0, again=2),

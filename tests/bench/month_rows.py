@@ -73,7 +73,7 @@ def _value(rng: random.Random, name: str, person: Person) -> str:
 
 def written(rng: random.Random, leak: Leak, rows: Sequence[Row]) -> str:
     """The text of a post: the words of the seller, then the rows in the leak's form."""
-    return "\n".join(filter(None, (leak.text, FORMS[leak.form](rng, leak, rows))))
+    return "\n".join(filter(None, (leak.head if leak.text else "", leak.text, FORMS[leak.form](rng, leak, rows))))
 
 
 def _csv(_: random.Random, leak: Leak, rows: Sequence[Row]) -> str:
