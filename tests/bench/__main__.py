@@ -1,6 +1,7 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-Only `hostile` can fail: where a class of inputs costs more than it may, the exit status is 1.
+`hostile` and `month` can fail: where a class of inputs costs more than it may, or a target of the month is missed, the exit
+status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
 `ONLY="tags bus"` measures some parts. What needs a server that cannot be had is named and left out.

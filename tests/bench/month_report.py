@@ -1,4 +1,4 @@
-"""The month in numbers: its targets and its tables, as they are printed and as they stand in `docs/detection-month.md`."""
+"""The month in numbers: its targets and its tables, as a page that is printed, and written where `MONTH_PAGE` says."""
 
 from __future__ import annotations
 
