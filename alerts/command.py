@@ -33,13 +33,13 @@ from alerts.notify.notifier import configured
 from alerts.older import bring_up
 from alerts.options import Author, Severity, Status, Tenant, Words
 from alerts.pulse import Sorted
-from alerts.query import SHOWN, Filters, Listed, listed, whole
+from alerts.query import SHOWN, Filters, Listed, listed, other_customers, whole
 from alerts.records import Incident
 from alerts.reveal import reveal, watching
 from alerts.rules.kinds import kinds
 from alerts.sellers import TOKENS, named
 from alerts.store import IncidentStore, Where, configured_store, store_plan
-from alerts.table import incident_in_full, incidents_table, offers_table
+from alerts.table import customers_table, incident_in_full, incidents_table, offers_table
 from alerts.tenants import require_known
 from alerts.upkeep import Upkeep
 from alerts.view import details, summary
@@ -242,7 +242,7 @@ def _seller(context: Context, store: IncidentStore, author: str) -> str:
 
 @incidents.command("show")
 def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -> None:
-    """Show one incident in full: its verdicts with their reasons, where it was seen, who is in it."""
+    """Show one incident in full: its verdicts with their reasons, where it was seen, everybody who is in it (handles)."""
     context: Context = ctx.obj
     now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:
@@ -251,8 +251,17 @@ def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -
             raise ConfigError("no incident of that id: `ullage incidents list` shows them")
         duties = duties_of(context, store).of(found.incident, found.decisions)
         silence = suppressed(store, [found.incident], now).get(incident)
-    if as_json:
-        print_row(details(found, clocks_as_json(duties, now), silence))
-    else:
-        zone = ZoneInfo(context.tenant(found.incident.tenant).zone)
-        console().print(incident_in_full(found, clocks=clocks_table(duties, now, zone) if duties else "", silence=silence))
+        if as_json:
+            print_row(details(found, clocks_as_json(duties, now), silence))
+            return
+        zone, out = ZoneInfo(context.tenant(found.incident.tenant).zone), console()
+        with out.pager() if out.is_terminal and found.more else contextlib.nullcontext():
+            out.print(incident_in_full(found, clocks=clocks_table(duties, now, zone) if duties else "", silence=silence))
+            shown = len(found.exposures)
+            for some in other_customers(store, found):
+                out.print(customers_table(some))
+                shown += len(some)
+            if shown < found.incident.customers:
+                out.print(
+                    f"  {found.incident.customers - shown:,} more, whose handles have passed their retention or were erased"
+                )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alerts.document import D
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
 from alerts.sellers import Seller, sellers_of, tokens_of
 from alerts.status import UNDECIDED, narrowed, status_of, statuses
-from alerts.store import IncidentStore, Page, QueryError, Where
+from alerts.store import MAX_PAGE, IncidentStore, Page, QueryError, Where
 from ullage.errors import ConfigError
 from ullage.typed import identifier_in
 
@@ -63,6 +64,8 @@ class Whole:
     exposures: tuple[Exposure, ...]
     decisions: tuple[Decision, ...]
     sellers: tuple[Seller, ...] = ()
+    more: str = ""
+    """Where the customers go on that are not among `exposures`, "" where all are."""
 
 
 def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Page[Incident]:
@@ -104,8 +107,18 @@ def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN) -> Whole | 
     of_it = Where({"incident": (id_,)})
     decisions = decisions_of(store, id_)
     seen = _newest(store, Sighting, of_it, shown)
-    exposures = _newest(store, Exposure, of_it, shown)
-    return Whole(incident, status_of(decisions), seen, exposures, decisions, sellers_of(store, incident.tenant, seen))
+    page = store.search(Exposure, of_it, shown) if shown is not None else Page(_newest(store, Exposure, of_it, None), "")
+    sellers = sellers_of(store, incident.tenant, seen)
+    return Whole(incident, status_of(decisions), seen, page.items, decisions, sellers, page.after)
+
+
+def other_customers(store: IncidentStore, found: Whole) -> Iterator[tuple[Exposure, ...]]:
+    """The customers of an incident that are not in `found`, some at a time, newest first."""
+    after = found.more
+    while after:
+        page = store.search(Exposure, Where({"incident": (found.incident.id,)}), MAX_PAGE, after)
+        yield page.items
+        after = page.after
 
 
 def _newest(store: IncidentStore, kind: type[D], where: Where, shown: int | None) -> tuple[D, ...]:

@@ -20,6 +20,8 @@ from alerts.view import brief, claimed, duration, incompleteness, offer
 from ullage.screen import cell, next_line
 from ullage.shown import moment, safe
 
+KINDS_WIDTH = 18
+"""Of `phone, resident_id`."""
 COLOURS = {
     "statutory": "bold white on dark_red",
     "high": "bold red",
@@ -100,11 +102,11 @@ def incident_in_full(
         Text(f"\nOrigin: {safe(incident.whose)}", "bold"),
         _reasons(incident.origin_reasons),
         *((Text("\nClocks", "bold"), clocks) if clocks else ()),
-        Text(f"\nSeen {incident.sightings} times", "bold"),
+        Text(f"\nSeen {incident.sightings:,} times{_of_them(len(found.sightings), incident.sightings)}", "bold"),
         _sightings(found.sightings, zone),
         *((Text("\nSellers", "bold"), _sellers(found.sellers, zone)) if found.sellers else ()),
         Text(f"\nCustomers: {incident.counted}", "bold"),
-        _customers(found.exposures),
+        customers_table(found.exposures),
     )
 
 
@@ -153,8 +155,18 @@ def _sellers(sellers: Iterable[Seller], zone: tzinfo | None) -> Table:
     return grid
 
 
-def _customers(exposures: Iterable[Exposure]) -> Table:
+def _of_them(shown: int, all_: int) -> str:
+    """That not all are shown, if so."""
+    return f", the newest {shown:,} shown (--json has all)" if shown < all_ and shown else ""
+
+
+def customers_table(exposures: Iterable[Exposure]) -> Table:
+    """Customers by their handles, in columns that stand where those of the next table do."""
     grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(min_width=KINDS_WIDTH)
+    grid.add_column()
+    grid.add_column(no_wrap=True)
     for e in exposures:
         grid.add_row(f"  {safe(e.subject)}", Text(brief(e.kinds, 6)), Text(brief(e.fields, 8)), f"{e.confidence} %")
     return grid

@@ -1,0 +1,62 @@
+"""`ullage incidents show` names everybody who is in an incident, however many they are."""
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.query import SHOWN, other_customers, whole
+from alerts.records import Exposure, incident_id
+from alerts.store import Where
+from tests.alerts.builders import finding, fold_all, handle
+from ullage.cli import app
+
+ALL = 934
+A = incident_id("f")
+HANDLE = re.compile(r"^ +([0-9a-f]{32}) ", re.MULTILINE)
+
+
+@pytest.fixture
+def large(store, clock, data):
+    (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
+    fold_all(store, clock, [finding("f", range(99), people=range(ALL), kinds=("phone", "resident_id"))])
+    return store
+
+
+def show(data, *words: str) -> str:
+    done = CliRunner().invoke(app, ["--data", str(data), "incidents", "show", A, *words])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_all_customers_are_shown_each_once_and_in_line(large, data) -> None:
+    shown = show(data)
+    assert f"Customers: {ALL:,}" in shown
+    assert sorted(HANDLE.findall(shown)) == sorted(handle(n) for n in range(ALL))
+    lines = [line for line in shown.splitlines() if HANDLE.match(line + " ")]
+    assert len({line.index("phone") for line in lines}) == 1
+    assert len({line.index("NAME") for line in lines}) == 1
+    assert len(json.loads(show(data, "--json"))["exposures"]) == ALL
+
+
+def test_the_first_look_is_short_and_the_rest_follows(large) -> None:
+    found = whole(large, A, SHOWN)
+    rest = [one.id for some in other_customers(large, found) for one in some]
+    assert (len(found.exposures), len(rest)) == (SHOWN, ALL - SHOWN)
+    assert not {one.id for one in found.exposures} & set(rest)
+
+
+def test_those_whose_handles_are_gone_are_counted(large, data) -> None:
+    gone = [one.id for one in large.scroll(Exposure, Where({"incident": (A,)}))][:30]
+    large.delete(Exposure, gone)
+    shown = show(data)
+    assert len(HANDLE.findall(shown)) == ALL - 30
+    assert "30 more, whose handles have passed their retention or were erased" in shown
+
+
+def test_a_few_are_shown_as_before(store, clock, data) -> None:
+    (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
+    fold_all(store, clock, [finding("f", range(99), people="ab")])
+    assert sorted(HANDLE.findall(show(data))) == sorted(map(handle, "ab"))
+    assert "more, whose" not in show(data)
