@@ -30,12 +30,13 @@ def in_word(word: bytes) -> bytes:
         beside = word[:place][-1:] + word[place + 1 : place + 2]
         joins = chr(byte) in JOINING and min(beside, default=NOT_ASCII) < NOT_ASCII
         made.append(
-            b"(?:%s|%s)" % (_escaped(byte), b"".join(map(_escaped, wide.encode()))) if wide and not joins else _escaped(byte)
+            b"(?:%s|%s)" % (escaped(byte), b"".join(map(escaped, wide.encode()))) if wide and not joins else escaped(byte)
         )
     return b"".join(made)
 
 
-def _escaped(byte: int) -> bytes:
+def escaped(byte: int) -> bytes:
+    """A pattern of one byte."""
     return bytes((byte,)) if chr(byte).isalnum() and byte < NOT_ASCII else b"\\x%02x" % byte
 
 

@@ -19,10 +19,10 @@ from matcher.labels import words
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_digit, is_word
 from matcher.scan.columns import HEADERS, Column, columns
-from matcher.scan.literals import ONCE, TEXT, Literals, Patterns
+from matcher.scan.literals import BYTES, ONCE, TEXT, Literals, Patterns
 from matcher.scan.segment import Segment
 from matcher.scan.shapes import normals
-from matcher.signs import in_classes
+from matcher.signs import SIGNS, escaped, in_classes
 from matcher.traditional import written
 from ullage.fields import OF_KIND, Field
 from ullage.identifiers import Kind, kinds
@@ -37,10 +37,12 @@ ALONE = {"home_return_permit": "[^0-9A-Za-z][HM][0-9]{8}"}
 """Kinds that are found without a label too, but weakly, and what their values begin with."""
 ALONE_LENGTH = 9
 HYPHEN = ord("-")
-SIGNS = {"wechat": b"_-"}
+OF_VALUES = {"wechat": b"_-"}
 """What the values of a kind have beside letters and digits."""
 BEGINS, ENDS = "[\\n,;|\t-][\"'` ]{0,2}", "[\"'` ]{0,2}[\\n,;|\t-]"
 """What stands on either side of a header's cell."""
+AT_CELL = "\n,;|\t-\"'` "
+"""All signs that may touch its label."""
 
 
 @cache
@@ -53,24 +55,36 @@ def labelled_kinds() -> tuple[Kind, ...]:
 def patterns() -> Patterns:
     """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone.
 
-    Of headers it is only told whether there are any: `header_lines` looks for them.
+    Of headers it is only told whether there may be any: `header_lines` looks for them.
     """
     named = [kind.labels for kind in labelled_kinds()]
     behind = [f"{any_label(labels)}{in_classes(GAP)}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
-    wanted = (*(pattern.encode() for pattern in behind), *_headers(), *(pattern.encode() for pattern in ALONE.values()))
-    return Patterns(wanted, tuple(TEXT | ONCE * (pattern in _headers()) for pattern in wanted))
+    gates = [_header_gate(labels) for labels in _header_labels()]
+    wanted = (*(pattern.encode() for pattern in behind), *gates, *(pattern.encode() for pattern in ALONE.values()))
+    return Patterns(wanted, tuple(BYTES | ONCE if pattern in gates else TEXT for pattern in wanted))
 
 
-@cache
-def _headers() -> tuple[bytes, ...]:
-    """For each labelled kind a label as a header's cell."""
+def _header_labels() -> list[list[str]]:
+    """For each labelled kind the labels that a header may have."""
     names = _kind_of_label().items()
-    return tuple(header_pattern(label for label, name in names if name == kind.name).encode() for kind in labelled_kinds())
+    return [[label for label, name in names if name == kind.name] for kind in labelled_kinds()]
+
+
+def _header_gate(labels: Iterable[str]) -> bytes:
+    """A pattern of any of `labels` between bytes of which one may end a cell: what is no header is found too, but at no cost.
+
+    Of signs in their wide spelling it knows the byte that touches the label. Hyperscan is good at patterns of one length: the
+    exact ones take five times as long in a flood of cells.
+    """
+    wide = [sign.encode() for sign, plain in SIGNS.items() if plain in AT_CELL]
+    before, behind = (b"".join([*map(escaped, AT_CELL.encode()), *(escaped(sign[at]) for sign in wide)]) for at in (-1, 0))
+    words = b"|".join(b"".join(map(escaped, label.encode())) for label in labels)
+    return b"[%s](?:%s)[%s]" % (before, words, behind)
 
 
 @cache
 def _header_cells() -> Literals:
-    return Literals(_headers(), TEXT)
+    return Literals([header_pattern(labels).encode() for labels in _header_labels()], TEXT)
 
 
 @cache
@@ -109,7 +123,7 @@ def header_lines(batch: Batch, seen: Places) -> Places:
     found, and of a text with enough of them. So labels without end cost no more than other text.
     """
     found, at, size = [np.empty(0, np.int64)], 0, len(batch.data)
-    if not np.isin(seen - len(labelled_kinds()), np.arange(len(_headers()))).any():
+    if not np.isin(seen - len(labelled_kinds()), np.arange(len(labelled_kinds()))).any():
         return found[0]
     while at < size:
         part = (at, min(at + PART, size))
@@ -159,7 +173,7 @@ def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
     """Those of `start` from which a word of at most WIDTH - 1 characters goes, and where it ends."""
     text = batch.windows(start, WIDTH)
     outside = ~is_word(text)
-    for sign in SIGNS.get(kind.name, b""):
+    for sign in OF_VALUES.get(kind.name, b""):
         outside &= text != sign
     outside[:, :-1] |= (text[:, :-1] == HYPHEN) & (text[:, 1:] == HYPHEN)  # two hyphens end a field
     length = outside.argmax(1)

@@ -6,6 +6,7 @@ text; stretches that touch are read as one, so that a flood of gates costs one p
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -17,6 +18,7 @@ from matcher.scan.bits import ahead, behind, lowest, places, windows
 from matcher.scan.classes import DASH, SPACE, ZERO, Classes, is_digit, is_separator, is_word
 from matcher.scan.segment import Segment
 from ullage.identifiers import Kind, iban, kinds
+from ullage.identifiers.base import no_check
 
 WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
 """Kinds that modules beside this one, or a gate in here, find."""
@@ -96,7 +98,9 @@ def _columns(batch: Batch, name: str, stretches: Iterable[tuple[int, int]], gate
     length = np.fromiter(map(len, found), np.int64, len(found))
     width = -(-int(length.max(initial=1)) // 8) * 8
     table = np.array(found, f"S{width}").view(np.uint8).reshape(-1, width)
-    valid = np.array([kind.check(normal.decode()) for normal in found], bool)
+    valid = np.ones(len(found), bool)
+    if kind.check is not no_check:
+        valid = np.fromiter(map(kind.check, map(bytes.decode, found)), bool, len(found))
     all_ = Segment(name, "plain", start, end, table, length, valid)
     return all_ if gate is None else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
 
@@ -126,4 +130,4 @@ def _read(batch: Batch, kind: Kind, first: int, last: int) -> tuple[list[bytes],
     bounds = bounds[whole]
     if len(text) < len(raw):  # where each character begins
         bounds = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[bounds]
-    return [normal.encode() for normal, is_whole in zip(normals, whole.tolist(), strict=True) if is_whole], bounds + first
+    return list(map(str.encode, itertools.compress(normals, whole.tolist()))), bounds + first

@@ -8,6 +8,7 @@ groups of four. The example is the registry's own.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind
 
@@ -37,16 +38,29 @@ LETTERS = {ord(letter): str(value) for value, letter in enumerate("ABCDEFGHIJKLM
 SHAPE = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,29}", re.ASCII)
 
 
-def _of_length(length: int, countries: str) -> str:
-    """The numbers of one length, as one word or in groups of four."""
+def _any_case(letters: Iterable[str]) -> str:
+    return f"[{''.join(sorted(letters))}{''.join(sorted(letters)).lower()}]"
+
+
+def _behind_country(length: int) -> str:
+    """What stands behind a country of this length, as one word or in groups of four."""
     fours, rest = divmod(length - 4, 4)
-    tail = rf"[ \-]?[0-9A-Z]{{{rest}}}" if rest else ""
-    return rf"(?:{countries.replace(' ', '|')})[0-9]{{2}}(?:[ \-]?[0-9A-Z]{{4}}){{{fours}}}{tail}"
+    tail = rf"[ \-]?[0-9A-Za-z]{{{rest}}}" if rest else ""
+    return rf"[0-9]{{2}}(?:[ \-]?[0-9A-Za-z]{{4}}){{{fours}}}{tail}"
 
 
-PATTERN = re.compile(
-    rf"(?a)(?=[A-Za-z]{{2}}[0-9]{{2}}){BEFORE}(?i:{'|'.join(_of_length(*item) for item in COUNTRIES.items())}){AFTER}"
-)
+def _of_letter(first: str) -> str:
+    """The numbers of countries that begin with this letter. Letter by letter, a list of countries is left three times as soon."""
+    seconds: dict[int, list[str]] = {}
+    for country, length in LENGTHS.items():
+        if country[0] == first:
+            seconds.setdefault(length, []).append(country[1])
+    ways = (_any_case(letters) + _behind_country(length) for length, letters in seconds.items())
+    return f"{_any_case(first)}(?:{'|'.join(ways)})"
+
+
+FIRST = sorted({country[0] for country in LENGTHS})
+PATTERN = re.compile(rf"(?a)(?=[A-Za-z]{{2}}[0-9]{{2}}){BEFORE}(?:{'|'.join(map(_of_letter, FIRST))}){AFTER}")
 
 
 def normalise(text: str) -> str:
