@@ -11,7 +11,6 @@ from matcher.scan import labelled
 from matcher.scan.batch import Batch
 from matcher.scan.columns import HEADERS, columns
 from matcher.scan.labelled import WIDTH, find_labelled, labelled_kinds
-from matcher.scan.literals import TEXT, Literals
 from matcher.scan.segment import Segment
 from matcher.scan.shapes import RULES, normals
 from matcher.scan.unlucky import labelled_cards
@@ -181,7 +180,7 @@ def test_no_text_holds_nothing() -> None:
 
 def all_header_lines(batch: Batch) -> list[int]:
     """Of each text the first HEADERS lines in which a label is a cell, by looking at everything."""
-    _, end = Literals(labelled._headers(), TEXT).find(batch.data)
+    _, end = labelled._header_cells().find(batch.data)
     lines = np.unique(batch.lines(end - 2))
     text = batch.documents(batch.line_starts[lines])
     return [line for number in np.unique(text) for line in lines[text == number][:HEADERS].tolist()]
