@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from alerts.records.words import Origin
 from tests.bench.month_leaks import LEAKS, RIVALS, leak_posts
-from tests.bench.month_report import PAGED_WITHIN, Month
+from tests.bench.month_report import HEADINGS, PAGED_WITHIN, Month
 from tests.bench.month_truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERITIES, Judged, Verdict, confusion, read
 from ullage.verdict import own_rules
 
+PAGE = Path(__file__).parents[2] / "docs" / "detection-month.md"
 HIGH = "7 ours high X7"
 
 
@@ -73,3 +75,10 @@ def test_a_severity_holds_with_its_own_origin_alone():
 def test_confusion_counts_every_pair_once():
     table = list(confusion([("ours", "ours"), ("ours", "unknown"), ("unknown", "unknown")], ORIGINS))
     assert table == [("should be ↓, is →", "ours", "unknown"), ("ours", "1", "1"), ("unknown", "·", "1")]
+
+
+def test_the_page_holds_every_table_and_all_that_is_planted():
+    text = PAGE.read_text(encoding="utf-8")
+    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(HEADINGS)
+    planted = text.partition("## What was planted")[2]
+    assert [leak.name for leak in LEAKS if f"| {leak.name} |" not in planted] == []
