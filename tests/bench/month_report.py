@@ -17,6 +17,8 @@ INTRODUCTION = """# A month of leaks: what is found, and what is said of it
 
 `make bench ONLY=month` plays thirty days of 200 sites in minutes: {posts:,} posts, of which {leaks} lists and offers are planted,
 against {customers:,} customers. With `MONTH_PAGE=docs/detection-month.md` it writes this page. All people are synthetic.
+`POSTS` sets how many ordinary posts there are, 300,000 by default: items a day grow with them, so a smaller run cannot show that
+that target holds.
 
 A label says what a careful analyst can know from the post, the list of customers and the rules of severity and origin. It is not
 what really happened: where a post leaves it open, a label has several answers, and each counts as right. Labels are set by the
