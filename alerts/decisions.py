@@ -1,13 +1,14 @@
 """What people decide of an incident, on the page and on a terminal: checked, in the audit log first, and only ever appended.
 
 What is chosen is said in words: `acknowledged`, `confirmed`, `resolved`, `false_positive`, `note`; `reported REGIME STAGE`, or
-`reported` of every rule; `applies REGIME` or `waived REGIME`, of a rule that no number decides on.
+`reported` of every rule; `applies REGIME` or `waived REGIME`, of a rule that no number decides on; `telling_approved`
+or `telling_withdrawn`, by the data protection officer.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,15 +23,25 @@ from ullage.clock import behind
 from ullage.typed import identifier_in
 
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
+TELLING = {"telling_approved": True, "telling_withdrawn": False}
+"""What the data protection officer decides of telling the people in an incident; it stands in the place of a report's stage."""
 TOKEN_BYTES = 8
 MAX_REFERENCE = 64
 
 
 def said(decision: Decision) -> str:
     """A decision in words."""
+    if decision.stage in TELLING:
+        return decision.stage.replace("_", " ")
     if decision.stage in RULINGS:
         return f"{decision.regime} {decision.stage}"
     return f"reported under {decision.regime}, {decision.stage} report" if decision.regime else decision.status
+
+
+def may_be_told(decisions: Iterable[Decision]) -> bool:
+    """Whether the last decision on telling the people in an incident approved it; equal times are ordered by id."""
+    last = max((one for one in decisions if one.stage in TELLING), key=lambda one: (one.at, one.id), default=None)
+    return last is not None and TELLING[last.stage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,7 @@ class Decisions:
                 "at": behind(self.trail.clock.now(), (one.at for one in former)),
                 "by": checked_name(by),
                 "status": status,
-                "note": checked_ground(note) if stage in RULINGS else checked_note(note),
+                "note": checked_ground(note) if stage in (*RULINGS, *TELLING) else checked_note(note),
                 "regime": regime,
                 "stage": stage,
                 "reference": _reference(reference),
@@ -77,7 +88,8 @@ class Decisions:
         return decision
 
     def _audit(self, decision: Decision) -> None:
-        action = "duty" if decision.stage in RULINGS else "reported" if decision.regime else "decide"
+        placed = "telling" if decision.stage in TELLING else "duty" if decision.stage in RULINGS else ""
+        action = placed or ("reported" if decision.regime else "decide")
         what = f"incident {decision.incident}: {said(decision)}"
         self.trail.append(f"incident.{action}", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)
 
@@ -87,6 +99,8 @@ def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
     action, *about = chosen
     if action in PLAIN and not about:
         return action, "", ""
+    if action in TELLING and not about:
+        return "note", "", action
     if action in RULINGS and len(about) == 1:
         return "note", _regime(about[0]).id, action
     if action != "reported" or len(about) not in (0, 2):

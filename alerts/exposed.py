@@ -12,9 +12,10 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from alerts.decisions import may_be_told
 from alerts.key_checks import compare
-from alerts.records import Audit, Background, Exposure, Incident, Status
-from alerts.status import UNDECIDED, statuses
+from alerts.records import Audit, Background, Decision, Exposure, Incident, Status
+from alerts.status import status_of
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
 from ullage.clock import Clock
@@ -55,6 +56,8 @@ class Exposed:
     incident: Incident
     exposure: Exposure
     status: Status
+    may_be_told: bool = False
+    """Whether the DPO has approved telling the people in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +126,11 @@ class Lookup:
     def _look(self, tenant: str, tags: Sequence[str]) -> list[Exposed]:
         exposures = list(self.store.scroll(Exposure, _having(tenant, tags)))
         incidents = self.store.mget(Incident, [exposure.incident for exposure in exposures])
-        decided = statuses(self.store, incidents) if incidents else {}
-        return [
-            Exposed(incidents[e.incident], e, decided.get(e.incident, UNDECIDED)) for e in exposures if e.incident in incidents
-        ]
+        decided: dict[str, list[Decision]] = {incident: [] for incident in incidents}
+        for decision in self.store.scroll(Decision, Where({"incident": tuple(incidents)})) if incidents else ():
+            decided[decision.incident].append(decision)
+        known = {id_: (status_of(made), may_be_told(made)) for id_, made in decided.items()}
+        return [Exposed(incidents[e.incident], e, *known[e.incident]) for e in exposures if e.incident in incidents]
 
     def _record(self, question: Question, kinds: tuple[str, ...], found: int) -> None:
         audit = Audit(

@@ -17,6 +17,7 @@ from alerts.export.facts import chosen
 from alerts.export.formats import format_named
 from alerts.heard import Worth, looked
 from alerts.noise.suppressions import suppressed
+from alerts.person import UNSEEN, Told, told
 from alerts.query import listed, whole
 from alerts.records import Incident
 from alerts.search.asked import Asked, Text
@@ -63,42 +64,45 @@ class DecisionRequest(BaseModel):
     note: str = ""
 
 
-class ExposedIn(BaseModel):
-    """One incident in which the person was found."""
+class Said(BaseModel):
+    """The same in English and Chinese."""
 
-    incident: str
-    tenant: str
-    subject: str
-    status: str
-    severity: str
-    exposure: int
-    origin: str
-    scenario: str
-    scenario_title: str
-    scenario_title_zh: str
-    kinds: tuple[str, ...]
-    fields: tuple[str, ...]
-    first_seen: str
-    last_seen: str
+    en: str
+    zh: str
 
 
-class SeenAt(BaseModel):
-    """A post that is no leak, in which the value stood alone; `rule` says by which rule it is none."""
+class ExposedBy(BaseModel):
+    """One exposure as the caller may hear of it; `script` is a warning that says nothing of them until telling is `approved`."""
 
-    tenant: str
-    site: str
-    fetched_at: str
-    rule: str
+    kinds: list[Said]
+    month: str
+    scam: Said
+    protects: list[Said]
+    approved: bool
+    script: Said
+
+
+class Behind(BaseModel):
+    """Since when is looked, and when last; `worth` as of a list, `unseen` what no answer speaks of."""
+
+    worth: Worth
+    since: datetime | None
+    last: datetime | None
+    unseen: Said
 
 
 class ExposedAnswer(BaseModel):
-    """`kinds` is what the value was read as; none means that it is no identifier that is known here."""
+    """`kinds` is what the value was read as; none means that it is no identifier that is known here, and `answer` is `refused`.
+
+    `seen_alone` says that the value stood somewhere without anything that a leak has, which is no exposure by itself.
+    """
 
     kinds: tuple[str, ...]
+    answer: Literal["exposed", "no_record", "refused"]
     exposed: bool
-    found: list[ExposedIn]
-    seen: list[SeenAt]
-    looked: LookedAt
+    found: list[ExposedBy]
+    seen_alone: bool
+    looked: Behind
 
 
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
@@ -153,16 +157,24 @@ def routes(site: Site) -> APIRouter:
     def exposed(request: Request, asked: ExposedRequest) -> ExposedAnswer:
         question = site.question(asked.value.get_secret_value(), asked.who, asked.purpose, asked.case)
         answer = asked_of(site, question, request.state.caller)
-        found = [_exposed_in(hit.incident.model_dump(), hit.exposure.model_dump(mode="json"), hit.status) for hit in answer.found]
-        seen = [SeenAt.model_validate(one.model_dump(mode="json", include=set(SeenAt.model_fields))) for one in answer.seen]
-        behind = LookedAt(**asdict(looked(site.store, site.clock.now())))
-        return ExposedAnswer(kinds=answer.kinds, exposed=bool(found), found=found, seen=seen, looked=behind)
+        found = [ExposedBy.model_validate(_said(one)) for one in told(answer)]
+        now = looked(site.store, site.clock.now())
+        behind = Behind(worth=now.worth, since=now.since, last=now.last, unseen=Said(**UNSEEN._asdict()))
+        name: Literal["exposed", "no_record", "refused"] = "refused" if not answer.kinds else "exposed" if found else "no_record"
+        return ExposedAnswer(
+            kinds=answer.kinds, answer=name, exposed=bool(found), found=found, seen_alone=bool(answer.seen), looked=behind
+        )
 
     return router
 
 
-def _exposed_in(incident: dict[str, Any], exposure: dict[str, Any], status: str) -> ExposedIn:
-    of_incident = ("tenant", "severity", "exposure", "origin", "scenario", "scenario_title", "scenario_title_zh")
-    of_person = ("incident", "subject", "kinds", "fields", "first_seen", "last_seen")
-    shown = {name: incident[name] for name in of_incident} | {name: exposure[name] for name in of_person}
-    return ExposedIn.model_validate({**shown, "status": status})
+def _said(one: Told) -> dict[str, Any]:
+    """An exposure with its texts as members, not as pairs."""
+    return {
+        "kinds": [text._asdict() for text in one.kinds],
+        "month": one.month,
+        "scam": one.scam._asdict(),
+        "protects": [text._asdict() for text in one.protects],
+        "approved": one.approved,
+        "script": one.script._asdict(),
+    }

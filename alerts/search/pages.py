@@ -32,6 +32,8 @@ ACTIONS = {
     "confirmed": "Confirm · 确认",
     "resolved": "Resolve · 处置完毕",
     "false_positive": "False positive · 误报",
+    "telling_approved": "DPO: customers may be told · 个保负责人批准告知客户",
+    "telling_withdrawn": "DPO: not to be told any more · 撤回批准",
     "note": "Note only · 仅备注",
 }
 Typed = Annotated[str, Form()]

@@ -125,7 +125,8 @@ def run_everything(daemon: Daemon) -> int:
     question = {"value": VICTIM.phone, "who": "fraud desk", "purpose": "customer_enquiry", "case": "CASE-1"}
     until(lambda: "INC-" in page(daemon, "/api/incidents"), "there is an incident, and every post is about the victim")
     answer = page(daemon, "/api/exposed", question)
-    assert "INC-" in answer
+    assert '"exposed":true' in answer
+    assert "INC-" not in answer
     assert VICTIM.phone not in answer
     (daemon.log.parent / "metrics.txt").write_text(page(daemon, "/metrics"), encoding="utf-8")
     assert daemon.stop() == 0

@@ -1,0 +1,110 @@
+"""What the person on the phone may hear, whom the CRM has identified: no record of the value, or how they are exposed.
+
+Of an exposure that is kinds of data, the month, the scam and what protects. Never the site, the case, whose data it was, a
+partner or a number; so exposures that read the same are one. A third answer, "recorded, found nowhere", would need a list of all
+customers on search's host, and there is none: a value that nothing holds has no record, whether its owner is a customer or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from alerts.document import Frozen
+from alerts.exposed import Answer, Exposed
+from alerts.exposures import is_verified
+from alerts.report.content import Text, advice_for, categories
+from ullage.rulefiles import shipped
+from ullage.verdict.rules import Scenario, own_rules
+
+UNSEEN = Text(
+    "Not seen by it: closed groups, what was sold without a post, other numbers of this person, and masked numbers.",
+    "无法看到：封闭群组、未发帖的私下交易、此人的其他号码，以及中间位被遮盖的号码。",
+)
+"""What no answer of this product speaks of."""
+
+
+class _Words(Frozen):
+    about: str
+    about_zh: str
+    harm: str
+    harm_zh: str
+
+
+class Scripts(Frozen):
+    """The texts of `scripts.toml`."""
+
+    warning: str
+    warning_zh: str
+    notice: str
+    notice_zh: str
+    general: _Words
+    scenario: dict[str, _Words]
+
+
+@cache
+def scripts() -> Scripts:
+    """What clerks read, by scenario."""
+    return shipped(Scripts, "alerts", "scripts.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One exposure: kinds of data, month (2026-11), scam, what protects, and what is read to the caller.
+
+    `approved` is whether the DPO has approved telling: without that `script` is a warning that says nothing of this person.
+    """
+
+    kinds: tuple[Text, ...]
+    month: str
+    scam: Text
+    protects: tuple[Text, ...]
+    approved: bool
+    script: Text
+
+
+def told(answer: Answer) -> tuple[Told, ...]:
+    """What may be said of the exposures that were found, the newest first.
+
+    Nothing of incidents that a person found to be no leak, nor of made-up lists that hold no more than the number.
+    """
+    found = [hit for hit in answer.found if hit.status != "false_positive" and not _is_made_up(hit)]
+    return tuple(dict.fromkeys(_told(hit) for hit in sorted(found, key=lambda hit: hit.exposure.first_seen, reverse=True)))
+
+
+def _is_made_up(hit: Exposed) -> bool:
+    return hit.incident.origin == "fabricated" and not is_verified(hit.exposure)
+
+
+def _told(hit: Exposed) -> Told:
+    scenario = _scenario(hit)
+    known = [categories()[name] for name in hit.exposure.fields or () if name in categories()]
+    kinds = tuple(Text(kind.title, kind.title_zh) for kind in known)
+    scam = Text(scenario.title, scenario.title_zh) if scenario else Text("none in particular", "无特定骗术")
+    month = f"{hit.exposure.first_seen:%Y-%m}"
+    protects = tuple(line for advice in advice_for(scenario.id if scenario else "") for line in advice.lines())
+    script = script_of(scenario.id if scenario else "", kinds, month, protects, approved=hit.may_be_told)
+    return Told(kinds, month, scam, protects, hit.may_be_told, script)
+
+
+def _scenario(hit: Exposed) -> Scenario | None:
+    """The worst that the fields of this very person's rows allow: others in the incident may be worse off."""
+    terms, groups = {*hit.incident.terms}, [frozenset(group) for group in hit.exposure.groups]
+    for way, scenario in own_rules().ways():
+        of_post = (not way.terms or way.terms & terms) and (not way.brand or hit.incident.brands) and not way.logins
+        if of_post and (way.every or way.some) and any(way.allowed_by(group) for group in groups):
+            return scenario
+    return None
+
+
+def script_of(scenario: str, kinds: Iterable[Text], month: str, protects: Iterable[Text], *, approved: bool) -> Text:
+    """What a clerk reads in each language: the notice if telling is `approved`, else the warning."""
+    texts, kinds, protects = scripts(), [*kinds], [*protects]
+    words = texts.scenario.get(scenario, texts.general)
+    english, chinese = (texts.notice, texts.notice_zh) if approved else (texts.warning, texts.warning_zh)
+    named = ", ".join(kind.en for kind in kinds) or "contact data", "、".join(kind.zh for kind in kinds) or "联系方式"
+    year, number = month.split("-")
+    en = english.format(about=words.about, harm=words.harm, kinds=named[0], month=month)
+    zh = chinese.format(about=words.about_zh, harm=words.harm_zh, kinds=named[1], month=f"{year}年{int(number)}月")
+    return Text(" ".join((en, *(line.en for line in protects))), zh + "".join(line.zh for line in protects))

@@ -1,0 +1,133 @@
+"""What the person on the phone may hear: kinds, month, scam and what protects, and nothing that tells where or whose."""
+
+import json
+import re
+from importlib import resources
+
+import pytest
+
+from alerts.decisions import Decisions, may_be_told
+from alerts.exposed import index_tags
+from alerts.person import script_of, scripts
+from alerts.records import Decision, Incident, Notification
+from alerts.report.content import Text, advice_for
+from alerts.store import QueryError, Where
+from tests.alerts.browser import ASKED, PHONE
+from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import match
+from ullage.masking import Secret
+from ullage.verdict.rules import own_rules
+
+SCENARIOS = [scenario.id for scenario in own_rules().scenario]
+FORBIDDEN = re.compile(
+    r"\bsafe\b|\bsecure\b|leaked by|we (have )?leaked|our (data )?leak|partner|supplier"
+    r"|安全(?!账户)|我们泄露|我方泄露|我行泄露|合作方|供应商|INC-",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("scenario", ["", *SCENARIOS])
+@pytest.mark.parametrize("approved", [False, True])
+def test_every_scenario_has_both_scripts_in_both_languages(scenario, approved):
+    assert set(scripts().scenario) == set(SCENARIOS)
+    protects = [line for advice in advice_for(scenario) for line in advice.lines()]
+    script = script_of(scenario, [Text("loan", "贷款信息")], "2026-11", protects, approved=approved)
+    assert not re.search("[\u4e00-\u9fff]", script.en.replace("云闪付“一键查卡”", "").replace("国家反诈中心", ""))
+    assert re.search("[\u4e00-\u9fff]{10}", script.zh)
+    assert not re.search(r"[{}]", script.en + script.zh)
+    assert ("2026" in script.en, "2026年11月" in script.zh, "loan" in script.en.split(":")[1][:6]) == (approved,) * 3
+    assert "96110" in script.en
+    assert "96110" in script.zh
+
+
+def test_no_script_says_a_forbidden_word():
+    text = resources.files("alerts").joinpath("scripts.toml").read_text(encoding="utf-8")
+    said = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    assert not FORBIDDEN.search(said)
+    advice = [line for scenario in ["", *SCENARIOS] for one in advice_for(scenario) for line in one.lines()]
+    assert not FORBIDDEN.search("\n".join(f"{line.en} {line.zh}" for line in advice).replace("safe account", ""))
+    for words in (scripts().general, *scripts().scenario.values()):
+        assert "data" not in words.about
+        assert "信息" not in words.about_zh.replace("卡片信息", "").replace("卡号信息", "")
+    assert len({words.harm for words in scripts().scenario.values()}) == len(SCENARIOS)
+
+
+def leak(store, clock, context, name: str, fields=("NAME", "PHONE", "LOAN"), **changes):
+    tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
+    told = finding(name, [f"{name}{n}" for n in range(10)], site="hiddensite", **changes)
+    found = match(subject=handle(name), index_tag=tag, fields=fields)
+    fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    store.refresh()
+
+
+def both(browser):
+    page = browser.post("/exposed", ASKED)
+    api = browser.ask("POST", "/api/exposed", json=ASKED)
+    assert (page.status_code, api.status_code) == (200, 200)
+    return page.text, api.json()
+
+
+def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(store, browser, clock, context):
+    leak(store, clock, context, "f")
+    page, api = both(browser)
+    incident = next(iter(store.scroll(Incident, Where())))
+    [one] = api["found"]
+    assert (api["answer"], one["scam"]["en"], one["approved"]) == ("exposed", "False loan, or 'cancel your campus loan'", False)
+    assert {"en": "loan", "zh": "贷款信息"} in one["kinds"]
+    assert re.fullmatch(r"\d{4}-\d\d", one["month"])
+    assert one["protects"]
+    said = json.dumps(api, ensure_ascii=False)
+    for text in (page, said):
+        for never in (incident.id, "hiddensite", handle("f"), PHONE, f">{incident.origin}<", "severity"):
+            assert never not in text
+    assert set(api) == {"kinds", "answer", "exposed", "found", "seen_alone", "looked"}
+    assert set(one) == {"kinds", "month", "scam", "protects", "approved", "script"}
+
+
+def test_the_notice_is_read_only_once_the_dpo_has_approved_telling(store, browser, clock, context):
+    leak(store, clock, context, "f")
+    incident, desk = next(iter(store.scroll(Incident, Where()))), Decisions(store, context.trail("search"))
+    assert "indication" not in both(browser)[0]
+    assert "Not approved yet" in both(browser)[0]
+    with pytest.raises(QueryError):
+        desk.make(incident, "telling_approved", by="DPO")
+    clock.advance(1)
+    desk.make(incident, "telling_approved", by="DPO", note="approved in meeting 7")
+    store.refresh()
+    page, api = both(browser)
+    assert "We have an indication" in page
+    assert "我们发现线索" in api["found"][0]["script"]["zh"]
+    assert api["found"][0]["approved"]
+    assert "telling approved" in browser.get(f"/incidents/{incident.id}").text
+    clock.advance(1)
+    desk.make(incident, "telling_withdrawn", by="DPO", note="police asked")
+    store.refresh()
+    assert "indication" not in both(browser)[0]
+    assert not may_be_told(store.scroll(Decision, Where()))
+    assert store.count(Notification, Where()) == 0
+
+
+def test_incidents_that_read_the_same_are_one_answer_and_false_ones_none(store, browser, clock, context):
+    leak(store, clock, context, "f")
+    leak(store, clock, context, "g")
+    assert store.count(Incident, Where()) == 2
+    assert len(both(browser)[1]["found"]) == 1
+    for incident in list(store.scroll(Incident, Where())):
+        Decisions(store, context.trail("search")).make(incident, "false_positive", by="Li")
+    store.refresh()
+    page, api = both(browser)
+    assert (api["answer"], api["found"]) == ("no_record", [])
+    assert "No record of this value" in page
+
+
+def test_the_scam_is_that_of_the_persons_own_rows(store, browser, clock, context):
+    leak(store, clock, context, "f", fields=("NAME", "PHONE"))
+    assert both(browser)[1]["found"][0]["scam"]["en"] == "Broad calling"
+
+
+def test_no_record_says_what_is_not_seen(browser):
+    page, api = both(browser)
+    assert api["answer"] == "no_record"
+    assert "closed groups" in page
+    assert "封闭群组" in api["looked"]["unseen"]["zh"]
+    assert not FORBIDDEN.search(json.dumps(api, ensure_ascii=False))
