@@ -1,7 +1,7 @@
 """One regime's stages for one incident: running or not, due when, met by which report.
 
     running      the leak is ours or confirmed, and the moment that the stage counts from is known
-    waiting      as above, and that moment has not come (nobody was told yet, it is not confirmed, not resolved)
+    waiting      as above, and nobody was told of it yet, or that moment has not come (it is not confirmed, not resolved)
     conditional  whose leak it is, is not known and nobody has decided: due then, should it be confirmed
     met          a report is recorded; or a decision `reported` that names no regime, for all but the final ones
     waived       a person decided that the rule asks for nothing here (harm averted, a risk unlikely), and said why
@@ -48,13 +48,19 @@ class Duty:
     unknown_years: tuple[int, ...] = ()
 
     def left(self, now: datetime) -> float | None:
-        """Seconds until it is due, negative when it is late; None where nothing is owed yet or any more."""
-        return (self.due - now).total_seconds() if self.due and self.state in ("running", "conditional") else None
+        """Seconds until it is due, negative when it is late; None where nothing is owed yet or any more.
+
+        None as well once a time has passed that may be none: of a rule whose text was not read, or one that waits for a person.
+        """
+        if self.due is None or self.state not in ("running", "conditional"):
+            return None
+        left = (self.due - now).total_seconds()
+        return left if left >= 0 or (self.state == "running" and self.regime.verified) else None
 
     @property
     def late(self) -> bool:
-        """Whether it was met after it was due."""
-        return bool(self.report and self.due and sent_at(self.report) > self.due)
+        """Whether it was met after it was due; never by a rule whose text was not read."""
+        return bool(self.regime.verified and self.report and self.due and sent_at(self.report) > self.due)
 
 
 def status_with_report(status: Status) -> Literal["reported", "note"]:
@@ -87,7 +93,7 @@ class Duties:
 
     def earliest(self, tenant: str) -> dict[str, float]:
         """By regime the earliest running duty of a tenant, in seconds since 1970; a regime with none is not in it."""
-        found: dict[str, float] = {}
+        found, now = dict[str, float](), self.clock.now()
         decided: dict[str, list[Decision]] = {}
         for decision in self.store.scroll(Decision, Where({"tenant": (tenant,)})):
             decided.setdefault(decision.incident, []).append(decision)
@@ -96,7 +102,7 @@ class Duties:
         for incident in candidates:
             made = decided.get(incident.id, [])
             for duty in self.since(incident, made, Moments.of(incident, made, sent.get(incident.id, ()))):
-                if duty.state == "running" and duty.due:
+                if duty.state == "running" and duty.due and duty.left(now) is not None:
                     due = duty.due.timestamp()
                     found[duty.regime.id] = min(due, found.get(duty.regime.id, due))
         return found
@@ -126,7 +132,8 @@ class Duties:
             for stage in regime.stages:
                 report = _report(regime, stage, decisions)
                 if shown := "met" if report else state:
-                    found = Duty(regime, stage, shown, moments.at(stage.since), report=report, ruling=ruling)
+                    since = moments.at(stage.since) if moments.learned else None  # no clock runs on what nobody was told of
+                    found = Duty(regime, stage, shown, since, report=report, ruling=ruling)
                     duties.append(self._timed(found, ZoneInfo(tenant.zone)))
         return tuple(duties)
 

@@ -45,11 +45,15 @@ def state(duty: Duty, now: datetime) -> tuple[str, str]:
         return "not due, a person decided", "经人工判断无需报告"
     if duty.state == "met":
         return ("sent late", "已报，逾期") if duty.late else ("sent", "已报")
-    if duty.state == "waiting" or left is None:
+    if duty.state == "waiting" and duty.stage.since == "first_seen":
+        return "nobody was told of it yet, so no time counts", "尚未告知任何人，暂不计时"
+    if duty.due is None:
         english, chinese = SINCE[duty.stage.since]
         return f"starts when {english}", f"自“{chinese}”起算"
     if duty.state == "conditional":
-        return "should it be ours", "如确认为我方泄露"
+        return ("due then if confirmed", "如确认则届时到期") if left is not None else ("was due if confirmed", "如确认则已到期")
+    if left is None:
+        return "its time has passed, should the rule be so", "如规则属实则时限已过"
     return ("overdue", "已逾期") if left < 0 else ("running", "计时中")
 
 

@@ -130,14 +130,33 @@ def test_while_nobody_knows_whose_it_is_the_time_is_shown_on_condition(store, cl
     assert duties_of(store, clock, unknown, decision("false_positive", start)) == {}
 
 
-def test_before_anybody_was_told_only_what_counts_from_the_leak_itself_runs(store, clock, incident, start):
+def test_before_anybody_was_told_nothing_runs_and_then_what_counts_from_the_leak_counts_from_it(store, clock, incident, start):
     told(store, start, outcome="failed")
     duties = duties_of(store, clock, incident)
-    running = {name: hours(duty, start) for name, duty in duties.items() if duty.state == "running"}
+    assert {(duty.state, duty.due) for duty in duties.values()} == {("waiting", None)}
+    assert state(duties["nfra-2024", "first"], start)[0] == "nobody was told of it yet, so no time counts"
+    assert Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock()).earliest("bank") == {}
+    later = duties_of(store, clock, incident, decision("acknowledged", start + timedelta(hours=1)))
+    running = {name: hours(duty, start) for name, duty in later.items() if duty.stage.since == "first_seen"}
     assert running == {("nfra-2024", "first"): 2, ("nfra-2024", "written"): 24}
-    assert {(duty.state, duty.due) for name, duty in duties.items() if name not in running} == {("waiting", None)}
     english, chinese = state(duties["cac-2025", "first"], start)
     assert (english, chinese) == ("starts when an alert is sent or somebody acknowledges it", "自“告警发出或人员受理”起算")
+
+
+@pytest.mark.parametrize("origin", ["ours", "unknown"])
+def test_what_was_not_verified_or_not_confirmed_is_never_overdue(store, clock, incident, start, origin):
+    told(store, start)
+    after = start + timedelta(days=9)
+    duties = duties_of(store, clock, changed(store, incident, origin=origin))
+    for duty in (one for one in duties.values() if one.due):
+        overdue = origin == "ours" and duty.regime.verified
+        assert ("overdue" in state(duty, after)[0], "late" in remaining(duty, after)) == (overdue, overdue)
+        assert (clocks_as_json([duty], after)[0]["left_seconds"] is None) != overdue
+    assert state(duties["pboc-2025", "first"], start)[0] == ("running" if origin == "ours" else "due then if confirmed")
+    sent = decision("reported", after, regime="pboc-2025", stage="first")
+    assert not duties_of(store, clock, incident, sent)["pboc-2025", "brief"].late
+    clock.advance(9 * 86_400)
+    assert "pboc-2025" not in Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock()).earliest("bank")
 
 
 def test_the_summary_is_due_after_the_end(store, clock, incident, start):
@@ -189,7 +208,7 @@ def test_a_recorded_report_stops_its_clock_and_those_before_it(store, clock, inc
     sent = decision("reported", start + timedelta(hours=1), regime="pboc-2025", stage="first", reference="PB-1")
     duties = duties_of(store, clock, incident, sent)
     assert [duties["pboc-2025", stage].state for stage in ("brief", "first")] == ["met", "met"]
-    assert [duties["pboc-2025", stage].late for stage in ("brief", "first")] == [True, False]
+    assert [duties["pboc-2025", stage].late for stage in ("brief", "first")] == [False, False], "its text was not read"
     assert duties["nfra-2024", "first"].state == "running"
     assert duties["pboc-2025", "first"].left(start) is None
 
@@ -309,12 +328,14 @@ def test_a_clock_as_json_says_everything(store, clock, incident, start):
     told(store, start)
     shown = clocks_as_json(duties_of(store, clock, incident).values(), start + timedelta(hours=3))
     late = next(row for row in shown if (row["regime"], row["stage"]) == ("pboc-2025", "first"))
-    assert (late["verified"], late["left_seconds"], late["state"], late["from"]) == (False, -3600, "running", "learned")
+    assert (late["verified"], late["left_seconds"], late["state"], late["from"]) == (False, None, "running", "learned")
     assert (late["since"], late["due"]) == ("2026-09-21T14:13:20Z", "2026-09-21T16:13:20Z")
     duty = duties_of(store, clock, incident)["pboc-2025", "first"]
     assert (state(duty, start)[0], remaining(duty, start)) == ("running", "2.0 h")
     after = start + timedelta(hours=3)
-    assert (state(duty, after)[1], remaining(duty, after)) == ("已逾期", "late 1.0 h")
+    assert (state(duty, after)[1], remaining(duty, after)) == ("如规则属实则时限已过", "–")
+    read = duties_of(store, clock, incident)["nfra-2024", "first"]
+    assert (state(read, after)[1], remaining(read, after)) == ("已逾期", "late 1.0 h")
 
 
 def test_the_documentation_lists_every_rule_as_it_is():

@@ -76,6 +76,8 @@ def fifth_working_day(start: date) -> date:
 
 
 def due(name: tuple[str, str], moments: dict[str, datetime | None]) -> datetime | None:
+    if not moments["learned"]:
+        return None
     if name in HOURS:
         since, hours = HOURS[name]
         return moments[since] + timedelta(hours=hours) if moments[since] else None
@@ -164,9 +166,9 @@ def test_what_is_shown_of_any_history_is_consistent(store, clock):
         for duty, row in zip(duties, clocks_as_json(duties, now), strict=True):
             assert (row["left_seconds"] is None) == (remaining(duty, now) == "–")
             assert ("late" in remaining(duty, now)) == (duty.left(now) is not None and duty.due < now)
-            assert (state(duty, now)[0] == "overdue") == (duty.state == "running" and duty.due < now)
+            assert (state(duty, now)[0] == "overdue") == (duty.state == "running" and duty.due < now and duty.regime.verified)
             assert (row["sent_at"] is None) == (duty.state != "met")
-            assert row["late"] == bool(duty.report and duty.due and sent_at(duty.report) > duty.due)
+            assert row["late"] == bool(duty.regime.verified and duty.report and duty.due and sent_at(duty.report) > duty.due)
             assert all(state(duty, now))
 
     check()
