@@ -58,7 +58,7 @@ class Notifier:
     def plan(self, incidents: Sequence[Incident]) -> None:
         """Write down what is to be said of incidents that were just stored."""
         setup = self.setup
-        made = plan(setup.store, setup.notify, incidents, setup.clock.now(), setup.muted) if setup.notify.routes else []
+        made = plan(setup.store, setup.notify, incidents, setup.clock.now(), setup.muted) if setup.notify.channels else []
         for sender in self.senders if made else ():
             sender.hear(made)
         for running in self._running if made else ():

@@ -41,7 +41,10 @@ def fits(route: RouteSettings, incident: Incident) -> bool:
 
 
 def wanted(notify: NotifySettings, incident: Incident, now: datetime) -> dict[str, Notification]:
-    """By id, what every channel should have been told of `incident` as it stands, or hear later."""
+    """By id, what every channel should have been told of `incident` as it stands, or hear later.
+
+    One whose clock runs is told even where no route takes it: the time that a regulator gives must not pass unheard.
+    """
     found: dict[str, Notification] = {}
     for route in notify.routes.values():
         if not fits(route, incident):
@@ -54,6 +57,12 @@ def wanted(notify: NotifySettings, incident: Incident, now: datetime) -> dict[st
             made = _notification(incident, channel, what, why, now, due)
             if made.id not in found or due < found[made.id].due:
                 found[made.id] = made
+    if not found and incident.clock == "run":
+        told_of = (
+            _notification(incident, channel, incident.severity, "new", now, now)
+            for channel in channels_for(notify, incident.tenant)
+        )
+        found = {made.id: made for made in told_of}
     return found
 
 

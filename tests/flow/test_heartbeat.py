@@ -14,6 +14,7 @@ from tests.crawlers.support import serving
 from tests.flow.daemon import samples, until
 from tests.flow.zones import exchange_keys
 from ullage.bus import CAPTURES
+from ullage.errors import UllageError
 from ullage.supervisor import command
 
 pytestmark = pytest.mark.flow
@@ -64,7 +65,8 @@ def test_the_inner_zone_shows_the_outer_zones_sites_and_how_long_the_way_is(tmp_
         answers.says("/raw/paste1", "a paste of nobody", **{"Content-Type": "text/plain"})
         for name, address in (("board", answers.url), ("gone", "http://127.0.0.1:1")):
             (outer.data / "sites.d" / f"{name}.toml").write_text(SITE.format(url=address))
-        outer("crawl", "--once")
+        with pytest.raises(UllageError, match="not read: gone"):  # the board was read all the same
+            outer("crawl", "--once")
     carry(outer.data / "spool" / CAPTURES, inner.data / "spool" / CAPTURES)
     newest = 'ullage_heartbeat_timestamp_seconds{{origin="outside",stage="{}"}}'.format
     with role(inner.data, "match", match_port), role(inner.data, "alert", alert_port):

@@ -49,6 +49,18 @@ def test_a_route_takes_what_it_says(store, route, changes, goes):
     assert planned(store, notify_settings(route=route), incident(**changes)) == goes
 
 
+@pytest.mark.parametrize(("clock", "told"), [("run", {"INC-A:soc:medium"}), ("if confirmed", set()), ("none", set())])
+def test_an_incident_whose_clock_runs_is_told_whatever_the_route_says(store, clock, told):
+    settings = notify_settings(route={"severity": "high"})
+    assert planned(store, settings, incident(severity="medium", clock=clock)) == len(told)
+    assert set(log_of(store)) == told
+
+
+def test_an_incident_whose_clock_runs_is_told_where_there_is_no_route(store):
+    settings = NotifySettings.model_validate({"channels": {"soc": {}}})
+    assert planned(store, settings, incident(clock="run")) == 1
+
+
 def test_an_incident_takes_every_route_that_it_fits_and_the_earliest_escalation(store):
     settings = NotifySettings.model_validate(
         {
