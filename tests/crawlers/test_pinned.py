@@ -35,10 +35,10 @@ def fill(answers: Answers, count: int) -> None:
         answers.says(f"/raw/paste{number:03}", f"text {number}", **{"Content-Type": "text/plain"})
 
 
-def crawl(station: Station, url: str, *names: str, more: str = "") -> dict[str, object]:
+def crawl(station: Station, url: str, *names: str, more: str = "", exits: int = 0) -> dict[str, object]:
     station.site("paste", url, more=f"allow_private = false\n{more}")
     station.names = list(names)
-    return visited(station.run("crawl", "--once"))
+    return visited(station.run("crawl", "--once", exits=exits))
 
 
 def test_a_host_is_read_where_it_was_resolved_to_and_under_its_name(station: Station, outside: Answers, inside: Answers) -> None:
@@ -57,7 +57,7 @@ def test_no_request_reaches_a_private_address_that_a_name_turns_to(
     fill(outside, 3)
     fill(inside, 3)
     turns = ",".join([*[PUBLIC] * before, "127.0.0.1"])
-    crawl(station, f"http://{HOST}:{outside.port}/archive", f"{HOST}={turns}", more="concurrency = 4")
+    crawl(station, f"http://{HOST}:{outside.port}/archive", f"{HOST}={turns}", more="concurrency = 4", exits=int(asked == 0))
     assert inside.asked == []
     assert len(outside.asked) == asked
 
@@ -65,7 +65,7 @@ def test_no_request_reaches_a_private_address_that_a_name_turns_to(
 def test_a_name_that_turns_between_look_up_and_connection_gets_no_connection(station: Station, inside: Answers) -> None:
     """Nothing listens on the public address: a look-up of the connection's own would have found the service inside."""
     fill(inside, 1)
-    crawl(station, f"http://{HOST}:{inside.port}/archive", f"{HOST}={PUBLIC},127.0.0.1", more="robots = false")
+    crawl(station, f"http://{HOST}:{inside.port}/archive", f"{HOST}={PUBLIC},127.0.0.1", more="robots = false", exits=1)
     assert inside.asked == []
 
 
@@ -74,7 +74,7 @@ def test_a_redirect_to_a_host_with_a_private_address_is_not_followed(station: St
     led = f"mixed.example:{outside.port}"
     outside.says("/archive", "", status=302, Location=f"http://{led}/archive")
     names = f"{HOST}={PUBLIC}", "mixed.example=127.0.0.1"
-    crawl(station, f"http://{HOST}:{outside.port}/archive", *names, more=f'hosts = ["{led}"]')
+    crawl(station, f"http://{HOST}:{outside.port}/archive", *names, more=f'hosts = ["{led}"]', exits=1)
     assert "/archive" in outside.asked
     assert inside.asked == []
 
@@ -107,7 +107,7 @@ def test_https_asks_for_the_name_and_wants_a_certificate_for_it(station: Station
 
 def test_a_certificate_for_another_name_is_none(station: Station, secure: Answers) -> None:
     fill(secure, 2)
-    assert crawl(station, f"https://{HOST}:{secure.port}/archive", f"{HOST}={PUBLIC}")["captures"] == 0
+    assert crawl(station, f"https://{HOST}:{secure.port}/archive", f"{HOST}={PUBLIC}", exits=1)["captures"] == 0
     assert secure.asked == []
     more = "verify_certificates = false"
     assert crawl(station, f"https://{HOST}:{secure.port}/archive", f"{HOST}={PUBLIC}", more=more)["captures"] == 2
@@ -118,7 +118,7 @@ def test_a_redirect_to_another_port_of_the_same_host_is_not_followed(station: St
         fill(other, 1)
         server.says("/archive", "", status=302, Location=f"{other.url}/archive")
         station.site("paste", f"{server.url}/archive")
-        assert visited(station.run("crawl", "--once"))["captures"] == 0
+        assert visited(station.run("crawl", "--once", exits=1))["captures"] == 0
         assert other.asked == []
         station.site("paste", f"{server.url}/archive", more=f'hosts = ["127.0.0.1:{other.port}"]')
         assert visited(station.run("crawl", "--once"))["captures"] == 1
