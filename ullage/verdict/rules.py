@@ -164,6 +164,8 @@ class SeverityRules(_Rules):
     """What U of a partner's leak counts."""
     raised: float
     """U from which a row's severity is raised."""
+    few: Share
+    """Probability above which chance explains as many as matched, however many times they are of what it gives on average."""
     images: frozenset[str]
     """Terms of an offer of images for identity checks."""
     insiders: frozenset[str]

@@ -111,7 +111,7 @@ def _people_hold(when: When, facts: Facts, origin: Origin, rules: SeverityRules)
         and agreeing(facts, when.showing, rules) >= when.agreeing
         and not (when.alone and facts.agreeing.customers)
         and not (when.half and facts.agreeing_share < 0.5)
-        and (when.chance is None or _is_chance(facts, origin, when.chance))
+        and (when.chance is None or _is_chance(facts, origin, when.chance, rules.few))
         and when.passwords in (None, bool(facts.logins) or Field.PASSWORD in facts.people.fields)
     )
 
@@ -134,9 +134,12 @@ def agreeing(facts: Facts, showing: frozenset[Shows], rules: SeverityRules) -> i
     return facts.agreeing.showing(showing)
 
 
-def _is_chance(facts: Facts, origin: Origin, times: float) -> bool:
-    """Whether M is at most so many times what chance gives. It gives nobody by a value that is hardly ever somebody's."""
-    return not facts.verified.customers and origin.matched <= times * origin.expected
+def _is_chance(facts: Facts, origin: Origin, times: float, few: float) -> bool:
+    """Whether M is at most so many times what chance gives, or in a short list not too many for it, at `few`.
+
+    Chance gives nobody by a value that is hardly ever somebody's.
+    """
+    return not facts.verified.customers and (origin.matched <= times * origin.expected or origin.p > few)
 
 
 def _said(row: Row, facts: Facts, origin: Origin) -> tuple[str, str]:

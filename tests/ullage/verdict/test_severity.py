@@ -57,6 +57,12 @@ def random(times: float, **changes) -> Facts:
     return of(Field.PHONE, customers=matched, **{**rows, **changes})
 
 
+def short(matched: int) -> Facts:
+    """Of twelve numbers so many that match: one does by chance in 11 of 100 such lists, two in fewer than one."""
+    rows = {"rows": 12, "matched_rows": matched, "candidates": {"phone": 12}, "matched_kinds": {"phone": matched}}
+    return of(Field.PHONE, customers=matched, **rows)
+
+
 def logins(number: int, staff: int = 0, **changes) -> Facts:
     return nobody(logins=number, staff_logins=staff, **changes)
 
@@ -66,6 +72,8 @@ ROWS = [
     (15, alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900, **UNREAD}), "notice digest none"),
     (1, nobody(), "noise nobody none"),
     (1, random(3), "noise nobody none"),
+    (1, short(1), "noise nobody none"),
+    (11, short(2), "low desk if confirmed 60"),
     (11, random(3.1), "medium desk if confirmed 60"),
     (14, random(1, **UNREAD), "notice digest none"),
     (14, random(1, incomplete=True), "notice digest none"),
