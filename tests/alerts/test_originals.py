@@ -122,7 +122,7 @@ def test_nothing_in_the_store_shows_it(desk: Context, leak: str) -> None:
 
 
 def test_what_is_less_than_low_keeps_none(desk: Context, store, clock) -> None:
-    fold_all(store, clock, [sealed(desk, finding("n", range(3), people="a"))])
+    fold_all(store, clock, [sealed(desk, finding("n", range(3)))])
     assert store.get(Incident, incident_id("n")).severity in ("noise", "notice")
     assert store.count(Original, Where()) == 0
 

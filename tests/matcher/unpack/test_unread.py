@@ -5,6 +5,7 @@ import json
 import lzma
 import os
 import random
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_assess_gives_no_verdict_on_it(ullage, bank: Context, folder: Path, name
     shown = " ".join(done.stdout.split())
     assert REASONS[FILES[name][1]] in shown
     assert "NO VERDICT" in shown
-    assert "customers is in it" not in shown
+    assert not re.search(r"none of [\d,]+ customers is in it", shown)
 
 
 def test_assess_says_as_json_what_was_not_read(ullage, bank: Context, folder: Path) -> None:
