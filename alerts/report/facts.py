@@ -170,11 +170,10 @@ def _evidence(case: Case) -> Iterator[Text]:
     if (more := len(case.sightings) - SHOWN_SIGHTINGS) > 0:
         yield Text(f"and {more} more sightings", f"另有{more}条记录")
     for one in case.stamps:
-        at, party, number = moment(one.at, case.zone), one.party, one.customers
-        told = f"list of bait of {party}, {number} invented customers, recorded {at} before it was handed out"
-        yield Text(
-            f"{told}: SHA-256 {one.sha256}", f"{party}诱饵名单（虚构客户{number}名）于发放前{at}存证：SHA-256 {one.sha256}"
-        )
+        at, number = moment(one.at, case.zone), one.customers  # not whose it is: no partner's name leaves the house
+        told = f"list of bait that was given only to one partner, {number} invented customers, recorded {at} before that"
+        chinese = f"仅提供给一家合作方的诱饵名单（虚构客户{number}名），于发放前{at}存证"
+        yield Text(f"{told}: SHA-256 {one.sha256}", f"{chinese}：SHA-256 {one.sha256}")
     if case.incident.origin == "partner" and not case.stamps:
         yield Text("the list of bait has no time stamp in the audit log of this host", "本机审计日志中无该诱饵名单的存证记录")
 
