@@ -14,7 +14,8 @@ from deploy.demo.people import Person, people
 
 CUSTOMERS = 2_000
 LEAKED = 400
-LEAKED_CUSTOMERS = 160
+SAMPLE = 30
+"""Customers in the sample of an offer, nobody else among them: the bank's own data. Elsewhere two of five are customers."""
 SEED = 20261124
 BRAND = "云杉银行"
 PASTES, FORUM = "demo-pastes", "demo-forum"
@@ -71,15 +72,14 @@ class Plan:
 def plan() -> Plan:
     """The demo's plan; the same each time."""
     customers = list(people(CUSTOMERS, SEED))
-    strangers = list(people(LEAKED - LEAKED_CUSTOMERS, SEED + 1))
     known = {person.reference for person in customers}
-    mixed = _interleave(customers[:LEAKED_CUSTOMERS], strangers)
-    leaked = iter(mixed)
+    ours = (LEAKED - SAMPLE) * 2 // 5
+    leaked = iter(_interleave(customers[SAMPLE : SAMPLE + ours], list(people(LEAKED - SAMPLE - ours, SEED + 1))))
 
     def take(count: int) -> list[Person]:
         return [next(leaked) for _ in range(count)]
 
-    posts = [*_pastes(take, known), *_topics(take, known), *_ordinary()]
+    posts = [*_pastes(take, known), *_topics(take, customers[:SAMPLE], known), *_ordinary()]
     return Plan(customers, posts)
 
 
@@ -120,12 +120,11 @@ def _pastes(take: Take, known: set[str]) -> Iterator[Post]:
     yield Post(PASTES, "md5.txt", digests, exposed=_exposed(rows, known, "phone"))
 
 
-def _topics(take: Take, known: set[str]) -> Iterator[Post]:
-    rows = take(30)
-    sample = "\n".join(f"    {p.name}|{p.phone}|{p.resident_id}|{p.card}" for p in rows)
+def _topics(take: Take, sampled: Sequence[Person], known: set[str]) -> Iterator[Post]:
+    sample = "\n".join(f"    {p.name}|{p.phone}|{p.resident_id}|{p.card}" for p in sampled)
     offer = f"出售{BRAND}贷款客户数据 一手料 50万条 全格式 可验，长期供货，飞机联系\n\n    姓名|手机|身份证|卡号\n{sample}\n"
     kinds = ("phone", "resident_id", "card")
-    yield Post(FORUM, f"{BRAND} 一手料 样例", offer, exposed=_exposed(rows, known, *kinds))
+    yield Post(FORUM, f"{BRAND} 一手料 样例", offer, exposed=_exposed(sampled, known, *kinds))
     thread = "Multi-page thread: who called you?"
     yield Post(FORUM, thread, "Somebody called me and knew everything. Post what you know about such calls.")
     victims = take(12)
