@@ -144,8 +144,8 @@ def test_a_look_up_that_finds_nobody_says_it_too(browser, listen) -> None:
     assert (api["exposed"], api["looked"]["worth"]) == (False, "nothing")
     listen(beat())
     page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/api/exposed", json=ASKED).json()
-    assert 'class="result clear"' in page
-    assert "This is all that was in what was looked at" in page
+    assert "No record of this value" in page
+    assert "An empty answer" not in page
     assert (api["exposed"], api["looked"]["worth"]) == (False, "looked")
 
 
