@@ -71,7 +71,7 @@ def _whole_product(root: Path, console: Console, on: Backend, *, once: bool) -> 
         pastes, forum = _start_sites(root, progress, stack)
         (port, canary), team = free_ports(2), stack.enter_context(receiving())
         page = f"http://{HOST}:{port}"
-        configure = partial(drive.configure, ullage, plan, parts, port, told.configuration(page) + drive.canary(canary))
+        configure = partial(drive.configure, ullage, plan, parts, port, told.configuration(page, "medium") + drive.canary(canary))
         _step(progress, "load a watchlist of 2,000 customers", configure)
         key = told.introduce(ullage.data / "keys", team)
         drive.add_sites(ullage, pastes, forum)

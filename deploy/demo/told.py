@@ -21,7 +21,7 @@ kind = "webhook"
 
 [notify.routes.all]
 channels = ["{channel}"]
-severity = "medium"
+severity = "{severity}"
 """
 MESSAGE = {"type", "id", "page", "incidents"}
 MINIMUM = {"id", "severity", "why", "url"}
@@ -29,9 +29,9 @@ TOLD = ("medium", "high", "statutory")
 PAGED = "high"
 
 
-def configuration(page: str) -> str:
-    """Lines of `ullage.toml`: one channel, and the route that README shows."""
-    return CONFIG.format(page=page, channel=CHANNEL)
+def configuration(page: str, severity: str = "notice") -> str:
+    """Lines of `ullage.toml`: one channel, and one route that takes what is `severity` or above."""
+    return CONFIG.format(page=page, channel=CHANNEL, severity=severity)
 
 
 def introduce(keys: Path, receiver: Receiver) -> str:

@@ -9,7 +9,7 @@ from deploy.local.webhook import Received, new_key
 from tests.alerts.notify.support import signed
 
 KEY, PAGE = new_key(), "http://127.0.0.1:1"
-INCIDENTS = [{"id": "INC-A", "severity": "high"}, {"id": "INC-B", "severity": "low"}, {"id": "INC-C", "severity": "noise"}]
+INCIDENTS = [{"id": "INC-A", "severity": "high"}, {"id": "INC-B", "severity": "medium"}, {"id": "INC-C", "severity": "low"}]
 TOLD = [{"id": i["id"], "severity": i["severity"], "why": "new", "url": f"{PAGE}/incidents/{i['id']}"} for i in INCIDENTS[:2]]
 
 
@@ -35,3 +35,8 @@ def test_what_must_be_told_was_told():
 )
 def test_what_is_wrong_is_said(messages, said):
     assert any(fault.startswith(said) for fault in faults(messages, KEY, INCIDENTS, PAGE))
+
+
+def test_that_nothing_was_told_as_high_is_said():
+    medium, told = [{"id": "INC-B", "severity": "medium"}], [received(TOLD[1:])]
+    assert list(faults(told, KEY, medium, PAGE)) == ["the offer of the bank's own data was not told as high"]
