@@ -126,12 +126,11 @@ def stamp(
     if out is None or not canary:
         raise ConfigError("name the party with --canary and the file to keep with --out, or --check a file that was stamped")
     made = bait_of(listed(file, map_, columns, long, delimiter), named(tenant), canary.strip(), secrets.token_hex(32))
-    write(out, made.content)
-    try:
+    with contextlib.ExitStack() as undo:
+        write(out, made.content)
+        undo.callback(out.unlink)  # a list without a stamp is not left to be handed out
         noted = record(context.trail(), tenant, canary.strip(), made.customers, made.sha256, actor=current_user())
-    except BaseException:
-        out.unlink()
-        raise
+        undo.pop_all()
     typer.echo(
         f"{tenant}: bait of {canary.strip()}: {made.customers} customers, recorded {noted.at.isoformat(timespec='seconds')}"
     )
