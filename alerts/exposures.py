@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from alerts.records import Exposure, exposure_id
-from ullage.fields import BY_CHANCE, OF_KIND
+from ullage import fields
+from ullage.fields import OF_KIND
 from ullage.records import Finding, Match
 
 MAX_GROUPS = 32
@@ -76,8 +77,8 @@ def merged(one: Exposure, other: Exposure) -> Exposure:
 
 
 def is_verified(exposure: Exposure) -> bool:
-    """Whether chance cannot have matched this customer: two fields of one row are theirs, or more than a number was found."""
-    return exposure.corroborated or bool(set(exposure.kinds) - BY_CHANCE)
+    """Whether chance cannot have matched this customer."""
+    return fields.is_verified(exposure.kinds, corroborated=exposure.corroborated)
 
 
 def _own(match: Match) -> tuple[str, ...]:

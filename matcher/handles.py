@@ -9,7 +9,7 @@ from pathlib import Path
 from matcher.match import Matcher
 from matcher.readings import Reading
 from ullage.errors import ConfigError
-from ullage.fields import BY_CHANCE
+from ullage.fields import is_verified
 from ullage.spreadsheet import csv_line
 from ullage.written import is_standard_output, write_whole
 
@@ -26,11 +26,11 @@ class _Customer:
     verified: bool = False
 
     def add(self, kind: str, labels: Sequence[str], own: Sequence[str], row: tuple[int, int]) -> None:
-        """A match. Chance cannot have made it where two fields of the row are the customer's, or it is more than a number."""
+        """A match."""
         self.kinds.add(kind)
         self.fields.update(labels)
         self.rows.add(row)
-        self.verified = self.verified or len(own) >= 2 or kind not in BY_CHANCE
+        self.verified = self.verified or is_verified([kind], corroborated=len(own) >= 2)
 
 
 def check_target(out: Path, file: Path) -> None:

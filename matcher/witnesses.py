@@ -25,7 +25,7 @@ from matcher.corroborated import Owners
 from matcher.evidence import NONE, Evidence
 from matcher.rows.cells import HIDDEN, split
 from matcher.rows.columns import Columns
-from matcher.rows.spans import BLOCK, LINE, TUPLE
+from matcher.rows.spans import LINE, TUPLE
 from matcher.rows.statements import INSERT, tuple_in
 from matcher.scan.batch import Places
 from matcher.watchlist.installed import Epoch
@@ -167,7 +167,7 @@ def _cells(text: bytes, style: int, columns: Columns) -> Iterator[tuple[str, str
         head = INSERT.match(text.lstrip())
         names = head[2].decode("utf-8", "ignore").split(",") if head and head[2] else ()
         text, style = text[found.start : found.end], TUPLE
-    separator = columns.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
+    separator = columns.separator_in(style)
     cells = split(text, separator, style)
     for name, cell in zip(names if len(names) == len(cells) else ("",) * len(cells), cells, strict=True):
         yield name, cell.replace(HIDDEN, separator).decode("utf-8", "ignore")

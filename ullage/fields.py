@@ -7,6 +7,7 @@ accounts and health as sensitive; JR/T 0171-2020 puts PASSWORD, CVV and EXPIRY i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
 
@@ -62,6 +63,12 @@ OF_KIND = {
 
 BY_CHANCE = frozenset(("phone", "qq"))
 """Kinds of which so many values are in use that one made up at random is often somebody's."""
+
+
+def is_verified(kinds: Iterable[str], *, corroborated: bool) -> bool:
+    """Whether chance cannot have matched a customer by `kinds`: two fields of a row agree, or it is more than a number."""
+    return corroborated or not BY_CHANCE.issuperset(kinds)
+
 
 SERIOUS_AT = {"A": 50, "B": 500, "C": 5000}
 """Items from which 法释〔2017〕10 art. 5(1) calls a case serious, a class."""

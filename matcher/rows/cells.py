@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 from matcher.labels import label_before
@@ -182,19 +181,12 @@ class Reader:
         parts = self._split(row, style)
         cells = zip(parts, self._cells(parts, style), strict=True)
         found = [name for part, cell in cells if cell.is_named for name in _names(shown(part), cell)]
-        separator = self._separator(style)
+        separator = self.columns.separator_in(style)
         return tuple([name.replace(HIDDEN.decode(), separator.decode()) for name in found])
 
     def values(self, row: bytes, style: int) -> list[str]:
         """The cells of `row` as text, without what surrounds a value, and with one NUMBER for each candidate."""
         return [shown(part.strip(AROUND)) for part in self._split(row, style)]
-
-    def _separator(self, style: int) -> bytes:
-        return self._line_separator if style == LINE else b"\n" if style == BLOCK else b","
-
-    @cached_property
-    def _line_separator(self) -> bytes:
-        return self.columns.separator.encode()
 
     def _labels(self, cells: int, style: int) -> Sequence[Field | None]:
         """The labels of the header, if the row has as many cells."""
@@ -203,7 +195,7 @@ class Reader:
 
     def _split(self, row: bytes, style: int) -> list[bytes]:
         """The cells of a row as they are written, with HIDDEN for the separators inside quotes."""
-        return split(row, self._separator(style), style)
+        return split(row, self.columns.separator_in(style), style)
 
     def _cells(self, parts: Sequence[bytes], style: int) -> tuple[Cell, ...]:
         """What each cell of a row is."""
@@ -221,7 +213,7 @@ class Reader:
 
     def _between(self, style: int) -> str:
         """What parts the cells of a skeleton."""
-        separator = self._separator(style).decode()
+        separator = self.columns.separator_in(style).decode()
         return {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator)
 
     def _numbers(self) -> dict[bytes, Cell]:

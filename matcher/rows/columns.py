@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from matcher.rows.spans import BLOCK, LINE
 from ullage.fields import OF_KIND, Field
 
 FEWEST_CELLS = 4.0
@@ -30,6 +31,10 @@ class Columns:
     names: tuple[str, ...] = ()
     """The header as it is written: in memory only, as all that stands in a text."""
     nameless: frozenset[int] = frozenset()
+
+    def separator_in(self, style: int) -> bytes:
+        """What parts the cells of a row written in `style`."""
+        return self.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> Columns:
         """The same, typed by cells of `rows` rows: those `seen` (weight, column, kind, is valid), and what others `said`."""

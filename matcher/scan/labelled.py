@@ -39,10 +39,9 @@ ALONE_LENGTH = 9
 HYPHEN = ord("-")
 OF_VALUES = {"wechat": b"_-"}
 """What the values of a kind have beside letters and digits."""
-BEGINS, ENDS = "[\\n,;|\t-][\"'` ]{0,2}", "[\"'` ]{0,2}[\\n,;|\t-]"
-"""What stands on either side of a header's cell."""
-AT_CELL = "\n,;|\t-\"'` "
-"""All signs that may touch its label."""
+EDGES, INNER = "\n,;|\t-", "\"'` "
+BEGINS, ENDS = f"[{EDGES}][{INNER}]{{0,2}}", f"[{INNER}]{{0,2}}[{EDGES}]"
+"""What stands on either side of a header's cell: its edge, and signs that are no part of the label."""
 
 
 @cache
@@ -76,8 +75,10 @@ def _header_gate(labels: Iterable[str]) -> bytes:
     Of signs in their wide spelling it knows the byte that touches the label. Hyperscan is good at patterns of one length: the
     exact ones take five times as long in a flood of cells.
     """
-    wide = [sign.encode() for sign, plain in SIGNS.items() if plain in AT_CELL]
-    before, behind = (b"".join([*map(escaped, AT_CELL.encode()), *(escaped(sign[at]) for sign in wide)]) for at in (-1, 0))
+    wide = [sign.encode() for sign, plain in SIGNS.items() if plain in EDGES + INNER]
+    before, behind = (
+        b"".join([*map(escaped, (EDGES + INNER).encode()), *(escaped(sign[at]) for sign in wide)]) for at in (-1, 0)
+    )
     words = b"|".join(b"".join(map(escaped, label.encode())) for label in labels)
     return b"[%s](?:%s)[%s]" % (before, words, behind)
 

@@ -66,18 +66,18 @@ def severity_of(facts: Facts, origin: Origin, unit: float, rules: SeverityRules)
         later = (other for other in rules.row if other.number == row.yields_to and _applies(other, facts, origin, rules))
         as_grave = (other for other in later if ORDER.index(other.severity) >= ORDER.index(row.severity))
         row = next((other for other in as_grave if other.clock != "none"), row)
-    severity, told, why = row.severity, row.told, ("", "")
-    at_least_one = severity not in ("noise", "high", "statutory") and facts.people.customers
-    if at_least_one and (unit >= rules.raised or facts.minors):
+    severity, told, raised = row.severity, row.told, ("", "")
+    may_be_raised = severity not in ("noise", "high", "statutory") and facts.people.customers
+    if may_be_raised and (unit >= rules.raised or facts.minors):
         severity = ORDER[ORDER.index(severity) + 1]
         told = RAISED_TOLD.get(told, told)
-        of_age = f"U = {unit:.0f}" if unit >= rules.raised else f"{facts.minors} under 14"
-        of_age_zh = f"U = {unit:.0f}" if unit >= rules.raised else f"不满十四周岁{facts.minors}人"
-        why = f", raised by one ({of_age})", f"，上调一级（{of_age_zh}）"
-    english, chinese = _said(row, facts, origin)
-    head, head_zh = f"{severity}: ", f"{IN_CHINESE[severity]}："
-    tail, tail_zh = f"{why[0]}; row {row.number}", f"{why[1]}；第{row.number}行"
-    return Judged(severity, row.number, told, row.clock, row.minutes, head + english + tail, head_zh + chinese + tail_zh)
+        by_unit, minors = f"U = {unit:.0f}", (f"{facts.minors} under 14", f"不满十四周岁{facts.minors}人")
+        why, why_zh = (by_unit, by_unit) if unit >= rules.raised else minors
+        raised = f", raised by one ({why})", f"，上调一级（{why_zh}）"
+    said, said_zh = _said(row, facts, origin)
+    english = f"{severity}: {said}{raised[0]}; row {row.number}"
+    chinese = f"{IN_CHINESE[severity]}：{said_zh}{raised[1]}；第{row.number}行"
+    return Judged(severity, row.number, told, row.clock, row.minutes, english, chinese)
 
 
 def counting(facts: Facts, origin: Origin) -> Crowd:
