@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from ullage import check_values, cutover, dead_letters, keys
 from ullage.audit import walk_all
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.bus import CAPTURES, FINDINGS, Retention, open_bus
+from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.settings import FILE, Context, Settings
 from ullage.written import write_new
@@ -167,8 +167,12 @@ def _look_at_buses(context: Context, readers: Mapping[str, str], look: Look) -> 
         if scheme == "kafka":
             _look_at_kafka(context, rest, topics, readers, look)
         else:
-            for topic in [topic for topic in readers if topic in topics]:
-                look(f"bus topic {topic}", partial(_unread, context, url, topics, topic, readers[topic]))
+            kept = (
+                {DEAD_LETTERS: dead_letters.REPLAY_GROUP} if scheme == "sqlite" else {}
+            )  # of no stage, and a file that is damaged as others
+            for topic, group in {**readers, **kept}.items():
+                if topic in topics:
+                    look(f"bus topic {topic}", partial(_unread, context, url, topics, topic, group))
 
 
 def _look_at_kafka(context: Context, rest: str, keep: Mapping[str, Retention], readers: Mapping[str, str], look: Look) -> None:

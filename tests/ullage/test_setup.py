@@ -50,7 +50,7 @@ def test_a_role_before_init_is_told_what_to_run(tmp_path: Path) -> None:
 def test_check_of_a_sound_folder_has_no_fault(context: Context) -> None:
     keys.make_tenant(context.keys, "bank")
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["ok"] * 7
+    assert [line.split()[0] for line in lines] == ["ok"] * 8
     assert any("tenant bank: 1 live match epoch" in line for line in lines)
 
 
@@ -68,9 +68,19 @@ def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context
     context.bus().publisher(DEAD_LETTERS).close()
     (context.data / "bus" / "captures.sqlite").write_bytes(b"nonsense" * 1000)
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["FAULT", "ok", "FAULT", "ok", "ok", "ok"]
+    assert [line.split()[0] for line in lines] == ["FAULT", "ok", "FAULT", "ok", "ok", "ok", "ok"]
     assert "make it 0600" in lines[0]
     assert "captures.sqlite is damaged" in lines[2]
+
+
+def test_check_reads_dead_letters_whole(context: Context) -> None:
+    context.bus().publisher(DEAD_LETTERS).append([outgoing("x" * 4000, key=str(n)) for n in range(40)])
+    file = context.data / "bus" / "dead-letters.sqlite"
+    content = bytearray(file.read_bytes())
+    content[-2000] ^= 1
+    file.write_bytes(content)
+    lines = setup.check(context, READERS)
+    assert any(line.startswith("FAULT  bus topic dead-letters:") and "dead-letters.sqlite is damaged" in line for line in lines)
 
 
 def test_check_reads_bus_and_audit_log_whole(context: Context) -> None:
