@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -25,9 +26,11 @@ def test_each_file_at_two_hundred_places(whole: Path, name: str) -> None:
             damaged.judge(content, what)
 
 
-def check(data: Path) -> subprocess.CompletedProcess[str]:
+def check(data: Path, name: str) -> subprocess.CompletedProcess[str]:
+    """`ullage check` of a folder that uses the file of that name: a spool is looked at only by whoever reads from it."""
     words = [sys.executable, "-m", "ullage", "--data", str(data), "check"]
-    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    captures = {"ULLAGE_BUS__CAPTURES": "spool:///spool"} if name.startswith("spool/") else {}
+    return subprocess.run(words, env={**os.environ, **captures}, capture_output=True, text=True, check=False, timeout=120)
 
 
 def faults_in(said: str) -> set[str]:
@@ -41,14 +44,14 @@ def test_check_finds_what_a_reader_refuses(whole: Path, name: str, tmp_path: Pat
     shutil.copytree(
         whole, tmp_path / "whole"
     )  # check opens databases, and the next test wants them as a killed process left them
-    known = faults_in(check(tmp_path / "whole").stdout)  # that of its sites and channel nothing is there any more
+    known = faults_in(check(tmp_path / "whole", name).stdout)  # that of its sites and channel nothing is there any more
     for kind in (flips, cuts):
         for what, content in kind(damaged.name, damaged.content, COMMANDS):
             dealt = damaged.judge(content, what)
             data = tmp_path / "data"
             shutil.copytree(whole, data)
             (data / damaged.name).write_bytes(content)
-            done = check(data)
+            done = check(data, name)
             shutil.rmtree(data)
             assert "Traceback" not in done.stderr, (what, done.stderr)
             assert "internal error" not in done.stderr, (what, done.stderr)
