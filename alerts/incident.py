@@ -180,6 +180,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         replay_told=base.replay_of in setting.acknowledged,
         overlap=setting.tenant.overlap,
         market_share=setting.tenant.market_share,
+        medium_clock=setting.tenant.medium_clock,
         unread=_unread(sightings),
         minors=max((s.minors for s in sightings), default=0),
     )

@@ -187,6 +187,7 @@ def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantL
         witnesses_agreeing=found.witnesses.agreeing,
         overlap=tenant.overlap,
         market_share=tenant.market_share,
+        medium_clock=tenant.medium_clock,
         **labelled(lists, found)._asdict(),
         own_fields=frozenset(tenant.own_fields),
         own_cohorts=frozenset(tenant.own_cohorts),

@@ -35,6 +35,7 @@ user_agent = "ullage (leak monitor; contact: security@example.com)"
 # brands = ["某某银行"]
 # domains = ["bank.example"]
 # bins = ["622202"]
+# medium_clock = "if confirmed"  # or "run": which clock a medium incident starts, for your counsel to say
 """
 SITE = """\
 # Rename to NAME.toml: a site is data, not code. `ullage sites` lists what is read.

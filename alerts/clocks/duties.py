@@ -1,10 +1,13 @@
 """One regime's stages for one incident: running or not, due when, met by which report.
 
-    running      the leak is ours or confirmed, and the moment that the stage counts from is known
+    running      the incident's clock runs, or a person confirmed it, and the moment that the stage counts from is known
     waiting      as above, and nobody was told of it yet, or that moment has not come (it is not confirmed, not resolved)
-    conditional  whose leak it is, is not known and nobody has decided: due then, should it be confirmed
+    conditional  the incident's clock is "if confirmed" and nobody has decided: due then, should it be confirmed
     met          a report is recorded; or a decision `reported` that names no regime, for all but the final ones
     waived       a person decided that the rule asks for nothing here (harm averted, a risk unlikely), and said why
+
+Which clock an incident starts, the row of the severity table says that applied (`Incident.starts`). Who reports an incident that
+waits for a decision has decided.
 
 A person can also decide that a rule applies which by its numbers does not: grades have limbs that no count tells, such as
 important data or a loss. A false positive has no duties but those that were met before.
@@ -97,9 +100,8 @@ class Duties:
         decided: dict[str, list[Decision]] = {}
         for decision in self.store.scroll(Decision, Where({"tenant": (tenant,)})):
             decided.setdefault(decision.incident, []).append(decision)
-        candidates = self._candidates(tenant, decided)
-        sent = self._sent([incident.id for incident in candidates])
-        for incident in candidates:
+        sent = _by_incident(self.store.scroll(Notification, Where({"tenant": (tenant,), "outcome": ("sent",)})))
+        for incident in self.store.mget(Incident, sent.keys() | decided.keys()).values():  # of no other did anybody hear
             made = decided.get(incident.id, [])
             for duty in self.since(incident, made, Moments.of(incident, made, sent.get(incident.id, ()))):
                 if duty.state == "running" and duty.due and duty.left(now) is not None:
@@ -109,18 +111,8 @@ class Duties:
 
     def _sent(self, incidents: Sequence[str]) -> dict[str, list[Notification]]:
         """The notifications that were sent, by incident."""
-        found: dict[str, list[Notification]] = {}
-        if incidents:
-            for one in self.store.scroll(Notification, Where({"incident": incidents, "outcome": ("sent",)})):
-                found.setdefault(one.incident, []).append(one)
-        return found
-
-    def _candidates(self, tenant: str, decided: dict[str, list[Decision]]) -> Sequence[Incident]:
-        """Incidents that may have a running duty: by their origin, or by a person's decision."""
-        origins = {origin for regime in regimes_of(tenant, self.tenant(tenant)) for origin in regime.applies_if.origins}
-        ours = self.store.scroll(Incident, Where({"tenant": (tenant,), "origin": origins})) if origins else ()
-        confirmed = [id_ for id_, made in decided.items() if any(d.status == "confirmed" or d.stage == "applies" for d in made)]
-        return list({i.id: i for i in (*ours, *self.store.mget(Incident, confirmed).values())}.values())
+        where = Where({"incident": incidents, "outcome": ("sent",)})
+        return _by_incident(self.store.scroll(Notification, where)) if incidents else {}
 
     def since(self, incident: Incident, decisions: Sequence[Decision], moments: Moments) -> tuple[Duty, ...]:
         """As `of`, where the moments are known."""
@@ -128,7 +120,7 @@ class Duties:
         duties = []
         for regime in regimes_of(incident.tenant, tenant):
             ruling = _ruling(regime, decisions)
-            state = _state(regime, incident, tenant, status, moments, ruling)
+            state = _state(regime, incident, tenant, status, ruling, decisions)
             for stage in regime.stages:
                 report = _report(regime, stage, decisions)
                 if shown := "met" if report else state:
@@ -154,8 +146,15 @@ def _ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | None:
     return max(rulings, key=lambda d: (d.at, d.id), default=None)
 
 
+def _by_incident(notifications: Iterable[Notification]) -> dict[str, list[Notification]]:
+    found: dict[str, list[Notification]] = {}
+    for one in notifications:
+        found.setdefault(one.incident, []).append(one)
+    return found
+
+
 def _state(
-    regime: Regime, incident: Incident, tenant: Tenant, status: Status, moments: Moments, ruling: Decision | None
+    regime: Regime, incident: Incident, tenant: Tenant, status: Status, ruling: Decision | None, decisions: Iterable[Decision]
 ) -> State | None:
     """Whether a regime's clocks run for an incident; None where it asks for nothing."""
     if status == "false_positive":
@@ -164,9 +163,10 @@ def _state(
         return "running" if ruling.stage == "applies" else "waived"
     if not regime.applies_if.hold(incident, tenant):
         return None
-    if incident.origin in regime.applies_if.origins or moments.determined:
+    made = {decision.status for decision in decisions}
+    if incident.starts == "run" or "confirmed" in made or (incident.starts == "if confirmed" and "reported" in made):
         return "running"
-    return "conditional" if incident.origin == "unknown" and status in ("open", "acknowledged") else None
+    return "conditional" if incident.starts == "if confirmed" and status in ("open", "acknowledged") else None
 
 
 def _report(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:

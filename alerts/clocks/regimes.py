@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from alerts.clocks.deadline import Within
 from alerts.document import Frozen
-from alerts.records import SEVERITIES, Incident, Origin, Severity
+from alerts.records import SEVERITIES, Incident, Severity
 from ullage.errors import ConfigError
 from ullage.rulefiles import shipped
 from ullage.settings import Tenant
@@ -20,15 +20,14 @@ StageId = Literal["brief", "first", "written", "final"]
 
 
 class Conditions(Frozen):
-    """When a regime applies: all that are named must hold."""
+    """When a regime applies: all that are named must hold. None that is named holds of every leak whose clock starts."""
 
-    origins: tuple[Origin, ...]
     people_from: int = 0
     severity_from: Severity = "noise"
     critical_infrastructure: bool | None = None
 
     def hold(self, incident: Incident, tenant: Tenant) -> bool:
-        """Whether `incident` of `tenant` is large and grave enough; whose leak it is, is asked apart."""
+        """Whether `incident` of `tenant` is large and grave enough; whether its clock starts at all is asked apart."""
         return (
             incident.customers >= self.people_from
             and SEVERITIES.index(incident.severity) >= SEVERITIES.index(self.severity_from)
@@ -64,7 +63,7 @@ class Regime(Frozen):
     updates_zh: str
     source: str
     verified: bool
-    applies_if: Conditions
+    applies_if: Conditions = Conditions()
     stages: tuple[Stage, ...] = Field(alias="stage", min_length=1)
 
 

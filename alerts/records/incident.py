@@ -110,6 +110,13 @@ class Incident(Document):
         return f"{self.origin}:{self.origin_label}" if self.origin_label else self.origin
 
     @property
+    def starts(self) -> ClockWord:
+        """Which clock it starts; in what was judged before there was a table the origin said so."""
+        if self.clock is not None:
+            return self.clock
+        return "run" if self.origin in ("ours", "partner") else "if confirmed" if self.origin == "unknown" else "none"
+
+    @property
     def next_step(self) -> Step:
         """What to do next of it."""
         unread = bool(self.incomplete) or any(why.code == UNREAD for why in self.reasons)

@@ -25,7 +25,11 @@ def ours(store, clock) -> str:
     """An incident of ours that somebody acknowledged at noon."""
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     store.put(
-        [store.get(Incident, A).model_copy(update={"origin": "ours", "severity": "high", "first_seen": clock.as_clock().now()})]
+        [
+            store.get(Incident, A).model_copy(
+                update={"origin": "ours", "severity": "high", "clock": "run", "first_seen": clock.as_clock().now()}
+            )
+        ]
     )
     at = datetime.fromtimestamp(NOON, UTC)
     store.create([Decision(id=f"{A}:1", tenant="bank", incident=A, at=at, by="Li", status="acknowledged")])

@@ -1,4 +1,4 @@
-"""Clocks start from origin and a person's decision, never from a score; a recorded report stops them."""
+"""Clocks start from the severity table's word and a person's decision, never from a score; a recorded report stops them."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,9 +31,8 @@ def start(clock) -> datetime:
 def incident(store, clock) -> Incident:
     """A large leak of ours, as folded."""
     fold_all(store, clock, [finding("f", range(10), people="ab")])
-    return changed(
-        store, store.get(Incident, A), origin="ours", customers=MILLION, severity="statutory", first_seen=clock.as_clock().now()
-    )
+    fields = {"origin": "ours", "customers": MILLION, "severity": "statutory", "clock": "run"}
+    return changed(store, store.get(Incident, A), **fields, first_seen=clock.as_clock().now())
 
 
 def changed(store, incident: Incident, **changes) -> Incident:
@@ -108,22 +107,43 @@ def test_cac_is_told_from_a_million_people_on(store, clock, incident, start, peo
     assert ("pipl-57", "first") in duties, "which names no number of people"
 
 
-@pytest.mark.parametrize("origin", ["elsewhere", "recycled", "fabricated"])
-def test_what_others_leaked_starts_no_clock_whatever_its_score(store, clock, incident, start, origin):
+@pytest.mark.parametrize("origin", ["ours", "partner", "elsewhere", "unknown"])
+@pytest.mark.parametrize(("word", "states"), [("run", {"running"}), ("if confirmed", {"conditional"}), ("none", set())])
+def test_the_word_of_the_severity_table_starts_them_and_no_origin(store, clock, incident, start, origin, word, states):
     told(store, start)
-    assert duties_of(store, clock, changed(store, incident, origin=origin, exposure=100)) == {}
+    judged = changed(store, incident, origin=origin, clock=word, exposure=100)
+    assert {d.state for name, d in duties_of(store, clock, judged).items() if name[1] == "brief"} == states
+    book = Duties(store, lambda _: Tenant(regimes=("pboc-2025",)), clock.as_clock())
+    assert bool(book.earliest("bank")) == (word == "run")
 
 
-@pytest.mark.parametrize("origin", ["elsewhere", "unknown"])
-def test_a_person_who_confirms_starts_them(store, clock, incident, start, origin):
-    duties = duties_of(store, clock, changed(store, incident, origin=origin), decision("confirmed", start))
+@pytest.mark.parametrize(("origin", "states"), [("ours", {"running"}), ("unknown", {"conditional"}), ("elsewhere", set())])
+def test_what_was_judged_before_there_was_a_table_goes_by_its_origin(store, clock, incident, start, origin, states):
+    told(store, start)
+    judged = changed(store, incident, origin=origin, clock=None)
+    assert {d.state for name, d in duties_of(store, clock, judged).items() if name[1] == "brief"} == states
+
+
+def test_who_reports_what_waits_for_a_decision_has_decided(store, clock, incident, start):
+    told(store, start)
+    waits = changed(store, incident, clock="if confirmed")
+    sent = decision("reported", start + timedelta(hours=1), regime="pipl-57", stage="first")
+    end = decision("resolved", start + timedelta(days=1))
+    duties = duties_of(store, clock, waits, sent, end)
+    assert (duties["pipl-57", "first"].state, duties["nfra-2024", "first"].state) == ("met", "running")
+    assert duties["nfra-2024", "final"].due is not None
+
+
+@pytest.mark.parametrize("word", ["none", "if confirmed"])
+def test_a_person_who_confirms_starts_them(store, clock, incident, start, word):
+    duties = duties_of(store, clock, changed(store, incident, clock=word), decision("confirmed", start))
     assert {d.state for name, d in duties.items() if name[1] != "final"} == {"running"}
     assert hours(duties["gdpr-33", "first"], start) == 72
 
 
-def test_while_nobody_knows_whose_it_is_the_time_is_shown_on_condition(store, clock, incident, start):
+def test_while_nobody_has_decided_the_time_is_shown_on_condition(store, clock, incident, start):
     told(store, start)
-    unknown = changed(store, incident, origin="unknown")
+    unknown = changed(store, incident, clock="if confirmed")
     duties = duties_of(store, clock, unknown)
     assert {duty.state for duty in duties.values()} == {"conditional"}
     assert hours(duties["cac-2025", "first"], start) == 4
@@ -143,16 +163,16 @@ def test_before_anybody_was_told_nothing_runs_and_then_what_counts_from_the_leak
     assert (english, chinese) == ("starts when an alert is sent or somebody acknowledges it", "自“告警发出或人员受理”起算")
 
 
-@pytest.mark.parametrize("origin", ["ours", "unknown"])
-def test_what_was_not_verified_or_not_confirmed_is_never_overdue(store, clock, incident, start, origin):
+@pytest.mark.parametrize("word", ["run", "if confirmed"])
+def test_what_was_not_verified_or_not_confirmed_is_never_overdue(store, clock, incident, start, word):
     told(store, start)
     after = start + timedelta(days=9)
-    duties = duties_of(store, clock, changed(store, incident, origin=origin))
+    duties = duties_of(store, clock, changed(store, incident, clock=word))
     for duty in (one for one in duties.values() if one.due):
-        overdue = origin == "ours" and duty.regime.verified
+        overdue = word == "run" and duty.regime.verified
         assert ("overdue" in state(duty, after)[0], "late" in remaining(duty, after)) == (overdue, overdue)
         assert (clocks_as_json([duty], after)[0]["left_seconds"] is None) != overdue
-    assert state(duties["pboc-2025", "first"], start)[0] == ("running" if origin == "ours" else "due then if confirmed")
+    assert state(duties["pboc-2025", "first"], start)[0] == ("running" if word == "run" else "due then if confirmed")
     sent = decision("reported", after, regime="pboc-2025", stage="first")
     assert not duties_of(store, clock, incident, sent)["pboc-2025", "brief"].late
     clock.advance(9 * 86_400)
@@ -174,7 +194,7 @@ def ruling(what: str, regime: str, at: datetime) -> Decision:
 
 
 def test_a_person_can_hold_that_a_rule_applies_which_no_count_tells(store, clock, incident, start):
-    small = changed(store, incident, customers=10, origin="elsewhere", severity="low")
+    small = changed(store, incident, customers=10, clock="none", severity="low")
     assert duties_of(store, clock, small) == {}
     duties = duties_of(store, clock, small, ruling("applies", "cac-2025", start))
     assert {name: duty.state for name, duty in duties.items()} == {
@@ -274,8 +294,8 @@ def test_the_earliest_running_duty_of_each_regime_is_a_metric(store, clock, inci
     assert [due(regime) for regime in settings.regimes] == [0, 0, 0]
 
 
-def test_a_confirmed_incident_of_unknown_origin_is_in_the_metric_too(store, clock, incident, start):
-    changed(store, incident, origin="unknown")
+def test_a_confirmed_incident_is_in_the_metric_too(store, clock, incident, start):
+    changed(store, incident, clock="if confirmed")
     duties = Duties(store, lambda _: Tenant(regimes=("gdpr-33",)), clock.as_clock())
     assert duties.earliest("bank") == {}
     store.create([decision("confirmed", start)])
@@ -298,7 +318,7 @@ def test_a_condition_that_nobody_knows_is_an_error_and_not_ignored():
     row = regimes()["gdpr-33"].model_dump(by_alias=True)
     row["stage"] = [{"id": "first", "from": "learned", "due": "72 h"}]
     assert Regime.model_validate(row).id == "gdpr-33"
-    for changes in ({"applies_if": {"origins": ["ours"], "poeple_from": 5}}, {"verified": None}, {"stage": []}):
+    for changes in ({"applies_if": {"poeple_from": 5}}, {"verified": None}, {"stage": []}):
         with pytest.raises(ValueError, match="validation error"):
             Regime.model_validate({**row, **changes})
 

@@ -1,6 +1,7 @@
 """Duties of any history against a second reading of the rules, written down plainly and apart."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +16,7 @@ from alerts.status import status_of
 from tests.alerts.builders import finding, fold_all
 from tests.alerts.test_duties import told
 from ullage.settings import Tenant
+from ullage.verdict.rules import ClockWord
 
 A = incident_id("f")
 BEGUN = datetime(2026, 9, 21, 14, 0, tzinfo=UTC)
@@ -50,7 +52,7 @@ def histories(draw) -> list[Decision]:
 
 SCENES = st.tuples(
     histories(),
-    st.sampled_from(["ours", "partner", "elsewhere", "recycled", "fabricated", "unknown"]),
+    st.sampled_from(get_args(ClockWord)),
     st.sampled_from([1, 999_999, 1_000_000]),
     st.sampled_from(SEVERITIES),
     st.booleans(),
@@ -93,7 +95,7 @@ def first(history: list[Decision], *statuses: str) -> datetime | None:
     return next((d.at for d in history if d.status in statuses), None)
 
 
-def expected(history, origin, people, severity, cii, alerted) -> dict[tuple[str, str], tuple[str, datetime | None]]:
+def expected(history, word, people, severity, cii, alerted) -> dict[tuple[str, str], tuple[str, datetime | None]]:
     """State and due time of every duty."""
     knowing = ("acknowledged", "confirmed", "reported", "resolved")
     acknowledged = next((d.at for d in history if d.status in knowing or d.regime), None)
@@ -117,7 +119,7 @@ def expected(history, origin, people, severity, cii, alerted) -> dict[tuple[str,
         )
         when = due(name, moments)
         counts = applies(regime, people, severity, cii) and status != "false_positive"
-        ours = origin in ("ours", "partner") or moments["confirmed"]
+        ours = word == "run" or moments["confirmed"] or (word == "if confirmed" and first(history, "reported"))
         ruling = next((d.stage for d in reversed(history) if (d.regime, d.stage) in RULINGS and d.regime == regime), "")
         if met:
             found[name] = ("met", when)
@@ -125,7 +127,7 @@ def expected(history, origin, people, severity, cii, alerted) -> dict[tuple[str,
             found[name] = ("waived", when) if ruling == "waived" else ("running" if when else "waiting", when)
         elif counts and ours:
             found[name] = ("running" if when else "waiting", when)
-        elif counts and origin == "unknown" and status in ("open", "acknowledged"):
+        elif counts and word == "if confirmed" and status in ("open", "acknowledged"):
             found[name] = ("conditional", when)
     return found
 
@@ -140,9 +142,9 @@ def test_every_history_gives_the_duties_that_the_rules_say(store, clock, alerted
     @settings(max_examples=100)
     @given(SCENES)
     def check(scene) -> None:
-        history, origin, people, severity, cii = scene
+        history, word, people, severity, cii = scene
         tenant = Tenant(regimes=tuple(regimes()), is_cii=cii)
-        judged = incident.model_copy(update={"origin": origin, "customers": people, "severity": severity, "first_seen": BEGUN})
+        judged = incident.model_copy(update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN})
         found = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
         assert {(d.regime.id, d.stage.id): (d.state, d.due) for d in found} == expected(*scene, alerted)
 
@@ -157,10 +159,10 @@ def test_what_is_shown_of_any_history_is_consistent(store, clock):
     @settings(max_examples=40)
     @given(SCENES, st.integers(0, 20 * 24))
     def check(scene, later) -> None:
-        history, origin, people, severity, cii = scene
+        history, word, people, severity, cii = scene
         now = BEGUN + timedelta(hours=later)
         tenant = Tenant(regimes=tuple(regimes()), is_cii=cii)
-        judged = incident.model_copy(update={"origin": origin, "customers": people, "severity": severity, "first_seen": BEGUN})
+        judged = incident.model_copy(update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN})
         duties = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
         assert clocks_table(duties, now, ZONE).row_count == len(duties)
         for duty, row in zip(duties, clocks_as_json(duties, now), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
@@ -55,6 +55,11 @@ class Tenant(Section):
     regimes: tuple[str, ...] = knob(
         ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
         "rules of notification that it is under, as `ullage incidents regimes` lists them",
+    )
+    medium_clock: Literal["run", "if confirmed"] = knob(
+        "if confirmed",
+        "what a medium incident with a clock starts, for counsel to say: run, deadlines count and escalate at once; if confirmed,"
+        " they are shown as due if confirmed, and a person decides first",
     )
     evidence: bool = knob(False, "seal what was posted where a finding is high or above, for two officers; see [evidence]")
     is_cii: bool = knob(False, "operates critical information infrastructure: then CAC gives 1 hour, not 4")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ullage.fields import Shows
 from ullage.records import Canary, Cohort, RowGroup
+from ullage.verdict.rules import ClockWord
 
 
 class Reason(NamedTuple):
@@ -114,6 +115,8 @@ class Facts:
     """Whether a person acknowledged the incident that it was known from."""
     own_fields: frozenset[str] = frozenset()
     own_cohorts: frozenset[str] = frozenset()
+    medium_clock: ClockWord = "if confirmed"
+    """Which clock a medium starts that starts one, as the tenant has set."""
 
     @property
     def is_whole(self) -> bool:

@@ -6,7 +6,7 @@
 
 Two counts decide: M, all customers that were matched by anything, and V, those who agree in two or more fields of a row, which
 chance never gives. How many agree says how grave it is, never whose it is: that is the origin's, by shares. Which clock a row
-starts, running or "if confirmed", is a column of the table.
+starts, running or "if confirmed", is a column of the table; of a medium it is a setting of the tenant, for its counsel.
 
 The index U of 法释〔2017〕10 raises a row by one, as customers under 14 do; nothing lowers.
 """
@@ -39,6 +39,8 @@ RAISED_TOLD: dict[Told, Told] = {
     "fraud_morning": "anti_fraud",
 }
 """Who is told of what was raised: what is high is told by phone."""
+DECIDE_MINUTES = 60
+"""Within which a person decides where the clock is "if confirmed" and the row says nothing else."""
 ORIGINS_OF_ALL = ("ours", "partner")
 """Where the rows are ours, all customers in them count towards U; elsewhere those who agree."""
 
@@ -77,7 +79,13 @@ def severity_of(facts: Facts, origin: Origin, unit: float, rules: SeverityRules)
     said, said_zh = _said(row, facts, origin)
     english = f"{severity}: {said}{raised[0]}; row {row.number}"
     chinese = f"{IN_CHINESE[severity]}：{said_zh}{raised[1]}；第{row.number}行"
-    return Judged(severity, row.number, told, row.clock, row.minutes, english, chinese)
+    return Judged(severity, row.number, told, *_clock(row, severity, facts), english, chinese)
+
+
+def _clock(row: Row, severity: Severity, facts: Facts) -> tuple[ClockWord, int]:
+    """Which clock starts, and within how many minutes a person decides; of a medium the tenant has set which of the two it is."""
+    clock = facts.medium_clock if severity == "medium" and row.clock != "none" else row.clock
+    return clock, (row.minutes or DECIDE_MINUTES) if clock == "if confirmed" else 0
 
 
 def counting(facts: Facts, origin: Origin) -> Crowd:

@@ -152,6 +152,16 @@ def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(row:
     assert (found.row, f"{found.severity} {found.told} {found.clock}{minutes}") == (row, expected)
 
 
+@pytest.mark.parametrize("tenants", ["run", "if confirmed"])
+@pytest.mark.parametrize(("row", "given_facts", "expected"), ROWS, ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)])
+def test_which_clock_a_medium_starts_the_tenant_says(row: int, given_facts: Facts, expected: str, tenants: str) -> None:
+    found, _ = judge(replace(given_facts, medium_clock=tenants))
+    minutes = f" {found.minutes}" if found.minutes else ""
+    is_run = tenants == "run" and found.severity == "medium" and not expected.endswith(" none")
+    asked = f"{expected.partition(' if confirmed')[0]} run" if is_run else expected
+    assert (found.row, f"{found.severity} {found.told} {found.clock}{minutes}") == (row, asked)
+
+
 def test_every_row_of_the_table_is_tried_and_has_words_and_a_source() -> None:
     table = own_rules().severity.row
     assert {row for row, *_ in ROWS} == {row.number for row in table} == set(range(1, 16))
