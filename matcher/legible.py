@@ -19,11 +19,25 @@ from matcher.text.decode import decode
 from matcher.text.opaque import is_opaque
 from matcher.unpack.outcome import Outcome
 
-ABOUT = ("!/", "/docProps/core.xml", "/docProps/app.xml")
-"""Ends of the paths of what is told of a file beside what is in it: a container's list of names, an office file's properties."""
+NAMES = "!/"
+"""How the path of a container's list of names ends."""
+OFFICE = frozenset(("docx", "xlsx", "pptx", "odf"))
+ABOUT = re.compile(
+    r".*!/(?:docProps/(?:core|app)\.xml|docMetadata/LabelInfo\.xml|customXml/itemProps\d*\.xml"
+    r"|META-INF/manifest\.xml|(?:.*/)?meta\.xml|manifest\.rdf|mimetype)",
+    re.DOTALL,
+)
+"""Paths of what an office file tells of itself beside what is in it."""
 WORD = re.compile(r"\w")
-IN_MARKUP = re.compile(r"(?:\A|>)[^<>\w]*\w")
+IN_MARKUP = re.compile(r"(?:\A|>|<!\[CDATA\[|<!--)[^<>\w]*\w")
 """A letter or digit outside of tags."""
+IN_ATTRIBUTE = re.compile(r"""\s(?!xmlns[:=]|[\w.-]*:?schemaLocation)[\w:.-]+\s*=\s*(?:"[^"<]*\w|'[^'<]*\w)""")
+"""A letter or digit in the value of an attribute that names no namespace."""
+DECLARED = re.compile(r"<\?[^>]*>")
+SCHEMAS = re.compile(r"schemas\.microsoft\.com/(?:office/2006/metadata/contentType|sharepoint/v3/contenttype/forms)\b")
+"""Namespaces of custom XML that describes columns and forms of a library of documents, which are nobody's data."""
+STYLED = re.compile(r"officeDocument/2006/bibliography\b|schemas\.microsoft\.com/office/2006/metadata/properties\b")
+"""Namespaces of what office programs put into a blank document as well: there only words outside of tags are data."""
 HEAD = 4096
 ODD, KEPT, GARBLED = frozenset(("Cc", "Co", "Cn", "Cs")), frozenset(map(chr, range(32))), 0.1
 """Categories of characters that no text has, those of them that some do have, and their share from which it is none."""
@@ -52,7 +66,7 @@ def watched(pieces: Iterable[Piece], path: str, outcomes: Sequence[Outcome], tol
     is_blank, why = True, "empty"
     for piece in pieces:
         yield piece
-        if piece.path.endswith(ABOUT):
+        if piece.path.endswith(NAMES) or (piece.container in OFFICE and ABOUT.fullmatch(piece.path)):
             continue
         if is_blank:
             is_blank = not has_words(piece)
@@ -73,7 +87,17 @@ def has_words(piece: Piece) -> bool:
     head = text[:HEAD]
     if len(head) > REPEATED and head == head[0] * len(head):
         text = text.lstrip(head[0])
+    if piece.container in OFFICE and piece.path.endswith(".xml"):
+        return _has_data(DECLARED.sub("", text))
     return (IN_MARKUP if piece.markup else WORD).search(text) is not None
+
+
+def _has_data(xml: str) -> bool:
+    """Whether a part of an office file that is read tags and all, such as custom XML, holds more than its own tags."""
+    root = xml[: xml.find(">", xml.find("<")) + 1]
+    if SCHEMAS.search(root):
+        return False
+    return IN_MARKUP.search(xml) is not None or (not STYLED.search(root) and IN_ATTRIBUTE.search(xml) is not None)
 
 
 def is_garbled(piece: Piece) -> bool:

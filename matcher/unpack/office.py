@@ -37,7 +37,7 @@ STRUCTURE = re.compile(
     r"\[Content_Types\]\.xml|.*(?:theme|styles|stylesWithEffects|settings|webSettings|fontTable|numbering|calcChain|presProps"
     r"|viewProps|tableStyles)\d*\.xml|ppt/(?:slideLayouts|slideMasters|notesMasters|handoutMasters)/.*|ppt/presentation\.xml"
     r"|.*printerSettings\d*\.bin|xl/(?:worksheets|chartsheets)/[^/]+\.xml|xl/(?:workbook|sharedStrings|metadata)\.xml"
-    r"|docProps/thumbnail\..*"
+    r"|docProps/thumbnail\..*|Thumbnails/thumbnail\.png|layout-cache"
 )
 """Parts without a value of anybody's, and those that are read as sheets."""
 

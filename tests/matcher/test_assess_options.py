@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.matcher.bank import customer, enrol, phone
+from tests.matcher.unpack import builders
 from ullage.exits import Exit
 from ullage.keys import make_tenant
 from ullage.settings import Context
@@ -44,7 +45,43 @@ def rows(count: int) -> str:
     return "\n".join(["姓名,手机号,身份证,借款金额", *lines])
 
 
+PLUMBING = {
+    "docProps/core.xml": b"<p:coreProperties xmlns:p='urn:p'><p:revision>1</p:revision></p:coreProperties>",
+    "docProps/app.xml": b"<Properties><Application>Microsoft Office Word</Application></Properties>",
+    "docMetadata/LabelInfo.xml": b'<l:labelList xmlns:l="urn:l"><l:label id="{7F1B3F6E}" method="Standard"/></l:labelList>',
+    "customXml/_rels/item1.xml.rels": b'<Relationships><Relationship Id="rId1" Target="itemProps1.xml"/></Relationships>',
+    "customXml/itemProps1.xml": b'<?xml version="1.0"?><ds:datastoreItem xmlns:ds="urn:ds" ds:itemID="{7F1B3F6E-1C2D}"/>',
+    "customXml/item1.xml": b'<?xml version="1.0"?><b:Sources SelectedStyle="/APA.XSL" StyleName="APA" Version="6"'
+    b' xmlns:b="http://schemas.openxmlformats.org/officeDocument/2006/bibliography"></b:Sources>',
+    "customXml/item2.xml": b'<ct:contentTypeSchema ct:_="" xmlns:ct="http://schemas.microsoft.com/office/2006/metadata/contentType">'
+    b'<xsd:element name="Title" type="dms:Text" xmlns:xsd="urn:xsd"/></ct:contentTypeSchema>',
+    "customXml/item3.xml": b'<FormTemplates xmlns="http://schemas.microsoft.com/sharepoint/v3/contenttype/forms">'
+    b"<Display>DocumentLibraryForm</Display></FormTemplates>",
+    "customXml/item4.xml": b'<p:properties p:version="1" xmlns:p="http://schemas.microsoft.com/office/2006/metadata/properties">'
+    b"<documentManagement/></p:properties>",
+    "customXml/item5.xml": b'<?xml version="1.0" encoding="UTF-8"?><rows xmlns="urn:loans"><row/></rows>',
+}
+"""What office programs put into a document in which nobody wrote anything."""
+NOTHING_WRITTEN = {
+    "mimetype": b"application/vnd.oasis.opendocument.text",
+    "content.xml": b"<o:document-content xmlns:o='urn:o' xmlns:t='urn:t'><o:body><t:p/></o:body></o:document-content>",
+    "styles.xml": b"<s/>",
+    "meta.xml": b"<o:document-meta xmlns:o='urn:o'><o:generator>LibreOffice/7.4</o:generator></o:document-meta>",
+    "settings.xml": b"<o:settings xmlns:o='urn:o'><o:item o:name='Zoom'>100</o:item></o:settings>",
+    "manifest.rdf": b'<rdf:RDF xmlns:rdf="urn:rdf"><rdf:Description rdf:about="styles.xml"/></rdf:RDF>',
+    "META-INF/manifest.xml": b"<m:manifest xmlns:m='urn:m'><m:file-entry m:full-path='content.xml'/></m:manifest>",
+    "Thumbnails/thumbnail.png": PICTURE,
+    "layout-cache": bytes((5, 0, 1, 0)) * 16,
+    "Configurations2/accelerator/current.xml": b"",
+}
+SLIDE = b"<p:sld xmlns:p='urn:p' xmlns:a='urn:a'><a:p/></p:sld>"
 SAYS_NOTHING = {
+    "blank.docx": (builders.docx_of("<w:p/>"), "empty"),
+    "blank-as-word-makes-it.docx": (builders.docx_of("<w:p/>", PLUMBING), "empty"),
+    "blank.xlsx": (builders.xlsx_of({"Sheet1": ""}, more={"docProps/app.xml": PLUMBING["docProps/app.xml"]}), "empty"),
+    "blank.pptx": (builders.zip_of({"[Content_Types].xml": b"<Types/>", "ppt/slides/slide1.xml": SLIDE, **PLUMBING}), "empty"),
+    "blank.odt": (builders.zip_of(NOTHING_WRITTEN), "empty"),
+    "scan.docx": (builders.docx_of("<w:p/>", {**PLUMBING, "word/media/image1.png": PICTURE}), "image"),
     "blank.txt": (b" \r\n\t\n", "empty"),
     "marks.txt": (b"-----\n.....\n", "empty"),
     "mark.txt": (b"\xef\xbb\xbf", "empty"),
@@ -73,6 +110,31 @@ def test_what_holds_nothing_to_read_has_no_verdict(ullage, bank: Context, tmp_pa
     assert shown.exit_code == Exit.NO_VERDICT
     assert "NO VERDICT" in shown.stdout
     assert "is in it" not in shown.stdout.replace("none of the customers is in it", "")
+
+
+def as_parts(row: dict[str, str]) -> dict[str, bytes]:
+    """One customer as custom XML may hold them."""
+    name, number = row["name"], row["phone"]
+    return {
+        "elements": f"<r><c><n>{name}</n><p>{number}</p></c></r>".encode(),
+        "attributes": f'<r><c n="{name}" p="{number}"/></r>'.encode(),
+        "cdata": f"<r><![CDATA[{name},{number}]]></r>".encode(),
+        "remark": f"<r><!-- {name} {number} --></r>".encode(),
+        "utf-16": f'<?xml version="1.0" encoding="UTF-16"?><r><n>{name}</n><p>{number}</p></r>'.encode("utf-16"),
+        "gb18030": f'<?xml version="1.0" encoding="GB18030"?><r><n>{name}</n><p>{number}</p></r>'.encode("gb18030"),
+    }
+
+
+@pytest.mark.parametrize("how", as_parts(customer(0)))
+@pytest.mark.parametrize("number", [7, 9_000], ids=["a customer", "a stranger"])
+def test_custom_xml_of_a_blank_document_is_read(ullage, bank: Context, tmp_path: Path, how: str, number: int) -> None:
+    row = {**customer(number % 400), "phone": phone(number)}
+    path = tmp_path / "a.docx"
+    path.write_bytes(builders.docx_of("<w:p/>", {**PLUMBING, "customXml/item6.xml": as_parts(row)[how]}))
+    told = json.loads(ullage("assess", path, "--json").stdout)
+    found = number == 7
+    assert (told["verdict"], told["not_read"]) == ("exposed" if found else "nobody", [])
+    assert [one["customers"] for one in told["tenants"]] == [found]
 
 
 @pytest.mark.parametrize("members", [{}, {"a.txt": b"", "b.txt": b""}, {"a.txt": b" \n"}], ids=["none", "empty", "blank"])
