@@ -15,6 +15,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from alerts.alert import Alert, decode
+from alerts.clocks.duties import Duties
 from alerts.metrics import AlertMetrics
 from alerts.notify.message import Message
 from alerts.notify.metrics import NotifyMetrics
@@ -90,7 +91,8 @@ def notifications(record: Record, stage: Alert, muted: Silencer) -> int:
         contextlib.closing(SqliteStore(Path(folder) / "incidents.sqlite")) as store,
     ):
         channel, apart = Nowhere(), CollectorRegistry()
-        setup = Setup(ROUTES, "", store, clock, NotifyMetrics(apart, ROUTES.channels, ()), muted(store, clock))
+        metrics, duties = NotifyMetrics(apart, ROUTES.channels, ()), Duties(store, lambda _: Tenant(), clock)
+        setup = Setup(ROUTES, "", store, clock, metrics, muted(store, clock), duties)
         notifier = Notifier(setup, [Sender(CHANNEL, channel, setup)])
         alone = replace(stage, store=store, tenant=lambda _: Tenant(), metrics=AlertMetrics(apart, (), clock), tell=notifier.plan)
         alone.handle([record])

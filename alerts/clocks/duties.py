@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -31,6 +31,7 @@ from ullage import log
 from ullage.calendar import Calendar, china
 from ullage.clock import Clock
 from ullage.settings import Tenant
+from ullage.verdict.severity import DECIDE_MINUTES
 
 State = Literal["running", "waiting", "conditional", "met", "waived"]
 RULINGS = ("applies", "waived")
@@ -108,6 +109,27 @@ class Duties:
                     due = duty.due.timestamp()
                     found[duty.regime.id] = min(due, found.get(duty.regime.id, due))
         return found
+
+    def time_left(self, incidents: Sequence[Incident], now: datetime) -> dict[str, timedelta]:
+        """By id, of those that have a clock, how long there is from `now` until the next thing is due.
+
+        One that nobody was told of yet counts as told now; what was decided of it does not count.
+        """
+        clocked = [incident for incident in incidents if incident.clock == "run" or incident.decide_minutes]
+        sent = self._sent([incident.id for incident in clocked])
+        told = {one.id: Moments.of(one, (), sent.get(one.id, ())).alerted or now for one in clocked}
+        return {one.id: self._next_due(one, told[one.id]) - now for one in clocked}
+
+    def _next_due(self, incident: Incident, told: datetime) -> datetime:
+        """When the next thing is due of an incident of which somebody was `told`, and nobody has done anything yet.
+
+        Where no rule has a time for it, a person looks at it as soon as at one that waits for a decision.
+        """
+        decided = told + timedelta(minutes=incident.decide_minutes or DECIDE_MINUTES)
+        if incident.decide_minutes:
+            return decided
+        duties = self.since(incident, (), Moments(incident.first_seen, alerted=told))
+        return min((duty.due for duty in duties if duty.due and duty.left(told) is not None), default=decided)
 
     def _sent(self, incidents: Sequence[str]) -> dict[str, list[Notification]]:
         """The notifications that were sent, by incident."""

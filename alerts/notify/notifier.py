@@ -15,12 +15,13 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from alerts.clocks.duties import Duties
 from alerts.notify.channels import open_channel
 from alerts.notify.lease import Lease
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.plan import Muted, channels_for, plan
 from alerts.notify.sender import Sender, Setup
-from alerts.records import Incident
+from alerts.records import Incident, Notification
 from alerts.store import IncidentStore
 from ullage import log
 from ullage.errors import Action, UllageError
@@ -58,7 +59,9 @@ class Notifier:
     def plan(self, incidents: Sequence[Incident]) -> None:
         """Write down what is to be said of incidents that were just stored."""
         setup = self.setup
-        made = plan(setup.store, setup.notify, incidents, setup.clock.now(), setup.muted) if setup.notify.channels else []
+        made: list[Notification] = []
+        if setup.notify.channels:
+            made = plan(setup.store, setup.notify, incidents, setup.clock.now(), setup.muted, setup.duties.time_left)
         for sender in self.senders if made else ():
             sender.hear(made)
         for running in self._running if made else ():
@@ -120,7 +123,7 @@ def configured(context: Context, store: IncidentStore, registry: CollectorRegist
     settings, clock = context.settings, context.clock
     metrics = NotifyMetrics(registry, settings.notify.channels, settings.tenants)
     metrics.reached(partial(channels_for, settings.notify))
-    setup = Setup(settings.notify, page_of(settings), store, clock, metrics, muted)
+    setup = Setup(settings.notify, page_of(settings), store, clock, metrics, muted, Duties(store, context.tenant, clock))
     leases: list[Lease] = []
     senders = []
     for name in settings.notify.channels:

@@ -1,8 +1,8 @@
-"""Which channels are to hear of an incident, and when: pure, from routes and the log."""
+"""Which channels are to hear of an incident, and when: pure, from routes, the log and the time that is left."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.records import SEVERITIES, Incident, Notification, Severity
@@ -10,9 +10,13 @@ from alerts.store import IncidentStore
 from ullage.settings import NotifySettings, RouteSettings
 
 URGENT: tuple[Severity, ...] = ("high", "statutory")
-"""Repeated and escalated while nobody has acknowledged them: below that people work a list."""
+"""Of these the route says how long they may stay unacknowledged."""
+SOONEST = timedelta(minutes=5)
+"""A person has so long to acknowledge an incident, however little time is left."""
 Muted = Callable[[Sequence[Incident]], Collection[str]]
 """Of some incidents the ids of those that nobody is told of, whatever the routes say: they are in the list all the same."""
+Left = Callable[[Sequence[Incident], datetime], Mapping[str, timedelta]]
+"""Of some incidents, by id, how long there is until the next thing is due of those that have a clock."""
 ESCALATION, REPEAT = "escalation-", "repeat-"
 
 
@@ -22,12 +26,15 @@ def notification_id(incident: str, channel: str, what: str) -> str:
 
 
 def channels_for(notify: NotifySettings, tenant: str) -> tuple[str, ...]:
-    """Where an incident of `tenant` is told that must be told whatever the routes say; () where nobody can be.
+    """Where an incident of `tenant` is told that must be told whatever the routes say; () where nobody can be."""
+    return tuple(dict.fromkeys(name for route in _routes_of(notify, tenant) for name in route.channels))
 
-    Those of the tenant's routes; failing these, every channel that says no more than the minimum.
-    """
-    ours = [name for route in notify.routes.values() if tenant in (route.tenants or (tenant,)) for name in route.channels]
-    return tuple(dict.fromkeys(ours)) or tuple(name for name, channel in notify.channels.items() if channel.detail == "minimal")
+
+def _routes_of(notify: NotifySettings, tenant: str) -> list[RouteSettings]:
+    """The routes of `tenant`; failing these, one to every channel that says no more than the minimum."""
+    ours = [route for route in notify.routes.values() if tenant in (route.tenants or (tenant,))]
+    minimal = tuple(name for name, channel in notify.channels.items() if channel.detail == "minimal")
+    return ours or ([RouteSettings(channels=minimal)] if minimal else [])
 
 
 def fits(route: RouteSettings, incident: Incident) -> bool:
@@ -40,29 +47,46 @@ def fits(route: RouteSettings, incident: Incident) -> bool:
     )
 
 
-def wanted(notify: NotifySettings, incident: Incident, now: datetime) -> dict[str, Notification]:
+def routes_for(notify: NotifySettings, incident: Incident) -> list[RouteSettings]:
+    """The routes that `incident` takes.
+
+    One whose clock runs takes all of its tenant's where none fits: the time that a regulator gives must not pass unheard.
+    """
+    fitting = [route for route in notify.routes.values() if fits(route, incident)]
+    return fitting or (_routes_of(notify, incident.tenant) if incident.clock == "run" else [])
+
+
+def presses(incident: Incident) -> bool:
+    """Whether it is repeated and escalated while nobody has acknowledged it: below that people work a list."""
+    return incident.severity in URGENT or incident.clock == "run" or incident.decide_minutes > 0
+
+
+def patience(route: RouteSettings, incident: Incident, left: timedelta | None) -> timedelta:
+    """How long `incident` may stay unacknowledged: half of the time left, of what pages no longer than the route says."""
+    allowed = timedelta(minutes=route.escalate_minutes)
+    if left is None:
+        return allowed
+    half = max(SOONEST, left / 2)
+    return min(allowed, half) if incident.severity in URGENT or incident.clock == "run" else half
+
+
+def wanted(notify: NotifySettings, incident: Incident, now: datetime, left: timedelta | None) -> dict[str, Notification]:
     """By id, what every channel should have been told of `incident` as it stands, or hear later.
 
-    One whose clock runs is told even where no route takes it: the time that a regulator gives must not pass unheard.
+    `left` is the time until the next thing is due of it, if it has a clock. Such a one is told again even where a route
+    escalates to nobody: then to those who did not acknowledge it.
     """
     found: dict[str, Notification] = {}
-    for route in notify.routes.values():
-        if not fits(route, incident):
-            continue
+    for route in routes_for(notify, incident):
         told: list[tuple[str, str, str, datetime]] = [(channel, incident.severity, "new", now) for channel in route.channels]
-        if incident.severity in URGENT:
-            later, what = now + timedelta(minutes=route.escalate_minutes), f"{ESCALATION}{incident.severity}"
-            told += [(channel, what, "escalated", later) for channel in route.escalate_to]
+        if presses(incident):
+            later, what = now + patience(route, incident, left), f"{ESCALATION}{incident.severity}"
+            higher = route.escalate_to or (() if left is None else route.channels)
+            told += [(channel, what, "escalated", later) for channel in higher]
         for channel, what, why, due in told:
             made = _notification(incident, channel, what, why, now, due)
             if made.id not in found or due < found[made.id].due:
                 found[made.id] = made
-    if not found and incident.clock == "run":
-        told_of = (
-            _notification(incident, channel, incident.severity, "new", now, now)
-            for channel in channels_for(notify, incident.tenant)
-        )
-        found = {made.id: made for made in told_of}
     return found
 
 
@@ -102,12 +126,12 @@ def news(made: Notification, log: Collection[str]) -> Notification | None:
 
 
 def plan(
-    store: IncidentStore, notify: NotifySettings, incidents: Sequence[Incident], now: datetime, muted: Muted
+    store: IncidentStore, notify: NotifySettings, incidents: Sequence[Incident], now: datetime, muted: Muted, left: Left
 ) -> list[Notification]:
     """Write to the log what is to be said of `incidents`; returns what is new. Doing it again changes nothing."""
-    made: dict[str, Notification] = {}
+    made, remaining = dict[str, Notification](), left(incidents, now)
     for incident in incidents:
-        made |= wanted(notify, incident, now)
+        made |= wanted(notify, incident, now, remaining.get(incident.id))
     silent = muted([incident for incident in incidents if any(one.incident == incident.id for one in made.values())])
     made = {id_: one for id_, one in made.items() if one.incident not in silent}
     if not made:
@@ -120,11 +144,10 @@ def plan(
 
 def repeat(notify: NotifySettings, told: Notification, incident: Incident, now: datetime) -> Notification | None:
     """What follows `told`, now sent, if nobody acknowledges the incident; None where no route repeats it."""
-    if incident.severity not in URGENT or told.why == "escalated":
+    if not presses(incident) or told.why == "escalated":
         return None
-    hours = [
-        r.repeat_hours for r in notify.routes.values() if r.repeat_hours and told.channel in r.channels and fits(r, incident)
-    ]
+    routes = routes_for(notify, incident)
+    hours = [route.repeat_hours for route in routes if route.repeat_hours and told.channel in route.channels]
     if not hours:
         return None
     number = int(told.what.removeprefix(REPEAT)) if told.what.startswith(REPEAT) else 0

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from alerts.clocks.duties import Duties
 from alerts.notify.channels import Channel, UndeliveredError
 from alerts.notify.message import Entry, Facts, Message, message, message_id
 from alerts.notify.metrics import NotifyMetrics
-from alerts.notify.plan import URGENT, Muted, by_message, repeat
+from alerts.notify.plan import Muted, by_message, presses, repeat
 from alerts.records import Decision, Incident, Notification
 from alerts.status import CLOSED, UNDECIDED, standing
 from alerts.store import IncidentStore, Where
@@ -26,7 +27,10 @@ AT_MOST = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What all senders share. `page` is the search page's address, `muted` says which incidents nobody is told of."""
+    """What all senders share.
+
+    `page` is the search page's address, `muted` says which incidents nobody is told of, `duties` what is due of them.
+    """
 
     notify: NotifySettings
     page: str
@@ -34,6 +38,7 @@ class Setup:
     clock: Clock
     metrics: NotifyMetrics
     muted: Muted
+    duties: Duties
 
 
 @dataclass(slots=True)
@@ -195,5 +200,5 @@ def _is_needed(one: Notification, incident: Incident | None, decided: Decision |
         return False
     closed = decided is not None and decided.status in CLOSED
     if decided is None or decided.status == UNDECIDED or (closed and decided.at < one.at):
-        return one.why not in ("unacknowledged", "escalated") or incident.severity in URGENT
+        return one.why not in ("unacknowledged", "escalated") or presses(incident)
     return not closed and one.why in ("new", "raised")

@@ -10,9 +10,10 @@ from datetime import date, datetime
 from pydantic import Field
 
 from alerts.document import Document, Frozen
-from alerts.records.words import ClockWord, Origin, Severity, Sketched, Told
+from alerts.records.words import SEVERITIES, ClockWord, Origin, Severity, Sketched, Told
 from ullage.next_step import Step, next_step
 from ullage.records import Claims
+from ullage.verdict.severity import DECIDE_MINUTES
 
 UNREAD = "N"
 """The code of the reason that says what was not read."""
@@ -115,6 +116,15 @@ class Incident(Document):
         if self.clock is not None:
             return self.clock
         return "run" if self.origin in ("ours", "partner") else "if confirmed" if self.origin == "unknown" else "none"
+
+    @property
+    def decide_minutes(self) -> int:
+        """Within which a person decides, from when somebody was told, where its clock waits for that; else 0.
+
+        What is less than medium is worked within a day and asks for no decision at once.
+        """
+        asks = self.clock == "if confirmed" and SEVERITIES.index(self.severity) >= SEVERITIES.index("medium")
+        return (self.minutes or DECIDE_MINUTES) if asks else 0
 
     @property
     def next_step(self) -> Step:

@@ -143,7 +143,7 @@ class Play:
         tenant = Tenant(brands=(BRAND,), domains=(DOMAIN,), bins=(CARD_RANGE,), circulation=float(PHONES))
 
         def tell(incidents: Sequence[Incident]) -> None:
-            self._acknowledge(plan(self.store, NOTIFY, incidents, clock.now(), silent))
+            self._acknowledge(plan(self.store, NOTIFY, incidents, clock.now(), silent, lambda *_: {}))
 
         self._alert = Alert(self.store, clock, lambda _: tenant, metrics, tell=tell)
 

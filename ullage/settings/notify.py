@@ -28,10 +28,17 @@ class RouteSettings(Section):
     scenarios: tuple[str, ...] = knob((), "of these scenarios alone (X1 …); all by default")
     origins: tuple[str, ...] = knob((), "of these origins alone (ours, partner, …); all by default")
     repeat_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
-        4.0, "a high or statutory incident that nobody has acknowledged is sent again so often; 0 never", "hours"
+        4.0,
+        "an incident that is high or above, or has a clock, is sent again so often until somebody acknowledges it; 0 never",
+        "hours",
     )
-    escalate_to: tuple[str, ...] = knob((), "channels that hear of a high or statutory one that stays unacknowledged")
-    escalate_minutes: Seconds = knob(30.0, "how long it may stay so", "minutes")
+    escalate_to: tuple[str, ...] = knob(
+        (),
+        "channels that hear of such a one that stays unacknowledged; with a clock and none named here, those above hear it again",
+    )
+    escalate_minutes: Seconds = knob(
+        30.0, "how long it may stay so at most; with a clock, half of the time that is left", "minutes"
+    )
 
 
 class NotifySettings(Section):

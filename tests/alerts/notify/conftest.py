@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from alerts.clocks.duties import Duties
 from alerts.notify.channels import Channel
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.notifier import Notifier
@@ -12,6 +13,7 @@ from alerts.notify.plan import Muted
 from alerts.notify.sender import Sender, Setup
 from deploy.local.webhook import Receiver, receiving
 from tests.alerts.notify.support import Recorded, notify_settings
+from ullage.settings import Tenant
 
 
 @pytest.fixture
@@ -27,7 +29,8 @@ def notifier(store, clock, registry) -> Callable[..., Notifier]:
     def made(channels: dict[str, Channel], muted: Muted = lambda _: (), **changes: Any) -> Notifier:
         settings = notify_settings(channels, **changes)
         metrics = NotifyMetrics(registry, channels, ["bank"])
-        setup = Setup(settings, "https://page.example", store, clock.as_clock(), metrics, muted)
+        duties = Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())
+        setup = Setup(settings, "https://page.example", store, clock.as_clock(), metrics, muted, duties)
         return Notifier(setup, [Sender(name, channel, setup) for name, channel in channels.items()])
 
     return made

@@ -4,14 +4,24 @@ from datetime import timedelta
 
 import pytest
 
+from alerts.clocks.duties import Duties
 from alerts.notify.plan import plan
 from alerts.records import Notification
 from tests.alerts.notify.support import T0, incident, log_of, notify_settings, store_all
-from ullage.settings import NotifySettings
+from ullage import clock
+from ullage.settings import NotifySettings, Tenant
 
 
-def planned(store, settings: NotifySettings, *incidents, now=T0, muted=lambda _: ()) -> int:
-    return len(plan(store, settings, store_all(store, incidents), now, muted))
+def planned(store, settings: NotifySettings, *incidents, now=T0, muted=lambda _: (), **tenant) -> int:
+    known = Tenant(**{"regimes": ("nfra-2024",), **tenant})
+    duties = Duties(store, lambda _: known, clock.Clock())
+    return len(plan(store, settings, store_all(store, incidents), now, muted, duties.time_left))
+
+
+def escalated(store, channel: str = "boss") -> float:
+    """After how many minutes that channel hears of it."""
+    [one] = [one for one in log_of(store, channel=channel).values() if one.why == "escalated"]
+    return (one.due - one.at).total_seconds() / 60
 
 
 def test_an_incident_is_written_down_for_the_channels_of_its_routes(store):
@@ -49,7 +59,10 @@ def test_a_route_takes_what_it_says(store, route, changes, goes):
     assert planned(store, notify_settings(route=route), incident(**changes)) == goes
 
 
-@pytest.mark.parametrize(("clock", "told"), [("run", {"INC-A:soc:medium"}), ("if confirmed", set()), ("none", set())])
+@pytest.mark.parametrize(
+    ("clock", "told"),
+    [("run", {"INC-A:soc:medium", "INC-A:soc:escalation-medium"}), ("if confirmed", set()), ("none", set())],
+)
 def test_an_incident_whose_clock_runs_is_told_whatever_the_route_says(store, clock, told):
     settings = notify_settings(route={"severity": "high"})
     assert planned(store, settings, incident(severity="medium", clock=clock)) == len(told)
@@ -58,7 +71,56 @@ def test_an_incident_whose_clock_runs_is_told_whatever_the_route_says(store, clo
 
 def test_an_incident_whose_clock_runs_is_told_where_there_is_no_route(store):
     settings = NotifySettings.model_validate({"channels": {"soc": {}}})
-    assert planned(store, settings, incident(clock="run")) == 1
+    assert planned(store, settings, incident(clock="run")) == 2
+    assert escalated(store, "soc") == 30
+
+
+@pytest.mark.parametrize(
+    ("route", "changes", "minutes"),
+    [
+        ({}, {"clock": "none"}, 30),
+        ({}, {"clock": "run"}, 30),
+        ({"escalate_minutes": 90}, {"clock": "run"}, 60),  # half of two hours
+        ({"escalate_minutes": 90}, {"clock": "run", "first_seen": T0 - timedelta(minutes=90)}, 15),
+        ({"escalate_minutes": 90}, {"clock": "run", "first_seen": T0 - timedelta(hours=9)}, 5),
+        ({"escalate_minutes": 2}, {"clock": "run"}, 2),
+        ({"escalate_minutes": 90}, {"clock": "if confirmed", "minutes": 60}, 30),
+        ({"escalate_minutes": 90}, {"clock": "run", "severity": "medium"}, 60),
+        ({}, {"clock": "if confirmed", "minutes": 60, "severity": "medium"}, 30),
+        ({}, {"clock": "if confirmed", "minutes": 1440, "severity": "medium"}, 720),
+    ],
+)
+def test_what_nobody_acknowledges_escalates_at_half_of_the_time_left(store, route, changes, minutes):
+    assert planned(store, notify_settings(["soc", "boss"], route=route), incident(**changes)) == 2
+    assert escalated(store) == minutes
+
+
+def test_where_no_rule_gives_a_time_it_escalates_as_what_waits_for_a_decision(store):
+    planned(store, notify_settings(["soc", "boss"], route={"escalate_minutes": 90}), incident(clock="run"), regimes=())
+    assert escalated(store) == 30
+
+
+def test_time_counts_from_when_somebody_was_first_told(store):
+    settings = notify_settings(["soc", "boss"], route={"escalate_minutes": 90})
+    changes = {"clock": "if confirmed", "minutes": 60}
+    planned(store, settings, incident(severity="medium", **changes))
+    first = log_of(store)["INC-A:soc:medium"]
+    store.put([first.model_copy(update={"outcome": "sent", "sent_at": T0})])
+    store.refresh()
+    planned(store, settings, incident(**changes), now=T0 + timedelta(minutes=40))
+    raised = log_of(store)["INC-A:boss:escalation-high"]
+    assert raised.due == T0 + timedelta(minutes=50), "20 of 60 minutes are left"
+
+
+def test_with_a_clock_and_nobody_higher_those_hear_again_who_did_not_acknowledge_it(store):
+    planned(store, notify_settings(), incident(severity="medium", clock="if confirmed", minutes=60))
+    assert escalated(store, "soc") == 30
+
+
+def test_a_route_that_does_not_fit_escalates_a_running_clock_all_the_same(store):
+    settings = notify_settings(["soc", "boss"], route={"severity": "high"})
+    assert planned(store, settings, incident(severity="medium", clock="run")) == 2
+    assert escalated(store) == 30
 
 
 def test_an_incident_takes_every_route_that_it_fits_and_the_earliest_escalation(store):
@@ -75,9 +137,11 @@ def test_an_incident_takes_every_route_that_it_fits_and_the_earliest_escalation(
     assert log_of(store)["INC-A:boss:escalation-high"].due == T0 + timedelta(minutes=10)
 
 
-def test_nothing_below_high_escalates(store):
-    assert planned(store, notify_settings(["soc", "boss"]), incident(severity="medium")) == 1
-    assert set(log_of(store)) == {"INC-A:soc:medium"}
+@pytest.mark.parametrize(("severity", "clock"), [("medium", "none"), ("medium", None), ("low", "if confirmed")])
+def test_nothing_below_high_escalates_that_asks_for_no_decision(store, severity, clock):
+    settings = notify_settings(["soc", "boss"], route={"severity": "low"})
+    assert planned(store, settings, incident(severity=severity, clock=clock, minutes=60)) == 1
+    assert set(log_of(store)) == {f"INC-A:soc:{severity}"}
 
 
 def test_a_severity_that_rises_is_news_and_one_that_falls_is_none(store):

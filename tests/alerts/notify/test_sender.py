@@ -116,6 +116,24 @@ def test_an_unacknowledged_one_is_escalated_once(notifier, store, clock, soc):
     assert (len(boss.sent), len(soc.sent)) == (1, 1)
 
 
+@pytest.mark.parametrize("changes", [{"clock": "run"}, {"clock": "if confirmed", "minutes": 60}])
+def test_a_medium_with_a_clock_is_escalated_and_repeated_until_somebody_acknowledges_it(notifier, store, clock, soc, changes):
+    boss = Recorded()
+    running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 4})
+    tell(running, store, incident("A", "medium", **changes), incident("B", "medium", **changes))
+    turn(running, clock, 20)
+    decide(store, clock, "acknowledged", "INC-B")
+    turn(running, clock, 1770)
+    assert boss.sent == []
+    turn(running, clock, 30)
+    assert boss.told == [[("INC-A", "medium", "escalated")]]
+    turn(running, clock, 4 * 3600)
+    assert soc.told[1:] == [[("INC-A", "medium", "unacknowledged")]]
+    decide(store, clock, "acknowledged", "INC-A")
+    turn(running, clock, 4 * 3600 + 20)
+    assert len(soc.sent) == 2
+
+
 def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(notifier, store, clock, soc, registry):
     soc.failing = [DOWN]
     other = Recorded()
