@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from ullage.identifiers import Candidate, kinds, masked
+from ullage.identifiers.phone import MAINLAND
 
 DIGEST = "digest"
 HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|[0-9a-fA-F]{16})(?![0-9A-Za-z])")
@@ -29,7 +31,7 @@ class Found(NamedTuple):
 def find(text: str) -> list[Found]:
     """Candidates of folded `text` by place, without overlaps but for what an address holds (a phone before @qq.com)."""
     candidates = [c for kind in kinds().values() for c in kind.find(text)]
-    candidates += digests(text) + masked.find(text)
+    candidates += digests(text) + masked.find(text) + mainland(text)
     emails = [c for c in candidates if c.kind == "email"]
     kept = [*emails, *_without_overlaps(c for c in candidates if c.kind != "email")]
     return sorted(map(_found, kept), key=lambda f: (f.start, f.end, f.kind))
@@ -42,6 +44,11 @@ def digests(text: str) -> list[Candidate]:
         for m in HEX.finditer(text)
         if not m.group().isdigit()
     ]
+
+
+def mainland(text: str) -> list[Candidate]:
+    """Mobile numbers of China, also those within what looks like a number from abroad and is none (`001 4-138-0013-8000`)."""
+    return replace(kinds()["phone"], pattern=re.compile(MAINLAND, re.ASCII)).find(text)
 
 
 def _found(c: Candidate) -> Found:

@@ -115,10 +115,7 @@ def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:
     missed = [c for c in plain if c not in fast and c[3]]
     assert not missed
     more = {kind for kind, _, _, valid in (c for c in fast if c not in plain) if valid}
-    # An address glued to an address, the number behind two hyphens; and a phone behind a number in groups, where the plain search
-    # takes the separator for one within that number.
-    in_groups = any(kind in ("resident_id", "card") and valid for kind, _, _, valid in plain)
-    assert more <= {"email", "qq", *(("phone",) if in_groups else ())}
+    assert more <= {"email", "qq"}  # an address glued to an address, the number behind two hyphens
 
 
 def test_texts_of_a_batch_do_not_touch_one_another() -> None:
