@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
+
+import hyperscan
 
 
 def forms(value: str) -> dict[str, bytes]:
@@ -32,12 +35,30 @@ def forms(value: str) -> dict[str, bytes]:
     return found
 
 
-def find(data: bytes, planted: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(value, form) for each planted value that is in `data`."""
-    for value in planted:
-        for form, needle in forms(value).items():
-            if needle in data:
-                yield value, form
+def find(data: bytes, planted: Iterable[str]) -> list[tuple[str, str]]:
+    """(value, form) for each planted value that is in `data`, in the order of the values and of their forms."""
+    needles, search = _search(tuple(planted))
+    found = set[int]()
+
+    def add(number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
+        found.add(number)
+
+    search.scan(data, match_event_handler=add)
+    return [needles[number] for number in sorted(found)]
+
+
+@functools.cache
+def _search(planted: tuple[str, ...]) -> tuple[list[tuple[str, str]], hyperscan.Database]:
+    """What is looked for, by number, and a search for all of it in one pass: a broker's folder has a hundred megabytes."""
+    wanted = [(value, form, needle) for value in planted for form, needle in forms(value).items()]
+    search = hyperscan.Database()
+    search.compile(
+        expressions=[b"".join(b"\\x%02x" % byte for byte in needle) for *_, needle in wanted],
+        ids=list(range(len(wanted))),
+        elements=len(wanted),
+        flags=hyperscan.HS_FLAG_SINGLEMATCH,
+    )
+    return [(value, form) for value, form, _ in wanted], search
 
 
 def files(folders: Iterable[Path], planted: Iterable[str]) -> list[tuple[str, str, str]]:
