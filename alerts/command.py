@@ -145,11 +145,11 @@ def run_alert(context: Context, *, once: bool) -> None:
 def due_recount(context: Context, store: IncidentStore, registry: CollectorRegistry) -> Callable[[], None]:
     """What tells in `registry` when notifications are due, each time it is called."""
     duties, tenants = duties_of(context, store), context.settings.tenants
-    metrics = DutyMetrics(registry, {name: tenant.regimes for name, tenant in tenants.items()})
+    metrics, silent = DutyMetrics(registry, {n: tenant.regimes for n, tenant in tenants.items()}), muted(store, context.clock)
 
     def recount() -> None:
         for name in tenants:
-            metrics.tell(name, duties.earliest(name))
+            metrics.tell(name, duties.earliest(name), duties.unheard(name, silent))
 
     return recount
 

@@ -147,7 +147,10 @@ class AlertMetrics:
 
 
 class DutyMetrics:
-    """When notifications to authorities are due. A tenant's regime has a series as soon as it is configured, at 0 for none."""
+    """When notifications to authorities are due, and whether anybody knows of them.
+
+    A tenant's regime has a series as soon as it is configured, at 0 for none.
+    """
 
     def __init__(self, registry: CollectorRegistry, regimes: Mapping[str, Sequence[str]]) -> None:
         self._regimes = regimes
@@ -157,11 +160,18 @@ class DutyMetrics:
             ["tenant", "regime"],
             registry=registry,
         )
+        self._unheard = Gauge(
+            "ullage_notification_unheard_incidents",
+            "Incidents whose clock runs and that nobody has acknowledged at half of the time left, told or not.",
+            ["tenant"],
+            registry=registry,
+        )
         for tenant in regimes:
-            self.tell(tenant, {})
+            self.tell(tenant, {}, 0)
 
-    def tell(self, tenant: str, earliest: Mapping[str, float]) -> None:
-        """Set what is due for a tenant, by regime."""
+    def tell(self, tenant: str, earliest: Mapping[str, float], unheard: int) -> None:
+        """Set what is due for a tenant, by regime, and how many incidents with a clock nobody has acknowledged in time."""
+        self._unheard.labels(tenant).set(unheard)
         for regime in self._regimes[tenant]:
             self._due.labels(tenant, regime).set(earliest.get(regime, 0.0))
 

@@ -26,6 +26,7 @@ class Unit(StrEnum):
 
 
 RULE = re.compile(r"(?:(?P<amount>[1-9][0-9]{0,3}) (?P<unit>min|h|days|working days)|(?P<today>same day))")
+SOONEST = timedelta(minutes=5)
 UNITS_ZH = {Unit.MINUTES: "分钟", Unit.HOURS: "小时", Unit.DAYS: "日", Unit.WORKING_DAYS: "个工作日"}
 
 
@@ -58,6 +59,11 @@ class Deadline:
 
     at: datetime
     unknown_years: tuple[int, ...] = ()
+
+
+def half_of(left: timedelta) -> timedelta:
+    """How long somebody has to acknowledge what is due after `left`: half of it, and five minutes however little is left."""
+    return max(SOONEST, left / 2)
 
 
 def deadline(start: datetime, within: Within, zone: tzinfo, calendar: Calendar) -> Deadline:

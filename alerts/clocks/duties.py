@@ -15,17 +15,17 @@ important data or a loss. A false positive has no duties but those that were met
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from alerts.clocks.deadline import deadline
+from alerts.clocks.deadline import deadline, half_of
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import Regime, Stage, regimes_of
-from alerts.records import Decision, Incident, Notification, Status
-from alerts.status import CLOSED, status_of
+from alerts.records import SEVERITIES, Decision, Incident, Notification, Status
+from alerts.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
 from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.calendar import Calendar, china
@@ -119,6 +119,23 @@ class Duties:
         sent = self._sent([incident.id for incident in clocked])
         told = {one.id: Moments.of(one, (), sent.get(one.id, ())).alerted or now for one in clocked}
         return {one.id: self._next_due(one, told[one.id]) - now for one in clocked}
+
+    def unheard(self, tenant: str, muted: Callable[[Sequence[Incident]], Collection[str]]) -> int:
+        """How many incidents of a tenant have a clock that runs, and nobody who acknowledged it by half of the time left.
+
+        One that no channel took counts from when it was to be told. Whoever silenced one knows of it.
+        """
+        where = Where({"tenant": (tenant,), "severity": SEVERITIES[SEVERITIES.index("low") :]})
+        still_open = self.store.scroll(Incident, narrowed(where, UNDECIDED, statuses(self.store)))
+        running = {incident.id: incident for incident in still_open if incident.clock == "run"}
+        said = _by_incident(self.store.scroll(Notification, Where({"incident": [*running]}))) if running else {}
+        silent = muted([*running.values()])
+        return sum(self._is_unheard(one, said.get(id_, [])) for id_, one in running.items() if id_ not in silent)
+
+    def _is_unheard(self, incident: Incident, said: Sequence[Notification]) -> bool:
+        was_due = min((one.due for one in said if one.why in ("new", "raised")), default=incident.opened_at)
+        told = Moments.of(incident, (), said).alerted or was_due
+        return self.clock.now() - told >= half_of(self._next_due(incident, told) - told)
 
     def _next_due(self, incident: Incident, told: datetime) -> datetime:
         """When the next thing is due of an incident of which somebody was `told`, and nobody has done anything yet.

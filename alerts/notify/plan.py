@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from alerts.clocks.deadline import half_of
 from alerts.records import SEVERITIES, Incident, Notification, Severity
 from alerts.store import IncidentStore
 from ullage.settings import NotifySettings, RouteSettings
 
 URGENT: tuple[Severity, ...] = ("high", "statutory")
 """Of these the route says how long they may stay unacknowledged."""
-SOONEST = timedelta(minutes=5)
-"""A person has so long to acknowledge an incident, however little time is left."""
 Muted = Callable[[Sequence[Incident]], Collection[str]]
 """Of some incidents the ids of those that nobody is told of, whatever the routes say: they are in the list all the same."""
 Left = Callable[[Sequence[Incident], datetime], Mapping[str, timedelta]]
@@ -66,8 +65,8 @@ def patience(route: RouteSettings, incident: Incident, left: timedelta | None) -
     allowed = timedelta(minutes=route.escalate_minutes)
     if left is None:
         return allowed
-    half = max(SOONEST, left / 2)
-    return min(allowed, half) if incident.severity in URGENT or incident.clock == "run" else half
+    is_paged = incident.severity in URGENT or incident.clock == "run"
+    return min(allowed, half_of(left)) if is_paged else half_of(left)
 
 
 def wanted(notify: NotifySettings, incident: Incident, now: datetime, left: timedelta | None) -> dict[str, Notification]:

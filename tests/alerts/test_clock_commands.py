@@ -173,16 +173,22 @@ def test_check_says_whose_rules_are_unknown_and_which_year_has_no_calendar(conte
         said(context.clock, regimes=("pipl",))
 
 
-def test_alert_tells_when_notifications_are_due(ours, context, store):
+def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(ours, context, store, clock):
     from prometheus_client import CollectorRegistry
 
     from alerts.command import due_recount
 
     registry = CollectorRegistry()
     settings = context.settings.model_copy(update={"tenants": {"bank": Tenant()}})
-    due_recount(Context(context.data, context.clock, settings), store, registry)()
+    recount = due_recount(Context(context.data, context.clock, settings), store, registry)
+    recount()
     labels = {"tenant": "bank", "regime": "nfra-2024"}
     assert registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) == NOON + 2 * 3600
+    assert registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 0
+    store.delete(Decision, [f"{A}:1"])
+    clock.advance(3600)
+    recount()
+    assert registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 1
 
 
 def test_the_page_shows_clocks_and_takes_a_report(ours, browser):

@@ -283,15 +283,52 @@ def test_the_earliest_running_duty_of_each_regime_is_a_metric(store, clock, inci
         return registry.get_sample_value("ullage_notification_due_timestamp_seconds", {"tenant": "bank", "regime": regime})
 
     assert [due(regime) for regime in settings.regimes] == [0, 0, 0]
-    metrics.tell("bank", duties.earliest("bank"))
+    metrics.tell("bank", duties.earliest("bank"), 0)
     begun = start.timestamp()
     assert [due(regime) for regime in settings.regimes] == [begun + 2 * 3600, begun + 4 * 3600, 0], "nobody acknowledged it"
     store.create([decision("reported", start, regime="nfra-2024", stage="first"), decision("confirmed", start)])
-    metrics.tell("bank", duties.earliest("bank"))
+    metrics.tell("bank", duties.earliest("bank"), 0)
     assert [due(regime) for regime in settings.regimes] == [begun + 24 * 3600, begun + 4 * 3600, begun + 72 * 3600]
     store.create([decision("false_positive", start + timedelta(seconds=1))])
-    metrics.tell("bank", duties.earliest("bank"))
+    metrics.tell("bank", duties.earliest("bank"), 0)
     assert [due(regime) for regime in settings.regimes] == [0, 0, 0]
+
+
+def unheard(store, clock, muted=lambda _: (), **tenant) -> int:
+    settings = Tenant(**{"regimes": ("nfra-2024",), **tenant})
+    return Duties(store, lambda _: settings, clock.as_clock()).unheard("bank", muted)
+
+
+@pytest.mark.parametrize("outcome", ["sent", "failed", "pending"])
+def test_a_running_clock_that_nobody_acknowledges_by_half_of_the_time_left_is_counted(store, clock, incident, start, outcome):
+    told(store, start, outcome)
+    clock.advance(3599)
+    assert unheard(store, clock) == 0
+    clock.advance(1)
+    assert (unheard(store, clock), unheard(store, clock, lambda some: [one.id for one in some])) == (1, 0)
+    store.create([decision("note", start)])
+    assert unheard(store, clock) == 1, "a note is none that takes it"
+    store.create([decision("acknowledged", start)])
+    assert unheard(store, clock) == 0
+
+
+def test_what_nobody_was_to_be_told_of_counts_from_when_it_was_opened(store, clock, incident, start):
+    changed(store, incident, opened_at=start, first_seen=start - timedelta(minutes=90))
+    for word in ("none", "if confirmed", None):
+        clock.advance(900)
+        changed(store, incident, opened_at=start, clock=word)
+        assert unheard(store, clock) == 0
+    changed(store, incident, opened_at=start, first_seen=start - timedelta(minutes=90))
+    assert unheard(store, clock) == 1
+    assert Duties(store, lambda _: Tenant(), clock.as_clock()).unheard("shop", lambda _: ()) == 0
+
+
+def test_without_a_rule_a_running_clock_is_unheard_after_half_an_hour(store, clock, incident, start):
+    told(store, start)
+    clock.advance(1799)
+    assert unheard(store, clock, regimes=()) == 0
+    clock.advance(1)
+    assert unheard(store, clock, regimes=()) == 1
 
 
 def test_a_confirmed_incident_is_in_the_metric_too(store, clock, incident, start):
