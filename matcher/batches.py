@@ -11,10 +11,12 @@ from matcher.public import Public
 from matcher.questions import Question, questions
 from matcher.rows import Rows, Sheet, rows
 from matcher.scan.labelled import find_labelled
+from matcher.scan.masked import find_masked
 from matcher.scan.search import search
 from matcher.scan.segment import Candidates
 from matcher.scan.unlucky import labelled_cards
 from matcher.steps import Steps, strictly
+from ullage.identifiers.masked import FORM as MASKED
 
 BATCH = 4 * 1024 * 1024
 """Bytes at which a batch is full: a tenth faster than at 2 MiB, twice as fast as at 256 KiB; at 8 MiB memory runs short."""
@@ -25,7 +27,8 @@ class Searched:
 
     def __init__(self, laid: Laid, lexicon: Lexicon, sheets: dict[int, Sheet], public: Public) -> None:
         self.parts, self.batch, self._seen = laid.parts, laid.batch, laid.seen
-        self.segments = public.left_out(search(self.batch, find_labelled(self.batch, laid.seen.labelled)))
+        beside = [*find_labelled(self.batch, laid.seen.labelled), *find_masked(self.batch, laid.seen.masked)]
+        self.segments = public.left_out(search(self.batch, beside))
         self.unlikely = labelled_cards(self.batch, self.segments, laid.seen.card_headers)
         """Cards that fail Luhn behind a label: asked for, since such cards are issued, but no sign of a genuine file."""
         self._lexicon, self._sheets, self._public = lexicon, sheets, public
@@ -38,8 +41,8 @@ class Searched:
 
     @cached_property
     def asked(self) -> Sequence[Question]:
-        """What can be asked of a list: all that is not weak, laid out once for every list."""
-        return list(questions([*(s for s in self.segments if not s.weak), self.unlikely]))
+        """What can be asked of a list: all that is not weak and no mask, laid out once for every list."""
+        return list(questions([*(s for s in self.segments if not (s.weak or s.form == MASKED)), self.unlikely]))
 
     @cached_property
     def candidates(self) -> Candidates:

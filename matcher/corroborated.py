@@ -1,36 +1,34 @@
-"""What corroborates: values that prove nothing alone, looked up in the rows where a customer was found, as that customer's."""
+"""What corroborates: values that prove nothing alone, looked up in the rows where a customer was found, as that customer's.
+
+Who stands in a row by two masks of different kinds is found there too.
+"""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from matcher.batches import Searched
-from matcher.questions import Question, Values, enrolled, questions, tags_of
+from matcher.questions import Question, ask, enrolled, questions, tags_of
 from matcher.scan.batch import Places
-from matcher.scan.literals import Literals, once, stretches
+from matcher.scan.segment import Segment, joined
 from matcher.watchlist.build import normal_name
 from matcher.watchlist.columns import Texts, together
 from matcher.watchlist.installed import Epoch
 from ullage.identifiers import masked
 
-HIDDEN = tuple((sign * 4).encode() for sign in masked.HIDDEN)
-MASK_SIGNS = re.compile(b"|".join(map(re.escape, HIDDEN)))
-"""What every masked value has, in UTF-8: a quick look at all rows and at each before the slow one."""
-
-
 MOST_PAIRS = 1 << 14
 """Weak values of one row times customers found there: each is asked of each, and where there are more the row is a list."""
-
-
-@cache
-def _signs() -> Literals:
-    return Literals.of(once(HIDDEN))
+MOST_ROWS = 1 << 12
+"""Rows of which all who have a mask are held at once: some masks are those of hundreds."""
+SUBJECT_BITS = 40
+"""A row, from 1 on, and a subject below 2^40 go into one number."""
+STAR = ord("*")
+SHORTER = min(head for head, _ in masked.KEPT["resident_id"])
+"""Where the shorter mask of a resident ID begins to hide."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,11 @@ class Owners:
 
 def weak(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[tuple[Question, Places, Places]]:
     """Questions about weak values in the rows of `owners`: which of its values are whose, of those who were found there."""
-    for question in (*_weak_columns(epoch, searched, owners), *_masked(searched, owners)):
-        if (question.kind, question.form) in epoch.list.kinds:
-            place, subject = owners.of_rows(searched.rows.holding(question.start))
-            is_own = epoch.list.belongs(tags_of(epoch, [question])[place], subject)
-            if is_own.any():
-                yield question, place[is_own], subject[is_own]
+    for question in _of_rows(epoch, searched, owners):
+        place, subject = owners.of_rows(searched.rows.holding(question.start))
+        is_own = epoch.list.belongs(tags_of(epoch, [question])[place], subject)
+        if is_own.any():
+            yield question, place[is_own], subject[is_own]
 
 
 def named(epoch: Epoch, searched: Searched, owners: Owners) -> tuple[Places, Places]:
@@ -96,26 +93,56 @@ def _names(searched: Searched, owners: Owners) -> tuple[Places, Texts]:
     return np.concatenate((sure, rows)), together([names, Texts.of([normal_name(name).encode() for _, name in others])])
 
 
-def _weak_columns(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[Question]:
-    """Candidates of weak segments that stand in a row of `owners`."""
+def _of_rows(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[Question]:
+    """Weak candidates, and masks of any strength, that stand in a row of `owners`."""
     for segment in searched.segments:
-        if segment.weak:
+        if segment.weak or segment.form == masked.FORM:
             some = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
             yield from enrolled(questions([some]), epoch.list.kinds)
 
 
-def _masked(searched: Searched, owners: Owners) -> Iterator[Question]:
-    """Masked values in the rows of `owners`, a question for each kind."""
-    found: dict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
-    own = owners.rows
-    around = stretches(searched.rows.start[own], searched.rows.end[own], len(searched.batch.data)) if len(own) else ()
-    for row in own.tolist() if len(_signs().find(searched.batch.data, around)[0]) else ():
-        text = searched.rows.text(row)
-        line = text.decode("utf-8", "ignore") if MASK_SIGNS.search(text) else ""
-        for c in masked.find(line):
-            start = int(searched.rows.start[row]) + len(line[: c.start].encode())
-            found[c.kind].append((c.normal.encode(), start, start + len(line[c.start : c.end].encode())))
-    for kind, values in sorted(found.items()):
-        normals = Texts.of([value for value, _, _ in values])
-        first, last = np.array([span for _, *span in values], np.int64).T
-        yield Question(kind, masked.FORM, Values(normals.table, normals.lengths), first, last)
+def masked_owners(epoch: Epoch, searched: Searched) -> tuple[Places, Places]:
+    """(row, subject) of each customer of whom a masked phone and a masked resident ID stand in one row: i64[n] each.
+
+    Of ten million customers a stranger's row fits one in both by chance once in two million times; where the ID shows but four
+    characters first, once in two hundred thousand.
+    """
+    phones, ids = (_masks(searched, kind) for kind in ("phone", "resident_id"))
+    found = [np.empty(0, np.int64)]
+    if len(phones) and len(ids) and epoch.list.kinds >= {(kind, masked.FORM) for kind in masked.KEPT}:
+        rows = np.intersect1d(searched.rows.holding(phones.start), searched.rows.holding(ids.start))
+        rows = rows[rows >= 0]
+        for first in range(0, len(rows), MOST_ROWS):
+            holders = _holders(epoch, searched, phones, ids, rows[first : first + MOST_ROWS])
+            found.append(_in_both(epoch, searched, holders))
+    pairs = np.concatenate(found)
+    return pairs >> SUBJECT_BITS, pairs & ((1 << SUBJECT_BITS) - 1)
+
+
+def _masks(searched: Searched, kind: str) -> Segment:
+    """All masks of a kind."""
+    own = [segment for segment in searched.segments if (segment.kind, segment.form) == (kind, masked.FORM)]
+    return replace(joined(own, kind), form=masked.FORM)
+
+
+def _holders(epoch: Epoch, searched: Searched, phones: Segment, ids: Segment, rows: Places) -> Owners:
+    """Everybody who has one of the masks in `rows`: of those that the fewest share.
+
+    These are IDs that show six characters first, and phones beside one that shows four.
+    """
+    holding, is_long = searched.rows.holding, ids.normal[:, SHORTER] != STAR
+    beside = np.intersect1d(rows, holding(ids.start[~is_long]))
+    asked = ids.where(is_long & np.isin(holding(ids.start), rows)), phones.where(np.isin(holding(phones.start), beside))
+    answers = [(segment, ask(epoch, list(questions([segment])))) for segment in asked]
+    row = np.concatenate([holding(segment.start[answer.place]) for segment, answer in answers])
+    return Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
+
+
+def _in_both(epoch: Epoch, searched: Searched, owners: Owners) -> Places:
+    """Those of `owners` of whom masks of both kinds stand in the row, row and subject as one number: i64[n]."""
+    held = {kind: [np.empty(0, np.int64)] for kind in masked.KEPT}
+    for question, place, subject in weak(epoch, searched, owners):
+        if question.form == masked.FORM:
+            held[question.kind].append(searched.rows.holding(question.start[place]) << SUBJECT_BITS | subject)
+    phones, ids = (np.concatenate(held[kind]) for kind in ("phone", "resident_id"))
+    return np.intersect1d(phones, ids)

@@ -2,7 +2,7 @@
 
 A bare phone proves little (one random number in a hundred is somebody's, on a list of ten million). Two fields of one customer in
 one row by chance are negligible. So what is weak (names, masked values, permits without a label) is looked up, but only in rows
-where a customer was found already: `corroborated` does that.
+where a customer was found already, or has masked values of two kinds: `corroborated` does that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from matcher.batches import Searched
-from matcher.corroborated import Owners, named, weak
+from matcher.corroborated import SUBJECT_BITS, Owners, masked_owners, named, weak
 from matcher.questions import Answers, Question, ask, enrolled
 from matcher.scan.batch import Places
 from matcher.watchlist.installed import Epoch
@@ -23,10 +23,6 @@ from ullage.fields import OF_KIND, Field
 NONE = -1
 BITS = {str(label): 1 << number for number, label in enumerate(Field)}
 """A bit for each label."""
-SUBJECT_BITS = 40
-"""A row, from 1 on, and a subject below 2^40 go into one number."""
-
-
 COLUMNS = ("question", "place", "subject", "start", "end", "row", "own")
 
 
@@ -79,10 +75,11 @@ def look_up(epoch: Epoch, searched: Searched) -> Evidence:
     """All evidence of one epoch in a batch, in order of place; nothing of what is weak alone."""
     asked, answers = answered(epoch, searched)
     found = _located(searched, asked, answers)
-    if not len(found):
-        return found
     strong = found.row != NONE
-    owners = Owners.of(found.row[strong], found.subject[strong])
+    rows, subjects = masked_owners(epoch, searched)
+    if not (len(found) or len(rows)):
+        return found
+    owners = Owners.of(*map(np.concatenate, ((found.row[strong], rows), (found.subject[strong], subjects))))
     if len(owners.rows):
         searched.rows.know(owners.rows)
     for question, place, subject in weak(epoch, searched, owners):

@@ -1,4 +1,4 @@
-"""One pass over a batch for all that is known by its letters: words of the lexicon, values behind labels, what is yet to undo.
+"""One pass over a batch for all that is known by its letters: words of the lexicon, labels with values, masks, what is to undo.
 
 Hyperscan costs by the pass and hardly by the pattern: they all together take a third more than the lexicon alone (measured).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from matcher.scan import labelled, unlucky
+from matcher.scan import labelled, masked, unlucky
 from matcher.scan.batch import Bytes, Places
 from matcher.scan.literals import Joined, Patterns
 from matcher.text import gate
@@ -23,13 +23,14 @@ class Seen(NamedTuple):
     labelled: Hits
     undone: Hits
     card_headers: Hits
+    masked: Hits
 
 
 class Sieve:
     """The pass over words of the lexicon, and over what is the same for every lexicon."""
 
     def __init__(self, words: Patterns) -> None:
-        self._joined = Joined((words, labelled.patterns(), gate.patterns(), unlucky.patterns()))
+        self._joined = Joined((words, labelled.patterns(), gate.patterns(), unlucky.patterns(), masked.patterns()))
 
     def find(self, data: Bytes) -> Seen:
         """What is seen in `data`, UTF-8 between line ends as in `Batch`."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from matcher.scan.batch import Batch
 from matcher.scan.labelled import find_labelled, header_lines
+from matcher.scan.masked import find_masked
 from matcher.scan.search import search
 from matcher.scan.segment import Flags
 from matcher.sieve import Sieve
@@ -27,7 +28,7 @@ def silent(bodies: Sequence[bytes], sieve: Sieve) -> Flags:
     """
     batch = Batch.of(bodies)
     seen = sieve.find(batch.data)
-    found = search(batch, find_labelled(batch, seen.labelled))
+    found = search(batch, [*find_labelled(batch, seen.labelled), *find_masked(batch, seen.masked)])
     headers = batch.line_starts[header_lines(batch, seen.labelled[0])]
     places = [seen.words[1] - 1, seen.labelled[1] - 1, headers, long_runs(batch.data), *(segment.start for segment in found)]
     loud = holding(np.concatenate(places), batch.starts)

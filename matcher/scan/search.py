@@ -23,8 +23,8 @@ APART = ("email", "qq", "digest")
 """Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`)."""
 
 
-def search(batch: Batch, labelled: Sequence[Segment] = ()) -> list[Segment]:
-    """Candidates of every kind, those of `labelled` among them; only kinds that are APART overlap with others."""
+def search(batch: Batch, beside: Sequence[Segment] = ()) -> list[Segment]:
+    """Candidates of every kind, `beside` a label or one another too; only kinds that are APART overlap with others."""
     seen = classes(batch)
     whole = Whole(batch, seen)
     words = find_words(batch, seen, whole.led)
@@ -32,8 +32,8 @@ def search(batch: Batch, labelled: Sequence[Segment] = ()) -> list[Segment]:
     rare = find_rare(batch, seen, strange_at)
     mail += [segment for segment in rare if segment.kind == "email"]
     numbers = find_codes(batch, whole, words) + find_numbers(batch, whole) + find_separated(batch, seen)
-    numbers += [segment for segment in (*rare, *labelled) if segment.kind not in APART and not segment.weak]
-    others = [segment for segment in labelled if segment.kind in APART or segment.weak]
+    numbers += [segment for segment in (*rare, *beside) if segment.kind not in APART and not segment.weak]
+    others = [segment for segment in beside if segment.kind in APART or segment.weak]
     known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in others if segment.kind == "qq")])
     boxes = [segment.where(~np.isin(segment.start, known)) for segment in find_qq(mail)]  # `QQ: 12345@qq.com` is one number
     return [*without_overlaps(numbers), *mail, *boxes, *find_digests(batch, words), *others]

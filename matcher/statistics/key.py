@@ -13,7 +13,7 @@ from matcher.scan.batch import Bytes, Places
 from matcher.scan.digests import DIGEST
 from matcher.scan.segment import Segment
 from ullage.check_values import check_value
-from ullage.identifiers import kinds
+from ullage.identifiers import kinds, masked
 from ullage.keys import KeyStore
 from ullage.records.finding import SKETCH_SIZE
 from ullage.tags import Tagger, derive_key
@@ -29,7 +29,7 @@ TOKEN = 6
 @cache
 def kind_numbers() -> dict[str, int]:
     """A number below 32 for every kind that a value may be counted as."""
-    return {kind: number for number, kind in enumerate((*kinds(), DIGEST))}
+    return {kind: number for number, kind in enumerate((*kinds(), DIGEST, masked.FORM))}
 
 
 class CaptureKey:

@@ -17,6 +17,7 @@ from matcher.statistics.dates import newest_dates
 from matcher.statistics.distinct import told_apart
 from matcher.statistics.key import CaptureKey, Words, kind_numbers
 from matcher.statistics.runs import numbers_of
+from ullage.identifiers import masked
 
 COUNTED_UP = ("phone", "card")
 """Kinds whose numbers a generator would count up."""
@@ -29,7 +30,7 @@ class Part:
     def __init__(self, batch: Batch, segments: Sequence[Segment], rows: Rows, key: CaptureKey) -> None:
         self.batch, self.rows, self.key = batch, rows, key
         self.segments = [s for s in segments if len(s) and not s.weak]
-        self.kinds = tuple(sorted({s.kind for s in self.segments}))
+        self.kinds = tuple(sorted({_counted_as(s) for s in self.segments}))
         self._newest: dict[date, list[date | None]] = {}
 
     def tags(self, document: int) -> list[Words]:
@@ -79,7 +80,7 @@ class Part:
     def _values(self) -> list[tuple[Words, list[int]]]:
         numbers = kind_numbers()
         tags = zip(self._valid, self._tags, strict=True)
-        return [(told_apart(words, numbers[segment.kind]), borders) for (segment, borders), (words, _) in tags]
+        return [(told_apart(words, numbers[_counted_as(segment)]), borders) for (segment, borders), (words, _) in tags]
 
     @cached_property
     def _numbers(self) -> list[tuple[npt.NDArray[np.int64], list[int]]]:
@@ -99,8 +100,13 @@ class Part:
         counts = np.zeros((len(self.batch.starts), len(self.kinds)), np.int64)
         for segment in self.segments:
             failed = self.batch.documents(segment.start[~segment.valid])
-            counts[:, self.kinds.index(segment.kind)] += np.bincount(failed, minlength=len(counts))
+            counts[:, self.kinds.index(_counted_as(segment))] += np.bincount(failed, minlength=len(counts))
         return counts
+
+
+def _counted_as(segment: Segment) -> str:
+    """The kind that candidates are counted as: masked ones apart, since no checksum of them holds, and many share one."""
+    return segment.form if segment.form == masked.FORM else segment.kind
 
 
 def _by_place(segment: Segment) -> Segment:

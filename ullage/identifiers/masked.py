@@ -1,8 +1,9 @@
 """Values with their middle masked: `138****8000`, `4403**********1234`, `440301********1234`.
 
 There are 530,000 masked phones, so a bank of ten million customers has 19 behind each: a masked value proves nothing alone and
-only corroborates a row in which another field of the same customer matched. A resident ID keeps its first 4 or 6 and its last
-4 characters. Cards have no masked form: a card's tag never stands beside its first or last digits (PCI DSS 3.5.1).
+only corroborates a row in which another field of the same customer matched, which may be a mask of the other kind. A resident ID
+keeps its first 4 or 6 and its last 4 characters. Cards have no masked form: a card's tag never stands beside its first or last
+digits (PCI DSS 3.5.1).
 """
 
 from __future__ import annotations
@@ -37,10 +38,20 @@ def coincidence(kind: str, mask: str) -> float:
 
 
 def find(text: str) -> list[Candidate]:
-    """Masked values in folded `text`, with `*` for what is hidden; all of them weak."""
+    """Masked values in folded `text`, with `*` for what is hidden; weak are all but those next to one of the other kind."""
+    found = list(PATTERN.finditer(text))
+    kinds = [_kind(match) for match in found]
     return [
-        Candidate(_kind(match), match.start(), match.end(), _canonical(match.group()), True, FORM, weak=True)
-        for match in PATTERN.finditer(text)
+        Candidate(
+            kind,
+            match.start(),
+            match.end(),
+            _canonical(match.group()),
+            True,
+            FORM,
+            weak={kind}.issuperset(kinds[max(0, n - 1) : n + 2]),
+        )
+        for n, (kind, match) in enumerate(zip(kinds, found, strict=True))
     ]
 
 
