@@ -182,6 +182,8 @@ def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantL
         minors=len(found.minors),
         own_cards=whole.own_cards,
         known_cards=whole.known_cards,
+        own_card_rows=whole.own_card_rows,
+        rows_of_others=whole.rows_of_others,
         cards_enrolled=lists.cards,
         witnesses_comparable=found.witnesses.comparable,
         witnesses_agreeing=found.witnesses.agreeing,

@@ -92,15 +92,21 @@ def _facts(reading: Reading, matcher: Matcher, lists: TenantLists) -> CaptureFac
 
 
 def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statistics:
-    """`whole` with what is this tenant's own: its brands, logins, cards, and how many rows of each group are its customers'."""
-    found = reading.best(tenant)
+    """`whole` with what is this tenant's own: its brands, logins, cards, and how many rows of each group are its customers'.
+
+    And how many rows name another platform.
+    """
+    found, cards = reading.best(tenant), reading.own_cards[tenant]
     return whole.model_copy(
         update={
             "brands": reading.terms.brands.get(tenant, ()),
             "groups": matched_groups(whole.groups, found.matched() if found else ()),
             "logins": len(reading.logins[tenant]),
             "staff_logins": len(reading.staff_logins[tenant]),
-            "own_cards": reading.distinct_own_cards(tenant),
+            "own_cards": cards.others,
+            "known_cards": cards.known,
+            "own_card_rows": cards.rows,
+            "rows_of_others": reading.rows_of_others[tenant],
         }
     )
 

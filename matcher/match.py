@@ -22,6 +22,7 @@ from matcher.found import Found, Weighed, adult_until, weigh
 from matcher.lexicon import Lexicon, Terms
 from matcher.logins import LoginFinder
 from matcher.matches import Matches, matches
+from matcher.others import OtherNames
 from matcher.own_cards import own_cards
 from matcher.parts import Piece, pieces_of_capture
 from matcher.public import Public
@@ -41,13 +42,16 @@ from ullage.records import Capture
 class Own(NamedTuple):
     """What belongs to the tenants themselves: domains, each with its tenant, tenants with their card ranges, public numbers.
 
-    `staff` are the hosts and mail domains of a tenant's own people.
+    `staff` are the hosts and mail domains of a tenant's own people, `names` its brands and domains, `others` are names of other
+    platforms, as its settings give them.
     """
 
     domains: Mapping[str, str] = {}
     bins: Mapping[str, Sequence[str]] = {}
     public: Public = Public()
     staff: Mapping[str, Sequence[str]] = {}
+    names: Mapping[str, Sequence[str]] = {}
+    others: Mapping[str, Sequence[str]] = {}
 
 
 class Matcher:
@@ -61,6 +65,7 @@ class Matcher:
     ) -> None:
         self.lists, self.key, self.lexicon, self._own, self._detailed = lists, key, lexicon, own, detailed
         self.public = own.public
+        self._others = OtherNames(own.others, own.names)
         self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
 
     def read(self, captures: Iterable[Capture], budget: Budget | None = None) -> Iterator[Reading]:
@@ -158,6 +163,7 @@ class Matcher:
             searched.rows.lay_out(numbers)
             for number in numbers.tolist():
                 readings[number].tally(counted, number)
+            self._count_others(searched, readings, numbers)
 
     def _is_concern(self, reading: Reading) -> bool:
         """Whether there is something to report of a capture by now."""
@@ -228,18 +234,29 @@ class Matcher:
                 if is_staff:
                     readings[number].staff_logins[lines.tenants[tenant]].add(key)
 
+    def _count_others(self, searched: Searched, readings: Sequence[Reading], concerned: Places) -> None:
+        """Count rows that name another platform."""
+        for tenant, rows in self._others.rows(searched) if self._others else ():
+            counts = np.bincount(searched.rows.document[rows], minlength=len(readings))
+            for number in concerned[counts[concerned] > 0].tolist():
+                readings[number].rows_of_others[tenant] += int(counts[number])
+
     def _find_own_cards(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists) -> None:
-        """Keep valid cards of the tenant's ranges that are not enrolled, as keyed numbers."""
+        """Keep valid cards of the tenant's ranges, enrolled or not, as keyed numbers."""
         bins = self._own.bins.get(lists.tenant, ())
         for segment in searched.segments if bins else ():
             if segment.kind == "card":
                 mine = segment.where(segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""])
                 asked = list(questions([mine]))
-                known = [ask(epoch, enrolled(asked, epoch.list.kinds)).place for epoch in lists.epochs]
-                others = mine.where(~np.isin(np.arange(len(mine)), np.concatenate(known)))
-                words, parts = self.key.words(others), searched.batch.documents(others.start)
+                if not len(mine):
+                    continue
+                places = [ask(epoch, enrolled(asked, epoch.list.kinds)).place for epoch in lists.epochs]
+                known = np.isin(np.arange(len(mine)), np.concatenate(places))
+                words, parts = self.key.words(mine), searched.batch.documents(mine.start)
+                rows = searched.rows.holding(mine.start)
                 for number in np.unique(parts).tolist():
-                    readings[number].own_cards[lists.tenant].append(words[parts == number])
+                    own = parts == number
+                    readings[number].own_cards[lists.tenant].add(words[own], known[own], rows[own])
 
     def _find_offers(self, searched: Searched, readings: Sequence[Reading], terms: Sequence[Terms], step: Steps) -> None:
         """Tenants whose data a part offers for sale."""

@@ -6,17 +6,15 @@ import hmac
 from collections import Counter, defaultdict
 from functools import cached_property
 
-import numpy as np
-
 from matcher.budget import OF_OUTCOME, Budget, Spent
 from matcher.claims import Excerpts, claims
 from matcher.found import Found
 from matcher.lexicon import Terms
 from matcher.lexicon.entries import RECORD
 from matcher.lexicon.records import Records
+from matcher.own_cards import OwnCards
 from matcher.parts import Piece
 from matcher.statistics import CaptureKey, Part, Tally
-from matcher.statistics.key import Words
 from matcher.steps import Step
 from matcher.text import Folded
 from matcher.unpack.outcome import Outcome
@@ -52,7 +50,10 @@ class Reading:
         """Keys of different logins at a tenant's own domains."""
         self.staff_logins: dict[str, set[int]] = defaultdict(set)
         """Those of them of the tenant's own people."""
-        self.own_cards: dict[str, list[Words]] = defaultdict(list)
+        self.own_cards: dict[str, OwnCards] = defaultdict(OwnCards)
+        """Cards of a tenant's own ranges."""
+        self.rows_of_others: Counter[str] = Counter()
+        """Rows that name another platform than a tenant's."""
         self.unread: Counter[str] = Counter()
         self.incomplete: set[str] = set()
         """See `reasons`; words of `ullage.records.incomplete`."""
@@ -157,7 +158,3 @@ class Reading:
         told = b"\n".join((self.capture.title.encode("utf-8", "surrogatepass"), self._utf8))
         records = 1 if self._identity and not self._utf8 else self._records.count(told)
         return {**self.terms.context, **({RECORD: records} if records else {})}
-
-    def distinct_own_cards(self, tenant: str) -> int:
-        """Different valid cards of the tenant's ranges that are not enrolled."""
-        return len(np.unique(np.concatenate(self.own_cards[tenant]))) if self.own_cards[tenant] else 0

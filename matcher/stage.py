@@ -50,12 +50,13 @@ def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "") 
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
     staff = {name: tenant.staff for name, tenant in tenants.items()}
+    others = {name: tenant.others for name, tenant in tenants.items() if tenant.others}
     domains = {domain: name for name, tenant in tenants.items() for domain in tenant.domains}
     public = Public.of(number for tenant in context.settings.tenants.values() for number in tenant.own_numbers)
     terms = [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows]
     key = CaptureKey(context.keys)
     context.keys.adopt("capture.key")
-    return Matcher(lists, Lexicon(names, bins, terms), key, Own(domains, bins, public, staff), detailed=detailed)
+    return Matcher(lists, Lexicon(names, bins, terms), key, Own(domains, bins, public, staff, names, others), detailed=detailed)
 
 
 @dataclass(slots=True)

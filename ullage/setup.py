@@ -35,6 +35,7 @@ user_agent = "ullage (leak monitor; contact: security@example.com)"
 # brands = ["某某银行"]
 # domains = ["bank.example"]
 # bins = ["622202"]
+# others = ["某某贷"]  # names of other lenders: a list whose rows name them is theirs
 # medium_clock = "if confirmed"  # or "run": which clock a medium incident starts, for your counsel to say
 """
 SITE = """\

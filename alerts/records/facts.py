@@ -69,6 +69,8 @@ class Sighting(Document):
     staff_logins: int = 0
     own_cards: int = 0
     known_cards: int = 0
+    own_card_rows: int = 0
+    rows_of_others: int = 0
     unread: dict[str, int] = Field(default_factory=dict)
     """What in the capture was not read or not wholly, a reason."""
     groups: tuple[RowGroup, ...] = ()

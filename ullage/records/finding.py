@@ -110,7 +110,11 @@ class Statistics(_Record):
     own_cards: int = 0
     """Different valid cards of the tenant's own ranges that are not enrolled."""
     known_cards: int = 0
-    """Different cards of the tenant's own ranges that are enrolled."""
+    """Different cards of the tenant's own ranges that are enrolled, at most one a row."""
+    own_card_rows: int = 0
+    """Rows with a card of the tenant's own ranges, enrolled or not."""
+    rows_of_others: int = 0
+    """Rows that name another platform, by the names that the tenant's settings give."""
     unread: dict[str, int] = {}
     """What in the capture was not read or not wholly, a reason."""
     sketch: tuple[str, ...] = ()

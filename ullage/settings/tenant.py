@@ -28,6 +28,11 @@ class Tenant(Section):
     brands: tuple[str, ...] = knob((), "names a post would use for it; a brand beside jargon is worth an analyst's look")
     domains: tuple[str, ...] = knob((), "its own domains, for login lines in stealer logs")
     bins: tuple[str, ...] = knob((), "its card ranges (first 6 to 8 digits)")
+    others: tuple[str, ...] = knob(
+        (),
+        "names of other platforms as their own lists would give them (rival lenders, their apps): where half of a list's rows"
+        " name one and not this tenant, the list is theirs; no banks whose cards your own lists name",
+    )
     own_numbers: tuple[str, ...] = knob(
         (), "its hotlines, service mobiles and mail addresses: public, so never a match and no second person in a post"
     )

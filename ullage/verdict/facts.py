@@ -93,7 +93,9 @@ class Facts:
     own_cards: int = 0
     """Different valid cards of the tenant's own ranges that are not enrolled."""
     known_cards: int = 0
-    """Different cards of the tenant's own ranges that are enrolled."""
+    """Different cards of the tenant's own ranges that are enrolled, at most one a row."""
+    own_card_rows: int = 0
+    """Rows with a card of the tenant's own ranges, enrolled or not."""
     cards_enrolled: int = 0
     rows_of_others: int = 0
     """Rows that name another platform."""

@@ -4,7 +4,7 @@
     recycled     the same customers stood with the same fields in incidents before; `beneath` says whose it is all the same
     partner      bait that was given only to one party, in a verified row
     devices      logins at our own sites, of stealer logs: from the computers of customers or staff, not from ours
-    ours         enrolled cards of our own ranges, fields or cohorts that only we hold
+    ours         cards of our own ranges, fields or cohorts that only we hold
     elsewhere    another platform is named in half of the rows
     ours, elsewhere   by the witnesses (amount and date of a loan): half of them agree, or hardly one does
     ours         so large a share of the rows is our customers' as another's list never has (`ours.py`)
@@ -129,12 +129,18 @@ def _is_by_chance(facts: Facts, base: Base, rules: OriginRules) -> bool:
 
 
 def _only_ours(facts: Facts, base: Base, rules: OriginRules) -> bool:
-    """Whether enrolled cards of our own ranges are most of the cards in it, or rows hold fields that only we have."""
-    cards = facts.candidates.get("card", 0)
-    if facts.known_cards >= rules.few_rows and facts.known_cards >= rules.share * cards:
+    """Whether cards of our own ranges say so, or rows hold fields that only we have.
+
+    Cards that are enrolled do in a few rows, if they are most of the cards in it. A range by itself is public, and stolen cards
+    are sold by it: where no card is enrolled that could be asked for, half of the rows must hold one of ours, beside customers
+    who agree with us more often than chance gives.
+    """
+    if facts.known_cards >= rules.few_rows and facts.known_cards >= rules.share * facts.candidates.get("card", 0):
         return True
+    by_range = not facts.cards_enrolled and facts.own_card_rows >= max(rules.few_rows, rules.share * facts.rows)
     rows = sum(number for fields, number in facts.people.groups.items() if facts.own_fields & fields)
-    return rows >= rules.few_rows and not _is_by_chance(facts, base, rules)
+    told = (by_range and facts.corroborated_rows >= rules.few_rows) or rows >= rules.few_rows
+    return told and not _is_by_chance(facts, base, rules)
 
 
 def _base(facts: Facts) -> Base:
@@ -233,8 +239,11 @@ def _known(facts: Facts, canaries: tuple[str, ...], cohorts: list[Cohort], rules
 def _shown(facts: Facts) -> Iterator[Reason]:
     """What the rows show besides customers."""
     if facts.known_cards:
-        told = f"{facts.known_cards} cards of our own ranges are our customers'"
-        yield Reason("O11", 0, told, f"我方卡段卡号中{facts.known_cards}个属我方客户")
+        told = f"{facts.known_cards} cards of our own ranges, each in a row of its own, are our customers'"
+        yield Reason("O11", 0, told, f"我方卡段卡号中{facts.known_cards}个（每行至多计一个）属我方客户")
+    elif facts.own_card_rows and not facts.cards_enrolled:
+        told = f"{facts.own_card_rows} of {facts.rows} rows hold a card of our own ranges, and no card is enrolled to compare"
+        yield Reason("O11", 0, told, f"{facts.rows}行中{facts.own_card_rows}行含我方卡段卡号，我方未登记卡号可供比对")
     if facts.rows_of_others:
         told = f"another platform is named in {facts.rows_of_others} of {facts.rows} rows"
         yield Reason("O12", 0, told, f"{facts.rows}行中{facts.rows_of_others}行提及其他平台")

@@ -135,6 +135,10 @@ def test_a_rival_lender_who_shares_customers_with_us_is_never_ours(
         ({"known_cards": 3, "candidates": {"card": 6}}, "ours"),
         ({"known_cards": 2, "candidates": {"card": 2}}, "unknown"),
         ({"known_cards": 3, "candidates": {"card": 7}}, "unknown"),  # a shop's: cards of every bank
+        ({"own_card_rows": 50}, "ours"),
+        ({"own_card_rows": 49}, "unknown"),
+        ({"own_card_rows": 100, "cards_enrolled": 10**6}, "unknown"),
+        ({"own_card_rows": 100, "corroborated_rows": 0}, "unknown"),
         ({"overlap": 0.1}, "ours"),
         ({"overlap": 0.13}, "unknown"),
         ({"market_share": 0.0025}, "ours"),

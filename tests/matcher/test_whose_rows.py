@@ -1,0 +1,139 @@
+"""Origin by what rows hold of a platform's own: its cards, and other platforms' names. Through the real matcher and `assess`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts.fold import Place
+from alerts.incident import sighting_of
+from alerts.replay import Replay
+from matcher.findings import findings
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, matcher_of, phone
+from ullage.records import FINDING_SCHEMA, Finding
+from ullage.settings import Context
+
+OURS, THEIRS = "620000", "400000"
+STRANGERS = 5_000_000
+
+
+def card(number: int, bin_: str = OURS) -> str:
+    """A card of that range."""
+    digits = f"{bin_}{number:09d}"
+    doubled = sum(sum(divmod(2 * int(d), 10)) for d in digits[::-2]) + sum(int(d) for d in digits[-2::-2])
+    return f"{digits}{-doubled % 10}"
+
+
+CUSTOMERS = [customer(n, card=card(n)) for n in range(40)]
+NO_CARDS = [customer(n) for n in range(40)]
+TABLE = f'[tenants.bank]\nbins = ["{OURS}"]\nbrands = ["青山贷", "Greenhill"]\nothers = ["速借宝", "QuickLoan"]\n'
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    (data / "ullage.toml").write_text(TABLE, encoding="utf-8")
+    return Context(data)
+
+
+@pytest.fixture
+def told(ullage: Callable[..., Any], tmp_path: Path) -> Callable[[list[str]], tuple[str, str]]:
+    """Origin and its reasons of a list with these lines."""
+
+    def judged(lines: list[str]) -> tuple[str, str]:
+        (tmp_path / "list.csv").write_text("\n".join(lines), encoding="utf-8")
+        [tenant] = json.loads(ullage("assess", tmp_path / "list.csv", "--json").stdout)["tenants"]
+        return tenant["origin"]["verdict"], "\n".join(reason[2] for reason in tenant["origin"]["reasons"])
+
+    return judged
+
+
+def rows(ours: int, all_: int, cards: Callable[[int], str], more: Callable[[int], str] = lambda _: "x") -> list[str]:
+    """Names, phones and cards: of customers in the first `ours` rows, of strangers in the others."""
+    people = [(CUSTOMERS[n]["name"], phone(n)) for n in range(ours)]
+    people += [(f"李{chr(0x4E00 + n)}{chr(0x4E40 + n)}", phone(STRANGERS + 7 * n * n)) for n in range(ours, all_)]
+    return ["姓名,手机号,卡号,备注", *(f"{name},{number},{cards(n)},{more(n)}" for n, (name, number) in enumerate(people))]
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        (lambda n: card(n) if n < 3 else "", "ours"),
+        (lambda n: card(n) if n < 2 else "", "elsewhere"),
+        (lambda n: card(n) if n < 3 else card(n, THEIRS) if n < 6 else "", "ours"),
+        (lambda n: card(n) if n < 3 else card(n, THEIRS) if n < 7 else "", "elsewhere"),  # a shop's: cards of every bank
+        (lambda n: card(0) if n < 6 else "", "elsewhere"),
+        (lambda n: " ".join(map(card, range(6))) if not n else "", "elsewhere"),
+    ],
+    ids=["three rows", "two rows", "half of the cards", "fewer", "one card over and over", "one row"],
+)
+def test_enrolled_cards_of_our_ranges_say_ours(context: Context, told, cards, expected: str) -> None:
+    """Beside strangers' names and numbers."""
+    enrol(context, "bank", CUSTOMERS, "none")
+    verdict, why = told(rows(0, 40, cards))
+    assert verdict == expected
+    assert "of our own ranges, each in a row of its own, are our customers'" in why
+
+
+@pytest.mark.parametrize(
+    ("customers", "ours", "held", "expected"),
+    [
+        (NO_CARDS, 6, 20, "ours"),
+        (NO_CARDS, 6, 19, "unknown"),
+        (NO_CARDS, 0, 40, "elsewhere"),  # a card shop's, sorted by range
+        (NO_CARDS, 2, 40, "unknown"),
+        (CUSTOMERS, 6, 40, "unknown"),  # cards are enrolled, and these are none of them
+    ],
+    ids=["half", "fewer than half", "sorted by range", "hardly a customer", "none of ours"],
+)
+def test_a_range_is_public_and_needs_half_of_the_rows_and_customers(
+    context: Context, told, customers: list, ours: int, held: int, expected: str
+) -> None:
+    enrol(context, "bank", customers, "none")
+    verdict, why = told(rows(ours, 40, lambda n: card(7000 + 3 * n * n) if (n + 1) * held // 40 > n * held // 40 else ""))
+    assert verdict == expected
+    assert (f"{held} of 40 rows hold a card of our own ranges" in why) == (customers is NO_CARDS)
+
+
+@pytest.mark.parametrize(
+    ("note", "named", "expected"),
+    [
+        ("速借宝", 20, "elsewhere"),
+        ("来源：速借宝APP", 20, "elsewhere"),
+        ("速借寶", 20, "elsewhere"),
+        ("quickloan user", 20, "elsewhere"),
+        ("速借宝", 19, "unknown"),
+        ("quickloans", 40, "unknown"),  # another word
+        ("a@quickloan.example.com", 40, "unknown"),  # somebody's mail
+        ("青山贷 速借宝", 40, "unknown"),  # names us as well
+    ],
+)
+def test_another_platform_named_in_half_of_the_rows_says_elsewhere(
+    context: Context, told, note: str, named: int, expected: str
+) -> None:
+    enrol(context, "bank", NO_CARDS, "none")
+    verdict, why = told(rows(10, 40, lambda _: "", lambda n: note if n < named else "x"))
+    assert verdict == expected
+    assert ("another platform is named in" in why) == (note not in ("quickloans", "a@quickloan.example.com", "青山贷 速借宝"))
+
+
+def test_our_own_cards_go_before_another_platforms_name(context: Context, told) -> None:
+    enrol(context, "bank", CUSTOMERS, "none")
+    assert told(rows(10, 40, lambda n: card(n) if n < 10 else "", lambda _: "速借宝"))[0] == "ours"
+
+
+def test_a_long_list_counts_the_rows_of_all_its_pieces(context: Context) -> None:
+    """And the finding carries them, as does the sighting that becomes of it."""
+    enrol(context, "bank", CUSTOMERS, "none")
+    filler = [f"李某,{phone(STRANGERS + n)},{card(9000 + n)},速借宝{'x' * 40}" for n in range(25_000)]
+    body = "\n".join(["姓名,手机号,卡号,平台", *rows(10, 10, card)[1:], *filler])
+    assert len(body.encode()) > 2 * 2**20  # a window
+    [finding] = findings(matcher_of(context), [capture(body=body.encode())], context.clock.now())
+    statistics = Finding.decode(finding.encode(), FINDING_SCHEMA).statistics
+    assert (statistics.rows, statistics.rows_of_others) == (25_010, 25_000)
+    assert (statistics.own_card_rows, statistics.known_cards, statistics.own_cards) == (25_010, 10, 25_000)
+    sighting = sighting_of(finding, Place("INC-A", opens=True, linked=()), Replay(), None, context.clock.now())
+    assert (sighting.rows_of_others, sighting.own_card_rows, sighting.known_cards) == (25_000, 25_010, 10)
