@@ -159,7 +159,9 @@ class Matcher:
         """Count a batch into the statistics of the readings that concern somebody, or may yet."""
         concerned = [part.piece.streamed or self._is_concern(r) for part, r in zip(searched.parts, readings, strict=True)]
         if any(concerned):
-            counted, numbers = Counted(searched.batch, searched.segments, searched.rows, self.key), np.flatnonzero(concerned)
+            about = frozenset(number for number, part in enumerate(searched.parts) if part.piece.is_about)
+            counted = Counted(searched.batch, searched.segments, searched.rows, self.key, about)
+            numbers = np.flatnonzero(concerned)
             searched.rows.lay_out(numbers)
             for number in numbers.tolist():
                 readings[number].tally(counted, number)

@@ -18,7 +18,7 @@ from matcher.text.gate import doubted
 from matcher.text.light import Silent
 from matcher.text.opaque import is_opaque
 from matcher.text.windows import WINDOW, wide, windows
-from matcher.unpack.frames import BYTES
+from matcher.unpack.frames import ABOUT, BYTES
 from matcher.unpack.kinds import is_container
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
@@ -38,7 +38,8 @@ class Piece:
     characters of the same text stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues the
     piece before it. `streamed` pieces belong to a capture that may have several. `body` is the text's UTF-8, None where it
     came in another encoding. `text` is None where nobody has decoded the body yet, since most likely it is UTF-8; `charset` is
-    what was declared of it. The text of a `wanted` piece is laid out even if nothing is found in it.
+    what was declared of it. The text of a `wanted` piece is laid out even if nothing is found in it. One that `is_about` is what
+    a file says of itself.
     """
 
     source: int
@@ -54,6 +55,7 @@ class Piece:
     wanted: bool = False
     member: int = 0
     container: str = ""
+    is_about: bool = False
 
     @cached_property
     def decoded(self) -> str:
@@ -219,6 +221,7 @@ def pieces_of_member(
             charset=charset,
             member=number,
             container=member.container,
+            is_about=member.media_type == ABOUT,
         )
         offset += size
 

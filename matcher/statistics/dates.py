@@ -1,7 +1,8 @@
-"""Dates in a batch, all at once: the newest of each document that is not in the future."""
+"""Dates in a batch, all at once: the newest that counts of each document and is not in the future."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -19,12 +20,13 @@ Values = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
-def newest_dates(batch: Batch, today: date) -> list[date | None]:
-    """The newest date of each document, None where there is none up to `today`.
+def newest_dates(batch: Batch, today: date, counts: Callable[[Places], Flags]) -> list[date | None]:
+    """The newest date of each document, None where there is none up to `today`; `counts` says which places do.
 
     A date is 20YY, a sign, a month, a sign and a day, not within a longer number: `2024-05-01`, `2024/5/1`, `2024年5月1日`.
     """
     places = _years(batch)
+    places = places[counts(places)]
     values = _values(batch.windows(places, WIDTH))
     values[batch.data[places - 1] - np.uint8(ord("0")) < 10] = 0
     values[values > int(today.strftime("%Y%m%d"))] = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -25,10 +25,15 @@ Column = npt.NDArray[Any]
 
 
 class Part:
-    """One batch: several captures, or a stretch of a long one. In memory only. Weak segments count for nothing."""
+    """One batch: several captures, or a stretch of a long one. In memory only. Weak segments count for nothing.
 
-    def __init__(self, batch: Batch, segments: Sequence[Segment], rows: Rows, key: CaptureKey) -> None:
-        self.batch, self.rows, self.key = batch, rows, key
+    Documents number `about` are what a file says of itself.
+    """
+
+    def __init__(
+        self, batch: Batch, segments: Sequence[Segment], rows: Rows, key: CaptureKey, about: Collection[int] = ()
+    ) -> None:
+        self.batch, self.rows, self.key, self._about = batch, rows, key, about
         self.segments = [s for s in segments if len(s) and not s.weak]
         self.kinds = tuple(sorted({_counted_as(s) for s in self.segments}))
         self._newest: dict[date, list[date | None]] = {}
@@ -50,10 +55,10 @@ class Part:
         return {kind: n for kind, n in zip(self.kinds, self._failures[document].tolist(), strict=True) if n}
 
     def newest_date(self, document: int, today: date) -> date | None:
-        """The newest date of a document that is not after `today`."""
+        """The newest date in the rows of a document that is not after `today`: what else it says tells no age of its data."""
         if today not in self._newest:
-            self._newest[today] = newest_dates(self.batch, today)
-        return self._newest[today][document]
+            self._newest[today] = newest_dates(self.batch, today, lambda places: self.rows.holding(places) >= 0)
+        return None if document in self._about else self._newest[today][document]
 
     def beginning(self, document: int, most: int) -> bytes:
         """The first bytes of a document, up to `most`."""

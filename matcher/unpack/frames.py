@@ -26,7 +26,9 @@ ENDED = struct.Struct("@i")
 TEXTS = ("text/plain", "text/html")
 BYTES = "application/octet-stream"
 """Media type of what is read as it stands though it is no text: an outcome says so."""
-MEDIA = (*TEXTS, BYTES)
+ABOUT = "text/x-about"
+"""Media type of what a file or mail says of itself (its author, when it was made or sent), which is read as plain text."""
+MEDIA = (*TEXTS, BYTES, ABOUT)
 CONTAINERS = (
     "", "other", "zip", "7z", "rar", "cab", "tar", "gzip", "bzip2", "xz", "zstd", "lz4", "xlsx", "docx", "pptx", "odf", "xls",
     "ole", "pdf", "mail", "mbox",

@@ -56,7 +56,7 @@ def mailbox(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
 
 def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
     """Headers, parts, mails in the mail, and the words that stand outside of all parts."""
-    walk.text(f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")])
+    walk.text(f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")], frames.ABOUT)
     outside: list[str] = []
     for number, part in enumerate(_leaves(parsed, outside), 1):
         media_type = part.get_content_type()

@@ -15,7 +15,7 @@ from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, tokens
 from tests.matcher.conftest import BANK
-from tests.matcher.unpack.builders import zip_of
+from tests.matcher.unpack.builders import docx_of, pdf_of, xlsx_of, zip_of
 from tests.matcher.unpack.test_hostile import flags_set
 from ullage.records import FINDING_SCHEMA, Finding
 from ullage.settings import Context
@@ -149,6 +149,33 @@ def test_a_brand_beside_jargon_is_a_finding_without_a_match(bank: Context) -> No
     [both] = found(matcher, f"某某银行 内料 {ONE['phone']}")
     assert both.alarm
     assert both.total_matches
+
+
+ROW = f"{ONE['phone']} 2021-03-04"
+CORE = b"<cp:coreProperties><dc:creator>a@example.com</dc:creator><dcterms:created>2026-09-01T08:00:00Z</dcterms:created></cp>"
+CELLS = f'<row><c t="inlineStr"><is><t>{ONE["phone"]}</t></is></c><c t="inlineStr"><is><t>{{}}</t></is></c></row>'
+FILES = {
+    "workbook": xlsx_of({"S": CELLS.format("2021-03-04")}, more={"docProps/core.xml": CORE}),
+    "document": docx_of(f"<w:p><w:r><w:t>{ROW}</w:t></w:r></w:p>", {"docProps/core.xml": CORE, "docProps/custom.xml": CORE}),
+    "slides and sheets": zip_of(
+        {"mimetype": b"", "styles.xml": b"<s/>", "meta.xml": CORE, "content.xml": f"<p>{ROW}</p>".encode()}
+    ),
+    "PDF": pdf_of(ROW, trailer="/Info << /CreationDate (D:20260901080000) /Title (2026-09-01) >>"),
+    "mail": f"MIME-Version: 1.0\nFrom: a@example.com\nTo: b@example.com\nX-Sent: a@example.com 2026-09-01\nSubject: x\n\n{ROW}\n".encode(),
+    "post": f"2026-09-01 最新\n{ROW}\n更新于 2026-09-01".encode(),
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_data_are_as_old_as_their_rows_say_and_not_the_file_that_they_are_in(bank: Context, what: str) -> None:
+    for body, newest in (
+        (FILES[what], "2021-03-04"),
+        (xlsx_of({"S": CELLS.format("x")}, more={"docProps/core.xml": CORE}), "None"),
+    ):
+        [finding] = found(matcher_of(bank), body)
+        assert str(finding.statistics.newest_date) == newest
+    [finding] = found(matcher_of(bank), FILES["workbook"])
+    assert finding.statistics.candidates == {"email": 1, "phone": 1}  # what the file says of itself is read all the same
 
 
 LOCKED = flags_set(zip_of({"a.csv": b"x" * 99}), 1)

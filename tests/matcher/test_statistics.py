@@ -97,7 +97,8 @@ def test_numbers_are_read_from_rows_of_bytes(texts: list[str]) -> None:
 )  # fmt: skip
 def test_the_newest_date_that_is_not_to_come(text: str, newest: str | None) -> None:
     expected = date.fromisoformat(newest) if newest else None
-    assert newest_dates(Batch.of([b"x", text.encode(), b"2001-1-1"]), TODAY) == [None, expected, date(2001, 1, 1)]
+    found = newest_dates(Batch.of([b"x", text.encode(), b"2001-1-1"]), TODAY, lambda places: places >= 0)
+    assert found == [None, expected, date(2001, 1, 1)]
     assert newest_date(text) == expected
 
 
@@ -109,7 +110,7 @@ SCRAPS = st.sampled_from(
 @settings(max_examples=300)
 @given(st.lists(st.lists(SCRAPS, max_size=14).map("".join), min_size=1, max_size=4))
 def test_dates_are_those_that_the_expression_finds(texts: list[str]) -> None:
-    found = newest_dates(Batch.of([text.encode() for text in texts]), TODAY)
+    found = newest_dates(Batch.of([text.encode() for text in texts]), TODAY, lambda places: places >= 0)
     assert found == [newest_date(text) for text in texts]
 
 
@@ -185,8 +186,9 @@ def test_counts_are_those_of_sets_and_parts_give_what_the_whole_gives(texts: lis
         assert statistics.candidates == dict(Counter(kind for kind, _ in distinct))
         assert statistics.failures == dict(Counter(c.kind for c in found if not c.valid))
         assert statistics.longest_run == longest_run(sorted_numbers([int(n) for k, n in distinct if k in ("phone", "card")]))
-        assert statistics.newest_date == newest_date(everything)
-        assert statistics.rows == sum(any(c.valid for c in find(line)) for line in everything.split("\n"))
+        rows = [line for line in everything.split("\n") if any(c.valid for c in find(line))]
+        assert statistics.newest_date == newest_date("\n".join(rows))
+        assert statistics.rows == len(rows)
         assert not statistics.estimated
     if len(distinct) >= 8:
         assert one.sketch == several.sketch == key.sketch(f"{kind}:{normal}" for kind, normal in distinct)
@@ -253,5 +255,10 @@ def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(k
 
 
 def test_today_is_the_last_day_that_counts(key: CaptureKey) -> None:
-    text = f"{TODAY} {TODAY + timedelta(1)}"
+    text = f"{phone(1)} {TODAY} {TODAY + timedelta(1)}"
     assert whole(key, text).newest_date == TODAY
+
+
+def test_a_date_outside_of_all_rows_tells_no_age(key: CaptureKey) -> None:
+    assert whole(key, f"{TODAY}\n{phone(1)},2024-01-02\nprinted {TODAY}").newest_date == date(2024, 1, 2)
+    assert whole(key, f"{TODAY}\n{phone(1)},x").newest_date is None
