@@ -161,7 +161,7 @@ FILES = {
         {"mimetype": b"", "styles.xml": b"<s/>", "meta.xml": CORE, "content.xml": f"<p>{ROW}</p>".encode()}
     ),
     "PDF": pdf_of(ROW, trailer="/Info << /CreationDate (D:20260901080000) /Title (2026-09-01) >>"),
-    "mail": f"MIME-Version: 1.0\nFrom: a@example.com\nTo: b@example.com\nX-Sent: a@example.com 2026-09-01\nSubject: x\n\n{ROW}\n".encode(),
+    "mail": f"MIME-Version: 1.0\nFrom: a@example.com\nX-Sent: a@example.com 2026-09-01\nSubject: x\n\n{ROW}\n".encode(),
     "post": f"2026-09-01 最新\n{ROW}\n更新于 2026-09-01".encode(),
 }
 
