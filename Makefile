@@ -13,7 +13,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live demo services services-stop bench lock clean
+.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live demo services services-stop bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -38,13 +38,16 @@ check: env ## lint, format, types, import rules
 units: units-alone units-waiting ## unit and contract tests
 
 units-alone: env
-	COVERAGE_FILE=.coverage_alone $(BIN)/pytest -q -m "$(UNITS)" $(addprefix --ignore=,$(WAITING)) --cov --cov-report=
+	$(BIN)/pytest -q -m "$(UNITS)" $(addprefix --ignore=,$(WAITING))
 
 units-waiting: env
-	COVERAGE_FILE=.coverage_waiting $(BIN)/pytest -q -m "$(UNITS)" $(WAITING) --cov --cov-report=
+	$(BIN)/pytest -q -m "$(UNITS)" $(WAITING)
 
 flow: env ## tests with real processes and real site software
-	$(if $(FLOW),COVERAGE_FILE=.coverage_flow $(BIN)/pytest -q -m flow --cov --cov-report=,@echo "no flow tests")
+	$(if $(FLOW),$(BIN)/pytest -q -m flow,@echo "no flow tests")
+
+coverage: env ## which lines and branches units and flow tests run (not part of test: it costs as much again)
+	$(BIN)/pytest -q -m "not servers and not faults and not live" --cov
 
 contracts: env ## the contract suites on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
 	$(BIN)/pytest -q -m servers tests/contracts tests/ullage
@@ -55,7 +58,7 @@ fuzz: env ## all property tests with random search, for MINUTES (5 unless told);
 test-servers: env ## everything else on real servers: security, refusals, privacy, short faults (a quarter of an hour; IN="folder" runs some)
 	$(BIN)/pytest -q -m servers $(or $(IN),--ignore tests/contracts --ignore tests/ullage)
 
-test-faults: env ## kills and outages in full length on real servers (half an hour; ONLY="expression" runs some)
+test-faults: env ## kills and outages in full length on real servers (an hour; ONLY="expression" runs some)
 	$(BIN)/pytest -q -m faults --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
 
 test-live: env ## a real Prometheus and Alertmanager watch the running demo (Debian packages prometheus, prometheus-alertmanager)
@@ -64,9 +67,7 @@ test-live: env ## a real Prometheus and Alertmanager watch the running demo (Deb
 # The cheapest check fails first. Some units compute, all else mostly waits for servers and sites: side by side they take half as long.
 test: ## check, units, contracts, flow: all that a change must pass
 	@$(MAKE) --no-print-directory check
-	@rm -f .coverage*
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line units-alone contracts-and-flow units-waiting
-	@$(BIN)/coverage combine --quiet .coverage_* && $(BIN)/coverage report
 
 contracts-and-flow: env
 	@$(MAKE) --no-print-directory contracts
