@@ -19,7 +19,7 @@ from alerts.authentic import Authentic
 from alerts.canary import Canaries
 from alerts.clocks.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
 from alerts.clocks.regimes import check_regimes
-from alerts.clocks.shown import clocks_as_json, clocks_table
+from alerts.clocks.shown import clocks_as_json, clocks_table, decide_as_json
 from alerts.evidence.command import hold, release, vault_of
 from alerts.export.command import export
 from alerts.exposed import Lookup
@@ -249,14 +249,16 @@ def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -
         found = whole(store, incident, None if as_json else SHOWN)
         if found is None:
             raise ConfigError("no incident of that id: `ullage incidents list` shows them")
-        duties = duties_of(context, store).of(found.incident, found.decisions)
+        book, zone = duties_of(context, store), ZoneInfo(context.tenant(found.incident.tenant).zone)
+        duties, decide = book.of(found.incident, found.decisions), book.decides([found.incident]).get(incident)
         silence = suppressed(store, [found.incident], now).get(incident)
         if as_json:
-            print_row(details(found, clocks_as_json(duties, now), silence))
+            print_row(details(found, clocks_as_json(duties, now), silence, decide_as_json(decide, now, zone)))
             return
-        zone, out = ZoneInfo(context.tenant(found.incident.tenant).zone), console()
+        clocks, out = clocks_table(duties, now, zone) if duties else "", console()
         with out.pager() if out.is_terminal and found.more else contextlib.nullcontext():
-            out.print(incident_in_full(found, clocks=clocks_table(duties, now, zone) if duties else "", silence=silence))
+            by_when = decide.words(now, zone) if decide else ("", "")
+            out.print(incident_in_full(found, clocks=clocks, silence=silence, decide=by_when))
             shown = len(found.exposures)
             for some in other_customers(store, found):
                 out.print(customers_table(some))

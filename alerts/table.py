@@ -81,7 +81,11 @@ def _zone_name(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None) -> 
 
 
 def incident_in_full(
-    found: Whole, zone: tzinfo | None = None, clocks: RenderableType = "", silence: Suppression | None = None
+    found: Whole,
+    zone: tzinfo | None = None,
+    clocks: RenderableType = "",
+    silence: Suppression | None = None,
+    decide: tuple[str, str] = ("", ""),
 ) -> RenderableType:
     """Everything that a first look needs: verdicts with reasons, where it was seen, who is in it."""
     incident = found.incident
@@ -95,7 +99,7 @@ def incident_in_full(
         head,
         *((Text(line(silence, zone), "dim"),) if silence else ()),
         *((Text(incompleteness(incident), "bold red"),) if incident.incomplete else ()),
-        *((next_line(incident.next_step),) if found.status not in CLOSED else ()),
+        *((next_line(incident.next_step, decide),) if found.status not in CLOSED else ()),
         Padding(_facts(incident, zone), (1, 0)),
         Text(f"Exposure {incident.exposure}: {scenario}", "bold"),
         _reasons(incident.reasons),

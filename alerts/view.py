@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,7 +100,12 @@ def _silence(silence: Suppression | None) -> dict[str, Any] | None:
     return silence.model_dump(mode="json", include={"id", "by", "reason", "at", "expires"}) if silence else None
 
 
-def details(found: Whole, clocks: Sequence[dict[str, Any]] = (), silence: Suppression | None = None) -> dict[str, Any]:
+def details(
+    found: Whole,
+    clocks: Sequence[dict[str, Any]] = (),
+    silence: Suppression | None = None,
+    decide: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
     return {
         **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects", "text_rule"}),
@@ -108,6 +113,7 @@ def details(found: Whole, clocks: Sequence[dict[str, Any]] = (), silence: Suppre
         "status": found.status,
         "suppressed": _silence(silence),
         "clocks": list(clocks),
+        "decide": decide,
         "sellers": [{**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()} for one in found.sellers],
         "seen": [
             sighting.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "text_rule"})

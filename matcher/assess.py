@@ -18,11 +18,11 @@ from matcher.watchlist.installed import TenantLists
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.incidents import Earlier, Opened
-from ullage.next_step import Step, next_step
+from ullage.next_step import Decide, Step, next_step
 from ullage.records import Statistics
 from ullage.settings import Context
 from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
-from ullage.verdict.severity import ORDER
+from ullage.verdict.severity import ORDER, decide_minutes
 
 MOST_TOLD = 10_000
 """Parts of a file of which JSON says each that it was not read; all are counted."""
@@ -47,9 +47,16 @@ class Verdict:
     earlier: Earlier | None = None
     """What incidents know of these customers; None where they were not asked."""
 
+    @property
+    def decide(self) -> tuple[str, str]:
+        """Within what time a person decides whether it is confirmed, in English and Chinese; "" where nobody has to."""
+        minutes = decide_minutes(self.exposure.severity, self.exposure.clock, self.exposure.minutes)
+        return Decide(minutes).words() if minutes else ("", "")
+
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         told = {"next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
+        told |= {"decide": self.decide[0], "decide_zh": self.decide[1]}
         return asdict(self) | told | {"earlier": self.earlier._asdict() if self.earlier else None}
 
 

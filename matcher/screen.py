@@ -154,7 +154,7 @@ def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
     if verdict.customers:
         grid.add_row("before", _before(verdict, judged))
     return Panel(
-        Group(head, next_line(verdict.next_step), Text(), grid),
+        Group(head, next_line(verdict.next_step, verdict.decide), Text(), grid),
         title=f"tenant {verdict.tenant}",
         title_align="left",
         border_style=ORIGIN[origin.verdict],

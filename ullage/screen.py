@@ -39,9 +39,10 @@ def cell(text: str, style: str = "") -> Text:
     return Text(safe(text), style)
 
 
-def next_line(step: Step) -> Text:
-    """What to do next, the first line of a verdict."""
-    return Text.assemble(("Next: ", "bold"), (step.text, "bold"), f"\n{step.text_zh}")
+def next_line(step: Step, decide: tuple[str, str] = ("", "")) -> Text:
+    """What to do next, the first line of a verdict; and by when a person decides, in English and Chinese, where one has to."""
+    by = ("\n", (decide[0], "bold"), f"\n{decide[1]}") if decide[0] else ()
+    return Text.assemble(("Next: ", "bold"), (step.text, "bold"), f"\n{step.text_zh}", *by)
 
 
 def print_row(row: Mapping[str, Any]) -> None:

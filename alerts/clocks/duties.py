@@ -30,6 +30,7 @@ from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.calendar import Calendar, china
 from ullage.clock import Clock
+from ullage.next_step import Decide
 from ullage.settings import Tenant
 from ullage.verdict.severity import DECIDE_MINUTES
 
@@ -120,6 +121,23 @@ class Duties:
         told = {one.id: Moments.of(one, (), sent.get(one.id, ())).alerted or now for one in clocked}
         return {one.id: self._next_due(one, told[one.id]) - now for one in clocked}
 
+    def decides(self, incidents: Sequence[Incident], told: datetime | None = None) -> dict[str, Decide]:
+        """By id, by when a person decides of those of `incidents` whose clocks wait for that.
+
+        `told` is when somebody is told of those that nobody was told of yet.
+        """
+        ids = [incident.id for incident in incidents if incident.decide_minutes]
+        decided: dict[str, list[Decision]] = {id_: [] for id_ in ids}
+        for decision in self.store.scroll(Decision, Where({"incident": ids})) if ids else ():
+            decided[decision.incident].append(decision)
+        sent, found = self._sent(ids), dict[str, Decide]()
+        for incident in incidents:
+            if incident.decide_minutes and _waits(incident, decided[incident.id]):
+                known = Moments.of(incident, decided[incident.id], sent.get(incident.id, ())).learned or told
+                by = known + timedelta(minutes=incident.decide_minutes) if known else None
+                found[incident.id] = Decide(incident.decide_minutes, by)
+        return found
+
     def unheard(self, tenant: str, muted: Callable[[Sequence[Incident]], Collection[str]]) -> int:
         """How many incidents of a tenant have a clock that runs, and nobody who acknowledged it by half of the time left.
 
@@ -193,7 +211,7 @@ def _by_incident(notifications: Iterable[Notification]) -> dict[str, list[Notifi
 
 
 def _state(
-    regime: Regime, incident: Incident, tenant: Tenant, status: Status, ruling: Decision | None, decisions: Iterable[Decision]
+    regime: Regime, incident: Incident, tenant: Tenant, status: Status, ruling: Decision | None, decisions: Sequence[Decision]
 ) -> State | None:
     """Whether a regime's clocks run for an incident; None where it asks for nothing."""
     if status == "false_positive":
@@ -205,7 +223,13 @@ def _state(
     made = {decision.status for decision in decisions}
     if incident.starts == "run" or "confirmed" in made or (incident.starts == "if confirmed" and "reported" in made):
         return "running"
-    return "conditional" if incident.starts == "if confirmed" and status in ("open", "acknowledged") else None
+    return "conditional" if _waits(incident, decisions) else None
+
+
+def _waits(incident: Incident, decisions: Sequence[Decision]) -> bool:
+    """Whether its clocks wait for a person who decides."""
+    is_decided = any(decision.status in ("confirmed", "reported") for decision in decisions)
+    return incident.starts == "if confirmed" and not is_decided and status_of(decisions) in ("open", "acknowledged")
 
 
 def _report(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from alerts.clocks.duties import Duty, sent_at
 from alerts.clocks.regimes import Stage
 from alerts.view import duration
+from ullage.next_step import Decide
 from ullage.shown import moment, safe
 
 STAGES = {
@@ -97,6 +98,14 @@ def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
         "warning": warning(duty)[0],
         "ruling": {"by": ruling.by, "what": ruling.stage, "note": ruling.note} if (ruling := duty.ruling) else None,
     }
+
+
+def decide_as_json(decide: Decide | None, now: datetime, zone: tzinfo) -> dict[str, Any] | None:
+    """By when a person decides whether an incident is confirmed; None where nobody has to."""
+    if decide is None:
+        return None
+    text, text_zh = decide.words(now, zone)
+    return {"by": _utc(decide.by), "minutes": decide.minutes, "text": text, "text_zh": text_zh}
 
 
 def _utc(when: datetime | None) -> str | None:

@@ -38,14 +38,16 @@ class Facts:
     next_step: str
     at_least: bool = False
     """Not all was searched."""
+    decide: str = ""
+    """By when a person decides whether it is confirmed; "" where nobody has to."""
 
     @classmethod
-    def of(cls, incident: Incident) -> Facts:
-        """Of an incident; places that no configuration names are `other`."""
+    def of(cls, incident: Incident, decide: tuple[str, str] = ("", "")) -> Facts:
+        """Of an incident, with by when a person decides; places that no configuration names are `other`."""
         sites = sorted({site if SITE.fullmatch(site) else "other" for site in incident.sites})
         scenario, at_least = (incident.scenario_title, incident.scenario_title_zh), bool(incident.incomplete)
         step = f"{incident.next_step.text} {incident.next_step.text_zh}"
-        return cls(incident.tenant, incident.customers, *scenario, tuple(sites), step, at_least)
+        return cls(incident.tenant, incident.customers, *scenario, tuple(sites), step, at_least, " ".join(filter(None, decide)))
 
     def words(self) -> str:
         """In one line."""
@@ -121,7 +123,8 @@ def _label(severity: Severity) -> str:
 
 def _lines(entry: Entry) -> tuple[str, ...]:
     head = f"{_label(entry.severity)}  {entry.incident}  {WORDS[entry.why]}"
-    return (head, entry.facts.words(), entry.facts.next_step, entry.url) if entry.facts else (head, entry.url)
+    facts = (entry.facts.words(), entry.facts.next_step, entry.facts.decide) if entry.facts else ()
+    return (head, *filter(None, facts), entry.url)
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:
@@ -129,6 +132,6 @@ def _as_json(entry: Entry) -> dict[str, Any]:
     if entry.facts:
         facts = entry.facts
         shown |= {"tenant": facts.tenant, "customers": facts.customers, "scenario": facts.scenario, "sites": list(facts.sites)}
-        shown |= {"next_step": facts.next_step}
+        shown |= {"next_step": facts.next_step, **({"decide": facts.decide} if facts.decide else {})}
         shown |= {"at_least": True} if facts.at_least else {}
     return shown

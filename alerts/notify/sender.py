@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from alerts.clocks.duties import Duties
 from alerts.notify.channels import Channel, UndeliveredError
@@ -162,13 +163,20 @@ class Sender:
     def _compose(self, some: Sequence[Notification], incidents: dict[str, Incident]) -> Message:
         """One entry an incident, as it stands now; one that is gone since the first attempt as it stood then."""
         page, entries = self.setup.page, dict[str, Entry]()
-        with_facts = self.setup.notify.channels[self.name].detail == "facts"
+        facts = self._facts(incidents) if self.setup.notify.channels[self.name].detail == "facts" else {}
         for one in sorted(some, key=lambda one: one.due, reverse=True):
-            incident = incidents.get(one.incident)
-            facts = Facts.of(incident) if incident and with_facts else None
+            incident, url = incidents.get(one.incident), f"{page}/incidents/{one.incident}"
             severity = incident.severity if incident else one.severity
-            entries[one.incident] = Entry(one.incident, severity, one.why, f"{page}/incidents/{one.incident}", facts)
+            entries[one.incident] = Entry(one.incident, severity, one.why, url, facts.get(one.incident))
         return message(some[0].message or message_id([one.id for one in some]), entries.values(), page)
+
+    def _facts(self, incidents: dict[str, Incident]) -> dict[str, Facts]:
+        """What is told of each; who is told for the first time is told now."""
+        now, duties = self.setup.clock.now(), self.setup.duties
+        by_when = duties.decides([*incidents.values()], now)
+        zones = {one.id: ZoneInfo(duties.tenant(one.tenant).zone) for one in incidents.values()}
+        decide = {id_: one.words(now, zones[id_]) for id_, one in by_when.items()}
+        return {id_: Facts.of(incident, decide.get(id_, ("", ""))) for id_, incident in incidents.items()}
 
     def _sent(self, sending: Sequence[Notification], incidents: dict[str, Incident], now: datetime) -> None:
         at, notify = self.setup.clock.now(), self.setup.notify

@@ -10,10 +10,10 @@ from datetime import date, datetime
 from pydantic import Field
 
 from alerts.document import Document, Frozen
-from alerts.records.words import SEVERITIES, ClockWord, Origin, Severity, Sketched, Told
+from alerts.records.words import ClockWord, Origin, Severity, Sketched, Told
 from ullage.next_step import Step, next_step
 from ullage.records import Claims
-from ullage.verdict.severity import DECIDE_MINUTES
+from ullage.verdict.severity import decide_minutes
 
 UNREAD = "N"
 """The code of the reason that says what was not read."""
@@ -119,12 +119,8 @@ class Incident(Document):
 
     @property
     def decide_minutes(self) -> int:
-        """Within which a person decides, from when somebody was told, where its clock waits for that; else 0.
-
-        What is less than medium is worked within a day and asks for no decision at once.
-        """
-        asks = self.clock == "if confirmed" and SEVERITIES.index(self.severity) >= SEVERITIES.index("medium")
-        return (self.minutes or DECIDE_MINUTES) if asks else 0
+        """Within which a person decides, from when somebody was told, where its clock waits for that; else 0."""
+        return decide_minutes(self.severity, self.clock, self.minutes)
 
     @property
     def next_step(self) -> Step:

@@ -66,6 +66,7 @@ def case_of(context: Context, incident: str) -> Case:
             tenant=tenant,
             zone=ZoneInfo(tenant.zone),
             now=context.clock.now(),
+            decide=duties.decides([found]).get(incident),
             stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
         )
 

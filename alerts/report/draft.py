@@ -85,6 +85,7 @@ def page(case: Case, language: Language) -> Page:
         f"事件编号{incident.id}，起草于{moment(case.now, case.zone)}",
     )
     step = Text(f"Next: {incident.next_step.text}", f"下一步：{incident.next_step.text_zh}")
+    by_when = Text(*case.decide.words(case.now, case.zone)) if case.decide else None
     parts = tuple(
         Part(
             f"{number}. {language.line(Text(section.title, section.title_zh))}",
@@ -92,9 +93,8 @@ def page(case: Case, language: Language) -> Page:
         )
         for number, section in enumerate(sections(), 1)
     )
-    return Page(
-        language.line(TITLE), language.line(MARK), (*language.lines(step), *language.lines(head), *language.lines(NOTE)), parts
-    )
+    notes = [line for text in (step, by_when, head, NOTE) if text for line in language.lines(text)]
+    return Page(language.line(TITLE), language.line(MARK), tuple(notes), parts)
 
 
 def _item(field: Field, known: Values, language: Language) -> Item:

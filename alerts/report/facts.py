@@ -19,6 +19,7 @@ from alerts.report.content import Text, advice_for, categories
 from alerts.words import ORIGIN, SEVERITY
 from ullage.bait import Stamp
 from ullage.fields import HIGHEST
+from ullage.next_step import Decide
 from ullage.settings import Tenant
 from ullage.shown import moment
 
@@ -38,6 +39,8 @@ class Case:
     tenant: Tenant
     zone: tzinfo
     now: datetime
+    decide: Decide | None = None
+    """By when a person decides whether it is confirmed, where nobody has."""
     stamps: Sequence[Stamp] = ()
     """Lists of bait of the partner whom the origin names, as the audit log here has them."""
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from alerts.clocks.shown import clocks_as_json
+from alerts.clocks.shown import clocks_as_json, decide_as_json
 from alerts.decisions import Decisions
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named
@@ -131,8 +132,10 @@ def routes(site: Site) -> APIRouter:
         if found is None:
             return JSONResponse({"error": "no such incident"}, 404)
         duties = site.duties.of(found.incident, found.decisions)
-        silence = suppressed(site.store, [found.incident], site.clock.now()).get(id_)
-        return JSONResponse(details(found, clocks_as_json(duties, site.clock.now()), silence))
+        now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
+        silence = suppressed(site.store, [found.incident], now).get(id_)
+        decide = decide_as_json(site.duties.decides([found.incident]).get(id_), now, zone)
+        return JSONResponse(details(found, clocks_as_json(duties, now), silence, decide))
 
     @router.post("/incidents/{id_}/decisions")
     def decide(id_: str, asked: DecisionRequest) -> JSONResponse:

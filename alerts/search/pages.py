@@ -122,8 +122,11 @@ def _incident_page(site: Site, id_: str, refused: str = "") -> HTMLResponse:
         return _missing(site)
     now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
     duties = site.duties.of(found.incident, found.decisions)
-    shown = {"found": found, "clocks": [clock_words(duty, now, zone) for duty in duties]}
-    shown |= {
+    decide = site.duties.decides([found.incident]).get(id_)
+    shown = {
+        "found": found,
+        "clocks": [clock_words(duty, now, zone) for duty in duties],
+        "decide": decide.words(now, zone) if decide else None,
         "rulings": _rulings(site, found.incident, duties),
         "silence": suppressed(site.store, [found.incident], now).get(id_),
     }

@@ -1,24 +1,36 @@
 """What to do next: terminal, page, message and report all say the same line, on top."""
 
+import contextlib
 import io
 import json
+import re
+from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
+from prometheus_client import CollectorRegistry
 from rich.console import Console
 
+from alerts.clocks.duties import Duties
 from alerts.clocks.moments import Moments
+from alerts.command import incidents_show
 from alerts.decisions import Decisions
 from alerts.notify.message import Entry, Facts, message
+from alerts.notify.metrics import NotifyMetrics
+from alerts.notify.notifier import Notifier
+from alerts.notify.sender import Sender, Setup
 from alerts.query import whole
 from alerts.records import SEVERITIES, Origin
 from alerts.report.draft import Language, page
 from alerts.report.facts import Case
 from alerts.report.markdown import literal, markdown
+from alerts.search.door import token_of
 from alerts.table import incident_in_full
 from tests.alerts.builders import incident
+from tests.alerts.notify.support import Recorded, notify_settings
 from ullage.next_step import next_step
 from ullage.settings import Tenant
 from ullage.verdict.rules import own_rules
@@ -67,3 +79,63 @@ def test_a_closed_incident_asks_for_nothing_more(store, browser, context):
     shown = Console(file=(stream := io.StringIO()), width=1000)
     shown.print(incident_in_full(whole(store, one.id), ZONE))
     assert one.next_step.text not in stream.getvalue() + browser.get(f"/incidents/{one.id}").text
+
+
+def shown_everywhere(context, store, browser, clock, one) -> tuple[str, str, str, str, str]:
+    """What terminal, page, API, message and report say of an incident."""
+    store.refresh()
+    with contextlib.redirect_stdout(io.StringIO()) as terminal:
+        incidents_show(SimpleNamespace(obj=context), one.id)
+    browser.log_in(token_of(context.keys))  # hours may have passed
+    shown, answer = browser.get(f"/incidents/{one.id}").text, browser.get(f"/api/incidents/{one.id}").json()["decide"]
+    soc = Recorded()
+    settings = notify_settings(detail={"soc": "facts"})
+    duties = Duties(store, lambda _: Tenant(), clock.as_clock())
+    metrics = NotifyMetrics(CollectorRegistry(), ["soc"], ["bank"])
+    setup = Setup(settings, "https://page.example", store, clock.as_clock(), metrics, lambda _: (), duties)
+    Notifier(setup, [Sender("soc", soc, setup)]).plan([one])
+    Sender("soc", soc, setup).turn(flush=True)
+    drafted = markdown(page(replace(case_of(one, clock), decide=duties.decides([one]).get(one.id)), Language.BOTH))
+    message_text = soc.sent[0].text() if soc.sent else ""
+    return terminal.getvalue(), shown, answer["text"] if answer else "", message_text, drafted
+
+
+def waiting(store, **changes):
+    fields = {"origin": "unknown", "severity": "medium", "clock": "if confirmed", "minutes": 60, "customers": 60}
+    one = incident(**{**fields, **changes})
+    store.put([one])
+    return one
+
+
+def text_of(shown: str) -> str:
+    """Without the line breaks and escapes of its form."""
+    return re.sub(r"\s+", " ", shown.replace("\\", ""))
+
+
+@pytest.mark.parametrize(("minutes", "by"), [(60, "2026-09-21 23:13 CST"), (1440, "2026-09-22 22:13 CST")])
+def test_by_when_a_person_decides_is_said_everywhere_alike(context, store, browser, clock, minutes, by):
+    one = waiting(store, minutes=minutes)
+    terminal, shown, answer, told, drafted = shown_everywhere(context, store, browser, clock, one)
+    within = {60: "60 minutes", 1440: "24 hours"}[minutes]
+    for text in (terminal, shown, answer):
+        assert f"Decide within {within} of being told whether it is confirmed" in text_of(text)
+    assert f"Decide by {by} whether it is confirmed: only then are its reports due. 请于{by}前判定是否确认" in told
+    assert f"Decide by {by}" in text_of(drafted), "by then somebody was told"
+    clock.advance(600)
+    for text in shown_everywhere(context, store, browser, clock, one)[:3]:
+        assert f"Decide by {by}" in text_of(text)
+    clock.advance(minutes * 60)
+    for text in shown_everywhere(context, store, browser, clock, one)[:3]:
+        assert f"Decide now (it was to be by {by}) whether it is confirmed" in text_of(text)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"clock": "run"}, {"clock": "none"}, {"clock": None}, {"severity": "low"}, {"decided": "confirmed"}]
+)
+def test_where_nobody_has_to_decide_nothing_is_said_of_it(context, store, browser, clock, changes):
+    decided = changes.pop("decided", "")
+    one = waiting(store, **changes)
+    if decided:
+        Decisions(store, context.trail("search")).make(one, decided, by="Li")
+    assert not any("whether it is confirmed" in text_of(text) for text in shown_everywhere(context, store, browser, clock, one))
+    assert browser.get(f"/api/incidents/{one.id}").json()["decide"] is None

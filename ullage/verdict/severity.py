@@ -88,6 +88,15 @@ def _clock(row: Row, severity: Severity, facts: Facts) -> tuple[ClockWord, int]:
     return clock, (row.minutes or DECIDE_MINUTES) if clock == "if confirmed" else 0
 
 
+def decide_minutes(severity: Severity, clock: ClockWord | None, minutes: int) -> int:
+    """Within how many minutes of being told a person decides whether it is confirmed; 0 where nobody has to.
+
+    What is less than medium is worked within a day and asks for no decision at once.
+    """
+    asks = clock == "if confirmed" and ORDER.index(severity) >= ORDER.index("medium")
+    return (minutes or DECIDE_MINUTES) if asks else 0
+
+
 def counting(facts: Facts, origin: Origin) -> Crowd:
     """The customers whose U may raise a severity."""
     return facts.people if origin.beneath in ORIGINS_OF_ALL else facts.agreeing
