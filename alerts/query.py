@@ -14,7 +14,7 @@ from ullage.errors import ConfigError
 from ullage.typed import identifier_in
 
 SHOWN = 200
-"""Sightings and customers shown of one incident; its numbers count all of them."""
+"""Sightings of one incident, and customers at a time; its numbers count all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +99,32 @@ def decisions_of(store: IncidentStore, id_: str) -> tuple[Decision, ...]:
     return tuple(sorted(store.scroll(Decision, Where({"incident": (id_,)})), key=lambda d: (d.at, d.id), reverse=True))
 
 
-def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN) -> Whole | None:
-    """One incident, or None; with at most `shown` sightings and customers, None for all of them."""
+def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN, after: str = "") -> Whole | None:
+    """One incident, or None; with at most `shown` sightings and customers, None for all of them.
+
+    The customers are those behind the mark `after`; QueryError when it is none of ours.
+    """
     incident = store.get(Incident, id_)
     if incident is None:
         return None
     of_it = Where({"incident": (id_,)})
     decisions = decisions_of(store, id_)
     seen = _newest(store, Sighting, of_it, shown)
-    page = store.search(Exposure, of_it, shown) if shown is not None else Page(_newest(store, Exposure, of_it, None), "")
+    page = customers_of(store, id_, shown, after) if shown is not None else Page(_newest(store, Exposure, of_it, None), "")
     sellers = sellers_of(store, incident.tenant, seen)
     return Whole(incident, status_of(decisions), seen, page.items, decisions, sellers, page.after)
+
+
+def customers_of(store: IncidentStore, id_: str, limit: int, after: str = "") -> Page[Exposure]:
+    """A page of the customers in an incident, newest first."""
+    return store.search(Exposure, Where({"incident": (id_,)}), limit, after)
 
 
 def other_customers(store: IncidentStore, found: Whole) -> Iterator[tuple[Exposure, ...]]:
     """The customers of an incident that are not in `found`, some at a time, newest first."""
     after = found.more
     while after:
-        page = store.search(Exposure, Where({"incident": (found.incident.id,)}), MAX_PAGE, after)
+        page = customers_of(store, found.incident.id, MAX_PAGE, after)
         yield page.items
         after = page.after
 

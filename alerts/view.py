@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from alerts.query import Whole
-from alerts.records import Incident, Status, Suppression
+from alerts.records import Exposure, Incident, Status, Suppression
 from ullage.kept import GAP
 from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE
@@ -100,6 +100,11 @@ def _silence(silence: Suppression | None) -> dict[str, Any] | None:
     return silence.model_dump(mode="json", include={"id", "by", "reason", "at", "expires"}) if silence else None
 
 
+def customer(exposure: Exposure) -> dict[str, Any]:
+    """One customer in an incident as a JSON object, by the handle."""
+    return exposure.model_dump(mode="json", exclude={"index_tags"})
+
+
 def details(
     found: Whole,
     clocks: Sequence[dict[str, Any]] = (),
@@ -119,7 +124,8 @@ def details(
             sighting.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "text_rule"})
             for sighting in found.sightings
         ],
-        "exposures": [exposure.model_dump(mode="json", exclude={"index_tags"}) for exposure in found.exposures],
+        "exposures": [customer(exposure) for exposure in found.exposures],
+        "exposures_after": found.more,
         "decisions": [decision.model_dump(mode="json", exclude={"id"}) for decision in found.decisions],
     }
 

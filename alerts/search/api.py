@@ -19,12 +19,13 @@ from alerts.export.formats import format_named
 from alerts.heard import Worth, looked
 from alerts.noise.suppressions import suppressed
 from alerts.person import UNSEEN, Told, told
-from alerts.query import listed, whole
+from alerts.query import SHOWN, customers_of, listed, whole
 from alerts.records import Incident
 from alerts.search.asked import Asked, Text
 from alerts.search.look_up import asked_of
 from alerts.search.site import Site
-from alerts.view import details, summary
+from alerts.store import MAX_PAGE
+from alerts.view import customer, details, summary
 
 
 class LookedAt(BaseModel):
@@ -42,6 +43,13 @@ class IncidentList(BaseModel):
     items: list[dict[str, Any]]
     after: str
     looked: LookedAt
+
+
+class CustomerList(BaseModel):
+    """A page of the customers in an incident, by handle, newest first; give `after` back for the next page, "" is the end."""
+
+    items: list[dict[str, Any]]
+    after: str
 
 
 class ExposedRequest(BaseModel):
@@ -106,6 +114,7 @@ class ExposedAnswer(BaseModel):
     looked: Behind
 
 
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
 
 
@@ -117,7 +126,7 @@ def routes(site: Site) -> APIRouter:
     def incidents(
         filters: Asked,
         after: Text = "",
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        limit: Limit = 50,
     ) -> IncidentList:
         filters.where()
         site.known(filters.tenant)
@@ -136,6 +145,13 @@ def routes(site: Site) -> APIRouter:
         silence = suppressed(site.store, [found.incident], now).get(id_)
         decide = decide_as_json(site.duties.decides([found.incident]).get(id_), now, zone)
         return JSONResponse(details(found, clocks_as_json(duties, now), silence, decide))
+
+    @router.get("/incidents/{id_}/customers", response_model=CustomerList)
+    def customers(id_: str, after: Text = "", limit: Limit = SHOWN) -> CustomerList | JSONResponse:
+        if site.store.get(Incident, id_) is None:
+            return JSONResponse({"error": "no such incident"}, 404)
+        found = customers_of(site.store, id_, limit, after)
+        return CustomerList(items=[customer(one) for one in found.items], after=found.after)
 
     @router.post("/incidents/{id_}/decisions")
     def decide(id_: str, asked: DecisionRequest) -> JSONResponse:

@@ -57,8 +57,8 @@ def routes(site: Site) -> APIRouter:
         return list_page(site, filters, found, "")
 
     @router.get("/incidents/{id_}")
-    def incident(id_: str) -> HTMLResponse:
-        return _incident_page(site, id_)
+    def incident(id_: str, after: Text = "") -> HTMLResponse:
+        return _incident_page(site, id_, after=after)
 
     @router.post("/incidents/{id_}/decisions")
     def decide(id_: str, by: Typed = "", status: Typed = "", note: Typed = "", token: Typed = "") -> Response:
@@ -116,8 +116,9 @@ def list_page(site: Site, filters: Filters, found: Listed, refused: str, status:
     )
 
 
-def _incident_page(site: Site, id_: str, refused: str = "") -> HTMLResponse:
-    found = whole(site.store, id_)
+def _incident_page(site: Site, id_: str, refused: str = "", after: str = "") -> HTMLResponse:
+    """One incident; its customers are those behind the mark `after`."""
+    found = whole(site.store, id_, after=after)
     if found is None:
         return _missing(site)
     now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
@@ -125,6 +126,7 @@ def _incident_page(site: Site, id_: str, refused: str = "") -> HTMLResponse:
     decide = site.duties.decides([found.incident]).get(id_)
     shown = {
         "found": found,
+        "after": after,
         "clocks": [clock_words(duty, now, zone) for duty in duties],
         "decide": decide.words(now, zone) if decide else None,
         "rulings": _rulings(site, found.incident, duties),

@@ -63,7 +63,8 @@ def test_every_route_answers_with_every_header(browser, leaked, path):
 def test_no_other_route_exists(browser):
     spec = browser.get("/api/openapi.json").json()
     assert set(spec["paths"]) == {
-        "/api/incidents", "/api/incidents/{id_}", "/api/incidents/{id_}/decisions", "/api/export/{form}", "/api/exposed",
+        "/api/incidents", "/api/incidents/{id_}", "/api/incidents/{id_}/decisions", "/api/incidents/{id_}/customers",
+        "/api/export/{form}", "/api/exposed",
     }  # fmt: skip
     assert browser.get("/docs").status_code == browser.get("/redoc").status_code == 404
 

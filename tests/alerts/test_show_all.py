@@ -1,4 +1,4 @@
-"""`ullage incidents show` names everybody who is in an incident, however many they are."""
+"""Everybody who is in an incident is named, however many they are: on the terminal, on the page, in the API."""
 
 import json
 import re
@@ -60,3 +60,46 @@ def test_a_few_are_shown_as_before(store, clock, data) -> None:
     fold_all(store, clock, [finding("f", range(99), people="ab")])
     assert sorted(HANDLE.findall(show(data))) == sorted(map(handle, "ab"))
     assert "more, whose" not in show(data)
+
+
+def test_the_page_pages_through_all_customers(large, browser) -> None:
+    seen, path, pages = list[str](), f"/incidents/{A}", 0
+    while path:
+        text, pages = browser.get(path).text, pages + 1
+        seen += re.findall(r"<code>([0-9a-f]{32})</code>", text)
+        assert ("First customers" in text) == (pages > 1)
+        further = re.search(r'href="([^"]+)#customers">Further customers', text)
+        path = further[1].replace("&amp;", "&") if further else ""
+    assert (pages, len(seen)) == (5, ALL)
+    assert set(seen) == {handle(n) for n in range(ALL)}
+
+
+@pytest.mark.parametrize("limit", [None, 500, 467])
+def test_the_api_pages_through_all_customers(large, browser, limit) -> None:
+    whole_one = browser.get(f"/api/incidents/{A}").json()
+    first = {one["subject"] for one in whole_one["exposures"]}
+    assert len(first) == SHOWN
+    seen, after, sizes = list[str](), "", []
+    while after or not seen:
+        asked = {"after": after, **({"limit": limit} if limit else {})}
+        got = browser.get(f"/api/incidents/{A}/customers", params=asked).json()
+        seen += [one["subject"] for one in got["items"]]
+        assert all("index_tags" not in one for one in got["items"])
+        after, sizes = got["after"], [*sizes, len(got["items"])]
+    assert set(seen) == {handle(n) for n in range(ALL)}
+    assert len(seen) == ALL
+    assert set(sizes[:-1]) == {limit or SHOWN}
+    rest = browser.get(f"/api/incidents/{A}/customers", params={"after": whole_one["exposures_after"], "limit": 500}).json()
+    assert not first & {one["subject"] for one in rest["items"]}
+
+
+def test_a_mark_that_is_not_ours_and_an_incident_that_is_not_there_are_said(large, browser) -> None:
+    for path, code in (
+        (f"/incidents/{A}?after=nonsense", 400),
+        (f"/api/incidents/{A}/customers?after=nonsense", 400),
+        (f"/api/incidents/{A}/customers?limit=501", 400),
+        (f"/api/incidents/{A}/customers?offset=3", 400),
+        ("/api/incidents/INC-NOBODY/customers", 404),
+    ):
+        answer = browser.get(path)
+        assert (answer.status_code, "nonsense" in answer.text) == (code, False), path
