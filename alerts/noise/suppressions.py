@@ -3,8 +3,8 @@
 A suppression names a tenant and at least one of site, channel, author, rule (a reason code or scenario), incident. All that it
 names must fit; of an incident every sighting must be covered, so the same leak on a second site is heard. One that names an
 incident covers what is like it now: when a file comes that has more in it, that is news. Severity `statutory` and bait that was
-found are never silenced. Suppressions are only ever appended: lifting one is a document of its own, and one that is past its time
-is none.
+found are never silenced, and an incident whose clock runs by its own number alone: nobody knew of it when a site was silenced.
+Suppressions are only ever appended: lifting one is a document of its own, and one that is past its time is none.
 """
 
 from __future__ import annotations
@@ -175,6 +175,8 @@ def covering(sightings: Sequence[Sighting], fitting: Sequence[Suppression]) -> S
 def _may_cover(one: Suppression, incident: Incident) -> bool:
     """Whether everything in `one` that concerns the whole incident fits it."""
     if incident.tenant != one.tenant or incident.severity == "statutory":
+        return False
+    if incident.clock == "run" and one.incident != incident.id:
         return False
     if one.rule and one.rule not in {incident.scenario, *(why.code for why in incident.reasons)}:
         return False

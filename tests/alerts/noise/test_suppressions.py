@@ -148,6 +148,18 @@ def test_statutory_is_never_silent(store, clock, desk):
     assert silent(store, clock) == {}
 
 
+@pytest.mark.parametrize(
+    ("conditions", "running", "waiting"),
+    [({"site": "paste"}, False, True), ({"rule": "V"}, False, True), ({"incident": A}, True, True)],
+)
+def test_a_running_clock_is_silenced_by_name_alone(store, clock, desk, conditions, running, waiting):
+    fold(store, clock)
+    add(desk, **conditions)
+    for word, is_silent in (("run", running), ("if confirmed", waiting), (None, waiting)):
+        store.put([store.get(Incident, A).model_copy(update={"clock": word})])
+        assert bool(silent(store, clock)) == is_silent
+
+
 def test_bait_that_was_found_is_never_silent(store, clock, desk):
     add(desk, site="paste")
     fold(store, clock)
