@@ -108,6 +108,7 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
             "matched_rows": sum(group.matched for group in statistics.groups),
             "corroborated_rows": sum(group.corroborated for group in statistics.groups),
             "terms": {term.id: term.count for term in statistics.terms},
+            "written": {term.id: term.shown for term in statistics.terms},
             "traits": traits,
             "claims": capture.claims,
             "text_rule": TEXT_RULE,
@@ -172,6 +173,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         free=any(s.kind == "paste" for s in sightings),
         brand=any(s.brands for s in sightings),
         terms=_distinct(term for s in sightings for term in s.terms),
+        written=_written(sightings),
         alarm=any(s.alarm for s in sightings),
         logins=max((s.logins for s in sightings), default=0),
         staff_logins=max((s.staff_logins for s in sightings), default=0),
@@ -191,6 +193,15 @@ _OF_LARGEST = (
     " own_card_rows rows_of_others cards_enrolled witnesses_comparable"
     " witnesses_agreeing cohorts cohort_labels canaries_enrolled replayed replay_of"
 ).split()
+
+
+def _written(sightings: Iterable[Sighting]) -> dict[str, str]:
+    """Every term as it stands in the first sighting that has it."""
+    found: dict[str, str] = {}
+    for sighting in sightings:
+        for term in sighting.terms:
+            found.setdefault(term, sighting.written.get(term, term))
+    return found
 
 
 def _canaries(sightings: Iterable[Sighting]) -> tuple[Canary, ...]:
@@ -260,6 +271,7 @@ def project(
             "kinds": _distinct(people.kinds),
             "sites": _distinct(s.site for s in ordered),
             "terms": facts.terms,
+            "written": _distinct(facts.written.values()),
             "brands": _distinct(brand for s in ordered for brand in s.brands),
             "titles": _first(s.title for s in ordered),
             "authors": _first(s.author for s in ordered),

@@ -180,6 +180,7 @@ def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantL
         newest_date=whole.newest_date,
         brand=bool(whole.brands),
         terms=tuple(t.id for t in whole.terms),
+        written={t.id: t.shown for t in whole.terms},
         alarm=lists.tenant in reading.offered,
         unread={reason: count for reason, count in whole.unread.items() if reason not in LOSES_NOTHING},
         incomplete=bool(reading.reasons) or reading.capture.truncated,

@@ -1,9 +1,10 @@
 """What may be stored of a title, a channel and a URL: words of closed lists, and `…` for all else.
 
-Allow first: nothing is looked for that would have to go. Of a title stay the lexicon's terms as the lexicon spells them, labels
-of fields, the tenant's own brands and domains, and the names of the configured site and its host; of a URL the configured section
-under which it stands. A name, a password or a number is in none of these lists, however it is written. Authors, posts and threads
-become keyed tokens: one seller's posts still belong together, and nobody can tell a token's name without match's key.
+Allow first: nothing is looked for that would have to go. Of a title stay the lexicon's terms, each in the lexicon's spelling
+of the form that stands there, labels of fields, the tenant's own brands and domains, and the names of the configured site and
+its host; of a URL the configured section under which it stands. A name, a password or a number is in none of these lists,
+however it is written. Authors, posts and threads become keyed tokens: one seller's posts still belong together, and nobody
+can tell a token's name without match's key.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ def words(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] = ()) 
     `places` are names of the configured site and host. The brands are those of `tenant` alone.
     """
     read = lower(fold(unescape(unquote(text[:READ]))).text)
-    found = [Known(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, tenant))]
+    found = [Known(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, read, tenant))]
     for place in filter(None, places):
         whole = rf"(?<![a-z0-9.\-]){re.escape(place)}(?![a-z0-9.\-])"
         found += [Known(*match.span(), place) for match in re.finditer(whole, read)]
     return kept(read, found, goes_on=len(text) > READ)
 
 
-def _spelt(hit: Hit, tenant: str) -> str:
+def _spelt(hit: Hit, read: str, tenant: str) -> str:
     """How a word is shown, "" for one that is not: the brand of somebody else."""
     if hit.entry.kind != "brand":
-        return hit.entry.id
+        return hit.entry.as_written(read[hit.start : hit.end])
     owner, name = hit.entry.brand
     return name if owner == tenant else ""
 

@@ -113,7 +113,7 @@ def _file(name: str, judged: Assessment) -> Table:
     if whole.skeleton:
         grid.add_row("row", Text(whole.skeleton))
     if whole.terms:
-        grid.add_row("jargon", ", ".join(f"{t.id} ({t.category.lower()})" for t in whole.terms[:8]))
+        grid.add_row("jargon", ", ".join(f"{t.shown} ({t.category.lower()})" for t in whole.terms[:8]))
     if whole.estimated:
         grid.add_row("counts", "of different identifiers are estimates, within 0.1 %: there are too many to keep")
     if outcomes:

@@ -43,7 +43,7 @@ def _cells(one: Exported) -> dict[str, str]:
         "kinds": " ".join(incident.kinds),
         "fields": " ".join(incident.fields),
         "sites": " ".join(one.sites),
-        "terms": " ".join(incident.terms),
+        "terms": " ".join(incident.jargon),
         "reasons": " ".join(f"{why.code}{why.points:+d}" for why in incident.reasons),
         "sections": " ".join(incident.sections),
         "claims": claimed(incident.claims),

@@ -63,6 +63,8 @@ class Sighting(Document):
     newest_date: date | None
     skeleton: str
     terms: dict[str, int]
+    written: dict[str, str] = Field(default_factory=dict)
+    """The terms as they stand in the post."""
     brands: tuple[str, ...]
     bytes: int
     logins: int = 0

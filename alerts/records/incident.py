@@ -84,6 +84,9 @@ class Incident(Document):
     kinds: tuple[str, ...]
     sites: tuple[str, ...]
     terms: tuple[str, ...]
+    """By what the lexicon calls them."""
+    written: tuple[str, ...] = ()
+    """The same as they stand in its posts; () in what was judged before that was kept."""
     brands: tuple[str, ...]
     titles: tuple[str, ...]
     authors: tuple[str, ...]
@@ -129,6 +132,11 @@ class Incident(Document):
         return next_step(self.origin, self.severity, self.scenario, people=self.customers > 0, unread=unread)
 
     @property
+    def jargon(self) -> tuple[str, ...]:
+        """The terms as a person reads them."""
+        return self.written or self.terms
+
+    @property
     def counted(self) -> str:
         """The customers as a person reads them: `1,234`, or `≥ 1,234` where not all was searched."""
         return f"≥ {self.customers:,}" if self.incomplete else f"{self.customers:,}"
@@ -142,6 +150,7 @@ class Incident(Document):
             *self.sites,
             *self.sections,
             *self.terms,
+            *self.written,
             *self.brands,
             self.scenario_title,
             self.scenario_title_zh,

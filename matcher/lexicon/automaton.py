@@ -22,10 +22,12 @@ class Automaton:
 
     def read(self, text: str) -> Terms:
         """Terms and brands in folded `text`, ambiguity resolved."""
-        hits = list(self.hits(lower(text)))
+        text = lower(text)
+        hits = list(self.hits(text))
         counted = [h for i, h in enumerate(hits) if h.entry.kind == "term" and _counts(hits, i)]
         others = frozenset(h.entry for h in hits if h.entry.kind in ("brand", "context"))
-        return Terms(Counter(hit.entry for hit in counted), others, tuple(counted))
+        written = {hit.entry: text[hit.start : hit.end] for hit in reversed(counted)}
+        return Terms(Counter(hit.entry for hit in counted), others, tuple(counted), written)
 
     def words_in(self, text: str) -> list[Hit]:
         """Everything that is known in lower-case `text`: labels, brands and words of context besides the terms that count."""

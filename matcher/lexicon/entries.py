@@ -46,15 +46,17 @@ class Entry(NamedTuple):
         tenant, _, name = self.id.partition("\x1f")
         return tenant, name
 
+    def as_written(self, form: str) -> str:
+        """How a word is shown that stands in a post as `form`, one of its own: the lexicon's spelling of that very form."""
+        return self.id if form == folded(self.id) else form
+
 
 def forms(brands: Names, bins: Names, rows: Iterable[Row]) -> dict[str, tuple[Entry, ...]]:
     """Every form, folded and in lower case, with its meanings; a form may belong to several terms or tenants."""
     found: dict[str, dict[Entry, None]] = {}
     for word, entry in _entries(brands, bins, rows):
-        for form in written(word):
-            folded = lower(fold(form).text).strip()
-            if folded:
-                found.setdefault(folded, {})[entry] = None
+        for form in filter(None, map(folded, written(word))):
+            found.setdefault(form, {})[entry] = None
     return {form: tuple(meanings) for form, meanings in found.items()}
 
 
@@ -92,6 +94,12 @@ def record_words(rows: Iterable[Row]) -> tuple[bytes, ...]:
     words = [row.term for row in rows if (row.category, row.meaning) == (CONTEXT, RECORD)]
     found = {lower(fold(form).text) for word in words for form in written(word)}
     return tuple(sorted(word.encode() for word in found))
+
+
+@cache
+def folded(word: str) -> str:
+    """A word as it is looked for."""
+    return lower(fold(word).text).strip()
 
 
 def lower(text: str) -> str:

@@ -65,6 +65,7 @@ class Search:
 
     def __init__(self, forms: Mapping[str, Sequence[Entry]]) -> None:
         words, meanings = list(forms), list(forms.values())
+        self._forms = words
         is_label = [all(entry.kind == "label" for entry in entries) for entries in meanings]
         self._meanings = Meanings.of(meanings)
         self._words = Words(words, [n for n, label in enumerate(is_label) if not label])
@@ -115,4 +116,8 @@ class Search:
         tally = {entries[number]: int(counted[number]) for number in np.flatnonzero(counted).tolist()}
         others = frozenset(entries[number] for number in np.flatnonzero(other).tolist())
         at = place[counts]
-        return Terms(Counter(tally), others, Hits(entries, found.start[at] - begin, found.end[at] - begin, entry[counts]))
+        once, first = np.unique(entry[counts], return_index=True)
+        forms = zip(once.tolist(), found.form[at[first]].tolist(), strict=True)
+        written = {entries[number]: self._forms[form] for number, form in forms}
+        hits = Hits(entries, found.start[at] - begin, found.end[at] - begin, entry[counts])
+        return Terms(Counter(tally), others, hits, written)

@@ -56,13 +56,21 @@ class Terms:
     """Brands that are named, and words of context."""
     hits: Sequence[Hit] = ()
     """Where the terms that count stand."""
+    written: Mapping[Entry, str] = field(default_factory=dict)
+    """The form in which each of them stands there first."""
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
         """Those that count, the heaviest first; one of ambiguity M counts once."""
         heaviest = sorted(self.counts, key=lambda e: (-e.weight, e.id))
         return tuple(
-            Term(id=e.id, category=e.category, weight=e.weight, count=1 if e.ambiguity == "M" else self.counts[e])
+            Term(
+                id=e.id,
+                category=e.category,
+                weight=e.weight,
+                count=1 if e.ambiguity == "M" else self.counts[e],
+                written=e.as_written(self.written[e]),
+            )
             for e in heaviest
         )
 
@@ -91,4 +99,5 @@ class Terms:
         """These and those of the title above: counts are added; hits stay those of the text."""
         if not (title.counts or title.others):
             return self
-        return Terms(Counter(self.counts) + Counter(title.counts), self.others | title.others, self.hits)
+        counts = Counter(self.counts) + Counter(title.counts)
+        return Terms(counts, self.others | title.others, self.hits, {**self.written, **title.written})

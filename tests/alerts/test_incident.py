@@ -9,7 +9,7 @@ from alerts.query import whole
 from alerts.records import Incident, Sighting, incident_id
 from alerts.table import incident_in_full, incidents_table
 from tests.alerts.builders import finding, fold_all
-from ullage.records import Canary, Cohort
+from ullage.records import Canary, Cohort, Term
 
 
 def incident_of(store, name="f"):
@@ -55,6 +55,31 @@ def test_what_could_not_be_read_beside_a_brand_is_an_incident_that_says_so(store
     Console(file=shown, width=200).print(incident_in_full(whole(store, incident.id)))
     assert "could not be read" in shown.getvalue()
     assert store.get(Sighting, "f").unread == {"encrypted": 1}
+
+
+def test_terms_are_shown_as_they_stand_in_the_posts(store, clock):
+    def term(id_: str, written: str = "") -> Term:
+        return Term(id=id_, category="ID", weight=4, count=1, written=written)
+
+    older = {"terms": (term("走样"),)}
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(40), "abc", statistics={"terms": (term("手持", "手持身份證"), term("内料", "內料"))}),
+            finding("g", range(40), "abc", statistics={"terms": (term("内料", "内料"),)}),
+            finding("h", range(40), "abc", statistics=older),
+        ],
+    )
+    incident = incident_of(store)
+    assert incident.terms == ("内料", "手持", "走样")  # by these it is found and judged
+    assert incident.jargon == ("內料", "手持身份證", "走样")
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(incident_in_full(whole(store, incident.id)))
+    assert all(word in shown.getvalue() for word in incident.jargon)
+    assert "内料" not in shown.getvalue()
+    assert "PHONE 手持身份證" in next(why.evidence for why in incident.reasons if why.code == "X5")
+    assert incident.model_copy(update={"written": ()}).jargon == incident.terms
 
 
 def test_cohorts_are_those_of_the_largest_sighting(store, clock):

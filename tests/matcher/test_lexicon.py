@@ -34,6 +34,14 @@ def test_every_row_of_the_data_is_well_formed() -> None:
     assert all(row[5] in "12345" and row[6] in ("L", "M", "H") for row in ROWS)
 
 
+def test_a_term_is_shown_as_it_stands_in_the_post_and_not_as_the_lexicon_calls_it() -> None:
+    said = read("內料 內料 内料，一手數據 Fulls FULLZ 手機 流水")
+    assert {t.id: t.shown for t in said.terms} == {"内料": "內料", "一手料": "一手數據", "fullz": "fulls", "流水": "流水"}
+    assert {t.id: t.written for t in read("内料 FULLZ").terms} == {"内料": "内料", "fullz": "fullz"}
+    both = read("内料 一手").under(read("內料"))
+    assert {t.id: t.shown for t in both.terms} == {"内料": "內料", "一手料": "一手"}
+
+
 def test_the_source_of_every_term_is_named_in_full_at_the_head_of_its_file() -> None:
     head = "\n".join(line for line in LINES if line.startswith("#"))
     assert "licence" in head

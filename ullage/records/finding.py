@@ -63,12 +63,21 @@ class Match(_Record):
 
 
 class Term(_Record):
-    """A lexicon term that counted, by its id (never its surface in the text), and how often."""
+    """A lexicon term that counted, by its id, and how often; `written` is the one of its forms that stands in the post first.
+
+    That is a word of the lexicon too, and no text of somebody's; "" in what was written before there was any.
+    """
 
     id: str
     category: str
     weight: int
     count: int
+    written: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The term as a person reads it: what is in the post."""
+        return self.written or self.id
 
 
 class RowGroup(_Record):

@@ -112,11 +112,16 @@ def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
 
 
 def _base(way: Way, scenario: Scenario, crowd: Crowd, facts: Facts) -> Reason:
-    named = [*map(str, sorted(way.every | way.some & crowd.fields)), *sorted(way.terms & set(facts.terms))]
+    named = [*map(str, sorted(way.every | way.some & crowd.fields)), *_written(way.terms, facts)]
     logins = [(f"{facts.logins} logins at the tenant's own sites", f"本单位网站登录信息{facts.logins}条")] if way.logins else []
     english, chinese = (" ".join([*named, *(pair[language] for pair in logins)]) for language in (0, 1))
     said = f"{scenario.title}: {english}".removesuffix(": "), f"{scenario.title_zh}：{chinese}".removesuffix("：")
     return Reason(scenario.id, way.points, *said)
+
+
+def _written(terms: frozenset[str], facts: Facts) -> list[str]:
+    """Those of `terms` that the post has, as they stand there."""
+    return [facts.written.get(term, term) for term in sorted(terms & set(facts.terms))]
 
 
 def _adders(crowd: Crowd, unit: float, facts: Facts, origin: Origin, rules: Rules) -> Iterator[Reason]:
@@ -157,7 +162,7 @@ def _modifier(modifier: Modifier, crowd: Crowd, facts: Facts) -> Reason | None:
     elif "*" in modifier.terms:
         told = [str(len(facts.terms))] if facts.terms else []
     else:
-        told = sorted(modifier.terms & set(facts.terms))
+        told = _written(modifier.terms, facts)
     if not told:
         return None
     what = " ".join(told)

@@ -78,6 +78,8 @@ class Facts:
     """Seen on a paste, which costs nothing to read."""
     brand: bool = False
     terms: tuple[str, ...] = ()
+    written: Mapping[str, str] = field(default_factory=dict)
+    """The terms as they stand in the post, which is how they are shown."""
     alarm: bool = False
     unread: Mapping[str, int] = field(default_factory=dict)
     """What was not read or not wholly, a reason."""
