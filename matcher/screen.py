@@ -36,6 +36,7 @@ ORIGIN = {
 }
 ORIGIN_WORDS = {
     "ours": "OURS: these rows agree with our own records",
+    "by one value": "OURS, or probing of our sign-up (筛号): by one value each",
     "devices": "DEVICES: logins from the computers of customers or staff, not a leak of ours",
     "elsewhere": "ELSEWHERE: a leak of somebody else with customers of ours in it",
     "fabricated": "FABRICATED: looks generated",
@@ -126,10 +127,12 @@ def _file(name: str, judged: Assessment) -> Table:
 
 def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
     exposure, origin = verdict.exposure, verdict.origin
+    is_weak = origin.verdict == "ours" and not verdict.corroborated_rows
+    whose = ORIGIN_WORDS["by one value" if is_weak else origin.verdict].format(label=origin.label)
     head = Text.assemble(
         (f"{exposure.severity.upper()}  ", COLOUR[exposure.severity]),
         (f"exposure {exposure.score}/100   ", "bold"),
-        (ORIGIN_WORDS[origin.verdict].format(label=origin.label), ORIGIN[origin.verdict]),
+        (whose, ORIGIN[origin.verdict]),
     )
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right")

@@ -98,8 +98,9 @@ def _unread(crowd: Crowd, facts: Facts) -> Reason:
         return Reason(
             "N", 0, f"at least so many: not read, or not wholly: {what}", f"客户至少如此：未读取或未完整读取：{chinese}"
         )
-    offered, zh = ("offered", "兜售") if facts.alarm else ("posted beside the brand", "与本品牌同帖发布")
-    return Reason("N", 0, f"{offered}, could not be read, or not wholly: {what}", f"{zh}，无法读取或未能完整读取：{chinese}")
+    beside = ("posted beside the brand, ", "与本品牌同帖发布，") if facts.brand else ("", "")
+    said, zh = ("offered, ", "兜售，") if facts.alarm else beside
+    return Reason("N", 0, f"{said}could not be read, or not wholly: {what}", f"{zh}无法读取或未能完整读取：{chinese}")
 
 
 def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:

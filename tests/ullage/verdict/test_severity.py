@@ -23,6 +23,7 @@ PASSWORDS = (Field.EMAIL, Field.PASSWORD)
 UNKNOWN = {"rows": 10_000, "matched_rows": 2_000}
 ELSEWHERE = {"rows_of_others": 10_000, **UNKNOWN}
 BAIT = {"canaries": (Canary(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
+ALL_OURS = {"rows": 60, "matched_rows": 60}
 MADE_UP = {"longest_run": 500, "rows": 1000}
 OFFER = {"alarm": True, "brand": True}
 UNREAD = {"unread": {"encrypted": 1}}
@@ -124,6 +125,9 @@ ROWS = [
     (11, alone(Field.PHONE, customers=50), "medium desk if confirmed 60"),
     (11, alone(Field.PHONE, customers=49), "low desk if confirmed 60"),
     (15, alone(Field.PHONE, customers=49, claimed=1000, **OFFER), "medium desk if confirmed 1440"),
+    (11, alone(*PASSWORDS, customers=10, among=ALL_OURS), "medium desk if confirmed 60"),
+    (11, alone(*PASSWORDS, customers=9, among=ALL_OURS), "low desk if confirmed 60"),
+    (11, alone(Field.PHONE, customers=50, among=ALL_OURS), "medium desk if confirmed 60"),
     (12, alone(*PASSWORDS, customers=10), "medium fraud_queue none"),
     (12, alone(*PASSWORDS, customers=9), "medium digest none"),
     (13, some(*CODES, customers=3), "medium fraud_morning if confirmed 60"),
@@ -211,6 +215,7 @@ def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
             "posted beside the brand, could not be read, or not wholly: ",
             "与本品牌同帖发布",
         ),
+        (of(customers=0, unread=unread), "could not be read, or not wholly: ", "无法读取"),
         (replace(ours(*NAMED, customers=9), unread=unread), "at least so many: not read, or not wholly: ", "客户至少如此"),
     ):
         [reason] = [reason for reason in judge(given_facts)[0].reasons if reason.code == "N"]
