@@ -46,7 +46,7 @@ def state(duty: Duty, now: datetime) -> tuple[str, str]:
         return "not due, a person decided", "经人工判断无需报告"
     if duty.state == "met":
         return ("sent late", "已报，逾期") if duty.late else ("sent", "已报")
-    if duty.state == "waiting" and duty.stage.since == "first_seen":
+    if duty.due is None and duty.stage.since == "first_seen":
         return "nobody was told of it yet, so no time counts", "尚未告知任何人，暂不计时"
     if duty.due is None:
         english, chinese = SINCE[duty.stage.since]

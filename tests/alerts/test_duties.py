@@ -154,7 +154,9 @@ def test_before_anybody_was_told_nothing_runs_and_then_what_counts_from_the_leak
     told(store, start, outcome="failed")
     duties = duties_of(store, clock, incident)
     assert {(duty.state, duty.due) for duty in duties.values()} == {("waiting", None)}
-    assert state(duties["nfra-2024", "first"], start)[0] == "nobody was told of it yet, so no time counts"
+    waits = duties_of(store, clock, incident.model_copy(update={"clock": "if confirmed"}))
+    for duty in (duties["nfra-2024", "first"], waits["nfra-2024", "first"]):
+        assert state(duty, start)[0] == "nobody was told of it yet, so no time counts"
     assert Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock()).earliest("bank") == {}
     later = duties_of(store, clock, incident, decision("acknowledged", start + timedelta(hours=1)))
     running = {name: hours(duty, start) for name, duty in later.items() if duty.stage.since == "first_seen"}
