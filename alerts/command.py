@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -49,6 +50,7 @@ from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china
 from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
+from ullage.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.in_hand import InHand
@@ -180,7 +182,18 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def in_force() -> str:
         return ", ".join(f"{kind.name} {kind.in_force(context.data).rules.version}" for kind in kinds().values())
 
+    def recorded() -> str:
+        lists, said = EnrolledLists(context.data, context.keys), []
+        for tenant in lists.tenants():
+            listed = Enrolled(path_of(context.data, tenant), context.keys, tenant)
+            expires = datetime.fromisoformat(listed.header.expires)
+            if expires <= context.clock.now():
+                raise ConfigError(f"{listed.path} expired on {expires:%Y-%m-%d} and is not used: load it again, or remove it")
+            said.append(f"{tenant} {listed.check():,} values of {listed.header.created[:10]} until {expires:%Y-%m-%d}")
+        return ", ".join(said) or "no list here, so a look-up has two answers"
+
     yield "incident store", look
+    yield "what is recorded", recorded
     yield "rules", in_force
     yield "rules of notification", rules
     yield from channel_parts(context)

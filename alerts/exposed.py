@@ -9,17 +9,21 @@ newest index key.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from alerts.decisions import may_be_told
+from alerts.exposures import is_verified
 from alerts.key_checks import compare
 from alerts.records import Audit, Background, Decision, Exposure, Incident, Status
 from alerts.status import status_of
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
+from ullage.canary import TENANT as CANARY
 from ullage.clock import Clock
-from ullage.errors import ConfigError
+from ullage.enrolled import EnrolledLists
+from ullage.errors import ConfigError, UllageError
 from ullage.keys import KeyStore, epochs
 from ullage.masking import Secret
 from ullage.tags import Tagger, derive_key
@@ -59,17 +63,27 @@ class Exposed:
     may_be_told: bool = False
     """Whether the DPO has approved telling the people in it."""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether the person hears of it: not where a person found no leak, nor of a made-up list that has the number alone."""
+        made_up = self.incident.origin == "fabricated" and not is_verified(self.exposure)
+        return self.status != "false_positive" and not made_up
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`kinds` are what the value was read as; none means that it is no identifier that is known here.
 
-    `seen` are posts that are no leak: the number stood alone there, most likely by its owner's own hand.
+    `seen` are posts that are no leak: the number stood alone there, most likely by its owner's own hand. `recorded` says whether
+    the value is on the list of what is recorded, of the day `listed_on`; None where that is not asked: the person hears of an
+    exposure, or there is not a list of every tenant.
     """
 
     kinds: tuple[str, ...]
     found: tuple[Exposed, ...]
     seen: tuple[Background, ...] = ()
+    recorded: bool | None = None
+    listed_on: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +95,13 @@ class Lookup:
     tenants: Iterable[str]
     clock: Clock
     trail: Trail
+    lists: EnrolledLists | None = None
 
     def ask(self, question: Question) -> Answer:
         """The answer, newest incident first; its audit records are durable before it is given.
 
-        ConfigError where no tenant has an index key: "not found" would be no answer.
+        ConfigError where no tenant has an index key: "not found" would be no answer; and where a list of what is recorded would
+        have to be asked and is damaged.
         """
         read_as = readings(question.value)
         asked = [(tenant, self._tags(tenant, read_as)) for tenant in self.everyone()]
@@ -95,20 +111,51 @@ class Lookup:
         found = [hit for of_tenant in hits.values() for hit in of_tenant]
         seen = [fact for tenant, tags in asked if tags for fact in self.store.scroll(Background, _having(tenant, tags))]
         kinds = tuple(kind for kind, _ in read_as)
+        try:
+            recorded, listed_on = (None, None) if any(hit.is_heard for hit in found) else self._listed(dict(asked))
+        except UllageError as error:
+            self.trail.append("lookup", f"not answered: {type(error).__name__}", actor=question.who, reason=question.why)
+            raise
         for tenant, of_tenant in hits.items():
             shown = ", ".join(f"{kind} {tag}" for kind, tag in self._newest_tags(tenant, read_as))
             said = f"found in {len(of_tenant)} incident{'s' * (len(of_tenant) != 1)}" if of_tenant else "not found"
+            said += {None: "", True: ", recorded", False: ", not recorded"}[recorded]
             self.trail.append("lookup", f"{shown}: {said}", actor=question.who, tenant=tenant, reason=question.why)
         if not hits:
             self.trail.append("lookup", "no identifier: refused", actor=question.who, reason=question.why)
         self._record(question, kinds, len(found))
         newest = sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)
-        return Answer(kinds, tuple(newest), tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True)))
+        alone = tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True))
+        return Answer(kinds, tuple(newest), alone, recorded, listed_on)
+
+    def _listed(self, asked: Mapping[str, Sequence[str]]) -> tuple[bool | None, datetime | None]:
+        """Whether the value with these tags, a tenant, is recorded, and by a list of which day: of several the oldest.
+
+        That it is not is known only where every tenant that was asked has a list; None where that cannot be told.
+        """
+        days, missing = list[datetime](), False
+        for tenant, tags in asked.items():
+            if not self.lists or not tags or tenant == CANARY:
+                continue
+            listed = self.lists.of(tenant, self.clock.now())
+            if listed is None:
+                missing = True
+                continue
+            days.append(datetime.fromisoformat(listed.header.created))
+            if any(listed.has(bytes.fromhex(tag)) for tag in tags):
+                return True, days[-1]
+        return (False, min(days)) if days and not missing else (None, None)
 
     def check_keys(self) -> None:
-        """ConfigError names an index key that is not the one that it was: under it nobody would be found."""
+        """ConfigError names an index key that is not the one that it was: under it nobody would be found.
+
+        As it does a list of what is recorded that is damaged, forged, or made under another key.
+        """
         names = [f"{tenant}/index-{n}.key" for tenant in self.everyone() for n in epochs(self.keys, tenant, "index")]
         compare(self.store, self.keys, names)
+        if self.lists:
+            for tenant in self.lists.tenants():
+                self.lists.of(tenant, self.clock.now())
 
     def everyone(self) -> list[str]:
         """Tenants by configuration or by key."""

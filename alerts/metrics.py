@@ -192,7 +192,7 @@ class SearchMetrics:
         for answer in ("2xx", "3xx", "4xx", "5xx"):
             requests.labels(answer)
         logins = Counter("ullage_search_logins_total", "Attempts to log in, by outcome.", ["outcome"], registry=registry)
-        for outcome in ("exposed", "not_found", "refused", "limited"):
+        for outcome in ("exposed", "recorded", "not_found", "refused", "limited"):
             lookups.labels(outcome)
         for outcome in ("in", "refused", "limited"):
             logins.labels(outcome)

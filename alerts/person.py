@@ -1,19 +1,22 @@
-"""What the person on the phone may hear, whom the CRM has identified: no record of the value, or how they are exposed.
+"""What the person on the phone may hear, whom the CRM has identified: exposed; recorded, found nowhere; no record of the value.
 
 Of an exposure that is kinds of data, the month, the scam and what protects. Never the site, the case, whose data it was, a
-partner or a number; so exposures that read the same are one. A third answer, "recorded, found nowhere", would need a list of all
-customers on search's host, and there is none: a value that nothing holds has no record, whether its owner is a customer or not.
+partner or a number; so exposures that read the same are one. "Recorded, found nowhere" needs a list of what is recorded
+(`ullage.enrolled`), which is off by default. Without it a value that nothing holds has no record, whether its owner is a customer
+or not; with it "no record" says that nobody is recorded with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
+from typing import Literal
 
 from alerts.document import Frozen
 from alerts.exposed import Answer, Exposed
-from alerts.exposures import is_verified
+from alerts.heard import BELIEVED, Looked
 from alerts.report.content import Text, advice_for, categories
 from ullage.rulefiles import shipped
 from ullage.verdict.rules import Scenario, own_rules
@@ -39,6 +42,12 @@ class Scripts(Frozen):
     warning_zh: str
     notice: str
     notice_zh: str
+    recorded: str
+    recorded_zh: str
+    unsure: str
+    unsure_zh: str
+    no_record: str
+    no_record_zh: str
     general: _Words
     scenario: dict[str, _Words]
 
@@ -64,17 +73,43 @@ class Told:
     script: Text
 
 
-def told(answer: Answer) -> tuple[Told, ...]:
-    """What may be said of the exposures that were found, the newest first.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Which of the answers it is, and what is read to the caller where nothing was found: None else.
 
-    Nothing of incidents that a person found to be no leak, nor of made-up lists that hold no more than the number.
+    `listed_on` is the day of the list of what is recorded that was asked; None says that none was, so that `no_record` does not
+    say whether somebody is a customer.
     """
-    found = [hit for hit in answer.found if hit.status != "false_positive" and not _is_made_up(hit)]
+
+    answer: Literal["exposed", "recorded", "no_record", "refused"]
+    listed_on: datetime | None = None
+    script: Text | None = None
+
+
+def reply(answer: Answer, looked: Looked) -> Reply:
+    """The answer in a word. That nothing was found is said to the caller only where it was looked for."""
+    if not answer.kinds or told(answer):
+        return Reply("exposed" if answer.kinds else "refused")
+    texts = scripts()
+    if not answer.recorded:
+        return Reply("no_record", answer.listed_on, _with_advice(texts.no_record, texts.no_record_zh))
+    if looked.worth not in BELIEVED:
+        return Reply("recorded", answer.listed_on, _with_advice(texts.unsure, texts.unsure_zh))
+    en, zh = (f" since {looked.since:%Y-%m}", f"自{looked.since:%Y年%-m月}起") if looked.since else ("", "")
+    script = _with_advice(texts.recorded.format(since=en), texts.recorded_zh.format(since=zh))
+    return Reply("recorded", answer.listed_on, script)
+
+
+def _with_advice(en: str, zh: str) -> Text:
+    """A script with what protects everybody behind it."""
+    lines = [line for advice in advice_for("") for line in advice.lines()]
+    return Text(" ".join((en, *(line.en for line in lines))), zh + "".join(line.zh for line in lines))
+
+
+def told(answer: Answer) -> tuple[Told, ...]:
+    """What may be said of the exposures that were found, the newest first."""
+    found = [hit for hit in answer.found if hit.is_heard]
     return tuple(dict.fromkeys(_told(hit) for hit in sorted(found, key=lambda hit: hit.exposure.first_seen, reverse=True)))
-
-
-def _is_made_up(hit: Exposed) -> bool:
-    return hit.incident.origin == "fabricated" and not is_verified(hit.exposure)
 
 
 def _told(hit: Exposed) -> Told:

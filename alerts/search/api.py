@@ -18,7 +18,7 @@ from alerts.export.facts import chosen
 from alerts.export.formats import format_named
 from alerts.heard import Worth, looked
 from alerts.noise.suppressions import suppressed
-from alerts.person import UNSEEN, Told, told
+from alerts.person import UNSEEN, Told, reply, told
 from alerts.query import SHOWN, customers_of, listed, whole
 from alerts.records import Incident
 from alerts.search.asked import Asked, Text
@@ -103,13 +103,18 @@ class Behind(BaseModel):
 class ExposedAnswer(BaseModel):
     """`kinds` is what the value was read as; none means that it is no identifier that is known here, and `answer` is `refused`.
 
-    `seen_alone` says that the value stood somewhere without anything that a leak has, which is no exposure by itself.
+    `recorded` says that somebody is recorded with the value and that it was found nowhere; `listed_on` is the day of the list
+    that says so, or that nobody is. Without such a list it is null, and `no_record` does not say whether its owner is a customer.
+    `script` is what is read to the caller where nothing was found. `seen_alone` says that the value stood somewhere without
+    anything that a leak has, which is no exposure by itself.
     """
 
     kinds: tuple[str, ...]
-    answer: Literal["exposed", "no_record", "refused"]
+    answer: Literal["exposed", "recorded", "no_record", "refused"]
     exposed: bool
     found: list[ExposedBy]
+    listed_on: datetime | None
+    script: Said | None
     seen_alone: bool
     looked: Behind
 
@@ -179,9 +184,16 @@ def routes(site: Site) -> APIRouter:
         found = [ExposedBy.model_validate(_said(one)) for one in told(answer)]
         now = looked(site.store, site.clock.now())
         behind = Behind(worth=now.worth, since=now.since, last=now.last, unseen=Said(**UNSEEN._asdict()))
-        name: Literal["exposed", "no_record", "refused"] = "refused" if not answer.kinds else "exposed" if found else "no_record"
+        said = reply(answer, now)
         return ExposedAnswer(
-            kinds=answer.kinds, answer=name, exposed=bool(found), found=found, seen_alone=bool(answer.seen), looked=behind
+            kinds=answer.kinds,
+            answer=said.answer,
+            exposed=bool(found),
+            found=found,
+            listed_on=said.listed_on,
+            script=Said(**said.script._asdict()) if said.script else None,
+            seen_alone=bool(answer.seen),
+            looked=behind,
         )
 
     return router

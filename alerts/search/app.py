@@ -28,6 +28,7 @@ from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
 from alerts.tenants import require_known
 from ullage import __version__, log
+from ullage.enrolled import EnrolledLists
 from ullage.errors import UllageError, UnavailableError
 from ullage.rulefiles import Live
 from ullage.settings import Context
@@ -41,7 +42,8 @@ def create_app(
 ) -> Guard:
     """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it."""
     settings, metrics, trail = context.settings.search, SearchMetrics.make(registry), context.trail("search")
-    lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail)
+    lists = EnrolledLists(context.data, context.keys)
+    lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail, lists)
     lookup.check_keys()
     tenants = tenants_here(context)
     site = Site(

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from alerts.exposed import Answer, Question
 from alerts.heard import looked
-from alerts.person import UNSEEN, told
+from alerts.person import UNSEEN, reply, told
 from alerts.search.limits import LimitedError
 from alerts.search.site import Site
 from alerts.store import QueryError
@@ -46,7 +46,8 @@ def _page(
 ) -> HTMLResponse:
     """The form, with the answer and what an answer that found nobody is worth."""
     behind = looked(site.store, site.clock.now()) if answer else None
-    shown = {"answer": answer, "told": told(answer) if answer else (), "unseen": UNSEEN}
+    said, heard = (reply(answer, behind), told(answer)) if answer and behind else (None, ())
+    shown = {"answer": answer, "told": heard, "reply": said, "unseen": UNSEEN}
     return site.page("exposed.html", status, **shown, refused=refused, asked=asked, behind=behind)
 
 
@@ -60,6 +61,7 @@ def asked_of(site: Site, question: Question, caller: str) -> Answer:
             site.trail.append("lookup.limited", "refused from here on", actor=question.who, reason=question.why)
         raise
     answer = site.lookup.ask(question)
-    outcome = "refused" if not answer.kinds else "exposed" if told(answer) else "not_found"
+    found = "recorded" if answer.recorded else "not_found"
+    outcome = "refused" if not answer.kinds else "exposed" if told(answer) else found
     site.metrics.lookups.labels(outcome).inc()
     return answer

@@ -29,9 +29,11 @@ from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, Batch, Source
 from matcher.watchlist.tagging import SELF_TEST_HANDLE, HandleKey, TagKeys, check_values_of
 from matcher.watchlist.tally import Control, Report
+from ullage import enrolled as recorded
 from ullage.errors import ConfigError
-from ullage.keys import KeyStore, signing_key
+from ullage.keys import KeyStore, epochs, signing_key
 from ullage.tags import TAG_BYTES, Tags
+from ullage.written_forms import PLAIN
 
 __all__ = ["LIFE", "Builder", "Report", "normal_name"]
 
@@ -42,9 +44,14 @@ LIFE = timedelta(days=104)
 
 
 class Builder:
-    """Builds one tenant's watchlist for one epoch. `digests` is none, phone or all, or the kinds themselves."""
+    """Builds one tenant's watchlist for one epoch. `digests` is none, phone or all, or the kinds themselves.
 
-    def __init__(self, keys: KeyStore, tenant: str, epoch: int, digests: str | Collection[str] = "all") -> None:
+    With `listed` the list of what is recorded (`ullage.enrolled`) as well.
+    """
+
+    def __init__(
+        self, keys: KeyStore, tenant: str, epoch: int, digests: str | Collection[str] = "all", *, listed: bool = False
+    ) -> None:
         if isinstance(digests, str) and digests not in CHOICES:
             raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
         self._keys, self._tenant, self._epoch = keys, tenant, epoch
@@ -55,9 +62,12 @@ class Builder:
         self._rows = 0
         self._counts: Counter[tuple[str, str]] = Counter()
         self.report = Report()
+        self._index = TagKeys(keys, tenant, "index", epochs(keys, tenant, "index")[-1]) if listed else None
+        self._asked: list[tuple[Tags, Array]] = []
+        """Of the last batch, the index tags by which a look-up asks for its values, and their rows."""
 
     def build(self, source: Source, target: Path, now: datetime, control: Control | None = None) -> file.Header:
-        """Write `target` (.watchlist) and, beside it, the sealed `.subjects`.
+        """Write `target` (.watchlist) and, beside it, the sealed `.subjects`, and the `.enrolled` where that is wanted.
 
         Nothing is written unless all of the list was read, and was what `control` says.
         """
@@ -65,17 +75,21 @@ class Builder:
         with contextlib.ExitStack() as stack:
             entries = stack.enter_context(contextlib.closing(Runs(target.parent)))
             customers = stack.enter_context(contextlib.closing(Runs(target.parent)))
+            listed = stack.enter_context(contextlib.closing(Runs(target.parent)))
             codes = stack.enter_context(tempfile.TemporaryFile(dir=target.parent))
             way_back = stack.enter_context(subjects.Writer(target.with_suffix(".subjects"), self._keys, self._tenant))
             for batch in source.batches():
                 if control:
                     control.add(batch)
+                first = self._rows
                 codes.write(self._batch(batch, entries, customers, way_back).astype("<u4").data)
+                for tags, rows in self.asked():
+                    listed.add(tags, (first + rows).astype(np.uint32))
             if control:
                 control.reconcile(source)
             self.report.refuse_a_poor_list(source)
             codes.write(self._add_self_test(entries, customers).astype("<u4").data)
-            header = self._write(entries, customers, codes, target, now)
+            header = self._write(entries, customers, listed, codes, target, now)
             way_back.finish()
         return header
 
@@ -154,9 +168,19 @@ class Builder:
                 kept = np.flatnonzero(owned[rows])
                 rows, normals = rows[kept], normals.take(kept)
             self.report.identifiers += 0 if column.kind == "name" else len(rows)
+            if self._index and column.kind != "name":
+                for form, places, texts in enrolled(column.kind, normals, digested=False):
+                    if form == PLAIN:
+                        tags = self._index.tagger(column.kind, form).tag_rows(texts.table, texts.lengths)
+                        self._asked.append((tags, rows[places]))
             for form, places, texts in enrolled(column.kind, normals, column.kind in self._digested):
                 self._counts[column.kind, form] += len(places)
                 yield self._tags.tagger(column.kind, form).tag_rows(texts.table, texts.lengths), rows[places]
+
+    def asked(self) -> list[tuple[Tags, Array]]:
+        """(index tags, rows) of the values in the last batch, in the one form by which a look-up asks; none twice."""
+        asked, self._asked = self._asked, []
+        return asked
 
     def witnessed(self, batch: Batch, references: Texts, handles: Tags, rows: Array) -> Iterator[tuple[Tags, Array]]:
         """(tags, rows) of the witnesses among customers, whose `references` and `handles` are those of `rows` of the batch."""
@@ -177,7 +201,7 @@ class Builder:
                 self._counts[witness.KIND, form] += len(places)
                 yield self._tags.tagger(witness.KIND, form).tag(texts), rows[places]
 
-    def _write(self, entries: Runs, customers: Runs, codes: IO[bytes], target: Path, now: datetime) -> file.Header:
+    def _write(self, entries: Runs, customers: Runs, listed: Runs, codes: IO[bytes], target: Path, now: datetime) -> file.Header:
         """Sort, number the customers by their (keyed, so random) handles, drop repeated entries, and write."""
         with contextlib.ExitStack() as stack:
             names = ("high", "low", "subject", "bitmap", "directory", "handle", "cohort", "combination", "labels")
@@ -190,6 +214,12 @@ class Builder:
                 part.seek(0)
             draft = labelled(replace(self.header(now), entries=count, subjects=subjects, bits=bits), table)
             self.report.customers, self.report.entries = draft.customers, draft.enrolled
+            if self._index:
+                handles = np.memmap(parts["handle"], np.uint8, "r", shape=(subjects, TAG_BYTES))
+                parts["handle"].seek(0)
+                head = recorded.header_for(self._keys, self._tenant, now, draft.expires)
+                pairs = sorted_pairs(listed, row_of, handles)
+                recorded.write(target.with_suffix(recorded.SUFFIX), head, pairs, signing_key(self._keys, self._tenant))
             return file.write(target, draft, parts, signing_key(self._keys, self._tenant))
 
     def _label(self, codes: IO[bytes], row_of: Array, size: int, parts: Mapping[str, IO[bytes]]) -> Table:
@@ -233,6 +263,13 @@ def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Ar
         handles.write(file.joined(records.high[new], records.low[new]).data)
         count += int(new.sum())
     return place_of, count
+
+
+def sorted_pairs(listed: Runs, row_of: Array, handles: Tags) -> Iterator[Tags]:
+    """Index tags with the handles of their customers, (n, 32), in order and each once."""
+    for _, _, high, low, subject in listed.ranges(row_of):
+        new = fresh(high, low, subject)
+        yield np.concatenate((file.joined(high[new], low[new]), handles.take(subject[new], axis=0)), axis=1)
 
 
 def index_entries(entries: Runs, row_of: Array, bits: tuple[int, int], parts: Mapping[str, IO[bytes]]) -> int:

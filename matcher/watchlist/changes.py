@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -26,11 +27,14 @@ from matcher.watchlist.installed import HANDLE, check_keys, tag_keys
 from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
 from matcher.watchlist.tally import Control
+from ullage import enrolled as recorded
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, signing_key, verify_key
 from ullage.tags import TAG_BYTES, Tags
 
 Flags = npt.NDArray[np.bool_]
+BLOCKS = 4096
+"""Blocks of the list of what is recorded that are changed together: a million pairs."""
 
 
 class Pairs(NamedTuple):
@@ -45,9 +49,12 @@ class Pairs(NamedTuple):
 
 
 class Changes:
-    """Builds the delta of one tenant's list at `main`, from what `former` (its delta so far, if there is one) holds and more."""
+    """Builds the delta of one tenant's list at `main`, from what `former` (its delta so far, if there is one) holds and more.
 
-    def __init__(self, keys: KeyStore, tenant: str, main: Path, former: Path) -> None:
+    With the list `listed` of what is recorded, that is written anew as well, beside the delta.
+    """
+
+    def __init__(self, keys: KeyStore, tenant: str, main: Path, former: Path, listed: recorded.Enrolled | None = None) -> None:
         self._keys, self._tenant = keys, tenant
         self._base = file.read_header(main, verify_key(keys, tenant))
         self._tags = tag_keys(self._base, main, keys, tenant)
@@ -56,7 +63,10 @@ class Changes:
         self._labelled: list[tuple[Tags, npt.NDArray[np.uint32]]] = []
         """Handles with the combinations of their labels; of several the last counts."""
         self._counted: file.Header | None = None
-        self._builder = Builder(keys, tenant, self._base.epoch, self._base.digested)
+        self._builder = Builder(keys, tenant, self._base.epoch, self._base.digested, listed=listed is not None)
+        none = np.empty((0, TAG_BYTES), np.uint8)
+        self._listed, self._asked, self._unasked, self._whole = listed, [Pairs(none, none)], [Pairs(none, none)], none
+        """The list as it is, pairs of it that came and that went, and customers that went whole."""
         self.report = self._builder.report
 
     def build(
@@ -89,6 +99,8 @@ class Changes:
             if self._base.self_test:
                 added = _joined(added, Pairs(*self._builder.self_test()))
             header = self._write(target, added, removed, gone, now)
+            if self._listed:
+                self._list_anew(self._listed, target.with_suffix(recorded.SUFFIX), now)
             references.finish()
         return header
 
@@ -119,6 +131,7 @@ class Changes:
             for tags, rows in self._builder.tagged(batch, owned):
                 used[rows] = True
                 yield Pairs(tags, handles.take(rows, axis=0))
+            self._asked += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in self._builder.asked()]
             rows = np.flatnonzero(used)
             if batch.labels:
                 self._labelled.append((handles.take(rows, axis=0), self._builder.coder.codes(batch).take(rows)))
@@ -131,7 +144,7 @@ class Changes:
         """(entries, handles of customers) that a list takes away."""
         none = np.empty((0, TAG_BYTES), np.uint8)
         entries, whole = [Pairs(none, none)], [none]
-        reader = Builder(self._keys, self._tenant, self._base.epoch, "all")
+        reader = Builder(self._keys, self._tenant, self._base.epoch, "all", listed=self._listed is not None)
         for batch in source.batches():
             texts, owned = reader.owned(batch)
             handles = reader.handles(texts)
@@ -140,13 +153,24 @@ class Changes:
                 if column.kind != "name":
                     names_one |= column.cells.filled()
             entries += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.tagged(batch, owned)]
+            self._unasked += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.asked()]
             whole.append(handles[owned & ~names_one])
         if reader.report.rejected:
             first = reader.report.rejects[0]
             raise ConfigError(
                 f"{first.path}: line {first.line}, column {first.column}: {first.reason}: what is to be removed must be readable"
             )
-        return _joined(*entries), np.concatenate(whole)
+        self._whole = np.concatenate(whole)
+        return _joined(*entries), self._whole
+
+    def _list_anew(self, listed: recorded.Enrolled, target: Path, now: datetime) -> None:
+        """Write the list of what is recorded with what came and without what went; it expires when it would have."""
+        head = recorded.header_for(self._keys, self._tenant, now, listed.header.expires)
+        if head.key != listed.header.key:
+            raise ConfigError(f"{listed.path} is under an older index key than {head.key}: load the whole list again")
+        came, went = (np.concatenate(_joined(*parts), axis=1) for parts in (self._asked, self._unasked))
+        pairs = _amended(listed.pairs(), came, went, self._whole)
+        recorded.write(target, head, pairs, signing_key(self._keys, self._tenant))
 
     def _write(self, target: Path, added: Pairs, removed: Pairs, gone: Tags, now: datetime) -> file.Header:
         parts = {name: io.BytesIO() for name in file.sections(self._base)}
@@ -199,6 +223,24 @@ class Changes:
         """Labels that enough customers of the list share."""
         enrolled = Index(self._main, verify_key(self._keys, self._tenant), self._tags.noting_key()).table.enrolled()
         return {label for label, customers in enrolled.items() if customers >= FEW}
+
+
+def _amended(pairs: Iterator[Tags], came: Tags, went: Tags, gone: Tags) -> Iterator[Tags]:
+    """Pairs (n, 32) in order, without those that `went` and those of the customers `gone`, with those that `came`."""
+    came = np.unique(came, axis=0)
+    order, place = _as_text(came), 0
+    while blocks := list(itertools.islice(pairs, BLOCKS)):
+        some = np.concatenate(blocks)
+        beyond = int(np.searchsorted(order, _as_text(some)[-1:], "right")[0])
+        kept = some[~_among(some, went) & ~_among(some[:, TAG_BYTES:], gone)]
+        yield np.unique(np.concatenate((kept, came[place:beyond])), axis=0)
+        place = beyond
+    yield came[place:]
+
+
+def _as_text(rows: Tags) -> npt.NDArray[np.bytes_]:
+    """Rows of bytes as what numpy sorts as they are ordered."""
+    return np.ascontiguousarray(rows).view(f"S{2 * TAG_BYTES}").ravel()
 
 
 def _joined(*parts: Pairs) -> Pairs:

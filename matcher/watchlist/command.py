@@ -30,6 +30,7 @@ from matcher.watchlist.options import (
     ControlFile,
     Delimiter,
     Digests,
+    Enrol,
     Files,
     Long,
     Map,
@@ -42,6 +43,7 @@ from matcher.watchlist.options import (
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.tally import Control
 from matcher.watchlist.witness import SHARE
+from ullage import enrolled as recorded
 from ullage.audit import current_user
 from ullage.audit.trail import FOLDER
 from ullage.bait import record, stamps
@@ -70,26 +72,42 @@ def load(
     delimiter: Delimiter = "",
     control: ControlFile = None,
     witness: WitnessColumns = "",
+    enrolled: Enrol = False,
 ) -> None:
     """Build and install on one machine; keys of a new tenant are made."""
     context: Context = ctx.obj
     context.require_data()
     home = context.data / installed.BUILDING / f"{named(tenant)}.subjects"
     source = listed(file, map_, columns, long, delimiter, witness)
-    made = (installed.folder_of(context.data, tenant), home)
+    listed_at = recorded.path_of(context.data, tenant)
+    made = (installed.folder_of(context.data, tenant), home, listed_at)
     with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(context.data) as folder:
         installed.check_handle_key(context.data, keys, tenant)
         target = folder / f"{tenant}.watchlist"
-        builder = _builder(keys, tenant, digests)
+        builder = _builder(keys, tenant, digests, listed=enrolled)
         header = builder.build(source, target, context.clock.now(), Control(control) if control else None)
         told = f", {builder.report.witnesses} witnesses" if witness else ""
+        told += ", and the list of what is recorded" if enrolled else ""
         _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers{told}")
         place()
         installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True)
         home.parent.mkdir(exist_ok=True, mode=0o700)
         target.with_suffix(".subjects").replace(home)
+        _put_list(target.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=enrolled)
     say(builder.report, tenant, witness=bool(witness))
     _say_unstamped(context, tenant, header.epoch)
+
+
+def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
+    """Put the list of what is recorded in its place, or take away one of before, on which not all of these customers are."""
+    was_there = home.is_file()
+    home.with_name(home.name + recorded.AMENDED).unlink(missing_ok=True)
+    if wanted:
+        home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made.replace(home)
+    elif was_there:
+        home.unlink()
+        typer.echo(f"{tenant}: {home} is removed, since --enrolled was not given: a look-up has two answers again", err=True)
 
 
 def _say_unstamped(context: Context, tenant: str, epoch: int) -> None:
@@ -165,6 +183,7 @@ def build(
     delimiter: Delimiter = "",
     control: ControlFile = None,
     witness: WitnessColumns = "",
+    enrolled: Enrol = False,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say how large it will be.")] = False,
 ) -> None:
     """On the building host: write the signed watchlist and the sealed way back."""
@@ -174,21 +193,24 @@ def build(
         _estimate(context, source, digests)
         return
     target = out / f"{named(tenant)}.watchlist"
-    made = (target, target.with_suffix(".subjects"))
+    made, listed_at = (target, target.with_suffix(".subjects")), target.with_suffix(recorded.SUFFIX)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(out) as folder:
-        builder = _builder(keys, tenant, digests)
+    with enrolling(context.keys, tenant, (*made, listed_at)) as (keys, place), _draft_folder(out) as folder:
+        builder = _builder(keys, tenant, digests, listed=enrolled)
         builder.build(source, folder / target.name, context.clock.now(), Control(control) if control else None)
         place()
         for path in made:
             (folder / path.name).replace(path)
+        _put_list(folder / listed_at.name, listed_at, tenant, wanted=enrolled)
     say(builder.report, tenant, witness=bool(witness))
     typer.echo(f"send {out / tenant}.watchlist to match; {tenant}.subjects stays here")
+    if enrolled:
+        typer.echo(f"send {listed_at} to search, into its folder {recorded.FOLDER}")
 
 
-def _builder(keys: KeyStore, tenant: str, digests: str) -> Builder:
+def _builder(keys: KeyStore, tenant: str, digests: str, *, listed: bool = False) -> Builder:
     """A builder for the newest epoch."""
-    return Builder(keys, tenant, epochs(keys, tenant, "match")[-1], digests)
+    return Builder(keys, tenant, epochs(keys, tenant, "match")[-1], digests, listed=listed)
 
 
 @contextlib.contextmanager
@@ -254,7 +276,9 @@ def update(
     if not main.is_file():
         raise ConfigError(f"{main} is not there: load the whole list first")
     delta, home = main.with_suffix(installed.DELTA), out or context.data / installed.BUILDING
-    changes = Changes(context.keys, tenant, main, delta)
+    listed_at = out / f"{tenant}{recorded.SUFFIX}" if out else recorded.path_of(context.data, tenant)
+    former = recorded.Enrolled(listed_at, context.keys, tenant) if listed_at.is_file() else None
+    changes = Changes(context.keys, tenant, main, delta, former)
     with _draft_folder(out or context.data) as folder:
         draft = folder / delta.name
         totals = Control(control) if control else None
@@ -264,9 +288,11 @@ def update(
         else:
             _note(context, "update", tenant, f"epoch {epoch}")
             installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True)
+        if former:
+            _put_list(draft.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=True)
     say(changes.report, tenant, witness=bool(witness))
     if out:
-        typer.echo(f"send {delta} to match")
+        typer.echo(f"send {delta} to match" + f", {listed_at} to search" * bool(former))
 
 
 @app.command()
@@ -276,11 +302,14 @@ def erase(
     tenant: TenantName,
     subject: Annotated[str, typer.Option(help="The customer's handle, as findings and incidents show it.")],
 ) -> None:
-    """Take one customer out of the installed lists at once, by overwriting. A list that is loaded later may bring them back."""
+    """Take one customer out of the lists here at once, by overwriting. A list that is loaded later may bring them back."""
     context: Context = ctx.obj
     _known(context, tenant)
     _note(context, "erase", tenant, f"customer {subject}")
     count = erasing.erase(context.data, context.keys, tenant, subject)
+    listed_at = recorded.path_of(context.data, tenant)
+    if listed_at.is_file():
+        count += recorded.Enrolled(listed_at, context.keys, tenant).erase(bytes.fromhex(subject))
     if not count:
         raise ConfigError(f"{tenant}: no such customer is in an installed list")
     typer.echo(f"{tenant}: {count} entries are erased")
@@ -297,6 +326,9 @@ def stats(ctx: typer.Context, only: Annotated[str, typer.Option("--tenant", help
     if not listed_here:
         typer.echo("no watchlist is installed here, so nobody is found: `ullage watchlist load`", err=True)
     for tenant in listed_here:
+        if (listed_at := recorded.path_of(context.data, tenant)).is_file():
+            known = recorded.Enrolled(listed_at, context.keys, tenant).header
+            typer.echo(f"{tenant} recorded: {known.pairs} pairs of {known.created[:10]} for search, until {known.expires[:10]}")
         for path in sorted((context.data / installed.FOLDER / tenant).glob(f"*{installed.SUFFIX}")):
             opened = installed.open_installed(context.data, context.keys, tenant, int(path.stem)).list
             counts = ", ".join(f"{name} {count}" for name, count in opened.counts().items())

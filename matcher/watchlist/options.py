@@ -44,6 +44,13 @@ WitnessColumns = Annotated[
         help="AMOUNT,DATE: the columns of a loan's amount and date, kept as keyed pairs of a random 5 % of the customers.",
     ),
 ]
+Enrol = Annotated[
+    bool,
+    typer.Option(
+        "--enrolled",
+        help="Also write TENANT.enrolled, by which search's host tells who is a customer: look-ups say if a value is recorded.",
+    ),
+]
 SHOWN_REJECTS = 10
 
 

@@ -2,19 +2,28 @@
 
 import json
 import re
+from datetime import timedelta
 from importlib import resources
+from pathlib import Path
 
+import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from alerts.decisions import Decisions, may_be_told
-from alerts.exposed import index_tags
-from alerts.person import script_of, scripts
+from alerts.exposed import Answer, index_tags
+from alerts.heard import Looked
+from alerts.person import reply, script_of, scripts
 from alerts.records import Decision, Incident, Notification
 from alerts.report.content import Text, advice_for
+from alerts.search.app import create_app
 from alerts.store import QueryError, Where
 from tests.alerts.browser import ASKED, PHONE
 from tests.alerts.builders import finding, fold_all, handle
-from tests.factories import match
+from tests.factories import WHEN, match
+from ullage import enrolled
+from ullage.errors import ConfigError
+from ullage.keys import make_tenant, signing_key
 from ullage.masking import Secret
 from ullage.verdict.rules import own_rules
 
@@ -80,7 +89,8 @@ def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(store
     for text in (page, said):
         for never in (incident.id, "hiddensite", handle("f"), PHONE, f">{incident.origin}<", "severity"):
             assert never not in text
-    assert set(api) == {"kinds", "answer", "exposed", "found", "seen_alone", "looked"}
+    assert set(api) == {"kinds", "answer", "exposed", "found", "listed_on", "script", "seen_alone", "looked"}
+    assert (api["listed_on"], api["script"]) == (None, None)
     assert set(one) == {"kinds", "month", "scam", "protects", "approved", "script"}
 
 
@@ -131,3 +141,106 @@ def test_no_record_says_what_is_not_seen(browser):
     assert "closed groups" in page
     assert "封闭群组" in api["looked"]["unseen"]["zh"]
     assert not FORBIDDEN.search(json.dumps(api, ensure_ascii=False))
+
+
+def record(context, *values: str, tenant: str = "bank", days: float = 30) -> Path:
+    """Put the list of what is recorded of a tenant on search's host."""
+    make_tenant(context.keys, tenant)
+    key = context.keys.read(f"{tenant}/index-1.key")
+    tags = sorted(bytes.fromhex(index_tags(key, tenant, "phone", Secret(value))[0]) for value in values)
+    pairs = np.frombuffer(b"".join(tag + bytes(16) for tag in tags), np.uint8).reshape(-1, 32)
+    expires = (context.clock.now() + timedelta(days=days)).isoformat()
+    head = enrolled.header_for(context.keys, tenant, context.clock.now(), expires)
+    path = enrolled.path_of(context.data, tenant)
+    enrolled.write(path, head, [pairs], signing_key(context.keys, tenant))
+    return path
+
+
+def test_with_a_list_there_are_three_answers_and_without_it_two(store, browser, clock, context, registry):
+    assert both(browser)[1]["answer"] == "no_record"
+    assert "says nothing of whether its owner is a customer" in both(browser)[0]
+    record(context, PHONE, "13900139000")
+    page, api = both(browser)
+    assert (api["answer"], api["exposed"], api["found"]) == ("recorded", False, [])
+    assert api["listed_on"].startswith(f"{context.clock.now():%Y-%m-%d}")
+    assert "closed groups" in api["looked"]["unseen"]["en"]
+    for words in ("Recorded, found nowhere", "已登记，未在任何地方发现", "closed groups", "An empty answer does not mean"):
+        assert words in page
+    assert registry.get_sample_value("ullage_search_lookups_total", {"outcome": "recorded"}) == 2
+    record(context, "13900139000")
+    page, api = both(browser)
+    assert (api["answer"], api["script"]["en"][:29]) == ("no_record", "We find no record of what you")
+    assert "It is not on the list of" in page
+    record(context, PHONE)
+    leak(store, clock, context, "f")
+    assert both(browser)[1]["answer"] == "exposed"
+    for incident in list(store.scroll(Incident, Where())):
+        Decisions(store, context.trail("search")).make(incident, "false_positive", by="Li")
+    store.refresh()
+    assert both(browser)[1]["answer"] == "recorded"
+
+
+def test_nobody_is_said_to_be_on_no_list_where_a_tenant_has_none(browser, context):
+    record(context, "13900139000")
+    assert both(browser)[1]["listed_on"]
+    make_tenant(context.keys, "ullage-canary")  # of posts of our own, which has no customers
+    assert both(browser)[1]["listed_on"]
+    make_tenant(context.keys, "other")
+    page, api = both(browser)
+    assert (api["answer"], api["listed_on"]) == ("no_record", None)
+    assert "says nothing of whether its owner is a customer" in page
+    record(context, PHONE, tenant="other")
+    assert both(browser)[1]["answer"] == "recorded"
+
+
+def test_an_expired_list_is_as_none(browser, context, clock):
+    record(context, PHONE, days=0.001)
+    assert both(browser)[1]["answer"] == "recorded"
+    clock.advance(100)
+    assert (both(browser)[1]["answer"], both(browser)[1]["listed_on"]) == ("no_record", None)
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
+    store, browser, clock, context, registry, forged, logged
+):
+    path = record(context, PHONE)
+    if forged:
+        make_tenant(context.keys, "evil")
+        expires = (context.clock.now() + timedelta(days=1)).isoformat()
+        head = enrolled.header_for(context.keys, "bank", context.clock.now(), expires)
+        enrolled.write(path, head, [], signing_key(context.keys, "evil"))
+        (context.keys.root / "evil").rename(context.data / "evil")
+    else:
+        content = bytearray(path.read_bytes())
+        content[enrolled.BODY + 3] ^= 1
+        path.write_bytes(content)
+    page, api = browser.post("/exposed", ASKED), browser.ask("POST", "/api/exposed", json=ASKED)
+    assert (page.status_code, api.status_code) == (500, 500)
+    assert set(api.json()) == {"error"}
+    assert "bank.enrolled" in api.json()["error"]
+    assert "\n" not in api.json()["error"]
+    assert "record of this value" not in page.text
+    assert "not answered" in "".join(p.read_text() for p in (context.data / "audit").rglob("*.jsonl"))
+    leak(store, clock, context, "f")  # whoever is exposed hears of it all the same
+    assert both(browser)[1]["answer"] == "exposed"
+    if forged:
+        with pytest.raises(ConfigError, match=r"bank\.enrolled"):
+            create_app(context, store, CollectorRegistry(), frozenset())
+
+
+def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
+    answer = Answer(("phone",), (), recorded=True, listed_on=WHEN)
+    said = reply(answer, Looked("looked", "", WHEN, WHEN)).script
+    assert f"outside since {WHEN:%Y-%m}, and did not" in said.en
+    assert f"自{WHEN:%Y}年" in said.zh
+    assert "outside, and did not" in reply(answer, Looked("handed", "")).script.en
+    for worth in ("partly", "silent", "nothing"):
+        unsure = reply(answer, Looked(worth, "", WHEN, WHEN))
+        assert (unsure.answer, "we cannot tell" in unsure.script.en, "looked" in unsure.script.en) == ("recorded", True, False)
+    none = reply(Answer(("phone",), ()), Looked("looked", "")).script
+    for script in (said, unsure.script, none):
+        assert not FORBIDDEN.search(script.en + script.zh)
+        assert "96110" in script.en
+        assert re.search("[\u4e00-\u9fff]{10}", script.zh)
+        assert not re.search("[{}]", script.en + script.zh)

@@ -14,6 +14,7 @@ from matcher.statistics import CaptureKey
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder, Report
 from matcher.watchlist.source import Source
+from ullage import enrolled
 from ullage.identifiers.resident_id import check_character
 from ullage.keys import epochs, make_tenant
 from ullage.settings import Context
@@ -49,14 +50,21 @@ def listed(customers: Sequence[dict[str, str]], delimiter: str = ",") -> str:
     return text.getvalue()
 
 
-def enrol(context: Context, tenant: str, customers: Sequence[dict[str, str]], digests: str = "all") -> Report:
+def enrol(
+    context: Context, tenant: str, customers: Sequence[dict[str, str]], digests: str = "all", *, recorded: bool = False
+) -> Report:
+    """Load a list; with `recorded` that of what is recorded as well."""
     make_tenant(context.keys, tenant)
     source, target = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
     source.write_text(listed(customers), encoding="utf-8")
-    builder = Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests)
+    builder = Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests, listed=recorded)
     builder.build(Source(source, {}), target, context.clock.now())
     installed.install(context.data, context.keys, tenant, target, context.clock.now())
     source.unlink()
+    if recorded:
+        path = enrolled.path_of(context.data, tenant)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        target.with_suffix(enrolled.SUFFIX).replace(path)
     return builder.report
 
 

@@ -44,6 +44,8 @@ from ullage.audit import entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
 from ullage.cutover import Cutover
+from ullage.enrolled import Enrolled, EnrolledLists
+from ullage.enrolled import path_of as enrolled_at
 from ullage.errors import CorruptError
 from ullage.evidence.manifest import decode
 from ullage.evidence.officers import open_sealed, private_key
@@ -98,7 +100,7 @@ def make(data: Path) -> Path:
 def _enrol(context: Context) -> None:
     """A tenant of twelve; one came and one went since, one was erased."""
     data, store = context.data, context.keys
-    enrol(context, "bank", [customer(n) for n in range(12)])
+    enrol(context, "bank", [customer(n) for n in range(12)], recorded=True)
     (data / "bank.watchlist").unlink(missing_ok=True)
     (data / "bank.subjects").rename(data / "building" / "bank.subjects")
     came, went = data / "came.csv", data / "went.csv"
@@ -108,7 +110,9 @@ def _enrol(context: Context) -> None:
     changes = Changes(store, "bank", main, main.with_suffix(".delta"))
     changes.build(Source(came, {}), Source(went, {}), delta, data / "building" / "bank.subjects", context.clock.now())
     installed.install(data, store, "bank", delta, context.clock.now(), move=True)
-    assert erasing.erase(data, store, "bank", handles(store, "bank", ["C000007"]).tobytes().hex())
+    erased = handles(store, "bank", ["C000007"]).tobytes()
+    assert erasing.erase(data, store, "bank", erased.hex())
+    assert Enrolled(enrolled_at(data, "bank"), store, "bank").erase(erased)
     for file in (came, went):
         file.unlink()
 
@@ -193,6 +197,17 @@ def way_back(context: Context, tenant: str) -> Any:
     (lists,) = [one for one in installed.load(context) if one.tenant == tenant]
     wanted = {row.tobytes().hex() for row in lists.epochs[0].list.main.arrays["handle"]}
     return subjects.resolve(context.data / "building" / f"{tenant}.subjects", context.keys, tenant, wanted)
+
+
+def recorded(context: Context) -> Any:
+    """Every pair of every list, and that each is found."""
+    lists, found = EnrolledLists(context.data, context.keys), {}
+    for tenant in lists.tenants():
+        opened = lists.of(tenant, context.clock.now())
+        assert opened
+        found[tenant] = [row.tobytes() for some in opened.pairs() for row in some]
+        assert all(opened.has(pair[:16]) for pair in found[tenant])
+    return found
 
 
 def topic(context: Context, name: str) -> Any:
@@ -281,6 +296,7 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "keys/*": (keys_and_their_use, (KEYS,)),
     "cutover/*": (cutovers, ("cutover/*", "bus/*")),
     "watchlists/*": (watchlists, (KEYS, LISTS)),
+    "enrolled/*": (recorded, (KEYS, "enrolled/*")),
     "building/bank.subjects": (partial(way_back, tenant="bank"), (KEYS, LISTS, "building/*")),
     "building/spruce-bank.subjects": (partial(way_back, tenant="spruce-bank"), (KEYS, LISTS, "building/*")),
     **{f"bus/{name}.sqlite*": (partial(topic, name=name), (f"bus/{name}.*",)) for name in GROUPS},

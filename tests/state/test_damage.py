@@ -29,6 +29,8 @@ NAMES = (
     "building/spruce-bank.subjects",
     *(f"{name}.sqlite{ending}" for name in ("bus/findings", "frontier", "incidents") for ending in DATABASE),
     "cutover/findings.json",
+    "enrolled/bank.enrolled",
+    "enrolled/bank.enrolled.amended",
     "evidence/bank/f1d1.evidence",
     "keys/audit/command.key",
     "keys/bank/match-1.key",
