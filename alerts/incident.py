@@ -21,6 +21,7 @@ from alerts.replay import Replay
 from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore
 from ullage.fields import SENSITIVE, class_of, shows
+from ullage.lexicon import is_wanted
 from ullage.records import Canary, Claims, Finding
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Facts, Reason, Rules, judge
@@ -109,6 +110,7 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
             "corroborated_rows": sum(group.corroborated for group in statistics.groups),
             "terms": {term.id: term.count for term in statistics.terms},
             "written": {term.id: term.shown for term in statistics.terms},
+            "wanted": is_wanted(statistics.context, statistics.rows),
             "traits": traits,
             "claims": capture.claims,
             "text_rule": TEXT_RULE,
@@ -175,6 +177,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         terms=_distinct(term for s in sightings for term in s.terms),
         written=_written(sightings),
         alarm=any(s.alarm for s in sightings),
+        wanted=all(s.wanted for s in sightings if s.alarm),
         logins=max((s.logins for s in sightings), default=0),
         staff_logins=max((s.staff_logins for s in sightings), default=0),
         claimed=claimed(sightings).volume or 0,

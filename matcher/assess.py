@@ -18,6 +18,7 @@ from matcher.watchlist.installed import TenantLists
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.incidents import Earlier, Opened
+from ullage.lexicon import is_wanted
 from ullage.next_step import Decide, Step, next_step
 from ullage.records import Statistics
 from ullage.settings import Context
@@ -182,6 +183,7 @@ def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantL
         terms=tuple(t.id for t in whole.terms),
         written={t.id: t.shown for t in whole.terms},
         alarm=lists.tenant in reading.offered,
+        wanted=is_wanted(whole.context, whole.rows),
         unread={reason: count for reason, count in whole.unread.items() if reason not in LOSES_NOTHING},
         incomplete=bool(reading.reasons) or reading.capture.truncated,
         claimed=reading.claims.volume or 0,

@@ -52,7 +52,7 @@ def terms_in(text: str) -> str:
     """The terms of this version's lexicons in `text`, as they are spelt there.
 
     >>> terms_in("出售 一手数据 诸葛文昭"), terms_in("诸葛文昭"), terms_in("")
-    ('… 一手料 …', '…', '')
+    ('出售 一手料 …', '…', '')
     """
     pattern, spelt = _forms()
     lower = text.lower()

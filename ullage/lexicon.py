@@ -8,7 +8,7 @@ remark, and `# version N` among them says which version it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -20,10 +20,16 @@ from ullage.rulefiles import Kind
 FOLDER, SUFFIX = "lexicons", ".tsv"
 COLUMNS = 8
 VERSION = re.compile(r"^# version (\d+)", re.MULTILINE)
-SELLING = frozenset(("DATA", "TRADE", "QUAL", "CARD", "CRED", "SERV", "LOAN", "ID"))
+SELLING = frozenset(("DATA", "TRADE", "SALE", "QUAL", "CARD", "CRED", "SERV", "LOAN", "ID"))
 """Categories of terms that a post uses which offers data."""
 OFFER_WEIGHT = 5
 """Of such terms together, from which a post that names a brand offers its data."""
+REPORTING, COMPLAINT, WANTED, SALE = "reporting", "complaint", "wanted", "sale"
+"""Themes of context that say whether a post with terms of the trade takes part in it, and on which side."""
+SIDES = frozenset((WANTED.upper(), SALE.upper()))
+"""Categories of terms that say the same as words of these themes."""
+COMPLAINT_WORDS = 2
+"""Different words of complaints from which a post without words of a sale is one."""
 REPORTING_WORDS = 2
 """Different words of reports from which a post without a sample reports on the trade."""
 SAMPLE_ROWS = 3
@@ -86,6 +92,18 @@ def is_report(words: int, sample: int) -> bool:
     return words >= REPORTING_WORDS and sample < SAMPLE_ROWS
 
 
-def is_offer(terms: Iterable[tuple[str, int]], words: int, sample: int) -> bool:
-    """Whether a post that names a brand offers its data: terms as (category, weight), each once; words of reports; rows."""
-    return not is_report(words, sample) and sum(weight for category, weight in terms if category in SELLING) >= OFFER_WEIGHT
+def is_complaint(context: Mapping[str, int], sample: int) -> bool:
+    """Whether a post is of a customer who is cross, by its different words a theme of context, and its rows."""
+    return context.get(COMPLAINT, 0) >= COMPLAINT_WORDS and not context.get(SALE, 0) and sample < SAMPLE_ROWS
+
+
+def is_wanted(context: Mapping[str, int], sample: int) -> bool:
+    """Whether a post asks for data: it is of the trade, and no sale."""
+    return context.get(WANTED, 0) > 0 and not context.get(SALE, 0) and sample < SAMPLE_ROWS
+
+
+def is_offer(terms: Iterable[tuple[str, int]], context: Mapping[str, int], sample: int) -> bool:
+    """Whether a post that names a brand trades in its data: terms as (category, weight), each once; words of context; rows."""
+    if is_report(context.get(REPORTING, 0), sample) or is_complaint(context, sample):
+        return False
+    return sum(weight for category, weight in terms if category in SELLING) >= OFFER_WEIGHT

@@ -18,7 +18,7 @@ from ullage.lexicon import SAMPLE_ROWS
 from ullage.records import Finding
 from ullage.rulefiles import Kind, toml
 
-SELLING = ("TRADE", "QUAL", "DATA")
+SELLING = ("TRADE", "SALE", "WANTED", "QUAL", "DATA")
 """Lexicon categories that only who sells uses; the others name crimes as well, and reports are full of them."""
 SELLING_WEIGHT = 3
 """Below it a single vague word (精准, 去重) is no offer."""

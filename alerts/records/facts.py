@@ -45,6 +45,8 @@ class Sighting(Document):
     matched_at: datetime
     truncated: bool
     alarm: bool
+    wanted: bool = False
+    """The post asks for data and offers none."""
     epoch: int
     index_epoch: int
     watchlist: int

@@ -20,7 +20,6 @@ from ullage.settings import Tenant
 from ullage.verdict import Rules as Verdict
 
 FOLDED, UNRAISED = "incident", "unraised"
-REPORTING = "reporting"
 
 
 class Judged(NamedTuple):
@@ -113,8 +112,7 @@ def try_lexicon(store: IncidentStore, rows: Iterable[Row], tenant: str = "") -> 
         if sighting.alarm and not sighting.logins:
             trial.judged += 1
             weights = [known[term] for term in sighting.terms if term in known]
-            words = sighting.traits.context.get(REPORTING, 0) if sighting.traits else 0
-            if not is_offer(weights, words, sighting.rows):
+            if not is_offer(weights, sighting.traits.context if sighting.traits else {}, sighting.rows):
                 _note(trial, sighting.site, FOLDED, UNRAISED)
     return trial
 

@@ -16,8 +16,8 @@ from matcher.text.fold import fold
 from matcher.traditional import written
 from ullage.lexicon import Row, themes
 
-CONTEXT, REPORTING, RECORD = "CONTEXT", "reporting", "record"
-"""The category of words of context; the themes of them that make a text a report, or somebody's record."""
+CONTEXT, RECORD = "CONTEXT", "record"
+"""The category of words of context; the theme of them that makes a text somebody's record."""
 BIN = "BIN"
 """How a card range is named in a finding: its digits never stand beside the tags of cards (PCI DSS 3.5.1)."""
 BIN_FORMS = (

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, overload
 
-from matcher.lexicon.entries import REPORTING, Entry
+from matcher.lexicon.entries import Entry
 from matcher.scan.batch import Places
-from ullage.lexicon import is_offer
+from ullage.lexicon import SIDES, is_offer
 from ullage.records import Term
 
 NEAR = 40
@@ -84,16 +84,18 @@ class Terms:
 
     @cached_property
     def context(self) -> dict[str, int]:
-        """How many different words of context of each theme stand here."""
-        return dict(sorted(Counter(entry.category for entry in self.others if entry.kind == "context").items()))
+        """How many different words of context of each theme stand here; a term that is on one side of the trade is one too."""
+        themes = [entry.category for entry in self.others if entry.kind == "context"]
+        sides = [entry.category.lower() for entry in self.counts if entry.category in SIDES]
+        return dict(sorted(Counter(themes + sides).items()))
 
     def offers(self, tenant: str, rows: int = 0) -> bool:
         """Whether the text offers data of `tenant`: its brand beside jargon of enough weight.
 
-        A report on the trade does not, unless it shows `rows` as a seller's sample does.
+        A report on the trade does not, nor does a complaint, unless it shows `rows` as a seller's sample does.
         """
         weights = ((term.category, term.weight) for term in self.terms)
-        return tenant in self.brands and is_offer(weights, self.context.get(REPORTING, 0), rows)
+        return tenant in self.brands and is_offer(weights, self.context, rows)
 
     def under(self, title: Terms) -> Terms:
         """These and those of the title above: counts are added; hits stay those of the text."""

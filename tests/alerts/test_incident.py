@@ -82,6 +82,16 @@ def test_terms_are_shown_as_they_stand_in_the_posts(store, clock):
     assert incident.model_copy(update={"written": ()}).jargon == incident.terms
 
 
+def test_who_asks_for_our_data_offers_none_until_somebody_does(store, clock):
+    said = {"brands": ("某某银行",), "terms": (Term(id="内鬼", category="SRC", weight=3, count=1),)}
+    fold_all(store, clock, [finding("f", alarm=True, statistics={**said, "context": {"wanted": 1}})])
+    asked = incident_of(store)
+    assert (asked.severity, asked.row) == ("notice", 15)
+    assert "asks for data of this brand" in asked.reasons[0].evidence
+    fold_all(store, clock, [finding("g", alarm=True, statistics=said)])
+    assert (incident_of(store, "g").severity, incident_of(store, "g").row) == ("medium", 15)
+
+
 def test_cohorts_are_those_of_the_largest_sighting(store, clock):
     small = Cohort(dimension="branch", label="B1", matched=25, enrolled=30)
     large = Cohort(dimension="branch", label="B2", matched=38, enrolled=40)

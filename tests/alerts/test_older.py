@@ -80,10 +80,10 @@ def check(store: IncidentStore) -> None:
     """Nothing of the texts is left, and what is of use still is."""
     assert [word for word in PLANTED if word in held(store)] == []
     seen = store.get(Sighting, "f")
-    assert (seen.title, seen.author, seen.url, seen.post_id, seen.channel) == ("… 一手料 …", "", "…", "", "")
+    assert (seen.title, seen.author, seen.url, seen.post_id, seen.channel) == ("出售 一手料 …", "", "…", "", "")
     assert seen.text_rule == TEXT_RULE
     incident = store.get(Incident, seen.incident)
-    assert (incident.titles, incident.authors) == (("… 一手料 …",), ("@0a1b2c3d",))
+    assert (incident.titles, incident.authors) == (("出售 一手料 …",), ("@0a1b2c3d",))
     assert {one.id for one in store.scroll(Suppression, Where())} == {"SUP-C", "SUP-D"}
     assert store.count(Incident, Where(text="一手料")) == 2
     assert store.count(Incident, Where(text="诸葛")) == 0
@@ -167,10 +167,10 @@ def test_a_finding_that_still_lay_on_the_bus_is_reduced_when_it_is_read(made: In
     read = Finding.decode(json.dumps(old).encode(), 2)
     facts = read.capture
     assert [word for word in PLANTED if word in read.encode().decode()] == []
-    assert (facts.site, facts.category, facts.title, facts.url, facts.author) == ("other", "other", "… 一手料 …", "…", "")
+    assert (facts.site, facts.category, facts.title, facts.url, facts.author) == ("other", "other", "出售 一手料 …", "…", "")
     assert Finding.decode(read.encode(), FINDING_SCHEMA) == read
     fold_all(made, clock, [read])
-    assert made.get(Sighting, "h").title == "… 一手料 …"
+    assert made.get(Sighting, "h").title == "出售 一手料 …"
 
 
 def test_incidents_are_projected_from_older_sightings_without_their_texts(made: IncidentStore, clock) -> None:
@@ -178,7 +178,7 @@ def test_incidents_are_projected_from_older_sightings_without_their_texts(made: 
     fold_all(made, clock, [finding("f2", range(10), people="ab", capture={"title": "内料 …"})])
     incident = made.get(Incident, made.get(Sighting, "f2").incident)
     assert incident.sightings == 2
-    assert (incident.titles, incident.authors) == (("… 一手料 …", "内料 …"), ())
+    assert (incident.titles, incident.authors) == (("出售 一手料 …", "内料 …"), ())
 
 
 def test_every_class_has_a_rule(made: IncidentStore) -> None:

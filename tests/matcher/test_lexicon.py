@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matcher.labels import words
 from matcher.lexicon import Lexicon, Terms, lower
 from matcher.text import fold
-from ullage.lexicon import themes
+from ullage.lexicon import is_wanted, themes
 
 LEXICON = Lexicon({"bank": ["某某银行", "bank.example"], "other": ["某某银行", "ＯＴＨＥＲ银行"]})
 LINES, CONTEXT_LINES = (themes()[name].shipped().text.splitlines() for name in ("jargon", "context"))
@@ -93,10 +93,37 @@ def test_the_heaviest_terms_come_first() -> None:
         ("警方: 某某银行 内料", 0, True),
         ("警方提醒: 某某银行 内料", 2, False),
         ("警方提醒: 某某银行 内料", 3, True),
+        ("某某银行卡被盗刷，手机号查了银行流水和征信，投诉无门，已报警", 0, False),
+        ("某某银行卡被盗刷，手机号查了银行流水和征信，投诉无门，已报警", 3, True),
+        ("出售某某银行投诉维权数据 一手料 内料", 0, True),
     ],
 )
 def test_a_brand_beside_heavy_jargon_is_an_offer_and_a_report_is_none(text: str, rows: int, offered: bool) -> None:
     assert read(text).offers("bank", rows) is offered
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("求购某某银行股民数据 一手料", True),
+        ("收料 某某银行 股民数据 担保交易", True),
+        ("WTB 某某银行 fullz database leak", True),
+        ("出售某某银行股民数据 内料，也收料", False),
+        ("卖料收料 某某银行 内料", False),
+        ("某某银行 股民数据 一手料", False),
+    ],
+)
+def test_who_asks_for_data_sells_none(text: str, wanted: bool) -> None:
+    said = read(text)
+    assert said.offers("bank")  # of the trade it is
+    assert is_wanted(said.context, 0) is wanted
+    assert not is_wanted(said.context, 3)
+
+
+def test_what_may_be_tried_first_is_a_word_of_an_insiders_offer() -> None:
+    assert terms("某某银行 内料 可验") == {"内料": 1, "可验": 1}
+    assert terms("手机号可验") == {"可验": 1}
+    assert terms("结果可验证，过程公开") == {}
 
 
 def test_each_tenant_of_a_shared_brand_is_named_and_wide_brands_are_folded() -> None:
@@ -142,8 +169,9 @@ def test_words_of_context_are_counted_by_theme_each_once_and_are_no_jargon() -> 
     assert read("警方 營業時間").context == {"reporting": 1, "shop": 1}, "in traditional characters too"
 
 
-def test_words_of_context_are_data_of_two_themes_without_weight() -> None:
-    assert {tuple(row[3:7]) for row in CONTEXT} == {("CONTEXT", theme, "0", "L") for theme in ("record", "reporting", "shop")}
+def test_words_of_context_are_data_of_closed_themes_without_weight() -> None:
+    themes = ("record", "reporting", "shop", "wanted", "complaint", "sale")
+    assert {tuple(row[3:7]) for row in CONTEXT} == {("CONTEXT", theme, "0", "L") for theme in themes}
     assert len({row[0] for row in CONTEXT}) == len(CONTEXT)
 
 

@@ -49,5 +49,5 @@ def test_the_files_that_ship_are_well_formed_and_have_a_version(name):
     ],
 )
 def test_terms_of_selling_make_an_offer_unless_it_is_a_report_without_a_sample(terms, words, sample, offered):
-    assert is_offer(terms, words, sample) is offered
+    assert is_offer(terms, {"reporting": words}, sample) is offered
     assert is_report(words, sample) == (words >= 2 and sample < 3)

@@ -110,7 +110,10 @@ class Statistics(_Record):
     """The commonest row as labels and separators, such as `<NAME>----<PHONE>----<ID>`."""
     terms: tuple[Term, ...] = ()
     context: dict[str, int] = {}
-    """Different words of context a theme: `reporting` (police, court), `shop`, `record`. They raise nothing by themselves."""
+    """Different words of context a theme: `reporting` (police, court), `shop`, `record`, `sale` and others.
+
+    They raise nothing by themselves.
+    """
     brands: tuple[str, ...] = ()
     logins: int = 0
     """Different logins at the tenant's own domains."""

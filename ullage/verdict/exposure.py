@@ -63,9 +63,9 @@ def judge_exposure(facts: Facts, origin: Origin, rules: Rules) -> Exposure:
     if found is not None:
         reasons = [_base(*found, crowd, facts), *_adders(crowd, unit, facts, origin, rules)]
     elif facts.alarm and not crowd.customers:
-        points = rules.exposure.offer
-        told = "the post offers data of this brand; no customer matched"
-        reasons.append(Reason("J1", points, told, "帖子兜售本品牌客户资料，未匹配到客户"))
+        does, zh = ("asks for", "求购") if facts.wanted else ("offers", "兜售")
+        told = f"the post {does} data of this brand; no customer matched"
+        reasons.append(Reason("J1", rules.exposure.offer, told, f"帖子{zh}本品牌客户资料，未匹配到客户"))
     if facts.unread:
         reasons.append(_unread(crowd, facts))
     bounded, bounds = _bounded(max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules)

@@ -81,6 +81,9 @@ class Facts:
     written: Mapping[str, str] = field(default_factory=dict)
     """The terms as they stand in the post, which is how they are shown."""
     alarm: bool = False
+    """A post trades in the tenant's data, by its words."""
+    wanted: bool = False
+    """Every such post asks for them: no sale."""
     unread: Mapping[str, int] = field(default_factory=dict)
     """What was not read or not wholly, a reason."""
     incomplete: bool = False
@@ -126,6 +129,11 @@ class Facts:
     def is_whole(self) -> bool:
         """Whether all of it was read, searched and judged."""
         return not self.unread and not self.incomplete
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether a post offers the tenant's data."""
+        return self.alarm and not self.wanted
 
     @property
     def agreeing_share(self) -> float:

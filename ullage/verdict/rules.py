@@ -124,7 +124,7 @@ class When(_Rules):
     passwords: bool | None = None
     """Passwords stand beside customers, or logins at own sites are in it."""
     offered: bool | None = None
-    """A sale that names the tenant."""
+    """A sale that names the tenant; false where a post does not even ask for its data."""
     named: bool | None = None
     claimed: int = 0
     insider: bool = False

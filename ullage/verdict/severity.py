@@ -136,7 +136,7 @@ def _people_hold(when: When, facts: Facts, origin: Origin, rules: SeverityRules)
 def _post_holds(when: When, facts: Facts, rules: SeverityRules) -> bool:
     """What is asked of the post."""
     return (
-        when.offered in (None, facts.alarm)
+        (when.offered is None or (facts.is_offered if when.offered else not facts.alarm))
         and when.named in (None, facts.brand)
         and facts.claimed >= when.claimed
         and not (when.insider and not rules.insiders & set(facts.terms))
@@ -163,7 +163,7 @@ def _said(row: Row, facts: Facts, origin: Origin) -> tuple[str, str]:
     """What a duty officer reads: who, with which fields, offered how, and what that means."""
     parts = [_who(facts, origin)]
     if facts.alarm:
-        parts.append(("offered with our name", "以我方名义兜售"))
+        parts.append(("asked for by our name", "点名求购") if facts.wanted else ("offered with our name", "以我方名义兜售"))
     elif facts.brand:
         parts.append(("beside our name", "与我方名称同帖"))
     if facts.claimed:

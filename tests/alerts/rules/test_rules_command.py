@@ -143,7 +143,7 @@ def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(store, clock, 
 
 def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(run, context):
     look = dict(parts(context))["rules"]
-    assert look() == f"verdict {own_rules().version}, background {shipped().version}, context 1, jargon 1"
+    assert look() == f"verdict {own_rules().version}, background {shipped().version}, context 2, jargon 2"
     BACKGROUND.put(context.data, "version = 7")
     with pytest.raises(ConfigError, match=r"background\.toml: rule: Field required"):
         look()
@@ -151,11 +151,11 @@ def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(ru
 
 def test_a_lexicon_is_shown_and_put_into_force_under_its_name(run, context, tmp_path):
     file, jargon = tmp_path / "jargon.tsv", themes()["jargon"]
-    file.write_text(run("show", "jargon").stdout.replace("# version 1", "# version 2", 1), encoding="utf-8")
+    file.write_text(run("show", "jargon").stdout.replace("# version 2", "# version 3", 1), encoding="utf-8")
     assert str(jargon.own(context.data)) in run("use", file, *BY).stdout
-    assert jargon.in_force(context.data).rules == (2, jargon.shipped().rules.rows)
+    assert jargon.in_force(context.data).rules == (3, jargon.shipped().rules.rows)
     ((_, entry),) = audit.entries(context.data / "audit")
-    assert entry.object.startswith("rules jargon version 2 instead of 1")
+    assert entry.object.startswith("rules jargon version 3 instead of 2")
     assert "raise it" in str(run("use", file, *BY).exception)
     other = file.rename(tmp_path / "mine.tsv")
     assert "jargon.tsv" in str(run("use", other, *BY).exception)

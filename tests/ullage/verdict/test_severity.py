@@ -144,6 +144,8 @@ ROWS = [
     (15, nobody(**OFFER, claimed=999), "notice digest none"),
     (15, nobody(brand=True, claimed=1000, **UNREAD), "notice digest none"),
     (15, nobody(**OFFER, terms=("内鬼",)), "medium desk if confirmed 1440"),
+    (15, nobody(**OFFER, terms=("内鬼",), wanted=True), "notice digest none"),
+    (15, nobody(**OFFER, claimed=1000, wanted=True), "notice digest none"),
     (15, nobody(**OFFER, **UNREAD), "medium desk if confirmed 1440"),
     (15, nobody(**OFFER), "notice digest none"),
 ]
