@@ -91,10 +91,11 @@ def reply(answer: Answer, looked: Looked) -> Reply:
     if not answer.kinds or told(answer):
         return Reply("exposed" if answer.kinds else "refused")
     texts = scripts()
+    name: Literal["recorded", "no_record"] = "recorded" if answer.recorded else "no_record"
+    if looked.worth not in BELIEVED and answer.recorded is not False:
+        return Reply(name, answer.listed_on, _with_advice(texts.unsure, texts.unsure_zh))
     if not answer.recorded:
-        return Reply("no_record", answer.listed_on, _with_advice(texts.no_record, texts.no_record_zh))
-    if looked.worth not in BELIEVED:
-        return Reply("recorded", answer.listed_on, _with_advice(texts.unsure, texts.unsure_zh))
+        return Reply(name, answer.listed_on, _with_advice(texts.no_record, texts.no_record_zh))
     en, zh = (f" since {looked.since:%Y-%m}", f"自{looked.since:%Y年%-m月}起") if looked.since else ("", "")
     script = _with_advice(texts.recorded.format(since=en), texts.recorded_zh.format(since=zh))
     return Reply("recorded", answer.listed_on, script)

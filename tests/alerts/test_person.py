@@ -238,6 +238,9 @@ def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
     for worth in ("partly", "silent", "nothing"):
         unsure = reply(answer, Looked(worth, "", WHEN, WHEN))
         assert (unsure.answer, "we cannot tell" in unsure.script.en, "looked" in unsure.script.en) == ("recorded", True, False)
+        assert "cannot tell" in reply(Answer(("phone",), ()), Looked(worth, "")).script.en  # nor that there is no record
+        not_on_it = Answer(("phone",), (), recorded=False, listed_on=WHEN)
+        assert "no record" in reply(not_on_it, Looked(worth, "")).script.en
     none = reply(Answer(("phone",), ()), Looked("looked", "")).script
     for script in (said, unsure.script, none):
         assert not FORBIDDEN.search(script.en + script.zh)
