@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from matcher.unpack import archives, compound, sheet
 from matcher.unpack.budget import Halt
 from matcher.unpack.frames import ABOUT, SEPARATOR
-from matcher.unpack.markup import Attributes, attribute, parsed
+from matcher.unpack.markup import Attributes, attribute, one_a_line, parsed
 from matcher.unpack.paragraphs import paragraphs
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ PLAIN = {".xml": "text/plain", ".vml": "text/plain"}
 """Other parts are read tags and all: values stand in attributes too, and without its tags XML runs values together."""
 PROPERTIES = re.compile(r"docProps/[^/]+\.xml|meta\.xml")
 """Parts that say who made the file, and when."""
+DATA = re.compile(r"customXml/item\d*\.xml")
+"""Custom XML: records of a program of somebody's own."""
 STRUCTURE = re.compile(
     r"\[Content_Types\]\.xml|.*(?:theme|styles|stylesWithEffects|settings|webSettings|fontTable|numbering|calcChain|presProps"
     r"|viewProps|tableStyles)\d*\.xml|ppt/(?:slideLayouts|slideMasters|notesMasters|handoutMasters)/.*|ppt/presentation\.xml"
@@ -76,9 +78,10 @@ def read(walk: Walk, archive: zipfile.ZipFile, body: bytes | mmap.mmap, path: st
         elif name.endswith(".rels"):
             _links(walk, archive, info, place)
         elif not (STRUCTURE.fullmatch(name) or (BINARY_WORKBOOK in infos and BINARY_PART.fullmatch(name))):
-            packed = partial(getattr, info, "compress_size")
+            packed, chunks = partial(getattr, info, "compress_size"), archives.zipped(archive, info)
             media_type = ABOUT if PROPERTIES.fullmatch(name) else PLAIN.get(name[-4:], "")
-            walk.entry(path + SEPARATOR + name, archives.zipped(archive, info), packed, depth, media_type=media_type)
+            chunks = one_a_line(chunks) if DATA.fullmatch(name) else chunks
+            walk.entry(path + SEPARATOR + name, chunks, packed, depth, media_type=media_type)
 
 
 def _says(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: bytes) -> bool:

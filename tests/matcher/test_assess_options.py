@@ -137,6 +137,22 @@ def test_custom_xml_of_a_blank_document_is_read(ullage, bank: Context, tmp_path:
     assert [one["customers"] for one in told["tenants"]] == [found]
 
 
+@pytest.mark.parametrize("between", ["", "\n    "], ids=["one line", "a line a value"])
+@pytest.mark.parametrize("how", ["elements", "attributes"])
+def test_records_of_custom_xml_are_rows(ullage, bank: Context, tmp_path: Path, how: str, between: str) -> None:
+    fields = {"姓名": "name", "phone": "phone", "证件号": "resident_id"}
+    records = [{label: row[kind] for label, kind in fields.items()} for row in CUSTOMERS[:60]]
+    written = {
+        "elements": [f"<c>{between}{between.join(f'<{k}>{v}</{k}>' for k, v in one.items())}{between}</c>" for one in records],
+        "attributes": ["<c " + " ".join(f'{k}="{v}"' for k, v in one.items()) + "/>" for one in records],
+    }
+    path = tmp_path / "a.docx"
+    path.write_bytes(builders.docx_of("<w:p/>", {"customXml/item1.xml": f"<r>{between.join(written[how])}</r>".encode()}))
+    told = json.loads(ullage("assess", path, "--json").stdout)
+    [tenant] = told["tenants"]
+    assert (told["rows"], tenant["corroborated_rows"], tenant["origin"]["verdict"]) == (60, 60, "ours")
+
+
 @pytest.mark.parametrize("members", [{}, {"a.txt": b"", "b.txt": b""}, {"a.txt": b" \n"}], ids=["none", "empty", "blank"])
 def test_an_archive_of_nothing_has_no_verdict(ullage, bank: Context, tmp_path: Path, members: dict[str, bytes]) -> None:
     done = ullage("assess", zip_of(tmp_path / "a.zip", members), "--json")

@@ -5,7 +5,10 @@ import zlib
 from email.message import EmailMessage
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from matcher.unpack.markup import one_a_line
 from matcher.unpack.sheet import column, number
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import out_of
@@ -244,3 +247,31 @@ def test_mailbox() -> None:
 def test_a_text_that_looks_like_mail_is_text() -> None:
     for text in ("From: here\nTo: there\nSubject: x\n\nhello", "name: phone: 1", "From a friend\n", "Note: %PDF-1.4\n"):
         assert out_of(text.encode()).texts == {"": text}
+
+
+@pytest.mark.parametrize(
+    ("xml", "lines"),
+    [
+        ("<r><c><n>A</n><p>1</p></c><c><n>B</n><p>2</p></c></r>", ["<r><c><n>A</n><p>1</p></c>", "<c><n>B</n><p>2</p></c></r>"]),
+        ("<r>\n <c>\n  <n>A</n>\n  <p>1</p>\n </c>\n <c/>\n</r>", ["<r><c><n>A</n><p>1</p></c>", "<c/></r>"]),
+        ('<r><c n="A" p="1"/><c n="B" p="2"/></r>', ['<r><c n="A" p="1"/>', '<c n="B" p="2"/></r>']),
+        ('<r><c n="A" p="1"></c>\t<c n="B"></c></r>', ['<r><c n="A" p="1"></c>', '<c n="B"></c></r>']),
+        ("<row><v>A</v><v>1</v></row><row><v>B</v></row>", ["<row><v>A</v><v>1</v></row>", "<row><v>B</v></row>"]),
+        ("<c><at><p>1</p></at><n>A</n></c>", ["<c><at><p>1</p></at><n>A</n></c>"]),
+        ("<c><n>A</n></c> and <c><n>B</n></c>", ["<c><n>A</n></c> and <c><n>B</n></c>"]),
+        ("<r><![CDATA[A,1]]>\n<![CDATA[B,2]]></r>", ["<r><![CDATA[A,1]]>", "<![CDATA[B,2]]></r>"]),
+        ("1 < 2 <<< 3 > <", ["1 < 2 <<< 3 > <"]),
+    ],
+)
+def test_like_elements_of_custom_xml_have_a_line_each(xml: str, lines: list[str]) -> None:
+    assert b"".join(one_a_line([xml.encode()])).decode().split("\n") == lines
+    assert b"".join(one_a_line(bytes((byte,)) for byte in xml.encode())).decode().split("\n") == lines
+
+
+@given(st.lists(st.sampled_from(["<a>", "</a>", "<b x='1' y='2'/>", "<", ">", " ", "\n", "姓名", "<!--", "]]>"]), max_size=40))
+def test_no_word_of_custom_xml_is_lost_wherever_it_is_cut(parts: list[str]) -> None:
+    whole = "".join(parts).encode()
+    once = b"".join(one_a_line([whole]))
+    assert once.split() == whole.split() or b"".join(once.split()) == b"".join(whole.split())
+    wide = whole.decode().encode("utf-16")
+    assert b"".join(one_a_line([wide[:9], wide[9:]])) == wide
