@@ -41,7 +41,7 @@ def bare_weighed(found: Evidence, key: CaptureKey) -> Weighed:
         normal, length = question.normal[found.place[own]], question.length[found.place[own]]
         words[own] = told_apart(key.values(normal, length), kind_numbers()[question.kind])
         flags[own] |= 0 if question.kind in BY_CHANCE else VERIFIED
-    return Weighed(found.subject, flags, words, np.empty(0, np.int64), [], [], [])
+    return Weighed(found.subject, flags, words, np.empty(0, np.int64), [], [], [], [])
 
 
 def bare_matches(lists: TenantLists, epoch: Epoch, searched: Searched, found: Evidence) -> Matches:

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 
 import numpy as np
 
 from matcher.batches import Searched
 from matcher.customers import AGREES, CLASSES, MINOR, SHOWN, VERIFIED, Customers
-from matcher.evidence import NONE, Evidence
+from matcher.evidence import NONE, Evidence, labels_of
 from matcher.matches import Matches
 from matcher.scan.batch import Bytes, Places
 from matcher.statistics.distinct import Distinct, told_apart
@@ -31,8 +32,9 @@ BORN = slice(6, 14)
 class Weighed:
     """What evidence says of customers; columns i64[n], and a column each row with a customer, i64[m].
 
-    `flags` are those of `Customers`, `words` tell values apart. Of each of `rows`, `fields` are those of its group;
-    it is `together` where two or more fields are one customer's, and `sure` where chance cannot have matched.
+    `flags` are those of `Customers`, `words` tell values apart. Of each of `rows`, `fields` are those of its group, and `held`
+    those and its customers' own: a digest without a label is a phone's if it is that of a customer's phone. It is `together`
+    where two or more fields are one customer's, and `sure` where chance cannot have matched.
     """
 
     subject: Places
@@ -40,6 +42,7 @@ class Weighed:
     words: Words
     rows: Places
     fields: list[frozenset[str]]
+    held: list[frozenset[str]]
     together: list[bool]
     sure: list[bool]
 
@@ -58,21 +61,30 @@ def weigh(searched: Searched, found: Evidence, key: CaptureKey, adults: Places) 
     rows, number = np.unique(found.row, return_inverse=True)
     outside = int(len(rows) > 0 and rows[0] == NONE)
     fields = [searched.rows.group(row) for row in rows[outside:].tolist()]
-    flags |= np.array([CLASSES["C"]] * outside + [CLASSES[class_of(own)] for own in fields])[number]
+    bits = np.zeros(len(rows), np.int64)
+    np.bitwise_or.at(bits, number, found.own)
+    held = [_with_own(group, own) for group, own in zip(fields, bits[outside:].tolist(), strict=True)]
+    flags |= np.array([CLASSES["C"]] * outside + [CLASSES[class_of(own)] for own in held])[number]
     flags[is_sure] |= VERIFIED
-    shown = np.array([0] * outside + [sum(SHOWN[name] for name in shows(own)) for own in fields])[number]
+    shown = np.array([0] * outside + [sum(SHOWN[name] for name in shows(own)) for own in held])[number]
     flags[agrees] |= AGREES | shown[agrees]
     together, sure = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
     together[number[agrees]], sure[number[is_sure]] = True, True
     of_rows = (column[outside:].tolist() for column in (together, sure))
-    return Weighed(found.subject, flags, words, rows[outside:], fields, *of_rows)
+    return Weighed(found.subject, flags, words, rows[outside:], fields, held, *of_rows)
+
+
+@cache
+def _with_own(group: frozenset[str], own: int) -> frozenset[str]:
+    """The fields of a row: those of its group, and its customers' own by their bits."""
+    return group.union(labels_of(own))
 
 
 @dataclass
 class Found:
     """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and what they prove.
 
-    At most `room` matches are listed, None for all; everything is counted.
+    At most `room` matches are listed, None for all; everything is counted. Rows are counted by what they hold too.
     """
 
     epoch: int
@@ -82,8 +94,8 @@ class Found:
     subjects: Customers = field(default_factory=Customers)
     values: Distinct = field(default_factory=Distinct)
     """Different values."""
-    groups: Counter[tuple[frozenset[str], bool, bool]] = field(default_factory=Counter)
-    """Rows by fields, whether corroborated, and whether of a verified customer."""
+    groups: Counter[tuple[frozenset[str], frozenset[str], bool, bool]] = field(default_factory=Counter)
+    """Rows by fields of their group, fields that they hold, whether corroborated, and whether of a verified customer."""
     witnesses: Witnesses = field(default_factory=Witnesses)
 
     def add(self, weighed: Weighed, own: slice, rows: slice) -> None:
@@ -91,7 +103,8 @@ class Found:
         self.count += own.stop - own.start
         self.subjects.add(weighed.subject[own], weighed.flags[own])
         self.values.add(weighed.words[own])
-        self.groups.update(zip(weighed.fields[rows], weighed.together[rows], weighed.sure[rows], strict=True))
+        columns = (weighed.fields, weighed.held, weighed.together, weighed.sure)
+        self.groups.update(zip(*(column[rows] for column in columns), strict=True))
 
     @property
     def is_full(self) -> bool:
@@ -136,11 +149,11 @@ class Found:
     @property
     def corroborated(self) -> int:
         """Rows in which two or more fields are the same customer's."""
-        return sum(count for (_, is_together, _), count in self.groups.items() if is_together)
+        return sum(count for (*_, is_together, _), count in self.groups.items() if is_together)
 
     def matched(self) -> Iterator[tuple[frozenset[str], bool, int]]:
         """The fields of a group, whether corroborated, and how many rows with a customer are so."""
-        return ((fields, is_together, count) for (fields, is_together, _), count in self.groups.items())
+        return ((fields, is_together, count) for (fields, _, is_together, _), count in self.groups.items())
 
     def people(self) -> Crowd:
         """All customers."""
@@ -158,7 +171,7 @@ class Found:
     def _rows(self, *, sure: bool = False, together: bool = False) -> Counter[frozenset[str]]:
         """Rows by fields: all, those of verified customers, or those that agree."""
         groups: Counter[frozenset[str]] = Counter()
-        for (fields, is_together, is_sure), rows in self.groups.items():
+        for (_, fields, is_together, is_sure), rows in self.groups.items():
             if (is_sure or not sure) and (is_together or not together):
                 groups[fields] += rows
         return groups

@@ -27,6 +27,8 @@ BLOCK_LINES = 6
 """How many bytes of a line before and behind a host, and how many bytes and lines below it, are looked at."""
 ATTEMPTS = 4
 """Hosts a line that are looked at: a URL may hold another."""
+LONGEST_PATH = 64
+"""Bytes behind a host that say whether an address is for administrators."""
 LONGEST_HOST = 253
 """Characters of a host name (RFC 1035)."""
 AT, DOT, HYPHEN = b"@.-"
@@ -44,6 +46,17 @@ PASSWORD_LABEL = re.compile(
     rb"(?i)(?<![a-z0-9])(?:user password|password|passwd|pass|p455w0rd|pwd|"
     rb"\xe5\xaf\x86\xe7\xa0\x81)[\"']?[ \t]*[:=][ \t]*[\"']?[^\s\"']"
 )
+OF_STAFF = re.compile(
+    rb"(?:admin|administrator|console|oa|vpn|sslvpn|erp|crm|scm|hr|ehr|mail|webmail|owa|exchange|jump|jumpserver|bastion|git|gitlab"
+    rb"|jenkins|jira|confluence|wiki|zabbix|grafana|citrix|rdp|remote|intranet|inner|internal|ops|devops|manage|manager|mgmt|backend"
+    rb"|backoffice|boss|cms|callcenter|supplier|vendor)[0-9]*"
+)
+"""Words in the names of hosts below a tenant's domain where its people and suppliers sign in, and no customer does."""
+ADMIN_PATH = re.compile(
+    rb"(?i)(?::[0-9]{1,5})?/(?:[a-z0-9_\-]{1,24}/)?(?:wp-admin|admin|administrator|console|backend)(?![a-z0-9])"
+)
+"""The beginning of an address for administrators."""
+ADMINISTRATORS = frozenset((b"root", b"admin", b"administrator", b"sysadmin", b"superadmin"))
 NO_PATH = re.compile(rb"[\s\"'<>]")
 SCHEME = re.compile(rb"[A-Za-z]{2,12}://$")
 
@@ -78,10 +91,11 @@ class LoginFinder:
     """Finds logins at the domains of tenants: `domains` maps a domain, without www, to its tenant.
 
     `staff` are a tenant's hosts where its people sign in, and, with an @ before it, mail domains that are theirs. Addresses of
-    the tenant's own domains are its people's too.
+    the tenant's own domains are its people's too, as are hosts and paths that are named so, such as `vpn` and `/admin`.
     """
 
     def __init__(self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._domains = [_named(domain) for domain in domains]
         self._hosts_of_staff: dict[str, list[bytes]] = {}
         self._mails_of_staff: dict[str, list[bytes]] = {}
         for domain, tenant in domains.items():
@@ -105,15 +119,21 @@ class LoginFinder:
             found = _login(raw, host) if host.line >= taken else None
             if found:
                 login, taken = found
-                is_staff = self._is_staff(self._tenants[host.tenant], raw[host.begin : host.end].lower(), login.lower())
+                name, path = raw[host.begin : host.end].lower(), raw[host.end : min(host.end + LONGEST_PATH, host.line_end)]
+                is_staff = self._is_staff(self._tenants[host.tenant], name, path, login.lower())
                 records.append((host.document, host.tenant, hash(login.lower()), is_staff))
         document, tenant, key, staff = np.array(records, np.int64).reshape(-1, 4).T
         return LoginLines(self._tenants, document, tenant, key, staff > 0)
 
-    def _is_staff(self, tenant: str, host: bytes, login: bytes) -> bool:
+    def _is_staff(self, tenant: str, host: bytes, path: bytes, login: bytes) -> bool:
         """Whether a login is of the tenant's own people, by where it is and by its address."""
         _, at, mail = login.rpartition(b"@")
         if any(_is_below(host, name) for name in self._hosts_of_staff.get(tenant, ())):
+            return True
+        domain = max((domain for domain in self._domains if _is_below(host, domain)), key=len, default=host)
+        if any(map(OF_STAFF.fullmatch, re.split(rb"[.\-]", host[: -len(domain)]))):
+            return True
+        if login in ADMINISTRATORS or ADMIN_PATH.match(path):
             return True
         return bool(at) and any(_is_below(mail, name) for name in self._mails_of_staff.get(tenant, ()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from matcher.rows.spans import LINE, TUPLE
 from matcher.rows.statements import MAY_BEGIN, tuple_in
 from matcher.values import AMOUNTS, field_of, is_offer
 from ullage.fields import Field
+
+CODE = re.compile("[0-9]{3,4}")
 
 
 class Written(NamedTuple):
@@ -131,5 +134,5 @@ def _field_of(values: Sequence[str], column: int) -> Field | None:
     said = field_of(values[column])
     if said is None and column and values[column][:1].isdigit():
         before = label_of(values[column - 1])
-        said = before if before in AMOUNTS else None
+        said = before if before in AMOUNTS or (before is Field.CVV and CODE.fullmatch(values[column])) else None
     return None if said is Field.OTHER else said

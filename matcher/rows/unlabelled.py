@@ -1,13 +1,15 @@
-"""What columns without a header are, by what stands in them together: passwords behind logins, and tags that look like names.
+"""What columns without a header are, by what stands in them together: passwords, codes of cards, and tags that look like names.
 
 `13800138000:…`, `a@b.cn----…`: the trade writes a login, a sign and a password, and no header. One value may be anything; a
 column of passwords is told by most of its values being possible ones, several of them made as passwords are (letters with
-digits, or the commonest of all), and hardly any two equal. Rules of our own, by reading published descriptions of such lists.
+digits, or the commonest of all), and hardly any two equal. `card|12/27|123`: behind a card stand month and year, and three
+digits, which are its code. Rules of our own, by reading published descriptions of such lists.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -22,6 +24,14 @@ from ullage.fields import Field
 
 USUAL = frozenset((":", "----"))
 """Signs that mostly part a login and its password; behind another a column needs more to be one."""
+CARD = f"<{Field.CARD}>"
+TELLING = LOGINS | {CARD}
+"""Cells beside which an unknown one may be told."""
+CODE, MONTH, YEAR = re.compile("[0-9]{3}"), re.compile("0?[1-9]|1[0-2]"), re.compile("(?:20)?[2-4][0-9]")
+EXPIRY = re.compile(
+    r"(?:0?[1-9]|1[0-2])\s?[/\-.]\s?(?:20)?[2-4][0-9]|(?:20)?[2-4][0-9]\s?[/\-.]\s?(?:0?[1-9]|1[0-2])|(?:0[1-9]|1[0-2])[2-4][0-9]"
+)
+FEWEST_CODES = 3
 FEWEST, FEWEST_NAMES = 4, 4
 """Rows that tell of a column behind another sign, and names by which it is told whether they come again."""
 
@@ -30,13 +40,52 @@ def told_together(reader: SheetReader, texts: Sequence[Written], read: Sequence[
     """The sheet of `reader` with what its columns are, from some of its rows and how they were `read`."""
     sheet = reader.sheet
     on_lines = [(text, described) for text, described in zip(texts, read, strict=True) if text.style == LINE]
-    wanted = [(text, d) for text, d in on_lines if NAMED in d.cells or (d.unknown and not LOGINS.isdisjoint(_marks(d)))]
+    wanted = [(text, d) for text, d in on_lines if NAMED in d.cells or (d.unknown and not TELLING.isdisjoint(_marks(d)))]
     if not wanted:
         return sheet
     rows = [(described, reader.values(text)) for text, described in on_lines]
     named = frozenset(column for column, label in enumerate(sheet.columns.labels) if label)
-    typed = dict.fromkeys(passwords(rows, sheet.columns.separator) - named, Field.PASSWORD)
+    typed = {**card_codes(rows), **dict.fromkeys(passwords(rows, sheet.columns.separator), Field.PASSWORD)}
+    typed = {column: label for column, label in typed.items() if column not in named}
     return replace(sheet, columns=replace(sheet.columns, typed=typed, nameless=nameless(rows, named)))
+
+
+def card_codes(rows: Sequence[tuple[Described, Sequence[str]]]) -> dict[int, Field]:
+    """Columns of expiry dates and codes beside a column of cards, from some rows and their values.
+
+    Three digits beside an expiry date are a code; directly behind a card without one they are where hardly two are equal, and
+    few of them round as amounts are.
+    """
+    cards = Counter(_marks(described).index(CARD) for described, _ in rows if CARD in _marks(described))
+    card, count = max(cards.items(), key=lambda pair: (pair[1], -pair[0]), default=(0, 0))
+    if count * 2 < len(rows) or not count:
+        return {}
+    held: dict[int, list[str]] = defaultdict(list)
+    for described, values in rows:
+        if card < len(described.cells) and described.cells[card].mark == CARD:
+            for column in described.unknown:
+                held[column].append(values[column].strip() if column < len(values) else "")
+    columns = {column: values for column, values in held.items() if len(values) * 4 >= count * 3}
+    dates = {column for column, values in columns.items() if _are(EXPIRY, values)}
+    for column, values in columns.items():
+        if _are(MONTH, values) and _are(YEAR, columns.get(column + 1, ())):
+            dates |= {column, column + 1}
+    codes = {column for column, values in columns.items() if column not in dates and _are(CODE, values)}
+    beside = {column for column in codes if column - 1 in dates or (column - 1 == card and column + 1 in dates)}
+    alone = {column for column in codes if column - 1 == card and not dates and _are_spread(columns[column])}
+    found = beside or alone
+    return {**dict.fromkeys(found, Field.CVV), **(dict.fromkeys(dates, Field.EXPIRY) if found else {})}
+
+
+def _are(pattern: re.Pattern[str], values: Sequence[str]) -> bool:
+    """Whether at least three of four values are of that shape."""
+    return bool(values) and sum(pattern.fullmatch(value) is not None for value in values) * 4 >= len(values) * 3
+
+
+def _are_spread(values: Sequence[str]) -> bool:
+    """Whether some numbers are neither tags, of which many are equal, nor amounts, of which most are round."""
+    is_round = sum(value.endswith("0") for value in values) * 2 > len(values)
+    return len(values) >= FEWEST_CODES and len({*values}) * 4 >= len(values) * 3 and not is_round
 
 
 def _marks(described: Described) -> list[str]:

@@ -164,6 +164,15 @@ def test_cards_of_own_ranges_are_those_that_begin_so(numbers: list[str], bank: l
         ("https://sso.vendor.example/login:user1:secret", True),
         ("https://other.example/login:li.na@supplier.example:secret", False),
         ("URL: https://oa.bank.example/\nUSER: user1\nPASS: secret", True),
+        ("https://vpn.bank.example/remote/login:zhangwei:secret", True),
+        ("https://crm-test2.bank.example:8443/login:zhangwei:secret", True),
+        ("URL: https://admin.bank.example/console\nUSER: user1\nPASS: secret", True),
+        ("https://vpn.other.example/login:user1:secret", True),
+        ("https://bank.example/sys/admin/login:user1:secret", True),
+        ("https://www.bank.example/login:root:secret", True),
+        ("https://m.bank.example/login:user1:secret", False),
+        ("https://myadmins.bank.example/administration:user1:secret", False),
+        ("https://bank.example/login?next=/admin:user1:secret", False),
     ],
 )
 def test_a_login_of_staff_is_told_by_host_or_address(text: str, staff: bool) -> None:

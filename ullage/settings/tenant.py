@@ -48,7 +48,8 @@ class Tenant(Section):
     staff: tuple[str, ...] = knob(
         (),
         "hosts where its staff, administrators and suppliers sign in, such as oa.bank.example, and mail domains that are theirs,"
-        " such as @bank.example: a login there is an employee's; addresses of its own domains always are",
+        " such as @bank.example: a login there is an employee's; addresses of its own domains always are, and so are hosts below"
+        " them and paths with a word such as oa, vpn, crm or admin",
     )
     overlap: Annotated[float, Field(ge=0, le=0.5)] = knob(
         0.0, "measured share of other platforms' customers that are its own too; 0 for not measured", "share"
