@@ -74,7 +74,7 @@ def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
     """The victim on the watchlist, and in 40 pastes and a topic."""
     made.ask("init")
     write_customers(tmp_path / "customers.csv", [VICTIM, *OTHERS])
-    made.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
+    made.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank", "--enrolled")
     url, forum = sites
     board = Spirit(forum.url, forum.user, forum.password)
     board.topic(next(iter(forum.categories.values())), TITLE[:250], POST)
