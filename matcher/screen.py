@@ -151,7 +151,7 @@ def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
     if exposure.scenario:
         grid.add_row("likely scam", f"{exposure.title}  {exposure.title_zh}")
     *points, why = exposure.reasons
-    grid.add_row("exposure", _points(points))
+    grid.add_row("exposure", _points(points) if points else "no known scam needs so little of a person")
     grid.add_row("severity", Text(why.evidence))
     grid.add_row("origin", _points(origin.reasons))
     if verdict.customers:

@@ -22,8 +22,8 @@ COLUMNS = 8
 VERSION = re.compile(r"^# version (\d+)", re.MULTILINE)
 SELLING = frozenset(("DATA", "TRADE", "SALE", "QUAL", "CARD", "CRED", "SERV", "LOAN", "ID"))
 """Categories of terms that a post uses which offers data."""
-OFFER_WEIGHT = 5
-"""Of such terms together, from which a post that names a brand offers its data."""
+OFFER_WEIGHT, SALE_WEIGHT = 5, 2
+"""Of such terms together, from which a post that names a brand offers its data; what plain words of a sale add to them."""
 REPORTING, COMPLAINT, WANTED, SALE = "reporting", "complaint", "wanted", "sale"
 """Themes of context that say whether a post with terms of the trade takes part in it, and on which side."""
 SIDES = frozenset((WANTED.upper(), SALE.upper()))
@@ -106,4 +106,5 @@ def is_offer(terms: Iterable[tuple[str, int]], context: Mapping[str, int], sampl
     """Whether a post that names a brand trades in its data: terms as (category, weight), each once; words of context; rows."""
     if is_report(context.get(REPORTING, 0), sample) or is_complaint(context, sample):
         return False
-    return sum(weight for category, weight in terms if category in SELLING) >= OFFER_WEIGHT
+    weights = [weight for category, weight in terms if category in SELLING]
+    return sum(weights) + (SALE_WEIGHT if weights and context.get(SALE, 0) else 0) >= OFFER_WEIGHT

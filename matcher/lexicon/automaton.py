@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import ahocorasick
 
-from matcher.lexicon.entries import Entry, lower
+from matcher.lexicon.entries import COMPANY, Entry, lower
 from matcher.lexicon.terms import NEAR, Hit, Terms
 
 
@@ -60,7 +60,7 @@ def _counts(hits: list[Hit], number: int) -> bool:
 
 
 def _has_company(hits: list[Hit], number: int) -> bool:
-    """Whether another term, or a label, stands within 40 characters."""
+    """Whether another term, a label or a brand stands within 40 characters."""
     hit = hits[number]
     for step in (-1, 1):
         other = number + step
@@ -69,7 +69,7 @@ def _has_company(hits: list[Hit], number: int) -> bool:
             if gap > NEAR:
                 break
             elsewhere = hits[other].start != hit.start  # a word that is both a term and a label is no company to itself
-            if elsewhere and hits[other].entry.kind in ("term", "label") and hits[other].entry.id != hit.entry.id:
+            if elsewhere and hits[other].entry.kind in COMPANY and hits[other].entry.id != hit.entry.id:
                 return True
             other += step
     return False

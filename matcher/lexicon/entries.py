@@ -25,6 +25,8 @@ BIN_FORMS = (
     *("bin{}", "bin {}", "bin:{}", "bin: {}", "bin#{}", "bins {}", "bins: {}", "{}bin", "{} bin"),
 )
 """How the trade names a card range: the digits alone stand at the head of every card number."""
+COMPANY = ("term", "label", "brand")
+"""Kinds of entries beside which an ambiguous term is taken at its word."""
 Names = Mapping[str, Iterable[str]]
 
 

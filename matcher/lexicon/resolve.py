@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matcher.lexicon.entries import Entry
+from matcher.lexicon.entries import COMPANY, Entry
 from matcher.lexicon.terms import NEAR
 from matcher.scan.batch import Batch, Places
 from matcher.scan.segment import Flags
@@ -25,7 +25,7 @@ class Meanings:
 
     `entries` are all meanings; those of form f are `own`[`first`[f]:`first`[f + 1]]. For each entry: `is_term`, `needs_company`
     (a term of ambiguity H), `is_other` (brand or word of context), `company` the number of its id. For each form: `only`, the one
-    number of its terms and labels, SEVERAL or NOBODY: a form is company for a term of any other number.
+    number of its terms, labels and brands, SEVERAL or NOBODY: a form is company for a term of any other number.
     """
 
     entries: tuple[Entry, ...]
@@ -43,7 +43,7 @@ class Meanings:
         entries = tuple(dict.fromkeys(entry for own in meanings for entry in own))
         number = {entry: n for n, entry in enumerate(entries)}
         ids = {name: n for n, name in enumerate(dict.fromkeys(entry.id for entry in entries))}
-        company = [{ids[entry.id] for entry in own if entry.kind in ("term", "label")} for own in meanings]
+        company = [{ids[entry.id] for entry in own if entry.kind in COMPANY} for own in meanings]
         return cls(
             entries,
             np.cumsum([0, *map(len, meanings)]),
@@ -92,7 +92,7 @@ class Near:
     only: Places
 
     def has_company(self, place: Places, company: Places) -> Flags:
-        """Whether near each of `place` i64[m] stands a term or label of another number than `company` i64[m]: bool[m].
+        """Whether near each of `place` i64[m] stands a term, label or brand of another number than `company` i64[m]: bool[m].
 
         On either side only the next such form matters. Those of the same number stand in runs, which are jumped over.
         """

@@ -14,7 +14,7 @@ from ullage.lexicon import SIDES, is_offer
 from ullage.records import Term
 
 NEAR = 40
-"""Characters within which a term of ambiguity H needs another term or a field label."""
+"""Characters within which a term of ambiguity H needs another term, a field label or a tenant's brand."""
 
 
 class Hit(NamedTuple):

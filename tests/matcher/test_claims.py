@@ -156,7 +156,7 @@ def test_claims_are_read_from_title_and_near_the_jargon(bank: Context) -> None:
     sent = capture(title="一手数据 20w xlsx", body=body.encode())
     [finding] = findings(matcher_of(bank), [sent], sent.fetched_at)
     assert finding.capture.claims == Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("xlsx",))
-    assert finding.capture.title == "一手料 …"
+    assert finding.capture.title == "一手数据 …"
 
 
 def test_claims_of_a_text_in_windows_are_read_near_the_jargon_of_each(bank: Context) -> None:

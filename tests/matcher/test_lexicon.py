@@ -120,6 +120,28 @@ def test_who_asks_for_data_sells_none(text: str, wanted: bool) -> None:
     assert not is_wanted(said.context, 3)
 
 
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("出售某某银行客户数据50万条", True),
+        ("某某银行 用户信息 现货 100w", True),
+        ("selling 某某银行 customer database 500k rows", True),
+        ("某某银行客户信息保护政策", False),
+        ("出售二手车一辆，某某银行按揭", False),
+        ("某某银行客户信息遭出售，警方已介入，提醒市民", False),
+        ("出售客户数据50万条", False),
+    ],
+)
+def test_plain_words_of_a_sale_beside_a_brand_and_what_is_sold_are_an_offer(text: str, offered: bool) -> None:
+    assert read(text).offers("bank") is offered
+
+
+def test_plain_words_for_customers_count_beside_a_brand_or_a_term_alone() -> None:
+    assert terms("客户数据分析师，负责报表") == {}
+    assert terms("某某银行 客户数据") == {"客户数据": 1}
+    assert terms("某某银行" + "，" * 41 + "客户数据") == {}
+
+
 def test_what_may_be_tried_first_is_a_word_of_an_insiders_offer() -> None:
     assert terms("某某银行 内料 可验") == {"内料": 1, "可验": 1}
     assert terms("手机号可验") == {"可验": 1}
@@ -181,10 +203,11 @@ def test_words_of_a_record_are_counted_once_each(text: str, count: int) -> None:
 
 
 def test_no_word_of_context_can_hide_a_term() -> None:
-    """The leftmost form wins: a word of context must not end as a term begins, nor hold one."""
+    """The leftmost form wins: a word of context must not end as a term begins, nor hold one. Latin forms begin with a word."""
+    begin_anywhere = [form for form in FORMS if not form[0].isascii()]
     for word in (row[0] for row in CONTEXT if row[4] != "record"):
         assert not [form for form in FORMS if form in word]
-        assert not [form for form in FORMS for n in range(1, min(len(form), len(word))) if word.endswith(form[:n])]
+        assert not [form for form in begin_anywhere for n in range(1, min(len(form), len(word))) if word.endswith(form[:n])]
 
 
 def test_a_word_of_context_is_no_company_for_a_word_that_needs_some() -> None:
