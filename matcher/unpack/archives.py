@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -13,7 +13,7 @@ from matcher.unpack import kinds, office
 from matcher.unpack.budget import Halt
 from matcher.unpack.frames import CONTENT, SEPARATOR
 from matcher.unpack.libarchive import FILTERS
-from matcher.unpack.streams import CHUNK, DAMAGED, Counted, View, inflated, peeked
+from matcher.unpack.streams import CHUNK, DAMAGED, Counted, View, inflated, peeked, slices
 
 if TYPE_CHECKING:
     from matcher.unpack.walk import Walk
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 UTF8_NAME, ENCRYPTED = 0x800, 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 ENTRY, DIRECTORY_ENTRY = b"PK\x03\x04", b"PK\x01\x02"
+UNLISTED = "unlisted"
+"""The name that is given to what has none in the directory."""
+LOCAL_HEADER, DESCRIBED, DESCRIPTOR = 30, 0x8, 26
+END, END_SIZE = b"PK\5\6", 22
+PADDING = 64
+"""Bytes between entries that say nothing: padding and marks."""
 FLOOD = 8
 """A zip whose directory is this many times longer than may be read is not read at all: only listing it would take minutes."""
 
@@ -42,13 +48,55 @@ def unzip(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
         infos = archive.infolist()
         if office.is_office(infos):
             office.read(walk, archive, body, path, depth)
-            return
-        names = [_name(info) for info in infos]
-        walk.names(path, names)
-        for name, info in zip(names, infos, strict=True):
-            if not info.is_dir():
-                packed = partial(getattr, info, "compress_size")
-                walk.entry(path + SEPARATOR + name, zipped(archive, info), packed, depth)
+        else:
+            names = [_name(info) for info in infos]
+            walk.names(path, names + _comments(archive, infos))
+            for name, info in zip(names, infos, strict=True):
+                if not info.is_dir():
+                    packed = partial(getattr, info, "compress_size")
+                    walk.entry(path + SEPARATOR + name, zipped(archive, info), packed, depth)
+        for start, end in unlisted(body, infos, archive.start_dir):
+            held = body[start:end]
+            walk.entry(path + SEPARATOR + UNLISTED, slices(held), partial(len, held), depth)
+
+
+def _comments(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo]) -> list[str]:
+    """What is written beside the entries, of the archive and of each: sellers put their address there."""
+    return [decoded_name(said) for said in (archive.comment, *(info.comment for info in infos)) if said]
+
+
+def unlisted(body: bytes | mmap.mmap, infos: Sequence[zipfile.ZipInfo], directory: int) -> Iterator[tuple[int, int]]:
+    """Ranges of a zip that its directory, which begins at `directory`, does not account for.
+
+    Another zip before it, entries that were taken out of the directory alone, something behind the end: whoever opens the zip
+    is shown none of it, and it is there.
+    """
+    at = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        start = info.header_offset
+        yield from _held(body, at, start)
+        lengths = body[start + 26 : start + 30]
+        inner = LOCAL_HEADER + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+        end = start + inner + info.compress_size
+        at = max(at, end + (_descriptor(body[end : end + DESCRIPTOR]) if info.flag_bits & DESCRIBED else 0))
+    yield from _held(body, at, directory)
+    last = body.rfind(END)
+    yield from _held(body, last + END_SIZE + int.from_bytes(body[last + END_SIZE - 2 : last + END_SIZE], "little"), len(body))
+
+
+def _descriptor(behind: bytes) -> int:
+    """The size of the descriptor that stands behind an entry written as a stream: marked or not, of 32 or of 64 bits."""
+    marked = 4 * behind.startswith(b"PK\7\x08")
+    return next((size for size in (12, 20) if behind[marked + size :][:2] == b"PK"), 12) + marked
+
+
+def _held(body: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The range, from the first entry in it if there is any; none where it is empty, padding or a mark."""
+    found = body.find(ENTRY, start, end) if start < end else -1
+    if found >= 0:
+        yield found, end
+    elif end - start > PADDING and body[start:end].strip(b"\0"):
+        yield start, end
 
 
 def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -105,8 +153,24 @@ def untar(walk: Walk, _kind: str, chunks: Iterable[bytes], path: str, depth: int
         raise EOFError("the archive ends early")
 
 
+class _Header(tarfile.TarInfo):
+    """A header that counts as damaged, not as none, where it is neither one nor zeros: tarfile would pass it by in silence."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        """As `TarInfo.frombuf`."""
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if bytes(buf).strip(b"\0"):
+                raise ValueError("damaged archive") from error
+            raise
+
+
 def _untar(walk: Walk, source: Counted, names: list[str], path: str, depth: int) -> None:
-    with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, encoding="utf-8", errors="surrogateescape") as archive:  # type: ignore[call-overload]
+    """Zeros end a tar, and another may follow (`cat a.tar b.tar`): they are passed over."""
+    how = {"encoding": "utf-8", "errors": "surrogateescape", "ignore_zeros": True, "tarinfo": _Header}
+    with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, **how) as archive:  # type: ignore[call-overload]
         for info in archive:
             archive.members = []  # tarfile keeps all that it has seen
             name = decoded_name(info.name.encode("utf-8", "surrogateescape"))

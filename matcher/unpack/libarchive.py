@@ -38,6 +38,7 @@ SIGNATURES = {
     "archive_read_next_header": (ctypes.c_int, (Handle, ctypes.POINTER(Handle))),
     "archive_read_data": (ctypes.c_ssize_t, (Handle, ctypes.c_void_p, ctypes.c_size_t)),
     "archive_read_free": (ctypes.c_int, (Handle,)),
+    "archive_read_set_options": (ctypes.c_int, (Handle, ctypes.c_char_p)),
     "archive_error_string": (ctypes.c_char_p, (Handle,)),
     "archive_entry_pathname": (ctypes.c_char_p, (Handle,)),
     "archive_entry_pathname_utf8": (ctypes.c_char_p, (Handle,)),
@@ -77,6 +78,8 @@ class Archives:
                 getattr(library, f"archive_read_support_filter_{FILTERS[kind]}")(handle)
             for name in FORMATS[kind]:
                 getattr(library, f"archive_read_support_format_{name}")(handle)
+            if "tar" in FORMATS[kind]:  # of `cat a.tar b.tar` it would read the first alone
+                library.archive_read_set_options(handle, b"tar:read_concatenated_archives")
             self._check(handle, library.archive_read_open_memory(handle, held, len(body)))
             entry, count = Handle(), 0
             while self._check(handle, library.archive_read_next_header(handle, ctypes.byref(entry)), WARN) != EOF:

@@ -1,12 +1,14 @@
 """Unread is not empty: each file that was not read, or not wholly, is named with its reason, and nobody takes it for clean."""
 
 import gzip
+import io
 import json
 import lzma
 import os
 import random
 import re
 import struct
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -212,6 +214,73 @@ def test_customers_are_found_in_tables_whose_cells_touch(ullage, bank: Context, 
     assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["phone"]
     assert done.exit_code == Exit.EXPOSED
     assert "all read whole" in done.stderr
+
+
+CLEAN, LISTED = {"n.txt": b"nobody\n" * 99}, {"a.csv": phone(1).encode() + b"\n" * 600}
+
+
+def out_of_directory(whole: bytes) -> bytes:
+    """A zip of which the first entry stands there, and in the directory no more."""
+    start, behind = whole.find(b"PK\1\2"), whole.find(b"PK\5\6")
+    second = whole.find(b"PK\1\2", start + 4)
+    counts = struct.pack("<HHII", 1, 1, behind - second, start)
+    return whole[:start] + whole[second:behind] + b"PK\5\6\0\0\0\0" + counts + b"\0\0"
+
+
+def with_comment(whole: bytes, said: bytes) -> bytes:
+    return whole[:-2] + struct.pack("<H", len(said)) + said
+
+
+BEHIND_AN_END = {
+    "two.zip": builders.zip_of(LISTED) + builders.zip_of(CLEAN),
+    "three.zip": builders.zip_of(LISTED) + builders.zip_of(CLEAN) + builders.zip_of(CLEAN),
+    "unlisted.zip": out_of_directory(builders.zip_of(LISTED | CLEAN)),
+    "comment.zip": with_comment(builders.zip_of(CLEAN), phone(1).encode()),
+    "tail.zip": builders.zip_of(CLEAN) + LISTED["a.csv"],
+    "office.zip": builders.zip_of(LISTED) + builders.docx_of("<w:p><w:t>x</w:t></w:p>"),
+    "two.tar": builders.tar_of(CLEAN) + builders.tar_of(LISTED),
+    "two.tar.gz": gzip.compress(builders.tar_of(CLEAN) + builders.tar_of(LISTED)),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND_AN_END)
+def test_what_stands_behind_the_end_of_an_archive_is_read(ullage, bank: Context, place: Path, name: str) -> None:
+    (place / name).write_bytes(BEHIND_AN_END[name])
+    done = ullage("scan", place / name, "--fail")
+    assert done.exit_code == Exit.EXPOSED
+    assert {json.loads(line)["kind"] for line in done.stdout.splitlines()} == {"phone"}
+
+
+def test_tars_in_a_row_are_read_within_zst(ullage, bank: Context, place: Path) -> None:
+    body = builders.libarchive_of({"data": builders.tar_of(CLEAN) + builders.tar_of(LISTED)}, "raw", "zstd")
+    (place / "a.tar.zst").write_bytes(body)
+    assert ullage("scan", place / "a.tar.zst", "--fail").exit_code == Exit.EXPOSED
+
+
+@pytest.mark.parametrize("body", [builders.zip_of(CLEAN) + NOISE, builders.tar_of(CLEAN) + NOISE])
+def test_what_follows_an_archive_and_is_no_text_is_told(body: bytes) -> None:
+    assert {reason for _, reason in out_of(body).outcomes} <= {"unrecognised", "damaged"}
+    assert out_of(body).outcomes or any(NOISE in held for held in out_of(body).members.values())
+
+
+def test_an_archive_written_as_a_stream_is_read_whole() -> None:
+    class Stream(io.RawIOBase):
+        def __init__(self) -> None:
+            self.held = bytearray()
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data) -> int:
+            self.held += data
+            return len(data)
+
+    stream = Stream()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(5):
+            archive.writestr(f"{number}.txt", b"x" * 5000)
+    came = out_of(bytes(stream.held))
+    assert (len(came.texts), came.outcomes) == (5, [])
 
 
 def test_somebody_found_beside_something_unread_is_at_least_so_many(ullage, bank: Context, tmp_path: Path) -> None:
