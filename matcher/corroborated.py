@@ -14,7 +14,7 @@ import numpy as np
 from matcher.batches import Searched
 from matcher.questions import Question, ask, enrolled, questions, tags_of
 from matcher.scan.batch import Places
-from matcher.scan.segment import Segment, joined
+from matcher.scan.segment import Segment, by_place, joined
 from matcher.watchlist.build import normal_name
 from matcher.watchlist.columns import Texts, together
 from matcher.watchlist.installed import Epoch
@@ -107,42 +107,46 @@ def masked_owners(epoch: Epoch, searched: Searched) -> tuple[Places, Places]:
     Of ten million customers a stranger's row fits one in both by chance once in two million times; where the ID shows but four
     characters first, once in two hundred thousand.
     """
+    holding = searched.rows.holding
     phones, ids = (_masks(searched, kind) for kind in ("phone", "resident_id"))
     found = [np.empty(0, np.int64)]
     if len(phones) and len(ids) and epoch.list.kinds >= {(kind, masked.FORM) for kind in masked.KEPT}:
-        rows = np.intersect1d(searched.rows.holding(phones.start), searched.rows.holding(ids.start))
+        rows = np.intersect1d(holding(phones.start), holding(ids.start))
         rows = rows[rows >= 0]
-        for first in range(0, len(rows), MOST_ROWS):
-            holders = _holders(epoch, searched, phones, ids, rows[first : first + MOST_ROWS])
-            found.append(_in_both(epoch, searched, holders))
+        phones, ids = (mask.where(np.isin(holding(mask.start), rows)) for mask in (phones, ids))
+        for some in np.split(rows, range(MOST_ROWS, len(rows), MOST_ROWS)) if len(rows) else ():
+            borders = (np.searchsorted(holding(mask.start), (some[0], some[-1] + 1)) for mask in (phones, ids))
+            own = [mask.take(np.arange(*border)) for mask, border in zip((phones, ids), borders, strict=True)]
+            found.append(_in_both(epoch, searched, *own))
     pairs = np.concatenate(found)
     return pairs >> SUBJECT_BITS, pairs & ((1 << SUBJECT_BITS) - 1)
 
 
 def _masks(searched: Searched, kind: str) -> Segment:
-    """All masks of a kind."""
+    """All masks of a kind, in order of place."""
     own = [segment for segment in searched.segments if (segment.kind, segment.form) == (kind, masked.FORM)]
-    return replace(joined(own, kind), form=masked.FORM)
+    found = replace(joined(own, kind), form=masked.FORM)
+    return found.take(by_place(found.start))
 
 
-def _holders(epoch: Epoch, searched: Searched, phones: Segment, ids: Segment, rows: Places) -> Owners:
-    """Everybody who has one of the masks in `rows`: of those that the fewest share.
+def _in_both(epoch: Epoch, searched: Searched, phones: Segment, ids: Segment) -> Places:
+    """Those of whom masks of both kinds stand in one row, row and subject as one number: i64[n].
 
-    These are IDs that show six characters first, and phones beside one that shows four.
+    Looked up are the masks that the fewest share: IDs that show six characters first, and phones beside one that shows four. Who
+    has one is asked for the other.
     """
     holding, is_long = searched.rows.holding, ids.normal[:, SHORTER] != STAR
-    beside = np.intersect1d(rows, holding(ids.start[~is_long]))
-    asked = ids.where(is_long & np.isin(holding(ids.start), rows)), phones.where(np.isin(holding(phones.start), beside))
-    answers = [(segment, ask(epoch, list(questions([segment])))) for segment in asked]
+    beside = np.isin(holding(phones.start), holding(ids.start[~is_long]))
+    answers = [(segment, ask(epoch, list(questions([segment])))) for segment in (ids.where(is_long), phones.where(beside))]
     row = np.concatenate([holding(segment.start[answer.place]) for segment, answer in answers])
-    return Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
+    owners = Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
+    held = (_own(epoch, searched, question, owners) for question in questions([phones, ids]))
+    return np.intersect1d(next(held), next(held))
 
 
-def _in_both(epoch: Epoch, searched: Searched, owners: Owners) -> Places:
-    """Those of `owners` of whom masks of both kinds stand in the row, row and subject as one number: i64[n]."""
-    held = {kind: [np.empty(0, np.int64)] for kind in masked.KEPT}
-    for question, place, subject in weak(epoch, searched, owners):
-        if question.form == masked.FORM:
-            held[question.kind].append(searched.rows.holding(question.start[place]) << SUBJECT_BITS | subject)
-    phones, ids = (np.concatenate(held[kind]) for kind in ("phone", "resident_id"))
-    return np.intersect1d(phones, ids)
+def _own(epoch: Epoch, searched: Searched, question: Question, owners: Owners) -> Places:
+    """Those of `owners` whose value stands among those asked for in the same row, row and subject as one number: i64[n]."""
+    rows = searched.rows.holding(question.start)
+    place, subject = owners.of_rows(rows)
+    is_own = epoch.list.belongs(tags_of(epoch, [question])[place], subject)
+    return rows[place[is_own]] << SUBJECT_BITS | subject[is_own]

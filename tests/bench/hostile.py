@@ -143,6 +143,7 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "combining marks": repeated("e\u0301"),
     "four-byte digits": repeated("𝟏𝟑𝟗"),
     "masked": repeated("138****8000 "),
+    "masked in two fields": repeated("138****8000 1101**********1234\n"),
     "stars": repeated("*"),
     "labels": repeated("手机:"),
     "labels in English": repeated("phone:qq:wechat:"),
