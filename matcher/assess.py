@@ -78,8 +78,8 @@ class Assessment:
 
     @property
     def is_exposed(self) -> bool:
-        """Whether a customer is in it."""
-        return any(verdict.customers for verdict in self.tenants)
+        """Whether a customer is in it, or a login at a tenant's own site."""
+        return any(verdict.customers or verdict.logins for verdict in self.tenants)
 
     @property
     def is_whole(self) -> bool:
@@ -146,11 +146,16 @@ def _verdict(context: Context, reading: Reading, whole: Statistics, lists: Tenan
         expected_by_chance=chance_matches(facts),
         exposure=exposure,
         origin=origin,
-        next_step=next_step(
-            origin.verdict, exposure.severity, exposure.scenario, people=bool(found.subjects), unread=bool(facts.unread)
-        ),
+        next_step=_step(facts, exposure, origin),
         earlier=earlier,
     )
+
+
+def _step(facts: Facts, exposure: Exposure, origin: Origin) -> Step:
+    """What to do next, as an incident of it says it."""
+    unread = bool(facts.unread) or facts.incomplete
+    asked = {"people": facts.matched > 0, "alone": not facts.agreeing.customers, "unread": unread}
+    return next_step(origin.verdict, exposure.severity, exposure.scenario, **asked)
 
 
 def exposure_of(context: Context, reading: Reading, whole: Statistics, lists: TenantLists) -> Exposure:

@@ -16,6 +16,7 @@ from matcher.assess import Assessment, Verdict
 from ullage.incidents import Opened
 from ullage.screen import next_line
 from ullage.verdict import Reason, in_words
+from ullage.verdict.words import counted
 
 COLOUR = {
     "statutory": "bold white on red",
@@ -137,14 +138,12 @@ def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right")
     grid.add_column()
-    kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
-    at_least = "at least " if judged.outcomes else ""
-    grid.add_row("who", f"{at_least}{verdict.customers} of {verdict.watchlist:,} customers   ({kinds})")
+    grid.add_row("who", _who(verdict, judged))
     grid.add_row(
         "rows", f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more fields of one customer"
     )
     if verdict.logins:
-        grid.add_row("logins", f"{verdict.logins} different logins at the tenant's own sites")
+        grid.add_row("logins", f"{counted(verdict.logins, 'different login')} at the tenant's own sites")
     if verdict.own_cards:
         grid.add_row("own cards", f"{verdict.own_cards} valid cards of the tenant's ranges that are not enrolled")
     grid.add_row("by chance", f"{in_words(verdict.expected_by_chance)} phones would match")
@@ -162,6 +161,15 @@ def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
         title_align="left",
         border_style=ORIGIN[origin.verdict],
     )
+
+
+def _who(verdict: Verdict, judged: Assessment) -> str:
+    """How many customers were found, by which kinds of value; at least so many where something was not read."""
+    if not verdict.customers:
+        return f"none of {verdict.watchlist:,} customers" + " in what was read" * bool(judged.outcomes)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
+    at_least = "at least " * bool(judged.outcomes)
+    return f"{at_least}{verdict.customers} of {verdict.watchlist:,} customers   ({kinds})"
 
 
 def _points(reasons: Sequence[Reason]) -> Table:

@@ -25,7 +25,8 @@ MEANING: Mapping[Exit, str] = {
     Exit.FAILED: "failed: it was not done, or not all of it; a message says what",
     Exit.USAGE: "usage or configuration: change the command line, a file or a key, then try again",
     Exit.NO_VERDICT: "no verdict: something that matters was not read, and nobody was found in the rest",
-    Exit.EXPOSED: "exposed: with --fail, a customer was found; with --fail-on, a verdict is as severe or more",
+    Exit.EXPOSED: "exposed: with --fail, a customer was found, or a login at a tenant's own site; with --fail-on, a verdict is as"
+    " severe or more",
     Exit.GAP: "gap: a time in which nothing was seen, and which nobody has explained",
 }
 
@@ -38,7 +39,8 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.FAILED: "with --open, no incident came of it; a message says why",
         Exit.NO_VERDICT: "the file could not be read whole, or a tenant has no watchlist here, and no customer is in what was"
         " read; with --fail-on also where one is, and what was read is less severe",
-        Exit.EXPOSED: "with --fail, a customer is in what was read; with --fail-on, a verdict is as severe or more",
+        Exit.EXPOSED: "with --fail, a customer or a login at a tenant's own site is in what was read; with --fail-on, a verdict"
+        " is as severe or more",
     },
     "crawl": {Exit.FAILED: "with --once, a site was not read; the others were"},
     "ingest": {Exit.FAILED: "a line was refused; the others were taken"},

@@ -30,12 +30,13 @@ class Step(_Data):
     severities: frozenset[Severity] = frozenset()
     scenarios: frozenset[str] = frozenset()
     people: bool | None = None
+    alone: bool | None = None
     unread: bool | None = None
 
-    def fits(self, origin: str, severity: str, scenario: str, *, people: bool, unread: bool) -> bool:
+    def fits(self, origin: str, severity: str, scenario: str, *, people: bool, alone: bool, unread: bool) -> bool:
         """Whether it is for this."""
         named = ((self.origins, origin), (self.severities, severity), (self.scenarios, scenario))
-        asked = ((self.people, people), (self.unread, unread))
+        asked = ((self.people, people), (self.alone, alone), (self.unread, unread))
         return all(not some or one in some for some, one in named) and all(wanted in (None, one) for wanted, one in asked)
 
 
@@ -78,9 +79,11 @@ def _steps() -> tuple[Step, ...]:
     return shipped(_Steps, "ullage", "next_steps.toml").step
 
 
-def next_step(origin: str, severity: str, scenario: str = "", *, people: bool, unread: bool) -> Step:
+def next_step(origin: str, severity: str, scenario: str = "", *, people: bool, alone: bool, unread: bool) -> Step:
     """The first step that fits: there is one for every origin, severity and scenario ("" for none).
 
-    `people` is whether customers were found, `unread` whether something was not read.
+    `people` is whether customers were found, `alone` whether they were by one value each and no row agrees with any of them,
+    `unread` whether something was not read.
     """
-    return next(step for step in _steps() if step.fits(origin, severity, scenario, people=people, unread=unread))
+    asked = {"people": people, "alone": alone, "unread": unread}
+    return next(step for step in _steps() if step.fits(origin, severity, scenario, **asked))

@@ -129,7 +129,8 @@ class Incident(Document):
     def next_step(self) -> Step:
         """What to do next of it."""
         unread = bool(self.incomplete) or any(why.code == UNREAD for why in self.reasons)
-        return next_step(self.origin, self.severity, self.scenario, people=self.customers > 0, unread=unread)
+        asked = {"people": self.customers > 0, "alone": not self.agreeing, "unread": unread}
+        return next_step(self.origin, self.severity, self.scenario, **asked)
 
     @property
     def jargon(self) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def test_all_four_say_the_same(store, browser, clock, origin, severity):
     one = incident(origin=origin, severity=severity, scenario=scenario, scenario_title=SCENARIOS[scenario], customers=60)
     store.put([one])
     store.refresh()
-    step = next_step(origin, severity, scenario, people=True, unread=False)
+    step = next_step(origin, severity, scenario, people=True, alone=not one.agreeing, unread=False)
     shown = Console(file=(stream := io.StringIO()), width=1000)
     shown.print(incident_in_full(whole(store, one.id), ZONE))
     told = message("m", [Entry(one.id, one.severity, "new", "https://page.example", Facts.of(one))], "https://page.example")

@@ -293,3 +293,16 @@ def test_where_the_customers_cannot_go_is_said_before_anything_is_read(ullage, b
     done = ullage("assess", path, "--customers", tmp_path / "none" / "out.csv")
     assert "is no folder" in str(done.exception)
     assert path.read_text(encoding="utf-8") == rows(1)
+
+
+def test_a_login_of_staff_is_an_exposure_though_no_customer_is_in_it(ullage, bank: Context, tmp_path: Path) -> None:
+    settings = bank.data / "ullage.toml"
+    settings.write_text(settings.read_text() + '[tenants.bank]\ndomains = ["bank.example"]\nstaff = ["oa.bank.example"]\n')
+    path = tmp_path / "passwords.txt"
+    path.write_text("URL: https://oa.bank.example/login\nUsername: zhangwei\nPassword: Hr@2026!\n")
+    done = ullage("assess", path, "--fail")
+    assert done.exit_code == Exit.EXPOSED
+    assert "1 staff login at our own sites" in done.stdout
+    assert "none of 400 customers" in done.stdout
+    assert "()" not in done.stdout
+    assert json.loads(ullage("assess", path, "--json").stdout)["verdict"] == "exposed"

@@ -12,7 +12,7 @@ from ullage.verdict.rules import Severity, own_rules
 ORIGINS = ("ours", "partner", "devices", "elsewhere", "recycled", "fabricated", "unknown")
 SEVERITIES = get_args(Severity)
 SCENARIOS = ("", *(scenario.id for scenario in own_rules().scenario))
-EVERYTHING = list(itertools.product(ORIGINS, SEVERITIES, SCENARIOS, (False, True), (False, True)))
+EVERYTHING = list(itertools.product(ORIGINS, SEVERITIES, SCENARIOS, (False, True), (False, True), (False, True)))
 WORST = ("statutory", "high", "medium")
 
 FITTING = {
@@ -26,15 +26,15 @@ FITTING = {
 }
 
 
-def step(origin, severity, scenario="", *, people=True, unread=False):
-    return next_step(origin, severity, scenario, people=people, unread=unread)
+def step(origin, severity, scenario="", *, people=True, alone=False, unread=False):
+    return next_step(origin, severity, scenario, people=people, alone=alone, unread=unread)
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_each_origin_and_severity_has_a_line_that_fits(origin, severity):
-    for scenario, people, unread in itertools.product(SCENARIOS, (False, True), (False, True)):
-        assert step(origin, severity, scenario, people=people, unread=unread).action in FITTING[origin]
+    for scenario, people, alone, unread in itertools.product(SCENARIOS, *[(False, True)] * 3):
+        assert step(origin, severity, scenario, people=people, alone=alone, unread=unread).action in FITTING[origin]
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_what_a_duty_officer_does_first(origin, severity, scenario, people, acti
 
 
 def test_nobody_is_called_where_nobody_was_found_and_nothing_is_noise_that_was_not_read():
-    for origin, severity, scenario, people, unread in EVERYTHING:
-        found = step(origin, severity, scenario, people=people, unread=unread)
+    for origin, severity, scenario, people, alone, unread in EVERYTHING:
+        found = step(origin, severity, scenario, people=people, alone=alone, unread=unread)
         if not people:
             assert found.action not in ("call", "block", "confirm")
             assert "call list" not in found.text.lower(), found.text
@@ -77,8 +77,17 @@ def test_nobody_is_called_where_nobody_was_found_and_nothing_is_noise_that_was_n
             assert "未读取" in found.text_zh
 
 
+def test_probing_of_sign_up_is_looked_for_only_where_nothing_agrees_and_a_scam_is_named_only_where_there_is_one():
+    for origin, severity, scenario, people, alone, unread in EVERYTHING:
+        found = step(origin, severity, scenario, people=people, alone=alone, unread=unread)
+        assert alone or "筛号" not in found.text + found.text_zh, found.text
+        assert scenario or severity != "low" or "scam named here" not in found.text, found.text
+    assert "筛号" in step("ours", "medium", "X18", alone=True).text
+    assert "筛号" in step("unknown", "low", "X18", alone=True).text
+
+
 def test_every_line_is_used_and_says_the_same_in_both_languages():
-    used = {step(o, s, c, people=p, unread=u) for o, s, c, p, u in EVERYTHING}
+    used = {step(o, s, c, people=p, alone=a, unread=u) for o, s, c, p, a, u in EVERYTHING}
     assert used == set(_steps())
     for one in used:
         for pair in (

@@ -23,6 +23,7 @@ from ullage.verdict.origin import Origin
 from ullage.verdict.rules import ClockWord, Modifier, Rules, Scenario, Severity, Told, Way
 from ullage.verdict.severity import counting, severity_of
 from ullage.verdict.unread import unread_in_words
+from ullage.verdict.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,11 @@ def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
 
 def _base(way: Way, scenario: Scenario, crowd: Crowd, facts: Facts) -> Reason:
     named = [*map(str, sorted(way.every | way.some & crowd.fields)), *_written(way.terms, facts)]
-    logins = [(f"{facts.logins} logins at the tenant's own sites", f"本单位网站登录信息{facts.logins}条")] if way.logins else []
+    logins = (
+        [(f"{counted(facts.logins, 'login')} at the tenant's own sites", f"本单位网站登录信息{facts.logins}条")]
+        if way.logins
+        else []
+    )
     english, chinese = (" ".join([*named, *(pair[language] for pair in logins)]) for language in (0, 1))
     said = f"{scenario.title}: {english}".removesuffix(": "), f"{scenario.title_zh}：{chinese}".removesuffix("：")
     return Reason(scenario.id, way.points, *said)
@@ -129,11 +134,13 @@ def _adders(crowd: Crowd, unit: float, facts: Facts, origin: Origin, rules: Rule
     """What the scenario's points are raised or lowered by."""
     points = next((p for limit, p in rules.volume.steps if unit < limit), rules.volume.beyond)
     points = max([points, *(p for people, p in rules.volume.people if crowd.customers >= people)])
-    yield Reason("V", points, f"{crowd.customers} customers, U = {unit:.2f}", f"客户{crowd.customers}人，U = {unit:.2f}")
+    yield Reason(
+        "V", points, f"{counted(crowd.customers, 'customer')}, U = {unit:.2f}", f"客户{crowd.customers}人，U = {unit:.2f}"
+    )
     if facts.newest_date is not None:
         days = max(0, (facts.today - facts.newest_date).days)
         points = next((p for limit, p in rules.freshness.steps if days <= limit), rules.freshness.older)
-        yield Reason("T", points, f"newest date in it is {days} days old", f"数据中最新日期距今{days}天")
+        yield Reason("T", points, f"newest date in it is {counted(days, 'day')} old", f"数据中最新日期距今{days}天")
     if spread := next((p for sites, p in rules.spread.steps if facts.sites >= sites), 0):
         yield Reason("R", spread, f"seen on {facts.sites} sites", f"出现于{facts.sites}个网站")
     if facts.free:

@@ -29,6 +29,7 @@ from ullage.verdict.ours import agrees, odds, share_of_ours, threshold
 from ullage.verdict.rules import Origin as Verdict
 from ullage.verdict.rules import OriginRules
 from ullage.verdict.tails import binomial_tail, hypergeometric_tail
+from ullage.verdict.words import counted
 
 SHOWN_COHORTS = 3
 
@@ -145,7 +146,7 @@ def _only_ours(facts: Facts, base: Base, rules: OriginRules) -> bool:
 
 def _base(facts: Facts) -> Base:
     """What is counted against chance: distinct phones, in clear or as digests; rows where there are none."""
-    phones = facts.candidates.get("phone", 0) + facts.candidates.get("digest", 0)
+    phones = _phones(facts)
     trials, matched, what = (
         (phones, min(phones, facts.matched_kinds.get("phone", 0)), ("distinct phones", "个不同手机号"))
         if phones
@@ -153,6 +154,18 @@ def _base(facts: Facts) -> Base:
     )
     p = binomial_tail(trials, matched, facts.chance) if trials else 1.0
     return Base(trials, matched, what, p, trials * facts.chance)
+
+
+def _phones(facts: Facts) -> int:
+    """How many distinct phones there are, in clear or as digests.
+
+    What a digest is of, nobody sees: it counts as a phone's where it stands alone in its row, or where some of them are
+    customers' phones; beside phones or addresses in clear it may be a password's.
+    """
+    clear, digests = facts.candidates.get("phone", 0), facts.candidates.get("digest", 0)
+    others = [facts.candidates.get(kind, 0) for kind in ("email", "resident_id", "card")]
+    beside = clear or (0 if facts.matched_kinds.get("phone", 0) else max(others))
+    return clear if digests and beside + digests > facts.rows and beside else clear + digests
 
 
 def _is_made_up(facts: Facts, rules: OriginRules) -> bool:
@@ -189,13 +202,15 @@ def _counted(facts: Facts, base: Base, rules: OriginRules) -> Iterator[Reason]:
     chinese = (
         f"{base.trials}{base.what[1]}中{base.matched}{base.what[1][:1]}属本单位客户；随机命中预期{in_chinese(base.expected)}"
     )
-    yield Reason("O1", 0, f"{told} ({p_in_words(base.p)})", f"{chinese}（{p_in_words(base.p)}）")
+    if base.trials:
+        yield Reason("O1", 0, f"{told} ({p_in_words(base.p)})", f"{chinese}（{p_in_words(base.p)}）")
     if facts.rows:
         share = facts.matched_rows / facts.rows
         told = f"{facts.matched_rows} of {facts.rows} rows hold a customer ({share:.0%})"
         yield Reason("O2", 0, told, f"{facts.rows}行中{facts.matched_rows}行含本单位客户（{share:.0%}）")
     if facts.corroborated_rows:
-        told = f"{facts.corroborated_rows} rows agree with a customer in two or more fields"
+        agree = "s agree" if facts.corroborated_rows > 1 else " agrees"
+        told = f"{facts.corroborated_rows} row{agree} with a customer in two or more fields"
         yield Reason("O3", 0, told, f"{facts.corroborated_rows}行与同一客户的两项以上字段相符")
     bad, good = facts.failures.get("resident_id", 0), facts.candidates.get("resident_id", 0)
     if bad + good:
@@ -254,7 +269,7 @@ def _shown(facts: Facts) -> Iterator[Reason]:
     if facts.logins:
         whose = f", {facts.staff_logins} of them of staff" * bool(facts.staff_logins)
         chinese = f"我方网站登录信息{facts.logins}条" + f"，其中员工{facts.staff_logins}条" * bool(facts.staff_logins)
-        yield Reason("O14", 0, f"{facts.logins} logins at our own sites{whose}", chinese)
+        yield Reason("O14", 0, f"{counted(facts.logins, 'login')} at our own sites{whose}", chinese)
 
 
 def _unsure(facts: Facts, base: Base, verdict: Verdict, rules: OriginRules) -> Iterator[Reason]:

@@ -20,7 +20,7 @@ from ullage.fields import Field, Shows, shows
 from ullage.verdict.facts import Crowd, Facts
 from ullage.verdict.origin import Origin
 from ullage.verdict.rules import ClockWord, Row, Severity, SeverityRules, Told, When
-from ullage.verdict.words import fields_in_words
+from ullage.verdict.words import counted, fields_in_words
 
 ORDER: tuple[Severity, ...] = get_args(Severity)
 IN_CHINESE: dict[Severity, str] = {
@@ -164,7 +164,7 @@ def _said(row: Row, facts: Facts, origin: Origin) -> tuple[str, str]:
     parts = [_who(facts, origin)]
     if facts.alarm:
         parts.append(("asked for by our name", "点名求购") if facts.wanted else ("offered with our name", "以我方名义兜售"))
-    elif facts.brand:
+    elif facts.brand and origin.beneath != "devices":  # the site of the login is what names us there
         parts.append(("beside our name", "与我方名称同帖"))
     if facts.claimed:
         parts.append((f"{facts.claimed:,} claimed", f"自称{facts.claimed:,}条"))
@@ -178,8 +178,8 @@ def _who(facts: Facts, origin: Origin) -> tuple[str, str]:
     """How many of whom, with which fields."""
     logins = facts.staff_logins or facts.logins
     if origin.beneath == "devices" and logins:
-        whose = ("staff", "员工") if facts.staff_logins else ("customers'", "客户")
-        return f"{logins:,} {whose[0]} logins at our own sites", f"我方网站{whose[1]}登录信息{logins:,}条"
+        english, chinese = ("staff login", "员工") if facts.staff_logins else ("customer login", "客户")
+        return f"{counted(logins, english)} at our own sites", f"我方网站{chinese}登录信息{logins:,}条"
     crowd = facts.agreeing if facts.agreeing.customers else facts.people
     if not crowd.customers:
         return "nobody of ours was found", "未发现我方客户"

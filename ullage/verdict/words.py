@@ -37,6 +37,15 @@ FIELDS: dict[str, tuple[str, str]] = {
 """What OTHER is, nobody can say: it is not told."""
 
 
+def counted(number: int, noun: str) -> str:
+    """How many of something there are.
+
+    >>> counted(1, "login"), counted(1200, "row")
+    ('1 login', '1,200 rows')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def fields_in_words(labels: frozenset[str]) -> tuple[str, str]:
     """`labels` in the order above.
 

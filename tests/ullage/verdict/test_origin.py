@@ -321,3 +321,34 @@ def test_rows_that_all_agree_are_ours_from_a_few_on(rows: int, more: int, size: 
     """Of the largest platform two rows may be chance; ten are not, however many are added."""
     rows = max(rows, 10)
     assert {verdict(listed(SIZES[size], NAMED, n, ours=n)) for n in (rows, rows + more)} == {"ours"}
+
+
+@pytest.mark.parametrize(
+    ("candidates", "kinds", "expected", "said"),
+    [
+        ({"email": 4000, "digest": 4000}, {"email": 40}, "unknown", "40 of 4000 rows are customers'"),
+        ({"phone": 4000, "digest": 4000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
+        ({"phone": 4000, "digest": 8000}, {"phone": 4000}, "ours", "4000 of 4000 distinct phones are customers'"),
+        ({"digest": 4000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
+        ({"email": 4000, "digest": 4000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
+        ({"phone": 1000, "digest": 3000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
+    ],
+)
+def test_a_digest_beside_a_login_in_clear_is_no_phone(candidates: dict, kinds: dict, expected: str, said: str) -> None:
+    matched = sum(kinds.values())
+    people = crowd(matched, Field.EMAIL)
+    given_facts = facts(
+        rows=4000,
+        matched_rows=matched,
+        candidates=candidates,
+        matched_kinds=kinds,
+        people=people,
+        verified=people,
+        watchlist=5000,
+    )
+    assert verdict(given_facts) == expected
+    assert said in told(given_facts)
+
+
+def test_nothing_is_said_of_chance_where_there_is_nothing_to_count() -> None:
+    assert "0 of 0" not in told(facts(rows=0, matched_rows=0, people=crowd(0)))

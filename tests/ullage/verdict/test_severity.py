@@ -250,3 +250,14 @@ def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_samp
         judged, _ = judge(replace(shown, alarm=True, brand=True, claimed=100_000))
         assert ORDER.index(judged.severity) >= ORDER.index("medium")
         assert judged.told not in ("nobody", "digest")
+
+
+@pytest.mark.parametrize(
+    ("given_facts", "said"),
+    [
+        (logins(1, staff=1, brand=True), "high: 1 staff login at our own sites, a way into our own systems; row 5"),
+        (logins(2, brand=True), "medium: 2 customer logins at our own sites, from customers' own computers; row 6"),
+    ],
+)
+def test_the_site_of_a_login_is_no_name_beside_it(given_facts: Facts, said: str) -> None:
+    assert judge(given_facts)[0].reasons[-1].evidence == said
