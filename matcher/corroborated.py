@@ -5,16 +5,17 @@ Who stands in a row by two masks of different kinds is found there too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from matcher.batches import Searched
 from matcher.questions import Question, ask, enrolled, questions, tags_of
 from matcher.scan.batch import Places
-from matcher.scan.segment import Segment, by_place, joined
+from matcher.scan.segment import Flags, Segment, joined
 from matcher.watchlist.build import normal_name
 from matcher.watchlist.columns import Texts, together
 from matcher.watchlist.installed import Epoch
@@ -66,12 +67,24 @@ class Owners:
 
 
 def weak(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[tuple[Question, Places, Places]]:
-    """Questions about weak values in the rows of `owners`: which of its values are whose, of those who were found there."""
-    for question in _of_rows(epoch, searched, owners):
-        place, subject = owners.of_rows(searched.rows.holding(question.start))
-        is_own = epoch.list.belongs(tags_of(epoch, [question])[place], subject)
-        if is_own.any():
-            yield question, place[is_own], subject[is_own]
+    """Questions about weak values in the rows of `owners`: which of its values are whose, of those who were found there.
+
+    Masks of any strength are among them.
+    """
+    return _own(epoch, searched, owners, [s for s in searched.segments if s.weak or s.form == masked.FORM])
+
+
+def _own(
+    epoch: Epoch, searched: Searched, owners: Owners, segments: Iterable[Segment]
+) -> Iterator[tuple[Question, Places, Places]]:
+    """The same about candidates of `segments`."""
+    for segment in segments:
+        some = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
+        for question in enrolled(questions([some]), epoch.list.kinds):
+            place, subject = owners.of_rows(searched.rows.holding(question.start))
+            is_own = epoch.list.belongs(tags_of(epoch, [question])[place], subject)
+            if is_own.any():
+                yield question, place[is_own], subject[is_own]
 
 
 def named(epoch: Epoch, searched: Searched, owners: Owners) -> tuple[Places, Places]:
@@ -93,60 +106,69 @@ def _names(searched: Searched, owners: Owners) -> tuple[Places, Texts]:
     return np.concatenate((sure, rows)), together([names, Texts.of([normal_name(name).encode() for _, name in others])])
 
 
-def _of_rows(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[Question]:
-    """Weak candidates, and masks of any strength, that stand in a row of `owners`."""
-    for segment in searched.segments:
-        if segment.weak or segment.form == masked.FORM:
-            some = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
-            yield from enrolled(questions([some]), epoch.list.kinds)
-
-
 def masked_owners(epoch: Epoch, searched: Searched) -> tuple[Places, Places]:
     """(row, subject) of each customer of whom a masked phone and a masked resident ID stand in one row: i64[n] each.
 
     Of ten million customers a stranger's row fits one in both by chance once in two million times; where the ID shows but four
     characters first, once in two hundred thousand.
     """
-    holding = searched.rows.holding
-    phones, ids = (_masks(searched, kind) for kind in ("phone", "resident_id"))
+    masks = [_Masks.of(searched, kind) for kind in masked.KEPT]
     found = [np.empty(0, np.int64)]
-    if len(phones) and len(ids) and epoch.list.kinds >= {(kind, masked.FORM) for kind in masked.KEPT}:
-        rows = np.intersect1d(holding(phones.start), holding(ids.start))
+    if all(len(one.row) for one in masks) and epoch.list.kinds >= {(kind, masked.FORM) for kind in masked.KEPT}:
+        rows = np.intersect1d(masks[0].row, masks[1].row)
         rows = rows[rows >= 0]
-        phones, ids = (mask.where(np.isin(holding(mask.start), rows)) for mask in (phones, ids))
-        for some in np.split(rows, range(MOST_ROWS, len(rows), MOST_ROWS)) if len(rows) else ():
-            borders = (np.searchsorted(holding(mask.start), (some[0], some[-1] + 1)) for mask in (phones, ids))
-            own = [mask.take(np.arange(*border)) for mask, border in zip((phones, ids), borders, strict=True)]
-            found.append(_in_both(epoch, searched, *own))
+        for first in range(0, len(rows), MOST_ROWS):
+            some = rows[first : first + MOST_ROWS]
+            phones, ids = (one.within(some[0], some[-1]) for one in masks)
+            owners = _holders(epoch, phones, ids, some)
+            if len(owners.row):
+                found.append(_in_both(epoch, searched, owners, phones, ids))
     pairs = np.concatenate(found)
     return pairs >> SUBJECT_BITS, pairs & ((1 << SUBJECT_BITS) - 1)
 
 
-def _masks(searched: Searched, kind: str) -> Segment:
-    """All masks of a kind, in order of place."""
-    own = [segment for segment in searched.segments if (segment.kind, segment.form) == (kind, masked.FORM)]
-    found = replace(joined(own, kind), form=masked.FORM)
-    return found.take(by_place(found.start))
+class _Masks(NamedTuple):
+    """All masks of a kind and the row that holds each, i64[n], ascending; −1 for none."""
+
+    segment: Segment
+    row: Places
+
+    @classmethod
+    def of(cls, searched: Searched, kind: str) -> _Masks:
+        """Those of a batch."""
+        own = [segment for segment in searched.segments if (segment.kind, segment.form) == (kind, masked.FORM)]
+        segment = replace(joined(own, kind), form=masked.FORM)
+        row = searched.rows.holding(segment.start)
+        order = np.argsort(row, kind="stable")
+        return cls(segment.take(order), row[order])
+
+    def within(self, first: int, last: int) -> _Masks:
+        """Those in the rows from `first` to `last`, which is in it."""
+        begin, end = np.searchsorted(self.row, first), np.searchsorted(self.row, last, "right")
+        return _Masks(self.segment.take(np.arange(begin, end)), self.row[begin:end])
+
+    def where(self, chosen: Flags) -> _Masks:
+        """Those that are chosen."""
+        return _Masks(self.segment.where(chosen), self.row[chosen])
 
 
-def _in_both(epoch: Epoch, searched: Searched, phones: Segment, ids: Segment) -> Places:
-    """Those of whom masks of both kinds stand in one row, row and subject as one number: i64[n].
+def _holders(epoch: Epoch, phones: _Masks, ids: _Masks, rows: Places) -> Owners:
+    """Everybody who has one of the masks in `rows`: of those that the fewest share.
 
-    Looked up are the masks that the fewest share: IDs that show six characters first, and phones beside one that shows four. Who
-    has one is asked for the other.
+    These are IDs that show six characters first, and phones beside one that shows four.
     """
-    holding, is_long = searched.rows.holding, ids.normal[:, SHORTER] != STAR
-    beside = np.isin(holding(phones.start), holding(ids.start[~is_long]))
-    answers = [(segment, ask(epoch, list(questions([segment])))) for segment in (ids.where(is_long), phones.where(beside))]
-    row = np.concatenate([holding(segment.start[answer.place]) for segment, answer in answers])
-    owners = Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
-    held = (_own(epoch, searched, question, owners) for question in questions([phones, ids]))
-    return np.intersect1d(next(held), next(held))
+    is_long = ids.segment.normal[:, SHORTER] != STAR
+    beside = np.intersect1d(rows, ids.row[~is_long])
+    asked = ids.where(is_long & np.isin(ids.row, rows)), phones.where(np.isin(phones.row, beside))
+    answers = [(masks.row, ask(epoch, list(questions([masks.segment])))) for masks in asked]
+    row = np.concatenate([row[answer.place] for row, answer in answers])
+    return Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
 
 
-def _own(epoch: Epoch, searched: Searched, question: Question, owners: Owners) -> Places:
-    """Those of `owners` whose value stands among those asked for in the same row, row and subject as one number: i64[n]."""
-    rows = searched.rows.holding(question.start)
-    place, subject = owners.of_rows(rows)
-    is_own = epoch.list.belongs(tags_of(epoch, [question])[place], subject)
-    return rows[place[is_own]] << SUBJECT_BITS | subject[is_own]
+def _in_both(epoch: Epoch, searched: Searched, owners: Owners, phones: _Masks, ids: _Masks) -> Places:
+    """Those of `owners` of whom masks of both kinds stand in the row, row and subject as one number: i64[n]."""
+    held = {kind: [np.empty(0, np.int64)] for kind in masked.KEPT}
+    for question, place, subject in _own(epoch, searched, owners, (phones.segment, ids.segment)):
+        held[question.kind].append(searched.rows.holding(question.start[place]) << SUBJECT_BITS | subject)
+    of_phones, of_ids = map(np.concatenate, held.values())
+    return np.intersect1d(of_phones, of_ids)
