@@ -109,7 +109,8 @@ def _known() -> dict[str, Field]:
 @lru_cache(maxsize=4096)
 def _label(word: str) -> Field | None:
     """The label of a word, in any case, which may begin with whose it is."""
-    for form in dict.fromkeys((low := word.lower(), WHOSE.sub("", low, count=1), UNIT_BEHIND.sub("", low))):
+    parted = CAMEL.sub("_", word).lower()
+    for form in dict.fromkeys((low := word.lower(), WHOSE.sub("", parted, count=1), UNIT_BEHIND.sub("", low))):
         if label := _known().get(form) or _known().get(SIGNS.sub("", form)):
             return label
     return _made(word)

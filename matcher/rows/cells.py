@@ -47,6 +47,7 @@ LOGINS = frozenset(f"<{label}>" for label in (Field.PHONE, Field.EMAIL))
 UNKNOWN = "<…>"
 OTHER = str(Field.OTHER)
 LABELS = {**{kind: str(label) for kind, label in OF_KIND.items()}, DIGEST: DIGEST}
+HASH = f"<{DIGEST}>"
 
 
 def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
@@ -97,6 +98,8 @@ class Described:
         """Which kind was seen in which column, and whether its checksum holds."""
         self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
         """Columns of which nothing is known."""
+        self.hashed = [column for column, cell in enumerate(cells) if any(kind == DIGEST for kind, _ in cell.seen)]
+        """Columns with a digest of nobody knows what."""
 
     @property
     def said(self) -> list[tuple[int, Field]]:
@@ -244,9 +247,13 @@ class Reader:
         counted = [kind for kind, valid in seen if valid and not (doubted and (column, kind) in doubted)]
         if counted:
             around = [piece.decode("utf-8", "replace") for piece in (first, *[other[1:] for other in others])]
-            return self._number(around, counted, label, seen)
+            return self._number(around, counted, label or self._of_digest(column, counted), seen)
         cell = self._value((named[1] if named else shown(part)).encode().strip(AROUND), label, column)
         return self._of(cell.mark, cell.fields, seen, is_unknown=cell.is_unknown, is_named=cell.is_named)
+
+    def _of_digest(self, column: int, kinds: Sequence[str]) -> Field | None:
+        """What a digest is of by what stands in its column."""
+        return self.columns.typed.get(column) if DIGEST in kinds else None
 
     def _value(self, value: bytes, label: Field | None, column: int) -> Cell:
         """What a cell is in whose `value` no identifier stands."""

@@ -89,7 +89,7 @@ class SheetReader:
     def known(self, before: Described) -> Described | None:
         """What rows hold that were described as `before`, None where their text says it."""
         columns = self.sheet.columns
-        if before.is_doubted_by(columns):
+        if before.is_doubted_by(columns) or any(column in columns.typed for column in before.hashed):
             return None
         if not before.unknown:
             return before

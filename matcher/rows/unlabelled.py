@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from matcher.rows.cells import LOGINS, NAMED, Cell, Described
+from matcher.rows.cells import HASH, LOGINS, NAMED, Cell, Described
 from matcher.rows.readers import SheetReader, Written
 from matcher.rows.sheet import Sheet
 from matcher.rows.spans import LINE
@@ -40,14 +40,29 @@ def told_together(reader: SheetReader, texts: Sequence[Written], read: Sequence[
     """The sheet of `reader` with what its columns are, from some of its rows and how they were `read`."""
     sheet = reader.sheet
     on_lines = [(text, described) for text, described in zip(texts, read, strict=True) if text.style == LINE]
-    wanted = [(text, d) for text, d in on_lines if NAMED in d.cells or (d.unknown and not TELLING.isdisjoint(_marks(d)))]
+    wanted = [(text, d) for text, d in on_lines if NAMED in d.cells or _may_be_told(d)]
     if not wanted:
         return sheet
     rows = [(described, reader.values(text)) for text, described in on_lines]
     named = frozenset(column for column, label in enumerate(sheet.columns.labels) if label)
-    typed = {**card_codes(rows), **dict.fromkeys(passwords(rows, sheet.columns.separator), Field.PASSWORD)}
+    found = passwords(rows, sheet.columns.separator) | hashes([own for own, _ in rows], sheet.columns.separator)
+    typed = {**card_codes(rows), **dict.fromkeys(found, Field.PASSWORD)}
     typed = {column: label for column, label in typed.items() if column not in named}
     return replace(sheet, columns=replace(sheet.columns, typed=typed, nameless=nameless(rows, named)))
+
+
+def _may_be_told(described: Described) -> bool:
+    """Whether something in a row may be told by what stands in other rows."""
+    marks = {*_marks(described)}
+    return not TELLING.isdisjoint(marks) if described.unknown else HASH in marks and not LOGINS.isdisjoint(marks)
+
+
+def hashes(rows: Sequence[Described], separator: str) -> frozenset[int]:
+    """The last column of most rows, a digest behind a login: by the usual signs of such lists it is that of a password."""
+    held = Counter(
+        len(row.cells) - 1 for row in rows if len(row.cells) > 1 and row.cells[-1].mark == HASH and row.cells[-2].mark in LOGINS
+    )
+    return frozenset(column for column, count in held.items() if separator in USUAL and count * 2 >= len(rows))
 
 
 def card_codes(rows: Sequence[tuple[Described, Sequence[str]]]) -> dict[int, Field]:

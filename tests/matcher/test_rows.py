@@ -1,5 +1,6 @@
 """Rows: what stands together, which field each cell is, and the shape that may be stored."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -166,6 +167,32 @@ def test_each_tuple_of_a_statement_is_a_row_with_the_statements_columns(head: st
 def test_statements_of_a_line_each_name_their_own_columns() -> None:
     found = fields(f"INSERT INTO a (name,phone) VALUES ('赵','{PHONE}');\nINSERT INTO b (phone,balance) VALUES ('{phone(1)}',3);")
     assert found == [["NAME", "PHONE"], ["BALANCE", "PHONE"]]
+
+
+def test_columns_of_a_dump_are_what_their_comments_call_them() -> None:
+    columns = "`id` int NOT NULL COMMENT '编号',\n `xm` text DEFAULT '' COMMENT '姓名',\n `tel1` text,\n `zd` text COMMENT '诊断'"
+    found = fields(f"CREATE TABLE `t` (\n {columns}\n) COMMENT='病人';\nINSERT INTO `t` VALUES (1,'张某','{PHONE}','高血压');")
+    assert found == [["HEALTH", "NAME", "PHONE"]]
+
+
+@pytest.mark.parametrize("word", ["custName", "customerName", "cust_name", "memberName"])
+def test_a_label_may_begin_with_whose_it_is_in_any_spelling(word: str) -> None:
+    row = f'{{"{word}": "张某", "msisdn": "{PHONE}"}}'
+    assert fields(row + "\n" + row.replace(PHONE, phone(1))) == [["NAME", "PHONE"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("sign", "behind", "expected"),
+    [(":", "", True), ("----", "", True), (",", "", False), ("----", "----x", False)],
+)
+def test_a_digest_behind_a_login_is_of_its_password_where_such_lists_are_written_so(
+    sign: str, behind: str, expected: bool
+) -> None:
+    hashed = [hashlib.md5(f"pw{n}".encode()).hexdigest() for n in range(8)]
+    told = fields("\n".join(f"a{n}@example.com{sign}{digest}{behind}" for n, digest in enumerate(hashed)))
+    assert told == [["EMAIL", "PASSWORD"] if expected else ["EMAIL"]] * 8
+    told = fields("\n".join(f"{phone(n)}{sign}{digest}{behind}" for n, digest in enumerate(hashed)))
+    assert told == [["PASSWORD", "PHONE"] if expected else ["PHONE"]] * 8
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\n  "])

@@ -136,9 +136,17 @@ class Facts:
         return self.alarm and not self.wanted
 
     @property
+    def crowded(self) -> tuple[int, int] | None:
+        """Where rows hold several people each, as messages of a chat do: how many people, and how many of them agree."""
+        people = max(self.candidates.get("phone", 0), self.candidates.get("resident_id", 0))
+        agreeing = min(self.agreeing.customers, self.matched)
+        return (people, min(agreeing, people)) if agreeing > self.corroborated_rows and people > self.rows else None
+
+    @property
     def agreeing_share(self) -> float:
-        """The share of rows that agree with a customer in two or more fields."""
-        return self.corroborated_rows / self.rows if self.rows else 0.0
+        """The share of rows, or of people in them, that agree with a customer in two or more fields."""
+        listed, agreeing = self.crowded or (self.rows, self.corroborated_rows)
+        return agreeing / listed if listed else 0.0
 
     @property
     def chance(self) -> float:

@@ -47,10 +47,13 @@ def share_of_ours(facts: Facts, rules: OriginRules) -> float:
 
 
 def agrees(facts: Facts, rules: OriginRules) -> bool:
-    """Whether the rows, all or those of one set of fields, are ours."""
+    """Whether the rows, all or those of one set of fields, are ours; the people in them where there are several a row."""
     sets = [(group.rows, group.matched, group.corroborated) for group in facts.groups]
     sets.append((facts.rows, facts.matched_rows, facts.corroborated_rows))
-    asked = max(2.0, rules.corroborated * facts.rows)
+    if facts.crowded:
+        people, agreeing = facts.crowded
+        sets = [(people, min(people, facts.matched), agreeing)]
+    asked = max(2.0, rules.corroborated * max(facts.rows, *(rows for rows, _, _ in sets)))
     return any(_agree(*counts, facts, len(sets), rules) for counts in sets if counts[2] >= asked)
 
 

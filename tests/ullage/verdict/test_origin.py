@@ -352,3 +352,19 @@ def test_a_digest_beside_a_login_in_clear_is_no_phone(candidates: dict, kinds: d
 
 def test_nothing_is_said_of_chance_where_there_is_nothing_to_count() -> None:
     assert "0 of 0" not in told(facts(rows=0, matched_rows=0, people=crowd(0)))
+
+
+@pytest.mark.parametrize(
+    ("ours", "others", "expected"), [(5, 0, "ours"), (5, 5, "ours"), (5, 6, "unknown"), (3, 40, "unknown"), (1, 9, "unknown")]
+)
+def test_of_a_message_with_several_people_each_counts(ours: int, others: int, expected: str) -> None:
+    numbers = {"candidates": {"phone": ours + others}, "matched_kinds": {"phone": ours}, "watchlist": 5000}
+    given_facts = of(*NAMED, customers=ours, verified=ours, rows=1, matched_rows=1, corroborated_rows=1, **numbers)
+    assert verdict(given_facts) == expected
+    assert ours == 1 or given_facts.agreeing_share == ours / (ours + others)
+
+
+def test_a_second_phone_in_each_row_makes_nobody_a_stranger() -> None:
+    numbers = {"candidates": {"phone": 160}, "matched_kinds": {"phone": 80}}
+    rows = {"rows": 80, "matched_rows": 80, "corroborated_rows": 80}
+    assert verdict(of(*NAMED, customers=80, verified=80, **rows, **numbers)) == "ours"
