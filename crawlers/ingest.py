@@ -118,7 +118,7 @@ def to_capture(line: bytes, sites: Mapping[str, Site], cipher: FrontierCipher, n
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False)[0]
         field = str(first["loc"][0]) if first["loc"] else ""
-        if first["type"] == "json_invalid":
+        if first["type"] == "json_invalid" or not field:
             raise RecordError("malformed", "is no JSON object") from None
         known = field if field in Line.model_fields else "a field of another name"
         raise RecordError("malformed", f"{known}: {first['type'].replace('_', ' ')}") from None

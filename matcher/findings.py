@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from matcher import redact
@@ -15,6 +15,9 @@ from matcher.statistics import matched_groups
 from matcher.watchlist.installed import TenantLists
 from ullage import sellers
 from ullage.records import ELSEWHERE, MAX_MATCHES, Capture, CaptureFacts, Finding, Statistics
+
+CLOCKS_APART = timedelta(days=1)
+"""A site's clock, or its time zone, may be ahead of ours by so much."""
 
 
 def findings(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> list[Finding]:
@@ -42,6 +45,12 @@ def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[F
             yield from _finding(lists, reading, whole, facts[lists.tenant].model_copy(update={"id": identity}), names, now)
 
 
+def _published(capture: Capture) -> datetime | None:
+    """When it was posted, None where that is yet to come: a number in the place of a time is somebody's, such as a phone."""
+    at = capture.published_at
+    return at if at is None or at <= capture.fetched_at + CLOCKS_APART else None
+
+
 def _bare_facts(capture: Capture) -> CaptureFacts:
     """Where a capture came from, as far as that cannot be a value."""
     return CaptureFacts(
@@ -56,7 +65,7 @@ def _bare_facts(capture: Capture) -> CaptureFacts:
         author="",
         channel="",
         thread="",
-        published_at=capture.published_at,
+        published_at=_published(capture),
         fetched_at=capture.fetched_at,
         truncated=capture.truncated,
     )
@@ -85,7 +94,7 @@ def _facts(reading: Reading, matcher: Matcher, lists: TenantLists) -> CaptureFac
         channel=redact.channel(capture.channel, site, key, words(capture.channel)),
         thread=redact.identifier("thread", capture.thread, site, key),
         claims=reading.claims,
-        published_at=capture.published_at,
+        published_at=_published(capture),
         fetched_at=capture.fetched_at,
         truncated=capture.truncated,
     )

@@ -52,6 +52,8 @@ AS_ONE = bytes(ord("a") if byte in ALPHABET else ord(" ") for byte in range(256)
 BLOCK = re.compile(rf"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{RUN},}}+(?:\r?\n[A-Za-z0-9+/_-]++(?![^=\s]))*+={{0,2}}")
 """A long line of the alphabet of base64 and the lines of nothing else that follow it; linear, as it begins where a line does."""
 HEX = re.compile(r"[0-9A-Fa-f]+")
+UUENCODED = re.compile(rb"^begin [0-7]{3,4} [^\r\n]+\r?\nM[ -`]{60}", re.MULTILINE)
+"""What begins a file in uuencode, and its first line (POSIX)."""
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex: a list of them is looked up."""
 PICTURE = re.compile(r"data:(?:image|video|application)/[\w.+-]{1,64};base64,\s*\Z")
@@ -103,7 +105,8 @@ def _has_data(xml: str) -> bool:
 def is_garbled(piece: Piece) -> bool:
     """Whether what it begins with was read by the one encoding that reads anything: no text has such characters."""
     head = piece.decoded[:HEAD]
-    return sum(unicodedata.category(c) in ODD and c not in KEPT for c in head) > GARBLED * len(head)
+    odd = (char for char in set(head) if unicodedata.category(char) in ODD and char not in KEPT)
+    return sum(map(head.count, odd)) > GARBLED * len(head)
 
 
 def encoded(piece: Piece) -> str:
@@ -112,6 +115,8 @@ def encoded(piece: Piece) -> str:
     A block counts that is long, or half of its text; what decodes to text is read.
     """
     body = piece.body if piece.body is not None else piece.decoded.encode("utf-8", "replace")
+    if b"begin " in body and UUENCODED.search(body):
+        return "unrecognised"
     if body.translate(AS_ONE).find(b"a" * RUN) < 0:
         return ""
     text = piece.decoded
@@ -125,6 +130,8 @@ def _is_no_text(block: str) -> bool:
     """Whether what the block stands for is no text; a list of digests stands for itself."""
     lines = block.split()
     whole = "".join(lines)
+    if whole == whole[0] * len(whole):  # a line that somebody drew
+        return False
     if HEX.fullmatch(whole):
         return not {len(line) for line in lines} <= DIGESTS and _is_opaque(bytes.fromhex(whole[: len(whole) // 2 * 2]))
     letters = whole.rstrip("=").replace("-", "+").replace("_", "/")

@@ -55,8 +55,10 @@ def scan(
     """
     matcher = _matcher(ctx.obj)
     count, unread, current, exposed = 0, Unread(), "", False
+    outcomes = list[Outcome]()
 
     def told(outcome: Outcome) -> None:
+        outcomes.append(outcome)
         unread.add(outcome, current or outcome.path)
         typer.echo(str(outcome), err=True)
         if not_read:
@@ -67,7 +69,8 @@ def scan(
         with ForkServer() as server:
             for path in files.files_under(paths, told):
                 current = files.shown(path)
-                yield from files.pieces_in(path, 0, told, server)
+                outcomes.clear()
+                yield from watched(files.pieces_in(path, 0, told, server), current, outcomes, told)
                 count, current = count + 1, ""
                 if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
                     typer.echo(f"{count} files", err=True)

@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "check": {Exit.FAILED: "a line says FAULT"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
     "incidents list": {Exit.NO_VERDICT: "the list is empty, and not all that matters was looked at; a line says what was not"},
+    "incidents export": {Exit.NO_VERDICT: "nothing is in it, and not all that matters was looked at; a line says what was not"},
     "audit verify": {Exit.FAILED: "a line is not as it was written, or one is missing"},
     "subjects resolve": {Exit.FAILED: "a handle is in no list here; the others were resolved"},
 }

@@ -11,11 +11,13 @@ import typer
 
 from alerts.export.facts import Exported, chosen
 from alerts.export.formats import FORMATS, format_named
+from alerts.heard import BELIEVED, looked
 from alerts.options import Severity, Status, Tenant, Words
 from alerts.query import Filters
 from alerts.store import configured_store
 from alerts.tenants import require_known
 from ullage.audit import current_user
+from ullage.exits import Exit
 from ullage.settings import Context
 from ullage.written import write_out
 
@@ -40,10 +42,13 @@ def export(
         require_known(context, store, tenant)
         counted = _Counted(chosen(store, incidents or [], filters))
         content = "".join(wanted.write(counted))
+        behind = looked(store, context.clock.now())
     what = f"{counted.count} incidents as {form}"
     context.trail().append("incident.export", what, actor=current_user(), tenant=tenant)
     write_out(content.encode(), output)
-    typer.echo(f"{counted.count} incidents", err=True)
+    typer.echo(f"{counted.count} incidents" + ("" if counted.count else f"; {behind.said}"), err=True)
+    if not counted.count and behind.worth not in BELIEVED:
+        raise typer.Exit(Exit.NO_VERDICT)
 
 
 class _Counted:

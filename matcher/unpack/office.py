@@ -28,7 +28,7 @@ SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 ROOTS = {"xl/": "xlsx", "word/": "docx", "ppt/": "pptx"}
 """Folders of office files, and the kind of file."""
 PARAGRAPHS = re.compile(
-    r"word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments|glossary/document)\.xml"
+    r"word/(?:document|header|footer|footnotes|endnotes|comments|glossary/document)\d*\.xml"
     r"|ppt/(?:slides|notesSlides|comments)/[^/]+\.xml|xl/(?:comments\d*|threadedComments/[^/]+)\.xml|xl/drawings/drawing\d+\.xml|(?:word|xl|ppt)/diagrams/data\d+\.xml"
 )
 PLAIN = {".xml": "text/plain", ".vml": "text/plain"}

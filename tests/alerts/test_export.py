@@ -25,6 +25,7 @@ from tests.alerts.builders import finding, fold_all, handle
 from ullage import audit
 from ullage.cli import app
 from ullage.errors import ConfigError
+from ullage.exits import Exit
 from ullage.spreadsheet import FORMULA, inert
 from ullage.typed import identifier_in
 
@@ -238,6 +239,14 @@ def test_the_command_writes_a_private_file_and_an_audit_entry(data, incidents, t
     assert (last.action, last.object) == ("incident.export", "1 incidents as csv")
     printed = CliRunner().invoke(app, ["--data", str(data), "incidents", "export", "--format", "csv", "--severity", "noise"])
     assert printed.stdout_bytes == f"{BOM}{','.join(COLUMNS)}\r\n".encode()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_export_of_nothing_says_that_nothing_was_collected(data, form):
+    (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
+    done = CliRunner().invoke(app, ["--data", str(data), "incidents", "export", "--format", form])
+    assert done.exit_code == Exit.NO_VERDICT
+    assert done.stderr.startswith("0 incidents; nothing was collected: no heartbeat")
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -60,7 +60,8 @@ def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, statio
         ({"site": "", "text": SECRET}, "site: string too short"),
         (row(published_at=SECRET + "x"), "published_at: datetime"),
         (row(**{SECRET: "x"}), "a field of another name: extra forbidden"),
-        ([SECRET], ": model type"),
+        ([SECRET], "is no JSON object"),
+        (None, "is no JSON object"),
     ],
 )
 def test_a_bad_line_is_reported_by_number_and_the_others_go_on(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -102,3 +103,10 @@ def test_of_a_url_the_section_stays(bank: Context) -> None:
         bank, url="https://forum.example/c/trade/zhuge-wenzhao/138/0013/8000", section="https://forum.example/c/trade"
     )
     assert facts.url == "https://forum.example/c/trade/…"
+
+
+@pytest.mark.parametrize(("number", "is_kept"), [(15400138000, False), (154001380001, False), (1_700_000_000, True)])
+def test_a_number_in_the_place_of_a_time_is_not_kept(bank: Context, number: int, is_kept: bool) -> None:
+    """A collector that fills the field with a phone writes a moment of the year 2458, to the second."""
+    at = datetime.fromtimestamp(number, UTC)
+    assert (facts_of(bank, published_at=at)[0].published_at == at) is is_kept

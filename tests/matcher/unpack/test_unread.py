@@ -1,5 +1,7 @@
 """Unread is not empty: each file that was not read, or not wholly, is named with its reason, and nobody takes it for clean."""
 
+import base64
+import binascii
 import gzip
 import io
 import json
@@ -98,7 +100,7 @@ FILES: dict[str, tuple[bytes, str]] = {
 READ = {
     "a.csv": "姓名,手机\n".encode("gb18030"), "utf16.txt": "姓名手机".encode("utf-16"), "hive.txt": b"a\x01b\x02c\x03d\n" * 99,
     "a.xlsb": builders.xlsb_of("S", [["x"]]), "a.sqlite": builders.sqlite_of([["x", 1, None, 2.5, "姓".encode()]]),
-    "a.dbf": builders.dbf_of([("PHONE", 11)], [["x"]]), "a.lzma": lzma.compress(b"x" * 99, format=lzma.FORMAT_ALONE),
+    "a.dbf": builders.dbf_of([("PHONE", 11)], [["x"]]), "a.lzma": lzma.compress(b"xy" * 99, format=lzma.FORMAT_ALONE),
     "a.docx": builders.docx_of("<w:p><w:t>x</w:t></w:p>"),
     "ansi.log": b"\x1b[31mred\x1b[0m\r\n\x08" * 50, "a.pdf": builders.pdf_of("x"),
     "latin.txt": "Müller, Straße 5, é\n".encode("latin-1") * 50, "big5.txt": "身分證字號 手機".encode("big5") * 9,
@@ -214,6 +216,39 @@ def test_customers_are_found_in_tables_whose_cells_touch(ullage, bank: Context, 
     assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["phone"]
     assert done.exit_code == Exit.EXPOSED
     assert "all read whole" in done.stderr
+
+
+ZIPPED = builders.zip_of({"a.csv": NOISE})
+ENCODED = {
+    "b64.txt": (base64.encodebytes(ZIPPED), "unrecognised"),
+    "hex.txt": (ZIPPED.hex().encode(), "unrecognised"),
+    "uu.txt": (
+        b"begin 644 a.zip\n" + b"".join(binascii.b2a_uu(ZIPPED[at : at + 45]) for at in range(0, 900, 45)),
+        "unrecognised",
+    ),
+    "pict.rtf": (b"{\\rtf1\\ansi hello {\\pict\\pngblip " + NOISE.hex().encode() + b"}}", "unrecognised"),
+    "page.html": (b'<p>x</p><img src="data:image/png;base64,' + base64.b64encode(b"\x89PNG\r\n\x1a\n" + NOISE) + b'">', "image"),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+@pytest.mark.parametrize("how", ["scan", "assess"])
+def test_what_is_written_as_letters_and_is_no_text_is_named(ullage, bank: Context, place: Path, how: str, name: str) -> None:
+    body, reason = ENCODED[name]
+    (place / name).write_bytes(body)
+    done = ullage(how, place / name)
+    assert done.exit_code == Exit.NO_VERDICT
+    assert f"{name}: {REASONS[reason]}" in " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_document_whose_main_part_has_another_name_is_read(ullage, bank: Context, place: Path) -> None:
+    """Office for the web writes `word/document2.xml`; a number is in several runs."""
+    runs = "".join(f"<w:r><w:t>{part}</w:t></w:r>" for part in (phone(1)[:4], phone(1)[4:]))
+    body = builders.docx_of(f"<w:p>{runs}</w:p>")
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        parts = {name.replace("word/document", "word/document2"): archive.read(name) for name in archive.namelist()}
+    (place / "a.docx").write_bytes(builders.zip_of(parts))
+    assert ullage("scan", place / "a.docx", "--fail").exit_code == Exit.EXPOSED
 
 
 CLEAN, LISTED = {"n.txt": b"nobody\n" * 99}, {"a.csv": phone(1).encode() + b"\n" * 600}
