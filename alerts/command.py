@@ -213,15 +213,16 @@ def incidents_list(
     status: Status = "",
     text: Words = "",
     author: Author = "",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest.")] = 50,
 ) -> None:
-    """List incidents, the newest first."""
+    """List the newest incidents, of these the open and gravest first; with --json the newest first."""
     with contextlib.closing(configured_store(ctx.obj)) as store:
         filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
         filters.where()  # what cannot be asked is said first
         require_known(ctx.obj, store, tenant)
         seller = _seller(ctx.obj, store, author)
         found = listed(store, replace(filters, seller=seller), limit) if seller or not author else Listed((), "")
+        found = found if as_json else found.gravest_first()
         silent = suppressed(store, [incident for incident, _ in found.rows], ctx.obj.clock.now())
         behind = looked(store, ctx.obj.clock.now())
     nothing = "No incidents" if filters == Filters() else "No incidents that fit"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alerts.document import D
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
 from alerts.sellers import Seller, sellers_of, tokens_of
-from alerts.status import UNDECIDED, narrowed, status_of, statuses
+from alerts.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
 from alerts.store import MAX_PAGE, IncidentStore, Page, QueryError, Where
 from ullage.errors import ConfigError
 from ullage.typed import identifier_in
@@ -52,6 +52,12 @@ class Listed:
 
     rows: tuple[tuple[Incident, Status], ...]
     after: str
+
+    def gravest_first(self) -> Listed:
+        """The page as a person works it: what is open before what is closed, then by severity and exposure, the newest first."""
+        order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+        graver = sorted(self.rows, key=lambda row: (row[1] in CLOSED, -order[row[0].severity], -row[0].exposure))
+        return Listed(tuple(graver), self.after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def routes(site: Site) -> APIRouter:
         try:
             filters.where()
             site.known(filters.tenant)
-            found = listed(site.store, filters, PAGE, after)
+            found = listed(site.store, filters, PAGE, after).gravest_first()
         except (QueryError, UnknownTenantError) as error:
             return list_page(site, Filters(), Listed((), ""), str(error))
         return list_page(site, filters, found, "")
