@@ -15,14 +15,15 @@ STATUS = {
     "note": "备注",
 }
 ORIGIN = {
-    "ours": "我方泄露",
-    "partner": "合作方泄露",
+    "ours": "与我方记录相符",
+    "partner": "含仅提供给一家合作方的诱饵数据",
     "devices": "终端窃取",
-    "elsewhere": "他处泄露",
+    "elsewhere": "系他处数据",
     "recycled": "旧料翻炒",
     "fabricated": "编造",
     "unknown": "来源不明",
 }
+"""Never who leaked: a draft to an authority that says so is an admission."""
 WORTH = {
     "looked": "已查看范围内没有",
     "handed": "仅查看了人工提交的内容",

@@ -33,6 +33,16 @@ BEHIND = re.compile(rf"{AMOUNT}(?:的)?([\u4e00-\u9fff]{{2,8}})", re.IGNORECASE)
 _FROM, _TO = r"[0-9][0-9.,]*+\s?[十百千万亿元%期天kw]{0,3}\s?[-~至到]\s?", r"[0-9]"
 TERMS = re.compile(rf"(?:最高|最低|up to|{_FROM}{_TO})(?!.*(?:20[0-9]{{2}}|[0-9]:))|[0-9万千元]起", re.IGNORECASE)
 """`1-50万`, `最高20万`, `3-36期`, `1万起`: terms of a product, and nobody's amount. Dates and times with hyphens are none."""
+CODE_SENT = re.compile(
+    r"(?:验证码|驗證碼|校验码|动态密?码|短信码|(?<![a-z])otp|verification code)[^0-9，。,;；]{0,8}[0-9]{4,8}(?![0-9])"
+    r"|(?<![0-9])[0-9]{4,8}\s?(?:\(|是|为|is)?(?:您的|你的|your)?[^0-9，。,;；]{0,12}(?:验证码|驗證碼|校验码|verification code)",
+    re.IGNORECASE,
+)
+"""A one-time code as messages give it, which is prose: `您的验证码是123456,5分钟内有效`."""
+LONGEST_MESSAGE = 256
+"""Characters of a cell that are read for such a code."""
+DATED = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}\s?[\-/.]\s?[0-9]{1,2}(?![0-9])")
+"""A day or a month, whose hyphens make no range."""
 OTHER, OFFERS, GLUED, PASSWORDS = str(Field.OTHER), "-", "+", f"*{Field.PASSWORD}"
 
 
@@ -70,7 +80,7 @@ def is_terms(value: str) -> bool:
     >>> is_terms('1-50万'), is_terms('最高20万'), is_terms('50000'), is_terms('2024-01-02')
     (True, True, False, False)
     """
-    return TERMS.search(value[:LONGEST]) is not None or is_offer(value)
+    return _has_terms(value[:LONGEST]) or is_offer(value)
 
 
 def field_of(value: str) -> Field | None:
@@ -78,7 +88,11 @@ def field_of(value: str) -> Field | None:
 
     >>> field_of('借款8万'), field_of('已放款'), field_of('8万'), field_of('高净值')
     (<Field.LOAN: 'LOAN'>, <Field.LOAN: 'LOAN'>, None, <Field.OTHER: 'OTHER'>)
+    >>> field_of('【某银行】您的验证码是123456'), field_of('验证码登录')
+    (<Field.OTP: 'OTP'>, None)
     """
+    if value and CODE_SENT.search(value[:LONGEST_MESSAGE]):
+        return Field.OTP
     if not value or len(value) > LONGEST:
         return None
     known = _whole().get(value.lower())
@@ -86,9 +100,13 @@ def field_of(value: str) -> Field | None:
         return known
     for pattern in (BEFORE, BEHIND):
         found = pattern.fullmatch(value)
-        if found and not TERMS.search(value) and (label := _amount(found[1])):
+        if found and not _has_terms(value) and (label := _amount(found[1])):
             return label
     return None
+
+
+def _has_terms(value: str) -> bool:
+    return TERMS.search(value) is not None and not DATED.search(value)
 
 
 def is_tag(value: str) -> bool:

@@ -18,6 +18,7 @@ from alerts.report.draft import Language, page
 from alerts.report.facts import SHOWN_SIGHTINGS, Case, values
 from alerts.report.markdown import literal
 from alerts.store import Where
+from alerts.words import ORIGIN
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.test_duties import told
 from tests.factories import WHEN
@@ -326,3 +327,7 @@ def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_han
     assert "sms A" not in told.en + told.zh
     assert "ab" * 32 in told.en
     assert "ab" * 32 in told.zh
+
+
+def test_no_word_for_an_origin_says_who_leaked() -> None:
+    assert not [word for word in ORIGIN.values() if re.search("(?:我方|合作方|他处|客户|员工).{0,2}泄露", word)]

@@ -175,6 +175,34 @@ def test_columns_of_a_dump_are_what_their_comments_call_them() -> None:
     assert found == [["HEALTH", "NAME", "PHONE"]]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "【某银行】验证码100207，您正在登录",
+        "您的验证码是 482913",
+        "482913 is your verification code",
+        "登录验证码：4829",
+        "OTP: 482913",
+    ],
+)
+@pytest.mark.parametrize("sign", ["\t", " | "])
+def test_a_one_time_code_in_a_message_is_one(message: str, sign: str) -> None:
+    assert fields("\n".join(f"{phone(n)}{sign}{message}" for n in range(4))) == [["OTP", "PHONE"]] * 4
+
+
+@pytest.mark.parametrize("message", ["验证码登录", "没收到验证码 请致电", "验证码错误，2024年再试"])
+def test_a_word_for_a_one_time_code_without_one_is_none(message: str) -> None:
+    assert "OTP" not in fields(f"{phone(1)}\t{message}\n{phone(2)}\t{message}")[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("2024-01-02", True), ("2024-1", True), ("5000", True), ("1-50万", False), ("2000-5000", False), ("最高20万", False)],
+)
+def test_the_day_of_a_loan_is_no_range_of_amounts(value: str, expected: bool) -> None:
+    assert ("LOAN" in fields(f"{phone(1)} | 借款: {value}")[0]) == expected
+
+
 @pytest.mark.parametrize("word", ["custName", "customerName", "cust_name", "memberName"])
 def test_a_label_may_begin_with_whose_it_is_in_any_spelling(word: str) -> None:
     row = f'{{"{word}": "张某", "msisdn": "{PHONE}"}}'

@@ -145,13 +145,13 @@ def _only_ours(facts: Facts, base: Base, rules: OriginRules) -> bool:
 
 
 def _base(facts: Facts) -> Base:
-    """What is counted against chance: distinct phones, in clear or as digests; rows where there are none."""
-    phones = _phones(facts)
-    trials, matched, what = (
-        (phones, min(phones, facts.matched_kinds.get("phone", 0)), ("distinct phones", "个不同手机号"))
-        if phones
-        else (facts.rows, facts.matched_rows, ("rows", "行"))
-    )
+    """What is counted against chance: distinct phones, in clear or as digests; else digests of other values; else rows."""
+    phones, digests, known = _phones(facts), facts.candidates.get("digest", 0), facts.matched_kinds.get("phone", 0)
+    trials, matched, what = facts.rows, facts.matched_rows, ("rows", "行")
+    if phones and phones == digests and facts.matched_kinds and not known:
+        trials, matched, what = digests, min(digests, sum(facts.matched_kinds.values())), ("digests", "个摘要")
+    elif phones:
+        trials, matched, what = phones, min(phones, known), ("distinct phones", "个不同手机号")
     p = binomial_tail(trials, matched, facts.chance) if trials else 1.0
     return Base(trials, matched, what, p, trials * facts.chance)
 

@@ -331,6 +331,7 @@ def test_rows_that_all_agree_are_ours_from_a_few_on(rows: int, more: int, size: 
         ({"phone": 4000, "digest": 8000}, {"phone": 4000}, "ours", "4000 of 4000 distinct phones are customers'"),
         ({"digest": 4000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
         ({"email": 4000, "digest": 4000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
+        ({"digest": 4000}, {"resident_id": 4000}, "ours", "4000 of 4000 digests are customers'"),
         ({"phone": 1000, "digest": 3000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
     ],
 )
