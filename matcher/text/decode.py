@@ -1,4 +1,7 @@
-"""Bytes to text. Order: byte order mark, declared charset, UTF-16 by its NULs, strict UTF-8, strict GB18030 or Big5, Latin-1.
+"""Bytes to text, by the first that fits.
+
+Byte order mark, declared charset, UTF-32 and UTF-16 by their NULs, strict UTF-8, EBCDIC by its digits, strict GB18030 or Big5,
+Latin-1.
 
 Identifiers are ASCII, so a wrong 8-bit guess still finds them; labels and names need the right one. GBK is never searched
 as bytes: 126 of its characters end in `|`, and GB18030's four-byte sequences hold ASCII digits.
@@ -13,6 +16,7 @@ import codecs
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from matcher.text.mojibake import MOJIBAKE, PLAINLY, common_share, read_back
 
@@ -34,6 +38,11 @@ ALIASES = {
 """What browsers read such labels as (WHATWG Encoding): GBK pages declare GB2312, and cp1252 bytes come as ISO-8859-1."""
 NOT_OF_THE_WEB = frozenset(("utf-7", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined"))
 """Python's own codecs that no browser reads a page by: some give lone surrogates, some take forever."""
+EBCDIC, EBCDIC_DIGITS, EBCDIC_BLANK = "cp037", bytes(range(0xF0, 0xFA)), 0x40
+"""The code page of a mainframe; others differ in signs and in what is Chinese, which is not read."""
+ASCII_DIGITS = b" \n0123456789"
+EBCDIC_SHARE, EBCDIC_TIMES = 0.3, 20
+"""What share of the bytes are its digits and blanks, and how many times more of its digits there are than of ASCII's."""
 LONGEST_CHARACTER = 4
 HEAD = 512
 SAMPLE = 4096
@@ -130,14 +139,35 @@ def _candidates(body: bytes, declared: str) -> Iterator[str]:
     named = _named(declared)
     if named and named != "cp1252":
         yield named
-    if wide := _wide(body):
+    if wide := _widest(body) or _wide(body):
         yield wide
     yield "utf-8"
+    if _is_ebcdic(body):
+        yield EBCDIC
     if chinese := _wide_chinese(body):
         yield chinese
     yield from ("gb18030", "big5")
     if named == "cp1252":  # a label that servers give by default: strict UTF-8 and GB18030 prove themselves first
         yield named
+
+
+def _is_ebcdic(body: bytes) -> bool:
+    """Whether it is a mainframe's: many of its bytes are EBCDIC's digits and blanks, and next to none are those of ASCII."""
+    sample = body[:SAMPLE]
+    digits = len(sample) - len(sample.translate(None, EBCDIC_DIGITS))
+    ascii_ = len(sample) - len(sample.translate(None, ASCII_DIGITS))
+    return digits + sample.count(EBCDIC_BLANK) > EBCDIC_SHARE * len(sample) and digits > EBCDIC_TIMES * ascii_
+
+
+def _widest(body: bytes) -> str:
+    """UTF-32 without a mark: nearly all of its units are characters of Chinese text."""
+    sample = body[: SAMPLE & ~3]
+    if len(body) % 4 or len(sample) < 4 * LONGEST_CHARACTER:
+        return ""
+    for encoding, units in (("utf-32-le", "<u4"), ("utf-32-be", ">u4")):
+        if _is_of_text(np.frombuffer(sample, units)):
+            return encoding
+    return ""
 
 
 def _wide(body: bytes) -> str:
@@ -157,16 +187,20 @@ def _wide_chinese(body: bytes) -> str:
     if len(body) % 2 or len(sample) < 4:
         return ""
     for encoding, units in (("utf-16-le", "<u2"), ("utf-16-be", ">u2")):
-        unit = np.frombuffer(sample, units)
-        fits = (
-            (unit < 0x80)
-            | ((unit >= 0x3000) & (unit < 0x3040))
-            | ((unit >= 0x4E00) & (unit < 0xA000))
-            | ((unit >= 0xFF00) & (unit < 0xFFF0))
-        )
-        if fits.mean() >= MOSTLY:
+        if _is_of_text(np.frombuffer(sample, units)):
             return encoding
     return ""
+
+
+def _is_of_text(units: npt.NDArray[np.unsignedinteger]) -> bool:
+    """Whether nearly all of these characters are those of Chinese text: Han, signs of their width, ASCII."""
+    fits = (
+        (units < 0x80)
+        | ((units >= 0x3000) & (units < 0x3040))
+        | ((units >= 0x4E00) & (units < 0xA000))
+        | ((units >= 0xFF00) & (units < 0xFFF0))
+    )
+    return bool(fits.mean() >= MOSTLY)
 
 
 def _strictly(body: bytes, encoding: str) -> str | None:

@@ -13,10 +13,12 @@ APART = r"[,;\t]|[ ](?![0-9])|(?<![0-9])[ ]"
 """Between two fields: a space between digits may be inside a number."""
 BETWEEN, BETWEEN_BYTES = re.compile(APART), re.compile(APART.encode())
 SEARCHED = 1 << 16
+WIDEST = 4
+"""Bytes of a character of UTF-32."""
 
 
 def windows(chunks: Iterable[bytes], wide: str = "") -> Iterator[bytes]:
-    """The bytes of `chunks` in windows of about WINDOW; `wide` is their encoding where that is UTF-16."""
+    """The bytes of `chunks` in windows of about WINDOW; `wide` is their encoding where that is UTF-16 or UTF-32."""
     held = bytearray()
     for chunk in chunks:
         held += chunk
@@ -29,11 +31,17 @@ def windows(chunks: Iterable[bytes], wide: str = "") -> Iterator[bytes]:
 
 
 def wide(head: bytes) -> str:
-    """`utf-16-le` or `utf-16-be` for a text that begins like it, "" for others.
+    """`utf-16-le`, `utf-16-be`, `utf-32-le` or `utf-32-be` for a text that begins like it, "" for others.
 
-    It has a byte order mark, or a NUL in every second byte of the first hundred.
+    It has a byte order mark, or a NUL in every second byte of the first hundred, or in both of every second pair of them.
     """
     sample = head[:100]
+    if sample[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32-le" if sample[0] else "utf-32-be"
+    if len(sample) >= WIDEST and len(sample) % WIDEST == 0 and sample[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        low, high = (sample[at::4] + sample[at + 1 :: 4] for at in (0, 2))
+        if not any(high) or not any(low):
+            return "" if not any(sample) else "utf-32-le" if not any(high) else "utf-32-be"
     if sample[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16-le" if sample[0] == 0xFF else "utf-16-be"
     first, second = sample[::2].count(0), sample[1::2].count(0)
@@ -47,7 +55,7 @@ def _cut(held: bytearray, wide: str) -> int:
     for row_end in ROW_ENDS:
         end = row_end.encode(wide or "ascii")
         place = held.rfind(end, WINDOW // 2, WINDOW)
-        while wide and place % 2 and place >= 0:  # half of one character and half of the next
+        while wide and place >= 0 and place % len("\n".encode(wide)):  # half of one character and half of the next
             place = held.rfind(end, WINDOW // 2, place + len(end) - 1)
         if place >= 0:
             return place + len(end)

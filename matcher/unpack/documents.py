@@ -39,9 +39,9 @@ def pdf(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
 
 
 def _pages(document: Document, scanned: list[int]) -> Iterator[bytes]:
-    """Each page's text with a line end; the numbers of those without any go to `scanned`."""
-    for number, text in enumerate(document.pages(), 1):
-        if text is None:
+    """Each page's text with a line end; the numbers of those that are pictures go to `scanned`."""
+    for number, (text, is_picture) in enumerate(document.pages(), 1):
+        if is_picture:
             scanned.append(number)
-        elif text:
+        if text:
             yield f"{text}\n".encode("utf-8", "replace")

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.parts import HEAD
 from matcher.text import decode, decode_as, read
 from matcher.text.decode import is_tried_as_utf8
 from matcher.text.mojibake import FIRST_BYTES, common_share
+from matcher.text.windows import WINDOW, wide, windows
 
 ROW = "姓名张某,手机13800138000,身份证11010519491231002X"
 TRADITIONAL = "姓名陳某,電話13800138000,億元"
@@ -34,11 +36,32 @@ DECLARED = st.sampled_from(
         ("utf-16-be", ""),
         ("utf-16-le", "utf-8"),
         ("utf-32", ""),
+        ("utf-32-le", ""),
+        ("utf-32-be", ""),
+        ("utf-32-le", "utf-8"),
         ("gb18030", "'GBK'"),
     ],
 )
 def test_a_row_is_read_whatever_its_encoding_and_label(encoding: str, declared: str) -> None:
     assert decode(ROW.encode(encoding), declared) == ROW
+
+
+def test_a_file_of_a_mainframe_is_read() -> None:
+    """EBCDIC: records of fixed length, digits and blanks; there is no blank and no digit of ASCII in it."""
+    record = f"{'0000123456':<12}{'ZHANG SAN':<20}{'13800138000':<15}{'11010519491231002X':<20}\n"
+    assert decode((record * 9).encode("cp037")) == record * 9
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be", "utf-16", "utf-16-be"])
+def test_windows_of_wide_text_are_cut_between_characters(encoding: str) -> None:
+    body = f"{ROW}\n".encode(encoding) * (2 * WINDOW // len(ROW.encode(encoding)))
+    if encoding in ("utf-32", "utf-16"):
+        mark = len("".encode(encoding))
+        body = body[:mark] + f"{ROW}\n".encode(encoding)[mark:] * (2 * WINDOW // len(ROW.encode(encoding)))
+    charset = ""
+    for window in windows([body], wide(body[:HEAD])):
+        text, charset = decode_as(window, charset)
+        assert set(text.splitlines()) == {ROW}
 
 
 def test_big5_is_read_where_it_is_declared() -> None:

@@ -127,7 +127,7 @@ def pdf_of(*pages: str, font: str = "Helvetica", drawing: bytes = b"", trailer: 
     ]
     for n, text in enumerate(pages):
         shown = f"<{text.encode('utf-16-be').hex()}>" if chinese else f"({text})"
-        stream = f"BT /F 12 Tf 50 700 Td {shown} Tj ET".encode() if text else drawing
+        stream = drawing + (f"\nBT /F 12 Tf 50 700 Td {shown} Tj ET".encode() if text else b"")
         kept = f"/MediaBox [0 0 600 800] /Contents {6 + 2 * n} 0 R /Resources << /Font << /F 3 0 R >> >>"
         objects.append(f"<< /Type /Page /Parent 2 0 R {kept} >>".encode())
         objects.append(f"<< /Length {len(stream)} >>\nstream\n".encode() + stream + b"\nendstream")

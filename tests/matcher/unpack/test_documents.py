@@ -184,6 +184,27 @@ def test_pdf_in_chinese_without_its_font() -> None:
     assert out_of(builders.pdf_of("张某 15400000001", font="STSong-Light")).texts == {"!/text": "张某 15400000001\n"}
 
 
+@pytest.mark.parametrize(
+    ("size", "text", "told"),
+    [
+        (b"590 0 0 700", "Scanned with an app", [("!/page 1", "image")]),
+        (b"590 0 0 700", "", [("!/page 1", "image")]),
+        (b"90 0 0 70", "Scanned with an app", []),
+        (b"590 0 0 700", "recognised words below a scan " * 20, []),
+    ],
+)
+def test_a_page_is_a_picture_where_an_image_covers_it_and_hardly_a_word_stands_on_it(size: bytes, text: str, told: list) -> None:
+    drawn = b"q %b 0 50 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x7f EI Q" % size
+    came = out_of(builders.pdf_of(text, drawing=drawn))
+    assert came.outcomes == told
+    assert [held.strip() for held in came.texts.values()] == [text.strip()]
+
+
+def test_a_page_in_strips_and_in_a_group_is_a_picture_too() -> None:
+    drawn = b" ".join(b"q 590 0 0 100 0 %d cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x7f EI Q" % low for low in range(0, 700, 100))
+    assert out_of(builders.pdf_of("stamp", drawing=drawn)).outcomes == [("!/page 1", "image")]
+
+
 def test_pdf_with_a_password() -> None:
     locked = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'11' * 32}> /U <{'22' * 32}> /P -4 >> /ID [<00><00>]"
     assert out_of(builders.pdf_of("x", trailer=locked)).outcomes == [("", "encrypted")]
