@@ -57,6 +57,9 @@ SOMEBODYS = re.compile(
     r"|扣扣|企鹅|微信|薇信|电话|手机|编号|证号|密码|卡号|尾号|群号?)[\s:#=是为号]{0,4}$"
 )
 """Before a number that is somebody's."""
+KIND_SOLD = re.compile(r"(?:手机|电话|卡|账|证|qq|微信|扣扣)(?:号码?)?[\s:]{0,2}$")
+LARGE = frozenset(("w", "万", "十万", "百万", "千万", "亿"))
+"""What is sold, before how much of it: `手机号 10万条`. Nobody's own number ends so."""
 MONEY = re.compile(
     r"(?:价格?|售|卖|仅|余额|额度|资产|存款|贷款?|逾期|收入|[月年]入|薪|工资|保额|欠款?|转账|金额|流水|币|[$¥￥€£]|usdt?|rmb"
     r"|balance|limit|income|loan|amount|deposit)[\s:=]{0,3}$"
@@ -176,7 +179,8 @@ def _volumes(text: str) -> Iterator[int]:
     for match in VOLUME.finditer(text):
         digits, multiplier, unit = match.groups()
         before = text[max(0, match.start() - 12) : match.start()]
-        if SOMEBODYS.search(before) or NO_VOLUME.match(text, match.end(2) if multiplier else match.end(1)):
+        is_sold = multiplier in LARGE and KIND_SOLD.search(before)
+        if (SOMEBODYS.search(before) and not is_sold) or NO_VOLUME.match(text, match.end(2) if multiplier else match.end(1)):
             continue
         if not unit and (multiplier not in ALONE or MONEY.search(before) or NO_VOLUME.match(text, match.end())):
             continue

@@ -19,7 +19,7 @@ from matcher.text.light import Silent
 from matcher.text.opaque import is_opaque
 from matcher.text.windows import WINDOW, wide, windows
 from matcher.unpack.frames import ABOUT, BYTES
-from matcher.unpack.kinds import is_container
+from matcher.unpack.kinds import is_container, is_html
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
 from matcher.unpack.spawn import ForkServer
@@ -188,7 +188,7 @@ def _piece(source: int, capture: Capture, *, wanted: bool) -> Piece:
     if not is_tried_as_utf8(capture.body, capture.charset):
         text, encoding = decode_as(capture.body, capture.charset)
         body = capture.body if is_utf8_of(capture.body, text, encoding) else None
-    markup, charset = _is_markup(capture.media_type), capture.charset
+    markup, charset = _is_markup(capture.media_type) or is_html(capture.body), capture.charset
     return Piece(source, "", text, len(capture.body), markup, body=body, charset=charset, wanted=wanted)
 
 
@@ -198,7 +198,8 @@ def pieces_of_member(
     """The pieces of one text out of a container, its `number`-th, or of a long text by itself; `told` hears if it is none."""
     chunks, is_known = member.chunks(), member.media_type == BYTES
     head = next(chunks, b"")
-    markup, charset, offset = _is_markup(member.media_type), member.charset or charset, 0
+    markup = _is_markup(member.media_type) or (not is_known and is_html(head))
+    charset, offset = member.charset or charset, 0
     for window in windows(itertools.chain((head,), chunks), wide(head[:HEAD])):
         text, charset = decode_as(window, charset)
         if not is_known and is_opaque(text):

@@ -43,6 +43,12 @@ MBOX_START = re.compile(rb"From \S+ .*\d\d:\d\d.*\r?\n")
 DBASE_VERSIONS = frozenset((0x02, 0x03, 0x04, 0x05, 0x30, 0x31, 0x32, 0x43, 0x63, 0x83, 0x8B, 0x8C, 0x8E, 0xCB, 0xE5, 0xF5, 0xFB))
 """First bytes of dBASE and FoxPro tables: their version."""
 DBASE_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,9}\0", re.DOTALL)
+PROLOGUE = 512
+HTML_START = re.compile(
+    rb"(?i)(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?xml[^>]{0,128}>\s*)?(?:<!--.{0,128}?-->\s*)?"
+    rb"<(?:!doctype\s+html|html|head|body|meta|table|style)[\s>]"
+)
+"""How much of a text says that it is markup, and how."""
 MARKUP = (".html", ".htm", ".xhtml")
 """Other XML is read tags and all: nothing says which of its tags end a value, and without them values run together."""
 
@@ -127,6 +133,15 @@ def _tar_sum(head: bytes) -> bool:
     if len(head) < 512 or not field.isdigit() or b"8" in field or b"9" in field:
         return False
     return int(field, 8) == sum(head[:148]) + 8 * 32 + sum(head[156:512])
+
+
+def is_html(head: bytes) -> bool:
+    r"""Whether a text begins as a web page or a table of one: what many offices export as `.xls` is nothing else.
+
+    >>> is_html(b"\xef\xbb\xbf<HTML><table>"), is_html(b"<tablet> 13800138000")
+    (True, False)
+    """
+    return b"<" in head[:PROLOGUE] and HTML_START.match(head[:PROLOGUE].replace(b"\0", b"")) is not None
 
 
 def media_of(name: str) -> str:

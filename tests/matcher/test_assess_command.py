@@ -204,3 +204,20 @@ def test_standard_input_and_an_empty_file_have_a_verdict(ullage, bank: Context) 
         done = ullage("assess", "-", input=body)
         assert done.exit_code == code
         assert "bank" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["orders.xls", "orders.html", "orders"])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_table_of_a_page_is_read_by_what_it_is_and_not_by_its_name(
+    ullage, bank: Context, tmp_path: Path, name: str, end: str
+) -> None:
+    cells = (
+        f"<tr>{end}<td>{p['name']}</td>{end}<td>{p['phone']}</td><td>DD2026{n}</td></tr>{end}"
+        for n, p in enumerate(CUSTOMERS[:60])
+    )
+    path = tmp_path / name
+    path.write_text(
+        f"<html><table><tr><th>买家</th><th>电话</th><th>订单号</th></tr>{''.join(cells)}</table></html>", encoding="gb18030"
+    )
+    told = verdict(ullage, path)
+    assert (told["corroborated_rows"], told["origin"]["verdict"], told["exposure"]["row"]) == (60, "ours", 9)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.unpack.kinds import HEAD, is_container, media_of, sniff, stem
+from matcher.unpack.kinds import HEAD, is_container, is_html, media_of, sniff, stem
 from matcher.unpack.magic import AUDIO_VIDEO, BESIDE_CONTROLS, BINARY, DBASE, FURTHER_IN, IMAGE, SQLITE, SURE, TEXT
 from tests.matcher.unpack import builders
 
@@ -72,3 +72,17 @@ def test_text_in_utf8_is_text(text: str) -> None:
 def test_names() -> None:
     assert [media_of(name) for name in ("a.html", "A.XHTML", "b.csv", "html")] == ["text/html"] * 2 + ["text/plain"] * 2
     assert [stem(name) for name in ("a.csv.gz", "x/a.gz", "a", "")] == ["a.csv", "a", "a", ""]
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["<html><table>", "\ufeff<!DOCTYPE html>", "  <TABLE border=1>", '<?xml version="1.0"?>\n<html>', "<meta charset=gbk>"],
+)
+def test_a_text_that_begins_as_a_page_is_one(head: str) -> None:
+    assert is_html(head.encode())
+    assert is_html(head.strip("\ufeff").encode("utf-16"))
+
+
+@pytest.mark.parametrize("text", ["<tablet> 1", "a <html>", "<NAME>,<PHONE>", "< table>", "", "<p>"])
+def test_a_text_with_a_sign_of_a_page_is_none(text: str) -> None:
+    assert not is_html(text.encode())
