@@ -56,6 +56,10 @@ UUENCODED = re.compile(rb"^begin [0-7]{3,4} [^\r\n]+\r?\nM[ -`]{60}", re.MULTILI
 """What begins a file in uuencode, and its first line (POSIX)."""
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex: a list of them is looked up."""
+ARMOUR = re.compile(r"-----BEGIN [A-Z0-9 ]*(?:KEY|KEY BLOCK|SIGNATURE|CERTIFICATE)-----[^-]*\Z")
+"""What stands before a block that is a key, a certificate or a signature, and nobody's data."""
+BEFORE = 200
+"""Characters before a block that are looked at."""
 PICTURE = re.compile(r"data:(?:image|video|application)/[\w.+-]{1,64};base64,\s*\Z")
 
 
@@ -122,7 +126,9 @@ def encoded(piece: Piece) -> str:
     text = piece.decoded
     for block in BLOCK.finditer(text):
         if len(block[0]) >= min(LONG, len(text) // 2) and _is_no_text(block[0]):
-            return "image" if PICTURE.search(text, max(0, block.start() - 100), block.start()) else "unrecognised"
+            before = text[max(0, block.start() - BEFORE) : block.start()]
+            if not ARMOUR.search(before):
+                return "image" if PICTURE.search(before) else "unrecognised"
     return ""
 
 

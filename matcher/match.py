@@ -19,6 +19,7 @@ from matcher.batches import Searched, batches
 from matcher.budget import Budget
 from matcher.evidence import Evidence, look_up
 from matcher.found import Found, Weighed, adult_until, weigh
+from matcher.legible import encoded
 from matcher.lexicon import Lexicon, Terms
 from matcher.logins import LoginFinder
 from matcher.matches import Matches, matches
@@ -33,6 +34,7 @@ from matcher.statistics import CaptureKey
 from matcher.statistics import Part as Counted
 from matcher.steps import Steps, strictly
 from matcher.text import fold
+from matcher.unpack.outcome import Outcome
 from matcher.unpack.spawn import ForkServer
 from matcher.watchlist.installed import Epoch, TenantLists
 from matcher.witnesses import NOTHING, Compared, compared
@@ -107,10 +109,14 @@ class Matcher:
         """The pieces of one capture, as far as its budget goes."""
         limits, wanted = reading.spent.budget.limits() if reading.spent else None, reading.title_terms != Terms()
         pieces = pieces_of_capture(number, reading.capture, reading.told, limits, server, wanted=wanted, step=reading.step)
+        named = set[str]()
         with contextlib.closing(pieces):
             for piece in pieces:
                 if reading.refuses(piece):
                     return
+                if piece.path not in named and (reason := encoded(piece)):
+                    named.add(piece.path)
+                    reading.told(Outcome(piece.path, reason))
                 yield piece
 
     def gather(

@@ -422,6 +422,27 @@ def test_the_daemon_counts_it_by_reason(context: Context) -> None:
         assert reading.is_unread
 
 
+@pytest.mark.parametrize("name", ENCODED)
+def test_the_daemon_counts_what_is_written_as_letters_once(context: Context, name: str) -> None:
+    """A paste of an encoded archive was said to hold none of our customers."""
+    enrol(context, "bank", [customer(1)])
+    body, reason = ENCODED[name]
+    kind = "text/html" if name.endswith("html") else "text/plain"
+    for text in (body, body + b"\n\n" + body):
+        [reading] = matcher_of(context).read([capture(title="", body=text, media_type=kind)])
+        assert (dict(reading.unread), reading.is_unread) == ({reason: 1}, True)
+
+
+@pytest.mark.parametrize("what", ["PGP PUBLIC KEY BLOCK", "PGP SIGNATURE", "CERTIFICATE", "RSA PRIVATE KEY"])
+def test_a_key_or_a_signature_is_nothing_unread(context: Context, what: str) -> None:
+    """Sellers put theirs into their posts."""
+    enrol(context, "bank", [customer(1)])
+    head = f"contact me\n-----BEGIN {what}-----\n\n".encode()
+    body = head + base64.encodebytes(NOISE[:4000]) + f"-----END {what}-----\n".encode()
+    [reading] = matcher_of(context).read([capture(title="", body=body)])
+    assert not reading.is_unread
+
+
 def test_a_length_that_lies_is_no_table() -> None:
     body = bytearray(builders.dbf_of([("PHONE", 11)], [["15400000001"]]))
     body[10:12] = struct.pack("<H", 5)
