@@ -123,7 +123,7 @@ _OF_CAPTURE = set(
 )
 _OF_STATISTICS = set(
     "rows candidates failures longest_run newest_date skeleton brands bytes logins staff_logins own_cards known_cards unread"
-    " own_card_rows rows_of_others groups".split()
+    " own_card_rows rows_of_others stealer_rows groups".split()
 )
 _OF_FINDING = set(
     "matched_at alarm epoch index_epoch minors cohorts cohort_labels canaries canaries_enrolled cards_enrolled"
@@ -193,7 +193,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
 
 _OF_LARGEST = (
     "rows matched_rows corroborated_rows groups watchlist candidates failures longest_run own_cards known_cards"
-    " own_card_rows rows_of_others cards_enrolled witnesses_comparable"
+    " own_card_rows rows_of_others stealer_rows cards_enrolled witnesses_comparable"
     " witnesses_agreeing cohorts cohort_labels canaries_enrolled replayed replay_of"
 ).split()
 

@@ -194,6 +194,7 @@ def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantL
         claimed=reading.claims.volume or 0,
         logins=whole.logins,
         staff_logins=whole.staff_logins,
+        stealer_rows=whole.stealer_rows,
         minors=len(found.minors),
         own_cards=whole.own_cards,
         known_cards=whole.known_cards,

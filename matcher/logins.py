@@ -1,7 +1,10 @@
-"""Lines and blocks of stealer logs whose host is a tenant's own: a login that leaked, whoever its customer is.
+"""Lines and blocks of stealer logs: logins at a tenant's own hosts, whoever's they are, and how many rows have that form.
 
     https://bank.example/login:USER:PASSWORD        bank.example|USER|PASSWORD        USER:PASSWORD:https://bank.example/
     URL: https://bank.example/ ¶ USER: … ¶ PASS: …  {"url":"https://bank.example/","username":"…","password":"…"}
+
+At others' hosts such a row counts where our customer's phone or mail is the login: its form alone says that it was taken from
+somebody's own computer. A combo list has no address, and the address of a picture is none to sign in at.
 
 Shapes: the URL holds `:` itself, so a line is read from its right; labels of blocks are those of the published grammar of
 lexfo/stealer-parser. Domains gate the search; only their lines are looked at. Logins are compared by a keyed hash, passwords
@@ -12,14 +15,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
+from matcher.rows import Rows
 from matcher.scan.batch import Batch, Bytes, Places
 from matcher.scan.classes import is_word
 from matcher.scan.literals import Literals
 from matcher.scan.segment import Flags
+from ullage.fields import Field
 
 LONGEST = 1024
 LONGEST_BLOCK = 512
@@ -59,6 +65,23 @@ ADMIN_PATH = re.compile(
 ADMINISTRATORS = frozenset((b"root", b"admin", b"administrator", b"sysadmin", b"superadmin"))
 NO_PATH = re.compile(rb"[\s\"'<>]")
 SCHEME = re.compile(rb"[A-Za-z]{2,12}://$")
+
+LOOKED_AT = 512
+"""Rows of a document, spread over it, whose form is looked at; of more it is what these say, as it is of their fields."""
+LONGEST_ROW = 4096
+"""Bytes of a row that are looked at."""
+ADDRESS = re.compile(
+    rb"(?i)(?<![a-z0-9@.\-])(?P<scheme>[a-z]{2,12}://(?:[^\s/@|;,]{1,128}@)?)?"
+    rb"(?P<host>(?:[a-z0-9_\-]{1,63}\.){1,8}[a-z][a-z0-9_\-]{1,62}|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|localhost)(?![a-z0-9@.\-])"
+)
+"""An address of any site, app (`android://KEY@com.example.app/`) or device."""
+ADDRESS_LABEL = re.compile(
+    rb"(?i)(?<![a-z0-9])(?:url|ur1|host|host ?name|origin[ _]?url|\xe7\xbd\x91\xe5\x9d\x80)[\"']?[ \t]*[:=][ \t]*[\"']?$"
+)
+"""Among them 网址. The address of a person's own page or picture has another one."""
+PICTURE = re.compile(rb"(?i)[^\s:|;,]{0,256}\.(?:jpe?g|png|gif|webp|bmp|svg|mp4|pdf|docx?)(?![a-z0-9])")
+PERSON = re.compile(rb"(?:\+?86[ \-]?)?1[3-9][0-9]{9}|[^\s@:|;,]{1,64}@[^\s@:|;,]{3,128}")
+"""A login by which an address without a scheme is told from a name with a point in it."""
 
 
 class LoginLines(NamedTuple):
@@ -157,6 +180,33 @@ class LoginFinder:
             whole = _with_subdomains(raw, host) if raw[host.begin - 1] == DOT else host
             if raw[whole.begin - 1] != AT:
                 yield whole, raw
+
+
+def stealer_rows(rows: Rows, document: int) -> int:
+    """How many rows of a document are in the form of a stealer log, told from some of them where there are many."""
+    layouts = rows.layouts(document)
+    if not any(Field.PASSWORD in layout.fields for layout, _ in layouts.counted()):
+        return 0
+    own = rows.of_document(document)
+    looked = own[:: len(own) // LOOKED_AT | 1]  # odd, so that rows of two kinds by turns are both looked at
+    found = sum(Field.PASSWORD in layouts.of(row).fields and _is_of_stealer(rows.text(row)[:LONGEST_ROW]) for row in looked)
+    return round(found * len(own) / len(looked))
+
+
+def _is_of_stealer(row: bytes) -> bool:
+    """Whether a row is an address with a login and a password beside it."""
+    raw = b"\n" + row + b"\n"
+    for found in islice(ADDRESS.finditer(raw), ATTEMPTS):
+        line, (begin, end) = raw.rfind(b"\n", 0, found.start()) + 1, found.span("host")
+        host = Host(0, line, begin, end, raw.find(b"\n", end), len(raw) - 1, 0)
+        before = raw[line : found.start()]
+        is_first = not before.strip(b" \t\"'") or ADDRESS_LABEL.search(before)
+        if PICTURE.match(raw, end) or not (is_first or (found["scheme"] and _ahead(raw[line:begin]))):
+            continue
+        login = _login(raw, host)
+        if login and (found["scheme"] or PERSON.fullmatch(login[0])):
+            return True
+    return False
 
 
 def _named(domain: str) -> bytes:

@@ -71,6 +71,7 @@ class Sighting(Document):
     bytes: int
     logins: int = 0
     staff_logins: int = 0
+    stealer_rows: int = 0
     own_cards: int = 0
     known_cards: int = 0
     own_card_rows: int = 0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from matcher.logins import stealer_rows
 from matcher.rows import Rows
 from matcher.scan.batch import Batch
 from matcher.scan.segment import Segment, by_place
@@ -59,6 +60,10 @@ class Part:
         if today not in self._newest:
             self._newest[today] = newest_dates(self.batch, today, lambda places: self.rows.holding(places) >= 0)
         return None if document in self._about else self._newest[today][document]
+
+    def stealer_rows(self, document: int) -> int:
+        """Rows of a document in the form of a stealer log; what a file says of itself has none."""
+        return 0 if document in self._about else stealer_rows(self.rows, document)
 
     def beginning(self, document: int, most: int) -> bytes:
         """The first bytes of a document, up to `most`."""

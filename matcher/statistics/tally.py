@@ -34,6 +34,7 @@ class Tally:
         self._failures: Counter[str] = Counter()
         self._shapes = Shapes()
         self._newest: date | None = None
+        self._stealer_rows = 0
         self._beginning: list[bytes] = []
         self._size = 0
 
@@ -49,6 +50,7 @@ class Tally:
         newest = part.newest_date(document, self._today)
         if newest and (self._newest is None or newest > self._newest):
             self._newest = newest
+        self._stealer_rows += part.stealer_rows(document)
         self._shapes.add(part.rows.layouts(document))
         if self._size < SHINGLE_BYTES:
             self._beginning.append(part.beginning(document, SHINGLE_BYTES))
@@ -67,6 +69,7 @@ class Tally:
             field_map=dict(sorted(shapes.fields.items())),
             groups=groups_of(shapes.groups),
             skeleton=shapes.skeleton,
+            stealer_rows=self._stealer_rows,
             terms=tuple(terms),
             sketch=self._key.sketch(self._shingles()) if is_few else in_hex(self._lowest.found()),
             sketch_of="shingles" if is_few else "candidates",

@@ -44,6 +44,16 @@ def test_bait_in_any_sighting_names_the_partner_and_counts_as_its_strongest(stor
     assert incident.unit == 0.016
 
 
+def test_logins_of_customers_at_others_sites_are_an_incident_of_their_own_computers(store, clock):
+    listed = finding("f", range(60), range(60), fields=("PASSWORD", "PHONE"), statistics={"stealer_rows": 60})
+    fold_all(store, clock, [listed])
+    incident = incident_of(store)
+    assert (incident.origin, incident.severity, incident.row) == ("devices", "medium", 6)
+    assert store.get(Sighting, "f").stealer_rows == 60
+    [reason] = [reason for reason in incident.origin_reasons if reason.code == "O17"]
+    assert reason.evidence == "60 rows in the form of a stealer log, logins at others' sites"
+
+
 def test_what_could_not_be_read_beside_a_brand_is_an_incident_that_says_so(store, clock):
     read = {"brands": ("某某银行",), "unread": {"encrypted": 1}}
     fold_all(store, clock, [finding("f", alarm=False, statistics=read)])

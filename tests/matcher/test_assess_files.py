@@ -58,6 +58,73 @@ def test_an_archive_of_a_stealer_with_a_login_of_staff_is_a_way_in(judge, host: 
     assert judge("logs.zip", zip_of(members)) == expected
 
 
+FORMS = {
+    "block": "URL: https://{site}/login\nUsername: {phone}\nPassword: {password}\nApplication: Chrome\n===============\n",
+    "block of a browser": "SOFT: Chrome\nHost: https://{site}/\nLogin: {mail}\nPassword: {password}\n\n",
+    "block in Chinese": "网址: https://{site}/\n用户名: {phone}\n密码: {password}\n\n",
+    "line": "https://{site}/login:{phone}:{password}\n",
+    "line of an app": "android://Y2VydA==@com.example.app/:{phone}:{password}\n",
+    "line without a scheme": "{site}|{phone}|{password}\n",
+    "line with the address behind": "{mail}:{password}:https://{site}/\n",
+    "table": "https://{site}/login,{mail},{password}\n",
+    "object": '{{"url":"https://{site}/","username":"{phone}","password":"{password}"}}\n',
+}
+OTHERS_FORMS = {
+    "combo list": "{phone}:{password}\n",
+    "login, name and password": "zhang.wei{n}:{password}:{phone}\n",
+    "pictures": "https://img.{site}/{n}.jpg,{phone},{password}\n",
+    "members with a page": '{{"username":"u{n}","phone":"{phone}","password":"{password}","website":"https://{site}/"}}\n',
+}
+APART = [customer(7 * n * n) for n in range(60)]
+"""Customers whose numbers run in no steps."""
+
+
+@pytest.fixture
+def whose(context: Context, ullage: Callable, tmp_path: Path) -> Callable[[bytes], dict]:
+    """What is said of an archive with this in `Passwords.txt`."""
+    enrol(context, "bank", APART)
+
+    def assessed(body: bytes) -> dict:
+        (tmp_path / "logs.zip").write_bytes(zip_of({"CN[1A2B]/Passwords.txt": body}))
+        [tenant] = json.loads(ullage("assess", tmp_path / "logs.zip", "--json").stdout)["tenants"]
+        return tenant
+
+    return assessed
+
+
+def passwords(form: str, people: list[dict[str, str]] = APART) -> bytes:
+    rows = [
+        form.format(n=n, site=f"site{n % 7}.example.org", phone=one["phone"], mail=one["email"], password=f"Secr3t!{n}x")
+        for n, one in enumerate(people)
+    ]
+    return "".join(rows).encode()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_logins_of_our_customers_at_others_sites_are_from_their_own_computers(whose, form: str) -> None:
+    told = whose(passwords(FORMS[form]))
+    reasons = [reason[2:] for reason in told["origin"]["reasons"] if reason[0] == "O17"]
+    assert (told["customers"], told["origin"]["verdict"]) == (60, "devices")
+    assert (told["exposure"]["severity"], told["exposure"]["row"], told["exposure"]["told"]) == ("medium", 6, "fraud_queue")
+    assert told["next_step"].startswith("Reset logins today")
+    assert reasons == [
+        ["60 rows in the form of a stealer log, logins at others' sites", "60行呈窃密木马日志格式，系他方网站登录信息"]
+    ]
+
+
+@pytest.mark.parametrize("form", OTHERS_FORMS)
+def test_passwords_without_the_address_of_a_site_are_of_no_stealer(whose, form: str) -> None:
+    told = whose(passwords(OTHERS_FORMS[form]))
+    assert (told["customers"], told["origin"]["verdict"]) == (60, "ours")
+    assert "stealer" not in str(told["origin"]["reasons"])
+
+
+def test_rows_of_a_stealer_beside_a_list_with_names_do_not_say_whose_the_list_is(whose) -> None:
+    listed = "".join(f"{one['name']},{one['phone']},{one['resident_id']}\n" for one in APART[:40]).encode()
+    told = whose(passwords(FORMS["line"], APART[40:]) + b"\n" + listed)
+    assert told["origin"]["verdict"] == "ours"
+
+
 @pytest.mark.parametrize("row", [{"md5": "phone"}, {"a": "phone", "b": "resident_id"}])
 def test_digests_without_a_label_are_of_what_our_customers_have(judge, row: dict[str, str]) -> None:
     lines = [

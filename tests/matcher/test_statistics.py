@@ -45,6 +45,28 @@ def key(context: Context) -> CaptureKey:
     return CaptureKey(context.keys)
 
 
+def logins(rows: int, form: str) -> str:
+    return "".join(form.format(n=n % 7, phone=phone(7919 * n), password=f"Secr3t!{n}x") for n in range(rows))
+
+
+STEALER = "https://site{n}.example.org/login:{phone}:{password}\n"
+
+
+def test_rows_of_a_stealers_form_are_counted_over_all_parts(key: CaptureKey) -> None:
+    found = whole(key, logins(30, STEALER), logins(20, "{phone}:{password}\n"), logins(10, STEALER))
+    assert (found.rows, found.stealer_rows, found.field_map["PASSWORD"]) == (60, 40, 60)
+
+
+def test_of_very_many_rows_some_tell_how_many_have_a_stealers_form(key: CaptureKey) -> None:
+    by_turns = STEALER + "{password} {phone}\n"
+    assert whole(key, logins(5000, STEALER)).stealer_rows == 5000
+    assert 0.4 < whole(key, logins(5000, by_turns)).stealer_rows / 10_000 < 0.6
+
+
+def test_without_passwords_no_row_has_a_stealers_form(key: CaptureKey) -> None:
+    assert whole(key, logins(30, "https://site{n}.example.org/?user={phone}\n")).stealer_rows == 0
+
+
 def part_of(key: CaptureKey, *texts: str) -> Part:
     batch, segments = laid_out(texts)
     return Part(batch, segments, rows_in(batch, Candidates.merged(segments)), key)

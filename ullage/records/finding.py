@@ -119,6 +119,8 @@ class Statistics(_Record):
     """Different logins at the tenant's own domains."""
     staff_logins: int = 0
     """Those of them that are of staff, an administrator or a supplier."""
+    stealer_rows: int = 0
+    """Rows in the form of a stealer log, at whatever site: an address beside a login and a password."""
     own_cards: int = 0
     """Different valid cards of the tenant's own ranges that are not enrolled."""
     known_cards: int = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from ullage.fields import Shows
+from ullage.fields import Field, Shows
 from ullage.records import Canary, Cohort, RowGroup
 from ullage.verdict.rules import ClockWord
 
@@ -94,6 +94,8 @@ class Facts:
     """Different logins at the tenant's own sites, the customers' and the staff's."""
     staff_logins: int = 0
     """Those of them that are of staff, an administrator or a supplier, as far as the tenant says how to tell."""
+    stealer_rows: int = 0
+    """Rows in the form of a stealer log, at whatever site: an address beside a login and a password."""
     minors: int = 0
     own_cards: int = 0
     """Different valid cards of the tenant's own ranges that are not enrolled."""
@@ -147,6 +149,12 @@ class Facts:
         """The share of rows, or of people in them, that agree with a customer in two or more fields."""
         listed, agreeing = self.crowded or (self.rows, self.corroborated_rows)
         return agreeing / listed if listed else 0.0
+
+    @property
+    def password_rows(self) -> tuple[int, int]:
+        """How many rows hold a password, and how many of those a customer."""
+        own = [group for group in self.groups if Field.PASSWORD in group.fields]
+        return sum(group.rows for group in own), sum(group.matched for group in own)
 
     @property
     def chance(self) -> float:

@@ -3,7 +3,8 @@
     fabricated   checksums fail, numbers run in steps, or own cards that nobody holds; and hardly a row agrees with a customer
     recycled     the same customers stood with the same fields in incidents before; `beneath` says whose it is all the same
     partner      bait that was given only to one party, in a verified row
-    devices      logins at our own sites, of stealer logs: from the computers of customers or staff, not from ours
+    devices      logins at our own sites, or half of the passwords beside addresses of others', of stealer logs: from the
+                 computers of customers or staff, not from ours
     ours         cards of our own ranges, fields or cohorts that only we hold
     elsewhere    another platform is named in half of the rows
     ours, elsewhere   by the witnesses (amount and date of a loan): half of them agree, or hardly one does
@@ -96,11 +97,24 @@ def _verdict(facts: Facts, base: Base, canaries: tuple[str, ...], cohorts: list[
         return "partner"
     if not canaries and facts.logins and facts.corroborated_rows <= facts.logins:
         return "devices"
+    if not canaries and _is_of_stealers(facts, rules):
+        return "devices"
     if canaries or _only_ours(facts, base, rules) or any(_is_ours(cohort, facts, rules) for cohort in cohorts):
         return "ours"
     if facts.rows_of_others and facts.rows_of_others >= rules.named * facts.rows:
         return "elsewhere"
     return _by_witnesses(facts, rules) or _by_share(facts, base, rules)
+
+
+def _is_of_stealers(facts: Facts, rules: OriginRules) -> bool:
+    """Whether rows of stealer logs explain what matched: the passwords stand in them, and the customers beside passwords.
+
+    A browser keeps one value of a person, the login: of a list whose rows agree in two fields somebody else is the source.
+    """
+    rows, matched = facts.password_rows
+    most = matched > 0 and matched >= rules.stealer * facts.matched_rows
+    few_agree = facts.corroborated_rows <= max(rules.few_rows, rules.corroborated * facts.rows)
+    return most and few_agree and 0 < facts.stealer_rows >= rules.stealer * rows
 
 
 def _by_witnesses(facts: Facts, rules: OriginRules) -> Verdict | None:
@@ -270,6 +284,11 @@ def _shown(facts: Facts) -> Iterator[Reason]:
         whose = f", {facts.staff_logins} of them of staff" * bool(facts.staff_logins)
         chinese = f"我方网站登录信息{facts.logins}条" + f"，其中员工{facts.staff_logins}条" * bool(facts.staff_logins)
         yield Reason("O14", 0, f"{counted(facts.logins, 'login')} at our own sites{whose}", chinese)
+    if facts.stealer_rows:
+        told = f"{counted(facts.stealer_rows, 'row')} in the form of a stealer log"
+        chinese = f"{facts.stealer_rows}行呈窃密木马日志格式"
+        elsewhere, zh = (", logins at others' sites", "，系他方网站登录信息") if not facts.logins else ("", "")
+        yield Reason("O17", 0, told + elsewhere, chinese + zh)
 
 
 def _unsure(facts: Facts, base: Base, verdict: Verdict, rules: OriginRules) -> Iterator[Reason]:

@@ -186,6 +186,7 @@ class OriginRules(_Rules):
     overlaps: float
     markets: float
     named: Share
+    stealer: Share = 0.5
     witnesses: int
     witnesses_agree: Share
     witnesses_differ: Share

@@ -155,6 +155,33 @@ def test_each_rule_of_the_origin_decides_just_inside_and_not_just_outside(change
     assert verdict(some) == expected
 
 
+STEALER = (RowGroup(fields=("PASSWORD", "PHONE"), rows=100, matched=60), RowGroup(fields=("PHONE",), rows=100, matched=60))
+NOBODYS = (RowGroup(fields=("PASSWORD", "PHONE"), rows=100),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "devices"),
+        ({"stealer_rows": 49}, "ours"),
+        ({"corroborated_rows": 6}, "devices"),
+        ({"corroborated_rows": 7}, "ours"),
+        ({"matched_rows": 121}, "ours"),
+        ({"groups": ()}, "ours"),
+        ({"canaries": (Canary(label="sms A", customers=1, verified=1),)}, "partner"),
+        ({"rows_of_others": 200}, "devices"),  # the addresses name them
+        ({"longest_run": 20, "corroborated_rows": 0}, "fabricated"),
+        ({"matched_rows": 0, "matched_kinds": {}, "people": crowd(0), "groups": NOBODYS}, "elsewhere"),
+    ],
+)
+def test_rows_of_stealers_say_devices_where_passwords_and_customers_stand_in_them(changes: dict, expected: str) -> None:
+    """Of a hundred rows with a password half are in that form, and of the customers' rows half have a password."""
+    some = {"rows": 200, "matched_rows": 120, "stealer_rows": 50, "groups": STEALER, "candidates": {"phone": 200}}
+    given_facts = of(Field.PHONE, Field.PASSWORD, customers=120, **{**some, "matched_kinds": {"phone": 120}, **changes})
+    assert verdict(given_facts) == expected
+    assert "in the form of a stealer log, logins at others' sites" in told(given_facts)
+
+
 def test_half_of_the_rows_are_ours_unless_others_were_measured_to_share_more() -> None:
     some = {"rows": 100, "matched_rows": 50, "corroborated_rows": 50}
     assert verdict(of(*NAMED, customers=50, verified=50, **some)) == "ours"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.ullage.verdict.cases import TODAY, facts, judge, of
 from tests.ullage.verdict.test_exposure import ANY_FACTS
 from ullage.fields import Field
-from ullage.records import Canary
+from ullage.records import Canary, RowGroup
 from ullage.verdict import Crowd, Facts, own_rules
 from ullage.verdict.severity import ORDER
 
@@ -68,6 +68,12 @@ def logins(number: int, staff: int = 0, **changes) -> Facts:
     return nobody(logins=number, staff_logins=staff, **changes)
 
 
+def stolen(customers: int) -> Facts:
+    """Passwords of customers at others' sites."""
+    group = RowGroup(fields=PASSWORDS, rows=customers, matched=customers)
+    return alone(*PASSWORDS, customers=customers, groups=(group,), stealer_rows=customers, matched_rows=customers)
+
+
 ROWS = [
     (1, alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900}), "noise nobody none"),
     (15, alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900, **UNREAD}), "notice digest none"),
@@ -101,6 +107,8 @@ ROWS = [
     (6, logins(49), "medium fraud_queue none"),
     (6, logins(50, newest_date=TODAY - timedelta(30)), "high anti_fraud none"),
     (6, logins(50, newest_date=TODAY - timedelta(31)), "medium fraud_queue none"),
+    (6, stolen(10), "medium fraud_queue none"),
+    (12, stolen(9), "medium digest none"),
     (7, ours(*CODES, customers=3), "high lead run"),
     (10, ours(*CODES, customers=2), "medium desk_now if confirmed 60"),
     (7, ours(*IDENTITY, Field.CARD, customers=3), "high lead run"),
