@@ -57,10 +57,12 @@ def mailbox(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
 def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
     """Headers, parts, mails in the mail, and the words that stand outside of all parts."""
     walk.text(f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")], frames.ABOUT)
-    outside: list[str] = []
+    outside, names = list[str](), list[str]()
     for number, part in enumerate(_leaves(parsed, outside), 1):
         media_type = part.get_content_type()
-        place = path + SEPARATOR + (decoded(part.get_filename() or "") or f"part{number}{SUFFIX.get(media_type, '')}")
+        name = decoded(part.get_filename() or "")
+        names += [name] if name else []
+        place = path + SEPARATOR + (name or f"part{number}{SUFFIX.get(media_type, '')}")
         if part.is_multipart():
             for inner in _inner(part):
                 walk.guarded(place, partial(_nested, walk, inner, place, depth + 1, size))
@@ -70,6 +72,7 @@ def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> N
             media = media_type if media_type in frames.TEXTS else ""
             charset = part.get_content_charset() or ""
             walk.entry(place, slices(held), lambda: size, depth, media_type=media, charset=charset)
+    walk.names(path, names)
     if outside:
         walk.text(f"{path}{SEPARATOR}outside", ["\n".join(outside).encode("utf-8", "replace")])
 

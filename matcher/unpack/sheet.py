@@ -15,6 +15,8 @@ DIGITS_KEPT, EXACT = 10**15, 2**53
 LONGEST_GAP = 64
 """Empty cells that are kept between two. A hostile sheet names only the last of 16,384 columns."""
 DIGITS = "0123456789"
+BESIDE = frozenset("formula formula1 formula2 oddHeader oddFooter evenHeader evenFooter firstHeader firstFooter".split())
+"""Elements that hold words beside the cells: lists to choose from, conditions, what is printed above and below."""
 CLEAN = str.maketrans("\t\r\n", "   ")
 
 
@@ -49,32 +51,44 @@ class Rows:
     def __init__(self, shared: list[str]) -> None:
         self._shared, self._cells, self._value = shared, list[str](), list[str]()
         self._kind, self._wanted, self.lines = "", False, list[str]()
+        self._formula, self._in_formula = list[str](), False
 
     def start(self, name: str, attributes: Attributes) -> None:
         """A cell begins where its reference says, a value where it says."""
         if name == "c":
             self._value.clear()
+            self._formula.clear()
             self._kind = attributes.get("t", "n")
             gap = column(attributes.get("r", "").rstrip(DIGITS)) - len(self._cells) - 1
             if gap > 0:
                 self._cells += [""] * min(gap, LONGEST_GAP)
         elif name == "v" or name == "t":  # noqa: PLR1714  this runs for every tag of a workbook
             self._wanted = True
+        elif name == "f":
+            self._in_formula = True
+        elif name in BESIDE:
+            self._value.clear()
+            self._wanted = True
 
     def text(self, said: str) -> None:
-        """Part of a value. Formulas are no values."""
+        """Part of a value, or of a formula, which is read where nobody worked out its value."""
         if self._wanted:
             self._value.append(said)
+        elif self._in_formula:
+            self._formula.append(said)
 
     def end(self, name: str) -> None:
         """A cell or a row is whole."""
         if name == "c":
-            self._cells.append(self._cell("".join(self._value)))
+            value = "".join(self._value)
+            self._cells.append(self._cell(value) if value or not self._formula else f"={''.join(self._formula).translate(CLEAN)}")
         elif name == "row":
             self.lines.append("\t".join(self._cells))
             self._cells.clear()
         else:
-            self._wanted = False
+            if name in BESIDE and self._wanted:
+                self.lines.append("".join(self._value).translate(CLEAN))
+            self._wanted = self._in_formula = False
 
     def _cell(self, value: str) -> str:
         if self._kind == "s":
@@ -90,6 +104,8 @@ def lines(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
         if rows.lines:
             yield ("\n".join(rows.lines) + "\n").encode("utf-8", "replace")
             rows.lines.clear()
+    if rows.lines:
+        yield ("\n".join(rows.lines) + "\n").encode("utf-8", "replace")
 
 
 @cache

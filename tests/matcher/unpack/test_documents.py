@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.unpack.markup import one_a_line
-from matcher.unpack.sheet import column, number
+from matcher.unpack.sheet import column, lines, number
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import out_of
 
@@ -205,6 +205,23 @@ def test_a_page_in_strips_and_in_a_group_is_a_picture_too() -> None:
     assert out_of(builders.pdf_of("stamp", drawing=drawn)).outcomes == [("!/page 1", "image")]
 
 
+@pytest.mark.parametrize("filters", [b"/FlateDecode", b"[/ASCII85Decode /FlateDecode]"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_page_whose_stream_is_damaged_is_no_blank_page(filters: bytes, *, whole: bool) -> None:
+    """PDFium shows of it what it can, and says nothing."""
+    drawn = zlib.compress(b"BT /F 12 Tf 50 700 Td (15400000001) Tj ET % " + bytes(range(33, 126)) * 9)
+    if not whole:
+        drawn = drawn[:20] + bytes(8) + drawn[28:]
+    held = base64.a85encode(drawn) + b"~>" if b"85" in filters else drawn
+    body = builders.pdf_of("x")
+    start = body.rfind(b"<< /Length", 0, body.find(b"BT /F"))
+    end = body.find(b"endstream") + len(b"endstream")
+    put = b"<< /Filter %b /Length %d >>\nstream\n%b\nendstream" % (filters, len(held), held)
+    came = out_of(body[:start] + put + body[end:])
+    assert [reason for _, reason in came.outcomes] == ([] if whole else ["damaged"])
+    assert ("15400000001" in "".join(came.texts.values())) is whole
+
+
 def test_pdf_with_a_password() -> None:
     locked = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'11' * 32}> /U <{'22' * 32}> /P -4 >> /ID [<00><00>]"
     assert out_of(builders.pdf_of("x", trailer=locked)).outcomes == [("", "encrypted")]
@@ -227,7 +244,7 @@ def test_mail() -> None:
     assert "noise" not in headers
     assert came.members.pop("!/part1.txt").decode("gb2312").strip() == "手机 15400000001"
     assert came.members.pop("!/part2.html").decode().strip() == "<p>手机 15400000001</p>"
-    assert came.members == {"!/a.csv": b"15400000002"}
+    assert came.members == {"!/": b"a.csv", "!/a.csv": b"15400000002"}
 
 
 def test_the_charset_of_a_part_comes_with_it() -> None:
@@ -237,6 +254,23 @@ def test_the_charset_of_a_part_comes_with_it() -> None:
         kinds = {item.path: (item.media_type, item.charset) for item in unpacked}
     assert kinds["a.eml!/part1.txt"] == ("text/plain", "gb2312")
     assert kinds["a.eml!/part2.html"][0] == "text/html"
+
+
+def test_names_of_attachments_are_listed() -> None:
+    """As those in an archive are: pictures of papers are named after the people on them."""
+    came = out_of(mail(name="张某_15400000001.csv").as_bytes(), "a.eml")
+    assert came.members["!/"].decode() == "张某_15400000001.csv"
+
+
+def test_a_formula_without_its_value_and_what_stands_beside_the_cells() -> None:
+    sheet = (
+        '<worksheet><sheetData><row r="1"><c r="A1"><f>"1540000"&amp;"0001"</f></c>'
+        '<c r="B1"><f>1+1</f><v>2</v></c></row></sheetData>'
+        "<dataValidations><dataValidation><formula1>15400000002</formula1></dataValidation></dataValidations>"
+        "<headerFooter><oddHeader>&amp;C15400000003</oddHeader></headerFooter></worksheet>"
+    )
+    read = b"".join(lines([sheet.encode()], [])).decode()
+    assert read == '="1540000"&"0001"\t2\n15400000002\n&C15400000003\n'
 
 
 def test_a_mail_in_a_mail() -> None:
