@@ -42,11 +42,12 @@ _MULTIPLIER = "|".join(sorted(MULTIPLIERS, key=len, reverse=True))
 NUMBER = r"(?<![a-z0-9.,/])(?<!\d[ \-])(\d{1,3}(?:[,'’]\d{3})+|\d{1,3}(?:\.\d{3}){2,}|\d{1,8}(?:\.\d{1,4})?)(?![\d])"
 UNITS = (
     r"条(?![件款码纹])|人(?![工民事才脸肉间家])|户(?![口籍名型])|行(?![业长程])|个(?!月|小时|半)|份|组(?![织长])|笔|名(?![字下单称])|位(?![置于])"
-    r"|张|套|例|车主|客户|用户|股民|会员|数据|信息|资料|账号|手机号|记录|名单"
+    r"|张(?=卡|银行卡|信用卡|身份证|证|照|图|[^\u4e00-\u9fff]|$)|套|例|车主|客户|用户|股民|会员|数据|信息|资料|账号|手机号|记录|名单"
     r"|(?:[a-z]{2,12} ){0,2}(?:records?|rows?|lines?|users?|customers?|clients?|accounts?|people|persons?|entries|leads?|members?"
     r"|profiles?|contacts?|cards?|fullz|logs?|phones?|numbers?|emails?|ids?|data|victims?|combos?)(?![a-z])"
 )
-VOLUME = re.compile(rf"{NUMBER}\s?({_MULTIPLIER})?(?![a-z])\s?(?:\+|多|余|级|左右)?\s?(?:的)?({UNITS})?")
+_GAP = r"[^\S\n]?"
+VOLUME = re.compile(rf"{NUMBER}{_GAP}({_MULTIPLIER})?(?![a-z]){_GAP}(?:\+|多|余|级|左右)?{_GAP}(?:的)?({UNITS})?")
 HAN_VOLUME = re.compile(rf"(?<![第每])([零〇一二两三四五六七八九十百千万亿几数]{{2,12}})(?:\+|多|余)?(级)?({UNITS})?")
 NO_VOLUME = re.compile(
     r"\s?(?:元|块|圆|rmb|cny|usdt?|u(?![a-z])|美|刀|港币|欧|英镑|btc|xmr|eth|\$|¥|€|£|年|月|天|日|号|时|分|秒|公里|km|mb|gb|ma|次|步|赞|粉|阅读|%)"

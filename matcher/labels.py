@@ -22,8 +22,14 @@ LONGEST_HAN, MOST_WORDS = 8, 4
 """Characters of a Chinese label, and words of an English one, that may be made of parts."""
 PERSONAL = frozenset((Field.NAME, Field.PHONE, Field.ID, Field.CARD, Field.EMAIL, Field.ADDRESS, Field.PASSWORD, Field.EMPLOYER))
 """Fields that a label made of parts names by its end: `还款卡号`, `borrower_phone`."""
+ENDS = frozenset((Field.NAME, Field.PHONE))
+"""What a Chinese label that ends in a word for it names, whoever it is of: `投保人姓名`."""
 NOBODYS, ENDINGS = "-", "+"
-OWNERS, BEHIND_OWNER, HAN_OWNERS = "user customer cust client member owner holder".split(), "_-. ", ("客户", "用户", "会员")
+OWNERS = (
+    "user customer cust client member owner holder insured applicant borrower patient buyer receiver consignee payer"
+    " passenger student"
+).split()
+BEHIND_OWNER, HAN_OWNERS = "_-. ", ("客户", "用户", "会员")
 WHOSE = re.compile(rf"(?:{'|'.join(OWNERS)})[{re.escape(BEHIND_OWNER)}]|{'|'.join(HAN_OWNERS)}")
 """Says whose field it is: `user_phone`, `客户手机号`."""
 RECORD_WORDS = frozenset(
@@ -125,7 +131,9 @@ def _made(word: str) -> Field | None:
         (label for label, known in stems().items() if label in Field.__members__ and any(map(parts.__contains__, known))), None
     )
     if label is None:
-        return None
+        return (
+            None if word.isascii() else next((_known()[end] for end in (word[-2:], word[-3:]) if _known().get(end) in ENDS), None)
+        )
     ends = (_known().get(word.lower()[at:]) for at in range(1, len(word)))
     return next((end for end in ends if end in PERSONAL), Field(label))
 

@@ -18,6 +18,8 @@ from matcher.values import AMOUNTS, field_of, is_offer
 from ullage.fields import Field
 
 CODE = re.compile("[0-9]{3,4}")
+SECRET = re.compile(r"(?=[!-~]*[0-9])[!-~]{4,32}")
+"""What stands behind a word for a password: no word of prose."""
 
 
 class Written(NamedTuple):
@@ -135,4 +137,6 @@ def _field_of(values: Sequence[str], column: int) -> Field | None:
     if said is None and column and values[column][:1].isdigit():
         before = label_of(values[column - 1])
         said = before if before in AMOUNTS or (before is Field.CVV and CODE.fullmatch(values[column])) else None
+    if said is None and column and SECRET.fullmatch(values[column]) and label_of(values[column - 1]) is Field.PASSWORD:
+        said = Field.PASSWORD
     return None if said is Field.OTHER else said

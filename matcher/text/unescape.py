@@ -18,19 +18,19 @@ from matcher.text import blocks, spelt
 from matcher.text.codes import FILL, GONE, codes_of, fit
 
 BLOCK = frozenset(
-    ("p", "div", "br", "li", "ul", "ol", "tr", "table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr")
+    ("p", "div", "br", "li", "ul", "ol", "tr", "table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "row")
 )
 AFTER_OCTETS = tuple(FILL * max(0, 3 * octets - 1) for octets in range(5))
 """The room behind a character of so many octets."""
-CELL = frozenset(("td", "th"))
+CELL = frozenset(("td", "th", "cell"))
 TAG = re.compile(
     r"<(?:!--(?:(?P<comment>[^<>]*?)-->)?"
     r"|(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9:-]*+)(?P<values>(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)/?>)|-->"
 )
 IDLE = re.compile(r"[^@&%\\0-9]*+")
 """A comment that can hold no identifier: it splits a number as a tag does."""
-CELL_GAP = re.compile(r">\s++(?=<t[dh]\b)", re.IGNORECASE)
-"""Between two cells of a row, with the end of the tag before: no line ends there."""
+CELL_GAP = re.compile(r">\s++(?=<(?:t[dh]|cell|/?tr|/?row)\b)", re.IGNORECASE)
+"""Between cells and rows, with the end of the tag before: between cells no line ends, and between rows none but their own."""
 TELLING = re.compile(r"[@&%\\]|(?:\d\D{0,2}){7}")
 """What an attribute has that may hold an identifier: an address, an escape, or seven digits close together (a colour has six)."""
 ENTITY = re.compile(rf"&{FILL}*+(?:#\d{{1,7}}|#[xX][0-9a-fA-F]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,24}});")

@@ -45,8 +45,8 @@ DBASE_VERSIONS = frozenset((0x02, 0x03, 0x04, 0x05, 0x30, 0x31, 0x32, 0x43, 0x63
 DBASE_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,9}\0", re.DOTALL)
 PROLOGUE = 512
 HTML_START = re.compile(
-    rb"(?i)(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?xml[^>]{0,128}>\s*)?(?:<!--.{0,128}?-->\s*)?"
-    rb"<(?:!doctype\s+html|html|head|body|meta|table|style)[\s>]"
+    rb"(?i)(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?[^>]{0,128}>\s*){0,3}(?:<!--.{0,128}?-->\s*)?"
+    rb"<(?:!doctype\s+html|html|head|body|meta|table|style|workbook)[\s>]"
 )
 """How much of a text says that it is markup, and how."""
 MARKUP = (".html", ".htm", ".xhtml")

@@ -207,17 +207,28 @@ def test_standard_input_and_an_empty_file_have_a_verdict(ullage, bank: Context) 
 
 
 @pytest.mark.parametrize("name", ["orders.xls", "orders.html", "orders"])
-@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("end", ["", "\n", "\n  "])
 def test_a_table_of_a_page_is_read_by_what_it_is_and_not_by_its_name(
     ullage, bank: Context, tmp_path: Path, name: str, end: str
 ) -> None:
     cells = (
-        f"<tr>{end}<td>{p['name']}</td>{end}<td>{p['phone']}</td><td>DD2026{n}</td></tr>{end}"
+        f"<tr>{end}<td>{p['name']}</td>{end}<td>{p['phone']}</td><td>DD2026{n}</td>{end}</tr>{end}"
         for n, p in enumerate(CUSTOMERS[:60])
     )
     path = tmp_path / name
     path.write_text(
         f"<html><table><tr><th>买家</th><th>电话</th><th>订单号</th></tr>{''.join(cells)}</table></html>", encoding="gb18030"
     )
+    told = verdict(ullage, path)
+    assert (told["corroborated_rows"], told["origin"]["verdict"], told["exposure"]["row"]) == (60, "ours", 9)
+
+
+@pytest.mark.parametrize("end", ["", "\n  "])
+def test_a_sheet_of_excel_2003_in_xml_has_rows(ullage, bank: Context, tmp_path: Path, end: str) -> None:
+    data = [("姓名", "手机", "贷款余额"), *((p["name"], p["phone"], str(5000 + n)) for n, p in enumerate(CUSTOMERS[:60]))]
+    cells = ["".join(f'<Cell><Data ss:Type="String">{value}</Data></Cell>{end}' for value in row) for row in data]
+    rows = "".join(f"<Row>{end}{own}</Row>{end}" for own in cells)
+    path = tmp_path / "a.xls"
+    path.write_text(f'<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook><Table>{rows}</Table></Workbook>')
     told = verdict(ullage, path)
     assert (told["corroborated_rows"], told["origin"]["verdict"], told["exposure"]["row"]) == (60, "ours", 9)

@@ -203,7 +203,14 @@ def test_the_day_of_a_loan_is_no_range_of_amounts(value: str, expected: bool) ->
     assert ("LOAN" in fields(f"{phone(1)} | 借款: {value}")[0]) == expected
 
 
-@pytest.mark.parametrize("word", ["custName", "customerName", "cust_name", "memberName"])
+def test_a_password_behind_the_word_for_it_is_one() -> None:
+    assert "PASSWORD" in fields(f"{phone(1)} 张某 密码 a7bc2")[0]
+    assert "PASSWORD" not in fields(f"{phone(1)} 张某 密码 忘记了")[0]
+
+
+@pytest.mark.parametrize(
+    "word", ["custName", "customerName", "cust_name", "memberName", "insuredName", "patient_name", "投保人姓名", "收货人姓名"]
+)
 def test_a_label_may_begin_with_whose_it_is_in_any_spelling(word: str) -> None:
     row = f'{{"{word}": "张某", "msisdn": "{PHONE}"}}'
     assert fields(row + "\n" + row.replace(PHONE, phone(1))) == [["NAME", "PHONE"]] * 2

@@ -269,3 +269,10 @@ def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_samp
 )
 def test_the_site_of_a_login_is_no_name_beside_it(given_facts: Facts, said: str) -> None:
     assert judge(given_facts)[0].reasons[-1].evidence == said
+
+
+def test_a_claim_weakens_no_clock_that_runs_without_it() -> None:
+    claimed = judge(ours(*LOANS, customers=60, claimed=5000))[0]
+    assert (claimed.row, claimed.clock, claimed.severity) == (9, "run", "high")
+    few = judge(ours(*LOANS, customers=10, claimed=5000))[0]
+    assert (few.row, few.clock) == (8, "if confirmed")
