@@ -17,10 +17,12 @@ from matcher.watchlist.file import Header, read_header
 from matcher.watchlist.index import Index
 from matcher.watchlist.live import Watchlist
 from matcher.watchlist.tagging import TagKeys
+from ullage.canary import TENANT as CANARY
 from ullage.check_values import check_value
 from ullage.errors import ConfigError, CorruptError
 from ullage.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
+from ullage.tenants import tenants_here
 
 FOLDER, BUILDING = "watchlists", "building"
 SUFFIX = ".watchlist"
@@ -28,6 +30,7 @@ DELTA = ".delta"
 TRIES = 10
 INDEX, HANDLE = "index-", "handle"
 """How the names of keys begin."""
+LOAD = "load one with `ullage watchlist load FILE --tenant NAME`"
 CURE = "restore that key from its copy, or build the list again"
 
 
@@ -239,7 +242,10 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def look() -> str:
         live = load(context)
         if not live:
-            raise ConfigError("none is live: load one with `ullage watchlist load FILE --tenant NAME`")
+            raise ConfigError(f"none is live: {LOAD}")
+        known = tenants_here(context) | {*tenants(context.data)} - {CANARY}
+        if absent := sorted(known - {lists.tenant for lists in live}):
+            raise ConfigError(f"of {', '.join(absent)} none is live, so none of their customers is found: {LOAD}")
         for lists in live:
             for epoch in lists.epochs:
                 epoch.list.check()

@@ -11,11 +11,12 @@ import pytest
 from matcher.findings import findings
 from matcher.watchlist import installed
 from tests.factories import capture
-from tests.matcher.bank import customer, listed, matcher_of, phone
+from tests.matcher.bank import customer, enrol, listed, matcher_of, phone
 from tests.matcher.conftest import BANK
 from ullage import audit
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
+from ullage.exits import Exit
 from ullage.keys import make_tenant
 from ullage.settings import Context
 
@@ -244,3 +245,17 @@ def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: P
     assert [p.name for p in (context.data / "watchlists" / "bank").iterdir()] == ["2.watchlist"]
     assert not context.keys.exists("bank/match-1.key")
     assert handles(context, phone(3)) == before
+
+
+def test_check_names_each_tenant_that_nobody_is_looked_for(ullage, context: Context) -> None:
+    """One tenant's live list says nothing of another's that was never loaded, or is gone, or expired."""
+    enrol(context, "bank", [customer(1)])
+    enrol(context, "gone", [customer(2)])
+    assert "ok     watchlists: bank 1 customers" in ullage("check").stdout
+    installed.path_of(context.data, "gone", 1).unlink()
+    (context.data / "ullage.toml").write_text("[tenants.bank]\n[tenants.never]\n")
+    done = ullage("check")
+    assert done.exit_code == Exit.FAILED
+    faults = [line for line in done.stdout.splitlines() if line.startswith("FAULT  watchlists")]
+    said = "FAULT  watchlists: of gone, never none is live, so none of their customers is found: load one with "
+    assert [fault.partition("`")[0] for fault in faults] == [said]
