@@ -29,7 +29,7 @@ REPORTING, COMPLAINT, WANTED, SALE = "reporting", "complaint", "wanted", "sale"
 SIDES = frozenset((WANTED.upper(), SALE.upper()))
 """Categories of terms that say the same as words of these themes."""
 COMPLAINT_WORDS = 2
-"""Different words of complaints from which a post without words of a sale is one."""
+"""Different words of complaints from which a post is one; twice as many where it has a word of a sale, which it may quote."""
 REPORTING_WORDS = 2
 """Different words of reports from which a post without a sample reports on the trade."""
 SAMPLE_ROWS = 3
@@ -94,7 +94,8 @@ def is_report(words: int, sample: int) -> bool:
 
 def is_complaint(context: Mapping[str, int], sample: int) -> bool:
     """Whether a post is of a customer who is cross, by its different words a theme of context, and its rows."""
-    return context.get(COMPLAINT, 0) >= COMPLAINT_WORDS and not context.get(SALE, 0) and sample < SAMPLE_ROWS
+    asked = COMPLAINT_WORDS * (2 if context.get(SALE, 0) else 1)
+    return context.get(COMPLAINT, 0) >= asked and sample < SAMPLE_ROWS
 
 
 def is_wanted(context: Mapping[str, int], sample: int) -> bool:

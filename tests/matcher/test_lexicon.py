@@ -96,6 +96,10 @@ def test_the_heaviest_terms_come_first() -> None:
         ("某某银行卡被盗刷，手机号查了银行流水和征信，投诉无门，已报警", 0, False),
         ("某某银行卡被盗刷，手机号查了银行流水和征信，投诉无门，已报警", 3, True),
         ("出售某某银行投诉维权数据 一手料 内料", 0, True),
+        ("投诉某某银行！我叫王某，刚申请了贷款，就有人打电话说出售我的资料，还说内鬼有客户信息，给个说法", 0, False),
+        ("警情通报：侦破一起侵犯公民个人信息案，李某发布“出售某某银行内鬼一手数据50万条，可验”，已被刑事拘留", 0, False),
+        ("据报道，某某银行客户信息被挂网出售，记者看到一手数据", 0, False),
+        ("出某某银行信贷系统后台权限 内鬼带出 USDT交易", 0, True),
     ],
 )
 def test_a_brand_beside_heavy_jargon_is_an_offer_and_a_report_is_none(text: str, rows: int, offered: bool) -> None:
