@@ -91,7 +91,8 @@ class Patrol:
         if self._canary:
             self._canary.open()
             self._canary.turn()
-        self._once, sites = once, self._read_sites(strict=once or bool(self._names))
+        self._once = once
+        sites = self._read_sites(strict=once or bool(self._names))
         self.unread = {site.name for site in self._sites} if once else set()
         stop: asyncio.Task[Any] = asyncio.ensure_future(stopped.wait())
         try:
@@ -136,6 +137,8 @@ class Patrol:
         if elsewhere and (strict or at_start):
             raise elsewhere[0]
         self._report({str(fault) for fault in (*faults, *elsewhere)})
+        if self._once and not ours:
+            raise ConfigError(f"no site is crawled here: put NAME.toml into {self._context.data / self._crawl.sites}")
         self._sites = tuple(site for name, site in ours.items() if name != CANARY)
         self._metrics.watch(self._sites)
         self._standings.egress.total = len(self._sites)
