@@ -106,10 +106,11 @@ class Near:
         for step in (-1, 0):
             alone = np.flatnonzero(~found)  # in a flood of such forms hardly one is, once one side is known
             other = np.searchsorted(somebody, place[alone], "left" if step else "right") + step
-            inside = (other >= 0) & (other < len(only))
-            run = np.searchsorted(before, np.clip(other, 0, len(only) - 1), "right") - 1
-            same = inside & (only[before[run]] == company[alone])
-            other = np.where(same, before[run] - 1 if step else behind[run], other)
+            inside = np.flatnonzero((other >= 0) & (other < len(only)))
+            same = inside[only[other[inside]] == company[alone[inside]]]
+            if len(same):
+                run = np.searchsorted(before, other[same], "right") - 1
+                other[same] = before[run] - 1 if step else behind[run]
             asked = np.flatnonzero((other >= 0) & (other < len(only)))
             found[alone[asked]] = self._is_near(place[alone[asked]], somebody[other[asked]])
         return found

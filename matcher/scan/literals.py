@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -57,20 +58,25 @@ class Literals:
 
     def find(self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None) -> tuple[Places, Places]:
         """Number in `wanted`, and end in `data`, of each hit, if need be only those inside `stretches`: i64[n], i64[n]."""
-        found: list[int] = []
-        add = found.append
+        number, end = array("I"), array("Q")  # a quarter less time a hit than with lists, and no objects that are kept
+        add_number, add_end = number.append, end.append
 
-        def keep(number: int, _start: int, end: int, _flags: int, first: Any) -> None:
-            add(number)
-            add(first + end)
+        def keep(which: int, _start: int, where: int, _flags: int, _context: object) -> None:
+            add_number(which)
+            add_end(where)
 
+        first, count = list[int](), list[int]()
         if self._database is not None:
             scratch = self._own_scratch()
-            for first, last in ((0, len(data)),) if stretches is None else stretches:
-                searched: Any = data[first:last]  # the stub knows bytes alone, the library every buffer
-                self._database.scan(searched, match_event_handler=keep, context=first, scratch=scratch)
-        pairs = np.array(found, np.int64).reshape(-1, 2)
-        return pairs[:, 0], pairs[:, 1] - self._beyond[pairs[:, 0]]
+            for begin, last in ((0, len(data)),) if stretches is None else stretches:
+                searched: Any = data[begin:last]  # the stub knows bytes alone, the library every buffer
+                known = len(end)
+                self._database.scan(searched, match_event_handler=keep, scratch=scratch)
+                first.append(begin)
+                count.append(len(end) - known)
+        numbers, ends = np.array(number, np.int64), np.array(end, np.int64)
+        ends += np.repeat(np.array(first, np.int64), np.array(count, np.int64))
+        return numbers, ends - self._beyond[numbers]
 
     def _own_scratch(self) -> hyperscan.Scratch:
         """This thread's working memory: the library needs one for each search that goes on at the same time."""
