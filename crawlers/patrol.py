@@ -137,8 +137,8 @@ class Patrol:
         if elsewhere and (strict or at_start):
             raise elsewhere[0]
         self._report({str(fault) for fault in (*faults, *elsewhere)})
-        if self._once and not ours:
-            raise ConfigError(f"no site is crawled here: put NAME.toml into {self._context.data / self._crawl.sites}")
+        if self._once and not sites and not ours:
+            raise ConfigError(f"no site yet: put NAME.toml into {self._context.data / self._crawl.sites}")
         self._sites = tuple(site for name, site in ours.items() if name != CANARY)
         self._metrics.watch(self._sites)
         self._standings.egress.total = len(self._sites)

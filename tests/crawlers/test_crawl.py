@@ -163,7 +163,7 @@ def test_two_processes_never_hold_one_site(station: Station, server: Answers, pa
 
 
 def test_who_asks_for_one_visit_of_no_site_is_told(station: Station) -> None:
-    assert "no site is crawled here: put NAME.toml into" in station.run("crawl", "--once", exits=2)
+    assert "no site yet: put NAME.toml into" in station.run("crawl", "--once", exits=2)
 
 
 def test_a_body_beyond_the_limit_is_cut_and_marked(station: Station, server: Answers, pastes: Pastes) -> None:
