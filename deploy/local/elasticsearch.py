@@ -252,6 +252,9 @@ def fetch(version: str, cache: Path = CACHE) -> Path:
     """The unpacked distribution of `version`, fetched through Maven on first use."""
     target = cache.resolve() / f"elasticsearch-{version}"
     cache.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        for part in (cache.parent, cache):
+            part.chmod(part.stat().st_mode | 0o011)  # nobody, as whom root runs it, must get through whatever the umask was
     with turn(cache / "elasticsearch.lock"):
         if not (target / "fetched").is_file():
             with tempfile.TemporaryDirectory(dir=cache) as folder:

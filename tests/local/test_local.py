@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from deploy.local import programs, server
+from deploy.local import elasticsearch, programs, server
 from deploy.local.child import become
 from deploy.local.posting import Bepasty, Browser, Spirit
 from deploy.local.programs import bepasty, ensure_environment, spirit
@@ -134,3 +135,21 @@ def test_the_real_programs_take_posts_and_keep_them_over_a_restart(tmp_path: Pat
         page = Browser(again.url).get(f"/topic/{topic}/")
         assert "标题" in page.text
         assert "x" * 100_000 in page.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root runs Elasticsearch as himself")
+def test_what_root_unpacks_for_nobody_can_be_reached_whatever_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(version: str, folder: Path) -> Path:
+        archive = folder / "it.zip"
+        with zipfile.ZipFile(archive, "w") as packed:
+            packed.writestr(f"elasticsearch-{version}/bin/elasticsearch", "")
+        return archive
+
+    monkeypatch.setattr(elasticsearch, "_download", download)
+    before = os.umask(0o077)
+    try:
+        program = elasticsearch.fetch("1", tmp_path / "demo" / "servers") / "bin" / "elasticsearch"
+    finally:
+        os.umask(before)
+    within = [program, *program.parents][: len(program.relative_to(tmp_path).parts)]
+    assert [path.stat().st_mode & 0o001 for path in within] == [1] * 5
