@@ -23,8 +23,6 @@ from matcher.legible import encoded
 from matcher.lexicon import Lexicon, Terms
 from matcher.logins import LoginFinder
 from matcher.matches import Matches, matches
-from matcher.others import OtherNames
-from matcher.own_cards import own_cards
 from matcher.parts import Piece, pieces_of_capture
 from matcher.public import Public
 from matcher.questions import ask, enrolled, questions
@@ -37,6 +35,7 @@ from matcher.text import fold
 from matcher.unpack.outcome import Outcome
 from matcher.unpack.spawn import ForkServer
 from matcher.watchlist.installed import Epoch, TenantLists
+from matcher.whose_rows import OtherNames, own_cards
 from matcher.witnesses import NOTHING, Compared, compared
 from ullage.records import Capture
 
@@ -255,9 +254,9 @@ class Matcher:
         for segment in searched.segments if bins else ():
             if segment.kind == "card":
                 mine = segment.where(segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""])
-                asked = list(questions([mine]))
                 if not len(mine):
                     continue
+                asked = list(questions([mine]))
                 places = [ask(epoch, enrolled(asked, epoch.list.kinds)).place for epoch in lists.epochs]
                 known = np.isin(np.arange(len(mine)), np.concatenate(places))
                 words, parts = self.key.words(mine), searched.batch.documents(mine.start)

@@ -12,13 +12,13 @@ from matcher.found import Found
 from matcher.lexicon import Terms
 from matcher.lexicon.entries import RECORD
 from matcher.lexicon.records import Records
-from matcher.own_cards import OwnCards
 from matcher.parts import Piece
 from matcher.statistics import CaptureKey, Part, Tally
 from matcher.steps import Step
 from matcher.text import Folded
 from matcher.unpack.outcome import Outcome
 from matcher.unpack.reasons import LOSES_NOTHING
+from matcher.whose_rows import OwnCards
 from ullage.records import Capture, Claims, Statistics
 
 

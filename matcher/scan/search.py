@@ -13,9 +13,8 @@ from matcher.scan.codes import find_codes
 from matcher.scan.digests import find_digests
 from matcher.scan.mail import find_mail, find_qq
 from matcher.scan.numbers import Whole, find_numbers
-from matcher.scan.overlaps import without_overlaps
 from matcher.scan.rare import find_rare
-from matcher.scan.segment import Segment
+from matcher.scan.segment import Segment, without_overlaps
 from matcher.scan.separated import find_separated
 from matcher.scan.words import find_words
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.logins import LoginFinder, LoginLines
-from matcher.own_cards import own_cards
 from matcher.scan.batch import Batch
+from matcher.whose_rows import own_cards
 
 FINDER = LoginFinder({"bank.example": "bank", "pay.bank.example": "pay", "other.example": "other"})
 

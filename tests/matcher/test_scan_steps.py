@@ -17,9 +17,8 @@ from matcher.scan.codes import find_codes
 from matcher.scan.digests import find_digests
 from matcher.scan.mail import find_mail
 from matcher.scan.numbers import Whole
-from matcher.scan.overlaps import are_apart
 from matcher.scan.rare import find_rare
-from matcher.scan.segment import Segment, anywhere, by_place, cut, every, lower
+from matcher.scan.segment import Segment, anywhere, are_apart, by_place, cut, every, lower
 from matcher.scan.separated import Shape, find_separated, shapes
 from matcher.scan.words import Words, find_words
 from tests.matcher.bank import resident_id
