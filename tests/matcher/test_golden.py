@@ -1,0 +1,12 @@
+"""Matching gives what it gave: a change that means to alter it freezes anew (`python -m tests.matcher.golden`) and says why."""
+
+import json
+from pathlib import Path
+
+from tests.matcher import golden
+
+
+def test_matching_gives_what_is_frozen(tmp_path: Path) -> None:
+    frozen = json.loads(golden.FROZEN.read_text(encoding="utf-8"))
+    now = golden.digests(golden.texts(tmp_path))
+    assert {name for name in frozen.keys() | now.keys() if frozen.get(name) != now.get(name)} == set()
