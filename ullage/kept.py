@@ -1,6 +1,6 @@
 """Texts of strangers as they may be kept: words that are known, and `…` for all else.
 
-Which words are known is for whoever asks: match knows the tenant's brands and the site besides the lexicon (`matcher.redact`).
+Which words are known is for whoever asks: match knows the tenant's brands and the site and the lexicon (`matcher.match.redact`).
 `terms_in` knows the lexicon alone, for texts that an earlier version kept.
 """
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matcher.columns.batch import Batch
+from matcher.detect.prescan import Seen, Sieve
 from matcher.lexicon.automaton import Automaton
 from matcher.lexicon.entries import Entry, Names, forms, lower, record_words, shipped_rows
 from matcher.lexicon.records import Records
 from matcher.lexicon.search import Search
 from matcher.lexicon.terms import Hit, Terms
-from matcher.scan.batch import Batch
-from matcher.sieve import Seen, Sieve
 from ullage.lexicon import Row
 
 __all__ = ["Entry", "Hit", "Lexicon", "Terms", "lower"]

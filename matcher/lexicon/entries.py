@@ -1,7 +1,7 @@
 """What is looked for: each written form, and what it may mean.
 
 Terms are data (`ullage.lexicon`): a file a theme, with weight 1-5, ambiguity and source; words of context weigh nothing. Field
-labels come from `matcher/labels.tsv`, brands, domains and card ranges (BINs) from each tenant's settings. Every form is found in
+labels come from `detect/labels.tsv`; brands, domains and card ranges (BINs) from each tenant's settings. Every form is found in
 simplified and in traditional characters, and in any case.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from matcher.labels import words
+from matcher.detect.labels import words
 from matcher.text.fold import fold
-from matcher.traditional import written
+from matcher.text.traditional import written
 from ullage.lexicon import Row, themes
 
 CONTEXT, RECORD = "CONTEXT", "record"

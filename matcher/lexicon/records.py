@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from matcher.scan.literals import Literals, once
+from matcher.columns.literals import Literals, once
 
 
 class Records:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from matcher.columns.batch import Batch, Places
+from matcher.detect.candidates import Flags
 from matcher.lexicon.entries import COMPANY, Entry
 from matcher.lexicon.terms import NEAR
-from matcher.scan.batch import Batch, Places
-from matcher.scan.segment import Flags
 
 NOBODY, SEVERAL = -2, -1
 LONGEST = 4

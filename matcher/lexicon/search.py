@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.classes import is_word
+from matcher.columns.literals import Literals, Patterns, stretches, whole_words
+from matcher.detect.candidates import Flags
 from matcher.lexicon import resolve
 from matcher.lexicon.entries import Entry, literals
 from matcher.lexicon.resolve import Meanings
 from matcher.lexicon.terms import NEAR, Hits, Terms
-from matcher.scan.batch import Batch, Bytes, Places
-from matcher.scan.classes import is_word
-from matcher.scan.literals import Literals, Patterns, stretches, whole_words
-from matcher.scan.segment import Flags
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, overload
 
+from matcher.columns.batch import Places
 from matcher.lexicon.entries import Entry
-from matcher.scan.batch import Places
 from ullage.lexicon import SIDES, is_offer
 from ullage.records import Term
 

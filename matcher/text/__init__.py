@@ -10,10 +10,10 @@ a digit, long run of Han digits, X look-alike behind digits, or wide plus before
 byte for byte. Prose that holds nothing is not even folded (`matcher/silence`).
 """
 
+from matcher.text.batched import read_in_full, read_together
 from matcher.text.decode import decode, decode_as
 from matcher.text.fold import Folded, fold
 from matcher.text.light import fold_lightly
-from matcher.text.together import read_in_full, read_together
 from matcher.text.unescape import unescape
 
 __all__ = ["Folded", "decode", "decode_as", "fold", "fold_lightly", "read", "read_in_full", "read_together", "unescape"]

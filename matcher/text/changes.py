@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from matcher.signs import JOINING, NOT_ASCII, SIGNS
-from matcher.text.codes import holding
+from matcher.columns.signs import JOINING, NOT_ASCII, SIGNS
+from matcher.text.codepoints import holding
 from matcher.text.plain import DROPPED, tables
 from matcher.text.runs import begins_digit
 from matcher.text.utf8 import Bytes, Flags, Laid, Places, sizes, special

@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from matcher.scan.bits import Ranks, empty
-from matcher.text.codes import FILL, codes_of, text_of
-from matcher.text.han import read_numbers
+from matcher.columns.bitset import Ranks, empty
+from matcher.text.codepoints import FILL, codes_of, text_of
+from matcher.text.han_digits import read_numbers
 from matcher.text.plain import DROPPED, look_up
 
 CRLF = re.compile("\r\n")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.text.changes import Changes
-from matcher.text.codes import holding
+from matcher.text.codepoints import holding
 from matcher.text.fold import Folded
 from matcher.text.runs import long_runs
 from matcher.text.utf8 import Bytes, Flags

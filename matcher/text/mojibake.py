@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from matcher.text.codes import codes_of
+from matcher.text.codepoints import codes_of
 
 MOJIBAKE = "mojibake"
 """The name of this reading: GBK or UTF-8 that was read as Latin-1 or cp1252, and saved as UTF-8."""

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.text.codes import FILL, Codes
-from matcher.text.han import WIDE_PLUS, Classes, class_of
+from matcher.text.codepoints import FILL, Codes
+from matcher.text.han_digits import WIDE_PLUS, Classes, class_of
 
 DROP = re.compile(
     "[\u00ad\u034f\u0334-\u0338\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20f0\u2800"

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from matcher.text.han import DIGITS, SEPARATORS, SHORTEST_RUN
+from matcher.text.han_digits import DIGITS, SEPARATORS, SHORTEST_RUN
 from matcher.text.utf8 import Bytes, Places
 
 SIZE = 3

@@ -14,8 +14,9 @@ import re
 from collections.abc import Callable
 from itertools import islice
 
-from matcher.text import blocks, spelt
-from matcher.text.codes import FILL, GONE, codes_of, fit
+from matcher.text import base64_blocks as blocks
+from matcher.text import deobfuscate_email as spelt
+from matcher.text.codepoints import FILL, GONE, codes_of, fit
 
 BLOCK = frozenset(
     ("p", "div", "br", "li", "ul", "ol", "tr", "table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "row")

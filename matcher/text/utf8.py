@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from matcher.scan import bits
-from matcher.text.codes import Codes
+from matcher.columns import bitset as bits
+from matcher.text.codepoints import Codes
 
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]

@@ -20,15 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.watchlist import file, subjects, witness
+from matcher.watchlist.build_report import Control, Report
 from matcher.watchlist.clean import clean_references, normalised
 from matcher.watchlist.cohorts import Coder, Codes, Table, counts_of
-from matcher.watchlist.columns import Texts
 from matcher.watchlist.file import VERSION, WORD_BITS, Array, marks
 from matcher.watchlist.forms import CHOICES, enrolled, normal_name
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, Batch, Source
 from matcher.watchlist.tagging import SELF_TEST_HANDLE, HandleKey, TagKeys, check_values_of
-from matcher.watchlist.tally import Control, Report
+from matcher.watchlist.text_column import Texts
 from ullage import enrolled as recorded
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, epochs, signing_key

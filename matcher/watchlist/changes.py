@@ -21,12 +21,12 @@ import numpy.typing as npt
 
 from matcher.watchlist import file, subjects
 from matcher.watchlist.build import Builder, index_entries, labelled, number_customers, write_table
+from matcher.watchlist.build_report import Control
 from matcher.watchlist.cohorts import FEW, Label, Table, counts_of
 from matcher.watchlist.index import Index
 from matcher.watchlist.installed import HANDLE, check_keys, tag_keys
 from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
-from matcher.watchlist.tally import Control
 from ullage import enrolled as recorded
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, signing_key, verify_key

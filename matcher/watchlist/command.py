@@ -17,11 +17,12 @@ from typing import Annotated
 
 import typer
 
-from matcher.files import body_of
+from matcher.cli.files import body_of
 from matcher.watchlist import erasing, installed
 from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.bait import bait_of, write
 from matcher.watchlist.build import Builder
+from matcher.watchlist.build_report import Control
 from matcher.watchlist.changes import Changes
 from matcher.watchlist.enrolling import enrolling
 from matcher.watchlist.forms import CHOICES, entries_of
@@ -41,7 +42,6 @@ from matcher.watchlist.options import (
     say,
 )
 from matcher.watchlist.source import CANARY, Source
-from matcher.watchlist.tally import Control
 from matcher.watchlist.witness import SHARE
 from ullage import enrolled as recorded
 from ullage.audit import current_user

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist import amended
+from matcher.watchlist import erasure_digests as amended
 from matcher.watchlist.chunks import CHUNK, digest_of
 from matcher.watchlist.file import BODY, Array, read_header
 from matcher.watchlist.index import ERASED, Index, Places

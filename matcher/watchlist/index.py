@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist import amended
+from matcher.watchlist import erasure_digests as amended
 from matcher.watchlist.chunks import CHUNK, WHOLE_AT_ONCE, Chunks
 from matcher.watchlist.cohorts import Table
 from matcher.watchlist.file import BODY, WORD_BITS, Array, body_bytes, header_of, marks, opened, sections, split, upper

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist import amended, subjects
+from matcher.watchlist import erasure_digests as amended
+from matcher.watchlist import subjects
 from matcher.watchlist.file import Header, read_header
 from matcher.watchlist.index import Index
 from matcher.watchlist.live import Watchlist

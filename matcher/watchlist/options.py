@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from matcher.watchlist.build_report import Report
 from matcher.watchlist.source import CANARY, COHORT, REFERENCE, Source
-from matcher.watchlist.tally import Report
 from matcher.watchlist.witness import SHARE
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds

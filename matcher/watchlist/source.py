@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.watchlist import readers
-from matcher.watchlist.columns import Texts
+from matcher.watchlist.text_column import Texts
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import ullage.incidents
 from alerts.records import Incident, Sighting
 from alerts.store import Where, configured_store
-from matcher.authentic import outgoing
+from matcher.cli.authentic import outgoing
 from tests.matcher.bank import command, customer, enrol
 from ullage.bus import FINDINGS, Outgoing
 from ullage.cli import app
@@ -164,7 +164,7 @@ def test_what_alert_refuses_is_no_incident(assess, bank: Context, leak: Path, mo
         made = outgoing(finding, signer)
         return replace(made, headers={**made.headers, SIGNER: "somebody"})
 
-    monkeypatch.setattr("matcher.opening.outgoing", unsigned)
+    monkeypatch.setattr("matcher.cli.opening.outgoing", unsigned)
     done = assess(leak, "--open", code=Exit.FAILED)
     assert "ullage dead-letters list" in done.stderr
     letters = bank.bus().subscribe("dead-letters", "test").poll(9, 0.0)

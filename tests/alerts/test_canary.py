@@ -15,10 +15,10 @@ from alerts.noise.suppressions import muted
 from alerts.pulse import Sorted
 from alerts.records import Incident
 from alerts.store import Where
-from matcher import canary as enrolment
-from matcher.authentic import outgoing
-from matcher.findings import findings
-from matcher.stage import build_matcher
+from matcher.cli import canary as enrolment
+from matcher.cli.authentic import outgoing
+from matcher.cli.stage import build_matcher
+from matcher.match.findings import findings
 from tests.alerts.builders import everything, finding, record, stage
 from tests.alerts.noise.posts import post
 from tests.conftest import HeldClock

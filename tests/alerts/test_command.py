@@ -15,7 +15,7 @@ from alerts.records import Decision, Incident, incident_id
 from alerts.store import Where
 from alerts.table import incident_in_full, incidents_table
 from alerts.view import brief, duration, link
-from matcher.authentic import passed_on
+from matcher.cli.authentic import passed_on
 from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
 from ullage import keys

@@ -11,8 +11,8 @@ from alerts.exposed import Lookup
 from alerts.records import Incident, KeyCheck, Sighting
 from alerts.search.app import create_app
 from alerts.store import Where, open_store
-from matcher.findings import findings
-from matcher.stage import build_matcher
+from matcher.cli.stage import build_matcher
+from matcher.match.findings import findings
 from tests.alerts.builders import finding, record, stage
 from tests.conftest import HeldClock
 from tests.factories import capture

@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from matcher.batches import batches as in_batches
-from matcher.evidence import answered
-from matcher.findings import findings
-from matcher.match import Matcher
-from matcher.memory import keep_freed_memory
-from matcher.parts import pieces_of_capture
-from matcher.stage import build_matcher
+from matcher.cli.memory import keep_freed_memory
+from matcher.cli.stage import build_matcher
+from matcher.match.batches import batches as in_batches
+from matcher.match.evidence import answered
+from matcher.match.findings import findings
+from matcher.match.parts import pieces_of_capture
+from matcher.match.pipeline import Matcher
 from matcher.watchlist import installed
 from tests.bench import corpus, engines
 from tests.bench.corpus_list import enrol_people

@@ -23,9 +23,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from matcher.match import Matcher
-from matcher.memory import keep_freed_memory
-from matcher.stage import build_matcher
+from matcher.cli.memory import keep_freed_memory
+from matcher.cli.stage import build_matcher
+from matcher.match.pipeline import Matcher
 from tests.bench import engines
 from tests.bench.corpus_list import enrol_people
 from tests.bench.corpus_people import Person

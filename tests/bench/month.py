@@ -25,9 +25,9 @@ from alerts.noise.suppressions import muted
 from alerts.notify.plan import plan
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Sighting
 from alerts.store import IncidentStore, Where, open_store
-from matcher.findings import findings_of
-from matcher.match import Matcher
-from matcher.stage import build_matcher
+from matcher.cli.stage import build_matcher
+from matcher.match.findings import findings_of
+from matcher.match.pipeline import Matcher
 from tests.bench.corpus_list import ullage
 from tests.bench.corpus_people import COLUMNS, HALF_OF_PHONES, SPREAD, Person
 from tests.bench.month_leaks import ABOUT_US, CANARIES, FULL, LEAKS, Leak, leak_posts

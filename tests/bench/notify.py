@@ -26,8 +26,8 @@ from deploy.demo.people import Person, people
 from deploy.local import services
 from deploy.local.server import HOST
 from deploy.local.webhook import Receiver, receiving
-from matcher import redact
-from matcher.statistics import CaptureKey
+from matcher.match import redact
+from matcher.match.statistics import CaptureKey
 from tests.bench.table import row
 from ullage.errors import UnavailableError
 from ullage.settings import Context

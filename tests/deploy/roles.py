@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from alerts.metrics import AlertMetrics, DutyMetrics, SearchMetrics
 from alerts.notify.metrics import NotifyMetrics
 from crawlers.metrics import CrawlMetrics
-from matcher.metrics import MatchMetrics
+from matcher.cli.metrics import MatchMetrics
 from ullage.clock import Clock
 from ullage.metrics import new_registry
 

@@ -22,7 +22,7 @@ from crawlers.frontier import open_frontier
 from crawlers.ingest import take
 from crawlers.metrics import CrawlMetrics
 from crawlers.patrol import Patrol
-from matcher.stage import build_matcher
+from matcher.cli.stage import build_matcher
 from tests.matcher.bank import customer, listed
 from ullage import keys
 from ullage.cli import app

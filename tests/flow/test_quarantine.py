@@ -19,7 +19,7 @@ pytestmark = pytest.mark.flow
 POISON = """
 import os, signal, sys
 if "match" in sys.orig_argv:
-    from matcher.match import Matcher
+    from matcher.match.pipeline import Matcher
     read = Matcher.read
     def deadly(self, captures, budget=None):
         if any(b"deadly" in capture.body for capture in captures):

@@ -28,7 +28,7 @@ TITLE = f"姓名:{NAME} 手机:{VICTIM.phone} 地址:{ADDRESS} 密码:{PASSWORD}
 AUTHOR = f"{NAME} {VICTIM.phone} {PASSWORD}"
 POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"
 SLUG = f"https://paste.example.com/t/{NAME}-{VICTIM.phone}-{PASSWORD}"
-LEAK = "import matcher.redact as r; r.words = lambda text, *_: text; from ullage.cli import main; main()"
+LEAK = "import matcher.match.redact as r; r.words = lambda text, *_: text; from ullage.cli import main; main()"
 """A match that keeps titles as they are."""
 LEAKED = {VICTIM.phone, VICTIM.resident_id, NAME, ADDRESS, PASSWORD, *STRANGE.values()}
 """What it lets out."""

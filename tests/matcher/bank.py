@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matcher import redact
-from matcher.match import Matcher
-from matcher.stage import build_matcher
-from matcher.statistics import CaptureKey
+from matcher.cli.stage import build_matcher
+from matcher.match import redact
+from matcher.match.pipeline import Matcher
+from matcher.match.statistics import CaptureKey
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder, Report
 from matcher.watchlist.source import Source

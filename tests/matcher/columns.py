@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from matcher.rows import Rows
-from matcher.rows import rows as rows_in
-from matcher.scan.batch import Batch
-from matcher.scan.segment import Candidates, Segment
+from matcher.columns.batch import Batch
+from matcher.detect.candidates import Candidates, Segment
+from matcher.records import Rows
+from matcher.records import rows as rows_in
 from tests.matcher.oracle import find
 from ullage.identifiers import Candidate
 

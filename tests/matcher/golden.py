@@ -20,15 +20,15 @@ from unittest import mock
 import numpy as np
 
 from deploy.demo.plant import plan
-from matcher.batches import batches
-from matcher.findings import findings
-from matcher.match import Matcher
-from matcher.parts import pieces_of_capture
-from matcher.stage import build_matcher
+from matcher.cli.stage import build_matcher
+from matcher.match.batches import batches
+from matcher.match.findings import findings
+from matcher.match.parts import pieces_of_capture
+from matcher.match.pipeline import Matcher
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.source import Source
-from tests.bench import corpus, hostile, recall, recall_cases
+from tests.bench import corpus, hostile, recall_cases
 from tests.bench.corpus_people import COLUMNS, Person
 from ullage import setup
 from ullage.clock import Clock
@@ -67,8 +67,12 @@ def texts(folder: Path) -> Texts:
             documents = corpus.corpus(name, MEGABYTES).documents
         found |= _of_all(matcher, context, {f"corpus {name} {number}": body for number, body in enumerate(documents)})
     lines = VECTORS.read_text(encoding="utf-8").splitlines()
-    found |= _of_all(matcher, context, {f"vector {vector['name']}": vector["input"].encode() for vector in map(json.loads, lines)})
-    found |= _of_all(matcher, context, {f"case {case.kind} {case.disguise} {n}": case.text.encode() for n, case in enumerate(made)})
+    found |= _of_all(
+        matcher, context, {f"vector {vector['name']}": vector["input"].encode() for vector in map(json.loads, lines)}
+    )
+    found |= _of_all(
+        matcher, context, {f"case {case.kind} {case.disguise} {n}": case.text.encode() for n, case in enumerate(made)}
+    )
     for inputs, media_type in ((hostile.INPUTS, "text/plain"), (hostile.PAGES, "text/html")):
         bodies = {f"hostile {name}": make(HOSTILE_SIZE) for name, make in inputs.items()}
         found |= _of_all(matcher, context, bodies, media_type)
@@ -102,7 +106,9 @@ def _of_all(
     """Detections and findings of each body, matched in one go as captures are."""
     at, names = context.clock.now(), list(bodies)
     captures = [
-        Capture(id=name, site="golden", post_id=name, url="", title=title, fetched_at=at, media_type=media_type, body=bodies[name])
+        Capture(
+            id=name, site="golden", post_id=name, url="", title=title, fetched_at=at, media_type=media_type, body=bodies[name]
+        )
         for name, title in zip(names, titles or [""] * len(names), strict=True)
     ]
     found = {name: [line] for name, line in zip(names, _detections(matcher, captures), strict=True)}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from matcher import batches, parts
-from matcher.findings import findings_of
-from matcher.match import Matcher
+from matcher.match import batches, parts
+from matcher.match.findings import findings_of
+from matcher.match.pipeline import Matcher
 from matcher.text import windows
 from tests.conftest import HeldClock
 from tests.factories import capture

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from matcher.authentic import PURPOSE
-from matcher.canary import enrol as enrol_canaries
+from matcher.cli.authentic import PURPOSE
+from matcher.cli.canary import enrol as enrol_canaries
 from tests.factories import capture
 from tests.matcher import test_stage
 from tests.matcher.bank import phone

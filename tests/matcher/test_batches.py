@@ -4,7 +4,7 @@ import weakref
 
 import pytest
 
-from matcher import batches
+from matcher.match import batches
 from matcher.text.windows import WINDOW
 from tests.factories import capture
 from tests.matcher.bank import matcher_of

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.scan import bits
+from matcher.columns import bitset as bits
 
 MASKS = st.lists(st.booleans(), max_size=300)
 NARROW = st.integers(1, 63)

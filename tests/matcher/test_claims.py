@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.claims import MOST, claims
-from matcher.findings import findings
+from matcher.match.claims import MOST, claims
+from matcher.match.findings import findings
 from matcher.text import fold
 from tests.factories import capture
 from tests.matcher.bank import matcher_of

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.parts import HEAD
+from matcher.match.parts import HEAD
 from matcher.text import decode, decode_as, read
 from matcher.text.decode import is_tried_as_utf8
 from matcher.text.mojibake import FIRST_BYTES, common_share

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.corroborated import MOST_PAIRS, Owners
-from matcher.evidence import BITS, NONE, Evidence, _once, _with_fields, labels_of
-from matcher.questions import Question, Values
+from matcher.match.corroboration import MOST_PAIRS, Owners
+from matcher.match.evidence import BITS, NONE, Evidence, _once, _with_fields, labels_of
+from matcher.match.lookup import Question, Values
 from ullage.fields import OF_KIND, Field
 
 ASKED = [("phone", "plain"), ("email", "plain"), ("email", "md5"), ("email", "plain")]

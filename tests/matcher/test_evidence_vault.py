@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from matcher.evidence_vault import Keeper, check
-from matcher.metrics import EvidenceMetrics
+from matcher.cli.evidence_vault import Keeper, check
+from matcher.cli.metrics import EvidenceMetrics
 from tests.matcher.bank import customer, enrol
 from tests.matcher.test_stage import Running
 from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matcher.text import fold, fold_lightly
-from matcher.text.codes import FILL
-from matcher.text.han import DIGITS, X_ALIKE
+from matcher.text.codepoints import FILL
+from matcher.text.han_digits import DIGITS, X_ALIKE
 from matcher.text.plain import becomes, tables
 
 PHONE = "13800138000"

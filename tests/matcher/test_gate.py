@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
-from matcher.parts import Piece, read
+from matcher.match.parts import Piece, read
 from matcher.text import Folded, decode_as, fold, unescape
 from matcher.text.decode import is_utf8_of
-from matcher.text.gate import are_plain
-from matcher.text.han import X_ALIKE
+from matcher.text.han_digits import X_ALIKE
 from matcher.text.light import fold_lightly
+from matcher.text.needs_unescape import are_plain
 from tests.bench.corpus import corpus
 from tests.bench.corpus_disguise import IN_TEXT, disguises
 from tests.matcher.test_fold import DROPPED, SCRIPTS, written

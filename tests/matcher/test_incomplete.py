@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from matcher.budget import Budget
-from matcher.findings import findings_of
-from matcher.match import Matcher
-from matcher.readings import Reading
-from matcher.stage import MatchStage
+from matcher.cli.stage import MatchStage
+from matcher.match.budget import Budget
+from matcher.match.capture_result import Reading
+from matcher.match.findings import findings_of
+from matcher.match.pipeline import Matcher
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
 from tests.matcher.test_stage import Running, match  # noqa: F401  the fixture
@@ -168,21 +168,21 @@ def failing(*_words: Any, **_named: Any) -> Any:
 
 POISON = "zz-poison-zz"
 FAULT: list[tuple[str, str, set[str]]] = [
-    ("matcher.match.look_up", "evidence", {"evidence"}),
-    ("matcher.match.weigh", "evidence", {"evidence"}),
-    ("matcher.match.matches", "evidence", {"evidence"}),
-    ("matcher.batches.rows", "rows", {"evidence", "statistics"}),
-    ("matcher.evidence.weak", "what is weak", {"evidence"}),
-    ("matcher.rows.read.Rows.know", "the text of rows", {"evidence"}),
+    ("matcher.match.pipeline.look_up", "evidence", {"evidence"}),
+    ("matcher.match.pipeline.weigh", "evidence", {"evidence"}),
+    ("matcher.match.pipeline.matches", "evidence", {"evidence"}),
+    ("matcher.match.batches.rows", "rows", {"evidence", "statistics"}),
+    ("matcher.match.evidence.weak", "what is weak", {"evidence"}),
+    ("matcher.records.read.Rows.know", "the text of rows", {"evidence"}),
     ("matcher.lexicon.Lexicon.read_batch", "lexicon", {"lexicon"}),
     ("matcher.lexicon.Lexicon.read", "lexicon of a title", {"lexicon"}),
-    ("matcher.readings.Reading.tally", "statistics", {"statistics"}),
-    ("matcher.readings.Reading.statistics", "statistics at the end", {"statistics"}),
-    ("matcher.statistics.Tally.finish", "statistics at the end", {"statistics"}),
-    ("matcher.findings.statistics_for", "statistics of a tenant", {"statistics"}),
-    ("matcher.findings._facts", "redaction", {"redaction"}),
-    ("matcher.redact.words", "redaction of a title", {"redaction"}),
-    ("matcher.findings.labelled", "labels", {"evidence"}),
+    ("matcher.match.capture_result.Reading.tally", "statistics", {"statistics"}),
+    ("matcher.match.capture_result.Reading.statistics", "statistics at the end", {"statistics"}),
+    ("matcher.match.statistics.Tally.finish", "statistics at the end", {"statistics"}),
+    ("matcher.match.findings.statistics_for", "statistics of a tenant", {"statistics"}),
+    ("matcher.match.findings._facts", "redaction", {"redaction"}),
+    ("matcher.match.redact.words", "redaction of a title", {"redaction"}),
+    ("matcher.match.findings.labelled", "labels", {"evidence"}),
 ]
 
 
@@ -229,7 +229,7 @@ def faulty_at(original: Callable[..., Any], text: bytes) -> Callable[..., Any]:
 
 
 def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    import matcher.batches as where
+    import matcher.match.batches as where
 
     monkeypatch.setattr(where, "rows", faulty_at(where.rows, POISON.encode()))
     for number in range(6):
@@ -241,7 +241,7 @@ def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(match: Run
 
 
 def test_a_fault_in_one_part_costs_the_others_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    import matcher.batches as where
+    import matcher.match.batches as where
 
     monkeypatch.setattr(where, "search", faulty_at(where.search, POISON.encode()))
     match.put("", body_bytes=zipped(POISONED), media_type="application/zip")
@@ -251,7 +251,7 @@ def test_a_fault_in_one_part_costs_the_others_nothing(match: Running, monkeypatc
 
 
 def test_a_fault_in_one_member_costs_the_others_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    import matcher.parts as where
+    import matcher.match.parts as where
 
     original = where.windows
 
@@ -268,7 +268,7 @@ def test_a_fault_in_one_member_costs_the_others_nothing(match: Running, monkeypa
 
 
 def test_a_fault_for_one_tenant_costs_the_others_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    import matcher.findings as where
+    import matcher.match.findings as where
 
     enrol(match.context, "other", [customer(n) for n in range(5)])
     original = where._finding
@@ -292,13 +292,13 @@ def test_memory_that_ran_out_is_no_fault_of_a_step(bank: Context, monkeypatch: p
         raise MemoryError
 
     matcher = matcher_of(bank)
-    monkeypatch.setattr("matcher.match.look_up", out_of_memory)
+    monkeypatch.setattr("matcher.match.pipeline.look_up", out_of_memory)
     with pytest.raises(MemoryError):
         matcher.salvage(capture(body=phone(1).encode()), AMPLE)
 
 
 def test_a_fault_in_the_evidence_vault_holds_no_finding_up(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr("matcher.evidence_vault.exposure_of", failing)
+    monkeypatch.setattr("matcher.cli.evidence_vault.exposure_of", failing)
     match.stage._keeper._pair = object()
     monkeypatch.setattr(type(match.context), "tenant", lambda self, name: _Wants())
     match.put(phone(1))

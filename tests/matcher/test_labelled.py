@@ -7,13 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matcher.scan import labelled
-from matcher.scan.batch import Batch
-from matcher.scan.columns import HEADERS, columns
-from matcher.scan.labelled import WIDTH, find_labelled, labelled_kinds
-from matcher.scan.segment import Segment
-from matcher.scan.shapes import RULES, normals
-from matcher.scan.unlucky import labelled_cards
+from matcher.columns.batch import Batch
+from matcher.detect import labelled
+from matcher.detect.candidates import Segment
+from matcher.detect.header_columns import HEADERS, columns
+from matcher.detect.labelled import WIDTH, find_labelled, labelled_kinds
+from matcher.detect.labelled_luhn_failures import labelled_cards
+from matcher.detect.shapes import RULES, normals
 from ullage.identifiers import Kind, kinds
 
 Found = tuple[str, int, int, str, bool]

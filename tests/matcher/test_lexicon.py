@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.labels import words
+from matcher.detect.labels import words
 from matcher.lexicon import Lexicon, Terms, lower
 from matcher.text import fold
 from ullage.lexicon import is_wanted, themes

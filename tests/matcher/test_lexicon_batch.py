@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.labels import words
+from matcher.columns.batch import Batch
+from matcher.columns.literals import APART
+from matcher.detect.labels import words
 from matcher.lexicon import Lexicon, Terms, resolve
 from matcher.lexicon.entries import BIN_FORMS, forms, literals, shipped_rows
-from matcher.scan.batch import Batch
-from matcher.scan.literals import APART
 from matcher.text import fold
-from matcher.traditional import written
+from matcher.text.traditional import written
 
 BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某某银行", "行"]}
 BINS = {"bank": ["62000000"]}

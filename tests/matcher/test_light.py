@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.scan.batch import Batch
+from matcher.columns.batch import Batch
 from matcher.text import fold
-from matcher.text.gate import doubted
-from matcher.text.han import DIGITS, X_ALIKE
+from matcher.text.han_digits import DIGITS, X_ALIKE
 from matcher.text.light import fold_lightly
+from matcher.text.needs_unescape import doubted
 from matcher.text.plain import becomes
 from tests.matcher.test_fold import DROPPED
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.scan.batch import Batch
-from matcher.scan.literals import APART, TEXT, Joined, Literals, Patterns, once, stretches, whole_words
+from matcher.columns.batch import Batch
+from matcher.columns.literals import APART, TEXT, Joined, Literals, Patterns, once, stretches, whole_words
 from ullage.errors import ConfigError
 
 WORDS = [word.encode() for word in ("ab", "b", "abc", "b-1", "料", "料子", "a料", "v信", "x.y")]

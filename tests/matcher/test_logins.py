@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.logins import LoginFinder, LoginLines
-from matcher.scan.batch import Batch
-from matcher.whose_rows import own_cards
+from matcher.columns.batch import Batch
+from matcher.detect.logins import LoginFinder, LoginLines
+from matcher.match.whose_rows import own_cards
 
 FINDER = LoginFinder({"bank.example": "bank", "pay.bank.example": "pay", "other.example": "other"})
 

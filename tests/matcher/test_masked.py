@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher import corroborated
+from matcher.columns.batch import Batch
+from matcher.detect.masked import find_masked
 from matcher.lexicon import Lexicon
-from matcher.match import Matcher
-from matcher.scan.batch import Batch
-from matcher.scan.masked import find_masked
+from matcher.match import corroboration as corroborated
+from matcher.match.pipeline import Matcher
 from matcher.text import fold
 from tests.matcher.bank import customer, enrol, matcher_of
 from tests.matcher.conftest import BANK

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.matches import _as_they_came, _undone
+from matcher.match.match_columns import _as_they_came, _undone
 from matcher.text import Folded, fold
 
 CHARS = st.text("ax1张某é𠀀", max_size=30)

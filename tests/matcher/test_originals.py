@@ -3,7 +3,7 @@
 import io
 import zipfile
 
-from matcher.canary import enrol as enrol_canaries
+from matcher.cli.canary import enrol as enrol_canaries
 from tests.matcher import test_stage
 from tests.matcher.bank import phone
 from tests.matcher.test_stage import Running

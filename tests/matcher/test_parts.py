@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
-from matcher.parts import Part, Piece, pieces_of_capture
-from matcher.parts import read as read_with
+from matcher.match.parts import Part, Piece, pieces_of_capture
+from matcher.match.parts import read as read_with
 from matcher.text import decode, fold, unescape
 from matcher.text.windows import WINDOW
 from tests.factories import capture

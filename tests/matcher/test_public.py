@@ -6,8 +6,8 @@ from io import BytesIO
 
 import pytest
 
-from matcher.findings import findings
-from matcher.stage import build_matcher
+from matcher.cli.stage import build_matcher
+from matcher.match.findings import findings
 from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone

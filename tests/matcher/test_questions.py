@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.questions import FEW, ask, questions
-from matcher.scan.segment import Segment
+from matcher.detect.candidates import Segment
+from matcher.match.lookup import FEW, ask, questions
 from ullage.tags import Tagger, Tags
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matcher import redact
 from matcher.lexicon import Lexicon
-from matcher.statistics import CaptureKey
+from matcher.match import redact
+from matcher.match.statistics import CaptureKey
 from ullage.kept import GAP, LONGEST
 from ullage.keys import KeyStore
 

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.labels import RECORD_WORDS, block_label, tails, words
-from matcher.rows import Rows
-from matcher.rows import rows as rows_in
-from matcher.rows.columns import Columns
-from matcher.rows.downwards import blocks, labels_of
-from matcher.rows.enclosed import objects, tuples
-from matcher.rows.groups import MOST_KINDS, Groups, bits_of, holder_of
-from matcher.rows.sheet import elected, vote
-from matcher.rows.spans import LINE, Spans
-from matcher.rows.statements import MOST_STATEMENTS, statements_of, tuple_in
-from matcher.rows.voters import vote_of
-from matcher.scan.batch import Batch
-from matcher.scan.segment import Candidates
+from matcher.columns.batch import Batch
+from matcher.detect.candidates import Candidates
+from matcher.detect.labels import RECORD_WORDS, block_label, tails, words
+from matcher.records import Rows
+from matcher.records import rows as rows_in
+from matcher.records.groups import MOST_KINDS, Groups, bits_of, holder_of
+from matcher.records.json_sql_records import objects, tuples
+from matcher.records.key_value_blocks import blocks, labels_of
+from matcher.records.schema import Columns
+from matcher.records.sheet import elected, vote
+from matcher.records.spans import LINE, Spans
+from matcher.records.statements import MOST_STATEMENTS, statements_of, tuple_in
+from matcher.records.voters import vote_of
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import laid_out, rows_of_texts
 from ullage.fields import Field

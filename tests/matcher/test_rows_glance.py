@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.rows.cells import LOOK, MOST_CELLS, NAME, NOTHING_IN, NUMBER_IN, TEXT, Reader
-from matcher.rows.columns import Columns
-from matcher.rows.glance import Glance, _parted, glance
-from matcher.rows.marked import Marked, mark
-from matcher.rows.spans import LINE
+from matcher.records.cells import LOOK, MOST_CELLS, NAME, NOTHING_IN, NUMBER_IN, TEXT, Reader
+from matcher.records.glance import Glance, _parted, glance
+from matcher.records.marked import Marked, mark
+from matcher.records.schema import Columns
+from matcher.records.spans import LINE
 from tests.matcher.bank import phone
 from tests.matcher.columns import rows_of_texts
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.rows.alike import MOST_READ, SAMPLES, Alike, Sample, places_before, read_of
-from matcher.rows.cells import Reader
-from matcher.rows.columns import Columns
-from matcher.rows.marked import NUMBER, mark, shown
-from matcher.rows.readers import Readers, SheetReader, Written
-from matcher.rows.sheet import Sheet
-from matcher.rows.spans import BLOCK, LINE, OBJECT
+from matcher.records.cells import Reader
+from matcher.records.marked import NUMBER, mark, shown
+from matcher.records.readers import Readers, SheetReader, Written
+from matcher.records.row_groups import MOST_READ, SAMPLES, Alike, Sample, places_before, read_of
+from matcher.records.schema import Columns
+from matcher.records.sheet import Sheet
+from matcher.records.spans import BLOCK, LINE, OBJECT
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import rows_of_texts
 from ullage.fields import Field

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.text.han import DIGITS
+from matcher.text.han_digits import DIGITS
 from matcher.text.runs import WINDOW, long_runs
 from matcher.text.utf8 import Laid
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from matcher.scan import rare
-from matcher.scan.batch import Batch
-from matcher.scan.codes import USUAL
-from matcher.scan.labelled import find_labelled
-from matcher.scan.search import APART, search
-from matcher.scan.segment import Candidates
+from matcher.columns.batch import Batch
+from matcher.detect import regex_fallback as rare
+from matcher.detect.candidates import Candidates
+from matcher.detect.labelled import find_labelled
+from matcher.detect.search import APART, search
+from matcher.detect.uscc import USUAL
 from matcher.text import fold
 from tests.matcher import oracle
 from tests.matcher.bank import resident_id

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.authentic import PURPOSE
+from matcher.cli.authentic import PURPOSE
 from tests.factories import capture
 from tests.matcher.bank import phone
 from tests.matcher.conftest import BANK

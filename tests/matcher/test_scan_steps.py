@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.scan import checks, mail
-from matcher.scan.batch import Batch
-from matcher.scan.classes import classes, is_one_of
-from matcher.scan.codes import find_codes
-from matcher.scan.digests import find_digests
-from matcher.scan.mail import find_mail
-from matcher.scan.numbers import Whole
-from matcher.scan.rare import find_rare
-from matcher.scan.segment import Segment, anywhere, are_apart, by_place, cut, every, lower
-from matcher.scan.separated import Shape, find_separated, shapes
-from matcher.scan.words import Words, find_words
+from matcher.columns.batch import Batch
+from matcher.columns.classes import classes, is_one_of
+from matcher.detect import checks, mail
+from matcher.detect.candidates import Segment, anywhere, are_apart, by_place, cut, every, lower
+from matcher.detect.digests import find_digests
+from matcher.detect.grouped_numbers import Shape, find_separated, shapes
+from matcher.detect.mail import find_mail
+from matcher.detect.numbers import Whole
+from matcher.detect.regex_fallback import find_rare
+from matcher.detect.uscc import find_codes
+from matcher.detect.words import Words, find_words
 from tests.matcher.bank import resident_id
 from ullage.identifiers import card, email, kinds
 from ullage.identifiers import resident_id as plain_id

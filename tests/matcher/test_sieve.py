@@ -4,14 +4,16 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from matcher.columns.batch import Batch
+from matcher.columns.literals import Literals
+from matcher.detect import labelled
+from matcher.detect import labelled_luhn_failures as unlucky
+from matcher.detect.labelled import find_labelled
+from matcher.detect.prescan import Hits
 from matcher.lexicon import Lexicon
-from matcher.parts import pieces_of_capture, read
-from matcher.scan import labelled, unlucky
-from matcher.scan.batch import Batch
-from matcher.scan.labelled import find_labelled
-from matcher.scan.literals import Literals
-from matcher.sieve import Hits
-from matcher.text import decode, fold, gate, unescape
+from matcher.match.parts import pieces_of_capture, read
+from matcher.text import decode, fold, unescape
+from matcher.text import needs_unescape as gate
 from tests.factories import capture
 
 LEXICON = Lexicon({"bank": ["中国(上海)银行", "bank.example"]}, {"bank": ["62000000"]})

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from matcher.columns.batch import Batch
+from matcher.columns.signs import SIGNS, in_classes
+from matcher.detect.labelled import find_labelled, header_lines, labelled_kinds
+from matcher.detect.search import search
 from matcher.lexicon import Lexicon
-from matcher.parts import Part, pieces_of_capture, read
-from matcher.scan.batch import Batch
-from matcher.scan.labelled import find_labelled, header_lines, labelled_kinds
-from matcher.scan.search import search
-from matcher.signs import SIGNS, in_classes
+from matcher.match.parts import Part, pieces_of_capture, read
 from matcher.text import fold, unescape
 from tests.factories import capture
 

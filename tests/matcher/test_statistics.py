@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.rows import rows as rows_in
-from matcher.scan.batch import Batch
-from matcher.scan.segment import Candidates
-from matcher.statistics import CaptureKey, Part, Tally, distinct, groups_of, matched_groups
-from matcher.statistics.dates import newest_dates
-from matcher.statistics.distinct import Distinct, Lowest, Numbers, told_apart
-from matcher.statistics.key import in_hex
-from matcher.statistics.runs import longest_run, numbers_of
-from matcher.statistics.shingles import SHINGLE_TEXT, shingles
+from matcher.columns.batch import Batch
+from matcher.detect.candidates import Candidates
+from matcher.match.statistics import CaptureKey, Part, Tally, distinct, groups_of, matched_groups
+from matcher.match.statistics.dates import newest_dates
+from matcher.match.statistics.distinct import Distinct, Lowest, Numbers, told_apart
+from matcher.match.statistics.key import in_hex
+from matcher.match.statistics.runs import longest_run, numbers_of
+from matcher.match.statistics.shingles import SHINGLE_TEXT, shingles
+from matcher.records import rows as rows_in
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import laid_out
 from tests.matcher.oracle import find

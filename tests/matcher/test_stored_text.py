@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from matcher.findings import findings
+from matcher.match.findings import findings
 from matcher.watchlist.tagging import TagKeys
 from tests.factories import capture
 from tests.matcher.bank import enrol, matcher_of

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.text import fold, unescape
-from matcher.text.together import read_together
+from matcher.text.batched import read_together
 
 BLOCK = base64.b64encode(b"13800138000,test@example.com".ljust(57)).decode()
 PIECES = st.sampled_from(

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matcher.text import blocks, read, unescape
-from matcher.text.blocks import reveal
-from matcher.text.codes import GONE
+from matcher.text import base64_blocks as blocks
+from matcher.text import read, unescape
+from matcher.text.base64_blocks import reveal
+from matcher.text.codepoints import GONE
 from tests.matcher.oracle import find
 
 PHONE = "13800138000"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.text import read
-from matcher.text.codes import FILL, fit
-from matcher.text.spelt import reveal
+from matcher.text.codepoints import FILL, fit
+from matcher.text.deobfuscate_email import reveal
 from tests.matcher.oracle import find
 
 ADDRESS = "li.wei17@example.com"

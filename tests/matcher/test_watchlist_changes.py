@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matcher.findings import findings
-from matcher.watchlist import amended, erasing, installed
+from matcher.match.findings import findings
+from matcher.watchlist import erasing, installed
+from matcher.watchlist import erasure_digests as amended
 from matcher.watchlist.forms import normal_name
 from matcher.watchlist.tagging import TagKeys, handles
 from tests.factories import capture

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.watchlist.clean import clean_references, normalised, normalised_one
-from matcher.watchlist.columns import MOST, Texts, hexed, together
+from matcher.watchlist.text_column import MOST, Texts, hexed, together
 from tests.matcher.bank import phone, resident_id
 from ullage.identifiers import kinds
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.findings import findings
+from matcher.match.findings import findings
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.cohorts import Coder, Table, counts_of, tally
-from matcher.watchlist.columns import Texts
 from matcher.watchlist.file import body_bytes, sections
 from matcher.watchlist.live import Watchlist
 from matcher.watchlist.source import Batch, Column, Source
 from matcher.watchlist.tagging import TagKeys
+from matcher.watchlist.text_column import Texts
 from tests.factories import capture
 from tests.matcher.bank import customer, matcher_of
 from ullage.errors import ConfigError, CorruptError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.findings import findings
+from matcher.match.findings import findings
 from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, listed, matcher_of, phone

@@ -10,8 +10,8 @@ import pytest
 import structlog
 from typer.testing import Result
 
-from matcher.findings import findings
-from matcher.stage import build_matcher
+from matcher.cli.stage import build_matcher
+from matcher.match.findings import findings
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.file import read_header

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from matcher.watchlist import installed
+from matcher.watchlist.build_report import KEPT_REJECTS, Control, Report
 from matcher.watchlist.source import Source
-from matcher.watchlist.tally import KEPT_REJECTS, Control, Report
 from tests.matcher.bank import customer, listed, phone
 from ullage.errors import ConfigError
 from ullage.settings import Context

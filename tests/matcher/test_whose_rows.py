@@ -10,7 +10,7 @@ import pytest
 from alerts.fold import Place
 from alerts.incident import sighting_of
 from alerts.replay import Replay
-from matcher.findings import findings
+from matcher.match.findings import findings
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
 from ullage.records import FINDING_SCHEMA, Finding

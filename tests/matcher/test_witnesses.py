@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.findings import findings
-from matcher.match import Matcher
-from matcher.rows.columns import Columns
-from matcher.rows.spans import BLOCK, LINE, OBJECT, TUPLE
+from matcher.match.findings import findings
+from matcher.match.pipeline import Matcher
+from matcher.match.witnesses import MOST_VALUES, pairs_of
+from matcher.records.schema import Columns
+from matcher.records.spans import BLOCK, LINE, OBJECT, TUPLE
 from matcher.watchlist import installed
-from matcher.watchlist.columns import Texts
 from matcher.watchlist.tagging import HandleKey
+from matcher.watchlist.text_column import Texts
 from matcher.watchlist.witness import HOLDER, KIND, PAIR, SHARE, amounts_in
-from matcher.witnesses import MOST_VALUES, pairs_of
 from tests.factories import capture
 from tests.matcher.bank import HEADER, customer, matcher_of, phone
 from ullage.errors import ConfigError

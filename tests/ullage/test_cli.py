@@ -96,7 +96,7 @@ def test_a_wrong_configuration_is_one_line_and_code_2(ullage, data: Path) -> Non
 def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dict[str, Entry]) -> None:
     for name, value, extra in (
         ("crawl", "crawlers.command:crawl", "crawl"),
-        ("assess", "matcher.command:assess", "match"),
+        ("assess", "matcher.cli.match:assess", "match"),
         ("incidents", "alerts.command:incidents", "alert"),
         ("search", "alerts.search.command:search", "search"),
         ("demo", "deploy.demo.command:demo", "all"),
@@ -115,7 +115,7 @@ def test_help_lists_a_command_whose_extra_is_missing(ullage, stages: dict[str, E
 
 def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, Entry]) -> None:
     stages["crawl"] = Entry("crawl", "crawlers.command:crawl", AssertionError("loaded"))
-    stages["match"] = Entry("match", "matcher.command:match", lambda: cli.typer.echo("matched"))
+    stages["match"] = Entry("match", "matcher.cli.match:match", lambda: cli.typer.echo("matched"))
     assert ullage("match") == (0, "matched\n", "")
 
 
@@ -131,7 +131,7 @@ def test_an_error_of_a_command_is_one_line_with_its_code(ullage, stages: dict[st
     def fail() -> None:
         raise error
 
-    stages["match"] = Entry("match", "matcher.command:match", fail)
+    stages["match"] = Entry("match", "matcher.cli.match:match", fail)
     got, _, err = ullage("match")
     assert (got, err.count("\n")) == (code, 1)
     assert "Traceback" not in err
@@ -158,7 +158,7 @@ def test_the_plan_has_the_lines_of_the_bus_and_of_each_stage_and_looks_at_nothin
 ) -> None:
     (data / "keys" / "capture.key").unlink()  # a fault that a look would find
     stages["alert"] = Entry("alert", "alerts.command:plan", lambda context: iter([f"PUT index of {context.data.name}"]))
-    stages["match"] = Entry("match", "matcher.command:plan", ModuleNotFoundError("x", name="ahocorasick"))
+    stages["match"] = Entry("match", "matcher.cli.match:plan", ModuleNotFoundError("x", name="ahocorasick"))
     code, out, err = ullage("check", "--plan")
     assert (code, err) == (0, "")
     assert out.splitlines() == [

@@ -23,8 +23,8 @@ from alerts.query import Filters, listed, whole
 from alerts.records import Decision, Exposure, Hold, Sighting, Suppression
 from alerts.store import IncidentStore, Where, configured_store
 from crawlers.frontier import Frontier
-from matcher.authentic import Reception
-from matcher.stage import build_matcher
+from matcher.cli.authentic import Reception
+from matcher.cli.stage import build_matcher
 from tests.conftest import HeldClock
 from ullage import keys
 from ullage.audit.trail import FOLDER as AUDIT

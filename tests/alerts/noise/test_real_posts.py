@@ -11,8 +11,8 @@ from alerts.noise.background import shipped
 from alerts.noise.traits import Traits
 from alerts.records import Background, Exposure, Incident, Sighting
 from alerts.store import Where
-from matcher.findings import findings
-from matcher.match import Matcher
+from matcher.match.findings import findings
+from matcher.match.pipeline import Matcher
 from tests.alerts.builders import fold_all
 from tests.conftest import HeldClock
 from tests.factories import capture

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from matcher.findings import findings
+from matcher.match.findings import findings
 from matcher.unpack import frames
 from matcher.unpack.outcome import Member
 from matcher.unpack.unpacked import unpack

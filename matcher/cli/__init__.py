@@ -1,0 +1,1 @@
+"""The commands and the stage: `ullage match`, `scan` and `assess`."""

@@ -1,0 +1,73 @@
+"""Several folded texts side by side in one buffer of UTF-8 bytes: what the vectorised steps work on.
+
+One numpy call costs about a microsecond whatever its length, so steps pay only over a mebibyte or more: batches span documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.columns import bitset as bits
+
+PAD = 192
+"""Line ends before the first and behind the last text: windows of up to 136 bytes around any place stay in the buffer."""
+LINE_END = 10
+Places = bits.Places
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`data` u8[size]: PAD line ends, each text followed by one line end, PAD line ends.
+
+    `starts` and `ends` i64[documents]: where each text begins and ends in `data`, its closing line end not counted.
+    """
+
+    data: Bytes
+    starts: Places
+    ends: Places
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> Batch:
+        """Lay `texts` out; any may be empty."""
+        ends_line = b"\n" * PAD
+        data = np.frombuffer(b"\n".join((ends_line[1:], *texts, ends_line)), np.uint8)
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        ends = PAD + np.cumsum(lengths + 1) - 1
+        return cls(data, ends - lengths, ends)
+
+    def windows(self, places: Places, width: int) -> Bytes:
+        """The `width` bytes from each place on: shape (n, width), a copy. `width` is at most 136."""
+        view = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))
+        return view[places].view(np.uint8).reshape(-1, width)  # `take` would copy the whole overlapping view first
+
+    def documents(self, places: Places) -> Places:
+        """The number of the text that holds each place."""
+        return np.searchsorted(self.starts, places, "right") - 1
+
+    @cached_property
+    def line_starts(self) -> Places:
+        """Where each line of the buffer begins, the padding's among them."""
+        return np.concatenate(([0], bits.places(self._line_ends) + 1))
+
+    @cached_property
+    def _line_ends(self) -> bits.Words:
+        return bits.holding(self.data, LINE_END)
+
+    @cached_property
+    def _lines_before(self) -> bits.Ranks:
+        return bits.Ranks(self._line_ends)
+
+    def lines(self, places: Places) -> Places:
+        """The number, in the buffer, of the line that holds each place."""
+        return self._lines_before.of(places)
+
+    def text(self, start: int, end: int) -> Any:
+        """The bytes [start, end)."""
+        return self.data[start:end].tobytes()

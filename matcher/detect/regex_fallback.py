@@ -1,0 +1,133 @@
+"""What is too rare to be worth columns: numbers from abroad, IBANs, addresses with a domain in other scripts.
+
+A gate, cheap and over the whole buffer, gives the places where one may stand. Around these the kind's own pattern is run, on
+text; stretches that touch are read as one, so that a flood of gates costs one pass and not one each.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.columns.batch import Batch, Places
+from matcher.columns.bitset import ahead, behind, lowest, places, windows
+from matcher.columns.classes import DASH, SPACE, ZERO, Classes, is_digit, is_separator, is_word
+from matcher.detect.candidates import Segment
+from ullage.identifiers import Kind, iban, kinds
+from ullage.identifiers.base import no_check
+
+WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
+"""Kinds that modules beside this one, or a gate in here, find."""
+AROUND = 80
+"""Bytes read on either side of a gate."""
+CONTINUES = 0xC0
+"""The bits by which a byte is known that goes on a character."""
+SHORTEST_ABROAD, LONGEST_CODE = 7, 5
+"""Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
+GROUP = 4
+"""Digits of the groups within a card or a mobile number that 00 may begin."""
+EIGHT, SIX = 56, 54
+NOT_ASCII = 0x80
+
+
+def find_rare(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
+    """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
+    gates = {"iban": _iban_gates(batch, classes), "phone": _abroad_gates(batch, classes), "email": strange_at}
+    found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates.items() if len(gate)]
+    whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
+    found += [_columns(batch, kind, whole) for kind in _without_columns()]
+    return [segment for segment in found if len(segment)]
+
+
+def _without_columns() -> list[str]:
+    """Kinds that have neither columns, nor a gate here, nor a label: a new file's, read slowly until somebody writes them."""
+    return [name for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels]
+
+
+@cache
+def _lengths() -> npt.NDArray[np.uint8]:
+    """u8[65536]: how long the numbers are of the country that two letters, lower case, stand for; 0 where they are no country."""
+    table = np.zeros(1 << 16, np.uint8)
+    for country, length in iban.LENGTHS.items():
+        table[int.from_bytes(country.lower().encode(), "little")] = length
+    return table
+
+
+def _iban_gates(batch: Batch, classes: Classes) -> Places:
+    """A country's two letters and two digits, nothing glued before, that go on in one piece of its length, or in fours."""
+    letter = classes.letter
+    gate = places(letter & ahead(letter, 1) & ahead(classes.digits.of(2), 2) & classes.free)
+    full = _lengths().take(np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0])
+    gate, full = gate[full > 0], full[full > 0]
+    length = lowest(~windows(classes.word, gate))
+    fours = (length < full) & (length % 4 == 0) & is_separator(batch.data.take(gate + length))
+    known: Places = gate[fours | (length == full)]
+    return known
+
+
+def _abroad_gates(batch: Batch, classes: Classes) -> Places:
+    """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86 and long enough or in groups."""
+    data, digit, zero = batch.data, classes.digit, classes.zero
+    signed = places(digit & behind(classes.plus, 1))
+    signed = signed[(data[signed] != EIGHT) | (data[signed + 1] != SIX)]
+    zeros = places(zero & ahead(zero, 1) & classes.free)
+    zeros = zeros[is_digit(data.take(zeros + 2)) & (data.take(zeros + 2) != ZERO)]
+    begin = np.sort(np.concatenate((signed, zeros)))
+    length = lowest(~windows(classes.digit, begin))
+    alone = np.flatnonzero(~is_word(data.take(begin + length)))  # not what a digest begins with
+    begin, length = begin.take(alone), length.take(alone)
+    before = data.take(begin - 1)
+    inner = is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))  # a group of a longer number, as of four
+    inner &= (length == GROUP) | (data.take(begin - GROUP - 2) == before)
+    abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]
+    return abroad
+
+
+def _columns(batch: Batch, name: str, stretches: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
+    """Candidates of the kind `name` in `stretches`, those whose checksum fails among them; with `gate`, only those at one."""
+    kind, found, places_ = kinds()[name], list[bytes](), list[Places]()
+    for first, last in stretches:
+        own, bounds = _read(batch, kind, first, last)
+        found += own
+        places_.append(bounds)
+    start, end = np.concatenate([np.empty((0, 2), np.int64), *places_]).T
+    length = np.fromiter(map(len, found), np.int64, len(found))
+    width = -(-int(length.max(initial=1)) // 8) * 8
+    table = np.array(found, f"S{width}").view(np.uint8).reshape(-1, width)
+    valid = np.ones(len(found), bool)
+    if kind.check is not no_check:
+        valid = np.fromiter(map(kind.check, map(bytes.decode, found)), bool, len(found))
+    all_ = Segment(name, "plain", start, end, table, length, valid)
+    return all_ if gate is None else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
+
+
+def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:
+    """[first, last) of the buffer around the gates, those that touch joined."""
+    first, last = np.maximum(gate - AROUND, 0), np.minimum(gate + AROUND, len(batch.data))
+    opens = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1])))
+    closes = np.concatenate((opens[1:] - 1, [len(gate) - 1]))
+    yield from zip(first[opens].tolist(), last[closes].tolist(), strict=True)
+
+
+def _read(batch: Batch, kind: Kind, first: int, last: int) -> tuple[list[bytes], Places]:
+    """Normal forms in a stretch, and the bytes [start, end) of the buffer where each stands: i64[n, 2].
+
+    What touches the stretch's edge was cut and is left out.
+    """
+    while batch.data[first] & CONTINUES == NOT_ASCII:
+        first -= 1
+    while batch.data[last] & CONTINUES == NOT_ASCII:
+        last += 1
+    raw = batch.data[first:last]
+    text = raw.tobytes().decode("utf-8", "surrogatepass")
+    found, normals = kind.columns(text)
+    bounds = np.array(found, np.int64).reshape(-1, 2)
+    whole = (bounds[:, 0] > 0) & (bounds[:, 1] < len(text))
+    bounds = bounds[whole]
+    if len(text) < len(raw):  # where each character begins
+        bounds = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[bounds]
+    return list(map(str.encode, itertools.compress(normals, whole.tolist()))), bounds + first

@@ -1,0 +1,160 @@
+"""What is gathered of one capture while its parts go by."""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter, defaultdict
+from functools import cached_property
+
+from matcher.lexicon import Terms
+from matcher.lexicon.entries import RECORD
+from matcher.lexicon.records import Records
+from matcher.match.budget import OF_OUTCOME, Budget, Spent
+from matcher.match.claims import Excerpts, claims
+from matcher.match.match_counts import Found
+from matcher.match.parts import Piece
+from matcher.match.statistics import CaptureKey, Part, Tally
+from matcher.match.steps import Step
+from matcher.match.whose_rows import OwnCards
+from matcher.text import Folded
+from matcher.unpack.outcome import Outcome
+from matcher.unpack.reasons import LOSES_NOTHING
+from ullage.records import Capture, Claims, Statistics
+
+
+class Reading:
+    """One capture: what its title says, and what was found in its parts so far. In memory only.
+
+    `records` are the lexicon's words of a record. Without a `budget` all of it is read, and `room` is
+    how many matches of one tenant are listed, None for all. A `careful` one bears faults: what a step
+    of matching that fails would have told is missing, and `incomplete` says so.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        key: CaptureKey,
+        records: Records,
+        title_terms: Terms | None = None,
+        budget: Budget | None = None,
+        *,
+        careful: bool = False,
+        room: int | None = None,
+    ) -> None:
+        self.capture, self.title_terms, self.valid = capture, title_terms or Terms(), 0
+        self._records = records
+        self.found: dict[tuple[str, int], Found] = {}
+        self.offered: set[str] = set()
+        """Tenants whose data a part offers."""
+        self.logins: dict[str, set[int]] = defaultdict(set)
+        """Keys of different logins at a tenant's own domains."""
+        self.staff_logins: dict[str, set[int]] = defaultdict(set)
+        """Those of them of the tenant's own people."""
+        self.own_cards: dict[str, OwnCards] = defaultdict(OwnCards)
+        """Cards of a tenant's own ranges."""
+        self.rows_of_others: Counter[str] = Counter()
+        """Rows that name another platform than a tenant's."""
+        self.unread: Counter[str] = Counter()
+        self.incomplete: set[str] = set()
+        """See `reasons`; words of `ullage.records.incomplete`."""
+        self.spent = Spent(budget) if budget else None
+        self._room = room
+        self._careful = careful
+        self.key = key
+        self._tally = Tally(key, capture.fetched_at.date())
+        self._identity: hmac.HMAC | None = None
+        self._text: Folded | None = None
+        self._terms = Terms()
+        self._excerpts = Excerpts()
+
+    def told(self, outcome: Outcome) -> None:
+        """Something in the capture was not read."""
+        self.unread[outcome.reason] += 1
+        if self.spent and outcome.reason in OF_OUTCOME:
+            self.incomplete.add(OF_OUTCOME[outcome.reason])
+
+    def refuses(self, piece: Piece) -> bool:
+        """Whether the budget is used up, so that `piece` and all behind it is left out."""
+        reason = self.spent.refuses(piece) if self.spent else ""
+        self.incomplete.update({reason} if reason else ())
+        return bool(reason)
+
+    @property
+    def room(self) -> int | None:
+        """Matches that may be listed of one tenant; None for all."""
+        return self.spent.budget.matches if self.spent else self._room
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why less than the whole capture was searched or judged, () where all was. A careful reading follows upon a fault."""
+        return tuple(sorted(self.incomplete)) or (("fault",) if self._careful else ())
+
+    def step(self, name: str) -> Step:
+        """A step of matching; if it fails, a careful reading goes on without it."""
+        return Step(name, self.incomplete if self._careful else None)
+
+    def go_on(self, text: Folded, terms: Terms, *, streamed: bool) -> None:
+        """The folded text of the next part; a single one is kept until somebody asks for the capture's identity."""
+        self._terms = terms.under(self._terms)
+        if terms.hits or self.title_terms.counts:
+            self._excerpts.add(text.utf8, terms, under_jargon=bool(self.title_terms.counts))
+        if streamed:
+            self._hashed().update(text.utf8)
+        else:
+            self._text = text
+
+    def tally(self, part: Part, number: int) -> None:
+        """Count the next part into the statistics."""
+        self._tally.add(part, number)
+
+    @property
+    def terms(self) -> Terms:
+        """What the lexicon says of title and text."""
+        return self._terms.under(self.title_terms)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """What the post says of itself; asked for when all its parts have gone by."""
+        return claims(self.capture.title, self._excerpts.texts)
+
+    def best(self, tenant: str) -> Found | None:
+        """Of a tenant's epochs the one that found most, the newer of two."""
+        mine = [found for (name, _), found in self.found.items() if name == tenant and found.count]
+        return max(mine, key=lambda found: (found.count, found.epoch), default=None)
+
+    def concerns(self, tenant: str) -> bool:
+        """Whether there is something to report to a tenant."""
+        found = tenant in self.offered or bool(self.logins.get(tenant)) or self.best(tenant) is not None
+        return found or (self.is_unread and tenant in self.terms.brands)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether something that may hold customers was not read, or not wholly."""
+        return bool(self.unread.keys() - LOSES_NOTHING)
+
+    def identity(self) -> str:
+        """Keyed digest of what makes two captures the same: site, the platform's own id, extracted text."""
+        hashed = self._hashed().copy()
+        hashed.update(self._utf8)
+        return hashed.digest()[:16].hex()
+
+    @property
+    def _utf8(self) -> bytes:
+        """The folded text of a single part."""
+        return self._text.utf8 if self._text else b""
+
+    def _hashed(self) -> hmac.HMAC:
+        if self._identity is None:
+            self._identity = self.key.identifying(self.capture.site, self.capture.post_id)
+        return self._identity
+
+    def statistics(self) -> Statistics:
+        """Whole-capture statistics, the same for every tenant."""
+        made = self._tally.finish(self.terms.terms)
+        return made.model_copy(update={"unread": dict(sorted(self.unread.items())), "context": self._context()})
+
+    def _context(self) -> dict[str, int]:
+        """Different words of context a theme; of a text that went by in parts nobody knows whether it is somebody's record."""
+        told = b"\n".join((self.capture.title.encode("utf-8", "surrogatepass"), self._utf8))
+        records = 1 if self._identity and not self._utf8 else self._records.count(told)
+        return {**self.terms.context, **({RECORD: records} if records else {})}

@@ -1,0 +1,174 @@
+"""What corroborates: values that prove nothing alone, looked up in the rows where a customer was found, as that customer's.
+
+Who stands in a row by two masks of different kinds is found there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from matcher.columns.batch import Places
+from matcher.detect.candidates import Flags, Segment, joined
+from matcher.match.batches import Searched
+from matcher.match.lookup import Question, ask, enrolled, questions, tags_of
+from matcher.watchlist.build import normal_name
+from matcher.watchlist.installed import Epoch
+from matcher.watchlist.text_column import Texts, together
+from ullage.identifiers import masked
+
+MOST_PAIRS = 1 << 14
+"""Weak values of one row times customers found there: each is asked of each, and where there are more the row is a list."""
+MOST_ROWS = 1 << 12
+"""Rows of which all who have a mask are held at once: some masks are those of hundreds."""
+SUBJECT_BITS = 40
+"""A row, from 1 on, and a subject below 2^40 go into one number."""
+STAR = ord("*")
+SHORTER = min(head for head, _ in masked.KEPT["resident_id"])
+"""Where the shorter mask of a resident ID begins to hide."""
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Who was found where: pairs of `row` and `subject`, i64[n] each, every pair once, ascending."""
+
+    row: Places
+    subject: Places
+
+    @classmethod
+    def of(cls, row: Places, subject: Places) -> Owners:
+        """From pairs that may come several times."""
+        order = np.lexsort((subject, row))
+        row, subject = row[order], subject[order]
+        is_new = np.ones(len(row), bool)
+        is_new[1:] = (row[1:] != row[:-1]) | (subject[1:] != subject[:-1])
+        return cls(row[is_new], subject[is_new])
+
+    @cached_property
+    def rows(self) -> Places:
+        """The rows, each once."""
+        return np.unique(self.row)
+
+    def of_rows(self, rows: Places) -> tuple[Places, Places]:
+        """Number in `rows`, one for each value, and subject, for everybody who was found there: i64[m] each.
+
+        A row with very many of both gives none.
+        """
+        first = np.searchsorted(self.row, rows)
+        count = np.searchsorted(self.row, rows, "right") - first
+        _, which, values = np.unique(rows, return_inverse=True, return_counts=True)
+        count[count * values[which] > MOST_PAIRS] = 0
+        step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        return np.repeat(np.arange(len(rows)), count), self.subject[np.repeat(first, count) + step]
+
+
+def weak(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[tuple[Question, Places, Places]]:
+    """Questions about weak values in the rows of `owners`: which of its values are whose, of those who were found there.
+
+    Masks of any strength are among them.
+    """
+    return _own(epoch, searched, owners, [s for s in searched.segments if s.weak or s.form == masked.FORM])
+
+
+def _own(
+    epoch: Epoch, searched: Searched, owners: Owners, segments: Iterable[Segment]
+) -> Iterator[tuple[Question, Places, Places]]:
+    """The same about candidates of `segments`."""
+    for segment in segments:
+        some = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
+        for question in enrolled(questions([some]), epoch.list.kinds):
+            place, subject = owners.of_rows(searched.rows.holding(question.start))
+            is_own = epoch.list.belongs(tags_of(epoch, [question])[place], subject)
+            if is_own.any():
+                yield question, place[is_own], subject[is_own]
+
+
+def named(epoch: Epoch, searched: Searched, owners: Owners) -> tuple[Places, Places]:
+    """(row, subject) for each name of a subject that stands in a row where the subject was found: i64[n] each."""
+    if ("name", "plain") not in epoch.list.kinds:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    rows, names = _names(searched, owners)
+    number, subject = owners.of_rows(rows)
+    tags = epoch.tags.tagger("name", "plain").tag_rows(names.table, names.lengths)
+    is_own = epoch.list.belongs(tags[number], subject)
+    return rows[number[is_own]], subject[is_own]
+
+
+def _names(searched: Searched, owners: Owners) -> tuple[Places, Texts]:
+    """All names in the rows of `owners`: the row, i64[n], and the name as it is enrolled."""
+    sure, names = searched.rows.names_at_a_glance(owners.rows)  # Han characters alone: as they are enrolled
+    others = [(row, name) for row in searched.rows.looked_at(owners.rows) for name in searched.rows.names(row)]
+    rows = np.array([row for row, _ in others], np.int64)
+    return np.concatenate((sure, rows)), together([names, Texts.of([normal_name(name).encode() for _, name in others])])
+
+
+def masked_owners(epoch: Epoch, searched: Searched) -> tuple[Places, Places]:
+    """(row, subject) of each customer of whom a masked phone and a masked resident ID stand in one row: i64[n] each.
+
+    Of ten million customers a stranger's row fits one in both by chance once in two million times; where the ID shows but four
+    characters first, once in two hundred thousand.
+    """
+    masks = [_Masks.of(searched, kind) for kind in masked.KEPT]
+    found = [np.empty(0, np.int64)]
+    if all(len(one.row) for one in masks) and epoch.list.kinds >= {(kind, masked.FORM) for kind in masked.KEPT}:
+        rows = np.intersect1d(masks[0].row, masks[1].row)
+        rows = rows[rows >= 0]
+        for first in range(0, len(rows), MOST_ROWS):
+            some = rows[first : first + MOST_ROWS]
+            phones, ids = (one.within(some[0], some[-1]) for one in masks)
+            owners = _holders(epoch, phones, ids, some)
+            if len(owners.row):
+                found.append(_in_both(epoch, searched, owners, phones, ids))
+    pairs = np.concatenate(found)
+    return pairs >> SUBJECT_BITS, pairs & ((1 << SUBJECT_BITS) - 1)
+
+
+class _Masks(NamedTuple):
+    """All masks of a kind and the row that holds each, i64[n], ascending; −1 for none."""
+
+    segment: Segment
+    row: Places
+
+    @classmethod
+    def of(cls, searched: Searched, kind: str) -> _Masks:
+        """Those of a batch."""
+        own = [segment for segment in searched.segments if (segment.kind, segment.form) == (kind, masked.FORM)]
+        segment = replace(joined(own, kind), form=masked.FORM)
+        row = searched.rows.holding(segment.start)
+        order = np.argsort(row, kind="stable")
+        return cls(segment.take(order), row[order])
+
+    def within(self, first: int, last: int) -> _Masks:
+        """Those in the rows from `first` to `last`, which is in it."""
+        begin, end = np.searchsorted(self.row, first), np.searchsorted(self.row, last, "right")
+        return _Masks(self.segment.take(np.arange(begin, end)), self.row[begin:end])
+
+    def where(self, chosen: Flags) -> _Masks:
+        """Those that are chosen."""
+        return _Masks(self.segment.where(chosen), self.row[chosen])
+
+
+def _holders(epoch: Epoch, phones: _Masks, ids: _Masks, rows: Places) -> Owners:
+    """Everybody who has one of the masks in `rows`: of those that the fewest share.
+
+    These are IDs that show six characters first, and phones beside one that shows four.
+    """
+    is_long = ids.segment.normal[:, SHORTER] != STAR
+    beside = np.intersect1d(rows, ids.row[~is_long])
+    asked = ids.where(is_long & np.isin(ids.row, rows)), phones.where(np.isin(phones.row, beside))
+    answers = [(masks.row, ask(epoch, list(questions([masks.segment])))) for masks in asked]
+    row = np.concatenate([row[answer.place] for row, answer in answers])
+    return Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
+
+
+def _in_both(epoch: Epoch, searched: Searched, owners: Owners, phones: _Masks, ids: _Masks) -> Places:
+    """Those of `owners` of whom masks of both kinds stand in the row, row and subject as one number: i64[n]."""
+    held = {kind: [np.empty(0, np.int64)] for kind in masked.KEPT}
+    for question, place, subject in _own(epoch, searched, owners, (phones.segment, ids.segment)):
+        held[question.kind].append(searched.rows.holding(question.start[place]) << SUBJECT_BITS | subject)
+    of_phones, of_ids = map(np.concatenate, held.values())
+    return np.intersect1d(of_phones, of_ids)

@@ -1,0 +1,307 @@
+"""The stage on one screen: captures in, readings out; `findings` turns those into what is published.
+
+    captures ─▶ parts ─▶ batches (candidates) ─▶ ask (tags, watchlists) ─▶ evidence ─▶ readings ─▶ findings
+
+Nothing here outlives a call: texts, candidates and names are dropped with the batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from matcher.cli.legible import encoded
+from matcher.columns.batch import Places
+from matcher.detect.logins import LoginFinder
+from matcher.lexicon import Lexicon, Terms
+from matcher.match.bare import bare, bare_matches, bare_weighed
+from matcher.match.batches import Searched, batches
+from matcher.match.budget import Budget
+from matcher.match.capture_result import Reading
+from matcher.match.evidence import Evidence, look_up
+from matcher.match.lookup import ask, enrolled, questions
+from matcher.match.match_columns import Matches, matches
+from matcher.match.match_counts import Found, Weighed, adult_until, weigh
+from matcher.match.parts import Piece, pieces_of_capture
+from matcher.match.public import Public
+from matcher.match.statistics import CaptureKey
+from matcher.match.statistics import Part as Counted
+from matcher.match.steps import Steps, strictly
+from matcher.match.whose_rows import OtherNames, own_cards
+from matcher.match.witnesses import NOTHING, Compared, compared
+from matcher.text import fold
+from matcher.unpack.outcome import Outcome
+from matcher.unpack.spawn import ForkServer
+from matcher.watchlist.installed import Epoch, TenantLists
+from ullage.records import Capture
+
+
+class Own(NamedTuple):
+    """What belongs to the tenants themselves: domains, each with its tenant, tenants with their card ranges, public numbers.
+
+    `staff` are the hosts and mail domains of a tenant's own people, `names` its brands and domains, `others` are names of other
+    platforms, as its settings give them.
+    """
+
+    domains: Mapping[str, str] = {}
+    bins: Mapping[str, Sequence[str]] = {}
+    public: Public = Public()
+    staff: Mapping[str, Sequence[str]] = {}
+    names: Mapping[str, Sequence[str]] = {}
+    others: Mapping[str, Sequence[str]] = {}
+
+
+class Matcher:
+    """Matches captures against every tenant's watchlist and the lexicon, a batch at a time.
+
+    Without `detailed` what was found is counted only: a file of gigabytes has more matches than fit in memory.
+    """
+
+    def __init__(
+        self, lists: Sequence[TenantLists], lexicon: Lexicon, key: CaptureKey, own: Own, *, detailed: bool = True
+    ) -> None:
+        self.lists, self.key, self.lexicon, self._own, self._detailed = lists, key, lexicon, own, detailed
+        self.public = own.public
+        self._others = OtherNames(own.others, own.names)
+        self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
+
+    def read(self, captures: Iterable[Capture], budget: Budget | None = None) -> Iterator[Reading]:
+        """What was found in each capture, in order; each comes when the batch with its last part is done.
+
+        Of one that exceeds the `budget` the rest is left out.
+        """
+        readings: list[Reading] = []
+
+        def pieces() -> Iterator[Piece]:
+            with ForkServer() as server:  # not for longer: what unpacks these captures never meets later ones
+                for number, capture in enumerate(captures):
+                    readings.append(Reading(capture, self.key, self.lexicon.records, self._said(capture), budget))
+                    yield from self._pieces(number, readings[-1], server)
+
+        return self.gather(pieces(), readings)
+
+    def salvage(self, capture: Capture, budget: Budget | None = None) -> Reading:
+        """What can be found in a capture at which a step of matching fails: all that does not follow from that step.
+
+        It is searched a piece at a time, so that a fault in one part costs no other.
+        """
+        reading = Reading(capture, self.key, self.lexicon.records, None, budget, careful=True)
+        with reading.step("lexicon"):
+            reading.title_terms = self._said(capture)
+
+        def pieces() -> Iterator[Piece]:
+            with ForkServer() as server, reading.step("unpack"):
+                yield from self._pieces(0, reading, server)
+
+        list(self.gather(pieces(), [reading], reading.step, 1))
+        return reading
+
+    def _said(self, capture: Capture) -> Terms:
+        """What the lexicon says of a title."""
+        return self.lexicon.read(fold(capture.title).text) if capture.title else Terms()
+
+    def _pieces(self, number: int, reading: Reading, server: ForkServer) -> Iterator[Piece]:
+        """The pieces of one capture, as far as its budget goes."""
+        limits, wanted = reading.spent.budget.limits() if reading.spent else None, reading.title_terms != Terms()
+        pieces = pieces_of_capture(number, reading.capture, reading.told, limits, server, wanted=wanted, step=reading.step)
+        named = set[str]()
+        with contextlib.closing(pieces):
+            for piece in pieces:
+                if reading.refuses(piece):
+                    return
+                if piece.path not in named and (reason := encoded(piece)):
+                    named.add(piece.path)
+                    reading.told(Outcome(piece.path, reason))
+                yield piece
+
+    def gather(
+        self, pieces: Iterable[Piece], readings: list[Reading], step: Steps = strictly, size: int = 0
+    ) -> Iterator[Reading]:
+        """Fill `readings`, which `pieces` append as they go; one that is complete is handed out and dropped from the list.
+
+        Where steps may fail, `pieces` are of one reading, and `size` is so small that each is searched alone.
+        """
+        given = 0
+        for searched in batches(pieces, self.lexicon, self.public, step, size):
+            done = searched.parts[-1].piece.source - given
+            with step("search"):
+                self._take(searched, [readings[part.piece.source - given] for part in searched.parts], step)
+            del searched  # the next batch is read only when this one is gone
+            yield from readings[:done]
+            del readings[:done]
+            given += done
+        yield from readings
+
+    def _take(self, searched: Searched, readings: Sequence[Reading], step: Steps) -> None:
+        """Add what a batch holds to the readings of its parts."""
+        valid = _valid(searched)
+        kept = _afforded(searched, readings, valid)
+        if len(kept) < len(readings):
+            searched, readings, valid = searched.only(kept), [readings[n] for n in kept], [valid[n] for n in kept]
+        terms: Sequence[Terms] = [Terms()] * len(readings)
+        with step("lexicon"):
+            terms = searched.terms
+        for part, reading, own, count in zip(searched.parts, readings, terms, valid, strict=True):
+            reading.valid += count
+            with step("lexicon"):
+                reading.go_on(part.text, own, streamed=part.piece.streamed)
+        with step("lexicon"):
+            self._find_logins(searched, readings)
+        for lists in self.lists:
+            for epoch in lists.epochs:
+                self._find(searched, readings, lists, epoch, step)
+            with step("evidence"):
+                self._find_own_cards(searched, readings, lists)
+        self._find_offers(searched, readings, terms, step)
+        with step("statistics"):
+            self._count(searched, readings)
+
+    def _count(self, searched: Searched, readings: Sequence[Reading]) -> None:
+        """Count a batch into the statistics of the readings that concern somebody, or may yet."""
+        concerned = [part.piece.streamed or self._is_concern(r) for part, r in zip(searched.parts, readings, strict=True)]
+        if any(concerned):
+            about = frozenset(number for number, part in enumerate(searched.parts) if part.piece.is_about)
+            counted = Counted(searched.batch, searched.segments, searched.rows, self.key, about)
+            numbers = np.flatnonzero(concerned)
+            searched.rows.lay_out(numbers)
+            for number in numbers.tolist():
+                readings[number].tally(counted, number)
+            self._count_others(searched, readings, numbers)
+
+    def _is_concern(self, reading: Reading) -> bool:
+        """Whether there is something to report of a capture by now."""
+        return any(reading.concerns(lists.tenant) for lists in self.lists)
+
+    def _find(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch, step: Steps) -> None:
+        """Ask one epoch of one tenant's list; where what stands beside customers cannot be told, who they are is."""
+        looked: _Looked | None = None
+        with step("evidence"):
+            looked = self._look(searched, readings, lists, epoch)
+        if looked is None:
+            with step("evidence"):
+                looked = self._look_barely(searched, readings, lists, epoch)
+        if looked is None or not len(looked.found):
+            return
+        with step("evidence"):
+            self._add(searched, readings, lists, epoch, looked)
+
+    def _look(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> _Looked:
+        """Who was found, and what the rows say of them."""
+        found = look_up(epoch, searched)
+        if not len(found):
+            return _Looked(found, bare_weighed(found, self.key), None, NOTHING)
+        numbers, first = np.unique(searched.batch.documents(found.start), return_index=True)
+        adults = np.array([adult_until(readings[number].capture.fetched_at.date()) for number in numbers.tolist()], np.int64)
+        weighed = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
+        own = matches(lists, epoch, searched, found) if self._lists_matches(readings, numbers, lists, epoch) else None
+        return _Looked(found, weighed, own, compared(epoch, searched, found))
+
+    def _look_barely(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> _Looked:
+        """Who was found."""
+        found = bare(epoch, searched)
+        numbers = np.unique(searched.batch.documents(found.start))
+        own = bare_matches(lists, epoch, searched, found) if self._lists_matches(readings, numbers, lists, epoch) else None
+        return _Looked(found, bare_weighed(found, self.key), own, NOTHING)
+
+    def _lists_matches(self, readings: Sequence[Reading], numbers: Places, lists: TenantLists, epoch: Epoch) -> bool:
+        """Whether one of the readings with these numbers has room for another match: to make one costs more than to count it."""
+        name = lists.tenant, epoch.number
+        return self._detailed and any(
+            readings[n].room is None or name not in readings[n].found or not readings[n].found[name].is_full
+            for n in numbers.tolist()
+        )
+
+    def _add(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch, looked: _Looked) -> None:
+        """Add what was found to the readings of its parts."""
+        found, weighed = looked.found, looked.weighed
+        numbers, first = np.unique(searched.batch.documents(found.start), return_index=True)
+        of_row = searched.rows.document[weighed.rows] if len(weighed.rows) else weighed.rows
+        rows = np.searchsorted(of_row, np.append(numbers, len(readings)))
+        borders = zip(pairwise([*first.tolist(), len(found)]), pairwise(rows.tolist()), strict=True)
+        for number, (own, held) in zip(numbers.tolist(), borders, strict=True):
+            reading = readings[number]
+            into = reading.found.setdefault((lists.tenant, epoch.number), Found(epoch.number, reading.room))
+            into.add(weighed, slice(*own), slice(*held))
+            if self._detailed and not into.listed(looked.matches.take(slice(*own)) if looked.matches else None):
+                reading.incomplete.add("matches")
+        for number, subject, is_sure, agrees in zip(*(column.tolist() for column in looked.compared), strict=True):
+            readings[number].found[lists.tenant, epoch.number].witnesses.add(subject, is_sure=is_sure, agrees=agrees)
+
+    def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:
+        """Count logins at tenants' own domains."""
+        if self._logins:
+            lines = self._logins.find(searched.batch)
+            columns = (lines.document, lines.tenant, lines.key, lines.staff)
+            for number, tenant, key, is_staff in zip(*(c.tolist() for c in columns), strict=True):
+                readings[number].logins[lines.tenants[tenant]].add(key)
+                if is_staff:
+                    readings[number].staff_logins[lines.tenants[tenant]].add(key)
+
+    def _count_others(self, searched: Searched, readings: Sequence[Reading], concerned: Places) -> None:
+        """Count rows that name another platform."""
+        for tenant, rows in self._others.rows(searched) if self._others else ():
+            counts = np.bincount(searched.rows.document[rows], minlength=len(readings))
+            for number in concerned[counts[concerned] > 0].tolist():
+                readings[number].rows_of_others[tenant] += int(counts[number])
+
+    def _find_own_cards(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists) -> None:
+        """Keep valid cards of the tenant's ranges, enrolled or not, as keyed numbers."""
+        bins = self._own.bins.get(lists.tenant, ())
+        for segment in searched.segments if bins else ():
+            if segment.kind == "card":
+                mine = segment.where(segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""])
+                if not len(mine):
+                    continue
+                asked = list(questions([mine]))
+                places = [ask(epoch, enrolled(asked, epoch.list.kinds)).place for epoch in lists.epochs]
+                known = np.isin(np.arange(len(mine)), np.concatenate(places))
+                words, parts = self.key.words(mine), searched.batch.documents(mine.start)
+                rows = searched.rows.holding(mine.start)
+                for number in np.unique(parts).tolist():
+                    own = parts == number
+                    readings[number].own_cards[lists.tenant].add(words[own], known[own], rows[own])
+
+    def _find_offers(self, searched: Searched, readings: Sequence[Reading], terms: Sequence[Terms], step: Steps) -> None:
+        """Tenants whose data a part offers for sale."""
+        for number, (reading, own) in enumerate(zip(readings, terms, strict=True)):
+            title = reading.title_terms
+            if own.others or title.others:
+                rows = 0
+                with step("evidence"):
+                    rows = len(searched.rows.of_document(number))
+                both = own.under(title)
+                reading.offered.update(tenant for tenant in both.brands if both.offers(tenant, rows))
+
+
+class _Looked(NamedTuple):
+    """What one epoch of one tenant's list gave in a batch; no `matches` where none are listed."""
+
+    found: Evidence
+    weighed: Weighed
+    matches: Matches | None
+    compared: Compared
+
+
+def _valid(searched: Searched) -> list[int]:
+    """The number of valid candidates of each part."""
+    counts = np.zeros(len(searched.parts), np.int64)
+    for segment in searched.segments:
+        if not segment.weak:
+            counts += np.bincount(searched.batch.documents(segment.start[segment.valid]), minlength=len(counts))
+    return counts.tolist()
+
+
+def _afforded(searched: Searched, readings: Sequence[Reading], valid: Sequence[int]) -> list[int]:
+    """Numbers of the parts that their captures' budgets pay for. A capture of a single piece is read whole."""
+    kept = []
+    for number, (part, reading) in enumerate(zip(searched.parts, readings, strict=True)):
+        if part.piece.streamed and reading.spent:
+            if reading.refuses(part.piece):
+                continue
+            reading.spent.add(part.piece, valid[number], part.text.utf8.count(b"\n") + 1)
+        kept.append(number)
+    return kept

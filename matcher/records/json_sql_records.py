@@ -1,0 +1,134 @@
+"""Records between brackets: JSON objects and the tuples of SQL statements, found with quotes heeded.
+
+Quotes are paired line by line, since neither JSON nor a dump tool leaves a line end inside quotes: what one broken line does
+ends with it. Which places are inside quotes is the parity of the quotes before them. A line with an odd number of quotes is cut
+off in front or behind: it takes the parity that has more of its brackets outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.columns.batch import Batch, Bytes, Places
+from matcher.records.spans import OBJECT, TUPLE, Numbers, Spans
+
+BACKSLASH = 92
+DEEPEST = 8
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Signs by which a kind of record is known."""
+
+    quote: int
+    opening: int
+    closing: int
+
+
+JSON = Marks(*b'"{}')
+SQL = Marks(*b"'()")
+
+
+@dataclass(frozen=True, slots=True)
+class Brackets:
+    """Brackets outside quotes, in order: `place` i64[b], whether each opens, how deep it is after it, from 0, and its unit."""
+
+    place: Places
+    opens: Flags
+    level: Numbers
+    unit: Numbers
+
+
+def objects(batch: Batch, first: int, last: int) -> Spans:
+    """Records of JSON in documents [first, last]: of each document the outermost objects of which there are two or more.
+
+    A single object that holds a list of objects is a wrapper; an object that is the value of a key belongs to the one around it.
+    """
+    found = _brackets(batch, first, last, JSON, batch.starts)
+    document = batch.documents(found.place)
+    is_record = found.opens & (found.level <= DEEPEST) & ~_is_value(batch, found.place)
+    counts = np.bincount(
+        (document * (DEEPEST + 1) + found.level)[is_record], minlength=len(batch.starts) * (DEEPEST + 1)
+    ).reshape(-1, DEEPEST + 1)
+    several = counts >= 2
+    depth = np.where(several.any(1), several.argmax(1), 1)
+    return _at(found, depth[document], OBJECT)
+
+
+def tuples(batch: Batch, first: int, last: int) -> Spans:
+    """Tuples of SQL statements in documents [first, last]: what stands between the outermost brackets of a line."""
+    found = _brackets(batch, first, last, SQL, batch.line_starts)
+    return _at(found, np.ones(len(found.place), np.int64), TUPLE)
+
+
+def _is_value(batch: Batch, places: Places) -> Flags:
+    """Whether a colon stands before each place, a space between or not: bool[n]."""
+    before = batch.data[places - 1]
+    is_value: Flags = (before == ord(":")) | ((before == ord(" ")) & (batch.data[places - 2] == ord(":")))
+    return is_value
+
+
+def _brackets(batch: Batch, first: int, last: int, marks: Marks, units: Places) -> Brackets:
+    """Brackets outside quotes in documents [first, last]; depth begins anew with each of `units`."""
+    low, high = int(batch.starts[first]), int(batch.ends[last])
+    part = batch.data[low:high]
+    quotes = _unescaped(part, np.flatnonzero(part == marks.quote)) + low
+    places = np.flatnonzero((part == marks.opening) | (part == marks.closing)) + low
+    places = places[_outside(batch, places, quotes)]
+    opens = batch.data[places] == marks.opening
+    unit = np.searchsorted(units, places, "right")
+    return Brackets(places, opens, _levels(np.where(opens, 1, -1), unit), unit)
+
+
+def _unescaped(part: Bytes, quotes: Numbers) -> Numbers:
+    """Those of `quotes` before which an even number of backslashes stands."""
+    slashes = np.flatnonzero(part == BACKSLASH)
+    if not len(slashes) or not len(quotes):
+        return quotes
+    run_start = np.flatnonzero(np.append(True, np.diff(slashes) != 1))
+    run_of = np.cumsum(np.append(True, np.diff(slashes) != 1)) - 1
+    run_length = np.arange(len(slashes)) - run_start[run_of] + 1
+    last = np.searchsorted(slashes, quotes) - 1
+    is_escaped = (last >= 0) & (slashes[last] == quotes - 1) & (run_length[last] % 2 == 1)
+    kept: Numbers = quotes[~is_escaped]
+    return kept
+
+
+def _outside(batch: Batch, places: Places, quotes: Places) -> Flags:
+    """Whether each place stands outside quotes: bool[n]."""
+    lines, number = np.unique(batch.lines(places), return_inverse=True)
+    before = np.searchsorted(quotes, batch.line_starts[lines])
+    is_cut = (np.searchsorted(quotes, batch.line_starts[lines + 1]) - before) % 2 == 1
+    odd = (np.searchsorted(quotes, places) - before[number]) % 2
+    most_odd = np.bincount(number, odd, len(lines)) * 2 > np.bincount(number, minlength=len(lines))
+    is_outside: Flags = odd.astype(bool) == (is_cut & most_odd)[number]
+    return is_outside
+
+
+def _levels(steps: Numbers, unit: Numbers) -> Numbers:
+    """Depth after each bracket, i64[b]: +1 opens and −1 closes, anew in each unit; what closes nothing counts as nothing.
+
+    The depth is the sum less its lowest so far. Sinking the sums of each unit below those of the one before makes that
+    lowest begin anew with the unit.
+    """
+    if not len(steps):
+        return steps
+    total = np.cumsum(steps)
+    is_first = np.append(True, unit[1:] != unit[:-1])
+    before = (total - steps)[is_first][np.cumsum(is_first) - 1]
+    sunk = total - before - unit * (len(steps) + 1)
+    lowest = np.minimum(np.minimum.accumulate(sunk), -unit * (len(steps) + 1))
+    level: Numbers = sunk - lowest
+    return level
+
+
+def _at(found: Brackets, depth: Numbers, style: int) -> Spans:
+    """What stands between brackets at `depth` i64[b], the brackets included; a bracket that is never closed begins nothing."""
+    chosen = np.flatnonzero(found.level == np.where(found.opens, depth, depth - 1))
+    opens, place, unit = found.opens[chosen], found.place[chosen], found.unit[chosen]
+    pairs = np.flatnonzero(opens[:-1] & ~opens[1:] & (unit[:-1] == unit[1:]))
+    return Spans.of(place[pairs], place[pairs + 1] + 1, style)

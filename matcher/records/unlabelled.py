@@ -1,0 +1,184 @@
+"""What columns without a header are, by what stands in them together: passwords, codes of cards, and tags that look like names.
+
+`13800138000:…`, `a@b.cn----…`: the trade writes a login, a sign and a password, and no header. One value may be anything; a
+column of passwords is told by most of its values being possible ones, several of them made as passwords are (letters with
+digits, or the commonest of all), and hardly any two equal. `card|12/27|123`: behind a card stand month and year, and three
+digits, which are its code. Rules of our own, by reading published descriptions of such lists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from matcher.detect.digests import DIGEST
+from matcher.records.cells import HASH, LOGINS, NAMED, Cell, Described
+from matcher.records.readers import SheetReader, Written
+from matcher.records.secrets import is_made, is_possible
+from matcher.records.sheet import Sheet
+from matcher.records.spans import LINE
+from matcher.records.values import is_tag
+from ullage.fields import Field
+
+USUAL = frozenset((":", "----"))
+"""Signs that mostly part a login and its password; behind another a column needs more to be one."""
+CARD = f"<{Field.CARD}>"
+TELLING = LOGINS | {CARD}
+"""Cells beside which an unknown one may be told."""
+CODE, MONTH, YEAR = re.compile("[0-9]{3}"), re.compile("0?[1-9]|1[0-2]"), re.compile("(?:20)?[2-4][0-9]")
+EXPIRY = re.compile(
+    r"(?:0?[1-9]|1[0-2])\s?[/\-.]\s?(?:20)?[2-4][0-9]|(?:20)?[2-4][0-9]\s?[/\-.]\s?(?:0?[1-9]|1[0-2])|(?:0[1-9]|1[0-2])[2-4][0-9]"
+)
+FEWEST_CODES = 3
+FEWEST, FEWEST_NAMES = 4, 4
+"""Rows that tell of a column behind another sign, and names by which it is told whether they come again."""
+
+
+def told_together(reader: SheetReader, texts: Sequence[Written], read: Sequence[Described]) -> Sheet:
+    """The sheet of `reader` with what its columns are, from some of its rows and how they were `read`."""
+    sheet = reader.sheet
+    on_lines = [(text, described) for text, described in zip(texts, read, strict=True) if text.style == LINE]
+    wanted = [(text, d) for text, d in on_lines if NAMED in d.cells or _may_be_told(d)]
+    if not wanted:
+        return sheet
+    rows = [(described, reader.values(text)) for text, described in on_lines]
+    named = frozenset(column for column, label in enumerate(sheet.columns.labels) if label)
+    found = passwords(rows, sheet.columns.separator) | hashes([own for own, _ in rows], sheet.columns.separator)
+    typed = {**card_codes(rows), **dict.fromkeys(found, Field.PASSWORD)}
+    typed = {column: label for column, label in typed.items() if column not in named}
+    return replace(sheet, columns=replace(sheet.columns, typed=typed, nameless=nameless(rows, named)))
+
+
+def _may_be_told(described: Described) -> bool:
+    """Whether something in a row may be told by what stands in other rows."""
+    marks = {*_marks(described)}
+    return not TELLING.isdisjoint(marks) if described.unknown else HASH in marks and not LOGINS.isdisjoint(marks)
+
+
+def hashes(rows: Sequence[Described], separator: str) -> frozenset[int]:
+    """The last column of most rows, a digest behind a login: by the usual signs of such lists it is that of a password."""
+    held = Counter(
+        len(row.cells) - 1 for row in rows if len(row.cells) > 1 and row.cells[-1].mark == HASH and row.cells[-2].mark in LOGINS
+    )
+    return frozenset(column for column, count in held.items() if separator in USUAL and count * 2 >= len(rows))
+
+
+def card_codes(rows: Sequence[tuple[Described, Sequence[str]]]) -> dict[int, Field]:
+    """Columns of expiry dates and codes beside a column of cards, from some rows and their values.
+
+    Three digits beside an expiry date are a code; directly behind a card without one they are where hardly two are equal, and
+    few of them round as amounts are.
+    """
+    cards = Counter(_marks(described).index(CARD) for described, _ in rows if CARD in _marks(described))
+    card, count = max(cards.items(), key=lambda pair: (pair[1], -pair[0]), default=(0, 0))
+    if count * 2 < len(rows) or not count:
+        return {}
+    held: dict[int, list[str]] = defaultdict(list)
+    for described, values in rows:
+        if card < len(described.cells) and described.cells[card].mark == CARD:
+            for column in described.unknown:
+                held[column].append(values[column].strip() if column < len(values) else "")
+    columns = {column: values for column, values in held.items() if len(values) * 4 >= count * 3}
+    dates = {column for column, values in columns.items() if _are(EXPIRY, values)}
+    for column, values in columns.items():
+        if _are(MONTH, values) and _are(YEAR, columns.get(column + 1, ())):
+            dates |= {column, column + 1}
+    codes = {column for column, values in columns.items() if column not in dates and _are(CODE, values)}
+    beside = {column for column in codes if column - 1 in dates or (column - 1 == card and column + 1 in dates)}
+    alone = {column for column in codes if column - 1 == card and not dates and _are_spread(columns[column])}
+    found = beside or alone
+    return {**dict.fromkeys(found, Field.CVV), **(dict.fromkeys(dates, Field.EXPIRY) if found else {})}
+
+
+def _are(pattern: re.Pattern[str], values: Sequence[str]) -> bool:
+    """Whether at least three of four values are of that shape."""
+    return bool(values) and sum(pattern.fullmatch(value) is not None for value in values) * 4 >= len(values) * 3
+
+
+def _are_spread(values: Sequence[str]) -> bool:
+    """Whether some numbers are neither tags, of which many are equal, nor amounts, of which most are round."""
+    is_round = sum(value.endswith("0") for value in values) * 2 > len(values)
+    return len(values) >= FEWEST_CODES and len({*values}) * 4 >= len(values) * 3 and not is_round
+
+
+def _marks(described: Described) -> list[str]:
+    return [cell.mark for cell in described.cells]
+
+
+def passwords(rows: Iterable[tuple[Described, Sequence[str]]], separator: str) -> frozenset[int]:
+    """Columns that hold passwords, from some rows and their values."""
+    held: dict[int, list[str]] = defaultdict(list)
+    alone: dict[int, bool] = {}
+    count = 0
+    for described, values in rows:
+        count += 1
+        column = _behind_login(described.cells, frozenset(described.unknown))
+        if column is not None and column < len(values):
+            held[column].append(values[column])
+            alone[column] = alone.get(column, True) and _is_behind_all(values, column)
+    return frozenset(
+        column
+        for column, values in held.items()
+        if len(values) * 2 >= count and _are_passwords(values, usual=separator in USUAL, alone=alone[column])
+    )
+
+
+def _is_behind_all(values: Sequence[str], column: int) -> bool:
+    """Whether nothing but an address of a page stands behind a column."""
+    return column == len(values) - 1 or values[column + 1] in ("http", "https")
+
+
+def _behind_login(cells: Sequence[Cell], unknown: frozenset[int]) -> int | None:
+    """The column of a row in which a password would stand."""
+    last = len(cells) - 1
+    if last in unknown and last > 0 and cells[last - 1].mark in LOGINS:
+        return last
+    return 1 if 1 in unknown and cells[0].mark in LOGINS else None
+
+
+def _are_passwords(values: Sequence[str], *, usual: bool, alone: bool) -> bool:
+    """Whether most values are possible, enough of them made, and few equal; `alone`: nothing stands behind them."""
+    possible = [value for value in values if is_possible(value)]
+    made, different = sum(map(is_made, possible)), len({*values})
+    several_shapes = len({_shape(value) for value in values}) > 1
+    if usual and alone:
+        few = different * 2 < len(values) and not (several_shapes and made == len(values))
+        return len(possible) * 4 >= len(values) * 3 and made * 3 >= len(values) and not few
+    enough = len(values) >= FEWEST and len(possible) == len(values) and different * 4 >= len(values) * 3
+    return enough and several_shapes and made * 2 >= len(values)
+
+
+def _shape(value: str) -> str:
+    """Which of its characters are digits: numbers of one form have one shape."""
+    return "".join("9" if char.isdigit() else "a" if char.isalpha() else char for char in value)
+
+
+def nameless(rows: Sequence[tuple[Described, Sequence[str]]], named: frozenset[int]) -> frozenset[int]:
+    """Columns whose cells look like names and are tags; those `named` by a header are names.
+
+    Beside digests alone names that come again, or stand in fewer than half of the cells, are none: people have one each.
+    """
+    held: dict[int, list[str]] = defaultdict(list)
+    cells: dict[int, int] = defaultdict(int)
+    digests = bool(rows) and all(_has_digests_alone(described) for described, _ in rows)
+    for described, values in rows:
+        for column, (cell, value) in enumerate(zip(described.cells, values, strict=False)):
+            cells[column] += bool(cell.mark)
+            if cell is NAMED and column not in named:
+                held[column].append(value)
+    return frozenset(column for column, own in held.items() if _are_tags(own, cells[column], digests=digests))
+
+
+def _has_digests_alone(described: Described) -> bool:
+    kinds = {kind for _, kind, valid in described.seen if valid}
+    return kinds == {DIGEST}
+
+
+def _are_tags(values: Sequence[str], cells: int, *, digests: bool) -> bool:
+    if sum(map(is_tag, values)) * 2 >= len(values):
+        return True
+    hidden = any("某" in value or "*" in value for value in values)
+    again = len(values) >= FEWEST_NAMES and len({*values}) * 3 <= len(values) * 2 and not hidden
+    return digests and (again or len(values) * 2 < cells)

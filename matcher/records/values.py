@@ -1,0 +1,139 @@
+"""What a value says of its field where no header and no label names it: `借款8万`, `已放款`, `overdue 30 days`.
+
+Data: `values.tsv`. Only whole cells count, so that prose says nothing by a word in it, and none beside words of an offer
+(`最高20万，咨询…`).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+from matcher.detect.labels import label_of
+from matcher.text.traditional import written
+from ullage.fields import Field
+
+LONGEST = 32
+"""Characters of a cell that may say so."""
+LONGEST_OFFER = 1024
+"""Characters of a line that are read for words of an offer."""
+AMOUNTS = frozenset((Field.LOAN, Field.BALANCE))
+"""Fields that are amounts: a word for one of them stands before or behind a number."""
+_DIGITS = r"(?:[¥$]?[0-9][0-9,]{0,14}(?:\.[0-9]{1,4})?|[一二两三四五六七八九十百千]{1,5}(?=[十百千万亿元块]))"
+AMOUNT = (
+    rf"{_DIGITS}\s?(?:[十百千万亿]{{1,2}}|w|k)?\s?"
+    r"(?:人民币|港币|元|块|rmb|cny|hkd|usd|天|期|个月|days?)?(?:整|左右)?"
+)
+_WORD = r"([\u4e00-\u9fff]{1,8}?|[A-Za-z][A-Za-z_ ]{2,24}?)"
+BEFORE = re.compile(rf"{_WORD}(?:[为是约共了]|人民币)?[\s:=]{{0,2}}{AMOUNT}([\u4e00-\u9fff]{{0,4}})", re.IGNORECASE)
+"""`借款8万`, `申请金额为50000元`, `借8万未还`, `Loan amount 5,000`: word, amount, and perhaps what became of it."""
+BEHIND = re.compile(rf"{AMOUNT}(?:的)?([\u4e00-\u9fff]{{2,8}})", re.IGNORECASE)
+"""`8万借款`, `3000元未还`."""
+_FROM, _TO = r"[0-9][0-9.,]*+\s?[十百千万亿元%期天kw]{0,3}\s?[-~至到]\s?", r"[0-9]"
+TERMS = re.compile(rf"(?:最高|最低|up to|{_FROM}{_TO})(?!.*(?:20[0-9]{{2}}|[0-9]:))|[0-9万千元]起", re.IGNORECASE)
+"""`1-50万`, `最高20万`, `3-36期`, `1万起`: terms of a product, and nobody's amount. Dates and times with hyphens are none."""
+CODE_SENT = re.compile(
+    r"(?:验证码|驗證碼|校验码|动态密?码|短信码|(?<![a-z])otp|verification code)[^0-9，。,;；]{0,8}[0-9]{4,8}(?![0-9])"
+    r"|(?<![0-9])[0-9]{4,8}\s?(?:\(|是|为|is)?(?:您的|你的|your)?[^0-9，。,;；]{0,12}(?:验证码|驗證碼|校验码|verification code)",
+    re.IGNORECASE,
+)
+"""A one-time code as messages give it, which is prose: `您的验证码是123456,5分钟内有效`."""
+LONGEST_MESSAGE = 256
+"""Characters of a cell that are read for such a code."""
+DATED = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}\s?[\-/.]\s?[0-9]{1,2}(?![0-9])")
+"""A day or a month, whose hyphens make no range."""
+OTHER, OFFERS, GLUED, PASSWORDS = str(Field.OTHER), "-", "+", f"*{Field.PASSWORD}"
+
+
+@cache
+def _data() -> dict[str, frozenset[str]]:
+    """Words by the first cell of their line, in both scripts."""
+    lines = (resources.files(__package__) / "values.tsv").read_text(encoding="utf-8").splitlines()
+    parted = (line.split("\t") for line in lines if line and not line.startswith("#"))
+    return {first: frozenset(form for word in words for form in written(word)) for first, *words in parted}
+
+
+@cache
+def _whole() -> dict[str, Field]:
+    """Values that are whole cells, with their field."""
+    return {word: Field(label) for label, words in _data().items() if label in Field.__members__ for word in words}
+
+
+@cache
+def _offer() -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(_data()[OFFERS]))), re.IGNORECASE)
+
+
+def is_offer(text: str) -> bool:
+    """Whether `text` offers what its amounts are of.
+
+    >>> is_offer('贷款额度最高20万,咨询13800138000'), is_offer('张某,借款8万')
+    (True, False)
+    """
+    return _offer().search(text[:LONGEST_OFFER]) is not None
+
+
+def is_terms(value: str) -> bool:
+    """Whether a value behind a label says what is to be had, and not what somebody has.
+
+    >>> is_terms('1-50万'), is_terms('最高20万'), is_terms('50000'), is_terms('2024-01-02')
+    (True, True, False, False)
+    """
+    return _has_terms(value[:LONGEST]) or is_offer(value)
+
+
+def field_of(value: str) -> Field | None:
+    """The field that a whole value says it is of; OTHER for a tag, None where it says nothing.
+
+    >>> field_of('借款8万'), field_of('已放款'), field_of('8万'), field_of('高净值')
+    (<Field.LOAN: 'LOAN'>, <Field.LOAN: 'LOAN'>, None, <Field.OTHER: 'OTHER'>)
+    >>> field_of('【某银行】您的验证码是123456'), field_of('验证码登录')
+    (<Field.OTP: 'OTP'>, None)
+    """
+    if value and CODE_SENT.search(value[:LONGEST_MESSAGE]):
+        return Field.OTP
+    if not value or len(value) > LONGEST:
+        return None
+    known = _whole().get(value.lower())
+    if known:
+        return known
+    for pattern in (BEFORE, BEHIND):
+        found = pattern.fullmatch(value)
+        if found and not _has_terms(value) and (label := _amount(found[1])):
+            return label
+    return None
+
+
+def _has_terms(value: str) -> bool:
+    return TERMS.search(value) is not None and not DATED.search(value)
+
+
+def is_tag(value: str) -> bool:
+    """Whether a value sorts customers and names nobody, though it looks like a name.
+
+    >>> is_tag('高净值'), is_tag('白领女性'), is_tag('高某')
+    (True, True, False)
+    """
+    return value.startswith(_tags())
+
+
+@cache
+def common_passwords() -> frozenset[str]:
+    """The commonest passwords, in lower case."""
+    return _data()[PASSWORDS]
+
+
+@cache
+def _tags() -> tuple[str, ...]:
+    return tuple(_data()[OTHER])
+
+
+def _amount(word: str) -> Field | None:
+    """The field of which a word before or behind an amount speaks."""
+    text = word.strip()
+    for label in AMOUNTS:
+        if text.lower() in _data().get(f"{GLUED}{label}", ()):
+            return label
+    named = label_of(text)
+    return named if named in AMOUNTS else None
