@@ -11,10 +11,10 @@ import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from matcher.cli.watchlist_options import listed
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.file import read_header
-from matcher.watchlist.options import listed
 from ullage import log
 from ullage.canary import COLUMNS, CUSTOMERS, TENANT
 from ullage.errors import ConfigError

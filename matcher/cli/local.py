@@ -16,13 +16,13 @@ from rich.console import Console
 from matcher.cli import files, screen
 from matcher.cli.assess import Assessment, check_severity, verdicts
 from matcher.cli.handles import check_target, write_customers
-from matcher.cli.legible import watched
 from matcher.cli.memory import keep_freed_memory
 from matcher.cli.opening import NOBODY, Before, compared, handed_over, opened
 from matcher.cli.stage import build_matcher
 from matcher.match.batches import Searched, batches
 from matcher.match.capture_result import Reading
 from matcher.match.evidence import look_up
+from matcher.match.legible import watched
 from matcher.match.match_columns import matches
 from matcher.match.parts import Piece
 from matcher.match.pipeline import Matcher

@@ -20,6 +20,7 @@ PAD = 192
 LINE_END = 10
 Places = bits.Places
 Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes
+from matcher.columns.batch import Batch, Bytes, Flags
 from matcher.columns.bitset import WINDOW, Chain, Words, behind, empty
-from matcher.detect.candidates import Flags
 
 SPACE, PLUS, DASH, DOT, ZERO, AT, A = 32, 43, 45, 46, 48, 64, 97
 NINE, Z = 9, 25

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes, Places
+from matcher.columns.batch import Bytes, Flags, Places
 from ullage.identifiers import kinds
 
-Flags = npt.NDArray[np.bool_]
 FULL = np.uint64(0x0101010101010101)
 """Eight truth values that are all true, as one number."""
 CASE_BIT = np.uint64(5)

@@ -14,8 +14,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes
-from matcher.detect.candidates import Flags
+from matcher.columns.batch import Bytes, Flags
 from ullage.identifiers import resident_id
 from ullage.identifiers.card import issuer
 

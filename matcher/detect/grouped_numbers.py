@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import ONE, Words, ahead, behind, below, highest, lowest, places, windows
 from matcher.columns.classes import DASH, DOT, SPACE, Classes, is_separator, is_word
 from matcher.detect import checks, numbers
-from matcher.detect.candidates import Flags, Segment
+from matcher.detect.candidates import Segment
 from matcher.detect.numbers import Numbers, X
 
 FEWEST_BEFORE, FEWEST_BEHIND = 3, 4

@@ -12,10 +12,10 @@ from functools import cache
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Places
+from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.classes import is_one_of
 from matcher.columns.literals import TEXT, Literals, Patterns, stretches
-from matcher.detect.candidates import Flags, Segment, joined
+from matcher.detect.candidates import Segment, joined
 from matcher.detect.header_columns import Header, header
 from matcher.detect.labelled import any_label, header_pattern, labels_for
 from ullage.fields import Field

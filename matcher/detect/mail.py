@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import ONE, Words, highest, lowest, under
 from matcher.columns.classes import DASH, DOT, is_digit, is_letter, is_one_of, is_word
-from matcher.detect.candidates import Flags, Segment, lower
+from matcher.detect.candidates import Segment, lower
 from matcher.detect.checks import is_mobile
 
 SIDES = (32, 64)

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import hyperscan
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_word
 from matcher.columns.literals import Literals, Patterns
 from matcher.columns.signs import escaped
-from matcher.detect.candidates import Flags, Segment
+from matcher.detect.candidates import Segment
 from ullage.identifiers.masked import FORM, HIDDEN, KEPT
 from ullage.written_forms import DOMESTIC
 

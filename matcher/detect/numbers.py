@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import CASE, DOT, Classes, is_digit, is_word
 from matcher.detect import checks
-from matcher.detect.candidates import Flags, Segment, cut
+from matcher.detect.candidates import Segment, cut
 
 PREFIXES = {11: b"", 12: b"0", 13: b"86", 15: b"0086"}
 SHORTEST, LONGEST = 11, 19

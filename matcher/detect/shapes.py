@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Bytes, Places
+from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.classes import CASE, is_digit, is_letter
-from matcher.detect.candidates import Flags
 from matcher.detect.checks import is_mobile
 from ullage.identifiers import Kind
 

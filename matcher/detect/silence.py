@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from matcher.columns.batch import Batch
-from matcher.detect.candidates import Flags
+from matcher.columns.batch import Batch, Flags
 from matcher.detect.labelled import find_labelled, header_lines
 from matcher.detect.masked import find_masked
 from matcher.detect.prescan import Sieve

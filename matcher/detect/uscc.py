@@ -7,10 +7,10 @@ from itertools import product
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_one_of
 from matcher.detect import checks
-from matcher.detect.candidates import Flags, Segment, cut
+from matcher.detect.candidates import Segment, cut
 from matcher.detect.numbers import WIDTH, Whole
 from matcher.detect.words import Words
 from ullage.identifiers import uscc

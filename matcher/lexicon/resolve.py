@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Places
-from matcher.detect.candidates import Flags
+from matcher.columns.batch import Batch, Flags, Places
 from matcher.lexicon.entries import COMPANY, Entry
 from matcher.lexicon.terms import NEAR
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_word
 from matcher.columns.literals import Literals, Patterns, stretches, whole_words
-from matcher.detect.candidates import Flags
 from matcher.lexicon import resolve
 from matcher.lexicon.entries import Entry, literals
 from matcher.lexicon.resolve import Meanings

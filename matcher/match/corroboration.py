@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Places
-from matcher.detect.candidates import Flags, Segment, joined
+from matcher.columns.batch import Flags, Places
+from matcher.columns.text_column import Texts, together
+from matcher.detect.candidates import Segment, joined
 from matcher.match.batches import Searched
 from matcher.match.lookup import Question, ask, enrolled, questions, tags_of
 from matcher.watchlist.build import normal_name
 from matcher.watchlist.installed import Epoch
-from matcher.watchlist.text_column import Texts, together
 from ullage.identifiers import masked
 
 MOST_PAIRS = 1 << 14

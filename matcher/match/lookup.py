@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Bytes, Places
-from matcher.detect.candidates import Flags, Segment, anywhere
+from matcher.columns.batch import Bytes, Flags, Places
+from matcher.columns.text_column import Texts
+from matcher.detect.candidates import Segment, anywhere
 from matcher.detect.digests import DIGEST
 from matcher.watchlist.installed import Epoch
-from matcher.watchlist.text_column import Texts
 from ullage.identifiers.email import strip_plus
 from ullage.tags import TAG_BYTES, Laid, Tags, lay
 from ullage.written_forms import DIGESTED

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Places
+from matcher.columns.text_column import Texts
 from matcher.match.batches import Searched
 from matcher.match.evidence import NONE, Evidence, labels_of
 from matcher.text import Folded
 from matcher.watchlist.installed import Epoch, TenantLists
-from matcher.watchlist.text_column import Texts
 from ullage.identifiers import masked
 from ullage.records import Match
 from ullage.tags import TAG_BYTES, Tags

@@ -14,15 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.cli.legible import encoded
 from matcher.columns.batch import Places
-from matcher.detect.logins import LoginFinder
 from matcher.lexicon import Lexicon, Terms
 from matcher.match.bare import bare, bare_matches, bare_weighed
 from matcher.match.batches import Searched, batches
 from matcher.match.budget import Budget
 from matcher.match.capture_result import Reading
 from matcher.match.evidence import Evidence, look_up
+from matcher.match.legible import encoded
 from matcher.match.lookup import ask, enrolled, questions
 from matcher.match.match_columns import Matches, matches
 from matcher.match.match_counts import Found, Weighed, adult_until, weigh
@@ -33,6 +32,7 @@ from matcher.match.statistics import Part as Counted
 from matcher.match.steps import Steps, strictly
 from matcher.match.whose_rows import OtherNames, own_cards
 from matcher.match.witnesses import NOTHING, Compared, compared
+from matcher.records.logins import LoginFinder
 from matcher.text import fold
 from matcher.unpack.outcome import Outcome
 from matcher.unpack.spawn import ForkServer

@@ -12,9 +12,8 @@ from itertools import groupby
 
 import numpy as np
 
-from matcher.columns.batch import Bytes, Places
+from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.literals import Literals
-from matcher.detect.candidates import Flags
 from matcher.lexicon.entries import Entry, forms
 from matcher.lexicon.resolve import leftmost_longest
 from matcher.lexicon.search import Found, Words

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from matcher.columns.batch import Batch
+from matcher.columns.text_column import Texts, together
 from matcher.detect.candidates import Candidates
 from matcher.records.cells import Described
 from matcher.records.glance import glance
@@ -21,7 +22,6 @@ from matcher.records.spans import LINE, Numbers
 from matcher.records.table import LONGEST, Extents, Table
 from matcher.records.unlabelled import told_together
 from matcher.records.voters import sheets_of
-from matcher.watchlist.text_column import Texts, together
 
 
 class Rows(Table):

@@ -19,6 +19,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from matcher.columns.text_column import Texts
 from matcher.watchlist import file, subjects, witness
 from matcher.watchlist.build_report import Control, Report
 from matcher.watchlist.clean import clean_references, normalised
@@ -28,7 +29,6 @@ from matcher.watchlist.forms import CHOICES, enrolled, normal_name
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, Batch, Source
 from matcher.watchlist.tagging import SELF_TEST_HANDLE, HandleKey, TagKeys, check_values_of
-from matcher.watchlist.text_column import Texts
 from ullage import enrolled as recorded
 from ullage.errors import ConfigError
 from ullage.keys import KeyStore, epochs, signing_key

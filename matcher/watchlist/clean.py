@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from matcher.columns.text_column import Bytes, Numbers, Texts, together
 from matcher.watchlist.forms import normal_name
-from matcher.watchlist.text_column import Bytes, Numbers, Texts, together
 from ullage.identifiers import kinds
 from ullage.identifiers.resident_id import CHECKS, REGIONS, WEIGHTS
 

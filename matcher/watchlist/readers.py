@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from matcher.watchlist.text_column import Texts
+from matcher.columns.text_column import Texts
 from ullage.errors import ConfigError
 
 DELIMITERS = ("|@|", "|!|", "----", "||", "\x01", ",", "\t", "|", ";", "^", "~")

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from matcher.columns.text_column import Texts
 from matcher.watchlist import readers
-from matcher.watchlist.text_column import Texts
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from matcher.watchlist.text_column import Texts
+from matcher.columns.text_column import Texts
 from ullage.check_values import check_value
 from ullage.keys import KeyStore, epochs
 from ullage.tags import TAG_BYTES, Tagger, Tags, derive_key

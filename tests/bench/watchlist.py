@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from matcher.columns.text_column import Texts
 from matcher.watchlist import Watchlist, erasing, installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.changes import Changes
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import TagKeys, handles
-from matcher.watchlist.text_column import Texts
 from tests.bench.table import row
 from ullage.identifiers.resident_id import CHECKS, WEIGHTS
 from ullage.keys import verify_key

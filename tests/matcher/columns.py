@@ -8,7 +8,7 @@ from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates, Segment
 from matcher.records import Rows
 from matcher.records import rows as rows_in
-from tests.matcher.oracle import find
+from matcher.reference import find
 from ullage.identifiers import Candidate
 
 

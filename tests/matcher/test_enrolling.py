@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from matcher.watchlist import command, installed
+from matcher.cli import watchlist as command
+from matcher.watchlist import installed
 from tests.matcher.bank import listed
 from tests.matcher.conftest import BANK
 from tests.matcher.test_watchlist_command import files

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.detect.logins import LoginFinder, LoginLines
 from matcher.match.whose_rows import own_cards
+from matcher.records.logins import LoginFinder, LoginLines
 
 FINDER = LoginFinder({"bank.example": "bank", "pay.bank.example": "pay", "other.example": "other"})
 

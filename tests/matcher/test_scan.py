@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from matcher import reference
 from matcher.columns.batch import Batch
 from matcher.detect import regex_fallback as rare
 from matcher.detect.candidates import Candidates
@@ -15,7 +16,6 @@ from matcher.detect.labelled import find_labelled
 from matcher.detect.search import APART, search
 from matcher.detect.uscc import USUAL
 from matcher.text import fold
-from tests.matcher import oracle
 from tests.matcher.bank import resident_id
 from tests.matcher.test_fold import SCRIPTS, written
 from ullage.identifiers import Kind, kinds
@@ -97,17 +97,18 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
 
 def plainly(text: str) -> list[tuple[str, str, str, bool]]:
     """The same by the plain search, without what needs a label and a USCC of digits alone that is most likely anything."""
-    kept = (c for c in oracle.find(text) if not c.weak and c.kind not in ("passport", "wechat"))
+    kept = (c for c in reference.find(text) if not c.weak and c.kind not in ("passport", "wechat"))
     return [(c.kind, c.form, c.normal, c.valid) for c in kept if c.kind != "uscc" or not c.normal.isdigit() or is_usual(c)]
 
 
-def is_usual(code: oracle.Found) -> bool:
+def is_usual(code: reference.Found) -> bool:
     """Whether a code of digits alone is taken for one: it holds, and begins as most do."""
     return code.valid and code.normal[0] in USUAL.decode()
 
 
 @settings(max_examples=400)
 @example(["440524 18800101 001 4", "-", "138-0013-8000"])
+@example(["001 415 555 2671", ".", "6200.0000.0000.0005"])
 @given(st.lists(st.sampled_from(PIECES), max_size=7))
 def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:
     text = "\n".join("".join(pieces[i : i + 3]) for i in range(0, len(pieces), 3))

@@ -20,9 +20,9 @@ from matcher.match.statistics.key import in_hex
 from matcher.match.statistics.runs import longest_run, numbers_of
 from matcher.match.statistics.shingles import SHINGLE_TEXT, shingles
 from matcher.records import rows as rows_in
+from matcher.reference import find
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import laid_out
-from tests.matcher.oracle import find
 from ullage.records import Statistics
 from ullage.records.finding import SKETCH_SIZE
 from ullage.settings import Context

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.reference import find
 from matcher.text import read
 from matcher.text.codepoints import FILL, fit
 from matcher.text.deobfuscate_email import reveal
-from tests.matcher.oracle import find
 
 ADDRESS = "li.wei17@example.com"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from matcher.reference import DIGEST, find
 from matcher.text import read
-from tests.matcher.oracle import DIGEST, find
 from ullage.identifiers import kinds
 
 VECTORS = [json.loads(line) for line in Path(__file__).with_name("vectors.jsonl").read_text(encoding="utf-8").splitlines()]

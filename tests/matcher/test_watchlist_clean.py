@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.columns.text_column import MOST, Texts, hexed, together
 from matcher.watchlist.clean import clean_references, normalised, normalised_one
-from matcher.watchlist.text_column import MOST, Texts, hexed, together
 from tests.matcher.bank import phone, resident_id
 from ullage.identifiers import kinds
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.columns.text_column import Texts
 from matcher.match.findings import findings
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
@@ -17,7 +18,6 @@ from matcher.watchlist.file import body_bytes, sections
 from matcher.watchlist.live import Watchlist
 from matcher.watchlist.source import Batch, Column, Source
 from matcher.watchlist.tagging import TagKeys
-from matcher.watchlist.text_column import Texts
 from tests.factories import capture
 from tests.matcher.bank import customer, matcher_of
 from ullage.errors import ConfigError, CorruptError

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
+from matcher.columns.text_column import Texts
 from matcher.watchlist.forms import enrolled, entries_of
-from matcher.watchlist.text_column import Texts
 from ullage.identifiers import kinds, masked
 from ullage.written_forms import DIGESTED, written_forms
 

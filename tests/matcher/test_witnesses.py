@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.columns.text_column import Texts
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher
 from matcher.match.witnesses import MOST_VALUES, pairs_of
@@ -16,7 +17,6 @@ from matcher.records.schema import Columns
 from matcher.records.spans import BLOCK, LINE, OBJECT, TUPLE
 from matcher.watchlist import installed
 from matcher.watchlist.tagging import HandleKey
-from matcher.watchlist.text_column import Texts
 from matcher.watchlist.witness import HOLDER, KIND, PAIR, SHARE, amounts_in
 from tests.factories import capture
 from tests.matcher.bank import HEADER, customer, matcher_of, phone

@@ -62,11 +62,19 @@ class Kind:
 
     def find(self, text: str) -> list[Candidate]:
         """Candidates of this kind in folded `text`; those whose checksum fails are returned too, marked."""
-        found, group = [], self._group
-        for match, normal in self._normalised(text):
-            weak = self.weak_alone and match["label"] is None
-            found.append(Candidate(self.name, *match.span(group), normal, self.check(normal), "plain", weak))
-        return found
+        return [self._candidate(match, normal) for match, normal in self._normalised(text)]
+
+    def search(self, text: str, start: int = 0) -> tuple[int, int, Candidate | None] | None:
+        """The next shape from `start` on: its begin and end, and the candidate if it has a normal form. None at the end."""
+        match = self.pattern.search(text, start)
+        if match is None:
+            return None
+        normal = self.normalise(match[self._group])
+        return *match.span(), self._candidate(match, normal) if normal else None
+
+    def _candidate(self, match: re.Match[str], normal: str) -> Candidate:
+        weak = self.weak_alone and match["label"] is None
+        return Candidate(self.name, *match.span(self._group), normal, self.check(normal), "plain", weak)
 
     def columns(self, text: str) -> tuple[list[int], list[str]]:
         """Where they are, start and end of each, and their normal forms: the same with less work for each; none is told weak."""

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Segment, by_place
-from matcher.detect.logins import stealer_rows
 from matcher.match.statistics.dates import newest_dates
 from matcher.match.statistics.distinct import told_apart
 from matcher.match.statistics.key import CaptureKey, Words, kind_numbers
 from matcher.match.statistics.runs import numbers_of
 from matcher.records import Rows
+from matcher.records.logins import stealer_rows
 from ullage.identifiers import masked
 
 COUNTED_UP = ("phone", "card")

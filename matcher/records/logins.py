@@ -20,10 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_word
 from matcher.columns.literals import Literals
-from matcher.detect.candidates import Flags
 from matcher.records import Rows
 from ullage.fields import Field
 

@@ -18,15 +18,7 @@ from typing import Annotated
 import typer
 
 from matcher.cli.files import body_of
-from matcher.watchlist import erasing, installed
-from matcher.watchlist import subjects as sealed_subjects
-from matcher.watchlist.bait import bait_of, write
-from matcher.watchlist.build import Builder
-from matcher.watchlist.build_report import Control
-from matcher.watchlist.changes import Changes
-from matcher.watchlist.enrolling import enrolling
-from matcher.watchlist.forms import CHOICES, entries_of
-from matcher.watchlist.options import (
+from matcher.cli.watchlist_options import (
     Columns,
     ControlFile,
     Delimiter,
@@ -41,6 +33,14 @@ from matcher.watchlist.options import (
     named,
     say,
 )
+from matcher.watchlist import erasing, installed
+from matcher.watchlist import subjects as sealed_subjects
+from matcher.watchlist.bait import bait_of, write
+from matcher.watchlist.build import Builder
+from matcher.watchlist.build_report import Control
+from matcher.watchlist.changes import Changes
+from matcher.watchlist.enrolling import enrolling
+from matcher.watchlist.forms import CHOICES, entries_of
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.witness import SHARE
 from ullage import enrolled as recorded

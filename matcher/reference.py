@@ -1,4 +1,7 @@
-"""The search in plain Python over one folded text: what the vectorised search is held against. Simple rather than fast."""
+"""The search in plain Python over one folded text: readable, slow, and what the search in columns is held to.
+
+One loop over the kinds (`ullage.identifiers`) finds shapes, and overlaps are settled by rank. Tests compare both on any text.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from ullage.identifiers import Candidate, kinds, masked
+from ullage.identifiers import Candidate, Kind, kinds, masked
 from ullage.identifiers.phone import MAINLAND
 
 DIGEST = "digest"
@@ -30,8 +33,9 @@ class Found(NamedTuple):
 
 def find(text: str) -> list[Found]:
     """Candidates of folded `text` by place, without overlaps but for what an address holds (a phone before @qq.com)."""
-    candidates = [c for kind in kinds().values() for c in kind.find(text)]
-    candidates += digests(text) + masked.find(text) + mainland(text)
+    mainland = replace(kinds()["phone"], pattern=re.compile(MAINLAND, re.ASCII))  # also within what looks like one from abroad
+    candidates = [c for kind in (*kinds().values(), mainland) for c in of_kind(kind, text)]
+    candidates += digests(text) + masked.find(text)
     emails = [c for c in candidates if c.kind == "email"]
     kept = [*emails, *_without_overlaps(c for c in candidates if c.kind != "email")]
     return sorted(map(_found, kept), key=lambda f: (f.start, f.end, f.kind))
@@ -46,9 +50,16 @@ def digests(text: str) -> list[Candidate]:
     ]
 
 
-def mainland(text: str) -> list[Candidate]:
-    """Mobile numbers of China, also those within what looks like a number from abroad and is none (`001 4-138-0013-8000`)."""
-    return replace(kinds()["phone"], pattern=re.compile(MAINLAND, re.ASCII)).find(text)
+def of_kind(kind: Kind, text: str) -> list[Candidate]:
+    """Candidates of one kind; a shape that turns out to be none may hide one that begins within it (`2671.6200.0000.0000.0005`)."""
+    found, at, behind = list[Candidate](), 0, 0
+    while shape := kind.search(text, at):
+        begin, end, candidate = shape
+        is_valid = candidate is not None and candidate.valid
+        if candidate is not None and (is_valid or begin >= behind):
+            found.append(candidate)
+        at, behind = max(end if is_valid else begin + 1, at + 1), max(behind, end)
+    return found
 
 
 def _found(c: Candidate) -> Found:
