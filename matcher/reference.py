@@ -51,7 +51,7 @@ def digests(text: str) -> list[Candidate]:
 
 
 def of_kind(kind: Kind, text: str) -> list[Candidate]:
-    """Candidates of one kind; a shape that turns out to be none may hide one that begins within it (`2671.6200.0000.0000.0005`)."""
+    """Candidates of one kind; within a shape that is none one may begin that is (`2671.6200.0000.0000.0005`)."""
     found, at, behind = list[Candidate](), 0, 0
     while shape := kind.search(text, at):
         begin, end, candidate = shape
