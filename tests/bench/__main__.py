@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, detect, hostile, matching, month, notify, recall, scale, watchlist
+from tests.bench import bus, detect, hostile, matching, month, notify, process, recall, scale, watchlist
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -45,6 +45,7 @@ def main() -> int:
             "match": lambda: matching.matching(folder, context),
             "detect": lambda: detect.detect(folder),
             "assess": lambda: detect.assess(folder),
+            "process": lambda: process.process(folder),
             "hostile": lambda: hostile.hostile(folder),
             "recall": lambda: recall.recall(folder),
             "month": lambda: month.month(folder, context),

@@ -40,12 +40,12 @@ def children_seconds() -> float:
 
 
 def ripgrep(path: Path) -> Callable[[], int]:
-    """Counts the matches of all shapes in a file; UnavailableError without `rg`."""
+    """Counts the matches of all shapes in a file, or in those of a folder; UnavailableError without `rg`."""
     program = shutil.which("rg")
     if program is None:
         raise UnavailableError("rg is not installed: apt install ripgrep")
     words = [program, *RIPGREP, "-e", "|".join(SHAPES.values()), str(path)]
-    return lambda: int(subprocess.run(words, capture_output=True, text=True, check=False).stdout or 0)
+    return lambda: sum(map(int, subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()))
 
 
 def yara(documents: Sequence[bytes]) -> Callable[[], int]:
