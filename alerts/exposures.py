@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from alerts.records import Exposure, exposure_id
-from ullage import fields
-from ullage.fields import OF_KIND
+from ullage import identifiers
+from ullage.identifiers import field_by_kind
 from ullage.records import Finding, Match
 
 MAX_GROUPS = 32
@@ -78,12 +78,12 @@ def merged(one: Exposure, other: Exposure) -> Exposure:
 
 def is_verified(exposure: Exposure) -> bool:
     """Whether chance cannot have matched this customer."""
-    return fields.is_verified(exposure.kinds, corroborated=exposure.corroborated)
+    return identifiers.is_verified(exposure.kinds, corroborated=exposure.corroborated)
 
 
 def _own(match: Match) -> tuple[str, ...]:
     """The labels of the row whose values are this very customer's, the matched kind's among them."""
-    label = OF_KIND.get(match.kind)
+    label = field_by_kind().get(match.kind)
     return (*match.own_fields, label.value) if label else match.own_fields
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ullage.identifiers import kinds
 from ullage.verdict.severity import IN_CHINESE
 
 SEVERITY = IN_CHINESE
@@ -32,19 +33,7 @@ WORTH = {
     "nothing": "尚未采集到任何内容，不等于没有",
 }
 """What an empty list is worth, see `alerts.heard`."""
-KIND = {
-    "phone": "手机号",
-    "resident_id": "身份证号",
-    "card": "银行卡号",
-    "email": "邮箱",
-    "iban": "国际银行账号",
-    "uscc": "统一社会信用代码",
-    "passport": "护照号",
-    "home_return_permit": "回乡证号",
-    "qq": "QQ号",
-    "wechat": "微信号",
-    "name": "姓名",
-}
+KIND = {**{kind.name: kind.noun_zh for kind in kinds().values()}, "name": "姓名"}
 
 
 def spaced(word: str) -> str:

@@ -7,7 +7,6 @@ accounts and health as sensitive; JR/T 0171-2020 puts PASSWORD, CVV and EXPIRY i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
 
@@ -44,30 +43,6 @@ class Field(StrEnum):
     QQ = "QQ"
     WECHAT = "WECHAT"
     OTHER = "OTHER"
-
-
-OF_KIND = {
-    "phone": Field.PHONE,
-    "resident_id": Field.ID,
-    "card": Field.CARD,
-    "email": Field.EMAIL,
-    "name": Field.NAME,
-    "iban": Field.IBAN,
-    "uscc": Field.USCC,
-    "passport": Field.PASSPORT,
-    "home_return_permit": Field.PERMIT,
-    "qq": Field.QQ,
-    "wechat": Field.WECHAT,
-}
-"""The label of each identifier kind."""
-
-BY_CHANCE = frozenset(("phone", "qq"))
-"""Kinds of which so many values are in use that one made up at random is often somebody's."""
-
-
-def is_verified(kinds: Iterable[str], *, corroborated: bool) -> bool:
-    """Whether chance cannot have matched a customer by `kinds`: two fields of a row agree, or it is more than a number."""
-    return corroborated or not BY_CHANCE.issuperset(kinds)
 
 
 SERIOUS_AT = {"A": 50, "B": 500, "C": 5000}

@@ -14,18 +14,6 @@ from ullage.masking import Secret
 
 LONG_NUMBER = re.compile(r"\d(?:[ .\-]?\d){8,}")
 MAX_TYPED = 320
-NAMES = {
-    "phone": "a phone number",
-    "resident_id": "a resident ID",
-    "card": "a card number",
-    "email": "a mail address",
-    "iban": "an account number",
-    "uscc": "an organisation's code",
-    "passport": "a passport number",
-    "home_return_permit": "a permit number",
-    "qq": "a QQ number",
-    "wechat": "a WeChat id",
-}
 
 
 def _plain(text: str) -> str:
@@ -47,5 +35,5 @@ def identifier_in(text: str, *, numbers: bool = True) -> str:
     plain = _plain(text)
     for kind in kinds().values():
         if any(candidate.valid for candidate in kind.find(plain)):
-            return NAMES.get(kind.name, f"a {kind.name}")
+            return kind.noun
     return "a long number" if numbers and LONG_NUMBER.search(plain) else ""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from alerts.document import Frozen
-from ullage.fields import OF_KIND
+from ullage.identifiers import field_by_kind
 from ullage.records import Finding, Statistics
 
 CONTACT = "CHAN"
@@ -37,7 +37,7 @@ class Traits(Frozen):
         """The traits of `finding`, which is whole (one part)."""
         statistics, own = finding.statistics, defaultdict[str, set[str]](set)
         for match in finding.matches:
-            own[match.subject].update(match.own_fields, filter(None, [OF_KIND.get(match.kind)]))
+            own[match.subject].update(match.own_fields, filter(None, [field_by_kind().get(match.kind)]))
         jargon = Counter[str]()
         for term in statistics.terms:
             if term.category != CONTACT or term.weight > 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 from matcher.match.capture_result import Reading
 from matcher.match.pipeline import Matcher
 from ullage.errors import ConfigError
-from ullage.fields import is_verified
+from ullage.identifiers import is_verified
 from ullage.spreadsheet import csv_line
 from ullage.written import is_standard_output, write_whole
 

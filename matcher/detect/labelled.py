@@ -21,10 +21,8 @@ from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, Patterns
 from matcher.columns.signs import SIGNS, escaped, in_classes
 from matcher.detect.candidates import Segment
 from matcher.detect.header_columns import HEADERS, Column, columns
-from matcher.detect.labels import words
 from matcher.detect.shapes import normals
 from matcher.text.traditional import written
-from ullage.fields import OF_KIND, Field
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.base import GAP
 
@@ -153,16 +151,15 @@ def header_pattern(labels: Iterable[str]) -> str:
 
 
 @cache
-def labels_for(field: Field) -> frozenset[str]:
-    """The words that name `field`, in simplified and in traditional characters."""
-    return frozenset(form for word, own in words().items() if own == field for form in written(word))
+def headers_of(kind: Kind) -> tuple[str, ...]:
+    """The words that name a column of `kind`, in simplified and in traditional characters."""
+    return tuple(sorted({form for word in kind.headers for form in written(word)}))
 
 
 @cache
 def _kind_of_label() -> dict[str, str]:
     """Each label that a header may have, in lower case, to the name of its kind."""
-    wanted = labelled_kinds()
-    return {label.lower(): kind.name for kind in wanted for label in (*kind.labels, *sorted(labels_for(OF_KIND[kind.name])))}
+    return {label.lower(): kind.name for kind in labelled_kinds() for label in (*kind.labels, *headers_of(kind))}
 
 
 def _unglued(data: Bytes, start: Places) -> Places:

@@ -17,8 +17,8 @@ from matcher.columns.classes import is_one_of
 from matcher.columns.literals import TEXT, Literals, Patterns, stretches
 from matcher.detect.candidates import Segment, joined
 from matcher.detect.header_columns import Header, header
-from matcher.detect.labelled import any_label, header_pattern, labels_for
-from ullage.fields import Field
+from matcher.detect.labelled import any_label, header_pattern, headers_of
+from ullage.identifiers import kinds
 from ullage.identifiers.base import GAP
 
 LEADING = 5
@@ -36,13 +36,13 @@ ENDS_CELL = b",;|-\n"
 @cache
 def _label() -> Literals:
     """A card label, and the first digits behind it."""
-    return Literals([f"{any_label(labels_for(Field.CARD))}{GAP}[0-9]{{{LEADING}}}".encode()], TEXT)
+    return Literals([f"{any_label(headers_of(kinds()['card']))}{GAP}[0-9]{{{LEADING}}}".encode()], TEXT)
 
 
 @cache
 def patterns() -> Patterns:
     """A card label as a header's cell."""
-    return Patterns((header_pattern(labels_for(Field.CARD)).encode(),), TEXT)
+    return Patterns((header_pattern(headers_of(kinds()["card"])).encode(),), TEXT)
 
 
 @cache
@@ -93,7 +93,7 @@ def _is_below(batch: Batch, cards: Segment, labels: Places) -> Flags:
 
 def _headers(batch: Batch, lines: list[int]) -> dict[int, Header]:
     """The first header of each text among `lines`, by the text's number."""
-    names = dict.fromkeys(labels_for(Field.CARD), "card")
+    names = dict.fromkeys(headers_of(kinds()["card"]), "card")
     known: dict[bytes, Header | None] = {}
     heads: dict[int, Header] = {}
     for line in lines:

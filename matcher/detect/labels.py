@@ -1,4 +1,7 @@
-"""Words that name a field, in a header or before a value. Data: `labels.tsv`, and `label_stems.tsv` for what is made of them."""
+"""Words that name a field, in a header or before a value.
+
+Data: each identifier kind's `headers`, `labels.tsv` for other fields, and `label_stems.tsv` for words that are made of parts.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from importlib import resources
 
 from matcher.text.traditional import written
 from ullage.fields import Field
+from ullage.identifiers import kinds
 
 UNIT = r"(?:\([^()]{1,8}+\)|\[[^\[\]]{1,8}+\]|【[^【】]{1,8}+】)"
 VALUE_AFTER = re.compile(rf"[\s{{\[]*+[\"'`【(]?\s*+([^:=\"'`\[\]【】(){{}},]{{1,24}}+){UNIT}?[\"'`\]】)]?\s*+[:=]\s*+(?=\S)")
@@ -41,7 +45,8 @@ RECORD_WORDS = frozenset(
 @cache
 def words() -> dict[str, Field]:
     """Word, lower case, to its label."""
-    return {name: Field(label) for label, names in _lines("labels.tsv") for name in names}
+    of_kinds = {name: kind.field for kind in kinds().values() for name in kind.headers}
+    return {name: Field(label) for label, names in _lines("labels.tsv") for name in names} | of_kinds
 
 
 @cache

@@ -17,7 +17,7 @@ from matcher.match.match_counts import Weighed
 from matcher.match.statistics.distinct import told_apart
 from matcher.match.statistics.key import CaptureKey, kind_numbers
 from matcher.watchlist.installed import Epoch, TenantLists
-from ullage.fields import BY_CHANCE, OF_KIND
+from ullage.identifiers import field_by_kind, is_verified
 from ullage.tags import TAG_BYTES
 
 
@@ -40,7 +40,7 @@ def bare_weighed(found: Evidence, key: CaptureKey) -> Weighed:
     for question, own in found.by_question():
         normal, length = question.normal[found.place[own]], question.length[found.place[own]]
         words[own] = told_apart(key.values(normal, length), kind_numbers()[question.kind])
-        flags[own] |= 0 if question.kind in BY_CHANCE else VERIFIED
+        flags[own] |= VERIFIED if is_verified([question.kind], corroborated=False) else 0
     return Weighed(found.subject, flags, words, np.empty(0, np.int64), [], [], [], [])
 
 
@@ -51,7 +51,7 @@ def bare_matches(lists: TenantLists, epoch: Epoch, searched: Searched, found: Ev
         normal, length = question.normal[found.place[own]], question.length[found.place[own]]
         tags[own] = lists.index.tagger(question.kind, question.form).tag_rows(normal, length)
     kinds = [(question.kind, question.form) for question in found.asked]
-    own_label = [(label.value,) if (label := OF_KIND.get(kind)) else () for kind, _ in kinds]
+    own_label = [(label.value,) if (label := field_by_kind().get(kind)) else () for kind, _ in kinds]
     parts = searched.batch.documents(found.start)
     begin = searched.batch.starts[parts]
     lines = searched.batch.lines(found.start) - searched.batch.lines(begin)

@@ -18,7 +18,8 @@ from matcher.match.batches import Searched
 from matcher.match.corroboration import SUBJECT_BITS, Owners, masked_owners, named, weak
 from matcher.match.lookup import Answers, Question, ask, enrolled
 from matcher.watchlist.installed import Epoch
-from ullage.fields import OF_KIND, Field
+from ullage.fields import Field
+from ullage.identifiers import field_by_kind
 
 NONE = -1
 BITS = {str(label): 1 << number for number, label in enumerate(Field)}
@@ -119,7 +120,7 @@ def _with_fields(found: Evidence, rows: Places, subjects: Places) -> Evidence:
     """
     pairs, number = np.unique((found.row + 1) << SUBJECT_BITS | found.subject, return_inverse=True)
     bits = np.zeros(len(pairs), np.int64)
-    label = np.array([BITS[OF_KIND.get(question.kind, Field.OTHER)] for question in found.asked], np.int64)
+    label = np.array([BITS[field_by_kind().get(question.kind, Field.OTHER)] for question in found.asked], np.int64)
     np.bitwise_or.at(bits, number, label[found.question])
     bits[np.searchsorted(pairs, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[Field.NAME]
     return replace(found, own=bits[number])

@@ -18,7 +18,8 @@ from matcher.match.match_columns import Matches
 from matcher.match.statistics.distinct import Distinct, told_apart
 from matcher.match.statistics.key import CaptureKey, Words, kind_numbers
 from matcher.match.witnesses import Witnesses
-from ullage.fields import BY_CHANCE, class_of, shows
+from ullage.fields import class_of, shows
+from ullage.identifiers import is_verified
 from ullage.records import Match
 from ullage.verdict import Crowd
 
@@ -55,7 +56,7 @@ def weigh(searched: Searched, found: Evidence, key: CaptureKey, adults: Places) 
     for question, own in found.by_question():
         normal, length = question.normal[found.place[own]], question.length[found.place[own]]
         words[own] = told_apart(key.values(normal, length), kind_numbers()[question.kind])
-        is_sure[own] |= question.kind not in BY_CHANCE
+        is_sure[own] |= is_verified([question.kind], corroborated=False)
         if question.kind == "resident_id" and question.form == "plain":
             flags[own] |= np.where(born(normal) > adults[own], MINOR, 0)
     rows, number = np.unique(found.row, return_inverse=True)

@@ -19,7 +19,8 @@ from matcher.records.schema import Columns
 from matcher.records.secrets import is_possible, is_secret
 from matcher.records.spans import BLOCK, LINE, TUPLE
 from matcher.records.values import AMOUNTS, field_of, is_offer, is_terms
-from ullage.fields import OF_KIND, Field
+from ullage.fields import Field
+from ullage.identifiers import field_by_kind
 
 SHOWN_CELLS = 12
 MOST_CELLS = 256
@@ -46,7 +47,7 @@ LOGINS = frozenset(f"<{label}>" for label in (Field.PHONE, Field.EMAIL))
 """Cells that a password may stand behind."""
 UNKNOWN = "<…>"
 OTHER = str(Field.OTHER)
-LABELS = {**{kind: str(label) for kind, label in OF_KIND.items()}, DIGEST: DIGEST}
+LABELS = {**{kind: str(label) for kind, label in field_by_kind().items()}, DIGEST: DIGEST}
 HASH = f"<{DIGEST}>"
 
 

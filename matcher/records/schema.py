@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from matcher.records.spans import BLOCK, LINE
-from ullage.fields import OF_KIND, Field
+from ullage.fields import Field
+from ullage.identifiers import field_by_kind
 
 FEWEST_CELLS = 4.0
 """Cells of a shape that a column must have before their checksums say anything."""
@@ -49,7 +50,8 @@ class Columns:
         for weight, column, label in said:
             words[column, label] += weight
         typed = {column: label for (column, label), weight in words.items() if weight * 2 > rows}
+        by_kind = field_by_kind()
         typed |= {
-            column: OF_KIND[kind] for column, kind in many if kind in OF_KIND and passed[column, kind] * 2 > rows >= FEWEST_CELLS
+            column: by_kind[kind] for column, kind in many if kind in by_kind and passed[column, kind] * 2 > rows >= FEWEST_CELLS
         }
         return replace(self, doubted=doubted, typed={**typed, **self.typed})

@@ -13,7 +13,8 @@ from matcher.detect.digests import DIGEST
 from matcher.records.groups import Groups, Masks
 from matcher.records.marked import Marked, Stretches, marked
 from matcher.records.spans import Numbers
-from ullage.fields import OF_KIND, Field
+from ullage.fields import Field
+from ullage.identifiers import field_by_kind
 
 LONGEST = 1 << 16
 """Bytes of one row that are read; of a longer one the rest counts by its candidates alone."""
@@ -94,7 +95,7 @@ class Table:
         mask = int(self.mask[row])
         if mask not in self._labels:
             names = (name for bit, name in enumerate(self.candidates.names) if mask >> bit & 1)
-            self._labels[mask] = frozenset(str(OF_KIND.get(name, Field.OTHER)) for name in names if name != DIGEST)
+            self._labels[mask] = frozenset(str(field_by_kind().get(name, Field.OTHER)) for name in names if name != DIGEST)
         return self._labels[mask]
 
     def text(self, row: int) -> bytes:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from matcher.match.corroboration import MOST_PAIRS, Owners
 from matcher.match.evidence import BITS, NONE, Evidence, _once, _with_fields, labels_of
 from matcher.match.lookup import Question, Values
-from ullage.fields import OF_KIND, Field
+from ullage.fields import Field
+from ullage.identifiers import field_by_kind
 
 ASKED = [("phone", "plain"), ("email", "plain"), ("email", "md5"), ("email", "plain")]
 PIECES = st.lists(st.tuples(*(st.integers(0, most) for most in (3, 4, 2, 3, 2))), max_size=25)
@@ -38,7 +39,7 @@ def test_a_piece_has_the_labels_of_its_customer_in_its_row(
 ) -> None:
     held: dict[tuple[int, int], set[str]] = {}
     for question, _, row, subject, _ in pieces:
-        held.setdefault((row + NONE, subject), set()).add(str(OF_KIND[ASKED[question][0]]))
+        held.setdefault((row + NONE, subject), set()).add(str(field_by_kind()[ASKED[question][0]]))
     named = [pair for pair in names if pair in held]
     for pair in named:
         held[pair].add("NAME")

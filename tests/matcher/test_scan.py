@@ -18,6 +18,7 @@ from matcher.detect.uscc import USUAL
 from matcher.text import fold
 from tests.matcher.bank import resident_id
 from tests.matcher.test_fold import SCRIPTS, written
+from ullage.fields import Field
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.card import issuer, luhn
 
@@ -198,7 +199,10 @@ def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str])
 
 
 def test_a_kind_that_is_only_a_file_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    plate = Kind("plate", 10, re.compile(r"(?<![0-9A-Z])[A-Z]{2}-\d{3}(?!\d)"), str, lambda n: n != "ZZ-999", (), (), 1.0)
+    plate = Kind(
+        name="plate", field=Field.OTHER, noun="a plate", noun_zh="车牌", rank=10, normalise=str, check=lambda n: n != "ZZ-999",
+        pattern=re.compile(r"(?<![0-9A-Z])[A-Z]{2}-\d{3}(?!\d)"),
+    )  # fmt: skip
     monkeypatch.setattr(rare, "kinds", lambda: {**kinds(), "plate": plate})
     assert columns("张某 AB-123，ZZ-999", "x", "CD-456") == [
         ("plate", "plain", "AB-123", True), ("plate", "plain", "ZZ-999", False), ("plate", "plain", "CD-456", True)

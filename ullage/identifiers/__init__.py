@@ -1,19 +1,21 @@
-"""Kinds of identifier, one file each: shape, checksum, normal form, examples.
+"""Kinds of identifier, one file each: shape, checksum, normal form, field label, names, examples.
 
 Dropping a file with a `KIND` in here registers the kind: `kinds()` walks the package. Its examples and near-misses live
-beside its rule and one shared test covers all of them. Both the watchlist's builder and the matcher use these, so that a
-value is normalised the same way on both sides.
+beside its rule and one shared test covers all of them. The watchlist's builder, the matcher, the pages and the reports all take
+what they know of a kind from here, so that a value is normalised the same way everywhere.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from functools import cache
 
+from ullage.fields import Field
 from ullage.identifiers.base import Candidate, Kind
 
-__all__ = ["Candidate", "Kind", "kinds"]
+__all__ = ["Candidate", "Kind", "field_by_kind", "is_verified", "kinds"]
 
 
 @cache
@@ -22,3 +24,14 @@ def kinds() -> dict[str, Kind]:
     modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
     found = sorted((m.KIND for m in modules if hasattr(m, "KIND")), key=lambda kind: (kind.rank, kind.name))
     return {kind.name: kind for kind in found}
+
+
+@cache
+def field_by_kind() -> dict[str, Field]:
+    """The field label of each kind, and of names, which are enrolled as kinds are but have no shape."""
+    return {**{name: kind.field for name, kind in kinds().items()}, "name": Field.NAME}
+
+
+def is_verified(found: Iterable[str], *, corroborated: bool) -> bool:
+    """Whether chance cannot have matched a customer by these kinds: two fields of a row agree, or one is more than a number."""
+    return corroborated or any(name not in kinds() or not kinds()[name].by_chance for name in found)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ullage.fields import Field
 from ullage.masking import MASK
 
 SEPARATORS = re.compile(r"[ .\-]")
@@ -36,29 +37,48 @@ class Candidate(NamedTuple):
         return f"Candidate({self.kind}, {self.start}-{self.end}, {MASK})"
 
 
-@dataclass(frozen=True, slots=True)
+def no_check(_normal: str) -> bool:
+    """For kinds without a checksum: every normal form holds."""
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of identifier.
+    """One kind of identifier: everything that is particular to it, from its shape to its name in Chinese.
 
     `pattern` finds the shape in folded text (ASCII digits, plain separators). `normalise` brings a shape, or a cell of a
     customer list, to the one written form that is tagged; it returns "" for what cannot be this kind. `check` tells whether the
     checksum of a normal form holds. `rank` orders kinds that claim the same stretch of text: the lower wins.
 
-    A kind with `labels` is so common a shape that one of these words must stand before it: its pattern comes from `labelled`
-    and the value is the pattern's group `value`. With `weak_alone` it is found without a label as well, but then weak.
+    A kind with `labels` is so common a shape that one of these words must stand before it, or name its column: its pattern comes
+    from `labelled`, the value is the pattern's group `value`, of 5 to 23 characters.
     """
 
     name: str
+    field: Field
+    """What a column of such values is called, and so how the law weighs it; several kinds may share one."""
+    noun: str
+    noun_zh: str
+    """What a person calls one: `a phone number`, 手机号."""
     rank: int
     pattern: re.Pattern[str]
     normalise: Callable[[str], str]
-    check: Callable[[str], bool]
-    examples: tuple[tuple[str, str], ...]
-    near_misses: tuple[str, ...]
-    random_pass: float
+    check: Callable[[str], bool] = no_check
+    random_pass: float = 1.0
     """Share of random values of this shape that pass `check`: how little the checksum proves."""
+    by_chance: bool = False
+    """Whether so many values are in use that one made up at random is often somebody's."""
+    headers: tuple[str, ...] = ()
+    """Words, in lower case, that name such a column or stand before such a value."""
     labels: tuple[str, ...] = ()
-    weak_alone: bool = False
+    signs: str = ""
+    """Of a kind with labels: what its values have beside letters and digits."""
+    alone: str = ""
+    """Of a kind with labels that is found without one too, but is then weak: the pattern of such values."""
+    examples: tuple[tuple[str, str], ...] = ()
+    """Texts that hold one, and its normal form."""
+    near_misses: tuple[str, ...] = ()
+    """Texts that hold none that is valid."""
 
     def find(self, text: str) -> list[Candidate]:
         """Candidates of this kind in folded `text`; those whose checksum fails are returned too, marked."""
@@ -73,7 +93,7 @@ class Kind:
         return *match.span(), self._candidate(match, normal) if normal else None
 
     def _candidate(self, match: re.Match[str], normal: str) -> Candidate:
-        weak = self.weak_alone and match["label"] is None
+        weak = bool(self.alone) and match["label"] is None
         return Candidate(self.name, *match.span(self._group), normal, self.check(normal), "plain", weak)
 
     def columns(self, text: str) -> tuple[list[int], list[str]]:
@@ -103,11 +123,6 @@ class Kind:
 def digits(text: str) -> str:
     """`text` without spaces, dots and dashes."""
     return SEPARATORS.sub("", text)
-
-
-def no_check(_normal: str) -> bool:
-    """For kinds without a checksum: every normal form holds."""
-    return True
 
 
 def labelled(labels: Iterable[str], value: str, *, required: bool = True) -> re.Pattern[str]:

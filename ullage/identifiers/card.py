@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 
+from ullage.fields import Field
 from ullage.identifiers.base import Kind, digits
 
 FIRST = r"(?:[3-6]\d{3}|81\d{2}|2[2-7]\d{2})"
@@ -28,6 +29,12 @@ RANGES = (
     (re.compile(r"(?:6011|64[4-9]\d|65\d\d)\d{12,15}"), "discover"),
 )
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+HEADERS = tuple(
+    (
+        "卡号 银行卡 银行卡号 储蓄卡 信用卡 账号 card cardno card_no card_number pan bankcard bank_card bankcardno "
+        "bank_card_no card_num cardnum cardnumber account_no acct_no acctno 银行账号 借记卡号 储蓄卡号 信用卡号"
+    ).split()
+)
 
 
 def issuer(number: str) -> str:
@@ -53,11 +60,15 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="card",
+    field=Field.CARD,
+    noun="a card number",
+    noun_zh="银行卡号",
     rank=4,
     pattern=PATTERN,
     normalise=normalise,
     check=luhn,
     random_pass=0.1,
+    headers=HEADERS,
     examples=(
         ("6200 0000 0000 0005", "6200000000000005"),
         ("6200-0000-0000-0005", "6200000000000005"),

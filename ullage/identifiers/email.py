@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from ullage.identifiers.base import Kind, no_check
+from ullage.fields import Field
+from ullage.identifiers.base import Kind
 
 AT = r"(?:@|[ ]?[\[(](?:at|AT|At)[\])][ ]?)"
 DOT = r"(?:\.|[ ]?[\[(](?:dot|DOT|Dot)[\])][ ]?)"
@@ -49,6 +50,7 @@ HAN = re.compile("[\u4e00-\u9fff]+")
 LONGEST_LABEL = 63
 LONGEST = 64 + 1 + 253
 """RFC 5321: a local part and a domain."""
+HEADERS = tuple("邮箱 电子邮箱 邮件 email mail e-mail email_address mail_address e_mail 电邮".split())
 
 
 def normalise(text: str) -> str:
@@ -99,11 +101,13 @@ def strip_plus(normal: str) -> str:
 
 KIND = Kind(
     name="email",
+    field=Field.EMAIL,
+    noun="a mail address",
+    noun_zh="邮箱",
     rank=0,
     pattern=PATTERN,
     normalise=normalise,
-    check=no_check,
-    random_pass=1.0,
+    headers=HEADERS,
     examples=(
         ("Test@Example.COM", "test@example.com"),
         ("test[at]example[dot]com", "test@example.com"),

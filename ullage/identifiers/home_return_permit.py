@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled, no_check
+from ullage.fields import Field
+from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
 
 LABELS = (
     *("回乡证", "回鄉證", "回乡证号", "来往内地通行证", "來往內地通行證", "通行证", "通行证号", "通行证号码"),
@@ -16,6 +17,7 @@ LABELS = (
 )
 SHAPE = r"[HM][0-9]{8}(?:[0-9]{2})?"
 NORMAL = re.compile(SHAPE)
+HEADERS = ("回乡证", "回乡证号", "港澳通行证", "通行证号码", "home_return_permit")
 
 
 def normalise(text: str) -> str:
@@ -30,13 +32,15 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="home_return_permit",
+    field=Field.PERMIT,
+    noun="a permit number",
+    noun_zh="回乡证号",
     rank=6,
     pattern=labelled(LABELS, rf"{BEFORE}{SHAPE}{AFTER}", required=False),
     normalise=normalise,
-    check=no_check,
-    random_pass=1.0,
     labels=LABELS,
-    weak_alone=True,
+    headers=HEADERS,
+    alone=SHAPE,
     examples=(
         ("回乡证:H1234567801", "H12345678"),
         ("港澳居民来往内地通行证 m12345678", "M12345678"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind
 
 COUNTRIES = {
@@ -36,6 +37,7 @@ COUNTRIES = {
 LENGTHS = {country: length for length, countries in COUNTRIES.items() for country in countries.split()}
 LETTERS = {ord(letter): str(value) for value, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
 SHAPE = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,29}", re.ASCII)
+HEADERS = ("iban",)
 
 
 def _any_case(letters: Iterable[str]) -> str:
@@ -80,11 +82,15 @@ def check(normal: str) -> bool:
 
 KIND = Kind(
     name="iban",
+    field=Field.IBAN,
+    noun="an account number",
+    noun_zh="国际银行账号",
     rank=3,
     pattern=PATTERN,
     normalise=normalise,
     check=check,
     random_pass=1 / 97,
+    headers=HEADERS,
     examples=(
         ("GB82 WEST 1234 5698 7654 32", "GB82WEST12345698765432"),
         ("GB82WEST12345698765432 paid", "GB82WEST12345698765432"),

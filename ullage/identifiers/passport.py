@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled, no_check
+from ullage.fields import Field
+from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
 
 LABELS = (
     *("护照", "护照号", "护照号码", "護照", "護照號碼"),
@@ -17,6 +18,7 @@ LABELS = (
 )
 SHAPE = r"(?:E(?:[0-9]{8}|[A-HJ-NP-Z][0-9]{7})|G[0-9]{8}|[DSP]E?[0-9]{7,8})"
 NORMAL = re.compile(SHAPE)
+HEADERS = ("护照", "护照号", "护照号码", "passport", "passport_no")
 
 
 def normalise(text: str) -> str:
@@ -31,12 +33,14 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="passport",
+    field=Field.PASSPORT,
+    noun="a passport number",
+    noun_zh="护照号",
     rank=7,
     pattern=labelled(LABELS, rf"{BEFORE}{SHAPE}{AFTER}"),
     normalise=normalise,
-    check=no_check,
-    random_pass=1.0,
     labels=LABELS,
+    headers=HEADERS,
     examples=(
         ("护照号码:E12345678", "E12345678"),
         ("护照 ea1234567", "EA1234567"),

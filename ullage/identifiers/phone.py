@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import AFTER, BEFORE, Kind, digits, no_check
+from ullage.fields import Field
+from ullage.identifiers.base import AFTER, BEFORE, Kind, digits
 from ullage.identifiers.numbering import is_number
 
 PREFIX = r"(?:(?:\+|00)?86[ \-]?|\(\+?86\)[ ]?|0)?"
@@ -29,6 +30,13 @@ SHAPE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 TRUNK = re.compile(r"\(0\)|[ .\-()]")
 """What a number from abroad is written with and dialled without: `+44 (0)20 …`."""
 INTERNATIONAL = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
+HEADERS = tuple(
+    (
+        "手机 手机号 手机号码 电话 电话号码 联系电话 联系方式 预留手机 预留手机号 tel phone mobile cell phone_number sjh "
+        "phone_no phoneno mobile_no mobileno mobile_phone cellphone telephone tel_no 联系手机 绑定手机 注册手机 "
+        "phonenumber mobile_number"
+    ).split()
+)
 
 
 def normalise(text: str) -> str:
@@ -52,11 +60,15 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="phone",
+    field=Field.PHONE,
+    noun="a phone number",
+    noun_zh="手机号",
     rank=5,
     pattern=PATTERN,
     normalise=normalise,
-    check=no_check,
     random_pass=0.07,
+    by_chance=True,
+    headers=HEADERS,
     examples=(
         ("手机:13800138000", "13800138000"),
         ("+8613800138000", "13800138000"),

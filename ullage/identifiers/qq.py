@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled, no_check
+from ullage.fields import Field
+from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
 
 LABELS = ("qq", "qq号", "qq號", "qq号码", "qq no", "qq_no", "qqno", "扣扣", "扣扣号", "企鹅", "企鹅号")
 SHAPE = r"(?!1[3-9][0-9]{9}(?![0-9]))[1-9][0-9]{4,10}"
 MAIL = r"@(?:vip\.)?qq\.com(?![0-9A-Za-z\-])"
 NORMAL = re.compile(SHAPE)
 BEHIND_MAIL = re.compile(f"{MAIL}$")
+HEADERS = ("qq", "qq号", "扣扣")
 
 
 def normalise(text: str) -> str:
@@ -28,12 +30,15 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="qq",
+    field=Field.QQ,
+    noun="a QQ number",
+    noun_zh="QQ号",
     rank=8,
     pattern=labelled(LABELS, rf"(?(label)(?<![0-9])|{BEFORE}(?<![._%+\-])){SHAPE}(?(label){AFTER}|(?={MAIL}))", required=False),
     normalise=normalise,
-    check=no_check,
-    random_pass=1.0,
     labels=LABELS,
+    headers=HEADERS,
+    by_chance=True,
     examples=(
         ("QQ:12345678", "12345678"),
         ("qq12345678", "12345678"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
+from ullage.fields import Field
 from ullage.identifiers.base import Kind, digits
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -22,6 +23,12 @@ X_ALIKE = str.maketrans("xХхΧχ×✕✖", "XXXXXXXX")
 PATTERN = re.compile(
     r"(?<![0-9A-Za-z])[1-9]\d{5}(?:\d{8}\d{3}[\dXxХхΧχ×✕✖]|([ .\-])\d{8}\1\d{3}\1?[\dXxХхΧχ×✕✖]|\d{9})(?![0-9A-Za-z])",
     re.ASCII,
+)
+HEADERS = tuple(
+    (
+        "身份证 身份证号 身份证号码 证件号 证件号码 idcard id_card idno id_no sfz sfzh resident_id id_number idnumber "
+        "id_card_no idcardno identity_card cert_no certno 公民身份号码 身份证件号 identity_no"
+    ).split()
 )
 
 
@@ -63,11 +70,15 @@ def check(normal: str) -> bool:
 
 KIND = Kind(
     name="resident_id",
+    field=Field.ID,
+    noun="a resident ID",
+    noun_zh="身份证号",
     rank=1,
     pattern=PATTERN,
     normalise=normalise,
     check=check,
     random_pass=3.3e-5,
+    headers=HEADERS,
     examples=(
         ("身份证号:11010519491231002x", "11010519491231002X"),
         ("110105 19491231 002X", "11010519491231002X"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -17,6 +18,7 @@ DEPARTMENTS, CATEGORIES = "123456789ANY", "123456789ABCDEF"
 SHAPE = rf"[{DEPARTMENTS}][{CATEGORIES}]{REGION}[{ALPHABET}]{{10}}"
 PATTERN = re.compile(rf"(?ai){BEFORE}{SHAPE}{AFTER}")
 NORMAL = re.compile(SHAPE)
+HEADERS = ("统一社会信用代码", "社会信用代码", "信用代码", "uscc", "credit_code")
 
 
 def normalise(text: str) -> str:
@@ -33,11 +35,15 @@ def check(normal: str) -> bool:
 
 KIND = Kind(
     name="uscc",
+    field=Field.USCC,
+    noun="an organisation's code",
+    noun_zh="统一社会信用代码",
     rank=2,
     pattern=PATTERN,
     normalise=normalise,
     check=check,
     random_pass=1 / 31,
+    headers=HEADERS,
     examples=(
         ("91110000600037341L", "91110000600037341L"),
         ("税号:91350100m000100y43,开户行", "91350100M000100Y43"),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import Kind, labelled, no_check
+from ullage.fields import Field
+from ullage.identifiers.base import Kind, labelled
 
 LABELS = (
     *("微信", "微信号", "微信號", "微信id", "薇信", "威信号", "v信", "wx号"),
@@ -15,6 +16,7 @@ LABELS = (
 )
 SHAPE = r"[a-z](?:(?!--)[a-z0-9_\-]){5,19}"
 NORMAL = re.compile(SHAPE)
+HEADERS = ("微信", "微信号", "wechat", "wx", "weixin")
 
 
 def normalise(text: str) -> str:
@@ -29,12 +31,15 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="wechat",
+    field=Field.WECHAT,
+    noun="a WeChat id",
+    noun_zh="微信号",
     rank=9,
     pattern=labelled(LABELS, rf"(?a:(?<![0-9A-Za-z_@.\-]){SHAPE}(?![0-9A-Za-z_]|-(?!-)))"),
     normalise=normalise,
-    check=no_check,
-    random_pass=1.0,
     labels=LABELS,
+    signs="_-",
+    headers=HEADERS,
     examples=(
         ("微信:github666", "github666"),
         ("加微信号 Zhang_San-1", "zhang_san-1"),
