@@ -18,7 +18,6 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Places
 from matcher.columns.classes import is_digit, is_word
 from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, Patterns
-from matcher.columns.signs import SIGNS, escaped, in_classes
 from matcher.detect.candidates import Segment
 from matcher.detect.header_columns import HEADERS, Column, columns
 from matcher.detect.shapes import normals
@@ -55,7 +54,7 @@ def patterns() -> Patterns:
     Of headers it is only told whether there may be any: `header_lines` looks for them.
     """
     named = [kind.labels for kind in labelled_kinds()]
-    behind = [f"{any_label(labels)}{in_classes(GAP)}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
+    behind = [f"{any_label(labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
     gates = [_header_gate(labels) for labels in _header_labels()]
     wanted = (*(pattern.encode() for pattern in behind), *gates, *(pattern.encode() for pattern in ALONE.values()))
     return Patterns(wanted, tuple(BYTES | ONCE if pattern in gates else TEXT for pattern in wanted))
@@ -70,15 +69,10 @@ def _header_labels() -> list[list[str]]:
 def _header_gate(labels: Iterable[str]) -> bytes:
     """A pattern of any of `labels` between bytes of which one may end a cell: what is no header is found too, but at no cost.
 
-    Of signs in their wide spelling it knows the byte that touches the label. Hyperscan is good at patterns of one length: the
-    exact ones take five times as long in a flood of cells.
+    Hyperscan is good at patterns of one length: the exact ones take five times as long in a flood of cells.
     """
-    wide = [sign.encode() for sign, plain in SIGNS.items() if plain in EDGES + INNER]
-    before, behind = (
-        b"".join([*map(escaped, (EDGES + INNER).encode()), *(escaped(sign[at]) for sign in wide)]) for at in (-1, 0)
-    )
-    words = b"|".join(b"".join(map(escaped, label.encode())) for label in labels)
-    return b"[%s](?:%s)[%s]" % (before, words, behind)
+    edge = b"[%s]" % re.escape((EDGES + INNER).encode())
+    return edge + b"(?:%s)" % b"|".join(re.escape(label.encode()) for label in labels) + edge
 
 
 @cache
@@ -147,7 +141,7 @@ def any_label(labels: Collection[str]) -> str:
 
 def header_pattern(labels: Iterable[str]) -> str:
     """A pattern of any of `labels` as a cell of its own; it takes in one character behind the cell, which may end its line."""
-    return f"{in_classes(BEGINS)}(?:{'|'.join(map(re.escape, labels))}){in_classes(ENDS)}"
+    return f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}"
 
 
 @cache

@@ -6,6 +6,7 @@ is weak.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
@@ -16,7 +17,6 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_word
 from matcher.columns.literals import Literals, Patterns
-from matcher.columns.signs import escaped
 from matcher.detect.candidates import Segment
 from ullage.identifiers.masked import FORM, HIDDEN, KEPT
 from ullage.written_forms import DOMESTIC
@@ -52,7 +52,7 @@ def _made() -> Iterator[_Shape]:
             hidden = DOMESTIC[kind] - head - tail
             begin, end = SHOWN[kind, head]
             for sign in map(str.encode, HIDDEN):
-                pattern = b"%s(?:%s){%d}%s" % (begin, b"".join(map(escaped, sign)), hidden, end)
+                pattern = b"%s(?:%s){%d}%s" % (begin, re.escape(sign), hidden, end)
                 yield _Shape(kind, head, head + hidden * len(sign) + tail, pattern)
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 from matcher.columns.batch import Batch
 from matcher.detect.prescan import Seen, Sieve
-from matcher.detect.silence import silent
 from matcher.match.steps import Steps, strictly
 from matcher.text import Folded, decode, decode_as, fold_lightly, read_in_full, read_together
 from matcher.text.codepoints import utf8_of
 from matcher.text.decode import is_tried_as_utf8, is_utf8_of
-from matcher.text.light import Silent
 from matcher.text.needs_unescape import doubted
 from matcher.text.opaque import is_opaque
 from matcher.text.windows import WINDOW, wide, windows
@@ -38,7 +36,7 @@ class Piece:
     characters of the same text stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues the
     piece before it. `streamed` pieces belong to a capture that may have several. `body` is the text's UTF-8, None where it
     came in another encoding. `text` is None where nobody has decoded the body yet, since most likely it is UTF-8; `charset` is
-    what was declared of it. The text of a `wanted` piece is laid out even if nothing is found in it. One that `is_about` is what
+    what was declared of it. One that `is_about` is what
     a file says of itself.
     """
 
@@ -52,7 +50,6 @@ class Piece:
     streamed: bool = False
     body: bytes | None = None
     charset: str = ""
-    wanted: bool = False
     member: int = 0
     container: str = ""
     is_about: bool = False
@@ -84,10 +81,9 @@ class Laid:
 def read(pieces: Sequence[Piece], sieve: Sieve, line: int = 0) -> Laid:
     """`pieces` read together; `line` line ends stand before the first if it goes on.
 
-    What came as text without markup is folded lightly, unless it is told that it holds nothing: then it is laid out as no text at
-    all. Where the sieve sees that more is to be done, it is read once more.
+    What came as text without markup is folded lightly. Where the sieve sees that more is to be done, it is read once more.
     """
-    texts = _lightly(pieces, partial(silent, sieve=sieve))
+    texts = _lightly(pieces)
     light = [n for n, folded in enumerate(texts) if folded is not None]
     _in_full(texts, pieces, [n for n, folded in enumerate(texts) if folded is None])
     batch, seen = _laid(texts, sieve)
@@ -102,20 +98,18 @@ def read(pieces: Sequence[Piece], sieve: Sieve, line: int = 0) -> Laid:
     return Laid(parts, batch, seen)
 
 
-def _lightly(pieces: Sequence[Piece], silent: Silent) -> list[Folded | None]:
-    """The folded text of each piece of which that is little work, whatever its encoding; `silent` is asked of whole texts."""
+def _lightly(pieces: Sequence[Piece]) -> list[Folded | None]:
+    """The folded text of each piece of which that is little work, whatever its encoding."""
     plain = [n for n, piece in enumerate(pieces) if not piece.markup]
     bodies = {n: body for n in plain if (body := pieces[n].body) is not None}
-    whole = {n: body for n, body in bodies.items() if not (pieces[n].streamed or pieces[n].wanted)}
-    texts = _put([None] * len(pieces), whole, silent)
-    texts = _put(texts, {n: body for n, body in bodies.items() if n not in whole})
+    texts = _put([None] * len(pieces), bodies)
     other = {n: utf8_of(pieces[n].decoded) for n in plain if texts[n] is None}
     return _put(texts, {n: body for n, body in other.items() if body is not None and body != bodies.get(n)})
 
 
-def _put(texts: list[Folded | None], bodies: Mapping[int, bytes], silent: Silent | None = None) -> list[Folded | None]:
+def _put(texts: list[Folded | None], bodies: Mapping[int, bytes]) -> list[Folded | None]:
     """`texts` with those that `bodies` are the UTF-8 of, folded lightly."""
-    folded = dict(zip(bodies, fold_lightly(list(bodies.values()), silent), strict=True))
+    folded = dict(zip(bodies, fold_lightly(list(bodies.values())), strict=True))
     return [folded.get(n, text) for n, text in enumerate(texts)]
 
 
@@ -131,7 +125,7 @@ def _in_full(texts: list[Folded | None], pieces: Sequence[Piece], numbers: Seque
 
 def _laid(texts: Sequence[Folded | None], sieve: Sieve) -> tuple[Batch, Seen]:
     """`texts`, all of them read, in one buffer, and what is seen there."""
-    batch = Batch.of([b"" if text.silent else text.utf8 for text in _whole(texts)])
+    batch = Batch.of([text.utf8 for text in _whole(texts)])
     return batch, sieve.find(batch.data)
 
 
@@ -151,7 +145,6 @@ def pieces_of_capture(
     limits: Limits | None = None,
     server: ForkServer | None = None,
     *,
-    wanted: bool = False,
     step: Steps = strictly,
 ) -> Generator[Piece]:
     """The pieces of a capture; `told` hears what could not be read. A capture that holds nothing has one empty piece.
@@ -161,7 +154,7 @@ def pieces_of_capture(
     if len(capture.body) < WINDOW and not is_container(capture.body, capture.media_type):
         if is_opaque(capture.body) and is_opaque(decode(capture.body, capture.charset)):
             told(Outcome("", "unrecognised"))
-        yield _piece(source, capture, wanted=wanted)
+        yield _piece(source, capture)
         return
     with unpack(capture.body, "", limits, capture.media_type, server) as unpacked:
         for number, item in numbered(unpacked, ""):
@@ -181,7 +174,7 @@ def numbered(unpacked: Iterable[Member | Outcome], own: str) -> Iterator[tuple[i
         yield (count if is_member else 0), item
 
 
-def _piece(source: int, capture: Capture, *, wanted: bool) -> Piece:
+def _piece(source: int, capture: Capture) -> Piece:
     """The one piece of a short capture."""
     text: str | None = None
     body: bytes | None = capture.body
@@ -189,7 +182,7 @@ def _piece(source: int, capture: Capture, *, wanted: bool) -> Piece:
         text, encoding = decode_as(capture.body, capture.charset)
         body = capture.body if is_utf8_of(capture.body, text, encoding) else None
     markup, charset = _is_markup(capture.media_type) or is_html(capture.body), capture.charset
-    return Piece(source, "", text, len(capture.body), markup, body=body, charset=charset, wanted=wanted)
+    return Piece(source, "", text, len(capture.body), markup, body=body, charset=charset)
 
 
 def pieces_of_member(

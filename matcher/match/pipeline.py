@@ -106,8 +106,8 @@ class Matcher:
 
     def _pieces(self, number: int, reading: Reading, server: ForkServer) -> Iterator[Piece]:
         """The pieces of one capture, as far as its budget goes."""
-        limits, wanted = reading.spent.budget.limits() if reading.spent else None, reading.title_terms != Terms()
-        pieces = pieces_of_capture(number, reading.capture, reading.told, limits, server, wanted=wanted, step=reading.step)
+        limits = reading.spent.budget.limits() if reading.spent else None
+        pieces = pieces_of_capture(number, reading.capture, reading.told, limits, server, step=reading.step)
         named = set[str]()
         with contextlib.closing(pieces):
             for piece in pieces:

@@ -7,7 +7,7 @@ Most texts need little of it. They are folded as the UTF-8 that came (`light`, `
 asks; `gate` says of what is made so where that was not enough. The rule: a text is folded lightly if it is strictly valid UTF-8,
 no carriage return stands alone in it and no NUL, and its folded form holds no escape, spelt sign, base64 block, Han digit beside
 a digit, long run of Han digits, X look-alike behind digits, or wide plus before one. What comes out is what the long way gives,
-byte for byte. Prose that holds nothing is not even folded (`matcher/silence`).
+byte for byte.
 """
 
 from matcher.text.batched import read_in_full, read_together

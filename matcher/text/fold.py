@@ -27,10 +27,8 @@ class Folded:
     """Folded `text` and the way back, by what was dropped.
 
     `utf8` is the folded text as UTF-8, half surrogate pairs as they are: what is searched. Of a text that is made `of_utf8` no
-    other form is made before it is asked for, and most are never asked; of one that is `silent` not even that.
+    other form is made before it is asked for, and most are never asked.
     """
-
-    silent = False
 
     def __init__(self, text: str, original: str, drops: npt.NDArray[np.int64]) -> None:
         self.text, self.original, self.drops, self.body, self.dropping = text, original, drops, b"", False
@@ -40,13 +38,6 @@ class Folded:
         """A text whose original's UTF-8 is `body`; `dropping` says whether more was dropped than first halves of line ends."""
         made = cls.__new__(cls)
         made.utf8, made.body, made.dropping = utf8, body, dropping
-        return made
-
-    @classmethod
-    def of_silent(cls, body: bytes) -> Folded:
-        """A text of which it is known that it holds nothing; `body` is its original's UTF-8, of which line ends alone drop."""
-        made = cls.__new__(cls)
-        made.body, made.dropping, made.silent = body, False, True
         return made
 
     @cached_property
@@ -59,7 +50,7 @@ class Folded:
     @cached_property
     def text(self) -> str:
         """The folded text."""
-        return fold(self.original).text if self.silent else self.utf8.decode()
+        return self.utf8.decode()
 
     @cached_property
     def original(self) -> str:

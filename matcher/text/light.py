@@ -7,7 +7,7 @@ of the special characters tells what is replaced, and the bytes between are move
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,17 +16,13 @@ from matcher.text.changes import Changes
 from matcher.text.codepoints import holding
 from matcher.text.fold import Folded
 from matcher.text.runs import long_runs
-from matcher.text.utf8 import Bytes, Flags
-
-Silent = Callable[[Sequence[bytes]], Flags]
-"""Tells which texts hold nothing, of some without an at sign that would be folded in `signs` alone."""
+from matcher.text.utf8 import Bytes
 
 
-def fold_lightly(bodies: Sequence[bytes], silent: Silent | None = None) -> list[Folded | None]:
+def fold_lightly(bodies: Sequence[bytes]) -> list[Folded | None]:
     """Each of `bodies` folded as `fold` does, or None where that takes more than a look-up, or where it is no valid UTF-8.
 
-    One in which `gate.doubted` sees something is not as `fold` makes it: numbers in Han digits and look-alikes of X stay. What
-    `silent` tells to hold nothing is not folded.
+    One in which `gate.doubted` sees something is not as `fold` makes it: numbers in Han digits and look-alikes of X stay.
     """
     read: list[Folded | None] = [None] * len(bodies)
     wide: dict[int, bytes] = {}
@@ -38,32 +34,15 @@ def fold_lightly(bodies: Sequence[bytes], silent: Silent | None = None) -> list[
             else:
                 wide[number] = lines
     if wide:
-        _fold_wide(read, bodies, wide, silent)
+        _fold_wide(read, bodies, wide)
     return read
 
 
-def _fold_wide(read: list[Folded | None], bodies: Sequence[bytes], wide: dict[int, bytes], silent: Silent | None) -> None:
+def _fold_wide(read: list[Folded | None], bodies: Sequence[bytes], wide: dict[int, bytes]) -> None:
     """Put in the texts of `wide`, by number in `bodies`: none of them is all ASCII, none has other line ends than plain ones."""
-    numbers, lines = list(wide), list(wide.values())
-    changes = Changes.of(lines)
-    if silent and (some := _that_are_silent(lines, changes, silent)).any():
-        for place in np.flatnonzero(some).tolist():
-            read[numbers[place]] = Folded.of_silent(bodies[numbers[place]])
-        left = np.flatnonzero(~some).tolist()
-        changes = changes.where(~some, lines)
-        numbers, lines = [numbers[place] for place in left], [lines[place] for place in left]
-    for number, made in zip(numbers, _folded(lines, changes), strict=True):
+    lines = list(wide.values())
+    for number, made in zip(wide, _folded(lines, Changes.of(lines)), strict=True):
         read[number] = made and Folded.of_utf8(made.utf8, bodies[number], dropping=made.dropping)
-
-
-def _that_are_silent(lines: Sequence[bytes], changes: Changes, silent: Silent) -> Flags:
-    """Which texts hold nothing: bool[texts]."""
-    told = changes.in_signs_alone()
-    asked = [n for n in np.flatnonzero(told).tolist() if b"@" not in lines[n]]
-    told[:] = False
-    if asked:
-        told[asked] = silent([lines[n] for n in asked])
-    return told
 
 
 class Made(NamedTuple):
@@ -95,7 +74,7 @@ def _replaced(changes: Changes) -> Bytes:
     """The texts with each character that changes replaced by one byte, or by none where that is gone."""
     place, size = changes.place, changes.size
     made, keep = changes.laid.data.copy(), np.ones(len(changes.laid.data), bool)
-    made[place] = changes.plain
+    made[place] = changes.becomes
     keep[place[changes.gone]] = False
     for behind in (1, 2, 3):
         keep[(place + behind)[size > behind]] = False

@@ -49,11 +49,6 @@ def long_runs(data: Bytes) -> Places:
     return place[length >= SHORTEST_RUN]
 
 
-def begins_digit(data: Bytes, place: Places) -> Flags:
-    """Whether a Han digit begins at each place; eight bytes from there on are in `data`."""
-    return _is_digit(_words(data)[place])
-
-
 def _words(data: Bytes) -> Words:
     """The eight bytes from each place on: u64[len(data) - 7], a view."""
     return np.ndarray((len(data) - WORD + 1,), "<u8", data.data, 0, (1,))
