@@ -1,79 +1,133 @@
-"""The command line. It finds each stage's commands by entry point and imports only the one that is asked for.
+"""The command line. Each command is imported when it is asked for, because importing all stages takes seconds.
 
 Exit codes are those of `ullage.exits`. Every error is one line: what, where, what to do.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
-import json
+import importlib.util
 import os
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from ullage import __version__, dead_letters, exits, keys, log, role, setup, supervisor
-from ullage.bus import CAPTURES, FINDINGS
+from ullage import __version__, exits
 from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
-from ullage.settings import Context
 
 GROUP = "ullage.commands"
-CHECKS, PLANS = "ullage.checks", "ullage.plans"
-READERS = {CAPTURES: "match", FINDINGS: "alert"}
+"""The entry points of the stages' commands; `OWN` are beside them."""
+OWN = {"init": "init", "run": "run", "check": "check", "config": "config", "dead-letters": "letters"}
+"""Command to its name in `ullage.commands`."""
+HELP: Mapping[str, str] = {
+    "alert": "Fold findings into incidents: score, store and count them.",
+    "assess": "The verdict on a file, on one screen: real? ours? who? which scam? Nothing of it is kept.",
+    "audit": "What was changed, by whom and why: list it, verify that nobody changed that.",
+    "check": "Reach every configured part and say what is wrong with it.",
+    "config": "Every knob with its default, unit and reason.",
+    "crawl": "Visit the sites that are due and put what is new, sealed, on the bus.",
+    "dead-letters": "What could not be processed: list it, replay it.",
+    "demo": "The whole product against real paste and forum software on loopback, with synthetic people; it checks itself.",
+    "evidence": "What was posted, sealed to two officers: make a key, list, open, pack.",
+    "incidents": "Incidents on the terminal: list, show, silence, report, export them.",
+    "ingest": "Take captures from another collector; a line that is refused is named by its number.",
+    "init": "Write the configuration, an example site and the keys into the data folder; what exists stays as it is.",
+    "match": "Stage 2: open captures in memory, match them, publish findings.",
+    "notify": "Channels that incidents are told on: try one, make a key, read the log.",
+    "report": "Draft the breach notification of an incident."
+    " It names no customer, is sent nowhere, and is for counsel to review.",
+    "rules": "Rules as data: how precise each has been, and what others would change.",
+    "run": "The whole daemon on one machine: crawl, match, alert and search as child processes.",
+    "scan": "Match local files now: one JSON object a line. No bus, no store, nothing kept.",
+    "search": "Serve the fraud team's page and its API on loopback.",
+    "sites": "Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit.",
+    "subjects": "From handles back to customer references, on the building host.",
+    "watchlist": "The hashed list of a tenant's customers: load it, or build and install it apart.",
+}
+"""The line of each command in `ullage --help`, as its own help begins (a test compares them); a command that is missing here is
+imported for it."""
 ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
-EXTRAS = ("crawl", "match", "alert", "search")
+EXTRAS = {"crawl": "scrapy", "match": "hyperscan", "alert": "apprise", "search": "fastapi"}
+"""Extra to a module that comes with it and not without."""
+SUPERVISOR = "ULLAGE_SUPERVISOR"
+"""As `ullage.role` calls it, which is imported only where it is set."""
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
 
 
 class _Stages(TyperGroup):
-    """Lists the commands of every stage, and loads a stage when one of its commands is asked for."""
+    """Lists the commands of every stage, and imports a stage when one of its commands is asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        return sorted({*super().list_commands(ctx), *(e.name for e in importlib.metadata.entry_points(group=GROUP))})
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return [*_entry_points()]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        found = self._found(ctx, cmd_name)
-        return None if found is None else _told(cmd_name, found)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        entry = _entry_points().get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            return _with_exit_codes(cmd_name, _as_command(cmd_name, entry.load()))
+        except ModuleNotFoundError as error:
+            return _missing(cmd_name, _extra_of(entry), error.name or "a module")
 
-    def _found(self, ctx: Any, cmd_name: str) -> Any:
-        if found := super().get_command(ctx, cmd_name):
-            return found
-        for entry in importlib.metadata.entry_points(group=GROUP, name=cmd_name):
-            try:
-                return _as_command(cmd_name, entry.load())
-            except ModuleNotFoundError as error:
-                return _missing(cmd_name, entry.value.partition(".")[0], error.name or "a module")
-        return None
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help with a line a command, and import only those that HELP does not know."""
+        commands: dict[str, Any] = {}
+        for name, entry in _entry_points().items():
+            commands[name] = TyperCommand(name, help=_line_of(entry) or self.get_command(ctx, name).help)
+        page = TyperGroup(name=self.name, commands=commands, params=self.params, help=self.help, epilog=self.epilog)
+        page.format_help(ctx, formatter)
 
 
-def _told(path: str, command: Any) -> Any:
+def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
+    """All commands by name, in its order."""
+    own = [importlib.metadata.EntryPoint(name, f"ullage.commands:{attribute}", GROUP) for name, attribute in OWN.items()]
+    return {entry.name: entry for entry in sorted((*importlib.metadata.entry_points(group=GROUP), *own), key=lambda e: e.name)}
+
+
+def _line_of(entry: importlib.metadata.EntryPoint) -> str:
+    """What the help of `ullage` says of a command; "" where that is not known before it is imported."""
+    extra = _extra_of(entry)
+    if extra in EXTRAS and importlib.util.find_spec(EXTRAS[extra]) is None:
+        return _not_installed(extra)
+    return HELP.get(entry.name, "")
+
+
+def _extra_of(entry: importlib.metadata.EntryPoint) -> str:
+    """The extra that a command needs."""
+    package = entry.value.partition(".")[0]
+    return entry.name if entry.name in EXTRAS else ZONES.get(package, "" if package == "ullage" else "all")
+
+
+def _not_installed(extra: str) -> str:
+    return f"(not installed: needs the extra `{extra}`)"
+
+
+def _with_exit_codes(path: str, command: Any) -> Any:
     """The command, and what is under it, with its exit codes at the end of its help."""
     command.epilog = exits.table_of(path) or None
     for name, nested in getattr(command, "commands", {}).items():
-        _told(f"{path} {name}", nested)
+        _with_exit_codes(f"{path} {name}", nested)
     return command
 
 
-def _missing(command: str, package: str, module: str) -> Any:
+def _missing(command: str, extra: str, module: str) -> Any:
     """What stands for a command whose dependencies are not installed: help lists it, calling it says what to install."""
-    extra = command if command in EXTRAS else ZONES.get(package, "all")
     single = typer.Typer(add_completion=False, add_help_option=False)
 
     @single.command(command, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
     def missing() -> None:
-        raise ConfigError(f"{command} needs {module}: install ullage[{extra}] or ullage[all]")
+        raise ConfigError(f"{command} needs {module}: install ullage[{extra or 'all'}] or ullage[all]")
 
-    missing.__doc__ = f"(not installed: needs the extra `{extra}`)"
+    missing.__doc__ = _not_installed(extra)
     return typer.main.get_command(single)
 
 
@@ -88,11 +142,6 @@ def _as_command(name: str, target: Callable[..., Any] | typer.Typer) -> Any:
 
 
 app = typer.Typer(cls=_Stages, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, epilog=exits.table())
-config = typer.Typer(no_args_is_help=True, help="Every knob with its default, unit and reason.")
-letters = typer.Typer(no_args_is_help=True, help="What could not be processed: list it, replay it.")
-app.add_typer(config, name="config")
-app.add_typer(letters, name="dead-letters")
-Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -108,93 +157,11 @@ def _main(
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
         raise typer.Exit(Exit.USAGE)
+    from ullage import log  # noqa: PLC0415  with the settings it takes longer than all the help
+    from ullage.settings import Context  # noqa: PLC0415
+
     ctx.obj = Context(data.resolve())
     log.configure(ctx.obj.settings.log_level)
-
-
-@app.command()
-def init(ctx: typer.Context) -> None:
-    """Write the configuration, an example site and the keys into the data folder; what exists stays as it is."""
-    for line in setup.initialise(ctx.obj):
-        typer.echo(line)
-
-
-@app.command()
-def run(ctx: typer.Context, once: Once = False) -> None:
-    """The whole daemon on one machine: crawl, match, alert and search as child processes."""
-    setup.require(ctx.obj)
-    setup.require_keys(ctx.obj)
-    role.no_core_dumps()
-    if once:
-        raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
-    stop = threading.Event()
-    role.stop_on_signals(stop)
-    raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock))
-
-
-def _parts(context: Context) -> Iterator[setup.Part]:
-    """What the stages that are installed here want looked at."""
-    for entry in sorted(importlib.metadata.entry_points(group=CHECKS), key=lambda e: e.name):
-        with contextlib.suppress(ModuleNotFoundError):  # a stage whose extra is not installed here has nothing to look at
-            yield from entry.load()(context)
-
-
-def _plans(context: Context) -> Iterator[str]:
-    """What the stages that are installed here need made for them."""
-    for entry in sorted(importlib.metadata.entry_points(group=PLANS), key=lambda e: e.name):
-        try:
-            lines = entry.load()
-        except ModuleNotFoundError as error:
-            yield f"# {entry.name} is not installed here and may need more (it lacks {error.name})"
-        else:
-            yield from lines(context)
-
-
-@app.command()
-def check(
-    ctx: typer.Context,
-    plan: Annotated[bool, typer.Option("--plan", help="Print what the owners of the servers have to make.")] = False,
-) -> None:
-    """Reach every configured part and say what is wrong with it."""
-    if plan:
-        for line in setup.plan(ctx.obj, _plans(ctx.obj)):
-            typer.echo(line)
-        return
-    faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
-    for line in faults:
-        typer.echo(line)
-    raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
-
-
-@config.command("show")
-def config_show(ctx: typer.Context) -> None:
-    """Print every knob: its value now, its default, unit and reason."""
-    for line in setup.describe(ctx.obj.settings):
-        typer.echo(line)
-
-
-@letters.command("list")
-def letters_list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Show stage, topic, reason and age of each dead letter; never what is in it."""
-    ctx.obj.require_data()
-    found = False
-    for letter in dead_letters.waiting_or_parked(ctx.obj.bus()):
-        found = True
-        age = int(ctx.obj.clock.wall() - letter.timestamp)
-        row = {"id": letter.id, "stage": letter.stage, "topic": letter.topic, "reason": letter.reason, "seconds": age}
-        row["replays"] = letter.replays
-        typer.echo(json.dumps(row) if as_json else "  ".join(str(value) for value in row.values()))
-    if not found and not as_json:
-        typer.echo("No dead letters.")
-
-
-@letters.command("replay")
-def letters_replay(ctx: typer.Context) -> None:
-    """Put every dead letter back on the topic that it came from; one that failed three times stays parked."""
-    ctx.obj.require_data()
-    done = dead_letters.replay(ctx.obj.bus(), keys.opener(ctx.obj.keys))
-    left = "".join(f", {count} left ({reason})" for reason, count in sorted(done.left.items()))
-    typer.echo(f"{done.replayed} replayed{left}")
 
 
 def _one_line(kind: type[BaseException], _error: BaseException | None, trace: types.TracebackType | None) -> None:
@@ -211,7 +178,10 @@ def main() -> None:
     sys.excepthook = _one_line
     threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value, args.exc_traceback)
     try:
-        role.die_with_supervisor()  # before a stage is imported, which takes seconds on a busy machine
+        if SUPERVISOR in os.environ:
+            from ullage import role  # noqa: PLC0415  only where a supervisor started this
+
+            role.die_with_supervisor()  # before a stage is imported, which takes seconds on a busy machine
         code = app(standalone_mode=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt

@@ -15,7 +15,7 @@ from ullage import setup
 ROOT = Path(__file__).parents[2]
 STAGES = ("crawlers", "matcher", "alerts", "deploy")
 PACKAGES = ("ullage", *STAGES)
-ENTRANCES = {"ullage.audit_command", "ullage.__main__", "ullage.cli"}
+ENTRANCES = {"ullage.audit_command", "ullage.commands", "ullage.__main__", "ullage.cli"}
 """What the interpreter and the entry point start; nothing imports them."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories import outgoing
-from ullage import __version__, cli, dead_letters, keys
+from ullage import __version__, cli, commands, dead_letters, keys
 from ullage.bus import CAPTURES, DEAD_LETTERS, Record
 from ullage.settings import Context
 
@@ -106,11 +106,35 @@ def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dic
         assert (code, err) == (2, f"ullage: {name} needs scrapy: install ullage[{extra}] or ullage[all]\n")
 
 
-def test_help_lists_a_command_whose_extra_is_missing(ullage, stages: dict[str, Entry]) -> None:
+def test_help_lists_a_command_whose_extra_is_missing(ullage, stages: dict[str, Entry], monkeypatch: pytest.MonkeyPatch) -> None:
     stages["crawl"] = Entry("crawl", "crawlers.command:crawl", ModuleNotFoundError("x", name="scrapy"))
+    monkeypatch.setitem(cli.EXTRAS, "crawl", "no_such_module")
     code, out, _ = ullage("--help")
     assert code == 0
-    assert "needs the extra" in out
+    assert "needs the extra `crawl`" in out
+
+
+def test_help_lists_a_command_that_it_has_no_line_for(ullage, stages: dict[str, Entry]) -> None:
+    def fly() -> None:
+        """Take off."""
+
+    stages["fly"] = Entry("fly", "wings.command:fly", fly)
+    assert "Take off." in ullage("--help")[1]
+
+
+def test_help_imports_no_stage() -> None:
+    script = "import sys\nfrom ullage import cli\nsys.argv = ['ullage', '--help']\ntry: cli.main()\nexcept SystemExit: pass\n"
+    heavy = ("numpy", "hyperscan", "scrapy", "pydantic", "cryptography", "structlog", "matcher", "alerts", "crawlers")
+    script += f"print('loaded:', *(sys.modules.keys() & {{*{heavy}}}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "watchlist" in done.stdout
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_the_help_has_a_line_for_every_command_and_it_is_that_of_the_command() -> None:
+    top = cli.typer.main.get_group(cli.app)
+    told = {name: " ".join(top.get_command(None, name).help.split("\n\n")[0].split()) for name in top.list_commands(None)}
+    assert told == cli.HELP
 
 
 def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, Entry]) -> None:
@@ -176,7 +200,7 @@ def test_a_plan_for_a_url_that_is_wrong_is_one_line_and_code_2(ullage, data: Pat
 
 
 def test_every_plan_that_is_registered_is_there() -> None:
-    entries = importlib.metadata.entry_points(group=cli.PLANS)
+    entries = importlib.metadata.entry_points(group=commands.PLANS)
     assert {entry.name for entry in entries} == {"alert"}
     assert all(callable(entry.load()) for entry in entries)
 

@@ -1,0 +1,107 @@
+"""The commands of ullage itself: init, run, check, config and dead-letters."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import threading
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from ullage import dead_letters, keys, role, setup, supervisor
+from ullage.bus import CAPTURES, FINDINGS
+from ullage.exits import Exit
+from ullage.settings import Context
+
+CHECKS, PLANS = "ullage.checks", "ullage.plans"
+READERS = {CAPTURES: "match", FINDINGS: "alert"}
+"""Which stage reads a topic."""
+
+config = typer.Typer(no_args_is_help=True, help="Every knob with its default, unit and reason.")
+letters = typer.Typer(no_args_is_help=True, help="What could not be processed: list it, replay it.")
+Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
+
+
+def init(ctx: typer.Context) -> None:
+    """Write the configuration, an example site and the keys into the data folder; what exists stays as it is."""
+    for line in setup.initialise(ctx.obj):
+        typer.echo(line)
+
+
+def run(ctx: typer.Context, once: Once = False) -> None:
+    """The whole daemon on one machine: crawl, match, alert and search as child processes."""
+    setup.require(ctx.obj)
+    setup.require_keys(ctx.obj)
+    role.no_core_dumps()
+    if once:
+        raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
+    stop = threading.Event()
+    role.stop_on_signals(stop)
+    raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock))
+
+
+def _parts(context: Context) -> Iterator[setup.Part]:
+    """What the stages that are installed here want looked at."""
+    for entry in sorted(importlib.metadata.entry_points(group=CHECKS), key=lambda e: e.name):
+        with contextlib.suppress(ModuleNotFoundError):  # a stage whose extra is not installed here has nothing to look at
+            yield from entry.load()(context)
+
+
+def _plans(context: Context) -> Iterator[str]:
+    """What the stages that are installed here need made for them."""
+    for entry in sorted(importlib.metadata.entry_points(group=PLANS), key=lambda e: e.name):
+        try:
+            lines = entry.load()
+        except ModuleNotFoundError as error:
+            yield f"# {entry.name} is not installed here and may need more (it lacks {error.name})"
+        else:
+            yield from lines(context)
+
+
+def check(
+    ctx: typer.Context,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what the owners of the servers have to make.")] = False,
+) -> None:
+    """Reach every configured part and say what is wrong with it."""
+    if plan:
+        for line in setup.plan(ctx.obj, _plans(ctx.obj)):
+            typer.echo(line)
+        return
+    faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
+    for line in faults:
+        typer.echo(line)
+    raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
+
+
+@config.command("show")
+def config_show(ctx: typer.Context) -> None:
+    """Print every knob: its value now, its default, unit and reason."""
+    for line in setup.describe(ctx.obj.settings):
+        typer.echo(line)
+
+
+@letters.command("list")
+def letters_list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show stage, topic, reason and age of each dead letter; never what is in it."""
+    ctx.obj.require_data()
+    found = False
+    for letter in dead_letters.waiting_or_parked(ctx.obj.bus()):
+        found = True
+        age = int(ctx.obj.clock.wall() - letter.timestamp)
+        row = {"id": letter.id, "stage": letter.stage, "topic": letter.topic, "reason": letter.reason, "seconds": age}
+        row["replays"] = letter.replays
+        typer.echo(json.dumps(row) if as_json else "  ".join(str(value) for value in row.values()))
+    if not found and not as_json:
+        typer.echo("No dead letters.")
+
+
+@letters.command("replay")
+def letters_replay(ctx: typer.Context) -> None:
+    """Put every dead letter back on the topic that it came from; one that failed three times stays parked."""
+    ctx.obj.require_data()
+    done = dead_letters.replay(ctx.obj.bus(), keys.opener(ctx.obj.keys))
+    left = "".join(f", {count} left ({reason})" for reason, count in sorted(done.left.items()))
+    typer.echo(f"{done.replayed} replayed{left}")
