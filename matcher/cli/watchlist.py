@@ -94,7 +94,7 @@ def load(
         home.parent.mkdir(exist_ok=True, mode=0o700)
         target.with_suffix(".subjects").replace(home)
         _put_list(target.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=enrolled)
-    say(builder.report, tenant, witness=bool(witness))
+    say(builder.report, source, tenant)
     _say_unstamped(context, tenant, header.epoch)
 
 
@@ -202,7 +202,7 @@ def build(
         for path in made:
             (folder / path.name).replace(path)
         _put_list(folder / listed_at.name, listed_at, tenant, wanted=enrolled)
-    say(builder.report, tenant, witness=bool(witness))
+    say(builder.report, source, tenant)
     typer.echo(f"send {out / tenant}.watchlist to match; {tenant}.subjects stays here")
     if enrolled:
         typer.echo(f"send {listed_at} to search, into its folder {recorded.FOLDER}")
@@ -290,7 +290,7 @@ def update(
             installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True)
         if former:
             _put_list(draft.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=True)
-    say(changes.report, tenant, witness=bool(witness))
+    say(changes.report, came, tenant)
     if out:
         typer.echo(f"send {delta} to match" + f", {listed_at} to search" * bool(former))
 

@@ -26,7 +26,8 @@ TenantName = Annotated[str, typer.Option("--tenant", help="Whose customers they 
 Map = Annotated[
     list[str],
     typer.Option(
-        "--map", help="COLUMN=KIND, also cohort:NAME or canary, for a column (or with --long a kind) that is called otherwise."
+        "--map",
+        help="COLUMN=KIND, also cohort:NAME, canary or - (leave it out): what a column, or with --long a kind, is.",
     ),
 ]
 Digests = Annotated[str, typer.Option(help="Also enrol md5, sha1 and sha256 of: none, phone, all.")]
@@ -107,8 +108,10 @@ def _found(file: Path) -> list[Path]:
     return found
 
 
-def say(report: Report, tenant: str, *, witness: bool = False) -> None:
-    """Tell what became of a list: the first rejects by line, all of them by reason, the totals, and the witnesses if wanted."""
+def say(report: Report, source: Source | None, tenant: str) -> None:
+    """Tell what became of a list: columns to map, the first rejects by line, all by reason, totals, and witnesses if wanted."""
+    for name, kind in source.suggestions.items() if source else ():
+        typer.echo(f"column {name} is not read: --map {name}={kind} reads it as {kind}, --map {name}=- leaves it out", err=True)
     several = len({reject.path for reject in report.rejects}) > 1
     for reject in report.rejects[:SHOWN_REJECTS]:
         where = f"{reject.path}: " if several else ""
@@ -118,7 +121,7 @@ def say(report: Report, tenant: str, *, witness: bool = False) -> None:
         for (column, reason), count in report.reasons.most_common():
             typer.echo(f"  {count} of column {column}: {reason}", err=True)
     typer.echo(f"{tenant}: {report.customers} customers, {report.identifiers} identifiers, {report.entries} entries")
-    if witness:
+    if source and source.witness:
         typer.echo(f"{tenant}: {report.witnesses} witnesses: pairs of amount and date, of a random {SHARE:.0%} of the customers")
         if unread := report.chosen - report.witnesses:
             typer.echo(f"  {unread} more have an amount or a date that cannot be read or is not plausible; left out", err=True)

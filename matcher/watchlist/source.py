@@ -6,23 +6,40 @@ One or many files (`readers.py` opens them), a header or `--columns` in its plac
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.columns.text_column import Texts
+from matcher.detect.labels import label_of
 from matcher.watchlist import readers
 from ullage.errors import ConfigError
+from ullage.fields import Field
 from ullage.identifiers import kinds
 
 REFERENCE = "customer_ref"
 CANARY = "canary"
 COHORT = re.compile(r"cohort[_:]([a-z0-9][a-z0-9_-]{0,19})")
 """A column of that name, or one that is mapped to it, holds labels."""
+LEFT_OUT = "-"
+"""What `--map` calls a column that is not to be read."""
+REFERENCES = tuple("客户号 客户编号 客户号码 客户代码 客户id 用户编号 用户号 用户id 会员编号 会员号 编号".split())
+"""Chinese names of the column of references; of several in one header the first counts."""
+NAMES = tuple("姓名 名字 客户姓名 客户名称 用户姓名 真实姓名 户名".split())
+REFERENCES_SPELT = tuple("customer_id customer_no cust_no cust_id client_id client_no user_id user_no member_no".split())
+"""English names of such a column, which are suggested."""
+AMBIGUOUS = frozenset(("账号", "联系方式"))
+"""Headers that name a card or phone in a leak, but often something else in a bank's own list: only suggested."""
+ALIKE = 0.75
+"""How much a column's name must be like a word, by `difflib`, for its kind to be suggested."""
+MOST_DIGITS = 2
+"""Of a column's name that may be shown: where a file has no header, a value stands in its place."""
 
 
 class Column(NamedTuple):
@@ -56,7 +73,8 @@ class Batch(NamedTuple):
 class Source:
     """A list of customers in one or more files.
 
-    `mapping` is from column to kind; columns named as a kind map by themselves. `columns` names the columns of files that have
+    `mapping` is from column to kind, or to `-` for one that is left out; columns named as a kind, or in Chinese as such columns
+    are called, map by themselves (`kind_named`). `columns` names the columns of files that have
     no header. `long` names the columns of the reference, the kind and the value where each row holds one identifier.
     `delimiter` is recognised when empty. `witness` names the columns of a loan's amount and date (`witness.py`), by their own
     names or those that `mapping` gives them; () where witnesses are not wanted.
@@ -69,6 +87,8 @@ class Source:
     delimiter: str = ""
     bare: bool = False
     witness: Sequence[str] = ()
+    suggestions: dict[str, str] = field(default_factory=dict, compare=False)
+    """Columns that were passed over, with the kind that their names suggest; known once they were read."""
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -97,28 +117,45 @@ class Source:
         known = self._known()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]
         found = [(i, kind) for i, kind in named if kind in known or kind in self.witness or _dimension(kind)]
+        found = self._with_one_reference(path, header, found)
         called = [kind for _, kind in found]
         for name in self.witness:
             if called.count(name) != 1:
                 number = "no" if name not in called else "more than one"
                 raise ConfigError(f"{path}: line 1: {number} column is {name}, which --witness names")
-        if called.count(REFERENCE) > 1:
-            raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
+        read = {i for i, _ in found}
+        others = [name for i, name in enumerate(header) if i not in read and name not in self.mapping]
+        suggested = {name: kind for name in others if (kind := suggestion(name))}
         if REFERENCE not in called:
-            raise ConfigError(f"{path}: line 1: no column {REFERENCE}: name it with --map COLUMN={REFERENCE}")
+            column = next((name for name, kind in suggested.items() if kind == REFERENCE), "COLUMN")
+            raise ConfigError(f"{path}: line 1: no column {REFERENCE}: name it with --map {column}={REFERENCE}")
         if not self.bare and not any(kind in known - {REFERENCE, "name"} for kind in called):
-            raise ConfigError(f"{path}: line 1: no identifier column: name one with --map COLUMN=phone")
+            pair = next((f"{name}={kind}" for name, kind in suggested.items() if kind != REFERENCE), "COLUMN=phone")
+            raise ConfigError(f"{path}: line 1: no identifier column: name one with --map {pair}")
+        self.suggestions.update({name: kind for name, kind in suggested.items() if kind != REFERENCE})
         return [i for i, _ in found]
 
+    def _with_one_reference(self, path: Path, header: Sequence[str], found: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        """The columns with one of references at most: one that is named so goes before those that Chinese words name."""
+        columns = [i for i, kind in found if kind == REFERENCE]
+        named = [i for i in columns if header[i] == REFERENCE or header[i] in self.mapping]
+        if len(named) > 1:
+            raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
+        kept = named or sorted(columns, key=lambda i: REFERENCES.index(header[i].lower()))[:1]
+        return [(i, kind) for i, kind in found if kind != REFERENCE or i in kept]
+
     def _known(self) -> set[str]:
+        """The kinds of columns; ConfigError where a column is mapped to something else."""
         known = {*kinds(), "name", REFERENCE}
-        others = [kind for kind in self.mapping.values() if kind not in known and kind not in self.witness]
-        if unknown := [kind for kind in others if not _dimension(kind)]:
-            raise ConfigError(f"--map: {unknown[0]!r} is no kind: use {', '.join(sorted(known))}, cohort:NAME or {CANARY}")
+        for kind in self.mapping.values():
+            if kind not in (*known, *self.witness, LEFT_OUT) and not _dimension(kind):
+                meant = f" (did you mean {suggestion(kind)}?)" if suggestion(kind) else ""
+                used = ", ".join(sorted(known))
+                raise ConfigError(f"--map: {kind!r} is no kind{meant}: use {used}, cohort:NAME, {CANARY} or {LEFT_OUT}")
         return known
 
     def _kind(self, name: str) -> str:
-        return self.mapping.get(name, name)
+        return self.mapping.get(name) or (name if name in self.witness else kind_named(name) or name)
 
     @staticmethod
     def _place(path: Path, header: Sequence[str], name: str) -> int:
@@ -151,6 +188,40 @@ class Source:
                 )
             lines = [table.lines[int(row)] for row in rows]
             yield Batch(path, lines, references.take(rows), [Column(kind, kind, values.take(rows))])
+
+
+@cache
+def _words() -> dict[str, str]:
+    """Names of columns, in lower case, to their kinds: those of the kinds, and the Chinese words for them."""
+    han = {word: kind.name for kind in kinds().values() for word in kind.headers if not word.isascii()}
+    own = {name: name for name in (*kinds(), "name", REFERENCE)}
+    return han | dict.fromkeys(NAMES, "name") | dict.fromkeys(REFERENCES, REFERENCE) | own
+
+
+def kind_named(name: str) -> str:
+    """The kind that a column of this name is read as without `--map`; "" for none.
+
+    >>> [kind_named(name) for name in ("手机号码", "客户号", "QQ", "mobile")]
+    ['phone', 'customer_ref', 'qq', '']
+    """
+    word = name.strip().lower()
+    return "" if word in AMBIGUOUS else _words().get(word, "")
+
+
+def suggestion(name: str) -> str:
+    """The kind that a column of this name may hold, for a message; "" where nothing is like it, or it may be a value.
+
+    >>> [suggestion(name) for name in ("mobile", "手机号2", "custmer_ref", "remark", "13800138000")]
+    ['phone', 'phone', 'customer_ref', '', '']
+    """
+    word = name.strip().lower()
+    if sum(letter.isdigit() for letter in word) > MOST_DIGITS:
+        return ""
+    label = label_of(word)
+    by_label = next((kind.name for kind in kinds().values() if kind.field == label), "name" if label == Field.NAME else "")
+    spelt = {word: kind.name for kind in kinds().values() for word in kind.headers if len(word) > MOST_DIGITS} | _words()
+    close = difflib.get_close_matches(word, [*spelt, *REFERENCES_SPELT], 1, ALIKE)
+    return by_label or (REFERENCE if close and close[0] in REFERENCES_SPELT else spelt[close[0]] if close else "")
 
 
 def _dimension(kind: str) -> str:

@@ -51,6 +51,14 @@ def test_load_makes_keys_installs_and_says_what_it_read(ullage, context: Context
     assert not list(context.data.glob("build-*"))
 
 
+def test_a_column_that_was_passed_over_is_named_with_what_it_may_hold(ullage, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("客户号,手机号码,mobile\nC1,15400000001,15400000002\n", encoding="utf-8")
+    done = ullage("watchlist", "load", path, "--tenant", "bank", "--digests", "none")
+    assert (done.exit_code, done.stdout) == (0, "bank: 1 customers, 1 identifiers, 2 entries\n")
+    assert done.stderr == "column mobile is not read: --map mobile=phone reads it as phone, --map mobile=- leaves it out\n"
+
+
 @pytest.mark.parametrize(("digests", "entries"), [("none", 70), ("phone", 190), ("all", 270)])
 def test_digests_are_entries_of_their_own(ullage, data: Path, export: Path, digests: str, entries: int) -> None:
     assert f" {entries} entries" in ullage("watchlist", "load", export, "--tenant", "bank", "--digests", digests).stdout

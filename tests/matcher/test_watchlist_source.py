@@ -54,6 +54,39 @@ def test_parquet_with_numbers_dates_and_gaps(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_a_header_in_chinese_maps_by_itself(tmp_path: Path, encoding: str) -> None:
+    kinds = {
+        "name": ["姓名"], "phone": ["电话", "手机", "手机号", "手机号码"], "resident_id": ["身份证", "身份证号", "证件号码"],
+        "card": ["卡号", "银行卡号"], "email": ["邮箱", "电子邮箱"], "wechat": ["微信"], "qq": ["QQ"],
+    }  # fmt: skip
+    words = [word for own in kinds.values() for word in own]
+    path = put(tmp_path, (",".join(["编号", *words]) + "\n" + "C1" + ",x" * len(words) + "\n").encode(encoding))
+    [batch] = Source(path, {}).batches()
+    assert batch.references.strings() == ["C1"]
+    assert [(c.kind, c.name) for c in batch.columns] == [(kind, word) for kind, own in kinds.items() for word in own]
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping", "column"),
+    [("编号,客户号,手机", {}, 1), ("编号,customer_ref,手机", {}, 1), ("编号,客户号,手机", {"编号": "customer_ref"}, 0)],
+)
+def test_of_several_columns_of_references_one_is_read(tmp_path: Path, header: str, mapping: dict[str, str], column: int) -> None:
+    [batch] = Source(put(tmp_path, f"{header}\n0,1,2\n".encode()), mapping).batches()
+    assert batch.references.strings() == [str(column)]
+
+
+def test_a_column_that_is_mapped_to_a_dash_is_left_out(tmp_path: Path) -> None:
+    [batch] = Source(put(tmp_path, "客户号,手机,电话\nC1,1,2\n".encode()), {"电话": "-"}).batches()
+    assert [column.name for column in batch.columns] == ["手机"]
+
+
+def test_columns_that_were_passed_over_and_may_hold_something_are_known(tmp_path: Path) -> None:
+    source = Source(put(tmp_path, "客户号,手机,mobile,手机号2,账号,备注,idcrad_no\nC1,1,2,3,4,5,6\n".encode()), {})
+    list(source.batches())
+    assert source.suggestions == {"mobile": "phone", "手机号2": "phone", "账号": "card", "idcrad_no": "resident_id"}
+
+
 def test_lines_are_counted_over_blank_lines_and_quoted_line_ends(tmp_path: Path) -> None:
     body = b'customer_ref,name,phone\n\nC1,"a\nb",1\n\n"C2",c,2\n'
     assert [line for line, *_ in read(put(tmp_path, body))] == [3, 6]
@@ -79,6 +112,8 @@ SECRET = "13800138000"
 FAULTS = {
     "empty": (b"", "is empty"),
     "no reference": (b"phone\n13800138000\n", "line 1: no column customer_ref"),
+    "reference called otherwise": (b"cust_no,phone\n1,13800138000\n", "name it with --map cust_no=customer_ref"),
+    "identifier called otherwise": (b"customer_ref,mobile\n1,13800138000\n", "name one with --map mobile=phone"),
     "no identifier": (b"customer_ref,name\n1,13800138000\n", "line 1: no identifier column"),
     "two references": (b"customer_ref,customer_ref,phone\n1,2,3\n", "line 1: more than one column is customer_ref"),
     "headless": (b"13800138000,C1\n13800138000,C2\n", "line 1: no column customer_ref"),
@@ -114,7 +149,10 @@ def test_what_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
         read(put(tmp_path, b"customer_ref,phone\n", "list.parquet"))
 
 
-@pytest.mark.parametrize(("mapping", "said"), [({"phone": "fax"}, "'fax' is no kind"), ({"tel": "phone"}, "no column 'tel'")])
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [({"phone": "fax"}, "'fax' is no kind"), ({"phone": "phon"}, "did you mean phone"), ({"tel": "phone"}, "no column 'tel'")],
+)
 def test_a_mapping_that_fits_nothing_is_refused(tmp_path: Path, mapping: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         read(put(tmp_path, b"customer_ref,phone\nC1,1\n"), **mapping)
