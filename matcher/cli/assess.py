@@ -12,8 +12,7 @@ from matcher.match.cohort_counts import labelled
 from matcher.match.findings import statistics_for
 from matcher.match.match_counts import Found
 from matcher.match.pipeline import Matcher
-from matcher.unpack.outcome import Outcome
-from matcher.unpack.reasons import LOSES_NOTHING
+from matcher.unpack.outcome import LOSES_NOTHING, Outcome
 from matcher.watchlist.installed import TenantLists
 from ullage.errors import ConfigError
 from ullage.exits import Exit

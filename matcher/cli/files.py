@@ -14,8 +14,7 @@ from matcher.match.parts import Piece, numbered, pieces_of_member
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL
 from matcher.unpack.outcome import Outcome
-from matcher.unpack.spawn import ForkServer
-from matcher.unpack.unpacked import unpack
+from matcher.unpack.parent import ForkServer, unpack
 from ullage.errors import ConfigError
 from ullage.records import Capture
 

@@ -27,7 +27,7 @@ from matcher.match.match_columns import matches
 from matcher.match.parts import Piece
 from matcher.match.pipeline import Matcher
 from matcher.unpack.outcome import Outcome, Unread
-from matcher.unpack.spawn import ForkServer
+from matcher.unpack.parent import ForkServer
 from matcher.watchlist import installed
 from ullage.canary import TENANT as CANARY
 from ullage.errors import ConfigError, UllageError

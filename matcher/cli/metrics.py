@@ -7,7 +7,7 @@ from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from matcher.unpack.reasons import REASONS as UNREAD
+from matcher.unpack.outcome import REASONS as UNREAD
 from ullage.clock import Clock
 from ullage.dead_letters import REASONS
 from ullage.identifiers import kinds

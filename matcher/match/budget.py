@@ -6,7 +6,7 @@ at the same place whenever it comes, whatever it shares a batch with. One that e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from matcher.match.parts import Piece
 from matcher.unpack.limits import GIB, Limits
@@ -41,8 +41,7 @@ class Budget:
         """What a container may give; processor time grows with the bytes, so that it stays a watchdog."""
         shipped = Limits()
         times = max(1, -(-self.bytes // GIB))
-        return replace(
-            shipped,
+        return shipped._replace(
             total_bytes=self.bytes,
             member_bytes=max(shipped.member_bytes, self.bytes // 2),
             entries=self.members,

@@ -17,8 +17,7 @@ from matcher.match.statistics import CaptureKey, Part, Tally
 from matcher.match.steps import Step
 from matcher.match.whose_rows import OwnCards
 from matcher.text import Folded
-from matcher.unpack.outcome import Outcome
-from matcher.unpack.reasons import LOSES_NOTHING
+from matcher.unpack.outcome import LOSES_NOTHING, Outcome
 from ullage.records import Capture, Claims, Statistics
 
 

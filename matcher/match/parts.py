@@ -16,12 +16,11 @@ from matcher.text.decode import is_tried_as_utf8, is_utf8_of
 from matcher.text.needs_unescape import doubted
 from matcher.text.opaque import is_opaque
 from matcher.text.windows import WINDOW, wide, windows
-from matcher.unpack.frames import ABOUT, BYTES
 from matcher.unpack.kinds import is_container, is_html
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
-from matcher.unpack.spawn import ForkServer
-from matcher.unpack.unpacked import unpack
+from matcher.unpack.parent import ForkServer, unpack
+from matcher.unpack.protocol import ABOUT, BYTES
 from ullage.records import Capture
 
 HEAD = 4096

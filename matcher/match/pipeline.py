@@ -35,7 +35,7 @@ from matcher.match.witnesses import NOTHING, Compared, compared
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
 from matcher.unpack.outcome import Outcome
-from matcher.unpack.spawn import ForkServer
+from matcher.unpack.parent import ForkServer
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.records import Capture
 

@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
-from matcher.unpack.magic import (
-    AUDIO_VIDEO,
-    BESIDE_CONTROLS,
-    BINARY,
-    DBASE,
-    FURTHER_IN,
-    IMAGE,
-    SURE,
-    TEXT,
-)
+from matcher.unpack.registry import formats
 
 HEAD = 4096
 """Bytes that `sniff` wants to see."""
-STREAMS = ("gz", "bz2", "xz")
-"""Kinds that hold one stream, named after the container less its suffix."""
-FIRST = frozenset(start[:1] for start in SURE)
-STARTS, FAINT_STARTS = tuple(SURE), tuple(BESIDE_CONTROLS)
 NO_CONTROLS = bytes(set(range(256)) - {*range(9), *range(14, 27), *range(28, 32), 127})
 """All bytes but those control characters that are not white space and do not begin a terminal's sequence."""
 LOOKED_AT = 512
 """Bytes at the beginning among which a file that is no text has a control character."""
-BZ2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
-MAIL_START = re.compile(
-    rb"(?:Return-Path|Received|Delivered-To|From|To|Cc|Subject|Date|Sender|Reply-To|Message-ID|MIME-Version|Content-[a-z-]+"
-    rb"|Authentication-Results|DKIM-[a-z-]+|List-[a-z-]+|ARC-[a-z-]+|X-[\w-]+):|From ",
-    re.IGNORECASE,
-)
-"""The first line decides whether the rest is looked at: many texts begin with a word and a colon."""
-MAIL_SURE = re.compile(
-    rb"^(?:MIME-Version|Message-ID|Received|Return-Path|Delivered-To|X-Mailer|DKIM-Signature|Content-Transfer-Encoding):",
-    re.IGNORECASE | re.MULTILINE,
-)
-MAIL_FIELD = re.compile(
-    rb"^(?:From|To|Subject|Date|Cc|Content-Type|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE
-)
-MBOX_START = re.compile(rb"From \S+ .*\d\d:\d\d.*\r?\n")
-DBASE_VERSIONS = frozenset((0x02, 0x03, 0x04, 0x05, 0x30, 0x31, 0x32, 0x43, 0x63, 0x83, 0x8B, 0x8C, 0x8E, 0xCB, 0xE5, 0xF5, 0xFB))
-"""First bytes of dBASE and FoxPro tables: their version."""
-DBASE_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,9}\0", re.DOTALL)
 PROLOGUE = 512
 HTML_START = re.compile(
     rb"(?i)(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?[^>]{0,128}>\s*){0,3}(?:<!--.{0,128}?-->\s*)?"
@@ -51,6 +23,64 @@ HTML_START = re.compile(
 """How much of a text says that it is markup, and how."""
 MARKUP = (".html", ".htm", ".xhtml")
 """Other XML is read tags and all: nothing says which of its tags end a value, and without them values run together."""
+TEXT, IMAGE, AUDIO_VIDEO, BINARY, ENCRYPTED, UNSUPPORTED = "text", "image", "audio_video", "binary", "encrypted", "unsupported"
+DATABASE, ARMOURED = "database", "armoured"
+UNREADABLE = (IMAGE, AUDIO_VIDEO, BINARY, ENCRYPTED, UNSUPPORTED)
+"""Kinds that nothing is read of; each is the reason as well."""
+IN_PART = {DATABASE: "database", ARMOURED: "encrypted"}
+"""Kinds of which only the words are read that stand there in clear, and the reason that is given for that."""
+UNREAD = {
+    b"\x89PNG\r\n\x1a\n": IMAGE, b"\xff\xd8\xff": IMAGE, b"GIF87a": IMAGE, b"GIF89a": IMAGE, b"II*\0": IMAGE, b"MM\0*": IMAGE,
+    b"8BPS\0\1": IMAGE, b"\0\0\1\0": IMAGE, b"\0\0\0\x0cjP  ": IMAGE, b"\0\0\0\x0cJXL ": IMAGE,
+    b"\xff\x4f\xff\x51": IMAGE, b"\x97JB2\r\n\x1a\n": IMAGE, b"\xd7\xcd\xc6\x9a\0\0": IMAGE,
+    b"OggS\0": AUDIO_VIDEO, b"fLaC": AUDIO_VIDEO, b"\x1a\x45\xdf\xa3": AUDIO_VIDEO, b"FLV\x01": AUDIO_VIDEO,
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": AUDIO_VIDEO, b"\xff\xfb": AUDIO_VIDEO, b"\xff\xf3": AUDIO_VIDEO, b"ID3\2": AUDIO_VIDEO,
+    b"ID3\3": AUDIO_VIDEO, b"ID3\4": AUDIO_VIDEO, b"\0\0\1\xba": AUDIO_VIDEO, b"\0\0\1\xb3": AUDIO_VIDEO,
+    b"#!AMR\n": AUDIO_VIDEO, b"#!AMR-WB\n": AUDIO_VIDEO, b"#!SILK": AUDIO_VIDEO, b"\2#!SILK": AUDIO_VIDEO,
+    b"\x7fELF": BINARY, b"\xca\xfe\xba\xbe": BINARY, b"\xcf\xfa\xed\xfe": BINARY, b"\xce\xfa\xed\xfe": BINARY, b"dex\n0": BINARY,
+    b"\0asm": BINARY, b"OTTO\0": BINARY, b"\0\1\0\0\0": BINARY, b"ttcf\0": BINARY, b"wOFF": BINARY, b"wOF2": BINARY,
+    # SQLite's write-ahead log and rollback journal; Access; Outlook, Outlook Express, Notes
+    b"\x37\x7f\x06\x82": DATABASE, b"\x37\x7f\x06\x83": DATABASE,
+    b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7": DATABASE,
+    b"\0\1\0\0Standard Jet DB\0": DATABASE, b"\0\1\0\0Standard ACE DB\0": DATABASE, b"\0\1\0\0MSISAM Database\0": DATABASE,
+    b"\xcf\xad\x12\xfe": DATABASE, b"\x1a\0\0\4\0\0": DATABASE,
+    # Avro, Arrow, HDF5, NetCDF, Hadoop sequences, NumPy, property lists, Java objects
+    b"Obj\1": DATABASE, b"ARROW1\0\0": DATABASE, b"\x89HDF\r\n\x1a\n": DATABASE, b"CDF\1": DATABASE, b"CDF\2": DATABASE,
+    b"SEQ\6": DATABASE, b"RCF\1": DATABASE, b"\x93NUMPY": DATABASE, b"\xac\xed\0\5": DATABASE,
+    # SQL Server's backups and files, Oracle's exports, MySQL's tables, registry and event logs, packets
+    b"TAPE\0": DATABASE, b"\1\x0f\0\0": DATABASE, b"\3\0\1EXPORT:V": DATABASE, b"\3\0\3EXPORT:V": DATABASE,
+    b"\xfe\1\7": DATABASE, b"\xfe\1\x09": DATABASE, b"\xfe\1\x0a": DATABASE, b"\xfe\xfe\3": DATABASE, b"\xfe\xfe\7": DATABASE,
+    b"\xc1\x83\x2a\x9e": DATABASE, b"ElfFile\0": DATABASE, b"\xd4\xc3\xb2\xa1": DATABASE, b"\xa1\xb2\xc3\xd4": DATABASE,
+    b"\x0a\x0d\x0d\x0a": DATABASE,
+    # LUKS, BitLocker, AES Crypt, KeePass, OpenPGP and age
+    b"LUKS\xba\xbe": ENCRYPTED, b"\xebR\x90-FVE-FS-": ENCRYPTED, b"\xebX\x90-FVE-FS-": ENCRYPTED, b"AES\1": ENCRYPTED,
+    b"AES\2": ENCRYPTED, b"\x03\xd9\xa2\x9a\x67\xfb\x4b\xb5": ENCRYPTED, b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5": ENCRYPTED,
+    b"\x85\1\x0c\3": ENCRYPTED, b"\x85\2\x0c\3": ENCRYPTED, b"\x8c\x0d\4": ENCRYPTED, b"age-encryption.org/v1\n": ENCRYPTED,
+    b"-----BEGIN PGP MESSAGE": ARMOURED, b"-----BEGIN AGE ENCRYPTED": ARMOURED, b"$ANSIBLE_VAULT;": ARMOURED,
+    # RPM, Windows images and help, LZO, Snappy, lrzip, ALZip, StuffIt, disks
+    b"\xed\xab\xee\xdb": UNSUPPORTED, b"MSWIM\0\0\0": UNSUPPORTED, b"ITSF\3\0\0\0": UNSUPPORTED,
+    b"\x89LZO\0\r\n\x1a\n": UNSUPPORTED, b"\xff\6\0\0sNaPpY": UNSUPPORTED, b"LRZI\0": UNSUPPORTED, b"ALZ\1": UNSUPPORTED,
+    b"SIT!\0": UNSUPPORTED, b"QFI\xfb": UNSUPPORTED, b"vhdxfile": UNSUPPORTED,
+}  # fmt: skip
+"""Bytes that no text begins with, of files that nobody reads."""
+UNREAD_BESIDE_CONTROLS = {
+    b"PAR1": DATABASE, b"PARE": ENCRYPTED, b"ORC": DATABASE, b"FEA1": DATABASE, b"!BDN": DATABASE, b"PGDMP": DATABASE,
+    b"REDIS0": DATABASE, b"$FL2": DATABASE, b"$FL3": DATABASE, b"<stata_dta>": DATABASE, b"RDX2\n": DATABASE, b"RDX3\n": DATABASE,
+    b"bplist": DATABASE, b"regf": DATABASE, b"MATLAB 5": DATABASE, b"Salted__": ENCRYPTED,
+    b"II+\0": IMAGE, b"MM\0+": IMAGE, b"\xff\x0a": IMAGE, b"AT&TFORM": IMAGE, b"AC10": IMAGE,
+    b"\xff\xf1": AUDIO_VIDEO, b"\xff\xf2": AUDIO_VIDEO, b"\xff\xf9": AUDIO_VIDEO, b"\xff\xfa": AUDIO_VIDEO, b"MThd": AUDIO_VIDEO,
+    b".RMF": AUDIO_VIDEO, b"FORM": AUDIO_VIDEO, b"caff": AUDIO_VIDEO, b"MAC ": AUDIO_VIDEO,
+    b"xar!": UNSUPPORTED, b"\x60\xea": UNSUPPORTED, b"7kSt": UNSUPPORTED, b"zPQ": UNSUPPORTED, b"EGGA": UNSUPPORTED,
+    b"\x1f\xa0": UNSUPPORTED, b"CAJ": UNSUPPORTED, b"HN\0\0": UNSUPPORTED, b"KDMV": UNSUPPORTED, b"conectix": UNSUPPORTED,
+}  # fmt: skip
+"""Bytes that a text may begin with: they count where control characters follow that no text has."""
+UNREAD_FURTHER_IN = {
+    (7, b"**ACE**"): UNSUPPORTED, (8, b"WAVE"): AUDIO_VIDEO, (12, b"\x61\x15\6\0"): DATABASE,
+    (12, b"\x62\x31\5\0"): DATABASE, (12, b"\0\6\x15\x61"): DATABASE, (12, b"\0\5\x31\x62"): DATABASE,
+    (4, b"\xef\xcd\xab\x89"): DATABASE, (16, b"\xde\xc0\xef\xbe"): DATABASE, (40, b" EMF"): IMAGE, (128, b"DICM"): IMAGE,
+    (16, b"\xc2\xea\x81\x60\xb3\x14"): DATABASE, (512, b"\x89HDF\r\n\x1a\n"): DATABASE,
+}  # fmt: skip
+"""Place and bytes, likewise: Berkeley DB, Exchange and Active Directory, LMDB, SAS among them."""
 
 
 def is_container(body: bytes, name: str = "") -> bool:
@@ -61,6 +91,30 @@ def is_container(body: bytes, name: str = "") -> bool:
     return sniff(body[:HEAD], name) != TEXT
 
 
+class Marks(NamedTuple):
+    """By which bytes kinds are known; those of `faint` and `inside` count only beside control characters."""
+
+    sure: dict[bytes, str]
+    faint: dict[bytes, str]
+    inside: dict[tuple[int, bytes], str]
+    first: frozenset[bytes]
+    """The first byte of each in `sure`."""
+    binary: list[tuple[Callable[[bytes], bool], str]]
+    text: list[tuple[Callable[[bytes, str], bool], str]]
+
+
+@cache
+def marks() -> Marks:
+    """Those of formats that are read, and of files that are not."""
+    known = formats().values()
+    sure = {mark: one.kind for one in known for mark in one.starts} | UNREAD
+    faint = {mark: one.kind for one in known for mark in one.faint} | UNREAD_BESIDE_CONTROLS
+    inside = {place: one.kind for one in known for place in one.inside} | UNREAD_FURTHER_IN
+    binary = [(one.is_binary, one.kind) for one in known if one.is_binary]
+    text = [(one.is_text, one.kind) for one in known if one.is_text]
+    return Marks(sure, faint, inside, frozenset(mark[:1] for mark in sure), binary, text)
+
+
 def sniff(head: bytes, name: str = "") -> str:
     r"""The kind of a body that begins with `head` (`HEAD` bytes, or all of it).
 
@@ -69,36 +123,23 @@ def sniff(head: bytes, name: str = "") -> str:
     >>> sniff(b"PK and such")
     'text'
     """
-    if head[:1] in FIRST and head.startswith(STARTS):
-        return next(kind for start, kind in SURE.items() if head.startswith(start))
-    if BZ2.match(head):
-        return "bz2"
-    if MAIL_START.match(head):
-        return _mail(head, name)
-    return _with_controls(head) if head[:LOOKED_AT].translate(None, NO_CONTROLS) else TEXT
+    known = marks()
+    if head[:1] in known.first and head.startswith(tuple(known.sure)):
+        return next(kind for start, kind in known.sure.items() if head.startswith(start))
+    for is_one, kind in known.text:
+        if is_one(head, name):
+            return kind
+    return _with_controls(head, known) if head[:LOOKED_AT].translate(None, NO_CONTROLS) else TEXT
 
 
-def _mail(head: bytes, name: str) -> str:
-    """Mail, many mails, or a text that looks like it: what proves mail is a field that nobody writes by hand."""
-    if MBOX_START.match(head) and MAIL_FIELD.search(head):
-        return "mbox"
-    block = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
-    enough = 1 if name.lower().endswith((".eml", ".mht", ".mhtml")) else 2
-    sure = enough == 1 or MAIL_SURE.search(block)
-    return "mail" if sure and len(MAIL_FIELD.findall(block)) >= enough else TEXT
-
-
-def _with_controls(head: bytes) -> str:
+def _with_controls(head: bytes, known: Marks) -> str:
     """Kinds whose marks a text may have, or that stand further in: none of them is without control characters."""
-    if head[257:262] == b"ustar" or _tar_sum(head):
-        return "tar"
-    if is_lzma(head):
-        return "xz"
-    if is_dbase(head):
-        return DBASE
-    if head.startswith(FAINT_STARTS):
-        return next(kind for start, kind in BESIDE_CONTROLS.items() if head.startswith(start))
-    return next((kind for (place, mark), kind in FURTHER_IN.items() if head.startswith(mark, place)), _by_two_marks(head))
+    for is_one, kind in known.binary:
+        if is_one(head):
+            return kind
+    if head.startswith(tuple(known.faint)):
+        return next(kind for start, kind in known.faint.items() if head.startswith(start))
+    return next((kind for (place, mark), kind in known.inside.items() if head.startswith(mark, place)), _by_two_marks(head))
 
 
 def _by_two_marks(head: bytes) -> str:
@@ -110,29 +151,6 @@ def _by_two_marks(head: bytes) -> str:
     if head.startswith(b"BM") and head[6:10] == bytes(4):
         return IMAGE
     return BINARY if head.startswith(b"MZ") and b"\0\0\0" in head[:64] else TEXT
-
-
-def is_lzma(head: bytes) -> bool:
-    """Whether a file begins as LZMA of before xz: properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones."""
-    dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]
-    is_round = dictionary >= 1 << 12 and dictionary.bit_count() <= 2 and dictionary >> dictionary.bit_length() - 2 in (2, 3)
-    return len(head) > 13 and head[0] < 225 and is_round and (size == b"\xff" * 8 or size[5:] == bytes(3)) and head[13] == 0
-
-
-def is_dbase(head: bytes) -> bool:
-    """Whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and record, and the first column."""
-    if len(head) < 64 or head[0] not in DBASE_VERSIONS or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
-        return False
-    size, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
-    return size >= 65 and record > 1 and DBASE_COLUMN.match(head, 32) is not None
-
-
-def _tar_sum(head: bytes) -> bool:
-    """Whether the checksum of an old tar header holds: octal, over the header with blanks in its own place."""
-    field = head[148:156].strip(b" \0")
-    if len(head) < 512 or not field.isdigit() or b"8" in field or b"9" in field:
-        return False
-    return int(field, 8) == sum(head[:148]) + 8 * 32 + sum(head[156:512])
 
 
 def is_html(head: bytes) -> bool:
@@ -161,3 +179,17 @@ def stem(path: str) -> str:
     """
     name = path.rpartition("/")[2]
     return name.rpartition(".")[0] or name
+
+
+def decoded_name(raw: bytes) -> str:
+    """A name that nothing says the encoding of: UTF-8 or GB18030 where it holds, else as DOS had it.
+
+    >>> decoded_name("客户名单.csv".encode("gbk"))
+    '客户名单.csv'
+    """
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("cp437")

@@ -1,14 +1,14 @@
-"""How far a container may go. One place, each with its unit and reason."""
+"""How far a container may go: the limits, each with its unit and reason, and the budget that counts against them."""
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 MIB, GIB = 1 << 20, 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Limits of one container with all that is nested in it. What a limit cuts off has an outcome that says so."""
 
     ratio: int = 250
@@ -35,7 +35,7 @@ class Limits:
 
     def words(self) -> list[str]:
         """What the child is told on its command line: numbers, and nothing of the container."""
-        return [str(value) for value in astuple(self)[:9]]
+        return [str(value) for value in self[:9]]
 
 
 LOCAL = Limits(
@@ -48,3 +48,54 @@ LOCAL = Limits(
     wall_seconds=7200.0,
 )
 """For files that a person chose, on the command line: larger than a capture can be, and nobody waits behind them."""
+
+
+class Halt(Exception):  # noqa: N818  not a fault of ours: the end of reading, with its reason
+    """Reading ends here: of one member or container, or of everything (`whole`)."""
+
+    def __init__(self, reason: str, *, whole: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.whole = reason, whole
+
+
+class Budget:
+    """Counts bytes and entries, and raises `Halt` where a limit ends them."""
+
+    def __init__(self, words: list[str], size: int) -> None:
+        numbers = [int(word) for word in words]
+        self.ratio, self.free, self.total, self.member, self.nested, self.depth, self.entries = numbers[:7]
+        self.cpu_seconds, self.memory = numbers[7:9]
+        self._spent, self._size = 0, size
+
+    def entry(self) -> None:
+        """Count an entry."""
+        self.entries -= 1
+        if self.entries < 0:
+            raise Halt("too_many", whole=True)
+
+    def spend(self, count: int) -> None:
+        """Count bytes that came out of something, whatever becomes of them."""
+        self._spent += count
+        if self._spent > self.total:
+            raise Halt("too_large", whole=True)
+        if self._spent > max(self.free, self.ratio * self._size):
+            raise Halt("bomb", whole=True)
+
+    def measured(self, chunks: Iterable[bytes], packed: Callable[[], int], limit: int = 0) -> Iterator[bytes]:
+        """The chunks, counted; `packed` says how many bytes they were made of so far, `limit` how many are wanted."""
+        size, most = 0, limit or self.member
+        for chunk in chunks:
+            left = self.total - self._spent
+            size += len(chunk)
+            try:
+                self.spend(len(chunk))
+            except Halt as halt:
+                if halt.reason == "too_large" and left > 0:
+                    yield chunk[:left][: most - size + len(chunk)]  # the prefix up to the limit is kept whole
+                raise
+            if size > self.free and size > self.ratio * packed():
+                raise Halt("bomb")
+            if size > most:
+                yield chunk[: most - size]
+                raise Halt("too_large")
+            yield chunk

@@ -1,16 +1,35 @@
-"""What comes out of a container: members, and outcomes for what was not read."""
+"""What comes out of a container: members, outcomes for what was not read, and why it was not."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from matcher.unpack.reasons import LOSES_NOTHING, REASONS
+REASONS = {
+    "encrypted": "encrypted, not read",
+    "bomb": "grows too far for its size, the rest not read",
+    "too_deep": "nested too deep, not read",
+    "too_many": "too many entries, the rest not read",
+    "too_large": "too large, the rest not read",
+    "image": "image, not read",
+    "audio_video": "audio or video, not read",
+    "binary": "program or font, not read",
+    "database": "database or binary table, read only as far as its words stand in clear",
+    "unrecognised": "no text and of no known kind, read only as far as words stand in it in clear",
+    "damaged": "damaged, read as far as it goes",
+    "unsupported": "of a kind that cannot be read here",
+    "timeout": "took too long, the rest not read",
+    "memory": "needs too much memory, the rest not read",
+    "denied": "cannot be opened, not read",
+    "empty": "empty, there is nothing to read",
+}
+"""The closed list of reasons, each as it is said to a person. The keys are metric labels."""
+LOSES_NOTHING = frozenset(("empty",))
+"""Of these nothing can have been missed: they are told, and leave the verdict on the rest as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Something that was not read, or not wholly.
 
     `path` may hold leaked values as any file name may: it is for the person who chose the file, never for a log or a store.

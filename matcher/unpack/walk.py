@@ -5,29 +5,22 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from types import ModuleType
 
-from matcher.unpack import archives, compound, documents, kinds, mail, tables
-from matcher.unpack.budget import Budget, Halt
-from matcher.unpack.frames import BYTES, SEPARATOR, Writer
-from matcher.unpack.libarchive import Archives
-from matcher.unpack.magic import DBASE, IN_PART, SQLITE, TEXT, UNREADABLE
-from matcher.unpack.pdfium import Pdfium
+from matcher.unpack import kinds
+from matcher.unpack.kinds import IN_PART, TEXT, UNREADABLE
+from matcher.unpack.limits import Budget, Halt
+from matcher.unpack.protocol import BYTES, SEPARATOR, Writer
+from matcher.unpack.registry import formats
 from matcher.unpack.streams import DAMAGED, peeked, slices
 
 Body = bytes | mmap.mmap
 
 
-Tools = tuple[Archives | None, Pdfium | None, ModuleType | None]
-"""libarchive, PDFium and calamine, as far as they are installed."""
-
-
 class Walk:
     """One run over one container and all that is in it. Paths are relative to it and begin with the separator."""
 
-    def __init__(self, budget: Budget, out: Writer, tools: Tools) -> None:
+    def __init__(self, budget: Budget, out: Writer) -> None:
         self.budget, self.out = budget, out
-        self.library, self.pdfium, self.calamine = tools
         self.container = ""
         """The kind of what is open: of what texts come out now."""
 
@@ -77,8 +70,8 @@ class Walk:
             raise Halt(IN_PART[kind])
         elif depth >= self.budget.depth:
             raise Halt("too_deep")
-        elif kind in kinds.STREAMS or kind == "tar":
-            self._opened(kind, whole, path, depth + 1)
+        elif formats()[kind].streams:
+            self.opened(kind, whole, path, depth + 1)
         else:
             self._container(kind, self._held(whole), path, depth + 1)
 
@@ -94,32 +87,21 @@ class Walk:
     def _container(self, kind: str, body: Body, path: str, depth: int) -> None:
         """Read a container; where nothing came out of a damaged one, it is read as it stands: it may be no container at all."""
         before = self.out.members
-        damaged = self.guarded(path, partial(self._opened, kind, body, path, depth))
+        damaged = self.guarded(path, partial(self.opened, kind, body, path, depth))
         if damaged and self.out.members == before:
             self.text(path, slices(body), BYTES)
 
-    def _opened(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
+    def opened(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
+        """Have a container read by the reader of its kind."""
         around, self.container = self.container, kind
+        reader = formats()[kind]
         try:
-            self._read(kind, body, path, depth)
+            if isinstance(body, bytes | mmap.mmap):
+                reader.read(self, slices(body) if reader.streams else body, path, depth)
+            else:
+                reader.read(self, body if reader.streams else self._held(body), path, depth)
         finally:
             self.container = around
-
-    def _read(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
-        if kind in kinds.STREAMS or kind == "tar":
-            chunks = slices(body) if isinstance(body, bytes | mmap.mmap) else body
-            (archives.untar if kind == "tar" else archives.inflate)(self, kind, chunks, path, depth)
-            return
-        if not isinstance(body, bytes | mmap.mmap):
-            body = self._held(body)
-        readers: dict[str, Callable[..., None]] = {
-            "zip": archives.unzip, "pdf": documents.pdf, "mail": mail.message, "mbox": mail.mailbox, "ole": compound.compound,
-            SQLITE: tables.database, DBASE: tables.dbase,
-        }  # fmt: skip
-        if kind in readers:
-            readers[kind](self, body, path, depth)
-        else:
-            archives.unarchive(self, kind, body, path, depth)
 
     def guarded(self, path: str, read: Callable[[], None]) -> bool:
         """Read, and say why where it ends early; whether it was for damage."""

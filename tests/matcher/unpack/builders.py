@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from matcher.unpack.libarchive import NAME, Archives
+from matcher.unpack.readers.libarchive import NAME, library
 
 Files = Mapping[str, bytes]
 
 
 def need_libarchive() -> None:
     """Skips what the system's libarchive has to read; in CI it has to be there."""
-    if Archives.load() is None and not os.environ.get("CI"):
+    if library() is None and not os.environ.get("CI"):
         pytest.skip("needs libarchive: on Debian, apt install libarchive13")
 
 

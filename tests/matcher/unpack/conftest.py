@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Outcome
-from matcher.unpack.unpacked import unpack
+from matcher.unpack.parent import unpack
 
 QUICK = Limits(cpu_seconds=20, wall_seconds=60.0)
 

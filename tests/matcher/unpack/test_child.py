@@ -6,13 +6,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from matcher.unpack import frames, seccomp, spawn, unpacked
-from matcher.unpack.frames import HEADER
+from matcher.unpack import parent, protocol, sandbox
+from matcher.unpack.protocol import HEADER
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
 from ullage.errors import UnavailableError
@@ -21,7 +20,7 @@ BODY = builders.zip_of({"a.csv": b"15400000001"})
 PROBE = """
 import sys; sys.path.append(sys.argv.pop(1))
 import os, signal, socket
-from matcher.unpack import child, confine, seccomp, server, walk
+from matcher.unpack import child, sandbox, walk
 PARENT = os.getppid()
 before = []
 work = child.work
@@ -37,23 +36,23 @@ def everything(self, kind, body):
     %s
 walk.Walk.everything = everything
 %s
-server.main()
+child.main()
 """
 
 
 @pytest.fixture
 def child(monkeypatch):
     """Lets another program stand in the server's place, such as one with a probe after the child has given everything up."""
-    return lambda program: monkeypatch.setattr(spawn, "PROGRAM", program)
+    return lambda program: monkeypatch.setattr(parent, "PROGRAM", program)
 
 
 def stands_in(work: str) -> str:
     """A server whose children do this instead of their work."""
     return f"""
 import sys; sys.path.append(sys.argv.pop(1))
-from matcher.unpack import child, server
+from matcher.unpack import child
 child.work = lambda *_, **__: exec({work!r}, {{}})
-server.main()
+child.main()
 """
 
 
@@ -102,46 +101,46 @@ def test_what_the_child_inherits(child, monkeypatch) -> None:
 def test_its_limits(child) -> None:
     wanted = {"CORE": 0, "FSIZE": 0, "CPU": QUICK.cpu_seconds, "AS": QUICK.memory_bytes + len(BODY)}
     before = f"""
-import resource; held = []; had = seccomp.seal
+import resource; held = []; had = sandbox.seal
 def seal(libc):
     held.extend(str(resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0]) for name in {list(wanted)!r})
     held.append(open("/proc/self/status").read().split("NoNewPrivs:")[1].split()[0])
     return had(libc)
-seccomp.seal = seal"""
+sandbox.seal = seal"""
     assert probed(child, "held", before) == [*map(str, wanted.values()), "1"]
 
 
 def test_a_network_namespace_of_its_own(child) -> None:
     """Where system calls cannot be given up, that and the want of descriptors stand in for it."""
-    before = "seccomp.seal = lambda libc: False"
+    before = "sandbox.seal = lambda libc: False"
     child(PROBE % ('self.text("", [tried(lambda: socket.socket()).encode()])', before))
     came = out_of(BODY)
     if came.flags == 0:  # neither holds here: nothing is parsed
         assert came.outcomes == [("", "unsupported")]
     else:
-        assert came.flags == frames.NETNS
+        assert came.flags == protocol.NETNS
         assert came.members == {"": b"OSError 24"}
 
 
 def test_without_any_protection_nothing_is_parsed(child) -> None:
-    child(PROBE % ("raise SystemExit", "seccomp.seal = server.alone = lambda *_: False"))
+    child(PROBE % ("raise SystemExit", "sandbox.seal = sandbox.alone = lambda *_: False"))
     came = out_of(BODY)
     assert (came.members, came.outcomes, came.flags) == ({}, [("", "unsupported")], 0)
 
 
 def test_what_holds_is_said() -> None:
-    assert out_of(BODY).flags & frames.SECCOMP
+    assert out_of(BODY).flags & protocol.SECCOMP
 
 
-@pytest.mark.parametrize("machine", seccomp.MACHINES)
+@pytest.mark.parametrize("machine", sandbox.MACHINES)
 def test_the_filter_lets_through_what_it_lists(machine: str) -> None:
-    audit, mmap, mprotect, numbers = seccomp.MACHINES[machine]
+    audit, mmap, mprotect, numbers = sandbox.MACHINES[machine]
     for number in range(512):
         listed = number in numbers.values()
-        assert allowed(seccomp.program(machine), audit, number, 0) == listed
-        assert allowed(seccomp.program(machine), audit, number, seccomp.PROT_EXEC) == (listed and number not in (mmap, mprotect))
-    assert not allowed(seccomp.program(machine), audit ^ 1, 0, 0)
-    assert seccomp.program("z80") == b""
+        assert allowed(sandbox.program(machine), audit, number, 0) == listed
+        assert allowed(sandbox.program(machine), audit, number, sandbox.PROT_EXEC) == (listed and number not in (mmap, mprotect))
+    assert not allowed(sandbox.program(machine), audit ^ 1, 0, 0)
+    assert sandbox.program("z80") == b""
 
 
 def allowed(program: bytes, audit: int, number: int, third: int) -> bool:
@@ -149,51 +148,51 @@ def allowed(program: bytes, audit: int, number: int, third: int) -> bool:
     import struct
 
     steps, place, register = list(struct.iter_unpack("=HBBI", program)), 0, 0
-    data = {seccomp.NUMBER: number, seccomp.ARCHITECTURE: audit, seccomp.THIRD_ARGUMENT: third}
+    data = {sandbox.NUMBER: number, sandbox.ARCHITECTURE: audit, sandbox.THIRD_ARGUMENT: third}
     while True:
         code, if_true, if_false, operand = steps[place]
         place += 1
-        if code == seccomp.LOAD:
+        if code == sandbox.LOAD:
             register = data[operand]
-        elif code == seccomp.EQUAL:
+        elif code == sandbox.EQUAL:
             place += if_true if register == operand else if_false
-        elif code == seccomp.ANY_BIT:
+        elif code == sandbox.ANY_BIT:
             place += if_true if register & operand else if_false
         else:
-            return operand == seccomp.ALLOW
+            return operand == sandbox.ALLOW
 
 
 SAY = f"""
 import os, struct, time
 say = lambda kind, body=b"": os.write(1, struct.pack("{HEADER.format}", kind, len(body)) + body)
-say({frames.HELLO}, b"\\3")
+say({protocol.HELLO}, b"\\3")
 """
-MEMBER = f"say({frames.MEMBER}, b'\\0\\0!/a')\n"
+MEMBER = f"say({protocol.MEMBER}, b'\\0\\0!/a')\n"
 LIES = {
     "nothing": ("", "damaged"),
-    "no hello": (f"import os; os.write(1, {HEADER.pack(frames.DONE, 0)!r})", "damaged"),
+    "no hello": (f"import os; os.write(1, {HEADER.pack(protocol.DONE, 0)!r})", "damaged"),
     "noise": ("import os; os.write(1, bytes(range(256)) * 99)", "damaged"),
-    "a frame without end": (SAY + f"os.write(1, struct.pack('{HEADER.format}', {frames.MEMBER}, 1 << 31))", "damaged"),
-    "half a frame": (SAY + f"os.write(1, struct.pack('{HEADER.format}', {frames.OUTCOME}, 9))", "damaged"),
-    "an unknown reason": (SAY + f"say({frames.OUTCOME}, b'\\xff')", "damaged"),
-    "an unknown media type": (SAY + f"say({frames.MEMBER}, b'\\x09\\0a')", "damaged"),
-    "an empty outcome": (SAY + f"say({frames.OUTCOME})", "damaged"),
-    "data of nothing": (SAY + f"say({frames.DATA}, b'x')", "damaged"),
+    "a frame without end": (SAY + f"os.write(1, struct.pack('{HEADER.format}', {protocol.MEMBER}, 1 << 31))", "damaged"),
+    "half a frame": (SAY + f"os.write(1, struct.pack('{HEADER.format}', {protocol.OUTCOME}, 9))", "damaged"),
+    "an unknown reason": (SAY + f"say({protocol.OUTCOME}, b'\\xff')", "damaged"),
+    "an unknown media type": (SAY + f"say({protocol.MEMBER}, b'\\x09\\0a')", "damaged"),
+    "an empty outcome": (SAY + f"say({protocol.OUTCOME})", "damaged"),
+    "data of nothing": (SAY + f"say({protocol.DATA}, b'x')", "damaged"),
     "a member in a member": (SAY + MEMBER + MEMBER, "damaged"),
-    "done in a member": (SAY + MEMBER + f"say({frames.DONE})", "damaged"),
-    "empty data": (SAY + MEMBER + f"say({frames.DATA})", "damaged"),
-    "data without end": (SAY + MEMBER + f"while True: say({frames.DATA}, bytes(65536))", "too_large"),
-    "members without end": (SAY + f"while True: say({frames.MEMBER}, b'\\0\\0a'); say({frames.END})", "too_many"),
-    "outcomes without end": (SAY + f"while True: say({frames.OUTCOME}, b'\\0a')", "too_many"),
+    "done in a member": (SAY + MEMBER + f"say({protocol.DONE})", "damaged"),
+    "empty data": (SAY + MEMBER + f"say({protocol.DATA})", "damaged"),
+    "data without end": (SAY + MEMBER + f"while True: say({protocol.DATA}, bytes(65536))", "too_large"),
+    "members without end": (SAY + f"while True: say({protocol.MEMBER}, b'\\0\\0a'); say({protocol.END})", "too_many"),
+    "outcomes without end": (SAY + f"while True: say({protocol.OUTCOME}, b'\\0a')", "too_many"),
     "killed": (SAY + "os.kill(os.getpid(), 9)", "memory"),
     "crashed": (SAY + "os.abort()", "damaged"),
     "out of processor time": (
         SAY + "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass",
         "timeout",
     ),
-    "out of memory": (SAY + f"os._exit({frames.OUT_OF_MEMORY})", "memory"),
+    "out of memory": (SAY + f"os._exit({protocol.OUT_OF_MEMORY})", "memory"),
     "silent": (SAY + "time.sleep(99)", "timeout"),
-    "a drop at a time": (SAY + MEMBER + f"while True: say({frames.DATA}, b'x'); time.sleep(.01)", "timeout"),
+    "a drop at a time": (SAY + MEMBER + f"while True: say({protocol.DATA}, b'x'); time.sleep(.01)", "timeout"),
 }
 
 
@@ -202,13 +201,13 @@ def test_a_child_that_lies_or_dies(child, lie: str) -> None:
     program, reason = LIES[lie]
     child(stands_in(program))
     wall = 0.3 if reason == "timeout" and "processor" not in lie else 20.0
-    came = out_of(BODY, limits=replace(QUICK, wall_seconds=wall, total_bytes=4 << 20, entries=100))
+    came = out_of(BODY, limits=QUICK._replace(wall_seconds=wall, total_bytes=4 << 20, entries=100))
     assert came.outcomes[-1] == ("", reason)
-    assert sum(map(len, came.members.values())) <= (4 << 20) + 100 * unpacked.LONGEST_PATH
+    assert sum(map(len, came.members.values())) <= (4 << 20) + 100 * parent.LONGEST_PATH
 
 
 def test_what_came_before_it_died_is_kept(child) -> None:
-    child(stands_in(SAY + MEMBER + f"say({frames.DATA}, b'15400000001')\nos.abort()"))
+    child(stands_in(SAY + MEMBER + f"say({protocol.DATA}, b'15400000001')\nos.abort()"))
     came = out_of(BODY)
     assert came.members == {"!/a": b"15400000001"}
     assert came.outcomes == [("", "damaged")]
@@ -216,15 +215,15 @@ def test_what_came_before_it_died_is_kept(child) -> None:
 
 def test_a_path_is_only_ever_shown(child) -> None:
     path = "b'\\0\\xff\\0' + b'!/\\x1b[31m\\xff' + b'a' * 5000"
-    child(stands_in(SAY + f"say({frames.MEMBER}, {path}); say({frames.END}); say({frames.DONE})"))
+    child(stands_in(SAY + f"say({protocol.MEMBER}, {path}); say({protocol.END}); say({protocol.DONE})"))
     [path] = out_of(BODY).members
-    assert len(path) == unpacked.LONGEST_PATH
+    assert len(path) == parent.LONGEST_PATH
     assert path.isprintable()
 
 
 def test_the_time_between_two_members_is_not_the_childs() -> None:
     now, read = [0.0], []
-    with unpacked.Unpacked(BODY, "a", QUICK, "", clock=lambda: now[0]) as items:
+    with parent.Unpacked(BODY, "a", QUICK, "", clock=lambda: now[0]) as items:
         for item in items:
             read.append(item.read())
             now[0] += 10 * QUICK.wall_seconds
@@ -233,7 +232,7 @@ def test_the_time_between_two_members_is_not_the_childs() -> None:
 
 def test_a_member_that_is_not_read_is_passed_over() -> None:
     files = {f"{n}.csv": bytes(b"x" * 300_000) for n in range(3)}
-    with unpacked.unpack(builders.zip_of(files), "a") as items:
+    with parent.unpack(builders.zip_of(files), "a") as items:
         kept = list(items)
     assert [item.path for item in kept] == ["a!/", "a!/0.csv", "a!/1.csv", "a!/2.csv"]
     assert kept[1].read() == b""
@@ -245,8 +244,8 @@ def children_of(process: int) -> list[int]:
 
 def test_a_run_that_is_given_up_leaves_no_child(child) -> None:
     child(PROBE % ('self.text("", [b"x"])\n    while True: pass', ""))
-    with spawn.ForkServer() as server:
-        with unpacked.unpack(BODY, "a", server=server) as items:
+    with parent.ForkServer() as server:
+        with parent.unpack(BODY, "a", server=server) as items:
             came = iter(items)
             next(came)
             assert len(children_of(server.pid)) == 1
@@ -258,12 +257,12 @@ def test_a_run_that_is_given_up_leaves_no_child(child) -> None:
 
 def test_server_and_child_die_with_the_parent(child) -> None:
     program = f"""
-import sys, os; sys.path[:0] = [{str(spawn.ROOT)!r}]
-from matcher.unpack import spawn, unpacked
+import sys, os; sys.path[:0] = [{str(parent.ROOT)!r}]
+from matcher.unpack import parent
 from tests.matcher.unpack import test_child
-spawn.PROGRAM = test_child.PROBE % ("while True: pass", "")
-server = spawn.ForkServer()
-with server.child("zip", unpacked.Limits(), test_child.BODY) as child:
+parent.PROGRAM = test_child.PROBE % ("while True: pass", "")
+server = parent.ForkServer()
+with server.child("zip", parent.Limits(), test_child.BODY) as child:
     child.stdout.read(6)
     print(server.pid, *test_child.children_of(server.pid), flush=True)
     os.kill(os.getpid(), 9)
@@ -283,10 +282,10 @@ def test_containers_share_a_server_and_nothing_else(child) -> None:
     """What a container leaves in the memory of its child is not there for the next one."""
     seen = 'self.text("", [repr((kinds.TEXT, os.getpid() == PARENT)).encode()]); kinds.TEXT = "taken over"'
     child(PROBE % (seen, "from matcher.unpack import kinds"))
-    with spawn.ForkServer() as server:
+    with parent.ForkServer() as server:
         came = []
         for _ in range(3):
-            with unpacked.unpack(BODY, "a", server=server) as items:
+            with parent.unpack(BODY, "a", server=server) as items:
                 came += [item.read() for item in items]
         assert came == [b"('text', False)"] * 3
 
@@ -298,18 +297,18 @@ def test_a_child_cannot_reach_its_server(child) -> None:
 
 
 def test_two_containers_at_once() -> None:
-    with spawn.ForkServer() as server, unpacked.unpack(BODY, "a", server=server) as one:
+    with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as one:
         first = iter(one)
         next(first)
-        with unpacked.unpack(builders.zip_of({"b": b"x"}), "b", server=server) as other:
+        with parent.unpack(builders.zip_of({"b": b"x"}), "b", server=server) as other:
             assert [item.read() for item in other] == [b"b", b"x"]
         assert [item.read() for item in first] == [b"15400000001"]
 
 
 def test_a_server_that_died_is_replaced() -> None:
-    with spawn.ForkServer() as server:
+    with parent.ForkServer() as server:
         for _ in range(2):
-            with unpacked.unpack(BODY, "a", server=server) as items:
+            with parent.unpack(BODY, "a", server=server) as items:
                 assert [item.read() for item in items] == [b"a.csv", b"15400000001"]
             before = server.pid
             os.kill(before, signal.SIGKILL)
@@ -319,7 +318,7 @@ def test_a_server_that_died_is_replaced() -> None:
 
 def test_a_server_that_dies_beside_a_child_is_memory_running_out(child) -> None:
     child(PROBE % ('self.text("", [b"x"])\n    while True: pass', ""))
-    with spawn.ForkServer() as server, unpacked.unpack(BODY, "a", server=server) as items:
+    with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as items:
         came = iter(items)
         assert next(came).read() == b"x"
         os.kill(server.pid, signal.SIGKILL)
@@ -333,8 +332,8 @@ def test_a_server_that_cannot_start_is_no_fault_of_the_container(child) -> None:
 
 
 def test_without_system_calls_given_up_no_server_is_used_twice(child) -> None:
-    child(PROBE % ('self.text("", [b"x"])', "seccomp.seal = lambda libc: False"))
-    with spawn.ForkServer() as server, unpacked.unpack(BODY, "a", server=server) as items:
+    child(PROBE % ('self.text("", [b"x"])', "sandbox.seal = lambda libc: False"))
+    with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as items:
         list(items)
         assert server.pid == 0
 
@@ -360,9 +359,10 @@ def test_nothing_is_written_to_disk(monkeypatch, tmp_path: Path) -> None:
 
 BARE = """
 import sys; sys.path.append(sys.argv.pop(1))
-from matcher.unpack import child, server
-child.Archives.load = child.Pdfium.load = child._calamine = lambda *_: None
-server.main()
+from matcher.unpack import child
+from matcher.unpack.readers import libarchive, ole, pdf
+libarchive.library = pdf.library = ole.library = lambda: None
+child.main()
 """
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.unpack.cells import number
 from matcher.unpack.markup import one_a_line
-from matcher.unpack.sheet import column, lines, number
+from matcher.unpack.readers.office import column, worksheet
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import out_of
 
@@ -248,7 +249,7 @@ def test_mail() -> None:
 
 
 def test_the_charset_of_a_part_comes_with_it() -> None:
-    from matcher.unpack.unpacked import unpack
+    from matcher.unpack.parent import unpack
 
     with unpack(mail().as_bytes(), "a.eml") as unpacked:
         kinds = {item.path: (item.media_type, item.charset) for item in unpacked}
@@ -269,7 +270,7 @@ def test_a_formula_without_its_value_and_what_stands_beside_the_cells() -> None:
         "<dataValidations><dataValidation><formula1>15400000002</formula1></dataValidation></dataValidations>"
         "<headerFooter><oddHeader>&amp;C15400000003</oddHeader></headerFooter></worksheet>"
     )
-    read = b"".join(lines([sheet.encode()], [])).decode()
+    read = b"".join(worksheet([sheet.encode()], [])).decode()
     assert read == '="1540000"&"0001"\t2\n15400000002\n&C15400000003\n'
 
 

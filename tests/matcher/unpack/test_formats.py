@@ -111,7 +111,7 @@ def test_names_cannot_move_a_terminal() -> None:
 
 
 def test_markup_is_known_by_its_name() -> None:
-    from matcher.unpack.unpacked import unpack
+    from matcher.unpack.parent import unpack
 
     with unpack(builders.zip_of({"a.html": b"<p>", "b.csv": b"x"}), "a.zip") as unpacked:
         assert {item.path: item.media_type for item in unpacked} == {
@@ -120,7 +120,7 @@ def test_markup_is_known_by_its_name() -> None:
 
 
 def test_a_file_is_read_as_it_lies(tmp_path) -> None:
-    from matcher.unpack.unpacked import unpack
+    from matcher.unpack.parent import unpack
 
     for name, body in (("a.zip", ARCHIVES["zip"]()), ("a.csv", TEXT.encode())):
         (tmp_path / name).write_bytes(body)

@@ -11,12 +11,11 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from matcher.unpack.kinds import sniff
-from matcher.unpack.reasons import REASONS
+from matcher.unpack.outcome import REASONS
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
 from tests.matcher.unpack.test_documents import mail
@@ -80,7 +79,7 @@ FLAT = {
 
 @pytest.mark.parametrize("kind", FLAT)
 def test_a_flat_bomb(kind: str) -> None:
-    came = out_of(FLAT[kind](), limits=replace(QUICK, free_bytes=MIB))
+    came = out_of(FLAT[kind](), limits=QUICK._replace(free_bytes=MIB))
     assert {reason for _, reason in came.outcomes} == {"bomb"}
     assert sum(map(len, came.members.values())) <= 20 * MIB
 
@@ -96,7 +95,7 @@ def test_a_nested_bomb() -> None:
     body = builders.zip_of({"leaf": bytes(8 * MIB)})
     for _ in range(4):
         body = builders.zip_of({f"{n}.zip": body for n in range(8)})
-    came = out_of(body, limits=replace(QUICK, free_bytes=MIB))
+    came = out_of(body, limits=QUICK._replace(free_bytes=MIB))
     assert came.outcomes[-1] == ("", "bomb")
     assert sum(map(len, came.members.values())) < 40 * MIB
 
@@ -109,13 +108,13 @@ def test_entries_that_overlap() -> None:
     body = b"PK\x03\x04" + fields + b"a" + data
     directory = (b"PK\x01\x02" + struct.pack("<H", 20) + fields + struct.pack("<HHHII", 0, 0, 0, 0, 0) + b"a") * 1000
     body += directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1000, 1000, len(directory), len(body), 0)
-    came = out_of(body, limits=replace(QUICK, free_bytes=MIB))
+    came = out_of(body, limits=QUICK._replace(free_bytes=MIB))
     assert {reason for _, reason in came.outcomes} & {"bomb"}
 
 
 def test_a_string_that_a_sheet_repeats_without_end() -> None:
     rows = '<row><c t="s"><v>0</v></c></row>' * 4000
-    came = out_of(builders.xlsx_of({"S": rows}, ("x" * 32000,)), limits=replace(QUICK, free_bytes=MIB))
+    came = out_of(builders.xlsx_of({"S": rows}, ("x" * 32000,)), limits=QUICK._replace(free_bytes=MIB))
     assert "bomb" in {reason for _, reason in came.outcomes}
 
 
@@ -131,7 +130,7 @@ def test_sparse_tar() -> None:
         }
         info.size = 1
         archive.addfile(info, io.BytesIO(b"x"))
-    came = out_of(made.getvalue(), limits=replace(QUICK, free_bytes=MIB))
+    came = out_of(made.getvalue(), limits=QUICK._replace(free_bytes=MIB))
     assert {reason for _, reason in came.outcomes} == {"bomb"}
 
 
@@ -163,25 +162,25 @@ def zip_of_many(count: int) -> bytes:
 
 def test_too_many_entries() -> None:
     body = zip_of_many(100_000)
-    came = out_of(body, limits=replace(QUICK, entries=20_000))
+    came = out_of(body, limits=QUICK._replace(entries=20_000))
     assert came.outcomes == [("", "too_many")]
     assert len(came.members) == 20_001
-    assert out_of(body, limits=replace(QUICK, entries=1000)).outcomes == [("", "too_many")]
+    assert out_of(body, limits=QUICK._replace(entries=1000)).outcomes == [("", "too_many")]
 
 
 def test_too_large() -> None:
     files = {"a": b"1" * 3000, "b": b"2" * 3000}
-    came = out_of(builders.zip_of(files), limits=replace(QUICK, member_bytes=1000))
+    came = out_of(builders.zip_of(files), limits=QUICK._replace(member_bytes=1000))
     assert came.outcomes == [("!/a", "too_large"), ("!/b", "too_large")]
     assert came.texts == {"!/a": "1" * 1000, "!/b": "2" * 1000}
-    assert out_of(builders.zip_of(files), limits=replace(QUICK, total_bytes=4000)).outcomes == [("", "too_large")]
+    assert out_of(builders.zip_of(files), limits=QUICK._replace(total_bytes=4000)).outcomes == [("", "too_large")]
     nested = builders.zip_of({"n.zip": builders.zip_of({"a": os.urandom(5000)})})
-    assert out_of(nested, limits=replace(QUICK, nested_bytes=4000)).outcomes == [("!/n.zip", "too_large")]
+    assert out_of(nested, limits=QUICK._replace(nested_bytes=4000)).outcomes == [("!/n.zip", "too_large")]
 
 
 def test_memory_ends() -> None:
     nested = builders.zip_of({"n.zip": builders.zip_of({"a": os.urandom(48 * MIB)}, zipfile.ZIP_STORED)}, zipfile.ZIP_STORED)
-    came = out_of(nested, limits=replace(QUICK, memory_bytes=96 * MIB))
+    came = out_of(nested, limits=QUICK._replace(memory_bytes=96 * MIB))
     assert came.outcomes == [("!/n.zip", "memory")]
 
 
@@ -247,7 +246,7 @@ def test_what_only_looks_like_a_container_is_read_as_it_stands() -> None:
 def test_a_field_with_very_many_parameters_costs_no_more_than_its_length() -> None:
     """Python's parser took 7.8 s for 80 kB of them, and time with the square of that."""
     field = b'Content-Type: text/plain; name="' + b";" * (1 << 20) + b'"'
-    came = out_of(b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + field + b"\n\n15400000001", limits=replace(QUICK, cpu_seconds=10))
+    came = out_of(b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + field + b"\n\n15400000001", limits=QUICK._replace(cpu_seconds=10))
     assert came.outcomes == []
     assert b"15400000001" in b"".join(came.members.values())
 
@@ -255,6 +254,6 @@ def test_a_field_with_very_many_parameters_costs_no_more_than_its_length() -> No
 def test_a_header_of_very_many_encoded_words_costs_no_more_than_its_length() -> None:
     """Of 70,000 of them, 1 MB, Python's decoder took 4.5 s, and time with the square of their number."""
     subject = b"Subject: " + b"=?utf-8?q?154?= =?utf-8?q?00000001?= x " * (1 << 15)
-    came = out_of(b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + subject + b"\n\nx", limits=replace(QUICK, cpu_seconds=10))
+    came = out_of(b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + subject + b"\n\nx", limits=QUICK._replace(cpu_seconds=10))
     assert came.outcomes == []
     assert came.texts["!/headers"].count("15400000001") > 32_000

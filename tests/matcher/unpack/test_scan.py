@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.unpack.spawn import ForkServer
+from matcher.unpack.parent import ForkServer
 from tests.factories import capture
 from tests.matcher.bank import matcher_of, phone
 from tests.matcher.unpack import builders

@@ -11,13 +11,12 @@ import random
 import re
 import struct
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from matcher.unpack.magic import BESIDE_CONTROLS, FURTHER_IN, SURE, UNREADABLE
-from matcher.unpack.reasons import LOSES_NOTHING, REASONS
+from matcher.unpack.kinds import UNREADABLE, marks
+from matcher.unpack.outcome import LOSES_NOTHING, REASONS
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
 from tests.matcher.unpack import builders
@@ -48,6 +47,7 @@ def ole_of(*streams: str, main: bytes = b"") -> bytes:
     return OLE[:512].ljust(512, b"\0") + main.ljust(512, b"\0") + b"".join(name.encode("utf-16-le") + b"\0\0" for name in streams)
 
 
+STARTS, FURTHER_IN = marks().sure | marks().faint, marks().inside
 FILES: dict[str, tuple[bytes, str]] = {
     "a.png": (b"\x89PNG\r\n\x1a\n" + NOISE, "image"),
     "a.heic": (b"\0\0\0\x18ftypheic" + bytes(40), "image"),
@@ -369,10 +369,10 @@ def test_what_cannot_be_opened_is_told_and_the_rest_is_read(ullage, bank: Contex
     ]
 
 
-@pytest.mark.parametrize("start", [s for s, kind in {**SURE, **BESIDE_CONTROLS}.items() if kind in (*UNREADABLE, "database")])
+@pytest.mark.parametrize("start", [s for s, kind in STARTS.items() if kind in (*UNREADABLE, "database")])
 def test_each_known_beginning_is_named(start: bytes) -> None:
     body = start + NOISE
-    assert [reason for _, reason in out_of(body).outcomes] == [{**SURE, **BESIDE_CONTROLS}[start]]
+    assert [reason for _, reason in out_of(body).outcomes] == [STARTS[start]]
 
 
 @pytest.mark.parametrize("mark", [mark for mark, kind in FURTHER_IN.items() if kind in (*UNREADABLE, "database")])
@@ -384,7 +384,7 @@ def test_each_known_mark_is_named(mark: tuple[int, bytes]) -> None:
 
 def test_a_gzip_beyond_a_limit_keeps_its_beginning() -> None:
     lines = b"".join(b"%d\n" % n for n in range(200_000))
-    for limits in (replace(QUICK, member_bytes=1 << 16), replace(QUICK, total_bytes=1 << 16)):
+    for limits in (QUICK._replace(member_bytes=1 << 16), QUICK._replace(total_bytes=1 << 16)):
         came = out_of(gzip.compress(lines), "a.csv.gz", limits)
         [body] = came.members.values()
         assert lines.startswith(body)

@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.unpack import frames
-from matcher.unpack.budget import Budget
+from matcher.unpack import protocol
 from matcher.unpack.kinds import sniff
-from matcher.unpack.libarchive import Archives
-from matcher.unpack.limits import Limits
+from matcher.unpack.limits import Budget, Limits
 from matcher.unpack.streams import View
 from matcher.unpack.walk import Walk
 from tests.matcher.unpack import builders
@@ -35,13 +33,13 @@ def said(body: bytes, kind: str) -> list[tuple[int, bytes]]:
     """The frames of a walk; containers only half built are walked as what they were."""
     held = os.memfd_create("frames")
     try:
-        writer = frames.Writer(held)
-        Walk(Budget(Limits().words(), len(body)), writer, (Archives.load(), None, None)).everything(kind, body)
+        writer = protocol.Writer(held)
+        Walk(Budget(Limits().words(), len(body)), writer).everything(kind, body)
         writer.done()
         data, at, found = os.pread(held, 1 << 30, 0), 0, []
         while at < len(data):
-            what, size = frames.HEADER.unpack_from(data, at)
-            at += frames.HEADER.size + size
+            what, size = protocol.HEADER.unpack_from(data, at)
+            at += protocol.HEADER.size + size
             found.append((what, data[at - size : at]))
         return found
     finally:
@@ -52,9 +50,9 @@ def said(body: bytes, kind: str) -> list[tuple[int, bytes]]:
 def test_sound(kind: str) -> None:
     body = SOUND[kind]()
     came = said(body, sniff(body))
-    text = b"".join(payload for what, payload in came if what == frames.DATA)
+    text = b"".join(payload for what, payload in came if what == protocol.DATA)
     assert b"15400000001" in text
-    assert came[-1] == (frames.DONE, b"")
+    assert came[-1] == (protocol.DONE, b"")
 
 
 @pytest.mark.parametrize("kind", SOUND)
@@ -68,7 +66,7 @@ def test_damaged(kind: str, data: st.DataObject) -> None:
         new = data.draw(st.binary(max_size=8))
         body[place : place + data.draw(st.integers(0, 8))] = new
     came = said(bytes(body), sniff(sound))
-    assert came[-1] == (frames.DONE, b"")
+    assert came[-1] == (protocol.DONE, b"")
     assert len(came) > 1  # something was said of it
 
 

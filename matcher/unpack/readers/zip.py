@@ -1,22 +1,19 @@
-"""Archives and compressed streams: zip, tar, gz, bz2 and xz by the standard library, the rest by the system's libarchive."""
+"""Zips by the standard library, and what their directory does not account for. Office files are zips with another reader."""
 
 from __future__ import annotations
 
-import mmap
-import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from matcher.unpack import kinds, office
-from matcher.unpack.budget import Halt
-from matcher.unpack.frames import CONTENT, SEPARATOR
-from matcher.unpack.libarchive import FILTERS
-from matcher.unpack.streams import CHUNK, DAMAGED, Counted, View, inflated, peeked, slices
-
-if TYPE_CHECKING:
-    from matcher.unpack.walk import Walk
+from matcher.unpack.kinds import decoded_name
+from matcher.unpack.limits import Halt
+from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.readers import libarchive
+from matcher.unpack.registry import Format, formats
+from matcher.unpack.streams import CHUNK, DAMAGED, View, slices
+from matcher.unpack.walk import Body, Walk
 
 UTF8_NAME, ENCRYPTED = 0x800, 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -31,7 +28,7 @@ FLOOD = 8
 """A zip whose directory is this many times longer than may be read is not read at all: only listing it would take minutes."""
 
 
-def unzip(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
+def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
     """A zip, or an office file, which is one inside. One whose directory is lost is read entry by entry, by libarchive."""
     if _count(body, DIRECTORY_ENTRY) > FLOOD * max(walk.budget.entries, 1):
         raise Halt("too_many", whole=True)
@@ -40,14 +37,14 @@ def unzip(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
         if body[:4] == ENTRY and not archive.infolist():
             raise zipfile.BadZipFile("entries and no directory")
     except DAMAGED:
-        if walk.library is None:
-            raise
-        unarchive(walk, "zip", body, path, depth)
+        if libarchive.library() is not None:
+            libarchive.unarchive(walk, body, path, depth)
         raise
     with archive:
         infos = archive.infolist()
-        if office.is_office(infos):
-            office.read(walk, archive, body, path, depth)
+        parts = frozenset(info.filename for info in infos)
+        if inner := next((one for one in formats().values() if one.in_zip and one.in_zip(parts)), None):
+            inner.read(walk, body, path, depth, archive)
         else:
             names = [_name(info) for info in infos]
             walk.names(path, names + _comments(archive, infos))
@@ -65,7 +62,7 @@ def _comments(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo]) -> lis
     return [decoded_name(said) for said in (archive.comment, *(info.comment for info in infos)) if said]
 
 
-def unlisted(body: bytes | mmap.mmap, infos: Sequence[zipfile.ZipInfo], directory: int) -> Iterator[tuple[int, int]]:
+def unlisted(body: Body, infos: Sequence[zipfile.ZipInfo], directory: int) -> Iterator[tuple[int, int]]:
     """Ranges of a zip that its directory, which begins at `directory`, does not account for.
 
     Another zip before it, entries that were taken out of the directory alone, something behind the end: whoever opens the zip
@@ -90,7 +87,7 @@ def _descriptor(behind: bytes) -> int:
     return next((size for size in (12, 20) if behind[marked + size :][:2] == b"PK"), 12) + marked
 
 
-def _held(body: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _held(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The range, from the first entry in it if there is any; none where it is empty, padding or a mark."""
     found = body.find(ENTRY, start, end) if start < end else -1
     if found >= 0:
@@ -121,87 +118,10 @@ def _name(info: zipfile.ZipInfo) -> str:
         return info.orig_filename
 
 
-def decoded_name(raw: bytes) -> str:
-    """A name that nothing says the encoding of: UTF-8 or GB18030 where it holds, else as DOS had it.
-
-    >>> decoded_name("客户名单.csv".encode("gbk"))
-    '客户名单.csv'
-    """
-    for encoding in ("utf-8", "gb18030"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("cp437")
-
-
-def _count(body: bytes | mmap.mmap, what: bytes) -> int:
+def _count(body: Body, what: bytes) -> int:
     """How often `what` stands in a body, pieces overlapping so that none is missed."""
     size = 16 << 20
     return sum(body[at : at + size + len(what) - 1].count(what) for at in range(0, len(body), size))
 
 
-def untar(walk: Walk, _kind: str, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """A tar, read as it comes."""
-    source, names = Counted(chunks), list[str]()
-    walk.container = "tar"
-    try:
-        _untar(walk, source, names, path, depth)
-    finally:
-        walk.names(path, names)
-    if not names or source.tail.strip(b"\0"):  # two blocks of zeros end a tar
-        raise EOFError("the archive ends early")
-
-
-class _Header(tarfile.TarInfo):
-    """A header that counts as damaged, not as none, where it is neither one nor zeros: tarfile would pass it by in silence."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        """As `TarInfo.frombuf`."""
-        try:
-            return super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            if bytes(buf).strip(b"\0"):
-                raise ValueError("damaged archive") from error
-            raise
-
-
-def _untar(walk: Walk, source: Counted, names: list[str], path: str, depth: int) -> None:
-    """Zeros end a tar, and another may follow (`cat a.tar b.tar`): they are passed over."""
-    how = {"encoding": "utf-8", "errors": "surrogateescape", "ignore_zeros": True, "tarinfo": _Header}
-    with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, **how) as archive:  # type: ignore[call-overload]
-        for info in archive:
-            archive.members = []  # tarfile keeps all that it has seen
-            name = decoded_name(info.name.encode("utf-8", "surrogateescape"))
-            names.append(name)
-            file = archive.extractfile(info) if info.isreg() else None
-            if file is not None:
-                walk.entry(path + SEPARATOR + name, iter(partial(file.read, CHUNK), b""), lambda: source.count, depth)
-
-
-def inflate(walk: Walk, kind: str, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """A compressed stream. A tar in it stands in its place: `a.tar.gz!/b.csv`."""
-    source = Counted(chunks)
-    head, whole = peeked(inflated(kind, source), kinds.HEAD)
-    if kinds.sniff(head) == "tar":
-        untar(walk, "tar", walk.budget.measured(whole, lambda: source.count), path, depth)
-    else:
-        walk.entry(path + SEPARATOR + (kinds.stem(path) or CONTENT), whole, lambda: source.count, depth)
-
-
-def unarchive(walk: Walk, kind: str, body: bytes | mmap.mmap, path: str, depth: int) -> None:
-    """An archive of a kind that libarchive reads."""
-    if walk.library is None:
-        raise Halt("unsupported")
-    names: list[str] = []
-    try:
-        for raw, chunks in walk.library.entries(kind, body):
-            name = decoded_name(raw)
-            if kind in FILTERS and name == "data":  # a stream without a name, and not a tar
-                name = kinds.stem(path) or CONTENT
-            else:
-                names.append(name)
-            walk.entry(path + SEPARATOR + name, chunks, lambda: len(body), depth)
-    finally:
-        walk.names(path, names)
+FORMATS = (Format("zip", unzip, starts=(ENTRY, END, b"PK\x07\x08PK", b"PK00PK")),)

@@ -7,16 +7,21 @@ run nothing must not need. Declared in `archive.h` and `archive_entry.h`; the in
 from __future__ import annotations
 
 import ctypes
-import mmap
 from collections.abc import Iterator
+from functools import cache
 
-from matcher.unpack.budget import Halt
+from matcher.unpack import kinds
+from matcher.unpack.kinds import decoded_name
+from matcher.unpack.limits import Halt
+from matcher.unpack.protocol import CONTENT, SEPARATOR
+from matcher.unpack.registry import Format
+from matcher.unpack.walk import Body, Walk
 
 NAME = "libarchive.so.13"
 OK, EOF, WARN = 0, 1, -20
 REGULAR, TYPE_MASK = 0o100000, 0o170000
 BLOCK = 64 << 10
-FORMATS = {
+HANDLERS = {
     "7z": ("7zip",),
     "rar": ("rar", "rar5"),
     "cab": ("cab",),
@@ -44,7 +49,7 @@ SIGNATURES = {
     "archive_entry_pathname_utf8": (ctypes.c_char_p, (Handle,)),
     "archive_entry_filetype": (ctypes.c_uint, (Handle,)),
     "archive_entry_is_encrypted": (ctypes.c_int, (Handle,)),
-    **{f"archive_read_support_format_{name}": (ctypes.c_int, (Handle,)) for names in FORMATS.values() for name in names},
+    **{f"archive_read_support_format_{name}": (ctypes.c_int, (Handle,)) for names in HANDLERS.values() for name in names},
     **{f"archive_read_support_filter_{name}": (ctypes.c_int, (Handle,)) for name in FILTERS.values()},
 }
 
@@ -58,15 +63,7 @@ class Archives:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
 
-    @staticmethod
-    def load() -> Archives | None:
-        """None where the system has no libarchive."""
-        try:
-            return Archives(ctypes.CDLL(NAME))
-        except (OSError, AttributeError):
-            return None
-
-    def entries(self, kind: str, body: bytes | mmap.mmap) -> Iterator[tuple[bytes, Iterator[bytes]]]:
+    def entries(self, kind: str, body: Body) -> Iterator[tuple[bytes, Iterator[bytes]]]:
         """Name and bytes of each file in `body`; the bytes are to be read before the next is asked for.
 
         `Halt` where it is encrypted, `ValueError` where it is damaged.
@@ -76,9 +73,9 @@ class Archives:
         try:
             if kind in FILTERS:
                 getattr(library, f"archive_read_support_filter_{FILTERS[kind]}")(handle)
-            for name in FORMATS[kind]:
+            for name in HANDLERS[kind]:
                 getattr(library, f"archive_read_support_format_{name}")(handle)
-            if "tar" in FORMATS[kind]:  # of `cat a.tar b.tar` it would read the first alone
+            if "tar" in HANDLERS[kind]:  # of `cat a.tar b.tar` it would read the first alone
                 library.archive_read_set_options(handle, b"tar:read_concatenated_archives")
             self._check(handle, library.archive_read_open_memory(handle, held, len(body)))
             entry, count = Handle(), 0
@@ -112,3 +109,43 @@ class Archives:
         if b"unsupported" in said or b"not supported" in said:
             raise Halt("unsupported")
         raise ValueError("damaged archive")
+
+
+@cache
+def library() -> Archives | None:
+    """None where the system has no libarchive."""
+    try:
+        return Archives(ctypes.CDLL(NAME))
+    except (OSError, AttributeError):
+        return None
+
+
+def unarchive(walk: Walk, body: Body, path: str, depth: int) -> None:
+    """An archive of a kind that libarchive reads."""
+    archives, kind, names = library(), walk.container, list[str]()
+    if archives is None:
+        raise Halt("unsupported")
+    try:
+        for raw, chunks in archives.entries(kind, body):
+            name = decoded_name(raw)
+            if kind in FILTERS and name == "data":  # a stream without a name, and not a tar
+                name = kinds.stem(path) or CONTENT
+            else:
+                names.append(name)
+            walk.entry(path + SEPARATOR + name, chunks, lambda: len(body), depth)
+    finally:
+        walk.names(path, names)
+
+
+FORMATS = (
+    Format("7z", unarchive, starts=(b"7z\xbc\xaf\x27\x1c",), load=library),
+    Format("rar", unarchive, starts=(b"Rar!\x1a\x07",)),
+    Format("cab", unarchive, starts=(b"MSCF\0\0\0\0",)),
+    Format("zst", unarchive, starts=(b"\x28\xb5\x2f\xfd",), containers=("zstd",)),
+    Format("lz4", unarchive, starts=(b"\x04\x22\x4d\x18",)),
+    Format("Z", unarchive, starts=(b"\x1f\x9d\x90",), containers=("other",)),
+    Format("lz", unarchive, starts=(b"LZIP\1",), containers=("other",)),
+    Format("ar", unarchive, faint=(b"!<arch>\n",), containers=("other",)),
+    Format("cpio", unarchive, faint=(b"0707", b"\xc7\x71"), containers=("other",)),
+    Format("lha", unarchive, inside=((2, b"-lh"),), containers=("other",)),
+)

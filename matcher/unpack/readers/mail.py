@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Iterator
 from email.errors import HeaderParseError
@@ -10,15 +9,13 @@ from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
 from functools import partial
-from typing import TYPE_CHECKING
 
-from matcher.unpack import frames
-from matcher.unpack.budget import Halt
-from matcher.unpack.frames import SEPARATOR
+from matcher.unpack import protocol
+from matcher.unpack.limits import Halt
+from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.registry import Format
 from matcher.unpack.streams import slices
-
-if TYPE_CHECKING:
-    from matcher.unpack.walk import Walk
+from matcher.unpack.walk import Body, Walk
 
 NOISE = re.compile(r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|authentication|domainkey)", re.IGNORECASE)
 """Headers that are signatures and verdicts of machines: long, and of nobody."""
@@ -32,7 +29,7 @@ SUFFIX = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml"}
 CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
 
 
-def message(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
+def message(walk: Walk, body: Body, path: str, depth: int) -> None:
     """One mail."""
     _message(walk, BytesParser().parsebytes(LONG_FIELD.sub(_tamed, body)), path, depth, len(body))
 
@@ -43,7 +40,7 @@ def _tamed(field: re.Match[bytes]) -> bytes:
     return said if len(said) <= LONGEST_FIELD else said[:LONGEST_FIELD] + said[LONGEST_FIELD:].replace(b";", b",")
 
 
-def mailbox(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
+def mailbox(walk: Walk, body: Body, path: str, depth: int) -> None:
     """Many mails, each after a line that begins with `From `, as `1`, `2` and so on."""
     starts = [match.span() for match in FROM_LINE.finditer(body)]
     ends = [start for start, _ in starts[1:]] + [len(body)]
@@ -56,7 +53,7 @@ def mailbox(walk: Walk, body: bytes | mmap.mmap, path: str, depth: int) -> None:
 
 def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
     """Headers, parts, mails in the mail, and the words that stand outside of all parts."""
-    walk.text(f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")], frames.ABOUT)
+    walk.text(f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")], protocol.ABOUT)
     outside, names = list[str](), list[str]()
     for number, part in enumerate(_leaves(parsed, outside), 1):
         media_type = part.get_content_type()
@@ -69,7 +66,7 @@ def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> N
             continue
         held = part.get_payload(decode=True)
         if isinstance(held, bytes) and held:
-            media = media_type if media_type in frames.TEXTS else ""
+            media = media_type if media_type in protocol.TEXTS else ""
             charset = part.get_content_charset() or ""
             walk.entry(place, slices(held), lambda: size, depth, media_type=media, charset=charset)
     walk.names(path, names)
@@ -130,3 +127,37 @@ def _word(piece: bytes | str, charset: str | None) -> str:
         return piece.decode(CHARSETS.get(named, named), "replace")
     except (LookupError, ValueError):
         return piece.decode("latin-1")
+
+
+MAIL_START = re.compile(
+    rb"(?:Return-Path|Received|Delivered-To|From|To|Cc|Subject|Date|Sender|Reply-To|Message-ID|MIME-Version|Content-[a-z-]+"
+    rb"|Authentication-Results|DKIM-[a-z-]+|List-[a-z-]+|ARC-[a-z-]+|X-[\w-]+):|From ",
+    re.IGNORECASE,
+)
+"""The first line decides whether the rest is looked at: many texts begin with a word and a colon."""
+MAIL_SURE = re.compile(
+    rb"^(?:MIME-Version|Message-ID|Received|Return-Path|Delivered-To|X-Mailer|DKIM-Signature|Content-Transfer-Encoding):",
+    re.IGNORECASE | re.MULTILINE,
+)
+MAIL_FIELD = re.compile(
+    rb"^(?:From|To|Subject|Date|Cc|Content-Type|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE
+)
+MBOX_START = re.compile(rb"From \S+ .*\d\d:\d\d.*\r?\n")
+
+
+def is_mailbox(head: bytes, _name: str) -> bool:
+    """Whether a text is many mails."""
+    return MBOX_START.match(head) is not None and MAIL_FIELD.search(head) is not None
+
+
+def is_mail(head: bytes, name: str) -> bool:
+    """Whether a text is a mail: what proves it is a field that nobody writes by hand, or its name."""
+    if not MAIL_START.match(head):
+        return False
+    block = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
+    enough = 1 if name.lower().endswith((".eml", ".mht", ".mhtml")) else 2
+    sure = enough == 1 or MAIL_SURE.search(block)
+    return bool(sure and len(MAIL_FIELD.findall(block)) >= enough)
+
+
+FORMATS = (Format("mbox", mailbox, is_text=is_mailbox), Format("mail", message, is_text=is_mail))

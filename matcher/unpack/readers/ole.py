@@ -7,18 +7,17 @@ outcome says that they were not wholly read.
 from __future__ import annotations
 
 import io
-import mmap
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from matcher.unpack import sheet
-from matcher.unpack.budget import Halt
-from matcher.unpack.frames import SEPARATOR
-
-if TYPE_CHECKING:
-    from matcher.unpack.walk import Walk
+from matcher.unpack.cells import lines
+from matcher.unpack.limits import Halt
+from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.registry import Format
+from matcher.unpack.walk import Body, Walk
 
 ENCRYPTED = tuple(name.encode("utf-16-le") for name in ("EncryptedPackage", "EncryptedSummary"))
 """Names of streams in files under a password: of Office since 2007, and of PowerPoint before."""
@@ -34,19 +33,19 @@ STRINGS = re.compile(
 LINES = 1000
 
 
-def compound(walk: Walk, body: bytes | mmap.mmap, path: str, _depth: int) -> None:
+def compound(walk: Walk, body: Body, path: str, _depth: int) -> None:
     """The strings of a compound file, one a line."""
     if any(body.find(name) >= 0 for name in ENCRYPTED) or _is_locked(body):
         raise Halt("encrypted")
-    if walk.calamine is not None and any(body.find(name) >= 0 for name in WORKBOOKS):
+    if library() is not None and any(body.find(name) >= 0 for name in WORKBOOKS):
         walk.container = "xls"
-        sheets(walk, walk.calamine, body, path)
+        sheets(walk, body, path)
         return
     walk.text(f"{path}{SEPARATOR}strings", walk.budget.measured(strings(body), lambda: len(body)))
     raise Halt("unsupported")
 
 
-def _is_locked(body: bytes | mmap.mmap) -> bool:
+def _is_locked(body: Body) -> bool:
     """Whether a Word document is under a password."""
     at = body.find(WORD, SECTOR)
     while at >= 0 and at % SECTOR:
@@ -54,8 +53,20 @@ def _is_locked(body: bytes | mmap.mmap) -> bool:
     return at >= 0 and at + FLAGS + 1 < len(body) and bool(body[at + FLAGS + 1] & LOCKED)
 
 
-def sheets(walk: Walk, calamine: ModuleType, body: bytes | mmap.mmap, path: str) -> None:
+@cache
+def library() -> ModuleType | None:
+    """The reader of workbooks that are no XML, None where it is not installed."""
+    try:
+        return import_module("python_calamine")
+    except ImportError:
+        return None
+
+
+def sheets(walk: Walk, body: Body, path: str) -> None:
     """Each sheet of an old workbook, as of a new one."""
+    calamine = library()
+    if calamine is None:
+        raise Halt("unsupported")
     try:
         book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(body))
         for title in book.sheet_names:
@@ -67,20 +78,7 @@ def sheets(walk: Walk, calamine: ModuleType, body: bytes | mmap.mmap, path: str)
         raise ValueError("damaged workbook") from error
 
 
-def lines(rows: Iterable[list[object]]) -> Iterator[bytes]:
-    """Rows of cells as UTF-8 lines."""
-    for row in rows:
-        yield ("\t".join(map(_cell, row)) + "\n").encode("utf-8", "replace")
-
-
-def _cell(value: object) -> str:
-    """A cell as a person reads it: truth as 1 or 0 as Excel stores it, dates as ISO 8601."""
-    if isinstance(value, bool):
-        return str(int(value))
-    return sheet.number(repr(value)) if isinstance(value, float) else str(value).translate(sheet.CLEAN)
-
-
-def strings(body: bytes | mmap.mmap) -> Iterator[bytes]:
+def strings(body: Body) -> Iterator[bytes]:
     r"""Strings of at least four characters in UTF-16, or six bytes, as lines of UTF-8; `LINES` of them at a time.
 
     >>> b"".join(strings(b"\0\1" + "手机15400000001".encode("utf-16-le"))).decode()
@@ -95,3 +93,15 @@ def strings(body: bytes | mmap.mmap) -> Iterator[bytes]:
             held.clear()
     if held:
         yield ("\n".join(held) + "\n").encode()
+
+
+FORMATS = (
+    Format(
+        "ole",
+        compound,
+        starts=(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",),
+        containers=("ole", "xls"),
+        packages=("python_calamine",),
+        load=library,
+    ),
+)

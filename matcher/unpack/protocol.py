@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import cache
 
-from matcher.unpack.reasons import REASONS
+from matcher.unpack.outcome import REASONS
+from matcher.unpack.registry import formats
 
 HELLO, MEMBER, DATA, END, OUTCOME, DONE = b"HMDEOZ"
 HEADER = struct.Struct(">BI")
@@ -29,16 +31,15 @@ BYTES = "application/octet-stream"
 ABOUT = "text/x-about"
 """Media type of what a file or mail says of itself (its author, when it was made or sent), which is read as plain text."""
 MEDIA = (*TEXTS, BYTES, ABOUT)
-CONTAINERS = (
-    "", "other", "zip", "7z", "rar", "cab", "tar", "gzip", "bzip2", "xz", "zstd", "lz4", "xlsx", "docx", "pptx", "odf", "xls",
-    "ole", "pdf", "mail", "mbox",
-)  # fmt: skip
-"""What a text came out of. In a finding it stands for the name, which never leaves match; "" is no container."""
-STREAM_NAMES = {"gz": "gzip", "bz2": "bzip2", "zst": "zstd"}
-"""How a compressed stream is called whose kind is named after its suffix."""
 SEPARATOR = "!/"
 CONTENT = "\0"
 """Name of what is in the outermost container where that is a stream: its own name is not for the child to know."""
+
+
+@cache
+def containers() -> tuple[str, ...]:
+    """What a text can come out of: stands for the name, which never leaves match; "" is no container."""
+    return "", "other", *sorted({name for one in formats().values() for name in one.containers or (one.kind,)} - {"other"})
 
 
 class Writer:
@@ -97,8 +98,8 @@ class Writer:
 
 
 def _member(container: str, media_type: str) -> int:
-    known = STREAM_NAMES.get(container, container)
-    return CONTAINERS.index(known if known in CONTAINERS else "other") * len(MEDIA) + MEDIA.index(media_type)
+    known = formats()[container].containers if container in formats() else ()
+    return containers().index(known[0] if known else container) * len(MEDIA) + MEDIA.index(media_type)
 
 
 def _path(path: str) -> bytes:

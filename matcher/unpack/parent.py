@@ -1,0 +1,396 @@
+"""The parent's side: `unpack` a body in a child of a `ForkServer`, and believe nothing that the child says.
+
+The server is executed afresh, holds nothing of ours and has read nothing. It loads what parsers need, once, which takes 60 ms; a
+fork takes 2. All that ever reaches it are descriptors, the kind of a container and the limits' numbers, and it hears nothing from
+a child but how it ended. So a container that takes its child over has no way to the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from matcher.unpack import kinds, protocol
+from matcher.unpack.limits import Limits
+from matcher.unpack.outcome import Member, Outcome
+from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR
+from matcher.unpack.registry import formats
+from ullage.errors import UnavailableError
+
+PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.child import main; main()"
+"""Without `site`: it costs more than half of the start, and all that is needed is this folder and the standard library."""
+ROOT = Path(__file__).parents[2]
+PIPE_BYTES = 1 << 20
+SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+
+
+@cache
+def _folders() -> list[str]:
+    """Where the optional packages lie that readers import."""
+    specs = [find_spec(package) for one in formats().values() for package in one.packages]
+    return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
+
+
+def command() -> list[str]:
+    """The words that start the server."""
+    without_cache = ["-B"] if sys.dont_write_bytecode else []
+    return [sys.executable, "-I", "-S", *without_cache, "-c", PROGRAM, str(ROOT), *_folders()]
+
+
+class Child:
+    """A child at work: its output in `stdout`, and a leash, at whose end the server kills it and says how it ended."""
+
+    def __init__(self, stdout: BinaryIO, leash: socket.socket) -> None:
+        self.stdout, self._leash = stdout, leash
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """How it ended, as `subprocess.Popen.returncode`; None where the server has ended, and with it all of its children.
+
+        To be asked once. TimeoutError if it lives on.
+        """
+        self._leash.settimeout(seconds)
+        said = self._leash.recv(ENDED.size)
+        return int(ENDED.unpack(said)[0]) if len(said) == ENDED.size else None
+
+    def end(self) -> None:
+        """Kill it, unless it has ended; it is gone on return."""
+        with contextlib.suppress(OSError):  # the server has gone, and taken it along
+            self._leash.shutdown(socket.SHUT_WR)
+            self.wait()
+        self._leash.close()
+        self.stdout.close()
+
+
+class ForkServer:
+    """Where children come from; a context manager. Started at the first child, and again if it died.
+
+    It ends when its control socket closes, so with this process, however that ends.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The server's process, 0 while there is none."""
+        return self._process.pid if self._process else 0
+
+    def close(self) -> None:
+        """End the server and its children, if it was started; the next child gets another."""
+        if self._control:
+            self._control.close()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._control = None
+
+    @contextlib.contextmanager
+    def child(self, kind: str, limits: Limits, body: bytes | BinaryIO) -> Iterator[Child]:
+        """A child at work on `body`, a container of that kind; killed and gone at the end, whatever happened.
+
+        Bytes go in as a sealed file in memory; a file goes in as itself (open it for reading only). `UnavailableError` where the
+        system is full.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                source = _sealed(body) if isinstance(body, bytes) else os.dup(body.fileno())
+                stack.callback(os.close, source)
+                child = self._forked("\0".join((kind, *limits.words())).encode(), source)
+            except OSError as error:  # no process, no descriptor or no memory left
+                raise UnavailableError(f"a process to unpack with cannot be started ({error.strerror})") from None
+            stack.callback(child.end)
+            yield child
+
+    def _forked(self, words: bytes, source: int) -> Child:
+        """Have a child forked that reads `source`."""
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            stdout, pipe = os.pipe()
+            file = ours.enter_context(open(stdout, "rb", buffering=0))  # noqa: PTH123  a descriptor
+            theirs.callback(os.close, pipe)
+            with contextlib.suppress(OSError):  # a wider pipe is faster, no more; users have a quota of it
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            leash, other = socket.socketpair()
+            ours.enter_context(leash)
+            theirs.enter_context(other)
+            self._ask(words, [source, pipe, other.fileno()])
+            ours.pop_all()
+            return Child(file, leash)
+
+    def _ask(self, words: bytes, descriptors: list[int]) -> None:
+        """Send a request, to a new server if the one that there was has died."""
+        if self._control:
+            try:
+                socket.send_fds(self._control, [words], descriptors)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close()
+            else:
+                return
+        socket.send_fds(self._start(), [words], descriptors)
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control = ours
+        with theirs:
+            self._process = subprocess.Popen(
+                command(), stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={}, cwd="/"
+            )
+        return ours
+
+
+def _sealed(body: bytes) -> int:
+    """A file in memory that nobody can change any more."""
+    held = os.memfd_create("container", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    view = memoryview(body)
+    while view:
+        view = view[os.write(held, view) :]
+    fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
+    return held
+
+
+LONGEST_PATH = 1000
+CAUSES = {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", protocol.OUT_OF_MEMORY: "memory"}
+"""Exit codes that have a meaning of their own. Nobody but the kernel, out of memory, kills a child, or its server, while we wait
+for it."""
+
+
+class Broken(Exception):  # noqa: N818  an outcome on its way, not a fault of ours
+    """The child died, overstepped a limit, or said what it may not."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def unpack(
+    body: bytes | BinaryIO, name: str, limits: Limits | None = None, media_type: str = "", server: ForkServer | None = None
+) -> Unpacked:
+    """Members and outcomes of `body`, a container or not, called `name`; a context manager to iterate over once.
+
+    A body that is text is itself the one member, and no child is started for it. `body` may be a file that is open for reading,
+    which is then mapped by the child and never held here. Of a member that is cut off, what there is comes before its outcome.
+    Whoever has many containers gives a `server` for all of their children, which costs a fiftieth of one for each.
+
+    with unpack(body, "a.zip") as unpacked:
+        for item in unpacked:
+            ...  # a Member (read it before the next) or an Outcome
+    """
+    return Unpacked(body, name, limits or Limits(), media_type, server)
+
+
+class Unpacked:
+    """One run. Its memory is one frame, and what the caller makes of `Member.read`."""
+
+    def __init__(
+        self,
+        body: bytes | BinaryIO,
+        name: str,
+        limits: Limits,
+        media_type: str,
+        server: ForkServer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._body, self._name, self._limits, self._media_type = body, name, limits, media_type
+        self._stack, self._server = contextlib.ExitStack(), server
+        self._clock, self._waited = clock, 0.0
+        self._held, self._frames = bytearray(), _Checked(limits)
+        self._child: Child | None = None
+        self.flags = 0
+        """What held in the child, `protocol.NETNS` and `protocol.SECCOMP`; 0 until it has said so, or where none was needed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def __iter__(self) -> Iterator[Member | Outcome]:
+        head = self._body[: kinds.HEAD] if isinstance(self._body, bytes) else _head(self._body)
+        kind = kinds.sniff(head, self._name)
+        if kind == kinds.TEXT:
+            yield Member(self._name, self._media_type or kinds.media_of(self._name), "", self._plain())
+        elif kind in kinds.UNREADABLE:
+            yield Outcome(self._name, kind)
+        elif kind in kinds.IN_PART:
+            yield Member(self._name, protocol.BYTES, "", self._plain())
+            yield Outcome(self._name, kinds.IN_PART[kind])
+        else:
+            yield from self._from_child(kind)
+
+    def _plain(self) -> Callable[[], bytes]:
+        """Pieces of a body that is text."""
+        if isinstance(self._body, bytes):
+            return iter((self._body, b"")).__next__
+        file = self._body
+        return lambda: file.read(protocol.MAX_DATA)
+
+    def _from_child(self, kind: str) -> Iterator[Member | Outcome]:
+        server = self._server or self._stack.enter_context(ForkServer())
+        self._child = self._stack.enter_context(server.child(kind, self._limits, self._body))
+        alias = kinds.stem(self._name)
+        try:
+            while (frame := self._next())[0] != protocol.DONE:
+                if frame[0] == protocol.HELLO:
+                    self.flags = frame[1][0]
+                elif frame[0] == protocol.MEMBER:
+                    charset, _, path = frame[1][1:].partition(b"\0")
+                    container, media = divmod(frame[1][0], len(protocol.MEDIA))
+                    said = (protocol.MEDIA[media], charset.decode("ascii", "ignore"))
+                    yield Member(self._path(path, alias), *said, self._piece, protocol.containers()[container])
+                elif frame[0] == protocol.OUTCOME:
+                    yield Outcome(self._path(frame[1][1:], alias), protocol.REASON[frame[1][0]])
+        except Broken as broken:
+            yield Outcome(self._name, broken.reason)
+        finally:
+            self._stack.close()
+            if not self.flags & protocol.SECCOMP:  # the child could have reached the server
+                server.close()
+
+    def _path(self, said: bytes, alias: str) -> str:
+        """Path of a member as it may be shown; what the caller called the container is the caller's."""
+        inner, outer = said.decode("utf-8", "replace"), ""
+        while inner.startswith(SEPARATOR + CONTENT):
+            outer, alias, inner = outer + SEPARATOR + alias, kinds.stem(alias), inner.removeprefix(SEPARATOR + CONTENT)
+        return self._name + shown(outer + inner)
+
+    def _piece(self) -> bytes:
+        """The next bytes of the open member, or none at its end; also where the child breaks down, and the iteration says so."""
+        if not self._frames.member_open:
+            return b""
+        try:
+            kind, payload = self._next()
+        except Broken as broken:
+            self._frames.broken = broken
+            return b""
+        return payload if kind == protocol.DATA else b""
+
+    def _next(self) -> tuple[int, bytes]:
+        """The next frame, checked."""
+        if self._frames.broken:
+            raise self._frames.broken
+        head = self._take(protocol.HEADER.size)
+        kind, size = protocol.HEADER.unpack(head)
+        self._frames.expect(kind, size)
+        payload = self._take(size)
+        self._frames.check(kind, payload)
+        return kind, payload
+
+    def _take(self, size: int) -> bytes:
+        """Bytes from the child, within its time."""
+        while len(self._held) < size:
+            self._held += self._some()
+        taken = bytes(self._held[:size])
+        del self._held[:size]
+        return taken
+
+    def _some(self) -> bytes:
+        child = self._child
+        if child is None:
+            raise Broken("damaged")
+        began = self._clock()
+        left = self._limits.wall_seconds - self._waited
+        poll = select.poll()  # select itself knows no descriptor beyond 1,023
+        poll.register(child.stdout, select.POLLIN)
+        ready = left > 0 and poll.poll(left * 1000)
+        self._waited += self._clock() - began
+        if not ready:
+            raise Broken("timeout")
+        got: bytes | None = child.stdout.read(protocol.MAX_DATA)
+        if not got:
+            raise Broken(self._cause(child))
+        return got
+
+    def _cause(self, child: Child) -> str:
+        """Why a child fell silent: a limit, or it crashed."""
+        try:
+            code = child.wait(1)
+        except TimeoutError:  # it lives, and has closed its pipe
+            return "damaged"
+        if code is None and self._frames.is_first:
+            raise UnavailableError("the process to unpack with ended before it began") from None
+        return "memory" if code is None else CAUSES.get(code, "damaged")
+
+
+class _Checked:
+    """What the child may say next, and how much of it."""
+
+    AFTER = {  # noqa: RUF012  a constant
+        0: {protocol.HELLO},
+        protocol.MEMBER: {protocol.DATA, protocol.END},
+        protocol.DATA: {protocol.DATA, protocol.END},
+    }
+    BETWEEN = frozenset((protocol.MEMBER, protocol.OUTCOME, protocol.DONE))
+
+    def __init__(self, limits: Limits) -> None:
+        self._before = 0
+        self._said_left = 4 * limits.entries + 64  # an entry may give a member and an outcome, a container its names
+        self._bytes_left = limits.total_bytes + limits.entries * LONGEST_PATH
+        self.broken: Broken | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing has been said."""
+        return self._before == 0
+
+    @property
+    def member_open(self) -> bool:
+        """Whether bytes of a member may follow."""
+        return self._before in {protocol.MEMBER, protocol.DATA}
+
+    def expect(self, kind: int, size: int) -> None:
+        """Check a frame by its head, before its payload is taken."""
+        if kind not in self.AFTER.get(self._before, self.BETWEEN) or size > (
+            protocol.MAX_DATA if kind == protocol.DATA else protocol.MAX_OTHER
+        ):
+            raise Broken("damaged")
+        self._before = kind
+        self._bytes_left -= size
+        self._said_left -= kind in {protocol.MEMBER, protocol.OUTCOME}
+        if self._bytes_left < 0:
+            raise Broken("too_large")
+        if self._said_left < 0:
+            raise Broken("too_many")
+
+    def check(self, kind: int, payload: bytes) -> None:
+        """Check a payload as far as its first byte and its length go."""
+        members = len(protocol.MEDIA) * len(protocol.containers())
+        most = {protocol.MEMBER: members, protocol.OUTCOME: len(protocol.REASON), protocol.HELLO: 4}
+        if kind in most and (not payload or payload[0] >= most[kind]):
+            raise Broken("damaged")
+        if kind == protocol.DATA and not payload:
+            raise Broken("damaged")
+
+
+def _head(file: BinaryIO) -> bytes:
+    at = file.tell()
+    head = file.read(kinds.HEAD)
+    file.seek(at)
+    return head
+
+
+def shown(path: str) -> str:
+    r"""A path that may be printed: nothing that moves a terminal, and not without end.
+
+    >>> shown("!/\x1b[2J.csv")
+    '!/�[2J.csv'
+    """
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in path[-LONGEST_PATH:])

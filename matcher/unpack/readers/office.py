@@ -1,0 +1,327 @@
+"""Office files: workbooks by sheet, documents and slides by paragraph, all other parts that may hold words as they are.
+
+An office file is a zip of XML (ECMA-376, ISO/IEC 26300). Sheets become lines of cells with tabs between, values as a person sees
+them; names of elements are of ECMA-376 part 1, sections 18.3 (worksheets) and 18.4 (shared strings).
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, partial
+
+from matcher.unpack.cells import CLEAN, number
+from matcher.unpack.limits import Halt
+from matcher.unpack.markup import Attributes, attribute, one_a_line, parsed
+from matcher.unpack.protocol import ABOUT, SEPARATOR
+from matcher.unpack.readers import ole
+from matcher.unpack.readers.zip import zipped
+from matcher.unpack.registry import Format
+from matcher.unpack.walk import Body, Walk
+
+TYPES = "[Content_Types].xml"
+WORKBOOK = "xl/workbook.xml"
+SHARED = "xl/sharedStrings.xml"
+SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
+ROOTS = {"xl/": "xlsx", "word/": "docx", "ppt/": "pptx"}
+"""Folders of office files, and the kind of file."""
+PARAGRAPHS = re.compile(
+    r"word/(?:document|header|footer|footnotes|endnotes|comments|glossary/document)\d*\.xml"
+    r"|ppt/(?:slides|notesSlides|comments)/[^/]+\.xml|xl/(?:comments\d*|threadedComments/[^/]+)\.xml|xl/drawings/drawing\d+\.xml|(?:word|xl|ppt)/diagrams/data\d+\.xml"
+)
+PLAIN = {".xml": "text/plain", ".vml": "text/plain"}
+"""Other parts are read tags and all: values stand in attributes too, and without its tags XML runs values together."""
+PROPERTIES = re.compile(r"docProps/[^/]+\.xml|meta\.xml")
+"""Parts that say who made the file, and when."""
+DATA = re.compile(r"customXml/item\d*\.xml")
+"""Custom XML: records of a program of somebody's own."""
+STRUCTURE = re.compile(
+    r"\[Content_Types\]\.xml|.*(?:theme|styles|stylesWithEffects|settings|webSettings|fontTable|numbering|calcChain|presProps"
+    r"|viewProps|tableStyles)\d*\.xml|ppt/(?:slideLayouts|slideMasters|notesMasters|handoutMasters)/.*|ppt/presentation\.xml"
+    r"|.*printerSettings\d*\.bin|xl/(?:worksheets|chartsheets)/[^/]+\.xml|xl/(?:workbook|sharedStrings|metadata)\.xml"
+    r"|docProps/thumbnail\..*|Thumbnails/thumbnail\.png|layout-cache"
+)
+"""Parts without a value of anybody's, and those that are read as sheets."""
+
+
+BINARY_WORKBOOK = "xl/workbook.bin"
+BINARY_PART = re.compile(r"xl/(?:worksheets/|chartsheets/)?[^/]+\.bin|xl/.*/binaryIndex\d*\.bin")
+"""Of [MS-XLSB]: the same as tables of a program's own, which calamine reads."""
+MANIFEST, LOCKED = "META-INF/manifest.xml", b"encryption-data"
+"""Where an OpenDocument says that its parts are under a password, and how."""
+OPEN = ("content.xml", "styles.xml")
+"""Parts of an OpenDocument that hold words."""
+
+
+def is_office(names: frozenset[str]) -> bool:
+    """Whether a zip is an office file."""
+    return (TYPES in names and any(name.startswith(tuple(ROOTS)) for name in names)) or {"mimetype", *OPEN} <= names
+
+
+def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile) -> None:
+    """Every part of an office file: as lines, as paragraphs, or as an entry of its own."""
+    infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    walk.container = next((kind for root, kind in ROOTS.items() if any(name.startswith(root) for name in infos)), "odf")
+    if MANIFEST in infos and _says(walk, archive, infos[MANIFEST], LOCKED):
+        raise Halt("encrypted")
+    if BINARY_WORKBOOK in infos:
+        walk.guarded(path, partial(ole.sheets, walk, body, path))
+    if any(SHEET.fullmatch(name) for name in infos):
+        _sheets(walk, archive, infos, path)
+    for name, info in infos.items():
+        place = f"{path}{SEPARATOR}{name.removesuffix('.xml')}"
+        if PARAGRAPHS.fullmatch(name) or name in OPEN:
+            walk.guarded(place, partial(_paragraphs, walk, archive, info, place, is_open=name in OPEN))
+        elif name.endswith(".rels"):
+            _links(walk, archive, info, place)
+        elif not (STRUCTURE.fullmatch(name) or (BINARY_WORKBOOK in infos and BINARY_PART.fullmatch(name))):
+            packed, chunks = partial(getattr, info, "compress_size"), zipped(archive, info)
+            media_type = ABOUT if PROPERTIES.fullmatch(name) else PLAIN.get(name[-4:], "")
+            chunks = one_a_line(chunks) if DATA.fullmatch(name) else chunks
+            walk.entry(path + SEPARATOR + name, chunks, packed, depth, media_type=media_type)
+
+
+def _says(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: bytes) -> bool:
+    """Whether `what` stands in a part."""
+    return what in b"".join(_part(walk, archive, info))
+
+
+def _part(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    walk.budget.entry()
+    return walk.budget.measured(zipped(archive, info), lambda: info.compress_size)
+
+
+def _sheets(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo], path: str) -> None:
+    """Sheets in the workbook's order, hidden ones too, then those that it does not name."""
+    shared: list[str] = []
+    packed = 0
+    if SHARED in infos:
+        packed = infos[SHARED].compress_size
+        place = path + SEPARATOR + SHARED
+        walk.guarded(place, lambda: strings(_part(walk, archive, infos[SHARED]), shared))
+    titles: dict[str, str] = {}
+    walk.guarded(path + SEPARATOR + WORKBOOK, lambda: titles.update(_titles(walk, archive, infos)))
+    for part in [part for part in titles if part in infos] + [
+        part for part in infos if SHEET.fullmatch(part) and part not in titles
+    ]:
+        title = titles.get(part) or part.rpartition("/")[2].removesuffix(".xml")
+        place = path + SEPARATOR + title
+        walk.guarded(place, partial(_sheet, walk, archive, infos[part], place, shared, packed))
+
+
+def _sheet(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, shared: list[str], packed: int) -> None:
+    """A sheet. It may repeat shared strings without end, so what comes out is counted as well."""
+    lines = worksheet(_part(walk, archive, info), shared)
+    walk.text(place, walk.budget.measured(lines, lambda: info.compress_size + packed))
+
+
+def _titles(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo]) -> dict[str, str]:
+    """Title of each sheet by the part that holds it."""
+    targets: dict[str, str] = {}
+    titles: dict[str, str] = {}
+
+    def relation(name: str, attributes: Attributes) -> None:
+        if name == "Relationship":
+            target = attributes.get("Target", "")
+            targets[attributes.get("Id", "")] = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+
+    def title(name: str, attributes: Attributes) -> None:
+        if name == "sheet":
+            titles[targets.get(attribute(attributes, "id"), "")] = attributes.get("name", "")
+
+    for part, start in (("xl/_rels/workbook.xml.rels", relation), (WORKBOOK, title)):
+        if part in infos:
+            for _ in parsed(_part(walk, archive, infos[part]), start, _nothing, _nothing):
+                pass
+    return titles
+
+
+def _paragraphs(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, *, is_open: bool) -> None:
+    words = paragraphs(_part(walk, archive, info), is_open=is_open)
+    walk.text(place, walk.budget.measured(words, lambda: info.compress_size))
+
+
+def _links(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> None:
+    """Where links lead, out of the file: mail addresses stand there."""
+    found: list[str] = []
+
+    def start(name: str, attributes: Attributes) -> None:
+        if name == "Relationship" and attributes.get("TargetMode") == "External":
+            found.append(attributes.get("Target", ""))
+
+    def take() -> None:
+        for _ in parsed(_part(walk, archive, info), start, _nothing, _nothing):
+            pass
+
+    walk.guarded(place, take)
+    if found:
+        walk.text(place, ["\n".join(found).encode("utf-8", "replace")])
+
+
+def _nothing(*_: object) -> None:
+    """Not wanted."""
+
+
+class Paragraphs:
+    """Takes tags and gives words. WordprocessingML and DrawingML (ECMA-376 part 1, sections 17 and 21) name them alike."""
+
+    WORDS = frozenset(("t", "delText", "instrText", "text"))
+    """Deleted words of tracked changes, field codes (links) and comments are words too."""
+    BREAKS: Mapping[str, str] = {"br": "\n", "cr": "\n", "tab": "\t", "noBreakHyphen": "-"}
+    ENDS: Mapping[str, str] = {"p": "\n", "tc": "\t", "tr": "\n", "comment": "\n", "text": "\n"}
+    CELL, TWICE = "tc", "Fallback"
+    """A cell of a table; what is said again for older programs, and so left out."""
+
+    def __init__(self) -> None:
+        self.parts, self._words, self._cells, self._twice = list[str](), 0, 0, 0
+
+    def start(self, name: str, _: Attributes) -> None:
+        """Words or a cell begin, or a line breaks."""
+        self._words += name in self.WORDS
+        self._cells += name == self.CELL
+        self._twice += name == self.TWICE
+        if name in self.BREAKS:
+            self.parts.append(self.BREAKS[name])
+
+    def end(self, name: str) -> None:
+        """A paragraph in a cell ends in a blank, so that a row of cells stays one line."""
+        self._words -= name in self.WORDS
+        self._cells -= name == self.CELL
+        self._twice -= name == self.TWICE
+        if name in self.ENDS:
+            self.parts.append(" " if name == "p" and self._cells else self.ENDS[name])
+
+    def text(self, said: str) -> None:
+        """Only what stands in the tags of words is words."""
+        if self._words and not self._twice:
+            self.parts.append(said)
+
+
+class OpenParagraphs(Paragraphs):
+    """The same of OpenDocument (ISO/IEC 26300, sections 5 and 9), sheets included."""
+
+    WORDS = frozenset(("p", "h"))
+    BREAKS: Mapping[str, str] = {"s": " ", "tab": "\t", "line-break": "\n"}
+    ENDS: Mapping[str, str] = {"p": "\n", "h": "\n", "table-cell": "\t", "table-row": "\n"}
+    CELL, TWICE = "table-cell", ""
+
+
+def paragraphs(chunks: Iterable[bytes], *, is_open: bool = False) -> Iterator[bytes]:
+    """The words of a part of a document, of Office or of OpenDocument."""
+    found = OpenParagraphs() if is_open else Paragraphs()
+    for _ in parsed(chunks, found.start, found.end, found.text):
+        if found.parts:
+            yield "".join(found.parts).encode("utf-8", "replace")
+            found.parts.clear()
+
+
+LONGEST_GAP = 64
+"""Empty cells that are kept between two. A hostile sheet names only the last of 16,384 columns."""
+DIGITS = "0123456789"
+BESIDE = frozenset("formula formula1 formula2 oddHeader oddFooter evenHeader evenFooter firstHeader firstFooter".split())
+"""Elements that hold words beside the cells: lists to choose from, conditions, what is printed above and below."""
+
+
+def strings(chunks: Iterable[bytes], found: list[str]) -> None:
+    """Add the shared strings to `found`, by number. Phonetic readings are left out: they are no part of the value."""
+    parts: list[str] = []
+    inside = {"t": False, "rPh": False}
+
+    def start(name: str, _: Attributes) -> None:
+        if name == "si":
+            parts.clear()
+        elif name in inside:
+            inside[name] = True
+
+    def end(name: str) -> None:
+        if name == "si":
+            found.append("".join(parts).translate(CLEAN))
+        elif name in inside:
+            inside[name] = False
+
+    def text(said: str) -> None:
+        if inside["t"] and not inside["rPh"]:
+            parts.append(said)
+
+    for _ in parsed(chunks, start, end, text):
+        pass
+
+
+class Rows:
+    """Takes a worksheet's tags and gives its lines."""
+
+    def __init__(self, shared: list[str]) -> None:
+        self._shared, self._cells, self._value = shared, list[str](), list[str]()
+        self._kind, self._wanted, self.lines = "", False, list[str]()
+        self._formula, self._in_formula = list[str](), False
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """A cell begins where its reference says, a value where it says."""
+        if name == "c":
+            self._value.clear()
+            self._formula.clear()
+            self._kind = attributes.get("t", "n")
+            gap = column(attributes.get("r", "").rstrip(DIGITS)) - len(self._cells) - 1
+            if gap > 0:
+                self._cells += [""] * min(gap, LONGEST_GAP)
+        elif name == "v" or name == "t":  # noqa: PLR1714  this runs for every tag of a workbook
+            self._wanted = True
+        elif name == "f":
+            self._in_formula = True
+        elif name in BESIDE:
+            self._value.clear()
+            self._wanted = True
+
+    def text(self, said: str) -> None:
+        """Part of a value, or of a formula, which is read where nobody worked out its value."""
+        if self._wanted:
+            self._value.append(said)
+        elif self._in_formula:
+            self._formula.append(said)
+
+    def end(self, name: str) -> None:
+        """A cell or a row is whole."""
+        if name == "c":
+            value = "".join(self._value)
+            self._cells.append(self._cell(value) if value or not self._formula else f"={''.join(self._formula).translate(CLEAN)}")
+        elif name == "row":
+            self.lines.append("\t".join(self._cells))
+            self._cells.clear()
+        else:
+            if name in BESIDE and self._wanted:
+                self.lines.append("".join(self._value).translate(CLEAN))
+            self._wanted = self._in_formula = False
+
+    def _cell(self, value: str) -> str:
+        if self._kind == "s":
+            place = int(value or -1)
+            return self._shared[place] if 0 <= place < len(self._shared) else ""  # the list may be damaged
+        return number(value) if self._kind == "n" else value.translate(CLEAN)
+
+
+def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
+    """A worksheet as UTF-8 lines."""
+    rows = Rows(shared)
+    for _ in parsed(chunks, rows.start, rows.end, rows.text):
+        if rows.lines:
+            yield ("\n".join(rows.lines) + "\n").encode("utf-8", "replace")
+            rows.lines.clear()
+    if rows.lines:
+        yield ("\n".join(rows.lines) + "\n").encode("utf-8", "replace")
+
+
+@cache
+def column(letters: str) -> int:
+    """Number of a column by its letters, from 1; 0 where there are none.
+
+    >>> column("A"), column("AB")
+    (1, 28)
+    """
+    found = 0
+    for letter in letters[:3]:
+        found = found * 26 + (ord(letter) & 31)
+    return found
+
+
+FORMATS = (Format("office", read, in_zip=is_office, containers=(*ROOTS.values(), "odf")),)
