@@ -25,9 +25,9 @@ from matcher.match.batches import Searched
 from matcher.match.corroboration import Owners
 from matcher.match.evidence import NONE, Evidence
 from matcher.records.cells import HIDDEN, split
+from matcher.records.json_sql_records import INSERT, tuple_in
 from matcher.records.schema import Columns
 from matcher.records.spans import LINE, TUPLE
-from matcher.records.statements import INSERT, tuple_in
 from matcher.watchlist.installed import Epoch
 from matcher.watchlist.witness import HOLDER, KIND, PAIR, Value, amounts_in, dates_in, holders, pairs
 

@@ -7,10 +7,10 @@ here; what leaves is labels, counts and the skeleton.
 """
 
 from matcher.records.cells import Layout
-from matcher.records.find import rows
 from matcher.records.layouts import Layouts
-from matcher.records.names import SURNAMES
 from matcher.records.read import Rows
-from matcher.records.sheet import Sheet
+from matcher.records.schema import Sheet
+from matcher.records.segment import rows
+from matcher.records.values import SURNAMES
 
 __all__ = ["SURNAMES", "Layout", "Layouts", "Rows", "Sheet", "rows"]

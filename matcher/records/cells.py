@@ -14,11 +14,21 @@ from typing import NamedTuple
 from matcher.detect.digests import DIGEST
 from matcher.detect.labels import label_before
 from matcher.records.marked import MARK, NUMBER, OPEN, Seen, mark, shown
-from matcher.records.names import FIRST, HAN_BYTES, has_name, is_name, names_in
 from matcher.records.schema import Columns
-from matcher.records.secrets import is_possible, is_secret
 from matcher.records.spans import BLOCK, LINE, TUPLE
-from matcher.records.values import AMOUNTS, field_of, is_offer, is_terms
+from matcher.records.values import (
+    AMOUNTS,
+    FIRST,
+    HAN_BYTES,
+    field_of,
+    has_name,
+    is_name,
+    is_offer,
+    is_possible,
+    is_secret,
+    is_terms,
+    names_in,
+)
 from ullage.fields import Field
 from ullage.identifiers import field_by_kind
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from matcher.columns.batch import LINE_END, Bytes, Places
 from matcher.records.cells import AROUND, LOOK, MOST_CELLS, NAME, NOTHING_IN, NUMBER_IN, TEXT
+from matcher.records.json_sql_records import MAY_BEGIN
 from matcher.records.marked import MARK, MARK_BYTES, Marked
-from matcher.records.names import HAN_BYTES, NOT_NAMES, SURNAMES
 from matcher.records.spans import Numbers
-from matcher.records.statements import MAY_BEGIN
+from matcher.records.values import HAN_BYTES, NOT_NAMES, SURNAMES
 
 NO_DIGIT, CLOSER, NARROW, NO_NAME, NO_HAN = 1, 2, 4, 8, 16
 """What a cell holds: more than digits, what takes a closer look, ASCII, a character of no name, one that is not Han."""

@@ -11,14 +11,11 @@ from matcher.columns.text_column import Texts, together
 from matcher.detect.candidates import Candidates
 from matcher.records.cells import Described
 from matcher.records.glance import glance
-from matcher.records.groups import Groups
-from matcher.records.layouts import Layouts, layouts_of, weights
+from matcher.records.layouts import Layouts, Sample, alike, layouts_of, weights
 from matcher.records.marked import Marked
 from matcher.records.readers import Readers, SheetReader, Written
-from matcher.records.row_groups import Sample, alike
-from matcher.records.schema import Columns
-from matcher.records.sheet import Sheet
-from matcher.records.spans import LINE, Numbers
+from matcher.records.schema import Columns, Sheet
+from matcher.records.spans import LINE, Groups, Numbers
 from matcher.records.table import LONGEST, Extents, Table
 from matcher.records.unlabelled import told_together
 from matcher.records.voters import sheets_of

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 from matcher.detect.labels import label_of
 from matcher.records.cells import PASSWORD_BEHIND, Described, Reader
+from matcher.records.json_sql_records import MAY_BEGIN, tuple_in
 from matcher.records.marked import shown
-from matcher.records.schema import Columns
-from matcher.records.sheet import Sheet
+from matcher.records.schema import Columns, Sheet
 from matcher.records.spans import LINE, TUPLE
-from matcher.records.statements import MAY_BEGIN, tuple_in
 from matcher.records.values import AMOUNTS, field_of, is_offer
 from ullage.fields import Field
 

@@ -10,9 +10,8 @@ import numpy.typing as npt
 from matcher.columns.batch import Batch, Places
 from matcher.detect.candidates import Candidates
 from matcher.detect.digests import DIGEST
-from matcher.records.groups import Groups, Masks
 from matcher.records.marked import Marked, Stretches, marked
-from matcher.records.spans import Numbers
+from matcher.records.spans import Groups, Masks, Numbers
 from ullage.fields import Field
 from ullage.identifiers import field_by_kind
 

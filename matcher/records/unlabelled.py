@@ -16,10 +16,9 @@ from dataclasses import replace
 from matcher.detect.digests import DIGEST
 from matcher.records.cells import HASH, LOGINS, NAMED, Cell, Described
 from matcher.records.readers import SheetReader, Written
-from matcher.records.secrets import is_made, is_possible
-from matcher.records.sheet import Sheet
+from matcher.records.schema import Sheet
 from matcher.records.spans import LINE
-from matcher.records.values import is_tag
+from matcher.records.values import is_made, is_possible, is_tag
 from ullage.fields import Field
 
 USUAL = frozenset((":", "----"))

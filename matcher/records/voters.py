@@ -6,11 +6,10 @@ from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
+from matcher.records.json_sql_records import is_beginning, statements_of
 from matcher.records.marked import shown
-from matcher.records.schema import Columns
-from matcher.records.sheet import HEADER_LINES, SEPARATORS, Sheet, elected, header_of, vote
+from matcher.records.schema import HEADER_LINES, SEPARATORS, Columns, Sheet, elected, header_of, vote
 from matcher.records.spans import LINE, TUPLE, Numbers
-from matcher.records.statements import is_beginning, statements_of
 from matcher.records.table import Table
 
 VOTERS = 4

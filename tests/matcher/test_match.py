@@ -10,7 +10,7 @@ import pytest
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher
 from matcher.records import read
-from matcher.records.row_groups import alike
+from matcher.records.layouts import alike
 from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, tokens

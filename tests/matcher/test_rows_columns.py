@@ -12,13 +12,10 @@ from matcher.detect.candidates import Candidates
 from matcher.detect.labels import RECORD_WORDS, block_label, tails, words
 from matcher.records import Rows
 from matcher.records import rows as rows_in
-from matcher.records.groups import MOST_KINDS, Groups, bits_of, holder_of
-from matcher.records.json_sql_records import objects, tuples
+from matcher.records.json_sql_records import MOST_STATEMENTS, objects, statements_of, tuple_in, tuples
 from matcher.records.key_value_blocks import blocks, labels_of
-from matcher.records.schema import Columns
-from matcher.records.sheet import elected, vote
-from matcher.records.spans import LINE, Spans
-from matcher.records.statements import MOST_STATEMENTS, statements_of, tuple_in
+from matcher.records.schema import Columns, elected, vote
+from matcher.records.spans import LINE, MOST_KINDS, Groups, Spans, bits_of, holder_of
 from matcher.records.voters import vote_of
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import laid_out, rows_of_texts

@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matcher.records.cells import Reader
+from matcher.records.layouts import MOST_READ, SAMPLES, Alike, Sample, places_before, read_of
 from matcher.records.marked import NUMBER, mark, shown
 from matcher.records.readers import Readers, SheetReader, Written
-from matcher.records.row_groups import MOST_READ, SAMPLES, Alike, Sample, places_before, read_of
-from matcher.records.schema import Columns
-from matcher.records.sheet import Sheet
+from matcher.records.schema import Columns, Sheet
 from matcher.records.spans import BLOCK, LINE, OBJECT
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import rows_of_texts

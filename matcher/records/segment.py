@@ -1,7 +1,12 @@
-"""How a document is written, told from a few of its rows: on lines, as objects, as tuples, or downwards."""
+"""Which candidates of a batch stand together: how each document is written, and where its records begin and end.
+
+A few rows of a document tell how it is written: on lines, as JSON objects, as SQL tuples, or downwards. `rows` cuts it so; what
+no record takes of a line is a row of its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,11 +14,57 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Places
-from matcher.records.groups import Masks
+from matcher.detect.candidates import Candidates
 from matcher.records.json_sql_records import objects, tuples
-from matcher.records.key_value_blocks import blocks, labels_of
-from matcher.records.paragraphs import FEWEST, paragraphs
-from matcher.records.spans import Numbers, Spans
+from matcher.records.key_value_blocks import FEWEST, blocks, labels_of, paragraphs
+from matcher.records.read import Rows
+from matcher.records.schema import Sheet
+from matcher.records.spans import LINE, Groups, Masks, Numbers, Spans, bits_of, holder_of
+from matcher.records.table import Extents
+
+
+def rows(batch: Batch, candidates: Candidates, carried: Mapping[int, Sheet] | None = None, goes_on: Collection[int] = ()) -> Rows:
+    """The rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
+
+    A document that goes on from an earlier batch takes from `carried`, by its number here, what was learnt there of its
+    columns (`Rows.sheet(document)`); those of `goes_on`, from the one before it.
+    """
+    line = batch.lines(candidates.start)
+    bits = bits_of(candidates)
+    groups = Groups.of(line, bits)
+    spans = _records(batch, candidates, groups)
+    if len(spans):
+        inside = spans.of_places(candidates.start)
+        groups = Groups.of(np.where(inside >= 0, -1 - inside, line), bits)
+        extents = _between(batch, candidates, groups, spans)
+    else:
+        style = np.full(len(groups), LINE, np.uint8)
+        extents = Extents(batch.line_starts[groups.key], batch.line_starts[groups.key + 1] - 1, groups.key, groups.key, style)
+    return Rows(batch, candidates, groups, extents, holder_of(batch.starts, extents.start), carried or {}, goes_on)
+
+
+def _records(batch: Batch, candidates: Candidates, groups: Groups) -> Spans:
+    """Records that are not lines; `groups` are the lines with a valid candidate."""
+    if not len(groups):
+        return Spans.joined(())
+    place = candidates.start[groups.first]
+    return records(batch, LineRows(holder_of(batch.starts, place), groups.key, place, groups.valid, groups.mask))
+
+
+def _between(batch: Batch, candidates: Candidates, groups: Groups, spans: Spans) -> Extents:
+    """Where each row is, if some are records: the whole record, or of a line what no record has taken."""
+    first, last = candidates.start[groups.first], candidates.start[groups.first + groups.count - 1]
+    is_record = groups.key < 0
+    own = np.where(is_record, -1 - groups.key, 0)
+    line = np.where(is_record, 0, groups.key)
+    before, after = spans.before(first), spans.before(last) + 1
+    behind = np.where(before >= 0, spans.end[before], 0)
+    ahead = np.append(spans.start, len(batch.data))[after]
+    start = np.where(is_record, spans.start[own], np.maximum(batch.line_starts[line], behind))
+    end = np.where(is_record, spans.end[own], np.minimum(batch.line_starts[line + 1] - 1, ahead))
+    style = np.where(is_record, spans.style[own], LINE).astype(np.uint8)
+    return Extents(start, end, batch.lines(start), batch.lines(end - 1), style)
+
 
 SAMPLES = 8
 """Rows of a document that are looked at."""
