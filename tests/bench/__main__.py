@@ -1,7 +1,7 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-`hostile` and `month` can fail: where a class of inputs costs more than it may, or a target of the month is missed, the exit
-status is 1.
+`hostile`, `month` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where a class of inputs costs more than it
+may, or a target is missed, the exit status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
 `ONLY="tags bus"` measures some parts. What needs a server that cannot be had is named and left out.
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, detect, hostile, matching, month, notify, process, recall, scale, watchlist
+from tests.bench import bus, corpora, detect, hostile, matching, month, notify, process, recall, scale, watchlist
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -33,7 +33,7 @@ def on_kafka(folder: Path, measure: Callable[[Path, str], None]) -> None:
 
 def main() -> int:
     """Print the table; 1 where something that must hold did not."""
-    wanted = os.environ.get("ONLY", "").split()
+    wanted = os.environ.get("ONLY", "corpora" if os.environ.get("CORPORA") else "").split()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         context = Context(folder / "data")
@@ -48,6 +48,7 @@ def main() -> int:
             "process": lambda: process.process(folder),
             "hostile": lambda: hostile.hostile(folder),
             "recall": lambda: recall.recall(folder),
+            "corpora": lambda: corpora.corpora(folder),
             "month": lambda: month.month(folder, context),
             "bus": lambda: bus.sqlite(folder),
             "kafka": lambda: on_kafka(folder, bus.kafka),

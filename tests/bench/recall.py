@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +29,8 @@ from ullage.settings import Context
 TENANT = "recall"
 TOKENS = int(os.environ.get("ULLAGE_BENCH_TOKENS", "1000000"))
 DECOY_PEOPLE, FIRST_OF_DECOYS = 500, 2_000_000
+PRESIDIO = ("phone", "card", "email", "iban")
+"""Kinds that Presidio has a recognizer for."""
 OWN = "own"
 """The encoding of a container that chooses it."""
 PAGE = "page"
@@ -136,6 +139,34 @@ def measure(context: Context, subjects: dict[str, str], files: Iterable[Planned]
     return outcome
 
 
+def beside_presidio(context: Context, subjects: dict[str, str], made: Sequence[Case], folder: Path) -> None:
+    """Print, for the kinds that Presidio knows, in how many of their disguises each finds the value, a line a case in UTF-8.
+
+    Presidio is asked for less: whether it sees any value of that kind there. Ours must name the very customer. Nothing is printed
+    without `ULLAGE_BENCH_PRESIDIO`, a Python that has presidio-analyzer.
+    """
+    python = os.environ.get("ULLAGE_BENCH_PRESIDIO")
+    if not python:
+        print("Presidio is not measured: ULLAGE_BENCH_PRESIDIO=PYTHON names one that has it")
+        return
+    asked = [case for case in made if case.kind in PRESIDIO]
+    texts = json.dumps([case.text for case in asked])
+    program = Path(__file__).with_name("presidio.py")
+    done = subprocess.run([python, program], input=texts, capture_output=True, text=True, check=True)
+    theirs = {case.reference for case, kinds in zip(asked, json.loads(done.stdout), strict=True) if case.kind in kinds}
+    lines = folder / "cases.txt"
+    lines.write_text("".join(f"{case.text}\n" for case in asked), encoding="utf-8")
+    pages = folder / "cases.html"
+    pages.write_text("".join(f"<p>{case.text}</p>\n" for case in asked if case.markup), encoding="utf-8")
+    ours = {(line["kind"], subjects.get(line["subject"])) for line in scan(context, [lines, pages])}
+    for kind in PRESIDIO:
+        own = [case for case in asked if case.kind == kind]
+        found = sum((kind, case.reference) in ours for case in own)
+        print(
+            f"beside Presidio        {kind:<40} {found:>6} of {len(own):>6}, Presidio {sum(c.reference in theirs for c in own)}"
+        )
+
+
 def measure_decoys(context: Context, tokens: int, folder: Path) -> Counter[str]:
     """False positives a class, in files of one class each; every class is named, with 0 as it should be."""
     wrong = Counter(dict.fromkeys(DECOYS, 0))
@@ -179,6 +210,7 @@ def recall(folder: Path) -> None:
     corpus.mkdir()
     for line in table(measure(context, subjects, plan(made), corpus)):
         print(line)
+    beside_presidio(context, subjects, made, folder)
     wrong = measure_decoys(context, TOKENS, folder)
     print(f"{wrong.total()} false positives in {TOKENS:,} decoys")
     for name, count in wrong.items():
