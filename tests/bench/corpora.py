@@ -26,7 +26,7 @@ from matcher.match.findings import findings
 from matcher.reference import find
 from matcher.text import read
 from matcher.unpack.outcome import Outcome
-from matcher.unpack.spawn import ForkServer
+from matcher.unpack.parent import ForkServer
 from matcher.watchlist.tagging import handles
 from tests.bench.corpus_list import enrol_people
 from tests.bench.corpus_people import Person
