@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matcher.match.capture_result import Reading
+from matcher.match.listing import records
 from matcher.match.pipeline import Matcher
 from ullage.errors import ConfigError
 from ullage.identifiers import is_verified
@@ -55,10 +56,9 @@ def _lines(matcher: Matcher, reading: Reading) -> Iterator[str]:
         customers: dict[str, _Customer] = {}
         found = reading.best(lists.tenant)
         for some in found.details if found else ():
-            for (kind, _), handle, place, labels, own in zip(
-                some.kinds, some.handles, some.places, some.fields, some.own, strict=True
-            ):
-                customers.setdefault(handle, _Customer()).add(kind, labels, own, (place.member, place.line))
+            for match in records(some):
+                row = match.member, match.row
+                customers.setdefault(match.subject, _Customer()).add(match.kind, match.fields, match.own_fields, row)
         for handle, seen in sorted(customers.items()):
             words = " ".join(sorted(seen.kinds)), " ".join(sorted(seen.fields))
             yield csv_line((handle, lists.tenant, *words, str(len(seen.rows)), "yes" if seen.verified else "no"))

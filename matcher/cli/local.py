@@ -21,14 +21,15 @@ from matcher.cli.opening import NOBODY, Before, compared, handed_over, opened
 from matcher.cli.stage import build_matcher
 from matcher.match.batches import Searched, batches
 from matcher.match.capture_result import Reading
-from matcher.match.evidence import look_up
+from matcher.match.corroborate import look_up
 from matcher.match.legible import watched
-from matcher.match.match_columns import matches
+from matcher.match.listing import confidences, with_places
 from matcher.match.parts import Piece
 from matcher.match.pipeline import Matcher
 from matcher.unpack.outcome import Outcome, Unread
 from matcher.unpack.parent import ForkServer
 from matcher.watchlist import installed
+from matcher.watchlist.installed import TenantLists
 from ullage.canary import TENANT as CANARY
 from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
@@ -62,7 +63,7 @@ def scan(
         unread.add(outcome, current or outcome.path)
         typer.echo(str(outcome), err=True)
         if not_read:
-            _write(_row(outcome.path, None, ("unread", outcome.reason), (None, None), None))
+            _write(_row(outcome.path, None, ("unread", outcome.reason), None))
 
     def pieces() -> Iterator[Piece]:
         nonlocal count, current
@@ -76,8 +77,11 @@ def scan(
                     typer.echo(f"{count} files", err=True)
 
     for searched in batches(pieces(), matcher.lexicon, matcher.public):
-        for row in _rows(matcher, searched, alarms=alarms):
-            exposed = exposed or row["subject"] is not None
+        for lists in matcher.lists:
+            lines = _found(lists, searched)
+            exposed = exposed or bool(lines)
+            sys.stdout.write("".join(lines))
+        for row in _terms(searched) if alarms else ():
             _write(row)
     typer.echo(f"{count} files scanned, {unread}", err=True)
     code = Exit.DONE if exposed or not unread.matters else Exit.NO_VERDICT
@@ -88,31 +92,42 @@ def _write(row: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _rows(matcher: Matcher, searched: Searched, *, alarms: bool) -> Iterator[dict[str, object]]:
-    """What `scan` prints of a batch: of each tenant the epoch that found most."""
-    for lists in matcher.lists:
-        by_epoch = [(look_up(epoch, searched), epoch) for epoch in lists.epochs]
-        found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
-        held = matches(lists, best, searched, found)
-        for path, m in zip(held.paths, held, strict=True):
-            yield _row(path, (m.start, m.end), (m.kind, m.form), (lists.tenant, m.subject), m.confidence)
-    for part, terms in zip(searched.parts, searched.terms, strict=True) if alarms else ():
+def _found(lists: TenantLists, searched: Searched) -> list[str]:
+    """The lines that `scan` prints of a tenant's customers in a batch, from the epoch that found most."""
+    by_epoch = [(look_up(epoch, searched), epoch) for epoch in lists.epochs]
+    found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
+    found["document"][:] = searched.batch.documents(found["start"])
+    with_places(searched, found)
+    paths = [json.dumps(part.piece.path, ensure_ascii=False) for part in searched.parts]
+    named = [f'"kind": "{kind}", "form": "{form}", "tenant": {json.dumps(lists.tenant)}' for kind, form in found.kinds]
+    columns = (found[name].tolist() for name in ("document", "first", "last", "question"))
+    return [
+        f'{{"path": {paths[document]}, "start": {first}, "end": {last}, {named[question]}, "subject": "{handle}", '
+        f'"confidence": {confidence}}}\n'
+        for document, first, last, question, handle, confidence in zip(
+            *columns, best.list.handles(found["subject"]), confidences(found).tolist(), strict=True
+        )
+    ]
+
+
+def _terms(searched: Searched) -> Iterator[dict[str, object]]:
+    """What `scan --alarms` prints of a batch's lexicon terms."""
+    for part, terms in zip(searched.parts, searched.terms, strict=True):
         for hit in terms.hits:
             start, end = part.text.span(*part.text.chars([hit.start, hit.end]).tolist())
             place = (part.piece.offset + start, part.piece.offset + end)
-            yield _row(part.piece.path, place, ("lexicon", "plain"), (None, None), hit.entry.weight * 20)
+            yield _row(part.piece.path, place, ("lexicon", "plain"), hit.entry.weight * 20)
 
 
 def _row(
     path: str,
     place: tuple[int, int] | None,
     what: tuple[str, str],
-    who: tuple[str | None, str | None],
     confidence: int | None,
 ) -> dict[str, object]:
-    """One line of `scan`, its fields in the order that is promised."""
+    """A line of `scan` that is about no customer, its fields in the order that is promised."""
     start, end = place or (None, None)
-    named = {"kind": what[0], "form": what[1], "tenant": who[0], "subject": who[1]}
+    named = {"kind": what[0], "form": what[1], "tenant": None, "subject": None}
     return {"path": path, "start": start, "end": end, **named, "confidence": confidence}
 
 

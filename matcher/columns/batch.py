@@ -69,6 +69,17 @@ class Batch:
         """The number, in the buffer, of the line that holds each place."""
         return self._lines_before.of(places)
 
+    @cached_property
+    def _characters(self) -> bits.Ranks:
+        packed = np.packbits(self.data.view(np.int8) >= -64, bitorder="little")  # all bytes but 10xxxxxx
+        words = bits.empty(len(self.data))
+        words.view(np.uint8)[: len(packed)] = packed
+        return bits.Ranks(words)
+
+    def characters_before(self, places: Places) -> Places:
+        """How many characters of the buffer begin before each place: i64[n]."""
+        return self._characters.of(places)
+
     def text(self, start: int, end: int) -> Any:
         """The bytes [start, end)."""
         return self.data[start:end].tobytes()

@@ -11,7 +11,7 @@ from matcher.lexicon.entries import RECORD
 from matcher.lexicon.records import Records
 from matcher.match.budget import OF_OUTCOME, Budget, Spent
 from matcher.match.claims import Excerpts, claims
-from matcher.match.match_counts import Found
+from matcher.match.counts import Found
 from matcher.match.parts import Piece
 from matcher.match.statistics import CaptureKey, Part, Tally
 from matcher.match.steps import Step

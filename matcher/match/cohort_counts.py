@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from matcher.columns.batch import Places
-from matcher.match.match_counts import Found
+from matcher.match.counts import Found
 from matcher.watchlist.cohorts import FEW, Label
 from matcher.watchlist.installed import TenantLists
 from matcher.watchlist.live import Watchlist

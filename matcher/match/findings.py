@@ -9,7 +9,7 @@ from itertools import islice
 from matcher.match import redact
 from matcher.match.capture_result import Reading
 from matcher.match.cohort_counts import Labelled, labelled
-from matcher.match.match_counts import Found
+from matcher.match.counts import Found
 from matcher.match.pipeline import Matcher
 from matcher.match.statistics import matched_groups
 from matcher.watchlist.installed import TenantLists

@@ -1,18 +1,27 @@
-"""What is asked of a watchlist for the candidates of a batch, and what it answers: columns in, columns out."""
+"""The match table: what is asked of a watchlist for the candidates of a batch, and a row for each value that it knows.
+
+Everything that is found out about a match becomes a column of one table, `MATCH`, in this order: `ask` looks values up,
+`corroborate` finds rows and what else of the customer stands there, `counts` weighs, `listing` finds places in the decoded text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.text_column import Texts
 from matcher.detect.candidates import Segment, anywhere
 from matcher.detect.digests import DIGEST
 from matcher.watchlist.installed import Epoch
+from ullage.fields import Field
+from ullage.identifiers import field_by_kind
 from ullage.identifiers.email import strip_plus
 from ullage.tags import TAG_BYTES, Laid, Tags, lay
 from ullage.written_forms import DIGESTED
@@ -20,6 +29,38 @@ from ullage.written_forms import DIGESTED
 PLUS = 43
 FEW = 8
 """One in so many values may fail its check and be asked for with the others."""
+NONE = -1
+"""The row of a match that stands in no row."""
+BITS = {str(label): 1 << number for number, label in enumerate(Field)}
+"""A bit for each label, in the column `own`."""
+FOLDED, NORMALISED = 1, 2
+"""Bits of the column `transforms`: something was undone to read the value; it is not written in its normal form."""
+MATCH = np.dtype(
+    [
+        # set by look-up: the number of the question, which of its values, the customer's row in the list, bytes of the batch
+        ("question", np.int64),
+        ("place", np.int64),
+        ("subject", np.int64),
+        ("start", np.int64),
+        ("end", np.int64),
+        # by corroboration: the row of the batch, NONE for none, and a bit for each label of this customer's fields in that row
+        ("row", np.int64),
+        ("own", np.int64),
+        # by weighing: the document, the flags of `counts.Customers`, and a keyed number that tells values apart
+        ("document", np.int64),
+        ("flags", np.int64),
+        ("word", np.uint64),
+        # by listing: characters of the decoded text, line, number of the row's labels, what was undone, chance of coincidence
+        ("first", np.int64),
+        ("last", np.int64),
+        ("line", np.int64),
+        ("labels", np.int64),
+        ("transforms", np.int64),
+        ("coincidence", np.float64),
+        ("handle", np.uint8, (TAG_BYTES,)),
+        ("tag", np.uint8, (TAG_BYTES,)),
+    ]
+)
 
 
 class Values:
@@ -47,26 +88,69 @@ class Question(NamedTuple):
     end: Places
     valid: Flags | None = None
 
-    @property
-    def normal(self) -> Bytes:
-        """The normal forms: u8[n, width]."""
-        return self.values.normal
-
-    @property
-    def length(self) -> Places:
-        """How long they are: i64[n]."""
-        return self.values.length
-
     def __len__(self) -> int:
         return len(self.start)
 
+    def normals(self, places: Places) -> tuple[Bytes, Places]:
+        """The normal forms u8[m, width] of some of the values, and how long they are: i64[m]."""
+        return self.values.normal[places], self.values.length[places]
 
-class Answers(NamedTuple):
-    """Who was found: number of the question, place in it, row of the subject in the list; columns, by question and place."""
 
-    question: Places
-    place: Places
-    subject: Places
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Matches of one list in a batch, a row each: `table` of dtype MATCH, whose columns are `matches["name"]`.
+
+    `asked` are the questions that the column `question` numbers; once listed (`listing.listed`) only their `kinds` are left,
+    with the members (path, number, kind of container) by document and the sets of labels that `labels` numbers.
+    """
+
+    kinds: Sequence[tuple[str, str]]
+    table: npt.NDArray[np.void]
+    asked: Sequence[Question] = ()
+    members: Sequence[tuple[str, int, str]] = ()
+    labels: Sequence[tuple[str, ...]] = field(default=())
+
+    @classmethod
+    def of(cls, asked: Sequence[Question], size: int) -> Matches:
+        """A table of so many matches, in no row, whose other columns are yet to be filled."""
+        table = np.zeros(size, MATCH)
+        table["row"] = NONE
+        return cls([(question.kind, question.form) for question in asked], table, asked)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self.table[name]
+
+    def take(self, which: slice | Places | Flags) -> Matches:
+        """The matches that `which` selects, in that order."""
+        return Matches(self.kinds, self.table[which], self.asked, self.members, self.labels)
+
+    def joined(self, other: Matches) -> Matches:
+        """These and behind them those of `other`."""
+        table = np.concatenate((self.table, other.table))
+        table["question"][len(self) :] += len(self.asked)
+        return Matches([*self.kinds, *other.kinds], table, [*self.asked, *other.asked])
+
+    def by_question(self) -> Iterator[tuple[Question, Places]]:
+        """Each question that gave some, and the numbers of its matches: i64[m]."""
+        order = np.argsort(self["question"], kind="stable")
+        borders = np.searchsorted(self["question"][order], np.arange(len(self.asked) + 1)).tolist()
+        for question, (first, last) in zip(self.asked, pairwise(borders), strict=True):
+            if first < last:
+                yield question, order[first:last]
+
+
+@cache
+def labels_of(bits: int) -> tuple[str, ...]:
+    """The labels that the column `own` has a bit for, in order of the alphabet."""
+    return tuple(sorted(label for label, bit in BITS.items() if bits & bit))
+
+
+def bits_of(asked: Sequence[Question]) -> Places:
+    """The bit of each question's label: i64[asked]."""
+    return np.array([BITS[field_by_kind().get(question.kind, Field.OTHER)] for question in asked], np.int64)
 
 
 def questions(segments: Iterable[Segment]) -> Iterator[Question]:
@@ -82,21 +166,21 @@ def questions(segments: Iterable[Segment]) -> Iterator[Question]:
             for kind in DIGESTED if segment.kind == DIGEST else (segment.kind,):
                 yield Question(kind, segment.form, values, some.start, some.end, valid)
             if segment.kind == "email":
-                yield from _stripped(some)
+                yield from _without_plus_tags(some)
 
 
-def enrolled(asked: Iterable[Question], kinds: frozenset[tuple[str, str]]) -> list[Question]:
-    """Those of `asked` whose (kind, form) a list has."""
-    return [question for question in asked if (question.kind, question.form) in kinds]
-
-
-def _stripped(mail: Segment) -> Iterator[Question]:
+def _without_plus_tags(mail: Segment) -> Iterator[Question]:
     """Addresses with a plus-tag, asked for without it too."""
     tagged = mail.where(anywhere(mail.normal == PLUS))
     if len(tagged):
         whole = [row[:size].tobytes().decode() for row, size in zip(tagged.normal, tagged.length, strict=True)]
         bare = Texts.of([strip_plus(address).encode() for address in whole])
         yield Question("email", "plain", Values(bare.table, bare.lengths), tagged.start, tagged.end)
+
+
+def enrolled(asked: Iterable[Question], kinds: frozenset[tuple[str, str]]) -> list[Question]:
+    """Those of `asked` whose (kind, form) a list has."""
+    return [question for question in asked if (question.kind, question.form) in kinds]
 
 
 def tags_of(epoch: Epoch, asked: Sequence[Question]) -> Tags:
@@ -110,24 +194,33 @@ def tags_of(epoch: Epoch, asked: Sequence[Question]) -> Tags:
     return out[:-1]
 
 
-def ask(epoch: Epoch, asked: Sequence[Question]) -> Answers:
-    """Every enrolled value of `asked`, with one look-up for all."""
+def ask(epoch: Epoch, asked: Sequence[Question]) -> Matches:
+    """Every enrolled value of `asked`, by question and place, with one look-up for all; none of a value that fails its check."""
     if not asked:
-        none = np.empty(0, np.int64)
-        return Answers(none, none, none)
+        return Matches.of(asked, 0)
     hits, subjects = epoch.list.look_up(tags_of(epoch, asked))
-    ends = np.cumsum([len(question) for question in asked])
-    question = np.searchsorted(ends, hits, "right")
-    begins = ends - [len(question) for question in asked]
-    order = np.lexsort((hits, question))
-    return _counted(asked, Answers(question[order], (hits - begins[question])[order], subjects[order]))
-
-
-def _counted(asked: Sequence[Question], answers: Answers) -> Answers:
-    """`answers` without those for values that fail their check."""
-    counts = np.ones(len(answers.place), bool)
-    for number, question in enumerate(asked):
+    order = np.argsort(hits, kind="stable")
+    hits = hits[order]
+    borders = np.cumsum([0, *map(len, asked)])
+    found = Matches.of(asked, len(hits))
+    found["subject"][:] = subjects[order]
+    counts = np.ones(len(hits), bool)
+    for number, (first, last) in enumerate(pairwise(np.searchsorted(hits, borders).tolist())):
+        own, place = slice(first, last), hits[first:last] - borders[number]
+        question = asked[number]
+        found["question"][own], found["place"][own] = number, place
+        found["start"][own], found["end"][own] = question.start[place], question.end[place]
         if question.valid is not None:
-            own = answers.question == number
-            counts[own] = question.valid[answers.place[own]]
-    return answers if counts.all() else Answers(*(column[counts] for column in answers))
+            counts[own] = question.valid[place]
+    return found if counts.all() else found.take(counts)
+
+
+def ask_barely(epoch: Epoch, asked: Sequence[Question]) -> Matches:
+    """Every enrolled value of `asked`, in order of place, each in no row and with its own label alone.
+
+    All that is known where the rows of a capture cannot be read: this uses nothing of `matcher.records`.
+    """
+    found = ask(epoch, enrolled(asked, epoch.list.kinds))
+    known = np.array([question.kind in field_by_kind() for question in found.asked], bool)
+    found["own"][:] = (bits_of(found.asked) * known)[found["question"]]
+    return found.take(np.argsort(found["start"], kind="stable"))

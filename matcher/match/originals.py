@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
+import numpy as np
+
 from matcher.match.capture_result import Reading
 from ullage import keys, originals
 from ullage.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, Original
@@ -30,7 +32,10 @@ def with_original(finding: Finding, reading: Reading, sealer: Sealer | None) -> 
 
 def _original(reading: Reading, tenant: str) -> Original:
     capture, found = reading.capture, reading.best(tenant)
-    names = {place.member: place.path for held in (found.details if found else ()) for place in held.places if place.member}
+    documents = [
+        held.members[number] for held in (found.details if found else ()) for number in np.unique(held["document"]).tolist()
+    ]
+    names = {number: path for path, number, _ in documents if number}
     return Original(
         url=capture.url[:MAX_URL],
         title=capture.title[:MAX_TEXT],

@@ -16,15 +16,14 @@ import numpy as np
 
 from matcher.columns.batch import Places
 from matcher.lexicon import Lexicon, Terms
-from matcher.match.bare import bare, bare_matches, bare_weighed
 from matcher.match.batches import Searched, batches
 from matcher.match.budget import Budget
 from matcher.match.capture_result import Reading
-from matcher.match.evidence import Evidence, look_up
+from matcher.match.corroborate import look_up
+from matcher.match.counts import NO_ROWS, Found, Rows, adult_until, weigh, weigh_barely
 from matcher.match.legible import encoded
-from matcher.match.lookup import ask, enrolled, questions
-from matcher.match.match_columns import Matches, matches
-from matcher.match.match_counts import Found, Weighed, adult_until, weigh
+from matcher.match.listing import listed, listed_barely
+from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
 from matcher.match.parts import Piece, pieces_of_capture
 from matcher.match.public import Public
 from matcher.match.statistics import CaptureKey
@@ -193,22 +192,24 @@ class Matcher:
         """Who was found, and what the rows say of them."""
         found = look_up(epoch, searched)
         if not len(found):
-            return _Looked(found, bare_weighed(found, self.key), None, NOTHING)
-        numbers, first = np.unique(searched.batch.documents(found.start), return_index=True)
+            return _Looked(found, NO_ROWS, None, NOTHING)
+        found["document"][:] = searched.batch.documents(found["start"])
+        numbers, first = np.unique(found["document"], return_index=True)
         adults = np.array([adult_until(readings[number].capture.fetched_at.date()) for number in numbers.tolist()], np.int64)
-        weighed = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
-        own = matches(lists, epoch, searched, found) if self._lists_matches(readings, numbers, lists, epoch) else None
-        return _Looked(found, weighed, own, compared(epoch, searched, found))
+        rows = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
+        own = listed(lists, epoch, searched, found) if self._lists_matches(readings, numbers, lists, epoch) else None
+        return _Looked(found, rows, own, compared(epoch, searched, found))
 
     def _look_barely(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> _Looked:
         """Who was found."""
-        found = bare(epoch, searched)
-        numbers = np.unique(searched.batch.documents(found.start))
-        own = bare_matches(lists, epoch, searched, found) if self._lists_matches(readings, numbers, lists, epoch) else None
-        return _Looked(found, bare_weighed(found, self.key), own, NOTHING)
+        found = ask_barely(epoch, searched.asked)
+        found["document"][:] = searched.batch.documents(found["start"])
+        weigh_barely(found, self.key)
+        lists_some = self._lists_matches(readings, np.unique(found["document"]), lists, epoch)
+        return _Looked(found, NO_ROWS, listed_barely(lists, epoch, searched, found) if lists_some else None, NOTHING)
 
     def _lists_matches(self, readings: Sequence[Reading], numbers: Places, lists: TenantLists, epoch: Epoch) -> bool:
-        """Whether one of the readings with these numbers has room for another match: to make one costs more than to count it."""
+        """Whether one of the readings with these numbers has room for another match: to list one costs more than to count it."""
         name = lists.tenant, epoch.number
         return self._detailed and any(
             readings[n].room is None or name not in readings[n].found or not readings[n].found[name].is_full
@@ -217,16 +218,19 @@ class Matcher:
 
     def _add(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch, looked: _Looked) -> None:
         """Add what was found to the readings of its parts."""
-        found, weighed = looked.found, looked.weighed
-        numbers, first = np.unique(searched.batch.documents(found.start), return_index=True)
-        of_row = searched.rows.document[weighed.rows] if len(weighed.rows) else weighed.rows
-        rows = np.searchsorted(of_row, np.append(numbers, len(readings)))
-        borders = zip(pairwise([*first.tolist(), len(found)]), pairwise(rows.tolist()), strict=True)
+        found, (rows, keys) = looked.found, looked.rows
+        numbers, first = np.unique(found["document"], return_index=True)
+        of_row = searched.rows.document[rows] if len(rows) else rows
+        borders = zip(
+            pairwise([*first.tolist(), len(found)]),
+            pairwise(np.searchsorted(of_row, np.append(numbers, len(readings))).tolist()),
+            strict=True,
+        )
         for number, (own, held) in zip(numbers.tolist(), borders, strict=True):
             reading = readings[number]
             into = reading.found.setdefault((lists.tenant, epoch.number), Found(epoch.number, reading.room))
-            into.add(weighed, slice(*own), slice(*held))
-            if self._detailed and not into.listed(looked.matches.take(slice(*own)) if looked.matches else None):
+            into.add(found.take(slice(*own)), keys[slice(*held)])
+            if self._detailed and not (looked.listed and into.list_matches(looked.listed.take(slice(*own)))):
                 reading.incomplete.add("matches")
         for number, subject, is_sure, agrees in zip(*(column.tolist() for column in looked.compared), strict=True):
             readings[number].found[lists.tenant, epoch.number].witnesses.add(subject, is_sure=is_sure, agrees=agrees)
@@ -257,7 +261,7 @@ class Matcher:
                 if not len(mine):
                     continue
                 asked = list(questions([mine]))
-                places = [ask(epoch, enrolled(asked, epoch.list.kinds)).place for epoch in lists.epochs]
+                places = [ask(epoch, enrolled(asked, epoch.list.kinds))["place"] for epoch in lists.epochs]
                 known = np.isin(np.arange(len(mine)), np.concatenate(places))
                 words, parts = self.key.words(mine), searched.batch.documents(mine.start)
                 rows = searched.rows.holding(mine.start)
@@ -278,11 +282,11 @@ class Matcher:
 
 
 class _Looked(NamedTuple):
-    """What one epoch of one tenant's list gave in a batch; no `matches` where none are listed."""
+    """What one epoch of one tenant's list gave in a batch; `listed` is None where no reading lists matches."""
 
-    found: Evidence
-    weighed: Weighed
-    matches: Matches | None
+    found: Matches
+    rows: Rows
+    listed: Matches | None
     compared: Compared
 
 

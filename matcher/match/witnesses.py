@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Places
 from matcher.match.batches import Searched
-from matcher.match.corroboration import Owners
-from matcher.match.evidence import NONE, Evidence
+from matcher.match.corroborate import Owners
+from matcher.match.lookup import NONE, Matches
 from matcher.records.cells import HIDDEN, split
 from matcher.records.json_sql_records import INSERT, tuple_in
 from matcher.records.schema import Columns
@@ -111,7 +111,7 @@ class Witnesses:
         return {who: self._sure.get(who, False) or unsure.get(who, False) for who in self._sure.keys() | unsure.keys()}
 
 
-def compared(epoch: Epoch, searched: Searched, found: Evidence) -> Compared:
+def compared(epoch: Epoch, searched: Searched, found: Matches) -> Compared:
     """The rows in which `found` says that a customer stands, compared with the witnesses of this epoch's list."""
     if not {(KIND, HOLDER), (KIND, PAIR)} <= epoch.list.kinds or not len(found):
         return NOTHING
@@ -131,10 +131,10 @@ def compared(epoch: Epoch, searched: Searched, found: Evidence) -> Compared:
     return Compared(searched.rows.document[row], subject, np.array([one.is_sure for one in own if one]), any_agrees)
 
 
-def _held(epoch: Epoch, found: Evidence) -> tuple[Places, Places]:
+def _held(epoch: Epoch, found: Matches) -> tuple[Places, Places]:
     """Rows and the customers in them who have a witness, each pair once."""
-    in_row = found.row != NONE
-    owners = Owners.of(found.row[in_row], found.subject[in_row])
+    in_row = found["row"] != NONE
+    owners = Owners.of(found["row"][in_row], found["subject"][in_row])
     subjects = np.unique(owners.subject)
     tags = epoch.tags.tagger(KIND, HOLDER).tag(holders(epoch.list.raw_handles(subjects)))
     holding = subjects[epoch.list.belongs(tags, subjects)]

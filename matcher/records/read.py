@@ -44,9 +44,8 @@ class Rows(Table):
         self._names: list[tuple[Numbers, Texts]] = []
 
     def know(self, rows: Numbers) -> None:
-        """Read `rows` and the layouts of their documents."""
+        """Read `rows`."""
         self._write(rows)
-        self.lay_out(np.unique(self.document[rows]))
 
     def names(self, row: int) -> tuple[str, ...]:
         """Cells of a row that may be names, and names glued to its numbers; reads this row and a few of its document."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from matcher.cli.memory import keep_freed_memory
 from matcher.cli.stage import build_matcher
 from matcher.match.batches import batches as in_batches
-from matcher.match.evidence import answered
+from matcher.match.corroborate import answered
 from matcher.match.findings import findings
 from matcher.match.parts import pieces_of_capture
 from matcher.match.pipeline import Matcher
@@ -78,7 +78,7 @@ def search(matcher: Matcher, given: Sequence[Sequence[Capture]]) -> int:
     pieces = (piece for batch in given for number, one in enumerate(batch) for piece in pieces_of_capture(number, one, print))
     hits = 0
     for searched in in_batches(pieces, matcher.lexicon):
-        found = [len(answered(epoch, searched)[1].place) for lists in matcher.lists for epoch in lists.epochs]
+        found = [len(answered(epoch, searched)) for lists in matcher.lists for epoch in lists.epochs]
         lazy = (searched.terms, searched.rows if any(found) else None)  # made when asked for
         hits += sum(found)
         del lazy

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.match import customers
-from matcher.match.customers import CLASSES, MINOR, VERIFIED, Customers
+from matcher.match import counts as customers
+from matcher.match.counts import CLASSES, MINOR, VERIFIED, Customers
 
 SEEN = st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ABC"), st.booleans(), st.booleans()), max_size=30)
 

@@ -4,9 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.match.corroboration import MOST_PAIRS, Owners
-from matcher.match.evidence import BITS, NONE, Evidence, _once, _with_fields, labels_of
-from matcher.match.lookup import Question, Values
+from matcher.match.corroborate import MOST_PAIRS, Owners, _once, _with_labels
+from matcher.match.lookup import BITS, NONE, Matches, Question, Values, labels_of
 from ullage.fields import Field
 from ullage.identifiers import field_by_kind
 
@@ -15,14 +14,16 @@ PIECES = st.lists(st.tuples(*(st.integers(0, most) for most in (3, 4, 2, 3, 2)))
 PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=20)
 
 
-def evidence(pieces: list[tuple[int, int, int, int, int]]) -> Evidence:
+def evidence(pieces: list[tuple[int, int, int, int, int]]) -> Matches:
     """Pieces of (question, start, row from NONE on, subject, length); a piece's number is its place among the values."""
     none = np.empty((0, 8), np.uint8), np.empty(0, np.int64)
     asked = [Question(kind, form, Values(*none), none[1], none[1]) for kind, form in ASKED]
     question, start, row, subject, length = np.array(pieces, np.int64).reshape(-1, 5).T
-    return Evidence(
-        asked, question, np.arange(len(pieces)), subject, start, start + length, row + NONE, np.zeros(len(pieces), np.int64)
-    )
+    found = Matches.of(asked, len(pieces))
+    columns = {"question": question, "place": np.arange(len(pieces)), "subject": subject, "start": start}
+    for name, column in {**columns, "end": start + length, "row": row + NONE}.items():
+        found[name][:] = column
+    return found
 
 
 @given(PIECES)
@@ -30,7 +31,7 @@ def test_what_is_the_same_is_told_once_in_order_of_place(pieces: list[tuple[int,
     single = {}
     for number, (question, start, _, subject, length) in enumerate(pieces):
         single[start, start + length, *ASKED[question], subject] = number
-    assert _once(evidence(pieces)).place.tolist() == [number for _, number in sorted(single.items())]
+    assert _once(evidence(pieces))["place"].tolist() == [number for _, number in sorted(single.items())]
 
 
 @given(PIECES, PAIRS)
@@ -44,9 +45,9 @@ def test_a_piece_has_the_labels_of_its_customer_in_its_row(
     for pair in named:
         held[pair].add("NAME")
     rows, subjects = np.array(named, np.int64).reshape(-1, 2).T
-    found = _with_fields(evidence(pieces), rows, subjects)
+    found = _with_labels(evidence(pieces), rows, subjects)
     expected = [tuple(sorted(held[row + NONE, subject])) for _, _, row, subject, _ in pieces]
-    assert [labels_of(bits) for bits in found.own.tolist()] == expected
+    assert [labels_of(bits) for bits in found["own"].tolist()] == expected
 
 
 @given(PAIRS, st.lists(st.integers(-1, 5), max_size=6))

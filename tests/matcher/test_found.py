@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from matcher.match.match_counts import adult_until, born
+from matcher.match.counts import adult_until, born
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of
 from ullage.identifiers.resident_id import check_character

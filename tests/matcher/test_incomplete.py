@@ -170,9 +170,9 @@ POISON = "zz-poison-zz"
 FAULT: list[tuple[str, str, set[str]]] = [
     ("matcher.match.pipeline.look_up", "evidence", {"evidence"}),
     ("matcher.match.pipeline.weigh", "evidence", {"evidence"}),
-    ("matcher.match.pipeline.matches", "evidence", {"evidence"}),
+    ("matcher.match.pipeline.listed", "evidence", {"evidence"}),
     ("matcher.match.batches.rows", "rows", {"evidence", "statistics"}),
-    ("matcher.match.evidence.weak", "what is weak", {"evidence"}),
+    ("matcher.match.corroborate.weak", "what is weak", {"evidence"}),
     ("matcher.records.read.Rows.know", "the text of rows", {"evidence"}),
     ("matcher.lexicon.Lexicon.read_batch", "lexicon", {"lexicon"}),
     ("matcher.lexicon.Lexicon.read", "lexicon of a title", {"lexicon"}),

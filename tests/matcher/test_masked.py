@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.detect.masked import find_masked
 from matcher.lexicon import Lexicon
-from matcher.match import corroboration as corroborated
+from matcher.match import corroborate as corroborated
 from matcher.match.pipeline import Matcher
 from matcher.text import fold
 from tests.matcher.bank import customer, enrol, matcher_of

@@ -1,6 +1,8 @@
-"""What corroborates: values that prove nothing alone, looked up in the rows where a customer was found, as that customer's.
+"""From look-up to evidence: in which row a customer stands, what else of them stands there, and how sure that makes it.
 
-Who stands in a row by two masks of different kinds is found there too.
+A bare phone proves little (one random number in a hundred is somebody's, on a list of ten million). Two fields of one customer in
+one row by chance are negligible. So what is weak (names, masked values, permits without a label) is looked up only in rows where
+a customer was found already, or has masked values of two kinds, and only as that customer's.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from matcher.columns.batch import Flags, Places
 from matcher.columns.text_column import Texts, together
 from matcher.detect.candidates import Segment, joined
 from matcher.match.batches import Searched
-from matcher.match.lookup import Question, ask, enrolled, questions, tags_of
+from matcher.match.lookup import BITS, NONE, Matches, Question, ask, bits_of, enrolled, questions, tags_of
 from matcher.watchlist.build import normal_name
 from matcher.watchlist.installed import Epoch
+from ullage.fields import Field
 from ullage.identifiers import masked
 
 MOST_PAIRS = 1 << 14
@@ -64,6 +67,59 @@ class Owners:
         count[count * values[which] > MOST_PAIRS] = 0
         step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         return np.repeat(np.arange(len(rows)), count), self.subject[np.repeat(first, count) + step]
+
+
+def answered(epoch: Epoch, searched: Searched) -> Matches:
+    """Who was found in a batch by what is not weak, whatever stands beside it."""
+    return ask(epoch, enrolled(searched.asked, epoch.list.kinds))
+
+
+def look_up(epoch: Epoch, searched: Searched) -> Matches:
+    """All matches of one epoch in a batch, in order of place, with rows and the customer's own labels there."""
+    found = _in_rows(searched, answered(epoch, searched))
+    strong = found["row"] != NONE
+    rows, subjects = masked_owners(epoch, searched)
+    if not (len(found) or len(rows)):
+        return found
+    owners = Owners.of(*map(np.concatenate, ((found["row"][strong], rows), (found["subject"][strong], subjects))))
+    if len(owners.rows):
+        searched.rows.know(owners.rows)
+    for question, place, subject in weak(epoch, searched, owners):
+        own = Matches.of([question], len(place))
+        own["place"][:], own["subject"][:] = place, subject
+        own["start"][:], own["end"][:] = question.start[place], question.end[place]
+        found = found.joined(_in_rows(searched, own))
+    return _once(_with_labels(found, *named(epoch, searched, owners)))
+
+
+def _in_rows(searched: Searched, found: Matches) -> Matches:
+    """`found` with the row of each match."""
+    if len(found):
+        found["row"][:] = searched.rows.holding(found["start"])
+    return found
+
+
+def _with_labels(found: Matches, rows: Places, subjects: Places) -> Matches:
+    """`found` with the labels of all that stands there of the same customer in the same row.
+
+    Of the pairs of `rows` and `subjects` the name stands there too.
+    """
+    pairs, number = np.unique((found["row"] + 1) << SUBJECT_BITS | found["subject"], return_inverse=True)
+    bits = np.zeros(len(pairs), np.int64)
+    np.bitwise_or.at(bits, number, bits_of(found.asked)[found["question"]])
+    bits[np.searchsorted(pairs, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[Field.NAME]
+    found["own"][:] = bits[number]
+    return found
+
+
+def _once(found: Matches) -> Matches:
+    """`found` in order of place, kind, form and subject; of what is the same in all of these the last."""
+    rank = np.array([sorted({*found.kinds}).index(name) for name in found.kinds], np.int64)[found["question"]]
+    order = np.lexsort((found["subject"], rank, found["end"], found["start"]))
+    columns = np.stack((found["start"], found["end"], rank, found["subject"]))[:, order]
+    is_last = np.ones(len(order), bool)
+    is_last[:-1] = (columns[:, 1:] != columns[:, :-1]).any(axis=0)
+    return found.take(order[is_last])
 
 
 def weak(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[tuple[Question, Places, Places]]:
@@ -161,8 +217,8 @@ def _holders(epoch: Epoch, phones: _Masks, ids: _Masks, rows: Places) -> Owners:
     beside = np.intersect1d(rows, ids.row[~is_long])
     asked = ids.where(is_long & np.isin(ids.row, rows)), phones.where(np.isin(phones.row, beside))
     answers = [(masks.row, ask(epoch, list(questions([masks.segment])))) for masks in asked]
-    row = np.concatenate([row[answer.place] for row, answer in answers])
-    return Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
+    row = np.concatenate([row[answer["place"]] for row, answer in answers])
+    return Owners.of(row, np.concatenate([answer["subject"] for _, answer in answers]))
 
 
 def _in_both(epoch: Epoch, searched: Searched, owners: Owners, phones: _Masks, ids: _Masks) -> Places:

@@ -1,0 +1,262 @@
+"""What one list gave in one capture: matches weighed as columns, and customers counted while the capture's parts go by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from matcher.columns.batch import Bytes, Places
+from matcher.match.batches import Searched
+from matcher.match.listing import records
+from matcher.match.lookup import NONE, Matches, labels_of
+from matcher.match.statistics.distinct import Distinct, told_apart
+from matcher.match.statistics.key import CaptureKey, kind_numbers
+from matcher.match.witnesses import Witnesses
+from ullage.fields import Shows, class_of, shows
+from ullage.identifiers import is_verified
+from ullage.records import Match
+from ullage.verdict import Crowd
+
+CLASSES = {"A": 1, "B": 2, "C": 4}
+"""A bit for each class of the rows that a customer stands in, the gravest first."""
+VERIFIED, MINOR, AGREES = 8, 16, 32
+"""Bits for those whom chance cannot have matched, for those under 14, and for those with two fields of their own in a row."""
+SHOWN = {Shows.GRAVE: 64, Shows.PRIVATE: 128, Shows.IDENTITY: 256, Shows.LENT: 512}
+"""A bit for each that the rows show in which a customer agrees."""
+FLAG_BITS = 10
+LEAST_PENDING = 1 << 14
+
+ADULT_AT = 14
+"""PIPL 28 calls all data of those who are younger sensitive."""
+BORN = slice(6, 14)
+"""Of a resident ID of 18 digits, the day of birth."""
+
+
+class Customers:
+    """Each customer once, by the row in the list, with all that was seen of them: eight bytes a customer."""
+
+    def __init__(self) -> None:
+        self._known = np.empty(0, np.int64)
+        self._pending: list[Places] = []
+        self._waiting = 0
+
+    def add(self, subjects: Places, flags: Places) -> None:
+        """Customers i64[n], below 2^53, some of them several times, and what was seen of them."""
+        self._pending.append(subjects << FLAG_BITS | flags)
+        self._waiting += len(subjects)
+        if self._waiting > max(LEAST_PENDING, len(self._known) // 4):
+            self._merge()
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+    @property
+    def subjects(self) -> Places:
+        """All of them, ascending."""
+        self._merge()
+        return self._known >> FLAG_BITS
+
+    def having(self, flag: int) -> Places:
+        """Those with this flag, ascending."""
+        subjects = self.subjects
+        return subjects[(self._known & flag) > 0]
+
+    def classes(self, flag: int = 0) -> Counter[str]:
+        """How many customers, of those with `flag` if it is given, stand in rows of which class, the gravest of each."""
+        self._merge()
+        flags = self._known[(self._known & flag) > 0] if flag else self._known
+        found: Counter[str] = Counter()
+        for name, bit in CLASSES.items():
+            has = (flags & bit) > 0
+            found.update({name: int(np.count_nonzero(has))} if has.any() else {})
+            flags = flags[~has]
+        return found
+
+    def shown(self) -> dict[frozenset[str], int]:
+        """How many of those who agree stand in rows that show what."""
+        self._merge()
+        flags, counts = np.unique(self._known[(self._known & AGREES) > 0] & sum(SHOWN.values()), return_counts=True)
+        return {
+            frozenset(name for name, bit in SHOWN.items() if bit & flag): count
+            for flag, count in zip(flags.tolist(), counts.tolist(), strict=True)
+        }
+
+    def _merge(self) -> None:
+        """Sort in what waits; what was seen of one customer is seen of them all."""
+        if not self._waiting:
+            return
+        every = np.sort(np.concatenate((self._known, *self._pending)))
+        first = np.flatnonzero(np.diff(every >> FLAG_BITS, prepend=-1))
+        self._known = np.bitwise_or.reduceat(every, first)
+        self._pending, self._waiting = [], 0
+
+
+RowKey = tuple[frozenset[str], frozenset[str], bool, bool]
+"""Of a row with a customer: the fields of its group; those and its customers' own; whether two or more fields are one customer's;
+and whether chance cannot have matched.
+
+The second is more: a digest without a label is a phone's if it is that of a customer's phone."""
+
+
+class Rows(NamedTuple):
+    """The rows with a customer, ascending: i64[m], and what each is counted under."""
+
+    rows: Places
+    keys: Sequence[RowKey]
+
+
+NO_ROWS = Rows(np.empty(0, np.int64), ())
+
+
+def weigh(searched: Searched, found: Matches, key: CaptureKey, adults: Places) -> Rows:
+    """Fill in flags and numbers of `found`; of each match, `adults` has the last birthday, as YYYYMMDD, that makes no minor."""
+    agrees = np.bitwise_count(found["own"]) >= 2
+    is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
+    for question, own in found.by_question():
+        normal, length = question.normals(found["place"][own])
+        found["word"][own] = told_apart(key.values(normal, length), kind_numbers()[question.kind])
+        is_sure[own] |= is_verified([question.kind], corroborated=False)
+        if question.kind == "resident_id" and question.form == "plain":
+            flags[own] |= np.where(born(normal) > adults[own], MINOR, 0)
+    rows, number = np.unique(found["row"], return_inverse=True)
+    outside = int(len(rows) > 0 and rows[0] == NONE)
+    rows = rows[outside:]
+    bits = np.zeros(outside + len(rows), np.int64)
+    np.bitwise_or.at(bits, number, found["own"])
+    searched.rows.lay_out(np.unique(searched.rows.document[rows]))
+    fields = [searched.rows.group(row) for row in rows.tolist()]
+    held = [_held(group, own) for group, own in zip(fields, bits[outside:].tolist(), strict=True)]
+    classes = np.array([CLASSES["C"]] * outside + [bit for _, bit, _ in held], np.int64)
+    shown = np.array([0] * outside + [bit for *_, bit in held], np.int64)
+    flags |= classes[number] | np.where(is_sure, VERIFIED, 0) | np.where(agrees, AGREES | shown[number], 0)
+    found["flags"][:] = flags
+    together, sure = np.zeros(len(bits), bool), np.zeros(len(bits), bool)
+    together[number[agrees]], sure[number[is_sure]] = True, True
+    columns = fields, [own for own, *_ in held], together[outside:].tolist(), sure[outside:].tolist()
+    return Rows(rows, list(zip(*columns, strict=True)))
+
+
+def weigh_barely(found: Matches, key: CaptureKey) -> None:
+    """Fill in what matches prove alone: somebody may have any phone by chance, but not a resident ID."""
+    found["flags"][:] = CLASSES["C"]
+    for question, own in found.by_question():
+        found["word"][own] = told_apart(key.values(*question.normals(found["place"][own])), kind_numbers()[question.kind])
+        found["flags"][own] |= VERIFIED if is_verified([question.kind], corroborated=False) else 0
+
+
+@cache
+def _held(group: frozenset[str], own: int) -> tuple[frozenset[str], int, int]:
+    """The fields of a row, those of its group and its customers' own by their bits; the bits of its class and what it shows."""
+    fields = group.union(labels_of(own))
+    return fields, CLASSES[class_of(fields)], sum(SHOWN[name] for name in shows(fields))
+
+
+@dataclass
+class Found:
+    """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and what they prove.
+
+    At most `room` matches are listed, None for all; everything is counted. Rows are counted by what they hold too.
+    """
+
+    epoch: int
+    room: int | None = None
+    details: list[Matches] = field(default_factory=list)
+    """Those that are listed."""
+    count: int = 0
+    subjects: Customers = field(default_factory=Customers)
+    values: Distinct = field(default_factory=Distinct)
+    """Different values."""
+    groups: Counter[RowKey] = field(default_factory=Counter)
+    witnesses: Witnesses = field(default_factory=Witnesses)
+
+    def add(self, matches: Matches, rows: Sequence[RowKey]) -> None:
+        """Count matches of one part, and the rows that hold them."""
+        self.count += len(matches)
+        self.subjects.add(matches["subject"], matches["flags"])
+        self.values.add(matches["word"])
+        self.groups.update(rows)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further match is listed."""
+        return self.room is not None and sum(map(len, self.details)) >= self.room
+
+    def list_matches(self, matches: Matches) -> bool:
+        """List `matches`; whether there was room for all of them."""
+        left = len(matches) if self.room is None else self.room - sum(map(len, self.details))
+        if left:
+            self.details.append(matches.take(slice(left)))
+        return left >= len(matches)
+
+    def matches(self) -> Iterator[Match]:
+        """All matches, made as they are asked for."""
+        return (match for some in self.details for match in records(some))
+
+    @property
+    def verified(self) -> Places:
+        """Those whom chance cannot have matched, ascending."""
+        return self.subjects.having(VERIFIED)
+
+    @property
+    def minors(self) -> Places:
+        """Those under 14, ascending."""
+        return self.subjects.having(MINOR)
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many different values there are, a kind."""
+        counts = self.values.counts()
+        return Counter({kind: counts[number] for kind, number in kind_numbers().items() if counts[number]})
+
+    @property
+    def rows(self) -> int:
+        """Rows that hold a customer."""
+        return sum(self.groups.values())
+
+    @property
+    def corroborated(self) -> int:
+        """Rows in which two or more fields are the same customer's."""
+        return sum(count for (*_, is_together, _), count in self.groups.items() if is_together)
+
+    def matched(self) -> Iterator[tuple[frozenset[str], bool, int]]:
+        """The fields of a group, whether corroborated, and how many rows with a customer are so."""
+        return ((fields, is_together, count) for (fields, _, is_together, _), count in self.groups.items())
+
+    def people(self) -> Crowd:
+        """All customers."""
+        return Crowd(len(self.subjects), self.subjects.classes(), self._rows())
+
+    def people_verified(self) -> Crowd:
+        """Those whom chance cannot have matched."""
+        return Crowd(len(self.verified), self.subjects.classes(VERIFIED), self._rows(sure=True))
+
+    def people_agreeing(self) -> Crowd:
+        """Those who agree in two or more fields of a row."""
+        agreeing = len(self.subjects.having(AGREES))
+        return Crowd(agreeing, self.subjects.classes(AGREES), self._rows(together=True), self.subjects.shown())
+
+    def _rows(self, *, sure: bool = False, together: bool = False) -> Counter[frozenset[str]]:
+        """Rows by fields: all, those of verified customers, or those that agree."""
+        groups: Counter[frozenset[str]] = Counter()
+        for (_, fields, is_together, is_sure), rows in self.groups.items():
+            if (is_sure or not sure) and (is_together or not together):
+                groups[fields] += rows
+        return groups
+
+
+def born(resident_ids: Bytes) -> Places:
+    """The day of birth in each 18-digit resident ID u8[n, 18 or more], as YYYYMMDD: i64[n]."""
+    digits = resident_ids[:, BORN].astype(np.int64) - ord("0")
+    days: Places = digits @ 10 ** np.arange(BORN.stop - BORN.start)[::-1]
+    return days
+
+
+def adult_until(day: date) -> int:
+    """The last day of birth, as YYYYMMDD, of somebody who is no minor on that day."""
+    return (day.year - ADULT_AT) * 10_000 + day.month * 100 + day.day
