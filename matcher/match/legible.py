@@ -49,18 +49,20 @@ LONG = 4096
 """Characters from which a block is told in any text; a key, a certificate, a signature are shorter."""
 ALPHABET = f"{string.ascii_letters}{string.digits}+/_-".encode()
 AS_ONE = bytes(ord("a") if byte in ALPHABET else ord(" ") for byte in range(256))
-BLOCK = re.compile(rf"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{RUN},}}+(?:\r?\n[A-Za-z0-9+/_-]++(?![^=\s]))*+={{0,2}}")
+BLOCK = re.compile(rb"[A-Za-z0-9+/_-]{%d,}+(?:\r?\n[A-Za-z0-9+/_-]++(?![^=\s]))*+={0,2}" % RUN)
 """A long line of the alphabet of base64 and the lines of nothing else that follow it; linear, as it begins where a line does."""
-HEX = re.compile(r"[0-9A-Fa-f]+")
+USUAL = bytes.maketrans(b"-_", b"+/")
+"""From the alphabet for URLs to the usual one (RFC 4648)."""
+HEX = re.compile(rb"[0-9A-Fa-f]+")
 UUENCODED = re.compile(rb"^begin [0-7]{3,4} [^\r\n]+\r?\nM[ -`]{60}", re.MULTILINE)
 """What begins a file in uuencode, and its first line (POSIX)."""
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex: a list of them is looked up."""
-ARMOUR = re.compile(r"-----BEGIN [A-Z0-9 ]*(?:KEY|KEY BLOCK|SIGNATURE|CERTIFICATE)-----[^-]*\Z")
+ARMOUR = re.compile(rb"-----BEGIN [A-Z0-9 ]*(?:KEY|KEY BLOCK|SIGNATURE|CERTIFICATE)-----[^-]*\Z")
 """What stands before a block that is a key, a certificate or a signature, and nobody's data."""
 BEFORE = 200
-"""Characters before a block that are looked at."""
-PICTURE = re.compile(r"data:(?:image|video|application)/[\w.+-]{1,64};base64,\s*\Z")
+"""Bytes before a block that are looked at."""
+PICTURE = re.compile(rb"data:(?:image|video|application)/[\w.+-]{1,64};base64,\s*\Z")
 
 
 def watched(pieces: Iterable[Piece], path: str, outcomes: Sequence[Outcome], told: Callable[[Outcome], None]) -> Iterator[Piece]:
@@ -121,26 +123,29 @@ def encoded(piece: Piece) -> str:
     body = piece.body if piece.body is not None else piece.decoded.encode("utf-8", "replace")
     if b"begin " in body and UUENCODED.search(body):
         return "unrecognised"
-    if body.translate(AS_ONE).find(b"a" * RUN) < 0:
-        return ""
-    text = piece.decoded
-    for block in BLOCK.finditer(text):
-        if len(block[0]) >= min(LONG, len(text) // 2) and _is_no_text(block[0]):
-            before = text[max(0, block.start() - BEFORE) : block.start()]
+    as_one = body.translate(AS_ONE)
+    at = as_one.find(b"a" * RUN)
+    enough = min(LONG, len(piece.decoded) // 2) if at >= 0 else 0
+    while at >= 0:  # to look where such a line is known to begin takes a tenth of a search by the expression
+        block = BLOCK.match(body, at)
+        assert block
+        if len(block[0]) >= enough and _is_no_text(block[0]):
+            before = body[max(0, at - BEFORE) : at]
             if not ARMOUR.search(before):
                 return "image" if PICTURE.search(before) else "unrecognised"
+        at = as_one.find(b"a" * RUN, block.end())
     return ""
 
 
-def _is_no_text(block: str) -> bool:
+def _is_no_text(block: bytes) -> bool:
     """Whether what the block stands for is no text; a list of digests stands for itself."""
     lines = block.split()
-    whole = "".join(lines)
-    if whole == whole[0] * len(whole):  # a line that somebody drew
+    whole = b"".join(lines)
+    if whole == whole[:1] * len(whole):  # a line that somebody drew
         return False
     if HEX.fullmatch(whole):
-        return not {len(line) for line in lines} <= DIGESTS and _is_opaque(bytes.fromhex(whole[: len(whole) // 2 * 2]))
-    letters = whole.rstrip("=").replace("-", "+").replace("_", "/")
+        return not {len(line) for line in lines} <= DIGESTS and _is_opaque(binascii.unhexlify(whole[: len(whole) // 2 * 2]))
+    letters = whole.rstrip(b"=").translate(USUAL)
     try:
         return _is_opaque(base64.b64decode(letters[: len(letters) // 4 * 4]))
     except binascii.Error:
