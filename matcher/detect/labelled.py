@@ -1,26 +1,31 @@
-"""Kinds that count only beside a label: `护照: E12345678`, `"qq":"12345678"`, a column under the header `微信`.
+"""Values that count only beside a label: `护照: E12345678`, `"qq":"12345678"`, a column under the header `微信`.
 
-    label, gap, value ─▶ hyperscan tells where such a value begins ─▶ the whole word there ─▶ its normal form (`shapes`)
+    label, gap, value ─▶ hyperscan tells where such a value begins ─▶ the whole word there ─▶ its normal form, as its kind says
     a label that is a cell of a header ─▶ `columns` tells the cells below
 
-Labels and what may stand in the gap are those of `ullage/identifiers`. A pattern takes in the beginning of the value, so prose
+Labels are those of `ullage/identifiers`, as is what may stand in the gap. A pattern takes in the beginning of the value, so prose
 that only says 护照 or QQ costs nothing.
+
+Card numbers that fail Luhn are worth a look-up beside or below a card label too, since such cards exist (`labelled_cards`). Dumps
+are full of numbers that fail, so labels are looked for around these alone. They prove nothing of a file: a column of invented
+numbers has a label as well.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Places
-from matcher.columns.classes import is_digit, is_word
-from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, Patterns
-from matcher.detect.candidates import Segment
-from matcher.detect.header_columns import HEADERS, Column, columns
-from matcher.detect.shapes import normals
+from matcher.columns.batch import Batch, Bytes, Flags, Places
+from matcher.columns.classes import is_digit, is_one_of, is_word
+from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, Patterns, stretches
+from matcher.detect.candidates import Segment, joined
+from matcher.detect.labels import labels_of
 from matcher.text.traditional import written
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.base import GAP
@@ -30,15 +35,39 @@ WIDTH = 24
 """Characters of the shortest value, and bytes of a row: more than the longest value has."""
 PART, LONGEST_CELL = 1 << 14, 64
 """Bytes that are looked through for headers at once, and of a header's cell at most."""
-ALONE = {"home_return_permit": "[^0-9A-Za-z][HM][0-9]{8}"}
-"""Kinds that are found without a label too, but weakly, and what their values begin with."""
-ALONE_LENGTH = 9
 HYPHEN = ord("-")
-OF_VALUES = {"wechat": b"_-"}
-"""What the values of a kind have beside letters and digits."""
 EDGES, INNER = "\n,;|\t-", "\"'` "
 BEGINS, ENDS = f"[{EDGES}][{INNER}]{{0,2}}", f"[{INNER}]{{0,2}}[{EDGES}]"
 """What stands on either side of a header's cell: its edge, and signs that are no part of the label."""
+SEPARATORS = (b"----", b"--", b"\t", b"|", b",", b";")
+LONGEST_HEADER = 4096
+"""Bytes of a line that may be a header."""
+HEADERS = 4
+"""Headers a text that are followed: a text made of headers costs no more."""
+QUOTES = b" \t\r\"'`="
+STRIPPED = 3
+"""Quotes, spaces and Excel's sign around a value, on either side, at most."""
+CARD = "card"
+LONGEST_LABEL = 64
+"""Bytes before a card in which its label and the gap stand."""
+TOP = 2048
+"""Bytes of a text in which the header of a card column stands."""
+
+
+class Column(NamedTuple):
+    """The cells below a header's cell, which is one of the names asked for: bytes [start, end) without quotes, i64[n]."""
+
+    name: str
+    start: Places
+    end: Places
+
+
+class Header(NamedTuple):
+    """A header: its separator, how many of them a row has, and the number of each column that is asked for, with its name."""
+
+    separator: bytes
+    separators: int
+    names: Mapping[int, str]
 
 
 @cache
@@ -53,11 +82,30 @@ def patterns() -> Patterns:
 
     Of headers it is only told whether there may be any: `header_lines` looks for them.
     """
-    named = [kind.labels for kind in labelled_kinds()]
-    behind = [f"{any_label(labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}" for labels in named]
+    wanted = labelled_kinds()
+    behind = [f"{any_label(kind.labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}".encode() for kind in wanted]
     gates = [_header_gate(labels) for labels in _header_labels()]
-    wanted = (*(pattern.encode() for pattern in behind), *gates, *(pattern.encode() for pattern in ALONE.values()))
-    return Patterns(wanted, tuple(BYTES | ONCE if pattern in gates else TEXT for pattern in wanted))
+    alone = [f"[^0-9A-Za-z](?:{kind.alone})[^0-9A-Za-z]".encode() for kind in wanted if kind.alone]
+    flags = (*(TEXT for _ in behind), *(BYTES | ONCE for _ in gates), *(BYTES for _ in alone))
+    return Patterns((*behind, *gates, *alone), flags, (*(0 for _ in (*behind, *gates)), *(1 for _ in alone)))
+
+
+@cache
+def card_headers() -> Patterns:
+    """A card label as a header's cell."""
+    return Patterns((header_pattern(headers_of(kinds()[CARD])).encode(),), TEXT)
+
+
+@cache
+def headers_of(kind: Kind) -> tuple[str, ...]:
+    """The words that name a column of `kind`, in simplified and in traditional characters."""
+    return tuple(sorted({form for word in kind.headers for form in written(word)}))
+
+
+@cache
+def _kind_of_label() -> dict[str, str]:
+    """Each label that a header may have, in lower case, to the name of its kind."""
+    return {label.lower(): kind.name for kind in labelled_kinds() for label in (*kind.labels, *headers_of(kind))}
 
 
 def _header_labels() -> list[list[str]]:
@@ -75,38 +123,88 @@ def _header_gate(labels: Iterable[str]) -> bytes:
     return edge + b"(?:%s)" % b"|".join(re.escape(label.encode()) for label in labels) + edge
 
 
-@cache
-def _header_cells() -> Literals:
-    return Literals([header_pattern(labels).encode() for labels in _header_labels()], TEXT)
+def any_label(labels: Collection[str]) -> str:
+    """A pattern of any of `labels`: those in Latin letters stand apart from what precedes them."""
+    latin = "|".join(re.escape(label) for label in labels if label.isascii())
+    other = "|".join(re.escape(label) for label in labels if not label.isascii())
+    return f"(?:{'|'.join(filter(None, (latin and f'[^0-9A-Za-z](?:{latin})', other)))})"
+
+
+def header_pattern(labels: Iterable[str]) -> str:
+    """A pattern of any of `labels` as a cell of its own; it takes in one character behind the cell, which may end its line."""
+    return f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}"
 
 
 @cache
-def _alone() -> Literals:
-    return Literals.of(patterns())
+def _searches() -> tuple[Literals, Literals, Literals, Literals]:
+    """For those who search by themselves: `patterns`, labels as cells of headers, `card_headers`, and cards behind a label."""
+    behind = f"{any_label(headers_of(kinds()[CARD]))}{GAP}[0-9]{{{SHORTEST}}}"
+    cells = [header_pattern(labels).encode() for labels in _header_labels()]
+    return Literals.of(patterns()), Literals(cells, TEXT), Literals.of(card_headers()), Literals([behind.encode()], TEXT)
 
 
 def find_labelled(batch: Batch, hits: tuple[Places, Places] | None = None) -> list[Segment]:
-    """Values beside their label, a segment a kind; for ALONE kinds another, weak, of those that have none.
+    """Values beside their label, a segment a kind; for kinds that are found alone another, weak, of those that have none.
 
     `hits` are what was found of `patterns` in the batch, number and end, each i64[n]; without them a pass of its own is made.
     """
-    number, end = hits or _alone().find(batch.data)
+    number, end = hits or _searches()[0].find(batch.data)
     if not len(number):
         return []
     wanted = labelled_kinds()
     lines = header_lines(batch, number)
     cells = columns(batch, lines, _kind_of_label()) if len(lines) else []
+    alone = [kind for kind in wanted if kind.alone]
     found = []
     for place, kind in enumerate(wanted):
-        start = _unglued(batch.data, end[number == place] - SHORTEST)
+        start = end[number == place] - SHORTEST
+        start = start[is_digit(batch.data[start]) | ~is_word(batch.data[start - 1])]  # `qq12345` is a value, `qqgroup` a word
+        begun = _words(batch, start, kind)
         below = [column for column in cells if column.name == kind.name]
-        strong = _segment(batch, kind, *_words(batch, start, kind), below)
-        found.append(strong)
-        if kind.name in ALONE:
-            alone = end[number == 2 * len(wanted) + list(ALONE).index(kind.name)] - ALONE_LENGTH
-            alone = alone[~np.isin(alone, strong.start)]
-            found.append(_segment(batch, kind, *_words(batch, alone, kind), weak=True))
+        start, stop = (np.concatenate([own, *(column[at] for column in below)]) for own, at in zip(begun, (1, 2), strict=True))
+        found.append(_segment(batch, kind, start, stop))
+        if kind.alone:
+            stop = end[number == 2 * len(wanted) + alone.index(kind)]
+            start = stop - (~is_word(batch.windows(stop - WIDTH, WIDTH)))[:, ::-1].argmax(1)
+            single = ~np.isin(start, found[-1].start)
+            found.append(replace(_segment(batch, kind, start[single], stop[single]), weak=True))
     return [segment for segment in found if len(segment)]
+
+
+def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
+    """Those of `start` from which a word of at most WIDTH - 1 characters goes, and where it ends."""
+    text = batch.windows(start, WIDTH)
+    outside = ~_may_hold(text, kind)
+    outside[:, :-1] |= (text[:, :-1] == HYPHEN) & (text[:, 1:] == HYPHEN)  # two hyphens end a field
+    length = outside.argmax(1)
+    whole = outside.any(1)
+    return start[whole], (start + length)[whole]
+
+
+def _may_hold(text: Bytes, kind: Kind) -> Flags:
+    """Which characters may stand in values of `kind`."""
+    return is_word(text) | is_one_of(text, kind.signs.encode())
+
+
+def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
+    """The values [start, end) that have a normal form, by place and each once.
+
+    They are normalised one by one: that costs a microsecond each, and no second home of the rule.
+    """
+    start, first = np.unique(start, return_index=True)
+    length = end[first] - start
+    fits = (length >= SHORTEST) & (length < WIDTH)
+    start, length = start[fits], length[fits]
+    text = batch.windows(start, WIDTH)
+    behind = np.arange(WIDTH) >= length[:, None]
+    plain = (_may_hold(text, kind) | behind).all(1)
+    text[behind] = 0
+    start, length, values = start[plain], length[plain], text[plain].view(f"S{WIDTH}").ravel().tolist()
+    normals = [kind.normalise(value.decode()).encode() for value in values]
+    sizes = np.fromiter(map(len, normals), np.int64, len(normals))
+    table = np.array(normals, f"S{WIDTH}").view(np.uint8).reshape(-1, WIDTH)
+    valid = np.array([bool(normal) and kind.check(normal.decode()) for normal in normals], bool)
+    return Segment(kind.name, "plain", start, start + length, table, sizes, valid).where(sizes > 0)
 
 
 def header_lines(batch: Batch, seen: Places) -> Places:
@@ -121,7 +219,7 @@ def header_lines(batch: Batch, seen: Places) -> Places:
     while at < size:
         part = (at, min(at + PART, size))
         at += PART - LONGEST_CELL
-        _, end = _header_cells().find(batch.data, [part])
+        _, end = _searches()[1].find(batch.data, [part])
         if len(end):
             lines = np.unique(batch.lines(end - 2))
             text = batch.documents(batch.line_starts[lines])
@@ -132,60 +230,91 @@ def header_lines(batch: Batch, seen: Places) -> Places:
     return np.unique(np.concatenate(found))
 
 
-def any_label(labels: Collection[str]) -> str:
-    """A pattern of any of `labels`: those in Latin letters stand apart from what precedes them."""
-    latin = "|".join(re.escape(label) for label in labels if label.isascii())
-    other = "|".join(re.escape(label) for label in labels if not label.isascii())
-    return f"(?:{'|'.join(filter(None, (latin and f'[^0-9A-Za-z](?:{latin})', other)))})"
+def columns(batch: Batch, lines: Places, names: Mapping[str, str]) -> list[Column]:
+    """The columns below those of `lines` (numbers, ascending) that are headers.
+
+    `names` maps a header's word, in lower case, to the name that its column gets. A table goes from its header to the next, or to
+    the end of the text; rows that have another number of separators are left out.
+    """
+    documents = batch.documents(batch.line_starts[lines])
+    few = np.ones(len(lines), bool)
+    few[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
+    lines, documents = lines[few], documents[few]
+    ends = np.append(lines[1:], len(batch.line_starts))
+    return [
+        column
+        for line, last, document in zip(lines.tolist(), ends.tolist(), documents.tolist(), strict=True)
+        for column in _below(batch, line, last, int(batch.ends[document]), names)
+    ]
 
 
-def header_pattern(labels: Iterable[str]) -> str:
-    """A pattern of any of `labels` as a cell of its own; it takes in one character behind the cell, which may end its line."""
-    return f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}"
+def _header(line: bytes, names: Mapping[str, str]) -> Header | None:
+    """What `line` says of the columns below it, if at least two of its cells name fields and one is in `names`."""
+    text = line[:LONGEST_HEADER].decode(errors="replace")
+    for separator in SEPARATORS:
+        cells = [cell.strip().strip("\"'`").strip().lower() for cell in text.split(separator.decode())]
+        if len(cells) > 1 and labels_of(cells):
+            named = {number: names[cell] for number, cell in enumerate(cells) if cell in names}
+            return Header(separator, len(cells) - 1, named) if named else None
+    return None
 
 
-@cache
-def headers_of(kind: Kind) -> tuple[str, ...]:
-    """The words that name a column of `kind`, in simplified and in traditional characters."""
-    return tuple(sorted({form for word in kind.headers for form in written(word)}))
+def _below(batch: Batch, line: int, last: int, document_end: int, names: Mapping[str, str]) -> Iterator[Column]:
+    """The columns under one header, in the lines before `last` and before the end of the text."""
+    first, below = batch.line_starts[line : line + 2].tolist()
+    head = _header(batch.text(first, below - 1), names)
+    starts = batch.line_starts[line + 1 : last]
+    starts = starts[starts < document_end]
+    if head is None or not len(starts):
+        return
+    ends = np.minimum(batch.line_starts[line + 2 : line + 2 + len(starts)] - 1, document_end)
+    marks = _marks(batch.data[below : ends[-1]], head.separator) + below
+    before = np.searchsorted(marks, starts)
+    full = np.searchsorted(marks, ends) - before == head.separators
+    starts, ends, before = starts[full], ends[full], before[full]
+    for number, name in head.names.items():
+        start = marks[before + number - 1] + len(head.separator) if number else starts
+        end = marks[before + number] if number < head.separators else ends
+        for _ in range(STRIPPED):
+            start = start + ((start < end) & is_one_of(batch.data[start], QUOTES))
+            end = end - ((start < end) & is_one_of(batch.data[end - 1], QUOTES))
+        yield Column(name, start, end)
 
 
-@cache
-def _kind_of_label() -> dict[str, str]:
-    """Each label that a header may have, in lower case, to the name of its kind."""
-    return {label.lower(): kind.name for kind in labelled_kinds() for label in (*kind.labels, *headers_of(kind))}
+def _marks(data: Bytes, separator: bytes) -> Places:
+    """Where separators begin; a long run of hyphens holds several, without anything between."""
+    inside = data == separator[0]
+    if len(separator) == 1:
+        return np.flatnonzero(inside)
+    edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
+    count = (edges[1::2] - edges[::2]) // len(separator)
+    number = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    places: Places = np.repeat(edges[::2], count) + number * len(separator)
+    return places
 
 
-def _unglued(data: Bytes, start: Places) -> Places:
-    """Those places whose letter does not go on a Latin label: `qq12345` is a value, `qqgroup` is a word."""
-    return start[is_digit(data[start]) | ~is_word(data[start - 1])]
+def labelled_cards(batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places] | None = None) -> Segment:
+    """The cards among `segments` that fail Luhn and have a label beside or above them, as valid; `segments` keep their failures.
+
+    `hits` are what was found of `card_headers` in the batch, number and end, each i64[n]; without them a pass of its own is made.
+    """
+    failed = joined([segment.where(~segment.valid) for segment in segments if segment.kind == CARD], CARD)
+    if not len(failed):
+        return failed
+    _, end = hits or _searches()[2].find(batch.data)
+    document = batch.documents(end - 2)
+    end = end[(end <= batch.starts[document] + TOP) & np.isin(document, batch.documents(failed.start))]
+    below = columns(batch, np.unique(batch.lines(end - 2)), dict.fromkeys(headers_of(kinds()[CARD]), CARD)) if len(end) else []
+    cells = np.concatenate([np.empty(0, np.int64), *(column.start for column in below)])
+    own = failed.where(np.isin(failed.start, cells) | _behind_label(batch, failed))
+    return replace(own, valid=np.ones(len(own), bool))
 
 
-def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
-    """Those of `start` from which a word of at most WIDTH - 1 characters goes, and where it ends."""
-    text = batch.windows(start, WIDTH)
-    outside = ~is_word(text)
-    for sign in OF_VALUES.get(kind.name, b""):
-        outside &= text != sign
-    outside[:, :-1] |= (text[:, :-1] == HYPHEN) & (text[:, 1:] == HYPHEN)  # two hyphens end a field
-    length = outside.argmax(1)
-    whole = outside.any(1)
-    return start[whole], (start + length)[whole]
-
-
-def _segment(
-    batch: Batch, kind: Kind, start: Places, end: Places, below: Sequence[Column] = (), *, weak: bool = False
-) -> Segment:
-    """The values [start, end) and those of the columns `below` that have a normal form, by place and each once."""
-    start = np.concatenate([start, *(column.start for column in below)])
-    end = np.concatenate([end, *(column.end for column in below)])
-    start, first = np.unique(start, return_index=True)
-    length = end[first] - start
-    fits = (length >= SHORTEST) & (length < WIDTH)
-    start, length = start[fits], length[fits]
-    text = batch.windows(start, WIDTH)
-    text[np.arange(WIDTH) >= length[:, None]] = 0
-    normal = normals(kind, text, length)
-    good = normal.good
-    valid = np.ones(np.count_nonzero(good), bool)
-    return Segment(kind.name, "plain", start[good], (start + length)[good], normal.text[good], normal.length[good], valid, weak)
+def _behind_label(batch: Batch, cards: Segment) -> Flags:
+    """Which stand behind a card label on their line: bool[n]."""
+    found = ~is_one_of(batch.data.take(cards.start - 1), EDGES.encode())
+    if found.any():
+        start = cards.start[found]
+        near = stretches(start - LONGEST_LABEL, start + SHORTEST, len(batch.data))
+        found &= np.isin(cards.start, _searches()[3].find(batch.data, near)[1] - SHORTEST)
+    return found

@@ -1,44 +1,50 @@
-"""Numbers written in one piece: mobile numbers, resident IDs and cards, told apart by the length of the run of digits.
+"""Numbers as they are written, whatever kind they may be: in one piece, or in groups.
 
-    11 phone · 12 (0), 13 (86), 15 (0086) phone with a prefix · 15 old resident ID · 17+X and 18 resident ID · 13-19 card
+`Whole` holds the runs of digits that stand alone, by length: a number inside a longer one is another number. `find_grouped` finds
+those whose groups have lengths that a kind declares as a `Shape` (138-0013-8000, 6200 0000 0000 0005, 110105 19491231 002X); one
+space, dash or dot stands between two groups, the same between all, never two, since two hyphens end a field. What a number is
+say the modules in `kinds`.
 
-A run belongs to a kind only as a whole: a number inside a longer one is another number. Where the kinds meet, a valid reading
-wins over an invalid one, then the resident ID over the card over the phone.
+A number is a row of WIDTH bytes, ASCII. Two neighbouring characters are one index into a table, which takes half the look-ups.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.classes import CASE, DOT, Classes, is_digit, is_word
-from matcher.detect import checks
+from matcher.columns.bitset import ONE, ahead, behind, below, highest, lowest, places, windows
+from matcher.columns.classes import CASE, Classes, is_separator, is_word
 from matcher.detect.candidates import Segment, cut
 
-PREFIXES = {11: b"", 12: b"0", 13: b"86", 15: b"0086"}
 SHORTEST, LONGEST = 11, 19
+WIDTH = 24
+"""Bytes of a row, room for every kind."""
 LEADING = 16
 """Digits that a word may begin with and still be found by them, not by its letters (`words`)."""
-PHONE, OLD_ID, ID, WIDTH = 11, 15, 18, 24
-"""Digits of a phone, of an old and a new resident ID; bytes of a row, room for every kind."""
-ZERO, X = 48, 88
-LATE_ORDERS = 996
-"""Order numbers of old IDs from which on the holder was born before 1900."""
+BEFORE_X = 17
+"""Digits of a number that an X may end."""
+X = ord("X")
+FEWEST_BEFORE, FEWEST_BEHIND = 3, 4
+"""Digits on either side of a first gap, in every shape."""
+LOOK_BACK = 32
+"""Places before a gap that are looked at with those behind it, in one window of 64."""
+MOST_GROUPS = 5
+LONGEST_GROUP, LONGEST_FIRST = 15, 11
 
 
 class Numbers(NamedTuple):
-    """Numbers that stand alone: where they begin and end, i64[n], and a row of bytes from the beginning on, u8[n, 24]."""
+    """Numbers that stand alone: where they begin and end, i64[n], and a row of bytes from the beginning on, u8[n, WIDTH]."""
 
     start: Places
     end: Places
     text: Bytes
-
-    @property
-    def size(self) -> int:
-        """How many they are."""
-        return len(self.start)
 
     def where(self, chosen: Flags) -> Numbers:
         """Those that are chosen; itself where all are."""
@@ -46,6 +52,12 @@ class Numbers(NamedTuple):
             return self
         own = np.flatnonzero(chosen)
         return Numbers(self.start.take(own), self.end.take(own), self.text.take(own, axis=0))
+
+    def segment(self, kind: str, length: int, valid: Flags | None = None) -> Segment:
+        """They as candidates, all `length` long, valid unless told; what stands behind them in a row is wiped in place."""
+        valid = np.ones(len(self.start), bool) if valid is None else valid
+        lengths = np.full(len(self.start), length, np.int64)
+        return Segment(kind, "plain", self.start, self.end, cut(self.text, length), lengths, valid)
 
 
 class Whole:
@@ -61,7 +73,7 @@ class Whole:
         free, glued = ~is_word(batch.data.take(start - 1)), is_word(following)
         odd = np.flatnonzero(free & glued)
         self.led: Places = start.take(odd[size.take(odd) >= LEADING])
-        x = odd[((following.take(odd) | CASE) == (X | CASE)) & (size.take(odd) == ID - 1)]
+        x = odd[((following.take(odd) | CASE) == (X | CASE)) & (size.take(odd) == BEFORE_X)]
         x = x[~is_word(batch.data.take(end.take(x) + 1))]
         self.before_x = _numbers(batch, start.take(x), end.take(x) + 1)
         kept = np.flatnonzero(free & ~glued & (size <= LONGEST))
@@ -81,83 +93,159 @@ def _numbers(batch: Batch, start: Places, end: Places) -> Numbers:
     return Numbers(start, end, batch.windows(start, WIDTH))
 
 
-def find_numbers(batch: Batch, whole: Whole) -> list[Segment]:
-    """Phones, resident IDs and cards that are written in one piece, valid or not; wipes what stands behind them in `whole`."""
-    found = [_phones(batch, whole.of(length), prefix) for length, prefix in PREFIXES.items() if whole.of(length).size]
-    if whole.before_x.size:
-        found.append(ids(whole.before_x))
-    if whole.of(OLD_ID).size:
-        found.append(_old_ids(whole.of(OLD_ID)))
-    for length in checks.LENGTHS:
-        some = whole.of(length)
-        if some.size and length == ID:
-            new_ids, some = _split_eighteens(some)
-            found.append(new_ids)
-        if some.size:
-            found.append(cards(some, length))
-    return [segment for segment in found if len(segment)]
+def pair(text: Bytes, column: int) -> npt.NDArray[np.uint16]:
+    """The characters in `column`, an even one, and behind it as one number, to look up in a table of 65,536: u16[n]."""
+    pairs: npt.NDArray[np.uint16] = text.view("<u2")[:, column // 2]
+    return pairs
 
 
-def segment(kind: str, found: Numbers, length: int, valid: Flags | None = None) -> Segment:
-    """A segment of numbers that are all `length` long, valid unless told; what stands behind them is wiped in place."""
-    valid = np.ones(len(found.start), bool) if valid is None else valid
-    return Segment(
-        kind, "plain", found.start, found.end, cut(found.text, length), np.full(len(found.start), length, np.int64), valid
-    )
+def pair_table(pairs: Iterable[str]) -> Flags:
+    """bool[65536]: which two characters are one of `pairs`."""
+    table = np.zeros(1 << 16, bool)
+    table[[int.from_bytes(two.encode(), "little") for two in pairs]] = True
+    return table
 
 
-def is_fraction(data: Bytes, start: Places) -> Flags:
-    """Whether a digit and a dot stand before: a decimal fraction, no phone."""
-    fraction: Flags = data.take(start - 1) == DOT
-    dotted = np.flatnonzero(fraction)
-    fraction[dotted] = is_digit(data.take(start.take(dotted) - 2))
-    return fraction
+def two(text: Bytes, column: int) -> Places:
+    """The number that two digits from `column` on, an even one, spell: i64[n]; 255 where they are none."""
+    return _twos().take(pair(text, column)).astype(np.int64)
 
 
-def _phones(batch: Batch, found: Numbers, prefix: bytes) -> Segment:
-    """Mobile numbers behind a prefix, which may be none; what stands behind a digit and a dot is a fraction."""
-    if prefix:
-        found = found.where((found.text[:, : len(prefix)] == np.frombuffer(prefix, np.uint8)).all(1))
-        found = found._replace(text=batch.windows(found.end - PHONE, WIDTH))
-    return segment("phone", found.where(checks.is_mobile(found.text) & ~is_fraction(batch.data, found.start)), PHONE)
+@cache
+def _twos() -> Bytes:
+    table = np.full(1 << 16, 255, np.uint8)
+    table[[int.from_bytes(f"{n:02}".encode(), "little") for n in range(100)]] = range(100)
+    return table
 
 
-def ids(found: Numbers) -> Segment:
-    """Resident IDs of 18 characters among `found`; an X of either case is their last, or a digit."""
-    found = found.where(checks.is_id(found.text))
-    last = found.text[:, ID - 1]
-    last &= np.where(last > X, 0xDF, 0xFF).astype(np.uint8)
-    return segment("resident_id", found, ID, checks.check_characters(found.text) == last)
+@dataclass(frozen=True)
+class Shape:
+    """How numbers of one kind are grouped.
 
-
-def _split_eighteens(found: Numbers) -> tuple[Segment, Numbers]:
-    """Resident IDs among runs of 18 digits, and the runs that are to be read as cards.
-
-    An ID whose check fails, and which is a valid card, is the card.
+    `accepts` says which of the numbers that begin at given places, and whose groups have these lengths, may be one, by what they
+    are written with and stand between: bool[n]. `prefix` is what the first digits say beside the number; `with_x` says that the
+    last character is an X, and no digit.
     """
-    is_id = checks.is_id(found.text)
-    valid = is_id & (checks.check_characters(found.text) == found.text[:, ID - 1])
-    unsure = np.flatnonzero(is_id & ~valid)
-    text = found.text.take(unsure, axis=0)
-    is_id[unsure] = ~(checks.in_range(text, ID) & checks.luhn(text, ID))
-    others = found.where(~is_id)
-    return segment("resident_id", found.where(is_id), ID, valid[is_id]), others
+
+    kind: str
+    groups: tuple[int, ...]
+    accepts: Callable[[Batch, Classes, Shape, Places], Flags]
+    prefix: bytes = b""
+    with_x: bool = False
+
+    @cached_property
+    def length(self) -> int:
+        """Bytes from the first digit to the last."""
+        return sum(self.groups) + len(self.groups) - 1
+
+    @cached_property
+    def size(self) -> int:
+        """Characters without prefix and separators."""
+        return sum(self.groups) - len(self.prefix)
+
+    @cached_property
+    def code(self) -> int:
+        """The lengths of its groups of digits as hexadecimal digits, 0x44443 for a card of 19; an X is no digit."""
+        digits = (*self.groups[:-1], self.groups[-1] - self.with_x)
+        return sum(group << 4 * (MOST_GROUPS - 1 - number) for number, group in enumerate(digits))
+
+    def numbers(self, batch: Batch, start: Places) -> Numbers:
+        """Those that begin at `start`, without prefix and separators."""
+        written, text = batch.windows(start, WIDTH), np.zeros((len(start), WIDTH), np.uint8)
+        to, place, skipped = 0, 0, len(self.prefix)
+        for group in self.groups:
+            size = group - skipped
+            text[:, to : to + size] = written[:, place + skipped : place + group]
+            to, place, skipped = to + size, place + group + 1, 0
+        return Numbers(start, start + self.length, text)
 
 
-def _old_ids(found: Numbers) -> Segment:
-    """Resident IDs of 15 digits, brought to 18: century 19, or 18 for the orders 996 to 999 of centenarians."""
-    old = found.text
-    text = np.zeros_like(old)
-    text[:, :6], text[:, 8:17] = old[:, :6], old[:, 6:15]
-    order = checks.two(old, 12) * 10 + (old[:, 14] - np.uint8(ZERO))
-    text[:, 6], text[:, 7] = ZERO + 1, np.where(order >= LATE_ORDERS, ZERO + 8, ZERO + 9)
-    found = found._replace(text=text)
-    found = found.where(checks.is_id(text))
-    found.text[:, ID - 1] = checks.check_characters(found.text)
-    return segment("resident_id", found, ID)
+class Grouped(NamedTuple):
+    """Digits in groups: where they begin, and the lengths of their groups as a code, i64[n]."""
+
+    start: Places
+    code: Places
 
 
-def cards(found: Numbers, length: int) -> Segment:
-    """Cards of `length` digits among `found`."""
-    found = found.where(checks.in_range(found.text, length))
-    return segment("card", found, length, checks.luhn(found.text, length))
+def find_grouped(batch: Batch, classes: Classes, shapes: tuple[Shape, ...]) -> list[tuple[Shape, Numbers]]:
+    """Numbers that are written in groups, by their shape; of several shapes at one place that with most groups.
+
+    Where a first gap may be is told from bits; from there the lengths of up to five groups are read, and make a number of five
+    hexadecimal digits: a table says which shapes it and its beginnings are.
+    """
+    gap = _first_gaps(batch, classes)
+    if not len(gap):
+        return []
+    by_code, table = _coded(shapes)
+    start, code = _grouped(batch, classes, gap)
+    found = []
+    for groups in range(MOST_GROUPS, 1, -1):
+        beyond = 4 * (MOST_GROUPS - groups)
+        number = table.take(code >> beyond << beyond)
+        taken = np.zeros(len(start), bool)
+        for each in np.flatnonzero(np.bincount(number)).tolist():
+            own = np.flatnonzero(number == each)
+            for shape in by_code[each]:
+                alone = own[~is_word(batch.data[start[own] + shape.length])]
+                alone = alone[shape.accepts(batch, classes, shape, start[alone])]
+                taken[alone] = True
+                found.append((shape, shape.numbers(batch, start[alone])))
+        start, code = start[~taken], code[~taken]
+    return [(shape, numbers) for shape, numbers in found if len(numbers.start)]
+
+
+@cache
+def _coded(shapes: tuple[Shape, ...]) -> tuple[tuple[tuple[Shape, ...], ...], npt.NDArray[np.uint8]]:
+    """Shapes of one code each, the first of them none; and for each code, u8[16^5], the number of its shapes among these."""
+    by_code: dict[int, list[Shape]] = {}
+    for shape in shapes:
+        by_code.setdefault(shape.code, []).append(shape)
+    table = np.zeros(1 << 4 * MOST_GROUPS, np.uint8)
+    table[list(by_code)] = range(1, len(by_code) + 1)
+    return ((), *map(tuple, by_code.values())), table
+
+
+def _first_gaps(batch: Batch, classes: Classes) -> Places:
+    """Separators with digits enough on either side, and not too many: most commas of a dump stand beside a whole number."""
+    digits = classes.digits
+    few_before = ~behind(digits.of(LONGEST_FIRST + 1), LONGEST_FIRST + 1)
+    few_behind = ~ahead(digits.of(LONGEST_GROUP + 1), 1)
+    enough = behind(digits.of(FEWEST_BEFORE), FEWEST_BEFORE) & ahead(digits.of(FEWEST_BEHIND), 1)
+    gap = places(enough & few_before & few_behind & ~classes.digit)
+    return gap.take(np.flatnonzero(is_separator(batch.data.take(gap))))
+
+
+def _grouped(batch: Batch, classes: Classes, gap: Places) -> Grouped:
+    """Digits in groups around each gap whose first is not too long and not glued to a letter; nothing in the middle of a card."""
+    data = batch.data
+    around = windows(classes.digit, gap - LOOK_BACK)
+    first = LOOK_BACK - 1 - highest(~around & below(LOOK_BACK))
+    fours = (around >> np.uint64(LOOK_BACK - 4 - 6)) & np.uint64(0b111111) == np.uint64(0b011110)  # and what stands before
+    inside = np.flatnonzero((first == 4) & fours)
+    place = gap.take(inside) - 4
+    phones = (data.take(place) == ord("0")) & (data.take(place + 1) == ord("1"))  # a trunk prefix, and 13 to 19
+    kept = first <= LONGEST_FIRST
+    kept[inside[is_space_or_dash(data.take(place - 1)) & ~phones]] = False
+    own = np.flatnonzero(kept)
+    own = own.take(np.flatnonzero(~is_word(data.take(gap.take(own) - first.take(own) - 1))))
+    gap, first = gap.take(own), first.take(own)
+    code = first << 4 * (MOST_GROUPS - 1)
+    rest, place, open_ = around.take(own) >> np.uint64(LOOK_BACK), gap, np.arange(len(gap))
+    for group in range(1, MOST_GROUPS):  # `place` is a gap, the lowest bit of `rest` stands for it
+        length = np.minimum(lowest(~(rest >> ONE)), LONGEST_GROUP)
+        code[open_] |= length << 4 * (MOST_GROUPS - 1 - group)
+        place, rest = place + 1 + length, rest >> (length + 1).astype(np.uint64)
+        on = np.flatnonzero((rest & np.uint64(2) > 0) & (data.take(place) == data.take(gap.take(open_))))
+        place, rest, open_ = place.take(on), rest.take(on), open_.take(on)
+    return Grouped(gap - first, code)
+
+
+def is_space_or_dash(data: Bytes) -> Flags:
+    """Whether these bytes are a space or a dash."""
+    is_one: Flags = (data == ord(" ")) | (data == ord("-"))
+    return is_one
+
+
+def of_shapes(grouped: Iterable[tuple[Shape, Numbers]], kind: str) -> Iterator[tuple[Shape, Numbers]]:
+    """Those of `grouped` that are shaped as `kind`."""
+    return ((shape, numbers) for shape, numbers in grouped if shape.kind == kind)

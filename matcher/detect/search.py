@@ -10,14 +10,13 @@ from matcher.columns.batch import Batch
 from matcher.columns.bitset import places
 from matcher.columns.classes import classes
 from matcher.detect.candidates import Segment, without_overlaps
-from matcher.detect.digests import find_digests
-from matcher.detect.grouped_numbers import find_separated
-from matcher.detect.mail import find_mail, find_qq
-from matcher.detect.numbers import Whole, find_numbers
+from matcher.detect.kinds import card, email, phone, qq, resident_id, uscc
+from matcher.detect.numbers import Whole, find_grouped
 from matcher.detect.regex_fallback import find_rare
-from matcher.detect.uscc import find_codes
-from matcher.detect.words import find_words
+from matcher.detect.words import find_digests, find_words
 
+SHAPES = (*phone.SHAPES, *resident_id.SHAPES, *card.SHAPES)
+"""How numbers are grouped."""
 APART = ("email", "qq", "digest")
 """Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`)."""
 
@@ -25,14 +24,15 @@ APART = ("email", "qq", "digest")
 def search(batch: Batch, beside: Sequence[Segment] = ()) -> list[Segment]:
     """Candidates of every kind, `beside` a label or one another too; only kinds that are APART overlap with others."""
     seen = classes(batch)
-    whole = Whole(batch, seen)
+    whole, grouped = Whole(batch, seen), find_grouped(batch, seen, SHAPES)
     words = find_words(batch, seen, whole.led)
-    mail, strange_at = find_mail(batch, places(seen.at))
+    mail, strange_at = email.find(batch, places(seen.at))
     rare = find_rare(batch, seen, strange_at)
     mail += [segment for segment in rare if segment.kind == "email"]
-    numbers = find_codes(batch, whole, words) + find_numbers(batch, whole) + find_separated(batch, seen)
+    ids, eighteens = resident_id.find(whole, grouped)
+    numbers = uscc.find(batch, whole, words) + phone.find(batch, whole, grouped) + ids + card.find(whole, eighteens, grouped)
     numbers += [segment for segment in (*rare, *beside) if segment.kind not in APART and not segment.weak]
     others = [segment for segment in beside if segment.kind in APART or segment.weak]
     known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in others if segment.kind == "qq")])
-    boxes = [segment.where(~np.isin(segment.start, known)) for segment in find_qq(mail)]  # `QQ: 12345@qq.com` is one number
+    boxes = [segment.where(~np.isin(segment.start, known)) for segment in qq.find(mail)]  # `QQ: 12345@qq.com` is one number
     return [*without_overlaps(numbers), *mail, *boxes, *find_digests(batch, words), *others]

@@ -1,4 +1,7 @@
-"""Runs of letters and digits, long enough for a digest or a code, that are not all digits."""
+"""Runs of letters and digits that are not all digits, and which of them are digests.
+
+Digests are hexadecimal, of a dump that calls itself anonymous: 32 digits are MD5, 16 its middle, 40 SHA-1, 64 SHA-256.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,14 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Places
 from matcher.columns.bitset import BITS, behind, lowest, places, windows
-from matcher.columns.classes import Classes, is_word
+from matcher.columns.classes import CASE, A, Classes, is_digit, is_word
+from matcher.detect.candidates import Segment, every
 
 SHORTEST = 16
+DIGEST = "digest"
+FORMS = {16: "md5", 32: "md5", 40: "sha1", 64: "sha256"}
+F = 5
+"""The last letter, counted from the first."""
 
 
 class Words(NamedTuple):
@@ -29,8 +37,23 @@ class Words(NamedTuple):
 
 
 def find_words(batch: Batch, classes: Classes, led: Places) -> Words:
-    """All words of a batch; `led` are those whose first 16 characters are digits, as numbers in one piece know them."""
+    """All words of a batch; `led` are those whose first 16 characters are digits, as `numbers.Whole` knows them."""
     long = classes.words.of(SHORTEST)
     start = np.concatenate((places(long & ~behind(long, 1) & ~classes.digits.of(SHORTEST)), led))
     length = lowest(~windows(classes.word, start))
     return Words(start, length + ((length == BITS) & is_word(batch.data.take(start + length))))
+
+
+def find_digests(batch: Batch, words: Words) -> list[Segment]:
+    """Words of exactly so many hexadecimal digits; since they are words, a letter is among them."""
+    found = []
+    for length, form in FORMS.items():
+        start = words.of(length)
+        if not len(start):
+            continue
+        text = batch.windows(start, length)
+        text |= np.uint8(CASE)  # which every digit has
+        hexadecimal = every(is_digit(text) | (text - np.uint8(A) <= F))
+        filled, valid = np.full(len(start), length, np.int64), np.ones(len(start), bool)
+        found.append(Segment(DIGEST, form, start, start + length, text, filled, valid).where(hexadecimal))
+    return [segment for segment in found if len(segment)]

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from matcher.detect.candidates import Candidates
-from matcher.detect.labelled import find_labelled
-from matcher.detect.labelled_luhn_failures import labelled_cards
-from matcher.detect.masked import find_masked
+from matcher.detect.kinds.masked import find_masked
+from matcher.detect.labelled import find_labelled, labelled_cards
 from matcher.detect.search import search
 from matcher.lexicon import Lexicon, Terms
 from matcher.match.lookup import Question, questions

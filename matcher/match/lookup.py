@@ -18,7 +18,7 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.text_column import Texts
 from matcher.detect.candidates import Segment, anywhere
-from matcher.detect.digests import DIGEST
+from matcher.detect.words import DIGEST
 from matcher.watchlist.installed import Epoch
 from ullage.fields import Field
 from ullage.identifiers import field_by_kind

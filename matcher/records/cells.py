@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from matcher.detect.digests import DIGEST
 from matcher.detect.labels import label_before
+from matcher.detect.words import DIGEST
 from matcher.records.marked import MARK, NUMBER, OPEN, Seen, mark, shown
 from matcher.records.schema import Columns
 from matcher.records.spans import BLOCK, LINE, TUPLE

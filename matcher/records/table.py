@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Places
 from matcher.detect.candidates import Candidates
-from matcher.detect.digests import DIGEST
+from matcher.detect.words import DIGEST
 from matcher.records.marked import Marked, Stretches, marked
 from matcher.records.spans import Groups, Masks, Numbers
 from ullage.fields import Field

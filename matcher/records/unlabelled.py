@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from matcher.detect.digests import DIGEST
+from matcher.detect.words import DIGEST
 from matcher.records.cells import HASH, LOGINS, NAMED, Cell, Described
 from matcher.records.readers import SheetReader, Written
 from matcher.records.schema import Sheet

@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.detect import labelled
 from matcher.detect.candidates import Segment
-from matcher.detect.header_columns import HEADERS, columns
-from matcher.detect.labelled import WIDTH, find_labelled, labelled_kinds
-from matcher.detect.labelled_luhn_failures import labelled_cards
-from matcher.detect.shapes import RULES, normals
-from ullage.identifiers import Kind, kinds
+from matcher.detect.labelled import HEADERS, WIDTH, columns, find_labelled, labelled_cards, labelled_kinds
+from ullage.identifiers import Kind
 
 Found = tuple[str, int, int, str, bool]
 KINDS = {kind.name: kind for kind in labelled_kinds()}
@@ -128,20 +125,6 @@ def test_cells_below_a_header_are_those_that_split_gives(rows: list[list[str]], 
     assert found == expected
 
 
-alphabet = st.text("EGDSPHMegdsphmIOio0123456789_-ab.", min_size=5, max_size=12) | st.from_regex(
-    r"[EGDSPHMehgm][A-Zae]?[0-9]{6,10}|1?[0-9]{4,11}|[a-zA-Z][a-zA-Z0-9_\-]{4,20}", fullmatch=True
-)
-
-
-@pytest.mark.parametrize("name", [*RULES, "email"])
-@given(texts=st.lists(alphabet, max_size=6))
-def test_normal_forms_over_columns_are_those_of_the_kind(name: str, texts: list[str]) -> None:
-    rows = np.array([text.encode() for text in texts], f"S{WIDTH}").view(np.uint8).reshape(-1, WIDTH)
-    made = normals(kinds()[name], rows, np.array([len(text) for text in texts], np.int64))
-    found = [row[:size].tobytes().decode() if good else "" for row, size, good in zip(*made, strict=True)]
-    assert found == [kinds()[name].normalise(text) for text in texts]
-
-
 def cards(batch: Batch, *numbers: str) -> Segment:
     raw = batch.data.tobytes()
     start = np.array([raw.index(number.encode()) for number in numbers], np.int64)
@@ -180,7 +163,7 @@ def test_no_text_holds_nothing() -> None:
 
 def all_header_lines(batch: Batch) -> list[int]:
     """Of each text the first HEADERS lines in which a label is a cell, by looking at everything."""
-    _, end = labelled._header_cells().find(batch.data)
+    _, end = labelled._searches()[1].find(batch.data)
     lines = np.unique(batch.lines(end - 2))
     text = batch.documents(batch.line_starts[lines])
     return [line for number in np.unique(text) for line in lines[text == number][:HEADERS].tolist()]
@@ -196,7 +179,7 @@ def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(texts: li
     batch = Batch.of([text.encode() for text in texts])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(labelled, "PART", part)
-        found = labelled.header_lines(batch, labelled._alone().find(batch.data)[0]).tolist()
+        found = labelled.header_lines(batch, labelled._searches()[0].find(batch.data)[0]).tolist()
     expected = all_header_lines(batch)
     text = batch.documents(batch.line_starts[found]) if found else np.empty(0, np.int64)
     assert [line for number in np.unique(text) for line in np.array(found)[text == number][:HEADERS].tolist()] == expected
@@ -204,10 +187,10 @@ def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(texts: li
 
 @pytest.mark.parametrize("unit", [";QQ", "QQ\n", ";QQ;\n", "QQ,微信\n"])
 def test_labels_without_end_cost_no_more_than_a_few(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    hits, cells = [], labelled._header_cells()
+    hits, cells = [], labelled._searches()[1]
     find = cells.find
     monkeypatch.setattr(cells, "find", lambda *given: hits.append(len((found := find(*given))[0])) or found)
     batch = Batch.of([unit.encode() * 100_000])
-    number, _ = labelled._alone().find(batch.data)
+    number, _ = labelled._searches()[0].find(batch.data)
     labelled.header_lines(batch, number)
     assert sum(hits) + np.isin(number, len(labelled.labelled_kinds()) + np.arange(len(labelled.labelled_kinds()))).sum() < 20_000

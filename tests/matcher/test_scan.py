@@ -12,9 +12,9 @@ from matcher import reference
 from matcher.columns.batch import Batch
 from matcher.detect import regex_fallback as rare
 from matcher.detect.candidates import Candidates
+from matcher.detect.kinds.uscc import USUAL
 from matcher.detect.labelled import find_labelled
 from matcher.detect.search import APART, search
-from matcher.detect.uscc import USUAL
 from matcher.text import fold
 from tests.matcher.bank import resident_id
 from tests.matcher.test_fold import SCRIPTS, written

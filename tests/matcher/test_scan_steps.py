@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.columns.classes import classes, is_one_of
-from matcher.detect import checks, mail
 from matcher.detect.candidates import Segment, anywhere, are_apart, by_place, cut, every, lower
-from matcher.detect.digests import find_digests
-from matcher.detect.grouped_numbers import Shape, find_separated, shapes
-from matcher.detect.mail import find_mail
-from matcher.detect.numbers import Whole
+from matcher.detect.kinds import card as cards
+from matcher.detect.kinds import email as mail
+from matcher.detect.kinds import resident_id as ids
+from matcher.detect.kinds import uscc
+from matcher.detect.numbers import Shape, Whole
 from matcher.detect.regex_fallback import find_rare
-from matcher.detect.uscc import find_codes
-from matcher.detect.words import Words, find_words
+from matcher.detect.search import SHAPES, search
+from matcher.detect.words import Words, find_digests, find_words
 from tests.matcher.bank import resident_id
 from ullage.identifiers import card, email, kinds
 from ullage.identifiers import resident_id as plain_id
@@ -94,18 +94,18 @@ def test_a_segment_gives_those_that_are_chosen(chosen: list[bool]) -> None:
     assert [bytes(row).rstrip(b"\0").decode() for row in some.normal] == ["abc"[i] for i in range(3) if chosen[i]]
 
 
-@pytest.mark.parametrize("length", checks.LENGTHS)
+@pytest.mark.parametrize("length", card.LENGTHS)
 def test_luhn_and_range_are_those_of_the_kind(length: int) -> None:
     rng = random.Random(length)
     numbers = [f"{rng.randrange(10**length):0{length}}" for _ in range(300)]
-    assert checks.luhn(rows(numbers), length).tolist() == [card.luhn(number) for number in numbers]
-    assert checks.in_range(rows(numbers), length).tolist() == [bool(card.issuer(number)) for number in numbers]
+    assert cards.luhn(rows(numbers), length).tolist() == [card.luhn(number) for number in numbers]
+    assert cards.in_range(rows(numbers), length).tolist() == [bool(card.issuer(number)) for number in numbers]
 
 
 def test_a_resident_id_is_shaped_and_checked_as_its_kind_says() -> None:
     numbers = [resident_id(n) for n in range(200)]
-    assert checks.is_id(rows(numbers)).all()
-    assert [chr(last) for last in checks.check_characters(rows(numbers))] == [number[-1] for number in numbers]
+    assert ids.is_id(rows(numbers)).all()
+    assert [chr(last) for last in ids.check_characters(rows(numbers))] == [number[-1] for number in numbers]
 
 
 @given(st.integers(1790, 2110), st.integers(0, 14), st.integers(0, 33))
@@ -114,12 +114,12 @@ def test_a_birthday_is_a_day_of_the_calendar(year: int, month: int, day: int) ->
         real = 1800 <= date(year, month, day).year <= 2099
     except ValueError:
         real = False
-    assert checks.is_id(rows([f"110105{year}{month:02}{day:02}0021"])).tolist() == [real]
+    assert ids.is_id(rows([f"110105{year}{month:02}{day:02}0021"])).tolist() == [real]
 
 
 @pytest.mark.parametrize("region", ["00", "11", "16", "44", "83", "99"])
 def test_a_region_is_one_of_the_kinds(region: str) -> None:
-    assert checks.is_id(rows([f"{region}010519900101002X"])).tolist() == [region in plain_id.REGIONS]
+    assert ids.is_id(rows([f"{region}010519900101002X"])).tolist() == [region in plain_id.REGIONS]
 
 
 @given(RUNS)
@@ -152,7 +152,7 @@ def test_digests_and_codes_are_among_the_words(texts: list[str]) -> None:
         for start, end in zip(segment.start.tolist(), segment.end.tolist(), strict=True):
             assert re.fullmatch(rb"[0-9a-fA-F]+", batch.text(start, end))
             assert not batch.text(start, end).isdigit()
-    assert all(set((segment.end - segment.start).tolist()) == {18} for segment in find_codes(batch, whole, words))
+    assert all(set((segment.end - segment.start).tolist()) == {18} for segment in uscc.find(batch, whole, words))
 
 
 def number_of(shape: Shape) -> str:
@@ -162,14 +162,14 @@ def number_of(shape: Shape) -> str:
     return {"phone": "13800138000", "resident_id": "11010519491231002X" if shape.with_x else "110105194912310021"}[shape.kind]
 
 
-@pytest.mark.parametrize("shape", shapes(), ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("separator", " -")
 def test_every_shape_is_found_and_brought_together(shape: Shape, separator: str) -> None:
     number = number_of(shape)
     borders = np.cumsum([0, *shape.groups]).tolist()
     parts = [(shape.prefix.decode() + number)[first:last] for first, last in pairwise(borders)]
     batch = Batch.of([f"a,{separator.join(parts)},1".encode()])
-    [found] = find_separated(batch, classes(batch))
+    [found] = search(batch)
     assert (found.kind, bytes(found.normal[0, : found.length[0]]).decode()) == (shape.kind, number)
     assert batch.text(found.start[0], found.end[0]).decode() == separator.join(parts)
 
@@ -188,7 +188,7 @@ def test_every_shape_is_found_and_brought_together(shape: Shape, separator: str)
 )
 def test_other_groups_are_no_number(text: str) -> None:
     batch = Batch.of([text.encode()])
-    assert find_separated(batch, classes(batch)) == []
+    assert search(batch) == []
 
 
 LOCAL, DOMAIN = "a" * 40, "b." * 20 + "com"
@@ -199,7 +199,7 @@ LOCAL, DOMAIN = "a" * 40, "b." * 20 + "com"
 @pytest.mark.parametrize("domain", ["b.cn", "x-y.example.com", "b" * 28 + ".com", "b" * 29 + ".com", DOMAIN, "b" * 60 + ".cn"])
 def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain: str) -> None:
     batch = Batch.of([f"{before}{local}@{domain} ".encode()])
-    [found], strange = find_mail(batch, np.flatnonzero(batch.data == ord("@")))
+    [found], strange = mail.find(batch, np.flatnonzero(batch.data == ord("@")))
     assert bytes(found.normal[0, : found.length[0]]).decode() == f"{local}@{domain}"
     assert not len(strange)
 
@@ -219,7 +219,7 @@ def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain
 def test_a_domain_in_another_script_is_told(text: str, *, is_strange: bool) -> None:
     batch = Batch.of([text.encode()])
     at = np.flatnonzero(batch.data == ord("@"))
-    assert find_mail(batch, at)[1].tolist() == (at.tolist() if is_strange else [])
+    assert mail.find(batch, at)[1].tolist() == (at.tolist() if is_strange else [])
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_domain_in_another_script_is_told(text: str, *, is_strange: bool) -> N
 )
 def test_other_at_signs_make_no_address(text: str) -> None:
     batch = Batch.of([text.encode()])
-    segments, strange = find_mail(batch, np.flatnonzero(batch.data == ord("@")))
+    segments, strange = mail.find(batch, np.flatnonzero(batch.data == ord("@")))
     assert (segments, strange.tolist()) == ([], [])
 
 
@@ -262,6 +262,6 @@ def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
 def test_more_at_signs_than_a_step_takes_are_each_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail, "PIECE", 3)
     batch = Batch.of(["".join(f"u{n}@b.cn,@," for n in range(10)).encode(), "x@例子.中国".encode() * 2])
-    found, strange = find_mail(batch, np.flatnonzero(batch.data == ord("@")))
+    found, strange = mail.find(batch, np.flatnonzero(batch.data == ord("@")))
     assert [bytes(row).rstrip(b"\0").decode() for row in found[0].normal] == [f"u{n}@b.cn" for n in range(10)]
     assert len(strange) == 2

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.columns.literals import Literals
 from matcher.detect import labelled
-from matcher.detect import labelled_luhn_failures as unlucky
 from matcher.detect.labelled import find_labelled
 from matcher.detect.prescan import Hits
 from matcher.lexicon import Lexicon
@@ -64,7 +63,7 @@ def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str])
 @given(TEXTS)
 def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
-    assert hits(LEXICON.sieve.find(batch.data).card_headers) == hits(Literals.of(unlucky.patterns()).find(batch.data))
+    assert hits(LEXICON.sieve.find(batch.data).card_headers) == hits(Literals.of(labelled.card_headers()).find(batch.data))
 
 
 @given(TEXTS)

@@ -14,6 +14,15 @@ import re
 from ullage.fields import Field
 from ullage.identifiers.base import Kind, digits
 
+LENGTHS = range(13, 20)
+GROUPS = (
+    *((4, 4, 4, 4, more) for more in (3, 2, 1)),
+    *((4, 4, 4, 4 + more) for more in (3, 2, 1, 0)),
+    (4, 6, 5),
+    *((4, rest) for rest in range(15, 8, -1)),
+    *((6, rest) for rest in range(13, 6, -1)),
+)
+"""How a number is grouped; in two groups by a space or dash alone."""
 FIRST = r"(?:[3-6]\d{3}|81\d{2}|2[2-7]\d{2})"
 GROUPED = (
     r"(?:([ .\-])\d{4}\1\d{4}\1\d{4}(?:\1?\d{1,3})?|([ .\-])\d{6}\2\d{5}|[ \-]\d{9,15}|\d{2}[ \-]\d{7,13})"

@@ -15,10 +15,19 @@ from ullage.identifiers.base import AFTER, BEFORE, Candidate
 FORM = "masked"
 HIDDEN = "*xX●•×"
 """What stands for a hidden character in folded text (`＊` folds to `*`); one value uses one of them throughout."""
+SHOWN = {
+    ("phone", 3): ("1[3-9][0-9]", 4, "[0-9]{4}"),
+    ("resident_id", 4): ("[1-9][0-9]{3}", 10, "[0-9]{3}[0-9Xx]"),
+    ("resident_id", 6): ("[1-9][0-9]{5}", 8, "[0-9]{3}[0-9Xx]"),
+}
+"""By kind and characters shown first: these, how many are hidden, and those shown last."""
 PATTERN = re.compile(
-    rf"{BEFORE}(?<![*●•×])(?:(?P<phone>1[3-9][0-9])(?P<p>[{HIDDEN}])(?P=p){{3}}[0-9]{{4}}"
-    rf"|(?P<resident_id>[1-9][0-9]{{3}}(?:[0-9]{{2}})?)(?P<i>[{HIDDEN}])(?:(?<=[0-9]{{6}}.)(?P=i){{7}}|(?<![0-9]{{6}}.)(?P=i){{9}})"
-    rf"[0-9]{{3}}[0-9Xx]){AFTER}(?![*●•×])"
+    rf"{BEFORE}(?<![*●•×])(?:"
+    + "|".join(
+        rf"(?P<{kind}_{head}>{begin}([{HIDDEN}])\{2 * n}{{{hidden - 1}}}{end})"
+        for n, ((kind, head), (begin, hidden, end)) in enumerate(SHOWN.items(), 1)
+    )
+    + rf"){AFTER}(?![*●•×])"
 )
 KEPT = {"phone": ((3, 4),), "resident_id": ((4, 4), (6, 4))}
 """How many first and last characters a masked value shows, a kind."""
@@ -56,7 +65,7 @@ def find(text: str) -> list[Candidate]:
 
 
 def _kind(match: re.Match[str]) -> str:
-    return "phone" if match["phone"] else "resident_id"
+    return str(match.lastgroup).rpartition("_")[0]
 
 
 def _canonical(text: str) -> str:

@@ -17,6 +17,10 @@ from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind, digits
 from ullage.identifiers.numbering import is_number
 
+LENGTH = 11
+PREFIXES = ("", "86", "0086", "0")
+GROUPS = ((3, 4, 4), (3, 8), (7, 4))
+"""Digits before a mobile number, and how it is grouped where a separator stands between all groups."""
 PREFIX = r"(?:(?:\+|00)?86[ \-]?|\(\+?86\)[ ]?|0)?"
 BODY = r"1[3-9]\d(?:\d{8}|([ .\-])\d{4}\1?\d{4}|[ .\-]\d{8}|\d{4}[ .\-]\d{4})"
 MAINLAND = rf"{BEFORE}(?<![0-9]\.){PREFIX}{BODY}{AFTER}"
@@ -25,7 +29,7 @@ ABROAD = (
     rf"|\d{{0,2}}[.\-]\d{{1,10}}(?:[ .\-]\d{{2,8}}){{0,5}}){AFTER}"
 )
 PATTERN = re.compile(rf"{MAINLAND}|{ABROAD}", re.ASCII)
-PREFIXES = re.compile(r"^(?:\+?86|0086|\(\+?86\)|0)(?=1[3-9]\d{9}$)", re.ASCII)
+PREFIXED = re.compile(r"^(?:\+?86|0086|\(\+?86\)|0)(?=1[3-9]\d{9}$)", re.ASCII)
 SHAPE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 TRUNK = re.compile(r"\(0\)|[ .\-()]")
 """What a number from abroad is written with and dialled without: `+44 (0)20 …`."""
@@ -48,7 +52,7 @@ def normalise(text: str) -> str:
     '+14155552671'
     """
     written = text.strip().removesuffix(".0")
-    bare = PREFIXES.sub("", digits(written))
+    bare = PREFIXED.sub("", digits(written))
     if SHAPE.fullmatch(bare):
         return bare
     abroad = INTERNATIONAL.fullmatch(TRUNK.sub("", written))

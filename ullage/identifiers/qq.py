@@ -11,8 +11,10 @@ from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
 
 LABELS = ("qq", "qq号", "qq號", "qq号码", "qq no", "qq_no", "qqno", "扣扣", "扣扣号", "企鹅", "企鹅号")
-SHAPE = r"(?!1[3-9][0-9]{9}(?![0-9]))[1-9][0-9]{4,10}"
-MAIL = r"@(?:vip\.)?qq\.com(?![0-9A-Za-z\-])"
+LENGTHS = (5, 11)
+HOSTS = ("@qq.com", "@vip.qq.com")
+SHAPE = rf"(?!1[3-9][0-9]{{9}}(?![0-9]))[1-9][0-9]{{{LENGTHS[0] - 1},{LENGTHS[1] - 1}}}"
+MAIL = rf"(?:{'|'.join(map(re.escape, HOSTS))})(?![0-9A-Za-z\-])"
 NORMAL = re.compile(SHAPE)
 BEHIND_MAIL = re.compile(f"{MAIL}$")
 HEADERS = ("qq", "qq号", "扣扣")

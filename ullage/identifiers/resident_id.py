@@ -19,6 +19,11 @@ CHECKS = "10X98765432"
 REGIONS = frozenset(
     "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83".split()
 )
+YEARS = (1800, 2099)
+"""The first and the last year of birth that are possible."""
+OLDEST = 996
+"""From this order on the holder of a number of 15 digits was born before 1900."""
+GROUPS = ((6, 8, 4), (6, 8, 3, 1))
 X_ALIKE = str.maketrans("xХхΧχ×✕✖", "XXXXXXXX")
 PATTERN = re.compile(
     r"(?<![0-9A-Za-z])[1-9]\d{5}(?:\d{8}\d{3}[\dXxХхΧχ×✕✖]|([ .\-])\d{8}\1\d{3}\1?[\dXxХхΧχ×✕✖]|\d{9})(?![0-9A-Za-z])",
@@ -45,7 +50,7 @@ def normalise(text: str) -> str:
     """Eighteen characters with a capital X; 15 digits are expanded; "" when the shape, region or date is impossible."""
     bare = digits(text.strip()).translate(X_ALIKE)
     if len(bare) == 15 and bare.isascii() and bare.isdigit():
-        century = "18" if bare[12:] in ("996", "997", "998", "999") else "19"
+        century = "18" if int(bare[12:]) >= OLDEST else "19"
         first17 = bare[:6] + century + bare[6:]
         bare = first17 + check_character(first17)
     if len(bare) != 18 or not (bare[:17].isascii() and bare[:17].isdigit()) or bare[17] not in "0123456789X":
@@ -54,13 +59,11 @@ def normalise(text: str) -> str:
 
 
 def _is_date(text: str) -> bool:
-    if not "1800" <= text[:4] <= "2099":
-        return False
     try:
-        date(int(text[:4]), int(text[4:6]), int(text[6:]))
+        born = date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
         return False
-    return True
+    return YEARS[0] <= born.year <= YEARS[1]
 
 
 def check(normal: str) -> bool:

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.calendar import is_date
 
 STRETCH = 1 << 16
 WIDTH = 16
 """Bytes of the longest date, 2024年10月31, and the one behind it."""
 YEAR, MONTH = b"\xe5\xb9\xb4", b"\xe6\x9c\x88"
 """年 and 月: a sign as well as - / and . are."""
-DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 Values = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -58,18 +58,13 @@ def _values(windows: Bytes) -> Values:
     at, has_sign = _behind_sign(windows, np.full(len(rows), 4), YEAR)
     valid &= has_sign
     month, at, is_number = _number(digits, is_digit, at)
-    valid &= is_number & (month >= 1) & (month <= 12)
+    valid &= is_number
     at, has_sign = _behind_sign(windows, at, MONTH)
     valid &= has_sign
     day, at, is_number = _number(digits, is_digit, at)
-    valid &= is_number & (day >= 1) & (day <= DAYS[np.where(valid, month, 0)])
-    valid &= ~is_digit[rows, at] & ((month != 2) | (day < 29) | _is_leap(year))
+    valid &= is_number & ~is_digit[rows, at]
+    valid &= is_date(np.where(valid, year, 0), np.where(valid, month, 0), day)
     return np.where(valid, year * 10_000 + month * 100 + day, 0)
-
-
-def _is_leap(year: Values) -> Flags:
-    is_leap: Flags = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    return is_leap
 
 
 def _behind_sign(windows: Bytes, at: Values, word: bytes) -> tuple[Values, Flags]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Places
 from matcher.detect.candidates import Segment
-from matcher.detect.digests import DIGEST
+from matcher.detect.words import DIGEST
 from ullage.check_values import check_value
 from ullage.identifiers import kinds, masked
 from ullage.keys import KeyStore

@@ -9,9 +9,8 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_one_of
-from matcher.detect import checks
 from matcher.detect.candidates import Segment, cut
-from matcher.detect.numbers import WIDTH, Whole
+from matcher.detect.numbers import WIDTH, Whole, pair, pair_table
 from matcher.detect.words import Words
 from ullage.identifiers import uscc
 
@@ -34,13 +33,19 @@ def _values() -> Bytes:
 def _beginnings() -> Flags:
     """bool[65536]: which two characters, of either case, are a department and a category."""
     either = (set(may + may.lower()) for may in (uscc.DEPARTMENTS, uscc.CATEGORIES))
-    return checks.pair_table(map("".join, product(*either)))
+    return pair_table(map("".join, product(*either)))
 
 
-def find_codes(batch: Batch, whole: Whole, words: Words) -> list[Segment]:
+@cache
+def _provinces() -> Flags:
+    """bool[65536]: which two digits a region begins with."""
+    return pair_table(uscc.PROVINCES)
+
+
+def find(batch: Batch, whole: Whole, words: Words) -> list[Segment]:
     """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
     plain, mixed = whole.of(LENGTH), words.of(LENGTH)
-    if not plain.size and not len(mixed):
+    if not len(plain.start) and not len(mixed):
         return []
     plain = plain.where(is_one_of(plain.text[:, 0], USUAL))
     start, text, shaped = _shaped(plain.start, plain.text)
@@ -55,7 +60,7 @@ def find_codes(batch: Batch, whole: Whole, words: Words) -> list[Segment]:
 
 def _shaped(start: Places, text: Bytes) -> tuple[Places, Bytes, Bytes]:
     """Those of `text` u8[n, 24] that are shaped like a code: where they begin, in upper case, and each character's value."""
-    regional = np.flatnonzero(_beginnings().take(checks.pair(text, 0)) & checks.is_region(text, 2))
+    regional = np.flatnonzero(_beginnings().take(pair(text, 0)) & _provinces().take(pair(text, 2)))
     start, text = start.take(regional), text.take(regional, axis=0)
     text &= np.where(text > ord("Z"), UPPER, NONE).astype(np.uint8)
     values = _values().take(text[:, :LENGTH])

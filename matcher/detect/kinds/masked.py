@@ -7,7 +7,6 @@ is weak.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -18,15 +17,9 @@ from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_word
 from matcher.columns.literals import Literals, Patterns
 from matcher.detect.candidates import Segment
-from ullage.identifiers.masked import FORM, HIDDEN, KEPT
+from ullage.identifiers.masked import FORM, HIDDEN, KEPT, SHOWN
 from ullage.written_forms import DOMESTIC
 
-SHOWN = {
-    ("phone", 3): (b"1[3-9][0-9]", b"[0-9]{4}"),
-    ("resident_id", 4): (b"[1-9][0-9]{3}", b"[0-9]{3}[0-9Xx]"),
-    ("resident_id", 6): (b"[1-9][0-9]{5}", b"[0-9]{3}[0-9Xx]"),
-}
-"""What may be shown before and behind what is hidden, by kind and characters shown first."""
 WIDTH, TAIL, LONGEST_SIGN = 24, 4, 3
 """Bytes of a normal form, room for every kind; characters shown last; bytes of the longest sign that hides one."""
 STAR, X, SMALL_X = ord("*"), ord("X"), ord("x")
@@ -43,17 +36,16 @@ class _Shape(NamedTuple):
 
 @cache
 def _shapes() -> tuple[_Shape, ...]:
-    return tuple(_made())
-
-
-def _made() -> Iterator[_Shape]:
-    for kind, kept in KEPT.items():
-        for head, tail in kept:
-            hidden = DOMESTIC[kind] - head - tail
-            begin, end = SHOWN[kind, head]
-            for sign in map(str.encode, HIDDEN):
-                pattern = b"%s(?:%s){%d}%s" % (begin, re.escape(sign), hidden, end)
-                yield _Shape(kind, head, head + hidden * len(sign) + tail, pattern)
+    return tuple(
+        _Shape(
+            kind,
+            head,
+            head + hidden * len(sign) + TAIL,
+            b"%s(?:%s){%d}%s" % (begin.encode(), re.escape(sign), hidden, end.encode()),
+        )
+        for (kind, head), (begin, hidden, end) in SHOWN.items()
+        for sign in map(str.encode, HIDDEN)
+    )
 
 
 @cache

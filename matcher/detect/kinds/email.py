@@ -9,7 +9,7 @@ than 64 characters are no addresses here (RFC 5321 allows a domain 255, which no
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -19,7 +19,6 @@ from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import ONE, Words, highest, lowest, under
 from matcher.columns.classes import DASH, DOT, is_digit, is_letter, is_one_of, is_word
 from matcher.detect.candidates import Segment, lower
-from matcher.detect.checks import is_mobile
 
 SIDES = (32, 64)
 """Bytes on either side of an at sign, at a first look and at a second."""
@@ -35,8 +34,6 @@ LOCAL = (string.ascii_letters + string.digits + ".-").encode() + OTHERS
 ASCII_FORM, LOWER = (np.uint32(int.from_bytes(four, "little")) for four in (b"xn--", b"  \0\0"))
 """Four bytes as one number, and what makes its letters lower case."""
 NOT_ASCII = 0x80
-QQ_HOSTS = (b"@qq.com", b"@vip.qq.com")
-SHORTEST_QQ, LONGEST_QQ, QQ_WIDTH, MOBILE = 5, 11, 16, 11
 
 
 class Sides(NamedTuple):
@@ -65,7 +62,7 @@ class Parts(NamedTuple):
     stop: Places
 
 
-def find_mail(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
+def find(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
     """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain has another script or its form."""
     at = at.take(np.flatnonzero(_may_join(batch, at)))
     pieces = [_around(batch, at[first : first + PIECE]) for first in range(0, len(at), PIECE)]
@@ -201,23 +198,3 @@ def _segments(batch: Batch, found: Sides) -> Iterator[Segment]:
             text = lower(batch.windows(some.start, width))
             text &= _kept(width).take(size, axis=0)
             yield Segment("email", "plain", some.start, some.end, text, size, np.ones(len(size), bool))
-
-
-def find_qq(mail: Sequence[Segment]) -> list[Segment]:
-    """QQ numbers that addresses at qq.com are made of; digits of a mobile's shape are a phone's mailbox."""
-    found = []
-    for segment in mail:
-        some = segment.where(is_digit(segment.normal[:, 0]))
-        width = some.normal.shape[1]
-        columns = np.arange(width)
-        for suffix in QQ_HOSTS:
-            local = some.length - len(suffix)
-            ends = np.minimum(np.maximum(local, 0)[:, None] + np.arange(len(suffix)), width - 1)
-            hosted = (np.take_along_axis(some.normal, ends, 1) == np.frombuffer(suffix, np.uint8)).all(1)
-            number = (is_digit(some.normal) | (columns >= local[:, None])).all(1) & (some.normal[:, 0] > ord("0"))
-            mobile = (local == MOBILE) & is_mobile(some.normal)
-            own = hosted & number & (local >= SHORTEST_QQ) & (local <= LONGEST_QQ) & ~mobile
-            length = local[own]
-            text = np.where(columns[:QQ_WIDTH] < length[:, None], some.normal[own][:, :QQ_WIDTH], np.uint8(0))
-            found.append(Segment("qq", "plain", some.start[own], some.start[own] + length, text, length, own[own]))
-    return [segment for segment in found if len(segment)]

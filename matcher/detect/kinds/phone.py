@@ -1,0 +1,74 @@
+"""Mobile numbers of China: eleven digits in one piece or in groups, with or without 86, 0086 or 0 before them.
+
+A plus sign or brackets before 86 are not read: what stands before digits does not change them. Numbers of other countries are
+rare and found by their pattern (`regex_fallback`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+
+from matcher.columns.batch import Batch, Bytes, Flags, Places
+from matcher.columns.classes import DOT, Classes, is_digit
+from matcher.detect.candidates import Segment
+from matcher.detect.numbers import WIDTH, Numbers, Shape, Whole, of_shapes, pair, pair_table
+from ullage.identifiers import phone
+
+LENGTH = phone.LENGTH
+
+
+@cache
+def _beginnings() -> Flags:
+    """bool[65536]: which two digits a mobile number begins with."""
+    return pair_table(two for two in map("{:02}".format, range(100)) if phone.SHAPE.fullmatch(two.ljust(LENGTH, "0")))
+
+
+def is_mobile(text: Bytes) -> Flags:
+    """Whether digits, u8[n, an even width], begin as a mobile number does."""
+    return _beginnings().take(pair(text, 0))
+
+
+def are_normal(text: Bytes, length: Places) -> Flags:
+    """Which of the values in `text` u8[n, WIDTH], zero behind their `length`, are mobile numbers as they are enrolled."""
+    digits: Flags = is_digit(text[:, :LENGTH]).all(1) & (length == LENGTH)
+    return digits & is_mobile(text)
+
+
+def _accepts(batch: Batch, _classes: Classes, shape: Shape, start: Places) -> Flags:
+    return _has_prefix(batch.windows(start, 8), shape.prefix) & ~_is_fraction(batch.data, start)
+
+
+SHAPES = tuple(
+    Shape("phone", (first + len(prefix), *others), _accepts, prefix.encode())
+    for prefix in phone.PREFIXES
+    for first, *others in phone.GROUPS
+)
+
+
+def find(batch: Batch, whole: Whole, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
+    """Mobile numbers of a batch; what stands behind a digit and a dot is a decimal fraction, and none."""
+    found = []
+    for prefix in phone.PREFIXES:
+        some = whole.of(LENGTH + len(prefix))
+        if prefix:
+            some = some.where(_has_prefix(some.text, prefix.encode()))
+            some = some._replace(text=batch.windows(some.end - LENGTH, WIDTH))
+        found.append(some.where(is_mobile(some.text) & ~_is_fraction(batch.data, some.start)))
+    found += [numbers.where(is_mobile(numbers.text)) for _, numbers in of_shapes(grouped, "phone")]
+    return [numbers.segment("phone", LENGTH) for numbers in found if len(numbers.start)]
+
+
+def _has_prefix(text: Bytes, prefix: bytes) -> Flags:
+    """Which rows begin with `prefix`, which may be nothing."""
+    return np.asarray((text[:, : len(prefix)] == np.frombuffer(prefix, np.uint8)).all(1))
+
+
+def _is_fraction(data: Bytes, start: Places) -> Flags:
+    """Whether a digit and a dot stand before."""
+    fraction: Flags = data.take(start - 1) == DOT
+    dotted = np.flatnonzero(fraction)
+    fraction[dotted] = is_digit(data.take(start.take(dotted) - 2))
+    return fraction
