@@ -18,8 +18,8 @@ from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore, Where, configured_store
 from ullage import log
 from ullage.errors import ConfigError
+from ullage.files.lock import HeldError
 from ullage.incidents import Earlier, Opened
-from ullage.lock import HeldError
 from ullage.records import Finding
 from ullage.settings import Context
 

@@ -53,11 +53,11 @@ from ullage.dead_letters import DeadLetters
 from ullage.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.errors import ConfigError
 from ullage.exits import Exit
+from ullage.files.rulefiles import Live
 from ullage.in_hand import InHand
 from ullage.masking import Secret
 from ullage.metrics import BUS, STORE, new_registry
 from ullage.role import running, surroundings
-from ullage.rulefiles import Live
 from ullage.screen import AsJson, console, print_list, print_row
 from ullage.settings import Context
 from ullage.verdict import VERDICT

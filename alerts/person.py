@@ -18,7 +18,7 @@ from alerts.document import Frozen
 from alerts.exposed import Answer, Exposed
 from alerts.heard import BELIEVED, Looked
 from alerts.report.content import Text, advice_for, categories
-from ullage.rulefiles import shipped
+from ullage.files.rulefiles import shipped
 from ullage.verdict.rules import Scenario, own_rules
 
 UNSEEN = Text(

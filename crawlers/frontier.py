@@ -5,7 +5,7 @@
      └──postpone─────┴──too often──▶ parked
 
 Kept in `frontier.sqlite`. At start a site's leased pages go back to due: whoever leased them is dead, for a site is held by one
-process (`ullage.lock`). Nothing in the file is readable without `frontier.key` (`crawlers.cipher`).
+process (`ullage.files.lock`). Nothing in the file is readable without `frontier.key` (`crawlers.cipher`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from crawlers.history import History
 from crawlers.pages import Page, Parsed, Post
 from ullage.check_values import check_value
 from ullage.clock import Clock
-from ullage.database import check_database, open_database, sqlite_errors, transaction
 from ullage.errors import ConfigError, CorruptError
+from ullage.files.database import check_database, open_database, sqlite_errors, transaction
 from ullage.settings import Context
 
 FILE = "frontier.sqlite"

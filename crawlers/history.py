@@ -17,7 +17,7 @@ from crawlers.judge import FIELDS, UNKNOWN, Profile
 from crawlers.pages import Post
 from crawlers.rhythm import DAY_HOURS, HOUR, WINDOW_DAYS, Span
 from ullage.clock import Clock
-from ullage.database import sqlite_errors, transaction
+from ullage.files.database import sqlite_errors, transaction
 from ullage.records.heartbeat import State
 
 SCHEMA = """

@@ -35,7 +35,7 @@ from ullage import keys, log
 from ullage.bus import CAPTURES
 from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError, UnavailableError
-from ullage.lock import hold
+from ullage.files.lock import hold
 from ullage.metrics import BUS
 from ullage.records import INGEST
 from ullage.settings import Context

@@ -24,9 +24,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError
+from ullage.files.trusted import read_trusted
 from ullage.records import ELSEWHERE, INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
-from ullage.trusted import read_trusted
 
 PORTS = {"http": 80, "https": 443}
 TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
@@ -172,7 +172,7 @@ def read_site(path: Path) -> Site:
 
 
 def _text_of(path: Path) -> str:
-    """The text of a site's file, which must be nobody else's to write, nor its folder (`ullage.trusted`)."""
+    """The text of a site's file, which must be nobody else's to write, nor its folder (`ullage.files.trusted`)."""
     try:
         return read_trusted(path).decode("utf-8")
     except FileNotFoundError:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ullage.errors import ConfigError
+from ullage.files.atomic_write import write_whole
+from ullage.files.trusted import read_trusted
 from ullage.tags import BLOCK, Tagger, derive_key
-from ullage.trusted import read_trusted
-from ullage.written import write_whole
 
 SUFFIX = ".kcv"
 BYTES = 5

@@ -19,8 +19,8 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from ullage import log
 from ullage.bus import Bus, Record
 from ullage.errors import CorruptError
+from ullage.files.atomic_write import write_whole
 from ullage.records.base import STRICT
-from ullage.written import write_whole
 
 FOLDER = "cutover"
 

@@ -34,9 +34,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ullage.check_values import check_value
 from ullage.errors import ConfigError, CorruptError
+from ullage.files.atomic_write import write_whole
 from ullage.keys import KeyStore, epochs, verify_key
 from ullage.tags import TAG_BYTES, Tagger, Tags, derive_key
-from ullage.written import write_whole
 
 FOLDER, SUFFIX, AMENDED = "enrolled", ".enrolled", ".amended"
 MAGIC, VERSION = b"ULLAGEEN", 1

@@ -39,8 +39,8 @@ from structlog.typing import FilteringBoundLogger
 from ullage import log
 from ullage.bus import Record
 from ullage.errors import ConfigError
-from ullage.lock import turn
-from ullage.written import write_whole
+from ullage.files.atomic_write import write_whole
+from ullage.files.lock import turn
 
 FOLDER = "in-hand"
 DEATHS = 2

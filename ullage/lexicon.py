@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ullage.errors import ConfigError
-from ullage.rulefiles import Kind
+from ullage.files.rulefiles import Kind
 
 FOLDER, SUFFIX = "lexicons", ".tsv"
 COLUMNS = 8

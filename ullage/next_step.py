@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ullage.rulefiles import shipped
+from ullage.files.rulefiles import shipped
 from ullage.shown import moment
 from ullage.verdict.rules import Severity
 

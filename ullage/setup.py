@@ -17,8 +17,8 @@ from ullage.audit import walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, UllageError
+from ullage.files.atomic_write import write_new
 from ullage.settings import FILE, Context, Settings
-from ullage.written import write_new
 
 CONFIG = """\
 # ullage.toml: `ullage config show` prints every knob with its default, unit and reason.

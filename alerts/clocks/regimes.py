@@ -12,7 +12,7 @@ from alerts.clocks.deadline import Within
 from alerts.document import Frozen
 from alerts.records import SEVERITIES, Incident, Severity
 from ullage.errors import ConfigError
-from ullage.rulefiles import shipped
+from ullage.files.rulefiles import shipped
 from ullage.settings import Tenant
 
 Since = Literal["first_seen", "alerted", "acknowledged", "learned", "determined", "resolved"]

@@ -18,8 +18,8 @@ from alerts.store import configured_store
 from alerts.tenants import require_known
 from ullage.audit import current_user
 from ullage.exits import Exit
+from ullage.files.atomic_write import write_out
 from ullage.settings import Context
-from ullage.written import write_out
 
 
 def export(

@@ -21,8 +21,8 @@ from ullage.audit import current_user
 from ullage.audit.trail import FOLDER
 from ullage.bait import stamps
 from ullage.errors import ConfigError
+from ullage.files.atomic_write import is_standard_output, write_out
 from ullage.settings import Context
-from ullage.written import is_standard_output, write_out
 
 
 class Form(StrEnum):

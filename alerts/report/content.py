@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pydantic import RootModel
 
 from alerts.document import Frozen
-from ullage.rulefiles import shipped
+from ullage.files.rulefiles import shipped
 
 
 class Text(NamedTuple):

@@ -9,8 +9,8 @@ from typing import TypeAlias
 from alerts.noise.background import BACKGROUND
 from alerts.noise.background import Rules as Background
 from ullage.errors import ConfigError
+from ullage.files.rulefiles import Kind, text_of
 from ullage.lexicon import SUFFIX, Lexicon, themes
-from ullage.rulefiles import Kind, text_of
 from ullage.verdict import VERDICT
 from ullage.verdict import Rules as Verdict
 

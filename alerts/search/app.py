@@ -30,7 +30,7 @@ from alerts.tenants import require_known
 from ullage import __version__, log
 from ullage.enrolled import EnrolledLists
 from ullage.errors import UllageError, UnavailableError
-from ullage.rulefiles import Live
+from ullage.files.rulefiles import Live
 from ullage.settings import Context
 from ullage.tenants import UnknownTenantError, tenants_here
 

@@ -23,8 +23,8 @@ from prometheus_client import Counter
 from alerts.search.limits import Allowance, LimitedError
 from ullage.clock import Clock
 from ullage.errors import ConfigError
+from ullage.files.atomic_write import write_new
 from ullage.keys import KeyStore
-from ullage.written import write_new
 
 TOKEN = "search.token"  # noqa: S105 - its name, not the token
 SHORTEST = 32

@@ -24,7 +24,7 @@ from alerts.records import CLASSES, Sighting
 from alerts.store import MAX_PAGE, Outcome, Page, Where
 from alerts.store.selection import page_mark, read_mark, selection, stamp
 from alerts.store.tokens import index_words
-from ullage.database import Step, check_database, open_database, sqlite_errors, transaction
+from ullage.files.database import Step, check_database, open_database, sqlite_errors, transaction
 
 SCROLL = 500
 

@@ -29,7 +29,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from deploy.local.certificates import make_certificates
 from deploy.local.server import HOST, free_ports
 from ullage.errors import UnavailableError
-from ullage.lock import turn
+from ullage.files.lock import turn
 
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"
 ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"

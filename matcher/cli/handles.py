@@ -10,9 +10,9 @@ from matcher.match.capture_result import Reading
 from matcher.match.listing import records
 from matcher.match.pipeline import Matcher
 from ullage.errors import ConfigError
+from ullage.files.atomic_write import is_standard_output, write_whole
 from ullage.identifiers import is_verified
 from ullage.spreadsheet import csv_line
-from ullage.written import is_standard_output, write_whole
 
 COLUMNS = "handle tenant kinds fields rows verified".split()
 

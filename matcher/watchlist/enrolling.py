@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ullage.errors import ConfigError
+from ullage.files.atomic_write import sync_folder
 from ullage.keys import KeyStore, make_tenant
-from ullage.written import sync_folder
 
 
 @contextlib.contextmanager

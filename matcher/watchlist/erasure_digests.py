@@ -13,7 +13,7 @@ from pathlib import Path
 
 from matcher.watchlist.chunks import Amended
 from ullage.errors import CorruptError
-from ullage.written import write_whole
+from ullage.files.atomic_write import write_whole
 
 MAGIC = b"ULLAGEWA"
 SUFFIX = ".amended"

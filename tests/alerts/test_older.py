@@ -15,7 +15,7 @@ from tests.alerts.builders import finding, fold_all
 from tests.alerts.noise.posts import post
 from tests.factories import WHEN
 from tests.stores import ON_SERVERS, each_backend, empty_store
-from ullage.database import CHECKED, VFS
+from ullage.files.database import CHECKED, VFS
 from ullage.records import FINDING_SCHEMA, Finding
 
 TEXTS = {

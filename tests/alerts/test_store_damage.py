@@ -8,8 +8,8 @@ import pytest
 from alerts.records import Exposure
 from alerts.store import Where, open_store
 from tests.contracts.test_incident_store import exposure
-from ullage.database import transaction
 from ullage.errors import CorruptError
+from ullage.files.database import transaction
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from alerts.records import CLASSES, VERSION, Background, Decision, Exposure, Hol
 from alerts.store import IncidentStore, Where, open_store
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.noise.posts import post
-from ullage.database import CHECKED
+from ullage.files.database import CHECKED
 
 FIRST = (Path(__file__).parent / "store_1.sql").read_text(encoding="utf-8")
 SHAPE = "6 763adbf2"

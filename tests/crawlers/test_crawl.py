@@ -16,7 +16,7 @@ import pytest
 from crawlers.frontier import Frontier
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
-from ullage.lock import hold
+from ullage.files.lock import hold
 from ullage.settings import Context
 
 Pastes = Callable[[int], dict[str, str]]

@@ -330,7 +330,7 @@ def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(
 
 def test_a_frontier_of_the_version_before_is_brought_up_with_what_it_holds(tmp_path: Path, clock: HeldClock) -> None:
     from crawlers import frontier as module
-    from ullage.database import open_database
+    from ullage.files.database import open_database
 
     old = open_database(tmp_path / module.FILE, [module.SCHEMA, module.WHERE_AND_WHEN])
     old.execute("insert into sites values ('board', 5, 4, 1)")

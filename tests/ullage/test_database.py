@@ -12,8 +12,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from ullage.database import CHECKED, check_database, open_database, sqlite_errors, transaction
 from ullage.errors import CorruptError, UnavailableError
+from ullage.files.database import CHECKED, check_database, open_database, sqlite_errors, transaction
 
 SCHEMA = "create table words (word text not null) strict"
 
@@ -91,7 +91,7 @@ def test_a_full_disk_is_waited_for_and_leaves_no_half_file(tmp_path: Path, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ullage.database.os.fsync", full)
+        patch.setattr("ullage.files.database.os.fsync", full)
         with pytest.raises(UnavailableError, match=r"x\.sqlite cannot be read or written \(No space left"):
             open_database(tmp_path / "x.sqlite", [SCHEMA])
     assert list(tmp_path.iterdir()) == []
@@ -100,7 +100,7 @@ def test_a_full_disk_is_waited_for_and_leaves_no_half_file(tmp_path: Path, monke
 
 OPEN = """
 import sys, pathlib
-from ullage.database import open_database, transaction
+from ullage.files.database import open_database, transaction
 sys.stdin.readline()
 database = open_database(pathlib.Path(sys.argv[1]), [sys.argv[2]])
 with transaction(database):

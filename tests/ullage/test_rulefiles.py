@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.rulefiles import MAX_BYTES, Kind, Live, toml
+from ullage.files.rulefiles import MAX_BYTES, Kind, Live, toml
 from ullage.verdict import VERDICT
 
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from crawlers.site import read_site
-from ullage import setup, trusted
+from ullage import setup
 from ullage.bus.kafka.address import parse
 from ullage.errors import ConfigError
+from ullage.files import trusted
+from ullage.files.atomic_write import write_new
+from ullage.files.trusted import MAX_BYTES, check_folder, read_trusted
 from ullage.keys import KeyStore
 from ullage.lexicon import themes
 from ullage.settings import Context, load
-from ullage.trusted import MAX_BYTES, check_folder, read_trusted
 from ullage.verdict import VERDICT
-from ullage.written import write_new
 
 SITE = 'platform = "bepasty"\nstart = ["https://p.example/"]\nlegal_basis = "PIPL 13"\nowner = "us"\n'
 EVIL = 'keys.command = ["touch", "{}"]\n'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ullage.written import write_out
+from ullage.files.atomic_write import write_out
 
 
 def test_a_file_is_for_its_owner_alone_whatever_the_mask(tmp_path):

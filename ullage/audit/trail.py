@@ -18,10 +18,10 @@ from typing import Never
 from ullage.audit.entry import HEAD, ORIGIN, Entry, Head, read_head, read_line, segment, segments
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
+from ullage.files.atomic_write import write_through, write_whole
+from ullage.files.lock import turn
 from ullage.keys import KeyStore
-from ullage.lock import turn
 from ullage.typed import identifier_in
-from ullage.written import write_through, write_whole
 
 FOLDER = "audit"
 MAX_SEGMENT = 16 * 1024 * 1024

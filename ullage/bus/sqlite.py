@@ -16,8 +16,8 @@ from typing import Any
 
 from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
 from ullage.clock import Clock
-from ullage.database import check_database, damaged, open_database, sqlite_errors, transaction
-from ullage.lock import hold
+from ullage.files.database import check_database, damaged, open_database, sqlite_errors, transaction
+from ullage.files.lock import hold
 
 IDLE_SECONDS = 0.05
 POLL_BYTES = 64 * 1024 * 1024

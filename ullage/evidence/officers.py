@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
 from ullage import check_values
 from ullage.errors import ConfigError
 from ullage.evidence.manifest import SCHEMA
+from ullage.files.atomic_write import write_new
+from ullage.files.trusted import read_trusted
 from ullage.keys import KeyStore
 from ullage.sealing import Opener, Sealer
-from ullage.trusted import read_trusted
-from ullage.written import write_new
 
 PURPOSE, FOLDER = "evidence", "evidence"
 NEEDED = 2

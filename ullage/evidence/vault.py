@@ -15,8 +15,8 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from ullage.errors import ConfigError, CorruptError
+from ullage.files.atomic_write import sync_folder, write_through
 from ullage.records.base import STRICT
-from ullage.written import sync_folder, write_through
 
 SUFFIX, HOLD, DRAFT = ".evidence", ".hold", ".partial"
 NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")

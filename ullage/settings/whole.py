@@ -18,12 +18,12 @@ from pydantic_settings import (
 
 from ullage.canary import TENANT as CANARY
 from ullage.errors import ConfigError
+from ullage.files.trusted import read_trusted
 from ullage.settings.knobs import TENANT, knob
 from ullage.settings.notify import NotifySettings
 from ullage.settings.parts import AuditSettings, BusSettings, EvidenceSettings, KeySettings, OriginalSettings, StoreSettings
 from ullage.settings.roles import AlertSettings, CanarySettings, CrawlSettings, MatchSettings, SearchSettings
 from ullage.settings.tenant import Tenant
-from ullage.trusted import read_trusted
 
 FILE = "ullage.toml"
 PREFIX = "ULLAGE_"
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
 def load(data: Path) -> Settings:
     """The settings of the data folder; ConfigError names the file, the knob and what is wrong with it.
 
-    Neither the file nor the folder may be anybody else's to write (`ullage.trusted`): a program that it names is run.
+    Neither the file nor the folder may be anybody else's to write (`ullage.files.trusted`): a program that it names is run.
     """
     file = data / FILE
     if file.exists() and not file.is_file():

@@ -15,9 +15,9 @@ from tests.alerts.builders import everything, finding, fold_all, record, stage
 from tests.factories import WHEN
 from ullage import audit
 from ullage.errors import ConfigError
+from ullage.files.rulefiles import Live
 from ullage.lexicon import themes
 from ullage.records import Term
-from ullage.rulefiles import Live
 from ullage.verdict import VERDICT, own_rules
 
 LOAN = ("NAME", "PHONE", "LOAN")

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ullage.errors import ConfigError
-from ullage.trusted import read_trusted
+from ullage.files.trusted import read_trusted
 
 
 class _Query(BaseModel):

@@ -40,7 +40,7 @@ from ullage.bus.spool.reader import Reader
 from ullage.bus.spool.topic import Topic
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.lock import hold
+from ullage.files.lock import hold
 
 IDLE_SECONDS = 0.1
 WAIT_SECONDS = 60.0

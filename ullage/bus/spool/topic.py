@@ -27,8 +27,8 @@ from ullage.bus.spool.files import (
     replace_state,
 )
 from ullage.errors import CorruptError
-from ullage.lock import turn
-from ullage.written import sync_folder
+from ullage.files.atomic_write import sync_folder
+from ullage.files.lock import turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.trusted import MAX_BYTES, read_trusted
-from ullage.written import write_whole
+from ullage.files.atomic_write import write_whole
+from ullage.files.trusted import MAX_BYTES, read_trusted
 
 FOLDER = "rules"
 
@@ -63,7 +63,7 @@ def shipped(model: type[M], package: str, file: str) -> M:
 def text_of(path: Path, data: Path | None = None) -> str:
     """The text of a file of rules, one that is in force where it lies in the folder `data`; ConfigError when it cannot be read.
 
-    What is in force must be nobody else's to write (`ullage.trusted`).
+    What is in force must be nobody else's to write (`ullage.files.trusted`).
     """
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -25,8 +25,8 @@ import apsw.sqlite_extra
 
 from ullage import log
 from ullage.errors import ConfigError, CorruptError, UnavailableError
-from ullage.lock import turn
-from ullage.written import sync_folder
+from ullage.files.atomic_write import sync_folder
+from ullage.files.lock import turn
 
 BUSY_MILLISECONDS = 30_000
 TRANSIENT = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
