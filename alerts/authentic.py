@@ -12,7 +12,7 @@ from ullage.cutover import Cutover
 from ullage.errors import RecordError
 from ullage.records import FINDING_SCHEMA
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, is_heartbeat
-from ullage.signing import SIGNATURE, SIGNER, Verifier, record_parts
+from ullage.security.signing import SIGNATURE, SIGNER, Verifier, record_parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,6 @@ from alerts.table import customers_table, incident_in_full, incidents_table, off
 from alerts.tenants import require_known
 from alerts.upkeep import Upkeep
 from alerts.view import details, summary
-from ullage import keys
 from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china
@@ -55,10 +54,11 @@ from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.rulefiles import Live
 from ullage.in_hand import InHand
-from ullage.masking import Secret
 from ullage.metrics import BUS, STORE, new_registry
 from ullage.role import running, surroundings
 from ullage.screen import AsJson, console, print_list, print_row
+from ullage.security import keys
+from ullage.security.masking import Secret
 from ullage.settings import Context
 from ullage.verdict import VERDICT
 from ullage.worker import Worker, WorkerMetrics, reach

@@ -24,9 +24,9 @@ from ullage.canary import TENANT as CANARY
 from ullage.clock import Clock
 from ullage.enrolled import EnrolledLists
 from ullage.errors import ConfigError, UllageError
-from ullage.keys import KeyStore, epochs
-from ullage.masking import Secret
-from ullage.tags import Tagger, derive_key
+from ullage.security.keys import KeyStore, epochs
+from ullage.security.masking import Secret
+from ullage.security.tags import Tagger, derive_key
 from ullage.typed import readings
 from ullage.written_forms import written_forms
 

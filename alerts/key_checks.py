@@ -1,9 +1,9 @@
 """Which keys the facts in the store were made under, and that what comes and what is asked are under the same.
 
-Findings carry the check values of match's keys (`ullage.check_values`). Alert notes the first of each index key, and takes no
-finding that was tagged under another: nobody would ever be found by it. Search compares the keys that it asks with. The capture
-key decides what is the same capture, no more: where it changes that is noted and said, for from then on a capture that comes
-again is a new one. What is noted stays; it is a few bytes a key.
+Findings carry the check values of match's keys (`ullage.security.check_values`). Alert notes the first of each index key, and
+takes no finding that was tagged under another: nobody would ever be found by it. Search compares the keys that it asks with. The
+capture key decides what is the same capture, no more: where it changes that is noted and said, for from then on a capture that
+comes again is a new one. What is noted stays; it is a few bytes a key.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from datetime import datetime
 from alerts.records import KeyCheck
 from alerts.store import IncidentStore
 from ullage import log
-from ullage.check_values import check_value
 from ullage.errors import ConfigError, RecordError
-from ullage.keys import KeyStore
 from ullage.records import Finding
+from ullage.security.check_values import check_value
+from ullage.security.keys import KeyStore
 
 INDEX = "/index-"
 """What the names of index keys hold."""

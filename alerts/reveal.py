@@ -20,11 +20,12 @@ from alerts.options import By, Case, Reason, name_of
 from alerts.query import incident_named
 from alerts.records import Incident, Original
 from alerts.store import IncidentStore, Where, configured_store
-from ullage import keys, originals
+from ullage import originals
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.screen import AsJson, print_row
+from ullage.security import keys
 from ullage.settings import Context
 from ullage.shown import moment, safe
 

@@ -16,8 +16,8 @@ from alerts.records import Sighting
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import sellers
 from ullage.errors import ConfigError
-from ullage.keys import KeyStore
-from ullage.masking import Secret
+from ullage.security.keys import KeyStore
+from ullage.security.masking import Secret
 
 SHOWN = 10
 """Sellers of one incident whose history is shown, those who were seen most often in it."""

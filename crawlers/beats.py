@@ -18,9 +18,9 @@ from ullage.bus import CAPTURES, Outgoing, Publisher
 from ullage.canary import SITE as CANARY
 from ullage.errors import UnavailableError
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Count, Heartbeat
-from ullage.sealing import Sealer
+from ullage.security.sealing import Sealer
+from ullage.security.signing import Signer
 from ullage.settings import CrawlSettings
-from ullage.signing import Signer
 
 KEEP_BEATS_SECONDS = 7 * 86400.0
 """How long it is known when one was sent: longer than captures lie on the bus."""

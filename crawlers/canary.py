@@ -18,8 +18,8 @@ from ullage.canary import SITE, proof, text
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.loopback import HOST, NOTHING, Answer, LoopbackServer
+from ullage.security.signing import Signer
 from ullage.settings import CanarySettings
-from ullage.signing import Signer
 
 KEPT = 20
 """Posts on the list, the newest first."""

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from crawlers.pages import Page, Post
 from ullage.errors import CorruptError
-from ullage.tags import Tagger, derive_key
+from ullage.security.tags import Tagger, derive_key
 
 NONCE_BYTES = 12
 

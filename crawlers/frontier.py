@@ -22,10 +22,10 @@ from crawlers import history
 from crawlers.cipher import FrontierCipher
 from crawlers.history import History
 from crawlers.pages import Page, Parsed, Post
-from ullage.check_values import check_value
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.security.check_values import check_value
 from ullage.settings import Context
 
 FILE = "frontier.sqlite"

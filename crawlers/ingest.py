@@ -23,11 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from crawlers.cipher import FrontierCipher
 from crawlers.outbox import BATCH, Outbox, new_id
 from crawlers.site import Site, SiteFolder
-from ullage import keys, setup
+from ullage import setup
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, RecordError
 from ullage.exits import Exit
 from ullage.records import ELSEWHERE, INGEST, MAX_BODY_BYTES, Capture, category_of
+from ullage.security import keys
 from ullage.settings import Context
 
 MAX_LINE_BYTES = 6 * MAX_BODY_BYTES

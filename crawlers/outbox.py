@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from ullage.bus import CAPTURES, Outgoing, Publisher
 from ullage.records import CAPTURE_SCHEMA, Capture
-from ullage.sealing import Sealer
-from ullage.signing import Signer
+from ullage.security.sealing import Sealer
+from ullage.security.signing import Signer
 
 BATCH = 100
 PURPOSE = "capture"

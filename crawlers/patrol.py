@@ -31,13 +31,14 @@ from crawlers.site import Site, SiteFolder
 from crawlers.spider import PageSpider
 from crawlers.standing import Standings
 from crawlers.visit import Visit
-from ullage import keys, log
+from ullage import log
 from ullage.bus import CAPTURES
 from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError, UnavailableError
 from ullage.files.lock import hold
 from ullage.metrics import BUS
 from ullage.records import INGEST
+from ullage.security import keys
 from ullage.settings import Context
 
 DRAIN_SECONDS = 5.0

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from ullage import keys
 from ullage.bus import FINDINGS, Outgoing
-from ullage.keys import KeyStore
 from ullage.records import FINDING_SCHEMA, Capture, CaptureFacts, Finding, Match, Statistics
-from ullage.signing import record_parts
+from ullage.security import keys
+from ullage.security.keys import KeyStore
+from ullage.security.signing import record_parts
 
 WHEN = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 

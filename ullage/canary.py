@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 from ullage.clock import Clock
 from ullage.errors import RecordError
 from ullage.metrics import BUCKETS
-from ullage.signing import FINGERPRINT_BYTES, Signer, Verifier
+from ullage.security.signing import FINGERPRINT_BYTES, Signer, Verifier
 
 TENANT = SITE = "ullage-canary"
 """The reserved tenant and the reserved site; no table of `ullage.toml` and no site file may have that name."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ullage.bus import DEAD_LETTERS, Bus, Outgoing, Publisher, Record, Subscription
 from ullage.errors import RecordError
 from ullage.records.base import framed, unframed
-from ullage.sealing import Opener, Sealer
+from ullage.security.sealing import Opener, Sealer
 
 SCHEMA = 1
 PURPOSE = "dead-letter"

@@ -32,11 +32,11 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ullage.check_values import check_value
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import write_whole
-from ullage.keys import KeyStore, epochs, verify_key
-from ullage.tags import TAG_BYTES, Tagger, Tags, derive_key
+from ullage.security.check_values import check_value
+from ullage.security.keys import KeyStore, epochs, verify_key
+from ullage.security.tags import TAG_BYTES, Tagger, Tags, derive_key
 
 FOLDER, SUFFIX, AMENDED = "enrolled", ".enrolled", ".amended"
 MAGIC, VERSION = b"ULLAGEEN", 1

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ullage.errors import RecordError
 from ullage.records.base import STRICT
-from ullage.sealing import Opener, Sealer
+from ullage.security.sealing import Opener, Sealer
 
 PURPOSE = "original"
 SCHEMA = 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import unicodedata
 
-from ullage.keys import KeyStore, epochs
-from ullage.masking import Secret
-from ullage.tags import Tagger, derive_key
+from ullage.security.keys import KeyStore, epochs
+from ullage.security.masking import Secret
+from ullage.security.tags import Tagger, derive_key
 
 KIND, FORM = "author", "plain"
 MAX_NAME = 320

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ullage import check_values, cutover, dead_letters, keys
+from ullage import cutover, dead_letters
 from ullage.audit import walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.files.atomic_write import write_new
+from ullage.security import check_values, keys
 from ullage.settings import FILE, Context, Settings
 
 CONFIG = """\

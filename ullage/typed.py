@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 from ullage.identifiers import kinds
-from ullage.masking import Secret
+from ullage.security.masking import Secret
 
 LONG_NUMBER = re.compile(r"\d(?:[ .\-]?\d){8,}")
 MAX_TYPED = 320

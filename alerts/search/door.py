@@ -24,7 +24,7 @@ from alerts.search.limits import Allowance, LimitedError
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_new
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 
 TOKEN = "search.token"  # noqa: S105 - its name, not the token
 SHORTEST = 32

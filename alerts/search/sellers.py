@@ -13,7 +13,7 @@ from alerts.search.pages import list_page
 from alerts.search.site import Site
 from alerts.sellers import named
 from alerts.store import QueryError
-from ullage.masking import Secret
+from ullage.security.masking import Secret
 
 
 def routes(site: Site) -> APIRouter:

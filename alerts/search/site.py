@@ -25,7 +25,7 @@ from alerts.store import IncidentStore, QueryError
 from alerts.typed import MAX_NOTE, checked_name
 from ullage.audit import Trail
 from ullage.clock import Clock
-from ullage.masking import Secret
+from ullage.security.masking import Secret
 from ullage.shown import moment, safe
 from ullage.typed import identifier_in
 

@@ -28,7 +28,7 @@ from typing import Generic, Protocol
 from alerts.document import D, Document
 from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
-from ullage.keys import KeyStore, credentials_folder
+from ullage.security.keys import KeyStore, credentials_folder
 from ullage.settings import Context
 
 MAX_PAGE = 500

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from elasticsearch import ApiError, Elasticsearch, SSLError, TransportError, UnsupportedProductError
 
 from ullage.errors import ConfigError, UnavailableError
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 from ullage.settings import LOOPBACK
 
 USER_FILE, PASSWORD_FILE, USER = "store.user", "store.password", "ullage"

@@ -24,7 +24,7 @@ from alerts.store.mapping import LATER, body, index_name, templates
 from alerts.store.selection import page_mark, read_mark, stamp
 from alerts.store.tokens import query_phrases
 from ullage.errors import RecordError
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 
 SCROLL, KEEP_ALIVE = 500, "10m"
 IDS_AT_ONCE = 1000

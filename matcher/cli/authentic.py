@@ -15,8 +15,8 @@ from ullage.metrics import OTHER
 from ullage.records import FINDING_SCHEMA, SIGNED_SINCE, Capture, Finding
 from ullage.records import heartbeat as beats
 from ullage.records.heartbeat import Heartbeat
-from ullage.sealing import Opener
-from ullage.signing import Signer, Verifier, record_parts
+from ullage.security.sealing import Opener
+from ullage.security.signing import Signer, Verifier, record_parts
 
 PURPOSE = "capture"
 FINDING = "finding"

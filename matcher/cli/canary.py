@@ -18,7 +18,7 @@ from matcher.watchlist.file import read_header
 from ullage import log
 from ullage.canary import COLUMNS, CUSTOMERS, TENANT
 from ullage.errors import ConfigError
-from ullage.keys import epochs, make_tenant, verify_key
+from ullage.security.keys import epochs, make_tenant, verify_key
 from ullage.settings import Context
 
 RENEW = timedelta(days=30)

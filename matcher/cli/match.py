@@ -13,7 +13,7 @@ from matcher.cli.memory import keep_freed_memory
 from matcher.cli.metrics import MatchMetrics
 from matcher.cli.relay import is_behind_gap
 from matcher.cli.stage import GROUP, MatchStage
-from ullage import keys, log
+from ullage import log
 from ullage.bus import CAPTURES, FINDINGS, Bus
 from ullage.clock import Clock
 from ullage.cutover import Cutover
@@ -22,6 +22,7 @@ from ullage.errors import UnavailableError
 from ullage.in_hand import InHand
 from ullage.metrics import BUS, new_registry
 from ullage.role import running, surroundings
+from ullage.security import keys
 from ullage.settings import Context
 from ullage.setup import require
 from ullage.worker import Worker, WorkerMetrics, reach

@@ -11,11 +11,11 @@ from matcher.match.capture_result import Reading
 from matcher.match.findings import findings_of
 from matcher.match.originals import desks, with_original
 from matcher.match.pipeline import Matcher
-from ullage import keys
 from ullage.bus import FINDINGS
 from ullage.errors import UllageError
 from ullage.incidents import Earlier, Incidents, Opened
 from ullage.records import Finding
+from ullage.security import keys
 from ullage.settings import Context
 
 NOBODY = "no incident: nothing in it concerns a tenant"

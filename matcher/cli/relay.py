@@ -13,8 +13,8 @@ from matcher.cli.authentic import passed_on
 from ullage.bus import Publisher
 from ullage.pulse import CoverageMetrics, FarCounts, Pulse
 from ullage.records.heartbeat import Heartbeat
+from ullage.security.signing import Signer
 from ullage.settings import Settings
-from ullage.signing import Signer
 
 
 def is_behind_gap(settings: Settings) -> bool:

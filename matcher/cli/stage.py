@@ -24,7 +24,7 @@ from matcher.match.pipeline import Matcher, Own
 from matcher.match.public import Public
 from matcher.match.statistics import CaptureKey
 from matcher.watchlist import installed
-from ullage import keys, log
+from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher, Record, Subscription
 from ullage.canary import SITE, is_proved
 from ullage.canary import TENANT as CANARY
@@ -34,9 +34,10 @@ from ullage.lexicon import themes
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.records.incomplete import BUDGETS
-from ullage.sealing import Sealer
+from ullage.security import keys
+from ullage.security.sealing import Sealer
+from ullage.security.signing import Signer
 from ullage.settings import Context
-from ullage.signing import Signer
 from ullage.worker import Aside
 
 GROUP = "match"

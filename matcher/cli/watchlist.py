@@ -49,7 +49,7 @@ from ullage.audit.trail import FOLDER
 from ullage.bait import record, stamps
 from ullage.errors import ConfigError
 from ullage.exits import Exit
-from ullage.keys import KeyStore, epochs
+from ullage.security.keys import KeyStore, epochs
 from ullage.settings import Context
 from ullage.tenants import require_tenant, tenants_here
 

@@ -15,7 +15,7 @@ from matcher.match.lookup import FOLDED, NONE, NORMALISED, Matches, labels_of
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.identifiers import masked
 from ullage.records import Match
-from ullage.tags import TAG_BYTES
+from ullage.security.tags import TAG_BYTES
 
 ALONE = {"email": 85, "card": 90, "resident_id": 95, "phone": 70, "iban": 90, "uscc": 60}
 """How sure a match is by its value alone, in percent; OTHERWISE of another kind, TOGETHER beside a field of the same customer."""

@@ -23,7 +23,7 @@ from matcher.watchlist.installed import Epoch
 from ullage.fields import Field
 from ullage.identifiers import field_by_kind
 from ullage.identifiers.email import strip_plus
-from ullage.tags import TAG_BYTES, Laid, Tags, lay
+from ullage.security.tags import TAG_BYTES, Laid, Tags, lay
 from ullage.written_forms import DIGESTED
 
 PLUS = 43

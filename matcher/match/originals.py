@@ -8,10 +8,11 @@ from itertools import islice
 import numpy as np
 
 from matcher.match.capture_result import Reading
-from ullage import keys, originals
+from ullage import originals
 from ullage.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, Original
 from ullage.records import Finding
-from ullage.sealing import Sealer
+from ullage.security import keys
+from ullage.security.sealing import Sealer
 from ullage.settings import Context
 
 

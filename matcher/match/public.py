@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from matcher.detect.candidates import Segment
-from ullage.masking import Secret
+from ullage.security.masking import Secret
 from ullage.typed import readings
 
 

@@ -31,8 +31,8 @@ from matcher.watchlist.source import REFERENCE, Batch, Source
 from matcher.watchlist.tagging import SELF_TEST_HANDLE, HandleKey, TagKeys, check_values_of
 from ullage import enrolled as recorded
 from ullage.errors import ConfigError
-from ullage.keys import KeyStore, epochs, signing_key
-from ullage.tags import TAG_BYTES, Tags
+from ullage.security.keys import KeyStore, epochs, signing_key
+from ullage.security.tags import TAG_BYTES, Tags
 from ullage.written_forms import PLAIN
 
 __all__ = ["LIFE", "Builder", "Report", "normal_name"]

@@ -29,8 +29,8 @@ from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
 from ullage import enrolled as recorded
 from ullage.errors import ConfigError
-from ullage.keys import KeyStore, signing_key, verify_key
-from ullage.tags import TAG_BYTES, Tags
+from ullage.security.keys import KeyStore, signing_key, verify_key
+from ullage.security.tags import TAG_BYTES, Tags
 
 Flags = npt.NDArray[np.bool_]
 BLOCKS = 4096

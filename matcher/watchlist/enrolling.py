@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import sync_folder
-from ullage.keys import KeyStore, make_tenant
+from ullage.security.keys import KeyStore, make_tenant
 
 
 @contextlib.contextmanager

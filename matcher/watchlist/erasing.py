@@ -24,7 +24,7 @@ from matcher.watchlist.file import BODY, Array, read_header
 from matcher.watchlist.index import ERASED, Index, Places
 from matcher.watchlist.installed import DELTA, path_of, tag_keys
 from ullage.errors import ConfigError
-from ullage.keys import KeyStore, epochs, verify_key
+from ullage.security.keys import KeyStore, epochs, verify_key
 
 Edit = tuple[int, bytes]
 """A place in the body, and the bytes to put there."""

@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from matcher.watchlist.chunks import CHUNK, DIGEST_BYTES
 from ullage.errors import ConfigError, CorruptError
-from ullage.tags import Tags
+from ullage.security.tags import Tags
 
 MAGIC = b"ULLAGEWL"
 VERSION = 5
@@ -60,7 +60,8 @@ class Header:
     `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts` their entries; `digested`
     the kinds whose digests it holds; `bits` the logarithms of the directory's and the bitmap's size. `build` is random; a
     delta names in `base` that of its list. `key_check` is the check value of the tag key, `checks` are those of other keys by
-    name (`ullage.check_values`). `self_test` is the handle of the self-test entry, one of `entries` and one of `subjects`.
+    name (`ullage.security.check_values`). `self_test` is the handle of the self-test entry, one of `entries` and one of
+    `subjects`.
     """
 
     version: int

@@ -13,7 +13,7 @@ from matcher.watchlist import erasure_digests as amended
 from matcher.watchlist.chunks import CHUNK, WHOLE_AT_ONCE, Chunks
 from matcher.watchlist.cohorts import Table
 from matcher.watchlist.file import BODY, WORD_BITS, Array, body_bytes, header_of, marks, opened, sections, split, upper
-from ullage.tags import Tags
+from ullage.security.tags import Tags
 
 Places = npt.NDArray[np.int64]
 STEPS = 12

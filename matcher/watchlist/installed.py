@@ -19,9 +19,9 @@ from matcher.watchlist.index import Index
 from matcher.watchlist.live import Watchlist
 from matcher.watchlist.tagging import TagKeys
 from ullage.canary import TENANT as CANARY
-from ullage.check_values import check_value
 from ullage.errors import ConfigError, CorruptError
-from ullage.keys import KeyStore, epochs, verify_key
+from ullage.security.check_values import check_value
+from ullage.security.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
 from ullage.tenants import tenants_here
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from matcher.watchlist.cohorts import Label, tally
 from matcher.watchlist.file import Array, Header, split
 from matcher.watchlist.index import Index, Places
-from ullage.tags import Tags
+from ullage.security.tags import Tags
 
 
 class Watchlist:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.watchlist.file import Array, split
-from ullage.tags import TAG_BYTES, Tags
+from ullage.security.tags import TAG_BYTES, Tags
 
 RUN = 3 << 20
 """Records of a run: 60 MiB."""

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from matcher.columns.text_column import Texts, hexed
 from ullage.errors import ConfigError, CorruptError, RecordError
-from ullage.keys import KeyStore
-from ullage.sealing import Opener, Sealer
-from ullage.tags import Tags
+from ullage.security.keys import KeyStore
+from ullage.security.sealing import Opener, Sealer
+from ullage.security.tags import Tags
 
 PURPOSE = "subjects"
 KEY_ID = "resolver"

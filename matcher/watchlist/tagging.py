@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.text_column import Texts
-from ullage.check_values import check_value
-from ullage.keys import KeyStore, epochs
-from ullage.tags import TAG_BYTES, Tagger, Tags, derive_key
+from ullage.security.check_values import check_value
+from ullage.security.keys import KeyStore, epochs
+from ullage.security.tags import TAG_BYTES, Tagger, Tags, derive_key
 
 CHECK_VALUE = b"ullage key check"
 SELF_TEST = ("self-test", "plain", "ullage self-test")

@@ -21,7 +21,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from ullage.tags import Tags
+from ullage.security.tags import Tags
 
 KIND = "witness"
 HOLDER, PAIR = "holder", "amount-date"

@@ -15,8 +15,9 @@ from alerts.store import IncidentStore, open_store
 from tests.alerts.browser import HOST, PHONE, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
-from ullage import keys, log
-from ullage.masking import Secret
+from ullage import log
+from ullage.security import keys
+from ullage.security.masking import Secret
 from ullage.settings import Context
 
 

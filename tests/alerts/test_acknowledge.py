@@ -11,8 +11,9 @@ from alerts.search.app import create_app
 from alerts.search.door import token_of
 from alerts.store import Where
 from tests.alerts.browser import HOST, Browser
-from ullage import audit, keys
+from ullage import audit
 from ullage.cli import app
+from ullage.security import keys
 from ullage.settings import Context
 
 SOC = "[notify.channels.soc]\n"

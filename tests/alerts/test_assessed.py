@@ -20,8 +20,8 @@ from ullage.cli import app
 from ullage.dead_letters import read
 from ullage.exits import Exit
 from ullage.records import Finding
+from ullage.security.signing import SIGNER, Signer
 from ullage.settings import Context
-from ullage.signing import SIGNER, Signer
 
 CUSTOMERS = [customer(n) for n in range(120)]
 

@@ -11,13 +11,13 @@ from alerts.records import Incident, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding
 from tests.factories import signed
-from ullage import keys
 from ullage.bus import FINDINGS, Outgoing
 from ullage.cli import app
 from ullage.dead_letters import read
 from ullage.records import FINDING_SCHEMA
+from ullage.security import keys
+from ullage.security.signing import Signer, record_parts
 from ullage.settings import Context
-from ullage.signing import Signer, record_parts
 
 GOOD = finding("f", range(10), people="ab").encode()
 FORGED = finding("forged", range(50, 60), people="cd")

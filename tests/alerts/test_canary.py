@@ -23,12 +23,13 @@ from tests.alerts.builders import everything, finding, record, stage
 from tests.alerts.noise.posts import post
 from tests.conftest import HeldClock
 from tests.factories import capture
-from ullage import keys, setup
+from ullage import setup
 from ullage.bus import FINDINGS, Record
 from ullage.canary import SITE, TENANT, CanaryMetrics, proof, text
 from ullage.errors import RecordError, UnavailableError
-from ullage.keys import KeyStore
 from ullage.pulse import Pulse
+from ullage.security import keys
+from ullage.security.keys import KeyStore
 from ullage.settings import Context, Tenant
 
 

@@ -18,12 +18,12 @@ from alerts.view import brief, duration, link
 from matcher.cli.authentic import passed_on
 from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
-from ullage import keys
 from ullage.bus import FINDINGS
 from ullage.cli import app
 from ullage.dead_letters import read
 from ullage.exits import Exit
 from ullage.records.heartbeat import Coverage, Heartbeat
+from ullage.security import keys
 from ullage.shown import moment, safe
 
 A = incident_id("f")

@@ -10,10 +10,10 @@ from alerts.records import Audit
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
-from ullage import keys
 from ullage.errors import ConfigError
-from ullage.masking import Secret
-from ullage.tags import Tagger, derive_key
+from ullage.security import keys
+from ullage.security.masking import Secret
+from ullage.security.tags import Tagger, derive_key
 from ullage.typed import identifier_in, readings
 
 PHONE, ID, CARD, EMAIL = "13800138000", "11010519491231002X", "6200000000000005", "test@example.com"

@@ -17,9 +17,9 @@ from tests.alerts.builders import finding, record, stage
 from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone
-from ullage import keys
-from ullage.check_values import check_value
 from ullage.errors import ConfigError, RecordError
+from ullage.security import keys
+from ullage.security.check_values import check_value
 from ullage.settings import Context
 
 NAME = "bank/index-1.key"

@@ -11,12 +11,13 @@ from alerts.retention import erase, expire
 from alerts.reveal import ACTION, Reveals
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle
-from ullage import keys, originals
+from ullage import originals
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
 from ullage.cli import app
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.records import Finding
+from ullage.security import keys
 from ullage.settings import Context, StoreSettings
 
 POST = originals.Original(

@@ -23,8 +23,8 @@ from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import WHEN, match
 from ullage import enrolled
 from ullage.errors import ConfigError
-from ullage.keys import make_tenant, signing_key
-from ullage.masking import Secret
+from ullage.security.keys import make_tenant, signing_key
+from ullage.security.masking import Secret
 from ullage.verdict.rules import own_rules
 
 SCENARIOS = [scenario.id for scenario in own_rules().scenario]

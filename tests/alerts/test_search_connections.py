@@ -12,7 +12,7 @@ from alerts.search import connections, guard, pages
 from alerts.search.app import create_app
 from alerts.search.command import _serve
 from alerts.search.door import token_of
-from ullage import keys
+from ullage.security import keys
 
 SOON = 20.0
 """Seconds that a busy machine may take for what is immediate."""

@@ -12,8 +12,8 @@ from alerts.search.door import ATTEMPTS, SHORTEST, TOKEN, token_of
 from tests.alerts.browser import ASKED, HOST, OURS, PHONE, Browser
 from ullage import audit
 from ullage.errors import ConfigError
-from ullage.keys import KeyStore
-from ullage.masking import Secret
+from ullage.security.keys import KeyStore
+from ullage.security.masking import Secret
 
 OPEN = ("/metrics", "/healthz", "/readyz", "/static/ullage.css", "/login")
 CLOSED = ("/", "/exposed", "/noise", "/incidents/INC-X", "/api/incidents", "/api/export/csv", "/api/openapi.json", "/nowhere")

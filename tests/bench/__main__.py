@@ -21,7 +21,7 @@ from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
 from ullage.errors import UnavailableError
-from ullage.keys import make_tenant
+from ullage.security.keys import make_tenant
 from ullage.settings import Context
 
 

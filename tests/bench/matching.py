@@ -18,8 +18,8 @@ from matcher.watchlist.build import Builder
 from matcher.watchlist.source import Source
 from tests.bench.table import best, row
 from ullage.records import Capture
+from ullage.security.tags import Tagger
 from ullage.settings import Context
-from ullage.tags import Tagger
 
 TAGS = 50_000
 PLAIN = re.compile(r"1[3-9]\d{9}|\d{17}[\dX]|\d{16,19}|[\w.+-]+@[\w.-]+")

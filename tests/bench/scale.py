@@ -15,10 +15,10 @@ from crawlers.outbox import Outbox, new_id
 from deploy.demo.drive import Ullage, configuration, write_customers
 from deploy.demo.people import people
 from tests.bench.table import row
-from ullage import keys
 from ullage.bus import CAPTURES, Bus
 from ullage.records import Capture
 from ullage.role import SUPERVISOR
+from ullage.security import keys
 from ullage.settings import Context
 from ullage.supervisor import command
 

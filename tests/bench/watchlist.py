@@ -20,7 +20,7 @@ from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import TagKeys, handles
 from tests.bench.table import row
 from ullage.identifiers.resident_id import CHECKS, WEIGHTS
-from ullage.keys import verify_key
+from ullage.security.keys import verify_key
 from ullage.settings import Context
 
 ENTRIES = int(os.environ.get("ULLAGE_BENCH_ENTRIES", "1000000"))

@@ -13,9 +13,9 @@ import pytest
 from crawlers.frontier import Frontier
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, Answers, serving
-from ullage import keys
 from ullage.bus import CAPTURES
 from ullage.records import Capture
+from ullage.security import keys
 from ullage.settings import Context
 
 

@@ -17,10 +17,10 @@ from crawlers.site import Site
 from crawlers.standing import Standings
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import at_once, make_site
-from ullage import keys
 from ullage.bus import CAPTURES, Outgoing
 from ullage.errors import RecordError, UnavailableError
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Heartbeat
+from ullage.security import keys
 from ullage.settings import Context, CrawlSettings
 
 WATCHED, OTHER = make_site(name="board"), make_site(name="other", watch=False)

@@ -17,10 +17,10 @@ from deploy.local.server import free_ports
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers
-from ullage import keys
 from ullage.bus import CAPTURES
 from ullage.canary import CUSTOMERS, SITE, is_proved, proof, text
 from ullage.errors import ConfigError
+from ullage.security import keys
 from ullage.settings import CanarySettings, Context
 
 

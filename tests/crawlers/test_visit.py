@@ -42,8 +42,8 @@ from ullage.bus import Outgoing
 from ullage.errors import CorruptError, UnavailableError
 from ullage.records import CAPTURE_SCHEMA, MAX_BODY_BYTES, Capture
 from ullage.records.base import unframed
+from ullage.security.signing import Signer
 from ullage.settings import Context
-from ullage.signing import Signer
 
 
 @dataclass
@@ -375,7 +375,7 @@ def test_a_title_that_is_no_text_hides_no_post(visit: Visit, publisher: Publishe
 
 
 def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publisher: Publisher) -> None:
-    from ullage import keys
+    from ullage.security import keys
 
     capture = Capture(id="1", site="s", post_id="1", url="u", fetched_at=context.clock.now(), body=b"13800138000")
     Outbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl")).append([capture])

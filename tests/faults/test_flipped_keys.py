@@ -24,10 +24,10 @@ from crawlers.metrics import CrawlMetrics
 from crawlers.patrol import Patrol
 from matcher.cli.stage import build_matcher
 from tests.matcher.bank import customer, listed
-from ullage import keys
 from ullage.cli import app
 from ullage.errors import ConfigError, CorruptError
-from ullage.keys import KeyStore
+from ullage.security import keys
+from ullage.security.keys import KeyStore
 from ullage.settings import Context
 
 PLACES = (0, 7, 100, 255)
@@ -290,7 +290,7 @@ def test_a_key_folder_that_cannot_be_written_is_used_and_left_as_it_is(data: Pat
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ullage.check_values.write_whole", refused)
+    monkeypatch.setattr("ullage.security.check_values.write_whole", refused)
     store = KeyStore(data / "keys")
     store.adopt("capture.key")
     assert store.read("capture.key") == (data / "keys" / "capture.key").read_bytes()

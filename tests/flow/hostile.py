@@ -14,9 +14,9 @@ from urllib.parse import quote
 from crawlers.outbox import Outbox, new_id
 from tests.bench import recall_containers as made
 from tests.flow.victim import NAME, PASSWORD, POST, STRANGE, VICTIM
-from ullage import keys
 from ullage.bus import CAPTURES, Outgoing
 from ullage.records import CAPTURE_SCHEMA, Capture
+from ullage.security import keys
 from ullage.settings import Context
 
 ROW = f"{VICTIM.name}----{VICTIM.phone}----{VICTIM.resident_id}"

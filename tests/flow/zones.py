@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ullage import keys
-from ullage.keys import KeyStore
+from ullage.security import keys
+from ullage.security.keys import KeyStore
 
 SIGNERS = Path("signers") / "captures"
 

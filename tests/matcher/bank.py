@@ -16,7 +16,7 @@ from matcher.watchlist.build import Builder, Report
 from matcher.watchlist.source import Source
 from ullage import enrolled
 from ullage.identifiers.resident_id import check_character
-from ullage.keys import epochs, make_tenant
+from ullage.security.keys import epochs, make_tenant
 from ullage.settings import Context
 
 HEADER = ("customer_ref", "name", "phone", "resident_id", "card", "email")

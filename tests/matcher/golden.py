@@ -32,8 +32,8 @@ from tests.bench import corpus, hostile, recall_cases
 from tests.bench.corpus_people import COLUMNS, Person
 from ullage import setup
 from ullage.clock import Clock
-from ullage.keys import KeyStore, epochs, make_tenant
 from ullage.records import Capture, Finding
+from ullage.security.keys import KeyStore, epochs, make_tenant
 from ullage.settings import Context
 
 FROZEN = Path(__file__).with_name("golden.json")

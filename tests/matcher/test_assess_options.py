@@ -13,7 +13,7 @@ import pytest
 from tests.matcher.bank import customer, enrol, phone
 from tests.matcher.unpack import builders
 from ullage.exits import Exit
-from ullage.keys import make_tenant
+from ullage.security.keys import make_tenant
 from ullage.settings import Context
 
 CUSTOMERS = [customer(n) for n in range(400)]

@@ -12,12 +12,12 @@ from tests.factories import capture
 from tests.matcher import test_stage
 from tests.matcher.bank import phone
 from tests.matcher.test_stage import Running, passed_on
-from ullage import keys
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.canary import SITE, TENANT, proof, text
 from ullage.records import CAPTURE_SCHEMA, Capture
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Heartbeat
-from ullage.signing import Signer, record_parts
+from ullage.security import keys
+from ullage.security.signing import Signer, record_parts
 
 match = test_stage.match
 STRANGER = Signer(Ed25519PrivateKey.from_private_bytes(b"s" * 32))

@@ -14,7 +14,7 @@ from tests.matcher.bank import listed
 from tests.matcher.conftest import BANK
 from tests.matcher.test_watchlist_command import files
 from ullage.errors import ConfigError, CorruptError
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 from ullage.settings import Context
 from ullage.tenants import tenants_here
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matcher.detect.candidates import Segment
 from matcher.match.lookup import FEW, ask, questions
-from ullage.tags import Tagger, Tags
+from ullage.security.tags import Tagger, Tags
 
 
 def segment(kind: str, valid: list[bool], form: str = "plain") -> Segment:

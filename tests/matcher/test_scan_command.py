@@ -10,10 +10,10 @@ from matcher.cli.authentic import PURPOSE
 from tests.factories import capture
 from tests.matcher.bank import phone
 from tests.matcher.conftest import BANK
-from ullage import keys
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.errors import ConfigError
 from ullage.records import CAPTURE_SCHEMA
+from ullage.security import keys
 from ullage.settings import Context
 
 FIELDS = ["path", "start", "end", "kind", "form", "tenant", "subject", "confidence"]

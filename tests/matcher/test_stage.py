@@ -16,7 +16,7 @@ from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone, tokens
 from tests.matcher.conftest import BANK
-from ullage import dead_letters, keys
+from ullage import dead_letters
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.clock import Backoff
 from ullage.cutover import Cutover
@@ -25,6 +25,7 @@ from ullage.errors import CorruptError, RecordError
 from ullage.lexicon import themes
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Count, Coverage, Heartbeat, SiteReport, is_heartbeat
+from ullage.security import keys
 from ullage.settings import BusSettings, Context, Settings
 from ullage.worker import Worker
 

@@ -12,8 +12,8 @@ from tests.factories import capture
 from tests.matcher.bank import enrol, matcher_of
 from tests.matcher.conftest import BANK
 from ullage import sellers
-from ullage.masking import Secret
 from ullage.records import CaptureFacts, Finding
+from ullage.security.masking import Secret
 from ullage.settings import Context
 
 ONE = BANK[1]

@@ -21,7 +21,7 @@ from matcher.watchlist.tagging import TagKeys
 from tests.factories import capture
 from tests.matcher.bank import customer, matcher_of
 from ullage.errors import ConfigError, CorruptError
-from ullage.keys import make_tenant, verify_key
+from ullage.security.keys import make_tenant, verify_key
 from ullage.settings import Context
 
 HEADER = ("customer_ref", "name", "phone", "resident_id", "email", "cohort_product", "cohort_branch", "cohort_export", "canary")

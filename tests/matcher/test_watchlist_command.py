@@ -17,7 +17,7 @@ from ullage import audit
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.exits import Exit
-from ullage.keys import make_tenant
+from ullage.security.keys import make_tenant
 from ullage.settings import Context
 
 

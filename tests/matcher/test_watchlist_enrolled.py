@@ -12,7 +12,7 @@ from tests.matcher.conftest import BANK
 from ullage import setup
 from ullage.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.errors import ConfigError
-from ullage.masking import Secret
+from ullage.security.masking import Secret
 from ullage.settings import Context
 
 VALUES = ("phone", "resident_id", "email")

@@ -21,7 +21,7 @@ from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, listed
 from ullage.errors import ConfigError, CorruptError
-from ullage.keys import make_tenant, verify_key
+from ullage.security.keys import make_tenant, verify_key
 from ullage.settings import Context
 
 BEFORE = Path(__file__).parents[1] / "data" / "data_832bf64.tar.xz"

@@ -39,7 +39,6 @@ from tests.matcher.bank import customer, enrol
 from tests.matcher.bank import listed as as_csv
 from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers, seal
 from tests.upgrade.test_data_folder import FOLDER, MADE
-from ullage import keys
 from ullage.audit import entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
@@ -50,6 +49,7 @@ from ullage.errors import CorruptError
 from ullage.evidence.manifest import decode
 from ullage.evidence.officers import open_sealed, private_key
 from ullage.evidence.vault import Vault
+from ullage.security import keys
 from ullage.settings import Context, load
 
 SITES = ("demo-forum", "demo-pastes")

@@ -13,12 +13,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from ullage import keys, log
+from ullage import log
 from ullage.bus import CAPTURES, Record
 from ullage.dead_letters import DeadLetters
 from ullage.errors import UllageError
 from ullage.in_hand import InHand
 from ullage.role import die_with_supervisor, no_core_dumps, stop_on_signals, surroundings
+from ullage.security import keys
 from ullage.settings import Context
 from ullage.worker import Worker
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import HeldClock
 from ullage.audit import Trail, entries, walk, walk_all
 from ullage.errors import ConfigError, CorruptError
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 
 MONTH = 31 * 86400.0
 

@@ -10,14 +10,14 @@ import pytest
 
 from ullage.audit import Trail, walk
 from ullage.clock import Clock
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 
 WRITER = """
 import sys
 from pathlib import Path
 from ullage.audit import Trail
 from ullage.clock import Clock
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 root = Path(sys.argv[1])
 trail = Trail(root / "audit", "search", KeyStore(root / "keys"), Clock(), max_segment=2_000)
 while True:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.factories import outgoing
-from ullage import dead_letters, keys
+from ullage import dead_letters
 from ullage.bus import CAPTURES, DEAD_LETTERS, Bus, Record
 from ullage.dead_letters import DeadLetters
 from ullage.errors import RecordError
-from ullage.keys import KeyStore
+from ullage.security import keys
+from ullage.security.keys import KeyStore
 
 VALUE = "李某----13800138000".encode()
 

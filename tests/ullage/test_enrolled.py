@@ -12,7 +12,7 @@ import pytest
 from ullage import enrolled
 from ullage.enrolled import BLOCK, BODY, PAIR, Enrolled, EnrolledLists, header_for, path_of
 from ullage.errors import ConfigError, CorruptError
-from ullage.keys import make_tenant, signing_key
+from ullage.security.keys import make_tenant, signing_key
 from ullage.settings import Context
 
 MANY = 1000

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ullage import keys
 from ullage.errors import ConfigError, RecordError
-from ullage.keys import KeyStore
+from ullage.security import keys
+from ullage.security.keys import KeyStore
 
 PLACE = {"purpose": "capture", "topic": "captures", "schema": 1}
 

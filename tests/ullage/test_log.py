@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from ullage import log
-from ullage.masking import Secret
+from ullage.security.masking import Secret
 
 
 @pytest.fixture

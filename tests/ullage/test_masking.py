@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import pytest
 
-from ullage.masking import Secret
+from ullage.security.masking import Secret
 
 VALUE = "13800138000"
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ullage.errors import RecordError
-from ullage.sealing import OVERHEAD, Opener, Sealer
+from ullage.security.sealing import OVERHEAD, Opener, Sealer
 
 PRIVATE = X25519PrivateKey.generate()
 SEALER = Sealer("20260921", PRIVATE.public_key())

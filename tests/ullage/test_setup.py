@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.factories import outgoing
-from ullage import keys, setup
+from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS
 from ullage.errors import ConfigError
+from ullage.security import keys
 from ullage.settings import Context
 
 READERS = {CAPTURES: "match"}

@@ -7,10 +7,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ullage import keys
 from ullage.errors import ConfigError, RecordError
+from ullage.security import keys
+from ullage.security.signing import Signer, Verifier, fingerprint
 from ullage.settings import Context
-from ullage.signing import Signer, Verifier, fingerprint
 
 SIGNER, OTHER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32))), Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
 KNOWN = Verifier(lambda: {SIGNER.name: SIGNER.private.public_key()})

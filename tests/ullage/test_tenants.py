@@ -2,8 +2,8 @@
 
 import pytest
 
-from ullage import keys
 from ullage.errors import ConfigError
+from ullage.security import keys
 from ullage.settings import Context
 from ullage.tenants import require_tenant, tenants_here
 

@@ -13,8 +13,8 @@ from ullage.errors import ConfigError
 from ullage.files import trusted
 from ullage.files.atomic_write import write_new
 from ullage.files.trusted import MAX_BYTES, check_folder, read_trusted
-from ullage.keys import KeyStore
 from ullage.lexicon import themes
+from ullage.security.keys import KeyStore
 from ullage.settings import Context, load
 from ullage.verdict import VERDICT
 

@@ -26,7 +26,6 @@ from crawlers.frontier import Frontier
 from matcher.cli.authentic import Reception
 from matcher.cli.stage import build_matcher
 from tests.conftest import HeldClock
-from ullage import keys
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
@@ -34,6 +33,7 @@ from ullage.cutover import Cutover
 from ullage.kept import terms_in
 from ullage.records import Finding
 from ullage.records.heartbeat import is_heartbeat
+from ullage.security import keys
 from ullage.settings import Context
 
 FOLDER = Path(__file__).parents[1] / "data" / "data_832bf64.tar.xz"

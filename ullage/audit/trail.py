@@ -20,7 +20,7 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import write_through, write_whole
 from ullage.files.lock import turn
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 from ullage.typed import identifier_in
 
 FOLDER = "audit"

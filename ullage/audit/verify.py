@@ -9,7 +9,7 @@ from pathlib import Path
 from ullage.audit.entry import HEAD, ORIGIN, Entry, Head, read_head, read_line, segments
 from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 
 MOST_FAULTS = 20
 """Faults told of one chain: after these it is plain that it is no history any more."""

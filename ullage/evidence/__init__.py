@@ -7,9 +7,9 @@ only moment at which the text is there, and keeps nothing that opens it:
     DATA/evidence/TENANT/FINDING.hold       an empty mark: this one does not expire
     DATA/keys/evidence/OFFICER.pub          the public halves of the two officers' keys
 
-The seal is HPKE (`ullage.sealing`) to the first officer's key within HPKE to the second's, so both private keys are needed.
-Those are files of the officers' own, each under a passphrase, and never on the host of a role. What is sealed is bound to its
-tenant and finding: it does not open under another's name. A file is written once; the same finding again changes nothing.
+The seal is HPKE (`ullage.security.sealing`) to the first officer's key within HPKE to the second's, so both private keys are
+needed. Those are files of the officers' own, each under a passphrase, and never on the host of a role. What is sealed is bound to
+its tenant and finding: it does not open under another's name. A file is written once; the same finding again changes nothing.
 
 `ullage evidence open` and `pack` want both keys, a case and a reason, and are in the audit log before anything is shown.
 """

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from ullage import check_values
 from ullage.errors import ConfigError
 from ullage.evidence.manifest import SCHEMA
 from ullage.files.atomic_write import write_new
 from ullage.files.trusted import read_trusted
-from ullage.keys import KeyStore
-from ullage.sealing import Opener, Sealer
+from ullage.security import check_values
+from ullage.security.keys import KeyStore
+from ullage.security.sealing import Opener, Sealer
 
 PURPOSE, FOLDER = "evidence", "evidence"
 NEEDED = 2

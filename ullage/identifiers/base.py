@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ullage.fields import Field
-from ullage.masking import MASK
+from ullage.security.masking import MASK
 
 SEPARATORS = re.compile(r"[ .\-]")
 BEFORE, AFTER = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"

@@ -22,7 +22,7 @@ from ullage.records.heartbeat import Name, is_name
 CAPTURE_SCHEMA = 2
 FIRST_SCHEMA = 1
 SIGNED_SINCE = 2
-"""From this schema on whoever collected a capture signs it, within the seal (`ullage.signing`)."""
+"""From this schema on whoever collected a capture signs it, within the seal (`ullage.security.signing`)."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_HEADER_BYTES = 256 * 1024
 INGEST = "ingest"

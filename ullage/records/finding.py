@@ -218,7 +218,7 @@ class Finding(_Record):
     incomplete: tuple[Word, ...] = ()
     """Why less than the whole capture was searched or judged, as words of a closed list; () where all of it was."""
     key_checks: dict[str, str] = {}
-    """Check values of the keys under which its tags were made, by their names in the key folder (`ullage.check_values`)."""
+    """Check values of the keys under which its tags were made, by their names in the key folder (`security.check_values`)."""
     served: str = ""
     """Keyed digest of the bytes as served. It is the id of the capture's incomplete finding: a whole one replaces it."""
     original: str = Field(default="", max_length=200_000)

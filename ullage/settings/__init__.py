@@ -1,7 +1,7 @@
 """One configuration: `ullage.toml` in the data folder, overridden by `ULLAGE_…` variables, then by command-line options.
 
 Read once, by the command line, and passed down as values. Each knob has a default, a unit where it has one, and a reason;
-`ullage config show` prints them all. No secret is ever in here: keys have files of their own (`ullage.keys`).
+`ullage config show` prints them all. No secret is ever in here: keys have files of their own (`ullage.security.keys`).
 """
 
 from ullage.settings.context import Context

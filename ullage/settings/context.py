@@ -10,7 +10,7 @@ from ullage.bus import CAPTURES, Bus, open_bus
 from ullage.bus.routed import RoutedBus
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.keys import KeyStore, credentials_folder
+from ullage.security.keys import KeyStore, credentials_folder
 from ullage.settings.tenant import Tenant
 from ullage.settings.whole import Settings, load
 from ullage.verdict import VERDICT, Rules

@@ -55,7 +55,7 @@ class AuditSettings(Section):
 
 
 class KeySettings(Section):
-    """Where keys are read from; see `ullage.keys`."""
+    """Where keys are read from; see `ullage.security.keys`."""
 
     folder: str = knob("keys", "one 0600 file a key, relative to the data folder")
     command: tuple[str, ...] = knob((), "program that prints a key in hex when run with its name (KMS, Vault)")

@@ -15,7 +15,7 @@ from typing import Protocol
 from alerts.notify.message import Message
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UnavailableError
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 from ullage.settings import NotifySettings
 
 FOLDER = "notify"

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, Places
 from matcher.detect.candidates import Segment
 from matcher.detect.words import DIGEST
-from ullage.check_values import check_value
 from ullage.identifiers import kinds, masked
-from ullage.keys import KeyStore
 from ullage.records.finding import SKETCH_SIZE
-from ullage.tags import Tagger, derive_key
+from ullage.security.check_values import check_value
+from ullage.security.keys import KeyStore
+from ullage.security.tags import Tagger, derive_key
 
 Words = npt.NDArray[np.uint64]
 NAME = "capture.key"

@@ -11,7 +11,7 @@ from alerts.records import Incident, incident_id
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.noise.posts import post
 from tests.factories import match
-from ullage.masking import Secret
+from ullage.security.masking import Secret
 
 A, PHONE = incident_id("f"), "13800138000"
 SILENCE = {"by": "王芳", "reason": "招聘帖", "days": "30", "what": "incident"}

@@ -20,7 +20,7 @@ from deploy.local.webhook import Receiver, new_key
 from tests.conftest import NOON
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 from ullage.settings import NotifySettings
 
 KEY = new_key()

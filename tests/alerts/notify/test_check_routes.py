@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from alerts.notify.command import channel_parts
-from ullage import keys
 from ullage.errors import ConfigError
+from ullage.security import keys
 from ullage.settings import Context
 
 SOC = "[notify.channels.soc]\n"

@@ -7,7 +7,7 @@ from tests import factories
 from ullage.evidence.manifest import Manifest, encode, manifest
 from ullage.evidence.officers import Pair, make_officer, pair_of
 from ullage.evidence.vault import Head, Vault
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 
 OFFICERS = ("li", "wang")
 PASSPHRASES = {"li.pem": "correct horse 1", "wang.pem": "correct horse 2", "zhao.pem": "correct horse 3"}

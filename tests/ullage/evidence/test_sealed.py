@@ -16,7 +16,7 @@ from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.evidence.manifest import decode, encode, manifest
 from ullage.evidence.officers import make_officer, open_sealed, pair_of, private_key
 from ullage.evidence.vault import Vault
-from ullage.keys import KeyStore
+from ullage.security.keys import KeyStore
 
 
 @pytest.fixture

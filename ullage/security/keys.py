@@ -13,7 +13,7 @@
     notify/<channel>    alert (text: an address, then what signs, one a line)
 
 Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it
-is wider, foreign or a link (`ullage.files.trusted`). Beside each key lies its check value, `NAME.kcv` (`ullage.check_values`): a
+is wider, foreign or a link (`ullage.files.trusted`). Beside each key lies its check value, `NAME.kcv` (see `check_values`): a
 key that is not the one that was noted is refused wherever it is read. Where `keys.command` is set it is run with the key's name
 and must print the key in hex (KMS, Vault); where systemd's `CREDENTIALS_DIRECTORY` has the name (with `/` as `.`) that is read
 first. A key never comes from the environment itself.
@@ -32,12 +32,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from ullage import check_values, log
+from ullage import log
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_new, write_through
 from ullage.files.trusted import read_trusted
-from ullage.sealing import Opener, Sealer
-from ullage.signing import Signer, Verifier, fingerprint
+from ullage.security import check_values
+from ullage.security.sealing import Opener, Sealer
+from ullage.security.signing import Signer, Verifier, fingerprint
 
 KEY_BYTES = 32
 COMMAND_SECONDS = 30

@@ -19,7 +19,7 @@ from pathlib import Path
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_whole
 from ullage.files.trusted import read_trusted
-from ullage.tags import BLOCK, Tagger, derive_key
+from ullage.security.tags import BLOCK, Tagger, derive_key
 
 SUFFIX = ".kcv"
 BYTES = 5

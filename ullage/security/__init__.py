@@ -1,0 +1,11 @@
+"""Keys and what is done with them: sealing, signing, tagging, and values that leave masked alone.
+
+    masking        a raw value in memory, and the one way out for it
+    tags           AES-CMAC of normalised values, a batch at a time
+    sealing        what only match can read
+    signing        which of our own processes made a record
+    check_values   whether a key is still the one that it was
+    keys           the files of keys, and which role may read which
+
+What each role may read is in `keys`; the metadata of records that are sealed and signed are in `ullage.records`.
+"""
