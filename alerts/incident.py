@@ -20,11 +20,11 @@ from alerts.records import TEXT_RULE, Exposure, Incident, Sighting, Sketched, Wh
 from alerts.replay import Replay
 from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore
-from ullage.fields import SENSITIVE, class_of, shows
-from ullage.lexicon import is_wanted
 from ullage.records import Canary, Claims, Finding
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Facts, Reason, Rules, judge
+from ullage.vocabulary.fields import SENSITIVE, class_of, shows
+from ullage.vocabulary.lexicon import is_wanted
 
 SHOWN = 50
 """Titles and authors kept in an incident."""

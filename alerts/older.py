@@ -19,11 +19,11 @@ from alerts.noise.traits import Traits
 from alerts.records import TEXT_RULE, Background, Claim, Exposure, Incident, Sighting, Suppression
 from alerts.store import IncidentStore, Where
 from ullage import log
-from ullage.kept import GAP, terms_in
 from ullage.records import ELSEWHERE, INGEST, category_of
 from ullage.records import reduced as reduced_texts
 from ullage.records.finding import TOKEN
 from ullage.records.heartbeat import is_name
+from ullage.vocabulary.kept import GAP, terms_in
 
 D = TypeVar("D", bound=Document)
 KINDS: tuple[type[Document], ...] = (Suppression, Exposure, Background, Incident, Sighting)

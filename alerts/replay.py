@@ -16,8 +16,8 @@ from alerts.exposures import is_verified
 from alerts.fold import Known
 from alerts.records import Exposure
 from alerts.sketch import overlap
-from ullage.fields import Field, class_of
 from ullage.records import Finding
+from ullage.vocabulary.fields import Field, class_of
 
 SAMPLE = 200
 SAYS_NOTHING = frozenset((Field.DATE, Field.AGE, Field.GENDER, Field.OTHER))

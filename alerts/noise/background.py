@@ -15,8 +15,8 @@ from alerts.document import Frozen
 from alerts.noise.traits import Traits
 from alerts.records import TEXT_RULE, Background
 from ullage.files.rulefiles import Kind, toml
-from ullage.lexicon import SAMPLE_ROWS
 from ullage.records import Finding
+from ullage.vocabulary.lexicon import SAMPLE_ROWS
 
 SELLING = ("TRADE", "SALE", "WANTED", "QUAL", "DATA")
 """Lexicon categories that only who sells uses; the others name crimes as well, and reports are full of them."""

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from alerts.document import Document
 from alerts.noise.traits import Traits
-from ullage.kept import GAP
 from ullage.records import Canary, Claims, Cohort, RowGroup
+from ullage.vocabulary.kept import GAP
 
 TEXT_RULE = 3
 """By which texts are kept: words of closed lists alone. Earlier versions cleaned them; see `alerts.older`."""

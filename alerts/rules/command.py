@@ -20,9 +20,9 @@ from alerts.store import configured_store
 from alerts.tenants import require_known
 from alerts.typed import checked_note
 from ullage.errors import ConfigError
-from ullage.lexicon import Lexicon
 from ullage.screen import AsJson, console, print_list, print_row
 from ullage.settings import Context
+from ullage.vocabulary.lexicon import Lexicon
 
 app = typer.Typer(no_args_is_help=True, help="Rules as data: how precise each has been, and what others would change.")
 

@@ -10,9 +10,9 @@ from alerts.noise.background import BACKGROUND
 from alerts.noise.background import Rules as Background
 from ullage.errors import ConfigError
 from ullage.files.rulefiles import Kind, text_of
-from ullage.lexicon import SUFFIX, Lexicon, themes
 from ullage.verdict import VERDICT
 from ullage.verdict import Rules as Verdict
+from ullage.vocabulary.lexicon import SUFFIX, Lexicon, themes
 
 AnyKind: TypeAlias = Kind[Verdict] | Kind[Background] | Kind[Lexicon]
 

@@ -15,9 +15,9 @@ from alerts import incident as projection
 from alerts.noise.background import Rules as BackgroundRules
 from alerts.records import Background, Exposure, Incident, Sighting
 from alerts.store import IncidentStore, Where
-from ullage.lexicon import Row, is_offer
 from ullage.settings import Tenant
 from ullage.verdict import Rules as Verdict
+from ullage.vocabulary.lexicon import Row, is_offer
 
 FOLDED, UNRAISED = "incident", "unraised"
 

@@ -17,12 +17,12 @@ from matcher.watchlist.installed import TenantLists
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.incidents import Earlier, Opened
-from ullage.lexicon import is_wanted
 from ullage.next_step import Decide, Step, next_step
 from ullage.records import Statistics
 from ullage.settings import Context
 from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
 from ullage.verdict.severity import ORDER, decide_minutes
+from ullage.vocabulary.lexicon import is_wanted
 
 MOST_TOLD = 10_000
 """Parts of a file of which JSON says each that it was not read; all are counted."""

@@ -30,7 +30,6 @@ from ullage.canary import SITE, is_proved
 from ullage.canary import TENANT as CANARY
 from ullage.cutover import Cutover
 from ullage.errors import UllageError
-from ullage.lexicon import themes
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.records.incomplete import BUDGETS
@@ -38,6 +37,7 @@ from ullage.security import keys
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
 from ullage.settings import Context
+from ullage.vocabulary.lexicon import themes
 from ullage.worker import Aside
 
 GROUP = "match"

@@ -11,8 +11,8 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from matcher.text.traditional import written
-from ullage.fields import Field
 from ullage.identifiers import kinds
+from ullage.vocabulary.fields import Field
 
 UNIT = r"(?:\([^()]{1,8}+\)|\[[^\[\]]{1,8}+\]|【[^【】]{1,8}+】)"
 VALUE_AFTER = re.compile(rf"[\s{{\[]*+[\"'`【(]?\s*+([^:=\"'`\[\]【】(){{}},]{{1,24}}+){UNIT}?[\"'`\]】)]?\s*+[:=]\s*+(?=\S)")

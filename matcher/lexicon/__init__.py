@@ -21,7 +21,7 @@ from matcher.lexicon.entries import Entry, Names, forms, lower, record_words, sh
 from matcher.lexicon.records import Records
 from matcher.lexicon.search import Search
 from matcher.lexicon.terms import Hit, Terms
-from ullage.lexicon import Row
+from ullage.vocabulary.lexicon import Row
 
 __all__ = ["Entry", "Hit", "Lexicon", "Terms", "lower"]
 

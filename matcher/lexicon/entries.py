@@ -1,8 +1,8 @@
 """What is looked for: each written form, and what it may mean.
 
-Terms are data (`ullage.lexicon`): a file a theme, with weight 1-5, ambiguity and source; words of context weigh nothing. Field
-labels come from `detect/labels.tsv`; brands, domains and card ranges (BINs) from each tenant's settings. Every form is found in
-simplified and in traditional characters, and in any case.
+Terms are data (`ullage.vocabulary.lexicon`): a file a theme, with weight 1-5, ambiguity and source; words of context weigh
+nothing. Field labels come from `detect/labels.tsv`; brands, domains and card ranges (BINs) from each tenant's settings. Every
+form is found in simplified and in traditional characters, and in any case.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from matcher.detect.labels import words
 from matcher.text.fold import fold
 from matcher.text.traditional import written
-from ullage.lexicon import Row, themes
+from ullage.vocabulary.lexicon import Row, themes
 
 CONTEXT, RECORD = "CONTEXT", "record"
 """The category of words of context; the theme of them that makes a text somebody's record."""

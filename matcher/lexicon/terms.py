@@ -10,8 +10,8 @@ from typing import NamedTuple, overload
 
 from matcher.columns.batch import Places
 from matcher.lexicon.entries import Entry
-from ullage.lexicon import SIDES, is_offer
 from ullage.records import Term
+from ullage.vocabulary.lexicon import SIDES, is_offer
 
 NEAR = 40
 """Characters within which a term of ambiguity H needs another term, a field label or a tenant's brand."""

@@ -21,8 +21,8 @@ from matcher.match.batches import Searched
 from matcher.match.lookup import BITS, NONE, Matches, Question, ask, bits_of, enrolled, questions, tags_of
 from matcher.watchlist.build import normal_name
 from matcher.watchlist.installed import Epoch
-from ullage.fields import Field
 from ullage.identifiers import masked
+from ullage.vocabulary.fields import Field
 
 MOST_PAIRS = 1 << 14
 """Weak values of one row times customers found there: each is asked of each, and where there are more the row is a list."""

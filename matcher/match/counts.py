@@ -18,10 +18,10 @@ from matcher.match.lookup import NONE, Matches, labels_of
 from matcher.match.statistics.distinct import Distinct, told_apart
 from matcher.match.statistics.key import CaptureKey, kind_numbers
 from matcher.match.witnesses import Witnesses
-from ullage.fields import Shows, class_of, shows
 from ullage.identifiers import is_verified
 from ullage.records import Match
 from ullage.verdict import Crowd
+from ullage.vocabulary.fields import Shows, class_of, shows
 
 CLASSES = {"A": 1, "B": 2, "C": 4}
 """A bit for each class of the rows that a customer stands in, the gravest first."""

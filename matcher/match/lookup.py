@@ -20,10 +20,10 @@ from matcher.columns.text_column import Texts
 from matcher.detect.candidates import Segment, anywhere
 from matcher.detect.words import DIGEST
 from matcher.watchlist.installed import Epoch
-from ullage.fields import Field
 from ullage.identifiers import field_by_kind
 from ullage.identifiers.email import strip_plus
 from ullage.security.tags import TAG_BYTES, Laid, Tags, lay
+from ullage.vocabulary.fields import Field
 from ullage.written_forms import DIGESTED
 
 PLUS = 43

@@ -18,9 +18,9 @@ from urllib.parse import unquote, urlsplit
 from matcher.lexicon import Hit, Lexicon, lower
 from matcher.match.statistics import CaptureKey
 from matcher.text import fold
-from ullage.kept import GAP, LONGEST, Known, kept
 from ullage.sellers import normal
 from ullage.typed import identifier_in
+from ullage.vocabulary.kept import GAP, LONGEST, Known, kept
 
 READ = 4 * LONGEST
 """Characters of a title that are looked at: escapes take several each."""

@@ -29,8 +29,8 @@ from matcher.records.values import (
     is_terms,
     names_in,
 )
-from ullage.fields import Field
 from ullage.identifiers import field_by_kind
+from ullage.vocabulary.fields import Field
 
 SHOWN_CELLS = 12
 MOST_CELLS = 256

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from matcher.columns.batch import Batch, Bytes, Places
 from matcher.detect.labels import label_of
 from matcher.records.spans import OBJECT, TUPLE, Numbers, Spans
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 BACKSLASH = 92
 DEEPEST = 8

@@ -24,7 +24,7 @@ from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_word
 from matcher.columns.literals import Literals
 from matcher.records import Rows
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 LONGEST = 1024
 LONGEST_BLOCK = 512

@@ -14,7 +14,7 @@ from matcher.records.marked import shown
 from matcher.records.schema import Columns, Sheet
 from matcher.records.spans import LINE, TUPLE
 from matcher.records.values import AMOUNTS, field_of, is_offer
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 CODE = re.compile("[0-9]{3,4}")
 SECRET = re.compile(r"(?=[!-~]*[0-9])[!-~]{4,32}")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from matcher.detect.labels import label_before, labels_of
 from matcher.records.json_sql_records import Labels
 from matcher.records.spans import BLOCK, LINE
-from ullage.fields import Field
 from ullage.identifiers import field_by_kind
+from ullage.vocabulary.fields import Field
 
 FEWEST_CELLS = 4.0
 """Cells of a shape that a column must have before their checksums say anything."""

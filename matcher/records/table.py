@@ -12,8 +12,8 @@ from matcher.detect.candidates import Candidates
 from matcher.detect.words import DIGEST
 from matcher.records.marked import Marked, Stretches, marked
 from matcher.records.spans import Groups, Masks, Numbers
-from ullage.fields import Field
 from ullage.identifiers import field_by_kind
+from ullage.vocabulary.fields import Field
 
 LONGEST = 1 << 16
 """Bytes of one row that are read; of a longer one the rest counts by its candidates alone."""

@@ -19,7 +19,7 @@ from matcher.records.readers import SheetReader, Written
 from matcher.records.schema import Sheet
 from matcher.records.spans import LINE
 from matcher.records.values import is_made, is_possible, is_tag
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 USUAL = frozenset((":", "----"))
 """Signs that mostly part a login and its password; behind another a column needs more to be one."""

@@ -12,7 +12,7 @@ from importlib import resources
 
 from matcher.detect.labels import label_of
 from matcher.text.traditional import written
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 LONGEST = 32
 """Characters of a cell that may say so."""

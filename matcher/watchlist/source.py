@@ -20,8 +20,8 @@ from matcher.columns.text_column import Texts
 from matcher.detect.labels import label_of
 from matcher.watchlist import readers
 from ullage.errors import ConfigError
-from ullage.fields import Field
 from ullage.identifiers import kinds
+from ullage.vocabulary.fields import Field
 
 REFERENCE = "customer_ref"
 CANARY = "canary"

@@ -25,10 +25,10 @@ from tests.factories import WHEN
 from ullage import audit
 from ullage.bait import record
 from ullage.cli import app
-from ullage.fields import Field
 from ullage.records import Canary
 from ullage.settings import Context, Entity, Tenant
 from ullage.verdict.rules import own_rules
+from ullage.vocabulary.fields import Field
 
 A = incident_id("f")
 ENTITY = Entity(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from ullage.lexicon import themes
+from ullage.vocabulary.lexicon import themes
 
 WHO = (
     "我们 邻居 老师 同学们 这家店 他 她 孩子 村里人 图书馆 研究所 天气台 园丁 司机 面包师 记者 编辑部 旅行者"

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from matcher.match.corroborate import MOST_PAIRS, Owners, _once, _with_labels
 from matcher.match.lookup import BITS, NONE, Matches, Question, Values, labels_of
-from ullage.fields import Field
 from ullage.identifiers import field_by_kind
+from ullage.vocabulary.fields import Field
 
 ASKED = [("phone", "plain"), ("email", "plain"), ("email", "md5"), ("email", "plain")]
 PIECES = st.lists(st.tuples(*(st.integers(0, most) for most in (3, 4, 2, 3, 2))), max_size=25)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matcher.detect.labels import words
 from matcher.lexicon import Lexicon, Terms, lower
 from matcher.text import fold
-from ullage.lexicon import is_wanted, themes
+from ullage.vocabulary.lexicon import is_wanted, themes
 
 LEXICON = Lexicon({"bank": ["某某银行", "bank.example"], "other": ["某某银行", "ＯＴＨＥＲ银行"]})
 LINES, CONTEXT_LINES = (themes()[name].shipped().text.splitlines() for name in ("jargon", "context"))

@@ -11,7 +11,7 @@ from matcher.detect.labels import block_label, label_before, label_of, words
 from matcher.text import read
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import rows_of_texts
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 PHONE, ID = "13800138000", "11010519491231002X"
 

@@ -19,7 +19,7 @@ from matcher.records.spans import LINE, MOST_KINDS, Groups, Spans, bits_of, hold
 from matcher.records.voters import vote_of
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import laid_out, rows_of_texts
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 ID = "11010519491231002X"
 ascending = st.lists(st.integers(0, 50), max_size=20).map(sorted)

@@ -17,7 +17,7 @@ from matcher.records.schema import Columns, Sheet
 from matcher.records.spans import BLOCK, LINE, OBJECT
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import rows_of_texts
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 NAMES = ("card", "digest", "email", "phone")
 CELLS = st.sampled_from(["张某", "x", "", "余额:5", *map(phone, range(3)), resident_id(1), "110105194912310021", "a@example.com"])

@@ -18,9 +18,9 @@ from matcher.detect.search import APART, search
 from matcher.text import fold
 from tests.matcher.bank import resident_id
 from tests.matcher.test_fold import SCRIPTS, written
-from ullage.fields import Field
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.card import issuer, luhn
+from ullage.vocabulary.fields import Field
 
 PHONE, ID, CARD = "13800138000", "11010519491231002X", "6200000000000005"
 EITHER = "440524188001010014"

@@ -22,11 +22,11 @@ from ullage.clock import Backoff
 from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
 from ullage.errors import CorruptError, RecordError
-from ullage.lexicon import themes
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Count, Coverage, Heartbeat, SiteReport, is_heartbeat
 from ullage.security import keys
 from ullage.settings import BusSettings, Context, Settings
+from ullage.vocabulary.lexicon import themes
 from ullage.worker import Worker
 
 DAY = 86_400.0

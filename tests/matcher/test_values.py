@@ -8,7 +8,7 @@ from matcher.detect.labels import block_label, label_of
 from matcher.text import read
 from tests.matcher.bank import phone
 from tests.matcher.test_rows import rows
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 
 def of(text: str) -> list[set[str]]:

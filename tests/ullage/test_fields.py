@@ -2,7 +2,7 @@
 
 import pytest
 
-from ullage.fields import CLASS, SERIOUS_AT, Field, class_of
+from ullage.vocabulary.fields import CLASS, SERIOUS_AT, Field, class_of
 
 
 def test_a_label_is_written_as_it_is_named() -> None:

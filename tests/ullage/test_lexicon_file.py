@@ -3,7 +3,7 @@
 import pytest
 
 from ullage.errors import ConfigError
-from ullage.lexicon import is_offer, is_report, rows, themes, version_of
+from ullage.vocabulary.lexicon import is_offer, is_report, rows, themes, version_of
 
 LINE = "一手料\t一手;一手数据\tzh\tQUAL\tfirst-hand\t4\tM\tTH1"
 

@@ -13,10 +13,10 @@ from ullage.errors import ConfigError
 from ullage.files import trusted
 from ullage.files.atomic_write import write_new
 from ullage.files.trusted import MAX_BYTES, check_folder, read_trusted
-from ullage.lexicon import themes
 from ullage.security.keys import KeyStore
 from ullage.settings import Context, load
 from ullage.verdict import VERDICT
+from ullage.vocabulary.lexicon import themes
 
 SITE = 'platform = "bepasty"\nstart = ["https://p.example/"]\nlegal_basis = "PIPL 13"\nowner = "us"\n'
 EVIL = 'keys.command = ["touch", "{}"]\n'

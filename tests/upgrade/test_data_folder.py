@@ -30,11 +30,11 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
 from ullage.cutover import Cutover
-from ullage.kept import terms_in
 from ullage.records import Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.security import keys
 from ullage.settings import Context
+from ullage.vocabulary.kept import terms_in
 
 FOLDER = Path(__file__).parents[1] / "data" / "data_832bf64.tar.xz"
 FIRST_STORE = Path(__file__).parents[1] / "alerts" / "store_1.sql"

@@ -12,8 +12,8 @@ import pkgutil
 from collections.abc import Iterable
 from functools import cache
 
-from ullage.fields import Field
 from ullage.identifiers.base import Candidate, Kind
+from ullage.vocabulary.fields import Field
 
 __all__ = ["Candidate", "Kind", "field_by_kind", "is_verified", "kinds"]
 

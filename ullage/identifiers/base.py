@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ullage.fields import Field
 from ullage.security.masking import MASK
+from ullage.vocabulary.fields import Field
 
 SEPARATORS = re.compile(r"[ .\-]")
 BEFORE, AFTER = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.fields import Field
 from ullage.identifiers.base import Kind, digits
+from ullage.vocabulary.fields import Field
 
 LENGTHS = range(13, 20)
 GROUPS = (

@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from ullage.fields import Field
 from ullage.identifiers.base import Kind
+from ullage.vocabulary.fields import Field
 
 AT = r"(?:@|[ ]?[\[(](?:at|AT|At)[\])][ ]?)"
 DOT = r"(?:\.|[ ]?[\[(](?:dot|DOT|Dot)[\])][ ]?)"

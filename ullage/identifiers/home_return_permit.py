@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
+from ullage.vocabulary.fields import Field
 
 LABELS = (
     *("回乡证", "回鄉證", "回乡证号", "来往内地通行证", "來往內地通行證", "通行证", "通行证号", "通行证号码"),

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind
+from ullage.vocabulary.fields import Field
 
 COUNTRIES = {
     15: "NO",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
+from ullage.vocabulary.fields import Field
 
 LABELS = (
     *("护照", "护照号", "护照号码", "護照", "護照號碼"),

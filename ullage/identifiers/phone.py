@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 
-from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind, digits
 from ullage.identifiers.numbering import is_number
+from ullage.vocabulary.fields import Field
 
 LENGTH = 11
 PREFIXES = ("", "86", "0086", "0")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
+from ullage.vocabulary.fields import Field
 
 LABELS = ("qq", "qq号", "qq號", "qq号码", "qq no", "qq_no", "qqno", "扣扣", "扣扣号", "企鹅", "企鹅号")
 LENGTHS = (5, 11)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from ullage.fields import Field
 from ullage.identifiers.base import Kind, digits
+from ullage.vocabulary.fields import Field
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 CHECKS = "10X98765432"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.fields import Field
 from ullage.identifiers.base import AFTER, BEFORE, Kind
+from ullage.vocabulary.fields import Field
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 WEIGHTS = tuple(pow(3, i, 31) for i in range(17))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ullage.fields import Field
 from ullage.identifiers.base import Kind, labelled
+from ullage.vocabulary.fields import Field
 
 LABELS = (
     *("微信", "微信号", "微信號", "微信id", "薇信", "威信号", "v信", "wx号"),

@@ -16,10 +16,10 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from ullage.errors import RecordError
-from ullage.kept import GAP, terms_in
 from ullage.records.base import STRICT
 from ullage.records.capture import ELSEWHERE, INGEST, category_of
 from ullage.records.heartbeat import is_name
+from ullage.vocabulary.kept import GAP, terms_in
 
 FINDING_SCHEMA = 3
 READ_SCHEMAS = (1, 2, 3)

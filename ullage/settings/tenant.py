@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from ullage.fields import Field as Label
 from ullage.settings.knobs import Section, knob
+from ullage.vocabulary.fields import Field as Label
 
 
 class Entity(Section):

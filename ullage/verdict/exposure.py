@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ullage.fields import HIGHEST, SERIOUS_AT
 from ullage.verdict.facts import Crowd, Facts, Reason
 from ullage.verdict.origin import Origin
 from ullage.verdict.rules import ClockWord, Modifier, Rules, Scenario, Severity, Told, Way
 from ullage.verdict.severity import counting, severity_of
 from ullage.verdict.unread import unread_in_words
 from ullage.verdict.words import counted
+from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from ullage.fields import Field, Shows
 from ullage.records import Canary, Cohort, RowGroup
 from ullage.verdict.rules import ClockWord
+from ullage.vocabulary.fields import Field, Shows
 
 
 class Reason(NamedTuple):
@@ -28,7 +28,8 @@ class Reason(NamedTuple):
 class Crowd:
     """Some customers: how many, how many a class (A, B, C; each once, the highest), and their rows by set of field labels.
 
-    `shown` counts them by all that their rows show (`ullage.fields.shows`), each once; it is told of `Facts.agreeing` alone.
+    `shown` counts them by all that their rows show (`ullage.vocabulary.fields.shows`), each once; it is told of
+    `Facts.agreeing` alone.
     """
 
     customers: int = 0

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ullage.fields import Field as Label
-from ullage.fields import Shows
 from ullage.files.rulefiles import Kind, toml
+from ullage.vocabulary.fields import Field as Label
+from ullage.vocabulary.fields import Shows
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]

@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from ullage.fields import Field, Shows, shows
 from ullage.verdict.facts import Crowd, Facts
 from ullage.verdict.origin import Origin
 from ullage.verdict.rules import ClockWord, Row, Severity, SeverityRules, Told, When
 from ullage.verdict.words import counted, fields_in_words
+from ullage.vocabulary.fields import Field, Shows, shows
 
 ORDER: tuple[Severity, ...] = get_args(Severity)
 IN_CHINESE: dict[Severity, str] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ullage.fields import Field
+from ullage.vocabulary.fields import Field
 
 FIELDS: dict[str, tuple[str, str]] = {
     Field.NAME: ("name", "姓名"),

@@ -10,8 +10,8 @@ from tests.alerts.builders import finding
 from tests.alerts.noise.posts import post, term
 from tests.factories import match
 from ullage.errors import ConfigError
-from ullage.fields import Field
 from ullage.records import Canary, Finding
+from ullage.vocabulary.fields import Field
 
 RULES = shipped()
 

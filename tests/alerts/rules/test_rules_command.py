@@ -16,9 +16,9 @@ from tests.factories import WHEN
 from ullage import audit
 from ullage.errors import ConfigError
 from ullage.files.rulefiles import Live
-from ullage.lexicon import themes
 from ullage.records import Term
 from ullage.verdict import VERDICT, own_rules
+from ullage.vocabulary.lexicon import themes
 
 LOAN = ("NAME", "PHONE", "LOAN")
 BY = ("--reason", "too many", "--by", "Li Wei")

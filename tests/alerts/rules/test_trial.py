@@ -8,11 +8,11 @@ from alerts.rules.trial import try_background, try_lexicon, try_verdict
 from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all
 from tests.alerts.noise.posts import post
-from ullage.lexicon import rows
 from ullage.records import Term
 from ullage.settings import Tenant
 from ullage.verdict import own_rules
 from ullage.verdict.rules import When
+from ullage.vocabulary.lexicon import rows
 
 LOAN = ("NAME", "PHONE", "LOAN")
 A = incident_id("a")

@@ -4,9 +4,9 @@ from datetime import date
 from typing import Any
 
 from ullage import verdict
-from ullage.fields import Field, class_of, shows
 from ullage.records import RowGroup
 from ullage.verdict import Crowd, Exposure, Facts, Origin, Rules, own_rules
+from ullage.vocabulary.fields import Field, class_of, shows
 
 TODAY = date(2026, 9, 21)
 GROUP = frozenset((Field.NAME, Field.PHONE))

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import crowd, facts, judge, listed, of
-from ullage.fields import Field
 from ullage.records import Canary, Cohort, RowGroup
 from ullage.verdict import Facts
+from ullage.vocabulary.fields import Field
 
 PHONES = {"candidates": {"phone": 1000}, "rows": 1000, "people": crowd(10, Field.PHONE)}
 SIZES = {"10 M": 10_000_000, "50 M": 50_000_000, "300 M": 300_000_000}

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import TODAY, facts, judge, of
 from tests.ullage.verdict.test_exposure import ANY_FACTS
-from ullage.fields import Field
 from ullage.records import Canary, RowGroup
 from ullage.verdict import Crowd, Facts, own_rules
 from ullage.verdict.severity import ORDER
+from ullage.vocabulary.fields import Field
 
 NAMED = (Field.NAME, Field.PHONE)
 IDENTITY = (Field.NAME, Field.PHONE, Field.ID)

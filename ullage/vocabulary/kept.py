@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
-from ullage.lexicon import themes
+from ullage.vocabulary.lexicon import themes
 
 GAP = "…"
 LONGEST = 200
