@@ -27,8 +27,8 @@ from alerts.store import IncidentStore
 from alerts.store.sqlite import SqliteStore
 from ullage import log
 from ullage.bus import Record
-from ullage.canary import TENANT, CanaryMetrics
 from ullage.clock import Clock
+from ullage.monitoring.canary import TENANT, CanaryMetrics
 from ullage.settings import ChannelSettings, NotifySettings, RouteSettings, Tenant
 
 CHANNEL = "nowhere"

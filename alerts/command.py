@@ -54,7 +54,7 @@ from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.rulefiles import Live
 from ullage.in_hand import InHand
-from ullage.metrics import BUS, STORE, new_registry
+from ullage.monitoring.metrics import BUS, STORE, new_registry
 from ullage.role import running, surroundings
 from ullage.screen import AsJson, console, print_list, print_row
 from ullage.security import keys

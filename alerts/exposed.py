@@ -20,10 +20,10 @@ from alerts.records import Audit, Background, Decision, Exposure, Incident, Stat
 from alerts.status import status_of
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
-from ullage.canary import TENANT as CANARY
 from ullage.clock import Clock
 from ullage.enrolled import EnrolledLists
 from ullage.errors import ConfigError, UllageError
+from ullage.monitoring.canary import TENANT as CANARY
 from ullage.security.keys import KeyStore, epochs
 from ullage.security.masking import Secret
 from ullage.security.tags import Tagger, derive_key

@@ -19,11 +19,11 @@ from alerts.records import SEVERITIES, STATUSES, Background, Exposure, Origin, S
 from alerts.status import tally
 from alerts.store import IncidentStore, Where
 from ullage.bus import Lag
-from ullage.canary import CanaryMetrics
 from ullage.clock import Clock
 from ullage.dead_letters import REASONS
-from ullage.metrics import BUCKETS, BUS, OTHER, STORE, LoopMetrics, bounded
-from ullage.pulse import Pulse
+from ullage.monitoring.canary import CanaryMetrics
+from ullage.monitoring.heartbeat import Pulse
+from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, STORE, LoopMetrics, bounded
 from ullage.records import Finding
 from ullage.verdict import own_rules
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from alerts.canary import is_canary
 from ullage.bus import Record
-from ullage.pulse import Pulse
+from ullage.monitoring.heartbeat import Pulse
 from ullage.records.heartbeat import Heartbeat, is_heartbeat
 
 

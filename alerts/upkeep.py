@@ -15,7 +15,7 @@ from ullage.bus import Lag
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
 from ullage.evidence.vault import Vault
-from ullage.metrics import BUS, STORE
+from ullage.monitoring.metrics import BUS, STORE
 from ullage.settings import OriginalSettings, StoreSettings
 
 RECOUNT_SECONDS = 15.0

@@ -20,7 +20,7 @@ from ullage import log
 from ullage.bus import CAPTURES, Bus, Place, lag_of
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
-from ullage.metrics import BUS
+from ullage.monitoring.metrics import BUS
 
 READER = "match"
 LOOK_SECONDS, AGAIN_SECONDS = 15.0, 2.0

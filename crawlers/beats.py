@@ -15,8 +15,8 @@ from crawlers.site import Site
 from crawlers.standing import Standings
 from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher
-from ullage.canary import SITE as CANARY
 from ullage.errors import UnavailableError
+from ullage.monitoring.canary import SITE as CANARY
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Count, Heartbeat
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer

@@ -14,10 +14,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from crawlers.site import Site
-from ullage.canary import SITE, proof, text
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.loopback import HOST, NOTHING, Answer, LoopbackServer
+from ullage.monitoring.canary import SITE, proof, text
+from ullage.monitoring.loopback import HOST, NOTHING, Answer, LoopbackServer
 from ullage.security.signing import Signer
 from ullage.settings import CanarySettings
 

@@ -22,7 +22,7 @@ from crawlers.table import Row, explained, sites_table
 from ullage import role, setup
 from ullage.errors import UnavailableError
 from ullage.exits import Exit
-from ullage.metrics import BUS, new_registry
+from ullage.monitoring.metrics import BUS, new_registry
 from ullage.screen import AsJson, print_list
 from ullage.settings import Context
 from ullage.worker import reach

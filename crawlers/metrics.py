@@ -2,7 +2,7 @@
 
 Only sites that are watched have series of their own, at most `MAX_WATCHED`: a monitoring system bears some thousands of series
 from a process, and a crawl may have ten thousand sites. The others share the label `other`. The states of sites stand in
-`ullage.pulse`, since match shows them too.
+`ullage.monitoring.heartbeat`, since match shows them too.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from crawlers.site import Site
-from ullage.canary import SITE as CANARY
 from ullage.clock import Clock
-from ullage.metrics import BUS, OTHER, LoopMetrics
-from ullage.pulse import CoverageMetrics
+from ullage.monitoring.canary import SITE as CANARY
+from ullage.monitoring.heartbeat import CoverageMetrics
+from ullage.monitoring.metrics import BUS, OTHER, LoopMetrics
 from ullage.records.heartbeat import MAX_WATCHED
 
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -33,10 +33,10 @@ from crawlers.standing import Standings
 from crawlers.visit import Visit
 from ullage import log
 from ullage.bus import CAPTURES
-from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError, UnavailableError
 from ullage.files.lock import hold
-from ullage.metrics import BUS
+from ullage.monitoring.canary import SITE as CANARY
+from ullage.monitoring.metrics import BUS
 from ullage.records import INGEST
 from ullage.security import keys
 from ullage.settings import Context

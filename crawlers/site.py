@@ -22,9 +22,9 @@ from cssselect import SelectorError
 from parsel import csstranslator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ullage.canary import SITE as CANARY
 from ullage.errors import ConfigError
 from ullage.files.trusted import read_trusted
+from ullage.monitoring.canary import SITE as CANARY
 from ullage.records import ELSEWHERE, INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
 

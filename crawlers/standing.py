@@ -18,8 +18,8 @@ from crawlers.judge import Evidence, Profile, judge, reason
 from crawlers.rhythm import Rhythm, learn
 from crawlers.site import Site
 from ullage import log
-from ullage.canary import SITE as CANARY
 from ullage.clock import Clock
+from ullage.monitoring.canary import SITE as CANARY
 from ullage.records.heartbeat import MAX_WATCHED, Coverage, SiteReport, State
 
 SEEING: tuple[State | None, ...] = ("ok", "quiet", None)

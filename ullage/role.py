@@ -20,7 +20,7 @@ from ullage import log
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.in_hand import Surroundings
-from ullage.metrics import metrics_server
+from ullage.monitoring.metrics import metrics_server
 
 SUPERVISOR = "ULLAGE_SUPERVISOR"
 """The variable with the pid of the supervisor that started this process."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from ullage.canary import TENANT as CANARY
 from ullage.errors import ConfigError
+from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings import TENANT, Context
 from ullage.typed import identifier_in
 

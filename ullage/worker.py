@@ -21,7 +21,7 @@ from ullage.clock import Backoff
 from ullage.dead_letters import DeadLetters
 from ullage.errors import Action, ExhaustedError, RecordError, UllageError
 from ullage.in_hand import InHand
-from ullage.metrics import BUS
+from ullage.monitoring.metrics import BUS
 
 POLL_SECONDS = 1.0
 EMPTY_POLLS = 120

@@ -7,7 +7,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from ullage.metrics import BUCKETS, OTHER, bounded
+from ullage.monitoring.metrics import BUCKETS, OTHER, bounded
 
 Came = Literal["sent", "failed", "suppressed", "given_up"]
 OUTCOMES: tuple[Came, ...] = ("sent", "failed", "suppressed", "given_up")

@@ -20,7 +20,7 @@ from alerts.search.connections import MAX_HEAD, BoundedProtocol
 from alerts.search.door import TOKEN
 from alerts.store import configured_store
 from ullage.errors import ConfigError
-from ullage.metrics import new_registry
+from ullage.monitoring.metrics import new_registry
 from ullage.role import running
 from ullage.settings import LOOPBACK, Context, SearchSettings
 

@@ -16,7 +16,7 @@ from crawlers.visit import Visit
 from ullage import log
 from ullage.clock import Backoff
 from ullage.errors import UnavailableError
-from ullage.metrics import BUS
+from ullage.monitoring.metrics import BUS
 from ullage.records import MAX_BODY_BYTES, Capture
 
 MAX_TEXT, MAX_URL = 2000, 8000

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Record
 from ullage.cutover import Cutover
 from ullage.errors import RecordError
-from ullage.metrics import OTHER
+from ullage.monitoring.metrics import OTHER
 from ullage.records import FINDING_SCHEMA, SIGNED_SINCE, Capture, Finding
 from ullage.records import heartbeat as beats
 from ullage.records.heartbeat import Heartbeat

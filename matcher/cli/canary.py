@@ -16,8 +16,8 @@ from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.file import read_header
 from ullage import log
-from ullage.canary import COLUMNS, CUSTOMERS, TENANT
 from ullage.errors import ConfigError
+from ullage.monitoring.canary import COLUMNS, CUSTOMERS, TENANT
 from ullage.security.keys import epochs, make_tenant, verify_key
 from ullage.settings import Context
 

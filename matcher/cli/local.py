@@ -30,10 +30,10 @@ from matcher.unpack.outcome import Outcome, Unread
 from matcher.unpack.parent import ForkServer
 from matcher.watchlist import installed
 from matcher.watchlist.installed import TenantLists
-from ullage.canary import TENANT as CANARY
 from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
 from ullage.incidents import Incidents, Opened, incidents
+from ullage.monitoring.canary import TENANT as CANARY
 from ullage.records import MAX_MATCHES
 from ullage.settings import Context
 from ullage.tenants import require_tenant, tenants_here

@@ -20,7 +20,7 @@ from ullage.cutover import Cutover
 from ullage.dead_letters import DeadLetters
 from ullage.errors import UnavailableError
 from ullage.in_hand import InHand
-from ullage.metrics import BUS, new_registry
+from ullage.monitoring.metrics import BUS, new_registry
 from ullage.role import running, surroundings
 from ullage.security import keys
 from ullage.settings import Context

@@ -11,8 +11,8 @@ from matcher.unpack.outcome import REASONS as UNREAD
 from ullage.clock import Clock
 from ullage.dead_letters import REASONS
 from ullage.identifiers import kinds
-from ullage.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
-from ullage.pulse import CoverageMetrics, FarCounts, Pulse
+from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, Pulse
+from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
 from ullage.records.incomplete import INCOMPLETE
 
 EVIDENCE = ("sealed", "failed", "full")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from matcher.cli.authentic import passed_on
 from ullage.bus import Publisher
-from ullage.pulse import CoverageMetrics, FarCounts, Pulse
+from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, Pulse
 from ullage.records.heartbeat import Heartbeat
 from ullage.security.signing import Signer
 from ullage.settings import Settings

@@ -26,10 +26,10 @@ from matcher.match.statistics import CaptureKey
 from matcher.watchlist import installed
 from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher, Record, Subscription
-from ullage.canary import SITE, is_proved
-from ullage.canary import TENANT as CANARY
 from ullage.cutover import Cutover
 from ullage.errors import UllageError
+from ullage.monitoring.canary import SITE, is_proved
+from ullage.monitoring.canary import TENANT as CANARY
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.records.incomplete import BUDGETS

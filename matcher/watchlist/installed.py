@@ -18,8 +18,8 @@ from matcher.watchlist.file import Header, read_header
 from matcher.watchlist.index import Index
 from matcher.watchlist.live import Watchlist
 from matcher.watchlist.tagging import TagKeys
-from ullage.canary import TENANT as CANARY
 from ullage.errors import ConfigError, CorruptError
+from ullage.monitoring.canary import TENANT as CANARY
 from ullage.security.check_values import check_value
 from ullage.security.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context

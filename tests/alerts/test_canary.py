@@ -25,9 +25,9 @@ from tests.conftest import HeldClock
 from tests.factories import capture
 from ullage import setup
 from ullage.bus import FINDINGS, Record
-from ullage.canary import SITE, TENANT, CanaryMetrics, proof, text
 from ullage.errors import RecordError, UnavailableError
-from ullage.pulse import Pulse
+from ullage.monitoring.canary import SITE, TENANT, CanaryMetrics, proof, text
+from ullage.monitoring.heartbeat import Pulse
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 from ullage.settings import Context, Tenant

@@ -11,7 +11,7 @@ from tests.alerts.builders import finding, record
 from tests.conftest import NOON, HeldClock
 from ullage.bus import FINDINGS, Record
 from ullage.errors import RecordError, UnavailableError
-from ullage.pulse import Pulse
+from ullage.monitoring.heartbeat import Pulse
 from ullage.records.heartbeat import Heartbeat
 
 

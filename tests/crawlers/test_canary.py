@@ -18,8 +18,8 @@ from tests.conftest import NOON, HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers
 from ullage.bus import CAPTURES
-from ullage.canary import CUSTOMERS, SITE, is_proved, proof, text
 from ullage.errors import ConfigError
+from ullage.monitoring.canary import CUSTOMERS, SITE, is_proved, proof, text
 from ullage.security import keys
 from ullage.settings import CanarySettings, Context
 

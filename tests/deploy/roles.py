@@ -10,7 +10,7 @@ from alerts.notify.metrics import NotifyMetrics
 from crawlers.metrics import CrawlMetrics
 from matcher.cli.metrics import MatchMetrics
 from ullage.clock import Clock
-from ullage.metrics import new_registry
+from ullage.monitoring.metrics import new_registry
 
 ROLES = ("crawl", "match", "alert", "search")
 

@@ -20,9 +20,9 @@ from tests.crawlers.support import at_once, item, make_site
 from tests.deploy.roles import ROLES, Declared, declared, registries
 from tests.deploy.test_rules import ALERTS
 from tests.deploy.tools import run
-from ullage.canary import SITE as CANARY
 from ullage.clock import Clock
-from ullage.metrics import new_registry
+from ullage.monitoring.canary import SITE as CANARY
+from ullage.monitoring.metrics import new_registry
 from ullage.records.heartbeat import MAX_WATCHED, Coverage, SiteReport
 
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "metrics.md"

@@ -13,7 +13,7 @@ from tests.matcher import test_stage
 from tests.matcher.bank import phone
 from tests.matcher.test_stage import Running, passed_on
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
-from ullage.canary import SITE, TENANT, proof, text
+from ullage.monitoring.canary import SITE, TENANT, proof, text
 from ullage.records import CAPTURE_SCHEMA, Capture
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Heartbeat
 from ullage.security import keys

@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ullage import __version__
 from ullage.clock import Clock
-from ullage.loopback import LoopbackServer
-from ullage.metrics import BUS, STORE, LoopMetrics, bounded, metrics_server, new_registry
+from ullage.monitoring.loopback import LoopbackServer
+from ullage.monitoring.metrics import BUS, STORE, LoopMetrics, bounded, metrics_server, new_registry
 
 
 class Readiness:

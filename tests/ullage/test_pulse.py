@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.conftest import NOON, HeldClock
 from ullage.errors import RecordError
-from ullage.pulse import MAX_ORIGINS, CoverageMetrics, FarCounts, Pulse
+from ullage.monitoring.heartbeat import MAX_ORIGINS, CoverageMetrics, FarCounts, Pulse
 from ullage.records.heartbeat import STATES, Count, Coverage, Heartbeat, SiteReport, is_heartbeat
 
 WHEN = datetime.fromtimestamp(NOON, UTC)

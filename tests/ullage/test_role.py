@@ -15,7 +15,7 @@ from ullage import role
 ROLE = """
 import sys
 from ullage import log, role
-from ullage.metrics import new_registry
+from ullage.monitoring.metrics import new_registry
 log.configure("info")
 with role.running("match", new_registry("match"), {port}) as stop:
     print("up", flush=True)

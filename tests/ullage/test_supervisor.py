@@ -17,7 +17,7 @@ from ullage import supervisor
 CHILD = """
 import os, pathlib, sys
 from ullage import log, role
-from ullage.metrics import new_registry
+from ullage.monitoring.metrics import new_registry
 folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 log.configure("error")
 role.die_with_supervisor()

@@ -87,7 +87,7 @@ class SearchSettings(Section):
 
 
 class CanarySettings(Section):
-    """Posts of our own that show how long the way from a post to a notification is; see `ullage.canary`."""
+    """Posts of our own that show how long the way from a post to a notification is; see `ullage.monitoring.canary`."""
 
     interval_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
         0.0, "a canary post so often, such as 300; 0 publishes none and watches for none", "seconds"

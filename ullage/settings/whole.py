@@ -16,9 +16,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from ullage.canary import TENANT as CANARY
 from ullage.errors import ConfigError
 from ullage.files.trusted import read_trusted
+from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings.knobs import TENANT, knob
 from ullage.settings.notify import NotifySettings
 from ullage.settings.parts import AuditSettings, BusSettings, EvidenceSettings, KeySettings, OriginalSettings, StoreSettings

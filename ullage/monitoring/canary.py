@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from ullage.clock import Clock
 from ullage.errors import RecordError
-from ullage.metrics import BUCKETS
+from ullage.monitoring.metrics import BUCKETS
 from ullage.security.signing import FINGERPRINT_BYTES, Signer, Verifier
 
 TENANT = SITE = "ullage-canary"

@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 
 from ullage import __version__
 from ullage.clock import Clock
-from ullage.loopback import NOTHING, Answer, LoopbackServer
+from ullage.monitoring.loopback import NOTHING, Answer, LoopbackServer
 
 BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 """Seconds; publish to incident runs from seconds to a day."""

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from ullage.clock import Clock
-from ullage.metrics import BUCKETS, OTHER
+from ullage.monitoring.metrics import BUCKETS, OTHER
 from ullage.records.heartbeat import STATES, Count, Coverage, Heartbeat, SiteReport
 
 AHEAD_SECONDS = 300.0
