@@ -1,6 +1,7 @@
 """Whom alert believes: a finding or a heartbeat is taken when match, or `assess`, signed it, and else becomes a dead letter.
 
-Of schemas that had no signature only what lay on the topic before alert first ran as this version is taken (`ullage.cutover`).
+Of schemas that had no signature only what lay on the topic before alert first ran as this version is taken
+(`ullage.runtime.cutover`).
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ullage.bus import FINDINGS, Record
-from ullage.cutover import Cutover
 from ullage.errors import RecordError
 from ullage.records import FINDING_SCHEMA
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, is_heartbeat
+from ullage.runtime.cutover import Cutover
 from ullage.security.signing import SIGNATURE, SIGNER, Verifier, record_parts
 
 

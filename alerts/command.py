@@ -47,21 +47,21 @@ from alerts.view import details, summary
 from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china
-from ullage.cutover import Cutover
-from ullage.dead_letters import DeadLetters
 from ullage.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.rulefiles import Live
-from ullage.in_hand import InHand
 from ullage.monitoring.metrics import BUS, STORE, new_registry
-from ullage.role import running, surroundings
+from ullage.runtime.cutover import Cutover
+from ullage.runtime.dead_letters import DeadLetters
+from ullage.runtime.in_hand import InHand
+from ullage.runtime.role import running, surroundings
+from ullage.runtime.worker import Worker, WorkerMetrics, reach
 from ullage.screen import AsJson, console, print_list, print_row
 from ullage.security import keys
 from ullage.security.masking import Secret
 from ullage.settings import Context
 from ullage.verdict import VERDICT
-from ullage.worker import Worker, WorkerMetrics, reach
 
 GROUP = "alert"
 incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list, show, silence, report, export them.")

@@ -58,7 +58,7 @@ ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
 EXTRAS = {"crawl": "scrapy", "match": "hyperscan", "alert": "apprise", "search": "fastapi"}
 """Extra to a module that comes with it and not without."""
 SUPERVISOR = "ULLAGE_SUPERVISOR"
-"""As `ullage.role` calls it, which is imported only where it is set."""
+"""As `ullage.runtime.role` calls it, which is imported only where it is set."""
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
 
@@ -179,7 +179,7 @@ def main() -> None:
     threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value, args.exc_traceback)
     try:
         if SUPERVISOR in os.environ:
-            from ullage import role  # noqa: PLC0415  only where a supervisor started this
+            from ullage.runtime import role  # noqa: PLC0415  only where a supervisor started this
 
             role.die_with_supervisor()  # before a stage is imported, which takes seconds on a busy machine
         code = app(standalone_mode=False)

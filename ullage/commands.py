@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from ullage import dead_letters, role, setup, supervisor
+from ullage import setup
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.exits import Exit
+from ullage.runtime import dead_letters, role, supervisor
 from ullage.security import keys
 from ullage.settings import Context
 

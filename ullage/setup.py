@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ullage import cutover, dead_letters
 from ullage.audit import walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.files.atomic_write import write_new
+from ullage.runtime import cutover, dead_letters
 from ullage.security import check_values, keys
 from ullage.settings import FILE, Context, Settings
 
@@ -209,7 +209,7 @@ def _epochs(context: Context, tenant: str) -> str:
 
 
 def _signers(context: Context) -> str:
-    """Whose records are believed here; what they are not is in `ullage.cutover`."""
+    """Whose records are believed here; what they are not is in `ullage.runtime.cutover`."""
     known = {topic: len(keys.verifier(context.keys, topic).known) for topic in (CAPTURES, FINDINGS)}
     if not any(known.values()):
         raise ConfigError(

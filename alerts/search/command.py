@@ -1,7 +1,7 @@
 """`ullage search`: serves the page on loopback.
 
-uvicorn has the main thread, but signals stay with `ullage.role`: a thread waits for its stop and tells the server to drain.
-Neither requests nor uvicorn's own messages are logged, for a URL can hold what somebody typed.
+uvicorn has the main thread, but signals stay with `ullage.runtime.role`: a thread waits for its stop and tells the server to
+drain. Neither requests nor uvicorn's own messages are logged, for a URL can hold what somebody typed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from alerts.search.door import TOKEN
 from alerts.store import configured_store
 from ullage.errors import ConfigError
 from ullage.monitoring.metrics import new_registry
-from ullage.role import running
+from ullage.runtime.role import running
 from ullage.settings import LOOPBACK, Context, SearchSettings
 
 SILENT: dict[str, Any] = {
@@ -34,7 +34,7 @@ DRAIN_SECONDS = 10
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to `ullage.role`."""
+    """Leaves signals to `ullage.runtime.role`."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

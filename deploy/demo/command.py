@@ -24,9 +24,9 @@ from deploy.local import programs
 from deploy.local.server import HOST, free_ports
 from deploy.local.webhook import receiving
 from ullage.errors import UllageError
-from ullage.role import SUPERVISOR
+from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.supervisor import command
 from ullage.settings import Context
-from ullage.supervisor import command
 
 ROLES = ("crawl", "match", "alert")
 T = TypeVar("T")

@@ -16,8 +16,8 @@ from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum
 from deploy.local.services import write_secret
 from ullage.errors import UllageError
-from ullage.role import SUPERVISOR
-from ullage.supervisor import command
+from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.supervisor import command
 
 TENANT = "spruce-bank"
 CONFIG = """\

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Record
-from ullage.cutover import Cutover
 from ullage.errors import RecordError
 from ullage.monitoring.metrics import OTHER
 from ullage.records import FINDING_SCHEMA, SIGNED_SINCE, Capture, Finding
 from ullage.records import heartbeat as beats
 from ullage.records.heartbeat import Heartbeat
+from ullage.runtime.cutover import Cutover
 from ullage.security.sealing import Opener
 from ullage.security.signing import Signer, Verifier, record_parts
 

@@ -16,16 +16,16 @@ from matcher.cli.stage import GROUP, MatchStage
 from ullage import log
 from ullage.bus import CAPTURES, FINDINGS, Bus
 from ullage.clock import Clock
-from ullage.cutover import Cutover
-from ullage.dead_letters import DeadLetters
 from ullage.errors import UnavailableError
-from ullage.in_hand import InHand
 from ullage.monitoring.metrics import BUS, new_registry
-from ullage.role import running, surroundings
+from ullage.runtime.cutover import Cutover
+from ullage.runtime.dead_letters import DeadLetters
+from ullage.runtime.in_hand import InHand
+from ullage.runtime.role import running, surroundings
+from ullage.runtime.worker import Worker, WorkerMetrics, reach
 from ullage.security import keys
 from ullage.settings import Context
 from ullage.setup import require
-from ullage.worker import Worker, WorkerMetrics, reach
 
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 SECONDS_BETWEEN_EXPIRIES = 300.0

@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from matcher.unpack.outcome import REASONS as UNREAD
 from ullage.clock import Clock
-from ullage.dead_letters import REASONS
 from ullage.identifiers import kinds
 from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, Pulse
 from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
 from ullage.records.incomplete import INCOMPLETE
+from ullage.runtime.dead_letters import REASONS
 
 EVIDENCE = ("sealed", "failed", "full")
 

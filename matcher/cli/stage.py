@@ -26,19 +26,19 @@ from matcher.match.statistics import CaptureKey
 from matcher.watchlist import installed
 from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher, Record, Subscription
-from ullage.cutover import Cutover
 from ullage.errors import UllageError
 from ullage.monitoring.canary import SITE, is_proved
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.records.incomplete import BUDGETS
+from ullage.runtime.cutover import Cutover
+from ullage.runtime.worker import Aside
 from ullage.security import keys
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
 from ullage.settings import Context
 from ullage.vocabulary.lexicon import themes
-from ullage.worker import Aside
 
 GROUP = "match"
 OUTBOX_BYTES = 32 * 1024 * 1024

@@ -20,9 +20,9 @@ from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
 from ullage.bus import FINDINGS
 from ullage.cli import app
-from ullage.dead_letters import read
 from ullage.exits import Exit
 from ullage.records.heartbeat import Coverage, Heartbeat
+from ullage.runtime.dead_letters import read
 from ullage.security import keys
 from ullage.shown import moment, safe
 
@@ -32,7 +32,7 @@ BEIJING = timezone(timedelta(hours=8), "CST")
 
 @pytest.fixture
 def run(data, monkeypatch):
-    monkeypatch.setattr("ullage.role.stop_on_signals", lambda stop: None)
+    monkeypatch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
 
     def ran(*words: str, code: int = 0):
         (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")

@@ -13,8 +13,8 @@ from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Origin, inc
 from alerts.upkeep import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Upkeep
 from tests.alerts.builders import finding, fold_all, record, stage
 from ullage.bus import Lag
-from ullage.dead_letters import REASONS
 from ullage.errors import UnavailableError
+from ullage.runtime.dead_letters import REASONS
 from ullage.settings import StoreSettings
 
 A = incident_id("f")

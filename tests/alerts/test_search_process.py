@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ullage.role import SUPERVISOR
+from ullage.runtime.role import SUPERVISOR
 
 TYPED = "13800138000"
 

@@ -30,8 +30,8 @@ from matcher.match import redact
 from matcher.match.statistics import CaptureKey
 from tests.bench.table import row
 from ullage.errors import UnavailableError
+from ullage.runtime.supervisor import command
 from ullage.settings import Context
-from ullage.supervisor import command
 
 POSTS = int(os.environ.get("ULLAGE_BENCH_POSTS", "500"))
 PEOPLE, SHOWN = 8, 100

@@ -17,10 +17,10 @@ from deploy.demo.people import people
 from tests.bench.table import row
 from ullage.bus import CAPTURES, Bus
 from ullage.records import Capture
-from ullage.role import SUPERVISOR
+from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.supervisor import command
 from ullage.security import keys
 from ullage.settings import Context
-from ullage.supervisor import command
 
 PEOPLE, CUSTOMERS = 40_000, 2_000
 LINES = 500

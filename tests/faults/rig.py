@@ -24,9 +24,9 @@ from deploy.demo.people import Person, people
 from tests.crawlers.support import Answers
 from tests.flow.daemon import resolved, samples
 from ullage.bus import CAPTURES, FINDINGS, Place
-from ullage.role import SUPERVISOR
+from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.supervisor import command
 from ullage.settings import Context
-from ullage.supervisor import command
 
 ROOT = Path(__file__).parents[2]
 TENANT = "bank"

@@ -23,8 +23,8 @@ from alerts.view import details
 from deploy.demo.drive import Ullage, site
 from deploy.local import services
 from ullage.errors import UnavailableError
+from ullage.runtime.supervisor import command
 from ullage.settings import Context
-from ullage.supervisor import command
 
 DEADLINE = 120.0
 

@@ -12,7 +12,7 @@ import pytest
 from deploy.demo import plant
 from deploy.local import services
 from tests.flow.daemon import need_servers, until
-from ullage.supervisor import command
+from ullage.runtime.supervisor import command
 
 MARK = "DEMO_RUN"
 SECONDS = 560

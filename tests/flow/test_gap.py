@@ -20,8 +20,8 @@ from tests.flow import sweep
 from tests.flow.daemon import Daemon, until, write_site
 from tests.flow.zones import exchange_keys
 from ullage.bus import CAPTURES, FINDINGS
+from ullage.runtime.supervisor import command
 from ullage.settings import Context
-from ullage.supervisor import command
 
 pytestmark = pytest.mark.flow
 

@@ -15,7 +15,7 @@ from tests.flow.daemon import samples, until
 from tests.flow.zones import exchange_keys
 from ullage.bus import CAPTURES
 from ullage.errors import UllageError
-from ullage.supervisor import command
+from ullage.runtime.supervisor import command
 
 pytestmark = pytest.mark.flow
 SITE = """\

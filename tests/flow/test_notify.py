@@ -20,8 +20,8 @@ from tests.factories import signed
 from tests.flow.daemon import until
 from ullage import setup
 from ullage.bus import FINDINGS
+from ullage.runtime.supervisor import command
 from ullage.settings import Context
-from ullage.supervisor import command
 
 pytestmark = pytest.mark.flow
 PAGE = "http://127.0.0.1:8600"

@@ -13,7 +13,7 @@ import pytest
 from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import people
 from tests.flow.daemon import Daemon, until
-from ullage.supervisor import command
+from ullage.runtime.supervisor import command
 
 pytestmark = pytest.mark.flow
 POISON = """

@@ -19,7 +19,7 @@ from deploy.local.server import free_ports, takes_connections
 from deploy.local.webhook import Receiver, receiving
 from tests.flow.daemon import page, until
 from tests.live.quick import PORTS, alertmanager_file, prometheus_files
-from ullage.supervisor import command
+from ullage.runtime.supervisor import command
 
 ROLES = tuple(PORTS)
 MORE = """\

@@ -29,7 +29,7 @@ from deploy.local.programs import bepasty, ensure_environment, spirit
 from tests.flow.daemon import page, until
 from tests.live.front import Front, fronts
 from tests.live.quick import prometheus_files
-from ullage.supervisor import command
+from ullage.runtime.supervisor import command
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 

@@ -17,10 +17,10 @@ from matcher.match.pipeline import Matcher
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
 from tests.matcher.test_stage import Running, match  # noqa: F401  the fixture
-from ullage import dead_letters
 from ullage.bus import DEAD_LETTERS
 from ullage.records import Capture, Finding
 from ullage.records.incomplete import BUDGETS, FAULTS
+from ullage.runtime import dead_letters
 from ullage.security import keys
 from ullage.settings import Context
 

@@ -16,18 +16,18 @@ from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone, tokens
 from tests.matcher.conftest import BANK
-from ullage import dead_letters
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.clock import Backoff
-from ullage.cutover import Cutover
-from ullage.dead_letters import DeadLetters
 from ullage.errors import CorruptError, RecordError
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Count, Coverage, Heartbeat, SiteReport, is_heartbeat
+from ullage.runtime import dead_letters
+from ullage.runtime.cutover import Cutover
+from ullage.runtime.dead_letters import DeadLetters
+from ullage.runtime.worker import Worker
 from ullage.security import keys
 from ullage.settings import BusSettings, Context, Settings
 from ullage.vocabulary.lexicon import themes
-from ullage.worker import Worker
 
 DAY = 86_400.0
 

@@ -26,10 +26,11 @@ from deploy.local.kafka_secured import OTHER_HOST, SERVICE, Secured, Tools
 from deploy.local.server import free_ports
 from deploy.local.webhook import receiving
 from tests.factories import outgoing
-from ullage import dead_letters, setup
+from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, TOPICS, Bus, Record, Subscription
 from ullage.bus.kafka.client import SEE_PLAN
 from ullage.errors import ConfigError, UnavailableError
+from ullage.runtime import dead_letters
 from ullage.security import keys
 from ullage.settings import Context
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from ullage import log
 from ullage.bus import CAPTURES, Record
-from ullage.dead_letters import DeadLetters
 from ullage.errors import UllageError
-from ullage.in_hand import InHand
-from ullage.role import die_with_supervisor, no_core_dumps, stop_on_signals, surroundings
+from ullage.runtime.dead_letters import DeadLetters
+from ullage.runtime.in_hand import InHand
+from ullage.runtime.role import die_with_supervisor, no_core_dumps, stop_on_signals, surroundings
+from ullage.runtime.worker import Worker
 from ullage.security import keys
 from ullage.settings import Context
-from ullage.worker import Worker
 
 BATCH = 4
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.factories import outgoing
-from ullage import __version__, cli, commands, dead_letters
+from ullage import __version__, cli, commands
 from ullage.bus import CAPTURES, DEAD_LETTERS, Record
+from ullage.runtime import dead_letters
 from ullage.security import keys
 from ullage.settings import Context
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.factories import outgoing
 from ullage.bus import FINDINGS, Record
-from ullage.cutover import FOLDER, Cutover
 from ullage.errors import CorruptError
+from ullage.runtime.cutover import FOLDER, Cutover
 from ullage.settings import Context
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.factories import outgoing
-from ullage import dead_letters
 from ullage.bus import CAPTURES, DEAD_LETTERS, Bus, Record
-from ullage.dead_letters import DeadLetters
 from ullage.errors import RecordError
+from ullage.runtime import dead_letters
+from ullage.runtime.dead_letters import DeadLetters
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 

@@ -13,8 +13,9 @@ import pytest
 import typer.main
 
 import ullage
-from ullage import cli, exits, supervisor
+from ullage import cli, exits
 from ullage.exits import Exit
+from ullage.runtime import supervisor
 
 ROOT = Path(ullage.__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "exit-codes.md"

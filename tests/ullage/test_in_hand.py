@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from ullage import dead_letters, in_hand
 from ullage.bus import CAPTURES, Outgoing, Record
 from ullage.errors import ConfigError
-from ullage.in_hand import FOLDER, InHand, Surroundings
-from ullage.role import SUPERVISOR
+from ullage.runtime import dead_letters, in_hand
+from ullage.runtime.in_hand import FOLDER, InHand, Surroundings
+from ullage.runtime.role import SUPERVISOR
 from ullage.security import keys
 from ullage.settings import Context
 

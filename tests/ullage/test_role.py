@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ullage import role
+from ullage.runtime import role
 
 ROLE = """
 import sys

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import HeldClock
-from ullage import supervisor
+from ullage.runtime import supervisor
 
 CHILD = """
 import os, pathlib, sys

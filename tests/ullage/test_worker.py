@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ullage.bus import Lag, Record
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, ExhaustedError, RecordError, UnavailableError
-from ullage.worker import Aside, Worker, WorkerMetrics, reach
+from ullage.runtime.worker import Aside, Worker, WorkerMetrics, reach
 
 
 def record(offset: int, partitions: int = 1) -> Record:

@@ -29,9 +29,9 @@ from tests.conftest import HeldClock
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
-from ullage.cutover import Cutover
 from ullage.records import Finding
 from ullage.records.heartbeat import is_heartbeat
+from ullage.runtime.cutover import Cutover
 from ullage.security import keys
 from ullage.settings import Context
 from ullage.vocabulary.kept import terms_in

@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry
 from ullage import log
 from ullage.errors import ConfigError
 from ullage.exits import Exit
-from ullage.in_hand import Surroundings
 from ullage.monitoring.metrics import metrics_server
+from ullage.runtime.in_hand import Surroundings
 
 SUPERVISOR = "ULLAGE_SUPERVISOR"
 """The variable with the pid of the supervisor that started this process."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from ullage import log
 from ullage.clock import Backoff, Clock
 from ullage.exits import Exit
-from ullage.role import DIED_OF, SUPERVISOR
+from ullage.runtime.role import DIED_OF, SUPERVISOR
 
 ROLES = ("crawl", "match", "alert", "search")
 DRAIN_SECONDS = 30.0

@@ -3,7 +3,8 @@
 A batch is handled whole. If one of its records cannot be processed the batch is halved until that record stands alone; it becomes
 a sealed dead letter and the others go on. So a handler must bear being called again with records that it has seen: every
 output has a deterministic id. What is down is tried again for ever, with growing, jittered waits: that is back-pressure,
-not a dead letter. A record at which the process itself dies, twice and alone, is set aside by the next one (`ullage.in_hand`).
+not a dead letter. A record at which the process itself dies, twice and alone, is set aside by the next one
+(`ullage.runtime.in_hand`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from typing import NamedTuple, TypeVar
 from ullage import log
 from ullage.bus import Record, Subscription
 from ullage.clock import Backoff
-from ullage.dead_letters import DeadLetters
 from ullage.errors import Action, ExhaustedError, RecordError, UllageError
-from ullage.in_hand import InHand
 from ullage.monitoring.metrics import BUS
+from ullage.runtime.dead_letters import DeadLetters
+from ullage.runtime.in_hand import InHand
 
 POLL_SECONDS = 1.0
 EMPTY_POLLS = 120
