@@ -47,10 +47,10 @@ from alerts.view import details, summary
 from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china
-from ullage.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.rulefiles import Live
+from ullage.lookup.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.monitoring.metrics import BUS, STORE, new_registry
 from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters

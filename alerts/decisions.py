@@ -20,7 +20,7 @@ from alerts.store import IncidentStore, QueryError, Where
 from alerts.typed import checked_ground, checked_name, checked_note
 from ullage.audit import Trail
 from ullage.clock import behind
-from ullage.typed import identifier_in
+from ullage.lookup.free_text_check import identifier_in
 
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
 TELLING = {"telling_approved": True, "telling_withdrawn": False}

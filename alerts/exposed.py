@@ -1,9 +1,9 @@
 """Is this person exposed? The value is tagged in memory and forgotten; only its tags meet the store.
 
 The index keys are not the match keys, so that a copy of the store alone answers nothing. A value is looked up under every index
-epoch whose key still exists, in every form of the one list by which customers are enrolled (`ullage.written_forms`). That the
-question was asked, and what came of it, is in the audit log before it is answered: who, why, and the value by its tag under the
-newest index key.
+epoch whose key still exists, in every form of the one list by which customers are enrolled (`ullage.lookup.written_forms`). That
+the question was asked, and what came of it, is in the audit log before it is answered: who, why, and the value by its tag under
+the newest index key.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from alerts.status import status_of
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
 from ullage.clock import Clock
-from ullage.enrolled import EnrolledLists
 from ullage.errors import ConfigError, UllageError
+from ullage.lookup.enrolled import EnrolledLists
+from ullage.lookup.free_text_check import readings
+from ullage.lookup.written_forms import written_forms
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.security.keys import KeyStore, epochs
 from ullage.security.masking import Secret
 from ullage.security.tags import Tagger, derive_key
-from ullage.typed import readings
-from ullage.written_forms import written_forms
 
 PURPOSES = {
     "customer_enquiry": "The customer asks · 客户本人询问",

@@ -2,8 +2,8 @@
 
 Of an exposure that is kinds of data, the month, the scam and what protects. Never the site, the case, whose data it was, a
 partner or a number; so exposures that read the same are one. "Recorded, found nowhere" needs a list of what is recorded
-(`ullage.enrolled`), which is off by default. Without it a value that nothing holds has no record, whether its owner is a customer
-or not; with it "no record" says that nobody is recorded with it.
+(`ullage.lookup.enrolled`), which is off by default. Without it a value that nothing holds has no record, whether its owner is a
+customer or not; with it "no record" says that nobody is recorded with it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from alerts.sellers import Seller, sellers_of, tokens_of
 from alerts.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
 from alerts.store import MAX_PAGE, IncidentStore, Page, QueryError, Where
 from ullage.errors import ConfigError
-from ullage.typed import identifier_in
+from ullage.lookup.free_text_check import identifier_in
 
 SHOWN = 200
 """Sightings of one incident, and customers at a time; its numbers count all of them."""

@@ -14,8 +14,8 @@ from datetime import datetime
 
 from alerts.records import Sighting
 from alerts.store import IncidentStore, QueryError, Where
-from ullage import sellers
 from ullage.errors import ConfigError
+from ullage.lookup import sellers
 from ullage.security.keys import KeyStore
 from ullage.security.masking import Secret
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from alerts.store import QueryError
-from ullage.typed import identifier_in
+from ullage.lookup.free_text_check import identifier_in
 
 NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}")
 MAX_NOTE = 500

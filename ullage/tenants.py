@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable
 
 from ullage.errors import ConfigError
+from ullage.lookup.free_text_check import identifier_in
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings import TENANT, Context
-from ullage.typed import identifier_in
 
 SHOWN = 10
 KEYS = ("verify.pub", "match-*.key", "index-*.key")

@@ -22,8 +22,8 @@ from alerts.store import IncidentStore, QueryError, Where
 from alerts.typed import checked_name, checked_note
 from ullage.audit import Trail
 from ullage.clock import Clock
+from ullage.lookup.free_text_check import identifier_in
 from ullage.records.heartbeat import NAME
-from ullage.typed import identifier_in
 
 MOST_DAYS = 180
 KNOWN = 0.8

@@ -28,9 +28,9 @@ from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
 from alerts.tenants import require_known
 from ullage import __version__, log
-from ullage.enrolled import EnrolledLists
 from ullage.errors import UllageError, UnavailableError
 from ullage.files.rulefiles import Live
+from ullage.lookup.enrolled import EnrolledLists
 from ullage.settings import Context
 from ullage.tenants import UnknownTenantError, tenants_here
 

@@ -43,12 +43,12 @@ from matcher.watchlist.enrolling import enrolling
 from matcher.watchlist.forms import CHOICES, entries_of
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.witness import SHARE
-from ullage import enrolled as recorded
 from ullage.audit import current_user
 from ullage.audit.trail import FOLDER
 from ullage.bait import record, stamps
 from ullage.errors import ConfigError
 from ullage.exits import Exit
+from ullage.lookup import enrolled as recorded
 from ullage.security.keys import KeyStore, epochs
 from ullage.settings import Context
 from ullage.tenants import require_tenant, tenants_here

@@ -13,7 +13,7 @@ from matcher.match.counts import Found
 from matcher.match.pipeline import Matcher
 from matcher.match.statistics import matched_groups
 from matcher.watchlist.installed import TenantLists
-from ullage import sellers
+from ullage.lookup import sellers
 from ullage.records import ELSEWHERE, MAX_MATCHES, Capture, CaptureFacts, Finding, Statistics
 
 CLOCKS_APART = timedelta(days=1)

@@ -22,9 +22,9 @@ from matcher.detect.words import DIGEST
 from matcher.watchlist.installed import Epoch
 from ullage.identifiers import field_by_kind
 from ullage.identifiers.email import strip_plus
+from ullage.lookup.written_forms import DIGESTED
 from ullage.security.tags import TAG_BYTES, Laid, Tags, lay
 from ullage.vocabulary.fields import Field
-from ullage.written_forms import DIGESTED
 
 PLUS = 43
 FEW = 8

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from matcher.detect.candidates import Segment
+from ullage.lookup.free_text_check import readings
 from ullage.security.masking import Secret
-from ullage.typed import readings
 
 
 @dataclass(frozen=True, slots=True)

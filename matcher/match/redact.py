@@ -18,8 +18,8 @@ from urllib.parse import unquote, urlsplit
 from matcher.lexicon import Hit, Lexicon, lower
 from matcher.match.statistics import CaptureKey
 from matcher.text import fold
-from ullage.sellers import normal
-from ullage.typed import identifier_in
+from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.sellers import normal
 from ullage.vocabulary.kept import GAP, LONGEST, Known, kept
 
 READ = 4 * LONGEST

@@ -23,7 +23,7 @@ from matcher.watchlist.clean import clean_references, normalised
 from matcher.watchlist.cohorts import SHAPE
 from matcher.watchlist.source import CANARY, REFERENCE, Source
 from ullage.errors import ConfigError
-from ullage.typed import identifier_in
+from ullage.lookup.free_text_check import identifier_in
 
 People = dict[str, dict[str, set[str]]]
 

@@ -29,11 +29,11 @@ from matcher.watchlist.forms import CHOICES, enrolled, normal_name
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, Batch, Source
 from matcher.watchlist.tagging import SELF_TEST_HANDLE, HandleKey, TagKeys, check_values_of
-from ullage import enrolled as recorded
 from ullage.errors import ConfigError
+from ullage.lookup import enrolled as recorded
+from ullage.lookup.written_forms import PLAIN
 from ullage.security.keys import KeyStore, epochs, signing_key
 from ullage.security.tags import TAG_BYTES, Tags
-from ullage.written_forms import PLAIN
 
 __all__ = ["LIFE", "Builder", "Report", "normal_name"]
 
@@ -46,7 +46,7 @@ LIFE = timedelta(days=104)
 class Builder:
     """Builds one tenant's watchlist for one epoch. `digests` is none, phone or all, or the kinds themselves.
 
-    With `listed` the list of what is recorded (`ullage.enrolled`) as well.
+    With `listed` the list of what is recorded (`ullage.lookup.enrolled`) as well.
     """
 
     def __init__(

@@ -27,8 +27,8 @@ from matcher.watchlist.index import Index
 from matcher.watchlist.installed import HANDLE, check_keys, tag_keys
 from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
-from ullage import enrolled as recorded
 from ullage.errors import ConfigError
+from ullage.lookup import enrolled as recorded
 from ullage.security.keys import KeyStore, signing_key, verify_key
 from ullage.security.tags import TAG_BYTES, Tags
 

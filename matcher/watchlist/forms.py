@@ -1,4 +1,4 @@
-"""What is enrolled of a column of values: the forms of `ullage.written_forms`, many at a time, and masks.
+"""What is enrolled of a column of values: the forms of `ullage.lookup.written_forms`, many at a time, and masks.
 
 `masked`: `138****8000`, `4403**********1234`, `440301********1234`. One of a million customers has almost any masked phone
 number, so they only corroborate. There is none of cards: a card's tag must never lie beside its first or last digits (PCI DSS
@@ -18,7 +18,7 @@ from matcher.columns.text_column import Texts, hexed
 from ullage.identifiers.email import strip_plus
 from ullage.identifiers.masked import FORM as MASKED
 from ullage.identifiers.masked import KEPT
-from ullage.written_forms import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
+from ullage.lookup.written_forms import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
 
 CHOICES = {"none": (), "phone": ("phone",), "all": DIGESTED}
 """What `--digests` may say."""

@@ -26,8 +26,8 @@ from ullage import audit
 from ullage.cli import app
 from ullage.errors import ConfigError
 from ullage.exits import Exit
+from ullage.lookup.free_text_check import identifier_in
 from ullage.spreadsheet import FORMULA, inert
-from ullage.typed import identifier_in
 
 A, B = incident_id("f"), incident_id("h")
 SLUG = "http://x.example/11010519491231002X"

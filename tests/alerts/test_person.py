@@ -21,8 +21,8 @@ from alerts.store import QueryError, Where
 from tests.alerts.browser import ASKED, PHONE
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import WHEN, match
-from ullage import enrolled
 from ullage.errors import ConfigError
+from ullage.lookup import enrolled
 from ullage.security.keys import make_tenant, signing_key
 from ullage.security.masking import Secret
 from ullage.verdict.rules import own_rules

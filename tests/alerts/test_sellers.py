@@ -13,11 +13,11 @@ from alerts.sellers import named, sellers_of, tokens_of
 from alerts.store import QueryError, Where
 from tests.alerts.browser import Browser
 from tests.alerts.builders import finding, fold_all
-from ullage import sellers
 from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.cli import app
 from ullage.errors import ConfigError
+from ullage.lookup import sellers
 from ullage.security.keys import make_tenant
 from ullage.security.masking import Secret
 from ullage.security.tags import Tagger, derive_key

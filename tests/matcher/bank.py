@@ -14,8 +14,8 @@ from matcher.match.statistics import CaptureKey
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder, Report
 from matcher.watchlist.source import Source
-from ullage import enrolled
 from ullage.identifiers.resident_id import check_character
+from ullage.lookup import enrolled
 from ullage.security.keys import epochs, make_tenant
 from ullage.settings import Context
 

@@ -11,7 +11,7 @@ from matcher.watchlist.tagging import TagKeys
 from tests.factories import capture
 from tests.matcher.bank import enrol, matcher_of
 from tests.matcher.conftest import BANK
-from ullage import sellers
+from ullage.lookup import sellers
 from ullage.records import CaptureFacts, Finding
 from ullage.security.masking import Secret
 from ullage.settings import Context

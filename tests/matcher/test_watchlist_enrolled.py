@@ -10,8 +10,8 @@ from matcher.watchlist.tagging import handles
 from tests.matcher.bank import customer, listed
 from tests.matcher.conftest import BANK
 from ullage import setup
-from ullage.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.errors import ConfigError
+from ullage.lookup.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.security.masking import Secret
 from ullage.settings import Context
 

@@ -7,7 +7,7 @@ import pytest
 from matcher.columns.text_column import Texts
 from matcher.watchlist.forms import enrolled, entries_of
 from ullage.identifiers import kinds, masked
-from ullage.written_forms import DIGESTED, written_forms
+from ullage.lookup.written_forms import DIGESTED, written_forms
 
 
 def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:

@@ -42,12 +42,12 @@ from tests.upgrade.test_data_folder import FOLDER, MADE
 from ullage.audit import entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
-from ullage.enrolled import Enrolled, EnrolledLists
-from ullage.enrolled import path_of as enrolled_at
 from ullage.errors import CorruptError
 from ullage.evidence.manifest import decode
 from ullage.evidence.officers import open_sealed, private_key
 from ullage.evidence.vault import Vault
+from ullage.lookup.enrolled import Enrolled, EnrolledLists
+from ullage.lookup.enrolled import path_of as enrolled_at
 from ullage.runtime.cutover import Cutover
 from ullage.security import keys
 from ullage.settings import Context, load

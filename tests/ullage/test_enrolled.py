@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ullage import enrolled
-from ullage.enrolled import BLOCK, BODY, PAIR, Enrolled, EnrolledLists, header_for, path_of
 from ullage.errors import ConfigError, CorruptError
+from ullage.lookup import enrolled
+from ullage.lookup.enrolled import BLOCK, BODY, PAIR, Enrolled, EnrolledLists, header_for, path_of
 from ullage.security.keys import make_tenant, signing_key
 from ullage.settings import Context
 

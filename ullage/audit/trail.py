@@ -20,8 +20,8 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import write_through, write_whole
 from ullage.files.lock import turn
+from ullage.lookup.free_text_check import identifier_in
 from ullage.security.keys import KeyStore
-from ullage.typed import identifier_in
 
 FOLDER = "audit"
 MAX_SEGMENT = 16 * 1024 * 1024
