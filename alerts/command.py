@@ -47,6 +47,7 @@ from alerts.view import details, summary
 from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china
+from ullage.display.screen import AsJson, console, print_list, print_row
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.rulefiles import Live
@@ -57,7 +58,6 @@ from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
 from ullage.runtime.role import running, surroundings
 from ullage.runtime.worker import Worker, WorkerMetrics, reach
-from ullage.screen import AsJson, console, print_list, print_row
 from ullage.security import keys
 from ullage.security.masking import Secret
 from ullage.settings import Context

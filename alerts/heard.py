@@ -13,8 +13,8 @@ from typing import Literal
 from alerts.records import Background, Heard, Incident, Sighting
 from alerts.store import IncidentStore, Where
 from ullage.clock import Clock
+from ullage.display.render import moment
 from ullage.records.heartbeat import Coverage, Heartbeat
-from ullage.shown import moment
 
 EVERY = timedelta(minutes=1)
 """Between two notes of one host; a heartbeat comes as often by default."""

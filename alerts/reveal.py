@@ -23,11 +23,11 @@ from alerts.store import IncidentStore, Where, configured_store
 from ullage import originals
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
+from ullage.display.render import moment, safe
+from ullage.display.screen import AsJson, print_row
 from ullage.errors import ConfigError, CorruptError, RecordError
-from ullage.screen import AsJson, print_row
 from ullage.security import keys
 from ullage.settings import Context
-from ullage.shown import moment, safe
 
 ACTION = "original.reveal"
 Sighting = Annotated[str, typer.Option(metavar="SIGHTING", help="Of this sighting: its id, or how that begins.")]

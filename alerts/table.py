@@ -17,8 +17,8 @@ from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Wh
 from alerts.sellers import Seller
 from alerts.status import CLOSED
 from alerts.view import brief, claimed, duration, incompleteness, offer
-from ullage.screen import cell, next_line
-from ullage.shown import moment, safe
+from ullage.display.render import moment, safe
+from ullage.display.screen import cell, next_line
 
 KINDS_WIDTH = 18
 """Of `phone, resident_id`."""

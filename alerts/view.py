@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from alerts.query import Whole
 from alerts.records import Exposure, Incident, Status, Suppression
+from ullage.display.render import safe
 from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE
-from ullage.shown import safe
 from ullage.vocabulary.kept import GAP
 
 

@@ -20,12 +20,12 @@ from crawlers.site import Site, SiteFolder
 from crawlers.standing import Standings
 from crawlers.table import Row, explained, sites_table
 from ullage import setup
+from ullage.display.screen import AsJson, print_list
 from ullage.errors import UnavailableError
 from ullage.exits import Exit
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime import role
 from ullage.runtime.worker import reach
-from ullage.screen import AsJson, print_list
 from ullage.settings import Context
 
 NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from crawlers.reasons import MEANING
 from crawlers.site import Site
+from ullage.display.screen import table
 from ullage.records import INGEST
 from ullage.records.heartbeat import SiteReport
-from ullage.screen import table
 
 COLOURS = {
     None: "dim",

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from ullage.audit import Chain, Entry, entries, walk_all
 from ullage.audit.trail import FOLDER
+from ullage.display.render import moment
+from ullage.display.screen import AsJson, cell, print_list, print_row, table
 from ullage.errors import ConfigError
 from ullage.exits import Exit
-from ullage.screen import AsJson, cell, print_list, print_row, table
 from ullage.settings import Context
-from ullage.shown import moment
 from ullage.tenants import require_tenant, tenants_here
 
 app = typer.Typer(no_args_is_help=True, help="What was changed, by whom and why: list it, verify that nobody changed that.")

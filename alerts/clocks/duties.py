@@ -30,7 +30,7 @@ from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.calendar import Calendar, china
 from ullage.clock import Clock
-from ullage.next_step import Decide
+from ullage.display.next_step import Decide
 from ullage.settings import Tenant
 from ullage.verdict.severity import DECIDE_MINUTES
 

@@ -12,8 +12,8 @@ from rich.text import Text
 from alerts.clocks.duties import Duty, sent_at
 from alerts.clocks.regimes import Stage
 from alerts.view import duration
-from ullage.next_step import Decide
-from ullage.shown import moment, safe
+from ullage.display.next_step import Decide
+from ullage.display.render import moment, safe
 
 STAGES = {
     "brief": ("brief report", "简要报告"),

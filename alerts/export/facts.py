@@ -16,8 +16,8 @@ from alerts.records import Decision, Incident, Sighting, Status
 from alerts.status import status_of
 from alerts.store import IncidentStore, QueryError, Where
 from alerts.view import link
+from ullage.display.render import safe
 from ullage.lookup.free_text_check import identifier_in
-from ullage.shown import safe
 
 PAGE = 100
 NAMESPACE = uuid.UUID("6f0c1d7e-0a57-5c3b-9a53-2f4d0b8a1c11")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from alerts.export.facts import Exported
 from alerts.view import claimed
-from ullage.spreadsheet import csv_line
+from ullage.display.spreadsheet import csv_line
 
 BOM = "\ufeff"
 """Before the header, or Excel reads UTF-8 as whatever the machine is set to, and Chinese not at all."""

@@ -14,7 +14,7 @@ from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppres
 from alerts.options import By, Reason, Tenant, name_of
 from alerts.store import configured_store
 from alerts.tenants import require_known
-from ullage.screen import AsJson, print_list
+from ullage.display.screen import AsJson, print_list
 from ullage.settings import Context
 
 

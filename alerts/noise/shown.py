@@ -12,8 +12,8 @@ from alerts.noise.background import Rules
 from alerts.noise.counts import Count
 from alerts.noise.suppressions import said
 from alerts.records import Suppression
-from ullage.screen import cell, table
-from ullage.shown import moment, safe
+from ullage.display.render import moment, safe
+from ullage.display.screen import cell, table
 
 State = Literal["in force", "ended", "lifted"]
 IN_FORCE: State = "in force"

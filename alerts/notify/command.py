@@ -18,10 +18,10 @@ from alerts.notify.message import Entry, Message
 from alerts.notify.notifier import page_of
 from alerts.records import Notification
 from alerts.store import IncidentStore, Where, configured_store
+from ullage.display.render import moment
+from ullage.display.screen import AsJson, cell, print_list, table
 from ullage.errors import ConfigError
-from ullage.screen import AsJson, cell, print_list, table
 from ullage.settings import Context
-from ullage.shown import moment
 from ullage.tenants import tenants_here
 
 KEY_BYTES = 32

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from alerts.document import Document, Frozen
 from alerts.records.words import ClockWord, Origin, Severity, Sketched, Told
-from ullage.next_step import Step, next_step
+from ullage.display.next_step import Step, next_step
 from ullage.records import Claims
 from ullage.verdict.severity import decide_minutes
 

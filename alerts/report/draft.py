@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from alerts.report.content import Field, Text, sections
 from alerts.report.facts import Case, Values, values
-from ullage.shown import moment, safe
+from ullage.display.render import moment, safe
 
 TITLE = Text("Personal information breach: notification", "个人信息泄露事件报告")
 MARK = Text("Draft, unsent, for review by counsel", "草稿 · 未报送 · 待法务审核")

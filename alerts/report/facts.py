@@ -18,9 +18,9 @@ from alerts.records import Incident, Sighting, Why
 from alerts.report.content import Text, advice_for, categories
 from alerts.words import ORIGIN, SEVERITY
 from ullage.bait import Stamp
-from ullage.next_step import Decide
+from ullage.display.next_step import Decide
+from ullage.display.render import moment
 from ullage.settings import Tenant
-from ullage.shown import moment
 from ullage.vocabulary.fields import HIGHEST
 
 Values: TypeAlias = dict[str, tuple[Text, ...]]

@@ -19,8 +19,8 @@ from alerts.rules.trial import try_background, try_lexicon, try_verdict
 from alerts.store import configured_store
 from alerts.tenants import require_known
 from alerts.typed import checked_note
+from ullage.display.screen import AsJson, console, print_list, print_row
 from ullage.errors import ConfigError
-from ullage.screen import AsJson, console, print_list, print_row
 from ullage.settings import Context
 from ullage.vocabulary.lexicon import Lexicon
 

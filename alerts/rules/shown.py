@@ -12,7 +12,7 @@ from rich.text import Text
 from alerts.records import SEVERITIES
 from alerts.rules.precision import Precision
 from alerts.rules.trial import FOLDED, UNRAISED, Judged, Trial
-from ullage.screen import cell, table
+from ullage.display.screen import cell, table
 
 SHOWN = 50
 """Changed incidents that a terminal lists; `--json` lists all."""

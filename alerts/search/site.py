@@ -25,9 +25,9 @@ from alerts.store import IncidentStore, QueryError
 from alerts.typed import MAX_NOTE, checked_name
 from ullage.audit import Trail
 from ullage.clock import Clock
+from ullage.display.render import moment, safe
 from ullage.lookup.free_text_check import identifier_in
 from ullage.security.masking import Secret
-from ullage.shown import moment, safe
 
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
 

@@ -14,10 +14,10 @@ from matcher.match.findings import statistics_for
 from matcher.match.pipeline import Matcher
 from matcher.unpack.outcome import LOSES_NOTHING, Outcome
 from matcher.watchlist.installed import TenantLists
+from ullage.display.next_step import Decide, Step, next_step
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.incidents import Earlier, Opened
-from ullage.next_step import Decide, Step, next_step
 from ullage.records import Statistics
 from ullage.settings import Context
 from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge

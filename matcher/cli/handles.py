@@ -9,10 +9,10 @@ from pathlib import Path
 from matcher.match.capture_result import Reading
 from matcher.match.listing import records
 from matcher.match.pipeline import Matcher
+from ullage.display.spreadsheet import csv_line
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import is_standard_output, write_whole
 from ullage.identifiers import is_verified
-from ullage.spreadsheet import csv_line
 
 COLUMNS = "handle tenant kinds fields rows verified".split()
 

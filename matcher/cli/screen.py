@@ -13,8 +13,8 @@ from rich.text import Text
 
 from matcher.cli import files
 from matcher.cli.assess import Assessment, Verdict
+from ullage.display.screen import next_line
 from ullage.incidents import Opened
-from ullage.screen import next_line
 from ullage.verdict import Reason, in_words
 from ullage.verdict.words import counted
 

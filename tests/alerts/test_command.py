@@ -20,11 +20,11 @@ from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
 from ullage.bus import FINDINGS
 from ullage.cli import app
+from ullage.display.render import moment, safe
 from ullage.exits import Exit
 from ullage.records.heartbeat import Coverage, Heartbeat
 from ullage.runtime.dead_letters import read
 from ullage.security import keys
-from ullage.shown import moment, safe
 
 A = incident_id("f")
 BEIJING = timezone(timedelta(hours=8), "CST")

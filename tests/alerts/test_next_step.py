@@ -31,7 +31,7 @@ from alerts.search.door import token_of
 from alerts.table import incident_in_full
 from tests.alerts.builders import incident
 from tests.alerts.notify.support import Recorded, notify_settings
-from ullage.next_step import next_step
+from ullage.display.next_step import next_step
 from ullage.settings import Tenant
 from ullage.verdict.rules import own_rules
 

@@ -28,8 +28,8 @@ from alerts.report.word import word
 from alerts.store import Where, open_store
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock
+from ullage.display.spreadsheet import FORMULA
 from ullage.settings import Entity, Tenant
-from ullage.spreadsheet import FORMULA
 
 HOSTILE = (
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}", "{% raw %}",

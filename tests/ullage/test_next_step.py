@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from ullage.next_step import _steps, next_step
+from ullage.display.next_step import _steps, next_step
 from ullage.verdict.rules import Severity, own_rules
 
 ORIGINS = ("ours", "partner", "devices", "elsewhere", "recycled", "fabricated", "unknown")

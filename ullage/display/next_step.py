@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ullage.display.render import moment
 from ullage.files.rulefiles import shipped
-from ullage.shown import moment
 from ullage.verdict.rules import Severity
 
 Action = Literal["reset", "block", "call", "confirm", "takedown", "ask", "again", "nothing"]
@@ -76,7 +76,7 @@ class _Steps(_Data):
 
 @cache
 def _steps() -> tuple[Step, ...]:
-    return shipped(_Steps, "ullage", "next_steps.toml").step
+    return shipped(_Steps, __package__, "next_steps.toml").step
 
 
 def next_step(origin: str, severity: str, scenario: str = "", *, people: bool, alone: bool, unread: bool) -> Step:
