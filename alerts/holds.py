@@ -14,8 +14,8 @@ from alerts.records import Hold, Sighting
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
 from ullage.clock import Clock, behind
+from ullage.custody.vault import Vault
 from ullage.errors import ConfigError
-from ullage.evidence.vault import Vault
 
 
 def last_words(store: IncidentStore) -> dict[str, Hold]:

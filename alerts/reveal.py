@@ -20,9 +20,9 @@ from alerts.options import By, Case, Reason, name_of
 from alerts.query import incident_named
 from alerts.records import Incident, Original
 from alerts.store import IncidentStore, Where, configured_store
-from ullage import originals
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
+from ullage.custody import originals
 from ullage.display.render import moment, safe
 from ullage.display.screen import AsJson, print_row
 from ullage.errors import ConfigError, CorruptError, RecordError

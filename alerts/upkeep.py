@@ -13,8 +13,8 @@ from alerts.store import IncidentStore
 from ullage import log
 from ullage.bus import Lag
 from ullage.clock import Clock
+from ullage.custody.vault import Vault
 from ullage.errors import UnavailableError
-from ullage.evidence.vault import Vault
 from ullage.monitoring.metrics import BUS, STORE
 from ullage.settings import OriginalSettings, StoreSettings
 

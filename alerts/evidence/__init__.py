@@ -1,1 +1,1 @@
-"""The command line of sealed evidence and of holds; what is sealed and how is `ullage.evidence`."""
+"""The command line of sealed evidence and of holds; what is sealed and how is `ullage.custody`."""

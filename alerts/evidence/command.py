@@ -15,10 +15,10 @@ from alerts.holds import Holds, findings_of
 from alerts.options import By, Case, Reason, name_of
 from alerts.records import Sighting
 from alerts.store import configured_store
+from ullage.custody import OPEN, PACK
+from ullage.custody.officers import make_officer
+from ullage.custody.vault import Item, Vault
 from ullage.display.screen import AsJson, print_list
-from ullage.evidence import OPEN, PACK
-from ullage.evidence.officers import make_officer
-from ullage.evidence.vault import Item, Vault
 from ullage.settings import Context
 
 evidence = typer.Typer(no_args_is_help=True, help="What was posted, sealed to two officers: make a key, list, open, pack.")

@@ -13,10 +13,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ullage.audit import Trail
+from ullage.custody.manifest import Manifest, decode, digest
+from ullage.custody.officers import NEEDED, Ask, open_sealed, private_key
+from ullage.custody.vault import Item, Vault
 from ullage.errors import ConfigError, CorruptError, RecordError
-from ullage.evidence.manifest import Manifest, decode, digest
-from ullage.evidence.officers import NEEDED, Ask, open_sealed, private_key
-from ullage.evidence.vault import Item, Vault
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any
 from rich.table import Table
 
 from alerts.evidence.opening import Opened
+from ullage.custody.vault import Item
 from ullage.display.render import moment, safe
 from ullage.display.screen import cell, table
-from ullage.evidence.vault import Item
 
 LINES = 200
 """Of a body; a pack has all of it."""

@@ -18,10 +18,10 @@ from matcher.match.pipeline import Matcher
 from ullage import log
 from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.evidence import OPENED
-from ullage.evidence.manifest import encode, manifest
-from ullage.evidence.officers import Pair, pair_of
-from ullage.evidence.vault import Head, Vault
+from ullage.custody import OPENED
+from ullage.custody.manifest import encode, manifest
+from ullage.custody.officers import Pair, pair_of
+from ullage.custody.vault import Head, Vault
 from ullage.records import Finding
 from ullage.settings import Context
 

@@ -1,4 +1,4 @@
-"""What match seals of a post for the desk: see `ullage.originals`."""
+"""What match seals of a post for the desk: see `ullage.custody.originals`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import islice
 import numpy as np
 
 from matcher.match.capture_result import Reading
-from ullage import originals
-from ullage.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, Original
+from ullage.custody import originals
+from ullage.custody.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, Original
 from ullage.records import Finding
 from ullage.security import keys
 from ullage.security.sealing import Sealer

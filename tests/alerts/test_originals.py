@@ -11,10 +11,10 @@ from alerts.retention import erase, expire
 from alerts.reveal import ACTION, Reveals
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle
-from ullage import originals
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
 from ullage.cli import app
+from ullage.custody import originals
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.records import Finding
 from ullage.security import keys

@@ -26,8 +26,8 @@ from tests.flow.daemon import Daemon, until, write_site
 from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PASSWORD, PLANTED, POST, SLUG, TITLE, VICTIM
 from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers
 from ullage.bus import TOPICS
-from ullage.evidence.officers import open_sealed, private_key
-from ullage.evidence.vault import Vault
+from ullage.custody.officers import open_sealed, private_key
+from ullage.custody.vault import Vault
 from ullage.settings import Context
 
 pytestmark = pytest.mark.flow

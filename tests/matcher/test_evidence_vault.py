@@ -10,10 +10,10 @@ from matcher.cli.metrics import EvidenceMetrics
 from tests.matcher.bank import customer, enrol
 from tests.matcher.test_stage import Running
 from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers
+from ullage.custody.manifest import decode, digest
+from ullage.custody.officers import open_sealed, private_key
+from ullage.custody.vault import Vault
 from ullage.errors import ConfigError
-from ullage.evidence.manifest import decode, digest
-from ullage.evidence.officers import open_sealed, private_key
-from ullage.evidence.vault import Vault
 from ullage.settings import Context, EvidenceSettings, Settings, Tenant
 
 MANY = [customer(n) for n in range(60)]
@@ -106,7 +106,7 @@ def test_a_full_vault_or_disk_is_counted_and_holds_nothing_up(enrolled, tmp_path
         raise OSError(28, "No space left on device")
 
     other = running(enrolled, tmp_path / "other")
-    monkeypatch.setattr("ullage.evidence.vault.os.link", no_room)
+    monkeypatch.setattr("ullage.custody.vault.os.link", no_room)
     other.put(HIGH)
     assert len(other.drain()) == 1
     assert count(other, "failed") == 1.0

@@ -7,7 +7,7 @@ from matcher.cli.canary import enrol as enrol_canaries
 from tests.matcher import test_stage
 from tests.matcher.bank import phone
 from tests.matcher.test_stage import Running
-from ullage import originals
+from ullage.custody import originals
 from ullage.records import Finding
 from ullage.security import keys
 

@@ -42,10 +42,10 @@ from tests.upgrade.test_data_folder import FOLDER, MADE
 from ullage.audit import entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
+from ullage.custody.manifest import decode
+from ullage.custody.officers import open_sealed, private_key
+from ullage.custody.vault import Vault
 from ullage.errors import CorruptError
-from ullage.evidence.manifest import decode
-from ullage.evidence.officers import open_sealed, private_key
-from ullage.evidence.vault import Vault
 from ullage.lookup.enrolled import Enrolled, EnrolledLists
 from ullage.lookup.enrolled import path_of as enrolled_at
 from ullage.runtime.cutover import Cutover

@@ -38,7 +38,7 @@ class StoreSettings(Section):
 
 
 class OriginalSettings(Section):
-    """Addresses, titles, authors and members' names of posts, sealed to the desk; see `ullage.originals`."""
+    """Addresses, titles, authors and members' names of posts, sealed to the desk; see `ullage.custody.originals`."""
 
     keep: bool = knob(True, "seal them; without them nobody can find the post again, for a takedown or a court")
     days: Seconds = knob(30.0, "long enough for a takedown; `ullage incidents hold` keeps what a case needs", "days")
@@ -62,7 +62,7 @@ class KeySettings(Section):
 
 
 class EvidenceSettings(Section):
-    """Sealed evidence of what is `high` or above, for tenants that turn it on; see `ullage.evidence`."""
+    """Sealed evidence of what is `high` or above, for tenants that turn it on; see `ullage.custody`."""
 
     folder: str = knob("evidence", "sealed files, relative to the data folder")
     officers: tuple[str, ...] = knob((), "the two officers who open it together; keys/evidence/NAME.pub is in the key folder")

@@ -18,10 +18,10 @@ from tests.alerts.builders import finding, fold_all
 from tests.ullage.evidence.support import BODY, OFFICERS, PASSPHRASES, officers, seal
 from ullage.audit import entries
 from ullage.cli import app
+from ullage.custody.manifest import digest
+from ullage.custody.officers import make_officer
+from ullage.custody.vault import Vault
 from ullage.errors import ConfigError, CorruptError
-from ullage.evidence.manifest import digest
-from ullage.evidence.officers import make_officer
-from ullage.evidence.vault import Vault
 from ullage.settings import Context, StoreSettings
 
 A = incident_id("f1d0")
@@ -77,7 +77,7 @@ def test_two_officers_open_a_finding_and_the_log_says_so_first(data, vault, run)
 def test_what_was_posted_cannot_move_a_terminal(data, context, vault, run, tmp_path, monkeypatch):
     monkeypatch.setattr("tests.ullage.evidence.support.BODY", b"a\x1b[31mred\xff\n" + b"more\n" * 300)
     from tests.ullage.evidence import support
-    from ullage.evidence.officers import pair_of
+    from ullage.custody.officers import pair_of
 
     support.seal(vault, pair_of(context.keys, OFFICERS), "f3")
     shown = run("evidence", "open", "f3", *CASE).output
@@ -227,7 +227,7 @@ def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, v
     Holds(store, vault, context.trail(), clock.as_clock()).set(A, by="Li", case="7", reason="police")
     fold_all(store, clock, [finding("f1d9", range(10), people="ab")])
     from tests.alerts.test_upkeep import AlertMetrics, CollectorRegistry, Lag
-    from ullage.evidence.officers import pair_of
+    from ullage.custody.officers import pair_of
 
     seal(vault, pair_of(context.keys, OFFICERS), "f1d9")
     assert not vault.find("f1d9").held

@@ -4,9 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from tests import factories
-from ullage.evidence.manifest import Manifest, encode, manifest
-from ullage.evidence.officers import Pair, make_officer, pair_of
-from ullage.evidence.vault import Head, Vault
+from ullage.custody.manifest import Manifest, encode, manifest
+from ullage.custody.officers import Pair, make_officer, pair_of
+from ullage.custody.vault import Head, Vault
 from ullage.security.keys import KeyStore
 
 OFFICERS = ("li", "wang")

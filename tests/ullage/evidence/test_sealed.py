@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests import factories
 from tests.factories import WHEN
 from tests.ullage.evidence.support import BODY, OFFICERS, PASSPHRASES, made, officers, seal
+from ullage.custody.manifest import decode, encode, manifest
+from ullage.custody.officers import make_officer, open_sealed, pair_of, private_key
+from ullage.custody.vault import Vault
 from ullage.errors import ConfigError, CorruptError, RecordError
-from ullage.evidence.manifest import decode, encode, manifest
-from ullage.evidence.officers import make_officer, open_sealed, pair_of, private_key
-from ullage.evidence.vault import Vault
 from ullage.security.keys import KeyStore
 
 

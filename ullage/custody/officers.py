@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from ullage.custody.manifest import SCHEMA
 from ullage.errors import ConfigError
-from ullage.evidence.manifest import SCHEMA
 from ullage.files.atomic_write import write_new
 from ullage.files.trusted import read_trusted
 from ullage.security import check_values
