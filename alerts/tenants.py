@@ -7,7 +7,7 @@ from itertools import islice
 from alerts.records import Background, Incident, Suppression
 from alerts.store import IncidentStore, Where
 from ullage.settings import Context
-from ullage.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import require_tenant, tenants_here
 
 LOOKED_AT = 1_000
 """Incidents that are asked for more names, where the one that was given is not known."""

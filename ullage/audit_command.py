@@ -17,7 +17,7 @@ from ullage.display.screen import AsJson, cell, print_list, print_row, table
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.settings import Context
-from ullage.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import require_tenant, tenants_here
 
 app = typer.Typer(no_args_is_help=True, help="What was changed, by whom and why: list it, verify that nobody changed that.")
 

@@ -22,7 +22,7 @@ from ullage.display.render import moment
 from ullage.display.screen import AsJson, cell, print_list, table
 from ullage.errors import ConfigError
 from ullage.settings import Context
-from ullage.tenants import tenants_here
+from ullage.settings.tenants import tenants_here
 
 KEY_BYTES = 32
 TRIAL = "INC-TEST"

@@ -18,8 +18,8 @@ from alerts.report.draft import Language, Page, page
 from alerts.report.facts import Case
 from alerts.store import Where, configured_store
 from ullage.audit import current_user
+from ullage.audit.bait import stamps
 from ullage.audit.trail import FOLDER
-from ullage.bait import stamps
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import is_standard_output, write_out
 from ullage.settings import Context

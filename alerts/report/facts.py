@@ -17,7 +17,7 @@ from alerts.clocks.shown import STAGES, UNVERIFIED, limit, state, warning
 from alerts.records import Incident, Sighting, Why
 from alerts.report.content import Text, advice_for, categories
 from alerts.words import ORIGIN, SEVERITY
-from ullage.bait import Stamp
+from ullage.audit.bait import Stamp
 from ullage.display.next_step import Decide
 from ullage.display.render import moment
 from ullage.settings import Tenant

@@ -32,7 +32,7 @@ from ullage.errors import UllageError, UnavailableError
 from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import EnrolledLists
 from ullage.settings import Context
-from ullage.tenants import UnknownTenantError, tenants_here
+from ullage.settings.tenants import UnknownTenantError, tenants_here
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

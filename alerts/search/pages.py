@@ -24,7 +24,7 @@ from alerts.search.site import Site
 from alerts.sellers import history, tokens_of
 from alerts.status import UNDECIDED, tally
 from alerts.store import QueryError
-from ullage.tenants import UnknownTenantError
+from ullage.settings.tenants import UnknownTenantError
 
 PAGE = 50
 ACTIONS = {

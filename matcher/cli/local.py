@@ -36,7 +36,7 @@ from ullage.incidents import Incidents, Opened, incidents
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.records import MAX_MATCHES
 from ullage.settings import Context
-from ullage.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import require_tenant, tenants_here
 
 PROGRESS_FILES = 100
 

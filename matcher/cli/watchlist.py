@@ -44,14 +44,14 @@ from matcher.watchlist.forms import CHOICES, entries_of
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.witness import SHARE
 from ullage.audit import current_user
+from ullage.audit.bait import record, stamps
 from ullage.audit.trail import FOLDER
-from ullage.bait import record, stamps
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.lookup import enrolled as recorded
 from ullage.security.keys import KeyStore, epochs
 from ullage.settings import Context
-from ullage.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import require_tenant, tenants_here
 
 app = typer.Typer(no_args_is_help=True, help="The hashed list of a tenant's customers: load it, or build and install it apart.")
 subjects = typer.Typer(no_args_is_help=True, help="From handles back to customer references, on the building host.")

@@ -1,4 +1,4 @@
-"""A list of bait as the file that is stamped (`ullage.bait`): the same bytes whatever order, columns or encoding it came in.
+"""A list of bait as the file that is stamped (`audit.bait`): the same bytes whatever order, columns or encoding it came in.
 
     ullage bait 1
     tenant bank

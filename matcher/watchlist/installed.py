@@ -23,7 +23,7 @@ from ullage.monitoring.canary import TENANT as CANARY
 from ullage.security.check_values import check_value
 from ullage.security.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
-from ullage.tenants import tenants_here
+from ullage.settings.tenants import tenants_here
 
 FOLDER, BUILDING = "watchlists", "building"
 SUFFIX = ".watchlist"

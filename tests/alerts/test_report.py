@@ -23,7 +23,7 @@ from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.test_duties import told
 from tests.factories import WHEN
 from ullage import audit
-from ullage.bait import record
+from ullage.audit.bait import record
 from ullage.cli import app
 from ullage.records import Canary
 from ullage.settings import Context, Entity, Tenant

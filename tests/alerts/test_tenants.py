@@ -8,7 +8,7 @@ from alerts.rules.command import app as rules
 from alerts.tenants import require_known
 from tests.alerts.builders import finding, fold_all
 from ullage.security import keys
-from ullage.tenants import UnknownTenantError
+from ullage.settings.tenants import UnknownTenantError
 
 SAID = "tenant bnak is not known here; known: bank"
 

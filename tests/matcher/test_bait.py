@@ -8,8 +8,8 @@ import pytest
 
 from tests.matcher.bank import HEADER, customer
 from tests.matcher.test_witnesses import put
+from ullage.audit.bait import stamps
 from ullage.audit.trail import FOLDER
-from ullage.bait import stamps
 from ullage.errors import ConfigError
 from ullage.settings import Context
 

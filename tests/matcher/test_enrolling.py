@@ -16,7 +16,7 @@ from tests.matcher.test_watchlist_command import files
 from ullage.errors import ConfigError, CorruptError
 from ullage.security.keys import KeyStore
 from ullage.settings import Context
-from ullage.tenants import tenants_here
+from ullage.settings.tenants import tenants_here
 
 POOR = "customer_ref,phone\n" + "C1,15400000001\n" * 9 + "C2,777\n"
 

@@ -5,7 +5,7 @@ import pytest
 from ullage.errors import ConfigError
 from ullage.security import keys
 from ullage.settings import Context
-from ullage.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import require_tenant, tenants_here
 
 
 def test_tenants_are_known_by_settings_and_by_keys(data) -> None:
