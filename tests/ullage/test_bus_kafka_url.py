@@ -14,7 +14,7 @@ from deploy.local import kafka
 from tests.conftest import KEEP
 from ullage.bus import CAPTURES, Retention, open_bus
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.greeting import greet
+from ullage.bus.kafka.preflight import greet
 from ullage.bus.kafka.topics import deviations, topic_settings
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UnavailableError

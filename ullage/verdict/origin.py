@@ -29,7 +29,7 @@ from ullage.verdict.facts import Facts, Reason, in_chinese, in_words, p_in_words
 from ullage.verdict.ours import agrees, odds, share_of_ours, threshold
 from ullage.verdict.rules import Origin as Verdict
 from ullage.verdict.rules import OriginRules
-from ullage.verdict.tails import binomial_tail, hypergeometric_tail
+from ullage.verdict.tail_probability import binomial_tail, hypergeometric_tail
 from ullage.verdict.words import counted
 
 SHOWN_COHORTS = 3

@@ -17,7 +17,7 @@ import math
 
 from ullage.verdict.facts import Facts
 from ullage.verdict.rules import OriginRules
-from ullage.verdict.tails import binomial_tail
+from ullage.verdict.tail_probability import binomial_tail
 
 CERTAIN = 1e-3
 """Against as many by chance, and only so strict because the shares above are asked as well."""

@@ -20,8 +20,8 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from ullage.bus import Lag, Place, Retention, lag_of
 from ullage.bus.kafka.address import parse
 from ullage.bus.kafka.client import client_settings, kafka_errors
-from ullage.bus.kafka.greeting import greet
 from ullage.bus.kafka.place import Onlooker
+from ullage.bus.kafka.preflight import greet
 from ullage.bus.kafka.publisher import KafkaPublisher
 from ullage.bus.kafka.subscription import KafkaSubscription
 from ullage.bus.kafka.topics import topic_settings

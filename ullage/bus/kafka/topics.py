@@ -22,7 +22,7 @@ from ullage.bus.kafka.client import (
     consumer_settings,
     kafka_errors,
 )
-from ullage.bus.kafka.greeting import greet
+from ullage.bus.kafka.preflight import greet
 from ullage.errors import ConfigError
 
 SEGMENT_SECONDS = 3600.0
