@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import ONE, ahead, behind, below, highest, lowest, places, windows
-from matcher.columns.classes import CASE, Classes, is_separator, is_word
-from matcher.detect.candidates import Segment, cut
+from matcher.columns.classes import CASE, Classes, is_digit, is_separator, is_word
+from matcher.detect.candidates import Segment, cut, every
 
 SHORTEST, LONGEST = 11, 19
 WIDTH = 24
@@ -91,6 +91,13 @@ class Whole:
 
 def _numbers(batch: Batch, start: Places, end: Places) -> Numbers:
     return Numbers(start, end, batch.windows(start, WIDTH))
+
+
+def all_digits(text: Bytes, length: int) -> Flags:
+    """Which rows of `text` u8[n, a multiple of 8] have digits in their first `length` columns: bool[n]."""
+    digits = is_digit(text[:, : -(-length // 8) * 8])
+    digits[:, length:] = True
+    return every(digits)
 
 
 def pair(text: Bytes, column: int) -> npt.NDArray[np.uint16]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import ONE, below, windows
-from matcher.columns.classes import DOT, Classes, is_digit
+from matcher.columns.classes import DOT, Classes
 from matcher.detect.candidates import Segment
-from matcher.detect.numbers import Numbers, Shape, Whole, is_space_or_dash, of_shapes, two
+from matcher.detect.numbers import Numbers, Shape, Whole, all_digits, is_space_or_dash, of_shapes, two
 from ullage.identifiers import card
 
 KIND = "card"
@@ -77,13 +77,13 @@ def is_valid(text: Bytes, length: int) -> Flags:
     return in_range(text, length) & luhn(text, length)
 
 
-def are_normal(text: Bytes, lengths: Places) -> Flags:
-    """Which of the values in `text` u8[n, WIDTH], zero behind their length, are cards as they are enrolled: without Luhn too."""
-    known = np.zeros(len(lengths), bool)
-    for length in card.LENGTHS:
-        own = np.flatnonzero(lengths == length)
-        known[own] = is_digit(text[own, :length]).all(1) & in_range(text[own], length)
-    return known
+def are_normal(text: Bytes, length: Places) -> Flags:
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are cards as they are enrolled: without Luhn too."""
+    normal = np.zeros(len(length), bool)
+    for size in card.LENGTHS:
+        own = np.flatnonzero(length == size)
+        normal[own] = all_digits(text[own], size) & in_range(text[own], size)
+    return normal
 
 
 def _accepts(batch: Batch, classes: Classes, shape: Shape, start: Places) -> Flags:

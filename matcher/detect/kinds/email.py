@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Flags, Places
+from matcher.columns.batch import LINE_END, PAD, Batch, Bytes, Flags, Places
 from matcher.columns.bitset import ONE, Words, highest, lowest, under
-from matcher.columns.classes import DASH, DOT, is_digit, is_letter, is_one_of, is_word
+from matcher.columns.classes import AT, DASH, DOT, is_digit, is_letter, is_one_of, is_word
 from matcher.detect.candidates import Segment, lower
 
 SIDES = (32, 64)
@@ -198,3 +198,23 @@ def _segments(batch: Batch, found: Sides) -> Iterator[Segment]:
             text = lower(batch.windows(some.start, width))
             text &= _kept(width).take(size, axis=0)
             yield Segment("email", "plain", some.start, some.end, text, size, np.ones(len(size), bool))
+
+
+def are_normal(text: Bytes, length: Places) -> Flags:
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are ASCII addresses as they are enrolled.
+
+    Each becomes a line of a batch: an address that is found in it from end to end, without a capital, is one.
+    """
+    count, width = text.shape
+    within = np.arange(width, dtype=np.uint16) < np.minimum(length, width).astype(np.uint16)[:, None]
+    lines = np.full((count, width + 1), LINE_END, np.uint8)
+    np.copyto(lines[:, :width], text, where=within)
+    ends = np.full(PAD, LINE_END, np.uint8)
+    data = np.concatenate((ends, lines.ravel(), ends))
+    start = PAD + np.arange(count) * (width + 1)
+    normal = np.zeros(count, bool)
+    for segment in find(Batch(data, start, start + length), np.flatnonzero(data == AT))[0]:
+        row = (segment.start - PAD) // (width + 1)
+        normal[row] |= (segment.start == start[row]) & (segment.end == start[row] + length[row])
+    capital = (lines - np.uint8(ord("A")) <= 25).any(1)
+    return normal & ~capital

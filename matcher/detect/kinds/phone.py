@@ -14,7 +14,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import DOT, Classes, is_digit
 from matcher.detect.candidates import Segment
-from matcher.detect.numbers import WIDTH, Numbers, Shape, Whole, of_shapes, pair, pair_table
+from matcher.detect.numbers import WIDTH, Numbers, Shape, Whole, all_digits, of_shapes, pair, pair_table
 from ullage.identifiers import phone
 
 LENGTH = phone.LENGTH
@@ -32,9 +32,9 @@ def is_mobile(text: Bytes) -> Flags:
 
 
 def are_normal(text: Bytes, length: Places) -> Flags:
-    """Which of the values in `text` u8[n, WIDTH], zero behind their `length`, are mobile numbers as they are enrolled."""
-    digits: Flags = is_digit(text[:, :LENGTH]).all(1) & (length == LENGTH)
-    return digits & is_mobile(text)
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are mobile numbers as they are enrolled."""
+    normal: Flags = (length == LENGTH) & all_digits(text, LENGTH) & is_mobile(text)
+    return normal
 
 
 def _accepts(batch: Batch, _classes: Classes, shape: Shape, start: Places) -> Flags:

@@ -13,10 +13,10 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.calendar import is_date
-from matcher.columns.classes import CASE, Classes, is_digit
+from matcher.columns.classes import CASE, Classes
 from matcher.detect.candidates import Segment
 from matcher.detect.kinds import card
-from matcher.detect.numbers import Numbers, Shape, Whole, X, of_shapes, pair, pair_table, two
+from matcher.detect.numbers import Numbers, Shape, Whole, X, all_digits, of_shapes, pair, pair_table, two
 from ullage.identifiers import resident_id
 
 KIND, LENGTH, OLD_LENGTH = "resident_id", 18, 15
@@ -71,8 +71,8 @@ def check_characters(text: Bytes) -> Bytes:
 
 
 def are_normal(text: Bytes, length: Places) -> Flags:
-    """Which of the values in `text` u8[n, WIDTH], zero behind their `length`, are valid IDs as they are enrolled."""
-    shaped: Flags = is_digit(text[:, : LENGTH - 1]).all(1) & (length == LENGTH) & is_id(text)
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are valid IDs as they are enrolled."""
+    shaped: Flags = (length == LENGTH) & all_digits(text, LENGTH - 1) & is_id(text)
     own = np.flatnonzero(shaped)
     shaped[own] = check_characters(text[own]) == text[own, LENGTH - 1]
     return shaped
