@@ -1,211 +1,200 @@
-"""The verdict on a file that somebody sent: real? ours? who of ours? which scam? what next? Nothing of it is kept."""
+"""`ullage assess`: one file that somebody sent is judged, compared with earlier incidents, and on request made one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import json
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from matcher.cli.opening import Before
+import typer
+from rich.console import Console
+
+from matcher.cli.authentic import outgoing
+from matcher.cli.loading import matcher_here
+from matcher.cli.render import show, show_opened
+from matcher.cli.scan import Fail, capture_of, check_file, pieces_in, shown
+from matcher.cli.verdict import Assessment, Before, check_severity, verdicts
 from matcher.match.capture_result import Reading
-from matcher.match.cohort_counts import labelled
-from matcher.match.counts import Found
-from matcher.match.findings import statistics_for
+from matcher.match.findings import findings_of
+from matcher.match.legible import watched
+from matcher.match.listing import records
+from matcher.match.originals import desks, with_original
 from matcher.match.pipeline import Matcher
-from matcher.unpack.outcome import LOSES_NOTHING, Outcome
-from matcher.watchlist.installed import TenantLists
-from ullage.display.next_step import Decide, Step, next_step
-from ullage.errors import ConfigError
+from matcher.unpack.outcome import Outcome
+from matcher.watchlist import installed
+from ullage.bus import FINDINGS
+from ullage.display.spreadsheet import csv_line
+from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
-from ullage.incidents import Earlier, Opened
-from ullage.records import Statistics
+from ullage.files.atomic_write import is_standard_output, write_whole
+from ullage.identifiers import is_verified
+from ullage.incidents import Incidents, Opened, incidents
+from ullage.monitoring.canary import TENANT as CANARY
+from ullage.records import MAX_MATCHES
+from ullage.security import keys
 from ullage.settings import Context
-from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
-from ullage.verdict.severity import ORDER, decide_minutes
-from ullage.vocabulary.lexicon import is_wanted
+from ullage.settings.tenants import require_tenant, tenants_here
 
-MOST_TOLD = 10_000
-"""Parts of a file of which JSON says each that it was not read; all are counted."""
+NOBODY = "no incident: nothing in it concerns a tenant"
+COLUMNS = "handle tenant kinds fields rows verified".split()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What `ullage assess` says for one tenant."""
+def assess(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file that somebody sent; - for standard input.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,
+    tenant: Annotated[str, typer.Option("--tenant", help="Look for this tenant's customers alone.")] = "",
+    customers: Annotated[
+        Path | None, typer.Option("--customers", metavar="OUT.csv", help="Write the customers' handles there, never a value.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Make it an incident, wait for it, and print its number.")] = False,
+    wait: Annotated[float, typer.Option("--wait", min=0.0, help="With --open: at most so many seconds.")] = 60.0,
+    fail: Fail = False,
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", metavar="SEVERITY", help="Exit with 4 where a verdict is as severe, or more.")
+    ] = "",
+) -> None:
+    """The verdict on a file, on one screen: real? ours? who? which scam? Nothing of it is kept.
 
-    tenant: str
-    customers: int
-    watchlist: int
-    kinds: dict[str, int]
-    matched_rows: int
-    corroborated_rows: int
-    logins: int
-    own_cards: int
-    expected_by_chance: float
-    exposure: Exposure
-    origin: Origin
-    next_step: Step
-    earlier: Earlier | None = None
-    """What incidents know of these customers; None where they were not asked."""
-
-    @property
-    def decide(self) -> tuple[str, str]:
-        """Within what time a person decides whether it is confirmed, in English and Chinese; "" where nobody has to."""
-        minutes = decide_minutes(self.exposure.severity, self.exposure.clock, self.exposure.minutes)
-        return Decide(minutes).words() if minutes else ("", "")
-
-    def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
-        told = {"next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
-        told |= {"decide": self.decide[0], "decide_zh": self.decide[1]}
-        return asdict(self) | told | {"earlier": self.earlier._asdict() if self.earlier else None}
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """All that is said of a file.
-
-    `not_compared` is why earlier incidents could not be asked, "" where they were; `outcomes` say what was not read; `absent` are
-    tenants without a watchlist here, whose customers nobody looked for.
+    Where something of it was not read and nobody is in the rest, there is no verdict.
     """
-
-    whole: Statistics
-    tenants: Sequence[Verdict]
-    not_compared: str
-    outcomes: Sequence[Outcome]
-    absent: Sequence[str]
-    file: Path
-
-    @property
-    def is_exposed(self) -> bool:
-        """Whether a customer is in it, or a login at a tenant's own site."""
-        return any(verdict.customers or verdict.logins for verdict in self.tenants)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing can have been missed."""
-        return not self.outcomes and not self.absent
-
-    @property
-    def in_a_word(self) -> str:
-        """The answer for programs."""
-        return "exposed" if self.is_exposed else "nobody" if self.is_whole else "no verdict"
-
-    def code(self, *, fail: bool, fail_on: str) -> Exit:
-        """What the command ends with."""
-        worst = max((ORDER.index(verdict.exposure.severity) for verdict in self.tenants), default=0)
-        if (fail and self.is_exposed) or (fail_on and worst >= list[str](ORDER).index(fail_on)):
-            return Exit.EXPOSED
-        if self.is_whole or (self.is_exposed and not fail_on):
-            return Exit.DONE
-        return Exit.NO_VERDICT
-
-    def as_dict(self, made: Mapping[str, Opened] | None = None) -> dict[str, object]:
-        """For `--json`; `made` is what came of it, a tenant, where it was to be opened."""
-        counted = {"rows", "candidates", "failures", "skeleton", "unread", "estimated"}
-        told: dict[str, object] = self.whole.model_dump(include=counted) | {"verdict": self.in_a_word}
-        told["not_read"] = [{"path": outcome.path, "reason": outcome.reason} for outcome in self.outcomes[:MOST_TOLD]]
-        told |= {"not_looked_for": list(self.absent), "not_compared": self.not_compared}
-        told |= {"fields": self.whole.field_map, "tenants": [verdict.as_dict() for verdict in self.tenants]}
-        if made is not None:
-            told["incidents"] = [{"tenant": tenant} | one._asdict() for tenant, one in made.items()]
-        return told
+    context: Context = ctx.obj
+    check_severity(fail_on)
+    check_file(file)
+    if customers is not None:
+        _check_target(customers, file)
+    with ExitStack() as stack:
+        desk, why_not = _incidents(context, stack, to_open=open_)
+        known = tenants_here(context) | {*installed.tenants(context.data)} - {CANARY}
+        if tenant:
+            require_tenant(tenant, known)
+        is_detailed = open_ or customers is not None or desk is not None
+        matcher = matcher_here(context, tenant, detailed=is_detailed, canaries=False)
+        absent = sorted(({tenant} if tenant else known) - {lists.tenant for lists in matcher.lists})
+        outcomes = list[Outcome]()
+        reading = _read(context, matcher, file, outcomes, room=None if open_ or customers is not None else MAX_MATCHES)
+        before = _compared(desk, matcher, reading, context) if desk else Before(why_not=why_not)
+        judged = Assessment(*verdicts(context, matcher, reading, before), before.why_not, outcomes, absent, file)
+        code = judged.code(fail=fail, fail_on=fail_on)
+        if customers is not None:
+            count = _write_customers(customers, matcher, reading)
+            typer.echo(f"{count:,} customer{'s' * (count != 1)} written to {customers}", err=True)
+        if not as_json:
+            show(Console(width=None if sys.stdout.isatty() else 100, highlight=False), judged)
+        made = _opened(context, desk, why_not, matcher, reading, wait) if open_ else None
+    if as_json:
+        sys.stdout.write(json.dumps(judged.as_dict(made), ensure_ascii=False, indent=1) + "\n")
+    elif made is not None:
+        show_opened(made)
+    if made is not None and not (made and all(one.incident for one in made.values())):
+        typer.echo("; ".join({one.why_not for one in made.values() if one.why_not}) or NOBODY, err=True)
+        code = Exit.FAILED
+    raise typer.Exit(code)
 
 
-def check_severity(name: str) -> None:
-    """ConfigError unless `name` is a severity, or ""."""
-    if name not in ("", *ORDER):
-        raise ConfigError(f"--fail-on is one of {', '.join(ORDER)}")
+def _incidents(context: Context, stack: ExitStack, *, to_open: bool) -> tuple[Incidents | None, str]:
+    """The incidents, until `stack` is closed; or None and why they cannot be asked."""
+    try:
+        return stack.enter_context(incidents(context, to_open=to_open)), ""
+    except UllageError as error:
+        return None, str(error)
 
 
-def verdicts(context: Context, matcher: Matcher, reading: Reading, before: Before) -> tuple[Statistics, list[Verdict]]:
-    """Statistics of the file and a verdict a tenant, those with matches first."""
-    whole = reading.statistics()
-    made = [
-        _verdict(context, reading, statistics_for(reading, whole, lists.tenant), lists, before.of(lists.tenant))
-        for lists in matcher.lists
-    ]
-    return whole, sorted(made, key=lambda v: (-v.customers, v.tenant))
-
-
-def _verdict(context: Context, reading: Reading, whole: Statistics, lists: TenantLists, earlier: Earlier | None) -> Verdict:
-    found = reading.best(lists.tenant) or Found(0)
-    facts = _facts(context, reading, whole, lists, found)
-    if earlier is not None:
-        facts = replace(facts, replayed=earlier.share, replay_of=earlier.incident, replay_told=earlier.acknowledged)
-    exposure, origin = judge(facts, context.rules())
-    return Verdict(
-        tenant=lists.tenant,
-        customers=len(found.subjects),
-        watchlist=lists.customers,
-        kinds=dict(sorted(facts.matched_kinds.items())),
-        matched_rows=found.rows,
-        corroborated_rows=found.corroborated,
-        logins=whole.logins,
-        own_cards=whole.own_cards,
-        expected_by_chance=chance_matches(facts),
-        exposure=exposure,
-        origin=origin,
-        next_step=_step(facts, exposure, origin),
-        earlier=earlier,
+def _read(context: Context, matcher: Matcher, file: Path, outcomes: list[Outcome], room: int | None) -> Reading:
+    """The file as one capture of a site of its own; what is not read of it goes to `outcomes`."""
+    capture = capture_of(file, b"", context.clock.now()).model_copy(
+        update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
     )
+    reading = Reading(capture, matcher.key, matcher.lexicon.records, room=room)
+
+    def on_skipped(outcome: Outcome) -> None:
+        reading.told(outcome)
+        outcomes.append(outcome)
+
+    pieces = watched(pieces_in(file, 0, on_skipped), shown(file), outcomes, on_skipped)
+    [read] = matcher.gather(pieces, [reading])
+    return read
 
 
-def _step(facts: Facts, exposure: Exposure, origin: Origin) -> Step:
-    """What to do next, as an incident of it says it."""
-    unread = bool(facts.unread) or facts.incomplete
-    asked = {"people": facts.matched > 0, "alone": not facts.agreeing.customers, "unread": unread}
-    return next_step(origin.verdict, exposure.severity, exposure.scenario, **asked)
+def _compared(desk: Incidents, matcher: Matcher, reading: Reading, context: Context) -> Before:
+    """What incidents know of each tenant's customers in the file."""
+    findings = findings_of(matcher, reading, context.clock.now())
+    try:  # the first record of a tenant's finding holds the sketch, and as many customers as are asked for
+        return Before({f.tenant: desk.earlier(f) for f in findings if f.part == 1 and f.matches})
+    except UllageError as error:
+        return Before(why_not=str(error))
 
 
-def exposure_of(context: Context, reading: Reading, whole: Statistics, lists: TenantLists) -> Exposure:
-    """How the customers in one capture can be cheated, by its own facts alone; `whole` is that tenant's."""
-    found = reading.best(lists.tenant) or Found(0)
-    return judge(_facts(context, reading, whole, lists, found), context.rules())[0]
+def _opened(
+    context: Context, desk: Incidents | None, why_not: str, matcher: Matcher, reading: Reading, wait: float
+) -> dict[str, Opened]:
+    """Hand the findings to alert, signed by `assess`; what became of them within `wait` seconds, a tenant."""
+    findings = list(findings_of(matcher, reading, context.clock.now()))
+    if not findings:
+        return {}
+    signer, sealers = keys.signer(context.keys, "assess"), desks(context, {finding.tenant for finding in findings})
+    sealed = [with_original(finding, reading, sealers.get(finding.tenant)) for finding in findings]
+    with closing(context.bus()) as bus:
+        bus.publisher(FINDINGS).append([outgoing(finding, signer) for finding in sealed])
+    tenants = {finding.id: finding.tenant for finding in findings}
+    if desk is None:
+        unseen = Opened(why_not=f"handed over; whether it was folded cannot be seen here: {why_not}")
+        return dict.fromkeys(tenants.values(), unseen)
+    try:
+        folded = desk.folded(tenants.keys(), wait)
+    except UllageError as error:
+        folded = dict.fromkeys(tenants, Opened(why_not=f"handed over, and not folded yet: {error}"))
+    return {tenant: folded[id_] for id_, tenant in tenants.items()}
 
 
-def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantLists, found: Found) -> Facts:
-    """What the verdict is drawn from."""
-    tenant = context.tenant(lists.tenant)
-    return Facts(
-        today=context.clock.now().date(),
-        people=found.people(),
-        verified=found.people_verified(),
-        agreeing=found.people_agreeing(),
-        matched=len(found.subjects),
-        rows=whole.rows,
-        matched_rows=found.rows,
-        corroborated_rows=found.corroborated,
-        groups=whole.groups,
-        watchlist=lists.customers,
-        circulation=tenant.circulation,
-        candidates=whole.candidates,
-        matched_kinds=found.kinds,
-        failures=whole.failures,
-        longest_run=whole.longest_run,
-        newest_date=whole.newest_date,
-        brand=bool(whole.brands),
-        terms=tuple(t.id for t in whole.terms),
-        written={t.id: t.shown for t in whole.terms},
-        alarm=lists.tenant in reading.offered,
-        wanted=is_wanted(whole.context, whole.rows),
-        unread={reason: count for reason, count in whole.unread.items() if reason not in LOSES_NOTHING},
-        incomplete=bool(reading.reasons) or reading.capture.truncated,
-        claimed=reading.claims.volume or 0,
-        logins=whole.logins,
-        staff_logins=whole.staff_logins,
-        stealer_rows=whole.stealer_rows,
-        minors=len(found.minors),
-        own_cards=whole.own_cards,
-        known_cards=whole.known_cards,
-        own_card_rows=whole.own_card_rows,
-        rows_of_others=whole.rows_of_others,
-        cards_enrolled=lists.cards,
-        witnesses_comparable=found.witnesses.comparable,
-        witnesses_agreeing=found.witnesses.agreeing,
-        overlap=tenant.overlap,
-        market_share=tenant.market_share,
-        medium_clock=tenant.medium_clock,
-        **labelled(lists, found)._asdict(),
-        own_fields=frozenset(tenant.own_fields),
-        own_cohorts=frozenset(tenant.own_cohorts),
-    )
+@dataclass(slots=True)
+class _Customer:
+    """What was seen of one; the words are of closed lists."""
+
+    kinds: set[str] = field(default_factory=set)
+    fields: set[str] = field(default_factory=set)
+    rows: set[tuple[int, int]] = field(default_factory=set)
+    verified: bool = False
+
+    def add(self, kind: str, labels: Sequence[str], own: Sequence[str], row: tuple[int, int]) -> None:
+        """A match."""
+        self.kinds.add(kind)
+        self.fields.update(labels)
+        self.rows.add(row)
+        self.verified = self.verified or is_verified([kind], corroborated=len(own) >= 2)
+
+
+def _check_target(out: Path, file: Path) -> None:
+    """ConfigError where `out` cannot be written, or is `file` itself."""
+    if is_standard_output(out):
+        raise ConfigError("--customers wants a file: standard output has the verdict")
+    if not out.parent.is_dir():
+        raise ConfigError(f"{out.parent} is no folder: --customers is written there")
+    if out.is_dir() or (out.exists() and file.exists() and out.samefile(file)):
+        raise ConfigError(f"{out} is {'a folder' if out.is_dir() else 'the file that is assessed'}: name another for --customers")
+
+
+def _write_customers(out: Path, matcher: Matcher, reading: Reading) -> int:
+    """Write `out`, for its owner alone, whole or not at all; how many customers are in it."""
+    lines = list(_lines(matcher, reading))
+    write_whole("".join([csv_line(COLUMNS), *lines]).encode(), out)
+    return len(lines)
+
+
+def _lines(matcher: Matcher, reading: Reading) -> Iterator[str]:
+    for lists in matcher.lists:
+        customers: dict[str, _Customer] = {}
+        found = reading.best(lists.tenant)
+        for some in found.details if found else ():
+            for match in records(some):
+                row = match.member, match.row
+                customers.setdefault(match.subject, _Customer()).add(match.kind, match.fields, match.own_fields, row)
+        for handle, seen in sorted(customers.items()):
+            words = " ".join(sorted(seen.kinds)), " ".join(sorted(seen.fields))
+            yield csv_line((handle, lists.tenant, *words, str(len(seen.rows)), "yes" if seen.verified else "no"))

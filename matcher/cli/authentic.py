@@ -1,15 +1,20 @@
 """Whom match believes: captures and heartbeats are opened and their signatures looked at; what match publishes it signs.
 
 A capture of a signer that is not known is matched like any, but its site is `other`: nobody else can speak for a site of ours.
+
+Heartbeats are passed on to every partition of topic `findings` after the captures before them are matched and their findings
+durable, so one that arrives at alert says that all of that is done. Of one heartbeat's copies, one a partition, a match process
+passes on the first that it sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ullage.bus import CAPTURES, FINDINGS, Outgoing, Record
+from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record
 from ullage.errors import RecordError
+from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, Pulse
 from ullage.monitoring.metrics import OTHER
 from ullage.records import FINDING_SCHEMA, SIGNED_SINCE, Capture, Finding
 from ullage.records import heartbeat as beats
@@ -17,6 +22,7 @@ from ullage.records.heartbeat import Heartbeat
 from ullage.runtime.cutover import Cutover
 from ullage.security.sealing import Opener
 from ullage.security.signing import Signer, Verifier, record_parts
+from ullage.settings import Settings
 
 PURPOSE = "capture"
 FINDING = "finding"
@@ -76,3 +82,34 @@ def passed_on(beat: Heartbeat, enrolled: int, signer: Signer) -> Outgoing:
     bare = beat.bare(enrolled)
     headers, value = bare.headers(), bare.encode()
     return Outgoing(bare.id, value, headers | signer.headers(beats.PURPOSE, *record_parts(FINDINGS, headers, value)))
+
+
+def is_behind_gap(settings: Settings) -> bool:
+    """Whether captures come through files from another zone, whose /metrics nobody here can ask."""
+    return (settings.bus.captures or settings.bus.url).startswith("spool:")
+
+
+@dataclass(slots=True)
+class Relay:
+    """See the module. `coverage` and `counts` are there only behind a gap."""
+
+    findings: Publisher
+    signer: Signer
+    pulse: Pulse
+    coverage: CoverageMetrics | None = None
+    counts: FarCounts | None = None
+
+    def pass_on(self, beats: Iterable[Heartbeat], enrolled: int) -> None:
+        """Durable on return, with how many customers are looked for.
+
+        One that came before is passed over, since something newer has gone on already.
+        """
+        for beat in beats:
+            if not self.pulse.is_news(beat):
+                continue
+            self.findings.spread(passed_on(beat, enrolled, self.signer))
+            self.pulse.arrived(beat)
+            if self.coverage and beat.coverage:
+                self.coverage.show(beat.origin, beat.coverage)
+            if self.counts:
+                self.counts.show(beat.origin, beat.counts)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from matcher.cli.assess import exposure_of
 from matcher.cli.metrics import EvidenceMetrics
+from matcher.cli.verdict import exposure_of
 from matcher.match.capture_result import Reading
 from matcher.match.pipeline import Matcher
 from ullage import log

@@ -1,34 +1,277 @@
-"""`ullage match`: the stage as a process."""
+"""`ullage match`: sealed captures from the bus, findings to the bus, watchlists read again when they change."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from matcher.cli.memory import keep_freed_memory
+from matcher.cli import canary
+from matcher.cli.authentic import Reception, Relay, is_behind_gap, outgoing
+from matcher.cli.evidence_vault import Keeper
+from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.cli.metrics import MatchMetrics
-from matcher.cli.relay import is_behind_gap
-from matcher.cli.stage import GROUP, MatchStage
+from matcher.match.budget import Budget
+from matcher.match.capture_result import Reading
+from matcher.match.findings import findings_of
+from matcher.match.originals import desks, with_original
+from matcher.match.pipeline import Matcher
+from matcher.watchlist import installed
 from ullage import log
-from ullage.bus import CAPTURES, FINDINGS, Bus
+from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Publisher, Record, Subscription
 from ullage.clock import Clock
-from ullage.errors import UnavailableError
+from ullage.errors import UllageError, UnavailableError
+from ullage.monitoring.canary import SITE, is_proved
+from ullage.monitoring.canary import TENANT as CANARY
 from ullage.monitoring.metrics import BUS, new_registry
+from ullage.records import Capture, Finding
+from ullage.records.heartbeat import is_heartbeat
+from ullage.records.incomplete import BUDGETS
 from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
 from ullage.runtime.role import running, surroundings
-from ullage.runtime.worker import Worker, WorkerMetrics, reach
+from ullage.runtime.worker import Aside, Worker, WorkerMetrics, reach
 from ullage.security import keys
+from ullage.security.sealing import Sealer
+from ullage.security.signing import Signer
 from ullage.settings import Context
 from ullage.setup import require
+from ullage.vocabulary.lexicon import themes
 
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 SECONDS_BETWEEN_EXPIRIES = 300.0
+GROUP = "match"
+OUTBOX_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Findings on their way to the bus, some at a time: those of one capture may be more than should lie in memory."""
+
+    publisher: Publisher
+    writing: Callable[[], AbstractContextManager[None]]
+    held: list[Outgoing] = field(default_factory=list)
+    size: int = 0
+
+    def put(self, record: Outgoing) -> None:
+        """Publish it soon."""
+        self.held.append(record)
+        self.size += len(record.value)
+        if self.size > OUTBOX_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """All of them are durable on return."""
+        if self.held:
+            with self.writing():
+                self.publisher.append(self.held)
+        self.held, self.size = [], 0
+
+
+@dataclass(slots=True)
+class Told:
+    """Of one capture, how many findings a tenant and matches a tenant and kind."""
+
+    findings: Counter[str] = field(default_factory=Counter)
+    matches: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, finding: Finding) -> None:
+        """Count one."""
+        self.findings[finding.tenant] += 1
+        self.matches.update((finding.tenant, match.kind) for match in finding.matches)
+
+
+@dataclass(slots=True)
+class MatchStage:
+    """The handler of match's worker."""
+
+    context: Context
+    subscription: Subscription
+    findings: Publisher
+    metrics: MatchMetrics
+    cutover: Cutover
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext
+    """The context in which findings are published."""
+    _matcher: Matcher = field(init=False)
+    _reception: Reception = field(init=False)
+    _signer: Signer = field(init=False)
+    _desks: Mapping[str, Sealer] = field(init=False)
+    _relay: Relay = field(init=False)
+    _keeper: Keeper = field(init=False)
+    _budget: Budget = field(init=False)
+    _stamp: object = None
+    _key_day: str = ""
+    _lost: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        self._keeper = Keeper(self.context, self.metrics.evidence)
+        self._budget = Budget.of(self.context.settings.match)
+        self._signer = keys.signer(self.context.keys, "match")
+        self._relay = Relay(self.findings, self._signer, self.metrics.pulse, self.metrics.coverage, self.metrics.counts)
+        self._renew()
+
+    def handle(self, records: Sequence[Record]) -> list[Aside]:
+        """Match a batch; findings are durable on return. Returns the captures that were not read whole, each for a dead letter.
+
+        A capture at which matching fails is matched again alone, without the step that fails.
+        """
+        self._renew()
+        beats = [self._reception.heartbeat(record) for record in records if is_heartbeat(record.headers)]
+        posts = [record for record in records if not is_heartbeat(record.headers)]
+        captures = [self._reception.capture(record) for record in posts]
+        try:
+            asides = self._match(posts, self._matcher.read(captures, self._budget))
+        except (UllageError, MemoryError):
+            raise
+        except Exception as error:  # whatever the fault: what is known of the capture is worth an incident
+            if len(records) > 1 or not captures:
+                raise  # the worker finds out at which record
+            log.get("match").error("match_failed", error=type(error).__name__)
+            asides = self._match(posts, [self._matcher.salvage(captures[0], self._budget)])
+        enrolled = sum(lists.customers for lists in self._matcher.lists if lists.tenant != CANARY)
+        with self.writing():
+            self._relay.pass_on(beats, enrolled)
+        return asides
+
+    def _match(self, records: Sequence[Record], readings: Iterable[Reading]) -> list[Aside]:
+        """Publish what was found in the captures that `records` hold."""
+        now, seen, asides = self.context.clock.now(), list[Callable[[], None]](), list[Aside]()
+        outbox = Outbox(self.findings, self.writing)
+        for record, reading in zip(records, readings, strict=True):
+            told = Told()
+            for made in self._without_false_canaries(reading, findings_of(self._matcher, reading, now)):
+                finding = made
+                with reading.step("redaction"):
+                    finding = with_original(made, reading, self._desks.get(made.tenant))
+                self._keeper.keep(self._matcher, reading, finding)
+                outbox.put(outgoing(finding, self._signer))
+                told.add(finding)
+            seen.append(self._counter(reading, told))
+            if reasons := reading.reasons:
+                asides.append(Aside(record, "over_budget" if BUDGETS.keys() >= {*reasons} else "internal"))
+        outbox.flush()
+        for count in seen:
+            count()
+        if records:
+            self.metrics.last_success.set(self.context.clock.wall())
+        return asides
+
+    def _without_false_canaries(self, reading: Reading, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """`findings` but for those of a canary post that crawl did not put up: anybody can post its text."""
+        is_false = False
+        for finding in findings:
+            if finding.tenant == CANARY and not (is_false or self._is_proved(reading.capture)):
+                is_false = True
+                self.metrics.false_canaries.inc()
+            if finding.tenant != CANARY or not is_false:
+                yield finding
+
+    def _is_proved(self, capture: Capture) -> bool:
+        """Whether crawl put this canary post up."""
+        return capture.site == SITE and is_proved(capture.body, capture.published_at, self._reception.verifier)
+
+    def alive(self) -> None:
+        """Told at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""
+        lag = self.subscription.lag()
+        self.metrics.lag_records.set(lag.records)
+        self.metrics.lag_seconds.set(lag.seconds)
+        self._count_losses()
+        self._keeper.upkeep()
+        self._renew()
+
+    def _count_losses(self) -> None:
+        """What the bus says never reached match, as counters."""
+        counters = (self.metrics.expired, self.metrics.missing, self.metrics.damaged)
+        lost = (self.subscription.expired, self.subscription.missing, self.subscription.damaged)
+        for counter, now, before in zip(counters, lost, self._lost, strict=True):
+            counter.inc(now - before)
+        self._lost = lost
+
+    def _renew(self) -> None:
+        """Read watchlists and lexicons again when a file changed or a list expired, and turn the seal keys over once a day."""
+        today = self.context.clock.now().strftime("%Y%m%d")
+        if today != self._key_day:
+            rotate_seal_keys(self.context)
+            if self.context.settings.canary.interval_seconds:
+                canary.enrol(self.context)
+            verifier = keys.verifier(self.context.keys, CAPTURES)
+            self._reception = Reception(keys.opener(self.context.keys), verifier, self.cutover, self.metrics.unknown_signers.inc)
+            self._key_day = today
+        expired = any(lists.expires <= self.context.clock.now() for lists in self._matcher.lists) if self._stamp else False
+        lexicons = tuple(theme.stamp(self.context.data) for theme in themes().values())
+        stamp = (installed.stamp(self.context.data, self.context.keys), expired, lexicons)
+        if stamp == self._stamp:
+            return
+        try:
+            self._matcher = build_matcher(self.context)
+        except UllageError as error:
+            if self._stamp is None:
+                raise
+            self.metrics.reload_success.set(0)
+            log.get("match").error("watchlist_not_reloaded", error=str(error))
+        else:
+            self._desks = desks(self.context, [lists.tenant for lists in self._matcher.lists])
+            self.metrics.reload_success.set(1)
+            for lists in self._matcher.lists:
+                self.metrics.customers.labels(lists.tenant).set(lists.customers)
+                self.metrics.expires.labels(lists.tenant).set(lists.expires.timestamp())
+        self._stamp = stamp
+
+    def _counter(self, reading: Reading, told: Told) -> Callable[[], None]:
+        """What a capture adds to the counters once its findings are durable; holds none of its text."""
+        metrics, size, valid, unread = self.metrics, len(reading.capture.body), reading.valid, reading.unread
+        incomplete = reading.reasons
+        waited = self.context.clock.wall() - reading.capture.fetched_at.timestamp()
+        is_jargon_only = bool(reading.terms.terms) and not reading.terms.brands and not told.findings
+        is_unread_offer = is_jargon_only and reading.is_unread
+
+        def count() -> None:
+            metrics.captures.inc()
+            metrics.wait.observe(max(0.0, waited))
+            metrics.bytes.inc(size)
+            metrics.candidates.inc(valid)
+            metrics.jargon_only.inc(is_jargon_only)
+            metrics.unread_offers.inc(is_unread_offer)
+            for reason, number in unread.items():
+                metrics.unread.labels(reason).inc(number)
+            for reason in incomplete:
+                metrics.incomplete.labels(reason).inc()
+            for tenant, number in told.findings.items():
+                metrics.findings.labels(tenant).inc(number)
+            for (tenant, kind), number in told.matches.items():
+                metrics.matches.labels(tenant, kind).inc(number)
+
+        return count
+
+
+def rotate_seal_keys(context: Context) -> None:
+    """A seal key pair a day; a private half goes when the longest retention of what it sealed has passed.
+
+    Only where match owns the key folder: with credentials or a key command somebody else turns keys over.
+    """
+    store, today = context.keys, context.clock.now()
+    if store.command or store.credentials:
+        return
+    if not store.exists(f"seal/{today:%Y%m%d}.key"):
+        keys.make_seal_pair(store, f"{today:%Y%m%d}")
+    bus = context.settings.bus
+    oldest = f"{today - timedelta(days=1 + max(bus.captures_hours / 24, bus.dead_letters_days)):%Y%m%d}"
+    names = store.names("seal", ".key")
+    for name, successor in pairwise(names):  # a key is in use until the next one is made, which after an outage may be long
+        if Path(successor).stem < oldest:
+            store.destroy(name)
+            if store.exists(f"{name.removesuffix('.key')}.pub"):
+                store.destroy(f"{name.removesuffix('.key')}.pub")
 
 
 def match(ctx: typer.Context, once: Once = False) -> None:

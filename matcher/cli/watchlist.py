@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from matcher.cli.files import body_of
+from matcher.cli.scan import body_of
 from matcher.cli.watchlist_options import (
     Columns,
     ControlFile,

@@ -17,7 +17,7 @@ from alerts.records import Incident
 from alerts.store import Where
 from matcher.cli import canary as enrolment
 from matcher.cli.authentic import outgoing
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from tests.alerts.builders import everything, finding, record, stage
 from tests.alerts.noise.posts import post

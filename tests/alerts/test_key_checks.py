@@ -11,7 +11,7 @@ from alerts.exposed import Lookup
 from alerts.records import Incident, KeyCheck, Sighting
 from alerts.search.app import create_app
 from alerts.store import Where, open_store
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from tests.alerts.builders import finding, record, stage
 from tests.conftest import HeldClock

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
 
-from matcher.cli import files
-from matcher.cli.stage import build_matcher
+from matcher.cli import scan as files
+from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from matcher.reference import find
 from matcher.text import read

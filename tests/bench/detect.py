@@ -15,8 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from matcher.cli.memory import keep_freed_memory
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.match.batches import batches as in_batches
 from matcher.match.corroborate import answered
 from matcher.match.findings import findings

@@ -23,8 +23,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from matcher.cli.memory import keep_freed_memory
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.match.pipeline import Matcher
 from tests.bench import engines
 from tests.bench.corpus_list import enrol_people

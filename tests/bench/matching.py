@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from deploy.demo.drive import write_customers
 from deploy.demo.people import people
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder

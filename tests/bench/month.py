@@ -25,7 +25,7 @@ from alerts.noise.suppressions import muted
 from alerts.notify.plan import plan
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Sighting
 from alerts.store import IncidentStore, Where, open_store
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings_of
 from matcher.match.pipeline import Matcher
 from tests.bench.corpus_list import ullage

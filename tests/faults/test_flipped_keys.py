@@ -22,7 +22,7 @@ from crawlers.frontier import open_frontier
 from crawlers.ingest import take
 from crawlers.metrics import CrawlMetrics
 from crawlers.patrol import Patrol
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from tests.matcher.bank import customer, listed
 from ullage.cli import app
 from ullage.errors import ConfigError, CorruptError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from matcher.match import redact
 from matcher.match.pipeline import Matcher
 from matcher.match.statistics import CaptureKey

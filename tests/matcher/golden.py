@@ -20,7 +20,7 @@ from unittest import mock
 import numpy as np
 
 from deploy.demo.plant import plan
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from matcher.match.batches import batches
 from matcher.match.findings import findings
 from matcher.match.parts import pieces_of_capture

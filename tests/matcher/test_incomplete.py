@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from matcher.cli.stage import MatchStage
+from matcher.cli.match import MatchStage
 from matcher.match.budget import Budget
 from matcher.match.capture_result import Reading
 from matcher.match.findings import findings_of

@@ -5,7 +5,7 @@ import mmap
 
 import pytest
 
-from matcher.cli.memory import BLOCK, BLOCKS, ask_for_large_pages, keep_freed_memory
+from matcher.cli.loading import BLOCK, BLOCKS, ask_for_large_pages, keep_freed_memory
 
 PAGE = mmap.PAGESIZE
 FIRST = 7 * PAGE + 16

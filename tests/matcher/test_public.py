@@ -6,7 +6,7 @@ from io import BytesIO
 
 import pytest
 
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from tests.conftest import HeldClock
 from tests.factories import capture

@@ -8,10 +8,9 @@ from datetime import timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from matcher.cli.authentic import PURPOSE
+from matcher.cli.authentic import PURPOSE, is_behind_gap
+from matcher.cli.match import GROUP, MatchStage, rotate_seal_keys
 from matcher.cli.metrics import MatchMetrics
-from matcher.cli.relay import is_behind_gap
-from matcher.cli.stage import GROUP, MatchStage, rotate_seal_keys
 from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone, tokens

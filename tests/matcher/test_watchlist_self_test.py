@@ -10,7 +10,7 @@ import pytest
 import structlog
 from typer.testing import Result
 
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder

@@ -24,7 +24,7 @@ from alerts.records import Decision, Exposure, Hold, Sighting, Suppression
 from alerts.store import IncidentStore, Where, configured_store
 from crawlers.frontier import Frontier
 from matcher.cli.authentic import Reception
-from matcher.cli.stage import build_matcher
+from matcher.cli.loading import build_matcher
 from tests.conftest import HeldClock
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all

@@ -11,8 +11,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from matcher.cli import files
-from matcher.cli.assess import Assessment, Verdict
+from matcher.cli.scan import shown
+from matcher.cli.verdict import Assessment, Verdict
 from ullage.display.screen import next_line
 from ullage.incidents import Opened
 from ullage.verdict import Reason, in_words
@@ -68,7 +68,7 @@ ABSENT = "load a watchlist of {}"
 
 def show(console: Console, judged: Assessment) -> None:
     """Print all that is said of a file, the answer first."""
-    name = files.shown(Path(judged.file.name))
+    name = shown(Path(judged.file.name))
     console.print(_file(name, judged))
     if not judged.is_exposed and not judged.is_whole:
         console.print(_no_verdict(judged))
@@ -119,7 +119,7 @@ def _file(name: str, judged: Assessment) -> Table:
     if whole.estimated:
         grid.add_row("counts", "of different identifiers are estimates, within 0.1 %: there are too many to keep")
     if outcomes:
-        given = files.shown(judged.file)
+        given = shown(judged.file)
         lines = [f"{name}{outcome}".replace(f"{name}{given}", name, 1) for outcome in outcomes[:SHOWN_UNREAD]]
         lines += [f"and {len(outcomes) - SHOWN_UNREAD} more"] if outcomes[SHOWN_UNREAD:] else []
         grid.add_row("not read", Text("\n".join(lines), style="yellow"))

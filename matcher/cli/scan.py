@@ -1,0 +1,228 @@
+"""`ullage scan`: local files are matched now, without bus or store; they are read, never copied, never kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from matcher.cli.loading import matcher_here
+from matcher.match.batches import Searched, batches
+from matcher.match.corroborate import look_up
+from matcher.match.legible import watched
+from matcher.match.listing import confidences, with_places
+from matcher.match.parts import Piece, numbered, pieces_of_member
+from matcher.unpack.kinds import media_of
+from matcher.unpack.limits import LOCAL
+from matcher.unpack.outcome import Outcome, Unread
+from matcher.unpack.parent import ForkServer, unpack
+from matcher.watchlist.installed import TenantLists
+from ullage.errors import ConfigError
+from ullage.exits import Exit
+from ullage.records import Capture
+
+PROGRESS_FILES = 100
+
+Fail = Annotated[bool, typer.Option("--fail", help="Exit with 4 where a customer was found.")]
+
+
+def scan(
+    ctx: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Files, archives and folders; - for standard input.")],
+    alarms: Annotated[bool, typer.Option("--alarms", help="Add lexicon terms (kind lexicon, subject null).")] = False,
+    not_read: Annotated[bool, typer.Option("--unread", help="Add what was not read (kind unread, the reason as form).")] = False,
+    fail: Fail = False,
+) -> None:
+    """Match local files now: one JSON object a line. No bus, no store, nothing kept.
+
+    Names on stderr what was not read, or not wholly; where that was and nobody was found, there is no verdict.
+    """
+    matcher = matcher_here(ctx.obj)
+    count, unread, current, exposed = 0, Unread(), "", False
+    outcomes = list[Outcome]()
+
+    def on_skipped(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        unread.add(outcome, current or outcome.path)
+        typer.echo(str(outcome), err=True)
+        if not_read:
+            _write(_row(outcome.path, None, ("unread", outcome.reason), None))
+
+    def pieces() -> Iterator[Piece]:
+        nonlocal count, current
+        with ForkServer() as server:
+            for path in files_under(paths, on_skipped):
+                current = shown(path)
+                outcomes.clear()
+                yield from watched(pieces_in(path, 0, on_skipped, server), current, outcomes, on_skipped)
+                count, current = count + 1, ""
+                if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
+                    typer.echo(f"{count} files", err=True)
+
+    for searched in batches(pieces(), matcher.lexicon, matcher.public):
+        for lists in matcher.lists:
+            lines = _found(lists, searched)
+            exposed = exposed or bool(lines)
+            sys.stdout.write("".join(lines))
+        for row in _terms(searched) if alarms else ():
+            _write(row)
+    typer.echo(f"{count} files scanned, {unread}", err=True)
+    code = Exit.DONE if exposed or not unread.matters else Exit.NO_VERDICT
+    raise typer.Exit(Exit.EXPOSED if exposed and fail else code)
+
+
+def _write(row: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _found(lists: TenantLists, searched: Searched) -> list[str]:
+    """The lines that `scan` prints of a tenant's customers in a batch, from the epoch that found most."""
+    by_epoch = [(look_up(epoch, searched), epoch) for epoch in lists.epochs]
+    found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
+    found["document"][:] = searched.batch.documents(found["start"])
+    with_places(searched, found)
+    paths = [json.dumps(part.piece.path, ensure_ascii=False) for part in searched.parts]
+    named = [f'"kind": "{kind}", "form": "{form}", "tenant": {json.dumps(lists.tenant)}' for kind, form in found.kinds]
+    columns = (found[name].tolist() for name in ("document", "first", "last", "question"))
+    return [
+        f'{{"path": {paths[document]}, "start": {first}, "end": {last}, {named[question]}, "subject": "{handle}", '
+        f'"confidence": {confidence}}}\n'
+        for document, first, last, question, handle, confidence in zip(
+            *columns, best.list.handles(found["subject"]), confidences(found).tolist(), strict=True
+        )
+    ]
+
+
+def _terms(searched: Searched) -> Iterator[dict[str, object]]:
+    """What `scan --alarms` prints of a batch's lexicon terms."""
+    for part, terms in zip(searched.parts, searched.terms, strict=True):
+        for hit in terms.hits:
+            start, end = part.text.span(*part.text.chars([hit.start, hit.end]).tolist())
+            place = (part.piece.offset + start, part.piece.offset + end)
+            yield _row(part.piece.path, place, ("lexicon", "plain"), hit.entry.weight * 20)
+
+
+def _row(
+    path: str,
+    place: tuple[int, int] | None,
+    what: tuple[str, str],
+    confidence: int | None,
+) -> dict[str, object]:
+    """A line of `scan` that is about no customer, its fields in the order that is promised."""
+    start, end = place or (None, None)
+    named = {"kind": what[0], "form": what[1], "tenant": None, "subject": None}
+    return {"path": path, "start": start, "end": end, **named, "confidence": confidence}
+
+
+def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
+    """A capture of a file's bytes."""
+    return Capture(id="local", site="local", post_id="", url="", fetched_at=now, media_type=media_of(path.name),
+                   kind="attachment", body=body)  # fmt: skip
+
+
+def pieces_in(
+    path: Path, source: int, on_skipped: Callable[[Outcome], None], server: ForkServer | None = None
+) -> Iterator[Piece]:
+    """What a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
+
+    Children that unpack come from `server`.
+    """
+    try:
+        stack = contextlib.ExitStack()
+        body = stack.enter_context(_opened(path))
+    except OSError:
+        on_skipped(Outcome(shown(path), "denied"))
+        yield Piece(source, shown(path), "", 0)
+        return
+    with stack, unpack(body, shown(path), LOCAL, server=server) as unpacked:
+        empty = True
+        if is_empty(body):
+            on_skipped(Outcome(shown(path), "empty"))
+        for number, item in numbered(unpacked, shown(path)):
+            if isinstance(item, Outcome):
+                on_skipped(item)
+                continue
+            for piece in pieces_of_member(source, item, on_skipped, number=number):
+                empty = False
+                yield piece
+        if empty:
+            yield Piece(source, shown(path), "", 0)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | bytes]:
+    """A file open for reading; of what can only be read once, its bytes."""
+    if str(path) == "-":
+        yield sys.stdin.buffer.read()
+        return
+    with path.open("rb") as file:
+        yield file
+
+
+def is_empty(body: BinaryIO | bytes) -> bool:
+    """Whether there is nothing in it."""
+    return not body if isinstance(body, bytes) else os.fstat(body.fileno()).st_size == 0
+
+
+def files_under(paths: Iterable[Path], on_skipped: Callable[[Outcome], None]) -> Iterator[Path]:
+    """The files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
+
+    Links are not followed: what they lead to is elsewhere. `on_skipped` hears of unreadable folders, and of what is no file.
+    """
+    for path in paths:
+        try:
+            is_file, is_folder = str(path) == "-" or path.is_file(), path.is_dir()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be looked at ({error.strerror})") from None
+        if is_file:
+            yield path
+        elif is_folder:
+            yield from sorted(_walked(path, on_skipped))
+        else:
+            raise ConfigError(f"{path} is neither a file nor a folder")
+
+
+def _walked(folder: Path, on_skipped: Callable[[Outcome], None]) -> Iterator[Path]:
+    """The files below a folder."""
+
+    def denied(error: OSError) -> None:
+        on_skipped(Outcome(shown(Path(error.filename)), "denied"))
+
+    for place, _, names in os.walk(folder, onerror=denied):
+        for name in names:
+            path = Path(place, name)
+            if path.is_file():
+                if not path.is_symlink():
+                    yield path
+            elif not path.is_symlink():  # a pipe, a socket, a device
+                on_skipped(Outcome(shown(path), "unsupported"))
+
+
+def shown(path: Path) -> str:
+    """The path as it may be printed: a name in no encoding has its odd bytes replaced."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def body_of(path: Path) -> bytes:
+    """The bytes of a file or of standard input."""
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def check_file(path: Path) -> None:
+    """ConfigError where `path` is no file that can be read."""
+    if str(path) == "-":
+        return
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None

@@ -1,0 +1,222 @@
+"""The verdict on a file that somebody sent: real? ours? who of ours? which scam? what next? Nothing of it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from matcher.match.capture_result import Reading
+from matcher.match.cohort_counts import labelled
+from matcher.match.counts import Found
+from matcher.match.findings import statistics_for
+from matcher.match.pipeline import Matcher
+from matcher.unpack.outcome import LOSES_NOTHING, Outcome
+from matcher.watchlist.installed import TenantLists
+from ullage.display.next_step import Decide, Step, next_step
+from ullage.errors import ConfigError
+from ullage.exits import Exit
+from ullage.incidents import Earlier, Opened
+from ullage.records import Statistics
+from ullage.settings import Context
+from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
+from ullage.verdict.severity import ORDER, decide_minutes
+from ullage.vocabulary.lexicon import is_wanted
+
+MOST_TOLD = 10_000
+"""Parts of a file of which JSON says each that it was not read; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What incidents know of a file, a tenant whose customers are in it; `why_not` where they could not be asked."""
+
+    known: Mapping[str, Earlier] = field(default_factory=dict)
+    why_not: str = ""
+
+    def of(self, tenant: str) -> Earlier | None:
+        """What is known of a tenant's customers, None where nobody was asked."""
+        return None if self.why_not else self.known.get(tenant, Earlier())
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `ullage assess` says for one tenant."""
+
+    tenant: str
+    customers: int
+    watchlist: int
+    kinds: dict[str, int]
+    matched_rows: int
+    corroborated_rows: int
+    logins: int
+    own_cards: int
+    expected_by_chance: float
+    exposure: Exposure
+    origin: Origin
+    next_step: Step
+    earlier: Earlier | None = None
+    """What incidents know of these customers; None where they were not asked."""
+
+    @property
+    def decide(self) -> tuple[str, str]:
+        """Within what time a person decides whether it is confirmed, in English and Chinese; "" where nobody has to."""
+        minutes = decide_minutes(self.exposure.severity, self.exposure.clock, self.exposure.minutes)
+        return Decide(minutes).words() if minutes else ("", "")
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        told = {"next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
+        told |= {"decide": self.decide[0], "decide_zh": self.decide[1]}
+        return asdict(self) | told | {"earlier": self.earlier._asdict() if self.earlier else None}
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that is said of a file.
+
+    `not_compared` is why earlier incidents could not be asked, "" where they were; `outcomes` say what was not read; `absent` are
+    tenants without a watchlist here, whose customers nobody looked for.
+    """
+
+    whole: Statistics
+    tenants: Sequence[Verdict]
+    not_compared: str
+    outcomes: Sequence[Outcome]
+    absent: Sequence[str]
+    file: Path
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether a customer is in it, or a login at a tenant's own site."""
+        return any(verdict.customers or verdict.logins for verdict in self.tenants)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing can have been missed."""
+        return not self.outcomes and not self.absent
+
+    @property
+    def in_a_word(self) -> str:
+        """The answer for programs."""
+        return "exposed" if self.is_exposed else "nobody" if self.is_whole else "no verdict"
+
+    def code(self, *, fail: bool, fail_on: str) -> Exit:
+        """What the command ends with."""
+        worst = max((ORDER.index(verdict.exposure.severity) for verdict in self.tenants), default=0)
+        if (fail and self.is_exposed) or (fail_on and worst >= list[str](ORDER).index(fail_on)):
+            return Exit.EXPOSED
+        if self.is_whole or (self.is_exposed and not fail_on):
+            return Exit.DONE
+        return Exit.NO_VERDICT
+
+    def as_dict(self, made: Mapping[str, Opened] | None = None) -> dict[str, object]:
+        """For `--json`; `made` is what came of it, a tenant, where it was to be opened."""
+        counted = {"rows", "candidates", "failures", "skeleton", "unread", "estimated"}
+        told: dict[str, object] = self.whole.model_dump(include=counted) | {"verdict": self.in_a_word}
+        told["not_read"] = [{"path": outcome.path, "reason": outcome.reason} for outcome in self.outcomes[:MOST_TOLD]]
+        told |= {"not_looked_for": list(self.absent), "not_compared": self.not_compared}
+        told |= {"fields": self.whole.field_map, "tenants": [verdict.as_dict() for verdict in self.tenants]}
+        if made is not None:
+            told["incidents"] = [{"tenant": tenant} | one._asdict() for tenant, one in made.items()]
+        return told
+
+
+def check_severity(name: str) -> None:
+    """ConfigError unless `name` is a severity, or ""."""
+    if name not in ("", *ORDER):
+        raise ConfigError(f"--fail-on is one of {', '.join(ORDER)}")
+
+
+def verdicts(context: Context, matcher: Matcher, reading: Reading, before: Before) -> tuple[Statistics, list[Verdict]]:
+    """Statistics of the file and a verdict a tenant, those with matches first."""
+    whole = reading.statistics()
+    made = [
+        _verdict(context, reading, statistics_for(reading, whole, lists.tenant), lists, before.of(lists.tenant))
+        for lists in matcher.lists
+    ]
+    return whole, sorted(made, key=lambda v: (-v.customers, v.tenant))
+
+
+def _verdict(context: Context, reading: Reading, whole: Statistics, lists: TenantLists, earlier: Earlier | None) -> Verdict:
+    found = reading.best(lists.tenant) or Found(0)
+    facts = _facts(context, reading, whole, lists, found)
+    if earlier is not None:
+        facts = replace(facts, replayed=earlier.share, replay_of=earlier.incident, replay_told=earlier.acknowledged)
+    exposure, origin = judge(facts, context.rules())
+    return Verdict(
+        tenant=lists.tenant,
+        customers=len(found.subjects),
+        watchlist=lists.customers,
+        kinds=dict(sorted(facts.matched_kinds.items())),
+        matched_rows=found.rows,
+        corroborated_rows=found.corroborated,
+        logins=whole.logins,
+        own_cards=whole.own_cards,
+        expected_by_chance=chance_matches(facts),
+        exposure=exposure,
+        origin=origin,
+        next_step=_step(facts, exposure, origin),
+        earlier=earlier,
+    )
+
+
+def _step(facts: Facts, exposure: Exposure, origin: Origin) -> Step:
+    """What to do next, as an incident of it says it."""
+    unread = bool(facts.unread) or facts.incomplete
+    asked = {"people": facts.matched > 0, "alone": not facts.agreeing.customers, "unread": unread}
+    return next_step(origin.verdict, exposure.severity, exposure.scenario, **asked)
+
+
+def exposure_of(context: Context, reading: Reading, whole: Statistics, lists: TenantLists) -> Exposure:
+    """How the customers in one capture can be cheated, by its own facts alone; `whole` is that tenant's."""
+    found = reading.best(lists.tenant) or Found(0)
+    return judge(_facts(context, reading, whole, lists, found), context.rules())[0]
+
+
+def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantLists, found: Found) -> Facts:
+    """What the verdict is drawn from."""
+    tenant = context.tenant(lists.tenant)
+    return Facts(
+        today=context.clock.now().date(),
+        people=found.people(),
+        verified=found.people_verified(),
+        agreeing=found.people_agreeing(),
+        matched=len(found.subjects),
+        rows=whole.rows,
+        matched_rows=found.rows,
+        corroborated_rows=found.corroborated,
+        groups=whole.groups,
+        watchlist=lists.customers,
+        circulation=tenant.circulation,
+        candidates=whole.candidates,
+        matched_kinds=found.kinds,
+        failures=whole.failures,
+        longest_run=whole.longest_run,
+        newest_date=whole.newest_date,
+        brand=bool(whole.brands),
+        terms=tuple(t.id for t in whole.terms),
+        written={t.id: t.shown for t in whole.terms},
+        alarm=lists.tenant in reading.offered,
+        wanted=is_wanted(whole.context, whole.rows),
+        unread={reason: count for reason, count in whole.unread.items() if reason not in LOSES_NOTHING},
+        incomplete=bool(reading.reasons) or reading.capture.truncated,
+        claimed=reading.claims.volume or 0,
+        logins=whole.logins,
+        staff_logins=whole.staff_logins,
+        stealer_rows=whole.stealer_rows,
+        minors=len(found.minors),
+        own_cards=whole.own_cards,
+        known_cards=whole.known_cards,
+        own_card_rows=whole.own_card_rows,
+        rows_of_others=whole.rows_of_others,
+        cards_enrolled=lists.cards,
+        witnesses_comparable=found.witnesses.comparable,
+        witnesses_agreeing=found.witnesses.agreeing,
+        overlap=tenant.overlap,
+        market_share=tenant.market_share,
+        medium_clock=tenant.medium_clock,
+        **labelled(lists, found)._asdict(),
+        own_fields=frozenset(tenant.own_fields),
+        own_cohorts=frozenset(tenant.own_cohorts),
+    )
