@@ -139,7 +139,7 @@ def pieces_in(
         body = stack.enter_context(_opened(path))
     except OSError:
         on_skipped(Outcome(shown(path), "denied"))
-        yield Piece(source, shown(path), "", 0)
+        yield Piece(source, shown(path), b"", 0)
         return
     with stack, unpack(body, shown(path), LOCAL, server=server) as unpacked:
         empty = True
@@ -153,7 +153,7 @@ def pieces_in(
                 empty = False
                 yield piece
         if empty:
-            yield Piece(source, shown(path), "", 0)
+            yield Piece(source, shown(path), b"", 0)
 
 
 @contextlib.contextmanager

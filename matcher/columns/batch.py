@@ -59,7 +59,7 @@ class Batch:
 
     @cached_property
     def _line_ends(self) -> bits.Words:
-        return bits.holding(self.data, LINE_END)
+        return bits.where(self.data, lambda part: part == LINE_END)
 
     @cached_property
     def _lines_before(self) -> bits.Ranks:
@@ -83,3 +83,10 @@ class Batch:
     def text(self, start: int, end: int) -> Any:
         """The bytes [start, end)."""
         return self.data[start:end].tobytes()
+
+
+def texts_holding(places: Places, first: Places) -> Flags:
+    """Which of the texts that begin at `first`, ascending, hold one of `places`: bool[texts]."""
+    found = np.zeros(len(first), bool)
+    found[np.searchsorted(first, places, "right") - 1] = True
+    return found

@@ -6,6 +6,9 @@ Bit i of word w stands for place 64 w + i.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,14 +31,17 @@ def empty(size: int) -> Words:
     return np.zeros(-(-size // BITS) + 2, np.uint64)
 
 
-def holding(data: npt.NDArray[np.uint8], byte: int) -> Words:
-    """Where `data` holds `byte`; a window at a time, so that what is made on the way stays in the processor's cache."""
+def where(data: npt.NDArray[Any], test: Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]], beyond: int = 0) -> Words:
+    """The places of `data` where `test` holds.
+
+    It is given a window at a time, so that what it makes stays in the processor's cache, and answers for each place there but
+    the last `beyond`: so far it may look ahead.
+    """
     found = empty(len(data))
-    packed, flags = found.view(np.uint8), np.empty(WINDOW, bool)
-    for first in range(0, len(data), WINDOW):
-        part = data[first : first + WINDOW]
-        is_byte = np.equal(part, byte, out=flags[: len(part)])
-        packed[first // 8 : -(-(first + len(part)) // 8)] = np.packbits(is_byte, bitorder="little")
+    octets = found.view(np.uint8)
+    for first in range(0, len(data) - beyond, WINDOW):
+        packed = np.packbits(test(data[first : first + WINDOW + beyond]), bitorder="little")
+        octets[first // 8 : first // 8 + len(packed)] = packed
     return found
 
 

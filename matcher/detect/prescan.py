@@ -11,7 +11,7 @@ from matcher.columns.batch import Bytes, Places
 from matcher.columns.literals import Joined, Patterns
 from matcher.detect import labelled
 from matcher.detect.kinds import masked
-from matcher.text import needs_unescape as gate
+from matcher.text.unescape import patterns as escapes
 
 Hits = tuple[Places, Places]
 """Numbers of patterns, and where each ends in the buffer."""
@@ -31,7 +31,7 @@ class Sieve:
     """The pass over words of the lexicon, and over what is the same for every lexicon."""
 
     def __init__(self, words: Patterns) -> None:
-        self._joined = Joined((words, labelled.patterns(), gate.patterns(), labelled.card_headers(), masked.patterns()))
+        self._joined = Joined((words, labelled.patterns(), escapes(), labelled.card_headers(), masked.patterns()))
 
     def find(self, data: Bytes) -> Seen:
         """What is seen in `data`, UTF-8 between line ends as in `Batch`."""

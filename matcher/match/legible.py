@@ -15,8 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from matcher.match.parts import Piece
-from matcher.text.decode import decode
-from matcher.text.opaque import is_opaque
+from matcher.text.decode import decode, is_opaque
 from matcher.unpack.outcome import Outcome
 
 NAMES = "!/"
@@ -120,7 +119,7 @@ def encoded(piece: Piece) -> str:
 
     A block counts that is long, or half of its text; what decodes to text is read.
     """
-    body = piece.body if piece.body is not None else piece.decoded.encode("utf-8", "replace")
+    body = piece.body
     if b"begin " in body and UUENCODED.search(body):
         return "unrecognised"
     as_one = body.translate(AS_ONE)

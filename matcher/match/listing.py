@@ -86,7 +86,7 @@ def with_places(searched: Searched, found: Matches) -> None:
     borders = np.flatnonzero(np.diff(documents, prepend=-1, append=len(parts)))
     for low, high in pairwise(borders.tolist()):
         part = parts[int(documents[low])]
-        if not part.text.as_it_came:
+        if not part.text.is_unchanged:
             for number in range(low, high):
                 start, end = int(first[number]), int(last[number])
                 first[number], last[number] = part.text.span(start, end)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from matcher.columns.batch import Batch
 from matcher.detect.prescan import Seen, Sieve
 from matcher.match.steps import Steps, strictly
-from matcher.text import Folded, decode, decode_as, fold_lightly, read_in_full, read_together
-from matcher.text.codepoints import utf8_of
-from matcher.text.decode import is_tried_as_utf8, is_utf8_of
-from matcher.text.needs_unescape import doubted
-from matcher.text.opaque import is_opaque
+from matcher.text import Folded, decode, decode_as, fold_all, unescape_all
+from matcher.text.decode import is_opaque, utf8_of
+from matcher.text.unescape import needs_unescape
 from matcher.text.windows import WINDOW, wide, windows
 from matcher.unpack.kinds import is_container, is_html
 from matcher.unpack.limits import Limits
@@ -28,27 +26,23 @@ HEAD = 4096
 
 @dataclass(frozen=True)
 class Piece:
-    """One window over a text of a capture, not yet read.
+    """One window over a text of a capture, decoded: `body` is its UTF-8.
 
     `source` numbers the capture; `path` is the member inside a container (`!/b.csv`), "" for the capture itself, and `member` its
     number there, counted from 1 in the order of unpacking, 0 for the capture itself, out of a `container` of that kind. `offset`
     characters of the same text stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues the
-    piece before it. `streamed` pieces belong to a capture that may have several. `body` is the text's UTF-8, None where it
-    came in another encoding. `text` is None where nobody has decoded the body yet, since most likely it is UTF-8; `charset` is
-    what was declared of it. One that `is_about` is what
+    piece before it. `streamed` pieces belong to a capture that may have several. One that `is_about` is what
     a file says of itself.
     """
 
     source: int
     path: str
-    text: str | None
+    body: bytes
     size: int
     markup: bool = False
     offset: int = 0
     goes_on: bool = False
     streamed: bool = False
-    body: bytes | None = None
-    charset: str = ""
     member: int = 0
     container: str = ""
     is_about: bool = False
@@ -56,7 +50,7 @@ class Piece:
     @cached_property
     def decoded(self) -> str:
         """The text before anything in it is undone."""
-        return decode(self.body or b"", self.charset) if self.text is None else self.text
+        return self.body.decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,56 +74,34 @@ class Laid:
 def read(pieces: Sequence[Piece], sieve: Sieve, line: int = 0) -> Laid:
     """`pieces` read together; `line` line ends stand before the first if it goes on.
 
-    What came as text without markup is folded lightly. Where the sieve sees that more is to be done, it is read once more.
+    Markup is unescaped, all else is folded as it is; where the sieve then sees what may be undone, that is unescaped as well.
     """
-    texts = _lightly(pieces)
-    light = [n for n, folded in enumerate(texts) if folded is not None]
-    _in_full(texts, pieces, [n for n, folded in enumerate(texts) if folded is None])
+    texts = fold_all([b"" if piece.markup else piece.body for piece in pieces])
+    _unescape(texts, pieces, [n for n, piece in enumerate(pieces) if piece.markup])
     batch, seen = _laid(texts, sieve)
-    doubts = doubted(batch.data, batch.starts, batch.ends, seen=len(seen.undone[0]) > 0)
-    if again := [n for n in light if doubts[n]]:
-        _in_full(texts, pieces, again)
+    needed = needs_unescape(batch.data, batch.starts, batch.ends, seen=len(seen.undone[0]) > 0)
+    if again := [n for n, piece in enumerate(pieces) if needed[n] and not piece.markup]:
+        _unescape(texts, pieces, again)
         batch, seen = _laid(texts, sieve)
     parts = []
-    for piece, text in zip(pieces, _whole(texts), strict=True):
+    for piece, text in zip(pieces, texts, strict=True):
         parts.append(Part(piece, text, line if piece.goes_on else 0))
         line = line_behind(parts[-1])
     return Laid(parts, batch, seen)
 
 
-def _lightly(pieces: Sequence[Piece]) -> list[Folded | None]:
-    """The folded text of each piece of which that is little work, whatever its encoding."""
-    plain = [n for n, piece in enumerate(pieces) if not piece.markup]
-    bodies = {n: body for n in plain if (body := pieces[n].body) is not None}
-    texts = _put([None] * len(pieces), bodies)
-    other = {n: utf8_of(pieces[n].decoded) for n in plain if texts[n] is None}
-    return _put(texts, {n: body for n, body in other.items() if body is not None and body != bodies.get(n)})
+def _unescape(texts: list[Folded], pieces: Sequence[Piece], numbers: Sequence[int]) -> None:
+    """Put in the text of the pieces with these numbers, all of them markup or none, unescaped and folded."""
+    if numbers:
+        plain = unescape_all([pieces[n].decoded for n in numbers], markup=pieces[numbers[0]].markup)
+        for number, folded in zip(numbers, fold_all([text.encode() for text in plain]), strict=True):
+            texts[number] = folded
 
 
-def _put(texts: list[Folded | None], bodies: Mapping[int, bytes]) -> list[Folded | None]:
-    """`texts` with those that `bodies` are the UTF-8 of, folded lightly."""
-    folded = dict(zip(bodies, fold_lightly(list(bodies.values())), strict=True))
-    return [folded.get(n, text) for n, text in enumerate(texts)]
-
-
-def _in_full(texts: list[Folded | None], pieces: Sequence[Piece], numbers: Sequence[int]) -> None:
-    """Put in the text of the pieces with these numbers, all that is hidden undone."""
-    markup = [n for n in numbers if pieces[n].markup]
-    other = [n for n in numbers if not pieces[n].markup]
-    tagged, plain = ([pieces[n].decoded for n in own] for own in (markup, other))
-    read = (*read_together(tagged, markup=True), *read_in_full(plain))
-    for number, folded in zip((*markup, *other), read, strict=True):
-        texts[number] = folded
-
-
-def _laid(texts: Sequence[Folded | None], sieve: Sieve) -> tuple[Batch, Seen]:
-    """`texts`, all of them read, in one buffer, and what is seen there."""
-    batch = Batch.of([text.utf8 for text in _whole(texts)])
+def _laid(texts: Sequence[Folded], sieve: Sieve) -> tuple[Batch, Seen]:
+    """`texts` in one buffer, and what is seen there."""
+    batch = Batch.of([text.utf8 for text in texts])
     return batch, sieve.find(batch.data)
-
-
-def _whole(texts: Sequence[Folded | None]) -> list[Folded]:
-    return [text for text in texts if text is not None]
 
 
 def line_behind(part: Part) -> int:
@@ -175,13 +147,9 @@ def numbered(unpacked: Iterable[Member | Outcome], own: str) -> Iterator[tuple[i
 
 def _piece(source: int, capture: Capture) -> Piece:
     """The one piece of a short capture."""
-    text: str | None = None
-    body: bytes | None = capture.body
-    if not is_tried_as_utf8(capture.body, capture.charset):
-        text, encoding = decode_as(capture.body, capture.charset)
-        body = capture.body if is_utf8_of(capture.body, text, encoding) else None
-    markup, charset = _is_markup(capture.media_type) or is_html(capture.body), capture.charset
-    return Piece(source, "", text, len(capture.body), markup, body=body, charset=charset)
+    text, encoding = decode_as(capture.body, capture.charset)
+    markup = _is_markup(capture.media_type) or is_html(capture.body)
+    return Piece(source, "", utf8_of(capture.body, text, encoding), len(capture.body), markup)
 
 
 def pieces_of_member(
@@ -197,21 +165,17 @@ def pieces_of_member(
         if not is_known and is_opaque(text):
             told(Outcome(member.path, "unrecognised"))
             is_known = True
-        body = window if is_utf8_of(window, text, charset) else None
-        size, goes_on = len(text), offset > 0
-        kept = None if body is not None else text  # which takes two bytes a character, and few are ever asked for it
-        del text
+        body, size, goes_on = utf8_of(window, text, charset), len(text), offset > 0
+        del text  # which takes two bytes a character, and few are ever asked for it
         yield Piece(
             source,
             member.path,
-            kept,
+            body,
             len(window),
             markup,
             offset,
             goes_on=goes_on,
             streamed=True,
-            body=body,
-            charset=charset,
             member=number,
             container=member.container,
             is_about=member.media_type == ABOUT,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Bytes
-from matcher.columns.bitset import Chain, Ranks, holding
+from matcher.columns.bitset import Chain, Ranks, where
 from matcher.detect.candidates import by_place
 from matcher.records.cells import Described, Layout
 from matcher.records.spans import BLOCK, LINE, Numbers
@@ -153,7 +153,7 @@ def _separators(table: Table, rows: Numbers, sign: bytes) -> Numbers:
 
 def places_before(data: Bytes, sign: bytes) -> Ranks:
     """How many places in `data`, where `sign` begins, come before another; the sign is one byte some times over."""
-    return Ranks(Chain(holding(data, sign[0])).of(len(sign)))
+    return Ranks(Chain(where(data, lambda part: part == sign[0])).of(len(sign)))
 
 
 @dataclass(frozen=True, slots=True)

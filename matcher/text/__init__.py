@@ -1,22 +1,20 @@
-"""From bytes to text that identifiers can be found in: decode, then unescape, then fold.
+"""From bytes to the folded text that identifiers can be found in.
 
-Unescaping keeps the length: what an escape or a tag stood for takes its place, and the rest is filled with a character
-that folding drops. So one map, made by folding, leads from any place in the folded text back to the decoded text.
+1. `decode` tells the encoding; from here on a text is UTF-8.
+2. `unescape` undoes escapes, markup, base64 blocks and addresses with spelt-out signs. It keeps the length: what an escape
+   stood for takes its place, and the rest is filled with a character that folding drops. So one map, made by folding, leads
+   from any place in the folded text back to the decoded one.
+3. `fold` gives every digit, letter and separator its plain form.
 
-Most texts need little of it. They are folded as the UTF-8 that came (`light`, `utf8`, `runs`) and not decoded before somebody
-asks; `gate` says of what is made so where that was not enough. The rule: a text is folded lightly if it is strictly valid UTF-8,
-no carriage return stands alone in it and no NUL, and its folded form holds no escape, spelt sign, base64 block, Han digit beside
-a digit, long run of Han digits, X look-alike behind digits, or wide plus before one. What comes out is what the long way gives,
-byte for byte.
+Most texts hold nothing to undo, and telling so is cheapest in the pass over the folded text that looks for words as well. So a
+text without markup is folded first, and where `needs_unescape` then says so, it is unescaped and folded again.
 """
 
-from matcher.text.batched import read_in_full, read_together
 from matcher.text.decode import decode, decode_as
-from matcher.text.fold import Folded, fold
-from matcher.text.light import fold_lightly
-from matcher.text.unescape import unescape
+from matcher.text.fold import Folded, fold, fold_all
+from matcher.text.unescape import unescape, unescape_all
 
-__all__ = ["Folded", "decode", "decode_as", "fold", "fold_lightly", "read", "read_in_full", "read_together", "unescape"]
+__all__ = ["Folded", "decode", "decode_as", "fold", "fold_all", "read", "unescape", "unescape_all"]
 
 
 def read(body: bytes, charset: str = "", media_type: str = "text/plain") -> Folded:

@@ -13,12 +13,14 @@ was GBK (or UTF-8), was read as Latin-1 or cp1252 and saved as UTF-8: it is read
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from matcher.text.mojibake import MOJIBAKE, PLAINLY, common_share, read_back
+from matcher.text.fold import codes_of
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -44,7 +46,6 @@ ASCII_DIGITS = b" \n0123456789"
 EBCDIC_SHARE, EBCDIC_TIMES = 0.3, 20
 """What share of the bytes are its digits and blanks, and how many times more of its digits there are than of ASCII's."""
 LONGEST_CHARACTER = 4
-HEAD = 512
 SAMPLE = 4096
 NULS_APART = 4
 """How many times more NULs stand in one byte of UTF-16's units than in the other."""
@@ -57,6 +58,33 @@ HAN = range(0xE4, 0xEA)
 DAMAGE_SAMPLE = 1 << 16
 MOST_LOST = 0.1
 """Share of replaced characters, among those that are not ASCII, from which a reading is none."""
+CHINESE_SAMPLE = 1 << 14
+MOJIBAKE = "mojibake"
+"""The name of this reading: GBK or UTF-8 that was read as Latin-1 or cp1252, and saved as UTF-8."""
+FIRST_BYTES = {"gb18030": ("gb2312", (0xA1, 0xA3), (0xB0, 0xD7)), "big5": ("big5", (0xA1, 0xA3), (0xA4, 0xC6))}
+"""For an encoding: the codec of its standard characters, and first bytes of its signs and of its common characters."""
+PLAINLY = 0.85
+"""Share of common characters from which a text is Chinese beyond doubt."""
+FEWEST = 3
+"""Characters that are not ASCII, below which a reading proves nothing."""
+SECOND_BYTES = (*range(0x40, 0x7F), *range(0xA1, 0xFF))
+"""Of characters of two bytes."""
+CP1252 = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
+HIGH_RUN = re.compile(rf"[\x80-\xff{CP1252}]{{4}}")
+"""Two characters of two bytes: accented letters of Western languages do not stand so."""
+NOT_EIGHT_BITS = re.compile(rf"[^\x00-\xff{CP1252}]")
+ASCII = re.compile(r"[\x00-\x7f]+")
+CONTROLS = bytes((*range(9), *range(14, 27), *range(28, 32), 127))
+"""Control characters but white space and the one that begins a terminal's sequence."""
+NO_CONTROLS = bytes(set(range(256)) - set(CONTROLS))
+STRETCH = 4096
+FEW = 4
+"""Different ones from which they are no separators: Hive parts fields, lists and maps by three."""
+RARE, MOSTLY_CONTROLS = 0.01, 0.9
+"""Their share from which a text is none: of several (every ninth byte of what is compressed is one), and of few."""
+
+LOST = 0.1
+"""Share of characters that no encoding gave."""
 
 
 def decode(body: bytes, declared: str = "") -> str:
@@ -89,20 +117,10 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
     return _damaged(body)
 
 
-def is_tried_as_utf8(body: bytes, declared: str) -> bool:
-    """Whether `body` may well be UTF-8, and `decode_as` gives that if it is: told by its beginning."""
-    if body.startswith(codecs.BOM_UTF8) or (declared and _named(declared) not in ("utf-8", "utf8", "cp1252")):
-        return False
-    try:
-        codecs.utf_8_decode(body[:HEAD], "strict", False)  # a last character may be cut off
-    except UnicodeDecodeError:
-        return False
-    return body.isascii() or any(lead in body for lead in HAN)
-
-
-def is_utf8_of(body: bytes, text: str, encoding: str) -> bool:
-    """Whether `body`, which `decode_as` read as `text` by `encoding`, is that text's UTF-8: without a mark, nothing cut off."""
-    return encoding == "utf-8" and not body.startswith(codecs.BOM_UTF8) and body.endswith(text[-1:].encode())
+def utf8_of(body: bytes, text: str, encoding: str) -> bytes:
+    """The UTF-8 of `text`, which `decode_as` read from `body` by `encoding`: `body` itself, where it is that."""
+    is_utf8 = encoding == "utf-8" and not body.startswith(codecs.BOM_UTF8) and body.endswith(text[-1:].encode())
+    return body if is_utf8 else text.encode()
 
 
 def _chinese(body: bytes, text: str) -> tuple[str, str]:
@@ -162,7 +180,7 @@ def _is_ebcdic(body: bytes) -> bool:
 def _widest(body: bytes) -> str:
     """UTF-32 without a mark: nearly all of its units are characters of Chinese text."""
     sample = body[: SAMPLE & ~3]
-    if len(body) % 4 or len(sample) < 4 * LONGEST_CHARACTER:
+    if len(body) % 4 or len(sample) < 4 * LONGEST_CHARACTER or 0 not in sample:
         return ""
     for encoding, units in (("utf-32-le", "<u4"), ("utf-32-be", ">u4")):
         if _is_of_text(np.frombuffer(sample, units)):
@@ -216,3 +234,76 @@ def _strictly(body: bytes, encoding: str) -> str | None:
         return None if whole.isascii() else whole
     except (LookupError, ValueError):
         return None
+
+
+def common_share(text: str, encoding: str) -> float:
+    """Share of common characters among those of `text` that are not ASCII, 0.0 to 1.0; 1.0 where all are ASCII."""
+    codes = codes_of(text[:CHINESE_SAMPLE])
+    wide = codes[codes >= 0x80]
+    if not len(wide):
+        return 1.0
+    return float(np.count_nonzero(_common(encoding).take(wide.astype(np.intp), mode="clip"))) / len(wide)
+
+
+@cache
+def _common(encoding: str) -> npt.NDArray[np.bool_]:
+    """bool[65536]: the signs and common characters of `encoding`, by code point; the last stands for all that lie beyond."""
+    codec, signs, common = FIRST_BYTES[encoding]
+    made = np.zeros(1 << 16, bool)
+    for first in (*range(signs[0], signs[1] + 1), *range(common[0], common[1] + 1)):
+        for second in SECOND_BYTES:
+            made[codes_of(bytes((first, second)).decode(codec, "ignore"))] = True
+    made[:0x80] = False
+    return made
+
+
+def read_back(text: str, *, proven: bool = False) -> str | None:
+    """What `text` was before it was read as Latin-1 or cp1252, or None where it proves to be nothing else.
+
+    `proven`: an earlier window of the same file was such text, so that a few characters are enough.
+
+    >>> read_back('姓名张某'.encode('gbk').decode('latin-1'))
+    '姓名张某'
+    """
+    if text.isascii() or NOT_EIGHT_BITS.search(text) or not (proven or HIGH_RUN.search(text)):
+        return None
+    try:
+        body = text.encode("latin-1")
+    except UnicodeEncodeError:
+        body = text.translate(_bytes()).encode("latin-1")
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            before = body.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        wide = ASCII.sub("", before[:CHINESE_SAMPLE])
+        if (proven or len(wide) >= FEWEST) and common_share(before, "gb18030") >= PLAINLY:
+            return before
+    return None
+
+
+@cache
+def _bytes() -> dict[int, int]:
+    """What cp1252 reads as other characters than Latin-1 does, back to the byte."""
+    return {ord(char): char.encode("cp1252")[0] for char in CP1252}
+
+
+def is_opaque(text: str | bytes) -> bool:
+    r"""Whether `text`, which is decoded or UTF-8, is none, by its beginning, its middle and its end.
+
+    >>> is_opaque("姓名\x01手机\n"), is_opaque(bytes(range(256)) * 9), is_opaque(bytes(99))
+    (False, True, True)
+    """
+    size = len(text)
+    if size <= 3 * STRETCH:
+        return _is_opaque(text)
+    return any(_is_opaque(text[at : at + STRETCH]) for at in (0, size // 2, size - STRETCH))
+
+
+def _is_opaque(text: str | bytes) -> bool:
+    """The same of all of it."""
+    if isinstance(text, str) and text.count("\N{REPLACEMENT CHARACTER}") > LOST * len(text):
+        return True
+    found = (text.encode("utf-8", "replace") if isinstance(text, str) else text).translate(None, NO_CONTROLS)
+    share = len(found) / max(1, len(text))
+    return share > MOSTLY_CONTROLS or (share > RARE and len(set(found)) >= FEW)

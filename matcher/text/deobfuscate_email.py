@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.text.codepoints import FILL, Codes, codes_of, fit, text_of
+from matcher.text.fold import FILL, Codes, codes_of, fit, text_of
 
 OPENING, CLOSING = "[({（【［", "])}）】］"
 SECOND = "aAdD@＠ "

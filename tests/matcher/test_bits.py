@@ -46,7 +46,7 @@ def test_places_are_told_where_they_are_few_and_where_many_stand_together(few: s
 def test_a_pass_tells_where_a_byte_stands(data: bytes, windows: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bits, "WINDOW", 64 * windows)
-        found = bits.holding(np.frombuffer(data, np.uint8), 10)
+        found = bits.where(np.frombuffer(data, np.uint8), lambda part: part == 10)
     assert held(found) == [i for i, byte in enumerate(data) if byte == 10]
 
 

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from matcher.match.parts import HEAD
 from matcher.text import decode, decode_as, read
-from matcher.text.decode import is_tried_as_utf8
-from matcher.text.mojibake import FIRST_BYTES, common_share
+from matcher.text.decode import FIRST_BYTES, common_share
 from matcher.text.windows import WINDOW, wide, windows
 
 ROW = "姓名张某,手机13800138000,身份证11010519491231002X"
@@ -192,23 +191,3 @@ def test_common_characters_are_those_of_the_first_level(encoding: str) -> None:
     for char in map(chr, (*range(0x80, 0x500, 7), *range(0x2000, 0x3100, 3), *range(0x4E00, 0xA000, 11), 0xFF0C, 0x1F600)):
         pair = char.encode(codec, "ignore")
         assert common_share(f"a{char}", encoding) == (pair[:1] != b"" and pair[0] in first_bytes)
-
-
-@pytest.mark.parametrize(
-    ("body", "declared", "expected"),
-    [
-        (b"name", "", True),
-        ("姓名".encode(), "", True),
-        ("姓名".encode(), "UTF-8", True),
-        ("姓名".encode(), "iso-8859-1", True),
-        ("姓名".encode(), "gb2312", False),
-        ("姓名".encode("gbk"), "", False),
-        (b"x" * 511 + "姓名".encode(), "", True),
-        (b"x" * 513 + "玫瑰".encode("gbk"), "", True),
-        ("姓名张某".encode("gbk").decode("latin-1").encode(), "", False),
-    ],
-)
-def test_what_is_likely_utf8_is_told_by_its_beginning(body: bytes, declared: str, expected: bool) -> None:
-    assert is_tried_as_utf8(body, declared) is expected
-    if expected and body.decode("utf-8", "ignore").encode() == body:
-        assert decode_as(body, declared) == (body.decode(), "utf-8")

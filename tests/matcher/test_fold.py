@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matcher.text import fold, fold_lightly
-from matcher.text.codepoints import FILL
+from matcher.columns.bitset import WINDOW
+from matcher.text import fold, fold_all
+from matcher.text.fold import becomes
 from matcher.text.han_digits import DIGITS, X_ALIKE
-from matcher.text.plain import becomes, tables
 
 PHONE = "13800138000"
 DROPPED = "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"
@@ -116,7 +116,8 @@ BEFORE_X = re.compile(r"(?:[0-9]{17}|[0-9]{6}([ .\-])[0-9]{8}\1[0-9]{3}\1?)\Z")
 
 def slow_fold(text: str) -> str:
     """Folding as it is told, a character and then a run at a time."""
-    plain = HAN_RUN.sub(slow_run, "".join(map(becomes, text.replace("\r\n", "\n"))))
+    text = re.sub("\r\n?", "\n", text).replace("\0", " ")
+    plain = HAN_RUN.sub(slow_run, "".join(map(becomes, text)))
     plain = re.sub("(?<![0-9A-Za-z])＋(?=[0-9])", "+", plain)
     return "".join("X" if c in X_ALIKE and BEFORE_X.search(plain[max(0, i - 20) : i]) else c for i, c in enumerate(plain))
 
@@ -205,16 +206,45 @@ def test_every_decimal_digit_of_unicode_is_read_as_what_it_means(around: str) ->
 
 @given(st.lists(st.sampled_from(ALL_DIGITS), min_size=11, max_size=18))
 @example(list("𑣡𑣣𑣨𑣠𑣠𑣡𑣣𑣨𑣠𑣠𑣠"))
-def test_a_number_in_any_mixture_of_scripts_is_read_by_every_way_of_folding(digits: list[str]) -> None:
+def test_a_number_in_any_mixture_of_scripts_is_read(digits: list[str]) -> None:
     text, plain = f"手机{''.join(digits)}。", "".join(str(unicodedata.decimal(digit)) for digit in digits)
     assert fold(text).text == f"手机{plain}。"
-    (light,) = fold_lightly([text.encode()])
-    assert light is not None
-    assert light.text == f"手机{plain}。"
 
 
-def test_the_tables_hold_what_each_character_of_unicode_becomes() -> None:
-    every = [chr(code) for code in range(0x110000)]
-    assert [
-        char for char, plain in zip(every, tables(0x110000).plain.tolist(), strict=True) if chr(plain) != (becomes(char) or FILL)
-    ] == []
+def test_every_character_of_unicode_becomes_what_it_is_a_form_of() -> None:
+    chars = [chr(code) for code in range(0x80, 0x110000)]
+    lines = fold("\n".join(chars)).text.split("\n")
+    assert [char for char, line in zip(chars, lines, strict=True) if line != becomes(char)] == []
+
+
+@pytest.mark.parametrize("separator", ["", " ", "-", "."])
+@pytest.mark.parametrize("before", range(20))
+def test_seven_han_digits_are_a_number_at_any_offset_and_six_are_none(separator: str, before: int) -> None:
+    text = "x" * before + separator.join("一三八零零一三")
+    assert fold(f"{text}年").text == "x" * before + separator.join("1380013") + "年"
+    assert fold(f"{text[:-1]}年").text == f"{text[:-1]}年"
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_every_han_digit_counts(digit: str) -> None:
+    assert fold(f"的{digit * 7}的").text == f"的{str(DIGITS[digit]) * 7}的"
+
+
+@pytest.mark.parametrize("before", range(WINDOW - 25, WINDOW + 1))
+def test_what_lies_across_two_windows_is_folded(before: int) -> None:
+    text = "x" * before
+    assert fold(f"{text}一三八零零一三，😀𝟖é").text == f"{text}1380013,😀8é"
+
+
+SOUP = st.text(st.sampled_from("0123456789一三零○1８ -.，＋×√张a\n\r\0é😀𝟖" + DROPPED[:3]), max_size=20)
+
+
+@given(st.lists(SOUP, max_size=5))
+def test_texts_that_are_folded_together_do_not_touch_one_another(texts: list[str]) -> None:
+    folded = fold_all([text.encode() for text in texts])
+    assert [(one.text, one.drops.tolist()) for one in folded] == [(fold(t).text, fold(t).drops.tolist()) for t in texts]
+
+
+def test_a_text_in_which_nothing_changes_is_not_made_anew() -> None:
+    bodies = [text.encode() for text in ("姓名、电话", "plain", "姓名，电话")]
+    assert [folded.utf8 is body for folded, body in zip(fold_all(bodies), bodies, strict=True)] == [True, True, False]

@@ -36,10 +36,10 @@ def test_a_text_that_came_as_it_is_told_by_its_characters(texts: list[str], span
         begin, end = min(first, len(text)), min(first + length, len(text))
         asked.append((number, len(text[:begin].encode()), len(text[:end].encode())))
         expected.append((100 * number + begin, 100 * number + end, 0))
-    assert placed([Folded.of_utf8(text.encode(), text.encode()) for text in texts], asked) == expected
+    assert placed([Folded(text.encode(), text.encode()) for text in texts], asked) == expected
 
 
 def test_a_text_in_which_something_was_undone_says_where() -> None:
     folded = fold("x１３8\u200b0 张")
-    assert not folded.as_it_came
+    assert not folded.is_unchanged
     assert placed([folded], [(0, 1, 5), (0, 5, 9)]) == [(1, 6, FOLDED), (6, 8, 0)]

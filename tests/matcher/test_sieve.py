@@ -12,7 +12,7 @@ from matcher.detect.prescan import Hits
 from matcher.lexicon import Lexicon
 from matcher.match.parts import pieces_of_capture, read
 from matcher.text import decode, fold, unescape
-from matcher.text import needs_unescape as gate
+from matcher.text.unescape import needs_unescape
 from tests.factories import capture
 
 LEXICON = Lexicon({"bank": ["中国(上海)银行", "bank.example"]}, {"bank": ["62000000"]})
@@ -71,5 +71,5 @@ def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[st
 def test_a_doubt_is_seen_in_the_whole_if_any_text_has_it(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
     seen = len(LEXICON.sieve.find(batch.data).undone[0]) > 0
-    asked, told = (gate.doubted(batch.data, batch.starts, batch.ends, seen=seen) for seen in (True, False))
+    asked, told = (needs_unescape(batch.data, batch.starts, batch.ends, seen=seen) for seen in (True, False))
     assert seen or np.array_equal(asked, told)

@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matcher.reference import find
-from matcher.text import base64_blocks as blocks
+from matcher.text import base64 as blocks
 from matcher.text import read, unescape
-from matcher.text.base64_blocks import reveal
-from matcher.text.codepoints import GONE
+from matcher.text.base64 import reveal
+from matcher.text.fold import GONE
 
 PHONE = "13800138000"
 LEAKED = f"客户资料第十七号,手机{PHONE},test@example.com"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from matcher.reference import find
 from matcher.text import read
-from matcher.text.codepoints import FILL, fit
 from matcher.text.deobfuscate_email import reveal
+from matcher.text.fold import FILL, fit
 
 ADDRESS = "li.wei17@example.com"
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.text.codepoints import GONE, Codes, codes_of, fit
-from matcher.text.mojibake import PLAINLY, common_share
+from matcher.text.decode import PLAINLY, common_share
+from matcher.text.fold import GONE, Codes, codes_of, fit
 
 SHORTEST = 24
 HYPHEN = 45
