@@ -20,10 +20,9 @@ from matcher.cli.render import show, show_opened
 from matcher.cli.scan import Fail, capture_of, check_file, pieces_in, shown
 from matcher.cli.verdict import Assessment, Before, check_severity, verdicts
 from matcher.match.capture_result import Reading
-from matcher.match.findings import findings_of
+from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.legible import watched
 from matcher.match.listing import records
-from matcher.match.originals import desks, with_original
 from matcher.match.pipeline import Matcher
 from matcher.unpack.outcome import Outcome
 from matcher.watchlist import installed
@@ -114,7 +113,7 @@ def _read(context: Context, matcher: Matcher, file: Path, outcomes: list[Outcome
     reading = Reading(capture, matcher.key, matcher.lexicon.records, room=room)
 
     def on_skipped(outcome: Outcome) -> None:
-        reading.told(outcome)
+        reading.skip(outcome)
         outcomes.append(outcome)
 
     pieces = watched(pieces_in(file, 0, on_skipped), shown(file), outcomes, on_skipped)

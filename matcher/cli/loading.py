@@ -13,9 +13,9 @@ import mmap
 from collections.abc import Callable
 
 from matcher.lexicon import Lexicon
+from matcher.match.batches import Public
+from matcher.match.capture_key import CaptureKey
 from matcher.match.pipeline import Matcher, Own
-from matcher.match.public import Public
-from matcher.match.statistics import CaptureKey
 from matcher.watchlist import installed
 from ullage.errors import ConfigError
 from ullage.monitoring.canary import TENANT as CANARY

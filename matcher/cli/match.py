@@ -20,10 +20,8 @@ from matcher.cli.authentic import Reception, Relay, is_behind_gap, outgoing
 from matcher.cli.evidence_vault import Keeper
 from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.cli.metrics import MatchMetrics
-from matcher.match.budget import Budget
-from matcher.match.capture_result import Reading
-from matcher.match.findings import findings_of
-from matcher.match.originals import desks, with_original
+from matcher.match.capture_result import Budget, Reading
+from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.pipeline import Matcher
 from matcher.watchlist import installed
 from ullage import log

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from matcher.match.capture_result import Reading
-from matcher.match.cohort_counts import labelled
 from matcher.match.counts import Found
-from matcher.match.findings import statistics_for
+from matcher.match.findings import labelled, statistics_for
 from matcher.match.pipeline import Matcher
 from matcher.unpack.outcome import LOSES_NOTHING, Outcome
 from matcher.watchlist.installed import TenantLists

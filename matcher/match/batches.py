@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from matcher.detect.candidates import Candidates
+import numpy as np
+
+from matcher.detect.candidates import Candidates, Segment
 from matcher.detect.kinds.masked import find_masked
 from matcher.detect.labelled import find_labelled, labelled_cards
 from matcher.detect.search import search
 from matcher.lexicon import Lexicon, Terms
 from matcher.match.lookup import Question, questions
 from matcher.match.parts import Laid, Piece, line_behind, read
-from matcher.match.public import Public
 from matcher.match.steps import Steps, strictly
 from matcher.records import Rows, Sheet, rows
 from ullage.identifiers.masked import FORM as MASKED
+from ullage.lookup.free_text_check import readings
+from ullage.security.masking import Secret
 
 BATCH = 4 * 1024 * 1024
 """Bytes at which a batch is full: a tenth faster than at 2 MiB, twice as fast as at 256 KiB; at 8 MiB memory runs short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Public:
+    """Normal forms, a kind, of public identifiers: a tenant's service numbers and addresses, which are nobody's leak.
+
+    They are taken out before rows, statistics and look-ups see them, so that none is a second person beside a customer. Hotlines
+    of the form 400…, 800… and 95… need no entry: they are no mobile numbers, and no kind finds them.
+    """
+
+    values: Mapping[str, frozenset[bytes]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, written: Iterable[str]) -> Public:
+        """From numbers and addresses as people write them; each is taken as every kind that it can be."""
+        found: dict[str, set[bytes]] = defaultdict(set)
+        for value in written:
+            for kind, normal in readings(Secret(value)):
+                found[kind].add(normal.reveal().encode())
+        return cls({kind: frozenset(values) for kind, values in found.items()})
+
+    def left_out(self, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """`segments` without what is public."""
+        return [self._without(s) if s.kind in self.values and s.form == "plain" else s for s in segments]
+
+    def _without(self, segment: Segment) -> Segment:
+        kept = np.ones(len(segment), bool)
+        for value in self.values[segment.kind]:
+            if len(value) <= segment.normal.shape[1]:
+                same = (segment.normal[:, : len(value)] == np.frombuffer(value, np.uint8)).all(axis=1)
+                kept &= ~(same & (segment.length == len(value)))
+        return segment if kept.all() else segment.where(kept)
 
 
 class Searched:

@@ -1,24 +1,86 @@
-"""What is gathered of one capture while its parts go by."""
+"""What is gathered of one capture while its parts go by, and how much of it is read."""
 
 from __future__ import annotations
 
 import hmac
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from functools import cached_property
 
 from matcher.lexicon import Terms
 from matcher.lexicon.entries import RECORD
 from matcher.lexicon.records import Records
-from matcher.match.budget import OF_OUTCOME, Budget, Spent
+from matcher.match.capture_key import CaptureKey
 from matcher.match.claims import Excerpts, claims
 from matcher.match.counts import Found
 from matcher.match.parts import Piece
-from matcher.match.statistics import CaptureKey, Part, Tally
+from matcher.match.statistics import Part, Tally
 from matcher.match.steps import Step
 from matcher.match.whose_rows import OwnCards
 from matcher.text import Folded
+from matcher.unpack.limits import GIB, Limits
 from matcher.unpack.outcome import LOSES_NOTHING, Outcome
 from ullage.records import Capture, Claims, Statistics
+from ullage.settings import MatchSettings
+
+OF_OUTCOME = {"too_large": "bytes", "too_many": "members", "timeout": "time", "memory": "memory"}
+"""Outcomes of unpacking that say the same as a budget, by its word; the last two are a watchdog's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one capture may take; see `ullage.settings.MatchSettings` for units and reasons."""
+
+    bytes: int
+    members: int
+    candidates: int
+    rows: int
+    matches: int
+
+    @classmethod
+    def of(cls, settings: MatchSettings) -> Budget:
+        """As configured."""
+        return cls(
+            settings.capture_bytes,
+            settings.capture_members,
+            settings.capture_candidates,
+            settings.capture_rows,
+            settings.capture_matches,
+        )
+
+    def limits(self) -> Limits:
+        """What a container may give; processor time grows with the bytes, so that it stays a watchdog."""
+        shipped = Limits()
+        times = max(1, -(-self.bytes // GIB))
+        return shipped._replace(
+            total_bytes=self.bytes,
+            member_bytes=max(shipped.member_bytes, self.bytes // 2),
+            entries=self.members,
+            cpu_seconds=shipped.cpu_seconds * times,
+            wall_seconds=shipped.wall_seconds * times,
+        )
+
+
+@dataclass(slots=True)
+class Spent:
+    """What one capture took of its budget so far."""
+
+    budget: Budget
+    bytes: int = 0
+    candidates: int = 0
+    rows: int = 0
+
+    def add(self, piece: Piece, candidates: int, rows: int) -> None:
+        """A piece was read."""
+        self.bytes += piece.size
+        self.candidates += candidates
+        self.rows += rows
+
+    def refuses(self, piece: Piece) -> str:
+        """Of which budget nothing is left for another piece, "" if there is some of each."""
+        if piece.member > self.budget.members:
+            return "members"
+        return next((name for name in ("bytes", "candidates", "rows") if getattr(self, name) >= getattr(self.budget, name)), "")
 
 
 class Reading:
@@ -66,7 +128,7 @@ class Reading:
         self._terms = Terms()
         self._excerpts = Excerpts()
 
-    def told(self, outcome: Outcome) -> None:
+    def skip(self, outcome: Outcome) -> None:
         """Something in the capture was not read."""
         self.unread[outcome.reason] += 1
         if self.spent and outcome.reason in OF_OUTCOME:
@@ -149,11 +211,10 @@ class Reading:
 
     def statistics(self) -> Statistics:
         """Whole-capture statistics, the same for every tenant."""
-        made = self._tally.finish(self.terms.terms)
-        return made.model_copy(update={"unread": dict(sorted(self.unread.items())), "context": self._context()})
+        return self._tally.finish(self.terms.terms, self.unread, self._context())
 
     def _context(self) -> dict[str, int]:
         """Different words of context a theme; of a text that went by in parts nobody knows whether it is somebody's record."""
-        told = b"\n".join((self.capture.title.encode("utf-8", "surrogatepass"), self._utf8))
-        records = 1 if self._identity and not self._utf8 else self._records.count(told)
+        text = b"\n".join((self.capture.title.encode("utf-8", "surrogatepass"), self._utf8))
+        records = 1 if self._identity and not self._utf8 else self._records.count(text)
         return {**self.terms.context, **({RECORD: records} if records else {})}

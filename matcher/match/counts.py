@@ -13,10 +13,10 @@ import numpy as np
 
 from matcher.columns.batch import Bytes, Places
 from matcher.match.batches import Searched
+from matcher.match.capture_key import CaptureKey, kind_numbers
+from matcher.match.distinct import Distinct, Sorted, told_apart
 from matcher.match.listing import records
 from matcher.match.lookup import NONE, Matches, labels_of
-from matcher.match.statistics.distinct import Distinct, told_apart
-from matcher.match.statistics.key import CaptureKey, kind_numbers
 from matcher.match.witnesses import Witnesses
 from ullage.identifiers import is_verified
 from ullage.records import Match
@@ -30,7 +30,6 @@ VERIFIED, MINOR, AGREES = 8, 16, 32
 SHOWN = {Shows.GRAVE: 64, Shows.PRIVATE: 128, Shows.IDENTITY: 256, Shows.LENT: 512}
 """A bit for each that the rows show in which a customer agrees."""
 FLAG_BITS = 10
-LEAST_PENDING = 1 << 14
 
 ADULT_AT = 14
 """PIPL 28 calls all data of those who are younger sensitive."""
@@ -38,20 +37,17 @@ BORN = slice(6, 14)
 """Of a resident ID of 18 digits, the day of birth."""
 
 
-class Customers:
+class Customers(Sorted[np.int64]):
     """Each customer once, by the row in the list, with all that was seen of them: eight bytes a customer."""
 
-    def __init__(self) -> None:
-        self._known = np.empty(0, np.int64)
-        self._pending: list[Places] = []
-        self._waiting = 0
+    least_pending = 1 << 14
 
-    def add(self, subjects: Places, flags: Places) -> None:
+    def __init__(self) -> None:
+        super().__init__(np.int64)
+
+    def add_flags(self, subjects: Places, flags: Places) -> None:
         """Customers i64[n], below 2^53, some of them several times, and what was seen of them."""
-        self._pending.append(subjects << FLAG_BITS | flags)
-        self._waiting += len(subjects)
-        if self._waiting > max(LEAST_PENDING, len(self._known) // 4):
-            self._merge()
+        self.add(subjects << FLAG_BITS | flags)
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -59,18 +55,17 @@ class Customers:
     @property
     def subjects(self) -> Places:
         """All of them, ascending."""
-        self._merge()
-        return self._known >> FLAG_BITS
+        return self.sorted() >> FLAG_BITS
 
     def having(self, flag: int) -> Places:
         """Those with this flag, ascending."""
-        subjects = self.subjects
-        return subjects[(self._known & flag) > 0]
+        known = self.sorted()
+        return known[(known & flag) > 0] >> FLAG_BITS
 
     def classes(self, flag: int = 0) -> Counter[str]:
         """How many customers, of those with `flag` if it is given, stand in rows of which class, the gravest of each."""
-        self._merge()
-        flags = self._known[(self._known & flag) > 0] if flag else self._known
+        flags = self.sorted()
+        flags = flags[(flags & flag) > 0] if flag else flags
         found: Counter[str] = Counter()
         for name, bit in CLASSES.items():
             has = (flags & bit) > 0
@@ -80,21 +75,19 @@ class Customers:
 
     def shown(self) -> dict[frozenset[str], int]:
         """How many of those who agree stand in rows that show what."""
-        self._merge()
-        flags, counts = np.unique(self._known[(self._known & AGREES) > 0] & sum(SHOWN.values()), return_counts=True)
+        known = self.sorted()
+        flags, counts = np.unique(known[(known & AGREES) > 0] & sum(SHOWN.values()), return_counts=True)
         return {
             frozenset(name for name, bit in SHOWN.items() if bit & flag): count
             for flag, count in zip(flags.tolist(), counts.tolist(), strict=True)
         }
 
-    def _merge(self) -> None:
-        """Sort in what waits; what was seen of one customer is seen of them all."""
-        if not self._waiting:
-            return
-        every = np.sort(np.concatenate((self._known, *self._pending)))
-        first = np.flatnonzero(np.diff(every >> FLAG_BITS, prepend=-1))
-        self._known = np.bitwise_or.reduceat(every, first)
-        self._pending, self._waiting = [], 0
+    def _merged(self, new: Places) -> Places:
+        """What was seen of one customer is seen of them all."""
+        every = np.sort(np.concatenate((self._sorted, new)))
+        if not len(every):
+            return every
+        return np.bitwise_or.reduceat(every, np.flatnonzero(np.diff(every >> FLAG_BITS, prepend=-1)))
 
 
 RowKey = tuple[frozenset[str], frozenset[str], bool, bool]
@@ -178,7 +171,7 @@ class Found:
     def add(self, matches: Matches, rows: Sequence[RowKey]) -> None:
         """Count matches of one part, and the rows that hold them."""
         self.count += len(matches)
-        self.subjects.add(matches["subject"], matches["flags"])
+        self.subjects.add_flags(matches["subject"], matches["flags"])
         self.values.add(matches["word"])
         self.groups.update(rows)
 

@@ -1,21 +1,34 @@
-"""From a reading to findings: what is published of a capture, in words of closed lists, one for each tenant that it concerns."""
+"""From a reading to findings: what is published of a capture, in words of closed lists, one for each tenant that it concerns.
+
+What may only be read at the desk (address, title, author, members' names) goes along sealed: see `ullage.custody.originals`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
 
 from matcher.match import redact
 from matcher.match.capture_result import Reading
-from matcher.match.cohort_counts import Labelled, labelled
 from matcher.match.counts import Found
 from matcher.match.pipeline import Matcher
 from matcher.match.statistics import matched_groups
+from matcher.watchlist.cohorts import FEW
 from matcher.watchlist.installed import TenantLists
+from matcher.watchlist.source import CANARY
+from ullage.custody import originals
+from ullage.custody.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, Original
 from ullage.lookup import sellers
-from ullage.records import ELSEWHERE, MAX_MATCHES, Capture, CaptureFacts, Finding, Statistics
+from ullage.records import ELSEWHERE, MAX_MATCHES, Canary, Capture, CaptureFacts, Cohort, Finding, Statistics
+from ullage.security import keys
+from ullage.security.sealing import Sealer
+from ullage.settings import Context
 
+MOST_COHORTS = 64
 CLOCKS_APART = timedelta(days=1)
 """A site's clock, or its time zone, may be ahead of ours by so much."""
 
@@ -33,7 +46,7 @@ def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[F
     capture, whole = reading.capture, Statistics(bytes=len(reading.capture.body))
     with reading.step("statistics"):
         whole = reading.statistics()
-    facts = {lists.tenant: _bare_facts(capture) for lists in concerned}
+    facts: dict[str, CaptureFacts] = {}
     for lists in concerned:
         with reading.step("redaction"):
             facts[lists.tenant] = _facts(reading, matcher, lists)
@@ -41,8 +54,9 @@ def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[F
     identity = served if reading.reasons else reading.identity()
     for lists in concerned:
         names = matcher.key.identity(identity, lists.tenant), matcher.key.identity(served, lists.tenant)
+        own = (facts.get(lists.tenant) or _bare_facts(capture)).model_copy(update={"id": identity})
         with reading.step("evidence"):
-            yield from _finding(lists, reading, whole, facts[lists.tenant].model_copy(update={"id": identity}), names, now)
+            yield from _finding(lists, reading, whole, own, names, now)
 
 
 def _published(capture: Capture) -> datetime | None:
@@ -120,6 +134,37 @@ def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statisti
     )
 
 
+class Labelled(NamedTuple):
+    """What a finding tells of labels; as the fields of `Finding`."""
+
+    cohorts: tuple[Cohort, ...] = ()
+    cohort_labels: int = 0
+    canaries: tuple[Canary, ...] = ()
+    canaries_enrolled: int = 0
+
+
+def labelled(lists: TenantLists, found: Found) -> Labelled:
+    """The labels of the customers in `found`. Cohorts of fewer than 20 of them are not told, bait is."""
+    listed = next((epoch.list for epoch in lists.epochs if epoch.number == found.epoch), None)
+    enrolled = listed.enrolled_labels() if listed else {}
+    if listed is None or not enrolled:
+        return Labelled()
+    matched, sure = listed.labels(found.subjects.subjects), listed.labels(found.verified)
+    cohorts = [
+        Cohort(dimension=dimension, label=label, matched=number, enrolled=enrolled[dimension, label])
+        for (dimension, label), number in matched.items()
+        if dimension != CANARY and number >= FEW
+    ]
+    cohorts.sort(key=lambda c: (-c.matched / c.enrolled, c.dimension, c.label))
+    canaries = [
+        Canary(label=label, customers=number, verified=sure.get((dimension, label), 0))
+        for (dimension, label), number in sorted(matched.items())
+        if dimension == CANARY
+    ]
+    bait = [number for (dimension, _), number in enrolled.items() if dimension == CANARY]
+    return Labelled(tuple(cohorts[:MOST_COHORTS]), len(enrolled) - len(bait), tuple(canaries), sum(bait))
+
+
 def _finding(
     lists: TenantLists, reading: Reading, whole: Statistics, facts: CaptureFacts, names: tuple[str, str], now: datetime
 ) -> Iterator[Finding]:
@@ -157,3 +202,34 @@ def _finding(
             statistics=own,
             matches=tuple(islice(matches, MAX_MATCHES)),
         )
+
+
+def desks(context: Context, tenants: Iterable[str]) -> dict[str, Sealer]:
+    """What seals to each tenant's desk; without those that have no key here, and none where originals are not kept."""
+    if not context.settings.originals.keep:
+        return {}
+    return {tenant: sealer for tenant in tenants if (sealer := keys.desk_sealer(context.keys, tenant))}
+
+
+def with_original(finding: Finding, reading: Reading, sealer: Sealer | None) -> Finding:
+    """`finding` with address, title, author and members' names of its capture, sealed; of several parts the first has them."""
+    if sealer is None or finding.part != 1:
+        return finding
+    sealed = originals.seal(_original(reading, finding.tenant), sealer, finding.tenant, finding.id)
+    return finding.model_copy(update={"original": sealed, "original_key": sealer.key_id})
+
+
+def _original(reading: Reading, tenant: str) -> Original:
+    capture, found = reading.capture, reading.best(tenant)
+    documents = [
+        held.members[number] for held in (found.details if found else ()) for number in np.unique(held["document"]).tolist()
+    ]
+    names = {number: path for path, number, _ in documents if number}
+    return Original(
+        url=capture.url[:MAX_URL],
+        title=capture.title[:MAX_TEXT],
+        author=capture.author[:MAX_TEXT],
+        channel=capture.channel[:MAX_TEXT],
+        source=capture.source[:MAX_TEXT],
+        members={number: path[:MAX_NAME] for number, path in islice(sorted(names.items()), MAX_MEMBERS)},
+    )

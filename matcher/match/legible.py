@@ -64,10 +64,12 @@ BEFORE = 200
 PICTURE = re.compile(rb"data:(?:image|video|application)/[\w.+-]{1,64};base64,\s*\Z")
 
 
-def watched(pieces: Iterable[Piece], path: str, outcomes: Sequence[Outcome], told: Callable[[Outcome], None]) -> Iterator[Piece]:
-    """`pieces` of the file at `path` as they come; at the end `told` hears of texts that are none, and if there was no word.
+def watched(
+    pieces: Iterable[Piece], path: str, outcomes: Sequence[Outcome], on_skipped: Callable[[Outcome], None]
+) -> Iterator[Piece]:
+    """`pieces` of the file at `path` as they come; `on_skipped` hears at the end of texts that are none and if there was no word.
 
-    Of what `outcomes` name by then nothing more is told.
+    Nothing is told of what `outcomes` name by then.
     """
     none: dict[str, str] = {}
     is_blank, why = True, "empty"
@@ -83,9 +85,9 @@ def watched(pieces: Iterable[Piece], path: str, outcomes: Sequence[Outcome], tol
     named = {outcome.path for outcome in outcomes}
     for place, reason in none.items():
         if place not in named:
-            told(Outcome(place, reason))
+            on_skipped(Outcome(place, reason))
     if is_blank and not outcomes:
-        told(Outcome(path, why))
+        on_skipped(Outcome(path, why))
 
 
 def has_words(piece: Piece) -> bool:

@@ -112,28 +112,28 @@ def line_behind(part: Part) -> int:
 def pieces_of_capture(
     source: int,
     capture: Capture,
-    told: Callable[[Outcome], None],
+    on_skipped: Callable[[Outcome], None],
     limits: Limits | None = None,
     server: ForkServer | None = None,
     *,
     step: Steps = strictly,
 ) -> Generator[Piece]:
-    """The pieces of a capture; `told` hears what could not be read. A capture that holds nothing has one empty piece.
+    """The pieces of a capture; `on_skipped` hears what could not be read. A capture that holds nothing has one empty piece.
 
     Children that unpack come from `server`. Each member is read in a `step` of its own, which may bear that it fails.
     """
     if len(capture.body) < WINDOW and not is_container(capture.body, capture.media_type):
         if is_opaque(capture.body) and is_opaque(decode(capture.body, capture.charset)):
-            told(Outcome("", "unrecognised"))
+            on_skipped(Outcome("", "unrecognised"))
         yield _piece(source, capture)
         return
     with unpack(capture.body, "", limits, capture.media_type, server) as unpacked:
         for number, item in numbered(unpacked, ""):
             if isinstance(item, Outcome):
-                told(item)
+                on_skipped(item)
             else:
                 with step("unpack"):
-                    yield from pieces_of_member(source, item, told, capture.charset, number)
+                    yield from pieces_of_member(source, item, on_skipped, capture.charset, number)
 
 
 def numbered(unpacked: Iterable[Member | Outcome], own: str) -> Iterator[tuple[int, Member | Outcome]]:
@@ -153,9 +153,12 @@ def _piece(source: int, capture: Capture) -> Piece:
 
 
 def pieces_of_member(
-    source: int, member: Member, told: Callable[[Outcome], None], charset: str = "", number: int = 0
+    source: int, member: Member, on_skipped: Callable[[Outcome], None], charset: str = "", number: int = 0
 ) -> Iterator[Piece]:
-    """The pieces of one text out of a container, its `number`-th, or of a long text by itself; `told` hears if it is none."""
+    """The pieces of one text out of a container, its `number`-th, or of a long text by itself.
+
+    `on_skipped` hears if it is no text.
+    """
     chunks, is_known = member.chunks(), member.media_type == BYTES
     head = next(chunks, b"")
     markup = _is_markup(member.media_type) or (not is_known and is_html(head))
@@ -163,7 +166,7 @@ def pieces_of_member(
     for window in windows(itertools.chain((head,), chunks), wide(head[:HEAD])):
         text, charset = decode_as(window, charset)
         if not is_known and is_opaque(text):
-            told(Outcome(member.path, "unrecognised"))
+            on_skipped(Outcome(member.path, "unrecognised"))
             is_known = True
         body, size, goes_on = utf8_of(window, text, charset), len(text), offset > 0
         del text  # which takes two bytes a character, and few are ever asked for it

@@ -16,17 +16,15 @@ import numpy as np
 
 from matcher.columns.batch import Places
 from matcher.lexicon import Lexicon, Terms
-from matcher.match.batches import Searched, batches
-from matcher.match.budget import Budget
-from matcher.match.capture_result import Reading
+from matcher.match.batches import Public, Searched, batches
+from matcher.match.capture_key import CaptureKey
+from matcher.match.capture_result import Budget, Reading
 from matcher.match.corroborate import look_up
 from matcher.match.counts import NO_ROWS, Found, Rows, adult_until, weigh, weigh_barely
 from matcher.match.legible import encoded
 from matcher.match.listing import listed, listed_barely
 from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
 from matcher.match.parts import Piece, pieces_of_capture
-from matcher.match.public import Public
-from matcher.match.statistics import CaptureKey
 from matcher.match.statistics import Part as Counted
 from matcher.match.steps import Steps, strictly
 from matcher.match.whose_rows import OtherNames, own_cards
@@ -106,7 +104,7 @@ class Matcher:
     def _pieces(self, number: int, reading: Reading, server: ForkServer) -> Iterator[Piece]:
         """The pieces of one capture, as far as its budget goes."""
         limits = reading.spent.budget.limits() if reading.spent else None
-        pieces = pieces_of_capture(number, reading.capture, reading.told, limits, server, step=reading.step)
+        pieces = pieces_of_capture(number, reading.capture, reading.skip, limits, server, step=reading.step)
         named = set[str]()
         with contextlib.closing(pieces):
             for piece in pieces:
@@ -114,7 +112,7 @@ class Matcher:
                     return
                 if piece.path not in named and (reason := encoded(piece)):
                     named.add(piece.path)
-                    reading.told(Outcome(piece.path, reason))
+                    reading.skip(Outcome(piece.path, reason))
                 yield piece
 
     def gather(

@@ -12,11 +12,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from html import unescape
 from urllib.parse import unquote, urlsplit
 
 from matcher.lexicon import Hit, Lexicon, lower
-from matcher.match.statistics import CaptureKey
+from matcher.match.capture_key import CaptureKey
 from matcher.text import fold
 from ullage.lookup.free_text_check import identifier_in
 from ullage.lookup.sellers import normal
@@ -27,6 +28,8 @@ READ = 4 * LONGEST
 PLATFORM = re.compile(r"[a-z][a-z_]{0,23}")
 HOST = re.compile(r"[a-z0-9](?:[a-z0-9.\-]{0,251}[a-z0-9])?")
 PATH = re.compile(r"(?:/[A-Za-z0-9._\-]{0,40}){0,8}")
+SITES = 1024
+"""Names of sites and sections whose answer is remembered: they are configured, and the same for each capture."""
 MOST_DIGITS = 6
 """Digits that a host's name or a path may have in all: whatever stands between them, no phone number has so few."""
 
@@ -68,6 +71,7 @@ def identifier(kind: str, name: str, site: str, key: CaptureKey) -> str:
     return key.token(kind, site, name) if name else ""
 
 
+@lru_cache(SITES)
 def site(name: str) -> str:
     """A configured site's name; `other` for one that an identifier can be read in."""
     return "other" if identifier_in(name) else name
@@ -78,6 +82,7 @@ def platform(name: str) -> str:
     return name if PLATFORM.fullmatch(name) else "other" if name else ""
 
 
+@lru_cache(SITES)
 def host(section: str) -> str:
     """The host of a configured section, "" where that is none or has a number in its name."""
     try:

@@ -18,7 +18,7 @@ from matcher.lexicon.entries import Entry, forms
 from matcher.lexicon.resolve import leftmost_longest
 from matcher.lexicon.search import Found, Words
 from matcher.match.batches import Searched
-from matcher.match.statistics import key
+from matcher.match.capture_key import Words as Tags
 
 LEADING = 8
 """Digits that a range may have (ISO/IEC 7812: 6, since 2017 8)."""
@@ -32,10 +32,10 @@ class OwnCards:
 
     rows: int = 0
     """Rows that hold one, enrolled or not."""
-    _known: list[key.Words] = field(default_factory=list)
-    _others: list[key.Words] = field(default_factory=list)
+    _known: list[Tags] = field(default_factory=list)
+    _others: list[Tags] = field(default_factory=list)
 
-    def add(self, words: key.Words, is_known: Flags, row: Places) -> None:
+    def add(self, words: Tags, is_known: Flags, row: Places) -> None:
         """Count cards of one part, by place: their keyed numbers, whether each is enrolled, and the row that it stands in."""
         self.rows += len(np.unique(row[row >= 0]))
         self._others.append(words[~is_known])
@@ -53,7 +53,7 @@ class OwnCards:
         return _different(self._others)
 
 
-def _different(parts: list[key.Words]) -> int:
+def _different(parts: list[Tags]) -> int:
     return len(np.unique(np.concatenate(parts))) if parts else 0
 
 

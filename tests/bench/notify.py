@@ -27,7 +27,7 @@ from deploy.local import services
 from deploy.local.server import HOST
 from deploy.local.webhook import Receiver, receiving
 from matcher.match import redact
-from matcher.match.statistics import CaptureKey
+from matcher.match.capture_key import CaptureKey
 from tests.bench.table import row
 from ullage.errors import UnavailableError
 from ullage.runtime.supervisor import command

@@ -9,8 +9,8 @@ from typing import Any
 
 from matcher.cli.loading import build_matcher
 from matcher.match import redact
+from matcher.match.capture_key import CaptureKey
 from matcher.match.pipeline import Matcher
-from matcher.match.statistics import CaptureKey
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder, Report
 from matcher.watchlist.source import Source

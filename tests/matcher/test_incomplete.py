@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from matcher.cli.match import MatchStage
-from matcher.match.budget import Budget
-from matcher.match.capture_result import Reading
+from matcher.match.capture_result import Budget, Reading
 from matcher.match.findings import findings_of
 from matcher.match.pipeline import Matcher
 from tests.factories import capture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
 from matcher.match import redact
-from matcher.match.statistics import CaptureKey
+from matcher.match.capture_key import CaptureKey
 from ullage.security.keys import KeyStore
 from ullage.vocabulary.kept import GAP, LONGEST
 

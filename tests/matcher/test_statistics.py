@@ -13,12 +13,10 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates
-from matcher.match.statistics import CaptureKey, Part, Tally, distinct, groups_of, matched_groups
-from matcher.match.statistics.dates import newest_dates
-from matcher.match.statistics.distinct import Distinct, Lowest, Numbers, told_apart
-from matcher.match.statistics.key import in_hex
-from matcher.match.statistics.runs import longest_run, numbers_of
-from matcher.match.statistics.shingles import SHINGLE_TEXT, shingles
+from matcher.match import distinct
+from matcher.match.capture_key import CaptureKey, in_hex
+from matcher.match.distinct import Distinct, Lowest, Numbers, longest_run, numbers_of, told_apart
+from matcher.match.statistics import SHINGLE_TEXT, Part, Tally, groups_of, matched_groups, newest_dates, shingles
 from matcher.records import rows as rows_in
 from matcher.reference import find
 from tests.matcher.bank import phone, resident_id
@@ -154,11 +152,11 @@ def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
 @given(st.lists(st.lists(st.integers(0, 60), max_size=80), max_size=6), st.integers(1, 5), st.integers(0, 30))
 def test_the_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distinct, "LEAST_PENDING", pending)
+        patch.setattr(distinct.Sorted, "least_pending", pending)
         lowest = Lowest(size)
         for part in parts:
             lowest.add(np.array(part, np.uint64))
-    assert lowest.found().tolist() == sorted({number for part in parts for number in part})[:size]
+    assert lowest.sorted().tolist() == sorted({number for part in parts for number in part})[:size]
 
 
 def test_sketches_of_overlapping_lists_share_what_the_lists_share(key: CaptureKey) -> None:

@@ -1,0 +1,351 @@
+"""Facts of a whole capture, for every tenant the same: counts, dates, field map, skeleton, sketch.
+
+`Part` has the candidates of a batch as columns by document; a capture's `Tally` adds its documents part by part as they go by, so
+that a file of any length costs the same memory; and only when somebody asks, since most captures match nobody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.columns.batch import Batch, Bytes, Flags, Places
+from matcher.columns.calendar import is_date
+from matcher.detect.candidates import Segment, by_place
+from matcher.match.capture_key import CaptureKey, in_hex, kind_numbers
+from matcher.match.distinct import LIMIT, Distinct, Lowest, Numbers, Words, longest_run, numbers_of, told_apart
+from matcher.records import Layout, Layouts, Rows
+from matcher.records.logins import stealer_rows
+from ullage.identifiers import masked
+from ullage.records import RowGroup, Statistics, Term
+from ullage.records.finding import SKETCH_SIZE
+
+COUNTED_UP = ("phone", "card")
+"""Kinds whose numbers a generator would count up."""
+FEW_CANDIDATES = 8
+"""Fewer different candidates than these do not tell one capture from another; its text does."""
+SHINGLE = 8
+SHINGLE_TEXT = 64 * 1024
+"""Characters at the beginning of a text that count for shingles."""
+SHINGLE_BYTES = 4 * SHINGLE_TEXT
+"""Bytes at the beginning of a capture that are kept for that: a character has at most four."""
+MOST_SHAPES = 4096
+"""Skeletons and sets of fields that are remembered."""
+MOST_GROUPS = 64
+STRETCH = 1 << 16
+WIDTH = 16
+"""Bytes of the longest date, 2024年10月31, and the one behind it."""
+YEAR, MONTH = b"\xe5\xb9\xb4", b"\xe6\x9c\x88"
+"""年 and 月: a sign as well as - / and . are."""
+Column = npt.NDArray[Any]
+T = TypeVar("T", str, frozenset[str])
+
+
+class Part:
+    """One batch: several captures, or a stretch of a long one. In memory only. Weak segments count for nothing.
+
+    Documents number `about` are what a file says of itself.
+    """
+
+    def __init__(
+        self, batch: Batch, segments: Sequence[Segment], rows: Rows, key: CaptureKey, about: Collection[int] = ()
+    ) -> None:
+        self.batch, self.rows, self.key, self._about = batch, rows, key, about
+        self.segments = [s for s in segments if len(s) and not s.weak]
+        self.kinds = tuple(sorted({_counted_as(s) for s in self.segments}))
+        self._newest: dict[date, list[date | None]] = {}
+
+    def tags(self, document: int) -> list[Words]:
+        """Keyed 64-bit tags of a document's valid candidates, in no order, with repetitions."""
+        return [column[own] for column, own in self._stretches(self._tags, document)]
+
+    def values(self, document: int) -> list[Words]:
+        """The same as `told_apart` gives, kind and all."""
+        return [column[own] for column, own in self._stretches(self._values, document)]
+
+    def numbers(self, document: int) -> list[npt.NDArray[np.int64]]:
+        """The valid phones and cards of a document as numbers modulo 10^18."""
+        return [column[own] for column, own in self._stretches(self._numbers, document)]
+
+    def failures(self, document: int) -> dict[str, int]:
+        """Candidates of a document that fail their checksum, a kind."""
+        return {kind: n for kind, n in zip(self.kinds, self._failures[document].tolist(), strict=True) if n}
+
+    def newest_date(self, document: int, today: date) -> date | None:
+        """The newest date in the rows of a document that is not after `today`: what else it says tells no age of its data."""
+        if today not in self._newest:
+            self._newest[today] = newest_dates(self.batch, today, lambda places: self.rows.holding(places) >= 0)
+        return None if document in self._about else self._newest[today][document]
+
+    def stealer_rows(self, document: int) -> int:
+        """Rows of a document in the form of a stealer log; what a file says of itself has none."""
+        return 0 if document in self._about else stealer_rows(self.rows, document)
+
+    def beginning(self, document: int, most: int) -> bytes:
+        """The first bytes of a document, up to `most`."""
+        start, end = int(self.batch.starts[document]), int(self.batch.ends[document])
+        text: bytes = self.batch.text(start, min(end, start + most))
+        return text
+
+    def size(self, document: int) -> int:
+        """Bytes of a document's folded text."""
+        return int(self.batch.ends[document] - self.batch.starts[document])
+
+    @cached_property
+    def _valid(self) -> list[tuple[Segment, list[int]]]:
+        """The valid candidates of each segment, by place, and where those of each document begin and the last one's end."""
+        valid = [_by_place(segment if segment.valid.all() else segment.where(segment.valid)) for segment in self.segments]
+        ends = np.append(self.batch.starts, len(self.batch.data))
+        return [(segment, np.searchsorted(segment.start, ends).tolist()) for segment in valid]
+
+    @cached_property
+    def _tags(self) -> list[tuple[Words, list[int]]]:
+        return [(self.key.words(segment), borders) for segment, borders in self._valid]
+
+    @cached_property
+    def _values(self) -> list[tuple[Words, list[int]]]:
+        numbers = kind_numbers()
+        tags = zip(self._valid, self._tags, strict=True)
+        return [(told_apart(words, numbers[_counted_as(segment)]), borders) for (segment, borders), (words, _) in tags]
+
+    @cached_property
+    def _numbers(self) -> list[tuple[npt.NDArray[np.int64], list[int]]]:
+        counted = ((s, borders) for s, borders in self._valid if s.kind in COUNTED_UP and s.form == "plain")
+        return [(numbers_of(s.normal, s.length), borders) for s, borders in counted]
+
+    def _stretches(self, columns: Sequence[tuple[Column, list[int]]], document: int) -> Iterator[tuple[Column, slice]]:
+        """Each column, and which of it is of one document, where anything is."""
+        for column, borders in columns:
+            first, last = borders[document], borders[document + 1]
+            if first < last:
+                yield column, slice(first, last)
+
+    @cached_property
+    def _failures(self) -> npt.NDArray[np.int64]:
+        """Shape (documents, kinds)."""
+        counts = np.zeros((len(self.batch.starts), len(self.kinds)), np.int64)
+        for segment in self.segments:
+            failed = self.batch.documents(segment.start[~segment.valid])
+            counts[:, self.kinds.index(_counted_as(segment))] += np.bincount(failed, minlength=len(counts))
+        return counts
+
+
+def _counted_as(segment: Segment) -> str:
+    """The kind that candidates are counted as: masked ones apart, since no checksum of them holds, and many share one."""
+    return segment.form if segment.form == masked.FORM else segment.kind
+
+
+def _by_place(segment: Segment) -> Segment:
+    """The candidates of a segment in order of place, which most are in anyway."""
+    return segment if (segment.start[1:] >= segment.start[:-1]).all() else segment.take(by_place(segment.start))
+
+
+class Tally:
+    """Statistics of a capture: `add` its parts in order, then `finish`. In memory only.
+
+    `today` is the day after which no date counts. Counts are exact up to `limit` different candidates, and estimates beyond it.
+    """
+
+    def __init__(self, key: CaptureKey, today: date, limit: int = LIMIT) -> None:
+        self._key, self._today = key, today
+        self._distinct, self._numbers, self._lowest = Distinct(limit), Numbers(limit), Lowest(SKETCH_SIZE)
+        self._failures: Counter[str] = Counter()
+        self._shapes = Shapes()
+        self._newest: date | None = None
+        self._stealer_rows = 0
+        self._beginning: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: Part, document: int) -> None:
+        """Count what document number `document` of a batch holds."""
+        for words in part.values(document):
+            self._distinct.add(words)
+        for tags in part.tags(document):
+            self._lowest.add(tags)
+        for numbers in part.numbers(document):
+            self._numbers.add(numbers)
+        self._failures.update(part.failures(document))
+        newest = part.newest_date(document, self._today)
+        if newest and (self._newest is None or newest > self._newest):
+            self._newest = newest
+        self._stealer_rows += part.stealer_rows(document)
+        self._shapes.add(part.rows.layouts(document))
+        if self._size < SHINGLE_BYTES:
+            self._beginning.append(part.beginning(document, SHINGLE_BYTES))
+        self._size += part.size(document)
+
+    def finish(
+        self, terms: Sequence[Term] = (), unread: Mapping[str, int] | None = None, context: Mapping[str, int] | None = None
+    ) -> Statistics:
+        """The statistics of all that was added; `terms`, `unread` and `context` are passed on."""
+        counts, shapes = self._distinct.counts(), self._shapes
+        shapes.sum_up()
+        is_few = sum(counts) < FEW_CANDIDATES
+        return Statistics(
+            rows=shapes.rows,
+            candidates={kind: counts[number] for kind, number in sorted(kind_numbers().items()) if counts[number]},
+            failures=dict(sorted(self._failures.items())),
+            longest_run=longest_run(self._numbers.sorted()),
+            newest_date=self._newest,
+            field_map=dict(sorted(shapes.fields.items())),
+            groups=groups_of(shapes.groups),
+            skeleton=shapes.skeleton,
+            stealer_rows=self._stealer_rows,
+            terms=tuple(terms),
+            unread=dict(sorted((unread or {}).items())),
+            context=dict(context or {}),
+            sketch=self._key.sketch(shingles(self._text())) if is_few else in_hex(self._lowest.sorted()),
+            sketch_of="shingles" if is_few else "candidates",
+            bytes=self._size,
+            estimated=not self._distinct.is_exact,
+        )
+
+    def _text(self) -> str:
+        """The beginning of the capture's text."""
+        return "".join([part.decode("utf-8", "ignore") for part in self._beginning])
+
+
+class Shapes:
+    """Counts rows by layout: how many there are, and how many have each field and each set of fields.
+
+    Of very many different layouts what is rare is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._layouts: Counter[Layout] = Counter()
+        self.rows = 0
+        self.fields: Counter[str] = Counter()
+        self.groups: Counter[frozenset[str]] = Counter()
+        self._skeletons: Counter[str] = Counter()
+
+    def add(self, layouts: Layouts) -> None:
+        """Count the rows of a document."""
+        for layout, rows in layouts.counted():
+            self._layouts[layout] += rows
+        if len(self._layouts) > MOST_SHAPES:
+            self.sum_up()
+
+    @property
+    def skeleton(self) -> str:
+        """The commonest skeleton of what was summed up."""
+        return max(self._skeletons, key=lambda shape: self._skeletons[shape], default="")
+
+    def sum_up(self) -> None:
+        """Turn the layouts counted so far into rows, fields, groups and skeletons."""
+        for (fields, skeleton), rows in self._layouts.items():
+            self.rows += rows
+            self.fields.update(dict.fromkeys(fields, rows))
+            self.groups[fields] += rows
+            if skeleton:
+                self._skeletons[skeleton] += rows
+        self._layouts.clear()
+        self._skeletons, self.groups = _common(self._skeletons), _common(self.groups)
+
+
+def _common(counted: Counter[T]) -> Counter[T]:
+    """Those of `counted` that are common, where there are too many."""
+    return Counter(dict(counted.most_common(MOST_SHAPES))) if len(counted) > 2 * MOST_SHAPES else counted
+
+
+def groups_of(counts: Mapping[frozenset[str], int]) -> tuple[RowGroup, ...]:
+    """Groups from rows a set of fields; the largest first, at most MOST_GROUPS."""
+    named = ((tuple(sorted(fields)), rows) for fields, rows in counts.items())
+    ordered = sorted(named, key=lambda group: (-group[1], group[0]))
+    return tuple(RowGroup(fields=fields, rows=rows) for fields, rows in ordered[:MOST_GROUPS])
+
+
+def matched_groups(groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset[str], bool, int]]) -> tuple[RowGroup, ...]:
+    """`groups` with how many rows of each are customers' and how many corroborated.
+
+    `matched` are rows with a customer, of one tenant: the fields of their group (`Rows.group`), whether two or more of their
+    fields belong to the same customer, and how many there are.
+    """
+    rows: Counter[tuple[str, ...]] = Counter()
+    together: Counter[tuple[str, ...]] = Counter()
+    for fields, is_corroborated, count in matched:
+        name = tuple(sorted(fields))
+        rows[name] += count
+        together[name] += count * is_corroborated
+    return tuple(
+        group.model_copy(update={"matched": rows[group.fields], "corroborated": together[group.fields]})
+        if rows[group.fields]
+        else group
+        for group in groups
+    )
+
+
+def shingles(text: str) -> set[str]:
+    """Stretches of 8 characters, spaces left out, of the first 64 Ki characters."""
+    dense = "".join(text[:SHINGLE_TEXT].split()).lower()
+    return {dense[i : i + SHINGLE] for i in range(max(1, len(dense) - SHINGLE + 1))} if dense else set()
+
+
+def newest_dates(batch: Batch, today: date, counts: Callable[[Places], Flags]) -> list[date | None]:
+    """The newest date of each document, None where there is none up to `today`; `counts` says which places do.
+
+    A date is 20YY, a sign, a month, a sign and a day, not within a longer number: `2024-05-01`, `2024/5/1`, `2024年5月1日`.
+    """
+    places = _years(batch)
+    places = places[counts(places)]
+    values = _values(batch.windows(places, WIDTH))
+    values[batch.data[places - 1] - np.uint8(ord("0")) < 10] = 0
+    values[values > int(today.strftime("%Y%m%d"))] = 0
+    newest = np.zeros(len(batch.starts), np.int64)
+    np.maximum.at(newest, batch.documents(places), values)
+    return [date(v // 10_000, v // 100 % 100, v % 100) if v else None for v in newest.tolist()]
+
+
+def _years(batch: Batch) -> Places:
+    """Where `20` stands and, four bytes on, a sign may begin: i64[n]; a stretch at a time, to keep the masks in the cache."""
+    last = len(batch.data) - WIDTH
+    found = [np.empty(0, np.int64)]
+    for first in range(0, last, STRETCH):
+        length = min(STRETCH, last - first)
+        two, zero, sign = (batch.data[first + offset : first + offset + length] for offset in (0, 1, 4))
+        mask = (two == ord("2")) & (zero == ord("0"))
+        mask &= (sign - np.uint8(ord("-")) < 3) | (sign == YEAR[0])
+        found.append(np.flatnonzero(mask) + first)
+    return np.concatenate(found)
+
+
+def _values(windows: Bytes) -> Places:
+    """The date that each window u8[n, 16] begins with as YYYYMMDD, 0 for none: i64[n]."""
+    rows = np.arange(len(windows))
+    digits = windows - np.uint8(ord("0"))
+    is_digit = digits < 10
+    year = digits[:, :4].astype(np.int64) @ np.array([1000, 100, 10, 1])
+    valid = is_digit[:, :4].all(1)
+    at, has_sign = _behind_sign(windows, np.full(len(rows), 4), YEAR)
+    valid &= has_sign
+    month, at, is_number = _number(digits, is_digit, at)
+    valid &= is_number
+    at, has_sign = _behind_sign(windows, at, MONTH)
+    valid &= has_sign
+    day, at, is_number = _number(digits, is_digit, at)
+    valid &= is_number & ~is_digit[rows, at]
+    valid &= is_date(np.where(valid, year, 0), np.where(valid, month, 0), day)
+    return np.where(valid, year * 10_000 + month * 100 + day, 0)
+
+
+def _behind_sign(windows: Bytes, at: Places, word: bytes) -> tuple[Places, Flags]:
+    """The place behind the sign at `at`, and whether there is one: - / . or `word` of three bytes."""
+    rows = np.arange(len(windows))
+    is_word = np.ones(len(rows), bool)
+    for offset, byte in enumerate(word):
+        is_word &= windows[rows, at + offset] == byte
+    is_sign = windows[rows, at] - np.uint8(ord("-")) < 3
+    return at + np.where(is_word, len(word), 1), is_word | is_sign
+
+
+def _number(digits: Bytes, is_digit: Flags, at: Places) -> tuple[Places, Places, Flags]:
+    """A number of one or two digits at `at`: its value, the place behind it, and whether there is one."""
+    rows = np.arange(len(digits))
+    first, second = digits[rows, at].astype(np.int64), digits[rows, at + 1].astype(np.int64)
+    is_two = is_digit[rows, at + 1]
+    return np.where(is_two, first * 10 + second, first), at + 1 + is_two, is_digit[rows, at]
