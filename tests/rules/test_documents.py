@@ -1,5 +1,6 @@
 """What the documents say exists: paths, commands, make targets; and the locks say what the metadata says."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -16,6 +17,8 @@ LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "dev"), "assess
 LOCKS |= {"search": ("alert", "search")}
 CODE = re.compile(r"`([^`\n]+)`|^(?:    |\$ )?((?:make|ullage) [^\n#]+)", re.MULTILINE)
 PATH = re.compile(r"^(?:ullage|crawlers|matcher|alerts|deploy|tests|docs|requirements|\.ci)(?:/[\w.\-]+)*/?(?:\.\w+)?$")
+NAMED = re.compile(r"^([\w./\-]+\.py):([A-Za-z_][\w.]*)$")
+"""A function, class or method as documents name it: `matcher/match/pipeline.py:Matcher.read`."""
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -30,6 +33,30 @@ def test_every_path_and_link_leads_somewhere(document: Path) -> None:
     paths = {word for word in words(document) if "/" in word and PATH.match(word)}
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
     assert [link for link in LINK.findall(text) if not (document.parent / link).exists()] == []
+
+
+def defined(path: Path) -> set[str]:
+    """Functions, classes, methods and constants of a module, as `name` and `Class.name`."""
+    found = set[str]()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        own = _names(node)
+        found |= own
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{name}" for inner in node.body for name in _names(inner)}
+    return found
+
+
+def _names(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_function_that_is_named_with_its_file_is_there(document: Path) -> None:
+    named = [match.groups() for match in map(NAMED.match, words(document)) if match]
+    assert [f"{path}:{name}" for path, name in named if not (ROOT / path).exists() or name not in defined(ROOT / path)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
