@@ -11,7 +11,7 @@ from prometheus_client import Counter
 
 from crawlers.bus_thread import OnBus
 from crawlers.metrics import CrawlMetrics
-from crawlers.site import Site
+from crawlers.sites.site import Site
 from crawlers.standing import Standings
 from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher

@@ -13,7 +13,7 @@ import string
 from collections import deque
 from dataclasses import dataclass, field
 
-from crawlers.site import Site
+from crawlers.sites.site import Site
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.monitoring.canary import SITE, proof, text

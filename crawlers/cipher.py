@@ -13,7 +13,7 @@ from dataclasses import asdict
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
-from crawlers.pages import Page, Post
+from crawlers.sites.pages import Page, Post
 from ullage.errors import CorruptError
 from ullage.security.tags import Tagger, derive_key
 

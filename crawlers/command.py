@@ -10,15 +10,15 @@ from typing import Annotated
 
 import typer
 
-from crawlers import rhythm
 from crawlers.egress import Egress
 from crawlers.frontier import FILE, Frontier, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
-from crawlers.reasons import MEANING
-from crawlers.site import Site, SiteFolder
+from crawlers.sites import silence_model
+from crawlers.sites.reasons import MEANING
+from crawlers.sites.site import Site, SiteFolder
+from crawlers.sites.table import Row, explained, sites_table
 from crawlers.standing import Standings
-from crawlers.table import Row, explained, sites_table
 from ullage import setup
 from ullage.display.screen import AsJson, print_list
 from ullage.errors import UnavailableError
@@ -132,7 +132,7 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
     standings = Standings(frontier, Egress(), context.clock, context.settings.crawl.quiet_days)
     for name, site in found.items():
         visits, standing = frontier.visits(name), frontier.history.standing(name)
-        words = rhythm.text(standings.learnt(site))
+        words = silence_model.text(standings.learnt(site))
         due = context.clock.wall() + visits.left(context.clock.wall())
         yield Row(
             site,

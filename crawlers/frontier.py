@@ -21,7 +21,7 @@ import apsw
 from crawlers import history
 from crawlers.cipher import FrontierCipher
 from crawlers.history import History
-from crawlers.pages import Page, Parsed, Post
+from crawlers.sites.pages import Page, Parsed, Post
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction

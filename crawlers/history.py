@@ -13,9 +13,9 @@ from typing import Any
 
 import apsw
 
-from crawlers.judge import FIELDS, UNKNOWN, Profile
-from crawlers.pages import Post
-from crawlers.rhythm import DAY_HOURS, HOUR, WINDOW_DAYS, Span
+from crawlers.sites.page_verdict import FIELDS, UNKNOWN, Profile
+from crawlers.sites.pages import Post
+from crawlers.sites.silence_model import DAY_HOURS, HOUR, WINDOW_DAYS, Span
 from ullage.clock import Clock
 from ullage.files.database import sqlite_errors, transaction
 from ullage.records.heartbeat import State
@@ -72,7 +72,7 @@ class Standing:
     last_new: float = 0.0
     profile: Profile = UNKNOWN
     reason: str = ""
-    """Why the last visit did not see the site, as a word of `crawlers.reasons`; "" where it did."""
+    """Why the last visit did not see the site, as a word of `crawlers.sites.reasons`; "" where it did."""
 
 
 def came_at(post: Post, now: float, *, known: bool) -> float | None:

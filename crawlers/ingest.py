@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crawlers.cipher import FrontierCipher
 from crawlers.outbox import BATCH, Outbox, new_id
-from crawlers.site import Site, SiteFolder
+from crawlers.sites.site import Site, SiteFolder
 from ullage import setup
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, RecordError

@@ -19,14 +19,15 @@ from scrapy.http import Response
 from scrapy.robotstxt import ProtegoRobotParser
 from twisted.python.failure import Failure
 
-from crawlers import reasons, signs
+from crawlers import signs
 from crawlers.library_logs import silence_libraries
 from crawlers.middlewares.robots import rules_text
 from crawlers.outcomes import of_error
 from crawlers.patrol import drive
 from crawlers.pinned import Resolved
 from crawlers.scrapy_settings import scrapy_settings
-from crawlers.site import Site
+from crawlers.sites import reasons
+from crawlers.sites.site import Site
 from ullage.settings import CrawlSettings
 
 SIDE_BY_SIDE = 16
@@ -36,7 +37,7 @@ ALL_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Look:
-    """What came of the look at one site: words of `crawlers.reasons`, one a request that found a fault."""
+    """What came of the look at one site: words of `crawlers.sites.reasons`, one a request that found a fault."""
 
     site: Site
     resolved: Resolved = field(default_factory=dict)

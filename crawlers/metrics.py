@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from crawlers.site import Site
+from crawlers.sites.site import Site
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.monitoring.heartbeat import CoverageMetrics

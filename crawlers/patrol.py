@@ -27,7 +27,7 @@ from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import Outbox
 from crawlers.platforms import platform_of
 from crawlers.scrapy_settings import REACTOR, scrapy_settings
-from crawlers.site import Site, SiteFolder
+from crawlers.sites.site import Site, SiteFolder
 from crawlers.spider import PageSpider
 from crawlers.standing import Standings
 from crawlers.visit import Visit

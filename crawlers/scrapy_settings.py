@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crawlers.site import Site
+from crawlers.sites.site import Site
 from ullage.settings import CrawlSettings
 
 LONGEST_DELAY_SECONDS = 60.0

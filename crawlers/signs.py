@@ -17,8 +17,8 @@ from scrapy.http import Response, TextResponse
 
 from crawlers.frontier import Leased
 from crawlers.outcomes import of_status
-from crawlers.pages import Parsed
-from crawlers.site import Site
+from crawlers.sites.pages import Parsed
+from crawlers.sites.site import Site
 
 LOOKED_AT = 64 * 1024
 """Bytes of a page in which marks are looked for: whoever challenges does so at its head."""

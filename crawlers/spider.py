@@ -11,13 +11,14 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from twisted.python.failure import Failure
 
-from crawlers import reasons, signs
+from crawlers import signs
 from crawlers.answered import answered
 from crawlers.frontier import Leased
 from crawlers.middlewares import Refused
 from crawlers.middlewares.size import STOPPED
 from crawlers.outcomes import RESTS, of_error, retry_after
-from crawlers.pages import Parsed, Post
+from crawlers.sites import reasons
+from crawlers.sites.pages import Parsed, Post
 from crawlers.visit import Visit
 from ullage import log
 from ullage.errors import RecordError, UllageError

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from crawlers.egress import Egress
 from crawlers.frontier import Frontier
 from crawlers.history import EVERYWHERE, Standing
-from crawlers.judge import Evidence, Profile, judge, reason
-from crawlers.rhythm import Rhythm, learn
-from crawlers.site import Site
+from crawlers.sites.page_verdict import Evidence, Profile, judge, reason
+from crawlers.sites.silence_model import Rhythm, learn
+from crawlers.sites.site import Site
 from ullage import log
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY

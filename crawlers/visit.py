@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from crawlers.bus_thread import OnBus
 from crawlers.frontier import LONGEST_REST_SECONDS, Frontier, Leased
 from crawlers.history import fields_of
-from crawlers.judge import UNKNOWN, Evidence, Profile
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import Outbox
 from crawlers.outcomes import FATES, RESTS, Fate
-from crawlers.pages import Parsed
 from crawlers.pinned import Resolved
 from crawlers.platforms import Platform
-from crawlers.site import Site
+from crawlers.sites.page_verdict import UNKNOWN, Evidence, Profile
+from crawlers.sites.pages import Parsed
+from crawlers.sites.site import Site
 from ullage import log
 from ullage.clock import Clock
 
@@ -52,7 +52,7 @@ class Visit:
     read: int = 0
     captured: int = 0
     seen: Evidence = field(default_factory=Evidence)
-    """What came of the pages, for `crawlers.judge`."""
+    """What came of the pages, for `crawlers.sites.page_verdict`."""
     profile: Profile = UNKNOWN
     """What the site's posts were like before this visit."""
     fault: Exception | None = None
@@ -100,7 +100,8 @@ class Visit:
     def failed(self, leased: Leased, outcome: str, wait: float | None = None, cause: str = "") -> None:
         """A page was not read: decide what becomes of it.
 
-        `wait` in seconds is what the site asked for; `cause` is a word of `crawlers.reasons` that says more than the outcome.
+        `wait` in seconds is what the site asked for; `cause` is a word of `crawlers.sites.reasons` that says more than the
+        outcome.
         """
         if leased.name not in self._held:
             return

@@ -11,7 +11,7 @@ from scrapy.exceptions import IgnoreRequest
 class Refused(IgnoreRequest):
     """A request that is not made, or a response that is not read. `reason` is a metric label.
 
-    `cause` is a word of `crawlers.reasons` that says more, where there is one.
+    `cause` is a word of `crawlers.sites.reasons` that says more, where there is one.
     """
 
     def __init__(self, reason: str, cause: str = "") -> None:

@@ -20,7 +20,7 @@ from scrapy.utils.httpobj import urlparse_cached
 from crawlers import signs
 from crawlers.middlewares import Refused
 from crawlers.pinned import Address, Resolved
-from crawlers.site import Site
+from crawlers.sites.site import Site
 
 
 def is_public(address: Address) -> bool:

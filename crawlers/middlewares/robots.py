@@ -21,9 +21,10 @@ from scrapy.http import Response
 from scrapy.http.request import NO_CALLBACK
 from scrapy.robotstxt import ProtegoRobotParser, RobotParser
 
-from crawlers import reasons, signs
+from crawlers import signs
 from crawlers.middlewares import Refused
 from crawlers.outcomes import DOWNLOAD_ERRORS, of_error
+from crawlers.sites import reasons
 
 MAX_BYTES = 500 * 1024
 FAILURE_SECONDS = 300.0
@@ -46,7 +47,7 @@ class Rules(NamedTuple):
     parser: RobotParser
     refusal: str = "robots"
     cause: str = ""
-    """Why there is no answer, as a word of `crawlers.reasons`."""
+    """Why there is no answer, as a word of `crawlers.sites.reasons`."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import Self
 from scrapy.crawler import Crawler
 
 from crawlers.outbox import new_id
-from crawlers.pages import Post
+from crawlers.sites.pages import Post
 from crawlers.spider import PageRead
 from crawlers.visit import Visit
 from ullage import log

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from scrapy.http import Response
 
-from crawlers.pages import Page, Parsed
-from crawlers.site import Site
+from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.site import Site
 from ullage.errors import ConfigError
 from ullage.records import INGEST
 

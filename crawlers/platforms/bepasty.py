@@ -13,10 +13,10 @@ from urllib.parse import urljoin
 
 from scrapy.http import Response, TextResponse
 
-from crawlers.content_type import declared
-from crawlers.pages import Page, Parsed, Post
 from crawlers.platforms import no_options
-from crawlers.site import Site
+from crawlers.sites.content_type import declared
+from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.site import Site
 from ullage.errors import RecordError
 
 HTML_LIST = "/+list"

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from scrapy.http import Response, TextResponse
 
-from crawlers.pages import Page, Parsed, Post
 from crawlers.platforms import no_options
-from crawlers.site import Site
+from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.site import Site
 from ullage.errors import RecordError
 
 ID = re.compile(r"[a-z]{12}")

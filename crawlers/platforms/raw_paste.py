@@ -20,9 +20,9 @@ from cssselect import SelectorError
 from parsel import csstranslator
 from scrapy.http import Response
 
-from crawlers.content_type import declared
-from crawlers.pages import Page, Parsed, Post
-from crawlers.site import Site
+from crawlers.sites.content_type import declared
+from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.site import Site
 from ullage.errors import ConfigError
 
 KNOWN = ("links", "next", "page", "pattern", "raw")

@@ -17,9 +17,9 @@ from urllib.parse import urljoin
 from parsel import Selector
 from scrapy.http import Response
 
-from crawlers.pages import Page, Parsed, Post
 from crawlers.platforms import no_options
-from crawlers.site import Site
+from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.site import Site
 
 TOPIC = re.compile(r"^(.*?/topic/(\d+)/)")
 CATEGORY = re.compile(r"^(.*?/category/\d+/).*")

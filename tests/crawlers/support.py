@@ -10,8 +10,8 @@ from pathlib import Path
 
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
-from crawlers.pages import Page, Post
-from crawlers.site import Site
+from crawlers.sites.pages import Page, Post
+from crawlers.sites.site import Site
 
 KEY = bytes(range(32))
 PAGES = Path(__file__).parent / "pages"

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from crawlers.backlog import MARGIN_SECONDS, Backlog
 from crawlers.frontier import Frontier
 from crawlers.metrics import CrawlMetrics
-from crawlers.pages import Parsed
+from crawlers.sites.pages import Parsed
 from tests.conftest import KEEP, NOON, HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, at_once, item, post

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from crawlers.beats import Beats
 from crawlers.egress import Egress
 from crawlers.frontier import Frontier
-from crawlers.judge import UNKNOWN, Evidence
 from crawlers.metrics import CrawlMetrics
-from crawlers.site import Site
+from crawlers.sites.page_verdict import UNKNOWN, Evidence
+from crawlers.sites.site import Site
 from crawlers.standing import Standings
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import at_once, make_site

@@ -10,9 +10,9 @@ import pytest
 from scrapy.http import Request, TextResponse
 
 from crawlers.canary import KEPT, CanarySite, canary_site
-from crawlers.pages import Page
 from crawlers.platforms import platform_of
-from crawlers.site import read_site
+from crawlers.sites.pages import Page
+from crawlers.sites.site import read_site
 from deploy.local.server import free_ports
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.conftest import Station

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.frontier import FILE, MAX_ATTEMPTS, Frontier, Leased
-from crawlers.pages import Page, Parsed
+from crawlers.sites.pages import Page, Parsed
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, item, post
 from ullage.errors import CorruptError

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from crawlers.look import look_at, requests_of
-from crawlers.site import Site
+from crawlers.sites.site import Site
 from tests.crawlers.conftest import Station
 from tests.crawlers.resolving import PUBLIC
 from tests.crawlers.support import Answers, make_site, serving

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from scrapy.http import Request, Response
 
-from crawlers.content_type import declared
-from crawlers.pages import Page
 from crawlers.platforms import names, platform_of
 from crawlers.platforms.spirit import published
+from crawlers.sites.content_type import declared
+from crawlers.sites.pages import Page
 from tests.crawlers.support import PAGES, make_site, recorded
 from ullage.errors import ConfigError, RecordError
 

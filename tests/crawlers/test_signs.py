@@ -5,8 +5,8 @@ from scrapy.http import HtmlResponse, Request, Response
 
 from crawlers.frontier import Leased
 from crawlers.outcomes import FATES
-from crawlers.pages import Page, Parsed, Post
 from crawlers.signs import is_login, marks, of_answer, of_page
+from crawlers.sites.pages import Page, Parsed, Post
 from tests.crawlers.support import item, make_site, post
 
 URL = "http://board.example/list"

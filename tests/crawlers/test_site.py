@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.platforms import platform_of
-from crawlers.site import Site, SiteFolder, read_site
+from crawlers.sites.site import Site, SiteFolder, read_site
 from tests.crawlers.support import make_site
 from ullage.errors import ConfigError
 
@@ -161,7 +161,7 @@ def test_a_host_is_a_host_and_no_address(tmp_path: Path, host: str) -> None:
 def test_at_most_so_many_sites_are_watched_and_the_next_is_named_and_read_unwatched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawlers.site.MAX_WATCHED", 2)
+    monkeypatch.setattr("crawlers.sites.site.MAX_WATCHED", 2)
     for name, more in (
         ("a", "watch = true"),
         ("b", ""),

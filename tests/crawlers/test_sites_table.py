@@ -5,7 +5,7 @@ from datetime import UTC
 
 from rich.console import Console
 
-from crawlers.table import Row, explained, sites_table
+from crawlers.sites.table import Row, explained, sites_table
 from tests.conftest import NOON
 from tests.crawlers.support import make_site
 from ullage.records.heartbeat import STATES, SiteReport

@@ -8,8 +8,8 @@ import pytest
 from crawlers.egress import Egress
 from crawlers.frontier import Frontier
 from crawlers.history import came_at
-from crawlers.judge import UNKNOWN, Evidence
-from crawlers.pages import Page, Parsed, Post
+from crawlers.sites.page_verdict import UNKNOWN, Evidence
+from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.standing import Standings
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import KEY, item, make_site

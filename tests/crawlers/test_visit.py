@@ -29,10 +29,10 @@ from crawlers.middlewares import Refused
 from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import BATCH, Outbox
 from crawlers.outcomes import FATES, of_error, of_status, retry_after
-from crawlers.pages import Page, Parsed, Post
 from crawlers.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
 from crawlers.pipelines.seen import SeenPipeline
 from crawlers.platforms import platform_of
+from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.spider import PageRead, PageSpider
 from crawlers.visit import MAX_FAILURES_IN_A_ROW, Visit
 from tests.conftest import HeldClock

@@ -13,7 +13,7 @@ from crawlers.beats import totals
 from crawlers.frontier import Leased, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.outcomes import FATES
-from crawlers.pages import Parsed
+from crawlers.sites.pages import Parsed
 from crawlers.visit import Visit
 from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, item, make_site

@@ -106,7 +106,7 @@ def test_a_stage_does_not_load_what_only_crawling_needs(stage: str) -> None:
 
 def test_the_example_site_that_init_writes_is_one_that_crawl_reads(tmp_path: Path) -> None:
     (tmp_path / "example.toml").write_text(setup.SITE, encoding="utf-8")
-    assert importlib.import_module("crawlers.site").read_site(tmp_path / "example.toml").platform == "raw_paste"
+    assert importlib.import_module("crawlers.sites.site").read_site(tmp_path / "example.toml").platform == "raw_paste"
 
 
 def test_every_command_names_a_function_that_exists() -> None:

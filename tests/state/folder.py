@@ -23,9 +23,9 @@ from alerts.records import CLASSES, Claim
 from alerts.rules.kinds import kinds
 from alerts.store import Where, configured_store
 from crawlers.frontier import open_frontier
-from crawlers.pages import Page
 from crawlers.platforms import platform_of
-from crawlers.site import SiteFolder
+from crawlers.sites.pages import Page
+from crawlers.sites.site import SiteFolder
 from matcher.watchlist import erasing, installed, subjects
 from matcher.watchlist.changes import Changes
 from matcher.watchlist.file import joined

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.site import read_site
+from crawlers.sites.site import read_site
 from ullage import setup
 from ullage.bus.kafka.address import parse
 from ullage.errors import ConfigError

@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from crawlers.reasons import MEANING
-from crawlers.site import Site
+from crawlers.sites.reasons import MEANING
+from crawlers.sites.site import Site
 from ullage.display.screen import table
 from ullage.records import INGEST
 from ullage.records.heartbeat import SiteReport
@@ -46,7 +46,7 @@ class Row:
     posts: int = 0
     """Posts that were ever collected of it."""
     reason: str = ""
-    """Why the last visit did not see the site, as a word of `crawlers.reasons`."""
+    """Why the last visit did not see the site, as a word of `crawlers.sites.reasons`."""
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for a program; times in ISO 8601, null for never."""

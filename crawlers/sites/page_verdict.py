@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from crawlers import reasons
+from crawlers.sites import reasons
 from ullage.records.heartbeat import State
 
 STATE_OF: dict[str, State] = {
@@ -75,7 +75,7 @@ class Evidence:
     """What came of the pages of one visit, by outcome: `heads` are first pages of lists, `behind` all others.
 
     `asked` tells whether anything went out to the site, `answered` whether anything at all came back, whatever it was. `causes`
-    has for some outcomes what brought them about, as a word of `crawlers.reasons`.
+    has for some outcomes what brought them about, as a word of `crawlers.sites.reasons`.
     """
 
     heads: Counter[str] = field(default_factory=Counter)
@@ -124,7 +124,7 @@ def judge(seen: Evidence, before: Profile) -> State | None:
 
 
 def reason(seen: Evidence, shown: State | None) -> str:
-    """Why a visit that shows a state (`judge`) did not see the site, as a word of `crawlers.reasons`; "" where it did."""
+    """Why a visit that shows a state (`judge`) did not see the site, as a word of `crawlers.sites.reasons`; "" where it did."""
     heads = Counter({outcome: count for outcome, count in seen.heads.items() if STATE_OF.get(outcome) == shown})
     behind = Counter({o: n for o, n in seen.behind.items() if STATE_OF.get(o) == shown and o not in OF_ONE_PAGE})
     if outcome := _commonest(heads) or (_commonest(behind) if behind.total() >= LEAST_PAGES else ""):

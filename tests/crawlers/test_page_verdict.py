@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.judge import NO_ANSWER, STATE_OF, UNKNOWN, Evidence, Profile, judge, reason
 from crawlers.outcomes import FATES
-from crawlers.reasons import MEANING, of_status
+from crawlers.sites.page_verdict import NO_ANSWER, STATE_OF, UNKNOWN, Evidence, Profile, judge, reason
+from crawlers.sites.reasons import MEANING, of_status
 from ullage.records.heartbeat import STATES
 
 

@@ -1,0 +1,12 @@
+"""What is known of a site: its file, the pages of its software, and what state its answers mean.
+
+    site            the site's file in `sites.d/`
+    pages           what a platform says about a page
+    content_type    what a response declares about its bytes
+    page_verdict    the state of a site, from what came of the pages of one visit
+    silence_model   how long a silence has to be before it says something
+    reasons         why a site could not be seen, as words of a closed list
+    table           `ullage sites` for people
+
+Pure but for reading the file: nothing here fetches or remembers.
+"""
