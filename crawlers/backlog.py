@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from crawlers.bus_thread import OnBus
-from crawlers.frontier import Frontier, Reading
+from crawlers.frontier.database import Frontier, Reading
 from crawlers.metrics import CrawlMetrics
 from ullage import log
 from ullage.bus import CAPTURES, Bus, Place, lag_of

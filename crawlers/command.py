@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from crawlers.egress import Egress
-from crawlers.frontier import FILE, Frontier, open_frontier
+from crawlers.frontier.database import FILE, Frontier, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.sites import silence_model

@@ -21,7 +21,7 @@ from crawlers.beats import Beats
 from crawlers.bus_thread import BusThread
 from crawlers.canary import CanarySite, canary_site
 from crawlers.egress import Egress, reachable
-from crawlers.frontier import Visits, open_frontier
+from crawlers.frontier.database import Visits, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import Outbox

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from crawlers import signs
 from crawlers.answered import answered
-from crawlers.frontier import Leased
+from crawlers.frontier.database import Leased
 from crawlers.middlewares import Refused
 from crawlers.middlewares.size import STOPPED
 from crawlers.outcomes import RESTS, of_error, retry_after

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from crawlers.egress import Egress
-from crawlers.frontier import Frontier
-from crawlers.history import EVERYWHERE, Standing
+from crawlers.frontier.database import Frontier
+from crawlers.frontier.history import EVERYWHERE, Standing
 from crawlers.sites.page_verdict import Evidence, Profile, judge, reason
 from crawlers.sites.silence_model import Rhythm, learn
 from crawlers.sites.site import Site

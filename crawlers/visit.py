@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crawlers.bus_thread import OnBus
-from crawlers.frontier import LONGEST_REST_SECONDS, Frontier, Leased
-from crawlers.history import fields_of
+from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, Leased
+from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
 from crawlers.outbox import Outbox

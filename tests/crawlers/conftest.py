@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier import Frontier
+from crawlers.frontier.database import Frontier
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, Answers, serving
 from ullage.bus import CAPTURES

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from crawlers.backlog import MARGIN_SECONDS, Backlog
-from crawlers.frontier import Frontier
+from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.sites.pages import Parsed
 from tests.conftest import KEEP, NOON, HeldClock

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from crawlers.beats import Beats
 from crawlers.egress import Egress
-from crawlers.frontier import Frontier
+from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
 from crawlers.sites.site import Site

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier import Frontier
+from crawlers.frontier.database import Frontier
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
 from ullage.files.lock import hold

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier import FILE, MAX_ATTEMPTS, Frontier, Leased
+from crawlers.frontier.database import FILE, MAX_ATTEMPTS, Frontier, Leased
 from crawlers.sites.pages import Page, Parsed
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, item, post

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from crawlers.bus_thread import BusThread
-from crawlers.frontier import Visits
+from crawlers.frontier.database import Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.patrol import Patrol
 from tests.conftest import HeldClock

@@ -3,7 +3,7 @@
 import pytest
 from scrapy.http import HtmlResponse, Request, Response
 
-from crawlers.frontier import Leased
+from crawlers.frontier.database import Leased
 from crawlers.outcomes import FATES
 from crawlers.signs import is_login, marks, of_answer, of_page
 from crawlers.sites.pages import Page, Parsed, Post

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from crawlers.egress import Egress
-from crawlers.frontier import Frontier
-from crawlers.history import came_at
+from crawlers.frontier.database import Frontier
+from crawlers.frontier.history import came_at
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
 from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.standing import Standings
@@ -329,7 +329,7 @@ def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(
 
 
 def test_a_frontier_of_the_version_before_is_brought_up_with_what_it_holds(tmp_path: Path, clock: HeldClock) -> None:
-    from crawlers import frontier as module
+    from crawlers.frontier import database as module
     from ullage.files.database import open_database
 
     old = open_database(tmp_path / module.FILE, [module.SCHEMA, module.WHERE_AND_WHEN])

@@ -23,7 +23,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web._newclient import ResponseNeverReceived
 
-from crawlers.frontier import Frontier
+from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares import Refused
 from crawlers.middlewares.robots import RobotsCache

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from crawlers.beats import totals
-from crawlers.frontier import Leased, Visits
+from crawlers.frontier.database import Leased, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.outcomes import FATES
 from crawlers.sites.pages import Parsed

@@ -54,7 +54,7 @@ def during(owner: type, name: str, count: int, seconds: float) -> None:
 
 def append_before_done(count: int) -> None:
     """Captures are on the bus, their page is not done."""
-    from crawlers.frontier import Frontier
+    from crawlers.frontier.database import Frontier
 
     before(Frontier, "finish", count, lambda _self, _leased, parsed, *_rest: bool(parsed.posts))
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from alerts.search.app import create_app
 from alerts.store import configured_store
-from crawlers.frontier import open_frontier
+from crawlers.frontier.database import open_frontier
 from crawlers.ingest import take
 from crawlers.metrics import CrawlMetrics
 from crawlers.patrol import Patrol

@@ -22,7 +22,7 @@ from alerts.query import Filters, listed
 from alerts.records import CLASSES, Claim
 from alerts.rules.kinds import kinds
 from alerts.store import Where, configured_store
-from crawlers.frontier import open_frontier
+from crawlers.frontier.database import open_frontier
 from crawlers.platforms import platform_of
 from crawlers.sites.pages import Page
 from crawlers.sites.site import SiteFolder

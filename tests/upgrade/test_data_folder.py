@@ -22,7 +22,7 @@ from alerts.older import KINDS
 from alerts.query import Filters, listed, whole
 from alerts.records import Decision, Exposure, Hold, Sighting, Suppression
 from alerts.store import IncidentStore, Where, configured_store
-from crawlers.frontier import Frontier
+from crawlers.frontier.database import Frontier
 from matcher.cli.authentic import Reception
 from matcher.cli.loading import build_matcher
 from tests.conftest import HeldClock

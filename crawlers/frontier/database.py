@@ -5,7 +5,7 @@
      └──postpone─────┴──too often──▶ parked
 
 Kept in `frontier.sqlite`. At start a site's leased pages go back to due: whoever leased them is dead, for a site is held by one
-process (`ullage.files.lock`). Nothing in the file is readable without `frontier.key` (`crawlers.cipher`).
+process (`ullage.files.lock`). Nothing in the file is readable without `frontier.key` (`crawlers.frontier.cipher`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 import apsw
 
-from crawlers import history
-from crawlers.cipher import FrontierCipher
-from crawlers.history import History
+from crawlers.frontier import history
+from crawlers.frontier.cipher import FrontierCipher
+from crawlers.frontier.history import History
 from crawlers.sites.pages import Page, Parsed, Post
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
