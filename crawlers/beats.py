@@ -9,7 +9,7 @@ from functools import partial
 
 from prometheus_client import Counter
 
-from crawlers.bus_thread import OnBus
+from crawlers.bus.bus_thread import OnBus
 from crawlers.metrics import CrawlMetrics
 from crawlers.sites.site import Site
 from crawlers.standing import Standings

@@ -20,8 +20,8 @@ from typing import Annotated, BinaryIO
 import typer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from crawlers.bus.outbox import BATCH, Outbox, new_id
 from crawlers.frontier.cipher import FrontierCipher
-from crawlers.outbox import BATCH, Outbox, new_id
 from crawlers.sites.site import Site, SiteFolder
 from ullage import setup
 from ullage.bus import CAPTURES

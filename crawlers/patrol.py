@@ -16,15 +16,15 @@ from typing import Any
 from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.utils.reactor import install_reactor
 
-from crawlers.backlog import AGAIN_SECONDS, Backlog
 from crawlers.beats import Beats
-from crawlers.bus_thread import BusThread
+from crawlers.bus.backlog import AGAIN_SECONDS, Backlog
+from crawlers.bus.bus_thread import BusThread
+from crawlers.bus.outbox import Outbox
 from crawlers.canary import CanarySite, canary_site
 from crawlers.egress import Egress, reachable
 from crawlers.frontier.database import Visits, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
-from crawlers.outbox import Outbox
 from crawlers.platforms import platform_of
 from crawlers.scrapy_settings import REACTOR, scrapy_settings
 from crawlers.sites.site import Site, SiteFolder

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from crawlers.bus_thread import OnBus
+from crawlers.bus.bus_thread import OnBus
+from crawlers.bus.outbox import Outbox
 from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, Leased
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares.robots import RobotsCache
-from crawlers.outbox import Outbox
 from crawlers.outcomes import FATES, RESTS, Fate
 from crawlers.pinned import Resolved
 from crawlers.platforms import Platform

@@ -9,7 +9,7 @@ from typing import Self
 
 from scrapy.crawler import Crawler
 
-from crawlers.outbox import new_id
+from crawlers.bus.outbox import new_id
 from crawlers.sites.pages import Post
 from crawlers.spider import PageRead
 from crawlers.visit import Visit

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from crawlers.outbox import Outbox, new_id
+from crawlers.bus.outbox import Outbox, new_id
 from deploy.demo.drive import Ullage, configuration, write_customers
 from deploy.demo.people import people
 from tests.bench.table import row

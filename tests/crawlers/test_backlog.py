@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 from prometheus_client import CollectorRegistry
 
-from crawlers.backlog import MARGIN_SECONDS, Backlog
+from crawlers.bus.backlog import MARGIN_SECONDS, Backlog
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.sites.pages import Parsed

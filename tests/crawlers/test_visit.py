@@ -23,11 +23,11 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web._newclient import ResponseNeverReceived
 
+from crawlers.bus.outbox import BATCH, Outbox
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.middlewares import Refused
 from crawlers.middlewares.robots import RobotsCache
-from crawlers.outbox import BATCH, Outbox
 from crawlers.outcomes import FATES, of_error, of_status, retry_after
 from crawlers.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
 from crawlers.pipelines.seen import SeenPipeline

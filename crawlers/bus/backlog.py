@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from crawlers.bus_thread import OnBus
+from crawlers.bus.bus_thread import OnBus
 from crawlers.frontier.database import Frontier, Reading
 from crawlers.metrics import CrawlMetrics
 from ullage import log
