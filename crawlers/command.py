@@ -37,7 +37,7 @@ Names = Annotated[
 
 def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
     """Visit the sites that are due and put what is new, sealed, on the bus."""
-    from crawlers.library_logs import silence_libraries  # noqa: PLC0415
+    from crawlers.fetching.library_logs import silence_libraries  # noqa: PLC0415
     from crawlers.patrol import Patrol, drive  # noqa: PLC0415 - `ullage sites` needs no reactor
 
     context: Context = ctx.obj

@@ -19,13 +19,13 @@ from scrapy.http import Response
 from scrapy.robotstxt import ProtegoRobotParser
 from twisted.python.failure import Failure
 
-from crawlers import signs
-from crawlers.library_logs import silence_libraries
-from crawlers.middlewares.robots import rules_text
-from crawlers.outcomes import of_error
+from crawlers.fetching import response_checks
+from crawlers.fetching.library_logs import silence_libraries
+from crawlers.fetching.middlewares.robots import rules_text
+from crawlers.fetching.outcomes import of_error
+from crawlers.fetching.pinned import Resolved
+from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.patrol import drive
-from crawlers.pinned import Resolved
-from crawlers.scrapy_settings import scrapy_settings
 from crawlers.sites import reasons
 from crawlers.sites.site import Site
 from ullage.settings import CrawlSettings
@@ -68,7 +68,7 @@ class LookSpider(Spider):
         """What an answer says against the site, "" where it says nothing."""
         site, asked = self.visit.site, response.request.url if response.request else response.url
         if not site.robots:
-            outcome = signs.of_answer(asked, response)
+            outcome = response_checks.of_answer(asked, response)
             return "" if outcome == "ok" else reasons.of_outcome(outcome, _status(outcome, response))
         text, refusal = rules_text(response)
         rules, name = ProtegoRobotParser(text, self), str(self.settings["USER_AGENT"])
@@ -102,7 +102,7 @@ def _status(outcome: str, response: Response) -> str:
 def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
     """As for a visit, without what is of a visit alone."""
     known = scrapy_settings(crawl, site)
-    middlewares = {**known["DOWNLOADER_MIDDLEWARES"], "crawlers.middlewares.robots.TimedRobots": None}
+    middlewares = {**known["DOWNLOADER_MIDDLEWARES"], "crawlers.fetching.middlewares.robots.TimedRobots": None}
     seconds = min(LOOK_SECONDS, crawl.download_seconds)
     return {
         **known,

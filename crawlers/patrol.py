@@ -22,11 +22,11 @@ from crawlers.bus.bus_thread import BusThread
 from crawlers.bus.outbox import Outbox
 from crawlers.canary import CanarySite, canary_site
 from crawlers.egress import Egress, reachable
+from crawlers.fetching.middlewares.robots import RobotsCache
+from crawlers.fetching.scrapy_settings import REACTOR, scrapy_settings
 from crawlers.frontier.database import Visits, open_frontier
 from crawlers.metrics import CrawlMetrics
-from crawlers.middlewares.robots import RobotsCache
 from crawlers.platforms import platform_of
-from crawlers.scrapy_settings import REACTOR, scrapy_settings
 from crawlers.sites.site import Site, SiteFolder
 from crawlers.spider import PageSpider
 from crawlers.standing import Standings

@@ -11,12 +11,12 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from twisted.python.failure import Failure
 
-from crawlers import signs
-from crawlers.answered import answered
+from crawlers.fetching import response_checks
+from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares.size import STOPPED
+from crawlers.fetching.outcomes import RESTS, of_error, retry_after
+from crawlers.fetching.response_headers import answered
 from crawlers.frontier.database import Leased
-from crawlers.middlewares import Refused
-from crawlers.middlewares.size import STOPPED
-from crawlers.outcomes import RESTS, of_error, retry_after
 from crawlers.sites import reasons
 from crawlers.sites.pages import Parsed, Post
 from crawlers.visit import Visit
@@ -76,11 +76,11 @@ class PageSpider(Spider):
         visit, leased = self.visit, response.meta[LEASED]
         visit.metrics.bytes.inc(len(response.body))
         visit.metrics.latency.observe(response.meta.get("download_latency", 0.0))
-        outcome, parsed = signs.of_answer(leased.page.url, response), Parsed()
+        outcome, parsed = response_checks.of_answer(leased.page.url, response), Parsed()
         if outcome == "ok":
             parsed = visit.platform.parse(leased.page, response, visit.site)
-            outcome = signs.of_page(leased, response, parsed, visit.site)
-        if outcome != "ok" and not (outcome in signs.UNREAD_LISTS and leased.page.role == "list"):
+            outcome = response_checks.of_page(leased, response, parsed, visit.site)
+        if outcome != "ok" and not (outcome in response_checks.UNREAD_LISTS and leased.page.role == "list"):
             wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
             self._tell(leased, outcome, wait, reasons.of_status(response.status) if outcome == "status" else "")
             return []

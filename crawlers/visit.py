@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from crawlers.bus.bus_thread import OnBus
 from crawlers.bus.outbox import Outbox
+from crawlers.fetching.middlewares.robots import RobotsCache
+from crawlers.fetching.outcomes import FATES, RESTS, Fate
+from crawlers.fetching.pinned import Resolved
 from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, Leased
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
-from crawlers.middlewares.robots import RobotsCache
-from crawlers.outcomes import FATES, RESTS, Fate
-from crawlers.pinned import Resolved
 from crawlers.platforms import Platform
 from crawlers.sites.page_verdict import UNKNOWN, Evidence, Profile
 from crawlers.sites.pages import Parsed

@@ -29,7 +29,7 @@ def main() -> None:
         return _original(next(names[name]), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
     socket.getaddrinfo = resolve  # before anything that keeps the real one is imported
-    from crawlers.middlewares import address
+    from crawlers.fetching.middlewares import address
     from ullage.cli import main as ullage
 
     address.is_public = lambda found: str(found) == PUBLIC

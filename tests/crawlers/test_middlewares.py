@@ -15,9 +15,9 @@ from scrapy.http import HtmlResponse, Response
 from scrapy.robotstxt import ProtegoRobotParser
 from scrapy.utils.test import get_crawler
 
-from crawlers.middlewares import Refused
-from crawlers.middlewares.address import AddressGuard, is_public
-from crawlers.middlewares.robots import (
+from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares.address import AddressGuard, is_public
+from crawlers.fetching.middlewares.robots import (
     DISALLOW_ALL,
     FAILURE_SECONDS,
     MAX_BYTES,
@@ -26,7 +26,7 @@ from crawlers.middlewares.robots import (
     TimedRobots,
     rules_text,
 )
-from crawlers.middlewares.size import SizeLimit
+from crawlers.fetching.middlewares.size import SizeLimit
 from tests.conftest import HeldClock
 from tests.crawlers.support import make_site
 

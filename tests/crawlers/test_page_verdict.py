@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.outcomes import FATES
+from crawlers.fetching.outcomes import FATES
 from crawlers.sites.page_verdict import NO_ANSWER, STATE_OF, UNKNOWN, Evidence, Profile, judge, reason
 from crawlers.sites.reasons import MEANING, of_status
 from ullage.records.heartbeat import STATES

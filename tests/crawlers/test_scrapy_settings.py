@@ -9,7 +9,7 @@ import pytest
 from scrapy.settings import Settings, default_settings
 from scrapy.utils.misc import load_object
 
-from crawlers.scrapy_settings import scrapy_settings
+from crawlers.fetching.scrapy_settings import scrapy_settings
 from tests.crawlers.support import make_site
 from ullage.settings import CrawlSettings
 
@@ -68,7 +68,7 @@ def test_limits_and_pace_come_from_the_configuration(made: Settings) -> None:
 QUIET = """
 import asyncio, logging, warnings
 from twisted.internet.defer import fail
-from crawlers.library_logs import silence_libraries
+from crawlers.fetching.library_logs import silence_libraries
 from ullage import log
 log.configure("debug")
 silence_libraries()

@@ -24,11 +24,11 @@ from twisted.python.failure import Failure
 from twisted.web._newclient import ResponseNeverReceived
 
 from crawlers.bus.outbox import BATCH, Outbox
+from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares.robots import RobotsCache
+from crawlers.fetching.outcomes import FATES, of_error, of_status, retry_after
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
-from crawlers.middlewares import Refused
-from crawlers.middlewares.robots import RobotsCache
-from crawlers.outcomes import FATES, of_error, of_status, retry_after
 from crawlers.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
 from crawlers.pipelines.seen import SeenPipeline
 from crawlers.platforms import platform_of

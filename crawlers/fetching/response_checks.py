@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from scrapy.http import Response, TextResponse
 
+from crawlers.fetching.outcomes import of_status
 from crawlers.frontier.database import Leased
-from crawlers.outcomes import of_status
 from crawlers.sites.pages import Parsed
 from crawlers.sites.site import Site
 

@@ -1,8 +1,8 @@
 """Refuses private addresses, and hosts and ports that the site's file does not name, before anything is asked.
 
 A link or a redirect on a hostile site could otherwise make the crawler read an internal service (SSRF). What a host resolved to
-here is where the connection goes (`crawlers.pinned`); whose answer came is looked at once more, and thrown away unread if the
-handler has ever gone elsewhere.
+here is where the connection goes (`crawlers.fetching.pinned`); whose answer came is looked at once more, and thrown away unread
+if the handler has ever gone elsewhere.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from scrapy.utils.httpobj import urlparse_cached
 
-from crawlers import signs
-from crawlers.middlewares import Refused
-from crawlers.pinned import Address, Resolved
+from crawlers.fetching import response_checks
+from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.pinned import Address, Resolved
 from crawlers.sites.site import Site
 
 
@@ -57,7 +57,7 @@ class AddressGuard:
         host = urlparse_cached(request).hostname or ""
         if not self._site.allows(request.url):
             led = request.meta.get("redirect_urls")
-            raise Refused("login" if led and signs.is_login(request.url) else "host")
+            raise Refused("login" if led and response_checks.is_login(request.url) else "host")
         try:
             addresses = await addresses_of(host)
         except (OSError, UnicodeError):

@@ -2,7 +2,7 @@
 
 from scrapy.http import Headers, Response
 
-from crawlers.answered import LONGEST, MOST, answered
+from crawlers.fetching.response_headers import LONGEST, MOST, answered
 
 
 def test_headers_are_kept_as_served_without_our_own_session():

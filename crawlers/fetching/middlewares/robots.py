@@ -21,9 +21,9 @@ from scrapy.http import Response
 from scrapy.http.request import NO_CALLBACK
 from scrapy.robotstxt import ProtegoRobotParser, RobotParser
 
-from crawlers import signs
-from crawlers.middlewares import Refused
-from crawlers.outcomes import DOWNLOAD_ERRORS, of_error
+from crawlers.fetching import response_checks
+from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
 from crawlers.sites import reasons
 
 MAX_BYTES = 500 * 1024
@@ -79,7 +79,7 @@ def rules_text(response: Response) -> tuple[bytes, str]:
         return response.body[:MAX_BYTES], "robots"
     if 400 <= response.status < 500 and response.status != 429:
         return b"", "robots"
-    return DISALLOW_ALL, "robots_blocked" if signs.is_challenge(response, body=True) else "robots_unavailable"
+    return DISALLOW_ALL, "robots_blocked" if response_checks.is_challenge(response, body=True) else "robots_unavailable"
 
 
 class TimedRobots(RobotsTxtMiddleware):

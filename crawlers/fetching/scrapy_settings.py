@@ -15,7 +15,7 @@ from ullage.settings import CrawlSettings
 
 LONGEST_DELAY_SECONDS = 60.0
 REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
-HANDLER = "crawlers.pinned.PinnedHandler"
+HANDLER = "crawlers.fetching.pinned.PinnedHandler"
 _UNWANTED = (
     "telnet.TelnetConsole", "remote_control.RemoteControl", "memusage.MemoryUsage", "memdebug.MemoryDebugger",
     "feedexport.FeedExporter",
@@ -43,9 +43,9 @@ _PARTS: dict[str, Any] = {
     "DOWNLOADER_MIDDLEWARES": {
         "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
         "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
-        "crawlers.middlewares.address.AddressGuard": 90,
-        "crawlers.middlewares.robots.TimedRobots": 100,
-        "crawlers.middlewares.size.SizeLimit": 950,
+        "crawlers.fetching.middlewares.address.AddressGuard": 90,
+        "crawlers.fetching.middlewares.robots.TimedRobots": 100,
+        "crawlers.fetching.middlewares.size.SizeLimit": 950,
     },
     "ITEM_PIPELINES": {"crawlers.pipelines.seen.SeenPipeline": 100, "crawlers.pipelines.publish.PublishPipeline": 900},
     "COOKIES_ENABLED": False,

@@ -16,7 +16,7 @@ from scrapy.exceptions import StopDownload
 from scrapy.http import Response, TextResponse
 from scrapy.responsetypes import responsetypes
 
-from crawlers.middlewares import Refused
+from crawlers.fetching.middlewares import Refused
 
 SIZE = "ullage_received"
 STOPPED = "download_stopped"

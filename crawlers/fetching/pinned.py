@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IRea
 from twisted.web.client import HTTPConnectionPool
 from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
 
-from crawlers.middlewares import Refused
+from crawlers.fetching.middlewares import Refused
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolved = dict[str, tuple[Address, ...]]

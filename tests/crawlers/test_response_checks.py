@@ -3,9 +3,9 @@
 import pytest
 from scrapy.http import HtmlResponse, Request, Response
 
+from crawlers.fetching.outcomes import FATES
+from crawlers.fetching.response_checks import is_login, marks, of_answer, of_page
 from crawlers.frontier.database import Leased
-from crawlers.outcomes import FATES
-from crawlers.signs import is_login, marks, of_answer, of_page
 from crawlers.sites.pages import Page, Parsed, Post
 from tests.crawlers.support import item, make_site, post
 

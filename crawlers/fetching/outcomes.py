@@ -21,7 +21,7 @@ from scrapy.http import Response
 from service_identity import CertificateError, VerificationError
 from twisted.internet.error import ConnectError, ConnectionClosed
 
-from crawlers.middlewares import Refused
+from crawlers.fetching.middlewares import Refused
 
 DOWNLOAD_ERRORS = (
     CannotResolveHostError, DownloadCancelledError, DownloadConnectionRefusedError, DownloadFailedError, DownloadTimeoutError,

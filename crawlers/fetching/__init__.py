@@ -1,0 +1,12 @@
+"""How a page is asked for: Scrapy's settings, whom we may ask and how much we take, and what an answer says of the site.
+
+    scrapy_settings    Scrapy's settings for one visit
+    pinned             connections go to the addresses that were resolved and let pass, and nowhere else
+    middlewares        address, robots.txt and size
+    outcomes           what came of a page, as a word of a closed list
+    response_checks    challenges, logins that ran out, lists that no longer read (`marks.toml`)
+    response_headers   the headers that travel with what was in an answer
+    library_logs       keeps what libraries would log off the disk
+
+Nothing here knows of visits or of the bus.
+"""
