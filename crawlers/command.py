@@ -38,7 +38,8 @@ Names = Annotated[
 def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
     """Visit the sites that are due and put what is new, sealed, on the bus."""
     from crawlers.fetching.library_logs import silence_libraries  # noqa: PLC0415
-    from crawlers.patrol import Patrol, drive  # noqa: PLC0415 - `ullage sites` needs no reactor
+    from crawlers.fetching.reactor import drive  # noqa: PLC0415 - `ullage sites` needs no reactor
+    from crawlers.patrol import Patrol  # noqa: PLC0415
 
     context: Context = ctx.obj
     setup.require(context)
@@ -112,7 +113,7 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     crawled = [site for site in found.values() if site.is_crawled]
     if not crawled:
         return
-    from crawlers.look import looks  # noqa: PLC0415 - the rest needs no reactor
+    from crawlers.visiting.look import looks  # noqa: PLC0415 - the rest needs no reactor
 
     words = looks(context.settings.crawl, crawled)
     for site in crawled:

@@ -7,14 +7,12 @@ next start, which is what the frontier is for. While match is too far behind not
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any
 
 from scrapy.crawler import AsyncCrawlerRunner
-from scrapy.utils.reactor import install_reactor
 
 from crawlers.beats import Beats
 from crawlers.bus.backlog import AGAIN_SECONDS, Backlog
@@ -23,14 +21,14 @@ from crawlers.bus.outbox import Outbox
 from crawlers.canary import CanarySite, canary_site
 from crawlers.egress import Egress, reachable
 from crawlers.fetching.middlewares.robots import RobotsCache
-from crawlers.fetching.scrapy_settings import REACTOR, scrapy_settings
+from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.frontier.database import Visits, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.sites.site import Site, SiteFolder
-from crawlers.spider import PageSpider
 from crawlers.standing import Standings
-from crawlers.visit import Visit
+from crawlers.visiting.spider import PageSpider
+from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, UnavailableError
@@ -296,28 +294,3 @@ class Patrol:
     def _may_lease(self) -> bool:
         """Whether the process goes on and match keeps up."""
         return not self._stopping and not self._backlog.too_long()
-
-
-def drive(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: threading.Event) -> None:
-    """Run `main` on Twisted's reactor over asyncio until it returns; `stop`, set by a signal, becomes its event."""
-    install_reactor(REACTOR)
-    from twisted.internet import reactor as installed  # noqa: PLC0415 - importing it earlier would install another one
-
-    reactor: Any = installed
-
-    loop, stopped = asyncio.get_event_loop(), asyncio.Event()
-    outcome: list[asyncio.Future[None]] = []
-
-    def begin() -> None:
-        task = asyncio.ensure_future(main(stopped))
-        outcome.append(task)
-        task.add_done_callback(lambda _: reactor.stop())
-
-    def relay() -> None:
-        stop.wait()
-        loop.call_soon_threadsafe(stopped.set)
-
-    threading.Thread(target=relay, name="stop", daemon=True).start()
-    reactor.callWhenRunning(begin)
-    reactor.run(installSignalHandlers=False)
-    outcome[0].result()

@@ -1,6 +1,7 @@
 """How a page is asked for: Scrapy's settings, whom we may ask and how much we take, and what an answer says of the site.
 
     scrapy_settings    Scrapy's settings for one visit
+    reactor            Twisted's reactor over asyncio
     pinned             connections go to the addresses that were resolved and let pass, and nowhere else
     middlewares        address, robots.txt and size
     outcomes           what came of a page, as a word of a closed list

@@ -47,7 +47,10 @@ _PARTS: dict[str, Any] = {
         "crawlers.fetching.middlewares.robots.TimedRobots": 100,
         "crawlers.fetching.middlewares.size.SizeLimit": 950,
     },
-    "ITEM_PIPELINES": {"crawlers.pipelines.seen.SeenPipeline": 100, "crawlers.pipelines.publish.PublishPipeline": 900},
+    "ITEM_PIPELINES": {
+        "crawlers.visiting.pipelines.seen.SeenPipeline": 100,
+        "crawlers.visiting.pipelines.publish.PublishPipeline": 900,
+    },
     "COOKIES_ENABLED": False,
     "REFERRER_POLICY": "no-referrer",
     "RETRY_ENABLED": False,

@@ -29,12 +29,12 @@ from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, of_error, of_status, retry_after
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
-from crawlers.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
-from crawlers.pipelines.seen import SeenPipeline
 from crawlers.platforms import platform_of
 from crawlers.sites.pages import Page, Parsed, Post
-from crawlers.spider import PageRead, PageSpider
-from crawlers.visit import MAX_FAILURES_IN_A_ROW, Visit
+from crawlers.visiting.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
+from crawlers.visiting.pipelines.seen import SeenPipeline
+from crawlers.visiting.spider import PageRead, PageSpider
+from crawlers.visiting.visit import MAX_FAILURES_IN_A_ROW, Visit
 from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, item, make_site, post
 from ullage import clock as clocks

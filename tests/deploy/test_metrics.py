@@ -14,7 +14,7 @@ from crawlers.fetching.outcomes import FATES
 from crawlers.frontier.database import Leased, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.sites.pages import Parsed
-from crawlers.visit import Visit
+from crawlers.visiting.visit import Visit
 from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, item, make_site
 from tests.deploy.roles import ROLES, Declared, declared, registries

@@ -11,8 +11,8 @@ from scrapy.crawler import Crawler
 
 from crawlers.bus.outbox import new_id
 from crawlers.sites.pages import Post
-from crawlers.spider import PageRead
-from crawlers.visit import Visit
+from crawlers.visiting.spider import PageRead
+from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.clock import Backoff
 from ullage.errors import UnavailableError

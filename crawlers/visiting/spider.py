@@ -19,7 +19,7 @@ from crawlers.fetching.response_headers import answered
 from crawlers.frontier.database import Leased
 from crawlers.sites import reasons
 from crawlers.sites.pages import Parsed, Post
-from crawlers.visit import Visit
+from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.errors import RecordError, UllageError
 

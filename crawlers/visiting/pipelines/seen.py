@@ -6,8 +6,8 @@ from typing import Self
 
 from scrapy.crawler import Crawler
 
-from crawlers.spider import PageRead
-from crawlers.visit import Visit
+from crawlers.visiting.spider import PageRead
+from crawlers.visiting.visit import Visit
 
 
 class SeenPipeline:

@@ -24,8 +24,8 @@ from crawlers.fetching.library_logs import silence_libraries
 from crawlers.fetching.middlewares.robots import rules_text
 from crawlers.fetching.outcomes import of_error
 from crawlers.fetching.pinned import Resolved
+from crawlers.fetching.reactor import drive
 from crawlers.fetching.scrapy_settings import scrapy_settings
-from crawlers.patrol import drive
 from crawlers.sites import reasons
 from crawlers.sites.site import Site
 from ullage.settings import CrawlSettings

@@ -1,0 +1,9 @@
+"""One visit to one site: pages are leased, fetched, parsed, published and marked done.
+
+    visit       what is leased, what is in hand, and when to stop
+    spider      leases pages, fetches them, lets the platform parse them
+    pipelines   what was seen before is left out, the rest is published, and the page is done
+    look        one look at each site, for `ullage check`
+
+When a site is visited is for `crawlers.scheduling` to say.
+"""
