@@ -10,15 +10,15 @@ from typing import Annotated
 
 import typer
 
-from crawlers.egress import Egress
 from crawlers.frontier.database import FILE, Frontier, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
+from crawlers.scheduling.egress import Egress
+from crawlers.scheduling.site_state import Standings
 from crawlers.sites import silence_model
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, SiteFolder
 from crawlers.sites.table import Row, explained, sites_table
-from crawlers.standing import Standings
 from ullage import setup
 from ullage.display.screen import AsJson, print_list
 from ullage.errors import UnavailableError
@@ -39,7 +39,7 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
     """Visit the sites that are due and put what is new, sealed, on the bus."""
     from crawlers.fetching.library_logs import silence_libraries  # noqa: PLC0415
     from crawlers.fetching.reactor import drive  # noqa: PLC0415 - `ullage sites` needs no reactor
-    from crawlers.patrol import Patrol  # noqa: PLC0415
+    from crawlers.scheduling.scheduler import Patrol  # noqa: PLC0415
 
     context: Context = ctx.obj
     setup.require(context)

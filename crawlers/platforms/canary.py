@@ -1,4 +1,4 @@
-"""The site of canary posts, which crawl itself serves on loopback (`crawlers.canary`): a JSON list, each post a plain text."""
+"""The site of canary posts, which crawl itself serves on loopback (`canary_site`): a JSON list, each post a plain text."""
 
 from __future__ import annotations
 

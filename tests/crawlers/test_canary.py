@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from scrapy.http import Request, TextResponse
 
-from crawlers.canary import KEPT, CanarySite, canary_site
 from crawlers.platforms import platform_of
+from crawlers.scheduling.canary_site import KEPT, CanarySite, canary_site
 from crawlers.sites.pages import Page
 from crawlers.sites.site import read_site
 from deploy.local.server import free_ports

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from crawlers.egress import Egress, reachable
+from crawlers.scheduling.egress import Egress, reachable
 
 
 def looks(egress: Egress, text: str, begin: float = 0.0, step: float = 10.0) -> list[bool]:

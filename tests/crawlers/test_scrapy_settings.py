@@ -95,6 +95,6 @@ def test_libraries_say_that_something_went_wrong_but_not_what_was_in_it() -> Non
 
 
 def test_importing_the_stage_changes_no_logging() -> None:
-    code = "import logging, crawlers.patrol, crawlers.command; assert not logging.getLogger().handlers"
+    code = "import logging, crawlers.scheduling.scheduler, crawlers.command; assert not logging.getLogger().handlers"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert logging.raiseExceptions

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from crawlers.beats import totals
 from crawlers.fetching.outcomes import FATES
 from crawlers.frontier.database import Leased, Visits
 from crawlers.metrics import CrawlMetrics
+from crawlers.scheduling.heartbeats import totals
 from crawlers.sites.pages import Parsed
 from crawlers.visiting.visit import Visit
 from tests.conftest import HeldClock

@@ -21,7 +21,7 @@ from alerts.store import configured_store
 from crawlers.frontier.database import open_frontier
 from crawlers.ingest import take
 from crawlers.metrics import CrawlMetrics
-from crawlers.patrol import Patrol
+from crawlers.scheduling.scheduler import Patrol
 from matcher.cli.loading import build_matcher
 from tests.matcher.bank import customer, listed
 from ullage.cli import app

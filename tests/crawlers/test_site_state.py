@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.egress import Egress
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.history import came_at
+from crawlers.scheduling.egress import Egress
+from crawlers.scheduling.site_state import Standings
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
 from crawlers.sites.pages import Page, Parsed, Post
-from crawlers.standing import Standings
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import KEY, item, make_site
 from ullage.records.heartbeat import SiteReport

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from crawlers.bus.bus_thread import BusThread
 from crawlers.frontier.database import Visits
 from crawlers.metrics import CrawlMetrics
-from crawlers.patrol import Patrol
+from crawlers.scheduling.scheduler import Patrol
 from tests.conftest import HeldClock
 from ullage.errors import UnavailableError
 from ullage.settings import Context
@@ -62,7 +62,7 @@ def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
     patrol: Patrol, data: Path, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
 ) -> None:
     began: list[str] = []
-    monkeypatch.setattr("crawlers.patrol.MOST_VISITS", 3)
+    monkeypatch.setattr("crawlers.scheduling.scheduler.MOST_VISITS", 3)
     monkeypatch.setattr(
         patrol, "_begin", lambda site: began.append(site.name) or patrol._visits.update({site.name: (None, None)})
     )

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from crawlers.egress import Egress
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.history import EVERYWHERE, Standing
+from crawlers.scheduling.egress import Egress
 from crawlers.sites.page_verdict import Evidence, Profile, judge, reason
 from crawlers.sites.silence_model import Rhythm, learn
 from crawlers.sites.site import Site

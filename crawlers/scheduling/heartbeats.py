@@ -11,8 +11,8 @@ from prometheus_client import Counter
 
 from crawlers.bus.bus_thread import OnBus
 from crawlers.metrics import CrawlMetrics
+from crawlers.scheduling.site_state import Standings
 from crawlers.sites.site import Site
-from crawlers.standing import Standings
 from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher
 from ullage.errors import UnavailableError

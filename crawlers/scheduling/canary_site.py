@@ -1,7 +1,7 @@
 """The canary site: a small web server on loopback in the crawl process, which puts up a post of our own at an interval.
 
 It is crawled like any site, over HTTP, by the same visit and pipelines; so a canary post that comes through says that all of it
-works. What it does not say is that the way out works: see `crawlers.egress`.
+works. What it does not say is that the way out works: see `crawlers.scheduling.egress`.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 from prometheus_client import CollectorRegistry
 
-from crawlers.beats import Beats
-from crawlers.egress import Egress
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
+from crawlers.scheduling.egress import Egress
+from crawlers.scheduling.heartbeats import Beats
+from crawlers.scheduling.site_state import Standings
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
 from crawlers.sites.site import Site
-from crawlers.standing import Standings
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import at_once, make_site
 from ullage.bus import CAPTURES, Outgoing

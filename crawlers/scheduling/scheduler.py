@@ -14,19 +14,19 @@ from typing import Any
 
 from scrapy.crawler import AsyncCrawlerRunner
 
-from crawlers.beats import Beats
 from crawlers.bus.backlog import AGAIN_SECONDS, Backlog
 from crawlers.bus.bus_thread import BusThread
 from crawlers.bus.outbox import Outbox
-from crawlers.canary import CanarySite, canary_site
-from crawlers.egress import Egress, reachable
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.frontier.database import Visits, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
+from crawlers.scheduling.canary_site import CanarySite, canary_site
+from crawlers.scheduling.egress import Egress, reachable
+from crawlers.scheduling.heartbeats import Beats
+from crawlers.scheduling.site_state import Standings
 from crawlers.sites.site import Site, SiteFolder
-from crawlers.standing import Standings
 from crawlers.visiting.spider import PageSpider
 from crawlers.visiting.visit import Visit
 from ullage import log
