@@ -24,6 +24,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_digit, is_one_of, is_word
 from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, Patterns, stretches
+from matcher.columns.ragged import within
 from matcher.detect.candidates import Segment, joined
 from matcher.detect.labels import labels_of
 from matcher.text.traditional import written
@@ -288,8 +289,7 @@ def _marks(data: Bytes, separator: bytes) -> Places:
         return np.flatnonzero(inside)
     edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
     count = (edges[1::2] - edges[::2]) // len(separator)
-    number = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    places: Places = np.repeat(edges[::2], count) + number * len(separator)
+    places: Places = np.repeat(edges[::2], count) + within(count) * len(separator)
     return places
 
 

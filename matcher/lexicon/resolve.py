@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
+from matcher.columns.ragged import ranges
 from matcher.lexicon.entries import COMPANY, Entry
 from matcher.lexicon.terms import NEAR
 
@@ -57,9 +58,7 @@ class Meanings:
     def of_forms(self, form: Places) -> tuple[Places, Places]:
         """The meanings of each of `form` i64[n]: place in `form`, and number of the entry, each i64[m], by place."""
         count = self.first[form + 1] - self.first[form]
-        place = np.repeat(np.arange(len(form)), count)
-        within = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
-        return place, self.own[self.first[form[place]] + within]
+        return np.repeat(np.arange(len(form)), count), self.own[ranges(self.first[form], count)]
 
 
 def leftmost_longest(start: Places, end: Places) -> Flags:

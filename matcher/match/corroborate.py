@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Flags, Places
+from matcher.columns.ragged import ranges
 from matcher.columns.text_column import Texts, together
 from matcher.detect.candidates import Segment, joined
 from matcher.match.batches import Searched
@@ -65,8 +66,7 @@ class Owners:
         count = np.searchsorted(self.row, rows, "right") - first
         _, which, values = np.unique(rows, return_inverse=True, return_counts=True)
         count[count * values[which] > MOST_PAIRS] = 0
-        step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        return np.repeat(np.arange(len(rows)), count), self.subject[np.repeat(first, count) + step]
+        return np.repeat(np.arange(len(rows)), count), self.subject[ranges(first, count)]
 
 
 def answered(epoch: Epoch, searched: Searched) -> Matches:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import LINE_END, Bytes, Places
+from matcher.columns.ragged import within
 from matcher.records.cells import AROUND, LOOK, MOST_CELLS, NAME, NOTHING_IN, NUMBER_IN, TEXT
 from matcher.records.json_sql_records import MAY_BEGIN
 from matcher.records.marked import MARK, MARK_BYTES, Marked
@@ -86,7 +87,7 @@ def _parted(data: Bytes, separator: bytes) -> Places:
     is_first[1:] = at[1:] != at[:-1] + 1
     first = np.flatnonzero(is_first)
     size = np.diff(first, append=len(at))
-    number = np.arange(len(at)) - np.repeat(first, size)
+    number = within(size)
     parts: Places = at[(number % len(separator) == 0) & (number + len(separator) <= np.repeat(size, size))]
     return parts
 

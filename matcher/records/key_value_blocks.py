@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import LINE_END, Batch, Bytes
 from matcher.columns.bitset import lowest
+from matcher.columns.ragged import ranges
 from matcher.detect.labels import block_label, tails
 from matcher.records.spans import BLOCK, Masks, Numbers, Spans
 
@@ -37,7 +38,7 @@ def blocks(batch: Batch, documents: Numbers) -> Spans:
     first, last = batch.lines(batch.starts[documents]), batch.lines(batch.ends[documents])
     counts = last - first + 1
     is_last = np.cumsum(counts) - 1
-    lines = np.arange(counts.sum()) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    lines = ranges(first, counts)
     label = labels_of(batch, lines)
     begin, end = _records(label, is_last)
     several = end - begin >= 2

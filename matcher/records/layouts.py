@@ -17,6 +17,7 @@ import numpy as np
 
 from matcher.columns.batch import Bytes
 from matcher.columns.bitset import Chain, Ranks, where
+from matcher.columns.ragged import ranges, within
 from matcher.detect.candidates import by_place
 from matcher.records.cells import Described, Layout
 from matcher.records.spans import BLOCK, LINE, Numbers
@@ -103,8 +104,7 @@ class Alike:
         sizes, groups = self.size.tolist(), self.borders.tolist()
         count = np.array([n for low, high in pairwise(groups) for n in read_of(sizes[low:high])], np.int64)
         borders = np.concatenate(([0], np.cumsum(count)))
-        number = np.arange(borders[-1]) - np.repeat(borders[:-1], count)
-        place = np.repeat(self.first, count) + number * np.repeat(self.size, count) // np.repeat(count, count)
+        place = np.repeat(self.first, count) + within(count) * np.repeat(self.size, count) // np.repeat(count, count)
         return Samples(self.order[place], borders.tolist(), sizes, self.order[self.first].tolist(), groups)
 
 
@@ -126,7 +126,7 @@ def read_of(sizes: Sequence[int]) -> list[int]:
 def alike(table: Table, first: Numbers, count: Numbers, separators: Sequence[str]) -> Alike:
     """Groups of the rows of some documents, which have `count` rows from number `first` on and part cells by `separators`."""
     document = np.repeat(np.arange(len(first)), count)
-    rows = np.arange(len(document)) + np.repeat(first - np.cumsum(count) + count, count)
+    rows = ranges(first, count)
     cells = np.zeros(len(rows), np.int64)
     style = table.style[rows].astype(np.int64)
     leading = np.append(style, LINE)[np.cumsum(count) - count].tolist()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matcher.columns.batch import LINE_END, Batch, Bytes
+from matcher.columns.ragged import ranges
 from matcher.detect.candidates import Candidates
 from matcher.records.spans import Numbers
 
@@ -65,7 +66,7 @@ class Marked:
 def marked(batch: Batch, candidates: Candidates, rows: Stretches) -> Marked:
     """The text of `rows`, which is what stands between their candidates and a mark for each of those; all copied at once."""
     start, end, first, count = rows.start, rows.end, rows.first, rows.count
-    own = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
+    own = ranges(first, count)
     head = np.cumsum(count + 1) - count - 1
     is_last = np.zeros(len(own) + len(head), bool)
     is_last[head + count] = True
@@ -79,8 +80,7 @@ def marked(batch: Batch, candidates: Candidates, rows: Stretches) -> Marked:
     behind = np.cumsum(length + more)
     place = behind - length - more
     made = np.full((int(behind[-1]) if len(behind) else 0) + 2, LINE_END, np.uint8)
-    step = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    made[np.repeat(place, length) + step] = batch.data[np.repeat(begin, length) + step]
+    made[ranges(place, length)] = batch.data[ranges(begin, length)]
     marks = behind[~is_last]
     made[marks - 2], made[marks - 1] = MARK, KIND | candidates.kind[own] << 1 | candidates.valid[own]
     return Marked(made, place[head], behind[head + count] - 1)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from matcher.columns.bitset import places, where
 from matcher.columns.classes import DASH, SPACE, is_digit
+from matcher.columns.ragged import ranges
 
 WRITTEN = (
     *("零〇洞○◯", "一壹壱弌幺么〡", "二贰貳弍弐两兩〢", "三叁參叄弎〣", "四肆〤"),
@@ -180,7 +181,7 @@ def _runs_read(codes: Codes, classes: Bytes) -> Codes:
     if not len(first):
         return codes
     size = after - first
-    members = np.repeat(first - np.cumsum(size) + size, size) + np.arange(size.sum())
+    members = ranges(first, size)
     read = ~_is_whole_without(han[members], size)
     members = members[np.repeat(read, size)]
     places = digit[members[han[members]]]
