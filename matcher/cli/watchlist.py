@@ -36,12 +36,11 @@ from matcher.cli.watchlist_options import (
 from matcher.watchlist import erasing, installed
 from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.bait import bait_of, write
-from matcher.watchlist.build import Builder
+from matcher.watchlist.build import Builder, enrolling
 from matcher.watchlist.build_report import Control
 from matcher.watchlist.changes import Changes
-from matcher.watchlist.enrolling import enrolling
-from matcher.watchlist.forms import CHOICES, entries_of
 from matcher.watchlist.source import CANARY, Source
+from matcher.watchlist.tagging import CHOICES, entries_of
 from matcher.watchlist.witness import SHARE
 from ullage.audit import current_user
 from ullage.audit.bait import record, stamps

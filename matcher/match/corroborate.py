@@ -20,8 +20,8 @@ from matcher.columns.text_column import Texts, together
 from matcher.detect.candidates import Segment, joined
 from matcher.match.batches import Searched
 from matcher.match.lookup import BITS, NONE, Matches, Question, ask, bits_of, enrolled, questions, tags_of
-from matcher.watchlist.build import normal_name
 from matcher.watchlist.installed import Epoch
+from matcher.watchlist.tagging import normal_name
 from ullage.identifiers import masked
 from ullage.vocabulary.fields import Field
 

@@ -7,6 +7,6 @@ file and swaps it in whole. `load` does both on one machine.
 """
 
 from matcher.watchlist.file import read_header
-from matcher.watchlist.live import Watchlist
+from matcher.watchlist.index import Watchlist
 
 __all__ = ["Watchlist", "read_header"]

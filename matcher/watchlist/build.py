@@ -1,16 +1,17 @@
 """From a list of customers to a signed watchlist and the sealed way back from handle to reference.
 
 Everything goes through in batches: cells → normal forms → tags → sorted runs on disk → the file. Memory does not grow with the
-list, but for four bytes a customer.
+list, but for four bytes a customer. `enrolling` makes the keys of a new tenant, which is there with its first list or not at all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,17 +26,15 @@ from matcher.watchlist.build_report import Control, Report
 from matcher.watchlist.clean import clean_references, normalised
 from matcher.watchlist.cohorts import Coder, Codes, Table, counts_of
 from matcher.watchlist.file import VERSION, WORD_BITS, Array, marks
-from matcher.watchlist.forms import CHOICES, enrolled, normal_name
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, Batch, Source
-from matcher.watchlist.tagging import SELF_TEST_HANDLE, HandleKey, TagKeys, check_values_of
+from matcher.watchlist.tagging import CHOICES, SELF_TEST_HANDLE, HandleKey, TagKeys, check_values_of, enrolled
 from ullage.errors import ConfigError
+from ullage.files.atomic_write import sync_folder
 from ullage.lookup import enrolled as recorded
 from ullage.lookup.written_forms import PLAIN
-from ullage.security.keys import KeyStore, epochs, signing_key
+from ullage.security.keys import KeyStore, epochs, make_tenant, signing_key
 from ullage.security.tags import TAG_BYTES, Tags
-
-__all__ = ["LIFE", "Builder", "Report", "normal_name"]
 
 AT_ONCE = 1 << 20
 """Rows whose labels are put in place together."""
@@ -306,3 +305,51 @@ def _bitmap(high: Array, bits: int, first: int, beyond: int) -> Array:
 def _within(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:
     """The top `bits` of each tag, counted from where range `first` begins."""
     return (high >> np.uint64(64 - bits)).astype(np.int64) - (first << (bits - RANGE_BITS))
+
+
+@contextlib.contextmanager
+def enrolling(keys: KeyStore, tenant: str, made: Sequence[Path] = ()) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+    """Keys of `tenant` to build with, and what puts them in place: call it when the list is built, before it is installed.
+
+    If anything fails, before or after, nothing of a new tenant is left, nor any of `made`, the paths that are made for it after
+    its keys; of a tenant that was here before, only keys that were missing go again. A kill leaves a folder `.new-…` of the keys.
+    """
+    home = keys.root / tenant
+    with _kept(keys, tenant) if home.is_dir() else _new(keys, tenant, made) as drafted:
+        yield drafted
+
+
+@contextlib.contextmanager
+def _kept(keys: KeyStore, tenant: str) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+    home = keys.root / tenant
+    before = set(home.iterdir())
+    with contextlib.ExitStack() as undo:
+        undo.callback(lambda: _remove(set(home.iterdir()) - before))
+        make_tenant(keys, tenant)
+        yield keys, lambda: None
+        undo.pop_all()
+
+
+@contextlib.contextmanager
+def _new(keys: KeyStore, tenant: str, made: Sequence[Path]) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+    home, fresh = keys.root / tenant, [path for path in made if not path.exists()]
+    keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=keys.root, prefix=".new-") as folder, contextlib.ExitStack() as undo:
+        drafted = replace(keys, root=Path(folder))
+        make_tenant(drafted, tenant)
+
+        def place() -> None:
+            try:
+                (drafted.root / tenant).rename(home)
+            except OSError:
+                raise ConfigError(f"{home} was made meanwhile by another command: run this one again") from None
+            undo.callback(_remove, [home, *fresh])
+            sync_folder(keys.root)
+
+        yield drafted, place
+        undo.pop_all()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

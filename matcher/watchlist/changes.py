@@ -2,7 +2,7 @@
 
 A delta holds all that changed since its list was built, so there is never more than one: the next day's is built from it and
 replaces it, and the next full list from neither. It holds entries that came (as a list does), entries that went (tag and
-handle, for the list's entries only), and customers who went whole. Look-ups in `live.py` read list and delta as one.
+handle, for the list's entries only), and customers who went whole. Look-ups in `index.py` read list and delta as one.
 """
 
 from __future__ import annotations

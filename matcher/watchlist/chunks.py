@@ -8,13 +8,19 @@ A process that says that nobody was found must have looked with a list that is w
 Until its chunk's turn comes, a flipped bit can hide the entries of one bucket, some four of a list, and no more.
 
 `watchlist erase` overwrites entries in place, on a host that cannot sign. The new digests of the chunks that it changed lie
-beside the file (`.amended`), under a key that comes from the epoch's own.
+beside the file (`.amended`), under a key that comes from the epoch's own:
+
+    magic | u8[32] the list's chunks_sha256 | { u32 chunk | u8[32] digest } … | HMAC-SHA-256 over all before it (32)
+
+The HMAC holds the list's signed digest of digests: the file can be of no other list.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import mmap
+import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,12 +28,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ullage.errors import CorruptError
+from ullage.files.atomic_write import write_whole
 
 CHUNK = 256 * 1024
 DIGEST_BYTES = 32
 WHOLE_AT_ONCE = 4 * 2**30
 Amended = dict[int, tuple[bytes, ...]]
 """Chunk number → its digest since something was erased in it; two while that is being done."""
+ERASED_MAGIC = b"ULLAGEWA"
+ERASED_SUFFIX = ".amended"
+_ENTRY = struct.Struct("<I32s")
+_MAC_BYTES = 32
 
 
 class Chunks:
@@ -94,3 +105,36 @@ class Chunks:
 def digest_of(chunk: memoryview | bytes | bytearray) -> bytes:
     """The digest of a chunk."""
     return hashlib.sha256(chunk).digest()
+
+
+def erased_path(list_path: Path) -> Path:
+    """Where the new digests of a list lie."""
+    return list_path.with_name(list_path.name + ERASED_SUFFIX)
+
+
+def read_erased(list_path: Path, key: bytes, list_sha256: str) -> Amended:
+    """The new digests of a list's chunks. None of a former list that lay there; CorruptError for a file that is damaged."""
+    path = erased_path(list_path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    body, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
+    if len(data) < len(ERASED_MAGIC) + 32 + _MAC_BYTES or not data.startswith(ERASED_MAGIC):
+        raise CorruptError(f"{path} is damaged: install {list_path.name} again, then erase again")
+    if body[len(ERASED_MAGIC) : len(ERASED_MAGIC) + 32].hex() != list_sha256:
+        return {}
+    if not hmac.compare_digest(mac, hmac.digest(key, body, "sha256")):
+        raise CorruptError(f"{path} is damaged: install {list_path.name} again, then erase again")
+    entries = body[len(ERASED_MAGIC) + 32 :]
+    noted: Amended = {}
+    for number, digest in _ENTRY.iter_unpack(entries):
+        noted[number] = (*noted.get(number, ()), digest)
+    return noted
+
+
+def write_erased(list_path: Path, key: bytes, list_sha256: str, amended: Amended) -> None:
+    """Note new digests, durably and in one step (rename)."""
+    entries = [_ENTRY.pack(number, digest) for number, digests in sorted(amended.items()) for digest in digests]
+    body = ERASED_MAGIC + bytes.fromhex(list_sha256) + b"".join(entries)
+    write_whole(body + hmac.digest(key, body, "sha256"), erased_path(list_path))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from matcher.columns.text_column import Bytes, Numbers, Texts, together
 from matcher.detect.kinds import card, email, phone, resident_id
 from matcher.detect.numbers import WIDTH
-from matcher.watchlist.forms import normal_name
+from matcher.watchlist.tagging import normal_name
 from ullage.identifiers import kinds
 
 Flags = npt.NDArray[np.bool_]

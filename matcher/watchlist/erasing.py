@@ -2,7 +2,7 @@
 
 The host cannot sign, so it cannot write a new list; and a list of gigabytes should not be copied for one customer. So the
 customer's entries lose their tags and their handle: what lies in their place keeps the order of the arrays and can be asked
-for by nobody. The digests of the chunks that change are noted first (`amended.py`), then the chunks are written, each by one
+for by nobody. The digests of the chunks that change are noted first (`chunks.py`), then the chunks are written, each by one
 call, then the former digests are forgotten. A crash between leaves what the next `erase` finishes; a loss of power within a
 chunk leaves a file that is seen to be damaged.
 
@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist import erasure_digests as amended
-from matcher.watchlist.chunks import CHUNK, digest_of
+from matcher.watchlist.chunks import CHUNK, digest_of, read_erased, write_erased
 from matcher.watchlist.file import BODY, Array, read_header
 from matcher.watchlist.index import ERASED, Index, Places
 from matcher.watchlist.installed import DELTA, path_of, tag_keys
@@ -135,12 +134,12 @@ def _overwrite(index: Index, edits: list[Edit], noted_under: bytes) -> None:
         chunk = chunks.setdefault(place // CHUNK, bytearray(index.chunks.read(place // CHUNK)))
         chunk[place % CHUNK : place % CHUNK + len(new)] = new
     sha256 = index.header.chunks_sha256
-    noted = amended.read(index.path, noted_under, sha256)
+    noted = read_erased(index.path, noted_under, sha256)
     after = {number: (digest_of(chunk),) for number, chunk in chunks.items()}
     meanwhile = {number: (index.chunks.digest(number), *digest) for number, digest in after.items()}
-    amended.write(index.path, noted_under, sha256, noted | meanwhile)
+    write_erased(index.path, noted_under, sha256, noted | meanwhile)
     with index.path.open("r+b") as file:
         for number, chunk in chunks.items():
             os.pwrite(file.fileno(), chunk, BODY + number * CHUNK)
         os.fsync(file.fileno())
-    amended.write(index.path, noted_under, sha256, noted | after)
+    write_erased(index.path, noted_under, sha256, noted | after)

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist import erasure_digests as amended
 from matcher.watchlist import subjects
+from matcher.watchlist.chunks import ERASED_SUFFIX, erased_path
 from matcher.watchlist.file import Header, read_header
-from matcher.watchlist.index import Index
-from matcher.watchlist.live import Watchlist
+from matcher.watchlist.index import Index, Watchlist
 from matcher.watchlist.tagging import TagKeys
 from ullage.errors import ConfigError, CorruptError
 from ullage.monitoring.canary import TENANT as CANARY
@@ -111,7 +110,7 @@ def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime
         draft.unlink(missing_ok=True)
     former = [target] if header.base else [target, target.with_suffix(DELTA)]
     for path in former:  # what was noted of the files that lay here; a delta of another list is not read anyway
-        amended.path_of(path).unlink(missing_ok=True)
+        erased_path(path).unlink(missing_ok=True)
     if not header.base:
         target.with_suffix(DELTA).unlink(missing_ok=True)
     return header
@@ -132,7 +131,7 @@ def remove(data: Path, tenant: str, epoch: int) -> None:
     """Take an epoch's files away."""
     main = path_of(data, tenant, epoch)
     for path in (main, main.with_suffix(DELTA)):
-        amended.path_of(path).unlink(missing_ok=True)
+        erased_path(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
 
@@ -270,7 +269,7 @@ def _untested(lists: TenantLists) -> str:
 
 def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
     """Changes whenever an installed file does, or a key that is used with it: name, number of the file, time of change."""
-    files = [path for path in (data / FOLDER).glob("*/*") if path.suffix in (SUFFIX, DELTA, amended.SUFFIX)]
+    files = [path for path in (data / FOLDER).glob("*/*") if path.suffix in (SUFFIX, DELTA, ERASED_SUFFIX)]
     for pattern in ("*/match-*.key", f"*/{INDEX}*.key", "*/verify.pub"):
         files += keys.root.glob(pattern)
     found = []

@@ -12,7 +12,8 @@ from matcher.match import redact
 from matcher.match.capture_key import CaptureKey
 from matcher.match.pipeline import Matcher
 from matcher.watchlist import installed
-from matcher.watchlist.build import Builder, Report
+from matcher.watchlist.build import Builder
+from matcher.watchlist.build_report import Report
 from matcher.watchlist.source import Source
 from ullage.identifiers.resident_id import check_character
 from ullage.lookup import enrolled

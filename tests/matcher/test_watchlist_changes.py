@@ -10,9 +10,8 @@ import pytest
 
 from matcher.match.findings import findings
 from matcher.watchlist import erasing, installed
-from matcher.watchlist import erasure_digests as amended
-from matcher.watchlist.forms import normal_name
-from matcher.watchlist.tagging import TagKeys, handles
+from matcher.watchlist.chunks import erased_path
+from matcher.watchlist.tagging import TagKeys, handles, normal_name
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, listed, matcher_of, phone, resident_id
 from tests.matcher.conftest import BANK
@@ -249,7 +248,7 @@ def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished
 def test_notes_of_erasure_are_of_this_host_and_this_list(ullage, loaded: Context, tmp_path: Path) -> None:
     path = installed.path_of(loaded.data, "bank", 1)
     erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, 3))
-    note = amended.path_of(path)
+    note = erased_path(path)
     body = note.read_bytes()
     for place in range(0, len(body), 7):
         note.write_bytes(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])

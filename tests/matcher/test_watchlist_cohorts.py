@@ -15,7 +15,7 @@ from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.cohorts import Coder, Table, counts_of, tally
 from matcher.watchlist.file import body_bytes, sections
-from matcher.watchlist.live import Watchlist
+from matcher.watchlist.index import Watchlist
 from matcher.watchlist.source import Batch, Column, Source
 from matcher.watchlist.tagging import TagKeys
 from tests.factories import capture

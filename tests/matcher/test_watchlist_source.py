@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.watchlist.readers import ROWS
-from matcher.watchlist.source import Source
+from matcher.watchlist.source import ROWS, Source
 from tests.matcher.bank import customer, listed
 from ullage.errors import ConfigError
 
