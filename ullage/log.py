@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
-from typing import Any, TextIO
+from collections.abc import Callable, MutableMapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 FIELDS = frozenset(
     """
@@ -37,8 +39,22 @@ def _only_declared(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableM
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
-    """Send JSON lines to `stream` (standard error by default); called once, by the command line."""
-    target = stream or sys.stderr
+    """Send JSON lines to `stream` (standard error by default); called once, by the command line.
+
+    It takes effect with the first logger: most commands log nothing, and to import structlog takes a tenth of a second.
+    """
+    _pending[:] = [partial(_configure, level, stream or sys.stderr)]
+    if "structlog" in sys.modules:
+        _pending.pop()()
+
+
+_pending: list[Callable[[], None]] = []
+"""The configuration that the first logger puts into effect."""
+
+
+def _configure(level: str, stream: TextIO) -> None:
+    import structlog  # noqa: PLC0415  see `configure`
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -47,12 +63,16 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False, default=lambda value: type(value).__name__),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper(), logging.INFO)),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
 
 
-def get(role: str) -> structlog.typing.FilteringBoundLogger:
+def get(role: str) -> FilteringBoundLogger:
     """A logger that names the role on each line."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(role=role)
+    import structlog  # noqa: PLC0415  see `configure`
+
+    if _pending:
+        _pending.pop()()
+    logger: FilteringBoundLogger = structlog.get_logger(role=role)
     return logger

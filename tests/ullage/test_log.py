@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -69,3 +71,11 @@ def test_a_value_that_is_not_json_is_written_as_its_type(stream: io.StringIO) ->
 def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:
     log.get("match").debug("too_fine")
     assert stream.getvalue() == ""
+
+
+def test_what_was_configured_before_structlog_is_loaded_holds_for_the_first_line() -> None:
+    script = "import sys; from ullage import log; log.configure('warning'); print('structlog' in sys.modules)\n"
+    script += "log.get('match').info('started'); log.get('match').warning('stopped', text='13800138000')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    line = json.loads(done.stderr)
+    assert (done.stdout, line["event"], line["role"], line["_dropped"]) == ("False\n", "stopped", "match", 1)
