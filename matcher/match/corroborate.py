@@ -82,8 +82,6 @@ def look_up(epoch: Epoch, searched: Searched) -> Matches:
     if not (len(found) or len(rows)):
         return found
     owners = Owners.of(*map(np.concatenate, ((found["row"][strong], rows), (found["subject"][strong], subjects))))
-    if len(owners.rows):
-        searched.rows.know(owners.rows)
     for question, place, subject in weak(epoch, searched, owners):
         own = Matches.of([question], len(place))
         own["place"][:], own["subject"][:] = place, subject
@@ -156,8 +154,7 @@ def named(epoch: Epoch, searched: Searched, owners: Owners) -> tuple[Places, Pla
 
 def _names(searched: Searched, owners: Owners) -> tuple[Places, Texts]:
     """All names in the rows of `owners`: the row, i64[n], and the name as it is enrolled."""
-    sure, names = searched.rows.names_at_a_glance(owners.rows)  # Han characters alone: as they are enrolled
-    others = [(row, name) for row in searched.rows.looked_at(owners.rows) for name in searched.rows.names(row)]
+    sure, names, others = searched.rows.names(owners.rows)  # names in Han characters are enrolled as they are written
     rows = np.array([row for row, _ in others], np.int64)
     return np.concatenate((sure, rows)), together([names, Texts.of([normal_name(name).encode() for _, name in others])])
 

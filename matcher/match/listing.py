@@ -36,14 +36,12 @@ def listed(lists: TenantLists, epoch: Epoch, searched: Searched, found: Matches)
     _with_tags(lists, epoch, searched, found, lines)
     _with_coincidence(found)
     found["transforms"][:] |= np.where(_are_normal(searched, found), 0, NORMALISED)
-    numbers: dict[tuple[str, ...], int] = {}
-    made: dict[tuple[int, int], int] = {}
-    pairs = list(zip(found["row"].tolist(), found["own"].tolist(), strict=True))
-    for row, own in {*pairs}:
-        others = searched.rows.fields(row) if row != NONE else frozenset[str]()
-        labels = tuple(sorted(others.union(labels_of(own))))[:ROW_FIELDS]
-        made[row, own] = numbers.setdefault(labels, len(numbers))
-    found["labels"][:] = [made[pair] for pair in pairs]
+    rows = np.unique(found["row"][in_row])
+    held = {NONE: frozenset[str](), **dict(zip(rows.tolist(), searched.rows.fields(rows), strict=True))}
+    pairs = [(held[row], own) for row, own in zip(found["row"].tolist(), found["own"].tolist(), strict=True)]
+    made = {(others, own): tuple(sorted(others.union(labels_of(own))))[:ROW_FIELDS] for others, own in {*pairs}}
+    numbers = {labels: number for number, labels in enumerate(dict.fromkeys(made.values()))}
+    found["labels"][:] = [numbers[made[pair]] for pair in pairs]
     return Matches(found.kinds, found.table, (), _members(searched), list(numbers))
 
 

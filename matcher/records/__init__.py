@@ -6,9 +6,9 @@ a row is read only where a customer was found, and in a few samples a layout for
 here; what leaves is labels, counts and the skeleton.
 """
 
-from matcher.records.cells import Layout
 from matcher.records.layouts import Layouts
 from matcher.records.read import Rows
+from matcher.records.reader import Layout
 from matcher.records.schema import Sheet
 from matcher.records.segment import rows
 from matcher.records.values import SURNAMES

@@ -1,7 +1,9 @@
-"""One row's cells: what each is, and the shape that may be stored.
+"""What cells say by themselves, whatever their column is.
 
-A table is read by what is known of its columns. Most of its cells are one number, and most of its rows are made alike of cells
-that are read alike: each kind of cell, and each kind of row, is worked out once.
+Rows are cut into cells together, in columns, and each cell gets the number of its `Content`: everything that is known of a value
+without its column. Most cells are known by their bytes alone (an identifier, nothing, digits, a name in Han characters); of the
+others each different one is looked at once. Rows that are written alike and have equal contents are of one `Shape`. What a cell
+is in its column is asked once a shape: see `reader`.
 """
 
 from __future__ import annotations
@@ -9,17 +11,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache, cached_property
+from itertools import pairwise
 
-from matcher.detect.labels import label_before
-from matcher.detect.words import DIGEST
-from matcher.records.marked import MARK, NUMBER, OPEN, Seen, mark, shown
-from matcher.records.schema import Columns
-from matcher.records.spans import BLOCK, LINE, TUPLE
+import numpy as np
+import numpy.typing as npt
+
+from matcher.columns.batch import Bytes, Flags, Places
+from matcher.detect.labels import label_before, label_of, words
+from matcher.records.marked import MARK, MARK_BYTES, NUMBER, OPEN, Marked, Seen, mark, shown
+from matcher.records.spans import BLOCK, TUPLE, Numbers
 from matcher.records.values import (
     AMOUNTS,
-    FIRST,
     HAN_BYTES,
+    NOT_NAMES,
+    SURNAMES,
     field_of,
     has_name,
     is_name,
@@ -28,304 +34,338 @@ from matcher.records.values import (
     is_secret,
     is_terms,
     names_in,
+    whole_values,
 )
-from ullage.identifiers import field_by_kind
 from ullage.vocabulary.fields import Field
 
-SHOWN_CELLS = 12
 MOST_CELLS = 256
 """Cells of a row that are told apart; what is behind them counts as one."""
-SHOWN_NUMBERS = 4
-"""Of a cell with many, what the skeleton shows."""
-LOOK, NOTHING_IN, TEXT, NAME, NUMBER_IN = 0, 1, 2, 3, 0x100
-"""What a cell is at a glance (`glance`): to be looked at, empty, unknown, a name, or one number, with its mark's second byte."""
 HIDDEN = b"\x01"
 """Stands for a separator inside quotes."""
 DOUBLE_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
 SINGLE_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
 """An open quote is read to the end once, and not again from each quote within it."""
-AROUND = b" \t\n\"'`()[]{};"
-BETWEEN = AROUND.decode() + ",.:|-。、"
+AROUND = " \t\n\"'`()[]{};"
+"""What may surround a value in its cell."""
+BETWEEN = AROUND + ",.:|-。、"
 """What may stand between a number and what else its cell says."""
+EMPTY = frozenset(("", "null", "none", "nil", "\\n", "-"))
+DIGIT, CODE = re.compile("[0-9]"), re.compile("[0-9]{3,4}")
+SECRET = re.compile(r"(?=[!-~]*[0-9])[!-~]{4,32}")
+"""What stands behind a word for a password: no word of prose."""
 PASSWORD = re.compile(r"(?=.*[^\d])[\x21-\x7e]{4,64}")
-EMPTY = frozenset((b"", b"null", b"none", b"nil", b"\\n", b"-"))
-LONGEST_EMPTY = 4
-PASSWORD_BEHIND = ":"  # noqa: S105  a sign, not a secret
-"""The sign behind an address that a password stands behind, and no label."""
 BEHIND_LOGIN = re.compile(r"\s?(:|-{2,8}|\|)\s?(\S{4,64})")
-LOGINS = frozenset(f"<{label}>" for label in (Field.PHONE, Field.EMAIL))
-"""Cells that a password may stand behind."""
-UNKNOWN = "<…>"
-OTHER = str(Field.OTHER)
-LABELS = {**{kind: str(label) for kind, label in field_by_kind().items()}, DIGEST: DIGEST}
-HASH = f"<{DIGEST}>"
+LONGEST_TITLE = 48
+"""Characters of a cell that may be a word for the value in the next one."""
+NO_DIGIT, NO_NAME = 1, 2
+"""What a byte means for the cell that holds it: more than digits, or no name in Han characters."""
+HAN, LEADS = (0x4E00, 0xA000), (0xE4, 0xEA)
+"""Codes of Han characters, and first bytes of them in UTF-8."""
+SHORTEST_NAME, LONGEST_NAME = 2 * HAN_BYTES, 4 * HAN_BYTES
+MOST_DIGITS = 33
+"""Digits from which on more make no difference."""
 
 
-def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
-    """The cells of a row as they are written, with HIDDEN for the separators inside quotes."""
-    if not separator:
-        return [row]
-    quote, pattern = (b"'", SINGLE_QUOTED) if style == TUPLE else (b'"', DOUBLE_QUOTED)
-    if quote in row and style != BLOCK:
-        row = pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), row)
-    return row.split(separator, MOST_CELLS)
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one cell says by itself.
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cell:
-    """What a kind of cell is: its mark in the skeleton, labels, candidates, whether nothing is known of it, and whether it names.
-
-    There is one object for each kind of cell that a reader has met.
+    `seen` are its candidates. A `label` may stand before its value, as in `手机: …`; one that `is_labelled` without a label has
+    terms of a product there, which are nobody's. `around` are labels of what else stands around its identifiers, and `sign` is
+    what parts a login from a password behind it. `words` is the field that the value says it is of, and `title` the one that it
+    announces for the next cell; `is_digits`, `is_code` and `is_secret` are what such a next cell may be.
     """
 
-    mark: str
-    fields: frozenset[str] = frozenset()
     seen: tuple[Seen, ...] = ()
-    is_unknown: bool = False
-    is_named: bool = False
+    is_labelled: bool = False
+    label: Field | None = None
+    is_empty: bool = False
+    is_name: bool = False
+    around: frozenset[str] = frozenset()
+    sign: str = ""
+    words: Field | None = None
+    title: Field | None = None
+    is_digits: bool = False
+    is_code: bool = False
+    is_secret: bool = False
+    is_password: bool = False
+    """Whether it may be the password behind an address and a colon."""
 
 
-NOTHING, SOMETHING = Cell(""), Cell(UNKNOWN, is_unknown=True)
-"""An empty cell, and one that may hold anything."""
-NAMED = Cell(f"<{Field.NAME}>", frozenset((str(Field.NAME),)), is_named=True)
-SECRET = Cell(f"<{Field.PASSWORD}>", frozenset((str(Field.PASSWORD),)), is_unknown=True)
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Rows that are written in one `style` and whose cells have these contents."""
+
+    style: int
+    contents: tuple[Content, ...]
+
+    @cached_property
+    def words(self) -> tuple[Field | None, ...]:
+        """The field that each cell is of by its own words, or by the word in the cell before it: `借款金额 50000`."""
+        titles = (None, *(content.title for content in self.contents[:-1]))
+        return tuple([_words(content, title) for content, title in zip(self.contents, titles, strict=True)])
+
+    @cached_property
+    def has_words(self) -> bool:
+        """Whether any cell says what it is."""
+        return any(self.words)
 
 
-class Layout(NamedTuple):
-    """Labels and skeleton that rows share."""
-
-    fields: frozenset[str]
-    skeleton: str
-
-
-class Described:
-    """What rows of one kind hold, by their `cells`: labels, `more` among them, and the skeleton, whose cells `between` parts."""
-
-    def __init__(self, cells: Sequence[Cell], between: str, more: frozenset[str] = frozenset()) -> None:
-        self.cells, self._between, self._more = cells, between, more
-        fields = more.union(*[cell.fields for cell in cells])
-        self.layout = Layout(fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]]))
-        self.seen = [(column, *seen) for column, cell in enumerate(cells) for seen in cell.seen]
-        """Which kind was seen in which column, and whether its checksum holds."""
-        self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
-        """Columns of which nothing is known."""
-        self.hashed = [column for column, cell in enumerate(cells) if any(kind == DIGEST for kind, _ in cell.seen)]
-        """Columns with a digest of nobody knows what."""
-
-    @property
-    def said(self) -> list[tuple[int, Field]]:
-        """Columns whose cell has one label, and no number or name in it that would say so again."""
-        cells = enumerate(self.cells)
-        return [(n, Field(next(iter(c.fields)))) for n, c in cells if len(c.fields) == 1 and not (c.seen or c.is_named)]
-
-    @property
-    def fields(self) -> frozenset[str]:
-        """Its labels."""
-        return self.layout.fields
-
-    @property
-    def skeleton(self) -> str:
-        """Its shape."""
-        return self.layout.skeleton
-
-    def with_fields(self, more: frozenset[str]) -> Described:
-        """The same with `more` fields."""
-        return Described(self.cells, self._between, self._more | more)
-
-    def is_doubted_by(self, columns: Columns) -> bool:
-        """Whether a number or name in it is none by what is known of the columns by now."""
-        if columns.nameless and any(self.cells[column] is NAMED for column in columns.nameless if column < len(self.cells)):
-            return True
-        return bool(columns.doubted) and any(valid and (column, kind) in columns.doubted for column, kind, valid in self.seen)
-
-    def typed(self, labels: Sequence[Field | None]) -> Described:
-        """The same with a label for each of the columns of which nothing is known, if there is one."""
-        cells = list(self.cells)
-        for column, label in zip(self.unknown, labels, strict=True):
-            if label:
-                cells[column] = Cell(f"<{label}>", frozenset((str(label),)), cells[column].seen)
-        return Described(cells, self._between, self._more)
+def _words(content: Content, title: Field | None) -> Field | None:
+    said = content.words
+    if said is None and title is not None:
+        is_titled = content.is_digits if title in AMOUNTS else content.is_code if title is Field.CVV else content.is_secret
+        said = title if is_titled else None
+    return None if said is Field.OTHER else said
 
 
-class Reader:
-    """Reads rows by what is known of their `columns`; `names` are the kinds of candidates, as rows are marked with them."""
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells of rows: bytes [start, end) of `data`, `content` i64[n] by number, and where each row's begin and the last's end.
 
-    def __init__(self, columns: Columns, names: Sequence[str]) -> None:
-        self.columns, self._names = columns, names
+    Of a name in Han characters, of which `is_han` bool[n] says so, the bytes are the name's own.
+    """
+
+    data: Bytes
+    start: Places
+    end: Places
+    content: Numbers
+    is_han: Flags
+    borders: Numbers
+    separator: bytes
+
+    def texts(self, row: int) -> list[str]:
+        """The cells of a row as characters, with one NUMBER for each candidate and HIDDEN for separators inside quotes."""
+        own = slice(int(self.borders[row]), int(self.borders[row + 1]))
+        pairs = zip(self.start[own].tolist(), self.end[own].tolist(), strict=True)
+        return [self._text(start, end) for start, end in pairs]
+
+    def text(self, row: int) -> str:
+        """A whole row as characters, with one NUMBER for each candidate."""
+        first, last = self.borders[row], self.borders[row + 1] - 1
+        return shown(self.data[self.start[first] : self.end[last]].tobytes())
+
+    def _text(self, start: int, end: int) -> str:
+        written = self.data[start:end].tobytes()
+        return shown(written.replace(self.separator, HIDDEN) if self.separator else written)
+
+    def names(self, cell: int, *, whole: bool) -> list[str]:
+        """The names in a cell: what is the whole of its value, or what stands around its numbers."""
+        text = self._text(int(self.start[cell]), int(self.end[cell]))
+        if whole:
+            named = label_before(text) if ":" in text or "=" in text else None
+            found = [(named[1] if named else text).strip(AROUND)]
+        else:
+            found = names_in(text.replace(NUMBER, " "))
+        return [name.replace(HIDDEN.decode(), self.separator.decode()) for name in found]
+
+
+class Contents:
+    """The contents and shapes that were met; `names` are the kinds of candidates, as rows are marked with them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
         self._seen = {mark(number, valid=valid)[1]: (kind, valid) for number, kind in enumerate(names) for valid in (True, False)}
-        self.is_bare = not (columns.labels or columns.typed or columns.doubted or columns.nameless)
-        """Whether nothing is known of the columns but what parts them."""
-        self._made: dict[tuple[str, frozenset[str], tuple[Seen, ...], bool, bool], Cell] = {}
-        self._known = {} if columns.doubted else self._numbers()
-        self._rows: dict[tuple[int, bytes], Described] = {}
-        self._shapes: dict[tuple[int, tuple[Cell, ...]], Described] = {}
-        self._glances: dict[bytes, Described] = {}
+        self._known: list[Content] = []
+        self._numbers: dict[Content, int] = {}
+        self._cells: dict[bytes, int] = {}
+        self._shapes: dict[tuple[int, bytes], int] = {}
+        self.shapes: list[Shape] = []
 
-    def read(self, row: bytes, style: int) -> Described:
-        """What `row`, written in `style`, holds."""
-        found = self._rows.get((style, row))
-        if found is None:
-            cells = self._cells(self._split(row, style), style)
-            found = self._shapes.get((style, cells))
-            if found is None:
-                found = self._shapes[style, cells] = Described(cells, self._between(style))
-            self._rows[style, row] = found
+    def cut(self, rows: Marked, separator: bytes, style: int) -> Cells:
+        """The cells of `rows`, which are one or more and all written so."""
+        parted = _parted(rows, separator, style)
+        start = np.sort(np.concatenate((rows.start, parted + len(separator))))
+        borders = np.append(np.searchsorted(start, rows.start), len(start))
+        end = np.append(start[1:], 0) - len(separator)
+        end[borders[1:] - 1] = rows.end
+        content = np.full(len(start), -1)
+        is_han = self._by_bytes(rows.data, start, end, content, trimmed=separator != b":")
+        left = np.flatnonzero(content < 0)
+        whole, known = rows.data.tobytes(), self._cells
+        parts = [whole[low:high] for low, high in zip(start[left].tolist(), end[left].tolist(), strict=True)]
+        content[left] = [number if (number := known.get(part)) is not None else self._number(part, separator) for part in parts]
+        return Cells(rows.data, start, end, content, is_han, borders, separator)
+
+    def shapes_of(self, cells: Cells, style: int) -> list[int]:
+        """The number of each row's shape among `shapes`."""
+        whole, borders = cells.content.tobytes(), (cells.borders * cells.content.itemsize).tolist()
+        found = []
+        for low, high in pairwise(borders):
+            key = style, whole[low:high]
+            number = self._shapes.get(key)
+            if number is None:
+                number = self._shapes[key] = len(self.shapes)
+                contents = np.frombuffer(key[1], cells.content.dtype).tolist()
+                self.shapes.append(Shape(style, tuple([self._known[content] for content in contents])))
+            found.append(number)
         return found
 
-    def read_at_a_glance(self, codes: bytes) -> Described:
-        """What a line of cells holds that are told at a glance, by their `codes`: two bytes each."""
-        found = self._glances.get(codes)
-        if found is None:
-            cells = tuple([self._told(code) for code in memoryview(codes).cast("H").tolist()])
-            found = self._shapes.get((LINE, cells))
-            if found is None:
-                found = self._shapes[LINE, cells] = Described(cells, self._between(LINE))
-            self._glances[codes] = found
-        return found
+    def _by_bytes(self, data: Bytes, start: Places, end: Places, content: Numbers, *, trimmed: bool) -> Flags:
+        """Fill in `content` of cells that are known by their bytes, and say which are names; `trimmed`: also inside quotes."""
+        first, last = data.take(start), data.take(end - 1)
+        is_quoted = (first == last) & ((first == ord('"')) | (first == ord("'"))) & (end - start >= 2) & trimmed
+        low, high = start + is_quoted, end - is_quoted
+        length = high - low
+        first = data.take(low)
+        held = np.bitwise_or.reduceat(_meaning(data), np.stack((low, high), 1).ravel())[::2]
+        content[length == 0] = self._number(b"")
+        marks = np.flatnonzero((length == MARK_BYTES) & (first == MARK))
+        seconds = data[low[marks] + 1]
+        for second in np.unique(seconds).tolist():
+            content[marks[seconds == second]] = self._number(bytes((MARK, second)))
+        digits = np.flatnonzero((held & NO_DIGIT == 0) & (length > 0))
+        lengths = np.minimum(length[digits], MOST_DIGITS)
+        for size in np.unique(lengths).tolist():
+            content[digits[lengths == size]] = self._number(b"7" * size)
+        han = np.flatnonzero((first >= LEADS[0]) & (first < LEADS[1]) & (held & NO_NAME == 0))
+        han = han[(length[han] >= SHORTEST_NAME) & (length[han] <= LONGEST_NAME)]
+        han = han[_characters()[1].take(_code_points(data, low[han]))]
+        content[han] = self._number("张三".encode())
+        start[han], end[han] = low[han], high[han]
+        is_han = np.zeros(len(start), bool)
+        is_han[han] = True
+        return is_han
 
-    def _told(self, code: int) -> Cell:
-        """The cell that a code stands for."""
-        if code < NUMBER_IN:
-            return {NOTHING_IN: NOTHING, TEXT: SOMETHING, NAME: NAMED}[code]
-        part = bytes((MARK, code - NUMBER_IN))
-        return self._known.get(part) or self._cell(0, part, ())
+    def _number(self, part: bytes, separator: bytes = b"") -> int:
+        """The number of what a cell says that is written so."""
+        number = self._cells.get(part)
+        if number is None:
+            content = self._look(part.replace(separator, HIDDEN) if separator else part)
+            number = self._cells[part] = self._numbers.setdefault(content, len(self._known))
+            if number == len(self._known):
+                self._known.append(content)
+        return number
 
-    def names(self, row: bytes, style: int) -> tuple[str, ...]:
-        """Cells of `row` that may be names, and names glued to its numbers."""
-        parts = self._split(row, style)
-        cells = zip(parts, self._cells(parts, style), strict=True)
-        found = [name for part, cell in cells if cell.is_named for name in _names(shown(part), cell)]
-        separator = self.columns.separator_in(style)
-        return tuple([name.replace(HIDDEN.decode(), separator.decode()) for name in found])
-
-    def values(self, row: bytes, style: int) -> list[str]:
-        """The cells of `row` as text, without what surrounds a value, and with one NUMBER for each candidate."""
-        return [shown(part.strip(AROUND)) for part in self._split(row, style)]
-
-    def _labels(self, cells: int, style: int) -> Sequence[Field | None]:
-        """The labels of the header, if the row has as many cells."""
-        labels = self.columns.labels
-        return labels if labels and style in (LINE, TUPLE) and len(labels) == cells > 1 else ()
-
-    def _split(self, row: bytes, style: int) -> list[bytes]:
-        """The cells of a row as they are written, with HIDDEN for the separators inside quotes."""
-        return split(row, self.columns.separator_in(style), style)
-
-    def _cells(self, parts: Sequence[bytes], style: int) -> tuple[Cell, ...]:
-        """What each cell of a row is."""
-        labels, known, read = self._labels(len(parts), style), self._known.get, self._cell
-        bare = self.is_bare
-        cells = [
-            known(part) or (SOMETHING if bare and part.isdigit() else read(column, part, labels))
-            for column, part in enumerate(parts)
-        ]
-        if style == LINE and self.columns.separator == PASSWORD_BEHIND and len(cells) > 1:
-            before, last = cells[-2:]
-            if last is SOMETHING and before.mark == f"<{Field.EMAIL}>" and _is_password(shown(parts[-1]).strip()):
-                cells[-1] = SECRET  # what follows an address behind a colon, at the end of a line: `https://…:a@b.cn:secret`
-        return tuple(cells)
-
-    def _between(self, style: int) -> str:
-        """What parts the cells of a skeleton."""
-        separator = self.columns.separator_in(style).decode()
-        return {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator)
-
-    def _numbers(self) -> dict[bytes, Cell]:
-        """Cells that are one valid number: the commonest of all, whatever their column is called."""
-        kinds = [(number, kind) for number, kind in enumerate(self._names) if kind != DIGEST]
-        return {mark(number, valid=True): self._number([], [kind], None, ((kind, True),)) for number, kind in kinds}
-
-    def _cell(self, column: int, part: bytes, labels: Sequence[Field | None]) -> Cell:
-        """What a cell is that is not just a number."""
-        if OPEN in part:
-            cell = self._with_marks(column, part, labels)
-            if self.is_bare:
-                self._known[part] = cell
-            return cell
-        named = label_before(part.decode("utf-8", "replace")) if b":" in part or b"=" in part else None
-        if named:
-            label = None if named[0] in AMOUNTS and is_terms(named[1]) else named[0]
-            return self._value(named[1].encode().strip(AROUND), label, column)
-        return self._value(part.strip(AROUND), labels[column] if labels else None, column)
-
-    def _with_marks(self, column: int, part: bytes, labels: Sequence[Field | None]) -> Cell:
-        """What a cell is with candidates in it."""
+    def _look(self, part: bytes) -> Content:
+        """What a cell says."""
+        text = shown(part)
         first, *others = part.split(OPEN)
-        seen = tuple([self._seen[other[0]] for other in others])
-        named = label_before(shown(part)) if b":" in part or b"=" in part else None
-        label = named[0] if named else labels[column] if labels else None
-        doubted = self.columns.doubted
-        counted = [kind for kind, valid in seen if valid and not (doubted and (column, kind) in doubted)]
-        if counted:
-            around = [piece.decode("utf-8", "replace") for piece in (first, *[other[1:] for other in others])]
-            return self._number(around, counted, label or self._of_digest(column, counted), seen)
-        cell = self._value((named[1] if named else shown(part)).encode().strip(AROUND), label, column)
-        return self._of(cell.mark, cell.fields, seen, is_unknown=cell.is_unknown, is_named=cell.is_named)
-
-    def _of_digest(self, column: int, kinds: Sequence[str]) -> Field | None:
-        """What a digest is of by what stands in its column."""
-        return self.columns.typed.get(column) if DIGEST in kinds else None
-
-    def _value(self, value: bytes, label: Field | None, column: int) -> Cell:
-        """What a cell is in whose `value` no identifier stands."""
-        if len(value) <= LONGEST_EMPTY and value.lower() in EMPTY:
-            return NOTHING
-        if label is None:
-            may_be = value[:HAN_BYTES] in FIRST or value[:1] in FIRST
-            if may_be and column not in self.columns.nameless and is_name(value.decode("utf-8", "replace")):
-                return NAMED
-            label = self.columns.typed.get(column)
-        if label is None:
-            return SOMETHING
-        return NAMED if label is Field.NAME else self._of(f"<{label}>", frozenset((str(label),)), ())
-
-    def _number(self, around: Sequence[str], kinds: Sequence[str], label: Field | None, seen: tuple[Seen, ...]) -> Cell:
-        """What a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
-        labels = [LABELS.get(kind, OTHER) for kind in kinds]
-        fields = {*labels}
-        if DIGEST in fields:
-            fields.discard(DIGEST)
-            fields.update([str(label)] if label else [])
-        is_named = has_name(" ".join(around))
-        if is_named:
-            fields.add(str(Field.NAME))
-        fields.update(_said(around))
-        shown_as = "".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]])
-        if len(labels) == 1 and shown_as in LOGINS and (sign := _sign_before_password(around)):
-            fields.add(str(Field.PASSWORD))
-            shown_as += f"{sign}{SECRET.mark}"
-        return self._of(shown_as, frozenset(fields), seen, is_named=is_named)
-
-    def _of(
-        self, mark_: str, fields: frozenset[str], seen: tuple[Seen, ...], *, is_unknown: bool = False, is_named: bool = False
-    ) -> Cell:
-        """The one object for cells like this."""
-        key = mark_, fields, seen, is_unknown, is_named
-        return self._made.get(key) or self._made.setdefault(key, Cell(*key))
+        around = [piece.decode("utf-8", "replace") for piece in (first, *[other[1:] for other in others])] if others else []
+        named = label_before(text) if ":" in text or "=" in text else None
+        label = named[0] if named and (others or named[0] not in AMOUNTS or not is_terms(named[1])) else None
+        value, whole = (named[1] if named else text).strip(AROUND), text.strip(AROUND)
+        return Content(
+            seen=tuple([self._seen[other[0]] for other in others]),
+            is_labelled=named is not None,
+            label=label,
+            is_empty=value.lower() in EMPTY,
+            is_name=is_name(value),
+            around=frozenset(_said(around)),
+            sign=_sign_before_password(around) if others else "",
+            words=field_of(whole),
+            title=None if named or others else _title(whole),
+            is_digits=whole[:1].isdigit(),
+            is_code=CODE.fullmatch(whole) is not None,
+            is_secret=SECRET.fullmatch(whole) is not None,
+            is_password=not others and PASSWORD.fullmatch(text.strip()) is not None and is_possible(text.strip()),
+        )
 
 
-def _is_password(value: str) -> bool:
-    return PASSWORD.fullmatch(value) is not None and is_possible(value)
-
-
-def _sign_before_password(around: Sequence[str]) -> str:
-    """The sign between a login and its password in one cell, `13800138000:abc123`, "" for none."""
-    before, behind = (*around, "", "")[:2]
-    found = BEHIND_LOGIN.fullmatch(behind)
-    return found[1] if found and not before.strip() and is_secret(found[2]) else ""
+def _title(text: str) -> Field | None:
+    """The field of the value in the next cell, if a cell is a word for one that needs it; values with digits are no words."""
+    label = words().get(text.lower()) if DIGIT.search(text) else label_of(text) if len(text) <= LONGEST_TITLE else None
+    return label if label in AMOUNTS or label in (Field.CVV, Field.PASSWORD) else None
 
 
 def _said(around: Sequence[str]) -> Iterator[str]:
     """Labels of what stands around identifiers in one cell: `13800138000借款8万`."""
+    if has_name(" ".join(around)):
+        yield str(Field.NAME)
     for piece in around:
         value = piece.strip(BETWEEN)
         if value and (label := field_of(value)) and label is not Field.OTHER and not is_offer(value):
             yield str(label)
 
 
-def _names(text: str, cell: Cell) -> list[str]:
-    """The names in the text of a cell that has some."""
-    if cell.mark != NAMED.mark:
-        return names_in(text.replace(NUMBER, " "))
-    named = label_before(text) if ":" in text or "=" in text else None
-    return [(named[1] if named else text).strip(AROUND.decode())]
+def _sign_before_password(around: Sequence[str]) -> str:
+    """The sign between a login and its password in one cell, `13800138000:abc123`, "" for none."""
+    before, behind = around[:2]
+    found = BEHIND_LOGIN.fullmatch(behind)
+    return found[1] if found and not before.strip() and is_secret(found[2]) else ""
+
+
+def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
+    """The cells of one row as they are written, with HIDDEN for the separators inside quotes."""
+    if not separator:
+        return [row]
+    quote, pattern = _quotes(style)
+    if quote in row and style != BLOCK:
+        row = pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), row)
+    return row.split(separator, MOST_CELLS)
+
+
+def _quotes(style: int) -> tuple[bytes, re.Pattern[bytes]]:
+    return (b"'", SINGLE_QUOTED) if style == TUPLE else (b'"', DOUBLE_QUOTED)
+
+
+def _parted(rows: Marked, separator: bytes, style: int) -> Places:
+    """Where `separator`, one sign some times over, parts cells of `rows`, as `split` parts them."""
+    if not separator:
+        return np.empty(0, np.int64)
+    at = np.flatnonzero(rows.data == separator[0])
+    if len(separator) > 1:
+        first = np.flatnonzero(np.diff(at, prepend=-2) != 1)
+        size = np.diff(first, append=len(at))
+        number = np.arange(len(at)) - np.repeat(first, size)
+        at = at[(number % len(separator) == 0) & (number + len(separator) <= np.repeat(size, size))]
+    row = np.searchsorted(rows.start, at, "right") - 1
+    at, row = (column[(row >= 0) & (at < rows.end[row])] for column in (at, row))
+    if style != BLOCK:
+        shows = ~_is_quoted(rows, at, row, *_quotes(style))
+        at, row = at[shows], row[shows]
+    rank = np.arange(len(at)) - np.searchsorted(row, row)
+    parted: Places = at[rank < MOST_CELLS]
+    return parted
+
+
+def _is_quoted(rows: Marked, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]) -> Flags:
+    """Which of `places`, each in its `row`, stand inside quotes: bool[n].
+
+    An odd number of quotes before a place says so. In a row with an odd number of them, or with a backslash, each quote is read.
+    """
+    quotes = np.flatnonzero(rows.data == quote[0])
+    begin, stop = np.searchsorted(quotes, rows.start), np.searchsorted(quotes, rows.end)
+    is_quoted: Flags = (np.searchsorted(quotes, places) - begin[row]) % 2 == 1
+    slashes = np.flatnonzero(rows.data == ord("\\"))
+    escapes = np.searchsorted(slashes, rows.start) < np.searchsorted(slashes, rows.end)
+    for number in np.flatnonzero((stop > begin) & (escapes | ((stop - begin) % 2 == 1))).tolist():
+        text = rows.data[rows.start[number] : rows.end[number]].tobytes()
+        own = slice(*np.searchsorted(row, (number, number + 1)))
+        borders = [place for found in pattern.finditer(text) if found[1] for place in found.span()]
+        is_quoted[own] = np.searchsorted(borders, places[own] - rows.start[number], "right") % 2 == 1
+    return is_quoted
+
+
+def _meaning(data: Bytes) -> Bytes:
+    """What each byte, or the character that begins with it, means for the cell that holds it: u8[size]."""
+    found = _bytes().take(data)
+    lead = np.flatnonzero((data >= 0xC0) & (data != MARK))
+    is_wide = (data[lead] >> 4) == 0xE
+    found[lead[~is_wide]] |= NO_NAME
+    lead = lead[is_wide]
+    found[lead] |= _characters()[0].take(_code_points(data, lead))
+    return found
+
+
+def _code_points(data: Bytes, place: Places) -> Numbers:
+    """The character of three bytes at each place; anything where `data` ends before."""
+    first, second, third = (data.take(place + offset, mode="clip").astype(np.int64) for offset in range(HAN_BYTES))
+    points: Numbers = (first & 15) << 12 | (second & 63) << 6 | (third & 63)
+    return points
+
+
+@cache
+def _bytes() -> Bytes:
+    """What each byte means: u8[256]."""
+    byte = np.arange(256)
+    found = np.where((byte >= ord("0")) & (byte <= ord("9")), 0, NO_DIGIT) | np.where((byte < 0x80) | (byte == MARK), NO_NAME, 0)
+    return found.astype(np.uint8)
+
+
+@cache
+def _characters() -> tuple[Bytes, npt.NDArray[np.bool_]]:
+    """What each character up to U+FFFF means, u8[65536], and whether it is a surname that begins no value with a field."""
+    point = np.arange(1 << 16)
+    none = (point < HAN[0]) | (point >= HAN[1]) | np.isin(point, [ord(char) for char in NOT_NAMES.pattern.strip("[]")])
+    begins = {value[0] for value in whole_values()}
+    return np.where(none, NO_NAME, 0).astype(np.uint8), np.isin(point, [ord(char) for char in SURNAMES if char not in begins])

@@ -19,7 +19,7 @@ from matcher.columns.batch import Bytes
 from matcher.columns.bitset import Chain, Ranks, where
 from matcher.columns.ragged import ranges, within
 from matcher.detect.candidates import by_place
-from matcher.records.cells import Described, Layout
+from matcher.records.reader import Described, Layout
 from matcher.records.spans import BLOCK, LINE, Numbers
 from matcher.records.table import Table
 

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from matcher.columns.batch import Batch
 from matcher.columns.text_column import Texts, together
 from matcher.detect.candidates import Candidates
-from matcher.records.cells import Described
-from matcher.records.glance import glance
+from matcher.records.cells import AROUND, Cells, Contents
+from matcher.records.json_sql_records import MAY_BEGIN, Labels, tuple_in
 from matcher.records.layouts import Layouts, Sample, alike, layouts_of, weights
 from matcher.records.marked import Marked
-from matcher.records.readers import Readers, SheetReader, Written
+from matcher.records.reader import NAMED, Described, Reader, Readers
 from matcher.records.schema import Columns, Sheet
-from matcher.records.spans import LINE, Groups, Numbers
+from matcher.records.spans import LINE, TUPLE, Groups, Numbers
 from matcher.records.table import LONGEST, Extents, Table
 from matcher.records.unlabelled import told_together
+from matcher.records.values import is_offer
 from matcher.records.voters import sheets_of
+
+UNREAD = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a document's columns: its sheet, and who reads by it."""
+
+    sheet: Sheet
+    reader: Reader
 
 
 class Rows(Table):
-    """Rows of a batch; the text of one, the columns of its document and the layouts are read when first asked for, and once."""
+    """Rows of a batch; the cells of one, the columns of its document and the layouts are read when first asked for, and once."""
 
     def __init__(
         self,
@@ -35,29 +47,51 @@ class Rows(Table):
         goes_on: Collection[int] = (),
     ) -> None:
         super().__init__(batch, candidates, groups, extents, document)
-        self._carried, self._goes_on, self._shared = carried, goes_on, Readers(candidates.names)
-        self._readers: dict[int, SheetReader] = {}
-        self._by_now: dict[int, SheetReader] = {}
+        self._carried, self._goes_on = carried, goes_on
+        self._contents, self._readers = Contents(candidates.names), Readers()
+        self._before: dict[int, _Known] = {}
+        self._by_now: dict[int, _Known] = {}
         """By what is known of a document's columns before its rows are read, and behind that."""
         self._layouts: dict[int, Layouts] = {}
-        self._written: dict[int, Written] = {}
-        self._names: list[tuple[Numbers, Texts]] = []
+        self._cells: list[Cells] = []
+        self._shape = np.full(len(document), UNREAD)
+        self._held = np.zeros(len(document), np.int64)
+        self._number = np.zeros(len(document), np.int64)
+        """A column a row that is read: its shape, and which of `_cells` holds its cells, under which number."""
+        self._own_labels: dict[int, Labels] = {}
+        self._offers: dict[int, bool] = {}
 
-    def know(self, rows: Numbers) -> None:
-        """Read `rows`."""
-        self._write(rows)
+    def names(self, rows: Numbers) -> tuple[Numbers, Texts, list[tuple[int, str]]]:
+        """Cells of `rows` that may be names, and names glued to their numbers.
 
-    def names(self, row: int) -> tuple[str, ...]:
-        """Cells of a row that may be names, and names glued to its numbers; reads this row and a few of its document."""
-        return self._reader(int(self.document[row])).names(self._text(row))
+        First those in Han characters alone, which are most: the row of each, i64[n], and the name; then (row, name) of others.
+        """
+        self._cut(rows)
+        han: dict[int, list[tuple[int, int]]] = {}
+        others: list[tuple[int, str]] = []
+        for row, described in zip(rows.tolist(), self._described(rows, self._before), strict=True):
+            if described.named:
+                cells, number = self._cells_of(row)
+                held, first = int(self._held[row]), int(cells.borders[number])
+                for column in described.named:
+                    if cells.is_han[first + column]:
+                        han.setdefault(held, []).append((row, first + column))
+                    else:
+                        is_whole = described.cells[column].mark == NAMED.mark
+                        others += [(row, name) for name in cells.names(first + column, whole=is_whole)]
+        found, names = [np.empty(0, np.int64)], []
+        for held, pairs in han.items():
+            row_of, cell = np.array(pairs, np.int64).T
+            cells = self._cells[held]
+            found.append(row_of)
+            names.append(Texts.cut(cells.data, cells.start[cell], cells.end[cell] - cells.start[cell]))
+        return np.concatenate(found), together(names), others
 
-    def fields(self, row: int) -> frozenset[str]:
-        """Labels of what stands in a row, from its own text and what the layouts of its document say of the columns."""
-        document = int(self.document[row])
-        self.layouts(document)
-        text, reader = self._text(row), self._reader(document)
-        before = reader.describe(text)
-        return self._by_now[document].again(text, before if text.codes else reader.worded(text, before)).fields
+    def fields(self, rows: Numbers) -> list[frozenset[str]]:
+        """Labels of what stands in each of `rows`, from its own text and what the layouts of its document say of the columns."""
+        self._cut(rows)
+        self.lay_out(np.unique(self.document[rows]))
+        return [described.fields for described in self._described(rows, self._by_now)]
 
     def group(self, row: int) -> frozenset[str]:
         """The fields of the layout that a row belongs to: what `Statistics.groups` counts it under."""
@@ -65,7 +99,7 @@ class Rows(Table):
 
     def columns(self, row: int) -> Columns:
         """What is known of a row's columns before any is read."""
-        return self._reader(int(self.document[row])).sheet.columns
+        return self._known(int(self.document[row])).sheet.columns
 
     def layouts(self, document: int) -> Layouts:
         """The layouts of a document, from a few samples of each."""
@@ -75,88 +109,127 @@ class Rows(Table):
 
     def carried(self, document: int) -> Sheet:
         """What the rows of the same capture in a later batch need to know of its columns."""
-        return self._reader(document).sheet.as_carried()
+        return self._known(document).sheet.as_carried()
 
-    def names_at_a_glance(self, rows: Numbers) -> tuple[Numbers, Texts]:
-        """Names that are told at a glance in those of `rows`, which are known, that hold no other: the row, and the name."""
-        chosen = [(np.isin(found, rows), found, names) for found, names in self._names]
-        found = np.concatenate([np.empty(0, np.int64), *(found[own] for own, found, _ in chosen)])
-        return found, together([names.take(np.flatnonzero(own)) for own, _, names in chosen])
-
-    def looked_at(self, rows: Numbers) -> list[int]:
-        """Those of `rows`, which are known, that take a closer look."""
-        return [row for row in rows.tolist() if not self._written[row].codes]
-
-    def _text(self, row: int) -> Written:
-        if row not in self._written:
-            self._write(np.array([row]))
-        return self._written[row]
-
-    def _write(self, rows: Numbers) -> None:
-        """Have the text of `rows`: those that one sign parts together, so that their cells can be told at a glance."""
-        new = np.array(sorted({*rows.tolist()} - self._written.keys()), np.int64)
+    def _cut(self, rows: Numbers) -> None:
+        """Have the cells of `rows`: those of one separator together."""
+        new = np.unique(rows)
+        new = new[self._shape[new] == UNREAD]
+        if not len(new):
+            return
         documents, number = np.unique(self.document[new], return_inverse=True)
         self._learn(documents)
-        separators = [self._readers[document].separator for document in documents.tolist()]
-        known = list(dict.fromkeys((b"", *separators)))
-        which = np.array([known.index(separator) for separator in separators], np.int64)[number]
-        which[(self.style[new] != LINE) | (self.end[new] - self.start[new] > LONGEST)] = 0
-        for separator, own in zip(known, (new[which == n] for n in range(len(known))), strict=True):
-            found = self.marked(own)
-            codes = self._glance(own, found, separator) if separator and len(own) else [b""] * len(own)
-            columns = found.texts(), self.style[own].tolist(), self.start[own].tolist(), codes
-            self._written |= zip(own.tolist(), map(Written, *columns), strict=True)
-        for row in new[self.end[new] - self.start[new] > LONGEST].tolist():
-            self._written[row] = self._written[row]._replace(more=self.labels(row))
+        texts, style = self._tuples(new, self.marked(new))
+        separators = [self._before[document].sheet.columns.separator for document in documents.tolist()]
+        known = list(dict.fromkeys(separators))
+        key = np.where(style == LINE, np.array([known.index(one) for one in separators])[number] << 8, 0) | style
+        for one in np.unique(key).tolist():
+            own, written = np.flatnonzero(key == one), one & 0xFF
+            low, high = int(texts.start[own[0]]), int(texts.end[own[-1]])
+            part = Marked(texts.data[low : high + 2], texts.start[own] - low, texts.end[own] - low)
+            cells = self._contents.cut(part, Columns(known[one >> 8]).separator_in(written), written)
+            self._held[new[own]], self._number[new[own]] = len(self._cells), np.arange(len(own))
+            self._cells.append(cells)
+            self._shape[new[own]] = self._contents.shapes_of(cells, written)
 
-    def _glance(self, rows: Numbers, texts: Marked, separator: bytes) -> list[bytes]:
-        """The cells of each of `rows` at a glance, nothing where that is not enough; the names among them are kept."""
-        seen = glance(texts, separator)
-        row, start, end = seen.names()
-        self._names.append((rows[row], Texts.cut(texts.data, start, end - start)))
-        return seen.signatures()
+    def _tuples(self, rows: Numbers, texts: Marked) -> tuple[Marked, Numbers]:
+        """The text of `rows` and how each is written: of a line or statement with a tuple that alone."""
+        style, start, end = self.style[rows].astype(np.int64), texts.start.copy(), texts.end.copy()
+        first = texts.data[start]
+        may_be = np.isin(style, (LINE, TUPLE))
+        closing = np.flatnonzero(texts.data == ord(")"))
+        bare = np.flatnonzero(may_be & (first == ord("(")))  # most tuples begin a line
+        last = np.searchsorted(closing, end[bare]) - 1
+        place = np.where(last >= 0, closing[last] if len(closing) else 0, 0)
+        bare, place = bare[place > start[bare]], place[place > start[bare]]
+        start[bare], end[bare], style[bare] = start[bare] + 1, place, TUPLE
+        may_be &= np.isin(first, [ord(sign) for sign in MAY_BEGIN if sign != b"("])
+        for number in np.flatnonzero(may_be).tolist():
+            found = tuple_in(texts.data[start[number] : end[number]].tobytes())
+            if found:
+                start[number], end[number], style[number] = start[number] + found.start, start[number] + found.end, TUPLE
+                self._own_labels[int(rows[number])] = found.labels
+        return Marked(texts.data, start, end), style
 
-    def _reader(self, document: int) -> SheetReader:
-        """Reads the rows of a document by what is known before any is read."""
-        if document not in self._readers:
+    def _described(self, rows: Numbers, known: Mapping[int, _Known]) -> list[Described]:
+        """What each of `rows`, which are cut, holds by what is `known` of its document's columns."""
+        found, shapes = [], self._contents.shapes
+        is_long = self.end[rows] - self.start[rows] > LONGEST
+        columns = (rows.tolist(), self._shape[rows].tolist(), self.document[rows].tolist(), is_long.tolist())
+        for row, number, document, is_cut_off in zip(*columns, strict=True):
+            shape, by = shapes[number], known[document]
+            reader = by.reader
+            if shape.style == TUPLE:
+                reader = reader.of_statement(self._own_labels.get(row) or by.sheet.labels_at(int(self.start[row])))
+            one = reader.read(shape, offer=shape.has_words and self._is_offer(row))
+            found.append(one.with_fields(self.labels(row)) if is_cut_off else one)
+        return found
+
+    def _is_offer(self, row: int) -> bool:
+        """Whether a row that is cut speaks of what somebody lends."""
+        if row not in self._offers:
+            cells, number = self._cells_of(row)
+            self._offers[row] = is_offer(cells.text(number))
+        return self._offers[row]
+
+    def _cells_of(self, row: int) -> tuple[Cells, int]:
+        """What holds the cells of a row that is cut, and under which number."""
+        return self._cells[self._held[row]], int(self._number[row])
+
+    def _known(self, document: int) -> _Known:
+        """What is known of a document's columns before any is read."""
+        if document not in self._before:
             self._learn(np.array([document]))
-        return self._readers[document]
+        return self._before[document]
 
     def _learn(self, documents: Numbers) -> None:
-        """Have the readers of `documents`, and of those that they go on from."""
-        wanted = {*documents.tolist()} - self._readers.keys()
+        """Have what is known of the columns of `documents`, and of those that they go on from."""
+        wanted = {*documents.tolist()} - self._before.keys()
         for document in sorted(wanted, reverse=True):
             at = document
-            while at in self._goes_on and at - 1 not in self._readers and at - 1 not in wanted:
+            while at in self._goes_on and at - 1 not in self._before and at - 1 not in wanted:
                 at -= 1
                 wanted.add(at)
         new = np.array(sorted(wanted), np.int64)
-        before = {at - 1: self._readers[at - 1].sheet for at in wanted if at in self._goes_on and at - 1 in self._readers}
+        before = {at - 1: self._before[at - 1].sheet for at in wanted if at in self._goes_on and at - 1 in self._before}
         sheets = sheets_of(self, new, {**self._carried, **before}, self._goes_on)
-        self._readers |= zip(new.tolist(), (SheetReader(sheet, self._shared) for sheet in sheets), strict=True)
+        self._before |= {document: self._read_by(sheet) for document, sheet in zip(new.tolist(), sheets, strict=True)}
+
+    def _read_by(self, sheet: Sheet) -> _Known:
+        return _Known(sheet, self._readers.by(sheet.columns))
 
     def lay_out(self, documents: Numbers) -> None:
         """Have the layouts of `documents`, which ascend: together, since one by one each takes half a millisecond."""
         new = np.array([document for document in documents.tolist() if document not in self._layouts], np.int64)
+        if not len(new):
+            return
         self._learn(new)
         first, count = self.extent_of(new)
-        found = alike(self, first, count, [self._readers[document].sheet.columns.separator for document in new.tolist()])
+        found = alike(self, first, count, [self._before[document].sheet.columns.separator for document in new.tolist()])
         samples = found.samples()
-        self._write(samples.rows)
+        self._cut(samples.rows)
         ends = np.cumsum(count)
         columns = (new.tolist(), samples.each(), first.tolist(), (ends - count).tolist(), ends.tolist())
         for document, sample, begin, low, high in zip(*columns, strict=True):
             read = self._read(document, sample, high - low)
             self._layouts[document] = layouts_of(begin, found.group[low:high], sample, read, self.labels)
 
-    def _read(self, document: int, sample: Sample, rows: int) -> list[Described]:
-        """What the rows of a sample of a document, which has so many `rows`, hold by all that is known of its columns then."""
-        reader, texts = self._readers[document], [self._written[row] for row in sample.rows]
-        read = [reader.worded(text, reader.describe(text)) for text in texts]
+    def _read(self, document: int, sample: Sample, count: int) -> list[Described]:
+        """What the rows of a sample of a document, which has `count` rows, hold by all that is known of its columns then."""
+        rows, sheet = np.array(sample.rows, np.int64), self._before[document].sheet
+        read = self._described(rows, self._before)
         found = weights(sample, read)
         seen = ((weight, *one) for described, weight in found.items() for one in described.seen)
         said = ((weight, *one) for described, weight in found.items() for one in described.said)
-        by_now = SheetReader(told_together(reader, texts, read).judged(seen, said, rows), self._shared)
-        self._by_now[document] = by_now
-        known = {described: by_now.known(described) for described in found}
-        return [known[before] or by_now.worded(text, by_now.describe(text)) for text, before in zip(texts, read, strict=True)]
+        on_lines = self.style[rows] == LINE
+        lines = [
+            (described, row) for described, row, is_line in zip(read, sample.rows, on_lines.tolist(), strict=True) if is_line
+        ]
+        judged = told_together(sheet, lines, self._values).judged(seen, said, count)
+        self._by_now[document] = self._read_by(judged)
+        return self._described(rows, self._by_now)
+
+    def _values(self, row: int) -> list[str]:
+        """The cells of a row that is cut as characters, without what surrounds a value, and with NUMBER for candidates."""
+        cells, number = self._cells_of(row)
+        return [text.strip(AROUND) for text in cells.texts(number)]

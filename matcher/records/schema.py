@@ -31,14 +31,18 @@ class Columns:
     separator: str = ""
     labels: tuple[Field | None, ...] = ()
     doubted: frozenset[tuple[int, str]] = frozenset()
-    typed: Mapping[int, Field] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
+    typed: Mapping[int, Field] = field(default_factory=dict, hash=False)
+    names: tuple[str, ...] = field(default=(), compare=False)
     """The header as it is written: in memory only, as all that stands in a text."""
     nameless: frozenset[int] = frozenset()
 
     def separator_in(self, style: int) -> bytes:
         """What parts the cells of a row written in `style`."""
         return self.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
+
+    def of_statement(self, labels: Labels) -> Columns:
+        """The columns of tuples that a statement names so."""
+        return replace(self, separator=",", labels=labels)
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> Columns:
         """The same, typed by cells of `rows` rows: those `seen` (weight, column, kind, is valid), and what others `said`."""
@@ -71,10 +75,10 @@ class Sheet:
     columns: Columns = Columns()
     statements: tuple[tuple[int, Labels], ...] = ()
 
-    def of_statement(self, place: int, own: Labels) -> Columns:
-        """Columns of the tuple at `place`: named by its `own` line, else by the last statement before it."""
+    def labels_at(self, place: int) -> Labels:
+        """What the last statement before `place` calls the columns of its tuples."""
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
-        return replace(self.columns, separator=",", labels=own or (self.statements[at - 1][1] if at else ()))
+        return self.statements[at - 1][1] if at else ()
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int) -> Sheet:
         """The same with what the cells of `rows` rows say of the columns; as `Columns.judged`."""

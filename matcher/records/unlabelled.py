@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from matcher.detect.words import DIGEST
-from matcher.records.cells import HASH, LOGINS, NAMED, Cell, Described
-from matcher.records.readers import SheetReader, Written
+from matcher.records.reader import HASH, LOGINS, NAMED, Cell, Described
 from matcher.records.schema import Sheet
-from matcher.records.spans import LINE
 from matcher.records.values import is_made, is_possible, is_tag
 from ullage.vocabulary.fields import Field
 
@@ -35,14 +33,11 @@ FEWEST, FEWEST_NAMES = 4, 4
 """Rows that tell of a column behind another sign, and names by which it is told whether they come again."""
 
 
-def told_together(reader: SheetReader, texts: Sequence[Written], read: Sequence[Described]) -> Sheet:
-    """The sheet of `reader` with what its columns are, from some of its rows and how they were `read`."""
-    sheet = reader.sheet
-    on_lines = [(text, described) for text, described in zip(texts, read, strict=True) if text.style == LINE]
-    wanted = [(text, d) for text, d in on_lines if NAMED in d.cells or _may_be_told(d)]
-    if not wanted:
+def told_together(sheet: Sheet, lines: Sequence[tuple[Described, int]], values: Callable[[int], list[str]]) -> Sheet:
+    """`sheet` with what its columns are, from some lines as they were read, and the `values` of each by its number."""
+    if not any(NAMED in described.cells or _may_be_told(described) for described, _ in lines):
         return sheet
-    rows = [(described, reader.values(text)) for text, described in on_lines]
+    rows = [(described, values(row)) for described, row in lines]
     named = frozenset(column for column, label in enumerate(sheet.columns.labels) if label)
     found = passwords(rows, sheet.columns.separator) | hashes([own for own, _ in rows], sheet.columns.separator)
     typed = {**card_codes(rows), **dict.fromkeys(found, Field.PASSWORD)}
@@ -165,7 +160,7 @@ def nameless(rows: Sequence[tuple[Described, Sequence[str]]], named: frozenset[i
     for described, values in rows:
         for column, (cell, value) in enumerate(zip(described.cells, values, strict=False)):
             cells[column] += bool(cell.mark)
-            if cell is NAMED and column not in named:
+            if cell == NAMED and column not in named:
                 held[column].append(value)
     return frozenset(column for column, own in held.items() if _are_tags(own, cells[column], digests=digests))
 

@@ -55,7 +55,7 @@ def _data() -> dict[str, frozenset[str]]:
 
 
 @cache
-def _whole() -> dict[str, Field]:
+def whole_values() -> dict[str, Field]:
     """Values that are whole cells, with their field."""
     return {word: Field(label) for label, words in _data().items() if label in Field.__members__ for word in words}
 
@@ -95,7 +95,7 @@ def field_of(value: str) -> Field | None:
         return Field.OTP
     if not value or len(value) > LONGEST:
         return None
-    known = _whole().get(value.lower())
+    known = whole_values().get(value.lower())
     if known:
         return known
     for pattern in (BEFORE, BEHIND):
@@ -188,8 +188,6 @@ SURNAMES = (
 )
 NAME = re.compile(rf"[{SURNAMES}][\u4e00-\u9fff某*]{{1,3}}|[A-Z][a-z]+(?: [A-Z][a-z]+){{1,2}}")
 NOT_NAMES = re.compile(r"[省市区县路街号村镇银行卡公司数据客户余额]")
-FIRST = frozenset(char.encode() for char in (*SURNAMES, *map(chr, range(ord("A"), ord("Z") + 1))))
-"""What a name begins with, as UTF-8: most cells need no expression."""
 HAN_BYTES = 3
 """Bytes of a Han character in it."""
 

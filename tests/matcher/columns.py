@@ -39,3 +39,14 @@ def rows_of_texts(*texts: str) -> Rows:
     """The rows of `texts`, each a document."""
     batch, segments = laid_out(texts)
     return rows_in(batch, Candidates.merged(segments))
+
+
+def fields_of(rows: Rows, row: int) -> frozenset[str]:
+    """The labels of one row."""
+    return rows.fields(np.array([row]))[0]
+
+
+def names_of(rows: Rows, row: int) -> tuple[str, ...]:
+    """The names in one row."""
+    _, han, others = rows.names(np.array([row]))
+    return (*han.strings(), *(name for _, name in others))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.matcher.bank import customer, enrol, phone
-from tests.matcher.columns import rows_of_texts
+from tests.matcher.columns import fields_of, rows_of_texts
 from tests.matcher.unpack.builders import zip_of
 from ullage.identifiers.card import luhn
 from ullage.settings import Context
@@ -168,4 +168,4 @@ def test_four_cards_with_their_codes_and_no_header_are_grave(judge, written: str
 )
 def test_what_else_stands_behind_a_card_is_no_code(values: list[str]) -> None:
     rows = rows_of_texts("\n".join(f"{card(n)}|{value}|{phone(n)}" for n, value in enumerate(values)))
-    assert {label for row in range(4) for label in rows.fields(row)} & {"CVV", "EXPIRY"} == set()
+    assert {label for row in range(4) for label in fields_of(rows, row)} & {"CVV", "EXPIRY"} == set()

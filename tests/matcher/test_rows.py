@@ -10,7 +10,7 @@ import pytest
 from matcher.detect.labels import block_label, label_before, label_of, words
 from matcher.text import read
 from tests.matcher.bank import phone, resident_id
-from tests.matcher.columns import rows_of_texts
+from tests.matcher.columns import fields_of, names_of, rows_of_texts
 from ullage.vocabulary.fields import Field
 
 PHONE, ID = "13800138000", "11010519491231002X"
@@ -31,8 +31,8 @@ def rows(text: str, media: str = "text/plain") -> list[Row]:
     return [
         Row(
             int(found.lines(np.array([row]))[0]),
-            found.fields(row),
-            found.names(row),
+            fields_of(found, row),
+            names_of(found, row),
             layouts.of(row).skeleton,
             found.members(row),
         )
@@ -110,7 +110,7 @@ def test_a_record_does_not_reach_over_a_blank_line_or_another_document() -> None
     first, second = rows(f"手机: {PHONE}\n\n身份证: {ID}\n姓名: 李某")
     assert (first.fields, second.fields) == ({Field.PHONE}, {Field.ID, Field.NAME})
     found = rows_of_texts(f"手机: {PHONE}", f"身份证: {ID}", f"姓名: 李某\n手机: {PHONE}")
-    assert [sorted(found.fields(row)) for row in range(3)] == [["PHONE"], ["ID"], ["NAME", "PHONE"]]
+    assert [sorted(fields_of(found, row)) for row in range(3)] == [["PHONE"], ["ID"], ["NAME", "PHONE"]]
     assert found.document.tolist() == [0, 1, 2]
 
 
@@ -274,7 +274,7 @@ def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
     assert (len(many), int(many.lines(np.array([19_999]))[0]), many.last[-1]) == (20_000, 19_999, 19_999)
     assert [(set(layout.fields), count) for layout, count in many.layouts(0).counted()] == [({"NAME", "PHONE"}, 20_000)]
     long = rows_of_texts(",".join(phone(n) for n in range(20_000)))
-    assert (len(long), len(long.members(0)), long.fields(0)) == (1, 20_000, {"PHONE"})
+    assert (len(long), len(long.members(0)), fields_of(long, 0)) == (1, 20_000, {"PHONE"})
     unseparated = rows_of_texts("x".join(f"({phone(n)})" for n in range(20_000)))
     assert len(unseparated.members(0)) == 20_000
 

@@ -18,7 +18,7 @@ from matcher.records.schema import Columns, elected, vote
 from matcher.records.spans import LINE, MOST_KINDS, Groups, Spans, bits_of, holder_of
 from matcher.records.voters import vote_of
 from tests.matcher.bank import phone, resident_id
-from tests.matcher.columns import laid_out, rows_of_texts
+from tests.matcher.columns import fields_of, laid_out, names_of, rows_of_texts
 from ullage.vocabulary.fields import Field
 
 ID = "11010519491231002X"
@@ -247,23 +247,23 @@ def carried(first: str, second: str) -> Rows:
 )  # fmt: skip
 def test_a_capture_that_goes_on_in_the_next_batch_keeps_its_columns(first: str, second: str) -> None:
     found = carried(first, second)
-    assert found.fields(1) == {"PHONE", "BALANCE"}
-    assert carried(first, f"a,{phone(3)},7").fields(1) == {"PHONE"}
+    assert fields_of(found, 1) == {"PHONE", "BALANCE"}
+    assert fields_of(carried(first, f"a,{phone(3)},7"), 1) == {"PHONE"}
 
 
 def test_a_column_of_which_most_fail_the_checksum_is_of_another_kind() -> None:
     numbers = [f"{p}|62000000{n:08d}" for n, p in enumerate(map(phone, range(60)))]
     found = rows_of_texts("手机|订单号\n" + "\n".join(numbers))
     assert {kind for row in range(60) for kind in kinds(found, row)} == {"phone", "card"}
-    assert {found.fields(row) for row in range(60)} == {frozenset({"PHONE", "ORDER"})}
+    assert {fields_of(found, row) for row in range(60)} == {frozenset({"PHONE", "ORDER"})}
     assert [(layout.fields, n) for layout, n in found.layouts(0).counted()] == [({"PHONE", "ORDER"}, 60)]
 
 
 def test_a_cell_is_what_most_of_its_column_are() -> None:
     found = rows_of_texts("\n".join([f"{n}|{phone(n)}|a{n}@example.com" for n in range(9)] + ["9|1540000|b@example.com"]))
-    assert found.fields(9) == {"PHONE", "EMAIL"}
+    assert fields_of(found, 9) == {"PHONE", "EMAIL"}
     few = rows_of_texts("\n".join([f"{n}|{phone(n)}|a{n}@example.com" for n in range(2)] + ["9|1540000|b@example.com"]))
-    assert few.fields(2) == {"EMAIL"}
+    assert fields_of(few, 2) == {"EMAIL"}
 
 
 def test_columns_are_judged_by_the_weight_of_rows() -> None:
@@ -281,7 +281,7 @@ def test_layouts_of_many_rows_come_from_a_few_and_of_few_rows_from_all() -> None
     ]  # fmt: skip
     odd = rows_of_texts("\n".join(f"{'张某' if n % 3 else 'x'}|{phone(n)}" for n in range(8)))
     assert {frozenset(odd.group(row)) for row in (0, 3, 6)} == {frozenset({"PHONE"})}
-    assert all(odd.group(row) == odd.fields(row) for row in range(8))
+    assert all(odd.group(row) == fields_of(odd, row) for row in range(8))
 
 
 def test_the_shapes_of_rows_may_be_many_and_are_read_a_few_times() -> None:
@@ -294,7 +294,7 @@ def test_the_shapes_of_rows_may_be_many_and_are_read_a_few_times() -> None:
 def test_of_a_very_long_row_the_rest_counts_by_its_candidates() -> None:
     text = f"张某,{phone(1)}" + ",x" * 40_000 + f",{ID},李某"
     [row] = range(len(found := rows_of_texts(text)))
-    assert (found.fields(row), found.names(row)) == ({"NAME", "PHONE", "ID"}, ("张某",))
+    assert (fields_of(found, row), names_of(found, row)) == ({"NAME", "PHONE", "ID"}, ("张某",))
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.records.cells import Reader
 from matcher.records.layouts import MOST_READ, SAMPLES, Alike, Sample, places_before, read_of
 from matcher.records.marked import NUMBER, mark, shown
-from matcher.records.readers import Readers, SheetReader, Written
-from matcher.records.schema import Columns, Sheet
-from matcher.records.spans import BLOCK, LINE, OBJECT
 from tests.matcher.bank import phone, resident_id
-from tests.matcher.columns import rows_of_texts
-from ullage.vocabulary.fields import Field
+from tests.matcher.columns import fields_of, names_of, rows_of_texts
 
 NAMES = ("card", "digest", "email", "phone")
 CELLS = st.sampled_from(["张某", "x", "", "余额:5", *map(phone, range(3)), resident_id(1), "110105194912310021", "a@example.com"])
@@ -48,15 +41,6 @@ def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
     long, short = found.marked(np.arange(2)).texts()
     assert (shown(long)[:3], len(shown(long)), shown(long).count(NUMBER)) == (f"{NUMBER},x", (1 << 16) - 10, 1)
     assert shown(short) == f"{NUMBER},x"
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(["", "x", "张", "\ud800"]))))
-def test_marks_are_read_back(marks: list[tuple[int, bool, str]]) -> None:
-    text = b"".join(mark(kind, valid=valid) + behind.encode("utf-8", "surrogatepass") for kind, valid, behind in marks)
-    assert Reader(Columns(), NAMES).read(text, LINE).seen == [(0, NAMES[kind], valid) for kind, valid, _ in marks]
-    assert shown(text).replace("\N{REPLACEMENT CHARACTER}", "").replace("\ud800", "") == "".join(
-        NUMBER + behind.replace("\ud800", "") for *_, behind in marks
-    )
 
 
 @given(st.text("-,x\n", max_size=200).map(str.encode), st.sampled_from([b",", b"--", b"----", b"\n"]))
@@ -98,58 +82,13 @@ def test_samples_are_spread_over_their_group() -> None:
     assert (none, other.rows) == (Sample([], [0], [], []), list(range(70, 100)))
 
 
-def written(cells: Sequence[str | tuple[int, bool]], separator: str) -> Written:
-    """A line of such cells; a pair stands for a candidate."""
-    parts = [cell.encode() if isinstance(cell, str) else mark(cell[0], valid=cell[1]) for cell in cells]
-    return Written(separator.encode().join(parts), LINE, 0)
-
-
-NUMBERS = st.tuples(st.integers(0, 3), st.booleans())
-WORDS = st.sampled_from(["张某", "x", "", "null", "余额: 5", "Secret1", "(李某)", '"a'])
-ROWS = st.lists(st.lists(st.one_of(NUMBERS, WORDS), min_size=1, max_size=4), min_size=1, max_size=12)
-TYPED = st.dictionaries(st.integers(0, 3), st.sampled_from([Field.PHONE, Field.CARD, Field.EMAIL]), max_size=3)
-DOUBTED = st.frozensets(st.tuples(st.integers(0, 3), st.sampled_from(NAMES)), max_size=2)
-
-
-@settings(max_examples=300)
-@given(ROWS, st.sampled_from(["|", ":", "----", ""]), TYPED, DOUBTED)
-def test_what_was_learnt_of_the_columns_reads_as_if_it_had_been_known(
-    lines: list[list[str | tuple[int, bool]]], separator: str, typed: dict[int, Field], doubted: frozenset[tuple[int, str]]
-) -> None:
-    shared = Readers(NAMES)
-    before = SheetReader(Sheet(Columns(separator)), shared)
-    by_now = Sheet(Columns(separator, (), doubted, typed))
-    one, other = SheetReader(by_now, shared), SheetReader(by_now, Readers(NAMES))
-    for line in lines:
-        row = written(line, separator)
-        again, fresh = one.again(row, before.describe(row)), other.describe(row)
-        assert (again.fields, again.skeleton, again.seen) == (fresh.fields, fresh.skeleton, fresh.seen)
-        assert before.names(row) == SheetReader(Sheet(Columns(separator)), Readers(NAMES)).names(row)
-
-
-@pytest.mark.parametrize(
-    ("cells", "style", "skeleton"),
-    [
-        ([(3, True), (3, False), (1, True)], LINE, "<PHONE>|<…>|<digest>"),
-        (["手机: ", (3, True)], BLOCK, "<PHONE>"),
-        ([(0, True), "张某", '"李|某"'], LINE, "<CARD>|<NAME>|<…>"),
-        (['{"x":', (2, True), "}"], OBJECT, "<EMAIL>"),
-    ],
-)
-def test_a_row_is_read_the_same_the_first_time_and_later(cells: list[str | tuple[int, bool]], style: int, skeleton: str) -> None:
-    row = written(cells, "|" if style == LINE else "")._replace(style=style)
-    reader = SheetReader(Sheet(Columns("|")), Readers(NAMES))
-    assert [reader.describe(row).skeleton for _ in range(2)] == [skeleton] * 2
-    assert reader.describe(row) is reader.describe(row._replace(place=9))
-
-
 def test_rows_are_read_the_same_one_by_one_and_together() -> None:
     texts = ["\n".join(f"张某|{phone(n)}|{n}" for n in range(50)), "", f"姓名|余额\n李某|5|{phone(9)}", "x"]
     together, alone = rows_of_texts(*texts), rows_of_texts(*texts)
-    together.know(np.arange(len(together)))
+    together.fields(np.arange(len(together)))
     assert len(together) == 51
     for row in range(len(alone)):
-        of_row = [(found.fields(row), found.names(row), found.group(row)) for found in (together, alone)]
+        of_row = [(fields_of(found, row), names_of(found, row), found.group(row)) for found in (together, alone)]
         assert of_row[0] == of_row[1]
     assert Counter(dict(together.layouts(0).counted())).total() == 50
     assert list(together.layouts(1).counted()) == list(together.layouts(3).counted()) == []

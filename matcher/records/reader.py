@@ -1,0 +1,169 @@
+"""What rows hold by what is known of their columns: the label of each cell, and the skeleton that may be stored.
+
+Rows of one shape hold the same in the same columns, so each shape is read once for all its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matcher.detect.words import DIGEST
+from matcher.records.cells import Content, Shape
+from matcher.records.json_sql_records import Labels
+from matcher.records.marked import Seen
+from matcher.records.schema import Columns
+from matcher.records.spans import LINE, TUPLE
+from ullage.identifiers import field_by_kind
+from ullage.vocabulary.fields import Field
+
+SHOWN_CELLS = 12  # a skeleton longer than a line helps nobody
+SHOWN_NUMBERS = 4
+"""Of a cell with many identifiers, what the skeleton shows."""
+PASSWORD_BEHIND = ":"  # noqa: S105  a sign, not a secret
+"""The sign behind an address that a password stands behind, and no label."""
+LOGINS = frozenset(f"<{label}>" for label in (Field.PHONE, Field.EMAIL))
+"""Cells that a password may stand behind."""
+HASH = f"<{DIGEST}>"
+
+
+class Cell(NamedTuple):
+    """What a cell is: its mark in the skeleton, labels, candidates, whether nothing is known of it, and whether it names."""
+
+    mark: str
+    fields: frozenset[str] = frozenset()
+    seen: tuple[Seen, ...] = ()
+    is_unknown: bool = False
+    is_named: bool = False
+
+    @classmethod
+    def of(cls, label: Field, seen: tuple[Seen, ...] = ()) -> Cell:
+        """A cell of which the label is known."""
+        return cls(f"<{label}>", frozenset((str(label),)), seen, is_named=label is Field.NAME)
+
+
+NAMED = Cell.of(Field.NAME)
+SOMETHING = Cell("<…>", is_unknown=True)
+"""A cell that may hold anything."""
+SECRET = Cell.of(Field.PASSWORD)._replace(is_unknown=True)
+
+
+class Layout(NamedTuple):
+    """Labels and skeleton that rows share."""
+
+    fields: frozenset[str]
+    skeleton: str
+
+
+class Described:
+    """What rows of one shape hold, by their `cells`: labels, `more` among them, and the skeleton, whose cells `between` parts."""
+
+    def __init__(self, cells: Sequence[Cell], between: str, more: frozenset[str] = frozenset()) -> None:
+        self.cells, self._between = cells, between
+        fields = more.union(*[cell.fields for cell in cells])
+        self.layout = Layout(fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]]))
+        self.seen = [(column, *seen) for column, cell in enumerate(cells) for seen in cell.seen]
+        """Which kind was seen in which column, and whether its checksum holds."""
+        self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
+        """Columns of which nothing is known."""
+        self.named = [column for column, cell in enumerate(cells) if cell.is_named]
+        """Columns with a name."""
+
+    @property
+    def said(self) -> list[tuple[int, Field]]:
+        """Columns whose cell has one label, and no number or name in it that would say so again."""
+        cells = enumerate(self.cells)
+        return [(n, Field(next(iter(c.fields)))) for n, c in cells if len(c.fields) == 1 and not (c.seen or c.is_named)]
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Its labels."""
+        return self.layout.fields
+
+    @property
+    def skeleton(self) -> str:
+        """Its shape."""
+        return self.layout.skeleton
+
+    def with_fields(self, more: frozenset[str]) -> Described:
+        """The same with `more` fields."""
+        return Described(self.cells, self._between, more)
+
+
+class Readers:
+    """The readers of a batch: documents whose columns are equal share one."""
+
+    def __init__(self) -> None:
+        self._by_columns: dict[Columns, Reader] = {}
+        self.described: dict[tuple[tuple[Cell, ...], str], Described] = {}
+
+    def by(self, columns: Columns) -> Reader:
+        """The reader for these columns."""
+        found = self._by_columns.get(columns)
+        return found or self._by_columns.setdefault(columns, Reader(columns, self))
+
+
+class Reader:
+    """Says what shapes hold by what is known of their `columns`."""
+
+    def __init__(self, columns: Columns, readers: Readers) -> None:
+        self.columns, self._readers = columns, readers
+        self._read: dict[tuple[Shape, bool], Described] = {}
+        self._by_labels: dict[Labels, Reader] = {}
+
+    def of_statement(self, labels: Labels) -> Reader:
+        """The reader for tuples whose statement names its columns so."""
+        found = self._by_labels.get(labels)
+        return found or self._by_labels.setdefault(labels, self._readers.by(self.columns.of_statement(labels)))
+
+    def read(self, shape: Shape, *, offer: bool = False) -> Described:
+        """What rows of `shape` hold; words of an `offer` say nothing."""
+        found = self._read.get((shape, offer))
+        if found is None:
+            separator = self.columns.separator_in(shape.style).decode()
+            key = self._cells(shape, offer), {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator)
+            found = self._readers.described.get(key) or self._readers.described.setdefault(key, Described(*key))
+            self._read[shape, offer] = found
+        return found
+
+    def _cells(self, shape: Shape, offer: bool) -> tuple[Cell, ...]:
+        """What each cell is."""
+        contents, labels, count = shape.contents, self.columns.labels, len(shape.contents)
+        is_headed = shape.style in (LINE, TUPLE) and len(labels) == count > 1
+        header = labels if is_headed else (None,) * count
+        words = (None,) * count if offer else shape.words
+        columns = zip(range(count), contents, header, words, strict=True)
+        cells = [self._cell(*column) for column in columns]
+        if shape.style == LINE and self.columns.separator == PASSWORD_BEHIND and count > 1:
+            is_behind = cells[-1] == SOMETHING and cells[-2].mark == f"<{Field.EMAIL}>"
+            if is_behind and contents[-1].is_password:
+                cells[-1] = SECRET  # what follows an address at the end of a line: `https://…:a@b.cn:secret`
+        return tuple(cells)
+
+    def _cell(self, column: int, content: Content, header: Field | None, words: Field | None) -> Cell:
+        """What a cell is: by its identifiers, the label in it, the header, its look, its words, and what its column is mostly."""
+        columns = self.columns
+        label = content.label if content.is_labelled else header
+        kinds = [kind for kind, valid in content.seen if valid and (column, kind) not in columns.doubted]
+        if kinds:
+            return _of_numbers(content, kinds, label or columns.typed.get(column))
+        if content.is_empty:
+            return Cell("", seen=content.seen)
+        if label is None and content.is_name and column not in columns.nameless:
+            label = Field.NAME
+        label = label or words or columns.typed.get(column)
+        return Cell.of(label, content.seen) if label else SOMETHING._replace(seen=content.seen)
+
+
+def _of_numbers(content: Content, kinds: Sequence[str], label: Field | None) -> Cell:
+    """What a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
+    by_kind = field_by_kind()
+    labels = [kind if kind == DIGEST else str(by_kind.get(kind, Field.OTHER)) for kind in kinds]
+    fields = content.around.union(labels) - {DIGEST}
+    if DIGEST in labels and label:
+        fields |= {str(label)}
+    shown_as = "".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]])
+    if content.sign and shown_as in LOGINS:
+        fields |= {str(Field.PASSWORD)}
+        shown_as += f"{content.sign}{SECRET.mark}"
+    return Cell(shown_as, fields, content.seen, is_named=str(Field.NAME) in content.around)

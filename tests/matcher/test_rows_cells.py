@@ -1,0 +1,160 @@
+"""Rows are cut into cells together, and what each says is what it says alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matcher.records.cells import AROUND, MOST_CELLS, Contents, split
+from matcher.records.marked import NUMBER, Marked, mark, shown
+from matcher.records.reader import Described, Readers
+from matcher.records.schema import Columns
+from matcher.records.spans import BLOCK, LINE, OBJECT, TUPLE
+from tests.matcher.bank import phone
+from tests.matcher.columns import rows_of_texts
+
+NAMES = ("card", "digest", "email", "phone")
+SIGNS = ["|", ",", "----", "--", "\t", ";", " ", ":", ""]
+MARKS = st.tuples(st.integers(0, 3), st.booleans()).map(lambda pair: mark(pair[0], valid=pair[1]))
+SCRAPS = st.sampled_from(
+    [
+        "张",
+        "某",
+        "省",
+        "x",
+        "A",
+        "n",
+        "7",
+        "-",
+        "*",
+        " ",
+        '"',
+        "'",
+        ":",
+        "=",
+        "(",
+        "é",
+        "。",
+        "𠀀",
+        "\\",
+        "龥",
+        "㐀",
+        "[",
+        "+",
+        "|",
+    ]
+)
+WORDS = st.sampled_from(
+    [
+        "",
+        "null",
+        "None",
+        "-",
+        "17",
+        "张三",
+        "'李四'",
+        '"17"',
+        "''",
+        "欧阳某某",
+        "李省",
+        "王",
+        "Zhang San",
+        "手机: ",
+        "借款",
+        "5000",
+    ]
+)
+TEXTS = st.one_of(WORDS, st.lists(SCRAPS, max_size=5).map("".join)).map(str.encode)
+CELLS = st.one_of(MARKS, TEXTS, st.tuples(TEXTS, MARKS).map(b"".join))
+
+
+def marked(rows: list[bytes]) -> Marked:
+    """Rows as `marked` lays them out."""
+    lengths = np.array([len(row) for row in rows])
+    end = np.cumsum(lengths + 1) - 1
+    return Marked(np.frombuffer(b"".join(row + b"\n" for row in rows) + b"\n\n", np.uint8), end - lengths, end)
+
+
+def described(row: bytes, columns: Columns, style: int = LINE) -> Described:
+    """What one row holds."""
+    contents = Contents(NAMES)
+    cells = contents.cut(marked([row]), columns.separator_in(style), style)
+    return Readers().by(columns).read(contents.shapes[contents.shapes_of(cells, style)[0]])
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(st.lists(CELLS, min_size=1, max_size=5), min_size=1, max_size=8),
+    st.sampled_from(SIGNS),
+    st.sampled_from([LINE, OBJECT, TUPLE, BLOCK]),
+)
+def test_cells_are_those_of_a_split_and_say_what_they_say_alone(cells: list[list[bytes]], sign: str, style: int) -> None:
+    separator = Columns(sign).separator_in(style)
+    rows = [row for row in (separator.join(own).replace(b"\n", b"") for own in cells) if row]
+    if not rows:
+        return
+    contents = Contents(NAMES)
+    found = contents.cut(marked(rows), separator, style)
+    shapes = [contents.shapes[number] for number in contents.shapes_of(found, style)]
+    for number, (row, shape) in enumerate(zip(rows, shapes, strict=True)):
+        parts = split(row, separator, style)
+        assert [text.strip(AROUND) for text in found.texts(number)] == [shown(part).strip(AROUND) for part in parts]
+        said = [Contents(NAMES)._look(part) for part in parts]
+        if separator == b":":
+            assert list(shape.contents) == said
+        else:  # a password needs no second look where no colon stands before it
+            assert [(one.seen, one.label, one.is_name, one.is_empty, one.words, one.title) for one in shape.contents] == [
+                (one.seen, one.label, one.is_name, one.is_empty, one.words, one.title) for one in said
+            ]
+
+
+@given(st.text("-x|\"'\\,", max_size=30).map(str.encode), st.sampled_from([b"-", b"--", b"----", b"|", b","]))
+def test_quotes_and_runs_of_signs_part_as_a_split_parts_them(text: bytes, sign: bytes) -> None:
+    for style in (LINE, TUPLE):
+        found = Contents(NAMES).cut(marked([text, b"x"]), sign, style)
+        assert [len(found.texts(0)), found.texts(1)] == [len(split(text, sign, style)), ["x"]]
+
+
+def test_of_a_row_with_very_many_cells_the_last_holds_the_rest() -> None:
+    found = Contents(NAMES).cut(marked([b"x,y", b",".join([b"x"] * (MOST_CELLS + 9))]), b",", LINE)
+    assert np.diff(found.borders).tolist() == [2, MOST_CELLS + 1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(["", "x", "张", "\ud800"]))))
+def test_marks_are_read_back(marks: list[tuple[int, bool, str]]) -> None:
+    text = b"".join(mark(kind, valid=valid) + behind.encode("utf-8", "surrogatepass") for kind, valid, behind in marks)
+    assert described(text, Columns()).seen == [(0, NAMES[kind], valid) for kind, valid, _ in marks]
+    assert shown(text).replace("\N{REPLACEMENT CHARACTER}", "").replace("\ud800", "") == "".join(
+        NUMBER + behind.replace("\ud800", "") for *_, behind in marks
+    )
+
+
+PHONE, NO_PHONE, DIGEST, CARD = mark(3, valid=True), mark(3, valid=False), mark(1, valid=True), mark(0, valid=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "style", "skeleton"),
+    [
+        (PHONE + b"|" + NO_PHONE + b"|" + DIGEST, LINE, "<PHONE>|<…>|<digest>"),
+        ("手机: ".encode() + PHONE, BLOCK, "<PHONE>"),
+        (CARD + '|张某|"李|某"'.encode(), LINE, "<CARD>|<NAME>|<…>"),
+        (b'{"x":' + mark(2, valid=True) + b"}", OBJECT, "<EMAIL>"),
+    ],
+)
+def test_a_row_is_described_by_its_cells(row: bytes, style: int, skeleton: str) -> None:
+    assert described(row, Columns("|"), style).skeleton == skeleton
+
+
+def test_a_doubted_kind_is_none_in_its_column_and_one_in_another() -> None:
+    columns = Columns("|", doubted=frozenset({(0, "card")}))
+    assert described(CARD + b"|" + CARD, columns).skeleton == "<…>|<CARD>"
+
+
+def test_names_of_rows_are_found_together() -> None:
+    found = rows_of_texts(
+        f"张三|{phone(1)}|17\nLi Si|{phone(2)}\n\n{phone(3)}|王五|赵六", f'"孙七"|{phone(4)}', f"姓名|电话\n周|{phone(5)}"
+    )
+    row, names, others = found.names(np.arange(len(found)))
+    assert list(zip(row.tolist(), names.strings(), strict=True)) == [(0, "张三"), (2, "王五"), (2, "赵六"), (3, "孙七")]
+    assert others == [(1, "Li Si"), (4, "周")]
+    assert found.names(np.array([2]))[1].strings() == ["王五", "赵六"]
