@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places
+from matcher.columns.ragged import within
 from matcher.detect.labels import label_before, label_of, words
 from matcher.records.marked import MARK, MARK_BYTES, NUMBER, OPEN, Marked, Seen, mark, shown
 from matcher.records.spans import BLOCK, TUPLE, Numbers
@@ -306,7 +307,7 @@ def _parted(rows: Marked, separator: bytes, style: int) -> Places:
     if len(separator) > 1:
         first = np.flatnonzero(np.diff(at, prepend=-2) != 1)
         size = np.diff(first, append=len(at))
-        number = np.arange(len(at)) - np.repeat(first, size)
+        number = within(size)
         at = at[(number % len(separator) == 0) & (number + len(separator) <= np.repeat(size, size))]
     row = np.searchsorted(rows.start, at, "right") - 1
     at, row = (column[(row >= 0) & (at < rows.end[row])] for column in (at, row))
