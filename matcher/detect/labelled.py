@@ -29,7 +29,7 @@ from matcher.detect.candidates import Segment, joined
 from matcher.detect.labels import labels_of
 from matcher.text.traditional import written
 from ullage.identifiers import Kind, kinds
-from ullage.identifiers.base import GAP
+from ullage.identifiers.base import GAP, no_check
 
 SHORTEST = 5
 WIDTH = 24
@@ -200,11 +200,13 @@ def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
     behind = np.arange(WIDTH) >= length[:, None]
     plain = (_may_hold(text, kind) | behind).all(1)
     text[behind] = 0
-    start, length, values = start[plain], length[plain], text[plain].view(f"S{WIDTH}").ravel().tolist()
-    normals = [kind.normalise(value.decode()).encode() for value in values]
-    sizes = np.fromiter(map(len, normals), np.int64, len(normals))
-    table = np.array(normals, f"S{WIDTH}").view(np.uint8).reshape(-1, WIDTH)
-    valid = np.array([bool(normal) and kind.check(normal.decode()) for normal in normals], bool)
+    start, length, values = start[plain], length[plain], text[plain].view(f"S{WIDTH}").ravel().astype(str)
+    normals = np.array(list(map(kind.normalise, values.tolist())), f"S{WIDTH}")
+    sizes = np.strings.str_len(normals)
+    valid = sizes > 0
+    if kind.check is not no_check:
+        valid[valid] = [kind.check(normal) for normal in normals[valid].astype(str).tolist()]
+    table = normals.view(np.uint8).reshape(-1, WIDTH)
     return Segment(kind.name, "plain", start, start + length, table, sizes, valid).where(sizes > 0)
 
 

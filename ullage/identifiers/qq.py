@@ -26,7 +26,9 @@ def normalise(text: str) -> str:
     >>> normalise('12345678@qq.com')
     '12345678'
     """
-    bare = BEHIND_MAIL.sub("", text.strip().lower())
+    bare = text.strip()
+    if "@" in bare:
+        bare = BEHIND_MAIL.sub("", bare.lower())
     return bare if NORMAL.fullmatch(bare) else ""
 
 

@@ -15,7 +15,7 @@ LABELS = (
     *("wechat", "wechat id", "wechat_id", "weixin", "wx", "vx"),
 )
 SHAPE = r"[a-z](?:(?!--)[a-z0-9_\-]){5,19}"
-NORMAL = re.compile(SHAPE)
+NORMAL = re.compile(r"[a-z][a-z0-9_\-]{5,19}")
 HEADERS = ("微信", "微信号", "wechat", "wx", "weixin")
 
 
@@ -26,7 +26,7 @@ def normalise(text: str) -> str:
     'github666'
     """
     bare = text.strip().lower()
-    return bare if NORMAL.fullmatch(bare) else ""
+    return bare if "--" not in bare and NORMAL.fullmatch(bare) else ""
 
 
 KIND = Kind(
