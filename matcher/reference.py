@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 from ullage.identifiers import Candidate, Kind, kinds, masked
 from ullage.identifiers.phone import MAINLAND
+from ullage.lookup.written_forms import FORM_OF_LENGTH
 
 DIGEST = "digest"
 HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|[0-9a-fA-F]{16})(?![0-9A-Za-z])")
-FORM_OF_LENGTH = {16: "md5", 32: "md5", 40: "sha1", 64: "sha256"}
-"""Sixteen digits are the middle of an MD5."""
 
 
 class Found(NamedTuple):

@@ -137,19 +137,23 @@ def header_pattern(labels: Iterable[str]) -> str:
 
 
 @cache
-def _searches() -> tuple[Literals, Literals, Literals, Literals]:
-    """For those who search by themselves: `patterns`, labels as cells of headers, `card_headers`, and cards behind a label."""
-    behind = f"{any_label(headers_of(kinds()[CARD]))}{GAP}[0-9]{{{SHORTEST}}}"
-    cells = [header_pattern(labels).encode() for labels in _header_labels()]
-    return Literals.of(patterns()), Literals(cells, TEXT), Literals.of(card_headers()), Literals([behind.encode()], TEXT)
+def _header_cells() -> Literals:
+    """Finds labels that are cells of a header."""
+    return Literals([header_pattern(labels).encode() for labels in _header_labels()], TEXT)
 
 
-def find_labelled(batch: Batch, hits: tuple[Places, Places] | None = None) -> list[Segment]:
+@cache
+def _card_label() -> Literals:
+    """Finds a card label, and the first digits behind it."""
+    return Literals([f"{any_label(headers_of(kinds()[CARD]))}{GAP}[0-9]{{{SHORTEST}}}".encode()], TEXT)
+
+
+def find_labelled(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     """Values beside their label, a segment a kind; for kinds that are found alone another, weak, of those that have none.
 
-    `hits` are what was found of `patterns` in the batch, number and end, each i64[n]; without them a pass of its own is made.
+    `hits` are what was found of `patterns` in the batch: number and end, each i64[n].
     """
-    number, end = hits or _searches()[0].find(batch.data)
+    number, end = hits
     if not len(number):
         return []
     wanted = labelled_kinds()
@@ -222,7 +226,7 @@ def header_lines(batch: Batch, seen: Places) -> Places:
     while at < size:
         part = (at, min(at + PART, size))
         at += PART - LONGEST_CELL
-        _, end = _searches()[1].find(batch.data, [part])
+        _, end = _header_cells().find(batch.data, [part])
         if len(end):
             lines = np.unique(batch.lines(end - 2))
             text = batch.documents(batch.line_starts[lines])
@@ -295,15 +299,15 @@ def _marks(data: Bytes, separator: bytes) -> Places:
     return places
 
 
-def labelled_cards(batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places] | None = None) -> Segment:
+def labelled_cards(batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]) -> Segment:
     """The cards among `segments` that fail Luhn and have a label beside or above them, as valid; `segments` keep their failures.
 
-    `hits` are what was found of `card_headers` in the batch, number and end, each i64[n]; without them a pass of its own is made.
+    `hits` are what was found of `card_headers` in the batch: number and end, each i64[n].
     """
     failed = joined([segment.where(~segment.valid) for segment in segments if segment.kind == CARD], CARD)
     if not len(failed):
         return failed
-    _, end = hits or _searches()[2].find(batch.data)
+    _, end = hits
     document = batch.documents(end - 2)
     end = end[(end <= batch.starts[document] + TOP) & np.isin(document, batch.documents(failed.start))]
     below = columns(batch, np.unique(batch.lines(end - 2)), dict.fromkeys(headers_of(kinds()[CARD]), CARD)) if len(end) else []
@@ -318,5 +322,5 @@ def _behind_label(batch: Batch, cards: Segment) -> Flags:
     if found.any():
         start = cards.start[found]
         near = stretches(start - LONGEST_LABEL, start + SHORTEST, len(batch.data))
-        found &= np.isin(cards.start, _searches()[3].find(batch.data, near)[1] - SHORTEST)
+        found &= np.isin(cards.start, _card_label().find(batch.data, near)[1] - SHORTEST)
     return found

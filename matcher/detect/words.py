@@ -13,10 +13,10 @@ from matcher.columns.batch import Batch, Places
 from matcher.columns.bitset import BITS, behind, lowest, places, windows
 from matcher.columns.classes import CASE, A, Classes, is_digit, is_word
 from matcher.detect.candidates import Segment, every
+from ullage.lookup.written_forms import FORM_OF_LENGTH
 
 SHORTEST = 16
 DIGEST = "digest"
-FORMS = {16: "md5", 32: "md5", 40: "sha1", 64: "sha256"}
 F = 5
 """The last letter, counted from the first."""
 
@@ -47,7 +47,7 @@ def find_words(batch: Batch, classes: Classes, led: Places) -> Words:
 def find_digests(batch: Batch, words: Words) -> list[Segment]:
     """Words of exactly so many hexadecimal digits; since they are words, a letter is among them."""
     found = []
-    for length, form in FORMS.items():
+    for length, form in FORM_OF_LENGTH.items():
         start = words.of(length)
         if not len(start):
             continue

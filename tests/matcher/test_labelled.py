@@ -11,9 +11,11 @@ from matcher.columns.batch import Batch
 from matcher.detect import labelled
 from matcher.detect.candidates import Segment
 from matcher.detect.labelled import HEADERS, WIDTH, columns, find_labelled, labelled_cards, labelled_kinds
+from matcher.lexicon import Lexicon
 from ullage.identifiers import Kind
 
 Found = tuple[str, int, int, str, bool]
+SEARCH = Lexicon({}).sieve
 KINDS = {kind.name: kind for kind in labelled_kinds()}
 VALUES = ("12345678", "10001", "E12345678", "ea1234567", "H12345678", "m1234567801", "github666", "Zhang_San-1", "13800138000")
 PARTS = ("的", " ", "\n", "，", "a", "1", ":", '"', "'", "=", "是", "->", "] [", "(", "_", "qq.com", ",", "-", "@")
@@ -31,7 +33,7 @@ def listed(segments: Sequence[Segment]) -> set[Found]:
 def of(*texts: str) -> set[Found]:
     """Candidates of texts, places within the one that each is in."""
     batch = Batch.of([text.encode() for text in texts])
-    found = listed(find_labelled(batch))
+    found = listed(find_labelled(batch, SEARCH.find(batch.data).labelled))
     begins = batch.starts.tolist()
     return {
         (kind, a - max(b for b in begins if b <= a), z - max(b for b in begins if b <= a), *rest) for kind, a, z, *rest in found
@@ -136,7 +138,7 @@ def cards(batch: Batch, *numbers: str) -> Segment:
 def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
     numbers = ("6200000000000006", "6200000000000007", "6200000000000015", "6200000000000008")
     batch = Batch.of([f"卡号:{numbers[0]} x{numbers[1]} 卡号: {numbers[2]}\n".encode(), f'{{"card_no":"{numbers[3]}"}}'.encode()])
-    found = labelled_cards(batch, [cards(batch, *numbers)])
+    found = labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)
     assert {normal for *_, normal, _ in listed([found])} == {numbers[0], numbers[3]}
     assert found.valid.all()
 
@@ -145,25 +147,28 @@ def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
     numbers = ("6200000000000006", "6200000000000007", "6200000000000008", "6200000000000009")
     text = f'姓名|"卡號"|手机|备注\n某|{numbers[0]}|1|{numbers[1]}\n某|"{numbers[2]}"|x|\n'
     batch = Batch.of([text.encode(), f"某|{numbers[3]}|x|".encode()])
-    assert {normal for *_, normal, _ in listed([labelled_cards(batch, [cards(batch, *numbers)])])} == {numbers[0], numbers[2]}
+    assert {
+        normal
+        for *_, normal, _ in listed([labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)])
+    } == {numbers[0], numbers[2]}
 
 
 @pytest.mark.parametrize(("before", "counts"), [(1900, True), (2100, False)])
 def test_a_header_stands_at_the_top_of_its_text(before: int, counts: bool) -> None:
     text = f"{'x' * before}\n姓名,卡号\n某,6200000000000006\n"
     batch = Batch.of([b"y" * 3000, text.encode()])
-    assert len(labelled_cards(batch, [cards(batch, "6200000000000006")])) == counts
+    assert len(labelled_cards(batch, [cards(batch, "6200000000000006")], SEARCH.find(batch.data).card_headers)) == counts
 
 
 def test_no_text_holds_nothing() -> None:
     batch = Batch.of([])
-    assert find_labelled(batch) == []
-    assert len(labelled_cards(batch, [cards(batch)])) == 0
+    assert find_labelled(batch, SEARCH.find(batch.data).labelled) == []
+    assert len(labelled_cards(batch, [cards(batch)], SEARCH.find(batch.data).card_headers)) == 0
 
 
 def all_header_lines(batch: Batch) -> list[int]:
     """Of each text the first HEADERS lines in which a label is a cell, by looking at everything."""
-    _, end = labelled._searches()[1].find(batch.data)
+    _, end = labelled._header_cells().find(batch.data)
     lines = np.unique(batch.lines(end - 2))
     text = batch.documents(batch.line_starts[lines])
     return [line for number in np.unique(text) for line in lines[text == number][:HEADERS].tolist()]
@@ -179,7 +184,7 @@ def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(texts: li
     batch = Batch.of([text.encode() for text in texts])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(labelled, "PART", part)
-        found = labelled.header_lines(batch, labelled._searches()[0].find(batch.data)[0]).tolist()
+        found = labelled.header_lines(batch, SEARCH.find(batch.data).labelled[0]).tolist()
     expected = all_header_lines(batch)
     text = batch.documents(batch.line_starts[found]) if found else np.empty(0, np.int64)
     assert [line for number in np.unique(text) for line in np.array(found)[text == number][:HEADERS].tolist()] == expected
@@ -187,10 +192,10 @@ def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(texts: li
 
 @pytest.mark.parametrize("unit", [";QQ", "QQ\n", ";QQ;\n", "QQ,微信\n"])
 def test_labels_without_end_cost_no_more_than_a_few(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    hits, cells = [], labelled._searches()[1]
+    hits, cells = [], labelled._header_cells()
     find = cells.find
     monkeypatch.setattr(cells, "find", lambda *given: hits.append(len((found := find(*given))[0])) or found)
     batch = Batch.of([unit.encode() * 100_000])
-    number, _ = labelled._searches()[0].find(batch.data)
+    number, _ = SEARCH.find(batch.data).labelled
     labelled.header_lines(batch, number)
     assert sum(hits) + np.isin(number, len(labelled.labelled_kinds()) + np.arange(len(labelled.labelled_kinds()))).sum() < 20_000

@@ -59,7 +59,6 @@ def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
         for c in masked.find(text)
     }
     assert ours == plain
-    assert [s.start.tolist() for s in find_masked(batch)] == [s.start.tolist() for s in segments]
 
 
 @pytest.mark.parametrize(

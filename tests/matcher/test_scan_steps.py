@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.columns.classes import classes, is_one_of
-from matcher.detect.candidates import Segment, anywhere, are_apart, by_place, cut, every, lower
+from matcher.detect.candidates import Segment, anywhere, by_place, cut, every, lower
 from matcher.detect.kinds import card as cards
 from matcher.detect.kinds import email as mail
 from matcher.detect.kinds import resident_id as ids
@@ -66,19 +66,6 @@ def test_letters_become_lower_case_and_nothing_else_does(texts: list[bytes]) -> 
 @given(st.binary(max_size=40), st.binary(max_size=5))
 def test_bytes_are_among_signs(data: bytes, signs: bytes) -> None:
     assert is_one_of(np.frombuffer(data, np.uint8), signs).tolist() == [byte in signs for byte in data]
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 60)), max_size=8), st.sampled_from([0, 2**22, 2**31 - 5000, 2**40])
-)
-def test_stretches_are_apart_if_no_two_overlap(stretches: list[tuple[int, int]], beyond: int) -> None:
-    start = np.array([first + beyond for first, _ in stretches], np.int64)
-    end = start + np.array([size for _, size in stretches], np.int64)
-    held = sorted((first, first + size) for first, size in stretches)
-    apart = all(before[1] <= behind[0] for before, behind in pairwise(held))
-    assert are_apart(start, end) <= apart
-    if beyond <= 2**22:
-        assert are_apart(start, end) == apart
 
 
 @given(st.lists(st.integers(0, 2**40 - 1), max_size=50))

@@ -18,12 +18,17 @@ from ullage.vocabulary.fields import Field
 
 AT = r"(?:@|[ ]?[\[(](?:at|AT|At)[\])][ ]?)"
 DOT = r"(?:\.|[ ]?[\[(](?:dot|DOT|Dot)[\])][ ]?)"
-START = r"(?:(?<![A-Za-z0-9._%+\-])|(?<=--))(?:(?!--)[._%+\-])*+"
+SIGNS = "._%+-"
+"""What a local part may have beside letters and digits."""
+SHORTEST_TOP, LONGEST_TOP = 2, 24
+"""Letters of a top-level domain in ASCII."""
+_SIGN = re.escape(SIGNS)
+START = rf"(?:(?<![A-Za-z0-9{_SIGN}])|(?<=--))(?:(?!--)[{_SIGN}])*+"
 """Where a local part may begin, and the signs that cannot be its first character."""
-LOCAL = r"[A-Za-z0-9](?:(?!--)[A-Za-z0-9._%+\-]){0,63}(?<!\.)"
+LOCAL = rf"[A-Za-z0-9](?:(?!--)[A-Za-z0-9{_SIGN}]){{0,63}}(?<!\.)"
 LABEL = r"[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
 END = r"(?![A-Za-z0-9]|-(?![.\-]))"
-PLAIN = rf"{LOCAL}{AT}{LABEL}(?:{DOT}{LABEL})*{DOT}(?!xn--)[A-Za-z]{{2,24}}{END}"
+PLAIN = rf"{LOCAL}{AT}{LABEL}(?:{DOT}{LABEL})*{DOT}(?!xn--)[A-Za-z]{{{SHORTEST_TOP},{LONGEST_TOP}}}{END}"
 """An address in ASCII."""
 TOP_LEVEL = (
     "中国 中國 香港 台湾 台灣 澳门 澳門 新加坡 公司 网络 網絡 网址 网店 网站 中文网 政务 公益 机构 组织机构 集团 企业 商城 商店 "

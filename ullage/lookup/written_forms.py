@@ -23,6 +23,10 @@ WHOLE = slice(None)
 MIDDLE = slice(8, 24)
 DIGESTS = {"md5": (WHOLE, MIDDLE), "sha1": (WHOLE,), "sha256": (WHOLE,)}
 """The digests, and which characters of their hex stand for them."""
+FORM_OF_LENGTH = {
+    len(hashlib.new(form, usedforsecurity=False).hexdigest()[part]): form for form, parts in DIGESTS.items() for part in parts
+}
+"""The digest by how many digits stand for it."""
 PREFIXES = {"phone": ("", "86", "+86")}
 """What is written before a value that is digested, where more than nothing is; something only before a domestic number."""
 DOMESTIC = {"phone": 11, "resident_id": 18}

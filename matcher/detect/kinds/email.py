@@ -11,7 +11,6 @@ from __future__ import annotations
 import string
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from matcher.columns.batch import LINE_END, PAD, Batch, Bytes, Flags, Places
 from matcher.columns.bitset import ONE, Words, highest, lowest, under
 from matcher.columns.classes import AT, DASH, DOT, is_digit, is_letter, is_one_of, is_word
 from matcher.detect.candidates import Segment, lower
+from ullage.identifiers import email
 
 SIDES = (32, 64)
 """Bytes on either side of an at sign, at a first look and at a second."""
@@ -26,96 +26,60 @@ WIDTHS = (32, 48, 64, 136)
 """Bytes of a row, by length class: most addresses are short."""
 PIECE = 1 << 15
 """At signs a step: a text of at signs alone must not take a row of bytes for each of its own."""
-SHORTEST_TLD, LONGEST_TLD = 2, 24
-OTHERS = b"_%+"
-"""What only a local part may have."""
-LOCAL = (string.ascii_letters + string.digits + ".-").encode() + OTHERS
+SIGNS = email.SIGNS.encode()
+LOCAL = (string.ascii_letters + string.digits).encode() + SIGNS
 """What a local part may have."""
 ASCII_FORM, LOWER = (np.uint32(int.from_bytes(four, "little")) for four in (b"xn--", b"  \0\0"))
 """Four bytes as one number, and what makes its letters lower case."""
 NOT_ASCII = 0x80
 
 
-class Sides(NamedTuple):
-    """Addresses as places: i64[n] where the local part begins, where the at sign stands, where the domain ends."""
-
-    start: Places
-    at: Places
-    end: Places
-
-    def where(self, chosen: Flags) -> Sides:
-        """Those that are chosen."""
-        return self if chosen.all() else self.take(np.flatnonzero(chosen))
-
-    def take(self, numbers: Places) -> Sides:
-        """Those with these numbers."""
-        return Sides(*(part.take(numbers) for part in self))
-
-
-class Parts(NamedTuple):
-    """One side of each at sign: how many characters next to it make an address's part, 0 where there is none, i64[n].
-
-    `stop` i64[n] is how many might, as far as was looked.
-    """
-
-    size: Places
-    stop: Places
-
-
 def find(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
     """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain has another script or its form."""
-    at = at.take(np.flatnonzero(_may_join(batch, at)))
-    pieces = [_around(batch, at[first : first + PIECE]) for first in range(0, len(at), PIECE)]
-    if not pieces:
-        return [], at
-    found = Sides(*(np.concatenate(part) for part in zip(*(sides for sides, _ in pieces), strict=True)))
-    return list(_segments(batch, found)), np.concatenate([strange for _, strange in pieces])
-
-
-def _may_join(batch: Batch, at: Places) -> Flags:
-    """Which at signs have on either side what an address may have there."""
     before, behind = batch.data.take(at - 1), batch.data.take(at + 1)
-    joins: Flags = inside_part(before) & (before != DOT) & (is_word(behind) | (behind == DASH) | (behind >= NOT_ASCII))
-    return joins
+    joins = is_one_of(before, LOCAL) & (before != DOT) & (is_word(behind) | (behind == DASH) | (behind >= NOT_ASCII))
+    at = at.take(np.flatnonzero(joins))
+    start, end, strange = ([np.empty(0, np.int64)] for _ in range(3))
+    for first in range(0, len(at), PIECE):
+        left = at[first : first + PIECE]
+        for side in SIDES:
+            local, looked_before = _local(batch, left, side)
+            domain, looked_behind = _domain(batch, left, side)
+            done = ((looked_before < side) & (looked_behind < side)) | (side == SIDES[-1])
+            other = done & (local > 0) & _is_strange(batch, left, domain, looked_behind)
+            whole = np.flatnonzero(done & ~other & (local > 0) & (domain > 0))
+            start.append((left - local)[whole])
+            end.append((left + 1 + domain)[whole])
+            strange.append(left[other])
+            left = left[~done]
+            if not len(left):
+                break
+    return list(_segments(batch, np.concatenate(start), np.concatenate(end))), np.sort(np.concatenate(strange))
 
 
-def _around(batch: Batch, at: Places) -> tuple[Sides, Places]:
-    """The addresses around at signs, and those of the signs whose domain is strange, ascending."""
-    found, strange = [], []
-    for side in SIDES:
-        local, domain = _local(batch, at, side), _domain(batch, at, side)
-        done = ((local.stop < side) & (domain.stop < side)) | (side == SIDES[-1])
-        other = done & (local.size > 0) & _is_strange(batch, at, domain)
-        whole = done & ~other & (local.size > 0) & (domain.size > 0)
-        found.append(Sides(at - local.size, at, at + 1 + domain.size).where(whole))
-        strange.append(at[other])
-        at = at[~done]
-        if not len(at):
-            break
-    return Sides(*(np.concatenate(part) for part in zip(*found, strict=True))), np.sort(np.concatenate(strange))
+def _local(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
+    """How many characters before each at sign are a local part, 0 for none, and how many might, of the `side` looked at: i64[n].
 
-
-def _local(batch: Batch, at: Places, side: int) -> Parts:
-    """The local part before each at sign, which begins with a letter or digit.
-
-    Bits are mirrored: the lowest stands for the byte before the at sign.
+    It begins with a letter or digit, behind what can be in none, or two hyphens. Bits are mirrored: the lowest stands for the
+    byte before the at sign.
     """
     text = batch.windows(at - side, side)
-    word, dot, hyphen = is_word(text), text == DOT, text == DASH
-    inside = word | dot | hyphen
-    for sign in OTHERS:
+    word, hyphen = is_word(text), text == DASH
+    inside = word.copy()
+    for sign in SIGNS:
         inside |= text == sign
     inside_bits, word_bits, hyphens = (_bits(flags, mirrored=True) for flags in (inside, word, hyphen))
     stop = lowest(~inside_bits | (hyphens & (hyphens >> ONE)))
     begins = highest(word_bits & under(stop))
     size = begins + 1
-    full = np.flatnonzero(stop == side)
-    size[full[~_begins_behind(batch, at[full] - side)]] = 0
-    return Parts(size, stop)
+    full = np.flatnonzero(stop == side)  # it goes on unless what stands before is no part of one
+    before, further = (batch.data.take(at[full] - side - place) for place in (1, 2))
+    size[full[is_one_of(before, LOCAL) & ((before != DASH) | (further != DASH))]] = 0
+    return size, stop
 
 
-def _domain(batch: Batch, at: Places, side: int) -> Parts:
-    """The domain behind each at sign: it ends with the last label that is all letters and has a dot before it."""
+def _domain(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
+    """The same of the domain behind each at sign: it ends with the last label that is all letters and has a dot before it."""
     text = batch.windows(at + 1, side)
     alpha, dot, hyphen = (_bits(flags) for flags in (is_letter(text), text == DOT, text == DASH))
     alnum: Words = alpha | _bits(is_digit(text))
@@ -125,7 +89,7 @@ def _domain(batch: Batch, at: Places, side: int) -> Parts:
     alpha &= inside
     ends = alpha & ~(((alnum | hyphen) & inside) >> ONE)  # letters that end a label
     ends &= under(np.where(stop < side, side, side - 1))  # what follows the last byte cannot be seen
-    return Parts(_last_labels(batch, at + 1, alpha, np.where(alnum & ONE == ONE, ends, 0)), stop)
+    return _last_labels(batch, at + 1, alpha, np.where(alnum & ONE == ONE, ends, 0)), stop
 
 
 def _last_labels(batch: Batch, first: Places, alpha: Words, ends: Words) -> Places:
@@ -141,7 +105,12 @@ def _last_labels(batch: Batch, first: Places, alpha: Words, ends: Words) -> Plac
         end = highest(ends)
         before = highest(~alpha & under(end))  # what stands before the label
         length = end - before
-        fits = (before > 0) & (length >= SHORTEST_TLD) & (length <= LONGEST_TLD) & (batch.data.take(first + before) == DOT)
+        fits = (
+            (before > 0)
+            & (length >= email.SHORTEST_TOP)
+            & (length <= email.LONGEST_TOP)
+            & (batch.data.take(first + before) == DOT)
+        )
         done = np.flatnonzero(fits)
         size[number.take(done)] = end.take(done) + 1
         ends &= under(end)
@@ -157,23 +126,11 @@ def _bits(flags: Flags, *, mirrored: bool = False) -> Words:
     return octets.view(f"{'>' if mirrored else '<'}u{flags.shape[1] // 8}").astype(np.uint64)
 
 
-def inside_part(data: Bytes) -> Flags:
-    """Whether these bytes may stand in a local part."""
-    return is_one_of(data, LOCAL)
-
-
-def _begins_behind(batch: Batch, start: Places) -> Flags:
-    """Whether a local part may begin at each place, by what stands before: nothing of another one, or two hyphens."""
-    before, further = batch.data.take(start - 1), batch.data.take(start - 2)
-    begins: Flags = ~inside_part(before) | ((before == DASH) & (further == DASH))
-    return begins
-
-
-def _is_strange(batch: Batch, at: Places, domain: Parts) -> Flags:
+def _is_strange(batch: Batch, at: Places, domain: Places, stop: Places) -> Flags:
     """Which domains go on in another script before they are one, or hold the ASCII form of one (`xn--`)."""
-    stop = at + 1 + domain.stop
+    stop = at + 1 + stop
     ends = batch.data.take(stop)
-    strange: Flags = (ends >= NOT_ASCII) & (domain.size == 0)
+    strange: Flags = (ends >= NOT_ASCII) & (domain == 0)
     hyphens = np.flatnonzero(ends == DASH)
     four = batch.windows(stop.take(hyphens) - 2, 4).view("<u4")[:, 0] | LOWER
     strange[hyphens] |= four == ASCII_FORM
@@ -186,18 +143,17 @@ def _kept(width: int) -> Bytes:
     return (np.arange(width) < np.arange(width + 1)[:, None]) * np.uint8(0xFF)
 
 
-def _segments(batch: Batch, found: Sides) -> Iterator[Segment]:
-    """The addresses in lower case, a segment for each width of row."""
-    length = found.end - found.start
-    shortest = 0
+def _segments(batch: Batch, start: Places, end: Places) -> Iterator[Segment]:
+    """The addresses [start, end) in lower case, a segment for each width of row."""
+    length, shortest = end - start, 0
     for width in WIDTHS:
-        chosen = np.flatnonzero((length > shortest) & (length <= width))
+        own = np.flatnonzero((length > shortest) & (length <= width))
         shortest = width
-        if len(chosen):
-            some, size = found.take(chosen), length.take(chosen)
-            text = lower(batch.windows(some.start, width))
+        if len(own):
+            size = length.take(own)
+            text = lower(batch.windows(start.take(own), width))
             text &= _kept(width).take(size, axis=0)
-            yield Segment("email", "plain", some.start, some.end, text, size, np.ones(len(size), bool))
+            yield Segment("email", "plain", start.take(own), end.take(own), text, size, np.ones(len(own), bool))
 
 
 def are_normal(text: Bytes, length: Places) -> Flags:

@@ -15,7 +15,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.classes import is_word
-from matcher.columns.literals import Literals, Patterns
+from matcher.columns.literals import Patterns
 from matcher.detect.candidates import Segment
 from ullage.identifiers.masked import FORM, HIDDEN, KEPT, SHOWN
 from ullage.lookup.written_forms import DOMESTIC
@@ -54,17 +54,12 @@ def patterns() -> Patterns:
     return Patterns(tuple(shape.pattern for shape in _shapes()), hyperscan.HS_FLAG_DOTALL)  # the case of x counts
 
 
-@cache
-def _alone() -> Literals:
-    return Literals.of(patterns())
-
-
-def find_masked(batch: Batch, hits: tuple[Places, Places] | None = None) -> list[Segment]:
+def find_masked(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     """Masked values, a segment for each kind of those that are weak and of the others.
 
-    `hits` are what was found of `patterns` in the batch, number and end, each i64[n]; without them a pass of its own is made.
+    `hits` are what was found of `patterns` in the batch: number and end, each i64[n].
     """
-    number, end = hits or _alone().find(batch.data)
+    number, end = hits
     if not len(number):
         return []
     order = np.argsort(end, kind="stable")
