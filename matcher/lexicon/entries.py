@@ -48,6 +48,11 @@ class Entry(NamedTuple):
         tenant, _, name = self.id.partition("\x1f")
         return tenant, name
 
+    @property
+    def needs_company(self) -> bool:
+        """Whether it counts only near another term, a field label or a brand."""
+        return self.kind == "term" and self.ambiguity == "H"
+
     def as_written(self, form: str) -> str:
         """How a word is shown that stands in a post as `form`, one of its own: the lexicon's spelling of that very form."""
         return self.id if form == folded(self.id) else form

@@ -1,122 +1,223 @@
-"""Many texts in one buffer: the sieve finds forms, and columns say which of them count.
+"""The lexicon's one engine: an Aho-Corasick automaton (pyahocorasick) over all forms, for titles, batches and files alike.
 
-    forms that mean something ─▶ whole words ─▶ labels around them ─▶ leftmost, longest ─▶ company ─▶ one Terms a text
+    text ─▶ forms, wherever they stand ─▶ whole words ─▶ the leftmost, of these the longest ─▶ company ─▶ `Terms`
 
-Labels stand on every line of many a dump, so they are looked for only around what else was found.
+A title is read whole. Of a batch, which may be a dump, only what stands around a word of the lexicon is read: the automaton alone
+reads 10 to 40 MB/s. Where such words stand the prescan has seen (hyperscan, with all else it looks for). It does not look for
+field labels, which stand on every line of many a dump: they matter only near a word, and there the automaton finds them.
+
+A flood of words costs Python some microseconds each, so it is not read to its end. If a text (one window of a long one) has more
+than ENOUGH words, then of each form only the first and the last few are read around: as many as make about ENOUGH words in all,
+one of each at least. So every different form that stands in a text is found and located, a brand behind a flood as well; what
+stands within a flood of one ambiguous word, and is company to that word alone, may be missed; and how often a term is counted
+is a lower bound.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
+import ahocorasick
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.classes import is_word
-from matcher.columns.literals import Literals, Patterns, stretches, whole_words
-from matcher.lexicon import resolve
-from matcher.lexicon.entries import Entry, literals
-from matcher.lexicon.resolve import Meanings
-from matcher.lexicon.terms import NEAR, Hits, Terms
+from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.literals import Literals, once, stretches, whole_words
+from matcher.detect.prescan import Seen, Sieve
+from matcher.lexicon.entries import COMPANY, Entry, Names, forms, literals, lower, record_words, shipped_rows
+from matcher.lexicon.terms import NEAR, Hit, Terms
+from ullage.vocabulary.lexicon import Row
+
+ENOUGH = 4096
+"""Words of one text that are read in any case."""
+LONGEST_CHARACTER = 4
+"""Bytes."""
+ALPHANUMERIC = frozenset(string.ascii_letters + string.digits)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Forms in a buffer: number of the form and bytes [start, end), each i64[n]."""
+class Lexicon:
+    """All terms of `rows` (of this version by default), every tenant's `brands` (with its domains) and `bins` (6 to 8 digits).
 
-    form: Places
-    start: Places
-    end: Places
+    `sieve` is the prescan that `read_batch` goes by; `records` counts the words of somebody's record.
+    """
 
-    def take(self, which: Places | Flags) -> Found:
-        """Some of them, by number or by flag."""
-        return Found(self.form[which], self.start[which], self.end[which])
+    def __init__(self, brands: Names, bins: Names | None = None, rows: Sequence[Row] = ()) -> None:
+        known = rows or shipped_rows()
+        found = forms(brands, bins or {}, known)
+        self.records = Records(record_words(known))
+        self._automaton = _automaton(found)
+        words = [form for form, entries in found.items() if any(entry.kind != "label" for entry in entries)]
+        patterns = [(number, literal) for number, form in enumerate(words) for literal in literals(form)]
+        self._form_of_pattern = np.array([number for number, _ in patterns], np.min_scalar_type(len(words)))
+        self.sieve = Sieve(whole_words([literal for _, literal in patterns]))
+        self._longest = max(map(len, found))
+        self._margin = LONGEST_CHARACTER * (NEAR + 3 * self._longest)  # room for a word, its company, and one that is cut
 
-    @classmethod
-    def joined(cls, parts: Sequence[Found]) -> Found:
-        """All of `parts`, by start, and the longest first where they start together."""
-        form, start, end = (np.concatenate([getattr(part, c) for part in parts]) for c in ("form", "start", "end"))
-        return cls(form, start, end).take(np.lexsort((-end, start)))
+    def read(self, text: str) -> Terms:
+        """Terms and brands in one folded text; places are characters."""
+        return Terms.of(self.words_in(text))
 
+    def words_in(self, text: str) -> list[Hit]:
+        """Everything that is known in folded `text`, in order: terms that count, labels, brands, words of context."""
+        return list(_meant(self._forms_in(lower(text))))
 
-class Words:
-    """Some of the forms, as byte strings to look for: `literals`."""
+    def read_batch(self, batch: Batch, seen: Seen) -> Sequence[Terms]:
+        """Terms and brands of each text in `batch`, as `read` finds them, floods apart; places are bytes from the text's begin.
 
-    def __init__(self, forms: Sequence[str], numbers: Sequence[int]) -> None:
-        """Of the forms, those with these numbers."""
-        wanted = [(number, literal) for number in numbers for literal in literals(forms[number])]
-        self._form = np.array([number for number, _ in wanted], np.int64)
-        self._length = np.array([len(literal) for _, literal in wanted], np.int64)
-        self.literals = tuple(literal for _, literal in wanted)
-
-    def whole(self, data: Bytes, hits: tuple[Places, Places]) -> Found:
-        """Of `hits`, number in `literals` and end in `data`, those that are no part of a longer Latin word."""
-        number, end = hits
-        start = end - self._length[number]
-        whole = ~(is_word(data[start]) & is_word(data[start - 1]) | is_word(data[end - 1]) & is_word(data[end]))
-        return Found(self._form[number[whole]], start[whole], end[whole])
-
-
-class Search:
-    """The search over all forms."""
-
-    def __init__(self, forms: Mapping[str, Sequence[Entry]]) -> None:
-        words, meanings = list(forms), list(forms.values())
-        self._forms = words
-        is_label = [all(entry.kind == "label" for entry in entries) for entries in meanings]
-        self._meanings = Meanings.of(meanings)
-        self._words = Words(words, [n for n, label in enumerate(is_label) if not label])
-        self._labels = Words(words, [n for n, label in enumerate(is_label) if label])
-        self._label_literals = Literals(self._labels.literals)
-        self._margin = 4 * NEAR + 2 * max(len(word.encode()) for word in words)
-
-    @property
-    def patterns(self) -> Patterns:
-        """The forms that mean something: parts of longer words cost nothing."""
-        return whole_words(self._words.literals)
-
-    def read(self, batch: Batch, hits: tuple[Places, Places]) -> list[Terms]:
-        """What each text of `batch` says, where `hits` of `patterns` were found: number and end, each i64[n]."""
+        `seen` is what `sieve` saw in the batch.
+        """
         terms = [Terms()] * len(batch.starts)
-        for document, said in self._documents(batch, hits):
-            terms[document] = said
+        number, end = seen.words
+        order = np.argsort(end, kind="stable")
+        form, end = self._form_of_pattern[number[order]], end[order]
+        document = batch.documents(end - 1)
+        borders = [*np.flatnonzero(np.diff(document, prepend=-1)).tolist(), len(end)]
+        for first, last in pairwise(borders):
+            text = int(document[first])
+            begin = int(batch.starts[text])
+            data = batch.data[begin : batch.ends[text]]
+            terms[text] = Terms.of(self._read(data, self._stretches(form[first:last], end[first:last] - begin, len(data))))
         return terms
 
-    def _documents(self, batch: Batch, hits: tuple[Places, Places]) -> Iterator[tuple[int, Terms]]:
-        """The texts that say something, by number."""
-        found = self._words.whole(batch.data, hits)
-        if not len(found.form):
-            return
-        around = stretches(found.start - self._margin, found.end + self._margin, len(batch.data))
-        labels = self._labels.whole(batch.data, self._label_literals.find(batch.data, around))
-        found = Found.joined([found, labels])
-        found = found.take(resolve.leftmost_longest(found.start, found.end))
-        place, entry = self._meanings.of_forms(found.form)
-        document = batch.documents(found.start)
-        near = resolve.Near(batch, document, found.start, found.end, self._meanings.only[found.form])
-        counts = self._meanings.is_term[entry]
-        lonely = np.flatnonzero(self._meanings.needs_company[entry])
-        counts[lonely] = near.has_company(place[lonely], self._meanings.company[entry[lonely]])
-        shown = counts | self._meanings.is_other[entry]
-        place, entry, counts = place[shown], entry[shown], counts[shown]
-        owner = document[place]
-        first = np.flatnonzero(np.diff(owner, prepend=-1))  # they come by place
-        behind = np.append(first, len(owner))[1:]
-        for number, *borders in zip(owner[first].tolist(), first.tolist(), behind.tolist(), strict=True):
-            own = slice(*borders)
-            yield number, self._terms(found, place[own], entry[own], counts[own], int(batch.starts[number]))
+    def _stretches(self, form: Places, end: Places, size: int) -> Sequence[tuple[int, int]]:
+        """What is read of a text of `size` bytes where forms were seen: `form` u[n] their numbers, `end` i64[n], ascending."""
+        fewest = _fewest_beside(form) if len(form) > ENOUGH else np.zeros(len(form), np.int64)
+        few = ENOUGH
+        while True:
+            known = end[fewest < few]
+            around = list(stretches(known - self._margin, known + self._margin, size))
+            words = np.diff(np.searchsorted(end, around))
+            if few == 1 or words.sum() <= ENOUGH:
+                return around
+            few //= 2
 
-    def _terms(self, found: Found, place: Places, entry: Places, counts: Flags, begin: int) -> Terms:
-        """What one text says: `place` and `entry` i64[n] of what is shown there, `counts` bool[n]."""
-        entries = self._meanings.entries
-        counted, other = (np.bincount(entry[own]) for own in (counts, ~counts))
-        tally = {entries[number]: int(counted[number]) for number in np.flatnonzero(counted).tolist()}
-        others = frozenset(entries[number] for number in np.flatnonzero(other).tolist())
-        at = place[counts]
-        once, first = np.unique(entry[counts], return_index=True)
-        forms = zip(once.tolist(), found.form[at[first]].tolist(), strict=True)
-        written = {entries[number]: self._forms[form] for number, form in forms}
-        hits = Hits(entries, found.start[at] - begin, found.end[at] - begin, entry[counts])
-        return Terms(Counter(tally), others, hits, written)
+    def _read(self, data: Bytes, around: Iterable[tuple[int, int]]) -> Iterator[Hit]:
+        """What is known in the stretches `around` of `data`, the UTF-8 of one text; places are bytes."""
+        for begin, end in around:
+            first, last = _character(data, begin), _character(data, end)
+            text = data[first:last].tobytes().decode("utf-8", "surrogatepass")
+            low, high = self._longest * (first > 0), len(text) - self._longest * (last < len(data))
+            at, place = 0, first
+            for hit in _meant(self._forms_in(lower(text), low, high)):
+                place += _size(text[at : hit.start])
+                at = hit.start
+                yield Hit(place, place + _size(text[hit.start : hit.end]), hit.entry, hit.form)
+
+    def _forms_in(self, text: str, low: int = 0, high: int | None = None) -> Iterator[_Found]:
+        """Forms in lower-case `text`: of those that are whole words the leftmost, of these the longest.
+
+        Those not wholly in [`low`, `high`) are left out: beside a cut nobody knows whether they are part of more.
+        """
+        high = len(text) if high is None else high
+        found = sorted((last + 1 - len(form.text), -last, form) for last, form in self._automaton.iter(text))
+        free = 0
+        for start, minus_last, form in found:
+            end = 1 - minus_last
+            if start >= free and _is_word(text, start, end):
+                free = end
+                if start >= low and end <= high:
+                    yield _Found(start, end, form)
+
+
+class Records:
+    """The search for words of somebody's record, asked only of a text in which something was found: they stand all over dumps.
+
+    `words` are folded, in lower case, as UTF-8.
+    """
+
+    def __init__(self, words: Sequence[bytes]) -> None:
+        self._literals = Literals.of(once(words))
+
+    def count(self, text: bytes) -> int:
+        """How many different ones stand in folded `text`, which is UTF-8."""
+        number, _ = self._literals.find(np.frombuffer(text, np.uint8))
+        return len(np.unique(number))
+
+
+class _Form(NamedTuple):
+    """A form and its meanings; `company` are the ids of those beside which an ambiguous term of another id counts."""
+
+    text: str
+    entries: tuple[Entry, ...]
+    company: frozenset[str]
+    is_ambiguous: bool
+
+
+class _Found(NamedTuple):
+    start: int
+    end: int
+    form: _Form
+
+
+def _automaton(known: Mapping[str, tuple[Entry, ...]]) -> ahocorasick.Automaton:
+    automaton = ahocorasick.Automaton()
+    for text, entries in known.items():
+        company = frozenset(entry.id for entry in entries if entry.kind in COMPANY)
+        automaton.add_word(text, _Form(text, entries, company, any(entry.needs_company for entry in entries)))
+    automaton.make_automaton()
+    return automaton
+
+
+def _is_word(text: str, start: int, end: int) -> bool:
+    """Latin forms must not be part of a longer word; Chinese needs no boundary."""
+    if start and text[start] in ALPHANUMERIC and text[start - 1] in ALPHANUMERIC:
+        return False
+    return not (end < len(text) and text[end - 1] in ALPHANUMERIC and text[end] in ALPHANUMERIC)
+
+
+def _meant(forms: Iterable[_Found]) -> Iterator[Hit]:
+    """What forms stand for, in order of place: an ambiguous term only where it has company within NEAR characters."""
+    found = list(forms)
+    if not any(one.form.is_ambiguous for one in found):
+        yield from (Hit(start, end, entry, form.text) for start, end, form in found for entry in form.entries)
+        return
+    mirrored = [_Found(-end, -start, form) for start, end, form in reversed(found)]
+    accompanied = {*_accompanied(found), *((len(found) - 1 - number, name) for number, name in _accompanied(mirrored))}
+    for number, (start, end, form) in enumerate(found):
+        for entry in form.entries:
+            if not entry.needs_company or (number, entry.id) in accompanied:
+                yield Hit(start, end, entry, form.text)
+
+
+def _accompanied(found: Iterable[_Found]) -> Iterator[tuple[int, str]]:
+    """Ambiguous terms with another term, a label or a brand before them: the number in `found`, and the term's id.
+
+    It takes the last form that is company and, in case that is the same term, the last that was another: a flood costs no more.
+    """
+    last = frozenset[str]()
+    last_end = other_end = -math.inf
+    for number, (start, end, form) in enumerate(found):
+        if form.is_ambiguous:
+            for entry in form.entries:
+                if entry.needs_company and start - (other_end if last == {entry.id} else last_end) <= NEAR:
+                    yield number, entry.id
+        if form.company:
+            if form.company != last:
+                last, other_end = form.company, last_end
+            last_end = end
+
+
+def _fewest_beside(form: Places) -> Places:
+    """How many of the same form stand before or behind each hit, whichever are fewer: i64[n]. `form` u[n] numbers the forms."""
+    order = np.argsort(form, kind="stable")  # of 16 bits: a radix sort
+    first = np.flatnonzero(np.diff(form[order].astype(np.int64), prepend=-1))
+    count = np.diff(first, append=len(form))
+    before = np.arange(len(form)) - np.repeat(first, count)
+    fewest = np.empty(len(form), np.int64)
+    fewest[order] = np.minimum(before, np.repeat(count - 1, count) - before)
+    return fewest
+
+
+def _character(data: Bytes, place: int) -> int:
+    """Where the character of UTF-8 begins that holds `place`."""
+    while 0 < place < len(data) and data[place] & 0xC0 == 0x80:
+        place -= 1
+    return place
+
+
+def _size(text: str) -> int:
+    """Bytes of `text` in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

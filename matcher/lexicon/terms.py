@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
-from matcher.columns.batch import Places
 from matcher.lexicon.entries import Entry
 from ullage.records import Term
 from ullage.vocabulary.lexicon import SIDES, is_offer
@@ -18,32 +17,12 @@ NEAR = 40
 
 
 class Hit(NamedTuple):
-    """A form found at [start, end): characters of a text, or bytes of a document in a batch."""
+    """A form found at [start, end): characters of a text, or bytes of a document in a batch. `form` is as the lexicon has it."""
 
     start: int
     end: int
     entry: Entry
-
-
-class Hits(Sequence[Hit]):
-    """Hits as columns, made into objects when they are asked for: a dump may have one a line."""
-
-    def __init__(self, entries: Sequence[Entry], start: Places, end: Places, entry: Places) -> None:
-        self._entries, self._columns = entries, (start, end, entry)
-
-    def __len__(self) -> int:
-        return len(self._columns[0])
-
-    @overload
-    def __getitem__(self, number: int) -> Hit: ...
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[Hit]: ...
-    def __getitem__(self, number: int | slice) -> Hit | Sequence[Hit]:
-        """One hit, or some of them."""
-        if isinstance(number, slice):
-            return Hits(self._entries, *(column[number] for column in self._columns))
-        start, end, entry = (int(column[number]) for column in self._columns)
-        return Hit(start, end, self._entries[entry])
+    form: str
 
 
 @dataclass(frozen=True)
@@ -51,13 +30,22 @@ class Terms:
     """What the lexicon says of one text."""
 
     counts: Mapping[Entry, int] = field(default_factory=dict)
-    """How often each term stands there and may count."""
+    """How often each term stands there and may count; in a flood at least so often (see `search`)."""
     others: frozenset[Entry] = frozenset()
     """Brands that are named, and words of context."""
     hits: Sequence[Hit] = ()
     """Where the terms that count stand."""
     written: Mapping[Entry, str] = field(default_factory=dict)
     """The form in which each of them stands there first."""
+
+    @classmethod
+    def of(cls, found: Iterable[Hit]) -> Terms:
+        """What `found` says, by place: terms that count, brands, words of context and labels."""
+        hits = tuple(found)
+        counted = tuple(hit for hit in hits if hit.entry.kind == "term")
+        others = frozenset(hit.entry for hit in hits if hit.entry.kind in ("brand", "context"))
+        written = {hit.entry: hit.form for hit in reversed(counted)}
+        return cls(Counter(hit.entry for hit in counted), others, counted, written)
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:

@@ -7,9 +7,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from matcher.lexicon import Terms
+from matcher.lexicon import Records, Terms
 from matcher.lexicon.entries import RECORD
-from matcher.lexicon.records import Records
 from matcher.match.capture_key import CaptureKey
 from matcher.match.claims import Excerpts, claims
 from matcher.match.counts import Found

@@ -40,17 +40,17 @@ def words(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] = ()) 
     `places` are names of the configured site and host. The brands are those of `tenant` alone.
     """
     read = lower(fold(unescape(unquote(text[:READ]))).text)
-    found = [Known(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, read, tenant))]
+    found = [Known(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, tenant))]
     for place in filter(None, places):
         whole = rf"(?<![a-z0-9.\-]){re.escape(place)}(?![a-z0-9.\-])"
         found += [Known(*match.span(), place) for match in re.finditer(whole, read)]
     return kept(read, found, goes_on=len(text) > READ)
 
 
-def _spelt(hit: Hit, read: str, tenant: str) -> str:
+def _spelt(hit: Hit, tenant: str) -> str:
     """How a word is shown, "" for one that is not: the brand of somebody else."""
     if hit.entry.kind != "brand":
-        return hit.entry.as_written(read[hit.start : hit.end])
+        return hit.entry.as_written(hit.form)
     owner, name = hit.entry.brand
     return name if owner == tenant else ""
 

@@ -13,10 +13,8 @@ from itertools import groupby
 import numpy as np
 
 from matcher.columns.batch import Bytes, Flags, Places
-from matcher.columns.literals import Literals
-from matcher.lexicon.entries import Entry, forms
-from matcher.lexicon.resolve import leftmost_longest
-from matcher.lexicon.search import Found, Words
+from matcher.columns.literals import Literals, whole_words
+from matcher.lexicon.entries import Entry, forms, literals
 from matcher.match.batches import Searched
 from matcher.match.capture_key import Words as Tags
 
@@ -110,18 +108,21 @@ class _Names:
 
     def __init__(self, others: Iterable[str], own: Iterable[str]) -> None:
         known = forms({OTHER: others, "": own}, {}, ())
-        known = {form: meanings for form, meanings in known.items() if any(entry.kind == "brand" for entry in meanings)}
-        self._words = Words(list(known), range(len(known)))
-        self._is_other = np.array([_is_other(meanings) for meanings in known.values()], bool)
-        self._literals = Literals(self._words.literals)
+        names = {form: meanings for form, meanings in known.items() if any(entry.kind == "brand" for entry in meanings)}
+        found = [(literal, _is_other(meanings)) for form, meanings in names.items() for literal in literals(form)]
+        self._literals = Literals.of(whole_words([literal for literal, _ in found]))
+        self._length = np.array([len(literal) for literal, _ in found], np.int64)
+        self._is_other = np.array([is_other for _, is_other in found], bool)
 
     def find(self, searched: Searched) -> tuple[Places, Flags]:
-        """Where names begin in a batch, the longest of those that overlap, and whether each is another's."""
-        data = searched.batch.data
-        found = Found.joined([self._words.whole(data, self._literals.find(data))])
-        found = found.take(leftmost_longest(found.start, found.end)) if len(found.form) else found
-        found = found.take(~_inside(searched, found.start))
-        return found.start, self._is_other[found.form]
+        """Where names begin in a batch that are part of no longer one, and whether each is another's."""
+        number, end = self._literals.find(searched.batch.data)
+        start = end - self._length[number]
+        order = np.lexsort((-end, start))
+        number, start, end = number[order], start[order], end[order]
+        whole = end > np.concatenate(([0], np.maximum.accumulate(end)[:-1]))
+        whole &= ~_inside(searched, start)
+        return start[whole], self._is_other[number[whole]]
 
 
 def _is_other(meanings: Iterable[Entry]) -> bool:

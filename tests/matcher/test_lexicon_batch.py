@@ -1,6 +1,5 @@
 """Many texts at once: the same terms as one by one, in bytes, whatever stands beside them."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,8 +7,9 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.columns.literals import APART
 from matcher.detect.labels import words
-from matcher.lexicon import Lexicon, Terms, resolve
+from matcher.lexicon import Lexicon, Terms
 from matcher.lexicon.entries import BIN_FORMS, forms, literals, shipped_rows
+from matcher.lexicon.search import ENOUGH
 from matcher.text import fold
 from matcher.text.traditional import written
 
@@ -27,7 +27,7 @@ def of(*texts: str) -> list[Terms]:
 
 def same(ours: Terms, oracle: Terms, text: str) -> None:
     assert (ours.counts, ours.others, ours.terms, ours.brands) == (oracle.counts, oracle.others, oracle.terms, oracle.brands)
-    places = [(len(text[: h.start].encode()), len(text[: h.end].encode()), h.entry) for h in oracle.hits]
+    places = [(len(text[: h.start].encode()), len(text[: h.end].encode()), h.entry, h.form) for h in oracle.hits]
     assert [tuple(hit) for hit in ours.hits] == places
 
 
@@ -106,33 +106,55 @@ def test_a_title_adds_to_what_its_text_says() -> None:
     assert text.under(of("的")[0]) is text
 
 
-def test_hits_are_a_sequence_that_can_be_cut() -> None:
-    hits = of("内料 fullz 内料")[0].hits
-    assert [hit.entry.id for hit in hits] == ["内料", "fullz", "内料"]
-    assert [tuple(hit)[:2] for hit in hits[1:]] == [(7, 12), (13, 19)]
+FLOODS = ("QQ ", "QQ|", ";QQ", "QQ[at]", "手机:", "料", "内料", "银行卡四件套", "料 QQ 内料 ", "bank.example ")
+FLOOD, APART_BY = 100_000, "\n" + "的" * 50 + "\n"
+
+
+@pytest.mark.parametrize("unit", FLOODS)
+def test_a_brand_and_a_term_within_a_flood_are_found_where_they_stand(unit: str) -> None:
+    flood = unit * (FLOOD // 2)
+    text = f"{flood}{APART_BY}某某银行 一手料 fullz{APART_BY}{flood}"
+    said = of(text)[0]
+    assert "某某银行" in said.brands["bank"]
+    assert {term.id for term in said.terms} >= {"一手料", "fullz"}
+    assert {text.encode()[hit.start : hit.end].decode() for hit in said.hits} >= {"一手料", "fullz"}
+
+
+@pytest.mark.parametrize("unit", FLOODS)
+@pytest.mark.parametrize("company", ["手机", "一手料", "某某银行"])
+def test_an_ambiguous_word_behind_a_flood_counts_in_company(unit: str, company: str) -> None:
+    flood = unit * FLOOD + APART_BY
+    assert "流水" not in of(flood + "流水")[0].written.values()
+    assert "流水" in of(f"{flood}{company} 流水")[0].written.values()
+    assert "料" in of(f"{flood}{company} 料{APART_BY}")[0].written.values()
+
+
+def test_of_a_flood_the_count_is_a_lower_bound_and_in_the_next_text_counted_anew() -> None:
+    flood, few = of("fullz " * FLOOD, "fullz " * ENOUGH)
+    [(entry, count)] = flood.counts.items()
+    assert ENOUGH / 3 <= count <= FLOOD
+    assert few.counts == {entry: ENOUGH}
+
+
+def test_every_form_is_found_in_a_flood_of_all_of_them() -> None:
+    every = APART_BY.join(FORMS)
+    once, often = of(every)[0], of(APART_BY.join([every] * 120))[0]
+    assert often.counts.keys() == once.counts.keys()
+    assert often.others == once.others
+    assert sum(often.counts.values()) < 120 * sum(once.counts.values())
+
+
+def test_where_a_flood_is_cut_no_word_is_made_of_a_part() -> None:
+    for form in FORMS:
+        if any(other in form for other in FORMS.keys() - {form}):
+            short, long = (of(f"{form} " * count)[0] for count in (50, 3 * ENOUGH))
+            assert short.counts.keys() == long.counts.keys(), form
 
 
 def test_no_texts_and_empty_texts_say_nothing() -> None:
     assert of() == []
     assert of("", "") == [Terms(), Terms()]
     assert of() == []
-
-
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), min_size=1, max_size=30, unique=True))
-def test_the_leftmost_and_longest_stay(stretches: list[tuple[int, int]]) -> None:
-    ordered = sorted(((start, start + length) for start, length in stretches), key=lambda s: (s[0], -s[1]))
-    kept, free = [], 0
-    for start, end in ordered:
-        kept.append(start >= free)
-        free = end if start >= free else free
-    starts, ends = np.array(ordered, np.int64).T
-    assert resolve.leftmost_longest(starts, ends).tolist() == kept
-
-
-@given(st.lists(st.text("a料é😀", max_size=60).filter(lambda t: len(t.encode()) <= 160), max_size=3))
-def test_characters_are_counted_between_bytes(texts: list[str]) -> None:
-    batch = Batch.of([text.encode() for text in texts])
-    assert resolve.characters(batch, batch.starts, batch.ends).tolist() == [len(text) for text in texts]
 
 
 def test_many_forms_of_one_term_look_for_others_beyond_all_of_them() -> None:

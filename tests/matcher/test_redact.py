@@ -116,7 +116,7 @@ def test_all_that_is_shown_is_known(text: str) -> None:
     assert known.issuperset(shown.split())
 
 
-WRITTEN = [(form, entry) for form, (_, own) in LEXICON._automaton._automaton.items() for entry in own if entry.kind != "brand"]
+WRITTEN = [(text, entry) for text, form in LEXICON._automaton.items() for entry in form.entries if entry.kind != "brand"]
 TERMS = {entry.as_written(form) for form, entry in WRITTEN}
 TERMS |= {"云杉银行", "yunshan.example", "BIN", "demo-pastes", "forum.example"}
 
