@@ -11,16 +11,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from matcher.columns import bitset as bits
 
 PAD = 192
 """Line ends before the first and behind the last text: windows of up to 136 bytes around any place stay in the buffer."""
 LINE_END = 10
+Bytes = bits.Bytes
+Flags = bits.Flags
 Places = bits.Places
-Bytes = npt.NDArray[np.uint8]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,8 @@ class Batch:
 
     @cached_property
     def _characters(self) -> bits.Ranks:
-        packed = np.packbits(self.data.view(np.int8) >= -64, bitorder="little")  # all bytes but 10xxxxxx
-        words = bits.empty(len(self.data))
-        words.view(np.uint8)[: len(packed)] = packed
-        return bits.Ranks(words)
+        """Where characters begin."""
+        return bits.Ranks(bits.where(self.data, bits.begins_character))
 
     def characters_before(self, places: Places) -> Places:
         """How many characters of the buffer begin before each place: i64[n]."""

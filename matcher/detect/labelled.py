@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.classes import is_digit, is_one_of, is_word
+from matcher.columns.bitset import is_digit, is_one_of, is_word
 from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, Patterns, stretches
 from matcher.columns.ragged import within
 from matcher.detect.candidates import Segment, joined

@@ -19,8 +19,21 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.bitset import ONE, ahead, behind, below, highest, lowest, places, windows
-from matcher.columns.classes import CASE, Classes, is_digit, is_separator, is_word
+from matcher.columns.bitset import (
+    CASE,
+    ONE,
+    Classes,
+    ahead,
+    behind,
+    below,
+    highest,
+    is_digit,
+    is_separator,
+    is_word,
+    lowest,
+    places,
+    windows,
+)
 from matcher.detect.candidates import Segment, cut, every
 
 SHORTEST, LONGEST = 11, 19

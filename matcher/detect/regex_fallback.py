@@ -14,8 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Places
-from matcher.columns.bitset import ahead, behind, lowest, places, windows
-from matcher.columns.classes import DASH, SPACE, ZERO, Classes, is_digit, is_separator, is_word
+from matcher.columns.bitset import (
+    DASH,
+    SPACE,
+    ZERO,
+    Classes,
+    ahead,
+    behind,
+    is_digit,
+    is_separator,
+    is_word,
+    lowest,
+    places,
+    windows,
+)
 from matcher.detect.candidates import Segment
 from ullage.identifiers import Kind, iban, kinds
 from ullage.identifiers.base import no_check

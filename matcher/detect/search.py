@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from matcher.columns.batch import Batch
-from matcher.columns.bitset import places
-from matcher.columns.classes import classes
+from matcher.columns.bitset import Classes, places
 from matcher.detect.candidates import Segment, without_overlaps
 from matcher.detect.kinds import card, email, phone, qq, resident_id, uscc
 from matcher.detect.numbers import Whole, find_grouped
@@ -23,7 +22,7 @@ APART = ("email", "qq", "digest")
 
 def search(batch: Batch, beside: Sequence[Segment] = ()) -> list[Segment]:
     """Candidates of every kind, `beside` a label or one another too; only kinds that are APART overlap with others."""
-    seen = classes(batch)
+    seen = Classes.of(batch.data)
     whole, grouped = Whole(batch, seen), find_grouped(batch, seen, SHAPES)
     words = find_words(batch, seen, whole.led)
     mail, strange_at = email.find(batch, places(seen.at))

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Batch, Places
-from matcher.columns.bitset import BITS, behind, lowest, places, windows
-from matcher.columns.classes import CASE, A, Classes, is_digit, is_word
+from matcher.columns.bitset import BITS, CASE, A, Classes, behind, is_digit, is_word, lowest, places, windows
 from matcher.detect.candidates import Segment, every
 from ullage.lookup.written_forms import FORM_OF_LENGTH
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.classes import is_word
+from matcher.columns.bitset import is_word
 from matcher.columns.literals import Literals
 from matcher.records import Rows
 from ullage.vocabulary.fields import Field

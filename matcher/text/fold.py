@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.bitset import Ranks, places, where
+from matcher.columns.bitset import Ranks, begins_character, places, where
 from matcher.text.han_digits import WIDE_PLUS, code_points, may_hold_numbers, read_numbers
 
 Codes = npt.NDArray[Any]
@@ -142,8 +142,8 @@ class Folded:
 
     @cached_property
     def _characters(self) -> Ranks:
-        """Which bytes are the first of a character: all but 10xxxxxx."""
-        return Ranks(where(np.frombuffer(self.utf8, np.int8), lambda part: part >= -64))
+        """Where characters begin."""
+        return Ranks(where(np.frombuffer(self.utf8, np.uint8), begins_character))
 
 
 def fold(text: str) -> Folded:

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.bitset import places, where
-from matcher.columns.classes import DASH, SPACE, is_digit
+from matcher.columns.bitset import DASH, SPACE, is_digit, places, where
 from matcher.columns.ragged import ranges
 
 WRITTEN = (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.columns.classes import classes, is_one_of
+from matcher.columns.bitset import Classes, is_one_of
 from matcher.detect.candidates import Segment, anywhere, by_place, cut, every, lower
 from matcher.detect.kinds import card as cards
 from matcher.detect.kinds import email as mail
@@ -38,7 +38,7 @@ def rows(texts: list[str], width: int = 24) -> np.ndarray:
 
 
 def words_of(batch: Batch) -> tuple[Whole, Words]:
-    seen = classes(batch)
+    seen = Classes.of(batch.data)
     whole = Whole(batch, seen)
     return whole, find_words(batch, seen, whole.led)
 
@@ -239,7 +239,7 @@ def test_a_domain_without_an_ascii_form_is_no_domain(domain: str) -> None:
 def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
     text = " ".join(parts)
     batch = Batch.of([text.encode("utf-8", "surrogatepass")])
-    for segment in find_rare(batch, classes(batch), np.empty(0, np.int64)):
+    for segment in find_rare(batch, Classes.of(batch.data), np.empty(0, np.int64)):
         plain = [c for c in kinds()[segment.kind].find(text) if c.normal.startswith("+") or segment.kind == "iban"]
         lengths = [len(text[: c.start].encode("utf-8", "surrogatepass")) for c in plain]
         assert (segment.start - batch.starts[0]).tolist() == lengths

@@ -8,8 +8,7 @@ from functools import cache
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.bitset import ONE, below, windows
-from matcher.columns.classes import DOT, Classes
+from matcher.columns.bitset import DOT, ONE, Classes, below, windows
 from matcher.detect.candidates import Segment
 from matcher.detect.numbers import Numbers, Shape, Whole, all_digits, is_space_or_dash, of_shapes, two
 from ullage.identifiers import card

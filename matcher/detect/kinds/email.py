@@ -15,8 +15,7 @@ from functools import cache
 import numpy as np
 
 from matcher.columns.batch import LINE_END, PAD, Batch, Bytes, Flags, Places
-from matcher.columns.bitset import ONE, Words, highest, lowest, under
-from matcher.columns.classes import AT, DASH, DOT, is_digit, is_letter, is_one_of, is_word
+from matcher.columns.bitset import AT, DASH, DOT, ONE, Words, highest, is_digit, is_letter, is_one_of, is_word, lowest, under
 from matcher.detect.candidates import Segment, lower
 from ullage.identifiers import email
 

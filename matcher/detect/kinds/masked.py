@@ -14,7 +14,7 @@ import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.classes import is_word
+from matcher.columns.bitset import is_word
 from matcher.columns.literals import Patterns
 from matcher.detect.candidates import Segment
 from ullage.identifiers.masked import FORM, HIDDEN, KEPT, SHOWN

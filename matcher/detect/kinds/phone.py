@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.classes import DOT, Classes, is_digit
+from matcher.columns.bitset import DOT, Classes, is_digit
 from matcher.detect.candidates import Segment
 from matcher.detect.numbers import WIDTH, Numbers, Shape, Whole, all_digits, of_shapes, pair, pair_table
 from ullage.identifiers import phone

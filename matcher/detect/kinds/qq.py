@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from matcher.columns.classes import is_digit
+from matcher.columns.bitset import is_digit
 from matcher.detect.candidates import Segment
 from matcher.detect.kinds import phone
 from ullage.identifiers import qq

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.classes import is_one_of
+from matcher.columns.bitset import is_one_of
 from matcher.detect.candidates import Segment, cut
 from matcher.detect.numbers import WIDTH, Whole, pair, pair_table
 from matcher.detect.words import Words
