@@ -28,7 +28,8 @@ from alerts.store.sqlite import SqliteStore
 from ullage import log
 from ullage.bus import Record
 from ullage.clock import Clock
-from ullage.monitoring.canary import TENANT, CanaryMetrics
+from ullage.monitoring.canary import TENANT
+from ullage.monitoring.metrics import CanaryMetrics
 from ullage.settings import ChannelSettings, NotifySettings, RouteSettings, Tenant
 
 CHANNEL = "nowhere"

@@ -20,9 +20,8 @@ from alerts.status import tally
 from alerts.store import IncidentStore, Where
 from ullage.bus import Lag
 from ullage.clock import Clock
-from ullage.monitoring.canary import CanaryMetrics
 from ullage.monitoring.heartbeat import Pulse
-from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, STORE, LoopMetrics, bounded
+from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, STORE, CanaryMetrics, LoopMetrics, bounded
 from ullage.records import Finding
 from ullage.runtime.dead_letters import REASONS
 from ullage.verdict import own_rules

@@ -26,8 +26,9 @@ from tests.factories import capture
 from ullage import setup
 from ullage.bus import FINDINGS, Record
 from ullage.errors import RecordError, UnavailableError
-from ullage.monitoring.canary import SITE, TENANT, CanaryMetrics, proof, text
+from ullage.monitoring.canary import SITE, TENANT, proof, text
 from ullage.monitoring.heartbeat import Pulse
+from ullage.monitoring.metrics import CanaryMetrics
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 from ullage.settings import Context, Tenant

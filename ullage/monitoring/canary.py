@@ -10,11 +10,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
-
-from ullage.clock import Clock
 from ullage.errors import RecordError
-from ullage.monitoring.metrics import BUCKETS
 from ullage.security.signing import FINGERPRINT_BYTES, Signer, Verifier
 
 TENANT = SITE = "ullage-canary"
@@ -22,8 +18,6 @@ TENANT = SITE = "ullage-canary"
 CUSTOMERS = tuple((f"canary-{n}", f"金丝{'甲乙丙丁戊'[n]}", f"canary-{n}@canary.example") for n in range(5))
 """Reference, name and mail address of people who cannot exist: nobody can have a domain under `example` (RFC 2606)."""
 COLUMNS = ("customer_ref", "name", "email")
-
-
 PURPOSE = "canary"
 LETTERS = "abcdefghijklmnop"
 """For hex digits, in a post: digits would be read as somebody's number."""
@@ -62,35 +56,3 @@ def text(nonce: str, proof: str) -> str:
     """
     rows = "\n".join(f"{name}----{email}----{len(nonce) + n},000" for n, (_, name, email) in enumerate(CUSTOMERS))
     return f"出售 贷款客户数据 一手料 可验 样例\n{nonce} {proof}\n\n姓名----邮箱----贷款金额\n{rows}\n"
-
-
-class CanaryMetrics:
-    """How canary posts fare, as alert sees it."""
-
-    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
-        self._clock, self._newest = clock, 0.0
-        self._way = Histogram(
-            "ullage_canary_publish_to_notification_seconds",
-            "From the publication of a canary post to the notification that a person would have had.",
-            buckets=BUCKETS,
-            registry=registry,
-        )
-        self._success = Gauge(
-            "ullage_canary_last_success_timestamp_seconds",
-            "When a canary post last came to its notification, 0 for never since the start.",
-            registry=registry,
-        )
-        self.interval = Gauge(
-            "ullage_canary_interval_seconds", "How often a canary post is to be published, 0 while none is.", registry=registry
-        )
-
-    def notified(self, published: float) -> None:
-        """A canary post published at that moment (Unix seconds) came through; one that comes again is not timed again.
-
-        A moment that has not come yet was noted by a clock that was ahead.
-        """
-        now = self._clock.wall()
-        if published > self._newest or self._newest > now:
-            self._newest = min(published, now)
-            self._way.observe(now - self._newest)
-            self._success.set(now)

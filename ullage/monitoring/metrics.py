@@ -14,6 +14,7 @@ from prometheus_client import (
     CollectorRegistry,
     Gauge,
     GCCollector,
+    Histogram,
     Info,
     PlatformCollector,
     ProcessCollector,
@@ -72,6 +73,38 @@ class LoopMetrics:
     def reached(self, part: str, answers: bool) -> None:
         """A call to `part` came back, or failed because it is down."""
         self._up.labels(part).set(answers)
+
+
+class CanaryMetrics:
+    """How canary posts fare, as alert sees it."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self._clock, self._newest = clock, 0.0
+        self._way = Histogram(
+            "ullage_canary_publish_to_notification_seconds",
+            "From the publication of a canary post to the notification that a person would have had.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._success = Gauge(
+            "ullage_canary_last_success_timestamp_seconds",
+            "When a canary post last came to its notification, 0 for never since the start.",
+            registry=registry,
+        )
+        self.interval = Gauge(
+            "ullage_canary_interval_seconds", "How often a canary post is to be published, 0 while none is.", registry=registry
+        )
+
+    def notified(self, published: float) -> None:
+        """A canary post published at that moment (Unix seconds) came through; one that comes again is not timed again.
+
+        A moment that has not come yet was noted by a clock that was ahead.
+        """
+        now = self._clock.wall()
+        if published > self._newest or self._newest > now:
+            self._newest = min(published, now)
+            self._way.observe(now - self._newest)
+            self._success.set(now)
 
 
 def metrics_server(registry: CollectorRegistry, port: int, ready: Callable[[], bool]) -> LoopbackServer:

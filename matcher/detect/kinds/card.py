@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 
@@ -23,9 +24,10 @@ EIGHT = 8
 def _ranges() -> Flags:
     """bool[20, 10000]: by length and first four digits, whether a card scheme has that range."""
     table = np.zeros((max(card.LENGTHS) + 1, 10_000), bool)
-    for first in range(2000, 9000):
-        for length in card.LENGTHS:
-            table[length, first] = bool(card.issuer(f"{first:04}".ljust(length, "0")))
+    known = re.compile(rf"\b(?:{'|'.join(pattern.pattern for pattern, _ in card.RANGES)})\b")
+    for length in card.LENGTHS:  # one search in a text of all beginnings: ten times faster than to ask for each
+        numbers = " ".join(f"{first:04}".ljust(length, "0") for first in range(10_000))
+        table[length, [match.start() // (length + 1) for match in known.finditer(numbers)]] = True
     return table
 
 
