@@ -162,16 +162,18 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def claims(title: str, texts: Sequence[str]) -> Claims:
     """What a post with that title, of whose folded text `texts` are excerpts, says of itself."""
-    told = [lower(text) for text in (fold(title[:TITLE]).text, *texts) if text]
-    prices = [price for text in told for price in _prices(text)]
+    if not (title or texts):
+        return Claims()
+    read = [lower(text) for text in (fold(title[:TITLE]).text, *texts) if text]
+    prices = [price for text in read for price in _prices(text)]
     price, currency = prices[0] if prices else (None, "")
     return Claims(
-        volume=max((number for text in told for number in _volumes(text)), default=None),
+        volume=max((number for text in read for number in _volumes(text)), default=None),
         price=price,
         currency=currency,
-        contacts=tuple(sorted(kind for kind, pattern in _CONTACT.items() if any(map(pattern.search, told)))),
-        files=tuple(sorted({name for text in told for name in _files(text)})),
-        size=max((size for text in told for size in _sizes(text)), default=None),
+        contacts=tuple(sorted(kind for kind, pattern in _CONTACT.items() if any(map(pattern.search, read)))),
+        files=tuple(sorted({name for text in read for name in _files(text)})),
+        size=max((size for text in read for size in _sizes(text)), default=None),
     )
 
 

@@ -84,9 +84,7 @@ class Customers(Sorted[np.int64]):
 
     def _merged(self, new: Places) -> Places:
         """What was seen of one customer is seen of them all."""
-        every = np.sort(np.concatenate((self._sorted, new)))
-        if not len(every):
-            return every
+        every = np.sort(np.concatenate((self._sorted, new)) if len(self._sorted) else new)
         return np.bitwise_or.reduceat(every, np.flatnonzero(np.diff(every >> FLAG_BITS, prepend=-1)))
 
 

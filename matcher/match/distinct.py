@@ -139,9 +139,10 @@ def merged(ascending: npt.NDArray[T], new: npt.NDArray[T]) -> npt.NDArray[T]:
     What is new is sorted first. Then a merge sort finds two runs and only has to merge them: twenty times faster than to sort
     all.
     """
-    new = np.sort(new)
-    found = np.concatenate([ascending, new])
-    found.sort(kind="stable")
+    found = np.sort(new)
+    if len(ascending):
+        found = np.concatenate([ascending, found])
+        found.sort(kind="stable")
     is_new = np.ones(len(found), bool)
     np.not_equal(found[1:], found[:-1], out=is_new[1:])
     return found[is_new]

@@ -43,9 +43,10 @@ def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[F
     concerned = [lists for lists in matcher.lists if reading.concerns(lists.tenant)]
     if not concerned:
         return
-    capture, whole = reading.capture, Statistics(bytes=len(reading.capture.body))
+    capture, told = reading.capture, None
     with reading.step("statistics"):
-        whole = reading.statistics()
+        told = reading.statistics()
+    whole = told or Statistics(bytes=len(capture.body))
     facts: dict[str, CaptureFacts] = {}
     for lists in concerned:
         with reading.step("redaction"):

@@ -39,6 +39,8 @@ def words(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] = ()) 
 
     `places` are names of the configured site and host. The brands are those of `tenant` alone.
     """
+    if not text:
+        return ""
     read = lower(fold(unescape(unquote(text[:READ]))).text)
     found = [Known(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, tenant))]
     for place in filter(None, places):

@@ -11,6 +11,11 @@ from matcher.columns.batch import Batch
 from matcher.match.listing import with_places
 from matcher.match.lookup import FOLDED, Matches
 from matcher.text import Folded, fold
+from tests.factories import capture
+from tests.matcher.bank import matcher_of
+from tests.matcher.conftest import BANK
+from ullage.records import Match
+from ullage.settings import Context
 
 CHARS = st.text("ax1张某é𠀀", max_size=30)
 
@@ -43,3 +48,15 @@ def test_a_text_in_which_something_was_undone_says_where() -> None:
     folded = fold("x１３8\u200b0 张")
     assert not folded.is_unchanged
     assert placed([folded], [(0, 1, 5), (0, 5, 9)]) == [(1, 6, FOLDED), (6, 8, 0)]
+
+
+def test_a_record_made_of_columns_is_one_that_is_valid(bank: Context) -> None:
+    one, other = BANK[1], BANK[2]
+    body = f"{one['name']},{one['phone']}\n１５４{other['phone'][3:]}\n".encode()
+    [reading] = matcher_of(bank).read([capture(body=body)])
+    found = reading.best("bank")
+    assert found
+    made = list(found.matches())
+    assert len(made) == 2
+    assert made == [Match.model_validate(match.model_dump()) for match in made]
+    assert [match.model_fields_set for match in made] == [{*Match.model_fields}] * 2
