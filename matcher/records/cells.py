@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,8 @@ SECRET = re.compile(r"(?=[!-~]*[0-9])[!-~]{4,32}")
 """What stands behind a word for a password: no word of prose."""
 PASSWORD = re.compile(r"(?=.*[^\d])[\x21-\x7e]{4,64}")
 BEHIND_LOGIN = re.compile(r"\s?(:|-{2,8}|\|)\s?(\S{4,64})")
+PASSWORD_BEHIND = b":"
+"""The sign behind an address that a password stands behind, and no label."""
 LONGEST_TITLE = 48
 """Characters of a cell that may be a word for the value in the next one."""
 NO_DIGIT, NO_NAME = 1, 2
@@ -67,8 +70,7 @@ MOST_DIGITS = 33
 """Digits from which on more make no difference."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What one cell says by itself.
 
     `seen` are its candidates. A `label` may stand before its value, as in `手机: …`; one that `is_labelled` without a label has
@@ -168,7 +170,8 @@ class Contents:
         self._seen = {mark(number, valid=valid)[1]: (kind, valid) for number, kind in enumerate(names) for valid in (True, False)}
         self._known: list[Content] = []
         self._numbers: dict[Content, int] = {}
-        self._cells: dict[bytes, int] = {}
+        self._cells: dict[bytes, dict[bytes, int]] = {}
+        """By separator, the number of what is written so: inside quotes a separator is none."""
         self._shapes: dict[tuple[int, bytes], int] = {}
         self.shapes: list[Shape] = []
 
@@ -180,9 +183,9 @@ class Contents:
         end = np.append(start[1:], 0) - len(separator)
         end[borders[1:] - 1] = rows.end
         content = np.full(len(start), -1)
-        is_han = self._by_bytes(rows.data, start, end, content, trimmed=separator != b":")
+        is_han = self._by_bytes(rows.data, start, end, content, separator)
         left = np.flatnonzero(content < 0)
-        whole, known = rows.data.tobytes(), self._cells
+        whole, known = rows.data.tobytes(), self._cells.setdefault(separator, {})
         parts = [whole[low:high] for low, high in zip(start[left].tolist(), end[left].tolist(), strict=True)]
         content[left] = [number if (number := known.get(part)) is not None else self._number(part, separator) for part in parts]
         return Cells(rows.data, start, end, content, is_han, borders, separator)
@@ -201,44 +204,48 @@ class Contents:
             found.append(number)
         return found
 
-    def _by_bytes(self, data: Bytes, start: Places, end: Places, content: Numbers, *, trimmed: bool) -> Flags:
-        """Fill in `content` of cells that are known by their bytes, and say which are names; `trimmed`: also inside quotes."""
+    def _by_bytes(self, data: Bytes, start: Places, end: Places, content: Numbers, separator: bytes) -> Flags:
+        """Fill in `content` of cells that are known by their bytes, also inside quotes, and say which are names: bool[n]."""
         first, last = data.take(start), data.take(end - 1)
-        is_quoted = (first == last) & ((first == ord('"')) | (first == ord("'"))) & (end - start >= 2) & trimmed
+        is_quoted = (first == last) & ((first == ord('"')) | (first == ord("'"))) & (end - start >= 2)
+        is_quoted &= separator != PASSWORD_BEHIND  # there the quotes may be a password's
         low, high = start + is_quoted, end - is_quoted
         length = high - low
         first = data.take(low)
         held = np.bitwise_or.reduceat(_meaning(data), np.stack((low, high), 1).ravel())[::2]
-        content[length == 0] = self._number(b"")
+        content[length == 0] = self._number(b"", separator)
         marks = np.flatnonzero((length == MARK_BYTES) & (first == MARK))
         seconds = data[low[marks] + 1]
         for second in np.unique(seconds).tolist():
-            content[marks[seconds == second]] = self._number(bytes((MARK, second)))
+            content[marks[seconds == second]] = self._number(bytes((MARK, second)), separator)
         digits = np.flatnonzero((held & NO_DIGIT == 0) & (length > 0))
         lengths = np.minimum(length[digits], MOST_DIGITS)
         for size in np.unique(lengths).tolist():
-            content[digits[lengths == size]] = self._number(b"7" * size)
+            content[digits[lengths == size]] = self._number(b"7" * size, separator)
         han = np.flatnonzero((first >= LEADS[0]) & (first < LEADS[1]) & (held & NO_NAME == 0))
         han = han[(length[han] >= SHORTEST_NAME) & (length[han] <= LONGEST_NAME)]
         han = han[_characters()[1].take(_code_points(data, low[han]))]
-        content[han] = self._number("张三".encode())
+        content[han] = self._number("张三".encode(), separator)
         start[han], end[han] = low[han], high[han]
         is_han = np.zeros(len(start), bool)
         is_han[han] = True
         return is_han
 
-    def _number(self, part: bytes, separator: bytes = b"") -> int:
+    def _number(self, part: bytes, separator: bytes) -> int:
         """The number of what a cell says that is written so."""
-        number = self._cells.get(part)
+        known = self._cells.setdefault(separator, {})
+        number = known.get(part)
         if number is None:
             content = self._look(part.replace(separator, HIDDEN) if separator else part)
-            number = self._cells[part] = self._numbers.setdefault(content, len(self._known))
+            if separator == PASSWORD_BEHIND:
+                content = content._replace(is_password=not content.seen and _is_password(part.decode("utf-8", "replace").strip()))
+            number = known[part] = self._numbers.setdefault(content, len(self._known))
             if number == len(self._known):
                 self._known.append(content)
         return number
 
     def _look(self, part: bytes) -> Content:
-        """What a cell says."""
+        """What a cell says, wherever it stands."""
         text = shown(part)
         first, *others = part.split(OPEN)
         around = [piece.decode("utf-8", "replace") for piece in (first, *[other[1:] for other in others])] if others else []
@@ -251,15 +258,18 @@ class Contents:
             label=label,
             is_empty=value.lower() in EMPTY,
             is_name=is_name(value),
-            around=frozenset(_said(around)),
+            around=frozenset(_said(around)) if others else frozenset(),
             sign=_sign_before_password(around) if others else "",
             words=field_of(whole),
             title=None if named or others else _title(whole),
             is_digits=whole[:1].isdigit(),
             is_code=CODE.fullmatch(whole) is not None,
             is_secret=SECRET.fullmatch(whole) is not None,
-            is_password=not others and PASSWORD.fullmatch(text.strip()) is not None and is_possible(text.strip()),
         )
+
+
+def _is_password(value: str) -> bool:
+    return PASSWORD.fullmatch(value) is not None and is_possible(value)
 
 
 def _title(text: str) -> Field | None:

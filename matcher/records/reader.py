@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from matcher.detect.words import DIGEST
-from matcher.records.cells import Content, Shape
+from matcher.records.cells import PASSWORD_BEHIND, Content, Shape
 from matcher.records.json_sql_records import Labels
 from matcher.records.marked import Seen
 from matcher.records.schema import Columns
@@ -20,8 +20,6 @@ from ullage.vocabulary.fields import Field
 SHOWN_CELLS = 12  # a skeleton longer than a line helps nobody
 SHOWN_NUMBERS = 4
 """Of a cell with many identifiers, what the skeleton shows."""
-PASSWORD_BEHIND = ":"  # noqa: S105  a sign, not a secret
-"""The sign behind an address that a password stands behind, and no label."""
 LOGINS = frozenset(f"<{label}>" for label in (Field.PHONE, Field.EMAIL))
 """Cells that a password may stand behind."""
 HASH = f"<{DIGEST}>"
@@ -134,7 +132,7 @@ class Reader:
         words = (None,) * count if offer else shape.words
         columns = zip(range(count), contents, header, words, strict=True)
         cells = [self._cell(*column) for column in columns]
-        if shape.style == LINE and self.columns.separator == PASSWORD_BEHIND and count > 1:
+        if shape.style == LINE and self.columns.separator_in(LINE) == PASSWORD_BEHIND and count > 1:
             is_behind = cells[-1] == SOMETHING and cells[-2].mark == f"<{Field.EMAIL}>"
             if is_behind and contents[-1].is_password:
                 cells[-1] = SECRET  # what follows an address at the end of a line: `https://…:a@b.cn:secret`
