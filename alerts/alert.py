@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from alerts import fold, incident, replaced, replay
-from alerts.document import Document
 from alerts.exposures import exposures_of, merged
 from alerts.fold import Known, Place
 from alerts.key_checks import admit
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
-from alerts.noise.traits import Traits
 from alerts.records import SEVERITIES, Background, Claim, Exposure, Incident, Original, Sighting
+from alerts.records.document import Document
+from alerts.records.traits import Traits
 from alerts.store import IncidentStore, Outcome, Where
 from ullage.bus import Record
 from ullage.clock import Clock

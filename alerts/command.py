@@ -31,7 +31,6 @@ from alerts.noise.background import BACKGROUND
 from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
-from alerts.older import bring_up
 from alerts.options import Author, Severity, Status, Tenant, Words
 from alerts.pulse import Sorted
 from alerts.query import SHOWN, Filters, Listed, listed, other_customers, whole
@@ -40,6 +39,7 @@ from alerts.reveal import reveal, watching
 from alerts.rules.kinds import kinds
 from alerts.sellers import TOKENS, named
 from alerts.store import IncidentStore, Where, configured_store, store_plan
+from alerts.store.older import bring_up
 from alerts.table import customers_table, incident_in_full, incidents_table, offers_table
 from alerts.tenants import require_known
 from alerts.upkeep import Upkeep

@@ -14,12 +14,12 @@ from datetime import date, datetime
 
 from alerts.exposures import is_verified
 from alerts.fold import Place, subjects_digest
-from alerts.noise.traits import Traits
-from alerts.older import reduced
 from alerts.records import TEXT_RULE, Exposure, Incident, Sighting, Sketched, Why
+from alerts.records.traits import Traits
 from alerts.replay import Replay
 from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore
+from alerts.store.older import reduced
 from ullage.records import Canary, Claims, Finding
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Facts, Reason, Rules, judge

@@ -14,9 +14,9 @@ from datetime import datetime
 from functools import cache
 from typing import Literal
 
-from alerts.document import Frozen
 from alerts.exposed import Answer, Exposed
 from alerts.heard import BELIEVED, Looked
+from alerts.records.document import Frozen
 from alerts.report.content import Text, advice_for, categories
 from ullage.files.rulefiles import shipped
 from ullage.verdict.rules import Scenario, own_rules

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from alerts.document import D
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
+from alerts.records.document import D
 from alerts.sellers import Seller, sellers_of, tokens_of
 from alerts.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
 from alerts.store import MAX_PAGE, IncidentStore, Page, QueryError, Where

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
-from alerts.document import D, Document
 from alerts.holds import held
 from alerts.records import (
     Audit,
@@ -29,6 +28,7 @@ from alerts.records import (
     Sighting,
     Suppression,
 )
+from alerts.records.document import D, Document
 from alerts.store import IncidentStore, Where
 from ullage.settings import OriginalSettings, StoreSettings
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from alerts.document import Document
 from alerts.holds import mark
 from alerts.metrics import AlertMetrics
+from alerts.records.document import Document
 from alerts.retention import expire
 from alerts.store import IncidentStore
 from ullage import log

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from alerts.document import Document
 from alerts.records import CLASSES
+from alerts.records.document import Document
 from alerts.store import open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from alerts.store.mapping import index_name

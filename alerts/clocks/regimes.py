@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from alerts.clocks.deadline import Within
-from alerts.document import Frozen
 from alerts.records import SEVERITIES, Incident, Severity
+from alerts.records.document import Frozen
 from ullage.errors import ConfigError
 from ullage.files.rulefiles import shipped
 from ullage.settings import Tenant

@@ -11,9 +11,9 @@ from functools import cache
 
 from pydantic import Field
 
-from alerts.document import Frozen
-from alerts.noise.traits import Traits
 from alerts.records import TEXT_RULE, Background
+from alerts.records.document import Frozen
+from alerts.records.traits import Traits
 from ullage.files.rulefiles import Kind, toml
 from ullage.records import Finding
 from ullage.vocabulary.lexicon import SAMPLE_ROWS

@@ -20,8 +20,8 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Account        the account's name          search
 """
 
-from alerts.document import Document
 from alerts.records.decided import Decision, Hold, Suppression
+from alerts.records.document import Document
 from alerts.records.facts import (
     TEXT_RULE,
     Background,
@@ -35,7 +35,7 @@ from alerts.records.facts import (
     exposure_id,
 )
 from alerts.records.incident import Incident, Why, incident_id
-from alerts.records.told import Account, Audit, Notification
+from alerts.records.notification import Account, Audit, Notification
 from alerts.records.words import SEVERITIES, STATUSES, ClockWord, News, Origin, Severity, Sketched, Status, Told
 
 __all__ = [

@@ -6,13 +6,13 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from alerts.document import Document
-from alerts.noise.traits import Traits
+from alerts.records.document import Document
+from alerts.records.traits import Traits
 from ullage.records import Canary, Claims, Cohort, RowGroup
 from ullage.vocabulary.kept import GAP
 
 TEXT_RULE = 3
-"""By which texts are kept: words of closed lists alone. Earlier versions cleaned them; see `alerts.older`."""
+"""By which texts are kept: words of closed lists alone. Earlier versions cleaned them; see `alerts.store.older`."""
 
 
 class Sighting(Document):

@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from alerts.document import Document, Frozen
+from alerts.records.document import Document, Frozen
 from alerts.records.words import ClockWord, Origin, Severity, Sketched, Told
 from ullage.display.next_step import Step, next_step
 from ullage.records import Claims

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pydantic import RootModel
 
-from alerts.document import Frozen
+from alerts.records.document import Frozen
 from ullage.files.rulefiles import shipped
 
 

@@ -25,7 +25,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Generic, Protocol
 
-from alerts.document import D, Document
+from alerts.records.document import D, Document
 from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
 from ullage.security.keys import KeyStore, credentials_folder

@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alerts.document import D, Document, stored
 from alerts.records import CLASSES
+from alerts.records.document import D, Document, stored
 from alerts.store import MAX_PAGE, Outcome, Page, QueryError, Where
 from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
 from alerts.store.inspection import inspect

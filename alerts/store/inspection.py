@@ -7,8 +7,8 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from alerts.document import Document
 from alerts.records import VERSION
+from alerts.records.document import Document
 from alerts.store.mapping import index_name
 from alerts.store.rights import PROCESSES, Rights, role
 from ullage.errors import ConfigError

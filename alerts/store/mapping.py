@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from alerts.document import Document
 from alerts.records import CLASSES, VERSION
+from alerts.records.document import Document
 from alerts.store.selection import stamp
 from alerts.store.tokens import index_words
 

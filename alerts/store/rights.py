@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from alerts.document import Document
 from alerts.records import (
     Account,
     Audit,
@@ -29,6 +28,7 @@ from alerts.records import (
     Sighting,
     Suppression,
 )
+from alerts.records.document import Document
 from alerts.store.mapping import index_name
 
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from alerts.document import Document
+from alerts.records.document import Document
 from alerts.store import QueryError, Where
 from alerts.store.tokens import query_phrases
 

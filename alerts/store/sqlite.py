@@ -18,10 +18,9 @@ from typing import Any
 
 import apsw
 
-from alerts import older
-from alerts.document import D, Document, stored
 from alerts.records import CLASSES, Sighting
-from alerts.store import MAX_PAGE, Outcome, Page, Where
+from alerts.records.document import D, Document, stored
+from alerts.store import MAX_PAGE, Outcome, Page, Where, older
 from alerts.store.selection import page_mark, read_mark, selection, stamp
 from alerts.store.tokens import index_words
 from ullage.files.database import Step, check_database, open_database, sqlite_errors, transaction

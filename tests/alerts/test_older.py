@@ -7,9 +7,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from alerts.older import DONE, KINDS, bring_up, brought_up, outside
 from alerts.records import CLASSES, TEXT_RULE, Background, Claim, Exposure, Incident, Sighting, Suppression
 from alerts.store import IncidentStore, Where, open_store
+from alerts.store.older import DONE, KINDS, bring_up, brought_up, outside
 from alerts.store.sqlite import table_of
 from tests.alerts.builders import finding, fold_all
 from tests.alerts.noise.posts import post

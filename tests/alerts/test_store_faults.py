@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import pytest
 
-from alerts.document import Document
 from alerts.records import CLASSES, Claim, Exposure, Incident
+from alerts.records.document import Document
 from alerts.retention import erase, expire
 from alerts.store import IncidentStore, Outcome, Where, open_store
 from alerts.store.elasticsearch import BULK_ITEMS

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.document import Document
 from alerts.metrics import AlertMetrics
 from alerts.records import Exposure
+from alerts.records.document import Document
 from alerts.store.sqlite import SqliteStore
 from alerts.upkeep import EXPIRE_SECONDS, Upkeep
 from tests.alerts.builders import finding, fold_all

@@ -21,8 +21,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from alerts.document import Document
 from alerts.records import Claim, Decision, Exposure, Incident, exposure_id
+from alerts.records.document import Document
 from alerts.status import statuses
 from alerts.store import IncidentStore, Where, open_store
 from alerts.store.connection import connect, read_url

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from alerts.document import Document
 from alerts.records import Claim, Decision, Exposure, Incident
+from alerts.records.document import Document
 from alerts.store import IncidentStore, Outcome, QueryError, Where, open_store
 from tests.alerts import builders
 from tests.stores import ON_SERVERS, each_backend, empty_store

@@ -17,11 +17,11 @@ import pytest
 
 from alerts.alert import decode
 from alerts.authentic import Authentic
-from alerts.document import Document
-from alerts.older import KINDS
 from alerts.query import Filters, listed, whole
 from alerts.records import Decision, Exposure, Hold, Sighting, Suppression
+from alerts.records.document import Document
 from alerts.store import IncidentStore, Where, configured_store
+from alerts.store.older import KINDS
 from crawlers.frontier.database import Frontier
 from matcher.cli.authentic import Reception
 from matcher.cli.loading import build_matcher

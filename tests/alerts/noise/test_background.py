@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.noise.background import ANY, BACKGROUND, SELLING, Rule, Rules, leak_signs, shipped
-from alerts.noise.traits import Traits
+from alerts.records.traits import Traits
 from tests.alerts.builders import finding
 from tests.alerts.noise.posts import post, term
 from tests.factories import match

@@ -8,8 +8,8 @@ import hashlib
 import pytest
 
 from alerts.noise.background import shipped
-from alerts.noise.traits import Traits
 from alerts.records import Background, Exposure, Incident, Sighting
+from alerts.records.traits import Traits
 from alerts.store import Where
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher

@@ -14,9 +14,9 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
-from alerts.document import Document
-from alerts.noise.traits import Traits
 from alerts.records import TEXT_RULE, Background, Claim, Exposure, Incident, Sighting, Suppression
+from alerts.records.document import Document
+from alerts.records.traits import Traits
 from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.records import ELSEWHERE, INGEST, category_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from alerts.document import Document
+from alerts.records.document import Document
 from alerts.records.words import News, Severity
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from alerts.document import Frozen
+from alerts.records.document import Frozen
 from ullage.identifiers import field_by_kind
 from ullage.records import Finding, Statistics
 
