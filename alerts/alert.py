@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
-from alerts import fold, incident, replaced, replay
-from alerts.exposures import exposures_of, merged
-from alerts.fold import Known, Place
-from alerts.key_checks import admit
+from alerts.incidents import fold, projection, replaced, replay
+from alerts.incidents.exposures import exposures_of, merged
+from alerts.incidents.fold import Known, Place
+from alerts.incidents.key_checks import admit
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
 from alerts.records import SEVERITIES, Background, Claim, Exposure, Incident, Original, Sighting
@@ -139,11 +139,11 @@ class Alert:
         if stored is not None and not sightings:
             return stored.model_copy(update={"linked": tuple(sorted({*stored.linked, *linking}))})
         exposures = self.store.scroll(Exposure, Where({"incident": (id_,)}))
-        people = incident.People.count(exposures, incident.largest(sightings).id)
-        acknowledged = incident.acknowledged(self.store, sightings)
-        setting = incident.Setting(self.clock.now().date(), self.tenant(known.tenant), rules, acknowledged)
+        people = projection.People.count(exposures, projection.largest(sightings).id)
+        acknowledged = projection.acknowledged(self.store, sightings)
+        setting = projection.Setting(self.clock.now().date(), self.tenant(known.tenant), rules, acknowledged)
         linked = {*linking, *(other for s in sightings for other in s.linked)} - {id_}
-        return incident.project(sightings, people, setting, (known.sketch, known.sketch_of), linked)
+        return projection.project(sightings, people, setting, (known.sketch, known.sketch_of), linked)
 
     def _put(self, documents: Sequence[Document]) -> None:
         if Outcome.REJECTED in self.store.put(documents):
@@ -180,7 +180,7 @@ class Batch:
             frozen = [self.known[id_] for id_ in where.linked if self.known[id_].frozen]
             known = replay.replay_of(finding, where.incident, self.seen.get(finding.tenant, {}), frozen)
             at = earlier.folded_at if earlier else clock.now()
-            sighting = incident.sighting_of(finding, where, known, traits, at)
+            sighting = projection.sighting_of(finding, where, known, traits, at)
             self.new_sightings.append(sighting)
             self.sightings[finding.id] = sighting
         shown = exposures_of(finding, sighting.incident)

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from alerts import fold, replay
-from alerts.fold import Known
+from alerts.incidents import fold, replay
+from alerts.incidents.fold import Known
+from alerts.incidents.status import UNDECIDED, statuses
 from alerts.records import Claim, Exposure, Incident, Sighting, incident_id
-from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore, Where, configured_store
 from ullage import log
 from ullage.errors import ConfigError

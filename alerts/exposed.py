@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.decisions import may_be_told
-from alerts.exposures import is_verified
-from alerts.key_checks import compare
+from alerts.incidents.exposures import is_verified
+from alerts.incidents.key_checks import compare
+from alerts.incidents.status import status_of
 from alerts.records import Audit, Background, Decision, Exposure, Incident, Status
-from alerts.status import status_of
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
 from ullage.clock import Clock

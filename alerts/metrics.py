@@ -14,9 +14,9 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from alerts.incidents.status import tally
 from alerts.recent import NO_SCENARIO, Recent, recent
 from alerts.records import SEVERITIES, STATUSES, Background, Exposure, Origin, Sighting
-from alerts.status import tally
 from alerts.store import IncidentStore, Where
 from ullage.bus import Lag
 from ullage.clock import Clock

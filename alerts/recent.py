@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from alerts.incidents.status import statuses
 from alerts.records import Incident
-from alerts.status import statuses
 from alerts.store import MAX_PAGE, IncidentStore, Where
 
 WINDOW = timedelta(days=30)

@@ -11,11 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from alerts.incidents.status import CLOSED
 from alerts.noise.shown import line
 from alerts.query import Whole
 from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Why
 from alerts.sellers import Seller
-from alerts.status import CLOSED
 from alerts.view import brief, claimed, duration, incompleteness, offer
 from ullage.display.render import moment, safe
 from ullage.display.screen import cell, next_line

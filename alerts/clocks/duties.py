@@ -24,8 +24,8 @@ from zoneinfo import ZoneInfo
 from alerts.clocks.deadline import deadline, half_of
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import Regime, Stage, regimes_of
+from alerts.incidents.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Status
-from alerts.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
 from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.calendar import Calendar, china

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from alerts.incidents.status import status_of
 from alerts.query import Filters, page_of
 from alerts.records import Decision, Incident, Sighting, Status
-from alerts.status import status_of
 from alerts.store import IncidentStore, QueryError, Where
 from alerts.view import link
 from ullage.display.render import safe

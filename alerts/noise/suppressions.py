@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from alerts.incidents.sketch import known_share
 from alerts.records import Incident, Sighting, Suppression
-from alerts.sketch import known_share
 from alerts.store import IncidentStore, QueryError, Where
 from alerts.typed import checked_name, checked_note
 from ullage.audit import Trail

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alerts.clocks.duties import Duties
+from alerts.incidents.status import CLOSED, UNDECIDED, standing
 from alerts.notify.channels import Channel, UndeliveredError
 from alerts.notify.message import Entry, Facts, Message, message, message_id
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.plan import Muted, by_message, presses, repeat
 from alerts.records import Decision, Incident, Notification
-from alerts.status import CLOSED, UNDECIDED, standing
 from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.clock import Backoff, Clock

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from alerts import incident as projection
+from alerts.incidents import projection
 from alerts.noise.background import Rules as BackgroundRules
 from alerts.records import Background, Exposure, Incident, Sighting
 from alerts.store import IncidentStore, Where

@@ -16,11 +16,11 @@ from alerts import view, words
 from alerts.clocks.duties import Duties
 from alerts.export.formats import FORMATS
 from alerts.exposed import PURPOSES, Lookup, Question
+from alerts.incidents.status import CLOSED
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.search.door import Door
 from alerts.search.limits import Lookups
-from alerts.status import CLOSED
 from alerts.store import IncidentStore, QueryError
 from alerts.typed import MAX_NOTE, checked_name
 from ullage.audit import Trail

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.fold import Known, claims_of, place, subjects_digest
+from alerts.incidents.fold import Known, claims_of, place, subjects_digest
 from alerts.records import incident_id
 from tests.alerts.builders import finding, sketch
 from tests.factories import WHEN

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.fold import Known
+from alerts.incidents.fold import Known
+from alerts.incidents.replay import SAMPLE, Replay, remember, replay_of, sample
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
-from alerts.replay import SAMPLE, Replay, remember, replay_of, sample
 from alerts.retention import expire
 from alerts.store import open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, sketch

@@ -21,9 +21,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from alerts.incidents.status import statuses
 from alerts.records import Claim, Decision, Exposure, Incident, exposure_id
 from alerts.records.document import Document
-from alerts.status import statuses
 from alerts.store import IncidentStore, Where, open_store
 from alerts.store.connection import connect, read_url
 from alerts.store.elasticsearch import ANSWERED, ElasticsearchStore

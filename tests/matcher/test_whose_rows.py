@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from alerts.fold import Place
-from alerts.incident import sighting_of
-from alerts.replay import Replay
+from alerts.incidents.fold import Place
+from alerts.incidents.projection import sighting_of
+from alerts.incidents.replay import Replay
 from matcher.match.findings import findings
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone

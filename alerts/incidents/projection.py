@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from alerts.exposures import is_verified
-from alerts.fold import Place, subjects_digest
+from alerts.incidents.exposures import is_verified
+from alerts.incidents.fold import Place, subjects_digest
+from alerts.incidents.replay import Replay
+from alerts.incidents.status import UNDECIDED, statuses
 from alerts.records import TEXT_RULE, Exposure, Incident, Sighting, Sketched, Why
 from alerts.records.traits import Traits
-from alerts.replay import Replay
-from alerts.status import UNDECIDED, statuses
 from alerts.store import IncidentStore
 from alerts.store.older import reduced
 from ullage.records import Canary, Claims, Finding

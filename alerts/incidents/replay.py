@@ -12,10 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from alerts.exposures import is_verified
-from alerts.fold import Known
+from alerts.incidents.exposures import is_verified
+from alerts.incidents.fold import Known
+from alerts.incidents.sketch import overlap
 from alerts.records import Exposure
-from alerts.sketch import overlap
 from ullage.records import Finding
 from ullage.vocabulary.fields import Field, class_of
 

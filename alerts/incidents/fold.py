@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from alerts.incidents.sketch import merge, overlap
 from alerts.records import Incident, Sketched, claim_id, incident_id
-from alerts.sketch import merge, overlap
 from ullage.records import Finding
 
 CONTAINED = 0.6
