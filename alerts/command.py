@@ -24,7 +24,6 @@ from alerts.clocks.shown import clocks_as_json, clocks_table, decide_as_json
 from alerts.evidence.command import hold, release, vault_of
 from alerts.export.command import export
 from alerts.exposed import Lookup
-from alerts.heard import BELIEVED, Listener, looked
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
 from alerts.noise.background import BACKGROUND
@@ -33,17 +32,18 @@ from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
 from alerts.options import Author, Severity, Status, Tenant, Words
 from alerts.pulse import Sorted
-from alerts.query import SHOWN, Filters, Listed, listed, other_customers, whole
+from alerts.read.heard import BELIEVED, Listener, looked
+from alerts.read.query import SHOWN, Filters, Listed, listed, other_customers, whole
+from alerts.read.sellers import TOKENS, named
+from alerts.read.tenants import require_known
+from alerts.read.view import details, summary
 from alerts.records import Incident
 from alerts.reveal import reveal, watching
 from alerts.rules.kinds import kinds
-from alerts.sellers import TOKENS, named
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.store.older import bring_up
 from alerts.table import customers_table, incident_in_full, incidents_table, offers_table
-from alerts.tenants import require_known
 from alerts.upkeep import Upkeep
-from alerts.view import details, summary
 from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china

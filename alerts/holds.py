@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from alerts.query import incident_named
+from alerts.read.query import incident_named
 from alerts.records import Hold, Sighting
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail

@@ -15,7 +15,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from alerts.incidents.status import tally
-from alerts.recent import NO_SCENARIO, Recent, recent
+from alerts.read.recent import NO_SCENARIO, Recent, recent
 from alerts.records import SEVERITIES, STATUSES, Background, Exposure, Origin, Sighting
 from alerts.store import IncidentStore, Where
 from ullage.bus import Lag

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Literal
 
 from alerts.exposed import Answer, Exposed
-from alerts.heard import BELIEVED, Looked
+from alerts.read.heard import BELIEVED, Looked
 from alerts.records.document import Frozen
 from alerts.report.content import Text, advice_for, categories
 from ullage.files.rulefiles import shipped

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from alerts.options import By, Case, Reason, name_of
-from alerts.query import incident_named
+from alerts.read.query import incident_named
 from alerts.records import Incident, Original
 from alerts.store import IncidentStore, Where, configured_store
 from ullage.audit.trail import FOLDER as AUDIT

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from alerts.incidents.status import CLOSED
 from alerts.noise.shown import line
-from alerts.query import Whole
+from alerts.read.query import Whole
+from alerts.read.sellers import Seller
+from alerts.read.view import brief, claimed, duration, incompleteness, offer
 from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Why
-from alerts.sellers import Seller
-from alerts.view import brief, claimed, duration, incompleteness, offer
 from ullage.display.render import moment, safe
 from ullage.display.screen import cell, next_line
 

@@ -32,7 +32,7 @@ WORTH = {
     "silent": "采集已中断，不等于没有",
     "nothing": "尚未采集到任何内容，不等于没有",
 }
-"""What an empty list is worth, see `alerts.heard`."""
+"""What an empty list is worth, see `alerts.read.heard`."""
 KIND = {**{kind.name: kind.noun_zh for kind in kinds().values()}, "name": "姓名"}
 
 

@@ -17,7 +17,7 @@ from alerts.clocks.regimes import check_regimes, regimes
 from alerts.clocks.shown import SINCE, limit
 from alerts.decisions import PLAIN, Decisions, said
 from alerts.options import By, name_of
-from alerts.query import incident_named
+from alerts.read.query import incident_named
 from alerts.records import Incident
 from alerts.store import IncidentStore, configured_store
 from ullage.errors import ConfigError

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from alerts.clocks.duties import Duty, sent_at
 from alerts.clocks.regimes import Stage
-from alerts.view import duration
+from alerts.read.view import duration
 from ullage.display.next_step import Decide
 from ullage.display.render import moment, safe
 

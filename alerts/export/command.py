@@ -11,11 +11,11 @@ import typer
 
 from alerts.export.facts import Exported, chosen
 from alerts.export.formats import FORMATS, format_named
-from alerts.heard import BELIEVED, looked
 from alerts.options import Severity, Status, Tenant, Words
-from alerts.query import Filters
+from alerts.read.heard import BELIEVED, looked
+from alerts.read.query import Filters
+from alerts.read.tenants import require_known
 from alerts.store import configured_store
-from alerts.tenants import require_known
 from ullage.audit import current_user
 from ullage.exits import Exit
 from ullage.files.atomic_write import write_out

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.incidents.status import status_of
-from alerts.query import Filters, page_of
+from alerts.read.query import Filters, page_of
+from alerts.read.view import link
 from alerts.records import Decision, Incident, Sighting, Status
 from alerts.store import IncidentStore, QueryError, Where
-from alerts.view import link
 from ullage.display.render import safe
 from ullage.lookup.free_text_check import identifier_in
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from alerts.export.facts import Exported
-from alerts.view import claimed
+from alerts.read.view import claimed
 from ullage.display.spreadsheet import csv_line
 
 BOM = "\ufeff"

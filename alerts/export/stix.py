@@ -15,7 +15,7 @@ from typing import Any
 import stix2
 
 from alerts.export.facts import NAMESPACE, Exported, Seen
-from alerts.view import claimed
+from alerts.read.view import claimed
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 """When the identity of the monitor was made: the same in every export."""

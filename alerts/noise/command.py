@@ -12,8 +12,8 @@ from alerts.noise.background import BACKGROUND
 from alerts.noise.counts import Count, background_counts
 from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
 from alerts.options import By, Reason, Tenant, name_of
+from alerts.read.tenants import require_known
 from alerts.store import configured_store
-from alerts.tenants import require_known
 from ullage.display.screen import AsJson, print_list
 from ullage.settings import Context
 

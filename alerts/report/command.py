@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from alerts.clocks.command import duties_of
-from alerts.query import decisions_of, incident_named
+from alerts.read.query import decisions_of, incident_named
 from alerts.records import Sighting
 from alerts.report.draft import Language, Page, page
 from alerts.report.facts import Case

@@ -16,16 +16,16 @@ from alerts.clocks.shown import clocks_as_json, decide_as_json
 from alerts.decisions import Decisions
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named
-from alerts.heard import Worth, looked
 from alerts.noise.suppressions import suppressed
 from alerts.person import UNSEEN, Told, reply, told
-from alerts.query import SHOWN, customers_of, listed, whole
+from alerts.read.heard import Worth, looked
+from alerts.read.query import SHOWN, customers_of, listed, whole
+from alerts.read.view import customer, details, summary
 from alerts.records import Incident
 from alerts.search.asked import Asked, Text
 from alerts.search.look_up import asked_of
 from alerts.search.site import Site
 from alerts.store import MAX_PAGE
-from alerts.view import customer, details, summary
 
 
 class LookedAt(BaseModel):

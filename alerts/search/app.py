@@ -18,6 +18,7 @@ from alerts.exposed import Lookup
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
+from alerts.read.tenants import require_known
 from alerts.records import Account
 from alerts.search import api, login, look_up, noise, pages, sellers
 from alerts.search.asked import known_query
@@ -26,7 +27,6 @@ from alerts.search.guard import Guard
 from alerts.search.limits import LimitedError, Lookups
 from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
-from alerts.tenants import require_known
 from ullage import __version__, log
 from ullage.errors import UllageError, UnavailableError
 from ullage.files.rulefiles import Live

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_origin
 
 from fastapi import Depends, Query, Request
 
-from alerts.query import Filters
+from alerts.read.query import Filters
 from alerts.store import QueryError
 
 Text = Annotated[str, Query(max_length=1_000)]

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 
 from alerts.exposed import Answer, Question
-from alerts.heard import looked
 from alerts.person import UNSEEN, reply, told
+from alerts.read.heard import looked
 from alerts.search.limits import LimitedError
 from alerts.search.site import Site
 from alerts.store import QueryError

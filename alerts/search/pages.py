@@ -15,14 +15,14 @@ from alerts.clocks.duties import Duty
 from alerts.clocks.regimes import regimes_of
 from alerts.clocks.shown import clock_words
 from alerts.decisions import TOKEN_BYTES, Decisions
-from alerts.heard import looked
 from alerts.incidents.status import UNDECIDED, tally
 from alerts.noise.suppressions import suppressed
-from alerts.query import Filters, Listed, listed, whole
+from alerts.read.heard import looked
+from alerts.read.query import Filters, Listed, listed, whole
+from alerts.read.sellers import history, tokens_of
 from alerts.records import SEVERITIES, STATUSES, Incident
 from alerts.search.asked import Asked, Text
 from alerts.search.site import Site
-from alerts.sellers import history, tokens_of
 from alerts.store import QueryError
 from ullage.settings.tenants import UnknownTenantError
 

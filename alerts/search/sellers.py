@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from alerts.query import Filters, Listed
+from alerts.read.query import Filters, Listed
+from alerts.read.sellers import named
 from alerts.search.pages import list_page
 from alerts.search.site import Site
-from alerts.sellers import named
 from alerts.store import QueryError
 from ullage.security.masking import Secret
 

@@ -12,13 +12,14 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CollectorRegistry
 
-from alerts import view, words
+from alerts import words
 from alerts.clocks.duties import Duties
 from alerts.export.formats import FORMATS
 from alerts.exposed import PURPOSES, Lookup, Question
 from alerts.incidents.status import CLOSED
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
+from alerts.read import view
 from alerts.search.door import Door
 from alerts.search.limits import Lookups
 from alerts.store import IncidentStore, QueryError

@@ -10,11 +10,11 @@ from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
 from alerts import command
-from alerts.query import whole
+from alerts.read.query import whole
+from alerts.read.view import brief, duration, link
 from alerts.records import Decision, Incident, incident_id
 from alerts.store import Where
 from alerts.table import incident_in_full, incidents_table
-from alerts.view import brief, duration, link
 from matcher.cli.authentic import passed_on
 from tests.alerts.builders import finding, fold_all
 from tests.factories import signed

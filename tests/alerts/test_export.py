@@ -18,7 +18,7 @@ from alerts.export import formats
 from alerts.export.facts import chosen
 from alerts.export.formats import FORMATS, Format, format_named
 from alerts.export.spreadsheet import BOM, COLUMNS
-from alerts.query import Filters
+from alerts.read.query import Filters
 from alerts.records import Decision, Incident, incident_id
 from alerts.store import QueryError
 from tests.alerts.builders import finding, fold_all, handle

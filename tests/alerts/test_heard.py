@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.heard import SILENT, Listener, looked
+from alerts.read.heard import SILENT, Listener, looked
 from alerts.records import Heard
 from alerts.store import Where
 from tests.alerts.browser import ASKED

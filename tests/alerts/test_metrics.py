@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from alerts.metrics import AlertMetrics, SearchMetrics
-from alerts.recent import WINDOW, recent
+from alerts.read.recent import WINDOW, recent
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Origin, incident_id
 from alerts.upkeep import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Upkeep
 from tests.alerts.builders import finding, fold_all, record, stage
@@ -146,7 +146,7 @@ def test_customers_in_a_scenario_of_the_houses_own_are_counted_as_other(store, c
 
 
 def test_more_incidents_than_a_page_holds_are_counted(store, clock, monkeypatch):
-    monkeypatch.setattr("alerts.recent.MAX_PAGE", 2)
+    monkeypatch.setattr("alerts.read.recent.MAX_PAGE", 2)
     fold_all(store, clock, [finding(f"f{n}", range(n * 100, n * 100 + 10), people=(n,)) for n in range(5)])
     assert recent(store, clock.as_clock().now()).incidents.total() == 5
 

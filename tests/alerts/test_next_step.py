@@ -22,7 +22,7 @@ from alerts.notify.message import Entry, Facts, message
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.notifier import Notifier
 from alerts.notify.sender import Sender, Setup
-from alerts.query import whole
+from alerts.read.query import whole
 from alerts.records import SEVERITIES, Origin
 from alerts.report.draft import Language, page
 from alerts.report.facts import Case

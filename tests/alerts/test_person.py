@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from alerts.decisions import Decisions, may_be_told
 from alerts.exposed import Answer, index_tags
-from alerts.heard import Looked
 from alerts.person import reply, script_of, scripts
+from alerts.read.heard import Looked
 from alerts.records import Decision, Incident, Notification
 from alerts.report.content import Text, advice_for
 from alerts.search.app import create_app

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from alerts.query import whole
+from alerts.read.query import whole
 from alerts.records import Incident, Sighting, incident_id
 from alerts.table import incident_in_full, incidents_table
 from tests.alerts.builders import finding, fold_all

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.query import whole
+from alerts.read.query import whole
+from alerts.read.view import details, incompleteness, summary
 from alerts.records import Background, Claim, Exposure, Incident, Original, Sighting
 from alerts.store import IncidentStore, Where
 from alerts.store.sqlite import SqliteStore
-from alerts.view import details, incompleteness, summary
 from tests.alerts.browser import Browser
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from alerts import words
-from alerts.query import Filters, Listed, listed
+from alerts.read.query import Filters, Listed, listed
 from alerts.records import Audit, Decision, incident_id
 from alerts.store import Where
 from tests.alerts.browser import ASKED, HOST, OURS, PHONE

@@ -7,9 +7,9 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from alerts.query import Filters, listed, whole
+from alerts.read.query import Filters, listed, whole
+from alerts.read.sellers import named, sellers_of, tokens_of
 from alerts.records import Incident, Sighting
-from alerts.sellers import named, sellers_of, tokens_of
 from alerts.store import QueryError, Where
 from tests.alerts.browser import Browser
 from tests.alerts.builders import finding, fold_all

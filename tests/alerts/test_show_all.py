@@ -6,7 +6,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from alerts.query import SHOWN, other_customers, whole
+from alerts.read.query import SHOWN, other_customers, whole
 from alerts.records import Exposure, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from alerts.noise.suppressions import Conditions, Desk
-from alerts.query import Filters, listed, whole
+from alerts.read.query import Filters, listed, whole
 from alerts.records import CLASSES, VERSION, Background, Decision, Exposure, Hold, Incident, Suppression, incident_id
 from alerts.store import IncidentStore, Where, open_store
 from tests.alerts.builders import finding, fold_all, handle

@@ -4,8 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.command import incidents
+from alerts.read.tenants import require_known
 from alerts.rules.command import app as rules
-from alerts.tenants import require_known
 from tests.alerts.builders import finding, fold_all
 from ullage.security import keys
 from ullage.settings.tenants import UnknownTenantError

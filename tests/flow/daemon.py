@@ -16,10 +16,10 @@ from typing import Any, Self
 
 import pytest
 
-from alerts.query import whole
+from alerts.read.query import whole
+from alerts.read.view import details
 from alerts.records import Incident
 from alerts.store import Where, open_store
-from alerts.view import details
 from deploy.demo.drive import Ullage, site
 from deploy.local import services
 from ullage.errors import UnavailableError

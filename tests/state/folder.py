@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alerts.query import Filters, listed
+from alerts.read.query import Filters, listed
 from alerts.records import CLASSES, Claim
 from alerts.rules.kinds import kinds
 from alerts.store import Where, configured_store

@@ -17,7 +17,7 @@ import pytest
 
 from alerts.alert import decode
 from alerts.authentic import Authentic
-from alerts.query import Filters, listed, whole
+from alerts.read.query import Filters, listed, whole
 from alerts.records import Decision, Exposure, Hold, Sighting, Suppression
 from alerts.records.document import Document
 from alerts.store import IncidentStore, Where, configured_store

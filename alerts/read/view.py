@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
-from alerts.query import Whole
+from alerts.read.query import Whole
 from alerts.records import Exposure, Incident, Status, Suppression
 from ullage.display.render import safe
 from ullage.records import Claims

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alerts.incidents.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
+from alerts.read.sellers import Seller, sellers_of, tokens_of
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
 from alerts.records.document import D
-from alerts.sellers import Seller, sellers_of, tokens_of
 from alerts.store import MAX_PAGE, IncidentStore, Page, QueryError, Where
 from ullage.errors import ConfigError
 from ullage.lookup.free_text_check import identifier_in
