@@ -18,9 +18,10 @@ from rich.console import Group
 from alerts.alert import Alert
 from alerts.authentic import Authentic
 from alerts.canary import Canaries
-from alerts.clocks.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.shown import clocks_as_json, clocks_table, decide_as_json
+from alerts.decisions.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
+from alerts.decisions.options import Author, Severity, Status, Tenant, Words
 from alerts.evidence.command import hold, release, vault_of
 from alerts.export.command import export
 from alerts.exposed import Lookup
@@ -30,7 +31,6 @@ from alerts.noise.background import BACKGROUND
 from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
-from alerts.options import Author, Severity, Status, Tenant, Words
 from alerts.pulse import Sorted
 from alerts.read.heard import BELIEVED, Listener, looked
 from alerts.read.query import SHOWN, Filters, Listed, listed, other_customers, whole

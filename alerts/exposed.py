@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.decisions import may_be_told
+from alerts.decisions.decide import may_be_told
 from alerts.incidents.exposures import is_verified
 from alerts.incidents.key_checks import compare
 from alerts.incidents.status import status_of

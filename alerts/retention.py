@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
-from alerts.holds import held
+from alerts.decisions.holds import held
 from alerts.records import (
     Audit,
     Background,

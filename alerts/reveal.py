@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.options import By, Case, Reason, name_of
+from alerts.decisions.options import By, Case, Reason, name_of
 from alerts.read.query import incident_named
 from alerts.records import Incident, Original
 from alerts.store import IncidentStore, Where, configured_store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from alerts.holds import mark
+from alerts.decisions.holds import mark
 from alerts.metrics import AlertMetrics
 from alerts.records.document import Document
 from alerts.retention import expire

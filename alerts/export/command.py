@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from alerts.decisions.options import Severity, Status, Tenant, Words
 from alerts.export.facts import Exported, chosen
 from alerts.export.formats import FORMATS, format_named
-from alerts.options import Severity, Status, Tenant, Words
 from alerts.read.heard import BELIEVED, looked
 from alerts.read.query import Filters
 from alerts.read.tenants import require_known

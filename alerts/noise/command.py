@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from alerts.decisions.options import By, Reason, Tenant, name_of
 from alerts.noise import shown
 from alerts.noise.background import BACKGROUND
 from alerts.noise.counts import Count, background_counts
 from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
-from alerts.options import By, Reason, Tenant, name_of
 from alerts.read.tenants import require_known
 from alerts.store import configured_store
 from ullage.display.screen import AsJson, print_list

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from alerts.decisions.checked_text import checked_name, checked_note
 from alerts.incidents.sketch import known_share
 from alerts.records import Incident, Sighting, Suppression
 from alerts.store import IncidentStore, QueryError, Where
-from alerts.typed import checked_name, checked_note
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.lookup.free_text_check import identifier_in

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from alerts.clocks.command import duties_of
+from alerts.decisions.command import duties_of
 from alerts.read.query import decisions_of, incident_named
 from alerts.records import Sighting
 from alerts.report.draft import Language, Page, page

@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
+from alerts.decisions.checked_text import checked_note
+from alerts.decisions.options import By, Reason, Tenant, name_of
 from alerts.noise.background import BACKGROUND
 from alerts.noise.background import Rules as BackgroundRules
-from alerts.options import By, Reason, Tenant, name_of
 from alerts.read.tenants import require_known
 from alerts.rules import shown
 from alerts.rules.kinds import kind_of, known
 from alerts.rules.precision import precisions
 from alerts.rules.trial import try_background, try_lexicon, try_verdict
 from alerts.store import configured_store
-from alerts.typed import checked_note
 from ullage.display.screen import AsJson, console, print_list, print_row
 from ullage.errors import ConfigError
 from ullage.settings import Context

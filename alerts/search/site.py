@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts import words
 from alerts.clocks.duties import Duties
+from alerts.decisions.checked_text import MAX_NOTE, checked_name
 from alerts.export.formats import FORMATS
 from alerts.exposed import PURPOSES, Lookup, Question
 from alerts.incidents.status import CLOSED
@@ -23,7 +24,6 @@ from alerts.read import view
 from alerts.search.door import Door
 from alerts.search.limits import Lookups
 from alerts.store import IncidentStore, QueryError
-from alerts.typed import MAX_NOTE, checked_name
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.display.render import moment, safe

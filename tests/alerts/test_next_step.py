@@ -17,7 +17,7 @@ from rich.console import Console
 from alerts.clocks.duties import Duties
 from alerts.clocks.moments import Moments
 from alerts.command import incidents_show
-from alerts.decisions import Decisions
+from alerts.decisions.decide import Decisions
 from alerts.notify.message import Entry, Facts, message
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.notifier import Notifier

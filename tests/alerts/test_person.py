@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.decisions import Decisions, may_be_told
+from alerts.decisions.decide import Decisions, may_be_told
 from alerts.exposed import Answer, index_tags
 from alerts.person import reply, script_of, scripts
 from alerts.read.heard import Looked

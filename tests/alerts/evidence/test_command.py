@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alerts.holds import Holds, held
+from alerts.decisions.holds import Holds, held
 from alerts.records import CLASSES, Claim, Decision, Exposure, Hold, Incident, Notification, Sighting, incident_id
 from alerts.retention import expire
 from alerts.store import Where

@@ -14,10 +14,10 @@ from datetime import datetime
 
 from alerts.clocks.duties import RULINGS, status_with_report
 from alerts.clocks.regimes import Regime, regimes
+from alerts.decisions.checked_text import checked_ground, checked_name, checked_note
 from alerts.incidents.status import CLOSED, status_of
 from alerts.records import Decision, Incident, Status
 from alerts.store import IncidentStore, QueryError, Where
-from alerts.typed import checked_ground, checked_name, checked_note
 from ullage.audit import Trail
 from ullage.clock import behind
 from ullage.lookup.free_text_check import identifier_in

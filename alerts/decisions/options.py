@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.typed import checked_name
+from alerts.decisions.checked_text import checked_name
 from ullage.audit import current_user
 
 Tenant = Annotated[str, typer.Option(help="Of this tenant alone.")]

@@ -15,8 +15,8 @@ import typer
 from alerts.clocks.duties import Duties
 from alerts.clocks.regimes import check_regimes, regimes
 from alerts.clocks.shown import SINCE, limit
-from alerts.decisions import PLAIN, Decisions, said
-from alerts.options import By, name_of
+from alerts.decisions.decide import PLAIN, Decisions, said
+from alerts.decisions.options import By, name_of
 from alerts.read.query import incident_named
 from alerts.records import Incident
 from alerts.store import IncidentStore, configured_store
