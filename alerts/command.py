@@ -19,7 +19,7 @@ from alerts.alert import Alert
 from alerts.authentic import Authentic
 from alerts.canary import Canaries
 from alerts.clocks.regimes import check_regimes
-from alerts.clocks.shown import clocks_as_json, clocks_table, decide_as_json
+from alerts.clocks.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.decisions.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
 from alerts.decisions.options import Author, Severity, Status, Tenant, Words
 from alerts.evidence.command import hold, release, vault_of

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts.incidents.status import CLOSED
-from alerts.noise.shown import line
+from alerts.noise.render import line
 from alerts.read.query import Whole
 from alerts.read.sellers import Seller
 from alerts.read.view import brief, claimed, duration, incompleteness, offer

@@ -14,7 +14,7 @@ import typer
 
 from alerts.clocks.duties import Duties
 from alerts.clocks.regimes import check_regimes, regimes
-from alerts.clocks.shown import SINCE, limit
+from alerts.clocks.render import SINCE, limit
 from alerts.decisions.decide import PLAIN, Decisions, said
 from alerts.decisions.options import By, name_of
 from alerts.read.query import incident_named

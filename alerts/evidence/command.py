@@ -12,7 +12,7 @@ import typer
 from alerts.decisions.holds import Holds, findings_of
 from alerts.decisions.options import By, Case, Reason, name_of
 from alerts.evidence.opening import Asked, Opened, open_all, write_pack
-from alerts.evidence.shown import evidence_as_json, evidence_table, manifest_lines, text_lines
+from alerts.evidence.render import evidence_as_json, evidence_table, manifest_lines, text_lines
 from alerts.records import Sighting
 from alerts.store import configured_store
 from ullage.custody import OPEN, PACK

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from alerts.decisions.options import By, Reason, Tenant, name_of
-from alerts.noise import shown
+from alerts.noise import render
 from alerts.noise.background import BACKGROUND
 from alerts.noise.counts import Count, background_counts
 from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
@@ -64,12 +64,12 @@ def suppressions_list(
     now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
-        found = [pair for pair in suppressions(store, tenant) if ended or shown.state(*pair, now) == shown.IN_FORCE]
+        found = [pair for pair in suppressions(store, tenant) if ended or render.state(*pair, now) == render.IN_FORCE]
     print_list(
         found,
         as_json=as_json,
-        row=lambda pair: shown.as_json(*pair, now),
-        table=lambda found: shown.suppressions_table(found, now),
+        row=lambda pair: render.as_json(*pair, now),
+        table=lambda found: render.suppressions_table(found, now),
         none="Nothing is silenced.",
     )
 
@@ -84,6 +84,6 @@ def background_list(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant 
         counts,
         as_json=as_json,
         row=Count._asdict,
-        table=lambda counts: shown.background_table(counts, rules),
+        table=lambda counts: render.background_table(counts, rules),
         none="No background.",
     )

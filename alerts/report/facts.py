@@ -13,7 +13,7 @@ from typing import TypeAlias
 from alerts.clocks.duties import Duty, sent_at
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import grade_of
-from alerts.clocks.shown import STAGES, UNVERIFIED, limit, state, warning
+from alerts.clocks.render import STAGES, UNVERIFIED, limit, state, warning
 from alerts.records import Incident, Sighting, Why
 from alerts.report.content import Text, advice_for, categories
 from alerts.words import ORIGIN, SEVERITY

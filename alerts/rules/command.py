@@ -14,7 +14,7 @@ from alerts.decisions.options import By, Reason, Tenant, name_of
 from alerts.noise.background import BACKGROUND
 from alerts.noise.background import Rules as BackgroundRules
 from alerts.read.tenants import require_known
-from alerts.rules import shown
+from alerts.rules import render
 from alerts.rules.kinds import kind_of, known
 from alerts.rules.precision import precisions
 from alerts.rules.trial import try_background, try_lexicon, try_verdict
@@ -34,7 +34,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant = "") -> N
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
         found = precisions(store, context.rules(), BACKGROUND.in_force(context.data).rules, tenant)
-    print_list(found, as_json=as_json, row=shown.precision_as_json, table=shown.precision_table, none="")
+    print_list(found, as_json=as_json, row=render.precision_as_json, table=render.precision_table, none="")
 
 
 @app.command()
@@ -57,9 +57,9 @@ def try_(ctx: typer.Context, file: Path, as_json: AsJson = False, tenant: Tenant
         else:
             trial = try_verdict(store, tried, context.tenant, tenant)
     if as_json:
-        print_row(shown.trial_as_json(trial))
+        print_row(render.trial_as_json(trial))
     else:
-        console().print(shown.trial_in_full(trial))
+        console().print(render.trial_in_full(trial))
 
 
 @app.command()

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from alerts.clocks.shown import clocks_as_json, decide_as_json
+from alerts.clocks.render import clocks_as_json, decide_as_json
 from alerts.decisions.decide import Decisions
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named

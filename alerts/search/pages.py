@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.clocks.duties import Duty
 from alerts.clocks.regimes import regimes_of
-from alerts.clocks.shown import clock_words
+from alerts.clocks.render import clock_words
 from alerts.decisions.decide import TOKEN_BYTES, Decisions
 from alerts.incidents.status import UNDECIDED, tally
 from alerts.noise.suppressions import suppressed

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from alerts.clocks.duties import Duties, Duty, State
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import Regime, check_regimes, grade_of, regimes
-from alerts.clocks.shown import SINCE, STAGES, clocks_as_json, limit, remaining, state, warning
+from alerts.clocks.render import SINCE, STAGES, clocks_as_json, limit, remaining, state, warning
 from alerts.metrics import DutyMetrics
 from alerts.records import Decision, Incident, Notification, incident_id
 from tests.alerts.builders import finding, fold_all

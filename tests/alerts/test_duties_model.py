@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alerts.clocks.duties import Duties, sent_at
 from alerts.clocks.regimes import regimes
-from alerts.clocks.shown import clocks_as_json, clocks_table, remaining, state
+from alerts.clocks.render import clocks_as_json, clocks_table, remaining, state
 from alerts.incidents.status import status_of
 from alerts.records import SEVERITIES, Decision, Incident, incident_id
 from tests.alerts.builders import finding, fold_all
