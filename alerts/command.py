@@ -20,9 +20,10 @@ from alerts.authentic import Authentic
 from alerts.canary import Canaries
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.render import clocks_as_json, clocks_table, decide_as_json
+from alerts.custody.command import hold, release, vault_of
+from alerts.custody.reveal import reveal, watching
 from alerts.decisions.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
 from alerts.decisions.options import Author, Severity, Status, Tenant, Words
-from alerts.evidence.command import hold, release, vault_of
 from alerts.export.command import export
 from alerts.exposed import Lookup
 from alerts.metrics import AlertMetrics, DutyMetrics
@@ -38,7 +39,6 @@ from alerts.read.sellers import TOKENS, named
 from alerts.read.tenants import require_known
 from alerts.read.view import details, summary
 from alerts.records import Incident
-from alerts.reveal import reveal, watching
 from alerts.rules.kinds import kinds
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.store.older import bring_up

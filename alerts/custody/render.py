@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from alerts.evidence.opening import Opened
+from alerts.custody.opening import Opened
 from ullage.custody.vault import Item
 from ullage.display.render import moment, safe
 from ullage.display.screen import cell, table

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from alerts.custody.opening import Asked, Opened, open_all, write_pack
+from alerts.custody.render import evidence_as_json, evidence_table, manifest_lines, text_lines
 from alerts.decisions.holds import Holds, findings_of
 from alerts.decisions.options import By, Case, Reason, name_of
-from alerts.evidence.opening import Asked, Opened, open_all, write_pack
-from alerts.evidence.render import evidence_as_json, evidence_table, manifest_lines, text_lines
 from alerts.records import Sighting
 from alerts.store import configured_store
 from ullage.custody import OPEN, PACK
