@@ -25,7 +25,7 @@ from alerts.custody.reveal import reveal, watching
 from alerts.decisions.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
 from alerts.decisions.options import Author, Severity, Status, Tenant, Words
 from alerts.export.command import export
-from alerts.exposed import Lookup
+from alerts.lookup.exposed import Lookup
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
 from alerts.noise.background import BACKGROUND

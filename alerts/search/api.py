@@ -16,8 +16,8 @@ from alerts.clocks.render import clocks_as_json, decide_as_json
 from alerts.decisions.decide import Decisions
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named
+from alerts.lookup.person import UNSEEN, Told, reply, told
 from alerts.noise.suppressions import suppressed
-from alerts.person import UNSEEN, Told, reply, told
 from alerts.read.heard import Worth, looked
 from alerts.read.query import SHOWN, customers_of, listed, whole
 from alerts.read.view import customer, details, summary

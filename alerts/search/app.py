@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
 from alerts.decisions.command import duties_of
-from alerts.exposed import Lookup
+from alerts.lookup.exposed import Lookup
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 
-from alerts.exposed import Answer, Question
-from alerts.person import UNSEEN, reply, told
+from alerts.lookup.exposed import Answer, Question
+from alerts.lookup.person import UNSEEN, reply, told
 from alerts.read.heard import looked
 from alerts.search.limits import LimitedError
 from alerts.search.site import Site

@@ -16,8 +16,8 @@ from alerts import words
 from alerts.clocks.duties import Duties
 from alerts.decisions.checked_text import MAX_NOTE, checked_name
 from alerts.export.formats import FORMATS
-from alerts.exposed import PURPOSES, Lookup, Question
 from alerts.incidents.status import CLOSED
+from alerts.lookup.exposed import PURPOSES, Lookup, Question
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.read import view

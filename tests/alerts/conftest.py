@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.exposed import index_tags
+from alerts.lookup.exposed import index_tags
 from alerts.records import incident_id
 from alerts.search.app import create_app
 from alerts.search.door import token_of

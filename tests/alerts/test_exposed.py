@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from alerts.exposed import Lookup, Question, index_tags
+from alerts.lookup.exposed import Lookup, Question, index_tags
 from alerts.records import Audit
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from alerts.alert import Alert
-from alerts.exposed import Lookup
+from alerts.lookup.exposed import Lookup
 from alerts.records import Incident, KeyCheck, Sighting
 from alerts.search.app import create_app
 from alerts.store import Where, open_store

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from alerts.decisions.decide import Decisions, may_be_told
-from alerts.exposed import Answer, index_tags
-from alerts.person import reply, script_of, scripts
+from alerts.lookup.exposed import Answer, index_tags
+from alerts.lookup.person import reply, script_of, scripts
 from alerts.read.heard import Looked
 from alerts.records import Decision, Incident, Notification
 from alerts.report.content import Text, advice_for
@@ -50,7 +50,7 @@ def test_every_scenario_has_both_scripts_in_both_languages(scenario, approved):
 
 
 def test_no_script_says_a_forbidden_word():
-    text = resources.files("alerts").joinpath("scripts.toml").read_text(encoding="utf-8")
+    text = resources.files("alerts.lookup").joinpath("scripts.toml").read_text(encoding="utf-8")
     said = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     assert not FORBIDDEN.search(said)
     advice = [line for scenario in ["", *SCENARIOS] for one in advice_for(scenario) for line in one.lines()]

@@ -6,7 +6,7 @@ import stat
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.exposed import index_tags
+from alerts.lookup.exposed import index_tags
 from alerts.search.app import create_app
 from alerts.search.door import ATTEMPTS, SHORTEST, TOKEN, token_of
 from tests.alerts.browser import ASKED, HOST, OURS, PHONE, Browser

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.exposed import index_tags
+from alerts.lookup.exposed import index_tags
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import customer, listed
 from tests.matcher.conftest import BANK

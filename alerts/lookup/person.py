@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cache
 from typing import Literal
 
-from alerts.exposed import Answer, Exposed
+from alerts.lookup.exposed import Answer, Exposed
 from alerts.read.heard import BELIEVED, Looked
 from alerts.records.document import Frozen
 from alerts.report.content import Text, advice_for, categories
@@ -55,7 +55,7 @@ class Scripts(Frozen):
 @cache
 def scripts() -> Scripts:
     """What clerks read, by scenario."""
-    return shipped(Scripts, "alerts", "scripts.toml")
+    return shipped(Scripts, __package__, "scripts.toml")
 
 
 @dataclass(frozen=True, slots=True)
