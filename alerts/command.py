@@ -26,6 +26,7 @@ from alerts.decisions.command import acknowledge, decide, duties_of, regimes_lis
 from alerts.decisions.options import Author, Severity, Status, Tenant, Words
 from alerts.export.command import export
 from alerts.lookup.exposed import Lookup
+from alerts.maintenance.schedule import Upkeep
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
 from alerts.noise.background import BACKGROUND
@@ -43,7 +44,6 @@ from alerts.rules.kinds import kinds
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.store.older import bring_up
 from alerts.table import customers_table, incident_in_full, incidents_table, offers_table
-from alerts.upkeep import Upkeep
 from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china

@@ -7,10 +7,10 @@ from typing import get_args
 import pytest
 from prometheus_client import generate_latest
 
+from alerts.maintenance.schedule import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Upkeep
 from alerts.metrics import AlertMetrics, SearchMetrics
 from alerts.read.recent import WINDOW, recent
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Origin, incident_id
-from alerts.upkeep import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Upkeep
 from tests.alerts.builders import finding, fold_all, record, stage
 from ullage.bus import Lag
 from ullage.errors import UnavailableError

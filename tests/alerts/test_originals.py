@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.custody.reveal import ACTION, Reveals
+from alerts.maintenance.retention import erase, expire
 from alerts.metrics import AlertMetrics
 from alerts.records import Exposure, Hold, Incident, Original, incident_id
-from alerts.retention import erase, expire
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle
 from ullage.audit.trail import FOLDER as AUDIT

@@ -7,8 +7,8 @@ import pytest
 
 from alerts.incidents.fold import Known
 from alerts.incidents.replay import SAMPLE, Replay, remember, replay_of, sample
+from alerts.maintenance.retention import expire
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
-from alerts.retention import expire
 from alerts.store import open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, sketch
 from tests.factories import WHEN

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from alerts.incidents.status import narrowed, status_of, statuses, tally
+from alerts.maintenance.retention import erase, expire
 from alerts.records import CLASSES, Audit, Claim, Decision, Exposure, Incident, Sighting, incident_id
-from alerts.retention import erase, expire
 from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all, handle
 from tests.factories import WHEN

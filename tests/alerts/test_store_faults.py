@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import pytest
 
+from alerts.maintenance.retention import erase, expire
 from alerts.records import CLASSES, Claim, Exposure, Incident
 from alerts.records.document import Document
-from alerts.retention import erase, expire
 from alerts.store import IncidentStore, Outcome, Where, open_store
 from alerts.store.elasticsearch import BULK_ITEMS
 from alerts.store.mapping import index_name

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts import command
+from alerts.maintenance.retention import expire
 from alerts.records import CLASSES, VERSION, Account, Audit, Claim, Decision, Exposure, Incident, Original, Sighting
-from alerts.retention import expire
 from alerts.store import IncidentStore, Where, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from alerts.store.mapping import index_name

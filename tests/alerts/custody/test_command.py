@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.decisions.holds import Holds, held
+from alerts.maintenance.retention import expire
+from alerts.maintenance.schedule import Upkeep
 from alerts.records import CLASSES, Claim, Decision, Exposure, Hold, Incident, Notification, Sighting, incident_id
-from alerts.retention import expire
 from alerts.store import Where
-from alerts.upkeep import Upkeep
 from tests.alerts.builders import finding, fold_all
 from tests.ullage.evidence.support import BODY, OFFICERS, PASSPHRASES, officers, seal
 from ullage.audit import entries
@@ -226,7 +226,7 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
 def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, vault, store, clock, context, tmp_path):
     Holds(store, vault, context.trail(), clock.as_clock()).set(A, by="Li", case="7", reason="police")
     fold_all(store, clock, [finding("f1d9", range(10), people="ab")])
-    from tests.alerts.test_upkeep import AlertMetrics, CollectorRegistry, Lag
+    from tests.alerts.test_maintenance import AlertMetrics, CollectorRegistry, Lag
     from ullage.custody.officers import pair_of
 
     seal(vault, pair_of(context.keys, OFFICERS), "f1d9")

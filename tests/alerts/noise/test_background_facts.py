@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from alerts.maintenance.retention import erase, expire
 from alerts.noise.background import Rules, shipped
 from alerts.records import Background, Claim, Exposure, Incident, Sighting
-from alerts.retention import erase, expire
 from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.noise.posts import post

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from alerts.maintenance.schedule import EXPIRE_SECONDS, Upkeep
 from alerts.metrics import AlertMetrics
 from alerts.records import Exposure
 from alerts.records.document import Document
 from alerts.store.sqlite import SqliteStore
-from alerts.upkeep import EXPIRE_SECONDS, Upkeep
 from tests.alerts.builders import finding, fold_all
 from ullage.bus import Lag
 from ullage.settings import StoreSettings

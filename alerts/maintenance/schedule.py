@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from alerts.decisions.holds import mark
+from alerts.maintenance.retention import expire
 from alerts.metrics import AlertMetrics
 from alerts.records.document import Document
-from alerts.retention import expire
 from alerts.store import IncidentStore
 from ullage import log
 from ullage.bus import Lag

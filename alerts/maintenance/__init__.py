@@ -1,0 +1,7 @@
+"""What alert does between batches, so that the store stays within what the law and the disk allow.
+
+    schedule    gauges counted again, and what has passed its retention removed
+    retention   removal by scroll and delete, the same for every store
+
+A hold (`alerts.decisions.holds`) keeps what belongs to an incident from it.
+"""
