@@ -8,5 +8,13 @@ or again after a crash, changes nothing. An incident is a *projection* of its fa
 exact counts, never increments, and its status is read from the decisions that `search` appends. So two processes never write
 the same document, and there is nothing to lock, to merge or to repair.
 
-`fold`, `exposures` and `incident` are pure; `alert` is the stage on one screen; `store/` is the only place that writes.
+    stage         the topic's records, batch by batch           maintenance   retention, gauges
+    incidents     fold, exposures, replay, projection           decisions     what people decide, holds
+    noise         what is no leak, what is suppressed           clocks        who must be told by when
+    notify        who is told, and the promise that they are    read          lists, filters, views
+    lookup        one person on the phone                       search        the page and its API
+    report, export, custody, rules                              commands around incidents
+    store         the only place that writes                    records       what is written
+
+Most of `incidents` is pure; `stage.pipeline` is the stage on one screen.
 """

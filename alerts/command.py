@@ -15,9 +15,6 @@ import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Group
 
-from alerts.alert import Alert
-from alerts.authentic import Authentic
-from alerts.canary import Canaries
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.custody.command import hold, release, vault_of
@@ -33,7 +30,6 @@ from alerts.noise.background import BACKGROUND
 from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
-from alerts.pulse import Sorted
 from alerts.read.heard import BELIEVED, Listener, looked
 from alerts.read.query import SHOWN, Filters, Listed, listed, other_customers, whole
 from alerts.read.sellers import TOKENS, named
@@ -41,6 +37,10 @@ from alerts.read.tenants import require_known
 from alerts.read.view import details, summary
 from alerts.records import Incident
 from alerts.rules.kinds import kinds
+from alerts.stage.authentic import Authentic
+from alerts.stage.canary import Canaries
+from alerts.stage.heartbeat import Sorted
+from alerts.stage.pipeline import Alert
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.store.older import bring_up
 from alerts.table import customers_table, incident_in_full, incidents_table, offers_table

@@ -7,9 +7,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from alerts.alert import Alert
 from alerts.metrics import AlertMetrics
 from alerts.records import CLASSES, Incident
+from alerts.stage.pipeline import Alert
 from alerts.store import IncidentStore, Where
 from tests import factories
 from tests.conftest import HeldClock

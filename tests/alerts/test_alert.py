@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.alert import decode
 from alerts.maintenance.retention import expire
 from alerts.records import Claim, Exposure, Incident, Sighting, incident_id
+from alerts.stage.pipeline import decode
 from alerts.store import Outcome, Where, open_store
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.alert import Alert
-from alerts.canary import Canaries, is_canary, notifications
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules
 from alerts.noise.suppressions import muted
-from alerts.pulse import Sorted
 from alerts.records import Incident
+from alerts.stage.canary import Canaries, is_canary, notifications
+from alerts.stage.heartbeat import Sorted
+from alerts.stage.pipeline import Alert
 from alerts.store import Where
 from matcher.cli import canary as enrolment
 from matcher.cli.authentic import outgoing

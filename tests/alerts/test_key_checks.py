@@ -6,10 +6,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from alerts.alert import Alert
 from alerts.lookup.exposed import Lookup
 from alerts.records import Incident, KeyCheck, Sighting
 from alerts.search.app import create_app
+from alerts.stage.pipeline import Alert
 from alerts.store import Where, open_store
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings

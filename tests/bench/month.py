@@ -19,11 +19,11 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.alert import Alert
 from alerts.metrics import AlertMetrics
 from alerts.noise.suppressions import muted
 from alerts.notify.plan import plan
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Sighting
+from alerts.stage.pipeline import Alert
 from alerts.store import IncidentStore, Where, open_store
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings_of

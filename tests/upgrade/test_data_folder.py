@@ -15,11 +15,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from alerts.alert import decode
-from alerts.authentic import Authentic
 from alerts.read.query import Filters, listed, whole
 from alerts.records import Decision, Exposure, Hold, Sighting, Suppression
 from alerts.records.document import Document
+from alerts.stage.authentic import Authentic
+from alerts.stage.pipeline import decode
 from alerts.store import IncidentStore, Where, configured_store
 from alerts.store.older import KINDS
 from crawlers.frontier.database import Frontier

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.alert import Alert, decode
 from alerts.clocks.duties import Duties
 from alerts.metrics import AlertMetrics
 from alerts.notify.message import Message
@@ -23,6 +22,7 @@ from alerts.notify.notifier import Notifier
 from alerts.notify.plan import Muted
 from alerts.notify.sender import Sender, Setup
 from alerts.records import Incident
+from alerts.stage.pipeline import Alert, decode
 from alerts.store import IncidentStore
 from alerts.store.sqlite import SqliteStore
 from ullage import log

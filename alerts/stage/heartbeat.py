@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from alerts.canary import is_canary
+from alerts.stage.canary import is_canary
 from ullage.bus import Record
 from ullage.monitoring.heartbeat import Pulse
 from ullage.records.heartbeat import Heartbeat, is_heartbeat

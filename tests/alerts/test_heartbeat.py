@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.pulse import Sorted
+from alerts.stage.heartbeat import Sorted
 from tests.alerts.builders import finding, record
 from tests.conftest import NOON, HeldClock
 from ullage.bus import FINDINGS, Record
