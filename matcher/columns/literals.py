@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import hyperscan
 import numpy as np
 
+from matcher.columns import database_cache
 from matcher.columns.batch import Bytes, Places
 from ullage.errors import ConfigError
 
@@ -23,6 +24,8 @@ ONCE = hyperscan.HS_FLAG_SINGLEMATCH
 """One hit a search is enough."""
 ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 EDGE = b"[^0-9A-Za-z]"
+MANY = 32
+"""Patterns that take longer to compile than to read from the disk."""
 APART = 1024
 """Bytes between two stretches that are looked through one by one; nearer ones are looked through together."""
 
@@ -121,7 +124,10 @@ def once(words: Sequence[bytes]) -> Patterns:
 
 @lru_cache(maxsize=16)
 def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hyperscan.Database:
-    """The compiled form; the same words, as after a reload, are compiled once."""
+    """The compiled form, from this process or the disk if it is there: the same words, as after a reload, are compiled once."""
+    name = database_cache.name_of(wanted, flags) if len(wanted) >= MANY else ""
+    if name and (known := database_cache.load(name)):
+        return known
     if isinstance(flags, int):
         own = [flags or (CASELESS if word.lower() != word.upper() else 0) for word in wanted]
     else:
@@ -131,6 +137,8 @@ def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hypers
         database.compile(expressions=list(wanted), ids=list(range(len(wanted))), flags=own, literal=not flags)
     except hyperscan.ArchitectureError as error:
         raise ConfigError("this processor lacks what hyperscan needs (SSSE3): run match, scan and assess on another") from error
+    if name:
+        database_cache.keep(name, database)
     return database
 
 

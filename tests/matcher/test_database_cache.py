@@ -1,0 +1,113 @@
+"""Compiled patterns on disk: loaded if nobody else could have written them, and compiled anew otherwise."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hyperscan
+import numpy as np
+import pytest
+
+from matcher.columns import database_cache, literals
+from matcher.columns.literals import MANY, Literals
+
+WORDS = [b"word%03d" % number for number in range(2 * MANY)]
+DATA = np.frombuffer(b"a word007 and WORD063", np.uint8)
+FOUND = ([7, 63], [9, 21])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "ullage" / "hyperscan"
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """An entry for each time that patterns are compiled."""
+    times = list[int]()
+
+    class Counted(hyperscan.Database):  # type: ignore[misc]
+        def compile(self, *given: object, **named: object) -> None:
+            times.append(1)
+            super().compile(*given, **named)
+
+    monkeypatch.setattr(hyperscan, "Database", Counted)
+    yield times
+    literals._database.cache_clear()
+
+
+def found(words: list[bytes] = WORDS) -> tuple[list[int], list[int]]:
+    """What is found by a process that has compiled nothing yet."""
+    literals._database.cache_clear()
+    number, end = Literals(words).find(DATA)
+    return number.tolist(), end.tolist()
+
+
+def test_patterns_are_compiled_once_for_all_processes(folder: Path, compiled: list[int]) -> None:
+    assert [found(), found(), found()] == [FOUND] * 3
+    assert len(compiled) == 1
+    [file] = folder.iterdir()
+    assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_other_patterns_flags_or_another_version_of_the_library_are_compiled(
+    folder: Path, compiled: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found()
+    found(WORDS[1:])
+    literals._database.cache_clear()
+    Literals(WORDS, hyperscan.HS_FLAG_DOTALL)
+    monkeypatch.setattr(hyperscan, "__version__", "0")
+    found()
+    assert len(compiled) == len(list(folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"x", None])
+def test_a_damaged_file_is_written_anew(folder: Path, compiled: list[int], content: bytes | None) -> None:
+    found()
+    [file] = folder.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    assert found() == found() == FOUND
+    assert len(compiled) == 2
+    assert file.read_bytes() == whole
+
+
+def test_what_others_may_write_is_not_loaded(folder: Path, compiled: list[int]) -> None:
+    found()
+    [file] = folder.iterdir()
+    other = folder.with_name("other")
+    file.rename(other)
+    file.symlink_to(other)
+    found()
+    file.unlink(missing_ok=True)
+    other.rename(file)
+    file.chmod(0o620)
+    found()
+    folder.chmod(0o770)
+    assert found() == FOUND
+    assert len(compiled) == 4
+
+
+@pytest.mark.parametrize("home", ["", "relative", "/dev/null"])
+def test_without_a_folder_that_can_be_written_patterns_are_compiled(
+    home: str, compiled: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless(*_: object) -> Path:
+        raise RuntimeError
+
+    monkeypatch.setenv("XDG_CACHE_HOME", home)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert found() == found() == FOUND
+    assert len(compiled) == 2
+
+
+def test_the_oldest_files_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_cache, "KEPT", 2)
+    for age in range(4):
+        found([*WORDS, b"%d" % age])
+        for file in folder.iterdir():
+            os.utime(file, (0, file.stat().st_mtime - 1000))
+    assert len(list(folder.iterdir())) == 2
+    literals._database.cache_clear()
