@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from matcher.match.parts import Piece
 from matcher.text.decode import decode, is_opaque
+from matcher.unpack.envelopes import is_taken, may_hold
 from matcher.unpack.outcome import Outcome
 
 NAMES = "!/"
@@ -122,7 +123,7 @@ def encoded(piece: Piece) -> str:
     A block counts that is long, or half of its text; what decodes to text is read.
     """
     body = piece.body
-    if b"begin " in body and UUENCODED.search(body):
+    if b"begin " in body and UUENCODED.search(body) and not may_hold(body):
         return "unrecognised"
     as_one = body.translate(AS_ONE)
     at = as_one.find(b"a" * RUN)
@@ -154,4 +155,4 @@ def _is_no_text(block: bytes) -> bool:
 
 
 def _is_opaque(body: bytes) -> bool:
-    return is_opaque(body) and is_opaque(decode(body))
+    return not is_taken(body) and is_opaque(body) and is_opaque(decode(body))

@@ -14,10 +14,10 @@ from matcher.text import Folded, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import is_opaque, utf8_of
 from matcher.text.unescape import needs_unescape
 from matcher.text.windows import WINDOW, wide, windows
-from matcher.unpack.kinds import is_container, is_html
+from matcher.unpack.kinds import is_html
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
-from matcher.unpack.parent import ForkServer, unpack
+from matcher.unpack.parent import ForkServer, is_container, unpack
 from matcher.unpack.protocol import ABOUT, BYTES
 from ullage.records import Capture
 

@@ -14,6 +14,6 @@ names and time are all bounded.
 
 Whatever is not read is said: each `Outcome` has a reason from a closed list. What could be read of a damaged container is read.
 
-Start with `matcher.unpack.kinds.is_container` and `matcher.unpack.parent.unpack`. This file imports nothing, because the
+Start with `matcher.unpack.parent.is_container` and `matcher.unpack.parent.unpack`. This file imports nothing, because the
 child's start would pay for it.
 """

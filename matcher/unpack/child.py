@@ -22,7 +22,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from matcher.unpack import protocol, registry, sandbox
@@ -126,15 +126,26 @@ def load(folders: list[str]) -> None:
     for encoding in ENCODINGS:
         codecs.lookup(encoding)
     sandbox.program(os.uname().machine)  # made once
+    with _importing(folders):
+        registry.load()
+
+
+@contextlib.contextmanager
+def _importing(folders: list[str]) -> Iterator[None]:
+    """While packages in `folders` can be imported."""
     before = sys.path[:]
     sys.path += folders
-    registry.load()
+    yield
     sys.path[:] = before
 
 
 def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: bool) -> None:
     """Read the container at descriptor 0. Words: its kind, and the limits' numbers."""
     kind, *limits = words
+    reader = registry.formats().get(kind)
+    if reader is not None and reader.is_heavy and reader.load is not None:
+        with _importing(sys.argv[1:]):
+            reader.load()
     size = os.fstat(0).st_size
     budget = Budget(limits, size)
     body = mmap.mmap(
@@ -150,7 +161,7 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
         writer.outcome("unsupported", "")
     else:
         try:
-            Walk(budget, writer).everything(kind, body)
+            Walk(budget, writer, kind).everything(kind, body)
         except MemoryError:
             os._exit(protocol.OUT_OF_MEMORY)
     writer.done()

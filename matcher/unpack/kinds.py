@@ -30,7 +30,7 @@ UNREADABLE = (IMAGE, AUDIO_VIDEO, BINARY, ENCRYPTED, UNSUPPORTED)
 IN_PART = {DATABASE: "database", ARMOURED: "encrypted"}
 """Kinds of which only the words are read that stand there in clear, and the reason that is given for that."""
 UNREAD = {
-    b"\x89PNG\r\n\x1a\n": IMAGE, b"\xff\xd8\xff": IMAGE, b"GIF87a": IMAGE, b"GIF89a": IMAGE, b"II*\0": IMAGE, b"MM\0*": IMAGE,
+    b"II*\0": IMAGE, b"MM\0*": IMAGE,
     b"8BPS\0\1": IMAGE, b"\0\0\1\0": IMAGE, b"\0\0\0\x0cjP  ": IMAGE, b"\0\0\0\x0cJXL ": IMAGE,
     b"\xff\x4f\xff\x51": IMAGE, b"\x97JB2\r\n\x1a\n": IMAGE, b"\xd7\xcd\xc6\x9a\0\0": IMAGE,
     b"OggS\0": AUDIO_VIDEO, b"fLaC": AUDIO_VIDEO, b"\x1a\x45\xdf\xa3": AUDIO_VIDEO, b"FLV\x01": AUDIO_VIDEO,
@@ -44,8 +44,8 @@ UNREAD = {
     b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7": DATABASE,
     b"\0\1\0\0Standard Jet DB\0": DATABASE, b"\0\1\0\0Standard ACE DB\0": DATABASE, b"\0\1\0\0MSISAM Database\0": DATABASE,
     b"\xcf\xad\x12\xfe": DATABASE, b"\x1a\0\0\4\0\0": DATABASE,
-    # Avro, Arrow, HDF5, NetCDF, Hadoop sequences, NumPy, property lists, Java objects
-    b"Obj\1": DATABASE, b"ARROW1\0\0": DATABASE, b"\x89HDF\r\n\x1a\n": DATABASE, b"CDF\1": DATABASE, b"CDF\2": DATABASE,
+    # HDF5, NetCDF, Hadoop sequences, NumPy, property lists, Java objects
+    b"\x89HDF\r\n\x1a\n": DATABASE, b"CDF\1": DATABASE, b"CDF\2": DATABASE,
     b"SEQ\6": DATABASE, b"RCF\1": DATABASE, b"\x93NUMPY": DATABASE, b"\xac\xed\0\5": DATABASE,
     # SQL Server's backups and files, Oracle's exports, MySQL's tables, registry and event logs, packets
     b"TAPE\0": DATABASE, b"\1\x0f\0\0": DATABASE, b"\3\0\1EXPORT:V": DATABASE, b"\3\0\3EXPORT:V": DATABASE,
@@ -64,7 +64,7 @@ UNREAD = {
 }  # fmt: skip
 """Bytes that no text begins with, of files that nobody reads."""
 UNREAD_BESIDE_CONTROLS = {
-    b"PAR1": DATABASE, b"PARE": ENCRYPTED, b"ORC": DATABASE, b"FEA1": DATABASE, b"!BDN": DATABASE, b"PGDMP": DATABASE,
+    b"PARE": ENCRYPTED, b"FEA1": DATABASE, b"!BDN": DATABASE, b"PGDMP": DATABASE,
     b"REDIS0": DATABASE, b"$FL2": DATABASE, b"$FL3": DATABASE, b"<stata_dta>": DATABASE, b"RDX2\n": DATABASE, b"RDX3\n": DATABASE,
     b"bplist": DATABASE, b"regf": DATABASE, b"MATLAB 5": DATABASE, b"Salted__": ENCRYPTED,
     b"II+\0": IMAGE, b"MM\0+": IMAGE, b"\xff\x0a": IMAGE, b"AT&TFORM": IMAGE, b"AC10": IMAGE,
@@ -83,14 +83,6 @@ UNREAD_FURTHER_IN = {
 """Place and bytes, likewise: Berkeley DB, Exchange and Active Directory, LMDB, SAS among them."""
 
 
-def is_container(body: bytes, name: str = "") -> bool:
-    """Whether `unpack` has something to say about `body`: a container, or a file that holds no text (an image, a program).
-
-    About a microsecond for text. `name` helps with mail alone, whose first bytes prove little.
-    """
-    return sniff(body[:HEAD], name) != TEXT
-
-
 class Marks(NamedTuple):
     """By which bytes kinds are known; those of `faint` and `inside` count only beside control characters."""
 
@@ -99,7 +91,7 @@ class Marks(NamedTuple):
     inside: dict[tuple[int, bytes], str]
     first: frozenset[bytes]
     """The first byte of each in `sure`."""
-    binary: list[tuple[Callable[[bytes], bool], str]]
+    binary: list[tuple[Callable[[bytes, str], bool], str]]
     text: list[tuple[Callable[[bytes, str], bool], str]]
 
 
@@ -129,13 +121,13 @@ def sniff(head: bytes, name: str = "") -> str:
     for is_one, kind in known.text:
         if is_one(head, name):
             return kind
-    return _with_controls(head, known) if head[:LOOKED_AT].translate(None, NO_CONTROLS) else TEXT
+    return _with_controls(head, name, known) if head[:LOOKED_AT].translate(None, NO_CONTROLS) else TEXT
 
 
-def _with_controls(head: bytes, known: Marks) -> str:
+def _with_controls(head: bytes, name: str, known: Marks) -> str:
     """Kinds whose marks a text may have, or that stand further in: none of them is without control characters."""
     for is_one, kind in known.binary:
-        if is_one(head):
+        if is_one(head, name):
             return kind
     if head.startswith(tuple(known.faint)):
         return next(kind for start, kind in known.faint.items() if head.startswith(start))

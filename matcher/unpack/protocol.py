@@ -30,7 +30,9 @@ BYTES = "application/octet-stream"
 """Media type of what is read as it stands though it is no text: an outcome says so."""
 ABOUT = "text/x-about"
 """Media type of what a file or mail says of itself (its author, when it was made or sent), which is read as plain text."""
-MEDIA = (*TEXTS, BYTES, ABOUT)
+HEAVY = "application/x-heavy"
+"""Media type of a container inside of another that needs a child of its own: the parent starts it."""
+MEDIA = (*TEXTS, BYTES, ABOUT, HEAVY)
 SEPARATOR = "!/"
 CONTENT = "\0"
 """Name of what is in the outermost container where that is a stream: its own name is not for the child to know."""

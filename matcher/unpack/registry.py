@@ -26,10 +26,10 @@ class Format(NamedTuple):
     """First bytes that a text may begin with."""
     inside: tuple[tuple[int, bytes], ...] = ()
     """Place and bytes further in."""
-    is_binary: Callable[[bytes], bool] | None = None
-    """Asked of the head of a file with control characters."""
+    is_binary: Callable[[bytes, str], bool] | None = None
+    """Asked of the head and the name of a file with control characters."""
     is_text: Callable[[bytes, str], bool] | None = None
-    """Asked of the head and the name of a file without."""
+    """Asked of the head and the name of a file without; what is left is text."""
     in_zip: Callable[[frozenset[str]], bool] | None = None
     """Asked of the names in a zip."""
     containers: tuple[str, ...] = ()
@@ -40,6 +40,8 @@ class Format(NamedTuple):
     """Optional packages that the reader imports."""
     load: Callable[[], object] | None = None
     """Imports and opens what the reader needs: no file can be opened once a container is read."""
+    is_heavy: bool = False
+    """Whether loading takes so long that only a child for such a file does it: one in another container gets its own child."""
 
 
 @cache
@@ -53,7 +55,7 @@ def formats() -> Mapping[str, Format]:
 
 
 def load() -> None:
-    """Have every reader load what it needs."""
+    """Have every reader load what it needs, but for the heavy ones."""
     for one in formats().values():
-        if one.load is not None:
+        if one.load is not None and not one.is_heavy:
             one.load()

@@ -6,10 +6,10 @@ import mmap
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from matcher.unpack import kinds
+from matcher.unpack import envelopes, kinds
 from matcher.unpack.kinds import IN_PART, TEXT, UNREADABLE
 from matcher.unpack.limits import Budget, Halt
-from matcher.unpack.protocol import BYTES, SEPARATOR, Writer
+from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, Writer
 from matcher.unpack.registry import formats
 from matcher.unpack.streams import DAMAGED, peeked, slices
 
@@ -19,15 +19,18 @@ Body = bytes | mmap.mmap
 class Walk:
     """One run over one container and all that is in it. Paths are relative to it and begin with the separator."""
 
-    def __init__(self, budget: Budget, out: Writer) -> None:
-        self.budget, self.out = budget, out
-        self.container = ""
+    def __init__(self, budget: Budget, out: Writer, outermost: str = "") -> None:
+        self.budget, self.out, self._outermost = budget, out, outermost
+        self.container, self._depth = "", 0
         """The kind of what is open: of what texts come out now."""
 
     def everything(self, kind: str, body: mmap.mmap) -> None:
         """Read the outermost container, of a kind that the parent saw."""
         try:
-            self._container(kind, body, "", 1)
+            if kind == envelopes.KIND:
+                self.guarded("", partial(self._enclosed, "", body, 1))
+            else:
+                self._container(kind, body, "", 1)
         except Halt as halt:
             self.out.outcome(halt.reason, "")
 
@@ -47,11 +50,14 @@ class Walk:
         self.guarded(path, partial(self._entry, path, with_limit, depth, media_type, charset))
 
     def text(self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = "") -> None:
-        """A member of text, as its chunks come."""
+        """A member of text, as its chunks come, and the files that stand in it as letters."""
+        watch = envelopes.Watch(0 if media_type in (BYTES, HEAVY) else self.budget.nested)
         self.out.member(path, media_type, charset, self.container)
-        for chunk in chunks:
+        for chunk in watch.through(chunks):
             self.out.data(chunk)
         self.out.end()
+        if watch.held:
+            self._enclosed(path, bytes(watch.held), self._depth + 1)
 
     def names(self, path: str, names: list[str]) -> None:
         """The list of names in an archive: scans of papers are named after the people on them."""
@@ -72,8 +78,27 @@ class Walk:
             raise Halt("too_deep")
         elif formats()[kind].streams:
             self.opened(kind, whole, path, depth + 1)
+        elif formats()[kind].is_heavy and kind != self._outermost:
+            self.text(path, slices(self._held(whole)), HEAVY)
         else:
             self._container(kind, self._held(whole), path, depth + 1)
+
+    def _enclosed(self, path: str, text: Body, depth: int) -> None:
+        """Read the files that stand in a text as letters."""
+        around = self.container, self._depth
+        self.container, self._depth = "other", depth
+        try:
+            for name, found in envelopes.held(text):
+                if depth > self.budget.depth:
+                    raise Halt("too_deep")
+                self.entry(f"{path}{SEPARATOR}{name}", slices(found), partial(len, found), depth)
+        finally:
+            self.container, self._depth = around
+
+    def needs(self, package: str, body: Body, path: str) -> None:
+        """Say that a container was not read because a package is not installed, and give the words in it that stand in clear."""
+        self.text(path, slices(body), BYTES)
+        self.out.outcome("unsupported", f"{path}{SEPARATOR}{self.container} (needs {package})")
 
     def _held(self, chunks: Iterable[bytes]) -> bytes:
         """A nested container, whole in memory."""
@@ -93,7 +118,8 @@ class Walk:
 
     def opened(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
         """Have a container read by the reader of its kind."""
-        around, self.container = self.container, kind
+        around = self.container, self._depth
+        self.container, self._depth = kind, depth
         reader = formats()[kind]
         try:
             if isinstance(body, bytes | mmap.mmap):
@@ -101,7 +127,7 @@ class Walk:
             else:
                 reader.read(self, body if reader.streams else self._held(body), path, depth)
         finally:
-            self.container = around
+            self.container, self._depth = around
 
     def guarded(self, path: str, read: Callable[[], None]) -> bool:
         """Read, and say why where it ends early; whether it was for damage."""

@@ -1,4 +1,4 @@
-"""Compressed streams, read as they come, by the standard library: gz, bz2, xz, and LZMA of before xz."""
+"""Compressed streams, read as they come: gz, bz2, xz, LZMA of before xz, and Brotli."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol
 
 from matcher.unpack import kinds
 from matcher.unpack.protocol import CONTENT, SEPARATOR
@@ -95,18 +97,71 @@ def inflate(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
         walk.entry(path + SEPARATOR + (kinds.stem(path) or CONTENT), whole, lambda: source.count, depth)
 
 
-def is_lzma(head: bytes) -> bool:
+def is_lzma(head: bytes, _name: str = "") -> bool:
     """Whether a file begins as LZMA of before xz: properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones."""
     dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]
     is_round = dictionary >= 1 << 12 and dictionary.bit_count() <= 2 and dictionary >> dictionary.bit_length() - 2 in (2, 3)
     return len(head) > 13 and head[0] < 225 and is_round and (size == b"\xff" * 8 or size[5:] == bytes(3)) and head[13] == 0
 
 
-DECODERS: dict[str, Callable[[], Decoder]] = {"gz": _Gzip, "bz2": bz2.BZ2Decompressor, "xz": lzma.LZMADecompressor}
+@cache
+def brotli() -> Any:
+    """The library for Brotli, None where it is not installed."""
+    try:
+        return import_module("brotli")
+    except ImportError:
+        return None
+
+
+class _Brotli:
+    """Brotli's decoder with the manners of the others; what follows a stream is damage."""
+
+    def __init__(self) -> None:
+        self._decoder = brotli().Decompressor()
+        self.unused_data, self._is_full = b"", False
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+        return bool(self._decoder.is_finished())
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether all that was given has been used."""
+        return not self._is_full and bool(self._decoder.can_accept_more_data())
+
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+        """About `max_length` bytes more."""
+        try:
+            plain = bytes(self._decoder.process(data, output_buffer_limit=max_length))
+        except brotli().error as error:
+            raise ValueError("damaged stream") from error
+        self._is_full = len(plain) >= max_length  # there may be more, though all that was given is used
+        return plain
+
+
+def unbrotli(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
+    """A file of Brotli, which has no mark: it is known by its name."""
+    if brotli() is None:
+        walk.needs("brotli", b"".join(chunks), path)
+        return
+    inflate(walk, chunks, path, depth)
+
+
+DECODERS: dict[str, Callable[[], Decoder]] = {"gz": _Gzip, "bz2": bz2.BZ2Decompressor, "xz": lzma.LZMADecompressor, "br": _Brotli}
 BZ2 = tuple(b"BZh%d%b" % (level, mark) for level in range(1, 10) for mark in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"))
 """The first block of bzip2, or that there is none."""
 FORMATS = (
     Format("gz", inflate, starts=(b"\x1f\x8b\x08",), containers=("gzip",), streams=True),
     Format("bz2", inflate, starts=BZ2, containers=("bzip2",), streams=True),
     Format("xz", inflate, starts=(b"\xfd7zXZ\0",), is_binary=is_lzma, streams=True),
+    Format(
+        "br",
+        unbrotli,
+        is_binary=lambda _head, name: name.lower().endswith(".br"),
+        containers=("other",),
+        streams=True,
+        packages=("brotli",),
+        load=brotli,
+    ),
 )

@@ -80,7 +80,7 @@ VERSIONS = frozenset((0x02, 0x03, 0x04, 0x05, 0x30, 0x31, 0x32, 0x43, 0x63, 0x83
 FIRST_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,9}\0", re.DOTALL)
 
 
-def is_dbase(head: bytes) -> bool:
+def is_dbase(head: bytes, _name: str = "") -> bool:
     """Whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and record, and the first column."""
     if len(head) < 64 or head[0] not in VERSIONS or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
         return False

@@ -51,7 +51,7 @@ def _untar(walk: Walk, source: Counted, names: list[str], path: str, depth: int)
                 walk.entry(path + SEPARATOR + name, iter(partial(file.read, CHUNK), b""), lambda: source.count, depth)
 
 
-def is_tar(head: bytes) -> bool:
+def is_tar(head: bytes, _name: str = "") -> bool:
     """Whether a file begins with the header of a tar: marked, or, where it is old, by its checksum.
 
     That is octal, over the header with blanks in its own place.

@@ -11,6 +11,11 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 
+import fastavro
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.orc
+import pyarrow.parquet
 import pytest
 
 from matcher.unpack.readers.libarchive import NAME, library
@@ -227,3 +232,77 @@ def xlsb_of(title: str, rows: Sequence[Sequence[str]]) -> bytes:
             "xl/worksheets/sheet1.bin": cells,
         }
     )
+
+
+Rows = Sequence[Sequence[object]]
+
+
+def table_of(rows: Rows) -> pa.Table:
+    """A table of Arrow with columns `c0`, `c1` and so on."""
+    return pa.table({f"c{n}": list(column) for n, column in enumerate(zip(*rows, strict=True))})
+
+
+def _written(write, rows: Rows, **how: object) -> bytes:
+    made = io.BytesIO()
+    write(table_of(rows), made, **how)
+    return made.getvalue()
+
+
+def parquet_of(rows: Rows, compression: str = "snappy") -> bytes:
+    return _written(pyarrow.parquet.write_table, rows, compression=compression)
+
+
+def orc_of(rows: Rows) -> bytes:
+    return _written(pyarrow.orc.write_table, rows)
+
+
+def feather_of(rows: Rows, compression: str = "lz4") -> bytes:
+    return _written(pyarrow.feather.write_feather, rows, compression=compression)
+
+
+def arrow_stream_of(rows: Rows) -> bytes:
+    made, table = io.BytesIO(), table_of(rows)
+    with pa.ipc.new_stream(made, table.schema) as stream:
+        stream.write_table(table)
+    return made.getvalue()
+
+
+def avro_of(rows: Rows, codec: str = "deflate") -> bytes:
+    """An Avro container of records whose fields are of what the first row has."""
+    kinds = {str: "string", int: "long", float: "double", bytes: "bytes"}
+    fields = [{"name": f"c{n}", "type": ["null", kinds[type(cell)]]} for n, cell in enumerate(rows[0])]
+    made = io.BytesIO()
+    records = [{f"c{n}": cell for n, cell in enumerate(row)} for row in rows]
+    fastavro.writer(made, {"type": "record", "name": "r", "fields": fields}, records, codec=codec)
+    return made.getvalue()
+
+
+def msgpack_of(value: object) -> bytes:
+    """A value in MessagePack, each in the shortest form that there is."""
+    if isinstance(value, dict):
+        return bytes((0x80 | len(value),)) + b"".join(msgpack_of(key) + msgpack_of(held) for key, held in value.items())
+    if isinstance(value, list):
+        return b"\xdc" + struct.pack(">H", len(value)) + b"".join(map(msgpack_of, value))
+    if isinstance(value, bytes):
+        return b"\xc4" + bytes((len(value),)) + value
+    if isinstance(value, str):
+        raw = value.encode()
+        return (bytes((0xA0 | len(raw),)) if len(raw) < 32 else b"\xd9" + bytes((len(raw),))) + raw
+    if isinstance(value, float):
+        return b"\xcb" + struct.pack(">d", value)
+    return {None: b"\xc0", True: b"\xc3", False: b"\xc2"}.get(value) or b"\xcf" + struct.pack(">Q", value)
+
+
+def rtf_of(text: str, how: str = "u") -> bytes:
+    """Rich text, a paragraph a line, each in two runs; what is not ASCII as Unicode (`u`) or as bytes of GBK in hex (`hex`)."""
+
+    def coded(run: str) -> str:
+        if how == "u":
+            return "".join(c if ord(c) < 128 else f"\\u{(ord(c) + 32768) % 65536 - 32768}?" for c in run)
+        return "".join(c if ord(c) < 128 else "".join(f"\\'{byte:02x}" for byte in c.encode("gb18030")) for c in run)
+
+    halves = [(line[: len(line) // 2], line[len(line) // 2 :]) for line in text.splitlines()]
+    lines = [f"{{\\f0 {coded(one)}}}{{\\b\\f0 {coded(other)}\\b0 }}\\par\r\n" for one, other in halves]
+    fonts = "{\\fonttbl{\\f0\\fnil\\fcharset134 SimSun;}}{\\colortbl ;\\red0\\green0\\blue0;}"
+    head = f"{{\\rtf1\\ansi\\ansicpg1252\\uc1{fonts}"
+    return f"{head}{{\\*\\generator Word;}}\\viewkind4\\pard {''.join(lines)}}}".encode()

@@ -1,0 +1,132 @@
+"""Columnar files by pyarrow: Parquet, ORC, and Arrow's files and streams (Feather). Rows become lines.
+
+pyarrow takes 0.1 s and 330 MB of address space to load, so only a child that is started for such a file loads it, before it gives
+anything up. It starts no thread, since the child may start none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from matcher.unpack.cells import lines
+from matcher.unpack.limits import Halt
+from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.registry import Format
+from matcher.unpack.walk import Body, Walk
+
+ROWS = 512
+"""Rows that are made into lines at once."""
+
+
+class Arrow(NamedTuple):
+    """pyarrow, and its readers of Parquet and ORC."""
+
+    core: ModuleType
+    parquet: ModuleType
+    orc: ModuleType
+
+
+@cache
+def library() -> Arrow | None:
+    """None where pyarrow is not installed."""
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the others have threads of their own
+    try:
+        core, parquet, orc, _ = (import_module(f"pyarrow{name}") for name in ("", ".parquet", ".orc", ".compute"))
+    except ImportError:
+        return None
+    core.set_cpu_count(1)
+    written = core.BufferOutputStream()  # ORC opens the files of time zones, and keeps the one that nearly all are written in
+    orc.write_table(core.table({"at": core.array([0], core.timestamp("ns"))}), written)
+    orc.ORCFile(core.BufferReader(written.getvalue())).read()
+    return Arrow(core, parquet, orc)
+
+
+def columnar(walk: Walk, body: Body, path: str, _depth: int) -> None:
+    """The rows of a file; cells that are no text are said."""
+    arrow = library()
+    if arrow is None:
+        walk.needs("pyarrow", body, path)
+        return
+    unread: list[str] = []
+    place = f"{path}{SEPARATOR}rows"
+    walk.text(place, walk.budget.measured(_lines(arrow, walk.container, body, unread), lambda: len(body)))
+    if unread:
+        raise Halt("database")
+
+
+def _lines(arrow: Arrow, kind: str, body: Body, unread: list[str]) -> Iterator[bytes]:
+    source = arrow.core.BufferReader(arrow.core.py_buffer(body))
+    try:
+        names, batches = _OPEN[kind](arrow, source)
+        yield from lines([names])
+        for batch in batches:
+            for start in range(0, batch.num_rows, ROWS):
+                columns = [_values(arrow.core, column.slice(start, ROWS)) for column in batch.columns]
+                yield b"".join(lines(zip(*columns, strict=True), unread, "rows"))
+    except MemoryError:
+        raise
+    except arrow.core.ArrowException as error:
+        raise ValueError("damaged table") from error
+
+
+def _values(core: ModuleType, column: Any) -> list[object]:
+    """The values of a column; points in time as text, since Python's own know neither nanoseconds nor zones without files."""
+    if core.types.is_timestamp(column.type):
+        column = column.cast(core.timestamp(column.type.unit)).cast(core.string())
+    values: list[object] = column.to_pylist()
+    return values
+
+
+def _parquet(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
+    file = arrow.parquet.ParquetFile(source, pre_buffer=False)
+    return file.schema_arrow.names, file.iter_batches(batch_size=ROWS, use_threads=False)
+
+
+def _orc(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
+    file = arrow.orc.ORCFile(source)
+    return file.schema.names, (_stripe(arrow.core, file, number) for number in range(file.nstripes))
+
+
+def _stripe(core: ModuleType, file: Any, number: int) -> Any:
+    """A stripe; where its time zone would have to be read from a file, without points in time."""
+    try:
+        return file.read_stripe(number)
+    except (core.ArrowException, OSError):
+        timeless = [field.name for field in file.schema if not core.types.is_timestamp(field.type)]
+        if len(timeless) in (0, len(file.schema)):
+            raise
+        read = file.read_stripe(number, columns=timeless)
+        columns = {name: read.column(name) for name in timeless}
+        return core.RecordBatch.from_arrays(
+            [columns.get(name, core.nulls(read.num_rows)) for name in file.schema.names], file.schema.names
+        )
+
+
+def _file(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
+    file = arrow.core.ipc.open_file(source, options=arrow.core.ipc.IpcReadOptions(use_threads=False))
+    return file.schema.names, (file.get_batch(number) for number in range(file.num_record_batches))
+
+
+def _stream(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
+    stream = arrow.core.ipc.open_stream(source, options=arrow.core.ipc.IpcReadOptions(use_threads=False))
+    return stream.schema.names, iter(stream)
+
+
+def is_stream(head: bytes, _name: str = "") -> bool:
+    """Whether a file begins as a stream of Arrow: a mark, and the length of the schema's message, which is a flat buffer."""
+    size, root = int.from_bytes(head[4:8], "little"), int.from_bytes(head[8:12], "little")
+    return head.startswith(b"\xff\xff\xff\xff") and 0 < size < 1 << 24 and size % 8 == 0 and 4 <= root < 64
+
+
+_OPEN = {"parquet": _parquet, "orc": _orc, "arrow": _file, "arrows": _stream}
+FORMATS = (
+    Format("parquet", columnar, faint=(b"PAR1",), packages=("pyarrow",), load=library, is_heavy=True),
+    Format("orc", columnar, faint=(b"ORC",), packages=("pyarrow",), load=library, is_heavy=True),
+    Format("arrow", columnar, starts=(b"ARROW1\0\0",), packages=("pyarrow",), load=library, is_heavy=True),
+    Format("arrows", columnar, is_binary=is_stream, containers=("arrow",), packages=("pyarrow",), load=library, is_heavy=True),
+)

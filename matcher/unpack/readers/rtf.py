@@ -1,0 +1,172 @@
+r"""Rich text (RTF 1.9.1): the words as they are shown, and what is embedded in hex.
+
+A number may stand in several runs (`138{\b 0013}8000`) and a name as bytes of a code page (`\'d5\'c5`) or as `\u24352?`. Control
+words of layout say nothing and are taken out, so that what is shown together stands together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.registry import Format
+from matcher.unpack.streams import CHUNK, slices
+from matcher.unpack.walk import Body, Walk
+
+TOKEN = re.compile(rb"\\'([0-9a-fA-F]{2})|\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\([^a-zA-Z])|([{}])|([\r\n]+)|([^\\{}\r\n]+)|\\")
+"""A byte in hex, a word with its number, a sign, a brace, the end of a line, which says nothing, and plain text."""
+SHOWN = {b"par": "\n", b"line": "\n", b"row": "\n", b"sect": "\n", b"page": "\n", b"cell": "\t", b"nestcell": "\t", b"tab": "\t",
+         b"nestrow": "\n", b"emdash": "—", b"endash": "–", b"bullet": "•"}  # fmt: skip
+SIGNS = {b"~": " ", b"_": "-", b"\\": "\\", b"{": "{", b"}": "}", b"\n": "\n", b"\r": "\n"}
+SILENT = frozenset(b"fonttbl colortbl stylesheet listtable listoverridetable rsidtbl generator themedata colorschememapping "
+                   b"datastore latentstyles xmlnstbl mmathPr panose falt".split())  # fmt: skip
+"""Destinations without a word of anybody's."""
+WORDS = frozenset((b"fldinst", b"shptxt", b"nonshppict", b"shppict", b"object", b"result"))
+"""Destinations that older readers pass over and that hold words, or such that do."""
+EMBEDDED = {b"pict": "picture", b"objdata": "object"}
+"""Destinations that hold a file in hex."""
+PAGES = {932: "cp932", 936: "gb18030", 949: "cp949", 950: "big5", 54936: "gb18030", 65001: "utf-8"}
+"""Code pages by the number of `ansicpg`; any other is read as that of western languages."""
+CHARSETS = {128: 932, 129: 949, 134: 936, 136: 950}
+"""Code pages by the number of a font's `fcharset`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What goes for the text between two braces: where it goes to, its code page, and how much follows a `u` for old readers."""
+
+    target: bytes = b""
+    page: int = 0
+    behind_unicode: int = 1
+
+
+class Reader:
+    """Takes tokens and gives words."""
+
+    def __init__(self) -> None:
+        self.parts, self.embedded = list[str](), list[tuple[str, bytearray]]()
+        self._group, self._around = Group(), list[Group]()
+        self._bytes, self._page, self._skip, self._surrogate = bytearray(), 1252, 0, 0
+        self._fonts, self._font = dict[int, int](), 0
+
+    def take(self, token: re.Match[bytes]) -> int:
+        """One token; how many bytes of a binary follow it that are none."""
+        code, word, number, sign, brace, _, plain = token.groups()
+        if code or plain:
+            self._plain(bytes((int(code, 16),)) if code else plain)
+        elif brace:
+            self.flush()
+            self._brace(brace)
+        elif word:
+            return self._word(word, int(number or 0), is_numbered=number is not None)
+        elif sign == b"*":
+            self._group = replace(self._group, target=self._group.target or b"*")
+        elif sign in SIGNS:
+            self._show(SIGNS[sign])
+        return 0
+
+    def flush(self) -> None:
+        """Bytes of a code page as words."""
+        if self._bytes:
+            page = self._group.page or self._page
+            self.parts.append(self._bytes.decode(PAGES.get(page, "cp1252"), "replace"))
+            self._bytes.clear()
+
+    def _brace(self, brace: bytes) -> None:
+        if brace == b"{":
+            self._around.append(self._group)
+        elif self._around:
+            self._group = self._around.pop()
+        self._skip = 0
+
+    def _plain(self, said: bytes) -> None:
+        if self._skip:
+            dropped = min(self._skip, len(said))
+            self._skip, said = self._skip - dropped, said[dropped:]
+        if self._group.target in EMBEDDED:
+            self.embedded[-1][1].extend(said)
+        elif not self._group.target:
+            self._bytes += said
+
+    def _word(self, word: bytes, number: int, *, is_numbered: bool) -> int:
+        group = self._group
+        if word == b"u" and is_numbered:
+            self._unicode(number % 0x10000)
+        elif word in SHOWN:
+            self._show(SHOWN[word])
+        elif word == b"bin":
+            return max(0, number)
+        elif word == b"uc":
+            self._group = replace(group, behind_unicode=max(0, number))
+        elif word == b"ansicpg":
+            self._page = number
+        elif word == b"f" and is_numbered:
+            self._in_font(number)
+        elif word == b"fcharset" and group.target == b"fonttbl":
+            self._fonts[self._font] = CHARSETS.get(number, 0)
+        else:
+            self._into(word)
+        return 0
+
+    def _into(self, word: bytes) -> None:
+        """A destination, unless the word is one of layout."""
+        if word in EMBEDDED:
+            self.embedded.append((EMBEDDED[word], bytearray()))
+            self._group = replace(self._group, target=word)
+        elif word in SILENT:
+            self._group = replace(self._group, target=word)
+        elif word in WORDS and self._group.target == b"*":
+            self._group = replace(self._group, target=b"")
+
+    def _in_font(self, number: int) -> None:
+        """A font begins, and with it the code page that it is of."""
+        if self._group.target == b"fonttbl":
+            self._font = number
+            return
+        page = self._fonts.get(number, 0)
+        if page != self._group.page:
+            self.flush()
+            self._group = replace(self._group, page=page)
+
+    def _show(self, said: str) -> None:
+        if not self._group.target:
+            self.flush()
+            self.parts.append(said)
+
+    def _unicode(self, code: int) -> None:
+        """A character by its number; one beyond 16 bits comes in two halves."""
+        self._skip = self._group.behind_unicode
+        if 0xD800 <= code < 0xDC00:
+            self._surrogate = code
+            return
+        if 0xDC00 <= code < 0xE000:
+            code = 0x10000 + ((self._surrogate - 0xD800) << 10) + code - 0xDC00 if self._surrogate else 0xFFFD
+        self._surrogate = 0
+        self._show(chr(code))
+
+
+def rtf(walk: Walk, body: Body, path: str, depth: int) -> None:
+    """The words as one member, and each picture or object as an entry."""
+    reader = Reader()
+    walk.text(f"{path}{SEPARATOR}text", walk.budget.measured(_words(reader, body), lambda: len(body)))
+    each = dict.fromkeys((what, bytes(held).translate(None, b" \t\r\n")) for what, held in reader.embedded)
+    for number, (what, digits) in enumerate(each, 1):
+        embedded = bytes.fromhex(digits[: len(digits) // 2 * 2].decode("ascii"))
+        if embedded:
+            walk.entry(f"{path}{SEPARATOR}{what} {number}", slices(embedded), lambda: len(body), depth)
+
+
+def _words(reader: Reader, body: Body) -> Iterator[bytes]:
+    at, size = 0, len(body)
+    while at < size and (token := TOKEN.match(body, at)):
+        at = token.end() + reader.take(token)
+        if len(reader.parts) > CHUNK:
+            yield "".join(reader.parts).encode("utf-8", "replace")
+            reader.parts.clear()
+    reader.flush()
+    yield "".join(reader.parts).encode("utf-8", "replace")
+
+
+FORMATS = (Format("rtf", rtf, starts=(b"{\\rtf",)),)

@@ -1,0 +1,127 @@
+"""Files that stand in a text as letters are read as if they lay beside it."""
+
+import base64
+import binascii
+import gzip
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from matcher.unpack import envelopes
+from matcher.unpack.parent import is_container, unpack
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.conftest import out_of
+
+CSV = "张某,15400000001\n李某,15400000002\n" * 20
+ZIP = builders.zip_of({"a.csv": CSV.encode()})
+
+
+def uu(body: bytes) -> bytes:
+    lines = b"".join(binascii.b2a_uu(body[at : at + 45]) for at in range(0, len(body), 45))
+    return b"begin 644 a.zip\n" + lines + b"`\nend\n"
+
+
+def xxd(body: bytes) -> bytes:
+    """As xxd writes it."""
+    made = []
+    for at in range(0, len(body), 16):
+        row = body[at : at + 16]
+        pairs = " ".join(row[n : n + 2].hex() for n in range(0, len(row), 2))
+        made.append(f"{at:08x}: {pairs:39}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}\n")
+    return "".join(made).encode()
+
+
+def hexdump(body: bytes) -> bytes:
+    """As `hexdump -C` writes it."""
+    made = []
+    for at in range(0, len(body), 16):
+        row = body[at : at + 16]
+        pairs = row[:8].hex(" ") + "  " + row[8:].hex(" ")
+        made.append(f"{at:08x}  {pairs:48}  |{''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}|\n")
+    return "".join(made).encode()
+
+
+def lines_of(letters: bytes, width: int = 76) -> bytes:
+    return b"\n".join(letters[at : at + width] for at in range(0, len(letters), width)) + b"\n"
+
+
+WRITTEN: dict[str, Callable[[bytes], bytes]] = {
+    "base64 in lines": base64.encodebytes,
+    "base64 in one line": base64.b64encode,
+    "base64 for URLs": lambda body: base64.urlsafe_b64encode(body).rstrip(b"="),
+    "data URI": lambda body: b'<a href="data:application/zip;base64,' + base64.b64encode(body) + b'">list</a>',
+    "hex": lambda body: body.hex().encode(),
+    "hex in lines of xxd -p": lambda body: lines_of(body.hex().encode(), 60),
+    "base32": base64.b32encode,
+    "base32 in lines": lambda body: lines_of(base64.b32encode(body)),
+    "uuencode": uu,
+    "xxd": xxd,
+    "hexdump": hexdump,
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_an_archive_is_read_however_it_is_written(how: str) -> None:
+    text = b"the list, as promised:\n\n" + WRITTEN[how](ZIP) + b"\nenjoy\n"
+    assert is_container(text)
+    came = out_of(text)
+    assert came.members[""] == text
+    assert [came.texts[path] for path in came.texts if path.endswith("!/a.csv")] == [CSV]
+    assert came.outcomes == []
+
+
+@pytest.mark.parametrize("how", ["hex", "hex in lines of xxd -p", "base32", "base32 in lines", "uuencode", "xxd", "hexdump"])
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_text_is_read_however_it_is_written(how: str, encoding: str) -> None:
+    came = out_of(WRITTEN[how](CSV.encode(encoding)))
+    assert CSV.encode(encoding) in came.members.values()
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_it_is_read_in_files_and_in_archives_too(how: str, tmp_path: Path) -> None:
+    text = b"hello\n" * 60_000 + WRITTEN[how](ZIP) + b"\n"
+    (tmp_path / "a.txt").write_bytes(text)
+    with (tmp_path / "a.txt").open("rb") as file, unpack(file, "a.txt") as unpacked:
+        assert CSV.encode() in [item.read() for item in unpacked]
+    came = out_of(builders.zip_of({"b.txt": text, "c.gz": gzip.compress(text)}))
+    assert list(came.texts.values()).count(CSV) == 2
+
+
+def test_one_that_stands_there_twice_is_read_once() -> None:
+    came = out_of(base64.encodebytes(ZIP) + b"\n\n" + base64.encodebytes(ZIP))
+    assert list(came.texts.values()).count(CSV) == 1
+
+
+def test_letters_in_letters_end() -> None:
+    body = CSV.encode()
+    for _ in range(12):
+        body = gzip.compress(body).hex().encode()
+    assert "too_deep" in [reason for _, reason in out_of(body).outcomes]
+
+
+CHANCE = random.Random(7)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"".join(CHANCE.randbytes(32).hex().encode() + b"\n" for _ in range(99)),
+        b"".join(CHANCE.randbytes(16).hex().encode() + b",154\n" for _ in range(99)),
+        b"hello 15400000001\n" * 99,
+        CSV.encode(),
+        base64.encodebytes(CSV.encode()),
+        base64.b64encode(CHANCE.randbytes(300)),
+        b"-" * 999 + b"begin the list\n",
+    ],
+)
+def test_digests_keys_and_plain_text_cost_no_child(text: bytes) -> None:
+    assert not is_container(text)
+    came = out_of(text)
+    assert (came.members, came.flags) == ({"": text}, 0)
+
+
+@pytest.mark.parametrize("what", [b"A", b"Ab=\n", b"00000010: 00 ", b"begin 644 x\n!\n", b"0123456789abcdef" * 5 + b"\n", b"a\n"])
+def test_a_flood_of_letters_takes_time_in_proportion(what: bytes) -> None:
+    assert list(envelopes.held(what * ((1 << 20) // len(what)))) is not None

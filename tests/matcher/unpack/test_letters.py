@@ -1,0 +1,113 @@
+"""Texts and files in another dress: rich text, quoted-printable, MessagePack, Brotli, an archive behind a picture."""
+
+import gzip
+import quopri
+import zlib
+
+import brotli
+import pytest
+
+from matcher.unpack.kinds import TEXT, sniff
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.conftest import out_of
+
+TEXT_OF = "张某,15400000001,a@example.com\n李某,15400000002,b@example.com\n" * 20
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9 + b"IEND\xaeB`\x82"
+PICTURES = {"png": PNG, "jpeg": b"\xff\xd8\xff\xe0" + bytes(range(200)) * 9 + b"\xff\xd9", "gif": b"GIF89a" + bytes(999) + b";"}
+
+
+@pytest.mark.parametrize("how", ["u", "hex"])
+def test_rich_text_is_read_across_its_runs(how: str) -> None:
+    came = out_of(builders.rtf_of(TEXT_OF, how))
+    assert came.texts == {"!/text": TEXT_OF}
+    assert came.outcomes == []
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (rb"{\rtf1\ansicpg936 \'d5\'c5{\fonttbl{\f0 x;}}\tab 154\~}", "张\t154 "),
+        (rb"{\rtf1 a{\*\bkmkstart x}b{\field{\*\fldinst HYPERLINK mailto:c}{\fldrslt d}}}", "abHYPERLINK mailto:cd"),
+        (rb"{\rtf1\uc2 \u24352\'d5\'c5\u-10179?\'3f\u-8704 ?\'3fx}", "张\N{GRINNING FACE}x"),
+        (b"{\\rtf1 a\\bin5 }}}}}b}", "ab"),
+        (b"{\\rtf1 1540000\r\n0001\\\\ \\{x\\}}}}}} y", "15400000001\\ {x} y"),
+        (b"{\\rtf1 " + b"{" * 9999 + b"x", "x"),
+    ],
+)
+def test_control_words_are_undone(body: bytes, text: str) -> None:
+    assert out_of(body).texts == {"!/text": text}
+
+
+def test_what_is_embedded_in_rich_text_is_read() -> None:
+    inner = builders.zip_of({"a.csv": b"15400000001"}).hex()
+    came = out_of(f"{{\\rtf1 x{{\\object{{\\*\\objdata {inner}}}}}{{\\pict\\pngblip {PNG.hex()}}}}}".encode())
+    assert came.texts == {"!/text": "x", "!/object 1!/a.csv": "15400000001"}
+    assert came.outcomes == [("!/picture 2", "image")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_quoted_printable_needs_no_header(encoding: str) -> None:
+    body = quopri.encodestring(TEXT_OF.encode(encoding))
+    assert out_of(body).members == {"": TEXT_OF.encode(encoding)}
+
+
+def test_a_card_of_an_old_phone_is_read() -> None:
+    name = quopri.encodestring("张某某".encode()).decode()
+    card = f"BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:{name}\nTEL;CELL:15400000001\nEND:VCARD\n"
+    came = out_of(card.encode())
+    assert "ENCODING=QUOTED-PRINTABLE:张某某\nTEL;CELL:15400000001" in came.texts[""]
+
+
+def test_what_only_looks_like_quoted_printable_stays() -> None:
+    text = "=E5=BC=A0" * 9 + "key=13800138000&a=86138\n"
+    assert out_of(text.encode()).texts[""] == "张" * 9 + "key=13800138000&a=86138\n"
+
+
+RECORDS = [{"name": "张某", "phone": "15400000001", "id": 15400000003, "more": [1.5, None, True]} for _ in range(40)]
+
+
+@pytest.mark.parametrize("body", [builders.msgpack_of(RECORDS), b"".join(map(builders.msgpack_of, RECORDS))])
+def test_records_of_messagepack_are_lines(body: bytes) -> None:
+    came = out_of(body)
+    [text] = came.texts.values()
+    assert "name\t张某\tphone\t15400000001\tid\t15400000003" in text
+    assert came.outcomes == []
+    assert [reason for _, reason in out_of(body[:-9]).outcomes] == ["damaged"]
+
+
+@pytest.mark.parametrize("text", ["倛倛hello 15400000001", "伀伀，张某。15400000001，李某", "亐亐\n"])
+def test_chinese_in_gbk_is_no_messagepack(text: str) -> None:
+    assert sniff(text.encode("gb18030") * 9) == TEXT
+
+
+@pytest.mark.parametrize("size", [1, 30_000])
+def test_brotli_is_known_by_its_name(size: int) -> None:
+    text = "".join(f"{number},15400000001\n" for number in range(size))
+    came = out_of(brotli.compress(text.encode()), "a.csv.br")
+    assert came.texts == {"!/a.csv": text}
+    inside = out_of(builders.zip_of({"a.csv.br": brotli.compress(text.encode())}))
+    assert inside.texts == {"!/a.csv.br!/a.csv": text}
+    assert inside.outcomes == []
+
+
+def test_brotli_is_bounded_and_its_damage_said() -> None:
+    assert [reason for _, reason in out_of(brotli.compress(bytes(64 << 20)), "a.br").outcomes] == ["bomb"]
+    text = zlib.compress(bytes(range(256)) * 99).hex().encode() * 9
+    assert [reason for _, reason in out_of(brotli.compress(text)[:-20], "a.br").outcomes] == ["damaged"]
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+@pytest.mark.parametrize("what", ["zip", "7z", "rar", "gz"])
+def test_an_archive_behind_a_picture_is_read(picture: str, what: str) -> None:
+    files = {"a.csv": b"15400000001"}
+    made = {
+        "zip": lambda: builders.zip_of(files),
+        "7z": lambda: builders.libarchive_of(files),
+        "rar": lambda: builders.rar5_of(files),
+        "gz": lambda: gzip.compress(files["a.csv"]),
+    }[what]()
+    body = PICTURES[picture] + made
+    for came in (out_of(body, "a"), out_of(builders.zip_of({"x": body}))):
+        assert "15400000001" in came.texts.values()
+        assert [reason for _, reason in came.outcomes] == ["image"]
+    assert out_of(PICTURES[picture], "a").outcomes == [("", "image")]

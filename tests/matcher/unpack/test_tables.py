@@ -1,0 +1,83 @@
+"""Tables in files of a program: each row becomes a line, values as a person reads them."""
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+
+from matcher.unpack.parent import Unpacked
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.conftest import QUICK, out_of
+
+ROWS = [["张某", "15400000001", 15400000003, 15400000005.0], ["李某", "15400000002", 15400000004, 1.5]]
+LINES = "c0\tc1\tc2\tc3\n张某\t15400000001\t15400000003\t15400000005\n李某\t15400000002\t15400000004\t1.5\n"
+TABLES: dict[str, Callable[[list[list[object]]], bytes]] = {
+    "parquet": builders.parquet_of,
+    "parquet, zstd": lambda rows: builders.parquet_of(rows, "zstd"),
+    "parquet, plain": lambda rows: builders.parquet_of(rows, "none"),
+    "orc": builders.orc_of,
+    "arrow": builders.feather_of,
+    "arrow, plain": lambda rows: builders.feather_of(rows, "uncompressed"),
+    "arrow stream": builders.arrow_stream_of,
+    "avro": builders.avro_of,
+    "avro, plain": lambda rows: builders.avro_of(rows, "null"),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_rows_are_lines(kind: str) -> None:
+    came = out_of(TABLES[kind](ROWS))
+    assert came.texts == {"!/rows": LINES}
+    assert came.outcomes == []
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_rows_are_read_inside_of_archives_too(kind: str) -> None:
+    came = out_of(builders.tar_of({"a": b"x", "b": builders.zip_of({"t": TABLES[kind](ROWS)}), "c": b"y"}))
+    assert came.texts == {"!/a": "x", "!/b!/t!/rows": LINES, "!/c": "y"}
+    assert came.outcomes == []
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "arrow stream", "orc"])
+def test_points_in_time_need_no_file(kind: str) -> None:
+    at = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+    [text] = out_of(TABLES[kind]([["15400000001", at, at.date()]])).texts.values()
+    assert text.startswith("c0\tc1\tc2\n15400000001\t2026-01-02 03:04:05.000000")
+    assert text.endswith("\t2026-01-02\n")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "avro"])
+def test_cells_that_are_no_text_are_said(kind: str) -> None:
+    came = out_of(TABLES[kind]([["15400000001", b"\xff\0"]]))
+    assert came.texts == {"!/rows": "c0\tc1\n15400000001\t\n"}
+    assert came.outcomes == [("", "database")]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_that_is_cut_off_is_damaged(kind: str) -> None:
+    whole = TABLES[kind]([["15400000001", n] for n in range(5000)])
+    assert [reason for _, reason in out_of(whole[: len(whole) // 2]).outcomes] == ["damaged"]
+
+
+def test_without_its_library_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matcher.unpack.parent._folders", list)
+    came = out_of(builders.zip_of({"a.parquet": builders.parquet_of(ROWS, "none"), "a.avro": builders.avro_of(ROWS)}))
+    assert came.outcomes == [
+        ("!/a.parquet!/parquet (needs pyarrow)", "unsupported"),
+        ("!/a.avro!/avro (needs fastavro)", "unsupported"),
+    ]
+    assert b"15400000001" in came.members["!/a.parquet"]
+
+
+def test_tables_inside_of_an_archive_share_its_limits() -> None:
+    files = {f"{n}.parquet": builders.parquet_of([["15400000001" * 9, n] for n in range(5000)]) for n in range(5)}
+    came = out_of(builders.zip_of(files), limits=QUICK._replace(total_bytes=2 << 20, free_bytes=1 << 30))
+    assert 0 < sum(map(len, came.members.values())) <= 2 << 20
+    assert "too_large" in [reason for _, reason in came.outcomes]
+
+
+def test_a_child_of_a_table_has_none_itself() -> None:
+    inner = Unpacked(builders.zip_of({"a": builders.parquet_of(ROWS)}), "a", QUICK, "")
+    inner._is_inner = True
+    with inner as items:
+        assert [item.reason for item in items if hasattr(item, "reason")] == ["damaged"]
