@@ -21,8 +21,8 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.ragged import within
 from matcher.detect.labels import label_before, label_of, words
-from matcher.records.marked import MARK, MARK_BYTES, NUMBER, OPEN, Marked, Seen, mark, shown
 from matcher.records.spans import BLOCK, TUPLE, Numbers
+from matcher.records.table import MARK, MARK_BYTES, NUMBER, OPEN, Marked, Seen, mark, shown
 from matcher.records.values import (
     AMOUNTS,
     HAN_BYTES,

@@ -146,7 +146,7 @@ def _separators(table: Table, rows: Numbers, sign: bytes) -> Numbers:
     low = int(start[0])
     seen = places_before(table.batch.data[low : int(end[-1])], sign)
     begin = seen.of(start - low)
-    before, cells = (seen.of(places - low) - begin for places in (table.candidates.start[table.first_members(rows)], end))
+    before, cells = (seen.of(places - low) - begin for places in (table.candidates.start[table.first_candidate[rows]], end))
     both: Numbers = (np.minimum(before, MOST_COUNTED) << 8) | np.minimum(cells, MOST_COUNTED)
     return both
 

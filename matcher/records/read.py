@@ -11,16 +11,14 @@ from matcher.columns.batch import Batch
 from matcher.columns.text_column import Texts, together
 from matcher.detect.candidates import Candidates
 from matcher.records.cells import AROUND, Cells, Contents
+from matcher.records.infer_schema import sheets_of, typed_together
 from matcher.records.json_sql_records import MAY_BEGIN, Labels, tuple_in
 from matcher.records.layouts import Layouts, Sample, alike, layouts_of, weights
-from matcher.records.marked import Marked
 from matcher.records.reader import NAMED, Described, Reader, Readers
 from matcher.records.schema import Columns, Sheet
-from matcher.records.spans import LINE, TUPLE, Groups, Numbers
-from matcher.records.table import LONGEST, Extents, Table
-from matcher.records.unlabelled import told_together
+from matcher.records.spans import LINE, TUPLE, Groups, Numbers, Spans
+from matcher.records.table import LONGEST, Marked, Table
 from matcher.records.values import is_offer
-from matcher.records.voters import sheets_of
 
 UNREAD = -1
 
@@ -41,12 +39,11 @@ class Rows(Table):
         batch: Batch,
         candidates: Candidates,
         groups: Groups,
-        extents: Extents,
-        document: Numbers,
+        rows: Spans,
         carried: Mapping[int, Sheet],
         goes_on: Collection[int] = (),
     ) -> None:
-        super().__init__(batch, candidates, groups, extents, document)
+        super().__init__(batch, candidates, groups, rows)
         self._carried, self._goes_on = carried, goes_on
         self._contents, self._readers = Contents(candidates.names), Readers()
         self._before: dict[int, _Known] = {}
@@ -54,9 +51,9 @@ class Rows(Table):
         """By what is known of a document's columns before its rows are read, and behind that."""
         self._layouts: dict[int, Layouts] = {}
         self._cells: list[Cells] = []
-        self._shape = np.full(len(document), UNREAD)
-        self._held = np.zeros(len(document), np.int64)
-        self._number = np.zeros(len(document), np.int64)
+        self._shape = np.full(len(rows), UNREAD)
+        self._held = np.zeros(len(rows), np.int64)
+        self._number = np.zeros(len(rows), np.int64)
         """A column a row that is read: its shape, and which of `_cells` holds its cells, under which number."""
         self._own_labels: dict[int, Labels] = {}
         self._offers: dict[int, bool] = {}
@@ -225,7 +222,7 @@ class Rows(Table):
         lines = [
             (described, row) for described, row, is_line in zip(read, sample.rows, on_lines.tolist(), strict=True) if is_line
         ]
-        judged = told_together(sheet, lines, self._values).judged(seen, said, count)
+        judged = typed_together(sheet, lines, self._values).judged(seen, said, count)
         self._by_now[document] = self._read_by(judged)
         return self._described(rows, self._by_now)
 

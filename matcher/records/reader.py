@@ -11,9 +11,9 @@ from typing import NamedTuple
 from matcher.detect.words import DIGEST
 from matcher.records.cells import PASSWORD_BEHIND, Content, Shape
 from matcher.records.json_sql_records import Labels
-from matcher.records.marked import Seen
 from matcher.records.schema import Columns
 from matcher.records.spans import LINE, TUPLE
+from matcher.records.table import Seen
 from ullage.identifiers import field_by_kind
 from ullage.vocabulary.fields import Field
 

@@ -20,27 +20,24 @@ from matcher.records.key_value_blocks import FEWEST, blocks, labels_of, paragrap
 from matcher.records.read import Rows
 from matcher.records.schema import Sheet
 from matcher.records.spans import LINE, Groups, Masks, Numbers, Spans, bits_of, holder_of
-from matcher.records.table import Extents
 
 
 def rows(batch: Batch, candidates: Candidates, carried: Mapping[int, Sheet] | None = None, goes_on: Collection[int] = ()) -> Rows:
     """The rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
 
     A document that goes on from an earlier batch takes from `carried`, by its number here, what was learnt there of its
-    columns (`Rows.sheet(document)`); those of `goes_on`, from the one before it.
+    columns (`Rows.carried(document)`); those of `goes_on`, from the one before it.
     """
-    line = batch.lines(candidates.start)
-    bits = bits_of(candidates)
+    line, bits = batch.lines(candidates.start), bits_of(candidates)
     groups = Groups.of(line, bits)
     spans = _records(batch, candidates, groups)
     if len(spans):
         inside = spans.of_places(candidates.start)
         groups = Groups.of(np.where(inside >= 0, -1 - inside, line), bits)
-        extents = _between(batch, candidates, groups, spans)
+        found = _between(batch, candidates, groups, spans)
     else:
-        style = np.full(len(groups), LINE, np.uint8)
-        extents = Extents(batch.line_starts[groups.key], batch.line_starts[groups.key + 1] - 1, groups.key, groups.key, style)
-    return Rows(batch, candidates, groups, extents, holder_of(batch.starts, extents.start), carried or {}, goes_on)
+        found = Spans.of(batch.line_starts[groups.key], batch.line_starts[groups.key + 1] - 1, LINE)
+    return Rows(batch, candidates, groups, found, carried or {}, goes_on)
 
 
 def _records(batch: Batch, candidates: Candidates, groups: Groups) -> Spans:
@@ -51,7 +48,7 @@ def _records(batch: Batch, candidates: Candidates, groups: Groups) -> Spans:
     return records(batch, LineRows(holder_of(batch.starts, place), groups.key, place, groups.valid, groups.mask))
 
 
-def _between(batch: Batch, candidates: Candidates, groups: Groups, spans: Spans) -> Extents:
+def _between(batch: Batch, candidates: Candidates, groups: Groups, spans: Spans) -> Spans:
     """Where each row is, if some are records: the whole record, or of a line what no record has taken."""
     first, last = candidates.start[groups.first], candidates.start[groups.first + groups.count - 1]
     is_record = groups.key < 0
@@ -63,7 +60,7 @@ def _between(batch: Batch, candidates: Candidates, groups: Groups, spans: Spans)
     start = np.where(is_record, spans.start[own], np.maximum(batch.line_starts[line], behind))
     end = np.where(is_record, spans.end[own], np.minimum(batch.line_starts[line + 1] - 1, ahead))
     style = np.where(is_record, spans.style[own], LINE).astype(np.uint8)
-    return Extents(start, end, batch.lines(start), batch.lines(end - 1), style)
+    return Spans(start, end, style)
 
 
 SAMPLES = 8

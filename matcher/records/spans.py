@@ -66,7 +66,7 @@ class Groups:
     """Neighbours that share a key, at least one of them valid.
 
     `key`, `first`, `count`, `valid` i64[m]: the key, the first candidate, how many there are, and how many valid ones; `mask`
-    u32[m]: a bit a kind of the valid ones; `member` i64[n]: the group of each candidate, −1 for none.
+    u32[m]: a bit a kind of the valid ones.
     """
 
     key: Numbers
@@ -74,7 +74,6 @@ class Groups:
     count: Numbers
     valid: Numbers
     mask: Masks
-    member: Numbers
 
     def __len__(self) -> int:
         return len(self.key)
@@ -83,7 +82,7 @@ class Groups:
     def of(cls, keys: Numbers, bits: Masks) -> Groups:
         """Groups of candidates in order of place, from their `keys` i64[n] and kinds `bits` u32[n], 0 for what is not valid."""
         if not len(keys):
-            return cls(keys, keys, keys, keys, bits, keys)
+            return cls(keys, keys, keys, keys, bits)
         is_first = np.ones(len(keys), bool)
         np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
         first = np.flatnonzero(is_first)
@@ -92,10 +91,7 @@ class Groups:
         is_valid = bits > 0
         valid = count if is_valid.all() else np.diff(np.cumsum(is_valid)[first + count - 1], prepend=0)
         kept = mask > 0
-        if kept.all():
-            return cls(keys[first], first, count, valid, mask, np.repeat(np.arange(len(first)), count))
-        member = np.repeat(np.where(kept, np.cumsum(kept) - 1, -1), count)
-        return cls(keys[first[kept]], first[kept], count[kept], valid[kept], mask[kept], member)
+        return cls(keys[first[kept]], first[kept], count[kept], valid[kept], mask[kept])
 
 
 def bits_of(candidates: Candidates) -> Masks:

@@ -1,17 +1,20 @@
-"""The rows of a batch as columns, and the text of one."""
+"""The rows of a batch as columns, and their text with a mark for each candidate: what cells are read from.
+
+A mark is two bytes: one that stands nowhere in UTF-8, and one for the candidate's kind and whether its checksum holds. So rows
+that differ in their numbers alone are equal, and a separator inside a number parts no cells.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from matcher.columns.batch import Batch, Places
+from matcher.columns.batch import LINE_END, Batch, Bytes, Places
+from matcher.columns.ragged import ranges
 from matcher.detect.candidates import Candidates
 from matcher.detect.words import DIGEST
-from matcher.records.marked import Marked, Stretches, marked
-from matcher.records.spans import Groups, Masks, Numbers
+from matcher.records.spans import Groups, Numbers, Spans, holder_of
 from ullage.identifiers import field_by_kind
 from ullage.vocabulary.fields import Field
 
@@ -19,49 +22,90 @@ LONGEST = 1 << 16
 """Bytes of one row that are read; of a longer one the rest counts by its candidates alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extents:
-    """Where rows are: bytes [start, end), lines [first, last] of the buffer, and how they are written; five columns [m]."""
+MARK = 0xFF
+"""No byte of UTF-8."""
+OPEN = bytes((MARK,))
+KIND = 0x80
+"""Of the second byte, with the number of the kind (below 32) from the second bit on: none of a separator's either."""
+MARK_BYTES = 2
+NUMBER = "\0"
+"""Stands for a candidate where a row is shown as text: folding leaves none there."""
+Seen = tuple[str, bool]
+"""The kind whose shape a candidate has, and whether its checksum holds."""
 
-    start: Places
-    end: Places
-    first: Numbers
-    last: Numbers
-    style: npt.NDArray[np.uint8]
+
+def mark(kind: int, *, valid: bool) -> bytes:
+    """The mark of a candidate, by the number of its kind."""
+    return bytes((MARK, KIND | kind << 1 | valid))
+
+
+def shown(text: bytes) -> str:
+    """`text` as characters, with one NUMBER for each candidate."""
+    first, *others = text.split(OPEN)
+    plain = b"\0".join((first, *(part[1:] for part in others))) if others else first
+    return plain.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The text of rows: bytes [start, end) of `data`, i64[m], with a line end between two and three behind the last."""
+
+    data: Bytes
+    start: Numbers
+    end: Numbers
+
+    def texts(self) -> list[bytes]:
+        """Each row."""
+        whole = self.data.tobytes()
+        return [whole[low:high] for low, high in zip(self.start.tolist(), self.end.tolist(), strict=True)]
+
+
+def marked(batch: Batch, candidates: Candidates, start: Numbers, end: Numbers, first: Numbers, count: Numbers) -> Marked:
+    """The text of rows, which is what stands between their candidates and a mark for each of those; all copied at once.
+
+    Each is bytes [start, end) of `batch` with `count` candidates from number `first` on; i64[m] each, in order of place.
+    """
+    own = ranges(first, count)
+    head = np.cumsum(count + 1) - count - 1
+    is_last = np.zeros(len(own) + len(head), bool)
+    is_last[head + count] = True
+    is_head = np.zeros(len(is_last), bool)
+    is_head[head] = True
+    begin, stop = np.empty(len(is_last), np.int64), np.empty(len(is_last), np.int64)
+    begin[is_head], begin[~is_head] = start, np.maximum.accumulate(candidates.end[own])
+    stop[is_last], stop[~is_last] = end, candidates.start[own]
+    length = np.maximum(stop - begin, 0)
+    more = np.where(is_last, 1, MARK_BYTES)
+    behind = np.cumsum(length + more)
+    place = behind - length - more
+    made = np.full((int(behind[-1]) if len(behind) else 0) + 2, LINE_END, np.uint8)
+    made[ranges(place, length)] = batch.data[ranges(begin, length)]
+    marks = behind[~is_last]
+    made[marks - 2], made[marks - 1] = MARK, KIND | candidates.kind[own] << 1 | candidates.valid[own]
+    return Marked(made, place[head], behind[head + count] - 1)
 
 
 class Table:
     """Rows of a batch, in order of place; in memory only.
 
-    `of` i64[n]: the row of each candidate, −1 for none. A column a row, [m]: `document`; `start` and `end`, its bytes in the
-    batch; `mask` u32, a bit for each of `candidates.names` that it holds; `style` u8, how it is written.
+    A column a row, [m]: `document`; `start` and `end`, its bytes in the batch; `style` u8, how it is written; `mask` u32, a bit
+    for each of `candidates.names` that it holds; `first_candidate` and `candidate_count`, also of those that fail their checksum.
     """
 
-    def __init__(self, batch: Batch, candidates: Candidates, groups: Groups, extents: Extents, document: Numbers) -> None:
-        self.batch, self.candidates, self.document = batch, candidates, document
-        self.of: Numbers = groups.member
-        self.mask: Masks = groups.mask
-        self.start, self.end, self.style = extents.start, extents.end, extents.style
-        self._groups, self._extents = groups, extents
+    def __init__(self, batch: Batch, candidates: Candidates, groups: Groups, rows: Spans) -> None:
+        self.batch, self.candidates = batch, candidates
+        self.document = holder_of(batch.starts, rows.start)
+        self.start, self.end, self.style = rows.start, rows.end, rows.style
+        self.mask, self.first_candidate, self.candidate_count = groups.mask, groups.first, groups.count
         self._labels: dict[int, frozenset[str]] = {}
 
     def __len__(self) -> int:
         return len(self.document)
 
-    @property
-    def first(self) -> Numbers:
-        """The first line of each row, from 0 in its document: i64[m]."""
-        return self._extents.first - self.batch.lines(self.batch.starts)[self.document]
-
-    @property
-    def last(self) -> Numbers:
-        """The last line of each row, from 0 in its document: i64[m]."""
-        return self._extents.last - self.batch.lines(self.batch.starts)[self.document]
-
     def lines(self, rows: Numbers) -> Numbers:
         """The first line of each of `rows`, from 0 in its document: i64[rows]."""
-        begin = self.batch.starts[self.document[rows]]
-        return self._extents.first[rows] - self.batch.lines(begin)
+        first: Numbers = self.batch.lines(self.start[rows]) - self.batch.lines(self.batch.starts[self.document[rows]])
+        return first
 
     def of_document(self, document: int) -> range:
         """The numbers of the rows of one document."""
@@ -80,15 +124,6 @@ class Table:
             found[places >= self.end[found]] = -1
         return found
 
-    def members(self, row: int) -> range:
-        """The numbers of the candidates in a row, those that fail their checksum among them."""
-        first = int(self._groups.first[row])
-        return range(first, first + int(self._groups.count[row]))
-
-    def first_members(self, rows: Numbers) -> Numbers:
-        """The first candidate of each of `rows`: i64[rows]."""
-        return self._groups.first[rows]
-
     def labels(self, row: int) -> frozenset[str]:
         """Labels of the kinds that a row holds; digests say nothing of what they are of."""
         mask = int(self.mask[row])
@@ -105,9 +140,9 @@ class Table:
 
     def marked(self, rows: Numbers) -> Marked:
         """The beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a mark for each candidate."""
-        start, first, count = self.start[rows], self._groups.first[rows], self._groups.count[rows]
+        start, first, count = self.start[rows], self.first_candidate[rows], self.candidate_count[rows]
         end = np.minimum(self.end[rows], start + LONGEST)
         for row in np.flatnonzero(self.end[rows] > end).tolist():
             own = slice(int(first[row]), int(first[row] + count[row]))
             count[row] = np.searchsorted(self.candidates.start[own], end[row])
-        return marked(self.batch, self.candidates, Stretches(start, end, first, count))
+        return marked(self.batch, self.candidates, start, end, first, count)

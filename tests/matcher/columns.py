@@ -50,3 +50,9 @@ def names_of(rows: Rows, row: int) -> tuple[str, ...]:
     """The names in one row."""
     _, han, others = rows.names(np.array([row]))
     return (*han.strings(), *(name for _, name in others))
+
+
+def members_of(rows: Rows, row: int) -> range:
+    """The numbers of the candidates in one row, those that fail their checksum among them."""
+    first = int(rows.first_candidate[row])
+    return range(first, first + int(rows.candidate_count[row]))

@@ -10,7 +10,7 @@ import pytest
 from matcher.detect.labels import block_label, label_before, label_of, words
 from matcher.text import read
 from tests.matcher.bank import phone, resident_id
-from tests.matcher.columns import fields_of, names_of, rows_of_texts
+from tests.matcher.columns import fields_of, members_of, names_of, rows_of_texts
 from ullage.vocabulary.fields import Field
 
 PHONE, ID = "13800138000", "11010519491231002X"
@@ -34,7 +34,7 @@ def rows(text: str, media: str = "text/plain") -> list[Row]:
             fields_of(found, row),
             names_of(found, row),
             layouts.of(row).skeleton,
-            found.members(row),
+            members_of(found, row),
         )
         for row in range(len(found))
     ]
@@ -266,7 +266,7 @@ def test_a_name_glued_to_a_number_is_seen(glued: str) -> None:
 def test_what_fails_its_checksum_makes_no_row() -> None:
     assert rows("110105194912310021\n6200000000000006") == []
     found = rows_of_texts(f"110105194912310021\n{PHONE},6200000000000006")
-    assert found.of.tolist() == [-1, 0, 0]
+    assert found.holding(found.candidates.start).tolist() == [-1, 0, 0]
 
 
 def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
@@ -274,7 +274,7 @@ def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
     assert (len(many), int(many.lines(np.array([19_999]))[0]), many.last[-1]) == (20_000, 19_999, 19_999)
     assert [(set(layout.fields), count) for layout, count in many.layouts(0).counted()] == [({"NAME", "PHONE"}, 20_000)]
     long = rows_of_texts(",".join(phone(n) for n in range(20_000)))
-    assert (len(long), len(long.members(0)), fields_of(long, 0)) == (1, 20_000, {"PHONE"})
+    assert (len(long), len(members_of(long, 0)), fields_of(long, 0)) == (1, 20_000, {"PHONE"})
     unseparated = rows_of_texts("x".join(f"({phone(n)})" for n in range(20_000)))
     assert len(unseparated.members(0)) == 20_000
 

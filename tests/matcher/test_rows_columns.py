@@ -12,13 +12,13 @@ from matcher.detect.candidates import Candidates
 from matcher.detect.labels import RECORD_WORDS, block_label, tails, words
 from matcher.records import Rows
 from matcher.records import rows as rows_in
+from matcher.records.infer_schema import vote_of
 from matcher.records.json_sql_records import MOST_STATEMENTS, objects, statements_of, tuple_in, tuples
 from matcher.records.key_value_blocks import blocks, labels_of
 from matcher.records.schema import Columns, elected, vote
 from matcher.records.spans import LINE, MOST_KINDS, Groups, Spans, bits_of, holder_of
-from matcher.records.voters import vote_of
 from tests.matcher.bank import phone, resident_id
-from tests.matcher.columns import fields_of, laid_out, names_of, rows_of_texts
+from tests.matcher.columns import fields_of, laid_out, members_of, names_of, rows_of_texts
 from ullage.vocabulary.fields import Field
 
 ID = "11010519491231002X"
@@ -32,19 +32,16 @@ def test_the_holder_of_a_place_is_the_last_that_begins_before_it(starts: list[in
     assert found.tolist() == [max(i for i, start in enumerate(starts) if start <= place) for place in places]
 
 
-def plain_groups(keys: Sequence[int], bits: Sequence[int]) -> tuple[list[tuple[int, ...]], list[int]]:
-    """(key, first, count, valid, mask) of each group, and the group of each."""
+def plain_groups(keys: Sequence[int], bits: Sequence[int]) -> list[tuple[int, ...]]:
+    """(key, first, count, valid, mask) of each group."""
     groups: list[list[int]] = []
-    run_of = []
     for number, (key, bit) in enumerate(zip(keys, bits, strict=True)):
         if not number or key != keys[number - 1]:
             groups.append([key, number, 0, 0, 0])
         groups[-1][2] += 1
         groups[-1][3] += bit > 0
         groups[-1][4] |= bit
-        run_of.append(len(groups) - 1)
-    kept = [number for number, group in enumerate(groups) if group[4]]
-    return [tuple(groups[n]) for n in kept], [kept.index(n) if n in kept else -1 for n in run_of]
+    return [tuple(group) for group in groups if group[4]]
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 2, 4])), max_size=20))
@@ -52,7 +49,7 @@ def test_neighbours_with_one_key_are_a_group_if_one_is_valid(items: list[tuple[i
     keys, bits = [key for key, _ in items], [bit for _, bit in items]
     found = Groups.of(np.array(keys, np.int64), np.array(bits, np.uint32))
     columns = (found.key, found.first, found.count, found.valid, found.mask)
-    assert (list(zip(*(c.tolist() for c in columns), strict=True)), found.member.tolist()) == plain_groups(keys, bits)
+    assert list(zip(*(c.tolist() for c in columns), strict=True)) == plain_groups(keys, bits)
 
 
 def test_more_kinds_than_a_mask_has_bits_are_refused() -> None:
@@ -72,25 +69,24 @@ def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
     batch, segments = laid_out(texts)
     table = Candidates.merged(segments)
     found = rows_in(batch, table)
-    expected, of = [], []
+    expected, lines = [], []
     for document, text in enumerate(texts):
         place = int(batch.starts[document])
         for number, line in enumerate(text.split("\n")):
             end = place + len(line.encode())
             own = [i for i in range(len(table.start)) if place <= table.start[i] < end or (place == table.start[i])]
             names = {table.names[table.kind[i]] for i in own if table.valid[i]}
-            of += [len(expected) if names else -1] * len(own)
             if names:
-                expected.append((document, number, number, place, end, names, own))
+                expected.append((document, place, end, names, own))
+                lines.append(number)
             place = end + 1
-    rows = zip(found.document, found.first, found.last, found.start, found.end, range(len(found)), strict=True)
-    assert found.of.tolist() == of
-    assert [(*map(int, columns), kinds(found, row), list(found.members(row))) for *columns, row in rows] == expected
-    assert found.lines(np.arange(len(found))).tolist() == [first for _, first, *_ in expected]
+    rows = zip(found.document, found.start, found.end, range(len(found)), strict=True)
+    assert [(*map(int, columns), kinds(found, row), list(members_of(found, row))) for *columns, row in rows] == expected
+    assert found.lines(np.arange(len(found))).tolist() == lines
     assert [row for d in range(len(texts)) for row in found.of_document(d)] == list(range(len(found)))
     places = np.arange(len(batch.data))
     expected_at = np.full(len(places), -1)
-    for number, (_, _, _, start, end, *_) in enumerate(expected):
+    for number, (_, start, end, *_) in enumerate(expected):
         expected_at[start:end] = number
     assert found.holding(places).tolist() == expected_at.tolist()
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matcher.records.layouts import MOST_READ, SAMPLES, Alike, Sample, places_before, read_of
-from matcher.records.marked import NUMBER, mark, shown
+from matcher.records.table import NUMBER, mark, shown
 from tests.matcher.bank import phone, resident_id
-from tests.matcher.columns import fields_of, names_of, rows_of_texts
+from tests.matcher.columns import fields_of, members_of, names_of, rows_of_texts
 
 NAMES = ("card", "digest", "email", "phone")
 CELLS = st.sampled_from(["张某", "x", "", "余额:5", *map(phone, range(3)), resident_id(1), "110105194912310021", "a@example.com"])
@@ -25,7 +25,7 @@ def test_a_row_is_marked_where_its_candidates_stand(texts: list[str]) -> None:
     for row in range(len(found)):
         text, at, start = b"", 0, int(found.start[row])
         raw = found.text(row)
-        for n in found.members(row):
+        for n in members_of(found, row):
             first, last, kind = (
                 int(column[n]) for column in (found.candidates.start, found.candidates.end, found.candidates.kind)
             )
