@@ -88,47 +88,74 @@ class People:
 def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits | None, folded_at: datetime) -> Sighting:
     """The fact that `finding` was folded into an incident, and how much of it was known before."""
     capture, statistics = finding.capture, finding.statistics
-    return Sighting.model_validate(
-        {
-            **capture.model_dump(include=_OF_CAPTURE),
-            **statistics.model_dump(include=_OF_STATISTICS),
-            **finding.model_dump(include=_OF_FINDING),
-            "id": finding.id,
-            "tenant": finding.tenant,
-            "incident": where.incident,
-            "folded_at": folded_at,
-            "linked": where.linked,
-            "replayed": replay.share,
-            "replay_of": replay.of,
-            "capture": capture.id,
-            "watchlist": finding.customers,
-            "parts": finding.parts,
-            "matches": finding.total_matches,
-            "customers": finding.total_subjects,
-            "subjects": subjects_digest(finding),
-            "matched_rows": sum(group.matched for group in statistics.groups),
-            "corroborated_rows": sum(group.corroborated for group in statistics.groups),
-            "terms": {term.id: term.count for term in statistics.terms},
-            "written": {term.id: term.shown for term in statistics.terms},
-            "wanted": is_wanted(statistics.context, statistics.rows),
-            "traits": traits,
-            "claims": capture.claims,
-            "text_rule": TEXT_RULE,
-        }
+    return Sighting(
+        id=finding.id,
+        tenant=finding.tenant,
+        incident=where.incident,
+        folded_at=folded_at,
+        linked=where.linked,
+        site=capture.site,
+        platform=capture.platform,
+        kind=capture.kind,
+        category=capture.category,
+        post_id=capture.post_id,
+        capture=capture.id,
+        url=capture.url,
+        title=capture.title,
+        author=capture.author,
+        author_tag=capture.author_tag,
+        channel=capture.channel,
+        thread=capture.thread,
+        claims=capture.claims,
+        published_at=capture.published_at,
+        fetched_at=capture.fetched_at,
+        truncated=capture.truncated,
+        matched_at=finding.matched_at,
+        alarm=finding.alarm,
+        wanted=is_wanted(statistics.context, statistics.rows),
+        incomplete=finding.incomplete,
+        served=finding.served,
+        epoch=finding.epoch,
+        index_epoch=finding.index_epoch,
+        watchlist=finding.customers,
+        parts=finding.parts,
+        matches=finding.total_matches,
+        customers=finding.total_subjects,
+        subjects=subjects_digest(finding),
+        minors=finding.minors,
+        cohorts=finding.cohorts,
+        cohort_labels=finding.cohort_labels,
+        canaries=finding.canaries,
+        canaries_enrolled=finding.canaries_enrolled,
+        cards_enrolled=finding.cards_enrolled,
+        witnesses_comparable=finding.witnesses_comparable,
+        witnesses_agreeing=finding.witnesses_agreeing,
+        rows=statistics.rows,
+        matched_rows=sum(group.matched for group in statistics.groups),
+        corroborated_rows=sum(group.corroborated for group in statistics.groups),
+        groups=statistics.groups,
+        candidates=statistics.candidates,
+        failures=statistics.failures,
+        longest_run=statistics.longest_run,
+        newest_date=statistics.newest_date,
+        skeleton=statistics.skeleton,
+        terms={term.id: term.count for term in statistics.terms},
+        written={term.id: term.shown for term in statistics.terms},
+        brands=statistics.brands,
+        bytes=statistics.bytes,
+        unread=statistics.unread,
+        logins=statistics.logins,
+        staff_logins=statistics.staff_logins,
+        stealer_rows=statistics.stealer_rows,
+        own_cards=statistics.own_cards,
+        known_cards=statistics.known_cards,
+        own_card_rows=statistics.own_card_rows,
+        rows_of_others=statistics.rows_of_others,
+        replayed=replay.share,
+        replay_of=replay.of,
+        traits=traits,
+        text_rule=TEXT_RULE,
     )
-
-
-_OF_CAPTURE = set(
-    "site platform kind category post_id url title author author_tag channel thread published_at fetched_at truncated".split()
-)
-_OF_STATISTICS = set(
-    "rows candidates failures longest_run newest_date skeleton brands bytes logins staff_logins own_cards known_cards unread"
-    " own_card_rows rows_of_others stealer_rows groups".split()
-)
-_OF_FINDING = set(
-    "matched_at alarm epoch index_epoch minors cohorts cohort_labels canaries canaries_enrolled cards_enrolled"
-    " incomplete served witnesses_comparable witnesses_agreeing".split()
-)
 
 
 def largest(sightings: Iterable[Sighting]) -> Sighting:
@@ -159,10 +186,30 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
     """The counted facts of an incident, for the verdict."""
     base = largest(sightings)
     return Facts(
-        **{name: getattr(base, name) for name in _OF_LARGEST},
         today=setting.today,
         people=people.all.crowd(),
         verified=people.verified.crowd(),
+        rows=base.rows,
+        matched_rows=base.matched_rows,
+        corroborated_rows=base.corroborated_rows,
+        watchlist=base.watchlist,
+        groups=base.groups,
+        candidates=base.candidates,
+        failures=base.failures,
+        longest_run=base.longest_run,
+        own_cards=base.own_cards,
+        known_cards=base.known_cards,
+        own_card_rows=base.own_card_rows,
+        rows_of_others=base.rows_of_others,
+        stealer_rows=base.stealer_rows,
+        cards_enrolled=base.cards_enrolled,
+        witnesses_comparable=base.witnesses_comparable,
+        witnesses_agreeing=base.witnesses_agreeing,
+        cohorts=base.cohorts,
+        cohort_labels=base.cohort_labels,
+        canaries_enrolled=base.canaries_enrolled,
+        replayed=base.replayed,
+        replay_of=base.replay_of,
         agreeing=people.agreeing.crowd(),
         matched=people.matched,
         matched_kinds=dict(people.matched_kinds),
@@ -189,13 +236,6 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         unread=_unread(sightings),
         minors=max((s.minors for s in sightings), default=0),
     )
-
-
-_OF_LARGEST = (
-    "rows matched_rows corroborated_rows groups watchlist candidates failures longest_run own_cards known_cards"
-    " own_card_rows rows_of_others stealer_rows cards_enrolled witnesses_comparable"
-    " witnesses_agreeing cohorts cohort_labels canaries_enrolled replayed replay_of"
-).split()
 
 
 def _written(sightings: Iterable[Sighting]) -> dict[str, str]:
@@ -235,61 +275,59 @@ def project(
     first, facts = ordered[0], facts_of(ordered, people, setting)
     exposure, origin = judge(facts, setting.rules)
     published = min((s.published_at for s in ordered if s.published_at), default=None)
-    return Incident.model_validate(
-        {
-            "id": first.incident,
-            "tenant": first.tenant,
-            "opened_by": first.id,
-            "opened_at": first.folded_at,
-            "updated_at": ordered[-1].folded_at,
-            "first_seen": min(s.fetched_at for s in ordered),
-            "last_seen": max(s.fetched_at for s in ordered),
-            "published_at": published,
-            "publish_seconds": _delay(first),
-            "severity": exposure.severity,
-            "row": exposure.row,
-            "told": exposure.told,
-            "clock": exposure.clock,
-            "minutes": exposure.minutes,
-            "exposure": exposure.score,
-            "reasons": _whys(exposure.reasons),
-            "scenario": exposure.scenario,
-            "scenario_title": exposure.title,
-            "scenario_title_zh": exposure.title_zh,
-            "unit": exposure.unit,
-            "origin": origin.verdict,
-            "origin_label": origin.label,
-            "replay_of": facts.replay_of if origin.verdict == "recycled" else "",
-            "origin_p": origin.p,
-            "origin_reasons": _whys(origin.reasons),
-            "customers": people.all.customers,
-            "verified": people.verified.customers,
-            "agreeing": people.agreeing.customers,
-            "people_by_class": dict(people.all.classes),
-            "sensitive": people.sensitive,
-            "minors": facts.minors,
-            "fields": _distinct(facts.people.fields),
-            "rows": facts.rows,
-            "sightings": len(ordered),
-            "kinds": _distinct(people.kinds),
-            "sites": _distinct(s.site for s in ordered),
-            "terms": facts.terms,
-            "written": _distinct(facts.written.values()),
-            "brands": _distinct(brand for s in ordered for brand in s.brands),
-            "titles": _first(s.title for s in ordered),
-            "authors": _first(s.author for s in ordered),
-            "skeleton": largest(ordered).skeleton,
-            "alarm": facts.alarm,
-            "incomplete": _distinct(reason for s in ordered for reason in s.incomplete),
-            "linked": _distinct(linked),
-            "sections": _first(s.section for s in ordered),
-            "claims": claimed(ordered),
-            "newest_date": facts.newest_date,
-            "text_rule": TEXT_RULE,
-            "subjects": first.subjects,
-            "sketch": sketch[0],
-            "sketch_of": sketch[1],
-        }
+    return Incident(
+        id=first.incident,
+        tenant=first.tenant,
+        opened_by=first.id,
+        opened_at=first.folded_at,
+        updated_at=ordered[-1].folded_at,
+        first_seen=min(s.fetched_at for s in ordered),
+        last_seen=max(s.fetched_at for s in ordered),
+        published_at=published,
+        publish_seconds=_delay(first),
+        severity=exposure.severity,
+        row=exposure.row,
+        told=exposure.told,
+        clock=exposure.clock,
+        minutes=exposure.minutes,
+        exposure=exposure.score,
+        reasons=_whys(exposure.reasons),
+        scenario=exposure.scenario,
+        scenario_title=exposure.title,
+        scenario_title_zh=exposure.title_zh,
+        unit=exposure.unit,
+        origin=origin.verdict,
+        origin_label=origin.label,
+        replay_of=facts.replay_of if origin.verdict == "recycled" else "",
+        origin_p=origin.p,
+        origin_reasons=_whys(origin.reasons),
+        customers=people.all.customers,
+        verified=people.verified.customers,
+        agreeing=people.agreeing.customers,
+        people_by_class=dict(people.all.classes),
+        sensitive=people.sensitive,
+        minors=facts.minors,
+        fields=_distinct(facts.people.fields),
+        rows=facts.rows,
+        sightings=len(ordered),
+        kinds=_distinct(people.kinds),
+        sites=_distinct(s.site for s in ordered),
+        terms=facts.terms,
+        written=_distinct(facts.written.values()),
+        brands=_distinct(brand for s in ordered for brand in s.brands),
+        titles=_first(s.title for s in ordered),
+        authors=_first(s.author for s in ordered),
+        skeleton=largest(ordered).skeleton,
+        alarm=facts.alarm,
+        incomplete=_distinct(reason for s in ordered for reason in s.incomplete),
+        linked=_distinct(linked),
+        sections=_first(s.section for s in ordered),
+        claims=claimed(ordered),
+        newest_date=facts.newest_date,
+        text_rule=TEXT_RULE,
+        subjects=first.subjects,
+        sketch=sketch[0],
+        sketch_of=sketch[1],
     )
 
 
@@ -313,7 +351,7 @@ def _delay(first: Sighting) -> float | None:
 
 
 def _whys(reasons: Iterable[Reason]) -> tuple[Why, ...]:
-    return tuple(Why(**r._asdict()) for r in reasons)
+    return tuple(Why(code=r.code, points=r.points, evidence=r.evidence, evidence_zh=r.evidence_zh) for r in reasons)
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:
