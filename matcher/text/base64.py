@@ -16,7 +16,7 @@ import numpy as np
 
 from matcher.columns.bitset import CASE, DASH, Bytes, Chain, Flags, Places, Ranks, behind, where
 from matcher.text.decode import PLAINLY, common_share
-from matcher.text.fold import GONE, Codes, codes_of, fit
+from matcher.text.fold import GONE, fit
 
 SHORTEST = 24
 ENCODINGS = ("utf-8", "gb18030")
@@ -41,13 +41,13 @@ class Read(NamedTuple):
     plain: str
 
 
-def reveal(text: str, codes: Codes | None = None) -> str:
-    """`text` (and its `codes`, where they are at hand) with its base64 blocks readable, exactly as long as before.
+def reveal(text: str) -> str:
+    """`text` with its base64 blocks readable, exactly as long as before.
 
     Linear: whatever a block turns out to be, its lines are not read as parts of another, but for the last.
     """
     made, copied, seen = [], 0, 0
-    for place in starts(codes_of(text) if codes is None else codes).tolist():
+    for place in starts(np.frombuffer(text.encode("ascii", "replace"), np.uint8)).tolist():
         if place < seen:
             continue
         found, seen = _read(text, place)
@@ -174,12 +174,11 @@ def _is_told(plain: str, encoding: str) -> bool:
     return TELLING.search(plain) is not None and (encoding == "utf-8" or common_share(plain, encoding) >= PLAINLY)
 
 
-def starts(codes: Codes) -> Places:
+def starts(data: Bytes) -> Places:
     """Where runs of at least 24 characters of the alphabet begin that hold a capital, a small letter and one beyond F: i64[n].
 
-    `codes` are those of a text, or its UTF-8 bytes.
+    `data` is a text in UTF-8, or with one byte for every character.
     """
-    data: Bytes = codes if codes.itemsize == 1 else np.where(codes < 128, codes, 0).astype(np.uint8)
     runs = Chain(where(data, _is_of_alphabet))
     if not runs.of(SHORTEST).any():
         return np.empty(0, np.int64)

@@ -22,7 +22,7 @@ from matcher.columns.batch import Bytes, Places, texts_holding
 from matcher.columns.literals import ONCE, TEXT, Literals, Patterns
 from matcher.text import base64, deobfuscate_email
 from matcher.text.deobfuscate_email import CLOSING, OPENING
-from matcher.text.fold import FILL, GONE, codes_of, fit
+from matcher.text.fold import FILL, GONE, fit
 
 BLOCK = frozenset(
     ("p", "div", "br", "li", "ul", "ol", "tr", "table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "row")
@@ -77,14 +77,12 @@ def unescape(text: str, *, markup: bool) -> str:
 def unescape_all(texts: Sequence[str], *, markup: bool) -> list[str]:
     """Each of `texts` unescaped as it would be alone, in one go: on a short text the calls cost more than their work."""
     text = _escapes(BETWEEN.join(map(untag, texts) if markup else texts))
-    codes = codes_of(text)
     for _ in range(2):
-        revealed = base64.reveal(text, codes)
+        revealed = base64.reveal(text)
         if revealed is text:
             break
         text = _escapes(revealed)
-        codes = codes_of(text)
-    text = deobfuscate_email.reveal(text, codes)
+    text = deobfuscate_email.reveal(text)
     ends = accumulate(len(text) + len(BETWEEN) for text in texts)
     return [text[end - len(own) - len(BETWEEN) : end - len(BETWEEN)] for own, end in zip(texts, ends, strict=True)]
 
