@@ -128,8 +128,9 @@ def digits(text: str) -> str:
 def labelled(labels: Iterable[str], value: str, *, required: bool = True) -> re.Pattern[str]:
     """A pattern of `value` behind one of `labels`, in any case, with at most a sign, quotes and brackets between.
 
-    A label in Latin letters is a word of its own, but it may be glued to digits (`qq12345`). Without `required` the value is
-    found alone as well, and the group `label` is then None.
+    A label in Latin letters is a word of its own, but it may be glued to digits (`qq12345`): nothing need be asked of what stands
+    before the value, but its end must be in the pattern (`AFTER`). Without `required` the value is found alone as well, and the
+    group `label` is then None.
 
     >>> labelled(("微信",), r"[a-z]+").search("加微信：abc".replace("：", ":"))["value"]
     'abc'

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
+from ullage.identifiers.base import AFTER, Kind, labelled
 from ullage.vocabulary.fields import Field
 
 LABELS = (
@@ -37,7 +37,7 @@ KIND = Kind(
     noun="a passport number",
     noun_zh="护照号",
     rank=7,
-    pattern=labelled(LABELS, rf"{BEFORE}{SHAPE}{AFTER}"),
+    pattern=labelled(LABELS, SHAPE + AFTER),
     normalise=normalise,
     labels=LABELS,
     headers=HEADERS,
