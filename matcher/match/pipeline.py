@@ -1,6 +1,11 @@
-"""The stage on one screen: captures in, readings out; `findings` turns those into what is published.
+"""Matching on one screen: captures in, readings out, one for each; `findings` turns those into what is published.
 
-    captures ─▶ parts ─▶ batches (candidates) ─▶ ask (tags, watchlists) ─▶ evidence ─▶ readings ─▶ findings
+1. `parts` opens a capture: containers are unpacked, long texts cut into windows, each a piece.
+2. `batches` folds pieces and searches them together, 4 MiB at a time, for candidates.
+3. `lookup` tags candidates and looks them up in each tenant's watchlist. What it knows is a row of the match table.
+4. `corroborate` finds the rows of the text in which those stand, and what else of the same customer stands there.
+5. `counts` weighs that and counts customers; `listing` finds the places that are told; `statistics` counts the whole capture.
+6. `capture_result` gathers all of it by capture, while its parts go by.
 
 Nothing here outlives a call: texts, candidates and names are dropped with the batch.
 """

@@ -1,0 +1,176 @@
+"""The match table: what is asked of a list, who stands in which row, and the places that are told."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.columns.batch import Batch
+from matcher.detect.candidates import Segment
+from matcher.match.corroborate import MOST_PAIRS, Owners, _once, _with_labels
+from matcher.match.listing import with_places
+from matcher.match.lookup import BITS, FEW, FOLDED, NONE, Matches, Question, Values, ask, labels_of, questions
+from matcher.text import Folded, fold
+from tests.factories import capture
+from tests.matcher.bank import matcher_of
+from tests.matcher.conftest import BANK
+from ullage.identifiers import field_by_kind
+from ullage.records import Match
+from ullage.security.tags import Tagger, Tags
+from ullage.settings import Context
+from ullage.vocabulary.fields import Field
+
+
+def segment(kind: str, valid: list[bool], form: str = "plain") -> Segment:
+    """Values 0, 1, 2 … of which some hold."""
+    size = len(valid)
+    normal = np.array([f"{n:016}".encode() for n in range(size)], "S16").view(np.uint8).reshape(-1, 16)
+    place = np.arange(size, dtype=np.int64)
+    return Segment(kind, form, place * 20, place * 20 + 16, normal, np.full(size, 16, np.int64), np.array(valid, bool))
+
+
+def epoch_of_everybody() -> Any:
+    """An epoch in whose list every value is the customer's whose number is its place among the tags."""
+    tagger = Tagger(bytes(32))
+
+    def look_up(tags: Tags) -> tuple[np.ndarray, np.ndarray]:
+        return np.arange(len(tags)), np.arange(len(tags))
+
+    return SimpleNamespace(tags=SimpleNamespace(tagger=lambda *_: tagger), list=SimpleNamespace(look_up=look_up))
+
+
+@given(st.lists(st.booleans(), max_size=3 * FEW), st.integers(0, 3 * FEW))
+def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int) -> None:
+    valid = [*some, *[True] * holding]
+    asked = list(questions([segment("card", valid), segment("phone", [True, True]), segment("resident_id", [False])]))
+    answers = ask(epoch_of_everybody(), asked)
+    found = [
+        (asked[number].kind, int(asked[number].values.normal[place].tobytes()), start)
+        for number, place, start in answers.table[["question", "place", "start"]].tolist()
+    ]
+    assert found == [("card", n, n * 20) for n, holds in enumerate(valid) if holds] + [("phone", 0, 0), ("phone", 1, 20)]
+
+
+def test_a_digest_is_asked_for_as_each_kind_that_may_be_digested_and_laid_out_once() -> None:
+    asked = list(questions([segment("digest", [True], "md5")]))
+    assert [(question.kind, question.form) for question in asked] == [("phone", "md5"), ("resident_id", "md5"), ("email", "md5")]
+    assert len({id(question.values) for question in asked}) == 1
+
+
+def test_nothing_is_asked_for_what_fails_throughout() -> None:
+    assert list(questions([segment("card", [False, False])])) == []
+    assert len(ask(epoch_of_everybody(), [])) == 0
+
+
+ASKED = [("phone", "plain"), ("email", "plain"), ("email", "md5"), ("email", "plain")]
+PIECES = st.lists(st.tuples(*(st.integers(0, most) for most in (3, 4, 2, 3, 2))), max_size=25)
+PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=20)
+
+
+def evidence(pieces: list[tuple[int, int, int, int, int]]) -> Matches:
+    """Pieces of (question, start, row from NONE on, subject, length); a piece's number is its place among the values."""
+    none = np.empty((0, 8), np.uint8), np.empty(0, np.int64)
+    asked = [Question(kind, form, Values(*none), none[1], none[1]) for kind, form in ASKED]
+    question, start, row, subject, length = np.array(pieces, np.int64).reshape(-1, 5).T
+    found = Matches.of(asked, len(pieces))
+    columns = {"question": question, "place": np.arange(len(pieces)), "subject": subject, "start": start}
+    for name, column in {**columns, "end": start + length, "row": row + NONE}.items():
+        found[name][:] = column
+    return found
+
+
+@given(PIECES)
+def test_what_is_the_same_is_told_once_in_order_of_place(pieces: list[tuple[int, int, int, int, int]]) -> None:
+    single = {}
+    for number, (question, start, _, subject, length) in enumerate(pieces):
+        single[start, start + length, *ASKED[question], subject] = number
+    assert _once(evidence(pieces))["place"].tolist() == [number for _, number in sorted(single.items())]
+
+
+@given(PIECES, PAIRS)
+def test_a_piece_has_the_labels_of_its_customer_in_its_row(
+    pieces: list[tuple[int, int, int, int, int]], names: list[tuple[int, int]]
+) -> None:
+    held: dict[tuple[int, int], set[str]] = {}
+    for question, _, row, subject, _ in pieces:
+        held.setdefault((row + NONE, subject), set()).add(str(field_by_kind()[ASKED[question][0]]))
+    named = [pair for pair in names if pair in held]
+    for pair in named:
+        held[pair].add("NAME")
+    rows, subjects = np.array(named, np.int64).reshape(-1, 2).T
+    found = _with_labels(evidence(pieces), rows, subjects)
+    expected = [tuple(sorted(held[row + NONE, subject])) for _, _, row, subject, _ in pieces]
+    assert [labels_of(bits) for bits in found["own"].tolist()] == expected
+
+
+@given(PAIRS, st.lists(st.integers(-1, 5), max_size=6))
+def test_the_owners_of_rows(pairs: list[tuple[int, int]], rows: list[int]) -> None:
+    row, subject = np.array(pairs, np.int64).reshape(-1, 2).T
+    owners = Owners.of(row, subject)
+    number, found = owners.of_rows(np.array(rows, np.int64))
+    expected = [(n, s) for n, asked in enumerate(rows) for r, s in sorted({*pairs}) if r == asked]
+    assert list(zip(number.tolist(), found.tolist(), strict=True)) == expected
+    assert owners.rows.tolist() == sorted({r for r, _ in pairs})
+
+
+def test_a_row_with_very_many_values_and_owners_is_a_list_and_corroborates_nothing() -> None:
+    owners = Owners.of(np.repeat([1, 2], 128), np.arange(256))
+    number, _ = owners.of_rows(np.repeat([2, 1], (MOST_PAIRS // 128 + 1, MOST_PAIRS // 128)))
+    assert number.tolist() == np.repeat(np.arange(129, 257), 128).tolist()
+
+
+def test_every_label_has_a_bit_of_its_own() -> None:
+    assert labels_of(sum(BITS.values())) == tuple(sorted(map(str, Field)))
+    assert labels_of(0) == ()
+
+
+def test_pieces_are_given_by_question() -> None:
+    found = evidence([(2, 0, 0, 0, 0), (0, 1, 0, 0, 0), (2, 2, 0, 0, 0)])
+    assert [(question.form, own.tolist()) for question, own in found.by_question()] == [("plain", [1]), ("md5", [0, 2])]
+
+
+CHARS = st.text("ax1张某é𠀀", max_size=30)
+
+
+def placed(folded: list[Folded], spans: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """First and last character and transforms of matches at bytes (document, start, end) of the folded texts."""
+    batch = Batch.of([text.utf8 for text in folded])
+    parts = [SimpleNamespace(text=text, piece=SimpleNamespace(offset=100 * n)) for n, text in enumerate(folded)]
+    found = Matches.of([], len(spans))
+    document, start, end = np.array(spans, np.int64).reshape(-1, 3).T
+    found["document"][:], found["start"][:] = document, start + batch.starts[document]
+    found["end"][:] = end + batch.starts[document]
+    searched: Any = SimpleNamespace(parts=parts, batch=batch)
+    with_places(searched, found)
+    return found.table[["first", "last", "transforms"]].tolist()
+
+
+@given(st.lists(CHARS, min_size=1, max_size=3), st.lists(st.tuples(*(st.integers(0, n) for n in (2, 30, 5))), max_size=6))
+def test_a_text_that_came_as_it_is_told_by_its_characters(texts: list[str], spans: list[tuple[int, int, int]]) -> None:
+    asked, expected = [], []
+    for number, first, length in sorted((number % len(texts), first, length) for number, first, length in spans):
+        text = texts[number]
+        begin, end = min(first, len(text)), min(first + length, len(text))
+        asked.append((number, len(text[:begin].encode()), len(text[:end].encode())))
+        expected.append((100 * number + begin, 100 * number + end, 0))
+    assert placed([Folded(text.encode(), text.encode()) for text in texts], asked) == expected
+
+
+def test_a_text_in_which_something_was_undone_says_where() -> None:
+    folded = fold("x１３8\u200b0 张")
+    assert not folded.is_unchanged
+    assert placed([folded], [(0, 1, 5), (0, 5, 9)]) == [(1, 6, FOLDED), (6, 8, 0)]
+
+
+def test_a_record_made_of_columns_is_one_that_is_valid(bank: Context) -> None:
+    one, other = BANK[1], BANK[2]
+    body = f"{one['name']},{one['phone']}\n１５４{other['phone'][3:]}\n".encode()
+    [reading] = matcher_of(bank).read([capture(body=body)])
+    found = reading.best("bank")
+    assert found
+    made = list(found.matches())
+    assert len(made) == 2
+    assert made == [Match.model_validate(match.model_dump()) for match in made]
+    assert [match.model_fields_set for match in made] == [{*Match.model_fields}] * 2
