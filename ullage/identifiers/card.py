@@ -1,9 +1,10 @@
 """Payment card numbers (PAN), 13 to 19 digits.
 
 Luhn (ISO/IEC 7812-1 annex B) and the issuer's range: 62 and 81 UnionPay 14–19, 4 Visa 13/16/18/19, 51–55 and 2221–2720
-Mastercard 16, 34 and 37 Amex 15, 3528–3589 JCB 16–19, 6011, 644–649 and 65 Discover 16–19 (braintree/credit-card-type
-2026-06, facts). Grouped 4-4-4-4, 4-4-4-4 and up to 3, 4-6-5, or (by a space or dash alone, since
-decimals look so) 4 or 6 and the rest. One random number in ten passes Luhn; cards that fail it do exist, so `normalise`
+Mastercard 16, 34 and 37 Amex 15, 3528–3589 JCB 16–19, 6011, 644–649 and 65 Discover 16–19, 300–305, 36, 38 and 39 Diners 14,
+16 and 19, 5018, 5020, 5038, 56–58, 6304 and 67 Maestro 13–19 (braintree/credit-card-type 2026-06, facts; of Maestro those ranges
+that issuers use). Grouped 4-4-4-4, 4-4-4-4 and up to 3, 4-6-5, 4-6-4, or (by a space or dash alone, since decimals look so) 4 or
+6 and the rest. One random number in ten passes Luhn; cards that fail it do exist, so `normalise`
 takes them for the customer list, and `check` tells. Card tags never sit beside a BIN or last four digits (PCI DSS 3.5.1).
 """
 
@@ -19,13 +20,14 @@ GROUPS = (
     *((4, 4, 4, 4, more) for more in (3, 2, 1)),
     *((4, 4, 4, 4 + more) for more in (3, 2, 1, 0)),
     (4, 6, 5),
+    (4, 6, 4),
     *((4, rest) for rest in range(15, 8, -1)),
     *((6, rest) for rest in range(13, 6, -1)),
 )
 """How a number is grouped; in two groups by a space or dash alone."""
 FIRST = r"(?:[3-6]\d{3}|81\d{2}|2[2-7]\d{2})"
 GROUPED = (
-    r"(?:([ .\-])\d{4}\1\d{4}\1\d{4}(?:\1?\d{1,3})?|([ .\-])\d{6}\2\d{5}|[ \-]\d{9,15}|\d{2}[ \-]\d{7,13})"
+    r"(?:([ .\-])\d{4}\1\d{4}\1\d{4}(?:\1?\d{1,3})?|([ .\-])\d{6}\2\d{4,5}|[ \-]\d{9,15}|\d{2}[ \-]\d{7,13})"
     r"(?![ \-]\d{1,4}(?!\d))"  # a further short group: a longer number, not a card
 )
 PATTERN = re.compile(rf"(?<![0-9A-Za-z])(?:{FIRST}\d{{9,15}}|(?<!\D\d{{4}}[ \-]){FIRST}{GROUPED})(?![0-9A-Za-z])")
@@ -35,6 +37,8 @@ RANGES = (
     (re.compile(r"5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}"), "mastercard"),
     (re.compile(r"3[47]\d{13}"), "amex"),
     (re.compile(r"35(?:2[89]|[3-8]\d)\d{12,15}"), "jcb"),
+    (re.compile(r"3(?:0[0-5]|[689]\d)\d(?:\d{10}|\d{12}|\d{15})"), "diners"),
+    (re.compile(r"(?:5018|5020|5038|5[678]\d\d|6304|67\d\d)\d{9,15}"), "maestro"),
     (re.compile(r"(?:6011|64[4-9]\d|65\d\d)\d{12,15}"), "discover"),
 )
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
@@ -88,6 +92,9 @@ KIND = Kind(
         ("6205 5000 0000 0000 004", "6205500000000000004"),
         ("4111111111111111", "4111111111111111"),
         ("378282246310005", "378282246310005"),
+        ("3056 930902 5904", "30569309025904"),
+        ("36227206271667", "36227206271667"),
+        ("6759649826438453", "6759649826438453"),
         ("a|6200000000000005|b", "6200000000000005"),
         ("6200000000000005 13800138000", "6200000000000005"),
         ("13800138000 6200000000000005", "6200000000000005"),
