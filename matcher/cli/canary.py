@@ -11,7 +11,7 @@ import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from matcher.cli.watchlist_options import listed
+from matcher.cli.watchlist_options import source_of
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.file import read_header
@@ -42,7 +42,7 @@ def enrol(context: Context) -> bool:
             source, target = Path(folder) / "canary.csv", Path(folder) / f"{TENANT}{installed.SUFFIX}"
             write_customers(source)
             builder = Builder(context.keys, TENANT, epochs(context.keys, TENANT, "match")[-1], "none")
-            builder.build(listed([source]), target, context.clock.now(), None)
+            builder.build(source_of([source]), target, context.clock.now(), None)
             installed.install(context.data, context.keys, TENANT, target, context.clock.now(), move=True)
     except (ConfigError, OSError) as error:
         log.get("match").error(

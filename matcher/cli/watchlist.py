@@ -29,9 +29,9 @@ from matcher.cli.watchlist_options import (
     Map,
     TenantName,
     WitnessColumns,
-    listed,
-    named,
-    say,
+    print_report,
+    source_of,
+    valid_name,
 )
 from matcher.watchlist import erasing, installed
 from matcher.watchlist import subjects as sealed_subjects
@@ -76,8 +76,8 @@ def load(
     """Build and install on one machine; keys of a new tenant are made."""
     context: Context = ctx.obj
     context.require_data()
-    home = context.data / installed.BUILDING / f"{named(tenant)}.subjects"
-    source = listed(file, map_, columns, long, delimiter, witness)
+    home = context.data / installed.BUILDING / f"{valid_name(tenant)}.subjects"
+    source = source_of(file, map_, columns, long, delimiter, witness)
     listed_at = recorded.path_of(context.data, tenant)
     made = (installed.folder_of(context.data, tenant), home, listed_at)
     with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(context.data) as folder:
@@ -85,15 +85,15 @@ def load(
         target = folder / f"{tenant}.watchlist"
         builder = _builder(keys, tenant, digests, listed=enrolled)
         header = builder.build(source, target, context.clock.now(), Control(control) if control else None)
-        told = f", {builder.report.witnesses} witnesses" if witness else ""
-        told += ", and the list of what is recorded" if enrolled else ""
-        _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers{told}")
+        extras = f", {builder.report.witnesses} witnesses" if witness else ""
+        extras += ", and the list of what is recorded" if enrolled else ""
+        _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers{extras}")
         place()
         installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True)
         home.parent.mkdir(exist_ok=True, mode=0o700)
         target.with_suffix(".subjects").replace(home)
         _put_list(target.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=enrolled)
-    say(builder.report, source, tenant)
+    print_report(builder.report, source, tenant)
     _say_unstamped(context, tenant, header.epoch)
 
 
@@ -138,11 +138,11 @@ def stamp(
     context: Context = ctx.obj
     context.require_data()
     if check:
-        _check_stamps(context, named(tenant), file)
+        _check_stamps(context, valid_name(tenant), file)
         return
     if out is None or not canary:
         raise ConfigError("name the party with --canary and the file to keep with --out, or --check a file that was stamped")
-    made = bait_of(listed(file, map_, columns, long, delimiter), named(tenant), canary.strip(), secrets.token_hex(32))
+    made = bait_of(source_of(file, map_, columns, long, delimiter), valid_name(tenant), canary.strip(), secrets.token_hex(32))
     with contextlib.ExitStack() as undo:
         write(out, made.content)
         undo.callback(out.unlink)  # a list without a stamp is not left to be handed out
@@ -187,11 +187,11 @@ def build(
 ) -> None:
     """On the building host: write the signed watchlist and the sealed way back."""
     context: Context = ctx.obj
-    source = listed(file, map_, columns, long, delimiter, witness)
+    source = source_of(file, map_, columns, long, delimiter, witness)
     if estimate:
         _estimate(context, source, digests)
         return
-    target = out / f"{named(tenant)}.watchlist"
+    target = out / f"{valid_name(tenant)}.watchlist"
     made, listed_at = (target, target.with_suffix(".subjects")), target.with_suffix(recorded.SUFFIX)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     with enrolling(context.keys, tenant, (*made, listed_at)) as (keys, place), _draft_folder(out) as folder:
@@ -201,7 +201,7 @@ def build(
         for path in made:
             (folder / path.name).replace(path)
         _put_list(folder / listed_at.name, listed_at, tenant, wanted=enrolled)
-    say(builder.report, source, tenant)
+    print_report(builder.report, source, tenant)
     typer.echo(f"send {out / tenant}.watchlist to match; {tenant}.subjects stays here")
     if enrolled:
         typer.echo(f"send {listed_at} to search, into its folder {recorded.FOLDER}")
@@ -268,8 +268,8 @@ def update(
     if not file and not remove:
         raise ConfigError("name a list of what came, or with --remove one of what went")
     _known(context, tenant)
-    came = listed(file, map_, columns, long, delimiter, witness) if file else None
-    went = replace(listed(remove, map_, columns, long, delimiter), bare=True) if remove else None
+    additions = source_of(file, map_, columns, long, delimiter, witness) if file else None
+    removals = replace(source_of(remove, map_, columns, long, delimiter), bare=True) if remove else None
     epoch = max(epochs(context.keys, tenant, "match"), default=0)
     main = out / f"{tenant}{installed.SUFFIX}" if out else installed.path_of(context.data, tenant, epoch)
     if not main.is_file():
@@ -281,7 +281,7 @@ def update(
     with _draft_folder(out or context.data) as folder:
         draft = folder / delta.name
         totals = Control(control) if control else None
-        changes.build(came, went, draft, home / f"{tenant}.subjects", context.clock.now(), totals)
+        changes.build(additions, removals, draft, home / f"{tenant}.subjects", context.clock.now(), totals)
         if out:
             draft.replace(delta)
         else:
@@ -289,7 +289,7 @@ def update(
             installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True)
         if former:
             _put_list(draft.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=True)
-    say(changes.report, came, tenant)
+    print_report(changes.report, additions, tenant)
     if out:
         typer.echo(f"send {delta} to match" + f", {listed_at} to search" * bool(former))
 
@@ -371,7 +371,7 @@ def rotate_key(
 def _known(context: Context, tenant: str) -> None:
     """UnknownTenantError for a tenant without keys, settings or a list here."""
     context.require_data()
-    require_tenant(named(tenant), tenants_here(context) | set(installed.tenants(context.data)))
+    require_tenant(valid_name(tenant), tenants_here(context) | set(installed.tenants(context.data)))
 
 
 def _note(context: Context, action: str, tenant: str, what: str) -> None:

@@ -55,14 +55,14 @@ Enrol = Annotated[
 SHOWN_REJECTS = 10
 
 
-def named(tenant: str) -> str:
+def valid_name(tenant: str) -> str:
     """The tenant's name; ConfigError when it cannot be one."""
     if not TENANT.fullmatch(tenant):
         raise ConfigError(f"--tenant {tenant!r}: use a-z, 0-9 and -, at most 32 characters, a letter first")
     return tenant
 
 
-def listed(
+def source_of(
     files: Sequence[Path],
     mapping: Sequence[str] = (),
     columns: str = "",
@@ -77,7 +77,7 @@ def listed(
     if long and len(parts) != 3:
         raise ConfigError(f"--long {long}: name three columns: of the customer's reference, the kind, and the value")
     return Source(
-        [path for file in files for path in _found(file)],
+        [path for file in files for path in _files_of(file)],
         dict(pair.rsplit("=", 1) for pair in mapping),
         [name.strip() for name in columns.split(",")] if columns else [],
         parts,
@@ -98,7 +98,7 @@ def _witness(option: str, long: str) -> list[str]:
     return names
 
 
-def _found(file: Path) -> list[Path]:
+def _files_of(file: Path) -> list[Path]:
     """The file, or those that its pattern fits, in order of name."""
     if file.exists() or not glob.has_magic(str(file)):
         return [file]
@@ -108,7 +108,7 @@ def _found(file: Path) -> list[Path]:
     return found
 
 
-def say(report: Report, source: Source | None, tenant: str) -> None:
+def print_report(report: Report, source: Source | None, tenant: str) -> None:
     """Tell what became of a list: columns to map, the first rejects by line, all by reason, totals, and witnesses if wanted."""
     for name, kind in source.suggestions.items() if source else ():
         typer.echo(f"column {name} is not read: --map {name}={kind} reads it as {kind}, --map {name}=- leaves it out", err=True)

@@ -62,7 +62,7 @@ class Builder:
         self._counts: Counter[tuple[str, str]] = Counter()
         self.report = Report()
         self._index = TagKeys(keys, tenant, "index", epochs(keys, tenant, "index")[-1]) if listed else None
-        self._asked: list[tuple[Tags, Array]] = []
+        self._index_tags: list[tuple[Tags, Array]] = []
         """Of the last batch, the index tags by which a look-up asks for its values, and their rows."""
 
     def build(self, source: Source, target: Path, now: datetime, control: Control | None = None) -> file.Header:
@@ -82,7 +82,7 @@ class Builder:
                     control.add(batch)
                 first = self._rows
                 codes.write(self._batch(batch, entries, customers, way_back).astype("<u4").data)
-                for tags, rows in self.asked():
+                for tags, rows in self.index_tags():
                     listed.add(tags, (first + rows).astype(np.uint32))
             if control:
                 control.reconcile(source)
@@ -142,7 +142,7 @@ class Builder:
         handles = self.handles(references)
         customers.add(handles, numbers[rows])
         way_back.add(handles, references)
-        for tags, places in self.witnessed(batch, references, handles, rows):
+        for tags, places in self.witness_tags(batch, references, handles, rows):
             entries.add(tags, numbers[places])
         return np.where(used, self.coder.codes(batch), 0) if batch.labels else np.zeros(len(numbers), np.uint32)
 
@@ -171,17 +171,17 @@ class Builder:
                 for form, places, texts in enrolled(column.kind, normals, digested=False):
                     if form == PLAIN:
                         tags = self._index.tagger(column.kind, form).tag_rows(texts.table, texts.lengths)
-                        self._asked.append((tags, rows[places]))
+                        self._index_tags.append((tags, rows[places]))
             for form, places, texts in enrolled(column.kind, normals, column.kind in self._digested):
                 self._counts[column.kind, form] += len(places)
                 yield self._tags.tagger(column.kind, form).tag_rows(texts.table, texts.lengths), rows[places]
 
-    def asked(self) -> list[tuple[Tags, Array]]:
+    def index_tags(self) -> list[tuple[Tags, Array]]:
         """(index tags, rows) of the values in the last batch, in the one form by which a look-up asks; none twice."""
-        asked, self._asked = self._asked, []
-        return asked
+        last, self._index_tags = self._index_tags, []
+        return last
 
-    def witnessed(self, batch: Batch, references: Texts, handles: Tags, rows: Array) -> Iterator[tuple[Tags, Array]]:
+    def witness_tags(self, batch: Batch, references: Texts, handles: Tags, rows: Array) -> Iterator[tuple[Tags, Array]]:
         """(tags, rows) of the witnesses among customers, whose `references` and `handles` are those of `rows` of the batch."""
         if batch.witness is None:
             return

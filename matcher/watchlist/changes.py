@@ -65,37 +65,39 @@ class Changes:
         self._counted: file.Header | None = None
         self._builder = Builder(keys, tenant, self._base.epoch, self._base.digested, listed=listed is not None)
         none = np.empty((0, TAG_BYTES), np.uint8)
-        self._listed, self._asked, self._unasked, self._whole = listed, [Pairs(none, none)], [Pairs(none, none)], none
-        """The list as it is, pairs of it that came and that went, and customers that went whole."""
+        self._listed = listed
+        """The list of what is recorded as it is; below what changes of it, pairs and whole customers."""
+        self._listed_added, self._listed_removed = [Pairs(none, none)], [Pairs(none, none)]
+        self._listed_gone = none
         self.report = self._builder.report
 
     def build(
         self,
-        came: Source | None,
-        went: Source | None,
+        additions: Source | None,
+        removals: Source | None,
         target: Path,
         way_back: Path,
         now: datetime,
         control: Control | None = None,
     ) -> file.Header:
-        """Write the delta to `target` and the references of who came behind those in `way_back`.
+        """Write the delta to `target` and the references of new customers behind those in `way_back`.
 
-        What came must be what `control` says. A row of `went` that names identifiers takes these from its customer; one that
-        names none, or only a name, takes the customer whole. What went is taken away before what came is added.
+        Additions must be what `control` says. A row of `removals` that names identifiers takes these from its customer; one that
+        names none, or only a name, takes the customer whole. Removals are taken away before additions are added.
         """
         added, removed, gone = self._so_far()
-        if went:
-            more, whole = self._went(went)
+        if removals:
+            more, whole = self._removals(removals)
             removed, gone = _joined(removed, more), np.concatenate((gone, whole))
             added = added.where(~_among(added.handles, whole))
             added = added.where(~_pairs_among(added, more))
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with subjects.Writer(way_back, self._keys, self._tenant, keep=True) as references:
-            if came:
-                added = _joined(added, *self._came(came, references, control))
+            if additions:
+                added = _joined(added, *self._additions(additions, references, control))
                 if control:
-                    control.reconcile(came)
-                self.report.refuse_a_poor_list(came)
+                    control.reconcile(additions)
+                self.report.refuse_a_poor_list(additions)
             if self._base.self_test:
                 added = _joined(added, Pairs(*self._builder.self_test()))
             header = self._write(target, added, removed, gone, now)
@@ -121,7 +123,7 @@ class Changes:
         added = Pairs(file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]])
         return added, Pairs(file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]), own["gone"]
 
-    def _came(self, source: Source, references: subjects.Writer, control: Control | None) -> Iterator[Pairs]:
+    def _additions(self, source: Source, references: subjects.Writer, control: Control | None) -> Iterator[Pairs]:
         for batch in source.batches():
             if control:
                 control.add(batch)
@@ -131,16 +133,16 @@ class Changes:
             for tags, rows in self._builder.tagged(batch, owned):
                 used[rows] = True
                 yield Pairs(tags, handles.take(rows, axis=0))
-            self._asked += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in self._builder.asked()]
+            self._listed_added += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in self._builder.index_tags()]
             rows = np.flatnonzero(used)
             if batch.labels:
                 self._labelled.append((handles.take(rows, axis=0), self._builder.coder.codes(batch).take(rows)))
             own = texts.take(rows)
             references.add(handles.take(rows, axis=0), own)
-            for tags, places in self._builder.witnessed(batch, own, handles.take(rows, axis=0), rows):
+            for tags, places in self._builder.witness_tags(batch, own, handles.take(rows, axis=0), rows):
                 yield Pairs(tags, handles.take(places, axis=0))
 
-    def _went(self, source: Source) -> tuple[Pairs, Tags]:
+    def _removals(self, source: Source) -> tuple[Pairs, Tags]:
         """(entries, handles of customers) that a list takes away."""
         none = np.empty((0, TAG_BYTES), np.uint8)
         entries, whole = [Pairs(none, none)], [none]
@@ -153,23 +155,23 @@ class Changes:
                 if column.kind != "name":
                     names_one |= column.cells.filled()
             entries += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.tagged(batch, owned)]
-            self._unasked += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.asked()]
+            self._listed_removed += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.index_tags()]
             whole.append(handles[owned & ~names_one])
         if reader.report.rejected:
             first = reader.report.rejects[0]
             raise ConfigError(
                 f"{first.path}: line {first.line}, column {first.column}: {first.reason}: what is to be removed must be readable"
             )
-        self._whole = np.concatenate(whole)
-        return _joined(*entries), self._whole
+        self._listed_gone = np.concatenate(whole)
+        return _joined(*entries), self._listed_gone
 
     def _list_anew(self, listed: recorded.Enrolled, target: Path, now: datetime) -> None:
         """Write the list of what is recorded with what came and without what went; it expires when it would have."""
         head = recorded.header_for(self._keys, self._tenant, now, listed.header.expires)
         if head.key != listed.header.key:
             raise ConfigError(f"{listed.path} is under an older index key than {head.key}: load the whole list again")
-        came, went = (np.concatenate(_joined(*parts), axis=1) for parts in (self._asked, self._unasked))
-        pairs = _amended(listed.pairs(), came, went, self._whole)
+        came, went = (np.concatenate(_joined(*parts), axis=1) for parts in (self._listed_added, self._listed_removed))
+        pairs = _amended(listed.pairs(), came, went, self._listed_gone)
         recorded.write(target, head, pairs, signing_key(self._keys, self._tenant))
 
     def _write(self, target: Path, added: Pairs, removed: Pairs, gone: Tags, now: datetime) -> file.Header:
