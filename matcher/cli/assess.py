@@ -17,7 +17,7 @@ from rich.console import Console
 from matcher.cli.authentic import outgoing
 from matcher.cli.loading import matcher_here
 from matcher.cli.render import show, show_opened
-from matcher.cli.scan import Fail, capture_of, check_file, pieces_in, shown
+from matcher.cli.scan import Fail, capture_of, check_file, pieces_in, printable
 from matcher.cli.verdict import Assessment, Before, check_severity, verdicts
 from matcher.match.capture_result import Reading
 from matcher.match.findings import desks, findings_of, with_original
@@ -86,13 +86,13 @@ def assess(
             typer.echo(f"{count:,} customer{'s' * (count != 1)} written to {customers}", err=True)
         if not as_json:
             show(Console(width=None if sys.stdout.isatty() else 100, highlight=False), judged)
-        made = _opened(context, desk, why_not, matcher, reading, wait) if open_ else None
+        opened = _opened(context, desk, why_not, matcher, reading, wait) if open_ else None
     if as_json:
-        sys.stdout.write(json.dumps(judged.as_dict(made), ensure_ascii=False, indent=1) + "\n")
-    elif made is not None:
-        show_opened(made)
-    if made is not None and not (made and all(one.incident for one in made.values())):
-        typer.echo("; ".join({one.why_not for one in made.values() if one.why_not}) or NOBODY, err=True)
+        sys.stdout.write(json.dumps(judged.as_dict(opened), ensure_ascii=False, indent=1) + "\n")
+    elif opened is not None:
+        show_opened(opened)
+    if opened is not None and not (opened and all(one.incident for one in opened.values())):
+        typer.echo("; ".join({one.why_not for one in opened.values() if one.why_not}) or NOBODY, err=True)
         code = Exit.FAILED
     raise typer.Exit(code)
 
@@ -116,7 +116,7 @@ def _read(context: Context, matcher: Matcher, file: Path, outcomes: list[Outcome
         reading.skip(outcome)
         outcomes.append(outcome)
 
-    pieces = watched(pieces_in(file, 0, on_skipped), shown(file), outcomes, on_skipped)
+    pieces = watched(pieces_in(file, 0, on_skipped), printable(file), outcomes, on_skipped)
     [read] = matcher.gather(pieces, [reading])
     return read
 

@@ -77,7 +77,7 @@ class Outbox:
 
 
 @dataclass(slots=True)
-class Told:
+class Published:
     """Of one capture, how many findings a tenant and matches a tenant and kind."""
 
     findings: Counter[str] = field(default_factory=Counter)
@@ -146,15 +146,15 @@ class MatchStage:
         now, seen, asides = self.context.clock.now(), list[Callable[[], None]](), list[Aside]()
         outbox = Outbox(self.findings, self.writing)
         for record, reading in zip(records, readings, strict=True):
-            told = Told()
-            for made in self._without_false_canaries(reading, findings_of(self._matcher, reading, now)):
-                finding = made
+            published = Published()
+            for found in self._without_false_canaries(reading, findings_of(self._matcher, reading, now)):
+                finding = found
                 with reading.step("redaction"):
-                    finding = with_original(made, reading, self._desks.get(made.tenant))
+                    finding = with_original(found, reading, self._desks.get(found.tenant))
                 self._keeper.keep(self._matcher, reading, finding)
                 outbox.put(outgoing(finding, self._signer))
-                told.add(finding)
-            seen.append(self._counter(reading, told))
+                published.add(finding)
+            seen.append(self._counter(reading, published))
             if reasons := reading.reasons:
                 asides.append(Aside(record, "over_budget" if BUDGETS.keys() >= {*reasons} else "internal"))
         outbox.flush()
@@ -179,7 +179,7 @@ class MatchStage:
         return capture.site == SITE and is_proved(capture.body, capture.published_at, self._reception.verifier)
 
     def alive(self) -> None:
-        """Told at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""
+        """Called at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""
         lag = self.subscription.lag()
         self.metrics.lag_records.set(lag.records)
         self.metrics.lag_seconds.set(lag.seconds)
@@ -225,12 +225,12 @@ class MatchStage:
                 self.metrics.expires.labels(lists.tenant).set(lists.expires.timestamp())
         self._stamp = stamp
 
-    def _counter(self, reading: Reading, told: Told) -> Callable[[], None]:
+    def _counter(self, reading: Reading, published: Published) -> Callable[[], None]:
         """What a capture adds to the counters once its findings are durable; holds none of its text."""
         metrics, size, valid, unread = self.metrics, len(reading.capture.body), reading.valid, reading.unread
         incomplete = reading.reasons
         waited = self.context.clock.wall() - reading.capture.fetched_at.timestamp()
-        is_jargon_only = bool(reading.terms.terms) and not reading.terms.brands and not told.findings
+        is_jargon_only = bool(reading.terms.terms) and not reading.terms.brands and not published.findings
         is_unread_offer = is_jargon_only and reading.is_unread
 
         def count() -> None:
@@ -244,9 +244,9 @@ class MatchStage:
                 metrics.unread.labels(reason).inc(number)
             for reason in incomplete:
                 metrics.incomplete.labels(reason).inc()
-            for tenant, number in told.findings.items():
+            for tenant, number in published.findings.items():
                 metrics.findings.labels(tenant).inc(number)
-            for (tenant, kind), number in told.matches.items():
+            for (tenant, kind), number in published.matches.items():
                 metrics.matches.labels(tenant, kind).inc(number)
 
         return count
@@ -316,9 +316,9 @@ def match(ctx: typer.Context, once: Once = False) -> None:
                 metrics.loop.reached(BUS, False)
                 log.get("match").warning("upkeep_skipped", error=str(error))
 
-        told = WorkerMetrics(dropped=metrics.lost, alive=alive, reached=metrics.loop.reached)
+        worker_metrics = WorkerMetrics(dropped=metrics.lost, alive=alive, reached=metrics.loop.reached)
         batch = context.settings.match.batch
-        Worker("match", subscription, stage.handle, letters, stop, batch, metrics=told, in_hand=in_hand).run(once)
+        Worker("match", subscription, stage.handle, letters, stop, batch, metrics=worker_metrics, in_hand=in_hand).run(once)
 
 
 def _letters(context: Context, bus: Bus) -> DeadLetters:

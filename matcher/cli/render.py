@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from matcher.cli.scan import shown
+from matcher.cli.scan import printable
 from matcher.cli.verdict import Assessment, Verdict
 from ullage.display.screen import next_line
 from ullage.incidents import Opened
@@ -68,7 +68,7 @@ ABSENT = "load a watchlist of {}"
 
 def show(console: Console, judged: Assessment) -> None:
     """Print all that is said of a file, the answer first."""
-    name = shown(Path(judged.file.name))
+    name = printable(Path(judged.file.name))
     console.print(_file(name, judged))
     if not judged.is_exposed and not judged.is_whole:
         console.print(_no_verdict(judged))
@@ -81,9 +81,9 @@ def show(console: Console, judged: Assessment) -> None:
         console.print(Text(f"tenant {tenant}: not looked for, it has no watchlist here that is in force", style="yellow"))
 
 
-def show_opened(made: Mapping[str, Opened]) -> None:
+def show_opened(opened: Mapping[str, Opened]) -> None:
     """Print which incident came of a file, a tenant."""
-    for tenant, one in made.items():
+    for tenant, one in opened.items():
         if one.incident:
             how = "opened" if one.is_new else "joined, it was there before"
             typer.echo(
@@ -119,7 +119,7 @@ def _file(name: str, judged: Assessment) -> Table:
     if whole.estimated:
         grid.add_row("counts", "of different identifiers are estimates, within 0.1 %: there are too many to keep")
     if outcomes:
-        given = shown(judged.file)
+        given = printable(judged.file)
         lines = [f"{name}{outcome}".replace(f"{name}{given}", name, 1) for outcome in outcomes[:SHOWN_UNREAD]]
         lines += [f"and {len(outcomes) - SHOWN_UNREAD} more"] if outcomes[SHOWN_UNREAD:] else []
         grid.add_row("not read", Text("\n".join(lines), style="yellow"))

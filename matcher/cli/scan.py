@@ -59,7 +59,7 @@ def scan(
         nonlocal count, current
         with ForkServer() as server:
             for path in files_under(paths, on_skipped):
-                current = shown(path)
+                current = printable(path)
                 outcomes.clear()
                 yield from watched(pieces_in(path, 0, on_skipped, server), current, outcomes, on_skipped)
                 count, current = count + 1, ""
@@ -138,14 +138,14 @@ def pieces_in(
         stack = contextlib.ExitStack()
         body = stack.enter_context(_opened(path))
     except OSError:
-        on_skipped(Outcome(shown(path), "denied"))
-        yield Piece(source, shown(path), b"", 0)
+        on_skipped(Outcome(printable(path), "denied"))
+        yield Piece(source, printable(path), b"", 0)
         return
-    with stack, unpack(body, shown(path), LOCAL, server=server) as unpacked:
+    with stack, unpack(body, printable(path), LOCAL, server=server) as unpacked:
         empty = True
         if is_empty(body):
-            on_skipped(Outcome(shown(path), "empty"))
-        for number, item in numbered(unpacked, shown(path)):
+            on_skipped(Outcome(printable(path), "empty"))
+        for number, item in numbered(unpacked, printable(path)):
             if isinstance(item, Outcome):
                 on_skipped(item)
                 continue
@@ -153,7 +153,7 @@ def pieces_in(
                 empty = False
                 yield piece
         if empty:
-            yield Piece(source, shown(path), b"", 0)
+            yield Piece(source, printable(path), b"", 0)
 
 
 @contextlib.contextmanager
@@ -193,7 +193,7 @@ def _walked(folder: Path, on_skipped: Callable[[Outcome], None]) -> Iterator[Pat
     """The files below a folder."""
 
     def denied(error: OSError) -> None:
-        on_skipped(Outcome(shown(Path(error.filename)), "denied"))
+        on_skipped(Outcome(printable(Path(error.filename)), "denied"))
 
     for place, _, names in os.walk(folder, onerror=denied):
         for name in names:
@@ -202,10 +202,10 @@ def _walked(folder: Path, on_skipped: Callable[[Outcome], None]) -> Iterator[Pat
                 if not path.is_symlink():
                     yield path
             elif not path.is_symlink():  # a pipe, a socket, a device
-                on_skipped(Outcome(shown(path), "unsupported"))
+                on_skipped(Outcome(printable(path), "unsupported"))
 
 
-def shown(path: Path) -> str:
+def printable(path: Path) -> str:
     """The path as it may be printed: a name in no encoding has its odd bytes replaced."""
     return os.fsencode(path).decode("utf-8", "replace")
 

@@ -22,7 +22,7 @@ from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
 from ullage.verdict.severity import ORDER, decide_minutes
 from ullage.vocabulary.lexicon import is_wanted
 
-MOST_TOLD = 10_000
+MOST_LISTED = 10_000
 """Parts of a file of which JSON says each that it was not read; all are counted."""
 
 
@@ -65,9 +65,9 @@ class Verdict:
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
-        told = {"next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
-        told |= {"decide": self.decide[0], "decide_zh": self.decide[1]}
-        return asdict(self) | told | {"earlier": self.earlier._asdict() if self.earlier else None}
+        fields = {"next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
+        fields |= {"decide": self.decide[0], "decide_zh": self.decide[1]}
+        return asdict(self) | fields | {"earlier": self.earlier._asdict() if self.earlier else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +109,16 @@ class Assessment:
             return Exit.DONE
         return Exit.NO_VERDICT
 
-    def as_dict(self, made: Mapping[str, Opened] | None = None) -> dict[str, object]:
-        """For `--json`; `made` is what came of it, a tenant, where it was to be opened."""
+    def as_dict(self, opened: Mapping[str, Opened] | None = None) -> dict[str, object]:
+        """For `--json`; `opened` is what came of it, a tenant, where it was to be opened."""
         counted = {"rows", "candidates", "failures", "skeleton", "unread", "estimated"}
-        told: dict[str, object] = self.whole.model_dump(include=counted) | {"verdict": self.in_a_word}
-        told["not_read"] = [{"path": outcome.path, "reason": outcome.reason} for outcome in self.outcomes[:MOST_TOLD]]
-        told |= {"not_looked_for": list(self.absent), "not_compared": self.not_compared}
-        told |= {"fields": self.whole.field_map, "tenants": [verdict.as_dict() for verdict in self.tenants]}
-        if made is not None:
-            told["incidents"] = [{"tenant": tenant} | one._asdict() for tenant, one in made.items()]
-        return told
+        fields: dict[str, object] = self.whole.model_dump(include=counted) | {"verdict": self.in_a_word}
+        fields["not_read"] = [{"path": outcome.path, "reason": outcome.reason} for outcome in self.outcomes[:MOST_LISTED]]
+        fields |= {"not_looked_for": list(self.absent), "not_compared": self.not_compared}
+        fields |= {"fields": self.whole.field_map, "tenants": [verdict.as_dict() for verdict in self.tenants]}
+        if opened is not None:
+            fields["incidents"] = [{"tenant": tenant} | one._asdict() for tenant, one in opened.items()]
+        return fields
 
 
 def check_severity(name: str) -> None:
