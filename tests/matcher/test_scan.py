@@ -16,7 +16,7 @@ from matcher.detect.kinds.uscc import USUAL
 from matcher.detect.labelled import find_labelled
 from matcher.detect.search import APART, search
 from matcher.lexicon import Lexicon
-from matcher.text import fold
+from matcher.text import fold, unescape
 from tests.matcher.bank import resident_id
 from tests.matcher.test_fold import SCRIPTS, written
 from ullage.identifiers import Kind, kinds
@@ -120,6 +120,16 @@ def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:
     assert not missed
     more = {kind for kind, _, _, valid in (c for c in fast if c not in plain) if valid}
     assert more <= {"email", "qq"}  # an address glued to an address, the number behind two hyphens
+
+
+EXAMPLES = [(kind.name, text, normal) for kind in kinds().values() for text, normal in kind.examples]
+
+
+@pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES)
+def test_the_examples_of_every_kind_are_found_in_columns(kind: str, text: str, normal: str) -> None:
+    batch = Batch.of([fold(unescape(text, markup=False)).utf8])
+    segments = [s for s in search(batch, find_labelled(batch, SIEVE.find(batch.data).labelled)) if s.kind == kind]
+    assert normal in {bytes(row).rstrip(b"\0").decode() for s in segments for row in s.normal[s.valid]}
 
 
 def test_texts_of_a_batch_do_not_touch_one_another() -> None:

@@ -38,6 +38,7 @@ KIND = Kind(
     rank=10,
     pattern=labelled(LABELS, SHAPE + AFTER),
     normalise=normalise,
+    by_chance=True,
     labels=LABELS,
     headers=HEADERS,
     examples=(

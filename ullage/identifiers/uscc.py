@@ -1,7 +1,7 @@
 """Unified social credit codes of Chinese organisations (GB 32100-2015).
 
 Eighteen characters: registering department and category (2), region (6 digits, 100000 for the whole country), organisation code
-(9), check (weights 3^i mod 31 over an alphabet without I, O, S, V, Z). Both valid examples are python-stdnum's.
+(9), check (weights 3^i mod 31 over an alphabet without I, O, S, V, Z). Two of the examples are python-stdnum's, one is made up.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ KIND = Kind(
         ("91110000600037341L", "91110000600037341L"),
         ("税号:91350100m000100y43,开户行", "91350100M000100Y43"),
         ("公司91110000600037341L地址", "91110000600037341L"),
+        ("91100000MA0000000D", "91100000MA0000000D"),
     ),
     near_misses=("91110000600037341M", "9111000060003734IL", "99990000600037341L", "91110000600037341L9", "x91110000600037341L"),
 )
