@@ -49,6 +49,8 @@ LEAD, FIRST_COMMON, COMMON_LEADS = 0xC0, 0xE4, 5
 """The lowest first byte of a character of several; that of a common Chinese one, and the highest, counted from it."""
 THREE_BYTES, FOUR_BYTES = 0xE0, 0xF0
 """First bytes from which a character has three, and four."""
+LINE_END = 10
+"""Bytes up to this one end a line, or are of no number anyway."""
 BETWEEN, PADDING = b"\0", b"\0" * 8
 """Between texts, which hold none, and behind the last, so that a character may be read with the bytes behind it."""
 
@@ -181,26 +183,25 @@ def _with_plain_characters(texts: list[bytes]) -> list[bytes]:
         made[place[first >= THREE_BYTES] + 2] = REMOVED
         made[place[first >= FOUR_BYTES] + 3] = REMOVED
         data = made[made != REMOVED]
-        texts = _parted(data)
     near = may_hold_numbers(data)
-    if len(near):
-        starts = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
-        numbers = np.unique(np.searchsorted(starts, near, "right") - 1).tolist()
-        for number, text in zip(numbers, _with_numbers([texts[number] for number in numbers]), strict=True):
-            texts[number] = text
-    return texts
+    if not len(changes) and not len(near):
+        return texts
+    whole = _with_numbers(data, near) if len(near) else data.tobytes()
+    return whole[: -len(PADDING) - 1].split(BETWEEN)
 
 
-def _with_numbers(texts: Sequence[bytes]) -> list[bytes]:
-    """Each of `texts`, folded but for them, with its numbers in Han digits read."""
-    codes = codes_of(BETWEEN.join((*texts, PADDING)).decode("utf-8", "surrogatepass"))
-    read = text_of(read_numbers(codes)).encode("utf-8", "surrogatepass")
-    return _parted(np.frombuffer(read, np.uint8))
-
-
-def _parted(data: Bytes) -> list[bytes]:
-    """The texts of a buffer in which they are laid out."""
-    return data[: -len(PADDING) - 1].tobytes().split(BETWEEN)
+def _with_numbers(data: Bytes, near: Places) -> bytes:
+    """`data` with numbers in Han digits read in the lines that hold one of the places `near`: none goes across lines."""
+    ends = places(where(data, lambda part: part <= LINE_END))
+    line = np.unique(np.searchsorted(ends, near))
+    starts, ends = np.append(0, ends + 1)[line], ends[line]
+    whole, copied, made = data.tobytes(), 0, list[bytes]()
+    lines = [whole[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    read = read_numbers(b"\n".join(lines).decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass").split(b"\n")
+    for start, end, plain in zip(starts.tolist(), ends.tolist(), read, strict=True):
+        made += [whole[copied:start], plain]
+        copied = end
+    return b"".join([*made, whole[copied:]])
 
 
 def _special(data: Bytes) -> Places:
@@ -216,11 +217,6 @@ def codes_of(text: str) -> Codes:
     if len(narrow) == len(text) and not ((narrow & 0xF800) == 0xD800).any():
         return narrow
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
-def text_of(codes: Codes) -> str:
-    """The text of code points, u16 or u32."""
-    return str(codes.data, "utf-16-le" if codes.itemsize == 2 else "utf-32-le", "surrogatepass")
 
 
 def fit(plain: str, room: int, filling: str = FILL) -> str:

@@ -12,6 +12,7 @@ which of them `read_numbers` must look at character by character.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -19,8 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.bitset import DASH, SPACE, is_digit, places, where
-from matcher.columns.ragged import ranges
+from matcher.columns.bitset import DASH, SPACE, Bytes, Flags, Places, is_digit, places, where
 
 WRITTEN = (
     *("零〇洞○◯", "一壹壱弌幺么〡", "二贰貳弍弐两兩〢", "三叁參叄弎〣", "四肆〤"),
@@ -34,34 +34,36 @@ WHOLE_NUMBER = 11
 WIDE_PLUS = "＋"
 X_ALIKE = "ХхΧχ×✕✖✗✘╳⨉⨯"
 """Cyrillic, Greek, multiplication and ballot signs that pass for an X."""
-GROUPINGS = ("dddddddddddddddddX", "dddddd dddddddd dddX", "dddddd dddddddd ddd X")
-"""Where the seventeen digits and the separators of a resident ID stand before its X."""
-Codes = npt.NDArray[Any]
-Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-DIGIT, SEPARATOR, HAN, X, PLUS, VALUE = 128, 64, 32, 16, 1, 15
-"""Classes of characters, as bits: a digit of either script, a separator, a Han digit, an X look-alike; the class of a full-width
-plus; and the bits that hold a digit's value."""
-ZERO, NINE = 48, 57
-FIRST_WIDE, LAST_CODE = 0x80, 0xFFFF
-"""The lowest byte that is not ASCII; code points from the last on are of no class."""
+DIGIT = f"[0-9{''.join(DIGITS)}]"
+RUN = re.compile(rf"{DIGIT}(?:[{re.escape(SEPARATORS)}]?{DIGIT}){{{SHORTEST_RUN - 1},}}+")
+BEGINNING_PLUS = re.compile(rf"{WIDE_PLUS}(?<![0-9A-Za-z].)(?=[0-9])")
+GROUPED = [f"[0-9]{{6}}{sign}[0-9]{{8}}{sign}[0-9]{{3}}{last}" for sign in map(re.escape, SEPARATORS) for last in ("", sign)]
+CHECK_CHARACTER = re.compile(f"[{X_ALIKE}](?:{'|'.join(f'(?<={before}.)' for before in ('[0-9]{17}', *GROUPED))})")
+"""An X look-alike behind the seventeen digits of a resident ID, in one piece or grouped by one separator throughout."""
+FIRST_WIDE, LAST_DIGIT = 0x80, 57
+"""The lowest byte that is not ASCII, and that of the digit nine."""
 HAN_SIZE, STEP, SAMPLE = 3, 16, 6
 """Bytes of a Han digit. Of a run, which has 21 bytes or more, at least SAMPLE stand behind its first multiple of STEP."""
+Codes = npt.NDArray[Any]
+
+
+def read_numbers(text: str) -> str:
+    """`text`, folded but for them, with Han digits and X look-alikes replaced where they stand in a number; as long as before."""
+    text = BEGINNING_PLUS.sub("+", RUN.sub(_read_run, text))
+    return CHECK_CHARACTER.sub("X", text)
+
+
+def _read_run(run: re.Match[str]) -> str:
+    """The digits of a long run, all of them plain, unless the plain ones are a number without the Han digits around them."""
+    core = run[0].strip(f"{''.join(DIGITS)}{SEPARATORS}")
+    inner, whole = (len(text) - sum(map(text.count, SEPARATORS)) for text in (core, run[0]))
+    is_number = core.isascii() and inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= whole
+    return run[0] if is_number else run[0].translate(_plain_digits())
 
 
 @cache
-def _classes() -> Bytes:
-    """The class of each folded character, by code point; 0 for most."""
-    made = np.zeros(LAST_CODE + 1, np.uint8)
-    made[[ord(sign) for sign in SEPARATORS]] = SEPARATOR
-    made[[ord(sign) for sign in X_ALIKE]] = X
-    made[ord(WIDE_PLUS)] = PLUS
-    made[ZERO : ZERO + 10] = DIGIT | np.arange(10)
-    for char, value in DIGITS.items():
-        made[ord(char)] = DIGIT | HAN | value
-    return made
+def _plain_digits() -> dict[int, str]:
+    return {ord(char): str(value) for char, value in DIGITS.items()}
 
 
 def may_hold_numbers(data: Bytes) -> Places:
@@ -82,13 +84,13 @@ def _beside_digits(data: Bytes) -> Places:
     behind = end[is_digit(data[end]) | is_digit(data[end - 1])] + 1
     before = first[is_digit(data[first]) | is_digit(data[first + 1])] - HAN_SIZE
     place = np.concatenate((behind, before))
-    return np.asarray(place[_classes().take(code_points(data, place), mode="clip") != 0])
+    return np.asarray(place[_may_be_read().take(code_points(data, place), mode="clip")])
 
 
 def _change_beside_numbers(data: Bytes) -> Flags:
     """Which bytes are the last before a change between other characters and a digit, separator or slash."""
     is_wide = data >= FIRST_WIDE
-    is_of_number = (data - np.uint8(DASH) <= NINE - DASH) | (data == SPACE)
+    is_of_number = (data - np.uint8(DASH) <= LAST_DIGIT - DASH) | (data == SPACE)
     return np.asarray((is_wide[:-1] & is_of_number[1:]) | (is_of_number[:-1] & is_wide[1:]))
 
 
@@ -111,6 +113,14 @@ def _in_han_runs(data: Bytes) -> Places:
             going = going[is_pair[pairs[place[going] + way * distance]]]
             size[going] += 1
     return place[size >= SHORTEST_RUN * HAN_SIZE - 1]
+
+
+@cache
+def _may_be_read() -> Flags:
+    """bool[65536]: which characters, by code point, are Han digits, X look-alikes or a full-width plus."""
+    made = np.zeros(1 << 16, bool)
+    made[[ord(char) for char in (*DIGITS, *X_ALIKE, WIDE_PLUS)]] = True
+    return made
 
 
 @cache
@@ -139,116 +149,3 @@ def _of_two_bytes(word: Codes) -> Codes:
 
 def _of_four_bytes(word: Codes) -> Codes:
     return ((word & 0x07) << 18) | ((word & 0x3F00) << 4) | ((word >> 10) & 0xFC0) | (word >> 24 & 0x3F)
-
-
-def read_numbers(codes: Codes) -> Codes:
-    """`codes` of a folded text with Han digits and X look-alikes replaced where they stand in a number; a copy if any do."""
-    classes = _classes().take(codes, mode="clip")
-    if ((classes & HAN) != 0).any():
-        codes = _runs_read(codes, classes)
-    plus = np.flatnonzero(classes == PLUS)
-    codes = _plus_read(codes, plus) if len(plus) else codes
-    alike = np.flatnonzero(classes == X)
-    return _x_read(codes, alike) if len(alike) else codes
-
-
-def _plus_read(codes: Codes, plus: Places) -> Codes:
-    """A plain plus for each full-width one, at the places `plus`, that a digit follows and no letter or digit precedes."""
-    before, behind = codes[np.maximum(plus - 1, 0)], codes[np.minimum(plus + 1, len(codes) - 1)]
-    begins = _is_plain_digit(behind) & ~_is_plain_digit(before) & ~((before | 32) - before.dtype.type(97) < 26)
-    codes = codes.copy()
-    codes[plus[begins]] = ord("+")
-    return codes
-
-
-def _is_plain_digit(codes: Codes) -> Flags:
-    """Which of `codes` are ASCII digits."""
-    return np.asarray(codes - codes.dtype.type(ZERO) < 10)
-
-
-def _runs_read(codes: Codes, classes: Bytes) -> Codes:
-    """Long runs made plain."""
-    stretch = _in_long_stretch(classes)
-    if not (stretch & ((classes & HAN) != 0)).any():
-        return codes
-    digit = np.flatnonzero(stretch & (classes >= DIGIT))
-    first, after = _long_runs(digit, stretch)
-    han = (classes[digit] & HAN) != 0
-    counted = np.concatenate(([0], np.cumsum(han)))
-    mixed = counted[after] > counted[first]
-    first, after = first[mixed], after[mixed]
-    if not len(first):
-        return codes
-    size = after - first
-    members = ranges(first, size)
-    read = ~_is_whole_without(han[members], size)
-    members = members[np.repeat(read, size)]
-    places = digit[members[han[members]]]
-    codes = codes.copy()
-    codes[places] = (classes[places] & VALUE) + ZERO
-    return codes
-
-
-def _in_long_stretch(classes: Bytes) -> Flags:
-    """Where at least seven characters in a row are digits, or a separator between two of them."""
-    member = classes >= DIGIT
-    between = member[:-2] & member[2:] & ((classes[1:-1] & SEPARATOR) != 0)
-    member[1:-1] |= between
-    three = member.copy()
-    three[2:] &= member[1:-1] & member[:-2]  # the last of three
-    seven = three.copy()
-    seven[4:] &= three[2:-2] & three[:-4]
-    seven[:6] = False  # the last of seven
-    spread = seven.copy()
-    for back in range(1, SHORTEST_RUN):
-        spread[:-back] |= seven[back:]
-    return spread
-
-
-def _long_runs(digit: Places, stretch: Flags) -> tuple[Places, Places]:
-    """Runs of at least seven digits, as places in `digit` (where they stand in the text): first, and one after last."""
-    breaks = np.flatnonzero(~stretch[digit[:-1] + 1]) + 1  # nothing that belongs to a stretch follows
-    first, after = np.concatenate(([0], breaks)), np.concatenate((breaks, [len(digit)]))
-    long = after - first >= SHORTEST_RUN
-    return first[long], after[long]
-
-
-def _is_whole_without(han: Flags, size: Places) -> Flags:
-    """Whether the Han digits of each run all stand before or after plain digits that are a number without them: bool[runs].
-
-    `han` bool[digits of all runs]; `size` i64[runs], how many are each run's.
-    """
-    starts = np.cumsum(size) - size
-    place = np.arange(len(han))
-    first_plain = np.minimum.reduceat(np.where(han, len(han), place), starts)
-    last_plain = np.maximum.reduceat(np.where(han, -1, place), starts)
-    middle = np.maximum(last_plain - first_plain + 1, 0)
-    plain = size - np.add.reduceat(han.astype(np.int64), starts)
-    is_part = (middle < WHOLE_NUMBER) & (size >= WHOLE_NUMBER)
-    return np.asarray((middle == plain) & (middle >= SHORTEST_RUN) & ~is_part)
-
-
-def _x_read(codes: Codes, alike: Places) -> Codes:
-    """An X for each look-alike, at the places `alike`, that ends seventeen digits, grouped or not."""
-    found = [alike[_ends(codes, alike, grouping)] for grouping in GROUPINGS]
-    codes = codes.copy()
-    codes[np.concatenate(found)] = ord("X")
-    return codes
-
-
-def _ends(codes: Codes, places: Places, grouping: str) -> Places:
-    """Which of `places` end a number that is grouped so, by one separator throughout; nothing is glued before or behind."""
-    kept = np.flatnonzero(places >= len(grouping) - 1)
-    sign = None
-    for back, expected in enumerate(reversed(grouping)):
-        if expected == "X":
-            continue
-        there = codes[places[kept] - back]
-        if expected == "d":
-            kept = kept[_is_plain_digit(there)]
-        elif sign is None:
-            kept = kept[np.isin(there, [ord(s) for s in SEPARATORS])]
-            sign = back
-        else:
-            kept = kept[there == codes[places[kept] - sign]]
-    return kept
