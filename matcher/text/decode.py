@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 
@@ -49,8 +50,8 @@ LONGEST_CHARACTER = 4
 SAMPLE = 4096
 NULS_APART = 4
 """How many times more NULs stand in one byte of UTF-16's units than in the other."""
-MOSTLY = 0.95
-"""Share of characters in the blocks of Chinese text from which it is UTF-16."""
+MOSTLY, HALF = 0.95, 0.5
+"""Share of characters in the blocks of Chinese text from which it is UTF-16, and UTF-32, which nearly nothing else fits."""
 SPARSE = 50
 """Text with fewer characters that are not ASCII than one in so many is not searched for misread Chinese."""
 HAN = range(0xE4, 0xEA)
@@ -178,12 +179,13 @@ def _is_ebcdic(body: bytes) -> bool:
 
 
 def _widest(body: bytes) -> str:
-    """UTF-32 without a mark: nearly all of its units are characters of Chinese text."""
+    """UTF-32 without a mark: its units are all characters, no control character, and half of them of Chinese text."""
     sample = body[: SAMPLE & ~3]
     if len(body) % 4 or len(sample) < 4 * LONGEST_CHARACTER or 0 not in sample:
         return ""
-    for encoding, units in (("utf-32-le", "<u4"), ("utf-32-be", ">u4")):
-        if _is_of_text(np.frombuffer(sample, units)):
+    for encoding, form in (("utf-32-le", "<u4"), ("utf-32-be", ">u4")):
+        units = np.frombuffer(sample, form)
+        if int(units.max()) <= sys.maxunicode and _share_of_text(units) >= HALF and not _has_controls(units):
             return encoding
     return ""
 
@@ -205,20 +207,25 @@ def _wide_chinese(body: bytes) -> str:
     if len(body) % 2 or len(sample) < 4:
         return ""
     for encoding, units in (("utf-16-le", "<u2"), ("utf-16-be", ">u2")):
-        if _is_of_text(np.frombuffer(sample, units)):
+        if _share_of_text(np.frombuffer(sample, units)) >= MOSTLY:
             return encoding
     return ""
 
 
-def _is_of_text(units: npt.NDArray[np.unsignedinteger]) -> bool:
-    """Whether nearly all of these characters are those of Chinese text: Han, signs of their width, ASCII."""
+def _has_controls(units: npt.NDArray[np.unsignedinteger]) -> bool:
+    """Whether there is one that no text has: a table of small numbers is full of them."""
+    return bool(np.isin(units, np.frombuffer(CONTROLS, np.uint8)).any())
+
+
+def _share_of_text(units: npt.NDArray[np.unsignedinteger]) -> float:
+    """The share of these characters that are of Chinese text: Han, signs of their width, ASCII."""
     fits = (
         (units < 0x80)
         | ((units >= 0x3000) & (units < 0x3040))
         | ((units >= 0x4E00) & (units < 0xA000))
         | ((units >= 0xFF00) & (units < 0xFFF0))
     )
-    return bool(fits.mean() >= MOSTLY)
+    return float(fits.mean())
 
 
 def _strictly(body: bytes, encoding: str) -> str | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import bz2
 import codecs
 import gzip
 import io
 import lzma
+import quopri
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,7 +19,14 @@ from email.message import EmailMessage
 from functools import partial
 from xml.sax.saxutils import escape
 
+import brotli
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.orc
+import pyarrow.parquet
+
 from tests.bench.recall_archives import rar, seven_zip
+from tests.matcher.unpack.builders import libarchive_of, sqlite_of, xlsb_of
 
 MEMBER = "名单 list.txt"
 LINES_A_PAGE = 50
@@ -33,6 +44,9 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "UTF-16 BE": _utf16("be", marked=True),
     "UTF-16 LE without mark": _utf16("le", marked=False),
     "UTF-16 BE without mark": _utf16("be", marked=False),
+    "UTF-32 LE": lambda text: codecs.BOM_UTF32_LE + text.encode("utf-32-le"),
+    "UTF-32 LE without mark": partial(str.encode, encoding="utf-32-le"),
+    "UTF-32 BE without mark": partial(str.encode, encoding="utf-32-be"),
     "GBK": partial(str.encode, encoding="gbk"),
     "GB18030": partial(str.encode, encoding="gb18030"),
     "Big5": partial(str.encode, encoding="big5"),
@@ -221,6 +235,93 @@ def _file(objects: Sequence[bytes]) -> bytes:
     return bytes(out) + f"{end}startxref\n{len(out)}\n%%EOF\n".encode()
 
 
+def _table(text: str) -> pa.Table:
+    """A table of one column, a row a line."""
+    return pa.table({"line": text.splitlines()})
+
+
+def parquet(text: str) -> bytes:
+    """A row a line, compressed as most writers do."""
+    made = io.BytesIO()
+    pyarrow.parquet.write_table(_table(text), made)
+    return made.getvalue()
+
+
+def orc(text: str) -> bytes:
+    """The same in ORC."""
+    made = io.BytesIO()
+    pyarrow.orc.write_table(_table(text), made)
+    return made.getvalue()
+
+
+def feather(text: str) -> bytes:
+    """The same in Arrow's file format."""
+    made = io.BytesIO()
+    pyarrow.feather.write_feather(_table(text), made)
+    return made.getvalue()
+
+
+def avro(text: str) -> bytes:
+    """A record a line (Avro 1.12, object container files), compressed by deflate."""
+    schema = b'{"type":"record","name":"r","fields":[{"name":"line","type":"string"}]}'
+    mark = bytes(range(16))
+    head = (
+        b"Obj\1" + _long(2) + _said(b"avro.schema") + _said(schema) + _said(b"avro.codec") + _said(b"deflate") + _long(0) + mark
+    )
+    records = [_said(line.encode()) for line in text.splitlines()]
+    packed = zlib.compress(b"".join(records), wbits=-15)
+    return head + _long(len(records)) + _said(packed) + mark
+
+
+def _long(number: int) -> bytes:
+    """A number that is not negative, as Avro has it: zigzag, seven bits a byte."""
+    left, made = number << 1, bytearray()
+    while left > 127:
+        made.append(left & 127 | 128)
+        left >>= 7
+    return bytes((*made, left))
+
+
+def _said(body: bytes) -> bytes:
+    return _long(len(body)) + body
+
+
+def msgpack(text: str) -> bytes:
+    """A map a line, of one name and the line."""
+    lines = [line.encode() for line in text.splitlines()]
+    return b"".join(b"\x81\xa4line\xda" + struct.pack(">H", len(line)) + line for line in lines)
+
+
+def rtf(text: str) -> bytes:
+    """Rich text: a paragraph a line, in two runs, what is not ASCII by its number."""
+    made = []
+    for line in text.splitlines():
+        runs = [line[: len(line) // 2], line[len(line) // 2 :]]
+        made.append("".join(f"{{\\b {''.join(map(_rich, run))}}}" for run in runs) + "\\par\r\n")
+    return ("{\\rtf1\\ansi\\uc1 " + "".join(made) + "}").encode()
+
+
+def _rich(char: str) -> str:
+    if char in "\\{}":
+        return f"\\{char}"
+    if char == "\t":
+        return "\\tab "
+    units = char.encode("utf-16-le")
+    return char if char.isascii() else "".join(f"\\u{struct.unpack_from('<h', units, at)[0]}?" for at in range(0, len(units), 2))
+
+
+def quoted(text: str) -> bytes:
+    """Quoted-printable without a mail around it."""
+    return quopri.encodestring(text.encode())
+
+
+def uuencoded(body: bytes) -> bytes:
+    """A file in uuencode, as a text of its own."""
+    return b"begin 644 list\n" + b"".join(binascii.b2a_uu(body[at : at + 45]) for at in range(0, len(body), 45)) + b"`\nend\n"
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64) + b"IEND\xaeB`\x82"
+
 OF_BYTES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "plain": ("txt", lambda body: body),
     "zip": ("zip", zipped),
@@ -232,7 +333,15 @@ OF_BYTES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gz": ("txt.gz", gzip.compress),
     "bz2": ("txt.bz2", bz2.compress),
     "xz": ("txt.xz", lzma.compress),
+    "lzma": ("txt.lzma", partial(lzma.compress, format=lzma.FORMAT_ALONE)),
+    "zst": ("txt.zst", lambda body: libarchive_of({"list": body}, "raw", "zstd")),
     "mail, attached": ("eml", mail_attachment),
+    "br": ("txt.br", brotli.compress),
+    "zip behind a picture": ("png", lambda body: PNG + zipped(body)),
+    "zip in base64": ("txt", lambda body: base64.encodebytes(zipped(body))),
+    "gz in hex": ("txt", lambda body: gzip.compress(body).hex().encode()),
+    "zip in base32": ("txt", lambda body: base64.b32encode(zipped(body))),
+    "zip in uuencode": ("txt", lambda body: uuencoded(zipped(body))),
 }
 """Containers of files in any encoding: a file's ending, and how it is written."""
 OF_TEXT: dict[str, tuple[str, Callable[[str], bytes]]] = {
@@ -241,6 +350,16 @@ OF_TEXT: dict[str, tuple[str, Callable[[str], bytes]]] = {
     "pdf": ("pdf", pdf),
     "mail": ("eml", mail_body),
     "mail, quoted": ("eml", mail_quoted),
+    "xlsb": ("xlsb", lambda text: xlsb_of("list", [[line] for line in text.splitlines()])),
+    "sqlite": ("db", lambda text: sqlite_of([[line] for line in text.splitlines()])),
+    "parquet": ("parquet", parquet),
+    "parquet in zip": ("zip", lambda text: zipped(parquet(text), "list.parquet")),
+    "orc": ("orc", orc),
+    "feather": ("feather", feather),
+    "avro": ("avro", avro),
+    "msgpack": ("msgpack", msgpack),
+    "rtf": ("rtf", rtf),
+    "quoted": ("txt", quoted),
     "xlsx in zip": ("zip", lambda text: zipped(xlsx(text), "list.xlsx")),
 }
 """Containers that keep text in an encoding of their own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from matcher.unpack.cells import lines
 from matcher.unpack.limits import Halt
@@ -65,35 +66,44 @@ def _sized(body: Body, byte: int, at: int) -> tuple[str, int, int]:
     return kind, int.from_bytes(body[at : at + octets], "big") + (kind == "other"), at + octets
 
 
+class Open(NamedTuple):
+    """A list or map that is read: what it is, how many values it has in all, and those that came; "" stands for inner ones."""
+
+    kind: str
+    size: int
+    values: list[object]
+
+
 def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
-    """A row for each innermost list or map, names and values in turn; and for what stands in none."""
-    open_: list[tuple[int, list[object]]] = []
-    """Of each list or map that is open how many values are still to come, and those that came."""
+    """A row for each list or map, inner ones first; above it the names of a map's values, where they are others than before."""
+    stack: list[Open] = []
+    header: list[object] = []
     for kind, value in tokens(body):
-        if open_:
-            open_[-1] = (open_[-1][0] - 1, open_[-1][1])
+        if stack:
+            stack[-1].values.append(value if kind == "value" else "")
+        elif kind == "value":
+            yield [value]
         if kind in ("list", "map"):
             assert isinstance(value, int)
-            open_.append((value * (2 if kind == "map" else 1), []))
+            stack.append(Open(kind, value * (2 if kind == "map" else 1), []))
         elif kind == "other":
             unread.append(kind)
-        elif open_:
-            open_[-1][1].append(value)
-        else:
-            yield [value]
-        if len(open_) > DEEPEST:
+        if len(stack) > DEEPEST:
             raise ValueError("nested too deep")
-        yield from _closed(open_)
-    if open_:
+        while stack and len(stack[-1].values) >= stack[-1].size:
+            yield from _rows(stack.pop(), header)
+    if stack:
         raise EOFError("a list ends early")
 
 
-def _closed(open_: list[tuple[int, list[object]]]) -> Iterator[list[object]]:
-    """The rows of lists and maps to which no value is to come any more."""
-    while open_ and open_[-1][0] <= 0:
-        row = open_.pop()[1]
-        if row:
-            yield row
+def _rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
+    """The names of a map's values, unless they are the `header` of before, and the values of a list or map, if there are any."""
+    names, values = (whole.values[::2], whole.values[1::2]) if whole.kind == "map" else (header, whole.values)
+    if names != header:
+        header[:] = names
+        yield names
+    if any(value not in ("", None) for value in values):
+        yield values
 
 
 def msgpack(walk: Walk, body: Body, path: str, _depth: int) -> None:

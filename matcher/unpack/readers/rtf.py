@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.registry import Format
@@ -33,8 +33,7 @@ CHARSETS = {128: 932, 129: 949, 134: 936, 136: 950}
 """Code pages by the number of a font's `fcharset`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """What goes for the text between two braces: where it goes to, its code page, and how much follows a `u` for old readers."""
 
     target: bytes = b""
@@ -62,7 +61,7 @@ class Reader:
         elif word:
             return self._word(word, int(number or 0), is_numbered=number is not None)
         elif sign == b"*":
-            self._group = replace(self._group, target=self._group.target or b"*")
+            self._group = self._group._replace(target=self._group.target or b"*")
         elif sign in SIGNS:
             self._show(SIGNS[sign])
         return 0
@@ -99,7 +98,7 @@ class Reader:
         elif word == b"bin":
             return max(0, number)
         elif word == b"uc":
-            self._group = replace(group, behind_unicode=max(0, number))
+            self._group = group._replace(behind_unicode=max(0, number))
         elif word == b"ansicpg":
             self._page = number
         elif word == b"f" and is_numbered:
@@ -114,11 +113,11 @@ class Reader:
         """A destination, unless the word is one of layout."""
         if word in EMBEDDED:
             self.embedded.append((EMBEDDED[word], bytearray()))
-            self._group = replace(self._group, target=word)
+            self._group = self._group._replace(target=word)
         elif word in SILENT:
-            self._group = replace(self._group, target=word)
+            self._group = self._group._replace(target=word)
         elif word in WORDS and self._group.target == b"*":
-            self._group = replace(self._group, target=b"")
+            self._group = self._group._replace(target=b"")
 
     def _in_font(self, number: int) -> None:
         """A font begins, and with it the code page that it is of."""
@@ -128,7 +127,7 @@ class Reader:
         page = self._fonts.get(number, 0)
         if page != self._group.page:
             self.flush()
-            self._group = replace(self._group, page=page)
+            self._group = self._group._replace(page=page)
 
     def _show(self, said: str) -> None:
         if not self._group.target:

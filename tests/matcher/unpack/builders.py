@@ -203,7 +203,8 @@ def sqlite_of(rows: Sequence[Sequence[object]], *, more: str = "") -> bytes:
 
 
 def _wide(text: str) -> bytes:
-    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+    units = text.encode("utf-16-le")
+    return struct.pack("<I", len(units) // 2) + units
 
 
 def _binary_record(number: int, payload: bytes = b"") -> bytes:

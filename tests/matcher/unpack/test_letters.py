@@ -70,7 +70,8 @@ RECORDS = [{"name": "张某", "phone": "15400000001", "id": 15400000003, "more":
 def test_records_of_messagepack_are_lines(body: bytes) -> None:
     came = out_of(body)
     [text] = came.texts.values()
-    assert "name\t张某\tphone\t15400000001\tid\t15400000003" in text
+    assert "name\tphone\tid\tmore\n张某\t15400000001\t15400000003\t\n" in text
+    assert "1.5\t\t1\n" in text
     assert came.outcomes == []
     assert [reason for _, reason in out_of(body[:-9]).outcomes] == ["damaged"]
 
