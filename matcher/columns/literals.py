@@ -142,10 +142,10 @@ def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hypers
     return database
 
 
-def stretches(first: Places, last: Places, size: int) -> Iterator[tuple[int, int]]:
-    """The stretches [first, last) of a buffer of `size` bytes, in any order, joined where they overlap or nearly do."""
+def stretches(first: Places, last: Places, size: int, apart: int = APART) -> Iterator[tuple[int, int]]:
+    """The stretches [first, last) of a buffer of `size` bytes, in any order, joined where at most `apart` bytes lie between."""
     order = np.argsort(first, kind="stable")
     first, last = np.maximum(first[order], 0), np.minimum(np.maximum.accumulate(last[order]), size)
-    begins = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1] + APART)))
+    begins = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1] + apart)))
     ends = np.append(begins[1:] - 1, len(last) - 1)
     yield from zip(first[begins].tolist(), last[ends].tolist(), strict=True)

@@ -186,20 +186,20 @@ def _whole(text: str, start: int, end: int) -> bool:
 @given(st.lists(st.sampled_from(FORMS) | st.sampled_from(OTHERS) | st.sampled_from([" ", "x", "s", "的", "1"]), max_size=12))
 def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> None:
     text = "".join(parts)
-    assert [(found.start, found.end) for found in LEXICON._forms_in(text)] == naive(text)
+    assert [(found.at, found.behind) for found in LEXICON._forms_in(text.encode())] == naive(text)
 
 
 @given(st.lists(st.sampled_from(["料", "流水", "QQ", "手机", "内料", "警方", "某某银行", " ", "x" * 19, "的" * 20]), max_size=14))
 def test_an_ambiguous_term_counts_beside_another_term_a_label_or_a_brand(parts: list[str]) -> None:
     text = lower("".join(parts))
-    found = list(LEXICON._forms_in(text))
+    found = list(LEXICON._forms_in(text.encode()))
     expected = [
-        (one.start, entry)
+        (one.at, entry)
         for one in found
         for entry in one.form.entries
         if not entry.needs_company
         or any(
-            other.start - one.end <= NEAR and one.start - other.end <= NEAR and other.form.company - {entry.id}
+            other.at - one.behind <= NEAR and one.at - other.behind <= NEAR and other.form.company - {entry.id}
             for other in found
             if other is not one
         )

@@ -116,7 +116,7 @@ def test_all_that_is_shown_is_known(text: str) -> None:
     assert known.issuperset(shown.split())
 
 
-WRITTEN = [(text, entry) for text, form in LEXICON._automaton.items() for entry in form.entries if entry.kind != "brand"]
+WRITTEN = [(form.text, entry) for form in LEXICON._automaton.values() for entry in form.entries if entry.kind != "brand"]
 TERMS = {entry.as_written(form) for form, entry in WRITTEN}
 TERMS |= {"云杉银行", "yunshan.example", "BIN", "demo-pastes", "forum.example"}
 
