@@ -205,12 +205,14 @@ def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
     plain = (_may_hold(text, kind) | behind).all(1)
     text[behind] = 0
     start, length, values = start[plain], length[plain], text[plain].view(f"S{WIDTH}").ravel().astype(str)
-    normals = np.array(list(map(kind.normalise, values.tolist())), f"S{WIDTH}")
+    normalised = list(map(kind.normalise, values.tolist()))
+    width = max([WIDTH, *map(len, normalised)])
+    normals = np.array(normalised, f"S{width}")
     sizes = np.strings.str_len(normals)
     valid = sizes > 0
     if kind.check is not no_check:
         valid[valid] = [kind.check(normal) for normal in normals[valid].astype(str).tolist()]
-    table = normals.view(np.uint8).reshape(-1, WIDTH)
+    table = normals.view(np.uint8).reshape(-1, width)
     return Segment(kind.name, "plain", start, start + length, table, sizes, valid).where(sizes > 0)
 
 

@@ -1,9 +1,9 @@
 """Numbers as they are written, whatever kind they may be: in one piece, or in groups.
 
-`Whole` holds the runs of digits that stand alone, by length: a number inside a longer one is another number. `find_grouped` finds
-those whose groups have lengths that a kind declares as a `Shape` (138-0013-8000, 6200 0000 0000 0005, 110105 19491231 002X); one
-space, dash or dot stands between two groups, the same between all, never two, since two hyphens end a field. What a number is
-say the modules in `kinds`.
+`DigitRuns` holds the runs of digits that stand alone, by length: a number inside a longer one is another number.
+`find_grouped` finds those whose groups have lengths that a kind declares as a `Shape` (138-0013-8000, 6200 0000 0000 0005,
+110105 19491231 002X); one space, dash or dot stands between two groups, the same between all, never two, since two hyphens end a
+field. What a number is say the modules in `kinds`.
 
 A number is a row of WIDTH bytes, ASCII. Two neighbouring characters are one index into a table, which takes half the look-ups.
 """
@@ -73,8 +73,8 @@ class Numbers(NamedTuple):
         return Segment(kind, "plain", self.start, self.end, cut(self.text, length), lengths, valid)
 
 
-class Whole:
-    """All numbers of a batch that are written in one piece.
+class DigitRuns:
+    """All numbers of a batch that are written in one piece, and to no letter or digit glued.
 
     `of(length)` gives those of exactly so many digits, by place; `before_x` are the runs of 17 that an X ends; `led` i64[n] is
     where runs of letters and digits begin whose first LEADING characters or more are digits, and not all.

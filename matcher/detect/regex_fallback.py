@@ -46,7 +46,7 @@ EIGHT, SIX = 56, 54
 NOT_ASCII = 0x80
 
 
-def find_rare(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
+def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
     """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
     gates = {"iban": _iban_gates(batch, classes), "phone": _abroad_gates(batch, classes), "email": strange_at}
     found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates.items() if len(gate)]

@@ -10,8 +10,8 @@ from matcher.columns.batch import Batch
 from matcher.columns.bitset import Classes, places
 from matcher.detect.candidates import Segment, without_overlaps
 from matcher.detect.kinds import card, email, phone, qq, resident_id, uscc
-from matcher.detect.numbers import Whole, find_grouped
-from matcher.detect.regex_fallback import find_rare
+from matcher.detect.numbers import DigitRuns, find_grouped
+from matcher.detect.regex_fallback import find_by_pattern
 from matcher.detect.words import find_digests, find_words
 
 SHAPES = (*phone.SHAPES, *resident_id.SHAPES, *card.SHAPES)
@@ -23,13 +23,13 @@ APART = ("email", "qq", "digest")
 def search(batch: Batch, beside: Sequence[Segment] = ()) -> list[Segment]:
     """Candidates of every kind, `beside` a label or one another too; only kinds that are APART overlap with others."""
     seen = Classes.of(batch.data)
-    whole, grouped = Whole(batch, seen), find_grouped(batch, seen, SHAPES)
-    words = find_words(batch, seen, whole.led)
+    runs, grouped = DigitRuns(batch, seen), find_grouped(batch, seen, SHAPES)
+    words = find_words(batch, seen, runs.led)
     mail, strange_at = email.find(batch, places(seen.at))
-    rare = find_rare(batch, seen, strange_at)
+    rare = find_by_pattern(batch, seen, strange_at)
     mail += [segment for segment in rare if segment.kind == "email"]
-    ids, eighteens = resident_id.find(whole, grouped)
-    numbers = uscc.find(batch, whole, words) + phone.find(batch, whole, grouped) + ids + card.find(whole, eighteens, grouped)
+    ids, eighteens = resident_id.find(runs, grouped)
+    numbers = uscc.find(batch, runs, words) + phone.find(batch, runs, grouped) + ids + card.find(runs, eighteens, grouped)
     numbers += [segment for segment in (*rare, *beside) if segment.kind not in APART and not segment.weak]
     others = [segment for segment in beside if segment.kind in APART or segment.weak]
     known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in others if segment.kind == "qq")])

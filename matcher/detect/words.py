@@ -36,7 +36,7 @@ class Words(NamedTuple):
 
 
 def find_words(batch: Batch, classes: Classes, led: Places) -> Words:
-    """All words of a batch; `led` are those whose first 16 characters are digits, as `numbers.Whole` knows them."""
+    """All words of a batch; `led` are those whose first 16 characters are digits, as `numbers.DigitRuns` knows them."""
     long = classes.words.of(SHORTEST)
     start = np.concatenate((places(long & ~behind(long, 1) & ~classes.digits.of(SHORTEST)), led))
     length = lowest(~windows(classes.word, start))

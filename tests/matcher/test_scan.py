@@ -80,7 +80,7 @@ PIECES = [
         "|",
     ),
 ]
-"""Whole numbers, halves of them, and what may glue or part them."""
+"""DigitRuns numbers, halves of them, and what may glue or part them."""
 
 
 def found(text: str) -> list[tuple[str, str]]:

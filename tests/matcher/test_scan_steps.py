@@ -17,8 +17,8 @@ from matcher.detect.kinds import card as cards
 from matcher.detect.kinds import email as mail
 from matcher.detect.kinds import resident_id as ids
 from matcher.detect.kinds import uscc
-from matcher.detect.numbers import Shape, Whole
-from matcher.detect.regex_fallback import find_rare
+from matcher.detect.numbers import DigitRuns, Shape
+from matcher.detect.regex_fallback import find_by_pattern
 from matcher.detect.search import SHAPES, search
 from matcher.detect.words import Words, find_digests, find_words
 from tests.matcher.bank import resident_id
@@ -37,10 +37,10 @@ def rows(texts: list[str], width: int = 24) -> np.ndarray:
     return np.frombuffer(b"".join(t.encode().ljust(width, b"\0") for t in texts), np.uint8).reshape(-1, width)
 
 
-def words_of(batch: Batch) -> tuple[Whole, Words]:
+def words_of(batch: Batch) -> tuple[DigitRuns, Words]:
     seen = Classes.of(batch.data)
-    whole = Whole(batch, seen)
-    return whole, find_words(batch, seen, whole.led)
+    runs = DigitRuns(batch, seen)
+    return runs, find_words(batch, seen, runs.led)
 
 
 @given(EIGHT, st.lists(st.lists(st.booleans(), min_size=32, max_size=32), max_size=6))
@@ -123,10 +123,10 @@ def test_words_are_runs_of_letters_and_digits_that_are_not_all_digits(parts: lis
 def test_whole_numbers_are_runs_of_digits_that_nothing_is_glued_to(parts: list[tuple[str, int, str]]) -> None:
     text = "".join(piece * count + end for piece, count, end in parts).encode()
     batch = Batch.of([text])
-    whole, begin = words_of(batch)[0], int(batch.starts[0])
+    runs, begin = words_of(batch)[0], int(batch.starts[0])
     found = list(re.finditer(rb"(?<![0-9A-Za-z])[0-9]{11,19}(?![0-9A-Za-z])", text))
     for length in range(11, 20):
-        own = whole.of(length)
+        own = runs.of(length)
         assert (own.start - begin).tolist() == [m.start() for m in found if len(m.group()) == length]
         assert [bytes(row[:length]) for row in own.text] == [m.group() for m in found if len(m.group()) == length]
 
@@ -134,12 +134,12 @@ def test_whole_numbers_are_runs_of_digits_that_nothing_is_glued_to(parts: list[t
 @given(TEXTS)
 def test_digests_and_codes_are_among_the_words(texts: list[str]) -> None:
     batch = Batch.of([text.encode() for text in texts])
-    whole, words = words_of(batch)
+    runs, words = words_of(batch)
     for segment in find_digests(batch, words):
         for start, end in zip(segment.start.tolist(), segment.end.tolist(), strict=True):
             assert re.fullmatch(rb"[0-9a-fA-F]+", batch.text(start, end))
             assert not batch.text(start, end).isdigit()
-    assert all(set((segment.end - segment.start).tolist()) == {18} for segment in uscc.find(batch, whole, words))
+    assert all(set((segment.end - segment.start).tolist()) == {18} for segment in uscc.find(batch, runs, words))
 
 
 def number_of(shape: Shape) -> str:
@@ -239,7 +239,7 @@ def test_a_domain_without_an_ascii_form_is_no_domain(domain: str) -> None:
 def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
     text = " ".join(parts)
     batch = Batch.of([text.encode("utf-8", "surrogatepass")])
-    for segment in find_rare(batch, Classes.of(batch.data), np.empty(0, np.int64)):
+    for segment in find_by_pattern(batch, Classes.of(batch.data), np.empty(0, np.int64)):
         plain = [c for c in kinds()[segment.kind].find(text) if c.normal.startswith("+") or segment.kind == "iban"]
         lengths = [len(text[: c.start].encode("utf-8", "surrogatepass")) for c in plain]
         assert (segment.start - batch.starts[0]).tolist() == lengths

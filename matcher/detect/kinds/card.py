@@ -11,7 +11,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import DOT, ONE, Classes, below, windows
 from matcher.detect.candidates import Segment
-from matcher.detect.numbers import Numbers, Shape, Whole, all_digits, is_space_or_dash, of_shapes, two
+from matcher.detect.numbers import DigitRuns, Numbers, Shape, all_digits, is_space_or_dash, of_shapes, two
 from ullage.identifiers import card
 
 KIND = "card"
@@ -107,9 +107,9 @@ def _accepts(batch: Batch, classes: Classes, shape: Shape, start: Places) -> Fla
 SHAPES = tuple(Shape(KIND, groups, _accepts) for groups in card.GROUPS)
 
 
-def find(whole: Whole, eighteens: Numbers, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
+def find(runs: DigitRuns, eighteens: Numbers, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
     """The cards of a batch, valid or not; `eighteens` are the runs of 18 digits that are no resident IDs."""
-    pieces = [(length, eighteens if length == AMBIGUOUS else whole.of(length)) for length in card.LENGTHS]
+    pieces = [(length, eighteens if length == AMBIGUOUS else runs.of(length)) for length in card.LENGTHS]
     pieces += [(shape.size, numbers) for shape, numbers in of_shapes(grouped, KIND)]
     found = [(length, numbers.where(in_range(numbers.text, length))) for length, numbers in pieces]
     return [some.segment(KIND, length, luhn(some.text, length)) for length, some in found if len(some.start)]

@@ -14,7 +14,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import DOT, Classes, is_digit
 from matcher.detect.candidates import Segment
-from matcher.detect.numbers import WIDTH, Numbers, Shape, Whole, all_digits, of_shapes, pair, pair_table
+from matcher.detect.numbers import WIDTH, DigitRuns, Numbers, Shape, all_digits, of_shapes, pair, pair_table
 from ullage.identifiers import phone
 
 LENGTH = phone.LENGTH
@@ -48,11 +48,11 @@ SHAPES = tuple(
 )
 
 
-def find(batch: Batch, whole: Whole, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
+def find(batch: Batch, runs: DigitRuns, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
     """Mobile numbers of a batch; what stands behind a digit and a dot is a decimal fraction, and none."""
     found = []
     for prefix in phone.PREFIXES:
-        some = whole.of(LENGTH + len(prefix))
+        some = runs.of(LENGTH + len(prefix))
         if prefix:
             some = some.where(_has_prefix(some.text, prefix.encode()))
             some = some._replace(text=batch.windows(some.end - LENGTH, WIDTH))

@@ -16,7 +16,7 @@ from matcher.columns.bitset import CASE, Classes
 from matcher.columns.calendar import is_date
 from matcher.detect.candidates import Segment
 from matcher.detect.kinds import card
-from matcher.detect.numbers import Numbers, Shape, Whole, X, all_digits, of_shapes, pair, pair_table, two
+from matcher.detect.numbers import DigitRuns, Numbers, Shape, X, all_digits, of_shapes, pair, pair_table, two
 from ullage.identifiers import resident_id
 
 KIND, LENGTH, OLD_LENGTH = "resident_id", 18, 15
@@ -91,10 +91,10 @@ def _accepts(batch: Batch, _classes: Classes, shape: Shape, start: Places) -> Fl
 SHAPES = tuple(Shape(KIND, groups, _accepts, with_x=with_x) for groups in resident_id.GROUPS for with_x in (False, True))
 
 
-def find(whole: Whole, grouped: Iterable[tuple[Shape, Numbers]]) -> tuple[list[Segment], Numbers]:
+def find(runs: DigitRuns, grouped: Iterable[tuple[Shape, Numbers]]) -> tuple[list[Segment], Numbers]:
     """The IDs of a batch, valid or not; and the runs of 18 digits that are none, which may be cards."""
-    eighteen, others = _split(whole.of(LENGTH))
-    found = [_segment(whole.before_x), _expanded(whole.of(OLD_LENGTH)), eighteen]
+    eighteen, others = _split(runs.of(LENGTH))
+    found = [_segment(runs.before_x), _expanded(runs.of(OLD_LENGTH)), eighteen]
     found += [_segment(numbers) for _, numbers in of_shapes(grouped, KIND)]
     return [segment for segment in found if len(segment)], others
 

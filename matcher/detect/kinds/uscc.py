@@ -10,7 +10,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import is_one_of
 from matcher.detect.candidates import Segment, cut
-from matcher.detect.numbers import WIDTH, Whole, pair, pair_table
+from matcher.detect.numbers import WIDTH, DigitRuns, pair, pair_table
 from matcher.detect.words import Words
 from ullage.identifiers import uscc
 
@@ -42,9 +42,9 @@ def _provinces() -> Flags:
     return pair_table(uscc.PROVINCES)
 
 
-def find(batch: Batch, whole: Whole, words: Words) -> list[Segment]:
+def find(batch: Batch, runs: DigitRuns, words: Words) -> list[Segment]:
     """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
-    plain, mixed = whole.of(LENGTH), words.of(LENGTH)
+    plain, mixed = runs.of(LENGTH), words.of(LENGTH)
     if not len(plain.start) and not len(mixed):
         return []
     plain = plain.where(is_one_of(plain.text[:, 0], USUAL))
