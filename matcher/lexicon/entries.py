@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from matcher.detect.labels import words
-from matcher.text.fold import fold
+from matcher.text.fold import fold, fold_all
 from matcher.text.traditional import written
 from ullage.vocabulary.lexicon import Row, themes
 
@@ -61,8 +61,12 @@ class Entry(NamedTuple):
 def forms(brands: Names, bins: Names, rows: Iterable[Row]) -> dict[str, tuple[Entry, ...]]:
     """Every form, folded and in lower case, with its meanings; a form may belong to several terms or tenants."""
     found: dict[str, dict[Entry, None]] = {}
-    for word, entry in _entries(brands, bins, rows):
-        for form in filter(None, map(folded, written(word))):
+    pairs = [
+        (form.encode("utf-8", "surrogatepass"), entry) for word, entry in _entries(brands, bins, rows) for form in written(word)
+    ]
+    texts = fold_all([form for form, _ in pairs])  # together: a fold each of a thousand words takes a tenth of a second
+    for text, (_, entry) in zip(texts, pairs, strict=True):
+        if form := lower(text.text).strip():
             found.setdefault(form, {})[entry] = None
     return {form: tuple(meanings) for form, meanings in found.items()}
 
