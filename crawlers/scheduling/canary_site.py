@@ -42,17 +42,25 @@ def canary_site(settings: CanarySettings) -> Site:
 
 @dataclass(slots=True)
 class CanarySite:
-    """Serves while it is open; `turn` puts up the next post when it is due."""
+    """Serves while it is open; `turn` puts up the next post when it is due. Without `enabled` it is no site and does nothing."""
 
     settings: CanarySettings
     clock: Clock
     signer: Signer
+    enabled: bool = True
     _posts: deque[dict[str, object]] = field(default_factory=lambda: deque(maxlen=KEPT))
     _due: float = float("-inf")
     _served: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
+    @property
+    def site(self) -> Site | None:
+        """The site to crawl, where there is one."""
+        return canary_site(self.settings) if self.enabled else None
+
     def open(self) -> None:
         """Begin to serve; ConfigError when the port is taken."""
+        if not self.enabled:
+            return
         try:
             self._served.enter_context(LoopbackServer("canary", self.settings.port, lambda path, _: self.page(path)))
         except OSError as error:
@@ -65,7 +73,9 @@ class CanarySite:
         self._served.close()
 
     def turn(self) -> float:
-        """Put up a post if one is due; returns the seconds until the next is."""
+        """Put up a post if one is due; returns the seconds until the next is, for ever where there is none."""
+        if not self.enabled:
+            return float("inf")
         now = self.clock.monotonic()
         if now >= self._due:
             self._due = now + self.settings.interval_seconds

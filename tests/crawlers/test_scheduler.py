@@ -38,7 +38,7 @@ def down(*_: object) -> None:
 @pytest.mark.parametrize("part", ["places", "expire"])
 def test_a_bus_that_is_down_ends_no_round(patrol: Patrol, part: str, monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> None:
     rounds, began = [], []
-    monkeypatch.setattr(patrol._bus, part, down)
+    monkeypatch.setattr(patrol._backlog.bus, part, down)
     monkeypatch.setattr(patrol, "_begin", lambda site: began.append(site.name))
 
     async def wait(stop: asyncio.Task[bool], seconds: float) -> None:
@@ -69,12 +69,12 @@ def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
     for number in range(1, 6):
         (data / "sites.d" / f"s{number}.toml").write_text(SITE)
         patrol._frontier.end_visit(f"s{number}", clock.wall() - number, succeeded=True)
-    sites = patrol._read_sites(strict=True)
-    patrol._begin_due(sites)
+    patrol._read_sites(strict=True)
+    patrol._begin_due()
     assert began == ["paste", "s5", "s4"], "one that was never visited, then by how long they are due"
     patrol._next["s5"] = Visits(clock.wall() + 300)
     del patrol._visits["s5"]
-    patrol._begin_due(sites)
+    patrol._begin_due()
     assert began[3:] == ["s3"]
 
 

@@ -1,0 +1,69 @@
+"""Begins visits and runs each to its end: one spider of Scrapy's a visit, all with the same frontier, bus and robots rules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from scrapy.crawler import AsyncCrawlerRunner
+
+from crawlers.bus.bus_thread import OnBus
+from crawlers.bus.outbox import Outbox
+from crawlers.fetching.middlewares.robots import RobotsCache
+from crawlers.fetching.scrapy_settings import scrapy_settings
+from crawlers.frontier.database import Frontier
+from crawlers.metrics import CrawlMetrics
+from crawlers.platforms import platform_of
+from crawlers.sites.site import Site
+from crawlers.visiting.spider import PageSpider
+from crawlers.visiting.visit import Visit
+from ullage import log
+from ullage.bus import Publisher
+from ullage.security import keys
+from ullage.security.signing import Signer
+from ullage.settings import Context
+
+
+class Visitor:
+    """What all visits of a process share. `may_lease` says whether another page may be begun, at any time."""
+
+    def __init__(
+        self,
+        context: Context,
+        frontier: Frontier,
+        publisher: Publisher,
+        signer: Signer,
+        metrics: CrawlMetrics,
+        on_bus: OnBus,
+        may_lease: Callable[[], bool],
+    ) -> None:
+        self._context, self._frontier, self._publisher, self._signer = context, frontier, publisher, signer
+        self._metrics, self._on_bus, self._may_lease = metrics, on_bus, may_lease
+        self._robots = RobotsCache(context.settings.crawl.robots_seconds, context.clock.monotonic)
+        self._permits = asyncio.Semaphore(context.settings.crawl.concurrency)
+
+    def prepare(self, site: Site) -> Visit:
+        """A visit to `site` that has not begun; the sealing key is read anew, for keys turn over."""
+        return Visit(
+            site,
+            platform_of(site),
+            self._frontier,
+            Outbox(self._publisher, keys.sealer(self._context.keys), self._signer),
+            self._robots,
+            self._metrics,
+            self._context.clock,
+            self._permits,
+            self._may_lease,
+            self._on_bus,
+        )
+
+    async def run(self, visit: Visit) -> None:
+        """Crawl until there is nothing to lease; raises what broke the visit off."""
+        site = visit.site
+        if again := self._frontier.recover(site.name):
+            log.get("crawl").info("leased_pages_due_again", site=site.name, pages=again)
+        visit.begin()
+        runner = AsyncCrawlerRunner(scrapy_settings(self._context.settings.crawl, site))
+        await runner.crawl(PageSpider, name=site.name, visit=visit)
+        if visit.fault:
+            raise visit.fault
