@@ -23,7 +23,7 @@ from alerts.decisions.command import acknowledge, decide, duties_of, regimes_lis
 from alerts.decisions.options import Author, Severity, Status, Tenant, Words
 from alerts.export.command import export
 from alerts.lookup.exposed import Lookup
-from alerts.maintenance.schedule import Upkeep
+from alerts.maintenance.schedule import Maintenance
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
 from alerts.noise.background import BACKGROUND
@@ -94,7 +94,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
         port = settings.alert.port if settings.metrics and not once else None
-        turning: list[Upkeep] = []  # none while the bus is waited for
+        turning: list[Maintenance] = []  # none while the bus is waited for
         stop = stack.enter_context(running("alert", registry, port, lambda: bool(turning) and turning[0].ready()))
         reached = partial(metrics.loop.reached, BUS)
         opened = reach(
@@ -114,7 +114,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         notifier = configured(context, store, registry, muted(store, context.clock))
         stack.callback(notifier.close)
         turning.append(
-            upkeep := Upkeep(
+            maintenance := Maintenance(
                 store,
                 settings.store,
                 context.clock,
@@ -134,7 +134,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         stage = Alert(store, context.clock, context.tenant, metrics, background, verdict, notifier.plan, writing=in_hand.writing)
         if not once:
             notifier.start()
-        told = WorkerMetrics(dropped=metrics.dropped, alive=upkeep.turn, reached=metrics.loop.reached)
+        told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)
         canaries, heard = Canaries(stage, metrics.canary, muted), Listener(store, context.clock)
         handle = Sorted(stage.handle, canaries, metrics.pulse, authentic.check, heard)
         batch = settings.alert.batch

@@ -14,7 +14,7 @@ from crawlers.frontier.database import FILE, Frontier, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.scheduling.egress import Egress
-from crawlers.scheduling.site_state import Standings
+from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites import silence_model
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, SiteFolder
@@ -39,7 +39,7 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
     """Visit the sites that are due and put what is new, sealed, on the bus."""
     from crawlers.fetching.library_logs import silence_libraries  # noqa: PLC0415
     from crawlers.fetching.reactor import drive  # noqa: PLC0415 - `ullage sites` needs no reactor
-    from crawlers.scheduling.scheduler import Patrol  # noqa: PLC0415
+    from crawlers.scheduling.scheduler import Scheduler  # noqa: PLC0415
 
     context: Context = ctx.obj
     setup.require(context)
@@ -48,16 +48,18 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
     port = context.settings.crawl.port if context.settings.metrics and not once else None
     with role.running("crawl", registry, port) as stop:
         silence_libraries()
-        patrol = reach("crawl", lambda: Patrol(context, sites or [], metrics), stop, once, partial(metrics.loop.reached, BUS))
-        if patrol is None:
+        scheduler = reach(
+            "crawl", lambda: Scheduler(context, sites or [], metrics), stop, once, partial(metrics.loop.reached, BUS)
+        )
+        if scheduler is None:
             return
 
         async def rounds(stopped: asyncio.Event) -> None:
-            await patrol.run(stopped, once)
+            await scheduler.run(stopped, once)
 
         drive(rounds, stop)
-        if patrol.unread and not stop.is_set():
-            typer.echo(f"not read: {', '.join(sorted(patrol.unread))}: `ullage sites` says why", err=True)
+        if scheduler.unread and not stop.is_set():
+            typer.echo(f"not read: {', '.join(sorted(scheduler.unread))}: `ullage sites` says why", err=True)
             raise typer.Exit(Exit.FAILED)
 
 
@@ -130,14 +132,14 @@ def _reached(word: str | None) -> str:
 
 
 def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[Row]:
-    standings = Standings(frontier, Egress(), context.clock, context.settings.crawl.quiet_days)
+    site_states = SiteStates(frontier, Egress(), context.clock, context.settings.crawl.quiet_days)
     for name, site in found.items():
         visits, standing = frontier.visits(name), frontier.history.standing(name)
-        words = silence_model.text(standings.learnt(site))
+        words = silence_model.text(site_states.learnt(site))
         due = context.clock.wall() + visits.left(context.clock.wall())
         yield Row(
             site,
-            standings.report(site),
+            site_states.report(site),
             words,
             frontier.counts(name),
             due,

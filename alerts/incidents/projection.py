@@ -20,7 +20,7 @@ from alerts.records import TEXT_RULE, Exposure, Incident, Sighting, Sketched, Wh
 from alerts.records.traits import Traits
 from alerts.store import IncidentStore
 from alerts.store.older import reduced
-from ullage.records import Canary, Claims, Finding
+from ullage.records import Bait, Claims, Finding
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Facts, Reason, Rules, judge
 from ullage.vocabulary.fields import SENSITIVE, class_of, shows
@@ -213,7 +213,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         agreeing=people.agreeing.crowd(),
         matched=people.matched,
         matched_kinds=dict(people.matched_kinds),
-        canaries=_canaries(sightings),
+        canaries=_bait(sightings),
         circulation=setting.tenant.circulation,
         own_fields=frozenset(setting.tenant.own_fields),
         own_cohorts=frozenset(setting.tenant.own_cohorts),
@@ -247,11 +247,11 @@ def _written(sightings: Iterable[Sighting]) -> dict[str, str]:
     return found
 
 
-def _canaries(sightings: Iterable[Sighting]) -> tuple[Canary, ...]:
+def _bait(sightings: Iterable[Sighting]) -> tuple[Bait, ...]:
     """Bait in any sighting: of each label the one that shows most."""
-    found: dict[str, Canary] = {}
-    for canary in sorted((c for s in sightings for c in s.canaries), key=lambda c: (c.label, c.verified, c.customers)):
-        found[canary.label] = canary
+    found: dict[str, Bait] = {}
+    for bait in sorted((b for s in sightings for b in s.canaries), key=lambda b: (b.label, b.verified, b.customers)):
+        found[bait.label] = bait
     return tuple(found.values())
 
 

@@ -25,7 +25,7 @@ STALLED_SECONDS = 300.0
 
 
 @dataclass(slots=True)
-class Upkeep:
+class Maintenance:
     """Called at every turn of the loop; a store that is down is the loop's to wait for, so it is only skipped here."""
 
     store: IncidentStore

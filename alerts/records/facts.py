@@ -8,7 +8,7 @@ from pydantic import Field
 
 from alerts.records.document import Document
 from alerts.records.traits import Traits
-from ullage.records import Canary, Claims, Cohort, RowGroup
+from ullage.records import Bait, Claims, Cohort, RowGroup
 from ullage.vocabulary.kept import GAP
 
 TEXT_RULE = 3
@@ -82,7 +82,7 @@ class Sighting(Document):
     minors: int = 0
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
-    canaries: tuple[Canary, ...] = ()
+    canaries: tuple[Bait, ...] = ()
     canaries_enrolled: int = 0
     cards_enrolled: int = 0
     witnesses_comparable: int = 0

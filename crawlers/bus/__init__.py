@@ -2,6 +2,7 @@
 
     outbox       signs, seals and appends captures: the only door out of this stage
     bus_thread   the one thread in which calls to the bus are made
+    expiry       keeps the bus within its retention
     backlog      how far match is behind, and what expired unread
 
 The bus itself is `ullage.bus`.

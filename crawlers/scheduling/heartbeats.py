@@ -11,7 +11,7 @@ from prometheus_client import Counter
 
 from crawlers.bus.bus_thread import OnBus
 from crawlers.metrics import CrawlMetrics
-from crawlers.scheduling.site_state import Standings
+from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.site import Site
 from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher
@@ -27,11 +27,11 @@ KEEP_BEATS_SECONDS = 7 * 86400.0
 
 
 @dataclass(slots=True)
-class Beats:
+class Heartbeats:
     """A heartbeat every `crawl.heartbeat_seconds` while `turn` is called."""
 
     crawl: CrawlSettings
-    standings: Standings
+    site_states: SiteStates
     publisher: Publisher
     metrics: CrawlMetrics
     sealer: Callable[[], Sealer]
@@ -44,17 +44,17 @@ class Beats:
         """Seconds until the next is due; for ever when none is sent."""
         if not self.crawl.heartbeat_seconds:
             return float("inf")
-        return max(0.0, self._due - self.standings.clock.monotonic())
+        return max(0.0, self._due - self.site_states.clock.monotonic())
 
     def show(self, sites: Collection[Site]) -> None:
         """Set this process's metrics of its sites."""
-        self.metrics.coverage.show(self.crawl.origin, self.standings.coverage(sites))
+        self.metrics.coverage.show(self.crawl.origin, self.site_states.coverage(sites))
 
     async def turn(self, sites: Collection[Site]) -> None:
         """Send one if it is due; while the bus is down it is left out, since late is what it must not seem to be."""
         if self.wait() > 0:
             return
-        self._due = self.standings.clock.monotonic() + self.crawl.heartbeat_seconds
+        self._due = self.site_states.clock.monotonic() + self.crawl.heartbeat_seconds
         try:
             await self.send(sites)
         except UnavailableError as error:
@@ -62,12 +62,12 @@ class Beats:
 
     async def send(self, sites: Collection[Site]) -> None:
         """Append one to every partition; durable on return."""
-        clock, sealer = self.standings.clock, self.sealer()
+        clock, sealer = self.site_states.clock, self.sealer()
         beat = Heartbeat(
             id=secrets.token_hex(16),
             origin=self.crawl.origin,
             inserted_at=clock.now(),
-            coverage=self.standings.coverage(sites),
+            coverage=self.site_states.coverage(sites),
             counts=tuple(self._counts()),
         )
         sealed = sealer.seal(
@@ -75,7 +75,7 @@ class Beats:
         )
         record = Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id})
         await self.on_bus(partial(self.publisher.spread, record))
-        self.standings.frontier.history.note_beat(clock.wall(), KEEP_BEATS_SECONDS)
+        self.site_states.frontier.history.note_beat(clock.wall(), KEEP_BEATS_SECONDS)
 
     def _counts(self) -> Iterator[Count]:
         """Crawl's counters as they stand, summed over sites."""

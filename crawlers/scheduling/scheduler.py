@@ -21,10 +21,10 @@ from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.scheduling.canary_site import CanarySite
 from crawlers.scheduling.egress import Egress, reachable
-from crawlers.scheduling.heartbeats import Beats
+from crawlers.scheduling.heartbeats import Heartbeats
 from crawlers.scheduling.site_list import SiteList
 from crawlers.scheduling.site_locks import SiteLocks
-from crawlers.scheduling.site_state import Standings
+from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.site import Site, SiteFolder
 from crawlers.visiting.visit import Visit
 from crawlers.visiting.visitor import Visitor
@@ -44,7 +44,7 @@ HOLD_BACK_SECONDS = 5.0
 """How long a site is left alone after something on our side was down."""
 
 
-class Patrol:
+class Scheduler:
     """One process's rounds over `names`, or over every enabled site when none is named."""
 
     def __init__(self, context: Context, names: Sequence[str], metrics: CrawlMetrics) -> None:
@@ -63,8 +63,8 @@ class Patrol:
         self._strict = bool(names)
         self._backlog = Backlog(bus, self._frontier, context.clock, self._crawl.pause_lag_hours * 3600, metrics, on_bus)
         self._expiry = Expiry(bus, context.clock, on_bus)
-        self._standings = Standings(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
-        self._beats = Beats(self._crawl, self._standings, publisher, metrics, sealer, signer, on_bus)
+        self._site_states = SiteStates(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
+        self._beats = Heartbeats(self._crawl, self._site_states, publisher, metrics, sealer, signer, on_bus)
         self._visitor = Visitor(context, self._frontier, publisher, signer, metrics, on_bus, self._may_lease)
         self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
         self._next: dict[str, Visits] = {}
@@ -108,8 +108,8 @@ class Patrol:
         """Read the site files, and tell whoever counts sites."""
         self._read_at = self._clock.monotonic() + READ_SECONDS
         self._sites.read(strict=strict, once=self._once)
-        self._standings.egress.total = len(self._sites.watched)
-        self._standings.unreadable = self._sites.unreadable
+        self._site_states.egress.total = len(self._sites.watched)
+        self._site_states.unreadable = self._sites.unreadable
         self._beats.show(self._sites.watched)
 
     def _begin_due(self) -> float:
@@ -154,8 +154,8 @@ class Patrol:
         site = visit.site
         await self._visitor.run(visit)
         await self._probe(visit)
-        self._standings.settle(site, visit.seen, visit.profile)
-        succeeded = visit.end(blamed=self._standings.egress.up) if visit.leased else False
+        self._site_states.settle(site, visit.seen, visit.profile)
+        succeeded = visit.end(blamed=self._site_states.egress.up) if visit.leased else False
         self._next[site.name] = self._frontier.visits(site.name)
         if succeeded:
             self.unread.discard(site.name)
@@ -167,9 +167,9 @@ class Patrol:
 
     async def _probe(self, visit: Visit) -> None:
         """Ask the probe of the way out, if there is one, when a visit reached nothing or the last probe did not."""
-        probe, egress = self._crawl.egress_probe, self._standings.egress
+        probe, egress = self._crawl.egress_probe, self._site_states.egress
         if probe and (egress.probe_failed or (visit.leased and not visit.seen.answered)):
-            self._standings.probed(await reachable(probe))
+            self._site_states.probed(await reachable(probe))
 
     async def _wait(self, stop: asyncio.Task[Any], seconds: float | None) -> None:
         """Wait for a visit to end, for `stop`, or for `seconds`; a visit that failed raises here."""

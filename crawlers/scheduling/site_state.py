@@ -30,7 +30,7 @@ FOREVER = float("inf")
 
 
 @dataclass(slots=True)
-class Standings:
+class SiteStates:
     """Judges the sites of one process. `quiet_days`: see `crawl.quiet_days`."""
 
     frontier: Frontier

@@ -1,5 +1,6 @@
 """One visit to one site: pages are leased, fetched, parsed, published and marked done.
 
+    visitor     begins visits and runs each to its end
     visit       what is leased, what is in hand, and when to stop
     spider      leases pages, fetches them, lets the platform parse them
     pipelines   what was seen before is left out, the rest is published, and the page is done

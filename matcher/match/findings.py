@@ -23,7 +23,7 @@ from matcher.watchlist.source import CANARY
 from ullage.custody import originals
 from ullage.custody.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, Original
 from ullage.lookup import sellers
-from ullage.records import ELSEWHERE, MAX_MATCHES, Canary, Capture, CaptureFacts, Cohort, Finding, Statistics
+from ullage.records import ELSEWHERE, MAX_MATCHES, Bait, Capture, CaptureFacts, Cohort, Finding, Statistics
 from ullage.security import keys
 from ullage.security.sealing import Sealer
 from ullage.settings import Context
@@ -140,7 +140,7 @@ class Labelled(NamedTuple):
 
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
-    canaries: tuple[Canary, ...] = ()
+    canaries: tuple[Bait, ...] = ()
     canaries_enrolled: int = 0
 
 
@@ -158,7 +158,7 @@ def labelled(lists: TenantLists, found: Found) -> Labelled:
     ]
     cohorts.sort(key=lambda c: (-c.matched / c.enrolled, c.dimension, c.label))
     canaries = [
-        Canary(label=label, customers=number, verified=sure.get((dimension, label), 0))
+        Bait(label=label, customers=number, verified=sure.get((dimension, label), 0))
         for (dimension, label), number in sorted(matched.items())
         if dimension == CANARY
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.maintenance.schedule import EXPIRE_SECONDS, Upkeep
+from alerts.maintenance.schedule import EXPIRE_SECONDS, Maintenance
 from alerts.metrics import AlertMetrics
 from alerts.records import Exposure
 from alerts.records.document import Document
@@ -31,12 +31,12 @@ def test_what_a_run_removed_is_expunged_by_it_and_once_more_by_the_next(tmp_path
     with contextlib.closing(Asked(tmp_path / "i.sqlite")) as store:
         fold_all(store, clock, [finding("f", range(10), people="ab")])
         metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
-        upkeep = Upkeep(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(0, 0.0))
-        upkeep.turn()
+        maintenance = Maintenance(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(0, 0.0))
+        maintenance.turn()
         assert store.asked == []
         clock.advance(200 * 86400)
         for _ in range(3):
-            upkeep.turn()
-            upkeep.turn()  # not due again
+            maintenance.turn()
+            maintenance.turn()  # not due again
             clock.advance(EXPIRE_SECONDS)
         assert store.asked == [{Exposure}, {Exposure}]

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from prometheus_client import generate_latest
 
-from alerts.maintenance.schedule import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Upkeep
+from alerts.maintenance.schedule import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Maintenance
 from alerts.metrics import AlertMetrics, SearchMetrics
 from alerts.read.recent import WINDOW, recent
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Origin, incident_id
@@ -78,16 +78,16 @@ def test_nothing_on_the_bus_can_make_a_new_series(store, clock, registry):
 
 
 @pytest.fixture
-def upkeep(store, clock, registry):
+def maintenance(store, clock, registry):
     metrics = AlertMetrics(registry, ["bank"], clock.as_clock())
-    return Upkeep(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(7, 12.5))
+    return Maintenance(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(7, 12.5))
 
 
-def test_gauges_follow_the_store_after_any_restart(store, clock, registry, upkeep):
+def test_gauges_follow_the_store_after_any_restart(store, clock, registry, maintenance):
     fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(50, 60), people="c")])
     severity = store.get(Incident, A).severity
     labels = {"tenant": "bank", "severity": severity, "status": "open"}
-    upkeep.turn()
+    maintenance.turn()
     assert registry.get_sample_value("ullage_alert_incidents", labels) == 2
     assert registry.get_sample_value("ullage_alert_exposures", {"tenant": "bank"}) == 3
     assert registry.get_sample_value("ullage_alert_sightings", {"tenant": "bank"}) == 2
@@ -95,30 +95,30 @@ def test_gauges_follow_the_store_after_any_restart(store, clock, registry, upkee
     assert registry.get_sample_value("ullage_alert_lag_seconds") == 12.5
     now = clock.as_clock().now()
     store.create([Decision(id="d", tenant="bank", incident=A, at=now, by="Li", status="resolved")])
-    upkeep.turn()
+    maintenance.turn()
     assert registry.get_sample_value("ullage_alert_incidents", labels) == 2, "not counted again within 15 s"
     clock.advance(RECOUNT_SECONDS)
-    upkeep.turn()
+    maintenance.turn()
     assert registry.get_sample_value("ullage_alert_incidents", labels) == 1
     assert registry.get_sample_value("ullage_alert_incidents", {**labels, "status": "resolved"}) == 1
 
 
-def test_what_has_passed_its_retention_goes_within_the_hour(store, clock, upkeep):
+def test_what_has_passed_its_retention_goes_within_the_hour(store, clock, maintenance):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
-    upkeep.turn()
+    maintenance.turn()
     assert store.get(Incident, A).frozen_at is None
     clock.advance(181 * 86400 + EXPIRE_SECONDS)
-    upkeep.turn()
+    maintenance.turn()
     assert store.get(Incident, A).frozen_at is not None
 
 
-def test_exposed_customers_are_those_of_the_last_month_and_not_of_false_positives(store, clock, registry, upkeep):
+def test_exposed_customers_are_those_of_the_last_month_and_not_of_false_positives(store, clock, registry, maintenance):
     rows = {"fields": ("NAME", "PHONE", "LOAN")}
     fold_all(store, clock, [finding("f", range(10), people="abc", **rows), finding("g", range(50, 60), people="c")])
     first, second = store.get(Incident, A), store.get(Incident, incident_id("g"))
 
     def value(name: str, **labels: str) -> float | None:
-        upkeep.turn()
+        maintenance.turn()
         return registry.get_sample_value(f"ullage_alert_{name}", {"tenant": "bank", **labels})
 
     assert first.scenario == "X9"
@@ -135,11 +135,11 @@ def test_exposed_customers_are_those_of_the_last_month_and_not_of_false_positive
     assert value("exposed_customers", scenario=second.scenario or "none", severity=second.severity) == 0
 
 
-def test_customers_in_a_scenario_of_the_houses_own_are_counted_as_other(store, clock, registry, upkeep):
+def test_customers_in_a_scenario_of_the_houses_own_are_counted_as_other(store, clock, registry, maintenance):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
     own = store.get(Incident, A).model_copy(update={"scenario": "X99"})
     store.put([own])
-    upkeep.turn()
+    maintenance.turn()
     labels = {"tenant": "bank", "scenario": "other", "severity": own.severity}
     assert registry.get_sample_value("ullage_alert_exposed_customers", labels) == 3
     assert "X99" not in generate_latest(registry).decode()
@@ -151,31 +151,31 @@ def test_more_incidents_than_a_page_holds_are_counted(store, clock, monkeypatch)
     assert recent(store, clock.as_clock().now()).incidents.total() == 5
 
 
-def test_a_store_or_bus_that_is_down_is_told(clock, registry, upkeep, monkeypatch):
+def test_a_store_or_bus_that_is_down_is_told(clock, registry, maintenance, monkeypatch):
     def down(*_):
         raise UnavailableError("down")
 
     def up(part):
         return registry.get_sample_value("ullage_dependency_up", {"dependency": part})
 
-    upkeep.turn()
+    maintenance.turn()
     assert (up("bus"), up("store")) == (1, 1)
-    monkeypatch.setattr(upkeep.store, "count", down)
+    monkeypatch.setattr(maintenance.store, "count", down)
     clock.advance(RECOUNT_SECONDS)
-    upkeep.turn()
+    maintenance.turn()
     assert (up("bus"), up("store")) == (1, 0)
-    monkeypatch.setattr(upkeep, "lag", down)
-    upkeep.turn()
+    monkeypatch.setattr(maintenance, "lag", down)
+    maintenance.turn()
     assert (up("bus"), up("store")) == (0, 0)
     assert registry.get_sample_value("ullage_loop_turned_timestamp_seconds") == clock.seconds
 
 
-def test_a_store_that_is_down_is_only_skipped(clock, upkeep, monkeypatch):
+def test_a_store_that_is_down_is_only_skipped(clock, maintenance, monkeypatch):
     def down(*_):
         raise UnavailableError("down")
 
-    monkeypatch.setattr(upkeep.store, "scroll", down)
-    upkeep.turn()
-    assert upkeep.ready()
+    monkeypatch.setattr(maintenance.store, "scroll", down)
+    maintenance.turn()
+    assert maintenance.ready()
     clock.advance(STALLED_SECONDS)
-    assert not upkeep.ready()
+    assert not maintenance.ready()

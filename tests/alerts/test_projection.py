@@ -9,7 +9,7 @@ from alerts.read.query import whole
 from alerts.records import Incident, Sighting, incident_id
 from alerts.table import incident_in_full, incidents_table
 from tests.alerts.builders import finding, fold_all
-from ullage.records import Canary, Cohort, Term
+from ullage.records import Bait, Cohort, Term
 
 
 def incident_of(store, name="f"):
@@ -33,8 +33,8 @@ def test_people_are_counted_once_by_class_sensitivity_and_proof(store, clock):
 
 def test_bait_in_any_sighting_names_the_partner_and_counts_as_its_strongest(store, clock):
     first = finding("f", range(40), range(40), kinds=("phone", "resident_id"), canaries_enrolled=3)
-    bait = (Canary(label="sms A", customers=1, verified=1),)
-    weaker = (Canary(label="sms A", customers=1),)
+    bait = (Bait(label="sms A", customers=1, verified=1),)
+    weaker = (Bait(label="sms A", customers=1),)
     others = [finding(name, range(38), range(30), canaries=c, canaries_enrolled=3) for name, c in (("g", bait), ("h", weaker))]
     fold_all(store, clock, [first])
     assert incident_of(store).origin_label == ""
@@ -134,7 +134,7 @@ def test_documents_of_the_version_before_are_read(store, clock):
 
 
 def test_whose_it_is_names_the_partner_on_the_terminal(store, clock):
-    bait = (Canary(label="sms A", customers=1, verified=1),)
+    bait = (Bait(label="sms A", customers=1, verified=1),)
     fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
     incident = incident_of(store)
     assert incident.whose == "partner:sms A"

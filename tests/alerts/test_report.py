@@ -25,7 +25,7 @@ from tests.factories import WHEN
 from ullage import audit
 from ullage.audit.bait import record
 from ullage.cli import app
-from ullage.records import Canary
+from ullage.records import Bait
 from ullage.settings import Context, Entity, Tenant
 from ullage.verdict.rules import own_rules
 from ullage.vocabulary.fields import Field
@@ -315,7 +315,7 @@ def test_sightings_are_whole_however_many(store, clock, context):
 
 
 def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_handed_out(store, clock, data):
-    bait = (Canary(label="sms A", customers=1, verified=1),)
+    bait = (Bait(label="sms A", customers=1, verified=1),)
     fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
     context = Context(data, clock.as_clock())
     without = "\n".join(line.en for line in values(case_of(context, A))["scene_preservation"])

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.egress import Egress
-from crawlers.scheduling.heartbeats import Beats
-from crawlers.scheduling.site_state import Standings
+from crawlers.scheduling.heartbeats import Heartbeats
+from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
 from crawlers.sites.site import Site
 from tests.conftest import NOON, HeldClock
@@ -46,7 +46,7 @@ class Bus:
 class Sending:
     """What sends, what it sends to, and how to read it."""
 
-    beats: Beats
+    beats: Heartbeats
     bus: Bus
     context: Context
     registry: CollectorRegistry
@@ -64,11 +64,11 @@ class Sending:
 
 @pytest.fixture
 def sending(context: Context, frontier: Frontier, clock: HeldClock) -> Sending:
-    standings = Standings(frontier, Egress(), clock.as_clock(), 365.0)
+    site_states = SiteStates(frontier, Egress(), clock.as_clock(), 365.0)
     metrics = CrawlMetrics(registry := CollectorRegistry(), clock.as_clock())
     settings, bus = CrawlSettings(origin="north", heartbeat_seconds=60), Bus()
     sealer, signer = partial(keys.sealer, context.keys), keys.signer(context.keys, "crawl")
-    return Sending(Beats(settings, standings, bus, metrics, sealer, signer, at_once), bus, context, registry)
+    return Sending(Heartbeats(settings, site_states, bus, metrics, sealer, signer, at_once), bus, context, registry)
 
 
 def turn(sending: Sending, sites: list[Site]) -> None:
@@ -83,7 +83,7 @@ def test_one_goes_out_an_interval_however_often_it_is_asked_for(sending: Sending
         clock.advance(20)
     assert [beat.inserted_at.timestamp() - NOON for beat in sending.sent()] == [0, 60, 120, 180]
     assert waits[:4] == [60, 40, 20, 60]
-    assert sending.beats.standings.frontier.history.beats(0, clock.wall()) == 4
+    assert sending.beats.site_states.frontier.history.beats(0, clock.wall()) == 4
     assert len({beat.id for beat in sending.sent()}) == 4
 
 
@@ -109,7 +109,7 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
     seen = Evidence()
     seen.note("blocked", head=True)
     for site in (WATCHED, OTHER):
-        sending.beats.standings.settle(site, seen, UNKNOWN)
+        sending.beats.site_states.settle(site, seen, UNKNOWN)
     metrics = sending.beats.metrics
     metrics.watch([WATCHED, OTHER])
     for name, count in (("board", 3), ("other", 4)):
@@ -130,7 +130,7 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
 def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(sending: Sending, clock: HeldClock) -> None:
     sending.bus.down = True
     turn(sending, [WATCHED])
-    assert sending.beats.standings.frontier.history.beats(0, clock.wall() + 1) == 0
+    assert sending.beats.site_states.frontier.history.beats(0, clock.wall() + 1) == 0
     sending.bus.down = False
     clock.advance(60)
     turn(sending, [WATCHED])
@@ -140,7 +140,7 @@ def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(sendin
 def test_this_process_shows_what_it_sends(sending: Sending) -> None:
     seen = Evidence()
     seen.note("ok", head=True)
-    sending.beats.standings.settle(WATCHED, seen, UNKNOWN)
+    sending.beats.site_states.settle(WATCHED, seen, UNKNOWN)
     sending.beats.show([WATCHED, OTHER])
     labels = {"site": "board", "state": "ok"}
     assert sending.registry.get_sample_value("ullage_crawl_site_state", labels) == 1

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from crawlers.bus.bus_thread import BusThread
 from crawlers.frontier.database import Visits
 from crawlers.metrics import CrawlMetrics
-from crawlers.scheduling.scheduler import Patrol
+from crawlers.scheduling.scheduler import Scheduler
 from tests.conftest import HeldClock
 from ullage.errors import UnavailableError
 from ullage.settings import Context
@@ -26,9 +26,9 @@ owner = "test"
 
 
 @pytest.fixture
-def patrol(context: Context, data: Path) -> Patrol:
+def scheduler(context: Context, data: Path) -> Scheduler:
     (data / "sites.d" / "paste.toml").write_text(SITE)
-    return Patrol(context, [], CrawlMetrics(CollectorRegistry(), context.clock))
+    return Scheduler(context, [], CrawlMetrics(CollectorRegistry(), context.clock))
 
 
 def down(*_: object) -> None:
@@ -36,10 +36,12 @@ def down(*_: object) -> None:
 
 
 @pytest.mark.parametrize("part", ["places", "expire"])
-def test_a_bus_that_is_down_ends_no_round(patrol: Patrol, part: str, monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> None:
+def test_a_bus_that_is_down_ends_no_round(
+    scheduler: Scheduler, part: str, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
+) -> None:
     rounds, began = [], []
-    monkeypatch.setattr(patrol._backlog.bus, part, down)
-    monkeypatch.setattr(patrol, "_begin", lambda site: began.append(site.name))
+    monkeypatch.setattr(scheduler._backlog.bus, part, down)
+    monkeypatch.setattr(scheduler, "_begin", lambda site: began.append(site.name))
 
     async def wait(stop: asyncio.Task[bool], seconds: float) -> None:
         rounds.append(seconds)
@@ -48,10 +50,10 @@ def test_a_bus_that_is_down_ends_no_round(patrol: Patrol, part: str, monkeypatch
             stopped.set()
             await stop
 
-    monkeypatch.setattr(patrol, "_wait", wait)
+    monkeypatch.setattr(scheduler, "_wait", wait)
     stopped = asyncio.Event()
     with capture_logs() as logs:
-        asyncio.run(patrol.run(stopped, once=False))
+        asyncio.run(scheduler.run(stopped, once=False))
     assert len(rounds) == 5
     assert max(rounds) <= 5.0
     assert "the disk is full" in {line["error"] for line in logs if line["event"] == "waiting"}
@@ -59,22 +61,22 @@ def test_a_bus_that_is_down_ends_no_round(patrol: Patrol, part: str, monkeypatch
 
 
 def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
-    patrol: Patrol, data: Path, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
+    scheduler: Scheduler, data: Path, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
 ) -> None:
     began: list[str] = []
     monkeypatch.setattr("crawlers.scheduling.scheduler.MOST_VISITS", 3)
     monkeypatch.setattr(
-        patrol, "_begin", lambda site: began.append(site.name) or patrol._visits.update({site.name: (None, None)})
+        scheduler, "_begin", lambda site: began.append(site.name) or scheduler._visits.update({site.name: (None, None)})
     )
     for number in range(1, 6):
         (data / "sites.d" / f"s{number}.toml").write_text(SITE)
-        patrol._frontier.end_visit(f"s{number}", clock.wall() - number, succeeded=True)
-    patrol._read_sites(strict=True)
-    patrol._begin_due()
+        scheduler._frontier.end_visit(f"s{number}", clock.wall() - number, succeeded=True)
+    scheduler._read_sites(strict=True)
+    scheduler._begin_due()
     assert began == ["paste", "s5", "s4"], "one that was never visited, then by how long they are due"
-    patrol._next["s5"] = Visits(clock.wall() + 300)
-    del patrol._visits["s5"]
-    patrol._begin_due()
+    scheduler._next["s5"] = Visits(clock.wall() + 300)
+    del scheduler._visits["s5"]
+    scheduler._begin_due()
     assert began[3:] == ["s3"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.history import came_at
 from crawlers.scheduling.egress import Egress
-from crawlers.scheduling.site_state import Standings
+from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
 from crawlers.sites.pages import Page, Parsed, Post
 from tests.conftest import NOON, HeldClock
@@ -21,56 +21,56 @@ LIST = Page("http://board.example/", "list")
 
 
 @pytest.fixture
-def standings(frontier: Frontier, clock: HeldClock) -> Standings:
-    return Standings(frontier, Egress(), clock.as_clock(), 365.0)
+def site_states(frontier: Frontier, clock: HeldClock) -> SiteStates:
+    return SiteStates(frontier, Egress(), clock.as_clock(), 365.0)
 
 
-def visit(standings: Standings, clock: HeldClock, outcome: str, site: str = "board", pause: float = 300.0) -> str | None:
+def visit(site_states: SiteStates, clock: HeldClock, outcome: str, site: str = "board", pause: float = 300.0) -> str | None:
     """One visit whose list came to `outcome`; the state after it, and `pause` seconds go by."""
     seen = Evidence()
     seen.note(outcome, head=True)
-    state = standings.settle(make_site(name=site), seen, UNKNOWN)
+    state = site_states.settle(make_site(name=site), seen, UNKNOWN)
     clock.advance(pause)
     return state
 
 
-def why(standings: Standings, site: str = "board") -> str:
-    return standings.frontier.history.standing(site).reason
+def why(site_states: SiteStates, site: str = "board") -> str:
+    return site_states.frontier.history.standing(site).reason
 
 
 def test_why_a_site_was_not_seen_is_kept_with_its_state(
-    standings: Standings, clock: HeldClock, frontier: Frontier, tmp_path: Path
+    site_states: SiteStates, clock: HeldClock, frontier: Frontier, tmp_path: Path
 ) -> None:
-    assert why(standings) == ""
-    assert (visit(standings, clock, "dns"), why(standings)) == ("unreachable", "dns")
-    since = report(standings).since
-    assert (visit(standings, clock, "tls"), why(standings), report(standings).since) == ("unreachable", "tls", since)
+    assert why(site_states) == ""
+    assert (visit(site_states, clock, "dns"), why(site_states)) == ("unreachable", "dns")
+    since = report(site_states).since
+    assert (visit(site_states, clock, "tls"), why(site_states), report(site_states).since) == ("unreachable", "tls", since)
     frontier.close()
     again = Frontier(tmp_path, KEY, clock.as_clock())
-    later = Standings(again, Egress(), clock.as_clock(), 365.0)
+    later = SiteStates(again, Egress(), clock.as_clock(), 365.0)
     assert why(later) == "tls"
     assert (visit(later, clock, "ok"), why(later)) == ("ok", "")
     again.close()
 
 
-def test_a_site_in_doubt_keeps_its_state_and_has_a_reason(standings: Standings, clock: HeldClock) -> None:
-    standings.egress.total = 3
-    assert (visit(standings, clock, "ok"), why(standings)) == ("ok", "")
-    assert (visit(standings, clock, "refused"), why(standings)) == ("ok", "refused")
-    assert (visit(standings, clock, "refused"), why(standings)) == ("unreachable", "refused")
-    assert (visit(standings, clock, "refused", site="fresh"), why(standings, "fresh")) == (None, "refused")
+def test_a_site_in_doubt_keeps_its_state_and_has_a_reason(site_states: SiteStates, clock: HeldClock) -> None:
+    site_states.egress.total = 3
+    assert (visit(site_states, clock, "ok"), why(site_states)) == ("ok", "")
+    assert (visit(site_states, clock, "refused"), why(site_states)) == ("ok", "refused")
+    assert (visit(site_states, clock, "refused"), why(site_states)) == ("unreachable", "refused")
+    assert (visit(site_states, clock, "refused", site="fresh"), why(site_states, "fresh")) == (None, "refused")
 
 
-def test_addresses_that_we_refuse_are_no_fault_of_the_way_out(standings: Standings, clock: HeldClock) -> None:
-    standings.egress.total = 4
+def test_addresses_that_we_refuse_are_no_fault_of_the_way_out(site_states: SiteStates, clock: HeldClock) -> None:
+    site_states.egress.total = 4
     for site in "abcd":
-        assert (visit(standings, clock, "address", site=site), why(standings, site)) == ("unreachable", "address")
-    assert standings.egress.up
+        assert (visit(site_states, clock, "address", site=site), why(site_states, site)) == ("unreachable", "address")
+    assert site_states.egress.up
     for site in "abcd":
-        visit(standings, clock, "dns", site=site)
-    assert not standings.egress.up
-    assert visit(standings, clock, "address", site="a") == "unreachable"
-    assert not standings.egress.up, "what was not asked does not say that the way is open again"
+        visit(site_states, clock, "dns", site=site)
+    assert not site_states.egress.up
+    assert visit(site_states, clock, "address", site="a") == "unreachable"
+    assert not site_states.egress.up, "what was not asked does not say that the way is open again"
 
 
 def read(frontier: Frontier, clock: HeldClock, *posts: Post, site: str = "board") -> None:
@@ -84,8 +84,8 @@ def posted(name: str, at: float | None) -> Post:
     return Post(name, f"http://board.example/{name}", b"", published_at=datetime.fromtimestamp(at, UTC) if at else None)
 
 
-def report(standings: Standings) -> SiteReport:
-    return standings.report(BOARD)
+def report(site_states: SiteStates) -> SiteReport:
+    return site_states.report(BOARD)
 
 
 @pytest.mark.parametrize(
@@ -100,73 +100,73 @@ def report(standings: Standings) -> SiteReport:
         ("timeout", "unreachable"),
     ],
 )
-def test_a_lone_site_is_in_its_state_after_one_visit(standings: Standings, clock: HeldClock, outcome: str, state: str) -> None:
-    assert visit(standings, clock, "ok") == "ok"
+def test_a_lone_site_is_in_its_state_after_one_visit(site_states: SiteStates, clock: HeldClock, outcome: str, state: str) -> None:
+    assert visit(site_states, clock, "ok") == "ok"
     since = clock.wall()
-    assert visit(standings, clock, outcome) == state
-    assert visit(standings, clock, outcome) == state
-    assert report(standings).state == state
-    assert report(standings).since == (NOON if state == "ok" else since)
+    assert visit(site_states, clock, outcome) == state
+    assert visit(site_states, clock, outcome) == state
+    assert report(site_states).state == state
+    assert report(site_states).since == (NOON if state == "ok" else since)
 
 
-def test_a_state_survives_a_restart(standings: Standings, clock: HeldClock, frontier: Frontier, tmp_path: Path) -> None:
-    visit(standings, clock, "blocked")
+def test_a_state_survives_a_restart(site_states: SiteStates, clock: HeldClock, frontier: Frontier, tmp_path: Path) -> None:
+    visit(site_states, clock, "blocked")
     frontier.close()
     again = Frontier(tmp_path, KEY, clock.as_clock())
-    assert Standings(again, Egress(), clock.as_clock(), 365.0).report(BOARD) == SiteReport(
+    assert SiteStates(again, Egress(), clock.as_clock(), 365.0).report(BOARD) == SiteReport(
         site="board", state="blocked", since=NOON
     )
     again.close()
 
 
 def test_that_nothing_answers_is_blamed_at_the_second_visit_and_counts_from_the_first(
-    standings: Standings, clock: HeldClock
+    site_states: SiteStates, clock: HeldClock
 ) -> None:
-    standings.egress.total = 4
+    site_states.egress.total = 4
     for site in ("board", "b", "c", "d"):
-        visit(standings, clock, "ok", site)
+        visit(site_states, clock, "ok", site)
     since = clock.wall()
-    assert visit(standings, clock, "dns") == "ok"
+    assert visit(site_states, clock, "dns") == "ok"
     for site in ("b", "c", "d"):
-        visit(standings, clock, "ok", site)
-    assert visit(standings, clock, "timeout") == "unreachable"
-    assert report(standings).since == since
+        visit(site_states, clock, "ok", site)
+    assert visit(site_states, clock, "timeout") == "unreachable"
+    assert report(site_states).since == since
 
 
-def test_one_slip_between_two_answers_is_no_state(standings: Standings, clock: HeldClock) -> None:
-    standings.egress.total = 4
-    states = [visit(standings, clock, outcome) for outcome in ("ok", "timeout", "ok", "timeout", "ok")]
+def test_one_slip_between_two_answers_is_no_state(site_states: SiteStates, clock: HeldClock) -> None:
+    site_states.egress.total = 4
+    states = [visit(site_states, clock, outcome) for outcome in ("ok", "timeout", "ok", "timeout", "ok")]
     assert states == ["ok"] * 5
 
 
-def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(standings: Standings, clock: HeldClock) -> None:
-    standings.egress.total = 4
+def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(site_states: SiteStates, clock: HeldClock) -> None:
+    site_states.egress.total = 4
     names = ("board", "b", "c", "d")
     for site in names:
-        visit(standings, clock, "ok" if site != "c" else "blocked", site)
-    assert [visit(standings, clock, "dns") for _ in range(2)] == ["ok", "unreachable"]  # the fast one is visited twice before
+        visit(site_states, clock, "ok" if site != "c" else "blocked", site)
+    assert [visit(site_states, clock, "dns") for _ in range(2)] == ["ok", "unreachable"]  # the fast one is visited twice before
     for site in ("b", "c", "d"):
-        visit(standings, clock, "dns", site)
-    assert not standings.egress.up
-    coverage = standings.coverage([make_site(name=name) for name in names])
+        visit(site_states, clock, "dns", site)
+    assert not site_states.egress.up
+    coverage = site_states.coverage([make_site(name=name) for name in names])
     assert {one.site: one.state for one in coverage.watched} == {"board": "ok", "b": "ok", "c": "blocked", "d": "ok"}
     assert (coverage.egress_up, coverage.sites) == (False, {"ok": 3, "blocked": 1})
-    assert [visit(standings, clock, "dns", site) for site in names] == ["ok", "ok", "blocked", "ok"]
-    assert visit(standings, clock, "ok", "b") == "ok"
-    assert visit(standings, clock, "ok", "c") == "ok"
-    assert standings.coverage([BOARD]).egress_up
-    assert standings.frontier.history.blind("board") == [(NOON + 4 * 300, clock.wall() - 2 * 300)]
+    assert [visit(site_states, clock, "dns", site) for site in names] == ["ok", "ok", "blocked", "ok"]
+    assert visit(site_states, clock, "ok", "b") == "ok"
+    assert visit(site_states, clock, "ok", "c") == "ok"
+    assert site_states.coverage([BOARD]).egress_up
+    assert site_states.frontier.history.blind("board") == [(NOON + 4 * 300, clock.wall() - 2 * 300)]
 
 
-def test_sites_without_a_state_are_told_as_such(standings: Standings, clock: HeldClock) -> None:
-    standings.egress.total = 4
+def test_sites_without_a_state_are_told_as_such(site_states: SiteStates, clock: HeldClock) -> None:
+    site_states.egress.total = 4
     sites = [make_site(name=name) for name in ("board", "b", "c", "d")]
-    assert (standings.coverage(sites).sites, standings.coverage(sites).unseen) == ({}, 4)
-    visit(standings, clock, "ok")
-    visit(standings, clock, "dns", "b")
-    assert (standings.coverage(sites).sites, standings.coverage(sites).unseen) == ({"ok": 1}, 3)
-    standings.unreadable = 2
-    assert standings.coverage(sites[:1]).unseen == 2
+    assert (site_states.coverage(sites).sites, site_states.coverage(sites).unseen) == ({}, 4)
+    visit(site_states, clock, "ok")
+    visit(site_states, clock, "dns", "b")
+    assert (site_states.coverage(sites).sites, site_states.coverage(sites).unseen) == ({"ok": 1}, 3)
+    site_states.unreadable = 2
+    assert site_states.coverage(sites[:1]).unseen == 2
 
 
 def hourly(frontier: Frontier, clock: HeldClock, days: int) -> None:
@@ -175,63 +175,63 @@ def hourly(frontier: Frontier, clock: HeldClock, days: int) -> None:
 
 
 def test_an_hourly_site_is_quiet_after_hours_and_back_with_its_next_post(
-    standings: Standings, clock: HeldClock, frontier: Frontier
+    site_states: SiteStates, clock: HeldClock, frontier: Frontier
 ) -> None:
     hourly(frontier, clock, 20)
-    assert visit(standings, clock, "ok", pause=2 * HOUR) == "ok"
-    overdue = report(standings).expected_by
+    assert visit(site_states, clock, "ok", pause=2 * HOUR) == "ok"
+    overdue = report(site_states).expected_by
     assert NOON < overdue < NOON + 30 * HOUR
     clock.advance(overdue - clock.wall())
-    assert visit(standings, clock, "ok") == "quiet"
-    assert report(standings).since == overdue
+    assert visit(site_states, clock, "ok") == "quiet"
+    assert report(site_states).since == overdue
     read(frontier, clock, posted("new", clock.wall()))
-    assert visit(standings, clock, "ok") == "ok"
-    assert report(standings).expected_by > overdue
+    assert visit(site_states, clock, "ok") == "ok"
+    assert report(site_states).expected_by > overdue
     assert frontier.history.blind("board") == []  # a silence was seen: it teaches how long they get
 
 
 def test_no_rhythm_is_judged_while_the_way_out_is_down_nor_for_that_time_afterwards(
-    standings: Standings, clock: HeldClock, frontier: Frontier
+    site_states: SiteStates, clock: HeldClock, frontier: Frontier
 ) -> None:
     hourly(frontier, clock, 20)
-    visit(standings, clock, "ok")
-    overdue = report(standings).expected_by
-    standings.probed(reached=False)
+    visit(site_states, clock, "ok")
+    overdue = report(site_states).expected_by
+    site_states.probed(reached=False)
     clock.advance(30 * DAY)
-    assert visit(standings, clock, "ok") == "ok"
-    assert report(standings).expected_by == 0.0
-    standings.probed(reached=True)
-    assert visit(standings, clock, "ok") == "ok"
-    assert report(standings).expected_by == pytest.approx(overdue + 30 * DAY, abs=2 * HOUR)
+    assert visit(site_states, clock, "ok") == "ok"
+    assert report(site_states).expected_by == 0.0
+    site_states.probed(reached=True)
+    assert visit(site_states, clock, "ok") == "ok"
+    assert report(site_states).expected_by == pytest.approx(overdue + 30 * DAY, abs=2 * HOUR)
 
 
 def test_a_site_that_was_blind_for_us_is_not_quiet_for_that_and_learns_nothing_from_it(
-    standings: Standings, clock: HeldClock, frontier: Frontier
+    site_states: SiteStates, clock: HeldClock, frontier: Frontier
 ) -> None:
     hourly(frontier, clock, 20)
-    visit(standings, clock, "ok")
+    visit(site_states, clock, "ok")
     for _ in range(10):
-        assert visit(standings, clock, "blocked", pause=DAY) == "blocked"
-    assert visit(standings, clock, "ok") == "ok"
+        assert visit(site_states, clock, "blocked", pause=DAY) == "blocked"
+    assert visit(site_states, clock, "ok") == "ok"
     assert frontier.history.blind("board") == [(NOON + 300, NOON + 300 + 10 * DAY)]
-    assert report(standings).expected_by > clock.wall()
+    assert report(site_states).expected_by > clock.wall()
 
 
 def test_what_was_given_up_is_tried_again_when_a_site_comes_back(
-    standings: Standings, clock: HeldClock, frontier: Frontier
+    site_states: SiteStates, clock: HeldClock, frontier: Frontier
 ) -> None:
     began = frontier.begin_visit("board", [LIST])
     frontier.finish(frontier.lease("board"), Parsed(pages=(item(1),)), began)
     frontier.park(frontier.lease("board"))
-    visit(standings, clock, "login")
+    visit(site_states, clock, "login")
     assert frontier.counts("board")["parked"] == 1
-    visit(standings, clock, "ok")
+    visit(site_states, clock, "ok")
     assert (frontier.counts("board")["parked"], frontier.counts("board")["due"]) == (0, 1)
 
 
-def test_a_visit_that_asked_for_nothing_changes_nothing(standings: Standings, clock: HeldClock) -> None:
-    visit(standings, clock, "login")
-    assert standings.settle(BOARD, Evidence(), UNKNOWN) == "login_expired"
+def test_a_visit_that_asked_for_nothing_changes_nothing(site_states: SiteStates, clock: HeldClock) -> None:
+    visit(site_states, clock, "login")
+    assert site_states.settle(BOARD, Evidence(), UNKNOWN) == "login_expired"
 
 
 @pytest.mark.parametrize(
@@ -317,15 +317,15 @@ def test_heartbeats_that_went_out_are_known_by_their_time(frontier: Frontier) ->
 
 
 def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(
-    standings: Standings, clock: HeldClock, frontier: Frontier, monkeypatch: pytest.MonkeyPatch
+    site_states: SiteStates, clock: HeldClock, frontier: Frontier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, outcome in (("board", "ok"), ("b", "ok"), ("c", "login")):
-        visit(standings, clock, outcome, name)
+        visit(site_states, clock, outcome, name)
     sites = [make_site(name=name, watch=name == "board") for name in ("board", "b", "c", "never")]
-    first = standings.coverage(sites)
+    first = site_states.coverage(sites)
     assert ([one.site for one in first.watched], first.sites) == (["board"], {"ok": 2, "login_expired": 1})
     monkeypatch.setattr(frontier.history, "_database", None)
-    assert standings.coverage(sites) == first  # nothing has changed, so nothing is read again
+    assert site_states.coverage(sites) == first  # nothing has changed, so nothing is read again
 
 
 def test_a_frontier_of_the_version_before_is_brought_up_with_what_it_holds(tmp_path: Path, clock: HeldClock) -> None:
@@ -339,5 +339,5 @@ def test_a_frontier_of_the_version_before_is_brought_up_with_what_it_holds(tmp_p
     opened = Frontier(tmp_path, KEY, clock.as_clock())
     assert opened.visits("board").success_at == 4
     assert opened.history.standing("board").state is None
-    assert Standings(opened, Egress(), clock.as_clock(), 365.0).report(BOARD) == SiteReport(site="board", last_success=4.0)
+    assert SiteStates(opened, Egress(), clock.as_clock(), 365.0).report(BOARD) == SiteReport(site="board", last_success=4.0)
     opened.close()

@@ -21,7 +21,7 @@ from alerts.store import configured_store
 from crawlers.frontier.database import open_frontier
 from crawlers.ingest import take
 from crawlers.metrics import CrawlMetrics
-from crawlers.scheduling.scheduler import Patrol
+from crawlers.scheduling.scheduler import Scheduler
 from matcher.cli.loading import build_matcher
 from tests.matcher.bank import customer, listed
 from ullage.cli import app
@@ -104,7 +104,7 @@ def ingest(data: Path) -> None:
 def crawl(data: Path) -> None:
     """All that `ullage crawl` does before its first round."""
     context = Context(data)
-    Patrol(context, [], CrawlMetrics(CollectorRegistry(), context.clock))
+    Scheduler(context, [], CrawlMetrics(CollectorRegistry(), context.clock))
 
 
 def frontier(data: Path) -> None:

@@ -16,7 +16,7 @@ from ullage.records.capture import (
 from ullage.records.finding import (
     FINDING_SCHEMA,
     MAX_MATCHES,
-    Canary,
+    Bait,
     CaptureFacts,
     Claims,
     Cohort,
@@ -36,7 +36,7 @@ __all__ = [
     "MAX_BODY_BYTES",
     "MAX_MATCHES",
     "SIGNED_SINCE",
-    "Canary",
+    "Bait",
     "Capture",
     "CaptureFacts",
     "Category",

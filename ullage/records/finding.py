@@ -149,7 +149,7 @@ class Cohort(_Record):
     enrolled: int
 
 
-class Canary(_Record):
+class Bait(_Record):
     """Bait that was found: customers that exist only in what one party was given, by that party's label.
 
     `verified` are those who cannot have been matched by chance.
@@ -233,7 +233,7 @@ class Finding(_Record):
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
     """Labels that the list has, over all dimensions: so many comparisons were made."""
-    canaries: tuple[Canary, ...] = ()
+    canaries: tuple[Bait, ...] = ()
     canaries_enrolled: int = 0
     cards_enrolled: int = 0
     witnesses_comparable: int = Field(default=0, ge=0)

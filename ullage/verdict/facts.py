@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from ullage.records import Canary, Cohort, RowGroup
+from ullage.records import Bait, Cohort, RowGroup
 from ullage.verdict.rules import ClockWord
 from ullage.vocabulary.fields import Field, Shows
 
@@ -117,7 +117,7 @@ class Facts:
     """The tenant's share of the market's borrowers; 0 where it does not say."""
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
-    canaries: tuple[Canary, ...] = ()
+    canaries: tuple[Bait, ...] = ()
     canaries_enrolled: int = 0
     replayed: float = 0.0
     replay_of: str = ""

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from alerts.decisions.holds import Holds, held
 from alerts.maintenance.retention import expire
-from alerts.maintenance.schedule import Upkeep
+from alerts.maintenance.schedule import Maintenance
 from alerts.records import CLASSES, Claim, Decision, Exposure, Hold, Incident, Notification, Sighting, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all
@@ -232,7 +232,7 @@ def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, v
     seal(vault, pair_of(context.keys, OFFICERS), "f1d9")
     assert not vault.find("f1d9").held
     metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
-    Upkeep(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(0, 0.0), vault=vault).turn()
+    Maintenance(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(0, 0.0), vault=vault).turn()
     assert vault.find("f1d9").held
     assert Context(data).settings.evidence.days == 180.0
     assert store.count(Hold, Where()) == 1

@@ -10,7 +10,7 @@ from tests.alerts.builders import finding
 from tests.alerts.noise.posts import post, term
 from tests.factories import match
 from ullage.errors import ConfigError
-from ullage.records import Canary, Finding
+from ullage.records import Bait, Finding
 from ullage.vocabulary.fields import Field
 
 RULES = shipped()
@@ -68,7 +68,7 @@ LEAKS = {
     "words of a record": post(context={"reporting": 5, "shop": 5, "record": 1}),
     "a login": post(**NEWS, skeleton="<PHONE>:<…>"),
     "a row": post(**NEWS, skeleton="<PHONE>----<…>"),
-    "bait": post(**NEWS).model_copy(update={"canaries": (Canary(label="sms-a", customers=1),)}),
+    "bait": post(**NEWS).model_copy(update={"canaries": (Bait(label="sms-a", customers=1),)}),
     "a name of the customer": post(**NEWS).model_copy(update={"matches": (match(own_fields=("NAME", "PHONE")),)}),
     "two fields in two rows": post(**NEWS).model_copy(
         update={"matches": (match(fields=()), match(kind="email", row=9, fields=()))}

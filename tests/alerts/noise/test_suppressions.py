@@ -10,7 +10,7 @@ from alerts.store import QueryError, Where
 from tests.alerts.builders import finding, fold_all
 from ullage import audit
 from ullage.errors import CorruptError
-from ullage.records import Canary
+from ullage.records import Bait
 
 A = incident_id("f")
 BY = {"by": "王芳", "reason": "每日招聘帖"}
@@ -163,7 +163,7 @@ def test_a_running_clock_is_silenced_by_name_alone(store, clock, desk, condition
 def test_bait_that_was_found_is_never_silent(store, clock, desk):
     add(desk, site="paste")
     fold(store, clock)
-    store.put([store.get(Sighting, "f").model_copy(update={"canaries": (Canary(label="sms-a", customers=1),)})])
+    store.put([store.get(Sighting, "f").model_copy(update={"canaries": (Bait(label="sms-a", customers=1),)})])
     assert silent(store, clock) == {}
 
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import GROUP, TODAY, crowd, facts, judge, of
-from ullage.records import Canary
+from ullage.records import Bait
 from ullage.verdict import Crowd, Facts, chance_matches, own_rules, severity_unit
 from ullage.verdict.rules import Scenario, Way
 from ullage.vocabulary.fields import Field
 
 RULES = own_rules()
-BAIT = {"canaries": (Canary(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
+BAIT = {"canaries": (Bait(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
 EXPOSED = ("X9", "X10", "X11", "X12", "X14")
 
 

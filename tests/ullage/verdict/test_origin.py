@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import crowd, facts, judge, listed, of
-from ullage.records import Canary, Cohort, RowGroup
+from ullage.records import Bait, Cohort, RowGroup
 from ullage.verdict import Facts
 from ullage.vocabulary.fields import Field
 
@@ -168,7 +168,7 @@ NOBODYS = (RowGroup(fields=("PASSWORD", "PHONE"), rows=100),)
         ({"corroborated_rows": 7}, "ours"),
         ({"matched_rows": 121}, "ours"),
         ({"groups": ()}, "ours"),
-        ({"canaries": (Canary(label="sms A", customers=1, verified=1),)}, "partner"),
+        ({"canaries": (Bait(label="sms A", customers=1, verified=1),)}, "partner"),
         ({"rows_of_others": 200}, "devices"),  # the addresses name them
         ({"longest_run": 20, "corroborated_rows": 0}, "fabricated"),
         ({"matched_rows": 0, "matched_kinds": {}, "people": crowd(0), "groups": NOBODYS}, "elsewhere"),
@@ -219,7 +219,7 @@ def test_origin_gives_each_count_that_it_went_by_and_no_points() -> None:
 
 
 def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object) -> Facts:
-    canaries = tuple(Canary(label=label, customers=1, verified=verified) for label in labels)
+    canaries = tuple(Bait(label=label, customers=1, verified=verified) for label in labels)
     return of(*NAMED, canaries=canaries, canaries_enrolled=enrolled, **changes)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import TODAY, facts, judge, of
 from tests.ullage.verdict.test_exposure import ANY_FACTS
-from ullage.records import Canary, RowGroup
+from ullage.records import Bait, RowGroup
 from ullage.verdict import Crowd, Facts, own_rules
 from ullage.verdict.severity import ORDER
 from ullage.vocabulary.fields import Field
@@ -22,7 +22,7 @@ CODES = (Field.CARD, Field.CVV)
 PASSWORDS = (Field.EMAIL, Field.PASSWORD)
 UNKNOWN = {"rows": 10_000, "matched_rows": 2_000}
 ELSEWHERE = {"rows_of_others": 10_000, **UNKNOWN}
-BAIT = {"canaries": (Canary(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
+BAIT = {"canaries": (Bait(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
 ALL_OURS = {"rows": 60, "matched_rows": 60}
 MADE_UP = {"longest_run": 500, "rows": 1000}
 OFFER = {"alarm": True, "brand": True}
