@@ -79,7 +79,7 @@ class Texts:
         return np.arange(self.table.shape[1]) < self.lengths[:, None]
 
 
-def together(parts: Sequence[Texts]) -> Texts:
+def concatenate(parts: Sequence[Texts]) -> Texts:
     """Texts of several tables one after the other."""
     if len(parts) == 1:
         return parts[0]

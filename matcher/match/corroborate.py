@@ -16,7 +16,7 @@ import numpy as np
 
 from matcher.columns.batch import Flags, Places
 from matcher.columns.ragged import ranges
-from matcher.columns.text_column import Texts, together
+from matcher.columns.text_column import Texts, concatenate
 from matcher.detect.candidates import Segment, joined
 from matcher.match.batches import Searched
 from matcher.match.lookup import BITS, NONE, Matches, Question, ask, bits_of, enrolled, questions, tags_of
@@ -156,7 +156,7 @@ def _names(searched: Searched, owners: Owners) -> tuple[Places, Texts]:
     """All names in the rows of `owners`: the row, i64[n], and the name as it is enrolled."""
     sure, names, others = searched.rows.names(owners.rows)  # names in Han characters are enrolled as they are written
     rows = np.array([row for row, _ in others], np.int64)
-    return np.concatenate((sure, rows)), together([names, Texts.of([normal_name(name).encode() for _, name in others])])
+    return np.concatenate((sure, rows)), concatenate([names, Texts.of([normal_name(name).encode() for _, name in others])])
 
 
 def masked_owners(epoch: Epoch, searched: Searched) -> tuple[Places, Places]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matcher.columns.batch import Batch
-from matcher.columns.text_column import Texts, together
+from matcher.columns.text_column import Texts, concatenate
 from matcher.detect.candidates import Candidates
 from matcher.records.cells import AROUND, Cells, Contents
 from matcher.records.infer_schema import sheets_of, typed_together
@@ -82,7 +82,7 @@ class Rows(Table):
             cells = self._cells[held]
             found.append(row_of)
             names.append(Texts.cut(cells.data, cells.start[cell], cells.end[cell] - cells.start[cell]))
-        return np.concatenate(found), together(names), others
+        return np.concatenate(found), concatenate(names), others
 
     def fields(self, rows: Numbers) -> list[frozenset[str]]:
         """Labels of what stands in each of `rows`, from its own text and what the layouts of its document say of the columns."""

@@ -21,8 +21,6 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from matcher.text.fold import codes_of
-
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -245,11 +243,13 @@ def _strictly(body: bytes, encoding: str) -> str | None:
 
 def common_share(text: str, encoding: str) -> float:
     """Share of common characters among those of `text` that are not ASCII, 0.0 to 1.0; 1.0 where all are ASCII."""
-    codes = codes_of(text[:CHINESE_SAMPLE])
+    codes = _code_points(text[:CHINESE_SAMPLE])
     wide = codes[codes >= 0x80]
-    if not len(wide):
-        return 1.0
-    return float(np.count_nonzero(_common(encoding).take(wide.astype(np.intp), mode="clip"))) / len(wide)
+    return float(_common(encoding).take(wide, mode="clip").mean()) if len(wide) else 1.0
+
+
+def _code_points(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 @cache
@@ -259,7 +259,7 @@ def _common(encoding: str) -> npt.NDArray[np.bool_]:
     made = np.zeros(1 << 16, bool)
     for first in (*range(signs[0], signs[1] + 1), *range(common[0], common[1] + 1)):
         for second in SECOND_BYTES:
-            made[codes_of(bytes((first, second)).decode(codec, "ignore"))] = True
+            made[_code_points(bytes((first, second)).decode(codec, "ignore"))] = True
     made[:0x80] = False
     return made
 

@@ -17,18 +17,12 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache, cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from matcher.columns.bitset import Ranks, begins_character, places, where
+from matcher.columns.bitset import Bytes, Places, Ranks, begins_character, places, where
 from matcher.text.han_digits import WIDE_PLUS, code_points, may_hold_numbers, read_numbers
 
-Codes = npt.NDArray[Any]
-"""Code points of a text, a character each: u8 for ASCII, u16, or u32 where some lie above U+FFFF."""
-Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
 FILL = "\N{WORD JOINER}"
 """Takes up the room that an escape leaves; folding drops it, and a stretch that ends in an escape ends behind it."""
 GONE = "\N{FUNCTION APPLICATION}"
@@ -118,8 +112,8 @@ class Folded:
         """For each dropped character, ascending, how many kept ones stand before it: i64[n]."""
         if len(self.text) == len(self.original):
             return np.empty(0, np.int64)
-        codes = codes_of(self.original)
-        dropped = _table().take(codes.astype(np.intp)) == REMOVED
+        codes = np.frombuffer(self.original.encode("utf-32-le", "surrogatepass"), np.uint32)
+        dropped = _table().take(codes) == REMOVED
         dropped[:-1] |= (codes[:-1] == ord("\r")) & (codes[1:] == ord("\n"))
         places = np.flatnonzero(dropped)
         return places - np.arange(len(places))
@@ -207,16 +201,6 @@ def _with_numbers(data: Bytes, near: Places) -> bytes:
 def _special(data: Bytes) -> Places:
     """Where a character begins that is neither ASCII nor a common Chinese one: i64[n]."""
     return places(where(data, lambda part: (part >= LEAD) > (part - np.uint8(FIRST_COMMON) <= COMMON_LEADS)))
-
-
-def codes_of(text: str) -> Codes:
-    """Code points of `text`: u16 where all fit, half a surrogate pair not among them; u8 for ASCII."""
-    if text.isascii():
-        return np.frombuffer(text.encode("ascii"), np.uint8)
-    narrow = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
-    if len(narrow) == len(text) and not ((narrow & 0xF800) == 0xD800).any():
-        return narrow
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def fit(plain: str, room: int, filling: str = FILL) -> str:

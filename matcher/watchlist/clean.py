@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.text_column import Bytes, Numbers, Texts, together
+from matcher.columns.text_column import Bytes, Numbers, Texts, concatenate
 from matcher.detect.kinds import card, email, phone, resident_id
 from matcher.detect.numbers import WIDTH
 from matcher.watchlist.tagging import normal_name
@@ -43,7 +43,7 @@ def normalised(kind: str, cells: Texts) -> tuple[Numbers, Texts, dict[int, str]]
                 normals.append(normal.encode())
     if not rows:
         return good, cells.take(good), faults
-    return np.concatenate((good, np.array(rows, np.int64))), together((cells.take(good), Texts.of(normals))), faults
+    return np.concatenate((good, np.array(rows, np.int64))), concatenate((cells.take(good), Texts.of(normals))), faults
 
 
 def normalised_one(kind: str, text: str) -> tuple[str, str]:

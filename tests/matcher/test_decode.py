@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from matcher.match.parts import HEAD
 from matcher.text import decode, decode_as, read
-from matcher.text.decode import FIRST_BYTES, common_share
+from matcher.text.decode import FIRST_BYTES, common_share, utf8_of
 from matcher.text.windows import WINDOW, wide, windows
 
 ROW = "姓名张某,手机13800138000,身份证11010519491231002X"
@@ -191,3 +191,21 @@ def test_common_characters_are_those_of_the_first_level(encoding: str) -> None:
     for char in map(chr, (*range(0x80, 0x500, 7), *range(0x2000, 0x3100, 3), *range(0x4E00, 0xA000, 11), 0xFF0C, 0x1F600)):
         pair = char.encode(codec, "ignore")
         assert common_share(f"a{char}", encoding) == (pair[:1] != b"" and pair[0] in first_bytes)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_its"),
+    [
+        ("姓名".encode(), True),
+        (b"", True),
+        (b"name", True),
+        ("\ufeff姓名".encode(), False),
+        ("姓名".encode()[:-1], False),
+        ("姓名".encode("gbk"), False),
+        ("姓名张某手机".encode("gbk").decode("latin-1").encode(), False),
+    ],
+)
+def test_only_what_came_as_utf8_is_searched_as_it_came(body: bytes, is_its: bool) -> None:
+    text, encoding = decode_as(body)
+    assert (utf8_of(body, text, encoding) is body) is is_its
+    assert utf8_of(body, text, encoding) == text.encode()

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
 from matcher.match.parts import Piece, read
-from matcher.text import Folded, decode_as, fold, unescape
-from matcher.text.decode import utf8_of
+from matcher.text import Folded, fold, unescape
 from matcher.text.han_digits import X_ALIKE
 from tests.bench.corpus import corpus
 from tests.bench.corpus_disguise import IN_TEXT, disguises
@@ -183,21 +182,3 @@ def test_the_corpora_are_read_as_slowly_and_dumps_are_searched_as_they_are(name:
     quick_ones = quickly(texts)
     assert sum(folded.is_unchanged for folded in quick_ones) >= untouched * len(texts)
     assert all(same(quick, slowly(text)) for quick, text in zip(quick_ones, texts, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("body", "is_its"),
-    [
-        ("姓名".encode(), True),
-        (b"", True),
-        (b"name", True),
-        ("\ufeff姓名".encode(), False),
-        ("姓名".encode()[:-1], False),
-        ("姓名".encode("gbk"), False),
-        ("姓名张某手机".encode("gbk").decode("latin-1").encode(), False),
-    ],
-)
-def test_only_what_came_as_utf8_is_searched_as_it_came(body: bytes, is_its: bool) -> None:
-    text, encoding = decode_as(body)
-    assert (utf8_of(body, text, encoding) is body) is is_its
-    assert utf8_of(body, text, encoding) == text.encode()

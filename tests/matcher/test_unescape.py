@@ -1,12 +1,13 @@
 """Escapes and tags are undone in place: not a character moves, and nothing that may be a value is lost."""
 
+import base64
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.text import read, unescape
+from matcher.text import read, unescape, unescape_all
 from matcher.text.unescape import TAG
 
 PHONE = "13800138000"
@@ -109,3 +110,55 @@ def test_tags_within_tags_are_each_taken_once() -> None:
 @pytest.mark.timeout(60)
 def test_what_looks_like_a_tag_or_escape_and_is_none_costs_one_pass(hostile: str) -> None:
     assert len(unescape(hostile, markup=True)) == len(hostile)
+
+
+BLOCK = base64.b64encode(b"13800138000,test@example.com".ljust(57)).decode()
+PARTS = st.sampled_from(
+    [
+        *(
+            "138",
+            "0013",
+            "8000",
+            "一三八",
+            "&#49;",
+            "&#4",
+            "9;",
+            "%31",
+            "%",
+            "31",
+            "\\u0031",
+            "\\",
+            "u0031",
+            "\r",
+            "\n",
+            "\r\n",
+            BLOCK,
+        ),
+        *(
+            BLOCK[:30],
+            BLOCK[30:],
+            "=",
+            "a",
+            " at ",
+            "b.com",
+            "[at]",
+            "[a",
+            "t]",
+            "\u200b",
+            "１",
+            "😀",
+            "张",
+            "--",
+            " ",
+            "×",
+            "＋",
+        ),
+        *("<b>", "<", "<td", "td>", "<!--", "-->", "'", '"', "<a b='"),
+    ]
+)
+TEXT = st.lists(PARTS, max_size=9).map("".join) | st.text(max_size=9)
+
+
+@given(st.lists(TEXT, max_size=6), st.booleans())
+def test_each_text_is_unescaped_as_it_would_be_alone(texts: list[str], markup: bool) -> None:
+    assert unescape_all(texts, markup=markup) == [unescape(text, markup=markup) for text in texts]

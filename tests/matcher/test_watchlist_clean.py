@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.columns.text_column import MOST, Texts, hexed, together
+from matcher.columns.text_column import MOST, Texts, concatenate, hexed
 from matcher.watchlist.clean import clean_references, normalised, normalised_one
 from tests.matcher.bank import phone, resident_id
 from ullage.identifiers import kinds
@@ -100,7 +100,7 @@ def test_references_are_stripped_and_those_of_nobody_named() -> None:
 
 @given(st.lists(st.binary(max_size=20), max_size=10), st.lists(st.binary(max_size=5), max_size=10))
 def test_texts_keep_what_they_were_given(first: list[bytes], second: list[bytes]) -> None:
-    joined = together([Texts.of(first), Texts.of(second)])
+    joined = concatenate([Texts.of(first), Texts.of(second)])
     assert joined.messages() == first + second
     rows = [i for i in range(len(joined)) if i % 2]
     assert joined.take(rows).messages() == [m for i, m in enumerate(first + second) if i % 2]
