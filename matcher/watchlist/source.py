@@ -26,8 +26,10 @@ import numpy as np
 
 from matcher.columns.text_column import Texts
 from matcher.detect.labels import label_of
+from matcher.text.traditional import written
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
+from ullage.lookup.free_text_check import identifier_in
 from ullage.vocabulary.fields import Field
 
 REFERENCE = "customer_ref"
@@ -46,7 +48,7 @@ AMBIGUOUS = frozenset(("账号", "联系方式"))
 ALIKE = 0.75
 """How much a column's name must be like a word, by `difflib`, for its kind to be suggested."""
 MOST_DIGITS = 2
-"""Of a column's name that may be shown: where a file has no header, a value stands in its place."""
+"""Of a column's name that may be shown."""
 DELIMITERS = ("|@|", "|!|", "----", "||", "\x01", ",", "\t", "|", ";", "^", "~")
 SAMPLE = 64 * 1024
 ROWS = 50_000
@@ -125,7 +127,9 @@ class Source:
         if self.long:
             return [self._place(path, header, name) for name in self.long]
         if missing := [name for name in self.mapping if name not in header]:
-            raise ConfigError(f"{path}: line 1: there is no column {missing[0]!r} to map")
+            near = difflib.get_close_matches(missing[0], filter(_may_be_shown, header), 1)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ConfigError(f"{path}: line 1: there is no column {missing[0]!r} to map{meant}")
         known = self._known()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]
         found = [(i, kind) for i, kind in named if kind in known or kind in self.witness or _dimension(kind)]
@@ -153,7 +157,8 @@ class Source:
         named = [i for i in columns if header[i] == REFERENCE or header[i] in self.mapping]
         if len(named) > 1:
             raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
-        kept = named or sorted(columns, key=lambda i: REFERENCES.index(header[i].lower()))[:1]
+        words = [form for word in REFERENCES for form in written(word)]
+        kept = named or sorted(columns, key=lambda i: words.index(header[i].strip().lower()))[:1]
         return [(i, kind) for i, kind in found if kind != REFERENCE or i in kept]
 
     def _known(self) -> set[str]:
@@ -204,10 +209,11 @@ class Source:
 
 @cache
 def _words() -> dict[str, str]:
-    """Names of columns, in lower case, to their kinds: those of the kinds, and the Chinese words for them."""
+    """Names of columns, in lower case, to their kinds: those of the kinds, and the Chinese words for them in both scripts."""
     han = {word: kind.name for kind in kinds().values() for word in kind.headers if not word.isascii()}
-    own = {name: name for name in (*kinds(), "name", REFERENCE)}
-    return han | dict.fromkeys(NAMES, "name") | dict.fromkeys(REFERENCES, REFERENCE) | own
+    han |= dict.fromkeys(NAMES, "name") | dict.fromkeys(REFERENCES, REFERENCE)
+    both = {form: kind for word, kind in han.items() for form in written(word)}
+    return both | {name: name for name in (*kinds(), "name", REFERENCE)}
 
 
 def kind_named(name: str) -> str:
@@ -227,13 +233,18 @@ def suggestion(name: str) -> str:
     ['phone', 'phone', 'customer_ref', '', '']
     """
     word = name.strip().lower()
-    if sum(letter.isdigit() for letter in word) > MOST_DIGITS:
+    if not _may_be_shown(word):
         return ""
     label = label_of(word)
     by_label = next((kind.name for kind in kinds().values() if kind.field == label), "name" if label == Field.NAME else "")
     spelt = {word: kind.name for kind in kinds().values() for word in kind.headers if len(word) > MOST_DIGITS} | _words()
     close = difflib.get_close_matches(word, [*spelt, *REFERENCES_SPELT], 1, ALIKE)
     return by_label or (REFERENCE if close and close[0] in REFERENCES_SPELT else spelt[close[0]] if close else "")
+
+
+def _may_be_shown(name: str) -> bool:
+    """Whether a column's name is hardly a value, which stands in its place where a file has no header."""
+    return sum(letter.isdigit() for letter in name) <= MOST_DIGITS and not identifier_in(name)
 
 
 def _dimension(kind: str) -> str:

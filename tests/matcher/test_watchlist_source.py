@@ -68,7 +68,12 @@ def test_a_header_in_chinese_maps_by_itself(tmp_path: Path, encoding: str) -> No
 
 @pytest.mark.parametrize(
     ("header", "mapping", "column"),
-    [("编号,客户号,手机", {}, 1), ("编号,customer_ref,手机", {}, 1), ("编号,客户号,手机", {"编号": "customer_ref"}, 0)],
+    [
+        ("编号,客户号,手机", {}, 1),
+        ("編號, 客戶號,手機", {}, 1),
+        ("编号,customer_ref,手机", {}, 1),
+        ("编号,客户号,手机", {"编号": "customer_ref"}, 0),
+    ],
 )
 def test_of_several_columns_of_references_one_is_read(tmp_path: Path, header: str, mapping: dict[str, str], column: int) -> None:
     [batch] = Source(put(tmp_path, f"{header}\n0,1,2\n".encode()), mapping).batches()
@@ -150,7 +155,12 @@ def test_what_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mapping", "said"),
-    [({"phone": "fax"}, "'fax' is no kind"), ({"phone": "phon"}, "did you mean phone"), ({"tel": "phone"}, "no column 'tel'")],
+    [
+        ({"phone": "fax"}, "'fax' is no kind"),
+        ({"phone": "phon"}, "did you mean phone"),
+        ({"tel": "phone"}, "no column 'tel' to map$"),
+        ({"phne": "phone"}, "no column 'phne' to map .did you mean 'phone'"),
+    ],
 )
 def test_a_mapping_that_fits_nothing_is_refused(tmp_path: Path, mapping: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
