@@ -17,7 +17,7 @@ from matcher.lexicon import Lexicon, Terms
 from matcher.match.lookup import Question, questions
 from matcher.match.parts import Laid, Piece, line_behind, read
 from matcher.match.steps import Steps, strictly
-from matcher.records import Rows, Sheet, rows
+from matcher.records import Rows, Sheet, rows_of
 from ullage.identifiers.masked import FORM as MASKED
 from ullage.lookup.free_text_check import readings
 from ullage.security.masking import Secret
@@ -89,7 +89,7 @@ class Searched:
     def rows(self) -> Rows:
         """The rows of all parts; one that goes on knows the columns of the part before it."""
         goes_on = {number for number, part in enumerate(self.parts) if number and part.piece.goes_on}
-        return rows(self.batch, self.candidates, self._sheets, goes_on)
+        return rows_of(self.batch, self.candidates, self._sheets, goes_on)
 
     @cached_property
     def terms(self) -> Sequence[Terms]:

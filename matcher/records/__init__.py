@@ -7,10 +7,10 @@ here; what leaves is labels, counts and the skeleton.
 """
 
 from matcher.records.layouts import Layouts
-from matcher.records.read import Rows
 from matcher.records.reader import Layout
+from matcher.records.rows import Rows
 from matcher.records.schema import Sheet
-from matcher.records.segment import rows
+from matcher.records.segment import rows_of
 from matcher.records.values import SURNAMES
 
-__all__ = ["SURNAMES", "Layout", "Layouts", "Rows", "Sheet", "rows"]
+__all__ = ["SURNAMES", "Layout", "Layouts", "Rows", "Sheet", "rows_of"]

@@ -67,7 +67,7 @@ class Samples(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class RowGroups:
     """Rows of some documents in groups of rows that are alike.
 
     `rows` i64[n] are their numbers, ascending, `group` i64[n] the group of each among its document's. A column a group, those of
@@ -83,7 +83,7 @@ class Alike:
     borders: Numbers
 
     @classmethod
-    def of(cls, rows: Numbers, document: Numbers, keys: Numbers, documents: int) -> Alike:
+    def of(cls, rows: Numbers, document: Numbers, keys: Numbers, documents: int) -> RowGroups:
         """Groups of `rows`, of which each has a key and the number of its document, below `documents`."""
         order = by_place(keys) if not len(keys) or int(keys.max()) >> KEY_BITS == 0 else np.argsort(keys, kind="stable")
         key, own = keys[order], document[order]
@@ -123,7 +123,7 @@ def read_of(sizes: Sequence[int]) -> list[int]:
     return chosen
 
 
-def alike(table: Table, first: Numbers, count: Numbers, separators: Sequence[str]) -> Alike:
+def row_groups(table: Table, first: Numbers, count: Numbers, separators: Sequence[str]) -> RowGroups:
     """Groups of the rows of some documents, which have `count` rows from number `first` on and part cells by `separators`."""
     document = np.repeat(np.arange(len(first)), count)
     rows = ranges(first, count)
@@ -137,7 +137,7 @@ def alike(table: Table, first: Numbers, count: Numbers, separators: Sequence[str
         if sign not in ("", " "):
             own = np.flatnonzero(np.array([other == sign for other in signs])[document])
             cells[own] = _separators(table, rows[own], sign.encode())
-    return Alike.of(rows, document, (table.mask[rows].astype(np.int64) << 18) | (style << 16) | cells, len(first))
+    return RowGroups.of(rows, document, (table.mask[rows].astype(np.int64) << 18) | (style << 16) | cells, len(first))
 
 
 def _separators(table: Table, rows: Numbers, sign: bytes) -> Numbers:

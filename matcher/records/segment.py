@@ -1,7 +1,7 @@
 """Which candidates of a batch stand together: how each document is written, and where its records begin and end.
 
-A few rows of a document tell how it is written: on lines, as JSON objects, as SQL tuples, or downwards. `rows` cuts it so; what
-no record takes of a line is a row of its own.
+A few rows of a document tell how it is written: on lines, as JSON objects, as SQL tuples, or downwards. What no record takes of
+a line is a row of its own.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from matcher.columns.batch import Batch, Places
 from matcher.detect.candidates import Candidates
 from matcher.records.json_sql_records import objects, tuples
 from matcher.records.key_value_blocks import FEWEST, blocks, labels_of, paragraphs
-from matcher.records.read import Rows
+from matcher.records.rows import Rows
 from matcher.records.schema import Sheet
 from matcher.records.spans import LINE, Groups, Masks, Numbers, Spans, bits_of, holder_of
 
 
-def rows(batch: Batch, candidates: Candidates, carried: Mapping[int, Sheet] | None = None, goes_on: Collection[int] = ()) -> Rows:
+def rows_of(
+    batch: Batch, candidates: Candidates, carried: Mapping[int, Sheet] | None = None, goes_on: Collection[int] = ()
+) -> Rows:
     """The rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
 
     A document that goes on from an earlier batch takes from `carried`, by its number here, what was learnt there of its

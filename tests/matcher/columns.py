@@ -7,7 +7,7 @@ import numpy as np
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates, Segment
 from matcher.records import Rows
-from matcher.records import rows as rows_in
+from matcher.records import rows_of as rows_in
 from matcher.reference import find
 from ullage.identifiers import Candidate
 

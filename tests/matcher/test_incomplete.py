@@ -171,9 +171,9 @@ FAULT: list[tuple[str, str, set[str]]] = [
     ("matcher.match.pipeline.look_up", "evidence", {"evidence"}),
     ("matcher.match.pipeline.weigh", "evidence", {"evidence"}),
     ("matcher.match.pipeline.listed", "evidence", {"evidence"}),
-    ("matcher.match.batches.rows", "rows", {"evidence", "statistics"}),
+    ("matcher.match.batches.rows_of", "rows", {"evidence", "statistics"}),
     ("matcher.match.corroborate.weak", "what is weak", {"evidence"}),
-    ("matcher.records.read.Rows.know", "the text of rows", {"evidence"}),
+    ("matcher.records.rows.Rows.names", "the text of rows", {"evidence"}),
     ("matcher.lexicon.Lexicon.read_batch", "lexicon", {"lexicon"}),
     ("matcher.lexicon.Lexicon.read", "lexicon of a title", {"lexicon"}),
     ("matcher.match.capture_result.Reading.tally", "statistics", {"statistics"}),
@@ -231,7 +231,7 @@ def faulty_at(original: Callable[..., Any], text: bytes) -> Callable[..., Any]:
 def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     import matcher.match.batches as where
 
-    monkeypatch.setattr(where, "rows", faulty_at(where.rows, POISON.encode()))
+    monkeypatch.setattr(where, "rows_of", faulty_at(where.rows_of, POISON.encode()))
     for number in range(6):
         match.put(f"{customer(number)['name']},{phone(number)}" + (f" {POISON}" if number == 3 else ""), post_id=str(number))
     found = match.drain()

@@ -9,8 +9,8 @@ import pytest
 
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher
-from matcher.records import read
-from matcher.records.layouts import alike
+from matcher.records import rows
+from matcher.records.layouts import row_groups
 from matcher.watchlist import installed
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, tokens
@@ -315,7 +315,7 @@ def test_a_capture_of_many_windows_is_read_as_one(context: Context) -> None:
 def test_members_of_a_container_are_laid_out_together(bank: Context, monkeypatch) -> None:
     """One by one, each of the 99,000 parts of a mail took 0.4 ms."""
     called = []
-    monkeypatch.setattr(read, "alike", lambda *given: called.append(len(given[1])) or alike(*given))
+    monkeypatch.setattr(rows, "row_groups", lambda *given: called.append(len(given[1])) or row_groups(*given))
     for members in (3, 300):
         parts = b"".join(b"--b\n\n%s\n" % phone(n).encode() for n in range(members))
         body = b"MIME-Version: 1.0\nFrom: a\nTo: b\nContent-Type: multipart/mixed; boundary=b\n\n" + parts + b"--b--\n"

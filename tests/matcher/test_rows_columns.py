@@ -11,7 +11,7 @@ from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates
 from matcher.detect.labels import RECORD_WORDS, block_label, tails, words
 from matcher.records import Rows
-from matcher.records import rows as rows_in
+from matcher.records import rows_of as rows_in
 from matcher.records.infer_schema import vote_of
 from matcher.records.json_sql_records import MOST_STATEMENTS, objects, statements_of, tuple_in, tuples
 from matcher.records.key_value_blocks import blocks, labels_of

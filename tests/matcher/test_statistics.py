@@ -17,7 +17,7 @@ from matcher.match import distinct
 from matcher.match.capture_key import CaptureKey, in_hex
 from matcher.match.distinct import Distinct, Lowest, Numbers, longest_run, numbers_of, told_apart
 from matcher.match.statistics import SHINGLE_TEXT, Part, Tally, groups_of, matched_groups, newest_dates, shingles
-from matcher.records import rows as rows_in
+from matcher.records import rows_of as rows_in
 from matcher.reference import find
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import laid_out

@@ -13,7 +13,7 @@ from matcher.detect.candidates import Candidates
 from matcher.records.cells import AROUND, Cells, Contents
 from matcher.records.infer_schema import sheets_of, typed_together
 from matcher.records.json_sql_records import MAY_BEGIN, Labels, tuple_in
-from matcher.records.layouts import Layouts, Sample, alike, layouts_of, weights
+from matcher.records.layouts import Layouts, Sample, layouts_of, row_groups, weights
 from matcher.records.reader import NAMED, Described, Reader, Readers
 from matcher.records.schema import Columns, Sheet
 from matcher.records.spans import LINE, TUPLE, Groups, Numbers, Spans
@@ -150,17 +150,22 @@ class Rows(Table):
 
     def _described(self, rows: Numbers, known: Mapping[int, _Known]) -> list[Described]:
         """What each of `rows`, which are cut, holds by what is `known` of its document's columns."""
-        found, shapes = [], self._contents.shapes
-        is_long = self.end[rows] - self.start[rows] > LONGEST
-        columns = (rows.tolist(), self._shape[rows].tolist(), self.document[rows].tolist(), is_long.tolist())
-        for row, number, document, is_cut_off in zip(*columns, strict=True):
-            shape, by = shapes[number], known[document]
-            reader = by.reader
-            if shape.style == TUPLE:
-                reader = reader.of_statement(self._own_labels.get(row) or by.sheet.labels_at(int(self.start[row])))
-            one = reader.read(shape, offer=shape.has_words and self._is_offer(row))
-            found.append(one.with_fields(self.labels(row)) if is_cut_off else one)
-        return found
+        shapes = self._contents.shapes
+        has_more = np.array([shape.style == TUPLE or shape.has_words for shape in shapes], bool)[self._shape[rows]]
+        has_more |= self.end[rows] - self.start[rows] > LONGEST
+        key = self.document[rows] * len(shapes) + self._shape[rows]
+        key[has_more] = -1 - rows[has_more]
+        _, first, number = np.unique(key, return_index=True, return_inverse=True)
+        found = [self._describe(row, known[int(self.document[row])]) for row in rows[first].tolist()]
+        return [found[at] for at in number.tolist()]
+
+    def _describe(self, row: int, known: _Known) -> Described:
+        """What a row holds; of one shape and document it is the same for all but tuples, offers and rows that are cut off."""
+        shape, reader = self._contents.shapes[self._shape[row]], known.reader
+        if shape.style == TUPLE:
+            reader = reader.of_statement(self._own_labels.get(row) or known.sheet.labels_at(int(self.start[row])))
+        found = reader.read(shape, offer=shape.has_words and self._is_offer(row))
+        return found.with_fields(self.labels(row)) if self.end[row] - self.start[row] > LONGEST else found
 
     def _is_offer(self, row: int) -> bool:
         """Whether a row that is cut speaks of what somebody lends."""
@@ -202,7 +207,7 @@ class Rows(Table):
             return
         self._learn(new)
         first, count = self.extent_of(new)
-        found = alike(self, first, count, [self._before[document].sheet.columns.separator for document in new.tolist()])
+        found = row_groups(self, first, count, [self._before[document].sheet.columns.separator for document in new.tolist()])
         samples = found.samples()
         self._cut(samples.rows)
         ends = np.cumsum(count)
