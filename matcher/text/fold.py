@@ -5,7 +5,7 @@ All texts of a batch are folded at once, as UTF-8 bytes laid end to end:
 1. Every line end becomes one newline, every NUL a space. A text in ASCII is done.
 2. Common Chinese characters (U+4000 to U+9FFF, which begin with the bytes E4 to E9) stay as they are. All others that are not
    ASCII are looked up in one table: each stays, or becomes one ASCII byte, or none.
-3. Where Han digits may belong to a number, that text is looked at character by character (`han_digits`).
+3. In the lines in which Han digits may belong to a number, such numbers are read (`han_digits`).
 
 The way back to the decoded text is worked out when somebody asks: a character becomes one character or none, so it is a count
 of those that were dropped.

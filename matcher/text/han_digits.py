@@ -7,7 +7,7 @@ most one space, dash or dot between two of them. Those before and after a plain 
 A full-width plus is one where a number begins (＋８６…); elsewhere it parts columns, while a plain one may stand in an address.
 
 Few texts hold any such number, and most prose holds single Han digits. So `may_hold_numbers` says, from the bytes of many texts,
-which of them `read_numbers` must look at character by character.
+in which lines `read_numbers` must look.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ WRITTEN = (
 )
 """Each digit: common, financial and radio readings, Suzhou numerals."""
 DIGITS = {han: digit for digit, written in enumerate(WRITTEN) for han in written}
+PLAIN_DIGITS = str.maketrans({han: str(digit) for han, digit in DIGITS.items()})
 SEPARATORS = " -."
 SHORTEST_RUN = 7
 WHOLE_NUMBER = 11
 WIDE_PLUS = "＋"
 X_ALIKE = "ХхΧχ×✕✖✗✘╳⨉⨯"
 """Cyrillic, Greek, multiplication and ballot signs that pass for an X."""
-DIGIT = f"[0-9{''.join(DIGITS)}]"
+HAN = "".join(DIGITS)
+DIGIT = f"[0-9{HAN}]"
 RUN = re.compile(rf"{DIGIT}(?:[{re.escape(SEPARATORS)}]?{DIGIT}){{{SHORTEST_RUN - 1},}}+")
 BEGINNING_PLUS = re.compile(rf"{WIDE_PLUS}(?<![0-9A-Za-z].)(?=[0-9])")
 GROUPED = [f"[0-9]{{6}}{sign}[0-9]{{8}}{sign}[0-9]{{3}}{last}" for sign in map(re.escape, SEPARATORS) for last in ("", sign)]
@@ -55,19 +57,14 @@ def read_numbers(text: str) -> str:
 
 def _read_run(run: re.Match[str]) -> str:
     """The digits of a long run, all of them plain, unless the plain ones are a number without the Han digits around them."""
-    core = run[0].strip(f"{''.join(DIGITS)}{SEPARATORS}")
+    core = run[0].strip(HAN + SEPARATORS)
     inner, whole = (len(text) - sum(map(text.count, SEPARATORS)) for text in (core, run[0]))
     is_number = core.isascii() and inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= whole
-    return run[0] if is_number else run[0].translate(_plain_digits())
-
-
-@cache
-def _plain_digits() -> dict[int, str]:
-    return {ord(char): str(value) for char, value in DIGITS.items()}
+    return run[0] if is_number else run[0].translate(PLAIN_DIGITS)
 
 
 def may_hold_numbers(data: Bytes) -> Places:
-    """Places in texts that `read_numbers` may change, at least one in each; i64[n], in no order.
+    """Places in texts that `read_numbers` may change, at least one in each such line; i64[n], in no order.
 
     `data` is UTF-8: folded texts with a NUL between two, and eight behind the last.
     """
