@@ -39,7 +39,7 @@ from alerts.records import Incident
 from alerts.rules.kinds import kinds
 from alerts.stage.authentic import Authentic
 from alerts.stage.canary import Canaries
-from alerts.stage.heartbeat import Sorted
+from alerts.stage.heartbeat import Dispatch
 from alerts.stage.pipeline import Alert
 from alerts.store import IncidentStore, Where, configured_store, store_plan
 from alerts.store.older import bring_up
@@ -136,7 +136,7 @@ def run_alert(context: Context, *, once: bool) -> None:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)
         canaries, heard = Canaries(stage, metrics.canary, muted), Listener(store, context.clock)
-        handle = Sorted(stage.handle, canaries, metrics.pulse, authentic.check, heard)
+        handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, heard)
         batch = settings.alert.batch
         Worker("alert", subscription, handle, letters, stop, batch, metrics=told, sink=STORE, in_hand=in_hand).run(once)
         if once:

@@ -20,7 +20,7 @@ from alerts.records import SEVERITIES, STATUSES, Background, Exposure, Origin, S
 from alerts.store import IncidentStore, Where
 from ullage.bus import Lag
 from ullage.clock import Clock
-from ullage.monitoring.heartbeat import Pulse
+from ullage.monitoring.heartbeat import HeartbeatMetrics
 from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, STORE, CanaryMetrics, LoopMetrics, bounded
 from ullage.records import Finding
 from ullage.runtime.dead_letters import REASONS
@@ -36,7 +36,7 @@ class AlertMetrics:
         self._clock, self._tenants = clock, (*sorted(tenants), OTHER)
         self._scenarios = (NO_SCENARIO, *(scenario.id for scenario in own_rules().scenario), OTHER)
         self.loop = LoopMetrics(registry, clock, (BUS, STORE))
-        self.pulse = Pulse(registry, "alert", clock)
+        self.pulse = HeartbeatMetrics(registry, "alert", clock)
         self.canary = CanaryMetrics(registry, clock)
         self._findings = Counter(
             "ullage_alert_findings_total", "Finding records folded, repeats included.", ["tenant"], registry=registry

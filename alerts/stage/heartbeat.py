@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from alerts.stage.canary import is_canary
 from ullage.bus import Record
-from ullage.monitoring.heartbeat import Pulse
+from ullage.monitoring.heartbeat import HeartbeatMetrics
 from ullage.records.heartbeat import Heartbeat, is_heartbeat
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class Dispatch:
     """The handler of alert's worker: findings go to `handle`, those of canaries to `canaries`; then heartbeats are noted."""
 
     handle: Callable[[Sequence[Record]], None]
     canaries: Callable[[Sequence[Record]], None]
-    pulse: Pulse
+    pulse: HeartbeatMetrics
     check: Callable[[Record], None]
     """RecordError for a record that nobody of ours signed."""
     heard: Callable[[Heartbeat], None] = lambda _: None

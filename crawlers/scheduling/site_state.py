@@ -15,7 +15,7 @@ from crawlers.frontier.database import Frontier
 from crawlers.frontier.history import EVERYWHERE, Standing
 from crawlers.scheduling.egress import Egress
 from crawlers.sites.page_verdict import Evidence, Profile, judge, reason
-from crawlers.sites.silence_model import Rhythm, learn
+from crawlers.sites.silence_model import SilenceModel, learn
 from crawlers.sites.site import Site
 from ullage import log
 from ullage.clock import Clock
@@ -74,7 +74,7 @@ class SiteStates:
             blind = [*(span for span in blind if span[0] < self.egress.down_since), (self.egress.down_since, FOREVER)]
         return learnt.expected_by(last, blind, self.quiet_days, site.revisit_seconds * REVISITS)
 
-    def learnt(self, site: Site) -> Rhythm | None:
+    def learnt(self, site: Site) -> SilenceModel | None:
         """The site's own rhythm, None while it is too new to have one."""
         history = self.frontier.history
         return learn(history.arrivals(site.name), history.blind(site.name), self.clock.wall())

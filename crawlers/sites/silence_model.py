@@ -60,7 +60,7 @@ def _slot(hour: int) -> tuple[int, bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class SilenceModel:
     """What was learnt. `chance` a slot; `longest` silence in hours; `silences` a day."""
 
     chance: tuple[float, ...]
@@ -104,10 +104,10 @@ class _Dark:
         return place >= 0 and self.spans[place][1] > hour * HOUR
 
 
-def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Rhythm | None:
+def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> SilenceModel | None:
     """The rhythm of a site whose `arrivals` are posts by hour (Unix seconds // 3600); None while it is too new to tell.
 
-    `blind` as for `Rhythm.expected_by`. What lies before the window is left out.
+    `blind` as for `SilenceModel.expected_by`. What lies before the window is left out.
     """
     begin = int(now // HOUR) - WINDOW_DAYS * DAY_HOURS
     hours = sorted(hour for hour, posts in arrivals.items() if hour >= begin and posts > 0)
@@ -134,10 +134,10 @@ def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Rhy
         return None
     mean = sum(came) / sum(seen)
     chance = tuple((c + PRIOR_HOURS * mean) / (s + PRIOR_HOURS) for c, s in zip(came, seen, strict=True))
-    return Rhythm(chance, float(longest), DAY_HOURS * (sum(came) - 1) / (sum(seen) - 1))
+    return SilenceModel(chance, float(longest), DAY_HOURS * (sum(came) - 1) / (sum(seen) - 1))
 
 
-def text(rhythm: Rhythm | None) -> str:
+def text(rhythm: SilenceModel | None) -> str:
     """In a few words, for people: `about 3 an hour` is not known, how often something comes is."""
     if rhythm is None:
         return "not known yet"

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from deploy.demo import backend, check, drive, plant, told
+from deploy.demo import backend, check, drive, plant, security_team
 from deploy.demo.backend import Backend
 from deploy.local import programs
 from deploy.local.server import HOST, free_ports
@@ -71,9 +71,11 @@ def _whole_product(root: Path, console: Console, on: Backend, *, once: bool) -> 
         pastes, forum = _start_sites(root, progress, stack)
         (port, canary), team = free_ports(2), stack.enter_context(receiving())
         page = f"http://{HOST}:{port}"
-        configure = partial(drive.configure, ullage, plan, parts, port, told.configuration(page, "medium") + drive.canary(canary))
+        configure = partial(
+            drive.configure, ullage, plan, parts, port, security_team.configuration(page, "medium") + drive.canary(canary)
+        )
         _step(progress, "load a watchlist of 2,000 customers", configure)
-        key = told.introduce(ullage.data / "keys", team)
+        key = security_team.introduce(ullage.data / "keys", team)
         drive.add_sites(ullage, pastes, forum)
         bar = progress.add_task("post 400 people's leaks among ordinary posts", total=len(plan.posts))
         drive.post(plan, pastes, forum, lambda: progress.advance(bar))
@@ -85,8 +87,8 @@ def _whole_product(root: Path, console: Console, on: Backend, *, once: bool) -> 
         subprocess.run(command(ullage.data, "incidents", "list"), check=True)
         _check(plan, ullage, incidents, console)
         console.print(f"         on {parts.name}")
-        _complain(told.faults(team.received, key, incidents, page), console)
-        told.show(team.received, console)
+        _complain(security_team.faults(team.received, key, incidents, page), console)
+        security_team.show(team.received, console)
         if not once:
             _serve(ullage, console)
 

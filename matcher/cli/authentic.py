@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record
 from ullage.errors import RecordError
-from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, Pulse
+from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, HeartbeatMetrics
 from ullage.monitoring.metrics import OTHER
 from ullage.records import FINDING_SCHEMA, SIGNED_SINCE, Capture, Finding
 from ullage.records import heartbeat as beats
@@ -95,7 +95,7 @@ class Relay:
 
     findings: Publisher
     signer: Signer
-    pulse: Pulse
+    pulse: HeartbeatMetrics
     coverage: CoverageMetrics | None = None
     counts: FarCounts | None = None
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from matcher.unpack.outcome import REASONS as UNREAD
 from ullage.clock import Clock
 from ullage.identifiers import kinds
-from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, Pulse
+from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, HeartbeatMetrics
 from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
 from ullage.records.incomplete import INCOMPLETE
 from ullage.runtime.dead_letters import REASONS
@@ -26,7 +26,7 @@ class MatchMetrics:
 
     def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock, *, behind_gap: bool = False) -> None:
         self.loop = LoopMetrics(registry, clock, (BUS,))
-        self.pulse = Pulse(registry, "match", clock)
+        self.pulse = HeartbeatMetrics(registry, "match", clock)
         self.coverage = CoverageMetrics(registry) if behind_gap else None
         self.counts = FarCounts(registry) if behind_gap else None
         self.evidence = EvidenceMetrics(registry)

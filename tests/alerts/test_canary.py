@@ -12,7 +12,7 @@ from alerts.noise.background import Rules
 from alerts.noise.suppressions import muted
 from alerts.records import Incident
 from alerts.stage.canary import Canaries, is_canary, notifications
-from alerts.stage.heartbeat import Sorted
+from alerts.stage.heartbeat import Dispatch
 from alerts.stage.pipeline import Alert
 from alerts.store import Where
 from matcher.cli import canary as enrolment
@@ -27,7 +27,7 @@ from ullage import setup
 from ullage.bus import FINDINGS, Record
 from ullage.errors import RecordError, UnavailableError
 from ullage.monitoring.canary import SITE, TENANT, proof, text
-from ullage.monitoring.heartbeat import Pulse
+from ullage.monitoring.heartbeat import HeartbeatMetrics
 from ullage.monitoring.metrics import CanaryMetrics
 from ullage.security import keys
 from ullage.security.keys import KeyStore
@@ -60,11 +60,13 @@ def test_a_post_that_is_background_by_the_rules_in_force_would_not_be_told_of(st
     assert notifications(record(post()), replace(stage(store, clock), background=lambda: none), muted) == 1
 
 
-def sorted_handler(store, clock: HeldClock, registry: CollectorRegistry) -> Sorted:
+def sorted_handler(store, clock: HeldClock, registry: CollectorRegistry) -> Dispatch:
     at = clock.as_clock()
     metrics = AlertMetrics(registry, ["bank"], at)
     real = Alert(store, at, lambda _: Tenant(), metrics)
-    return Sorted(real.handle, Canaries(real, metrics.canary, muted), Pulse(CollectorRegistry(), "alert", at), lambda _: None)
+    return Dispatch(
+        real.handle, Canaries(real, metrics.canary, muted), HeartbeatMetrics(CollectorRegistry(), "alert", at), lambda _: None
+    )
 
 
 def test_it_is_timed_and_leaves_nothing_in_the_store(found: Record, store, clock: HeldClock, registry: CollectorRegistry) -> None:

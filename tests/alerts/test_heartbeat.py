@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.stage.heartbeat import Sorted
+from alerts.stage.heartbeat import Dispatch
 from tests.alerts.builders import finding, record
 from tests.conftest import NOON, HeldClock
 from ullage.bus import FINDINGS, Record
 from ullage.errors import RecordError, UnavailableError
-from ullage.monitoring.heartbeat import Pulse
+from ullage.monitoring.heartbeat import HeartbeatMetrics
 from ullage.records.heartbeat import Heartbeat
 
 
@@ -44,16 +44,16 @@ def canaries() -> Folded:
 
 
 @pytest.fixture
-def handle(folded: Folded, canaries: Folded, registry: CollectorRegistry, clock: HeldClock) -> Sorted:
+def handle(folded: Folded, canaries: Folded, registry: CollectorRegistry, clock: HeldClock) -> Dispatch:
     clock.advance(9)
-    return Sorted(folded, canaries, Pulse(registry, "alert", clock.as_clock()), lambda _: None)
+    return Dispatch(folded, canaries, HeartbeatMetrics(registry, "alert", clock.as_clock()), lambda _: None)
 
 
 def arrived(registry: CollectorRegistry) -> float | None:
     return registry.get_sample_value("ullage_heartbeat_timestamp_seconds", {"stage": "alert", "origin": "crawl"})
 
 
-def test_findings_are_folded_and_heartbeats_noted(handle: Sorted, folded: Folded, registry: CollectorRegistry) -> None:
+def test_findings_are_folded_and_heartbeats_noted(handle: Dispatch, folded: Folded, registry: CollectorRegistry) -> None:
     first, second = record(finding("f")), record(finding("g"))
     handle([first, beat(3), second])
     assert folded.records == [first, second]
@@ -62,7 +62,7 @@ def test_findings_are_folded_and_heartbeats_noted(handle: Sorted, folded: Folded
 
 
 def test_heartbeats_alone_fold_nothing_and_a_replay_counts_none_twice(
-    handle: Sorted, folded: Folded, registry: CollectorRegistry
+    handle: Dispatch, folded: Folded, registry: CollectorRegistry
 ) -> None:
     for _ in range(3):
         handle([beat(3), beat(1)])
@@ -71,7 +71,7 @@ def test_heartbeats_alone_fold_nothing_and_a_replay_counts_none_twice(
 
 
 def test_a_heartbeat_has_not_arrived_while_the_findings_before_it_wait(
-    handle: Sorted, folded: Folded, registry: CollectorRegistry
+    handle: Dispatch, folded: Folded, registry: CollectorRegistry
 ) -> None:
     folded.down = True
     with pytest.raises(UnavailableError):
@@ -82,7 +82,7 @@ def test_a_heartbeat_has_not_arrived_while_the_findings_before_it_wait(
     assert arrived(registry) == NOON
 
 
-def test_one_of_another_version_is_named(handle: Sorted) -> None:
+def test_one_of_another_version_is_named(handle: Dispatch) -> None:
     with pytest.raises(RecordError) as caught:
         handle([beat(schema="9")])
     assert caught.value.reason == "schema"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from alerts.records import Sighting
 from alerts.store import Where, configured_store
-from deploy.demo import told
+from deploy.demo import security_team
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person, people
 from deploy.local import services
@@ -136,14 +136,14 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 def _set_up(data: Path, customers: list[Person], url: str, team: Receiver, group: int, tables: str, password: str) -> str:
     page = f"http://{HOST}:8600"
-    grouped = told.configuration(page).replace("[notify]\n", f"[notify]\ngroup_seconds = {group}\n")
+    grouped = security_team.configuration(page).replace("[notify]\n", f"[notify]\ngroup_seconds = {group}\n")
     data.mkdir(parents=True)
     (data / "ullage.toml").write_text(f"{tables}\n{configuration(TENANT)}\n{grouped}", encoding="utf-8")
     ask = Ullage(data)
     ask("init")
     if password:
         services.write_secret(data / "keys" / "store.password", password)
-    key = told.introduce(data / "keys", team)
+    key = security_team.introduce(data / "keys", team)
     write_customers(data / "customers.csv", customers)
     ask("watchlist", "load", str(data / "customers.csv"), "--tenant", TENANT)
     text = site("raw_paste", f"{url}/archive", "paste", revisit=REVISIT)

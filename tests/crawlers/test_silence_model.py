@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlers.sites.silence_model import DAY_HOURS, HORIZON_HOURS, HOUR, LEAST_ARRIVALS, WINDOW_DAYS, Rhythm, learn, text
+from crawlers.sites.silence_model import DAY_HOURS, HORIZON_HOURS, HOUR, LEAST_ARRIVALS, WINDOW_DAYS, SilenceModel, learn, text
 
 MONDAY = 19_723 * DAY_HOURS
 """2024-01-01, a Monday, at midnight in UTC, as an hour of Unix time; of that year no holiday is known."""
@@ -21,13 +21,13 @@ def at(hour: int) -> float:
     return hour * HOUR
 
 
-def learnt(hours: list[int], now: int, blind: list[tuple[float, float]] | None = None) -> Rhythm:
+def learnt(hours: list[int], now: int, blind: list[tuple[float, float]] | None = None) -> SilenceModel:
     found = learn(dict.fromkeys(hours, 1), blind or [], at(now))
     assert found is not None
     return found
 
 
-def patience(rhythm: Rhythm, last: int, quiet_days: float = YEAR, blind: list[tuple[float, float]] | None = None) -> float:
+def patience(rhythm: SilenceModel, last: int, quiet_days: float = YEAR, blind: list[tuple[float, float]] | None = None) -> float:
     """Hours after `last` when something new is overdue."""
     until = rhythm.expected_by(at(last) + 1, blind or [], quiet_days, 0.0)
     return HORIZON_HOURS if until is None else until / HOUR - last

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from deploy.demo import told
+from deploy.demo import security_team
 from deploy.local.webhook import Receiver, receiving
 from tests.alerts.builders import finding
 from tests.factories import signed
@@ -51,10 +51,10 @@ def incidents(receiver: Receiver) -> dict[str, set[str]]:
 @pytest.mark.timeout(600)
 def test_of_two_processes_one_sends_and_when_it_is_killed_the_other_goes_on(rig: Callable[..., Rig], receiver: Receiver) -> None:
     made = rig()
-    grouped = told.configuration(PAGE).replace("[notify]\n", "[notify]\ngroup_seconds = 1\n")
+    grouped = security_team.configuration(PAGE).replace("[notify]\n", "[notify]\ngroup_seconds = 1\n")
     with (made.data / "ullage.toml").open("a", encoding="utf-8") as file:
         file.write(grouped)
-    key = told.introduce(made.data / "keys", receiver)
+    key = security_team.introduce(made.data / "keys", receiver)
     try:
         first, _ = made.start("alert", "alert")
         publish(made, range(30))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo import told
+from deploy.demo import security_team
 from deploy.demo.drive import configuration
 from deploy.local.webhook import Received, Receiver, receiving
 from tests.alerts.builders import finding
@@ -35,11 +35,11 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def context(tmp_path: Path, receiver: Receiver) -> Context:
-    grouped = told.configuration(PAGE).replace("[notify]\n", "[notify]\ngroup_seconds = 0\n")
+    grouped = security_team.configuration(PAGE).replace("[notify]\n", "[notify]\ngroup_seconds = 0\n")
     tmp_path.joinpath("ullage.toml").write_text(configuration("bank") + grouped, encoding="utf-8")
     made = Context(tmp_path)
     list(setup.initialise(made))
-    told.introduce(tmp_path / "keys", receiver)
+    security_team.introduce(tmp_path / "keys", receiver)
     return made
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from alerts.export.formats import FORMATS
 from alerts.search.door import token_of
-from deploy.demo import told
+from deploy.demo import security_team
 from deploy.demo.drive import configuration, write_customers
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum, bepasty, spirit
@@ -24,7 +24,7 @@ from deploy.local.webhook import Receiver, receiving
 from tests.flow import hostile, sweep
 from tests.flow.daemon import Daemon, until, write_site
 from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PASSWORD, PLANTED, POST, SLUG, TITLE, VICTIM
-from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers
+from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers
 from ullage.bus import TOPICS
 from ullage.custody.officers import open_sealed, private_key
 from ullage.custody.vault import Vault
@@ -61,12 +61,12 @@ def daemon(tmp_path: Path, sites: tuple[str, Forum], receiver: Receiver, monkeyp
     monkeypatch.setenv("ULLAGE_LOG_LEVEL", "debug")
     data.mkdir()
     (port,) = free_ports(1)
-    text = configuration("bank", port) + EVIDENCE + told.configuration(f"http://127.0.0.1:{port}").replace(*DETAILED)
+    text = configuration("bank", port) + EVIDENCE + security_team.configuration(f"http://127.0.0.1:{port}").replace(*DETAILED)
     (data / "ullage.toml").write_text(text, encoding="utf-8")
     with Daemon(data, tmp_path / "swept" / "run.log") as made:
         plant(made, tmp_path, sites)
         officers(tmp_path, Context(data).keys)
-        told.introduce(data / "keys", receiver)
+        security_team.introduce(data / "keys", receiver)
         yield made
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.demo import drive, plant, told
+from deploy.demo import drive, plant, security_team
 from deploy.demo.backend import Parts
 from deploy.local.monitoring import alertmanager, prometheus
 from deploy.local.posting import Bepasty
@@ -86,9 +86,9 @@ class Station:
 def planned(data: Path, ports: dict[str, int], team: Receiver) -> plant.Plan:
     """The demo's tenant, watchlist and posts, and the channel to its team, in a data folder."""
     plan, ullage, page = plant.plan(), drive.Ullage(data), f"http://127.0.0.1:{ports['search']}"
-    more = MORE.format(told=told.configuration(page))
+    more = MORE.format(told=security_team.configuration(page))
     drive.configure(ullage, plan, Parts("embedded"), ports["search"], more)
-    told.introduce(data / "keys", team)
+    security_team.introduce(data / "keys", team)
     return plan
 
 

@@ -9,7 +9,7 @@ from matcher.cli.evidence_vault import Keeper, check
 from matcher.cli.metrics import EvidenceMetrics
 from tests.matcher.bank import customer, enrol
 from tests.matcher.test_stage import Running
-from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers
+from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers
 from ullage.custody.manifest import decode, digest
 from ullage.custody.officers import open_sealed, private_key
 from ullage.custody.vault import Vault

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo import told
+from deploy.demo import security_team
 from deploy.local.certificates import make_certificates
 from deploy.local.kafka import Broker, broker
 from deploy.local.kafka_kerberos import Realm, find_programs, realm
@@ -70,7 +70,7 @@ class Cluster:
         (folder / "empty.pem").touch()
         (folder / "kafka.user").touch(mode=0o600)
         (folder / "kafka.user").write_text(f"ullage-{role}\n{password or self.guard.users[f'ullage-{role}']}\n")
-        (folder / "ullage.toml").write_text(f"[bus]\nurl = {json.dumps(url or self.url())}\n{told.configuration('')}")
+        (folder / "ullage.toml").write_text(f"[bus]\nurl = {json.dumps(url or self.url())}\n{security_team.configuration('')}")
         return folder
 
     def url(self, **other: str) -> str:
@@ -113,7 +113,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, running_realm: Realm | str
     (folder / "customers.csv").write_text("customer_ref,phone\nA1,13800138000\n")
     assert ullage(folder, "watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank").returncode == 0
     with broker(folder / "kafka", guard) as running, receiving() as team:
-        told.introduce(folder / "keys", team)  # that nobody is told would be a fault as well
+        security_team.introduce(folder / "keys", team)  # that nobody is told would be a fault as well
         found = Cluster(folder, running, guard, Tools(folder / "kafka", running.port))
         printed = ullage(found.data("operator"), "check", "--plan")
         assert (printed.returncode, printed.stderr) == (0, "")

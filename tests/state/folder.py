@@ -37,7 +37,7 @@ from tests.contracts.test_incident_store import claim
 from tests.factories import WHEN, outgoing
 from tests.matcher.bank import customer, enrol
 from tests.matcher.bank import listed as as_csv
-from tests.ullage.evidence.support import OFFICERS, PASSPHRASES, officers, seal
+from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers, seal
 from tests.upgrade.test_data_folder import FOLDER, MADE
 from ullage.audit import entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT

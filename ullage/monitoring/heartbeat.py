@@ -22,7 +22,7 @@ MAX_ORIGINS = 8
 """Further origins have the label `other`, as sites have that are not watched."""
 
 
-class Pulse:
+class HeartbeatMetrics:
     """The heartbeats that arrive at one stage."""
 
     def __init__(self, registry: CollectorRegistry, stage: str, clock: Clock) -> None:

@@ -15,7 +15,7 @@ from alerts.maintenance.schedule import Maintenance
 from alerts.records import CLASSES, Claim, Decision, Exposure, Hold, Incident, Notification, Sighting, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all
-from tests.ullage.evidence.support import BODY, OFFICERS, PASSPHRASES, officers, seal
+from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, officers, seal
 from ullage.audit import entries
 from ullage.cli import app
 from ullage.custody.manifest import digest
@@ -75,8 +75,8 @@ def test_two_officers_open_a_finding_and_the_log_says_so_first(data, vault, run)
 
 
 def test_what_was_posted_cannot_move_a_terminal(data, context, vault, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.ullage.evidence.support.BODY", b"a\x1b[31mred\xff\n" + b"more\n" * 300)
-    from tests.ullage.evidence import support
+    monkeypatch.setattr("tests.ullage.custody.support.BODY", b"a\x1b[31mred\xff\n" + b"more\n" * 300)
+    from tests.ullage.custody import support
     from ullage.custody.officers import pair_of
 
     support.seal(vault, pair_of(context.keys, OFFICERS), "f3")

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.conftest import NOON, HeldClock
 from ullage.errors import RecordError
-from ullage.monitoring.heartbeat import MAX_ORIGINS, CoverageMetrics, FarCounts, Pulse
+from ullage.monitoring.heartbeat import MAX_ORIGINS, CoverageMetrics, FarCounts, HeartbeatMetrics
 from ullage.records.heartbeat import STATES, Count, Coverage, Heartbeat, SiteReport, is_heartbeat
 
 WHEN = datetime.fromtimestamp(NOON, UTC)
@@ -51,7 +51,7 @@ def test_what_is_no_heartbeat_is_named(data: bytes, schema: str, reason: str) ->
 
 
 def test_a_clock_that_was_far_ahead_hides_no_heartbeat_after_it(registry: CollectorRegistry, clock: HeldClock) -> None:
-    pulse, year = Pulse(registry, "match", clock.as_clock()), 365 * 86400.0
+    pulse, year = HeartbeatMetrics(registry, "match", clock.as_clock()), 365 * 86400.0
     labels = {"stage": "match", "origin": "crawl-1"}
     assert pulse.arrived(beat(year))
     assert registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == NOON
@@ -62,7 +62,7 @@ def test_a_clock_that_was_far_ahead_hides_no_heartbeat_after_it(registry: Collec
 
 
 def test_the_newest_counts_and_one_that_comes_again_does_not(registry: CollectorRegistry, clock: HeldClock) -> None:
-    pulse = Pulse(registry, "match", clock.as_clock())
+    pulse = HeartbeatMetrics(registry, "match", clock.as_clock())
     clock.advance(7)
     assert [pulse.arrived(beat(n)) for n in (0, 5, 5, 2)] == [True, True, False, False]
     labels = {"stage": "match", "origin": "crawl-1"}
@@ -72,7 +72,11 @@ def test_the_newest_counts_and_one_that_comes_again_does_not(registry: Collector
 
 
 def test_no_record_makes_series_without_end(registry: CollectorRegistry, clock: HeldClock) -> None:
-    pulse, coverage, counts = Pulse(registry, "match", clock.as_clock()), CoverageMetrics(registry), FarCounts(registry)
+    pulse, coverage, counts = (
+        HeartbeatMetrics(registry, "match", clock.as_clock()),
+        CoverageMetrics(registry),
+        FarCounts(registry),
+    )
     for number in range(3 * MAX_ORIGINS):
         origin = f"crawl-{number}"
         pulse.arrived(beat(number, origin))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests import factories
 from tests.factories import WHEN
-from tests.ullage.evidence.support import BODY, OFFICERS, PASSPHRASES, made, officers, seal
+from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, made, officers, seal
 from ullage.custody.manifest import decode, encode, manifest
 from ullage.custody.officers import make_officer, open_sealed, pair_of, private_key
 from ullage.custody.vault import Vault

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deploy.demo.told import faults
+from deploy.demo.security_team import faults
 from deploy.local.webhook import Received, new_key
 from tests.alerts.notify.support import signed
 
