@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.calendar import is_date
-from matcher.detect.candidates import Segment, by_place
+from matcher.detect.candidates import Segment
 from matcher.match.capture_key import CaptureKey, in_hex, kind_numbers
 from matcher.match.distinct import LIMIT, Distinct, Lowest, Numbers, Words, longest_run, numbers_of, told_apart
 from matcher.records import Layout, Layouts, Rows
@@ -143,7 +143,7 @@ def _counted_as(segment: Segment) -> str:
 
 def _by_place(segment: Segment) -> Segment:
     """The candidates of a segment in order of place, which most are in anyway."""
-    return segment if (segment.start[1:] >= segment.start[:-1]).all() else segment.take(by_place(segment.start))
+    return segment if (segment.start[1:] >= segment.start[:-1]).all() else segment.take(np.argsort(segment.start, kind="stable"))
 
 
 class Tally:

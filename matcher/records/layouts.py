@@ -18,7 +18,6 @@ import numpy as np
 from matcher.columns.batch import Bytes
 from matcher.columns.bitset import Chain, Ranks, where
 from matcher.columns.ragged import ranges, within
-from matcher.detect.candidates import by_place
 from matcher.records.reader import Described, Layout
 from matcher.records.spans import BLOCK, LINE, Numbers
 from matcher.records.table import Table
@@ -28,8 +27,6 @@ SAMPLES = 6
 MOST_READ = 32
 """Rows of a document that are read in all; the largest groups come first. A document with fewer is read whole."""
 MOST_COUNTED = 255
-KEY_BITS = 40
-"""Keys below this are sorted together with their numbers."""
 
 
 class Sample(NamedTuple):
@@ -85,7 +82,7 @@ class RowGroups:
     @classmethod
     def of(cls, rows: Numbers, document: Numbers, keys: Numbers, documents: int) -> RowGroups:
         """Groups of `rows`, of which each has a key and the number of its document, below `documents`."""
-        order = by_place(keys) if not len(keys) or int(keys.max()) >> KEY_BITS == 0 else np.argsort(keys, kind="stable")
+        order = np.argsort(keys, kind="stable")
         key, own = keys[order], document[order]
         is_first = np.ones(len(rows), bool)
         is_first[1:] = (key[1:] != key[:-1]) | (own[1:] != own[:-1])

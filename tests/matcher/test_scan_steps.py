@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.columns.bitset import Classes, is_one_of
-from matcher.detect.candidates import Segment, anywhere, by_place, cut, every, lower
+from matcher.detect.candidates import Segment, anywhere, cut, every, lower
 from matcher.detect.kinds import card as cards
 from matcher.detect.kinds import email as mail
 from matcher.detect.kinds import resident_id as ids
@@ -66,11 +66,6 @@ def test_letters_become_lower_case_and_nothing_else_does(texts: list[bytes]) -> 
 @given(st.binary(max_size=40), st.binary(max_size=5))
 def test_bytes_are_among_signs(data: bytes, signs: bytes) -> None:
     assert is_one_of(np.frombuffer(data, np.uint8), signs).tolist() == [byte in signs for byte in data]
-
-
-@given(st.lists(st.integers(0, 2**40 - 1), max_size=50))
-def test_the_order_of_places_is_stable(places: list[int]) -> None:
-    assert by_place(np.array(places, np.int64)).tolist() == sorted(range(len(places)), key=lambda i: (places[i], i))
 
 
 @given(st.lists(st.booleans(), min_size=3, max_size=3))
