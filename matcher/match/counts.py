@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from typing import NamedTuple
@@ -182,7 +182,7 @@ class Found:
         """List `matches`; whether there was room for all of them."""
         left = len(matches) if self.room is None else self.room - sum(map(len, self.details))
         if left:
-            self.details.append(matches.take(slice(left)))
+            self.details.append(replace(matches, table=matches.table[:left].copy()))  # a view would keep the whole batch's
         return left >= len(matches)
 
     def matches(self) -> Iterator[Match]:

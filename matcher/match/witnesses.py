@@ -34,8 +34,6 @@ from matcher.watchlist.witness import HOLDER, KIND, PAIR, Value, amounts_in, dat
 ROW_BYTES = 8_192
 MOST_VALUES = 12
 MOST_OWNERS = 4
-MOST_PEOPLE = 1_000
-"""Customers of one capture, from which on no further batch is compared: they settle it."""
 LOAN_AMOUNTS = frozenset(
     "金额 贷款 贷款金额 贷款额 贷款本金 借款 借款金额 借款额 借款本金 放款 放款金额 放款额 发放金额 到账金额 合同金额 本金"
     " amount amt loan loanamount loanamt principal loanprincipal disbursedamount disbursementamount disbursed".split()
@@ -89,11 +87,6 @@ class Witnesses:
         """One more row."""
         into = self._sure if is_sure else self._unsure
         into[subject] = agrees or into.get(subject, False)
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether so many were compared that more would say the same."""
-        return len(self._sure) + len(self._unsure) >= MOST_PEOPLE
 
     @property
     def comparable(self) -> int:
