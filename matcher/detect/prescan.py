@@ -1,6 +1,7 @@
-"""One pass over a batch for all that is known by its letters: words of the lexicon, labels with values, masks, what is to undo.
+"""One pass over a batch for every pattern of letters: words of the lexicon, labels with values, masks, what is to be unescaped.
 
-Hyperscan costs by the pass and hardly by the pattern: they all together take a third more than the lexicon alone (measured).
+Hyperscan costs by the pass and hardly by the pattern: they all together take a third more than the lexicon alone (measured). What
+it sees says where to look; `lexicon`, `labelled`, `kinds.masked` and `text.unescape` look there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Hits = tuple[Places, Places]
 
 
 class Seen(NamedTuple):
-    """What was seen in one buffer. Of `undone` one hit a pattern is enough."""
+    """What was seen in one buffer, by who asked. Of `undone`, what is to be unescaped, there is one hit a pattern at most."""
 
     words: Hits
     labelled: Hits
@@ -27,8 +28,8 @@ class Seen(NamedTuple):
     masked: Hits
 
 
-class Sieve:
-    """The pass over words of the lexicon, and over what is the same for every lexicon."""
+class Prescan:
+    """The pass for `words`, those of a lexicon, and for what is the same with every lexicon."""
 
     def __init__(self, words: Patterns) -> None:
         self._joined = Joined((words, labelled.patterns(), escapes(), labelled.card_headers(), masked.patterns()))

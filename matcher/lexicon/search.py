@@ -29,7 +29,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Places
 from matcher.columns.literals import Literals, once, stretches, whole_words
-from matcher.detect.prescan import Seen, Sieve
+from matcher.detect.prescan import Prescan, Seen
 from matcher.lexicon.entries import COMPANY, Entry, Names, forms, literals, lower, record_words, shipped_rows
 from matcher.lexicon.terms import NEAR, Hit, Terms
 from ullage.vocabulary.lexicon import Row
@@ -46,7 +46,7 @@ ALPHANUMERIC = frozenset(string.ascii_letters + string.digits)
 class Lexicon:
     """All terms of `rows` (of this version by default), every tenant's `brands` (with its domains) and `bins` (6 to 8 digits).
 
-    `sieve` is the prescan that `read_batch` goes by; `records` counts the words of somebody's record.
+    `prescan` is what `read_batch` goes by; `records` counts the words of somebody's record.
     """
 
     def __init__(self, brands: Names, bins: Names | None = None, rows: Sequence[Row] = ()) -> None:
@@ -57,7 +57,7 @@ class Lexicon:
         words = [form for form, entries in found.items() if any(entry.kind != "label" for entry in entries)]
         patterns = [(number, literal) for number, form in enumerate(words) for literal in literals(form)]
         self._form_of_pattern = np.array([number for number, _ in patterns], np.min_scalar_type(len(words)))
-        self.sieve = Sieve(whole_words([literal for _, literal in patterns]))
+        self.prescan = Prescan(whole_words([literal for _, literal in patterns]))
         self._longest = max(form.size for form in self._automaton.values())
         self._margin = LONGEST_CHARACTER * NEAR + 3 * self._longest  # room for a word, its company, and one that is cut
 
@@ -73,7 +73,7 @@ class Lexicon:
     def read_batch(self, batch: Batch, seen: Seen) -> Sequence[Terms]:
         """Terms and brands of each text in `batch`, as `read` finds them, floods apart; places are bytes from the text's begin.
 
-        `seen` is what `sieve` saw in the batch.
+        `seen` is what `prescan` saw in the batch.
         """
         terms = [Terms()] * len(batch.starts)
         number, end = seen.words

@@ -72,7 +72,7 @@ class Searched:
     def only(self, numbers: Sequence[int]) -> Searched:
         """Some of the parts, searched again without the others; the first must be among them if it goes on."""
         line = self.parts[numbers[0]].line
-        laid = read([self.parts[number].piece for number in numbers], self._lexicon.sieve, line)
+        laid = read([self.parts[number].piece for number in numbers], self._lexicon.prescan, line)
         return Searched(laid, self._lexicon, self._sheets, self._public)
 
     @cached_property
@@ -115,7 +115,7 @@ def batches(
             sheets = _carried(searched) if searched and goes_on else {}
         searched = None
         with step("search"):
-            searched = Searched(read(group, lexicon.sieve, line), lexicon, sheets, public)
+            searched = Searched(read(group, lexicon.prescan, line), lexicon, sheets, public)
         if searched is not None:
             yield searched
 

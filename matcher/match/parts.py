@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from matcher.columns.batch import Batch
-from matcher.detect.prescan import Seen, Sieve
+from matcher.detect.prescan import Prescan, Seen
 from matcher.match.steps import Steps, strictly
 from matcher.text import Folded, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import is_opaque, utf8_of
@@ -64,25 +64,25 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """Parts in one buffer, and what the sieve saw there."""
+    """Parts in one buffer, and what the prescan saw there."""
 
     parts: list[Part]
     batch: Batch
     seen: Seen
 
 
-def read(pieces: Sequence[Piece], sieve: Sieve, line: int = 0) -> Laid:
+def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> Laid:
     """`pieces` read together; `line` line ends stand before the first if it goes on.
 
-    Markup is unescaped, all else is folded as it is; where the sieve then sees what may be undone, that is unescaped as well.
+    Markup is unescaped, all else is folded as it is; where the prescan then sees what may be undone, that is unescaped as well.
     """
     texts = fold_all([b"" if piece.markup else piece.body for piece in pieces])
     _unescape(texts, pieces, [n for n, piece in enumerate(pieces) if piece.markup])
-    batch, seen = _laid(texts, sieve)
+    batch, seen = _laid(texts, prescan)
     needed = needs_unescape(batch.data, batch.starts, batch.ends, seen=len(seen.undone[0]) > 0)
     if again := [n for n, piece in enumerate(pieces) if needed[n] and not piece.markup]:
         _unescape(texts, pieces, again)
-        batch, seen = _laid(texts, sieve)
+        batch, seen = _laid(texts, prescan)
     parts = []
     for piece, text in zip(pieces, texts, strict=True):
         parts.append(Part(piece, text, line if piece.goes_on else 0))
@@ -98,10 +98,10 @@ def _unescape(texts: list[Folded], pieces: Sequence[Piece], numbers: Sequence[in
             texts[number] = folded
 
 
-def _laid(texts: Sequence[Folded], sieve: Sieve) -> tuple[Batch, Seen]:
+def _laid(texts: Sequence[Folded], prescan: Prescan) -> tuple[Batch, Seen]:
     """`texts` in one buffer, and what is seen there."""
     batch = Batch.of([text.utf8 for text in texts])
-    return batch, sieve.find(batch.data)
+    return batch, prescan.find(batch.data)
 
 
 def line_behind(part: Part) -> int:

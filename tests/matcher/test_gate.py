@@ -15,7 +15,7 @@ from tests.bench.corpus import corpus
 from tests.bench.corpus_disguise import IN_TEXT, disguises
 from tests.matcher.test_fold import DROPPED, SCRIPTS, written
 
-SIEVE = Lexicon({}).sieve
+PRESCAN = Lexicon({}).prescan
 PHONE = "13800138000"
 VALUES = {
     "phone": PHONE,
@@ -144,7 +144,7 @@ HAN_SOUP = st.text(st.sampled_from("一三零○1８ -.—　，＋×√张"), m
 
 def quickly(texts: Sequence[str]) -> list[Folded]:
     pieces = [Piece(n, "", text.encode(), len(text.encode())) for n, text in enumerate(texts)]
-    return [part.text for part in read(pieces, SIEVE).parts]
+    return [part.text for part in read(pieces, PRESCAN).parts]
 
 
 def slowly(text: str) -> Folded:

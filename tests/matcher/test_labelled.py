@@ -15,7 +15,7 @@ from matcher.lexicon import Lexicon
 from ullage.identifiers import Kind
 
 Found = tuple[str, int, int, str, bool]
-SEARCH = Lexicon({}).sieve
+SEARCH = Lexicon({}).prescan
 KINDS = {kind.name: kind for kind in labelled_kinds()}
 VALUES = ("12345678", "10001", "E12345678", "ea1234567", "H12345678", "m1234567801", "github666", "Zhang_San-1", "13800138000")
 PARTS = ("的", " ", "\n", "，", "a", "1", ":", '"', "'", "=", "是", "->", "] [", "(", "_", "qq.com", ",", "-", "@")

@@ -22,7 +22,7 @@ GLUE = [" ", "x", "s", "的", "1", "\n", "😀", "é", "_", "x" * 41, "的" * 40
 
 def of(*texts: str) -> list[Terms]:
     batch = Batch.of([fold(text).text.encode() for text in texts])
-    return LEXICON.read_batch(batch, LEXICON.sieve.find(batch.data))
+    return LEXICON.read_batch(batch, LEXICON.prescan.find(batch.data))
 
 
 def same(ours: Terms, oracle: Terms, text: str) -> None:

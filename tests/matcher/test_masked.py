@@ -18,7 +18,7 @@ from ullage.identifiers.resident_id import check_character
 from ullage.settings import Context
 
 ONE, TWO = BANK[1], BANK[2]
-SIEVE = Lexicon({}).sieve
+PRESCAN = Lexicon({}).prescan
 MASKS = ("138****8000", "139xxxx8001", "138××××8000", "4403**********1234", "440301********123x", "440301●●●●●●●●123X")
 PIECES = (*MASKS, *"*xX●×1a张,\n ", "138", "****", "8000", "440301", "********", "1234")
 
@@ -47,7 +47,7 @@ def agreeing(matcher: Matcher, body: str) -> tuple[int, int]:
 def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
     texts = [fold(text).text for text in pieces]
     batch = Batch.of([text.encode() for text in texts])
-    segments = find_masked(batch, SIEVE.find(batch.data).masked)
+    segments = find_masked(batch, PRESCAN.find(batch.data).masked)
     ours = {
         (s.kind, start, end, normal[:length].tobytes().decode(), s.weak)
         for s in segments

@@ -14,7 +14,7 @@ from matcher.text import decode, fold, unescape
 from matcher.text.windows import WINDOW
 from tests.factories import capture
 
-SIEVE = Lexicon({}).sieve
+PRESCAN = Lexicon({}).prescan
 PHONE = "13800138000"
 BODIES = {
     "ascii": b"name,phone\nwang," + PHONE.encode(),
@@ -35,7 +35,7 @@ BODIES = {
 
 
 def read(pieces: list[Piece]) -> list[Part]:
-    return read_with(pieces, SIEVE).parts
+    return read_with(pieces, PRESCAN).parts
 
 
 def pieces(body: bytes, media_type: str = "text/plain") -> list[Piece]:

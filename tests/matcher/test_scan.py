@@ -24,7 +24,7 @@ from ullage.identifiers.card import issuer, luhn
 from ullage.vocabulary.fields import Field
 
 PHONE, ID, CARD = "13800138000", "11010519491231002X", "6200000000000005"
-SIEVE = Lexicon({}).sieve
+PRESCAN = Lexicon({}).prescan
 EITHER = "440524188001010014"
 PREFIXES = ["", "+86", "+86 ", "+86-", "0086", "0086-", "86", "86 ", "(86)", "(+86) ", "0"]
 GROUPS = ["{0}{1}{2}", "{0}-{1}-{2}", "{0} {1} {2}", "{0}.{1}.{2}", "{0}-{1}{2}", "{0}{1}-{2}", "{0} {1}{2}"]
@@ -128,7 +128,7 @@ EXAMPLES = [(kind.name, text, normal) for kind in kinds().values() for text, nor
 @pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES)
 def test_the_examples_of_every_kind_are_found_in_columns(kind: str, text: str, normal: str) -> None:
     batch = Batch.of([fold(unescape(text, markup=False)).utf8])
-    segments = [s for s in search(batch, find_labelled(batch, SIEVE.find(batch.data).labelled)) if s.kind == kind]
+    segments = [s for s in search(batch, find_labelled(batch, PRESCAN.find(batch.data).labelled)) if s.kind == kind]
     assert normal in {bytes(row).rstrip(b"\0").decode() for s in segments for row in s.normal[s.valid]}
 
 
@@ -204,7 +204,7 @@ def test_hex_of_another_length_is_no_digest(text: str) -> None:
 @given(st.lists(st.sampled_from([PHONE, ID, CARD, EITHER, "a@example.com", "-", " ", "9", "x", "\n", "62"]), max_size=30))
 def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str]) -> None:
     batch = Batch.of(["".join(parts).encode()])
-    table = Candidates.merged(search(batch, find_labelled(batch, SIEVE.find(batch.data).labelled)))
+    table = Candidates.merged(search(batch, find_labelled(batch, PRESCAN.find(batch.data).labelled)))
     assert (table.start[1:] >= table.start[:-1]).all()
     single = [i for i, kind in enumerate(table.kind.tolist()) if table.names[kind] not in APART]
     assert all(table.end[a] <= table.start[b] for a, b in pairwise(single))

@@ -42,7 +42,7 @@ def hits(found: Hits) -> set[tuple[int, int]]:
 @given(TEXTS, ENCODINGS)
 def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encoding: str) -> None:
     bodies = [text.encode(encoding) for text in texts]
-    laid = read([p for body in bodies for p in pieces_of_capture(0, capture(body=body), print)], LEXICON.sieve)
+    laid = read([p for body in bodies for p in pieces_of_capture(0, capture(body=body), print)], LEXICON.prescan)
     slow = Batch.of([fold(unescape(decode(body), markup=False)).utf8 for body in bodies])
     assert np.array_equal(laid.batch.data, slow.data)
     assert np.array_equal(laid.batch.starts, slow.starts)
@@ -55,19 +55,19 @@ def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encodi
 @given(TEXTS)
 def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
-    assert hits(LEXICON.sieve.find(batch.data).labelled) == hits(Literals.of(labelled.patterns()).find(batch.data))
+    assert hits(LEXICON.prescan.find(batch.data).labelled) == hits(Literals.of(labelled.patterns()).find(batch.data))
 
 
 @given(TEXTS)
 def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
-    assert hits(LEXICON.sieve.find(batch.data).card_headers) == hits(Literals.of(labelled.card_headers()).find(batch.data))
+    assert hits(LEXICON.prescan.find(batch.data).card_headers) == hits(Literals.of(labelled.card_headers()).find(batch.data))
 
 
 @given(TEXTS)
 @example(["abc_def1138-0013-8000BANK.example"])
 def test_a_doubt_is_seen_in_the_whole_if_any_text_has_it(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
-    seen = len(LEXICON.sieve.find(batch.data).undone[0]) > 0
+    seen = len(LEXICON.prescan.find(batch.data).undone[0]) > 0
     asked, told = (needs_unescape(batch.data, batch.starts, batch.ends, seen=seen) for seen in (True, False))
     assert seen or np.array_equal(asked, told)
