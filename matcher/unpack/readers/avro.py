@@ -45,9 +45,13 @@ def _lines(records: Any, unread: list[str]) -> Iterator[bytes]:
     names = [field["name"] for field in records.writer_schema.get("fields", ())]
     if names:
         yield from lines([names])
+    yield from lines(_rows(records, names), unread, "rows")
+
+
+def _rows(records: Any, names: list[str]) -> Iterator[list[object]]:
     try:
         for record in records:
-            yield from lines([[record.get(name) for name in names] if isinstance(record, dict) else [record]], unread, "rows")
+            yield [record.get(name) for name in names] if isinstance(record, dict) else [record]
     except (*DAMAGED, StopIteration) as error:
         raise ValueError("damaged records") from error
 

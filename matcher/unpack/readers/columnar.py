@@ -19,8 +19,8 @@ from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.registry import Format
 from matcher.unpack.walk import Body, Walk
 
-ROWS = 512
-"""Rows that are made into lines at once."""
+ROWS = 4096
+"""Rows that are made into Python's values at once."""
 
 
 class Arrow(NamedTuple):
@@ -64,14 +64,17 @@ def _lines(arrow: Arrow, kind: str, body: Body, unread: list[str]) -> Iterator[b
     try:
         names, batches = _OPEN[kind](arrow, source)
         yield from lines([names])
-        for batch in batches:
-            for start in range(0, batch.num_rows, ROWS):
-                columns = [_values(arrow.core, column.slice(start, ROWS)) for column in batch.columns]
-                yield b"".join(lines(zip(*columns, strict=True), unread, "rows"))
+        yield from lines(_rows(arrow.core, batches), unread, "rows")
     except MemoryError:
         raise
     except arrow.core.ArrowException as error:
         raise ValueError("damaged table") from error
+
+
+def _rows(core: ModuleType, batches: Iterator[Any]) -> Iterator[tuple[object, ...]]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, ROWS):
+            yield from zip(*(_values(core, column.slice(start, ROWS)) for column in batch.columns), strict=True)
 
 
 def _values(core: ModuleType, column: Any) -> list[object]:

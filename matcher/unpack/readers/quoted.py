@@ -18,7 +18,7 @@ ENOUGH = 3
 """Characters of Chinese, or as much, in a head that is taken for quoted-printable."""
 SOFT = re.compile(rb"=[ \t]*\r?\n")
 UNDONE = re.compile(rb"(?:=[89A-Fa-f][0-9A-Fa-f]){2,}+|=3[Dd]|=20|=09|=0[Dd]=0[Aa]|=0[Aa]")
-LONGEST = 1 << 20
+LONGEST = 1 << 16
 """Bytes of lines that go on that are waited for."""
 
 
@@ -33,7 +33,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         held += chunk
         end = held.rfind(b"\n") + 1
-        while end and held[:end][-4:].rstrip(b"\r\n \t").endswith(b"=") and len(held) < LONGEST:
+        while end and held[max(0, end - 4) : end].rstrip(b"\r\n \t").endswith(b"=") and len(held) < LONGEST:
             end = held.rfind(b"\n", 0, end - 1) + 1
         if end:
             yield undone(held[:end])
