@@ -236,15 +236,14 @@ class Contents:
         known = self._cells.setdefault(separator, {})
         number = known.get(part)
         if number is None:
-            content = self._look(part.replace(separator, HIDDEN) if separator else part)
-            if separator == PASSWORD_BEHIND:
-                content = content._replace(is_password=not content.seen and _is_password(part.decode("utf-8", "replace").strip()))
+            hidden = part.replace(separator, HIDDEN) if separator else part
+            content = self._look(hidden, may_be_password=separator == PASSWORD_BEHIND)
             number = known[part] = self._numbers.setdefault(content, len(self._known))
             if number == len(self._known):
                 self._known.append(content)
         return number
 
-    def _look(self, part: bytes) -> Content:
+    def _look(self, part: bytes, *, may_be_password: bool = False) -> Content:
         """What a cell says, wherever it stands."""
         text = shown(part)
         first, *others = part.split(OPEN)
@@ -265,6 +264,7 @@ class Contents:
             is_digits=whole[:1].isdigit(),
             is_code=CODE.fullmatch(whole) is not None,
             is_secret=SECRET.fullmatch(whole) is not None,
+            is_password=may_be_password and not others and _is_password(text.strip()),
         )
 
 

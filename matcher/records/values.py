@@ -98,7 +98,7 @@ def field_of(value: str) -> Field | None:
     known = whole_values().get(value.lower())
     if known:
         return known
-    for pattern in (BEFORE, BEHIND):
+    for pattern in (BEFORE,) if value.isascii() else (BEFORE, BEHIND):  # words behind an amount are Chinese
         found = pattern.fullmatch(value)
         if found and not _has_terms(value) and (label := _amount(found[1])):
             return label
