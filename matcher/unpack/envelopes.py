@@ -58,6 +58,8 @@ DUMPED = re.compile(rb"[0-9A-Fa-f]+:?[ \t]+(" + OCTETS + rb")")
 A_LINE = 16
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex."""
+DASHES, OF_A_ROW = b"----", 256
+"""What parts the cells of many a dump, and would be base64 for URLs: that has it once in 16 MiB by chance."""
 SECOND_LINE = b"00000010"
 """Address of the second line of a dump."""
 Found = tuple[str, bytes]
@@ -70,12 +72,26 @@ def may_hold(text: bytes) -> bool:
         return True
     if b"begin " in text and UU_START.search(text):
         return True
-    if b"a" * RUN not in text.translate(AS_LETTER):
+    if not _has_line(text):
         return False
     if any(start in text for start in STARTS):
         return True
     hexed = text.translate(AS_HEX)
     return b"a" * LONG in hexed or TWO_LINES in hexed or b"a" * RUN in text.translate(AS_32)
+
+
+def _has_line(text: bytes) -> bool:
+    """Whether there is a long line of letters that is neither a digest nor parted by dashes: many a dump has them in each row."""
+    letters = text.translate(AS_LETTER)
+    at = letters.find(b"a" * RUN)
+    while at >= 0:
+        end = letters.find(b" ", at)
+        line = text[at : end if end >= 0 else len(text)]
+        is_digest = len(line) in DIGESTS and not line.translate(None, SIXTEENTHS)
+        if not is_digest and (len(line) > OF_A_ROW or DASHES not in line):
+            return True
+        at = letters.find(b"a" * RUN, at + len(line))
+    return False
 
 
 def is_taken(plain: bytes) -> bool:

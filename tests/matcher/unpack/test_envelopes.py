@@ -125,3 +125,23 @@ def test_digests_keys_and_plain_text_cost_no_child(text: bytes) -> None:
 @pytest.mark.parametrize("what", [b"A", b"Ab=\n", b"00000010: 00 ", b"begin 644 x\n!\n", b"0123456789abcdef" * 5 + b"\n", b"a\n"])
 def test_a_flood_of_letters_takes_time_in_proportion(what: bytes) -> None:
     assert list(envelopes.held(what * ((1 << 20) // len(what)))) is not None
+
+
+DIGEST = random.Random(4).randbytes(32).hex().encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"name,phone\n", False),
+        (DIGEST, False),
+        (b"a," + DIGEST + b"\n" + DIGEST.upper() + b",UEsDB\n", False),
+        (b"6200005386685511----320102189809164486----+8615488668551----UEsDB\n", False),
+        (DIGEST + b"\n" + b"mfrgg" * 12 + b"UEsDB", True),
+        (DIGEST + b"\n" + DIGEST[:60] + b"\n" + DIGEST[:60] + b"\n", True),
+        (DIGEST + b"," + b"ab" * 65, True),
+        (DIGEST + b"\n" + b"MFRGG" * 12, True),
+    ],
+)
+def test_digests_and_rows_are_no_sign_of_a_file(text: bytes, expected: bool) -> None:
+    assert envelopes.may_hold(text) is expected
