@@ -211,3 +211,8 @@ def test_names_beside_digests_stay_names(name: str) -> None:
     own = [f"{digest(n)},{name if keeps else other}" for n, other in enumerate(others)]
     assert of("\n".join(own)) == [{"NAME"}] * 20
     assert of("姓名,md5,手机\n" + "\n".join(f"高净值,{digest(n)},{phone(n)}" for n in range(9))) == [{"NAME", "PHONE"}] * 9
+
+
+def test_a_cell_says_what_it_is_though_its_column_does_not() -> None:
+    found = of("\n".join(f"张三|{phone(n)}|{said}" for n, said in enumerate(("借款8万", "x", "y"))))
+    assert found == [{"NAME", "PHONE", "LOAN"}, {"NAME", "PHONE"}, {"NAME", "PHONE"}]
