@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,9 @@ def test_match_once_drains_the_bus(ullage, bank: Context) -> None:
     assert ullage("match", "--once").exit_code == 0
     assert len(bus.subscribe(FINDINGS, "alert").poll(9, 0.0)) == 1
     bus.close()
+
+
+def test_scan_loads_nothing_that_only_other_commands_need() -> None:
+    others = {"structlog", "prometheus_client", "rich.console", "scrapy", "matcher.watchlist.build", "matcher.cli.match"}
+    script = f"import sys, matcher.cli.scan; print(*sorted(sys.modules.keys() & {others}))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "\n"
