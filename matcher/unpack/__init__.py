@@ -1,8 +1,8 @@
 """Containers to members: archives, office files, PDF and mail, parsed in a child that can do nothing else.
 
-    body ─kinds: is it text?─▶ unpacked: unpack ─▶ spawn ═══ request ══▶ server: fork ─▶ child: confine, seal, walk ─▶ parsers
-                                    ▲                                                        ║
-                                    └── frames: checked, counted ◀════════ a pipe ═══════════╝
+    body ─kinds: is it text?─▶ parent: unpack ═══ request ══▶ child: fork ─▶ sandbox: confine, seal ─▶ walk ─▶ readers
+                                  ▲                                              ║
+                                  └──── protocol: checked, counted ◀═══ a pipe ══╝
 
 Parsers of hostile files are where programs like this one get broken into. So each container is parsed in a process of its own. It
 is forked from a server that was executed afresh for it and a few others (never forked from us: it never held a key or a capture),
@@ -13,6 +13,10 @@ as a sealed file in memory, members come out of a pipe. The parent believes noth
 names and time are all bounded.
 
 Whatever is not read is said: each `Outcome` has a reason from a closed list. What could be read of a damaged container is read.
+
+Each format is one module of `readers`, which says how it is recognised as well (`registry` finds them). What stands in a text as
+letters (`envelopes`) is read as if it lay beside it. A library that is slow to load, such as that for Parquet, is loaded only by
+a child for such a file, before it gives anything up; where the file lies in another container, the parent starts that child.
 
 Start with `matcher.unpack.parent.is_container` and `matcher.unpack.parent.unpack`. This file imports nothing, because the
 child's start would pay for it.

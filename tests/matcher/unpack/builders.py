@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 
-import fastavro
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.orc
@@ -270,6 +269,8 @@ def arrow_stream_of(rows: Rows) -> bytes:
 
 def avro_of(rows: Rows, codec: str = "deflate") -> bytes:
     """An Avro container of records whose fields are of what the first row has."""
+    import fastavro
+
     kinds = {str: "string", int: "long", float: "double", bytes: "bytes"}
     fields = [{"name": f"c{n}", "type": ["null", kinds[type(cell)]]} for n, cell in enumerate(rows[0])]
     made = io.BytesIO()

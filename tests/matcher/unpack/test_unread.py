@@ -416,7 +416,8 @@ def test_a_database_is_read_whatever_it_asks_to_run(bank: Context) -> None:
 
 def test_the_daemon_counts_it_by_reason(context: Context) -> None:
     enrol(context, "bank", [customer(1)])
-    bodies = {name: body for name, (body, reason) in FILES.items() if reason not in ("empty", "too_deep")}
+    by_name = {"a.br"}  # a capture has none
+    bodies = {name: body for name, (body, reason) in FILES.items() if reason not in ("empty", "too_deep") and name not in by_name}
     captures = [capture(id=name, post_id=name, title="", body=body) for name, body in bodies.items()]
     for reading in matcher_of(context).read(captures):
         assert FILES[reading.capture.id][1] in reading.unread, reading.capture.id
