@@ -62,13 +62,15 @@ DASHES, OF_A_ROW = b"----", 256
 """What parts the cells of many a dump, and would be base64 for URLs: that has it once in 16 MiB by chance."""
 SECOND_LINE = b"00000010"
 """Address of the second line of a dump."""
+DUMP_BEGUN = re.compile(rb"^0{0,8}" + SECOND_LINE + rb":?[ \t]{1,3}" + OCTETS, re.MULTILINE)
+"""That line: a phone and a card in groups of four look like one of another address."""
 Found = tuple[str, bytes]
 """Name and bytes of a file."""
 
 
 def may_hold(text: bytes) -> bool:
     """Whether there may be a file in a text: a nanosecond or two a byte."""
-    if SECOND_LINE in text and DUMP.search(text):
+    if SECOND_LINE in text and DUMP_BEGUN.search(text):
         return True
     if b"begin " in text and UU_START.search(text):
         return True

@@ -137,6 +137,8 @@ DIGEST = random.Random(4).randbytes(32).hex().encode()
         (DIGEST, False),
         (b"a," + DIGEST + b"\n" + DIGEST.upper() + b",UEsDB\n", False),
         (b"6200005386685511----320102189809164486----+8615488668551----UEsDB\n", False),
+        (b"15467119477 6200 0051 1339 1621\n15400000010\n", False),
+        (b"00000000: 4142 4344\n00000010: 4142 4344\n", True),
         (DIGEST + b"\n" + b"mfrgg" * 12 + b"UEsDB", True),
         (DIGEST + b"\n" + DIGEST[:60] + b"\n" + DIGEST[:60] + b"\n", True),
         (DIGEST + b"," + b"ab" * 65, True),
