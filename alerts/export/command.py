@@ -11,7 +11,7 @@ import typer
 
 from alerts.decisions.options import Severity, Status, Tenant, Words
 from alerts.export.facts import Exported, chosen
-from alerts.export.formats import FORMATS, format_named
+from alerts.export.formats import format_named, names
 from alerts.read.heard import BELIEVED, looked
 from alerts.read.query import Filters
 from alerts.read.tenants import require_known
@@ -25,7 +25,7 @@ from ullage.settings import Context
 def export(
     ctx: typer.Context,
     *,
-    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")],
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(names())}.")],
     incidents: Annotated[list[str] | None, typer.Argument(help="These; without any, all that pass the filters.")] = None,
     tenant: Tenant = "",
     severity: Severity = "",

@@ -174,8 +174,8 @@ def routes(site: Site) -> APIRouter:
         site.known(filters.tenant)
         content = "".join(wanted.write(chosen(site.store, incident, filters)))
         site.trail.append("incident.export", f"incidents as {form}", actor="api", tenant=filters.tenant)
-        name = f'attachment; filename="incidents.{wanted.ending}"'
-        return Response(content, media_type=wanted.media, headers={"content-disposition": name})
+        name = f'attachment; filename="incidents.{wanted.ENDING}"'
+        return Response(content, media_type=wanted.MEDIA, headers={"content-disposition": name})
 
     @router.post("/exposed")
     def exposed(request: Request, asked: ExposedRequest) -> ExposedAnswer:

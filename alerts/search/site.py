@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from alerts import words
 from alerts.clocks.duties import Duties
 from alerts.decisions.checked_text import MAX_NOTE, checked_name
-from alerts.export.formats import FORMATS
+from alerts.export import formats
 from alerts.incidents.status import CLOSED
 from alerts.lookup.exposed import PURPOSES, Lookup, Question
 from alerts.metrics import SearchMetrics
@@ -85,7 +85,7 @@ def templates(zone: tzinfo | None, tenants: Iterable[str], untold: Iterable[str]
         "spaced": words.spaced,
     }
     pages.globals |= {
-        "formats": tuple(FORMATS),
+        "formats": formats.names(),
         "words": words,
         "tenants": sorted(tenants),
         "untold": sorted(untold),

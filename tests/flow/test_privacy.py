@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.export.formats import FORMATS
+from alerts.export import formats
 from alerts.search.door import token_of
 from deploy.demo import security_team
 from deploy.demo.drive import configuration, write_customers
@@ -137,7 +137,7 @@ def run_everything(daemon: Daemon) -> int:
 
 def export(daemon: Daemon) -> None:
     """What leaves the house: every format, and the draft of a report."""
-    for form in FORMATS:
+    for form in formats.names():
         daemon.ask("incidents", "export", "--format", form, "-o", str(daemon.log.parent / f"export.{form}"))
     incident = next(iter(daemon.incidents()))["id"]
     daemon.ask("report", incident, "-o", str(daemon.log.parent / "draft.md"))

@@ -15,6 +15,9 @@ from alerts.export.facts import Exported, Seen
 from alerts.records import SEVERITIES
 from ullage import __version__
 
+MEDIA = "application/x-ndjson"
+ENDING = "jsonl"
+
 ECS_VERSION = "9.0.0"
 """The oldest that has every field that is written here."""
 STEP = 20

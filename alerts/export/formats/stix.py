@@ -17,6 +17,9 @@ import stix2
 from alerts.export.facts import NAMESPACE, Exported, Seen
 from alerts.read.view import claimed
 
+MEDIA = "application/stix+json;version=2.1"
+ENDING = "json"
+
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 """When the identity of the monitor was made: the same in every export."""
 MONITOR = f"identity--{uuid.uuid5(NAMESPACE, 'monitor')}"

@@ -11,6 +11,9 @@ from pymisp import MISPEvent, MISPObject
 from alerts.export.facts import Exported, Seen
 from alerts.records import Severity, Status
 
+MEDIA = "application/json"
+ENDING = "json"
+
 THREAT: dict[Severity, int] = {"statutory": 1, "high": 1, "medium": 2, "low": 3}
 UNDEFINED = 4
 OWN_ORGANISATION = 0

@@ -9,6 +9,9 @@ from alerts.export.facts import Exported
 from alerts.read.view import claimed
 from ullage.display.spreadsheet import csv_line
 
+MEDIA = "text/csv; charset=utf-8"
+ENDING = "csv"
+
 BOM = "\ufeff"
 """Before the header, or Excel reads UTF-8 as whatever the machine is set to, and Chinese not at all."""
 COLUMNS = (
