@@ -118,7 +118,12 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
 
 def utf8_of(body: bytes, text: str, encoding: str) -> bytes:
     """The UTF-8 of `text`, which `decode_as` read from `body` by `encoding`: `body` itself, where it is that."""
-    is_utf8 = encoding == "utf-8" and not body.startswith(codecs.BOM_UTF8) and body.endswith(text[-1:].encode())
+    is_utf8 = (
+        encoding == "utf-8"
+        and not body.startswith(codecs.BOM_UTF8)
+        and body.endswith(text[-1:].encode())
+        and "\N{REPLACEMENT CHARACTER}" not in text  # else it may be damaged, and no UTF-8
+    )
     return body if is_utf8 else text.encode()
 
 

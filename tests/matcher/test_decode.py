@@ -203,6 +203,8 @@ def test_common_characters_are_those_of_the_first_level(encoding: str) -> None:
         ("姓名".encode()[:-1], False),
         ("姓名".encode("gbk"), False),
         ("姓名张某手机".encode("gbk").decode("latin-1").encode(), False),
+        (b"\x80" + ":9[at]一.cn".encode() * 99, False),
+        ("我 13800138000 ".encode() * 99 + b"\xff" + "姓名".encode(), False),
     ],
 )
 def test_only_what_came_as_utf8_is_searched_as_it_came(body: bytes, is_its: bool) -> None:
