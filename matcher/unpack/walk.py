@@ -57,7 +57,7 @@ class Walk:
             self.out.data(chunk)
         self.out.end()
         if watch.held:
-            self._enclosed(path, bytes(watch.held), self._depth + 1)
+            self.guarded(path, partial(self._enclosed, path, bytes(watch.held), self._depth + 1))
 
     def names(self, path: str, names: list[str]) -> None:
         """The list of names in an archive: scans of papers are named after the people on them."""

@@ -1,5 +1,6 @@
 """Texts and files in another dress: rich text, quoted-printable, MessagePack, Brotli, an archive behind a picture."""
 
+import base64
 import gzip
 import quopri
 import zlib
@@ -9,7 +10,7 @@ import pytest
 
 from matcher.unpack.kinds import TEXT, sniff
 from tests.matcher.unpack import builders
-from tests.matcher.unpack.conftest import out_of
+from tests.matcher.unpack.conftest import QUICK, out_of
 
 TEXT_OF = "张某,15400000001,a@example.com\n李某,15400000002,b@example.com\n" * 20
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9 + b"IEND\xaeB`\x82"
@@ -112,3 +113,11 @@ def test_an_archive_behind_a_picture_is_read(picture: str, what: str) -> None:
         assert "15400000001" in came.texts.values()
         assert [reason for _, reason in came.outcomes] == ["image"]
     assert out_of(PICTURES[picture], "a").outcomes == [("", "image")]
+
+
+def test_what_stands_in_the_words_keeps_nothing_else_from_being_read() -> None:
+    letters = base64.encodebytes(builders.zip_of({"a.csv": b"x" * 99})).decode().replace("\n", "\\par ")
+    body = f"{{\\rtf1 {letters}{{\\object{{\\*\\objdata {b'15400000001'.hex()}}}}}}}".encode()
+    came = out_of(body, limits=QUICK._replace(depth=1))
+    assert came.texts["!/object 1"] == "15400000001"
+    assert came.outcomes == [("!/text", "too_deep")]
