@@ -257,3 +257,22 @@ def test_a_header_of_very_many_encoded_words_costs_no_more_than_its_length() -> 
     came = out_of(b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + subject + b"\n\nx", limits=QUICK._replace(cpu_seconds=10))
     assert came.outcomes == []
     assert came.texts["!/headers"].count("15400000001") > 32_000
+
+
+MAPS, QUOTED, RICH = b"\x82\xa4name\xa4name\xa4name\xa4name", b"=E5=BC=A0" * 4, b"{\\rtf1 "
+FLOODS = {
+    "braces": RICH + b"{" * MIB, "bytes in hex": RICH + b"\\'d5" * (MIB // 4), "pictures": RICH + b"\\pict" * (MIB // 5),
+    "fonts": RICH + b"{\\fonttbl" + b"\\f1\\fcharset134 " * (MIB // 16), "lines that go on": QUOTED + b"=\n" * (MIB // 4),
+    "octets": QUOTED * (MIB // 36), "strings": MAPS + b"\xa4nameX" * (MIB // 12), "lists": MAPS + b"\x91" * MIB,
+    "archives": b"\x89PNG\r\n\x1a\n\0\0" + b"PK\3\4\x14\0" * (MIB // 6), "base64": b"x\n" + b"UEsDBAAA" * 9 * (MIB // 72),
+    "base64 in blocks": (b"UEsDBAAA" * 9 + b"\n\n") * (MIB // 74), "base32": (b"ABCDEFGH" * 9 + b"\n\n") * (MIB // 74),
+    "hex": (b"31323334" * 20 + b"\n\n") * (MIB // 162), "uuencode": b"begin 644 a\n#86)C\n`\nend\n" * (MIB // 25),
+    "dumps": b"00000010: 3132 3334 \nx\n" * (MIB // 24),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_floods_of_letters_and_signs_end_in_time(flood: str) -> None:
+    came = out_of(FLOODS[flood], limits=QUICK._replace(cpu_seconds=10))
+    assert came.members
+    assert not {"timeout", "memory"} & {reason for _, reason in came.outcomes}
