@@ -35,6 +35,8 @@ def _as_one(alphabet: bytes) -> bytes:
 
 
 AS_LETTER, AS_HEX, AS_32 = map(_as_one, (LETTERS, SIXTEENTHS, THIRTYSECONDS))
+AS_FORM = bytes(ord("h") if byte in SIXTEENTHS else byte if byte == ord("-") else AS_LETTER[byte] for byte in range(256))
+"""A table that tells hex digits, hyphens and other letters apart."""
 TWO_LINES = b" " + b"a" * RUN + b" " + b"a" * RUN + b" "
 """Two lines of a plain dump of xxd, in hex or in its letters."""
 STARTS = tuple(
@@ -58,7 +60,10 @@ DUMPED = re.compile(rb"[0-9A-Fa-f]+:?[ \t]+(" + OCTETS + rb")")
 A_LINE = 16
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex."""
-DASHES, OF_A_ROW = b"----", 256
+DIGEST_FORMS = frozenset(b"h" * length for length in DIGESTS)
+TELLING = 3 * HEAD
+"""Letters of a block that say what it is: what stands in them is a head at least."""
+DASHES = b"----"
 """What parts the cells of many a dump, and would be base64 for URLs: that has it once in 16 MiB by chance."""
 SECOND_LINE = b"00000010"
 """Address of the second line of a dump."""
@@ -69,7 +74,7 @@ Found = tuple[str, bytes]
 
 
 def may_hold(text: bytes) -> bool:
-    """Whether there may be a file in a text: a nanosecond or two a byte."""
+    """Whether there may be a file in a text: a nanosecond or two a byte where there is none."""
     if SECOND_LINE in text and DUMP_BEGUN.search(text):
         return True
     if b"begin " in text and UU_START.search(text):
@@ -79,21 +84,17 @@ def may_hold(text: bytes) -> bool:
     if any(start in text for start in STARTS):
         return True
     hexed = text.translate(AS_HEX)
-    return b"a" * LONG in hexed or TWO_LINES in hexed or b"a" * RUN in text.translate(AS_32)
+    if b"a" * LONG in hexed or TWO_LINES in hexed or b"a" * RUN in text.translate(AS_32):
+        return any(_decoded(block[0][:TELLING]) is not None for block in BLOCK.finditer(text))
+    return False
 
 
 def _has_line(text: bytes) -> bool:
-    """Whether there is a long line of letters that is neither a digest nor parted by dashes: many a dump has them in each row."""
-    letters = text.translate(AS_LETTER)
-    at = letters.find(b"a" * RUN)
-    while at >= 0:
-        end = letters.find(b" ", at)
-        line = text[at : end if end >= 0 else len(text)]
-        is_digest = len(line) in DIGESTS and not line.translate(None, SIXTEENTHS)
-        if not is_digest and (len(line) > OF_A_ROW or DASHES not in line):
-            return True
-        at = letters.find(b"a" * RUN, at + len(line))
-    return False
+    """Whether there is a long line of letters that is no digest. Words of one form count as one: a list of digests has few."""
+    if b"a" * RUN not in text.translate(AS_LETTER):
+        return False
+    words = [form for form in set(text.translate(AS_FORM).split()) if len(form) >= RUN]
+    return any(len(cell) >= RUN and cell not in DIGEST_FORMS for word in words for cell in word.split(DASHES))
 
 
 def is_taken(plain: bytes) -> bool:
@@ -210,5 +211,5 @@ class Watch:
             yield chunk
 
 
-OVERLAP = 4096
-"""Bytes of the chunk before that are looked at again."""
+OVERLAP = TELLING + HEAD
+"""Bytes of the chunk before that are looked at again: a block that began in it and told nothing is seen from its start."""

@@ -140,9 +140,14 @@ DIGEST = random.Random(4).randbytes(32).hex().encode()
         (b"15467119477 6200 0051 1339 1621\n15400000010\n", False),
         (b"00000000: 4142 4344\n00000010: 4142 4344\n", True),
         (DIGEST + b"\n" + b"mfrgg" * 12 + b"UEsDB", True),
-        (DIGEST + b"\n" + DIGEST[:60] + b"\n" + DIGEST[:60] + b"\n", True),
-        (DIGEST + b"," + b"ab" * 65, True),
-        (DIGEST + b"\n" + b"MFRGG" * 12, True),
+        (DIGEST + b",\n" + b"31" * 30 + b"\n" + b"31" * 30 + b"\n", True),
+        (DIGEST + b"\n" + DIGEST[:60] + b"\n" + DIGEST[:60] + b"\n", False),
+        (DIGEST + b"," + b"31" * 65, True),
+        (DIGEST + b",\n" + base64.b32encode(b"15400000001" * 5), True),
+        (DIGEST + b"," + CHANCE.randbytes(200).hex().encode(), False),
+        (b"1" * 1000, False),
+        (b"0123456789abcdef" * 100, False),
+        (b"13912345678a" * 100, False),
     ],
 )
 def test_digests_and_rows_are_no_sign_of_a_file(text: bytes, expected: bool) -> None:
