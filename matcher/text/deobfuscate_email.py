@@ -7,6 +7,7 @@ before holds what prose has not: a digit, dot, underscore, plus or hyphen.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from matcher.text.fold import FILL, fit
 
@@ -14,8 +15,8 @@ OPENING, CLOSING = "[({（【［", "])}）】］"
 JOINED = rf"[\w+\-{FILL}]"
 """What may stand beside a sign of an address."""
 SIGN = re.compile(
-    rf"[{re.escape(OPENING)}](?:(?<={JOINED}.)|(?<={JOINED} .))"
-    rf" ?(?:(?P<dot>dot|Dot|DOT)|at|At|AT|[@＠]) ?[{re.escape(CLOSING)}] ?(?={JOINED})"
+    rf"([{re.escape(OPENING)}](?:(?<={JOINED}.)|(?<={JOINED} .))"
+    rf" ?(?:dot|Dot|DOT|at|At|AT|[@＠]) ?[{re.escape(CLOSING)}] ?(?={JOINED}))"
 )
 """A sign in brackets between two words, with a space on either side or none. What stands before it is looked at from behind the
 opening bracket, since a pattern that begins with a class of characters is found faster."""
@@ -36,12 +37,18 @@ def reveal(text: str) -> str:
 
 def _bracketed(text: str) -> str:
     """`text` with the signs in brackets made plain, and FILL behind each, up to its end."""
-    made, copied = [], 0
-    for sign in SIGN.finditer(text):
-        start = sign.start() - (text[sign.start() - 1] == " ")
-        made += [text[copied:start], fit("." if sign["dot"] else "@", sign.end() - start)]
-        copied = sign.end()
-    return "".join([*made, text[copied:]]) if made else text
+    parts = SIGN.split(text)  # which costs less than half of a match each
+    for number in range(1, len(parts), 2):
+        before, sign = parts[number - 1 : number + 1]
+        if before[-1:] == " ":
+            parts[number - 1], sign = before[:-1], f" {sign}"
+        parts[number] = _plain(sign)
+    return "".join(parts)
+
+
+@cache
+def _plain(sign: str) -> str:
+    return fit("." if "dot" in sign.lower() else "@", len(sign))
 
 
 def _words(text: str) -> str:
