@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
@@ -96,13 +96,22 @@ The second is more: a digest without a label is a phone's if it is that of a cus
 
 
 class Rows(NamedTuple):
-    """The rows with a customer, ascending: i64[m], and what each is counted under."""
+    """The rows with a customer, ascending: i64[m]; and which of `keys` each is counted under, `number` i64[m]."""
 
     rows: Places
+    number: Places
     keys: Sequence[RowKey]
 
+    def counts(self, which: slice) -> Counter[RowKey]:
+        """How many of some rows are counted under each key, of which several may be equal."""
+        found: Counter[RowKey] = Counter()
+        for number, count in enumerate(np.bincount(self.number[which]).tolist()):
+            if count:
+                found[self.keys[number]] += count
+        return found
 
-NO_ROWS = Rows(np.empty(0, np.int64), ())
+
+NO_ROWS = Rows(np.empty(0, np.int64), np.empty(0, np.int64), ())
 
 
 def weigh(searched: Searched, found: Matches, key: CaptureKey, adults: Places) -> Rows:
@@ -120,17 +129,20 @@ def weigh(searched: Searched, found: Matches, key: CaptureKey, adults: Places) -
     rows = rows[outside:]
     bits = np.zeros(outside + len(rows), np.int64)
     np.bitwise_or.at(bits, number, found["own"])
-    searched.rows.lay_out(np.unique(searched.rows.document[rows]))
-    fields = [searched.rows.group(row) for row in rows.tolist()]
-    held = [_held(group, own) for group, own in zip(fields, bits[outside:].tolist(), strict=True)]
-    classes = np.array([CLASSES["C"]] * outside + [bit for _, bit, _ in held], np.int64)
-    shown = np.array([0] * outside + [bit for *_, bit in held], np.int64)
-    flags |= classes[number] | np.where(is_sure, VERIFIED, 0) | np.where(agrees, AGREES | shown[number], 0)
-    found["flags"][:] = flags
     together, sure = np.zeros(len(bits), bool), np.zeros(len(bits), bool)
     together[number[agrees]], sure[number[is_sure]] = True, True
-    columns = fields, [own for own, *_ in held], together[outside:].tolist(), sure[outside:].tolist()
-    return Rows(rows, list(zip(*columns, strict=True)))
+    of_row, groups = searched.rows.groups(rows)
+    alike = np.stack((of_row, bits[outside:], together[outside:], sure[outside:]))
+    distinct, which = np.unique(alike, axis=1, return_inverse=True)
+    keys, held = [], []
+    for group, own, is_together, is_certain in distinct.T.tolist():
+        fields, *shown_bits = _held(groups[group], own)
+        keys.append((groups[group], fields, bool(is_together), bool(is_certain)))
+        held.append(shown_bits)
+    of_class, shown = np.array([(CLASSES["C"], 0), *held], np.int64)[np.concatenate((np.zeros(outside, np.int64), which + 1))].T
+    flags |= of_class[number] | np.where(is_sure, VERIFIED, 0) | np.where(agrees, AGREES | shown[number], 0)
+    found["flags"][:] = flags
+    return Rows(rows, which, keys)
 
 
 def weigh_barely(found: Matches, key: CaptureKey) -> None:
@@ -166,8 +178,8 @@ class Found:
     groups: Counter[RowKey] = field(default_factory=Counter)
     witnesses: Witnesses = field(default_factory=Witnesses)
 
-    def add(self, matches: Matches, rows: Sequence[RowKey]) -> None:
-        """Count matches of one part, and the rows that hold them."""
+    def add(self, matches: Matches, rows: Mapping[RowKey, int]) -> None:
+        """Count matches of one part, and the rows that hold them: how many under each key."""
         self.count += len(matches)
         self.subjects.add_flags(matches["subject"], matches["flags"])
         self.values.add(matches["word"])

@@ -221,9 +221,9 @@ class Matcher:
 
     def _add(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch, looked: _Looked) -> None:
         """Add what was found to the readings of its parts."""
-        found, (rows, keys) = looked.found, looked.rows
+        found, rows = looked.found, looked.rows
         numbers, first = np.unique(found["document"], return_index=True)
-        of_row = searched.rows.document[rows] if len(rows) else rows
+        of_row = searched.rows.document[rows.rows] if len(rows.rows) else rows.rows
         borders = zip(
             pairwise([*first.tolist(), len(found)]),
             pairwise(np.searchsorted(of_row, np.append(numbers, len(readings))).tolist()),
@@ -232,7 +232,7 @@ class Matcher:
         for number, (own, held) in zip(numbers.tolist(), borders, strict=True):
             reading = readings[number]
             into = reading.found.setdefault((lists.tenant, epoch.number), Found(epoch.number, reading.room))
-            into.add(found.take(slice(*own)), keys[slice(*held)])
+            into.add(found.take(slice(*own)), rows.counts(slice(*held)))
             if self._detailed and not (looked.listed and into.list_matches(looked.listed.take(slice(*own)))):
                 reading.incomplete.add("matches")
         for number, subject, is_sure, agrees in zip(*(column.tolist() for column in looked.compared), strict=True):

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -137,11 +136,9 @@ class Cells:
     borders: Numbers
     separator: bytes
 
-    def texts(self, row: int) -> list[str]:
-        """The cells of a row as characters, with one NUMBER for each candidate and HIDDEN for separators inside quotes."""
-        own = slice(int(self.borders[row]), int(self.borders[row + 1]))
-        pairs = zip(self.start[own].tolist(), self.end[own].tolist(), strict=True)
-        return [self._text(start, end) for start, end in pairs]
+    def value(self, cell: int) -> str:
+        """A cell as characters without what surrounds a value: NUMBER for candidates, HIDDEN for separators inside quotes."""
+        return self._text(int(self.start[cell]), int(self.end[cell])).strip(AROUND)
 
     def text(self, row: int) -> str:
         """A whole row as characters, with one NUMBER for each candidate."""
@@ -190,11 +187,17 @@ class Contents:
         content[left] = [number if (number := known.get(part)) is not None else self._number(part, separator) for part in parts]
         return Cells(rows.data, start, end, content, is_han, borders, separator)
 
-    def shapes_of(self, cells: Cells, style: int) -> list[int]:
-        """The number of each row's shape among `shapes`."""
-        whole, borders = cells.content.tobytes(), (cells.borders * cells.content.itemsize).tolist()
+    def shapes_of(self, cells: Cells, style: int) -> Numbers:
+        """The number of each row's shape among `shapes`: i64[rows]. One that is as the row before is not asked for again."""
+        count = np.diff(cells.borders)
+        is_same = cells.content == cells.content[np.arange(len(cells.content)) - np.repeat(count, count)]
+        is_new = ~np.logical_and.reduceat(is_same, cells.borders[:-1])
+        is_new[0] = True
+        is_new[1:] |= count[1:] != count[:-1]
+        rows = np.flatnonzero(is_new)
+        size, whole = cells.content.itemsize, cells.content.tobytes()
         found = []
-        for low, high in pairwise(borders):
+        for low, high in zip((cells.borders[rows] * size).tolist(), (cells.borders[rows + 1] * size).tolist(), strict=True):
             key = style, whole[low:high]
             number = self._shapes.get(key)
             if number is None:
@@ -202,7 +205,7 @@ class Contents:
                 contents = np.frombuffer(key[1], cells.content.dtype).tolist()
                 self.shapes.append(Shape(style, tuple([self._known[content] for content in contents])))
             found.append(number)
-        return found
+        return np.array(found, np.int64)[np.cumsum(is_new) - 1]
 
     def _by_bytes(self, data: Bytes, start: Places, end: Places, content: Numbers, separator: bytes) -> Flags:
         """Fill in `content` of cells that are known by their bytes, also inside quotes, and say which are names: bool[n]."""

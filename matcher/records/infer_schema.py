@@ -16,12 +16,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from matcher.detect.words import DIGEST
 from matcher.records.json_sql_records import is_beginning, statements_of
-from matcher.records.reader import HASH, LOGINS, NAMED, Cell, Described
+from matcher.records.reader import HASH, LOGINS, Cell, Described
 from matcher.records.schema import HEADER_LINES, SEPARATORS, Columns, Sheet, elected, header_of, vote
 from matcher.records.spans import LINE, TUPLE, Numbers
 from matcher.records.table import Table, shown
@@ -108,9 +109,17 @@ FEWEST, FEWEST_NAMES = 4, 4
 """Rows that tell of a column behind another sign, and names by which it is told whether they come again."""
 
 
-def typed_together(sheet: Sheet, lines: Sequence[tuple[Described, int]], values: Callable[[int], list[str]]) -> Sheet:
+class Values(Protocol):
+    """The cells of a row as characters."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, column: int, /) -> str: ...
+
+
+def typed_together(sheet: Sheet, lines: Sequence[tuple[Described, int]], values: Callable[[int], Values]) -> Sheet:
     """`sheet` with what its columns are, from some lines as they were read, and the `values` of each by its number."""
-    if not any(NAMED in described.cells or _may_be_told(described) for described, _ in lines):
+    if not any(described.names or _may_be_told(described) for described in {described for described, _ in lines}):
         return sheet
     rows = [(described, values(row)) for described, row in lines]
     named = frozenset(column for column, label in enumerate(sheet.columns.labels) if label)
@@ -122,7 +131,7 @@ def typed_together(sheet: Sheet, lines: Sequence[tuple[Described, int]], values:
 
 def _may_be_told(described: Described) -> bool:
     """Whether something in a row may be told by what stands in other rows."""
-    marks = {*_marks(described)}
+    marks = {*described.marks}
     return not TELLING.isdisjoint(marks) if described.unknown else HASH in marks and not LOGINS.isdisjoint(marks)
 
 
@@ -134,19 +143,19 @@ def hashes(rows: Sequence[Described], separator: str) -> frozenset[int]:
     return frozenset(column for column, count in held.items() if separator in USUAL and count * 2 >= len(rows))
 
 
-def card_codes(rows: Sequence[tuple[Described, Sequence[str]]]) -> dict[int, Field]:
+def card_codes(rows: Sequence[tuple[Described, Values]]) -> dict[int, Field]:
     """Columns of expiry dates and codes beside a column of cards, from some rows and their values.
 
     Three digits beside an expiry date are a code; directly behind a card without one they are where hardly two are equal, and
     few of them round as amounts are.
     """
-    cards = Counter(_marks(described).index(CARD) for described, _ in rows if CARD in _marks(described))
+    cards = Counter(described.marks.index(CARD) for described, _ in rows if CARD in described.marks)
     card, count = max(cards.items(), key=lambda pair: (pair[1], -pair[0]), default=(0, 0))
     if count * 2 < len(rows) or not count:
         return {}
     held: dict[int, list[str]] = defaultdict(list)
     for described, values in rows:
-        if card < len(described.cells) and described.cells[card].mark == CARD:
+        if card < len(described.cells) and described.marks[card] == CARD:
             for column in described.unknown:
                 held[column].append(values[column].strip() if column < len(values) else "")
     columns = {column: values for column, values in held.items() if len(values) * 4 >= count * 3}
@@ -172,11 +181,7 @@ def _are_spread(values: Sequence[str]) -> bool:
     return len(values) >= FEWEST_CODES and len({*values}) * 4 >= len(values) * 3 and not is_round
 
 
-def _marks(described: Described) -> list[str]:
-    return [cell.mark for cell in described.cells]
-
-
-def passwords(rows: Iterable[tuple[Described, Sequence[str]]], separator: str) -> frozenset[int]:
+def passwords(rows: Iterable[tuple[Described, Values]], separator: str) -> frozenset[int]:
     """Columns that hold passwords, from some rows and their values."""
     held: dict[int, list[str]] = defaultdict(list)
     alone: dict[int, bool] = {}
@@ -194,7 +199,7 @@ def passwords(rows: Iterable[tuple[Described, Sequence[str]]], separator: str) -
     )
 
 
-def _is_behind_all(values: Sequence[str], column: int) -> bool:
+def _is_behind_all(values: Values, column: int) -> bool:
     """Whether nothing but an address of a page stands behind a column."""
     return column == len(values) - 1 or values[column + 1] in ("http", "https")
 
@@ -224,19 +229,18 @@ def _shape(value: str) -> str:
     return "".join("9" if char.isdigit() else "a" if char.isalpha() else char for char in value)
 
 
-def nameless(rows: Sequence[tuple[Described, Sequence[str]]], named: frozenset[int]) -> frozenset[int]:
+def nameless(rows: Sequence[tuple[Described, Values]], named: frozenset[int]) -> frozenset[int]:
     """Columns whose cells look like names and are tags; those `named` by a header are names.
 
     Beside digests alone names that come again, or stand in fewer than half of the cells, are none: people have one each.
     """
     held: dict[int, list[str]] = defaultdict(list)
-    cells: dict[int, int] = defaultdict(int)
-    digests = bool(rows) and all(_has_digests_alone(described) for described, _ in rows)
     for described, values in rows:
-        for column, (cell, value) in enumerate(zip(described.cells, values, strict=False)):
-            cells[column] += bool(cell.mark)
-            if cell == NAMED and column not in named:
-                held[column].append(value)
+        for column in described.names:
+            if column not in named and column < len(values):
+                held[column].append(values[column])
+    digests = bool(held) and all(_has_digests_alone(described) for described, _ in rows)
+    cells = Counter(n for described, _ in rows for n, mark in enumerate(described.marks) if mark) if digests else Counter[int]()
     return frozenset(column for column, own in held.items() if _are_tags(own, cells[column], digests=digests))
 
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from matcher.columns.batch import Bytes
 from matcher.columns.bitset import Chain, Ranks, where
@@ -46,13 +47,22 @@ class Sample(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """The same of several documents; `rows` i64[n], and `groups` says where each document's groups begin."""
+    """The same of several documents: `rows` i64[n], and for how many rows of its group each stands, `weights` f64[n].
+
+    `groups` says where each document's groups begin.
+    """
 
     rows: Numbers
+    weights: npt.NDArray[np.float64]
     borders: list[int]
     sizes: list[int]
     leading: list[int]
     groups: list[int]
+
+    @property
+    def documents(self) -> list[int]:
+        """Where each document's rows begin and the last one's end."""
+        return [self.borders[group] for group in self.groups]
 
     def each(self) -> Iterator[Sample]:
         """The rows that are read of each document."""
@@ -102,7 +112,8 @@ class RowGroups:
         count = np.array([n for low, high in pairwise(groups) for n in read_of(sizes[low:high])], np.int64)
         borders = np.concatenate(([0], np.cumsum(count)))
         place = np.repeat(self.first, count) + within(count) * np.repeat(self.size, count) // np.repeat(count, count)
-        return Samples(self.order[place], borders.tolist(), sizes, self.order[self.first].tolist(), groups)
+        weights = np.repeat(self.size, count) / np.repeat(count, count)
+        return Samples(self.order[place], weights, borders.tolist(), sizes, self.order[self.first].tolist(), groups)
 
 
 def read_of(sizes: Sequence[int]) -> list[int]:
@@ -157,37 +168,20 @@ def places_before(data: Bytes, sign: bytes) -> Ranks:
 class Layouts:
     """The layouts of one document.
 
-    `group` i64[rows] is the group of each row from number `first` on, `common` the layout of each group; `own` has those rows
-    that were read with all of their group. `counts`: how many rows have each layout.
+    `common` is the layout of each group; `own` has those rows, by number, that were read with all of their group. `counts`: how
+    many rows have each layout.
     """
 
-    first: int
-    group: Numbers
     common: Sequence[Layout]
     own: Mapping[int, Layout]
     counts: Mapping[Layout, int]
-
-    def of(self, row: int) -> Layout:
-        """The layout of a row."""
-        return self.own.get(row) or self.common[self.group[row - self.first]]
 
     def counted(self) -> Iterator[tuple[Layout, int]]:
         """Each layout and how many rows have it."""
         return ((layout, count) for layout, count in self.counts.items() if count)
 
 
-def weights(sample: Sample, read: Sequence[Described]) -> dict[Described, float]:
-    """For how many rows of the document each stands of those that `read` says the rows of `sample` are."""
-    found: dict[Described, float] = {}
-    for size, own in sample.groups():
-        for described in read[own]:
-            found[described] = found.get(described, 0.0) + size / (own.stop - own.start)
-    return found
-
-
-def layouts_of(
-    first: int, group: Numbers, sample: Sample, read: Sequence[Described], unread: Callable[[int], frozenset[str]]
-) -> Layouts:
+def layouts_of(sample: Sample, read: Sequence[Described], unread: Callable[[int], frozenset[str]]) -> Layouts:
     """Layouts from what was read of each group of rows; where all of its rows were read, each has its own.
 
     `unread` gives the labels of a group that none was read of, by the first of its rows.
@@ -204,7 +198,7 @@ def layouts_of(
         for row, described in zip(sample.rows[own], read[own], strict=True):
             own_layouts[row] = described.layout
             counts[described.layout] = counts.get(described.layout, 0) + 1
-    return Layouts(first, group, common, own_layouts, counts)
+    return Layouts(common, own_layouts, counts)
 
 
 def _common(read: Sequence[Described]) -> Layout | None:

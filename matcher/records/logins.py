@@ -188,7 +188,9 @@ def stealer_rows(rows: Rows, document: int) -> int:
         return 0
     own = rows.of_document(document)
     looked = own[:: len(own) // LOOKED_AT | 1]  # odd, so that rows of two kinds by turns are both looked at
-    found = sum(Field.PASSWORD in layouts.of(row).fields and _is_of_stealer(rows.text(row)[:LONGEST_ROW]) for row in looked)
+    number, groups = rows.groups(np.array(looked))
+    has_password = [Field.PASSWORD in groups[own] for own in number.tolist()]
+    found = sum(has and _is_of_stealer(rows.text(row)[:LONGEST_ROW]) for row, has in zip(looked, has_password, strict=True))
     return round(found * len(own) / len(looked))
 
 

@@ -6,6 +6,7 @@ Rows of one shape hold the same in the same columns, so each shape is read once 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from matcher.detect.words import DIGEST
@@ -66,8 +67,11 @@ class Described:
         """Columns of which nothing is known."""
         self.named = [column for column, cell in enumerate(cells) if cell.is_named]
         """Columns with a name."""
+        self.names = [column for column in self.named if cells[column] == NAMED]
+        """Those that hold nothing else."""
+        self.marks = [cell.mark for cell in cells]
 
-    @property
+    @cached_property
     def said(self) -> list[tuple[int, Field]]:
         """Columns whose cell has one label, and no number or name in it that would say so again."""
         cells = enumerate(self.cells)
@@ -98,14 +102,14 @@ class Readers:
     def by(self, columns: Columns) -> Reader:
         """The reader for these columns."""
         found = self._by_columns.get(columns)
-        return found or self._by_columns.setdefault(columns, Reader(columns, self))
+        return found or self._by_columns.setdefault(columns, Reader(columns, self, len(self._by_columns)))
 
 
 class Reader:
-    """Says what shapes hold by what is known of their `columns`."""
+    """Says what shapes hold by what is known of their `columns`; `number` is its own among its readers."""
 
-    def __init__(self, columns: Columns, readers: Readers) -> None:
-        self.columns, self._readers = columns, readers
+    def __init__(self, columns: Columns, readers: Readers, number: int) -> None:
+        self.columns, self._readers, self.number = columns, readers, number
         self._read: dict[tuple[Shape, bool], Described] = {}
         self._by_labels: dict[Labels, Reader] = {}
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from matcher.columns.batch import Batch
+from matcher.columns.ragged import ranges
 from matcher.columns.text_column import Texts, concatenate
 from matcher.detect.candidates import Candidates
-from matcher.records.cells import AROUND, Cells, Contents
+from matcher.records.cells import Cells, Contents
 from matcher.records.infer_schema import sheets_of, typed_together
 from matcher.records.json_sql_records import MAY_BEGIN, Labels, tuple_in
-from matcher.records.layouts import Layouts, Sample, layouts_of, row_groups, weights
-from matcher.records.reader import NAMED, Described, Reader, Readers
+from matcher.records.layouts import Layouts, Samples, layouts_of, row_groups
+from matcher.records.reader import NAMED, Described, Layout, Reader, Readers
 from matcher.records.schema import Columns, Sheet
 from matcher.records.spans import LINE, TUPLE, Groups, Numbers, Spans
 from matcher.records.table import LONGEST, Marked, Table
@@ -50,6 +52,10 @@ class Rows(Table):
         self._by_now: dict[int, _Known] = {}
         """By what is known of a document's columns before its rows are read, and behind that."""
         self._layouts: dict[int, Layouts] = {}
+        self._layout = np.full(len(rows), UNREAD)
+        """Which of `_layouts_met` each row has, once its document is laid out."""
+        self._layouts_met: list[Layout] = []
+        self._layout_numbers: dict[Layout, int] = {}
         self._cells: list[Cells] = []
         self._shape = np.full(len(rows), UNREAD)
         self._held = np.zeros(len(rows), np.int64)
@@ -64,35 +70,53 @@ class Rows(Table):
         First those in Han characters alone, which are most: the row of each, i64[n], and the name; then (row, name) of others.
         """
         self._cut(rows)
-        han: dict[int, list[tuple[int, int]]] = {}
-        others: list[tuple[int, str]] = []
-        for row, described in zip(rows.tolist(), self._described(rows, self._before), strict=True):
-            if described.named:
-                cells, number = self._cells_of(row)
-                held, first = int(self._held[row]), int(cells.borders[number])
-                for column in described.named:
-                    if cells.is_han[first + column]:
-                        han.setdefault(held, []).append((row, first + column))
-                    else:
-                        is_whole = described.cells[column].mark == NAMED.mark
-                        others += [(row, name) for name in cells.names(first + column, whole=is_whole)]
-        found, names = [np.empty(0, np.int64)], []
-        for held, pairs in han.items():
-            row_of, cell = np.array(pairs, np.int64).T
-            cells = self._cells[held]
-            found.append(row_of)
-            names.append(Texts.cut(cells.data, cells.start[cell], cells.end[cell] - cells.start[cell]))
-        return np.concatenate(found), concatenate(names), others
+        number, found = self._described(rows, self._before)
+        named = np.array([len(described.named) for described in found], np.int64)
+        columns = np.array([column for described in found for column in described.named], np.int64)
+        own = np.repeat(rows, named[number])
+        column = columns[ranges((np.cumsum(named) - named)[number], named[number])]
+        texts, sure, others = [], [np.empty(0, np.int64)], []
+        for held in np.unique(self._held[own]).tolist():
+            cells, here = self._cells[held], np.flatnonzero(self._held[own] == held)
+            cell = cells.borders[self._number[own[here]]] + column[here]
+            is_han = cells.is_han[cell]
+            sure.append(own[here[is_han]])
+            texts.append(Texts.cut(cells.data, cells.start[cell[is_han]], (cells.end - cells.start)[cell[is_han]]))
+            rest = here[~is_han]
+            which = np.searchsorted(rows, own[rest])
+            places = (own[rest], cell[~is_han], column[rest], number[which])
+            for row, at, place, described in zip(*(some.tolist() for some in places), strict=True):
+                is_whole = found[described].cells[place].mark == NAMED.mark
+                others += [(row, name) for name in cells.names(at, whole=is_whole)]
+        return np.concatenate(sure), concatenate(texts), others
 
-    def fields(self, rows: Numbers) -> list[frozenset[str]]:
-        """Labels of what stands in each of `rows`, from its own text and what the layouts of its document say of the columns."""
+    def fields(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
+        """Labels of what stands in each of `rows`, from its own text and what the layouts of its document say of the columns.
+
+        The number of each row's, i64[n], among those that there are.
+        """
         self._cut(rows)
         self.lay_out(np.unique(self.document[rows]))
-        return [described.fields for described in self._described(rows, self._by_now)]
+        number, found = self._described(rows, self._by_now)
+        return number, [described.fields for described in found]
+
+    def groups(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
+        """The fields of the layout that each of `rows` belongs to: what `Statistics.groups` counts it under.
+
+        The number of each row's, i64[n], among those that there are.
+        """
+        self.lay_out(np.unique(self.document[rows]))
+        number, which = np.unique(self._layout[rows], return_inverse=True)
+        return which, [self._layouts_met[layout].fields for layout in number.tolist()]
+
+    def layout(self, row: int) -> Layout:
+        """The layout that a row belongs to."""
+        self.lay_out(self.document[[row]])
+        return self._layouts_met[self._layout[row]]
 
     def group(self, row: int) -> frozenset[str]:
-        """The fields of the layout that a row belongs to: what `Statistics.groups` counts it under."""
-        return self.layouts(int(self.document[row])).of(row).fields
+        """The fields of the layout that a row belongs to."""
+        return self.layout(row).fields
 
     def columns(self, row: int) -> Columns:
         """What is known of a row's columns before any is read."""
@@ -148,16 +172,21 @@ class Rows(Table):
                 self._own_labels[int(rows[number])] = found.labels
         return Marked(texts.data, start, end), style
 
-    def _described(self, rows: Numbers, known: Mapping[int, _Known]) -> list[Described]:
-        """What each of `rows`, which are cut, holds by what is `known` of its document's columns."""
+    def _described(self, rows: Numbers, known: Mapping[int, _Known]) -> tuple[Numbers, list[Described]]:
+        """What each of `rows`, which are cut, holds by what is `known` of its document's columns.
+
+        The number of each row's, i64[n], among those that there are: rows of one shape are described once for all documents
+        whose columns are equal.
+        """
         shapes = self._contents.shapes
+        documents, which = np.unique(self.document[rows], return_inverse=True)
+        reader = np.array([known[document].reader.number for document in documents.tolist()], np.int64)[which]
         has_more = np.array([shape.style == TUPLE or shape.has_words for shape in shapes], bool)[self._shape[rows]]
         has_more |= self.end[rows] - self.start[rows] > LONGEST
-        key = self.document[rows] * len(shapes) + self._shape[rows]
+        key = reader * len(shapes) + self._shape[rows]
         key[has_more] = -1 - rows[has_more]
         _, first, number = np.unique(key, return_index=True, return_inverse=True)
-        found = [self._describe(row, known[int(self.document[row])]) for row in rows[first].tolist()]
-        return [found[at] for at in number.tolist()]
+        return number, [self._describe(row, known[int(self.document[row])]) for row in rows[first].tolist()]
 
     def _describe(self, row: int, known: _Known) -> Described:
         """What a row holds; of one shape and document it is the same for all but tuples, offers and rows that are cut off."""
@@ -210,28 +239,59 @@ class Rows(Table):
         found = row_groups(self, first, count, [self._before[document].sheet.columns.separator for document in new.tolist()])
         samples = found.samples()
         self._cut(samples.rows)
+        self._judge(new, samples, count)
+        number, described = self._described(samples.rows, self._by_now)
+        read = [described[own] for own in number.tolist()]
         ends = np.cumsum(count)
         columns = (new.tolist(), samples.each(), first.tolist(), (ends - count).tolist(), ends.tolist())
+        done = 0
         for document, sample, begin, low, high in zip(*columns, strict=True):
-            read = self._read(document, sample, high - low)
-            self._layouts[document] = layouts_of(begin, found.group[low:high], sample, read, self.labels)
+            own = read[done : done + len(sample.rows)]
+            done += len(sample.rows)
+            layouts = self._layouts[document] = layouts_of(sample, own, self.labels)
+            self._layout[begin : begin + high - low] = self._met(layouts.common)[found.group[low:high]]
+            self._layout[[*layouts.own]] = self._met(layouts.own.values())
 
-    def _read(self, document: int, sample: Sample, count: int) -> list[Described]:
-        """What the rows of a sample of a document, which has `count` rows, hold by all that is known of its columns then."""
-        rows, sheet = np.array(sample.rows, np.int64), self._before[document].sheet
-        read = self._described(rows, self._before)
-        found = weights(sample, read)
-        seen = ((weight, *one) for described, weight in found.items() for one in described.seen)
-        said = ((weight, *one) for described, weight in found.items() for one in described.said)
-        on_lines = self.style[rows] == LINE
-        lines = [
-            (described, row) for described, row, is_line in zip(read, sample.rows, on_lines.tolist(), strict=True) if is_line
-        ]
-        judged = typed_together(sheet, lines, self._values).judged(seen, said, count)
-        self._by_now[document] = self._read_by(judged)
-        return self._described(rows, self._by_now)
+    def _met(self, layouts: Iterable[Layout]) -> Numbers:
+        """The number of each layout."""
+        found = []
+        for layout in layouts:
+            number = self._layout_numbers.setdefault(layout, len(self._layouts_met))
+            if number == len(self._layouts_met):
+                self._layouts_met.append(layout)
+            found.append(number)
+        return np.array(found, np.int64)
 
-    def _values(self, row: int) -> list[str]:
-        """The cells of a row that is cut as characters, without what surrounds a value, and with NUMBER for candidates."""
-        cells, number = self._cells_of(row)
-        return [text.strip(AROUND) for text in cells.texts(number)]
+    def _judge(self, documents: Numbers, samples: Samples, count: Numbers) -> None:
+        """Have all that is known of the columns of `documents`, of `count` rows each, when `samples` of those are read."""
+        number, described = self._described(samples.rows, self._before)
+        columns = (samples.rows, number, self.style[samples.rows] == LINE, samples.weights)
+        read = list(zip(*(column.tolist() for column in columns), strict=True))
+        borders = pairwise(samples.documents)
+        for document, rows, (first, last) in zip(documents.tolist(), count.tolist(), borders, strict=True):
+            weights: dict[int, float] = {}
+            for _, own, _, weight in read[first:last]:
+                weights[own] = weights.get(own, 0.0) + weight
+            sheet = self._before[document].sheet
+            seen = ((weight, *one) for own, weight in weights.items() for one in described[own].seen)
+            said = ((weight, *one) for own, weight in weights.items() for one in described[own].said)
+            lines = [(described[own], row) for row, own, is_line, _ in read[first:last] if is_line]
+            self._by_now[document] = self._read_by(typed_together(sheet, lines, self._values).judged(seen, said, rows))
+
+    def _values(self, row: int) -> Values:
+        """The cells of a row that is cut."""
+        return Values(*self._cells_of(row))
+
+
+class Values:
+    """The cells of a row as `Cells.value` gives them, each when asked for."""
+
+    def __init__(self, cells: Cells, row: int) -> None:
+        self._cells, self._first = cells, int(cells.borders[row])
+        self._count = int(cells.borders[row + 1]) - self._first
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, column: int) -> str:
+        return self._cells.value(self._first + column)

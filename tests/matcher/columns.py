@@ -43,7 +43,7 @@ def rows_of_texts(*texts: str) -> Rows:
 
 def fields_of(rows: Rows, row: int) -> frozenset[str]:
     """The labels of one row."""
-    return rows.fields(np.array([row]))[0]
+    return rows.fields(np.array([row]))[1][0]
 
 
 def names_of(rows: Rows, row: int) -> tuple[str, ...]:

@@ -27,13 +27,12 @@ class Row:
 
 def rows(text: str, media: str = "text/plain") -> list[Row]:
     found = rows_of_texts(read(text.encode(), "utf-8", media).text)
-    layouts = found.layouts(0)
     return [
         Row(
             int(found.lines(np.array([row]))[0]),
             fields_of(found, row),
             names_of(found, row),
-            layouts.of(row).skeleton,
+            found.layout(row).skeleton,
             members_of(found, row),
         )
         for row in range(len(found))
