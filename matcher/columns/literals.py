@@ -24,8 +24,8 @@ ONCE = hyperscan.HS_FLAG_SINGLEMATCH
 """One hit a search is enough."""
 ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 EDGE = b"[^0-9A-Za-z]"
-MANY = 32
-"""Patterns that take longer to compile than to read from the disk."""
+MANY, LONG = 32, 2048
+"""Patterns, and bytes of all of them, that take longer to compile than to read from the disk."""
 APART = 1024
 """Bytes between two stretches that are looked through one by one; nearer ones are looked through together."""
 
@@ -125,7 +125,8 @@ def once(words: Sequence[bytes]) -> Patterns:
 @lru_cache(maxsize=16)
 def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hyperscan.Database:
     """The compiled form, from this process or the disk if it is there: the same words, as after a reload, are compiled once."""
-    name = database_cache.name_of(wanted, flags) if len(wanted) >= MANY else ""
+    is_slow = len(wanted) >= MANY or sum(map(len, wanted)) >= LONG
+    name = database_cache.name_of(wanted, flags) if is_slow else ""
     if name and (known := database_cache.load(name)):
         return known
     if isinstance(flags, int):

@@ -205,7 +205,8 @@ class Contents:
                 contents = np.frombuffer(key[1], cells.content.dtype).tolist()
                 self.shapes.append(Shape(style, tuple([self._known[content] for content in contents])))
             found.append(number)
-        return np.array(found, np.int64)[np.cumsum(is_new) - 1]
+        numbers: Numbers = np.array(found, np.int64)[np.cumsum(is_new) - 1]
+        return numbers
 
     def _by_bytes(self, data: Bytes, start: Places, end: Places, content: Numbers, separator: bytes) -> Flags:
         """Fill in `content` of cells that are known by their bytes, also inside quotes, and say which are names: bool[n]."""

@@ -112,7 +112,7 @@ class Rows(Table):
     def layout(self, row: int) -> Layout:
         """The layout that a row belongs to."""
         self.lay_out(self.document[[row]])
-        return self._layouts_met[self._layout[row]]
+        return self._layouts_met[int(self._layout[row])]
 
     def group(self, row: int) -> frozenset[str]:
         """The fields of the layout that a row belongs to."""
