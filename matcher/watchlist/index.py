@@ -282,7 +282,8 @@ class Watchlist:
 
     def handles(self, subjects: Places) -> list[str]:
         """The handles (hex) of subjects."""
-        return [handle.tobytes().hex() for handle in self.raw_handles(subjects)]
+        raw = self.raw_handles(subjects)
+        return raw.tobytes().hex(" ", raw.shape[1]).split()
 
     def raw_handles(self, subjects: Places) -> Tags:
         """The handles (n, 16) of subjects."""

@@ -9,8 +9,8 @@ from pydantic import ConfigDict
 from ullage.errors import RecordError
 
 _LENGTH = struct.Struct(">I")
-STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-"""Of a record: frozen, without fields of other names, and no value of it in an error."""
+STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+"""Of a record: frozen, without fields of other names, no value of it in an error, and its checks built when first asked for."""
 
 
 def framed(head: bytes, body: bytes) -> bytes:
