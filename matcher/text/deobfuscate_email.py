@@ -38,11 +38,10 @@ def reveal(text: str) -> str:
 def _bracketed(text: str) -> str:
     """`text` with the signs in brackets made plain, and FILL behind each, up to its end."""
     parts = SIGN.split(text)  # which costs less than half of a match each
-    for number in range(1, len(parts), 2):
-        before, sign = parts[number - 1 : number + 1]
+    for number, before in enumerate(parts[:-1:2]):
         if before[-1:] == " ":
-            parts[number - 1], sign = before[:-1], f" {sign}"
-        parts[number] = _plain(sign)
+            parts[2 * number : 2 * number + 2] = before[:-1], f" {parts[2 * number + 1]}"
+    parts[1::2] = map(_plain, parts[1::2])
     return "".join(parts)
 
 
