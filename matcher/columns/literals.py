@@ -24,7 +24,7 @@ ONCE = hyperscan.HS_FLAG_SINGLEMATCH
 """One hit a search is enough."""
 ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 EDGE = b"[^0-9A-Za-z]"
-MANY, LONG = 32, 2048
+MANY, LONG = 32, 512
 """Patterns, and bytes of all of them, that take longer to compile than to read from the disk."""
 APART = 1024
 """Bytes between two stretches that are looked through one by one; nearer ones are looked through together."""

@@ -113,6 +113,8 @@ def _has_data(xml: str) -> bool:
 def is_garbled(piece: Piece) -> bool:
     """Whether what it begins with was read by the one encoding that reads anything: no text has such characters."""
     head = piece.body[: 4 * HEAD].decode("utf-8", "ignore")[:HEAD]  # without the character that is cut
+    if head.replace("\n", "").replace("\t", "").isprintable():  # as most are
+        return False
     odd = (char for char in set(head) if unicodedata.category(char) in ODD and char not in KEPT)
     return sum(map(head.count, odd)) > GARBLED * len(head)
 
@@ -127,6 +129,8 @@ def encoded(piece: Piece) -> str:
         return "unrecognised"
     as_one = body.translate(AS_ONE)
     at = as_one.find(b"a" * RUN)
+    if at < 0:
+        return ""
     enough = LONG if len(body) >= 8 * LONG else min(LONG, len(piece.decoded) // 2)  # four bytes make one character at most
     while at >= 0:  # to look where such a line is known to begin takes a tenth of a search by the expression
         block = BLOCK.match(body, at)

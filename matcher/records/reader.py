@@ -92,12 +92,18 @@ class Described:
         return Described(self.cells, self._between, more)
 
 
+CellKey = tuple[int, Field | None, Field | None, Field | None, bool, tuple[bool, ...]]
+"""The identity of a content, and what is known of its column and by the cell before it."""
+
+
 class Readers:
     """The readers of a batch: documents whose columns are equal share one."""
 
     def __init__(self) -> None:
         self._by_columns: dict[Columns, Reader] = {}
         self.described: dict[tuple[tuple[Cell, ...], str], Described] = {}
+        self.cells: dict[CellKey, tuple[Content, Cell]] = {}
+        """What cells are; with the content, so that no other takes its place in memory."""
 
     def by(self, columns: Columns) -> Reader:
         """The reader for these columns."""
@@ -135,26 +141,48 @@ class Reader:
         header = labels if is_headed else (None,) * count
         words = (None,) * count if offer else shape.words
         columns = zip(range(count), contents, header, words, strict=True)
-        cells = [self._cell(*column) for column in columns]
+        cells = [self._known_cell(*column) for column in columns]
         if shape.style == LINE and self.columns.separator_in(LINE) == PASSWORD_BEHIND and count > 1:
             is_behind = cells[-1] == SOMETHING and cells[-2].mark == f"<{Field.EMAIL}>"
             if is_behind and contents[-1].is_password:
                 cells[-1] = SECRET  # what follows an address at the end of a line: `https://…:a@b.cn:secret`
         return tuple(cells)
 
-    def _cell(self, column: int, content: Content, header: Field | None, words: Field | None) -> Cell:
-        """What a cell is: by its identifiers, the label in it, the header, its look, its words, and what its column is mostly."""
+    def _known_cell(self, column: int, content: Content, header: Field | None, words: Field | None) -> Cell:
+        """What a cell is, from those of all columns of the batch of which as much is known."""
         columns = self.columns
-        label = content.label if content.is_labelled else header
-        kinds = [kind for kind, valid in content.seen if valid and (column, kind) not in columns.doubted]
-        if kinds:
-            return _of_numbers(content, kinds, label or columns.typed.get(column))
-        if content.is_empty:
-            return Cell("", seen=content.seen)
-        if label is None and content.is_name and column not in columns.nameless:
-            label = Field.NAME
-        label = label or words or columns.typed.get(column)
-        return Cell.of(label, content.seen) if label else SOMETHING._replace(seen=content.seen)
+        doubted = tuple([(column, kind) in columns.doubted for kind, _ in content.seen]) if columns.doubted else ()
+        key = id(content), header, words, columns.typed.get(column), column in columns.nameless, doubted
+        cells = self._readers.cells
+        known = cells.get(key)
+        if known is None:
+            known = cells[key] = content, _cell(content, header, words, *key[3:])
+        return known[1]
+
+
+def _cell(
+    content: Content,
+    header: Field | None,
+    words: Field | None,
+    typed: Field | None,
+    is_nameless: bool,
+    doubted: Sequence[bool],
+) -> Cell:
+    """What a cell is: by its identifiers, the label in it, the header, its look, its words, and what its column is mostly.
+
+    `doubted` says of which of its candidates the column holds no true ones, () for none.
+    """
+    label = content.label if content.is_labelled else header
+    seen = zip(content.seen, doubted or [False] * len(content.seen), strict=True)
+    kinds = [kind for (kind, valid), is_doubted in seen if valid and not is_doubted]
+    if kinds:
+        return _of_numbers(content, kinds, label or typed)
+    if content.is_empty:
+        return Cell("", seen=content.seen)
+    if label is None and content.is_name and not is_nameless:
+        label = Field.NAME
+    label = label or words or typed
+    return Cell.of(label, content.seen) if label else SOMETHING._replace(seen=content.seen)
 
 
 def _of_numbers(content: Content, kinds: Sequence[str], label: Field | None) -> Cell:
