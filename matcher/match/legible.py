@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from matcher.match.parts import Piece
 from matcher.text.decode import decode, is_opaque
-from matcher.unpack.envelopes import is_taken, may_hold
+from matcher.unpack.envelopes import has_line, is_taken, may_hold
 from matcher.unpack.outcome import Outcome
 
 NAMES = "!/"
@@ -127,6 +127,8 @@ def encoded(piece: Piece) -> str:
     body = piece.body
     if b"begin " in body and UUENCODED.search(body) and not may_hold(body):
         return "unrecognised"
+    if not piece.lettered or not has_line(body):
+        return ""
     as_one = body.translate(AS_ONE)
     at = as_one.find(b"a" * RUN)
     if at < 0:

@@ -14,6 +14,7 @@ from matcher.text import Folded, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import is_opaque, utf8_of
 from matcher.text.unescape import needs_unescape
 from matcher.text.windows import WINDOW, wide, windows
+from matcher.unpack.envelopes import has_line
 from matcher.unpack.kinds import is_html
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
@@ -32,7 +33,7 @@ class Piece:
     number there, counted from 1 in the order of unpacking, 0 for the capture itself, out of a `container` of that kind. `offset`
     characters of the same text stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues the
     piece before it. `streamed` pieces belong to a capture that may have several. One that `is_about` is what
-    a file says of itself.
+    a file says of itself. One that is not `lettered` is known to have no long line of letters but digests.
     """
 
     source: int
@@ -46,6 +47,7 @@ class Piece:
     member: int = 0
     container: str = ""
     is_about: bool = False
+    lettered: bool = True
 
     @cached_property
     def decoded(self) -> str:
@@ -122,11 +124,13 @@ def pieces_of_capture(
 
     Children that unpack come from `server`. Each member is read in a `step` of its own, which may bear that it fails.
     """
-    if len(capture.body) < WINDOW and not is_container(capture.body, capture.media_type):
-        if is_opaque(capture.body) and is_opaque(decode(capture.body, capture.charset)):
-            on_skipped(Outcome("", "unrecognised"))
-        yield _piece(source, capture)
-        return
+    if len(capture.body) < WINDOW:
+        lettered = has_line(capture.body)
+        if not is_container(capture.body, capture.media_type, lettered=lettered):
+            if is_opaque(capture.body) and is_opaque(decode(capture.body, capture.charset)):
+                on_skipped(Outcome("", "unrecognised"))
+            yield _piece(source, capture, lettered=lettered)
+            return
     with unpack(capture.body, "", limits, capture.media_type, server) as unpacked:
         for number, item in numbered(unpacked, ""):
             if isinstance(item, Outcome):
@@ -145,11 +149,12 @@ def numbered(unpacked: Iterable[Member | Outcome], own: str) -> Iterator[tuple[i
         yield (count if is_member else 0), item
 
 
-def _piece(source: int, capture: Capture) -> Piece:
-    """The one piece of a short capture."""
+def _piece(source: int, capture: Capture, *, lettered: bool) -> Piece:
+    """The one piece of a short capture, whose bytes as they came are `lettered` or not."""
     text, encoding = decode_as(capture.body, capture.charset)
     markup = _is_markup(capture.media_type) or is_html(capture.body)
-    return Piece(source, "", utf8_of(capture.body, text, encoding), len(capture.body), markup)
+    body = utf8_of(capture.body, text, encoding)
+    return Piece(source, "", body, len(capture.body), markup, lettered=lettered or body is not capture.body)
 
 
 def pieces_of_member(

@@ -73,13 +73,16 @@ Found = tuple[str, bytes]
 """Name and bytes of a file."""
 
 
-def may_hold(text: bytes) -> bool:
-    """Whether there may be a file in a text: a nanosecond or two a byte where there is none."""
+def may_hold(text: bytes, *, lettered: bool = True) -> bool:
+    """Whether there may be a file in a text: a nanosecond or two a byte where there is none.
+
+    `lettered` may be given as false for what is known to have no long line of letters (`has_line`).
+    """
     if SECOND_LINE in text and DUMP_BEGUN.search(text):
         return True
     if b"begin " in text and UU_START.search(text):
         return True
-    if not _has_line(text):
+    if not lettered or not has_line(text):
         return False
     if any(start in text for start in STARTS):
         return True
@@ -89,7 +92,7 @@ def may_hold(text: bytes) -> bool:
     return False
 
 
-def _has_line(text: bytes) -> bool:
+def has_line(text: bytes) -> bool:
     """Whether there is a long line of letters that is no digest. Words of one form count as one: a list of digests has few."""
     if b"a" * RUN not in text.translate(AS_LETTER):
         return False

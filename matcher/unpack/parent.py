@@ -197,12 +197,13 @@ def unpack(
     return Unpacked(body, name, limits or Limits(), media_type, server)
 
 
-def is_container(body: bytes, name: str = "") -> bool:
+def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
     """Whether `unpack` has more to say about `body` than that it is text: a container, a text that holds one, or what is no text.
 
-    A few microseconds for a short text. `name` helps with mail alone, whose first bytes prove little.
+    A few microseconds for a short text. `name` helps with mail alone, whose first bytes prove little; `lettered` is as in
+    `envelopes.may_hold`.
     """
-    return kinds.sniff(body[: kinds.HEAD], name) != kinds.TEXT or envelopes.may_hold(body)
+    return kinds.sniff(body[: kinds.HEAD], name) != kinds.TEXT or envelopes.may_hold(body, lettered=lettered)
 
 
 class Unpacked:
