@@ -14,7 +14,8 @@ from ullage.runtime import role
 
 ROLE = """
 import sys
-from ullage import log, role
+from ullage import log
+from ullage.runtime import role
 from ullage.monitoring.metrics import new_registry
 log.configure("info")
 with role.running("match", new_registry("match"), {port}) as stop:
@@ -89,7 +90,7 @@ def test_a_taken_port_is_one_line_that_names_the_knob() -> None:
 
 BUSY = """
 import os, sys, threading
-from ullage import role
+from ullage.runtime import role
 stop = threading.Event()
 role.stop_on_signals(stop)
 os.write(1, b"r")

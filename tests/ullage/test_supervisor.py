@@ -16,7 +16,8 @@ from ullage.runtime import supervisor
 
 CHILD = """
 import os, pathlib, sys
-from ullage import log, role
+from ullage import log
+from ullage.runtime import role
 from ullage.monitoring.metrics import new_registry
 folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 log.configure("error")
@@ -28,7 +29,8 @@ with role.running(name, new_registry(name), None) as stop:
 """
 PARENT = """
 import pathlib, sys, threading
-from ullage import log, role, supervisor
+from ullage import log
+from ullage.runtime import role, supervisor
 from ullage.clock import Clock
 child, data = sys.argv[1], pathlib.Path(sys.argv[2])
 log.configure("error")
