@@ -140,29 +140,47 @@ def _records(found: Matches) -> list[Match]:
     tags, handles = (found[name].tobytes().hex(" ", TAG_BYTES).split() for name in ("tag", "handle"))
     members = [found.members[number] for number in found["document"].tolist()]
     named = [found.kinds[number] for number in found["question"].tolist()]
-    columns = {
-        "kind": [kind for kind, _ in named],
-        "form": [form for _, form in named],
-        "subject": handles,
-        "index_tag": tags,
-        "member": [number for _, number, _ in members],
-        "container": [container for *_, container in members],
-        "start": found["first"].tolist(),
-        "end": found["last"].tolist(),
-        "row": found["line"].tolist(),
-        "fields": [found.labels[number] for number in found["labels"].tolist()],
-        "own_fields": [labels_of(own) for own in found["own"].tolist()],
-        "transforms": [TRANSFORMS[done] for done in found["transforms"].tolist()],
-        "confidence": confidences(found).tolist(),
-        "coincidence": found["coincidence"].tolist(),
-    }
+    columns = zip(
+        named,
+        handles,
+        tags,
+        members,
+        found["first"].tolist(),
+        found["last"].tolist(),
+        found["line"].tolist(),
+        found["labels"].tolist(),
+        found["own"].tolist(),
+        found["transforms"].tolist(),
+        confidences(found).tolist(),
+        found["coincidence"].tolist(),
+        strict=True,
+    )
+    values = [
+        {
+            "kind": kind,
+            "form": form,
+            "subject": handle,
+            "index_tag": tag,
+            "member": member,
+            "container": container,
+            "start": start,
+            "end": end,
+            "row": line,
+            "fields": found.labels[labels],
+            "own_fields": labels_of(own),
+            "transforms": TRANSFORMS[done],
+            "confidence": sure,
+            "coincidence": chance,
+        }
+        for (kind, form), handle, tag, (_, member, container), start, end, line, labels, own, done, sure, chance in columns
+    ]
     state: dict[str, Iterable[object]] = {
-        "__dict__": [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)],
-        "__pydantic_fields_set__": repeat({*columns}),
+        "__dict__": values,
+        "__pydantic_fields_set__": repeat({*Match.model_fields}),
         "__pydantic_extra__": repeat(None),
         "__pydantic_private__": repeat(None),
     }
     made = [Match.__new__(Match) for _ in range(len(found))]
-    for name, values in state.items():
-        deque(map(object.__setattr__, made, repeat(name), values), maxlen=0)
+    for name, each in state.items():
+        deque(map(object.__setattr__, made, repeat(name), each), maxlen=0)
     return made

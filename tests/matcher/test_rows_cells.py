@@ -155,3 +155,10 @@ def test_names_of_rows_are_found_together() -> None:
     assert list(zip(row.tolist(), names.strings(), strict=True)) == [(0, "张三"), (2, "王五"), (2, "赵六"), (3, "孙七")]
     assert others == [(1, "Li Si"), (4, "周")]
     assert found.names(np.array([2]))[1].strings() == ["王五", "赵六"]
+
+
+def test_rows_that_are_as_the_one_before_have_its_shape() -> None:
+    contents = Contents(NAMES)
+    rows = [b"x,1", b"x,1", b"x,1,1", b"x,1", b"1,x", b"1,x", b"x"]
+    first, again = (contents.shapes_of(contents.cut(marked(rows), b",", LINE), LINE).tolist() for _ in range(2))
+    assert first == again == [0, 0, 1, 0, 2, 2, 3]
