@@ -10,12 +10,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from ullage.identifiers import Candidate, Kind, kinds, masked
+from ullage.identifiers import Candidate, Kind, glued_words, kinds, masked
 from ullage.identifiers.phone import MAINLAND
 from ullage.lookup.written_forms import FORM_OF_LENGTH
 
 DIGEST = "digest"
 HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|[0-9a-fA-F]{16})(?![0-9A-Za-z])")
+
+_WORDS = "|".join(sorted(glued_words(), key=len, reverse=True))
+GLUED = re.compile(rf"(?i)(?<![0-9A-Za-z])(?:{_WORDS})(?=[0-9])|(?<=[0-9])(?:{_WORDS})(?![0-9A-Za-z])")
+"""Words that name a number and are glued to it."""
+APART = ("email", "wechat")
 
 
 class Found(NamedTuple):
@@ -31,12 +36,13 @@ class Found(NamedTuple):
 
 
 def find(text: str) -> list[Found]:
-    """Candidates of folded `text` by place, without overlaps but for what an address holds (a phone before @qq.com)."""
+    """Candidates of folded `text` by place, without overlaps but for what an address or a name holds."""
     mainland = replace(kinds()["phone"], pattern=re.compile(MAINLAND, re.ASCII))  # also within what looks like one from abroad
-    candidates = [c for kind in (*kinds().values(), mainland) for c in of_kind(kind, text)]
+    bare = GLUED.sub(lambda word: " " * len(word[0]), text)
+    candidates = [c for kind in (*kinds().values(), mainland) for c in of_kind(kind, bare if kind.glued else text)]
     candidates += digests(text) + masked.find(text)
-    emails = [c for c in candidates if c.kind == "email"]
-    kept = [*emails, *_without_overlaps(c for c in candidates if c.kind != "email")]
+    apart = [c for c in candidates if c.kind in APART]
+    kept = [*apart, *_without_overlaps(c for c in candidates if c.kind not in APART)]
     return sorted(map(_found, kept), key=lambda f: (f.start, f.end, f.kind))
 
 

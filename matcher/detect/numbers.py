@@ -28,6 +28,7 @@ from matcher.columns.bitset import (
     below,
     highest,
     is_digit,
+    is_letter,
     is_separator,
     is_word,
     lowest,
@@ -35,6 +36,7 @@ from matcher.columns.bitset import (
     windows,
 )
 from matcher.detect.candidates import Segment, cut, every
+from ullage.identifiers import glued_words
 
 SHORTEST, LONGEST = 11, 19
 WIDTH = 24
@@ -50,6 +52,8 @@ LOOK_BACK = 32
 """Places before a gap that are looked at with those behind it, in one window of 64."""
 MOST_GROUPS = 5
 LONGEST_GROUP, LONGEST_FIRST = 15, 11
+LONGEST_WORD = 16
+"""Bytes of which a word that stands glued to a number has fewer."""
 
 
 class Numbers(NamedTuple):
@@ -74,10 +78,11 @@ class Numbers(NamedTuple):
 
 
 class DigitRuns:
-    """All numbers of a batch that are written in one piece, and to no letter or digit glued.
+    """All numbers of a batch that are written in one piece, and to no letter or digit glued but a word that names a number.
 
-    `of(length)` gives those of exactly so many digits, by place; `before_x` are the runs of 17 that an X ends; `led` i64[n] is
-    where runs of letters and digits begin whose first LEADING characters or more are digits, and not all.
+    `of(length)` gives those of exactly so many digits, by place; `before_x` are the runs of 17 that an X ends; `long` is where
+    runs of more than LONGEST begin, and how long they are, i64[n] each; `led` i64[n] is where runs of letters and digits begin
+    whose first LEADING characters or more are digits, and not all.
     """
 
     def __init__(self, batch: Batch, classes: Classes) -> None:
@@ -86,10 +91,16 @@ class DigitRuns:
         free, glued = ~is_word(batch.data.take(start - 1)), is_word(following)
         odd = np.flatnonzero(free & glued)
         self.led: Places = start.take(odd[size.take(odd) >= LEADING])
+        free[~free] = behind_word(batch, start[~free])
+        odd = np.flatnonzero(free & glued)
+        glued[odd] = ~before_word(batch, end.take(odd))
         x = odd[((following.take(odd) | CASE) == (X | CASE)) & (size.take(odd) == BEFORE_X)]
         x = x[~is_word(batch.data.take(end.take(x) + 1))]
         self.before_x = _numbers(batch, start.take(x), end.take(x) + 1)
-        kept = np.flatnonzero(free & ~glued & (size <= LONGEST))
+        alone = np.flatnonzero(free & ~glued)
+        long = alone[size.take(alone) > LONGEST]
+        self.long = start.take(long), size.take(long)
+        kept = alone[size.take(alone) <= LONGEST]
         length = size.take(kept).astype(np.uint8)
         order = np.argsort(length, kind="stable")  # of bytes: counting, not comparing
         kept = kept.take(order)
@@ -100,6 +111,42 @@ class DigitRuns:
         """Those of `length` digits, at most LONGEST, as views."""
         own = slice(self._borders[length], self._borders[length + 1])
         return Numbers(self._all.start[own], self._all.end[own], self._all.text[own])
+
+
+@cache
+def _glued_words() -> npt.NDArray[np.bytes_]:
+    """The words that may stand glued to a number, in lower case."""
+    return np.array(sorted(word.encode() for word in glued_words()), f"S{LONGEST_WORD}")
+
+
+def behind_word(batch: Batch, start: Places) -> Flags:
+    """Before which of `start` one of the glued words stands, and nothing glued to that: bool[n]."""
+    if not len(start):
+        return np.empty(0, bool)
+    text = batch.windows(start - LONGEST_WORD, LONGEST_WORD)
+    other = ~is_letter(text)
+    size = other[:, ::-1].argmax(1)
+    found: Flags = other.any(1) & ~is_digit(batch.data.take(start - size - 1))
+    text = batch.windows(start - size, LONGEST_WORD)
+    return found & _is_glued_word(text, size)
+
+
+def before_word(batch: Batch, end: Places) -> Flags:
+    """Behind which of `end` one of the glued words stands, and nothing glued to that: bool[n]."""
+    if not len(end):
+        return np.empty(0, bool)
+    text = batch.windows(end, LONGEST_WORD)
+    other = ~is_letter(text)
+    size = other.argmax(1)
+    found: Flags = other.any(1) & ~is_digit(batch.data.take(end + size))
+    return found & _is_glued_word(text, size)
+
+
+def _is_glued_word(text: Bytes, size: Places) -> Flags:
+    """Whether the first `size` letters of each row are one of the words."""
+    text = np.where(np.arange(LONGEST_WORD) < size[:, None], text | np.uint8(CASE), np.uint8(0))
+    known: Flags = np.isin(np.ascontiguousarray(text).view(f"S{LONGEST_WORD}")[:, 0], _glued_words())
+    return known
 
 
 def _numbers(batch: Batch, start: Places, end: Places) -> Numbers:
@@ -247,7 +294,9 @@ def _grouped(batch: Batch, classes: Classes, gap: Places) -> Grouped:
     kept = first <= LONGEST_FIRST
     kept[inside[is_space_or_dash(data.take(place - 1)) & ~phones]] = False
     own = np.flatnonzero(kept)
-    own = own.take(np.flatnonzero(~is_word(data.take(gap.take(own) - first.take(own) - 1))))
+    free = ~is_word(data.take(gap.take(own) - first.take(own) - 1))
+    free[~free] = behind_word(batch, (gap - first).take(own[~free]))
+    own = own.take(np.flatnonzero(free))
     gap, first = gap.take(own), first.take(own)
     code = first << 4 * (MOST_GROUPS - 1)
     rest, place, open_ = around.take(own) >> np.uint64(LOOK_BACK), gap, np.arange(len(gap))

@@ -16,8 +16,8 @@ from matcher.detect.words import find_digests, find_words
 
 SHAPES = (*phone.SHAPES, *resident_id.SHAPES, *card.SHAPES)
 """How numbers are grouped."""
-APART = ("email", "qq", "digest")
-"""Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`)."""
+APART = ("email", "qq", "wechat", "digest")
+"""Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`), as does a name (`wx13800138000`)."""
 
 
 def search(batch: Batch, beside: Sequence[Segment] = ()) -> list[Segment]:

@@ -46,6 +46,8 @@ EBCDIC_SHARE, EBCDIC_TIMES = 0.3, 20
 """What share of the bytes are its digits and blanks, and how many times more of its digits there are than of ASCII's."""
 LONGEST_CHARACTER = 4
 SAMPLE = 4096
+DIGITS_IN_BYTES = re.compile(rb"[0-9]{8}")
+"""What a value between NULs has, and text in UTF-16 has not."""
 NULS_APART = 4
 """How many times more NULs stand in one byte of UTF-16's units than in the other."""
 MOSTLY, HALF = 0.95, 0.5
@@ -197,6 +199,8 @@ def _wide(body: bytes) -> str:
     """UTF-16 without a mark: ASCII-rich text has a NUL in every second byte."""
     sample = body[:SAMPLE]
     if len(sample) < 4 or 0 not in sample or sample.count(0) < max(2, len(sample) // 8):
+        return ""
+    if DIGITS_IN_BYTES.search(sample):  # no text has characters that digits side by side would be
         return ""
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if max(even, odd) < NULS_APART * min(even, odd):  # both bytes of many a unit: a table or a memory image

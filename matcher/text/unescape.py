@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Places, texts_holding
 from matcher.columns.literals import ONCE, TEXT, Literals, Patterns
-from matcher.text import base64, deobfuscate_email
+from matcher.text import base64, deobfuscate_email, deobfuscate_numbers
 from matcher.text.deobfuscate_email import CLOSING, OPENING
 from matcher.text.fold import FILL, GONE, fit
 
@@ -82,7 +82,7 @@ def unescape_all(texts: Sequence[str], *, markup: bool) -> list[str]:
         if revealed is text:
             break
         text = _escapes(revealed)
-    text = deobfuscate_email.reveal(text)
+    text = deobfuscate_numbers.reveal(deobfuscate_email.reveal(text))
     ends = accumulate(len(text) + len(BETWEEN) for text in texts)
     return [text[end - len(own) - len(BETWEEN) : end - len(BETWEEN)] for own, end in zip(texts, ends, strict=True)]
 
@@ -95,7 +95,7 @@ def needs_unescape(data: Bytes, first: Places, last: Places, *, seen: bool) -> n
     """
     held = texts_holding(base64.starts(data), first)
     if seen:
-        own = list(zip(first.tolist(), last.tolist(), strict=True))
+        own = list(zip((first - 1).tolist(), (last + 1).tolist(), strict=True))  # each between line ends
         held |= texts_holding(_to_undo().find(data, own)[1] - 1, first)
     return held
 
@@ -110,7 +110,8 @@ def patterns() -> Patterns:
         re.escape(f"{opening}{space}{word}") for opening in OPENING for space in ("", " ") for word in ("at", "dot", "@", "＠")
     ]
     bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
-    return Patterns(tuple(pattern.encode() for pattern in (*bracketed, AT, *ESCAPES)), TEXT | ONCE)
+    own = tuple(pattern.encode() for pattern in (*bracketed, AT, *ESCAPES))
+    return Patterns((*own, *deobfuscate_numbers.patterns().wanted), TEXT | ONCE)
 
 
 @cache

@@ -259,6 +259,53 @@ TABLES: dict[str, Write] = {
     "label": lambda kind, value: f"{LABELS.get(kind) or OTHER_LABELS[kind]}：{value}。",
     "stealer block": _around("URL: https://bank.example/login\nUSER: ", "\nPASS: x1y2z3", ("phone", "email")),
 }  # fmt: skip
+
+
+def _hex_literal(before: str, after: str) -> Write:
+    """Bytes as MySQL dumps a column of them."""
+    return lambda kind, value: f"(17,{before}{value.encode().hex()}{after},'x')" if kind not in LABELS else ""
+
+
+def _scientific(kind: str, value: str) -> str:
+    return f"{value[0]}.{value[1:]}E+10" if kind == "phone" else ""
+
+
+def _glued(word: str, kind: str, *, behind: bool = False) -> Write:
+    return lambda own, value: (f"{value}{word}" if behind else f"{word}{value}") if own == kind else ""
+
+
+def _spelt(words: str, separator: str) -> Write:
+    table = dict(zip(f"{DIGITS}X", (*words.split(), "x"), strict=True))
+    return lambda kind, value: separator.join(table[c] for c in value) if kind in ("phone", "resident_id") else ""
+
+
+EXPORTED: dict[str, Write] = {
+    "scientific": _scientific,
+    "scientific of Java": lambda kind, value: _scientific(kind, value).replace("E+", "E"),
+    "thousands, labelled": lambda kind, value: f"手机：{int(value):,}" if kind == "phone" else "",
+    "hexadecimal": lambda kind, value: f"user={int(value):#x};" if kind == "phone" else "",
+    "hex literal": _hex_literal("0x", ""),
+    "hex string": _hex_literal("X'", "'"),
+    "between underscores": _around("_", "_", ("email",)),
+    "between hyphens": _around("-", "-", ("email",)),
+}
+GLUED: dict[str, Write] = {
+    **{f"{word} before": _glued(word, "phone") for word in ("TEL", "phone", "VX", "wx", "QQ")},
+    **{f"{word} before": _glued(word, "resident_id") for word in ("SFZ", "IDCARD")},
+    **{f"{word} before": _glued(word, "card") for word in ("ICBC", "kahao")},
+    "tel behind": _glued("tel", "phone", behind=True),
+}
+EVASIVE: dict[str, Write] = {
+    "groups, spaced dash": _groups(" - "),
+    "groups, slash": _groups("/"),
+    "groups, spaced slash": _groups(" / "),
+    "groups, stars": _groups("**"),
+    "groups, a word": _groups("加", ("phone",)),
+    "groups, comma, labelled": lambda kind, value: f"电话:{grouped(value, GROUPS[kind], ',')}" if kind == "phone" else "",
+    "pinyin": _spelt("ling yao er san si wu liu qi ba jiu", " "),
+    "English": _spelt("zero one two three four five six seven eight nine", " "),
+    "English, hyphens": _spelt("zero one two three four five six seven eight nine", "-"),
+}
 X_ALIKE = {"lower": "x", "Cyrillic": "Х", "small Cyrillic": "х", "Greek": "Χ", "times": "×", "full width": "Ｘ"}
 LAST_X: dict[str, Write] = {f"X as {name}": _last_x(alike) for name, alike in X_ALIKE.items()}
 DIGESTS: dict[str, Write] = {
@@ -291,6 +338,7 @@ MARKUP: dict[str, Write] = {
 PLAIN: dict[str, Write] = {"plain": labelled}
 IN_TEXT: dict[str, Write] = {
     **PLAIN, **SCRIPTS, **INVISIBLE, **SEPARATED, **PREFIXED, **ADDRESSES, **ESCAPES, **TABLES, **LAST_X, **DIGESTS, **BASE64,
+    **EXPORTED, **GLUED, **EVASIVE,
 }  # fmt: skip
 
 

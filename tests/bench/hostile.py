@@ -176,6 +176,14 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "cards, labelled": repeated("13卡号%"),
     "spelt signs and labels": repeated("QQ[at]"),
     "header cells": repeated(";QQ"),
+    "numbers of a spreadsheet": repeated("1.3912345678E+10 "),
+    "groups with slashes": repeated("139/1234/5678 "),
+    "groups with a word": repeated("139加1234加5678 "),
+    "hex literals": repeated("0x3133393132333435363738 "),
+    "spelt digits": repeated("yao san "),
+    "spelt numbers": repeated("one three nine one two three four five six seven eight, "),
+    "glued labels": repeated("TEL13912345678 "),
+    "labelled thousands": repeated("电话:13,912,345,678 "),
 }
 PAGES: dict[str, Callable[[int], bytes]] = {
     "page: <": repeated("<"),

@@ -100,6 +100,14 @@ def _pairs(numbers: Iterator[int]) -> Iterator[tuple[str, str, str, str]]:
     yield "email", "enrolled in ASCII, written in Unicode", f"{next(numbers)}{ascii_}", f"{next(numbers) - 1}{unicode[2:]}"
     permit = VALUES["home_return_permit"](Person(next(numbers)))
     yield "home_return_permit", "with renewals", permit, labelled("home_return_permit", f"{permit}01")
+    for sign in "-.":
+        last = f"{200 + next(numbers) % 100}"
+        yield (
+            "phone",
+            f"foreign, pairs, {sign}",
+            f"+493023125{last}",
+            sign.join(("+49", "30", "23", "12", f"5{last[0]}", last[1:])),
+        )
     first, second, third = (next(numbers) % 100 for _ in range(3))  # of the ranges that regulators keep for fiction
     yield "phone", "foreign, German", f"+493023125{first:03d}", f"+49 30 23125{first:03d}"
     yield "phone", "foreign, plain", f"+493023125{second:03d}", f"+493023125{second:03d}"

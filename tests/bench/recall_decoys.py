@@ -15,6 +15,7 @@ from tests.bench.recall_cases import VALUES, iban, uscc
 
 Decoy = Callable[[random.Random, Person], str]
 HAN = str.maketrans("0123456789", "零一二三四五六七八九")
+SPELT = "zero one two three four five six seven eight nine".split()
 HEXADECIMAL = "0123456789abcdef"
 
 
@@ -89,6 +90,14 @@ DECOYS: dict[str, Decoy] = {
     "thirteen digits": _random("69###########"),
     "sixteen digits": _random("6###############"),
     "nineteen digits": _random("62#################"),
+    "three numbers of a row": lambda _, p: grouped(p.phone, (3, 4, 4), ","),
+    "prices of three tiers": lambda _, p: grouped(p.phone, (3, 4, 4), "元") + "元",
+    "numbers in a path": lambda rng, p: f"/a/{grouped(p.phone, (3, 4, 4), '/')}/b",
+    "measured value": lambda rng, p: f"{p.phone[0]}.{p.phone[1 : rng.randint(3, 7)]}E+10",
+    "phone glued to another word": lambda rng, p: f"{rng.choice(('SKU', 'order', 'A', 'xtel', 'tel0'))}{p.phone}",
+    "phone before another word": lambda rng, p: f"{p.phone}{rng.choice(('mm', 'kg', 'telx', 'A'))}",
+    "amount": lambda _, p: f"金额：{int(p.phone):,}",
+    "words for digits, longer": lambda rng, p: " ".join(SPELT[int(d)] for d in f"{p.phone}{rng.randrange(10)}"),
     "coordinates": lambda rng, _: f"{rng.uniform(18, 53):.6f},{rng.uniform(73, 135):.6f}",
 }
 SEPARATORS = ("\n", "\n", ", ", " | ", "；", "\t")

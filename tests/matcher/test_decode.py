@@ -202,6 +202,7 @@ def test_common_characters_are_those_of_the_first_level(encoding: str) -> None:
         ("\ufeff姓名".encode(), False),
         ("姓名".encode()[:-1], False),
         ("姓名".encode("gbk"), False),
+        ("姓名13800138000加，".encode()[1:], False),
         ("姓名张某手机".encode("gbk").decode("latin-1").encode(), False),
         (b"\x80" + ":9[at]一.cn".encode() * 99, False),
         ("我 13800138000 ".encode() * 99 + b"\xff" + "姓名".encode(), False),

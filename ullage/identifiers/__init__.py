@@ -15,7 +15,7 @@ from functools import cache
 from ullage.identifiers.base import Candidate, Kind
 from ullage.vocabulary.fields import Field
 
-__all__ = ["Candidate", "Kind", "field_by_kind", "is_verified", "kinds"]
+__all__ = ["Candidate", "Kind", "field_by_kind", "glued_words", "is_verified", "kinds"]
 
 
 @cache
@@ -30,6 +30,18 @@ def kinds() -> dict[str, Kind]:
 def field_by_kind() -> dict[str, Field]:
     """The field label of each kind, and of names, which are enrolled as kinds are but have no shape."""
     return {**{name: kind.field for name, kind in kinds().items()}, "name": Field.NAME}
+
+
+@cache
+def glued_words() -> frozenset[str]:
+    """The words in Latin letters, lower case, that may stand glued to a number: `TEL13800138000`, `ICBC6200000000000005`."""
+    return frozenset(
+        word
+        for kind in kinds().values()
+        if kind.glued
+        for word in (*kind.headers, *kind.glued)
+        if word.isalpha() and word.isascii()
+    )
 
 
 def is_verified(found: Iterable[str], *, corroborated: bool) -> bool:

@@ -70,6 +70,8 @@ class Kind:
     """Whether so many values are in use that one made up at random is often somebody's."""
     headers: tuple[str, ...] = ()
     """Words, in lower case, that name such a column or stand before such a value."""
+    glued: tuple[str, ...] = ()
+    """Words, in lower case, that may stand glued to such a number, as its headers may."""
     labels: tuple[str, ...] = ()
     signs: str = ""
     """Of a kind with labels: what its values have beside letters and digits."""

@@ -49,6 +49,14 @@ HEADERS = tuple(
     ).split()
 )
 
+GLUED = tuple(
+    (
+        "yhk yinhangka kahao kh bank icbc ccb abc boc bocom comm psbc cmb cmbc citic ceb spdb cib pab pingan gdb cgb hxb czb "
+        "bosc bob unionpay visa mastercard amex jcb"
+    ).split()
+)
+"""Words that stand glued to a number, beside its headers: banks by their abbreviations, and schemes."""
+
 
 def issuer(number: str) -> str:
     """The scheme whose range and length fit, or ""."""
@@ -82,6 +90,7 @@ KIND = Kind(
     check=luhn,
     random_pass=0.1,
     headers=HEADERS,
+    glued=GLUED,
     examples=(
         ("6200 0000 0000 0005", "6200000000000005"),
         ("6200-0000-0000-0005", "6200000000000005"),

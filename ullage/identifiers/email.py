@@ -27,7 +27,7 @@ START = rf"(?:(?<![A-Za-z0-9{_SIGN}])|(?<=--))(?:(?!--)[{_SIGN}])*+"
 """Where a local part may begin, and the signs that cannot be its first character."""
 LOCAL = rf"[A-Za-z0-9](?:(?!--)[A-Za-z0-9{_SIGN}]){{0,63}}(?<!\.)"
 LABEL = r"[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
-END = r"(?![A-Za-z0-9]|-(?![.\-]))"
+END = r"(?![A-Za-z0-9]|-[A-Za-z0-9])"
 PLAIN = rf"{LOCAL}{AT}{LABEL}(?:{DOT}{LABEL})*{DOT}(?!xn--)[A-Za-z]{{{SHORTEST_TOP},{LONGEST_TOP}}}{END}"
 """An address in ASCII."""
 TOP_LEVEL = (
@@ -121,6 +121,8 @@ KIND = Kind(
         ("12345678@qq.com", "12345678@qq.com"),
         ("李某----a@example.com----13800138000", "a@example.com"),
         ("test@example.com.13800138000", "test@example.com"),
+        ("_test@example.com_", "test@example.com"),
+        ("-test@example.com-", "test@example.com"),
         ("邮箱test@例子.中国的", "test@xn--fsqu00a.xn--fiqs8s"),
         ("test@例子.com", "test@xn--fsqu00a.com"),
         ("test@xn--fsqu00a.xn--fiqs8s", "test@xn--fsqu00a.xn--fiqs8s"),

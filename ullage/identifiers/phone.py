@@ -24,8 +24,11 @@ GROUPS = ((3, 4, 4), (3, 8), (7, 4))
 PREFIX = r"(?:(?:\+|00)?86[ \-]?|\(\+?86\)[ ]?|0)?"
 BODY = r"1[3-9]\d(?:\d{8}|([ .\-])\d{4}\1?\d{4}|[ .\-]\d{8}|\d{4}[ .\-]\d{4})"
 MAINLAND = rf"{BEFORE}(?<![0-9]\.){PREFIX}{BODY}{AFTER}"
+ANY_GROUPS = r"\d{0,2}(?P<sign>[.\-])\d{1,4}(?:(?P=sign)\d{1,4}){1,12}(?!(?P=sign)\d)"
+"""The rest of a number with the same sign between groups of any length, as of two: `+33-6-12-34-56-78`."""
 ABROAD = (
-    rf"{BEFORE}(?<!\+)(?:\+|00)(?!86)[1-9](?:\d{{6,14}}|\d{{0,2}}[ ]?(?:\(\d{{1,4}}\)[ ]?)?\d{{1,10}}(?:[ .\-]\d{{2,8}}){{0,5}}"
+    rf"{BEFORE}(?<!\+)(?:\+|00)(?!86)[1-9](?:\d{{6,14}}|{ANY_GROUPS}"
+    rf"|\d{{0,2}}[ ]?(?:\(\d{{1,4}}\)[ ]?)?\d{{1,10}}(?:[ .\-]\d{{2,8}}){{0,5}}"
     rf"|\d{{0,2}}[.\-]\d{{1,10}}(?:[ .\-]\d{{2,8}}){{0,5}}){AFTER}"
 )
 PATTERN = re.compile(rf"{MAINLAND}|{ABROAD}", re.ASCII)
@@ -41,6 +44,9 @@ HEADERS = tuple(
         "phonenumber mobile_number"
     ).split()
 )
+
+GLUED = tuple("vx wx v wechat weixin qq mob mobile cell contact hp dh lxdh lxfs shouji dianhua sj sjhm shouhao".split())
+"""Words that stand glued to a number, beside its headers: it is often the name of an account as well."""
 
 
 def normalise(text: str) -> str:
@@ -73,6 +79,7 @@ KIND = Kind(
     random_pass=0.07,
     by_chance=True,
     headers=HEADERS,
+    glued=GLUED,
     examples=(
         ("手机:13800138000", "13800138000"),
         ("+8613800138000", "13800138000"),
@@ -91,6 +98,9 @@ KIND = Kind(
         ("0014155552671", "+14155552671"),
         ("+1 (415) 555-2671", "+14155552671"),
         ("+1-415-555-2671", "+14155552671"),
+        ("+33-6-12-34-56-78", "+33612345678"),
+        ("+33.6.12.34.56.78", "+33612345678"),
+        ("+33-61-23-45-67-8", "+33612345678"),
         ("+44 (0)20 7946 0958", "+442079460958"),
         ("电话+852 6123 4567住址", "+85261234567"),
         ("+886912345678", "+886912345678"),

@@ -36,6 +36,9 @@ HEADERS = tuple(
     ).split()
 )
 
+GLUED = tuple("sfzhm shenfenzheng zjh zjhm identity".split())
+"""Words that stand glued to a number, beside its headers."""
+
 
 def check_character(first17: str) -> str:
     """The last character, by MOD 11-2.
@@ -82,6 +85,7 @@ KIND = Kind(
     check=check,
     random_pass=3.3e-5,
     headers=HEADERS,
+    glued=GLUED,
     examples=(
         ("身份证号:11010519491231002x", "11010519491231002X"),
         ("110105 19491231 002X", "11010519491231002X"),

@@ -21,6 +21,8 @@ from ullage.identifiers import email
 
 SIDES = (32, 64)
 """Bytes on either side of an at sign, at a first look and at a second."""
+LAST_OF = {side: np.uint64(1 << (side - 1)) for side in SIDES}
+"""The bit of the last byte that is looked at."""
 WIDTHS = (32, 48, 64, 136)
 """Bytes of a row, by length class: most addresses are short."""
 PIECE = 1 << 15
@@ -86,7 +88,8 @@ def _domain(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
     stop = lowest(~(alnum | sign) | (sign & (sign >> ONE)))
     inside = under(stop)
     alpha &= inside
-    ends = alpha & ~(((alnum | hyphen) & inside) >> ONE)  # letters that end a label
+    joins = hyphen & ((alnum >> ONE) | LAST_OF[side])  # what follows the last byte cannot be seen
+    ends = alpha & ~(((alnum | joins) & inside) >> ONE)  # letters that end a label
     ends &= under(np.where(stop < side, side, side - 1))  # what follows the last byte cannot be seen
     return _last_labels(batch, at + 1, alpha, np.where(alnum & ONE == ONE, ends, 0)), stop
 

@@ -1,0 +1,202 @@
+r"""Numbers that are written so that no plain search finds them, made plain in place: `1.3800138E+10`, `138加0013加8000`.
+
+Spreadsheets, database dumps and people who evade filters write numbers so. Each form is a `Rule`: a gate, which hyperscan looks
+for in the one pass over all texts, and a pattern of Python that says exactly what stands there and what it means. A rule runs
+only over texts in which its gate was seen. What is rewritten takes the room that it had: the way back to the place stays.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterable
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from matcher.columns.literals import ONCE, TEXT, Literals, Patterns
+from matcher.text.fold import FILL, fit
+from ullage.identifiers import card, phone, resident_id
+from ullage.identifiers.base import BEFORE, GAP
+
+WORD, APART = "[0-9A-Za-z]", "[^0-9A-Za-z]"
+BEHIND_LABEL = GAP.replace("[:=]", "[:=：＝]")
+SHORTEST_TEXT = 11
+"""Characters of a text in hexadecimal that is read."""
+
+
+class Rule(NamedTuple):
+    """One form: where it may stand (a pattern for hyperscan, in any case), its exact pattern, and what replaces a match.
+
+    What replaces it is as long, and the match itself where it is none.
+    """
+
+    gate: str
+    pattern: re.Pattern[str]
+    plain: Callable[[re.Match[str]], str]
+
+
+def reveal(text: str) -> str:
+    """`text` with such numbers made plain, exactly as long as before."""
+    data = np.frombuffer(f"\n{text}\n".encode("utf-8", "replace"), np.uint8)
+    for number in sorted(set(_gates().find(data)[0].tolist())):
+        text = rules()[number].pattern.sub(rules()[number].plain, text)
+    return text
+
+
+@cache
+def patterns() -> Patterns:
+    """The gates of all rules."""
+    return Patterns(tuple(rule.gate.encode() for rule in rules()), TEXT | ONCE)
+
+
+@cache
+def _gates() -> Literals:
+    return Literals.of(patterns())
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """Every rule, in the order in which they run."""
+    return (*_spreadsheet(), *_hexadecimal(), *_grouped(), *_spelt())
+
+
+def _spreadsheet() -> Iterable[Rule]:
+    """A mobile number as a cell that is too narrow shows it, with digits enough to be whole: `1.3800138E+10`, `8.61380013800E12`.
+
+    Of fewer digits than eight some are lost (as of a card or resident ID, since a spreadsheet keeps fifteen).
+    """
+    yield Rule(
+        r"[^0-9a-z.](?:1\.[3-9][0-9]{6,9}e\+?10|8\.61[3-9][0-9]{6,9}e\+?12)[^0-9a-z]",
+        re.compile(
+            r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])", re.ASCII
+        ),
+        lambda m: fit(m[1] + m[2].ljust(10, "0") if m[1] else m[3] + m[4].ljust(12, "0"), len(m[0])),
+    )
+    thousands, groups = r"1[3-9],[0-9]{3},[0-9]{3},[0-9]{3}", r"1[3-9][0-9](?P<comma>, ?)[0-9]{4}(?P=comma)[0-9]{4}"
+    labels = phone.HEADERS
+    yield Rule(  # commas part the cells of a row, so a label must stand before
+        rf"(?:{_any(labels)}){BEHIND_LABEL}1[3-9][0-9]?,",
+        re.compile(rf"(?i)((?:{_words(labels)}){BEHIND_LABEL})({thousands}|{groups})(?![0-9A-Za-z]|, ?[0-9])"),
+        lambda m: m[1] + fit(m[2].replace(",", "").replace(" ", ""), len(m[2])),
+    )
+
+
+def _any(words: Iterable[str]) -> str:
+    return "|".join(map(re.escape, words))
+
+
+def _words(labels: Iterable[str]) -> str:
+    """Any of `labels`, those in Latin letters apart from what precedes them; the longest first."""
+    return "|".join(f"{BEFORE if word.isascii() else ''}{re.escape(word)}" for word in sorted(labels, key=len, reverse=True))
+
+
+def _hexadecimal() -> Iterable[Rule]:
+    """A mobile number to the base of sixteen; and text as `mysqldump --hex-blob` writes it, `0x3133…` or `X'3133…'`."""
+    yield Rule(
+        rf"{APART}0x0{{0,7}}[34][0-9a-f]{{8}}{APART}",
+        re.compile(rf"{BEFORE}0[xX]0{{0,7}}([34][0-9a-fA-F]{{8}})(?!{WORD})"),
+        lambda m: fit(number, len(m[0])) if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else m[0],
+    )
+    yield Rule(
+        rf"(?:0x|x')(?:[2-9a-e][0-9a-f]){{{SHORTEST_TEXT}}}",
+        re.compile(rf"{BEFORE}(?:0[xX]|[xX]')((?:[0-9a-fA-F]{{2}}){{{SHORTEST_TEXT},}}+)(?!{WORD})"),
+        _text_of_hex,
+    )
+
+
+def _text_of_hex(match: re.Match[str]) -> str:
+    """Each character in the place of its own octets; the match itself where they are no text that can be printed."""
+    try:
+        plain = bytes.fromhex(match[1]).decode()
+    except UnicodeDecodeError:
+        return match[0]
+    if not plain.isprintable():
+        return match[0]
+    sign = " '" if match[0][1] == "'" else ""
+    first = "" if sign else FILL * 2
+    body = "".join(char + FILL * (2 * len(char.encode()) - 1) for char in plain)
+    return sign + body[:1] + first + body[1:]
+
+
+LITERAL_SEPARATORS = (" - ", " / ", " . ", "/", " /", "/ ", "**", " ** ")
+HAN_SEPARATORS = (
+    *"加减乘除杠横转接连再然后下点的呀啊哦喔嗯呢吧爱你我他她是不有在请打拨",
+    *("空格", "逗号", "斜线", "斜杠", "横杠", "横线", "减号", "加号", "中间", "然后", "接着"),
+)
+"""Words that people put between the groups of a number. Units and words that list are none: `150元1000元5000`."""
+_SEPARATORS = sorted((*LITERAL_SEPARATORS, *HAN_SEPARATORS), key=len, reverse=True)
+SEPARATOR = rf"(?:{'|'.join(map(re.escape, _SEPARATORS))})"
+GROUPS = ((r"1[3-9]\d", r"\d{4}", r"\d{4}"), (r"[1-9]\d{5}", r"\d{8}", r"\d{3}[\dXx]"), (r"[3-6]\d{3}", *[r"\d{4}"] * 3))
+"""Patterns of the groups of a mobile number, a resident ID and a card."""
+
+
+def _grouped() -> Iterable[Rule]:
+    """Groups with more between them than one space, dash or dot: `138 - 0013 - 8000`, `138/0013/8000`, `138加0013加8000`.
+
+    The same stands between all, and nothing like it around them.
+    """
+    shapes = [
+        rf"{first}(?P<s{n}>{SEPARATOR}){f'(?P=s{n})'.join(others)}(?!(?P=s{n})[0-9])" for n, (first, *others) in enumerate(GROUPS)
+    ]
+    pattern = re.compile(rf"(?<![0-9A-Za-z/_])(?:{'|'.join(shapes)})(?![0-9A-Za-z/_])", re.ASCII)
+    gates = [rf"[0-9]{{3}}{re.escape(sign)}[0-9]{{4,8}}{re.escape(sign)}[0-9]{{3}}" for sign in LITERAL_SEPARATORS]
+    gates += [rf"[0-9]{{3}}{word}[0-9]{{4}}" for word in HAN_SEPARATORS]
+    yield Rule("|".join(gates), pattern, _group_plain)
+
+
+def _group_plain(match: re.Match[str]) -> str:
+    """The digits of a grouped number if they are one that is valid."""
+    written, separator, start = match[0], match[match.lastindex or 0], match.start()
+    bare = written.replace(separator, "")
+    if len(bare) != phone.LENGTH and not _is_valid(bare.upper()):
+        return written
+    before = match.string[max(0, start - len(separator) - 1) : start]
+    if before[1:] == separator and before[0] in string.digits:
+        return written
+    return fit(bare, len(written))
+
+
+def _is_valid(bare: str) -> bool:
+    """Whether digits are a mobile number, or a resident ID or card whose check holds."""
+    if len(bare) == phone.LENGTH:
+        return phone.SHAPE.fullmatch(bare) is not None
+    some_id = resident_id.normalise(bare)
+    return bool(some_id and resident_id.check(some_id)) or bool(card.normalise(bare) and card.luhn(bare))
+
+
+SPELT = {
+    **dict(zip("zero one two three four five six seven eight nine".split(), "0123456789", strict=True)),
+    **dict(zip("ling yi er san si wu liu qi ba jiu".split(), "0123456789", strict=True)),
+    **dict(zip("dong yao liang guai gou".split(), "01279", strict=True)),
+}
+"""Words for digits in English and in pinyin, as on the radio too. A mobile number begins with 13 to 19, a year with 19 or 20."""
+LONGEST_SPELT = 18 * 7
+"""Characters of eighteen words and what stands between them."""
+SPELT_WORD = re.compile("|".join(sorted(SPELT, key=len, reverse=True)))
+
+
+def _spelt() -> Iterable[Rule]:
+    """Eleven or eighteen words for digits in a row that are a mobile number or a resident ID: `yao san ba ling …`."""
+    word = "|".join(sorted(SPELT, key=len, reverse=True))
+    beginnings = [
+        f"{first}{sign}{second}"
+        for (first, one), (second, two) in product(SPELT.items(), repeat=2)
+        for sign in (" ", "-", "", ", ", ",")
+        if (one == "1" and two in "3456789") or one + two == "20"
+    ]
+    yield Rule(
+        "|".join(beginnings),
+        re.compile(rf"(?i){BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?:[ \-]?x(?![A-Za-z]))?"),
+        _spelt_plain,
+    )
+
+
+def _spelt_plain(match: re.Match[str]) -> str:
+    written = match[0].lower()
+    bare = "".join(SPELT[word] for word in SPELT_WORD.findall(written)) if len(written) <= LONGEST_SPELT else ""
+    last = written.rstrip("x").rstrip(" -") if len(bare) == phone.LENGTH else written
+    bare += "X" * (last[-1] == "x")
+    return fit(bare, len(last)) + match[0][len(last) :] if _is_valid(bare) else match[0]
