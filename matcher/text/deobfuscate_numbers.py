@@ -16,13 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.literals import ONCE, TEXT, Literals, Patterns
+from matcher.columns.bitset import Places, Ranks, begins_character, where
+from matcher.columns.literals import ONCE, TEXT, Literals, Patterns, stretches
 from matcher.text.fold import FILL, fit
 from ullage.identifiers import card, phone, resident_id
 from ullage.identifiers.base import BEFORE, GAP
 
 WORD, APART = "[0-9A-Za-z]", "[^0-9A-Za-z]"
 BEHIND_LABEL = GAP.replace("[:=]", "[:=：＝]")
+BEFORE_GATE, BEHIND_GATE = 64, 160
+"""Characters around the end of what a gate saw, in which a number stands whole, but for a long text in hexadecimal."""
 SHORTEST_TEXT = 11
 """Characters of a text in hexadecimal that is read."""
 
@@ -41,9 +44,26 @@ class Rule(NamedTuple):
 def reveal(text: str) -> str:
     """`text` with such numbers made plain, exactly as long as before."""
     data = np.frombuffer(f"\n{text}\n".encode("utf-8", "replace"), np.uint8)
-    for number in sorted(set(_gates().find(data)[0].tolist())):
-        text = rules()[number].pattern.sub(rules()[number].plain, text)
+    number, end = _gates().find(data)
+    if not len(number):
+        return text
+    if len(data) != len(text) + 2:
+        end = Ranks(where(data, begins_character)).of(end)
+    for each in np.unique(number).tolist():
+        text = _rewritten(text, rules()[each], end[number == each] - 1)
     return text
+
+
+def _rewritten(text: str, rule: Rule, seen: Places) -> str:
+    """`text` with what `rule` finds around the characters `seen` made plain; all the rest is not looked at."""
+    made, copied = list[str](), 0
+    for first, last in stretches(seen - BEFORE_GATE, seen + BEHIND_GATE, len(text), 0):
+        for near in rule.pattern.finditer(text, max(first, copied), last):
+            match = rule.pattern.match(text, near.start()) if near.end() == last else near  # it may go on
+            if match is not None and match.start() >= copied:
+                made += [text[copied : match.start()], rule.plain(match)]
+                copied = match.end()
+    return "".join([*made, text[copied:]]) if made else text
 
 
 @cache
@@ -54,7 +74,7 @@ def patterns() -> Patterns:
 
 @cache
 def _gates() -> Literals:
-    return Literals.of(patterns())
+    return Literals(patterns().wanted, TEXT)
 
 
 @cache
@@ -117,7 +137,10 @@ def _text_of_hex(match: re.Match[str]) -> str:
         return match[0]
     sign = " '" if match[0][1] == "'" else ""
     first = "" if sign else FILL * 2
-    body = "".join(char + FILL * (2 * len(char.encode()) - 1) for char in plain)
+    if plain.isascii():
+        body = FILL.join(plain) + FILL
+    else:
+        body = "".join(char + FILL * (2 * len(char.encode()) - 1) for char in plain)
     return sign + body[:1] + first + body[1:]
 
 
