@@ -46,11 +46,9 @@ class Owners:
     @classmethod
     def of(cls, row: Places, subject: Places) -> Owners:
         """From pairs that may come several times."""
-        order = np.lexsort((subject, row))
-        row, subject = row[order], subject[order]
-        is_new = np.ones(len(row), bool)
-        is_new[1:] = (row[1:] != row[:-1]) | (subject[1:] != subject[:-1])
-        return cls(row[is_new], subject[is_new])
+        pairs = np.sort(row << SUBJECT_BITS | subject, kind="stable")  # fast, since they come as a few ascending runs
+        pairs = pairs[np.diff(pairs, prepend=-1) != 0]
+        return cls(pairs >> SUBJECT_BITS, pairs & ((1 << SUBJECT_BITS) - 1))
 
     @cached_property
     def rows(self) -> Places:
