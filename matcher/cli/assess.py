@@ -17,13 +17,14 @@ from rich.console import Console
 from matcher.cli.authentic import outgoing
 from matcher.cli.loading import matcher_here
 from matcher.cli.render import show, show_opened
-from matcher.cli.scan import Fail, capture_of, check_file, pieces_in, printable
+from matcher.cli.scan import Fail, Ocr, capture_of, check_file, limits_here, pieces_in, printable
 from matcher.cli.verdict import Assessment, Before, check_severity, verdicts
 from matcher.match.capture_result import Reading
 from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.legible import watched
 from matcher.match.listing import records
 from matcher.match.pipeline import Matcher
+from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Outcome
 from matcher.watchlist import installed
 from ullage.bus import FINDINGS
@@ -54,6 +55,7 @@ def assess(
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Make it an incident, wait for it, and print its number.")] = False,
     wait: Annotated[float, typer.Option("--wait", min=0.0, help="With --open: at most so many seconds.")] = 60.0,
+    ocr: Ocr = False,
     fail: Fail = False,
     fail_on: Annotated[
         str, typer.Option("--fail-on", metavar="SEVERITY", help="Exit with 4 where a verdict is as severe, or more.")
@@ -77,7 +79,8 @@ def assess(
         matcher = matcher_here(context, tenant, detailed=is_detailed, canaries=False)
         absent = sorted(({tenant} if tenant else known) - {lists.tenant for lists in matcher.lists})
         outcomes = list[Outcome]()
-        reading = _read(context, matcher, file, outcomes, room=None if open_ or customers is not None else MAX_MATCHES)
+        room = None if open_ or customers is not None else MAX_MATCHES
+        reading = _read(context, matcher, file, outcomes, room, limits_here(ocr=ocr))
         before = _compared(desk, matcher, reading, context) if desk else Before(why_not=why_not)
         judged = Assessment(*verdicts(context, matcher, reading, before), before.why_not, outcomes, absent, file)
         code = judged.code(fail=fail, fail_on=fail_on)
@@ -105,7 +108,7 @@ def _incidents(context: Context, stack: ExitStack, *, to_open: bool) -> tuple[In
         return None, str(error)
 
 
-def _read(context: Context, matcher: Matcher, file: Path, outcomes: list[Outcome], room: int | None) -> Reading:
+def _read(context: Context, matcher: Matcher, file: Path, outcomes: list[Outcome], room: int | None, limits: Limits) -> Reading:
     """The file as one capture of a site of its own; what is not read of it goes to `outcomes`."""
     capture = capture_of(file, b"", context.clock.now()).model_copy(
         update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
@@ -116,7 +119,7 @@ def _read(context: Context, matcher: Matcher, file: Path, outcomes: list[Outcome
         reading.skip(outcome)
         outcomes.append(outcome)
 
-    pieces = watched(pieces_in(file, 0, on_skipped), printable(file), outcomes, on_skipped)
+    pieces = watched(pieces_in(file, 0, on_skipped, limits=limits), printable(file), outcomes, on_skipped)
     [read] = matcher.gather(pieces, [reading])
     return read
 

@@ -23,6 +23,7 @@ from matcher.cli.metrics import MatchMetrics
 from matcher.match.capture_result import Budget, Reading
 from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.pipeline import Matcher
+from matcher.unpack.parent import has_ocr
 from matcher.watchlist import installed
 from ullage import log
 from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Publisher, Record, Subscription
@@ -114,6 +115,8 @@ class MatchStage:
     def __post_init__(self) -> None:
         self._keeper = Keeper(self.context, self.metrics.evidence)
         self._budget = Budget.of(self.context.settings.match)
+        if self._budget.ocr and not has_ocr():
+            log.get("match").warning("ocr_not_installed")
         self._signer = keys.signer(self.context.keys, "match")
         self._relay = Relay(self.findings, self._signer, self.metrics.pulse, self.metrics.coverage, self.metrics.counts)
         self._renew()

@@ -52,6 +52,7 @@ SHOWN_UNREAD = 20
 ASK: Mapping[str, str] = {
     "encrypted": "for its password",
     "image": "for the data as text, or look at the pictures yourself",
+    "ocr": "for the data as text, or look at the pictures yourself: what OCR reads of them is not all",
     "audio_video": "for the data as text, or look at it yourself",
     "binary": "for the data as text",
     "database": "for an export of its tables (CSV)",

@@ -20,9 +20,9 @@ from matcher.match.legible import watched
 from matcher.match.listing import confidences, with_places
 from matcher.match.parts import Piece, numbered, pieces_of_member
 from matcher.unpack.kinds import media_of
-from matcher.unpack.limits import LOCAL
+from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS, Limits
 from matcher.unpack.outcome import Outcome, Unread
-from matcher.unpack.parent import ForkServer, unpack
+from matcher.unpack.parent import ForkServer, has_ocr, unpack
 from matcher.watchlist.installed import TenantLists
 from ullage.errors import ConfigError
 from ullage.exits import Exit
@@ -32,12 +32,15 @@ PROGRESS_FILES = 100
 
 Fail = Annotated[bool, typer.Option("--fail", help="Exit with 4 where a customer was found.")]
 
+Ocr = Annotated[bool, typer.Option("--ocr", help="Read pictures as well, by OCR: seconds for each (extra ocr).")]
+
 
 def scan(
     ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Files, archives and folders; - for standard input.")],
     alarms: Annotated[bool, typer.Option("--alarms", help="Add lexicon terms (kind lexicon, subject null).")] = False,
     not_read: Annotated[bool, typer.Option("--unread", help="Add what was not read (kind unread, the reason as form).")] = False,
+    ocr: Ocr = False,
     fail: Fail = False,
 ) -> None:
     """Match local files now: one JSON object a line. No bus, no store, nothing kept.
@@ -46,7 +49,7 @@ def scan(
     """
     matcher = matcher_here(ctx.obj)
     count, unread, current, exposed = 0, Unread(), "", False
-    outcomes = list[Outcome]()
+    outcomes, limits = list[Outcome](), limits_here(ocr=ocr)
 
     def on_skipped(outcome: Outcome) -> None:
         outcomes.append(outcome)
@@ -61,7 +64,7 @@ def scan(
             for path in files_under(paths, on_skipped):
                 current = printable(path)
                 outcomes.clear()
-                yield from watched(pieces_in(path, 0, on_skipped, server), current, outcomes, on_skipped)
+                yield from watched(pieces_in(path, 0, on_skipped, server, limits), current, outcomes, on_skipped)
                 count, current = count + 1, ""
                 if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
                     typer.echo(f"{count} files", err=True)
@@ -121,6 +124,13 @@ def _row(
     return {"path": path, "start": start, "end": end, **named, "confidence": confidence}
 
 
+def limits_here(*, ocr: bool) -> Limits:
+    """How far a file that a person chose is read; says so where pictures are wanted and cannot be read."""
+    if ocr and not has_ocr():
+        typer.echo("pictures are not read: pip install 'ullage[match,ocr]' (Python 3.11 or 3.12)", err=True)
+    return LOCAL._replace(ocr_seconds=LOCAL_OCR_SECONDS) if ocr else LOCAL
+
+
 def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
     """A capture of a file's bytes."""
     return Capture(id="local", site="local", post_id="", url="", fetched_at=now, media_type=media_of(path.name),
@@ -128,7 +138,11 @@ def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
 
 
 def pieces_in(
-    path: Path, source: int, on_skipped: Callable[[Outcome], None], server: ForkServer | None = None
+    path: Path,
+    source: int,
+    on_skipped: Callable[[Outcome], None],
+    server: ForkServer | None = None,
+    limits: Limits = LOCAL,
 ) -> Iterator[Piece]:
     """What a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
 
@@ -141,7 +155,7 @@ def pieces_in(
         on_skipped(Outcome(printable(path), "denied"))
         yield Piece(source, printable(path), b"", 0)
         return
-    with stack, unpack(body, printable(path), LOCAL, server=server) as unpacked:
+    with stack, unpack(body, printable(path), limits, server=server) as unpacked:
         empty = True
         if is_empty(body):
             on_skipped(Outcome(printable(path), "empty"))

@@ -17,7 +17,7 @@ from matcher.match.statistics import Part, Tally
 from matcher.match.steps import Step
 from matcher.match.whose_rows import OwnCards
 from matcher.text import Folded
-from matcher.unpack.limits import GIB, Limits
+from matcher.unpack.limits import GIB, OCR_SECONDS, Limits
 from matcher.unpack.outcome import LOSES_NOTHING, Outcome
 from ullage.records import Capture, Claims, Statistics
 from ullage.settings import MatchSettings
@@ -35,6 +35,7 @@ class Budget:
     candidates: int
     rows: int
     matches: int
+    ocr: bool = False
 
     @classmethod
     def of(cls, settings: MatchSettings) -> Budget:
@@ -45,6 +46,7 @@ class Budget:
             settings.capture_candidates,
             settings.capture_rows,
             settings.capture_matches,
+            settings.ocr,
         )
 
     def limits(self) -> Limits:
@@ -56,6 +58,7 @@ class Budget:
             member_bytes=max(shipped.member_bytes, self.bytes // 2),
             entries=self.members,
             cpu_seconds=shipped.cpu_seconds * times,
+            ocr_seconds=OCR_SECONDS if self.ocr else 0,
             wall_seconds=shipped.wall_seconds * times,
         )
 

@@ -137,11 +137,9 @@ def _with_controls(head: bytes, name: str, known: Marks) -> str:
 def _by_two_marks(head: bytes) -> str:
     """Kinds whose first bytes say little without a second look."""
     if head.startswith(b"RIFF"):
-        return IMAGE if head[8:12] == b"WEBP" else AUDIO_VIDEO
+        return AUDIO_VIDEO
     if head[4:8] == b"ftyp":
         return IMAGE if head[8:11] in {b"hei", b"hev", b"mif", b"msf", b"avi", b"crx"} else AUDIO_VIDEO
-    if head.startswith(b"BM") and head[6:10] == bytes(4):
-        return IMAGE
     return BINARY if head.startswith(b"MZ") and b"\0\0\0" in head[:64] else TEXT
 
 

@@ -30,12 +30,20 @@ class Limits(NamedTuple):
     """Processor time, whole seconds: 1 GiB of LZMA takes about 20."""
     memory_bytes: int = 768 * MIB
     """Address space beyond the container itself: the parsers' code takes about 100 MiB of it, LZMA dictionaries up to 64 MiB."""
+    ocr_seconds: int = 0
+    """Seconds of the clock for all pictures in it together, each read in a child of its own; 0 reads none."""
     wall_seconds: float = 120.0
     """Time that the parent waits for the child in all, its own time between two members not counted."""
 
+    def of_picture(self, left: float) -> Limits:
+        """Those of one picture that is read, where `left` seconds are left for pictures."""
+        return self._replace(
+            cpu_seconds=PICTURE_SECONDS, memory_bytes=PICTURE_MEMORY, wall_seconds=min(left, 2.0 * PICTURE_SECONDS)
+        )
+
     def words(self) -> list[str]:
         """What the child is told on its command line: numbers, and nothing of the container."""
-        return [str(value) for value in self[:9]]
+        return [str(value) for value in self[:10]]
 
 
 LOCAL = Limits(
@@ -48,6 +56,18 @@ LOCAL = Limits(
     wall_seconds=7200.0,
 )
 """For files that a person chose, on the command line: larger than a capture can be, and nobody waits behind them."""
+
+OCR_SECONDS, LOCAL_OCR_SECONDS = 120, 3600
+"""`Limits.ocr_seconds` where pictures are read, of a capture and of a file that a person chose: a picture takes 1 to 20."""
+PICTURE_SECONDS = 60
+"""Processor time of one picture: a long screenshot with a thousand cells takes as much."""
+PICTURE_MEMORY = 3 * GIB
+"""Address space for one picture: 0.6 GiB of libraries and models, and up to 1.5 GiB for 2000 by 2000 pixels, which is what is
+looked at at once; far more than any other reader takes, so only the child of a picture has it."""
+PICTURE_BYTES = 32 * MIB
+"""Of one picture as it lies there: more is no screenshot."""
+PICTURE_PIXELS = 40_000_000
+"""Of one picture, by its header: 120 MB of memory. A phone's camera has 12 to 50 million, a long screenshot 20."""
 
 
 class Halt(Exception):  # noqa: N818  not a fault of ours: the end of reading, with its reason
@@ -64,7 +84,8 @@ class Budget:
     def __init__(self, words: list[str], size: int) -> None:
         numbers = [int(word) for word in words]
         self.ratio, self.free, self.total, self.member, self.nested, self.depth, self.entries = numbers[:7]
-        self.cpu_seconds, self.memory = numbers[7:9]
+        self.cpu_seconds, self.memory, ocr_seconds = numbers[7:10]
+        self.reads_pictures = ocr_seconds > 0
         self._spent, self._size = 0, size
 
     def entry(self) -> None:

@@ -13,6 +13,7 @@ REASONS = {
     "too_many": "too many entries, the rest not read",
     "too_large": "too large, the rest not read",
     "image": "image, not read",
+    "ocr": "image, read by OCR, which misreads and misses",
     "audio_video": "audio or video, not read",
     "binary": "program or font, not read",
     "database": "database or binary table, read only as far as its words stand in clear",

@@ -27,6 +27,7 @@ from matcher.unpack import envelopes, kinds, protocol
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
 from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR
+from matcher.unpack.readers.picture import OCR, PICTURE
 from matcher.unpack.registry import formats
 from ullage.errors import UnavailableError
 
@@ -194,7 +195,16 @@ def unpack(
         for item in unpacked:
             ...  # a Member (read it before the next) or an Outcome
     """
-    return Unpacked(body, name, limits or Limits(), media_type, server)
+    limits = limits or Limits()
+    if limits.ocr_seconds and not has_ocr():
+        limits = limits._replace(ocr_seconds=0)
+    return Unpacked(body, name, limits, media_type, server)
+
+
+@cache
+def has_ocr() -> bool:
+    """Whether what reads pictures is installed: the extra `ocr`."""
+    return all(find_spec(package) for package in formats()[OCR].packages)
 
 
 def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
@@ -224,6 +234,7 @@ class Unpacked:
         self._held, self._frames = bytearray(), _Checked(limits)
         self._child: Child | None = None
         self._is_inner = False
+        self._ocr_left = float(limits.ocr_seconds)
         self.flags = 0
         """What held in the child, `protocol.NETNS` and `protocol.SECCOMP`; 0 until it has said so, or where none was needed."""
 
@@ -247,7 +258,7 @@ class Unpacked:
             yield Member(self._name, protocol.BYTES, "", self._plain())
             yield Outcome(self._name, kinds.IN_PART[kind])
         else:
-            yield from self._from_child(kind)
+            yield from self._from_child(OCR if self._is_inner and kind == PICTURE else kind)
 
     def _plain(self, watch: envelopes.Watch | None = None) -> Callable[[], bytes]:
         """Pieces of a body that is text, those of a file seen by `watch`."""
@@ -282,7 +293,10 @@ class Unpacked:
                 server.close()
 
     def _heavy(self, name: str, server: ForkServer) -> Iterator[Member | Outcome]:
-        """Read a container inside of this one in a child of its own, which shares the limits and has no more such children."""
+        """Read a container inside of this one in a child of its own, which has no more such children.
+
+        It shares the limits; a picture has those of pictures, so that many of them leave time for all else.
+        """
         body = bytearray()
         while piece := self._piece():
             body += piece
@@ -290,13 +304,21 @@ class Unpacked:
                 raise Broken("too_large")
         if self._frames.broken or self._is_inner:
             raise self._frames.broken or Broken("damaged")
+        is_picture = kinds.sniff(bytes(body[: kinds.HEAD])) == PICTURE
+        if is_picture and self._ocr_left <= 0:
+            yield Outcome(name, "timeout")
+            return
         left, paths = self._limits.wall_seconds - self._waited, self._limits.entries * LONGEST_PATH
-        limits = self._limits._replace(wall_seconds=left, total_bytes=max(self._frames.bytes_left - paths, 0))
+        shared = self._limits._replace(wall_seconds=left, total_bytes=max(self._frames.bytes_left - paths, 0))
+        limits = shared.of_picture(self._ocr_left) if is_picture else shared._replace(ocr_seconds=0)
         inner = Unpacked(bytes(body), name, limits, "", server, self._clock)
         inner._is_inner = True
         with inner:
             yield from inner
-        self._waited += inner._waited
+        if is_picture:
+            self._ocr_left -= inner._waited
+        else:
+            self._waited += inner._waited
         self._frames.bytes_left -= limits.total_bytes + paths - inner._frames.bytes_left
 
     def _path(self, said: bytes, alias: str) -> str:

@@ -53,6 +53,9 @@ class MatchSettings(Section):
         "identifiers listed of one capture for each tenant, about 0.7 kB of memory each; all are counted",
         "identifiers",
     )
+    ocr: bool = knob(
+        False, "pictures are read as well, which takes seconds and up to 2 GB each; needs pip install 'ullage[match,ocr]'"
+    )
     watchdog_seconds: Seconds = knob(
         1800.0, "no batch within its budgets takes so long; the process is ended, and what it had in hand comes alone", "seconds"
     )

@@ -11,6 +11,7 @@ IN_WORDS = {
     "too_many": ("with too many entries", "条目过多"),
     "too_large": ("too large", "过大"),
     "image": ("images", "图片"),
+    "ocr": ("images read by OCR, which misreads and misses", "图片（经OCR识别，可能误读或漏读）"),
     "audio_video": ("audio or video", "音视频"),
     "binary": ("programs or fonts", "程序或字体"),
     "database": ("databases or binary tables", "数据库或二进制表"),

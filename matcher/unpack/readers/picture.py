@@ -1,16 +1,28 @@
-"""Pictures: nothing is read of them, but an archive that is appended to one is, which is shown by no viewer."""
+"""Pictures: what stands in them is read by OCR where that is wanted, and so is an archive that is appended to one.
+
+A picture is looked through in the child that meets it, and handed on to one of its own (`ocr`), which alone has the library and
+its models: they take a second to load. Rows of what is read come out as lines, their cells parted by tabs, so that a table in a
+screenshot is a table. Nothing that was misread is guessed at. An outcome says of each picture that it was read by OCR.
+"""
 
 from __future__ import annotations
 
+import io
 import itertools
+import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
 
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.limits import PICTURE_BYTES, PICTURE_PIXELS, Halt
+from matcher.unpack.protocol import HEAVY, SEPARATOR
 from matcher.unpack.registry import Format
-from matcher.unpack.walk import Walk
+from matcher.unpack.streams import slices
+from matcher.unpack.walk import Body, Walk
 
+PICTURE, OCR = "picture", "ocr"
 ARCHIVE = re.compile(
     rb"PK\x03\x04[\x0a-\x3f]\0|Rar!\x1a\x07[\0\x01]|7z\xbc\xaf\x27\x1c"
     rb"|\x1f\x8b\x08[\0\x08].{4}[\0\x02\x04][\0\x03\xff]",
@@ -18,11 +30,61 @@ ARCHIVE = re.compile(
 )
 """How an archive begins; of zip and gzip with more than their marks, which stand in a picture by chance."""
 OVERLAP = 15
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+"""One thread, and none that reports to the library's maker."""
+MODULES = ("PIL.Image", "PIL.ImageOps", "numpy", "cv2", "rapidocr_onnxruntime")
+READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+STRIP, AROUND = 1500, 100
+"""Pixels of a high picture that are looked at at once, and of what is above and below: the library shrinks what is larger than
+2000, and then nothing of a long screenshot can be read."""
+
+
+class Library(NamedTuple):
+    """RapidOCR, Pillow and numpy."""
+
+    engine: Any
+    image: Any
+    turning: Any
+    numpy: Any
+
+
+class Box(NamedTuple):
+    """A text and where it stands, in pixels from the top left."""
+
+    text: str
+    left: float
+    top: float
+    bottom: float
+
+
+@cache
+def library() -> Library | None:
+    """None where the extra `ocr` is not installed, or where it started a thread: that would be outside of the confinement."""
+    os.environ.update(ENVIRONMENT)
+    try:
+        modules: list[Any] = [import_module(name) for name in MODULES]
+    except ImportError:
+        return None
+    image, turning, numpy, cv2, rapid = modules
+    cv2.setNumThreads(0)
+    image.MAX_IMAGE_PIXELS = None  # which would warn: what is too large is refused here
+    found = Library(rapid.RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1), image, turning, numpy)
+    _warm_up(found)
+    return found if len(os.listdir("/proc/self/task")) == 1 else None  # noqa: PTH208  pathlib costs the child's start
+
+
+def _warm_up(found: Library) -> None:
+    """Have Pillow import what it reads each format with. What recognises text needs nothing more: it would take half a second."""
+    for kind in READ:
+        written = io.BytesIO()
+        found.image.new("RGB", (9, 9)).save(written, kind)
+        _decoded(found, written.getvalue())
 
 
 def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """Read what stands behind a picture, if it is an archive; say that the picture is not read."""
-    before, rest = b"", iter(chunks)
+    """Read what stands behind a picture, if it is an archive; have the picture read, or say that it is not."""
+    held = bytearray()
+    before, rest = b"", _kept(chunks, held) if walk.budget.reads_pictures else iter(chunks)
     for chunk in rest:
         seen = before + chunk
         if found := ARCHIVE.search(seen, 1):
@@ -30,19 +92,107 @@ def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
             walk.entry(f"{path}{SEPARATOR}behind the picture", _whole(behind), lambda: 1 << 20, depth)
             break
         before = seen[-OVERLAP:]
-    raise Halt("image")
+    if not walk.budget.reads_pictures:
+        raise Halt("image")
+    if len(held) > PICTURE_BYTES:
+        raise Halt("too_large")
+    walk.text(path, slices(bytes(held)), HEAVY)
+
+
+def _kept(chunks: Iterable[bytes], held: bytearray) -> Iterator[bytes]:
+    """The chunks, kept in `held` until that is more than is read of a picture."""
+    for chunk in chunks:
+        if len(held) <= PICTURE_BYTES:
+            held += chunk
+        yield chunk
 
 
 def _whole(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
+def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:
+    """The text in a picture; one without any is not read."""
+    found = library()
+    if found is None:
+        raise Halt("image")
+    chunks = _text(found, bytes(body))
+    first = next((chunk for chunk in chunks if chunk), b"")
+    if not first:
+        raise Halt("image")
+    walk.text(f"{path}{SEPARATOR}{OCR}", walk.budget.measured(itertools.chain((first,), chunks), lambda: len(body)))
+    raise Halt(OCR)
+
+
+def _text(found: Library, body: bytes) -> Iterator[bytes]:
+    """The rows of a picture as lines; a high one is read in strips, each a chunk, so that what was read in time is there."""
+    try:
+        pixels = _decoded(found, body)
+        step = len(pixels) if len(pixels) <= STRIP + 2 * AROUND else STRIP
+        for start in range(0, len(pixels), step):
+            above = max(0, start - AROUND)
+            boxes = _boxes(found, pixels[above : start + step + AROUND])
+            own = (box for box in boxes if start <= above + (box.top + box.bottom) / 2 < start + step)
+            yield "".join(f"{line}\n" for line in _lines(own)).encode("utf-8", "replace")
+    except (Halt, MemoryError):
+        raise
+    except Exception as error:  # the libraries raise bare ones
+        raise Halt("image") from error
+
+
+def _decoded(found: Library, body: bytes) -> Any:
+    """Its pixels, turned upright, on white: height by width by three colours. A GIF's first picture is taken."""
+    with found.image.open(io.BytesIO(body), formats=READ) as opened:
+        if opened.width * opened.height > PICTURE_PIXELS:
+            raise Halt("too_large")
+        turned = found.turning.exif_transpose(opened).convert("RGBA")
+    white = found.image.new("RGBA", turned.size, "white")
+    white.alpha_composite(turned)
+    return found.numpy.asarray(white.convert("RGB"))[:, :, ::-1]
+
+
+def _boxes(found: Library, pixels: Any) -> Iterator[Box]:
+    for corners, text, *_ in found.engine(pixels.copy())[0] or ():
+        lefts, heights = zip(*corners, strict=True)
+        yield Box(" ".join(text.split()), min(lefts), min(heights), max(heights))
+
+
+def _lines(boxes: Iterable[Box]) -> Iterator[str]:
+    r"""Rows of boxes from top to bottom, the cells of each from left to right, parted by tabs.
+
+    >>> list(_lines([Box("b", 90, 12, 30), Box("a", 0, 10, 28), Box("c", 0, 40, 58)]))
+    ['a\tb', 'c']
+    """
+    rows = list[list[Box]]()
+    for box in sorted(boxes, key=lambda box: box.top + box.bottom):
+        if rows and _is_beside(box, rows[-1][0]):
+            rows[-1].append(box)
+        else:
+            rows.append([box])
+    for row in rows:
+        if line := "\t".join(box.text for box in sorted(row, key=lambda box: box.left) if box.text):
+            yield line
+
+
+def _is_beside(one: Box, other: Box) -> bool:
+    """Whether two boxes share more than half of the lower one's height."""
+    shared = min(one.bottom, other.bottom) - max(one.top, other.top)
+    return shared > min(one.bottom - one.top, other.bottom - other.top) / 2
+
+
+def is_picture(head: bytes, _name: str = "") -> bool:
+    """WebP and BMP, which are known by two marks."""
+    return (head.startswith(b"RIFF") and head[8:12] == b"WEBP") or (head.startswith(b"BM") and head[6:10] == bytes(4))
+
+
 FORMATS = (
     Format(
-        "picture",
+        PICTURE,
         picture,
         starts=(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a"),
+        is_binary=is_picture,
         containers=("other",),
         streams=True,
     ),
+    Format(OCR, ocr, packages=("rapidocr_onnxruntime",), load=library, is_heavy=True),
 )

@@ -1,0 +1,172 @@
+"""Pictures are read where that is wanted, and named as unread where it is not; what OCR found says so."""
+
+import base64
+import io
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from matcher.cli import scan
+from matcher.match.capture_result import Budget
+from matcher.match.parts import pieces_of_capture
+from matcher.unpack import parent
+from matcher.unpack.limits import Limits
+from matcher.unpack.outcome import Outcome
+from matcher.unpack.protocol import SECCOMP
+from matcher.unpack.readers.picture import Box, _lines
+from tests.factories import capture
+from tests.matcher.conftest import BANK
+from tests.matcher.unpack import builders
+from tests.matcher.unpack.conftest import out_of
+from ullage.exits import Exit
+from ullage.settings import Context, MatchSettings
+
+needs_ocr = pytest.mark.skipif(
+    not parent.has_ocr(), reason="reads real pictures: pip install 'ullage[ocr]' (400 MB, Python 3.11 or 3.12, in no lock)"
+)
+FONTS = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"), Path("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc")
+SIGNATURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+WITH_OCR = Limits(ocr_seconds=300)
+PEOPLE = [(one["name"], one["phone"], one["resident_id"]) for one in BANK[:4]]
+
+
+def drawn(kind: str = "PNG", *, height: int = 300, first: int = 20) -> bytes:
+    """A screenshot of a table; in Chinese where there is a font for it."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    cjk = next((str(font) for font in FONTS if font.exists()), "")
+    font = ImageFont.truetype(cjk, 26) if cjk else ImageFont.load_default(26)
+    table = Image.new("RGB", (900, height), "white")
+    draw = ImageDraw.Draw(table)
+    header = ("姓名", "手机", "身份证") if cjk else ("Name", "Phone", "ID")
+    for row, cells in enumerate([header, *PEOPLE]):
+        for left, cell in zip((20, 220, 480), cells, strict=True):
+            draw.text((left, first + 52 * row), cell if cjk or cell.isascii() else "Zhang", font=font, fill="black")
+    written = io.BytesIO()
+    table.save(written, kind)
+    return written.getvalue()
+
+
+def plain(width: int, height: int) -> bytes:
+    from PIL import Image
+
+    written = io.BytesIO()
+    Image.new("1", (width, height), 1).save(written, "PNG")
+    return written.getvalue()
+
+
+@needs_ocr
+def test_a_screenshot_of_a_table_gives_its_customers(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "screen.png"
+    path.write_bytes(drawn())
+    unread = ullage("scan", path)
+    assert (unread.exit_code, unread.stdout) == (Exit.NO_VERDICT, "")
+    assert "image, not read" in unread.stderr
+    done = ullage("scan", "--ocr", path)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.exit_code, {row["path"] for row in rows}) == (Exit.DONE, {f"{path}!/ocr"})
+    assert {row["kind"] for row in rows} >= {"phone", "resident_id"}
+    assert len({row["subject"] for row in rows}) == len(PEOPLE)
+    assert "read by OCR" in done.stderr
+
+
+@needs_ocr
+def test_a_verdict_says_that_it_rests_on_pictures(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "screen.png"
+    path.write_bytes(drawn())
+    told = ullage("assess", "--ocr", "--json", path)
+    whole = json.loads(told.stdout)
+    assert (whole["verdict"], whole["not_read"]) == ("exposed", [{"path": str(path), "reason": "ocr"}])
+    [tenant] = whole["tenants"]
+    assert (tenant["customers"], tenant["corroborated_rows"]) == (len(PEOPLE), len(PEOPLE))
+    assert "images read by OCR" in json.dumps(tenant["exposure"]["reasons"])
+    assert "read by OCR" in ullage("assess", "--ocr", path).stdout
+
+
+@needs_ocr
+def test_pictures_are_read_in_containers_and_in_each_format() -> None:
+    kinds = ("JPEG", "WEBP", "GIF", "BMP")
+    came = out_of(builders.zip_of({f"a.{kind}": drawn(kind) for kind in kinds}), limits=WITH_OCR)
+    assert came.outcomes == [(f"!/a.{kind}", "ocr") for kind in kinds]
+    for kind in kinds:
+        rows = [line.split("\t") for line in came.texts[f"!/a.{kind}!/ocr"].splitlines()]
+        assert [tuple(row[-2:]) for row in rows[1:]] == [person[1:] for person in PEOPLE]
+    document = out_of(builders.docx_of("<w:p/>", {"word/media/i.png": drawn()}), limits=WITH_OCR)
+    assert BANK[0]["phone"] in document.texts["!/word/media/i.png!/ocr"]
+
+
+@needs_ocr
+def test_a_long_screenshot_is_read_in_strips_and_each_row_once() -> None:
+    text = out_of(drawn(height=2400, first=1380), limits=WITH_OCR).texts["!/ocr"]
+    assert [text.count(person[1]) for person in PEOPLE] == [1] * len(PEOPLE)
+
+
+@needs_ocr
+def test_what_gives_no_text_stays_unread() -> None:
+    assert out_of(plain(400, 300), limits=WITH_OCR).outcomes == [("", "image")]
+    assert out_of(drawn()[:3000], limits=WITH_OCR).outcomes == [("", "image")]
+    assert out_of(SIGNATURE, limits=WITH_OCR).outcomes == [("", "image")]
+    assert out_of(plain(8000, 8000), limits=WITH_OCR).outcomes == [("", "too_large")]
+
+
+@needs_ocr
+def test_pictures_take_no_time_from_what_lies_beside_them() -> None:
+    files = {f"{n}.png": drawn() for n in range(3)} | {"list.csv": b"phone\n1"}
+    came = out_of(builders.zip_of(files), limits=Limits(ocr_seconds=1))
+    assert came.texts["!/list.csv"] == "phone\n1"
+    assert [path for path, _ in came.outcomes] == ["!/0.png", "!/1.png", "!/2.png"]
+    assert came.outcomes[-1] == ("!/2.png", "timeout")
+
+
+@needs_ocr
+def test_a_picture_is_read_in_confinement() -> None:
+    unpacked = parent.Unpacked(drawn(), "a", WITH_OCR.of_picture(60), "")
+    unpacked._is_inner = True
+    with unpacked:
+        read = [item.reason if isinstance(item, Outcome) else item.read() for item in unpacked]
+    assert read[-1] == "ocr"
+    assert unpacked.flags & SECCOMP
+
+
+@needs_ocr
+def test_of_a_capture_the_container_is_ocr() -> None:
+    limits = Budget.of(MatchSettings(ocr=True)).limits()
+    skipped: list[Outcome] = []
+    pieces = list(pieces_of_capture(0, capture(body=drawn(), media_type="image/png"), skipped.append, limits))
+    assert ([piece.container for piece in pieces], [one.reason for one in skipped]) == (["ocr"], ["ocr"])
+
+
+def test_it_is_off_by_default() -> None:
+    assert (Limits().ocr_seconds, Budget.of(MatchSettings()).limits().ocr_seconds) == (0, 0)
+
+
+def test_where_the_library_is_missing_pictures_are_unread_as_before(
+    ullage, bank: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (parent, scan):
+        monkeypatch.setattr(module, "has_ocr", lambda: False)
+    (tmp_path / "a.png").write_bytes(SIGNATURE)
+    done = ullage("scan", "--ocr", tmp_path / "a.png")
+    assert (done.exit_code, done.stdout) == (Exit.NO_VERDICT, "")
+    assert "image, not read" in done.stderr
+    assert "ullage[match,ocr]" in done.stderr
+
+
+@pytest.mark.parametrize("mark", ["RIFF\x24\0\0\0WEBPVP8 ", "BM\x36\0\1\0\0\0\0\0\x36\0\0\0"])
+def test_other_pictures_are_unread_as_before(mark: str) -> None:
+    body = mark.encode("latin-1") + bytes(1000)
+    assert out_of(body).outcomes == [("", "image")]
+    assert out_of(builders.zip_of({"a": body})).outcomes == [("!/a", "image")]
+    text = out_of(base64.encodebytes(body)).texts
+    assert list(text) == [""]
+
+
+def test_boxes_of_one_row_become_one_line() -> None:
+    boxes = [Box("b", 90, 14, 30), Box("a", 0, 10, 28), Box("c", 0, 40, 58), Box("", 9, 70, 80), Box("d", 40, 39, 61)]
+    assert list(_lines(boxes)) == ["a\tb", "c\td"]
+
+
+def test_the_extra_is_named_as_its_package() -> None:
+    assert parent.has_ocr() == bool(find_spec("rapidocr_onnxruntime"))
