@@ -21,7 +21,8 @@ KINDS = {
     "mail": b"Received: from a\nFrom: a@example.com\nTo: b@example.com\n\nx",
     "mbox": b"From a@example.com Mon Jan  1 00:00:00 2024\nSubject: x\n\nx",
     "sqlite": b"SQLite format 3\0" + bytes(99), "dbase": builders.dbf_of([("PHONE", 11)], []),
-    "picture": b"RIFF\0\0\0\0WEBPVP8 \0", IMAGE: b"II*\0\x08\0\0\0", AUDIO_VIDEO: b"RIFF\0\0\0\0WAVEfmt \0", BINARY: b"MZ\x90\0\3\0\0\0\4\0\0\0",
+    "picture": b"RIFF\0\0\0\0WEBPVP8 \0", IMAGE: b"II*\0\x08\0\0\0",
+    AUDIO_VIDEO: b"RIFF\0\0\0\0WAVEfmt \0", BINARY: b"MZ\x90\0\3\0\0\0\4\0\0\0",
 }  # fmt: skip
 TEXTS = (
     b"", b"x", b"154", "手机号码,15400000001".encode("gb18030"), "手机".encode("utf-16"),
