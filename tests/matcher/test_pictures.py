@@ -98,6 +98,18 @@ def test_pictures_are_read_in_containers_and_in_each_format() -> None:
 
 
 @needs_ocr
+def test_scanned_pages_are_read() -> None:
+    from PIL import Image
+
+    written = io.BytesIO()
+    Image.open(io.BytesIO(drawn())).save(written, "PDF", save_all=True, append_images=[Image.new("RGB", (90, 90), "white")])
+    came = out_of(written.getvalue(), limits=WITH_OCR)
+    assert BANK[0]["phone"] in came.texts["!/page 1!/ocr"]
+    assert came.outcomes == [("!/page 1", "ocr"), ("!/page 2", "image")]
+    assert out_of(written.getvalue()).outcomes == [("!/page 1 and 1 more", "image")]
+
+
+@needs_ocr
 def test_a_long_screenshot_is_read_in_strips_and_each_row_once() -> None:
     text = out_of(drawn(height=2400, first=1380), limits=WITH_OCR).texts["!/ocr"]
     assert [text.count(person[1]) for person in PEOPLE] == [1] * len(PEOPLE)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import ctypes
 import re
+import struct
 import sys
 import zlib
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.protocol import HEAVY, SEPARATOR
 from matcher.unpack.registry import Format
 from matcher.unpack.streams import CHUNK, slices
 from matcher.unpack.walk import Body, Walk
@@ -31,6 +32,10 @@ STAMP = 400
 """Characters below which the text of a page may be a stamp, a watermark, a number and a title."""
 IMAGE, GROUP, MOST_OBJECTS = 3, 5, 10_000
 """Types of what is drawn on a page (`fpdf_edit.h`), and of how many of them that is asked."""
+LONG_SIDE, MOST_DRAWN = 2000, 100
+"""Pixels of the longer side of a page that is drawn for OCR (170 an inch of A4), and pages of a document that are."""
+GREYS = 1
+"""Format of a bitmap of one byte a pixel (`fpdfview.h`)."""
 LINE_END = 10
 DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Marks of direction: PDFium hands out a line that has them in another order than it is drawn in."""
@@ -45,6 +50,9 @@ SIGNATURES = {
     "FPDF_ClosePage": (None, (Handle,)),
     "FPDF_GetPageWidthF": (ctypes.c_float, (Handle,)),
     "FPDF_GetPageHeightF": (ctypes.c_float, (Handle,)),
+    "FPDFBitmap_CreateEx": (Handle, (_int, _int, _int, ctypes.c_void_p, _int)),
+    "FPDFBitmap_Destroy": (None, (Handle,)),
+    "FPDF_RenderPageBitmap": (None, (Handle, Handle, *[_int] * 6)),
     "FPDFPage_CountObjects": (_int, (Handle,)),
     "FPDFPage_GetObject": (Handle, (Handle, _int)),
     "FPDFPageObj_GetType": (_int, (Handle,)),
@@ -104,6 +112,24 @@ class Document:
             text = self._text(page) + self._typed(page)
             yield text, self._is_picture(page, text)
             self._library.FPDF_ClosePage(page)
+
+    def drawn(self, number: int) -> bytes:
+        """A page as a picture (BMP, 256 greys), as a person sees it; pages count from 1."""
+        page = self._library.FPDF_LoadPage(self._handle, number - 1)
+        sides = [float(side(page)) for side in (self._library.FPDF_GetPageWidthF, self._library.FPDF_GetPageHeightF)]
+        scale = LONG_SIDE / max(*sides, 1.0)
+        width, height = (max(4, int(side * scale) // 4 * 4) for side in sides)  # a line of a BMP is whole words
+        pixels = ctypes.create_string_buffer(b"\xff" * (width * height), width * height)
+        bitmap = self._library.FPDFBitmap_CreateEx(width, height, GREYS, pixels, width)
+        self._library.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, 0)
+        self._library.FPDFBitmap_Destroy(bitmap)
+        self._library.FPDF_ClosePage(page)
+        greys = b"".join(bytes((grey, grey, grey, 0)) for grey in range(256))
+        start = 54 + len(greys)
+        head = struct.pack(
+            "<2sIIIIiiHHIIiiII", b"BM", start + len(pixels), 0, start, 40, width, -height, 1, 8, 0, 0, 0, 0, 256, 0
+        )
+        return head + greys + pixels.raw
 
     def attachments(self) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of the files that are attached."""
@@ -210,7 +236,7 @@ OTHERWISE = re.compile(rb"/(?:LZW|ASCIIHex|RunLength|DCT|JPX|JBIG2|CCITTFax)Deco
 
 
 def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """One member with the text of all pages; pages that are scans are said once."""
+    """One member with the text of all pages; pages that are scans are handed on as pictures, or said once."""
     pdfium = library()
     if pdfium is None:
         raise Halt("unsupported")
@@ -221,7 +247,10 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
         walk.text(place, walk.budget.measured(_pages(document, scanned), lambda: len(body)))
         for name, attached in document.attachments():
             walk.entry(path + SEPARATOR + (name or "attachment"), slices(attached), lambda: len(body), depth)
-        if scanned:
+        drawn = scanned[:MOST_DRAWN] if walk.budget.reads_pictures else []
+        for number in drawn:
+            walk.text(f"{path}{SEPARATOR}page {number}", slices(document.drawn(number)), HEAVY)
+        if scanned := scanned[len(drawn) :]:
             walk.out.outcome(
                 "image", f"{path}{SEPARATOR}page {scanned[0]}" + (f" and {len(scanned) - 1} more" if scanned[1:] else "")
             )
