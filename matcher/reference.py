@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from ullage.identifiers import Candidate, Kind, glued_words, kinds, masked
-from ullage.identifiers.phone import MAINLAND
+from ullage.identifiers import Candidate, Kind, glued_words, iban, kinds, masked, phone, resident_id
 from ullage.lookup.written_forms import FORM_OF_LENGTH
 
 DIGEST = "digest"
@@ -20,6 +19,8 @@ HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F
 _WORDS = "|".join(sorted(glued_words(), key=len, reverse=True))
 GLUED = re.compile(rf"(?i)(?<![0-9A-Za-z])(?:{_WORDS})(?=[0-9])|(?<=[0-9])(?:{_WORDS})(?![0-9A-Za-z])")
 """Words that name a number and are glued to it."""
+LOOK_ALIKE = re.compile(r"(?<![0-9A-Za-z])(?<![0-9]\.)(?![0-9]{11})[1lI][3-9][0-9OolI]{9}(?![0-9A-Za-z])")
+TWO_FIELDS = re.compile(r"(?<![0-9A-Za-z])[0-9]{29}(?![0-9A-Za-z])")
 APART = ("email", "wechat")
 
 
@@ -37,9 +38,12 @@ class Found(NamedTuple):
 
 def find(text: str) -> list[Found]:
     """Candidates of folded `text` by place, without overlaps but for what an address or a name holds."""
-    mainland = replace(kinds()["phone"], pattern=re.compile(MAINLAND, re.ASCII))  # also within what looks like one from abroad
+    mainland = replace(
+        kinds()["phone"], pattern=re.compile(phone.MAINLAND, re.ASCII)
+    )  # also within what looks like one from abroad
     bare = GLUED.sub(lambda word: " " * len(word[0]), text)
-    candidates = [c for kind in (*kinds().values(), mainland) for c in of_kind(kind, bare if kind.glued else text)]
+    candidates = [c for kind in (*kinds().values(), mainland, iban.SPACED) for c in of_kind(kind, bare if kind.glued else text)]
+    candidates += with_letters(text) + fixed_width(text)
     candidates += digests(text) + masked.find(text)
     apart = [c for c in candidates if c.kind in APART]
     kept = [*apart, *_without_overlaps(c for c in candidates if c.kind not in APART)]
@@ -53,6 +57,30 @@ def digests(text: str) -> list[Candidate]:
         for m in HEX.finditer(text)
         if not m.group().isdigit()
     ]
+
+
+def with_letters(text: str) -> list[Candidate]:
+    """Mobile numbers with letters that look like digits."""
+    found = []
+    for match in LOOK_ALIKE.finditer(text):
+        if sum(map(str.isdigit, match[0])) >= phone.FEWEST_DIGITS:
+            normal = "".join(phone.LETTERS.get(char, char) for char in match[0])
+            found.append(Candidate("phone", *match.span(), normal, True))
+    return found
+
+
+def fixed_width(text: str) -> list[Candidate]:
+    """A mobile number and a resident ID, or the other way round, with nothing between."""
+    found = []
+    for match in TWO_FIELDS.finditer(text):
+        for first in (11, 18):
+            cells = ((match.start(), match.start() + first), (match.start() + first, match.end()))
+            (a, b), (c, d) = cells if first == 11 else cells[::-1]
+            normal = resident_id.normalise(text[c:d])
+            if phone.SHAPE.fullmatch(text[a:b]) and normal and resident_id.check(normal):
+                found += [Candidate("phone", a, b, text[a:b], True), Candidate("resident_id", c, d, normal, True)]
+                break
+    return found
 
 
 def of_kind(kind: Kind, text: str) -> list[Candidate]:

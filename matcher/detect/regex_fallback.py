@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Places
 from matcher.columns.bitset import (
+    CASE,
     DASH,
+    ONE,
     SPACE,
     ZERO,
     Classes,
@@ -26,9 +28,11 @@ from matcher.columns.bitset import (
     is_word,
     lowest,
     places,
+    under,
     windows,
 )
 from matcher.detect.candidates import Segment
+from matcher.detect.numbers import is_space_or_dash
 from ullage.identifiers import Kind, iban, kinds
 from ullage.identifiers.base import no_check
 
@@ -44,14 +48,18 @@ GROUP = 4
 """Digits of the groups within a card or a mobile number that 00 may begin."""
 EIGHT, SIX = 56, 54
 NOT_ASCII = 0x80
+FOURS = np.uint64(sum(1 << place for place in range(4, 64, 5)))
+"""Where the signs stand between groups of four."""
 
 
 def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
     """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
     gates = {"iban": _iban_gates(batch, classes), "phone": _abroad_gates(batch, classes), "email": strange_at}
-    found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates.items() if len(gate)]
+    found = [_columns(batch, kinds()[name], _stretches(batch, gate), gate) for name, gate in gates.items() if len(gate)]
+    if len(spaced := _spaced_iban_gates(batch, classes)):
+        found.append(_columns(batch, iban.SPACED, _stretches(batch, spaced), spaced))
     whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
-    found += [_columns(batch, kind, whole) for kind in _without_columns()]
+    found += [_columns(batch, kinds()[name], whole) for name in _without_columns()]
     return [segment for segment in found if len(segment)]
 
 
@@ -81,6 +89,23 @@ def _iban_gates(batch: Batch, classes: Classes) -> Places:
     return known
 
 
+def _spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
+    """A country in capitals and two digits, that go on by single signs as long as the country asks for, and not in one piece."""
+    two = classes.letter & ahead(classes.letter, 1) & classes.free
+    apart = ~ahead(classes.word, 2) & ahead(classes.digits.of(2), 3)
+    gate = places(two & (apart | ahead(classes.digits.of(2), 2)))
+    gate = gate[(batch.data.take(gate) | batch.data.take(gate + 1)) & np.uint8(CASE) == 0]
+    full = _lengths().take(np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0])
+    gate, full = gate[full > 0], full[full > 0]
+    seen = windows(classes.word, gate)
+    inside = under(lowest(~seen & ~(seen >> ONE)))
+    long = (np.bitwise_count(seen & inside) >= full) & (lowest(~seen) < full)
+    usual = ((seen ^ ~FOURS) & under(full.astype(np.int64) + (full - 1) // 4)) == 0  # which `_iban_gates` sees
+    usual &= is_space_or_dash(batch.data.take(gate + 4))
+    known: Places = gate[long & ~usual & (np.bitwise_count(windows(classes.digit, gate) & inside) >= iban.FEWEST_DIGITS)]
+    return known
+
+
 def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86 and long enough or in groups."""
     data, digit, zero = batch.data, classes.digit, classes.zero
@@ -99,9 +124,9 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     return abroad
 
 
-def _columns(batch: Batch, name: str, stretches: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
-    """Candidates of the kind `name` in `stretches`, those whose checksum fails among them; with `gate`, only those at one."""
-    kind, found, places_ = kinds()[name], list[bytes](), list[Places]()
+def _columns(batch: Batch, kind: Kind, stretches: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
+    """Candidates of `kind` in `stretches`, those whose checksum fails among them; with `gate`, only those at one."""
+    found, places_ = list[bytes](), list[Places]()
     for first, last in stretches:
         own, bounds = _read(batch, kind, first, last)
         found += own
@@ -113,7 +138,7 @@ def _columns(batch: Batch, name: str, stretches: Iterable[tuple[int, int]], gate
     valid = np.ones(len(found), bool)
     if kind.check is not no_check:
         valid = np.fromiter(map(kind.check, map(bytes.decode, found)), bool, len(found))
-    all_ = Segment(name, "plain", start, end, table, length, valid)
+    all_ = Segment(kind.name, "plain", start, end, table, length, valid)
     return all_ if gate is None else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matcher.columns.batch import Batch
 from matcher.columns.bitset import Classes, places
 from matcher.detect.candidates import Segment, without_overlaps
-from matcher.detect.kinds import card, email, phone, qq, resident_id, uscc
+from matcher.detect.kinds import card, email, fixed_width, phone, qq, resident_id, uscc
 from matcher.detect.numbers import DigitRuns, find_grouped
 from matcher.detect.regex_fallback import find_by_pattern
 from matcher.detect.words import find_digests, find_words
@@ -29,7 +29,8 @@ def search(batch: Batch, beside: Sequence[Segment] = ()) -> list[Segment]:
     rare = find_by_pattern(batch, seen, strange_at)
     mail += [segment for segment in rare if segment.kind == "email"]
     ids, eighteens = resident_id.find(runs, grouped)
-    numbers = uscc.find(batch, runs, words) + phone.find(batch, runs, grouped) + ids + card.find(runs, eighteens, grouped)
+    numbers = uscc.find(batch, runs, words) + phone.find(batch, seen, runs, grouped) + ids + card.find(runs, eighteens, grouped)
+    numbers += fixed_width.find(batch, runs)
     numbers += [segment for segment in (*rare, *beside) if segment.kind not in APART and not segment.weak]
     others = [segment for segment in beside if segment.kind in APART or segment.weak]
     known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in others if segment.kind == "qq")])

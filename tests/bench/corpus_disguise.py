@@ -279,6 +279,15 @@ def _spelt(words: str, separator: str) -> Write:
     return lambda kind, value: separator.join(table[c] for c in value) if kind in ("phone", "resident_id") else ""
 
 
+def _look_alike(kind: str, value: str) -> str:
+    """The last zeros and ones as letters, three at most."""
+    made = value
+    for _ in range(3):
+        place = max(made.rfind(digit, 2) for digit in "01")
+        made = made if place < 0 else made[:place] + "Ol"[int(made[place])] + made[place + 1 :]
+    return made if kind == "phone" and made != value else ""
+
+
 EXPORTED: dict[str, Write] = {
     "scientific": _scientific,
     "scientific of Java": lambda kind, value: _scientific(kind, value).replace("E+", "E"),
@@ -302,6 +311,9 @@ EVASIVE: dict[str, Write] = {
     "groups, stars": _groups("**"),
     "groups, a word": _groups("加", ("phone",)),
     "groups, comma, labelled": lambda kind, value: f"电话:{grouped(value, GROUPS[kind], ',')}" if kind == "phone" else "",
+    "letters for digits": _look_alike,
+    "groups, uneven": lambda kind, value: grouped(value, (2, 2, 5, 1), " ") if kind == "iban" else "",
+    "groups, with dots": lambda kind, value: grouped(value, (4,) * 5, ".") if kind == "iban" else "",
     "pinyin": _spelt("ling yao er san si wu liu qi ba jiu", " "),
     "English": _spelt("zero one two three four five six seven eight nine", " "),
     "English, hyphens": _spelt("zero one two three four five six seven eight nine", "-"),

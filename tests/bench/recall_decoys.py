@@ -98,6 +98,10 @@ DECOYS: dict[str, Decoy] = {
     "phone before another word": lambda rng, p: f"{p.phone}{rng.choice(('mm', 'kg', 'telx', 'A'))}",
     "amount": lambda _, p: f"金额：{int(p.phone):,}",
     "words for digits, longer": lambda rng, p: " ".join(SPELT[int(d)] for d in f"{p.phone}{rng.randrange(10)}"),
+    "letters for more digits than is read": lambda _, p: f"{p.phone[:5]}OlOlOl",
+    "letters for digits in a longer word": lambda rng, p: f"{p.phone[:9]}Ol{rng.choice('0Ox')}",
+    "IBAN in groups with a bad check": lambda _, p: grouped(_wrong(iban(p)), (2, 2, 5, 1), " "),
+    "twenty-nine digits": lambda _, p: f"{p.phone}{_wrong(p.resident_id[:17] + '0')}",
     "coordinates": lambda rng, _: f"{rng.uniform(18, 53):.6f},{rng.uniform(73, 135):.6f}",
 }
 SEPARATORS = ("\n", "\n", ", ", " | ", "；", "\t")

@@ -25,6 +25,10 @@ WRITTEN = [
     *((ID, text) for text in (f"SFZ{ID}", f"idcard{ID}", "110105 / 19491231 / 002X", f"0x{ID.encode().hex()}")),
     (ID, "yao yao ling yao ling wu yao jiu si jiu yao er san yao ling ling er x"),
     *((CARD, text) for text in (f"ICBC{CARD}", f"kahao{CARD}", f"{CARD}visa", "6200 / 0000 / 0000 / 0005")),
+    *((PHONE, text) for text in ("138OO138000", "l38o0l38000", "I3800I38000", "1380013800O")),
+    *(("NO9386011117947", text) for text in ("NO 93 8601 1117 947", "NO 93 86011117947", "NO93.8601.1117.947")),
+    ("MK07250120000058984", "MK072 5012 0000 0589 84"),
+    ("ES9121000418450200051332", "ES 91 2100 0418 4502 0005 1332"),
     ("a@example.com", f"X'{'李,a@example.com'.encode().hex()}'"),
 ]  # fmt: skip
 NOBODYS = [
@@ -33,6 +37,7 @@ NOBODYS = [
     *("138元0013元8000元", "138 - 0013 / 8000", "138 - 0013 - 8000 - 1", "110105 / 19491231 / 0021"),
     *("0x0368d6510", "0x3368d65100", f"0x{b'13800138000'.hex()}3", f"0x{'ab' * 20}", f"0x{bytes(range(20)).hex()}"),
     *("SKU13800138000", "atel13800138000", "tel138001380001", "13800138000telx", "1tel13800138000", "13800138000mm"),
+    *("138OO138OOO", "l38ool38ooo", "138OO1380001", "x138OO138000", "NO 93 8601 1117 948", "NO  93 8601 1117 947"),
     *("one three eight zero zero one three eight zero zero", "one three eight zero zero one three eight zero zero zero zero"),
 ]  # fmt: skip
 
@@ -75,6 +80,15 @@ def test_what_was_rewritten_is_known_by_its_place(normal: str, text: str) -> Non
     start, end = folded.span(one.start, one.end)
     assert folded.original[start:end].replace("\N{WORD JOINER}", "") == folded.text[one.start : one.end]
     assert end <= len(f"李某，{text}")
+
+
+@pytest.mark.parametrize("text", ["13800138000110105194912310029", "110105194912310029" + PHONE])
+def test_fields_of_fixed_width_are_told_by_their_check(text: str) -> None:
+    both = {PHONE, "440524188001010014"}
+    text = text.replace("110105194912310029", "440524188001010014")
+    assert found(f"张三{text}") == both
+    assert found(f"张三{text[:-1]}5") == (set() if text.endswith("4") else both - {PHONE} | {"13800138005"})
+    assert found(f"张三{text}1") == set()
 
 
 def test_a_wechat_name_and_the_phone_in_it_are_both_found() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind
 from ullage.vocabulary.fields import Field
@@ -99,3 +100,22 @@ KIND = Kind(
     ),
     near_misses=("GB82WEST12345698765431", "GB82WEST123456987654321", "XGB82WEST12345698765432", "GB82WEST1234569876543"),
 )
+
+
+SIGN, FEWEST_DIGITS = r"[ .\-/]", 8
+_COUNTRIES = [(length, countries.replace(" ", "|")) for length, countries in COUNTRIES.items()]
+_WAYS = "|".join(rf"(?:{any_of}){SIGN}?[0-9]{{2}}(?:{SIGN}?[0-9A-Z]){{{length - 4}}}" for length, any_of in _COUNTRIES)
+
+
+def _normalise_spaced(text: str) -> str:
+    bare = normalise(re.sub(SIGN, "", text))
+    return bare if bare and sum(map(str.isdigit, bare)) >= FEWEST_DIGITS and check(bare) else ""
+
+
+SPACED = replace(
+    KIND,
+    pattern=re.compile(rf"(?a){BEFORE}(?=(?P<value>{_WAYS}){AFTER})[A-Z]{{2}}"),
+    normalise=_normalise_spaced,
+    examples=(("NO 93 86011117947", "NO9386011117947"), ("MK072 5012 0000 0589 84", "MK07250120000058984")),
+)
+"""In capitals with a single sign between groups of any length: so is much else, hence only what passes the check."""

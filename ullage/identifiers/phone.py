@@ -36,6 +36,8 @@ PREFIXED = re.compile(r"^(?:\+?86|0086|\(\+?86\)|0)(?=1[3-9]\d{9}$)", re.ASCII)
 SHAPE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 TRUNK = re.compile(r"\(0\)|[ .\-()]")
 """What a number from abroad is written with and dialled without: `+44 (0)20 …`."""
+LETTERS, FEWEST_DIGITS = {"O": "0", "o": "0", "l": "1", "I": "1"}, 8
+"""Letters that stand for the digits they look like (`l38OOl38000`), in a number of which so many are digits."""
 INTERNATIONAL = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
 HEADERS = tuple(
     (

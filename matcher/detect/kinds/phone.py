@@ -12,12 +12,21 @@ from functools import cache
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.bitset import DOT, Classes, is_digit
+from matcher.columns.bitset import DOT, Classes, ahead, is_digit, places
 from matcher.detect.candidates import Segment
 from matcher.detect.numbers import WIDTH, DigitRuns, Numbers, Shape, all_digits, of_shapes, pair, pair_table
 from ullage.identifiers import phone
 
 LENGTH = phone.LENGTH
+
+
+@cache
+def _digits_of_letters() -> Bytes:
+    """u8[256]: the digit for each letter that looks like one, any other byte itself."""
+    table = np.arange(256, dtype=np.uint8)
+    for letter, digit in phone.LETTERS.items():
+        table[ord(letter)] = ord(digit)
+    return table
 
 
 @cache
@@ -48,7 +57,7 @@ SHAPES = tuple(
 )
 
 
-def find(batch: Batch, runs: DigitRuns, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
+def find(batch: Batch, classes: Classes, runs: DigitRuns, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
     """Mobile numbers of a batch; what stands behind a digit and a dot is a decimal fraction, and none."""
     found = []
     for prefix in phone.PREFIXES:
@@ -58,7 +67,19 @@ def find(batch: Batch, runs: DigitRuns, grouped: Iterable[tuple[Shape, Numbers]]
             some = some._replace(text=batch.windows(some.end - LENGTH, WIDTH))
         found.append(some.where(is_mobile(some.text) & ~_is_fraction(batch.data, some.start)))
     found += [numbers.where(is_mobile(numbers.text)) for _, numbers in of_shapes(grouped, "phone")]
+    found.append(_with_letters(batch, classes))
     return [numbers.segment("phone", LENGTH) for numbers in found if len(numbers.start)]
+
+
+def _with_letters(batch: Batch, classes: Classes) -> Numbers:
+    """Words of eleven characters, letters among them that look like digits, and that are a mobile number with these."""
+    whole = classes.words.of(LENGTH) & classes.free & ~ahead(classes.word, LENGTH)
+    start = places(whole & ahead(classes.digit, 1) & ~classes.digits.of(LENGTH))
+    text = batch.windows(start, WIDTH)
+    enough = is_digit(text[:, :LENGTH]).sum(1) >= phone.FEWEST_DIGITS
+    text = _digits_of_letters().take(text)
+    numbers = Numbers(start, start + LENGTH, text)
+    return numbers.where(enough & all_digits(text, LENGTH) & is_mobile(text) & ~_is_fraction(batch.data, start))
 
 
 def _has_prefix(text: Bytes, prefix: bytes) -> Flags:
