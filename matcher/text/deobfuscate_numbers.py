@@ -159,9 +159,11 @@ def _grouped() -> Iterable[Rule]:
 
     The same stands between all, and nothing like it around them.
     """
-    shapes = [
-        rf"{first}(?P<s{n}>{SEPARATOR}){f'(?P=s{n})'.join(others)}(?!(?P=s{n})[0-9])" for n, (first, *others) in enumerate(GROUPS)
-    ]
+    shapes = []
+    for number, (first, *others) in enumerate(GROUPS):
+        again = f"(?P=s{number})"
+        more = rf"(?:{again}\d{{1,3}})?" if len(others) > 2 else ""  # of a card of seventeen digits and more
+        shapes.append(f"{first}(?P<s{number}>{SEPARATOR}){again.join(others)}{more}(?!{again}[0-9])")
     pattern = re.compile(rf"(?<![0-9A-Za-z/_])(?:{'|'.join(shapes)})(?![0-9A-Za-z/_])", re.ASCII)
     gates = [rf"[0-9]{{3}}{re.escape(sign)}[0-9]{{4,8}}{re.escape(sign)}[0-9]{{3}}" for sign in LITERAL_SEPARATORS]
     gates += [rf"[0-9]{{3}}{word}[0-9]{{4}}" for word in HAN_SEPARATORS]

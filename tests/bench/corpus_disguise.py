@@ -296,7 +296,6 @@ EXPORTED: dict[str, Write] = {
     "hex literal": _hex_literal("0x", ""),
     "hex string": _hex_literal("X'", "'"),
     "between underscores": _around("_", "_", ("email",)),
-    "between hyphens": _around("-", "-", ("email",)),
 }
 GLUED: dict[str, Write] = {
     **{f"{word} before": _glued(word, "phone") for word in ("TEL", "phone", "VX", "wx", "QQ")},

@@ -94,14 +94,14 @@ DECOYS: dict[str, Decoy] = {
     "prices of three tiers": lambda _, p: grouped(p.phone, (3, 4, 4), "元") + "元",
     "numbers in a path": lambda rng, p: f"/a/{grouped(p.phone, (3, 4, 4), '/')}/b",
     "measured value": lambda rng, p: f"{p.phone[0]}.{p.phone[1 : rng.randint(3, 7)]}E+10",
-    "phone glued to another word": lambda rng, p: f"{rng.choice(('SKU', 'order', 'A', 'xtel', 'tel0'))}{p.phone}",
+    "phone glued to another word": lambda rng, p: f"{rng.choice(('SKU', 'order', 'A', 'xtel', 'telA'))}{p.phone}",
     "phone before another word": lambda rng, p: f"{p.phone}{rng.choice(('mm', 'kg', 'telx', 'A'))}",
     "amount": lambda _, p: f"金额：{int(p.phone):,}",
     "words for digits, longer": lambda rng, p: " ".join(SPELT[int(d)] for d in f"{p.phone}{rng.randrange(10)}"),
     "letters for more digits than is read": lambda _, p: f"{p.phone[:5]}OlOlOl",
     "letters for digits in a longer word": lambda rng, p: f"{p.phone[:9]}Ol{rng.choice('0Ox')}",
     "IBAN in groups with a bad check": lambda _, p: grouped(_wrong(iban(p)), (2, 2, 5, 1), " "),
-    "twenty-nine digits": lambda _, p: f"{p.phone}{_wrong(p.resident_id[:17] + '0')}",
+    "twenty-nine digits": lambda _, p: f"{p.phone}{_wrong(p.resident_id)}",
     "coordinates": lambda rng, _: f"{rng.uniform(18, 53):.6f},{rng.uniform(73, 135):.6f}",
 }
 SEPARATORS = ("\n", "\n", ", ", " | ", "；", "\t")

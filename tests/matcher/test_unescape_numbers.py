@@ -25,6 +25,7 @@ WRITTEN = [
     *((ID, text) for text in (f"SFZ{ID}", f"idcard{ID}", "110105 / 19491231 / 002X", f"0x{ID.encode().hex()}")),
     (ID, "yao yao ling yao ling wu yao jiu si jiu yao er san yao ling ling er x"),
     *((CARD, text) for text in (f"ICBC{CARD}", f"kahao{CARD}", f"{CARD}visa", "6200 / 0000 / 0000 / 0005")),
+    ("6205500000000000004", "6205/5000/0000/0000/004"),
     *((PHONE, text) for text in ("138OO138000", "l38o0l38000", "I3800I38000", "1380013800O")),
     *(("NO9386011117947", text) for text in ("NO 93 8601 1117 947", "NO 93 86011117947", "NO93.8601.1117.947")),
     ("MK07250120000058984", "MK072 5012 0000 0589 84"),
