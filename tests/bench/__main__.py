@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, corpora, detect, hostile, matching, month, notify, process, recall, scale, watchlist
+from tests.bench import bus, corpora, detect, hostile, matching, month, notify, pictures, process, recall, scale, watchlist
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -48,6 +48,7 @@ def main() -> int:
             "process": lambda: process.process(folder),
             "hostile": lambda: hostile.hostile(folder),
             "recall": lambda: recall.recall(folder),
+            "pictures": pictures.pictures,
             "corpora": lambda: corpora.corpora(folder),
             "month": lambda: month.month(folder, context),
             "bus": lambda: bus.sqlite(folder),

@@ -111,7 +111,7 @@ def test_scanned_pages_are_read() -> None:
 
 @needs_ocr
 def test_a_long_screenshot_is_read_in_strips_and_each_row_once() -> None:
-    text = out_of(drawn(height=2400, first=1380), limits=WITH_OCR).texts["!/ocr"]
+    text = out_of(drawn(height=2400, first=1390), limits=WITH_OCR).texts["!/ocr"]
     assert [text.count(person[1]) for person in PEOPLE] == [1] * len(PEOPLE)
 
 
@@ -182,3 +182,13 @@ def test_boxes_of_one_row_become_one_line() -> None:
 
 def test_the_extra_is_named_as_its_package() -> None:
     assert parent.has_ocr() == bool(find_spec("rapidocr_onnxruntime"))
+
+
+@needs_ocr
+def test_rows_of_a_picture_that_is_not_level_stay_rows() -> None:
+    from PIL import Image
+
+    written = io.BytesIO()
+    Image.open(io.BytesIO(drawn())).rotate(-4, expand=True, fillcolor="white").save(written, "JPEG")
+    rows = [tuple(line.split("\t")[-2:]) for line in out_of(written.getvalue(), limits=WITH_OCR).texts["!/ocr"].splitlines()]
+    assert rows[1:] == [person[1:] for person in PEOPLE]

@@ -11,6 +11,7 @@ import io
 import itertools
 import os
 import re
+import statistics
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
@@ -37,6 +38,8 @@ READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 STRIP, AROUND = 1500, 100
 """Pixels of a high picture that are looked at at once, and of what is above and below: the library shrinks what is larger than
 2000, and then nothing of a long screenshot can be read."""
+BLUR = 4
+"""Pixels by which a text may seem to stand elsewhere in another strip: better twice than in none."""
 
 
 class Library(NamedTuple):
@@ -131,9 +134,8 @@ def _text(found: Library, body: bytes) -> Iterator[bytes]:
         step = len(pixels) if len(pixels) <= STRIP + 2 * AROUND else STRIP
         for start in range(0, len(pixels), step):
             above = max(0, start - AROUND)
-            boxes = _boxes(found, pixels[above : start + step + AROUND])
-            own = (box for box in boxes if start <= above + (box.top + box.bottom) / 2 < start + step)
-            yield "".join(f"{line}\n" for line in _lines(own)).encode("utf-8", "replace")
+            boxes = _boxes(found, pixels[above : start + step + AROUND], start - above, step)
+            yield "".join(f"{line}\n" for line in _lines(boxes)).encode("utf-8", "replace")
     except (Halt, MemoryError):
         raise
     except Exception as error:  # the libraries raise bare ones
@@ -151,10 +153,18 @@ def _decoded(found: Library, body: bytes) -> Any:
     return found.numpy.asarray(white.convert("RGB"))[:, :, ::-1]
 
 
-def _boxes(found: Library, pixels: Any) -> Iterator[Box]:
-    for corners, text, *_ in found.engine(pixels.copy())[0] or ():
-        lefts, heights = zip(*corners, strict=True)
-        yield Box(" ".join(text.split()), min(lefts), min(heights), max(heights))
+def _boxes(found: Library, pixels: Any, first: int, height: int) -> list[Box]:
+    """The texts whose middle is in these lines of pixels, as they would stand if the picture were level: few photographs are."""
+    read = found.engine(pixels.copy())[0] or []
+    slopes = [(right[1] - left[1]) / (right[0] - left[0]) for (left, right, *_), *_ in read if right[0] - left[0] > 1]
+    slope = statistics.median(slopes) if slopes else 0.0
+    boxes = []
+    for corners, text, *_ in read:
+        if not first - BLUR <= sum(y for _, y in corners) / len(corners) < first + height + BLUR:
+            continue
+        left, heights = min(x for x, _ in corners), [y - slope * x for x, y in corners]
+        boxes.append(Box(" ".join(text.split()), left, min(heights), max(heights)))
+    return boxes
 
 
 def _lines(boxes: Iterable[Box]) -> Iterator[str]:
