@@ -12,7 +12,7 @@ from matcher.detect.prescan import Prescan, Seen
 from matcher.match.steps import Steps, strictly
 from matcher.text import Folded, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import is_opaque, utf8_of
-from matcher.text.unescape import needs_unescape
+from matcher.text.unescape import begins_escaped, needs_unescape
 from matcher.text.windows import WINDOW, wide, windows
 from matcher.unpack.envelopes import has_line
 from matcher.unpack.kinds import is_html
@@ -80,9 +80,12 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> Laid:
     """
     texts = fold_all([b"" if piece.markup else piece.body for piece in pieces])
     _unescape(texts, pieces, [n for n, piece in enumerate(pieces) if piece.markup])
+    early = [n for n, piece in enumerate(pieces) if not piece.markup and begins_escaped(texts[n].utf8)]
+    _unescape(texts, pieces, early)
     batch, seen = _laid(texts, prescan)
     needed = needs_unescape(batch.data, batch.starts, batch.ends, seen=len(seen.undone[0]) > 0)
-    if again := [n for n, piece in enumerate(pieces) if needed[n] and not piece.markup]:
+    done = {*early}
+    if again := [n for n, piece in enumerate(pieces) if needed[n] and not piece.markup and n not in done]:
         _unescape(texts, pieces, again)
         batch, seen = _laid(texts, prescan)
     parts = []

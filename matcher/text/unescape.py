@@ -48,6 +48,8 @@ OCTET = re.compile(rf"%{FILL}*+[0-9a-fA-F]{{2}}")
 
 BETWEEN = "\x1c"
 """FILE SEPARATOR, between texts that are unescaped in one go: no escape, block, number or address goes across it."""
+LONG, HEAD = 1 << 16, 1 << 12
+"""Bytes of a text whose beginning is looked at first, and of that beginning."""
 ESCAPES = ("&#", "&[a-z][a-z0-9]{1,24};", "%[0-9a-f]{2}", r"\\u[0-9a-f]{4}")
 AT = r" at [a-z0-9\-]+(?:[.．]| dot )[a-z0-9\-]"
 """The word before a domain."""
@@ -98,6 +100,11 @@ def needs_unescape(data: Bytes, first: Places, last: Places, *, seen: bool) -> n
         own = list(zip((first - 1).tolist(), (last + 1).tolist(), strict=True))  # each between line ends
         held |= texts_holding(_to_undo().find(data, own)[1] - 1, first)
     return held
+
+
+def begins_escaped(text: bytes) -> bool:
+    """Whether a long folded text, UTF-8, is told by its first bytes to be unescaped: then the prescan need not see it twice."""
+    return len(text) >= LONG and len(_to_undo().find(np.frombuffer(text[:HEAD], np.uint8))[0]) > 0
 
 
 @cache
