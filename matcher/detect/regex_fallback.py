@@ -6,7 +6,6 @@ text; stretches that touch are read as one, so that a flood of gates costs one p
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -126,18 +125,16 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
 
 def _columns(batch: Batch, kind: Kind, stretches: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
     """Candidates of `kind` in `stretches`, those whose checksum fails among them; with `gate`, only those at one."""
-    found, places_ = list[bytes](), list[Places]()
-    for first, last in stretches:
-        own, bounds = _read(batch, kind, first, last)
-        found += own
-        places_.append(bounds)
-    start, end = np.concatenate([np.empty((0, 2), np.int64), *places_]).T
-    length = np.fromiter(map(len, found), np.int64, len(found))
-    width = -(-int(length.max(initial=1)) // 8) * 8
-    table = np.array(found, f"S{width}").view(np.uint8).reshape(-1, width)
-    valid = np.ones(len(found), bool)
+    numbers, normals = dict[str, int](), list[str]()
+    found = [_read(batch, kind, first, last, numbers, normals) for first, last in stretches]
+    start, end, number = np.concatenate([np.empty((0, 3), np.int64), *found]).T
+    bodies = [normal.encode() for normal in normals] or [b""]
+    width = -(-max(map(len, bodies)) // 8) * 8
+    table = np.array(bodies, f"S{max(8, width)}").view(np.uint8).reshape(len(bodies), -1).take(number, 0)
+    length = np.array([*map(len, bodies)], np.int64).take(number)
+    valid = np.ones(len(number), bool)
     if kind.check is not no_check:
-        valid = np.fromiter(map(kind.check, map(bytes.decode, found)), bool, len(found))
+        valid = np.array([*map(kind.check, normals), False], bool).take(number)
     all_ = Segment(kind.name, "plain", start, end, table, length, valid)
     return all_ if gate is None else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
 
@@ -150,10 +147,10 @@ def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:
     yield from zip(first[opens].tolist(), last[closes].tolist(), strict=True)
 
 
-def _read(batch: Batch, kind: Kind, first: int, last: int) -> tuple[list[bytes], Places]:
-    """Normal forms in a stretch, and the bytes [start, end) of the buffer where each stands: i64[n, 2].
+def _read(batch: Batch, kind: Kind, first: int, last: int, numbers: dict[str, int], normals: list[str]) -> Places:
+    """The bytes [start, end) of the buffer where each stands in a stretch, and the number of its normal form: i64[n, 3].
 
-    What touches the stretch's edge was cut and is left out.
+    `numbers` and `normals` are those of `Kind.columns`. What touches the stretch's edge was cut and is left out.
     """
     while batch.data[first] & CONTINUES == NOT_ASCII:
         first -= 1
@@ -161,10 +158,9 @@ def _read(batch: Batch, kind: Kind, first: int, last: int) -> tuple[list[bytes],
         last += 1
     raw = batch.data[first:last]
     text = raw.tobytes().decode("utf-8", "surrogatepass")
-    found, normals = kind.columns(text)
-    bounds = np.array(found, np.int64).reshape(-1, 2)
-    whole = (bounds[:, 0] > 0) & (bounds[:, 1] < len(text))
-    bounds = bounds[whole]
+    found: Places = np.array(kind.columns(text, numbers, normals), np.int64).reshape(-1, 3)
+    found = found[(found[:, 0] > 0) & (found[:, 1] < len(text))]
     if len(text) < len(raw):  # where each character begins
-        bounds = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[bounds]
-    return list(map(str.encode, itertools.compress(normals, whole.tolist()))), bounds + first
+        found[:, :2] = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[found[:, :2]]
+    found[:, :2] += first
+    return found

@@ -35,8 +35,9 @@ def test_a_near_miss_is_not_found_valid(kind: Kind, text: str) -> None:
 @given(KINDS, st.lists(st.sampled_from([text for _, text, _ in EXAMPLES]), max_size=6))
 def test_columns_hold_what_is_found(kind: Kind, texts: list[str]) -> None:
     text = "\n".join(texts * 2)
-    bounds, normals = kind.columns(text)
-    found = list(zip(bounds[::2], bounds[1::2], normals, strict=True))
+    normals = list[str]()
+    flat = kind.columns(text, {}, normals)
+    found = [(start, end, normals[number]) for start, end, number in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
     assert found == [(c.start, c.end, c.normal) for c in kind.find(text)]
 
 
