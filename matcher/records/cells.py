@@ -286,8 +286,7 @@ def _said(around: Sequence[str]) -> Iterator[str]:
     """Labels of what stands around identifiers in one cell: `13800138000借款8万`."""
     if has_name(" ".join(around)):
         yield str(Field.NAME)
-    for piece in around:
-        value = piece.strip(BETWEEN)
+    for value in {piece.strip(BETWEEN) for piece in around}:  # a flood in one cell repeats itself
         if value and (label := field_of(value)) and label is not Field.OTHER and not is_offer(value):
             yield str(label)
 
