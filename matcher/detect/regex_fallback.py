@@ -158,7 +158,7 @@ def _read(batch: Batch, kind: Kind, first: int, last: int, numbers: dict[str, in
         last += 1
     raw = batch.data[first:last]
     text = raw.tobytes().decode("utf-8", "surrogatepass")
-    found: Places = np.array(kind.columns(text, numbers, normals), np.int64).reshape(-1, 3)
+    found: Places = np.stack([np.frombuffer(column, np.int64) for column in kind.columns(text, numbers, normals)], 1)
     found = found[(found[:, 0] > 0) & (found[:, 1] < len(text))]
     if len(text) < len(raw):  # where each character begins
         found[:, :2] = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[found[:, :2]]

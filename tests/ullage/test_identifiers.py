@@ -36,8 +36,7 @@ def test_a_near_miss_is_not_found_valid(kind: Kind, text: str) -> None:
 def test_columns_hold_what_is_found(kind: Kind, texts: list[str]) -> None:
     text = "\n".join(texts * 2)
     normals = list[str]()
-    flat = kind.columns(text, {}, normals)
-    found = [(start, end, normals[number]) for start, end, number in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
+    found = [(start, end, normals[number]) for start, end, number in zip(*kind.columns(text, {}, normals), strict=True)]
     assert found == [(c.start, c.end, c.normal) for c in kind.find(text)]
 
 

@@ -100,23 +100,26 @@ class Kind:
         weak = bool(self.alone) and match["label"] is None
         return Candidate(self.name, *match.span(self._group), normal, self.check(normal), "plain", weak)
 
-    def columns(self, text: str, numbers: dict[str, int], normals: list[str]) -> array[int]:
-        """Where they are: start, end, and number in `normals` of each, flat; the same with less work for each, none told weak.
+    def columns(self, text: str, numbers: dict[str, int], normals: list[str]) -> tuple[array[int], array[int], array[int]]:
+        """Where they are: starts, ends, and numbers in `normals`; the same with less work for each, none told weak.
 
         `numbers` says which number a value has as it is written, NO_NORMAL for none: it grows as `normals` does, text by text.
         """
-        found, group = array("q"), self._group
-        for match in self.pattern.finditer(text):
+        group, starts, ends, which = self._group, array("q"), array("q"), array("q")
+        add_start, add_end, add_number, known = starts.append, ends.append, which.append, numbers.get
+        for match in self.pattern.finditer(text):  # floods go through here
             value = match[group]
-            number = numbers.get(value)
-            if number is None:  # a flood repeats itself
+            number = known(value)
+            if number is None:
                 normal = self.normalise(value)
                 number = numbers[value] = len(normals) if normal else NO_NORMAL
                 normals += [normal] if normal else []
             if number >= 0:
-                found.extend(match.span(group))
-                found.append(number)
-        return found
+                start, end = match.span(group)
+                add_start(start)
+                add_end(end)
+                add_number(number)
+        return starts, ends, which
 
     @property
     def _group(self) -> str | int:
