@@ -32,7 +32,10 @@ def avro(walk: Walk, body: Body, path: str, _depth: int) -> None:
         walk.needs("fastavro", body, path)
         return
     unread: list[str] = []
-    records = fastavro.reader(View(body))
+    try:
+        records = fastavro.reader(View(body))
+    except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as error:
+        raise ValueError("damaged schema") from error
     if records.codec not in ("null", "deflate", "bzip2", "xz"):
         raise Halt("unsupported")
     place = f"{path}{SEPARATOR}rows"

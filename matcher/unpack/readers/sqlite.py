@@ -18,6 +18,9 @@ COPIES = 3
 """How often a database of SQLite is in memory while it is read."""
 NO_LOG = slice(18, 20), b"\1\1"
 """Bytes of the head that say whether there is a write-ahead log, and what they are where there is none, as here."""
+PAGE_SIZE = slice(16, 18)
+"""Bytes of the head that say how long a page is; 1 stands for MOST_PAGE."""
+MOST_PAGE = 65_536
 ALLOWED = frozenset((sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT))
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY rootpage"
 """Those that hold something themselves: virtual ones have no page of their own."""
@@ -40,7 +43,11 @@ def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
         opened.execute("PRAGMA trusted_schema = OFF")
         opened.text_factory = lambda raw: raw.decode("utf-8", "replace")
         opened.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY)
-        for (name,) in opened.execute(TABLES).fetchall():
+        tables = opened.execute(TABLES).fetchall()
+        page = int.from_bytes(held[PAGE_SIZE], "big")
+        if not tables and len(body) > (page if page > 1 else MOST_PAGE):
+            raise ValueError("damaged database")  # a page besides the list of tables, which names none
+        for (name,) in tables:
             lines = walk.budget.measured(_lines(opened, str(name), left), lambda: len(body))
             damaged |= walk.guarded(f"{path}{SEPARATOR}{name}", partial(walk.text, f"{path}{SEPARATOR}{name}", lines))
     except sqlite3.Error as error:

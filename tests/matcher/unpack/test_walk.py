@@ -70,6 +70,18 @@ def test_sound(kind: str) -> None:
     assert came[-1] == (protocol.DONE, b"")
 
 
+def test_a_database_whose_list_of_tables_is_lost_is_said_to_be_damaged() -> None:
+    body = bytearray(SOUND["sqlite"]())
+    del body[101:108]
+    assert len(said(bytes(body), "sqlite")) > 1
+
+
+def test_a_schema_of_avro_without_a_type_is_said_to_be_damaged() -> None:
+    before, found, behind = SOUND["avro"]().rpartition(b'"type"')
+    assert found
+    assert len(said(before + b'"typo"' + behind, "avro")) > 1
+
+
 @pytest.mark.parametrize("kind", SOUND)
 @settings(max_examples=60, deadline=None)
 @given(st.data())
