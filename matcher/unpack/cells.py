@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from matcher.unpack.limits import Halt
+from matcher.unpack.streams import DAMAGED
+
 DIGITS_KEPT, EXACT = 10**15, 2**53
 """Excel keeps 15 digits and makes the others 0; other programs keep what a float can hold."""
 CLEAN = str.maketrans("\t\r\n", "   ")
 AT_ONCE = 1 << 16
 """Characters of lines that are written together: a frame for each line would take a hundred times as long."""
+
+FAULTS = (Halt, MemoryError, ImportError, *DAMAGED)
+"""What a reader may end with early, and the walk then says (`Walk.guarded`)."""
 
 
 def number(value: str) -> str:
@@ -60,7 +66,7 @@ def lines(rows: Iterable[Iterable[object]], unread: list[str] | None = None, nam
             if size > AT_ONCE:
                 yield _joined(held)
                 held, size = [], 0
-    except Exception:
+    except FAULTS:
         if held:
             yield _joined(held)
         raise

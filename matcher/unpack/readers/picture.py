@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from matcher.unpack.limits import PICTURE_BYTES, PICTURE_PIXELS, Halt
 from matcher.unpack.protocol import HEAVY, SEPARATOR
 from matcher.unpack.registry import Format
-from matcher.unpack.streams import slices
+from matcher.unpack.streams import DAMAGED, slices
 from matcher.unpack.walk import Body, Walk
 
 PICTURE, OCR = "picture", "ocr"
@@ -34,6 +34,15 @@ OVERLAP = 15
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 """One thread, and none that reports to the library's maker."""
 MODULES = ("PIL.Image", "PIL.ImageOps", "numpy", "cv2", "rapidocr_onnxruntime")
+FAULTS = (
+    *(("cv2", "error"), ("pyclipper", "ClipperException"), ("shapely.errors", "ShapelyError")),
+    *(
+        ("rapidocr_onnxruntime.utils.load_image", "LoadImageError"),
+        ("rapidocr_onnxruntime.utils.infer_engine", "ONNXRuntimeError"),
+    ),
+    *((f"rapidocr_onnxruntime.{part}", "ResizeImgError") for part in ("utils.process_img", "ch_ppocr_det.utils")),
+)
+"""What RapidOCR and what it stands on raise that is no built-in error, by module and name; Pillow raises SyntaxError as well."""
 READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 STRIP, AROUND = 1500, 100
 """Pixels of a high picture that are looked at at once, and of what is above and below: the library shrinks what is larger than
@@ -43,12 +52,13 @@ BLUR = 4
 
 
 class Library(NamedTuple):
-    """RapidOCR, Pillow and numpy."""
+    """RapidOCR, Pillow and numpy; `faults` is what they raise where a picture cannot be read."""
 
     engine: Any
     image: Any
     turning: Any
     numpy: Any
+    faults: tuple[type[Exception], ...]
 
 
 class Box(NamedTuple):
@@ -66,12 +76,13 @@ def library() -> Library | None:
     os.environ.update(ENVIRONMENT)
     try:
         modules: list[Any] = [import_module(name) for name in MODULES]
-    except ImportError:
+        faults = (*DAMAGED, SyntaxError, *(getattr(import_module(module), name) for module, name in FAULTS))
+    except (ImportError, AttributeError):  # not installed, or a version that we do not know
         return None
     image, turning, numpy, cv2, rapid = modules
     cv2.setNumThreads(0)
     image.MAX_IMAGE_PIXELS = None  # which would warn: what is too large is refused here
-    found = Library(rapid.RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1), image, turning, numpy)
+    found = Library(rapid.RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1), image, turning, numpy, faults)
     _warm_up(found)
     return found if len(os.listdir("/proc/self/task")) == 1 else None  # noqa: PTH208  pathlib costs the child's start
 
@@ -136,9 +147,7 @@ def _text(found: Library, body: bytes) -> Iterator[bytes]:
             above = max(0, start - AROUND)
             boxes = _boxes(found, pixels[above : start + step + AROUND], start - above, step)
             yield "".join(f"{line}\n" for line in _lines(boxes)).encode("utf-8", "replace")
-    except (Halt, MemoryError):
-        raise
-    except Exception as error:  # the libraries raise bare ones
+    except found.faults as error:
         raise Halt("image") from error
 
 
