@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,7 +86,8 @@ class Kind:
 
     def find(self, text: str) -> list[Candidate]:
         """Candidates of this kind in folded `text`; those whose checksum fails are returned too, marked."""
-        return [self._candidate(match, normal) for match, normal in self._normalised(text)]
+        found = ((match, self.normalise(match[self._group])) for match in self.pattern.finditer(text))
+        return [self._candidate(match, normal) for match, normal in found if normal]
 
     def search(self, text: str, start: int = 0) -> tuple[int, int, Candidate | None] | None:
         """The next shape from `start` on: its begin and end, and the candidate if it has a normal form. None at the end."""
@@ -124,17 +125,6 @@ class Kind:
     @property
     def _group(self) -> str | int:
         return "value" if "value" in self.pattern.groupindex else 0
-
-    def _normalised(self, text: str) -> Iterator[tuple[re.Match[str], str]]:
-        """Shapes that have a normal form, with it. What is written alike is brought to it once: a flood repeats itself."""
-        known, group = dict[str, str](), self._group
-        for match in self.pattern.finditer(text):
-            value = match[group]
-            normal = known.get(value)
-            if normal is None:
-                normal = known[value] = self.normalise(value)
-            if normal:
-                yield match, normal
 
 
 def digits(text: str) -> str:
