@@ -10,13 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import string
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from matcher.match.parts import Piece
 from matcher.text.decode import decode, is_opaque
-from matcher.unpack.envelopes import has_line, is_taken, may_hold
+from matcher.unpack.envelopes import AS_LETTER, DIGESTS, RUN, has_line, is_taken, may_hold
 from matcher.unpack.outcome import Outcome
 
 NAMES = "!/"
@@ -43,12 +42,8 @@ ODD, KEPT, GARBLED = frozenset(("Cc", "Co", "Cn", "Cs")), frozenset(map(chr, ran
 """Categories of characters that no text has, those of them that some do have, and their share from which it is none."""
 REPEATED = 16
 """Characters from which one and the same over and over is no text."""
-RUN = 60
-"""Characters of one line of encoded bytes (RFC 2045 writes 76, PEM 64)."""
 LONG = 4096
 """Characters from which a block is told in any text; a key, a certificate, a signature are shorter."""
-ALPHABET = f"{string.ascii_letters}{string.digits}+/_-".encode()
-AS_ONE = bytes(ord("a") if byte in ALPHABET else ord(" ") for byte in range(256))
 BLOCK = re.compile(rb"[A-Za-z0-9+/_-]{%d,}+(?:\r?\n[A-Za-z0-9+/_-]++(?![^=\s]))*+={0,2}" % RUN)
 """A long line of the alphabet of base64 and the lines of nothing else that follow it; linear, as it begins where a line does."""
 USUAL = bytes.maketrans(b"-_", b"+/")
@@ -56,8 +51,6 @@ USUAL = bytes.maketrans(b"-_", b"+/")
 HEX = re.compile(rb"[0-9A-Fa-f]+")
 UUENCODED = re.compile(rb"^begin [0-7]{3,4} [^\r\n]+\r?\nM[ -`]{60}", re.MULTILINE)
 """What begins a file in uuencode, and its first line (POSIX)."""
-DIGESTS = frozenset((64, 96, 128))
-"""Lengths of digests in hex: a list of them is looked up."""
 ARMOUR = re.compile(rb"-----BEGIN [A-Z0-9 ]*(?:KEY|KEY BLOCK|SIGNATURE|CERTIFICATE)-----[^-]*\Z")
 """What stands before a block that is a key, a certificate or a signature, and nobody's data."""
 BEFORE = 200
@@ -129,7 +122,7 @@ def encoded(piece: Piece) -> str:
         return "unrecognised"
     if not piece.lettered or not has_line(body):
         return ""
-    as_one = body.translate(AS_ONE)
+    as_one = body.translate(AS_LETTER)
     at = as_one.find(b"a" * RUN)
     if at < 0:
         return ""
