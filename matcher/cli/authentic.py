@@ -16,7 +16,7 @@ from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record
 from ullage.errors import RecordError
 from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, HeartbeatMetrics
 from ullage.monitoring.metrics import OTHER
-from ullage.records import FINDING_SCHEMA, SIGNED_SINCE, Capture, Finding
+from ullage.records import SIGNED_SINCE, Capture, Finding
 from ullage.records import heartbeat as beats
 from ullage.records.heartbeat import Heartbeat
 from ullage.runtime.cutover import Cutover
@@ -72,7 +72,7 @@ def _schema(record: Record) -> int:
 
 def outgoing(finding: Finding, signer: Signer) -> Outgoing:
     """A finding as a record: signed, and keyed by tenant, so that one alert worker owns a tenant's folding."""
-    headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(FINDING_SCHEMA)}
+    headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(finding.schema_needed)}
     value = finding.encode()
     return Outgoing(finding.tenant, value, headers | signer.headers(FINDING, *record_parts(FINDINGS, headers, value)))
 

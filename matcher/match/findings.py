@@ -107,12 +107,22 @@ def _facts(reading: Reading, matcher: Matcher, lists: TenantLists) -> CaptureFac
         author=redact.author(capture.author, key),
         author_tag=sellers.tag(lists.index.tagger(sellers.KIND, sellers.FORM), capture.author),
         channel=redact.channel(capture.channel, site, key, words(capture.channel)),
+        channel_tag=places_tag(lists, "channel", capture.site, capture.channel),
         thread=redact.identifier("thread", capture.thread, site, key),
+        thread_tag=places_tag(lists, "thread", capture.site, capture.channel if capture.thread else "", capture.thread),
+        edited=capture.edited,
+        deleted=capture.deleted,
         claims=reading.claims,
         published_at=_published(capture),
         fetched_at=capture.fetched_at,
         truncated=capture.truncated,
     )
+
+
+def places_tag(lists: TenantLists, kind: str, site: str, *names: str) -> str:
+    """The tag of a channel, or of a thread in one, under the tenant's index key; "" where the last name is empty."""
+    named = "\x1f".join((site, *names)).encode("utf-8", "surrogatepass")
+    return lists.index.tagger(kind, sellers.FORM).one(named).hex() if names[-1] else ""
 
 
 def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statistics:

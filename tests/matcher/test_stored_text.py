@@ -76,6 +76,20 @@ def test_an_author_is_found_under_the_index_key_whatever_the_case(bank: Context)
     assert facts_of(bank, author="")[0].author_tag == ""
 
 
+def test_a_channel_and_a_thread_are_tagged_under_the_index_key_and_a_threads_tag_is_of_its_channel(bank: Context) -> None:
+    facts, _ = facts_of(bank, channel="@诸葛 内料", thread="77", edited=True)
+    assert re.fullmatch("[0-9a-f]{32}", facts.channel_tag)
+    assert re.fullmatch("[0-9a-f]{32}", facts.thread_tag)
+    assert (facts.edited, facts.deleted) == (True, False)
+    same, _ = facts_of(bank, channel="@诸葛 内料", thread="77")
+    assert (same.channel_tag, same.thread_tag) == (facts.channel_tag, facts.thread_tag)
+    other, _ = facts_of(bank, channel="elsewhere", thread="77")
+    assert other.channel_tag != facts.channel_tag
+    assert other.thread_tag != facts.thread_tag
+    none, _ = facts_of(bank, channel="", thread="")
+    assert (none.channel_tag, none.thread_tag) == ("", "")
+
+
 def test_an_authors_tag_is_no_identifiers_tag(bank: Context) -> None:
     facts, _ = facts_of(bank, author=ONE["phone"])
     keys = TagKeys(bank.keys, "bank", "index", 1)

@@ -185,7 +185,16 @@ def test_names_of_members_in_a_finding_of_an_earlier_schema_become_numbers() -> 
     assert "姓名_身份证" not in read.encode().decode()
 
 
-@pytest.mark.parametrize("schema", [0, 4, -1])
+def test_a_finding_says_no_newer_schema_than_it_needs() -> None:
+    assert finding().schema_needed == 3
+    for told in ({"channel_tag": "ab" * 16}, {"thread_tag": "ab" * 16}, {"edited": True}, {"deleted": True}):
+        sent = finding(capture=facts(**told))
+        assert sent.schema_needed == FINDING_SCHEMA
+        assert Finding.decode(sent.encode(), FINDING_SCHEMA) == sent
+    assert Finding.decode(finding().encode(), 3) == finding()
+
+
+@pytest.mark.parametrize("schema", [0, 5, -1])
 def test_another_schema_is_refused_as_such(schema: int) -> None:
     for record, data in ((Capture, capture().encode()), (Finding, finding().encode())):
         with pytest.raises(RecordError) as caught:

@@ -21,10 +21,12 @@ from ullage.records.capture import ELSEWHERE, INGEST, category_of
 from ullage.records.heartbeat import is_name
 from ullage.vocabulary.kept import GAP, terms_in
 
-FINDING_SCHEMA = 3
-READ_SCHEMAS = (1, 2, 3)
+FINDING_SCHEMA = 4
+READ_SCHEMAS = (1, 2, 3, 4)
+SIGNED_SINCE = 3
 """The second added cohorts, canaries and what is counted a customer. The third has members by number instead of by name, claims,
-what was cut short, and a signature in the record's headers. What an older one has and the third may not is dropped when read."""
+what was cut short, and a signature in the record's headers; what an older one has and the third may not is dropped when read. The
+fourth adds tags of channel and thread and what became of a message: a finding without them is still written as of the third."""
 MAX_MATCHES = 2_000
 SKETCH_SIZE = 256
 Form = Literal["plain", "md5", "sha1", "sha256", "masked"]
@@ -181,7 +183,8 @@ class CaptureFacts(_Record):
 
     `site` and `category` are configured names or `other`. Of title, channel and URL only words of closed lists stand here,
     `…` for all else; `author`, `post_id` and `thread` are keyed tokens, and a channel's words stand behind its own. `author_tag`
-    is the author's tag under the tenant's index key.
+    is the author's tag under the tenant's index key, `channel_tag` and `thread_tag` are those of the channel and the thread at
+    that site. `edited` and `deleted` are what the place said of the post.
     """
 
     id: str
@@ -195,7 +198,11 @@ class CaptureFacts(_Record):
     author: str
     author_tag: str = ""
     channel: str
+    channel_tag: str = ""
     thread: str
+    thread_tag: str = ""
+    edited: bool = False
+    deleted: bool = False
     claims: Claims = Claims()
     published_at: AwareDatetime | None
     fetched_at: AwareDatetime
@@ -244,6 +251,12 @@ class Finding(_Record):
     statistics: Statistics
     matches: tuple[Match, ...]
 
+    @property
+    def schema_needed(self) -> int:
+        """The oldest schema that has all that it says, so that a reader of before reads what it can."""
+        where = self.capture
+        return FINDING_SCHEMA if where.channel_tag or where.thread_tag or where.edited or where.deleted else SIGNED_SINCE
+
     def encode(self) -> bytes:
         """The record's bytes; RecordError `oversize` for more than 2,000 matches."""
         if len(self.matches) > MAX_MATCHES:
@@ -257,7 +270,7 @@ class Finding(_Record):
             raise RecordError("schema")
         try:
             return (
-                cls.model_validate_json(data) if schema == FINDING_SCHEMA else cls.model_validate(_brought_up(data), strict=False)
+                cls.model_validate_json(data) if schema >= SIGNED_SINCE else cls.model_validate(_brought_up(data), strict=False)
             )
         except (ValidationError, ValueError, TypeError, AttributeError):
             raise RecordError("malformed") from None
