@@ -1,13 +1,16 @@
 """`ullage ingest`: JSON Lines in, sealed captures out, and a report that never shows a value."""
 
+import base64
 import io
 import json
+import subprocess
+import time
 from datetime import UTC, datetime
 
 import pytest
 
-from crawlers import ingest
-from crawlers.ingest import take
+from crawlers.intake import command
+from crawlers.intake.command import take
 from tests.crawlers.conftest import Station
 from ullage.bus import CAPTURES
 from ullage.settings import Context
@@ -59,7 +62,10 @@ def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, statio
         ({"site": "s", "url": ""}, "text: missing"),
         ({"site": "", "text": SECRET}, "site: string too short"),
         (row(published_at=SECRET + "x"), "published_at: datetime"),
-        (row(**{SECRET: "x"}), "a field of another name: extra forbidden"),
+        (row(attachments=[{"name": SECRET, "data": "no base64"}]), "attachments: data is no base64"),
+        (row(attachments=[{"bytes": SECRET}]), "attachments: "),
+        (row(message_id=[SECRET]), "message_id: string type"),
+        (row(edited=SECRET), "edited: bool parsing"),
         ([SECRET], "is no JSON object"),
         (None, "is no JSON object"),
     ],
@@ -75,10 +81,59 @@ def test_a_bad_line_is_reported_by_number_and_the_others_go_on(
     assert len(station.captures()) == 2
 
 
+def test_a_message_says_where_it_stands_and_what_became_of_it(context: Context, station: Station) -> None:
+    station.feed("chat", 'category = "chat"')
+    said = {"channel": "-100123", "thread": 7, "message_id": 42, "reply_to": "41", "forwarded_from": "@elsewhere", "url": None}
+    file = {"name": "样本.csv", "media_type": "text/csv", "data": base64.b64encode("姓名,电话".encode()).decode()}
+    take(context, feed(row(**said, edited=True, attachments=["照片.jpg", file])))
+    message, attachment = station.captures()
+    assert (message.kind, message.channel, message.thread, message.message_id) == ("message", "-100123", "7", "42")
+    assert (message.reply_to, message.forwarded_from, message.edited, message.deleted) == ("41", "@elsewhere", True, False)
+    assert message.attachments == ("照片.jpg", "样本.csv")
+    assert (attachment.kind, attachment.parent, attachment.title) == ("attachment", message.post_id, "样本.csv")
+    assert (attachment.media_type, attachment.body.decode()) == ("text/csv", "姓名,电话")
+    assert (attachment.channel, attachment.message_id) == ("-100123", "42")
+
+
+def test_a_message_is_known_by_site_channel_and_id_whatever_it_says(context: Context, station: Station) -> None:
+    one = {"channel": "a", "message_id": "1"}
+    rows = [row(**one), row(2, text="edited", **one), row(**{**one, "channel": "b"}), row(**{**one, "message_id": "2"})]
+    rows += [row(site="elsewhere", **one), row(channel="a")]
+    take(context, feed(*rows))
+    names = [capture.post_id for capture in station.captures()]
+    assert names[0] == names[1]
+    assert len(set(names)) == 5
+
+
+def test_a_field_of_another_name_is_named_once_and_the_line_is_taken(
+    context: Context, station: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row(1, published="x", views=3), row(2, published="x"), row(3, **{SECRET: 1, "诸葛文昭": 2, f"tel{SECRET}": 3})]
+    assert take(context, feed(*rows)) == (3, 0)
+    assert capsys.readouterr().err.splitlines() == [
+        "line 1: unknown field, which is left out: published (did you mean published_at?)",
+        "line 1: unknown field, which is left out: views",
+        "line 3: unknown field, which is left out: one that is no plain name",
+    ]
+
+
+def test_a_line_on_standard_input_is_durable_while_the_pipe_stays_open(station: Station) -> None:
+    with subprocess.Popen(station.words("ingest", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for number in (1, 2):
+            process.stdin.write(feed(row(number)).getvalue() + b'{"site": "half of a li')
+            process.stdin.flush()
+            while not (found := station.captures()):
+                time.sleep(0.05)
+            assert [capture.body.decode() for capture in found] == [f"text {number} 内容"]
+            process.stdin.write(b'ne"}\n')
+        process.stdin.close()
+        assert process.wait(60) == 1  # the half lines have no text
+
+
 def test_a_line_beyond_the_limit_is_refused_whole(
     context: Context, station: Station, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ingest, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(command, "MAX_LINE_BYTES", 100)
     assert take(context, feed(row(1), row(2, text=SECRET * 1000), row(3))) == (2, 1)
     assert capsys.readouterr().err == "line 2: is no JSON object\n"
     assert [capture.body.decode() for capture in station.captures()] == ["text 1 内容", "text 3 内容"]

@@ -40,7 +40,8 @@ from tests.crawlers.support import at_once, item, make_site, post
 from ullage import clock as clocks
 from ullage.bus import Outgoing
 from ullage.errors import CorruptError, UnavailableError
-from ullage.records import CAPTURE_SCHEMA, MAX_BODY_BYTES, Capture
+from ullage.records import MAX_BODY_BYTES, Capture
+from ullage.records import SIGNED_SINCE as CAPTURE_SCHEMA
 from ullage.records.base import unframed
 from ullage.security.signing import Signer
 from ullage.settings import Context

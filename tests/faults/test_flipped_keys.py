@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from alerts.search.app import create_app
 from alerts.store import configured_store
 from crawlers.frontier.database import open_frontier
-from crawlers.ingest import take
+from crawlers.intake.command import take
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.scheduler import Scheduler
 from matcher.cli.loading import build_matcher

@@ -104,6 +104,14 @@ def test_the_first_schema_knows_nothing_of_what_the_second_brought() -> None:
         Capture.decode(first_schema(source="x"), 1)
 
 
+def test_a_capture_says_no_newer_schema_than_it_needs() -> None:
+    assert (capture().schema_needed, capture(edited=True, channel="c").schema_needed) == (2, 2)
+    sent = capture(forwarded_from="elsewhere")
+    assert sent.schema_needed == CAPTURE_SCHEMA
+    assert Capture.decode(sent.encode(), CAPTURE_SCHEMA) == sent
+    assert Capture.decode(capture().encode(), 2) == capture()
+
+
 @given(matches=st.lists(MATCHES, max_size=4).map(tuple), statistics=STATISTICS, alarm=st.booleans())
 def test_a_finding_comes_back_equal(matches: tuple, statistics: Statistics, alarm: bool) -> None:
     sent = finding(matches=matches, statistics=statistics, alarm=alarm)
@@ -194,7 +202,7 @@ def test_a_finding_says_no_newer_schema_than_it_needs() -> None:
     assert Finding.decode(finding().encode(), 3) == finding()
 
 
-@pytest.mark.parametrize("schema", [0, 5, -1])
+@pytest.mark.parametrize("schema", [0, 9, -1])
 def test_another_schema_is_refused_as_such(schema: int) -> None:
     for record, data in ((Capture, capture().encode()), (Finding, finding().encode())):
         with pytest.raises(RecordError) as caught:

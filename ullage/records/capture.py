@@ -4,8 +4,9 @@ On the wire the header as JSON stands before the body as it came (`base.framed`)
 in clear outside a process. Its site and category go on into findings, incidents and notifications, so they are words of ours:
 a configured name or `other`, and one of `CATEGORIES`.
 
-Schema 2 brought that, `section` and `source`. Schema 1 is still read, so match is upgraded before crawl and ingest; what its site
-and category say is taken for a word of ours only where it is one.
+Schema 2 brought that, `section` and `source`; schema 3 `forwarded_from`, without which a capture is still written as of schema 2.
+Older ones are read, so match is upgraded before crawl and ingest. What site and category of schema 1 say is taken for a word of
+ours only where it is one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ullage.errors import RecordError
 from ullage.records.base import STRICT, framed, unframed
 from ullage.records.heartbeat import Name, is_name
 
-CAPTURE_SCHEMA = 2
+CAPTURE_SCHEMA = 3
 FIRST_SCHEMA = 1
 SIGNED_SINCE = 2
 """From this schema on whoever collected a capture signs it, within the seal (`ullage.security.signing`)."""
@@ -74,6 +75,8 @@ class Capture(BaseModel):
     thread: str = ""
     message_id: str = ""
     reply_to: str = ""
+    forwarded_from: str = ""
+    """Where a message was taken from, in the collector's words: a channel or a person."""
     edited: bool = False
     deleted: bool = False
     parent: str = ""
@@ -88,6 +91,11 @@ class Capture(BaseModel):
 
     __str__ = __repr__
 
+    @property
+    def schema_needed(self) -> int:
+        """The oldest schema that has all that it says, so that a reader of before reads what it can."""
+        return CAPTURE_SCHEMA if self.forwarded_from else SIGNED_SINCE
+
     def encode(self) -> bytes:
         """The record's bytes; RecordError `oversize` beyond 32 MiB of body or 256 KiB of header."""
         header = self.model_dump_json(exclude={"body"}, exclude_defaults=True).encode()
@@ -98,7 +106,7 @@ class Capture(BaseModel):
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Capture:
         """The capture in `data`; RecordError `schema` for a version that this one cannot read, `malformed` for anything else."""
-        if schema not in (FIRST_SCHEMA, CAPTURE_SCHEMA):
+        if not FIRST_SCHEMA <= schema <= CAPTURE_SCHEMA:
             raise RecordError("schema")
         header, body = unframed(data)
         if len(header) > MAX_HEADER_BYTES:
@@ -125,7 +133,7 @@ def _header_fields(header: bytes) -> dict[str, object]:
 
 def _upgraded(fields: dict[str, object]) -> dict[str, object]:
     """A header of schema 1 as schema 2 has it. What ingest was given as a site stands under no name that anybody had checked."""
-    if "source" in fields or "section" in fields:
+    if not fields.keys().isdisjoint(("source", "section", "forwarded_from")):
         raise RecordError("malformed")
     site, known = str(fields.get("site", "")), {**fields, "category": category_of(str(fields.get("category", "")))}
     return known if fields.get("platform") != INGEST and is_name(site) else {**known, "site": ELSEWHERE, "source": site}

@@ -1,0 +1,8 @@
+"""Captures that others collect: from a pipe, a file, a watched folder or over HTTP, one JSON object each.
+
+    line      what one object says, and the captures it becomes
+    feed      from objects to records that are durable on the bus: sites, keys, batches by size and by time
+    command   `ullage ingest`: files, standard input, a watched folder
+
+Collectors of our own hand over in the same way (`crawlers.collectors`).
+"""

@@ -1,0 +1,106 @@
+"""From what collectors say to records that are durable on the bus: in batches, by number, by size and by time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Self
+
+from crawlers.bus.outbox import BATCH, Outbox
+from crawlers.frontier.cipher import FrontierCipher
+from crawlers.intake.line import Line, captures_of
+from crawlers.sites.site import Site, SiteFolder
+from ullage import log
+from ullage.bus import CAPTURES, Publisher
+from ullage.clock import Backoff, Clock
+from ullage.errors import ConfigError, UnavailableError
+from ullage.records import Capture
+from ullage.runtime.worker import patiently
+from ullage.security import keys
+from ullage.security.signing import Signer
+from ullage.settings import Context
+
+FLUSH_SECONDS = 1.0
+"""Longer than this no capture waits for others."""
+FLUSH_BYTES = 8 * 2**20
+SITES_SECONDS = 5.0
+"""How often the site files are looked at."""
+
+
+@dataclass(slots=True)
+class Feed:
+    """One process's way in. Not for two threads at once. `stop` ends the wait for a bus that is down."""
+
+    context: Context
+    publisher: Publisher
+    signer: Signer
+    cipher: FrontierCipher
+    folder: SiteFolder
+    clock: Clock
+    stop: threading.Event = field(default_factory=threading.Event)
+    faults: list[ConfigError] = field(default_factory=list)
+    """Of site files, when they were last read."""
+    _sites: Mapping[str, Site] = field(default_factory=dict)
+    _read_at: float = float("-inf")
+    _waiting: list[Capture] = field(default_factory=list)
+    _bytes: int = 0
+    _since: float = 0.0
+
+    @classmethod
+    def of(cls, context: Context, stop: threading.Event | None = None) -> Self:
+        """The way in of this data folder; ConfigError where a key is missing."""
+        publisher = context.bus().publisher(CAPTURES)
+        signer = keys.signer(context.keys, "ingest")
+        keys.sealer(context.keys)  # what is wrong with it is said at the start
+        cipher = FrontierCipher(context.keys.read("frontier.key"))
+        folder = SiteFolder(context.data / context.settings.crawl.sites, lambda _: None)
+        made = cls(context, publisher, signer, cipher, folder, context.clock, stop or threading.Event())
+        made.read_sites()
+        return made
+
+    def read_sites(self) -> Mapping[str, Site]:
+        """The site files as they stand, looked at every few seconds."""
+        if (now := self.clock.monotonic()) >= self._read_at:
+            self._sites, self.faults = self.folder.read()
+            self._read_at = now + SITES_SECONDS
+        return self._sites
+
+    def captures(self, line: Line, now: datetime | None = None) -> list[Capture]:
+        """The captures of `line`; RecordError where one is beyond a record's limits, or no text."""
+        made = list(captures_of(line, self.read_sites(), self.cipher, now or self.clock.now()))
+        for capture in made:
+            capture.encode()
+        return made
+
+    def put(self, captures: Iterable[Capture]) -> None:
+        """Take them in; durable once `flush` has been called, which this does where enough has come together."""
+        for capture in captures:
+            self._since = self._since if self._waiting else self.clock.monotonic()
+            self._waiting.append(capture)
+            self._bytes += len(capture.body)
+            if len(self._waiting) >= BATCH or self._bytes >= FLUSH_BYTES:
+                self.flush()
+        self.turn()
+
+    def turn(self) -> None:
+        """Flush what has waited long enough."""
+        if self._waiting and self.clock.monotonic() - self._since >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Make durable what was taken in. While the bus is down it waits, and so does whoever hands in: nothing is dropped."""
+        if self._waiting:
+            outbox = Outbox(self.publisher, keys.sealer(self.context.keys), self.signer)  # seal keys turn over once a day
+            append = partial(outbox.append, self._waiting)
+            if not patiently("ingest", append, self.stop, Backoff()):
+                raise UnavailableError("stopped while the bus was down: what was read last is not on it")
+            log.get("ingest").debug("appended", count=len(self._waiting))
+        self._waiting, self._bytes = [], 0
+
+    def end(self) -> None:
+        """Flush and let go of the bus."""
+        self.flush()
+        self.publisher.close()
