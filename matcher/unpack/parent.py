@@ -1,8 +1,9 @@
 """The parent's side: `unpack` a body in a child of a `ForkServer`, and believe nothing that the child says.
 
-The server is executed afresh, holds nothing of ours and has read nothing. It loads what parsers need, once, which takes 60 ms; a
-fork takes 2. All that ever reaches it are descriptors, the kind of a container and the limits' numbers, and it hears nothing from
-a child but how it ended. So a container that takes its child over has no way to the next one.
+The server is executed afresh, holds nothing of ours and has read nothing. It loads what parsers need, once, in 60 ms, and
+again in a second server where a library takes as long; a fork takes 3. All that ever reaches it are descriptors, the kind of a
+container and the limits' numbers, and it hears nothing from a child but how it ended. So a container that takes its child over
+has no way to the next one.
 """
 
 from __future__ import annotations
@@ -96,11 +97,19 @@ class ForkServer:
         """The server's process, 0 while there is none."""
         return self._process.pid if self._process else 0
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is no server, or none any more."""
+        try:
+            return self._process is None or self._process.wait(1) is not None  # a moment after its control socket closes
+        except subprocess.TimeoutExpired:
+            return False
+
     def close(self) -> None:
         """End the server and its children, if it was started; the next child gets another."""
         if self._control:
             self._control.close()
-        if self._process:
+        if self._process and not self.has_ended:
             self._process.kill()
             self._process.wait()
         self._process = self._control = None
@@ -268,7 +277,7 @@ class Unpacked:
         return partial(next, watch.through(pieces) if watch else pieces, b"")
 
     def _from_child(self, kind: str) -> Iterator[Member | Outcome]:
-        server = self._server or self._stack.enter_context(ForkServer())
+        server = self._server = self._server or self._stack.enter_context(ForkServer())
         self._child = self._stack.enter_context(server.child(kind, self._limits, self._body))
         alias = kinds.stem(self._name)
         try:
@@ -382,7 +391,9 @@ class Unpacked:
         except TimeoutError:  # it lives, and has closed its pipe
             return "damaged"
         if code is None and self._frames.is_first:
-            raise UnavailableError("the process to unpack with ended before it began") from None
+            if self._server is None or self._server.has_ended:
+                raise UnavailableError("the process to unpack with ended before it began") from None
+            return "unsupported"  # a second server, as it loaded what is needed
         return "memory" if code is None else CAUSES.get(code, "damaged")
 
 

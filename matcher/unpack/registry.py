@@ -41,7 +41,7 @@ class Format(NamedTuple):
     load: Callable[[], object] | None = None
     """Imports and opens what the reader needs: no file can be opened once a container is read."""
     is_heavy: bool = False
-    """Whether loading takes so long that only a child for such a file does it: one in another container gets its own child."""
+    """Whether loading takes so long that only a server for such files does it: one in another container gets its own child."""
 
 
 @cache

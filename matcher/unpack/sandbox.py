@@ -35,12 +35,17 @@ def alone(libc: ctypes.CDLL) -> bool:
 
 def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int) -> None:
     """Bound this process, which is `parent`'s child and ends with it."""
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
+    end_with(libc, parent)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_AS, memory_bytes)
     _limit(resource.RLIMIT_CPU, cpu_seconds, 1)  # SIGXCPU first, which says why
+
+
+def end_with(libc: ctypes.CDLL, parent: int) -> None:
+    """Have this process, which is `parent`'s child, end when that ends."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
 
 
 def no_more_files() -> None:

@@ -1,17 +1,18 @@
 """Columnar files by pyarrow: Parquet, ORC, and Arrow's files and streams (Feather). Rows become lines.
 
-pyarrow takes 0.1 s and 330 MB of address space to load, so only a child that is started for such a file loads it, before it gives
-anything up. It starts no thread, since the child may start none.
+pyarrow takes 0.1 s and 210 MB of address space to load, so only a second server loads it (`child.Server`), and reads the file
+without a thread, since the child may start none.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from matcher.unpack.cells import lines
 from matcher.unpack.limits import Halt
@@ -33,12 +34,17 @@ class Arrow(NamedTuple):
 
 @cache
 def library() -> Arrow | None:
-    """None where pyarrow is not installed."""
+    """None where pyarrow is not installed. It is loaded without numpy, which takes as long again and starts threads."""
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the others have threads of their own
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # one of them has it even where it is not used
+    is_numpy_loaded = sys.modules.setdefault("numpy", cast("ModuleType", None)) is not None
     try:
         core, parquet, orc, _ = (import_module(f"pyarrow{name}") for name in ("", ".parquet", ".orc", ".compute"))
     except ImportError:
         return None
+    finally:
+        if not is_numpy_loaded:
+            del sys.modules["numpy"]
     core.set_cpu_count(1)
     written = core.BufferOutputStream()  # ORC opens the files of time zones, and keeps the one that nearly all are written in
     orc.write_table(core.table({"at": core.array([0], core.timestamp("ns"))}), written)

@@ -290,6 +290,62 @@ def test_containers_share_a_server_and_nothing_else(child) -> None:
         assert came == [b"('text', False)"] * 3
 
 
+TABLE = builders.avro_of([["15400000001"]])
+"""A file whose reader is loaded by a second server."""
+
+
+BEFORE_THE_SEAL = """
+held = []; had = sandbox.seal
+def seal(libc):
+    held.append(str(%s))
+    return had(libc)
+sandbox.seal = seal"""
+
+
+def test_what_is_slow_to_load_is_loaded_once_for_all_children(child) -> None:
+    child(PROBE % ('self.text("", [held[0].encode()])', BEFORE_THE_SEAL % "os.getppid()"))
+    with parent.ForkServer() as server:
+        came = []
+        for body in (TABLE, TABLE, BODY):
+            with parent.unpack(body, "a", server=server) as items:
+                came += [int(item.read()) for item in items]
+        assert came[0] == came[1] != server.pid
+        assert came[2] == server.pid
+
+
+@pytest.mark.parametrize("body", [TABLE, builders.parquet_of([["15400000001"]])], ids=["avro", "parquet"])
+def test_a_child_is_one_thread_whatever_its_library_started(child, body: bytes) -> None:
+    child(PROBE % ('self.text("", [held[0].encode()])', BEFORE_THE_SEAL % 'len(os.listdir("/proc/self/task"))'))
+    assert out_of(body).members == {"": b"1"}
+
+
+def test_a_library_that_brings_its_server_down_costs_its_own_files_alone(child) -> None:
+    child("""
+import sys; sys.path.append(sys.argv.pop(1))
+import os
+from matcher.unpack import child, registry
+formats = dict(registry.formats())
+formats["avro"] = formats["avro"]._replace(load=os.abort)
+registry.formats = lambda: formats
+child.main()
+""")
+    came = out_of(builders.zip_of({"a": TABLE, "b": b"15400000001"}))
+    assert came.texts == {"!/b": "15400000001"}
+    assert came.outcomes == [("!/a", "unsupported")]
+
+
+def test_second_servers_end_when_they_are_not_wanted(child) -> None:
+    child(PROBE % ('self.text("", [b"x"])', "child.IDLE_SECONDS = 0.01"))
+    with parent.ForkServer() as server:
+        for _ in range(2):
+            with parent.unpack(TABLE, "a", server=server) as items:
+                assert [item.read() for item in items] == [b"x"]
+            until = time.monotonic() + 60
+            while children_of(server.pid):
+                assert time.monotonic() < until
+                time.sleep(0.01)
+
+
 def test_a_child_cannot_reach_its_server(child) -> None:
     words = ["os.kill(PARENT, 9)", 'open(f"/proc/{PARENT}/mem", "rb")', "os.pidfd_open(PARENT)"]
     came = probed(child, f"[{', '.join(f'tried(lambda: {attempt})' for attempt in words)}]")
