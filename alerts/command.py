@@ -36,7 +36,7 @@ from alerts.read.sellers import TOKENS, named
 from alerts.read.tenants import require_known
 from alerts.read.view import details, summary
 from alerts.records import Incident
-from alerts.rules.kinds import kinds
+from alerts.rules.kinds import AnyKind, kinds
 from alerts.stage.authentic import Authentic
 from alerts.stage.canary import Canaries
 from alerts.stage.heartbeat import Dispatch
@@ -48,7 +48,7 @@ from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus
 from ullage.calendar import china
 from ullage.display.screen import AsJson, console, print_list, print_row
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, every
 from ullage.exits import Exit
 from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import Enrolled, EnrolledLists, path_of
@@ -180,7 +180,10 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         return f"no calendar of working days of {' and '.join(unknown)}: every day counts as worked" if unknown else "known"
 
     def in_force() -> str:
-        return ", ".join(f"{kind.name} {kind.in_force(context.data).rules.version}" for kind in kinds().values())
+        def version(kind: AnyKind) -> str:
+            return f"{kind.name} {kind.in_force(context.data).rules.version}"
+
+        return ", ".join(every(partial(version, kind) for kind in kinds().values()))
 
     def recorded() -> str:
         lists, said = EnrolledLists(context.data, context.keys), []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -18,10 +18,10 @@ from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites import silence_model
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, SiteFolder
-from crawlers.sites.table import Row, explained, sites_table
+from crawlers.sites.table import FILE_AT_FAULT, Row, explained, sites_table
 from ullage import setup
-from ullage.display.screen import AsJson, print_list
-from ullage.errors import UnavailableError
+from ullage.display.screen import AsJson, console, print_row
+from ullage.errors import ConfigError, FaultsError, UnavailableError
 from ullage.exits import Exit
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime import role
@@ -29,6 +29,7 @@ from ullage.runtime.worker import reach
 from ullage.settings import Context
 
 NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"
+SHIPPED_CONTACT = "security@example.com"
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default.")
@@ -58,32 +59,43 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
             await scheduler.run(stopped, once)
 
         drive(rounds, stop)
-        if scheduler.unread and not stop.is_set():
-            typer.echo(f"not read: {', '.join(sorted(scheduler.unread))}: `ullage sites` says why", err=True)
-            raise typer.Exit(Exit.FAILED)
+        if once and not stop.is_set():
+            _tell(scheduler.unread, scheduler.faults)
+
+
+def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
+    """Say what was not read, and end with the code for it."""
+    if unread:
+        typer.echo(f"not read: {', '.join(sorted(unread))}: `ullage sites` says why", err=True)
+    if faults:
+        raise FaultsError.of(faults)
+    if unread:
+        raise typer.Exit(Exit.FAILED)
 
 
 def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit."""
     context: Context = ctx.obj
     setup.require(context)
-    found, faults = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
+    folder = SiteFolder(context.data / context.settings.crawl.sites, platform_of)
+    found, faults = folder.read()
     frontier = open_frontier(context)
     rows = list(_rows(context, frontier, found))
     frontier.close()
-    if rows:
-        now = context.clock.wall()
-        print_list(rows, as_json=as_json, row=Row.as_json, table=lambda rows: sites_table(rows, now), none="")
-        for line in explained(rows) if not as_json else ():
+    refused = sorted(folder.refused)
+    if as_json:
+        for row in (*map(Row.as_json, rows), *({"site": name, "state": None, "reason": FILE_AT_FAULT} for name in refused)):
+            print_row(row)
+    elif rows or refused:
+        console().print(sites_table(rows, context.clock.wall(), refused=refused))
+        for line in explained(rows, refused):
             typer.echo(line)
     if rows and not as_json and not any(row.posts for row in rows):
         typer.echo(NOTHING, err=True)
     if not found and not faults:
         typer.echo(f"no site yet: put NAME.toml into {context.data / context.settings.crawl.sites}", err=True)
-    for fault in faults:
-        typer.echo(str(fault), err=True)
     if faults:
-        raise typer.Exit(Exit.USAGE)
+        raise FaultsError.of(faults)
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -92,7 +104,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def look() -> str:
         found, faults = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
         if faults:
-            raise faults[0]
+            raise FaultsError.of(faults)
         fed = sum(site.enabled and not site.is_crawled for site in found.values())
         crawled = sum(site.is_crawled for site in found.values())
         return f"{len(found)} read, {crawled} crawled, {fed} by ingest"
@@ -104,7 +116,14 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             opened.check()
         return "whole, and opens with its key"
 
+    def contact() -> str:
+        name = context.settings.crawl.user_agent
+        if SHIPPED_CONTACT in name:
+            return setup.Warned(f"crawl.user_agent names {SHIPPED_CONTACT}, whom nobody can write to: put your own contact")
+        return name if "@" in name or "://" in name else setup.Warned("crawl.user_agent names no contact: put yours")
+
     yield "sites", look
+    yield "name that sites see", contact
     yield "frontier", frontier
     yield from _looks(context)
 

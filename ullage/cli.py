@@ -22,7 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from ullage import __version__, exits
-from ullage.errors import ConfigError, UllageError
+from ullage.errors import ConfigError, UllageError, faults_of
 from ullage.exits import Exit
 
 GROUP = "ullage.commands"
@@ -202,19 +202,20 @@ def main() -> None:
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else Exit.DONE)
     except UllageError as error:
-        _fail(str(error), error.exit_code)
+        _fail(*faults_of(error), exit_code=error.exit_code)
     except TyperException as error:  # wrong usage: an unknown option, a missing argument
-        _fail(error.format_message(), Exit.USAGE)
+        _fail(error.format_message(), exit_code=Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("stopped", Exit.FAILED)
+        _fail("stopped", exit_code=Exit.FAILED)
     except BrokenPipeError:  # whoever read our output has gone; flushing at exit must not complain of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)
     except OSError as error:
-        _fail(f"{error.filename or 'a file or socket'}: {error.strerror}", Exit.FAILED)
+        _fail(f"{error.filename or 'a file or socket'}: {error.strerror}", exit_code=Exit.FAILED)
 
 
-def _fail(message: str, exit_code: int) -> NoReturn:
-    if message:  # empty where the help was printed instead
+def _fail(*messages: str, exit_code: int) -> NoReturn:
+    """A line a message; one is empty where the help was printed instead."""
+    for message in filter(None, messages):
         typer.echo(f"ullage: {' '.join(message.split())}", err=True)
     sys.exit(exit_code)

@@ -13,6 +13,7 @@ import typer
 
 from ullage import setup
 from ullage.bus import CAPTURES, FINDINGS
+from ullage.display.screen import print_marked
 from ullage.exits import Exit
 from ullage.runtime import dead_letters, role, supervisor
 from ullage.security import keys
@@ -73,8 +74,7 @@ def check(
             typer.echo(line)
         return
     faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
-    for line in faults:
-        typer.echo(line)
+    print_marked(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
     raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
 
 

@@ -2,6 +2,7 @@
 
     UllageError
     ├── ConfigError        stop   a setting, key or file is wrong
+    │   └── FaultsError           several are, or one in several places
     ├── CorruptError       stop   state on disk cannot be trusted
     ├── ExhaustedError     stop   this process has no memory left for the record in hand
     ├── RecordError        drop   this record can never be processed: sealed dead letter, counted
@@ -13,9 +14,13 @@ ends with that such an error ended.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from enum import Enum
+from typing import TypeVar
 
 from ullage.exits import Exit
+
+T = TypeVar("T")
 
 
 class Action(Enum):
@@ -37,6 +42,38 @@ class ConfigError(UllageError):
     """A setting, a key or an input file is wrong; the person must change something."""
 
     exit_code = Exit.USAGE
+
+
+class FaultsError(ConfigError):
+    """All that is wrong, a message a fault; where only one line is to be had, the first and how many more there are."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        more = len(self.faults) - 1
+        super().__init__(f"{self.faults[0]}{f' (and {more} more: `ullage check` lists them)' if more else ''}")
+
+    @classmethod
+    def of(cls, errors: Iterable[ConfigError]) -> FaultsError:
+        """All that `errors`, of which there is one at least, say."""
+        return cls(fault for error in errors for fault in faults_of(error))
+
+
+def faults_of(error: Exception) -> tuple[str, ...]:
+    """The messages of an error, which are several only of `FaultsError`."""
+    return error.faults if isinstance(error, FaultsError) else (str(error),)
+
+
+def every(acts: Iterable[Callable[[], T]]) -> list[T]:
+    """What each act gives; FaultsError with the faults of all those that were refused, when all were tried."""
+    given, refused = [], list[ConfigError]()
+    for act in acts:
+        try:
+            given.append(act())
+        except ConfigError as error:
+            refused.append(error)
+    if refused:
+        raise FaultsError.of(refused)
+    return given
 
 
 class CorruptError(UllageError):

@@ -42,7 +42,10 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.EXPOSED: "with --fail, a customer or a login at a tenant's own site is in what was read; with --fail-on, a verdict"
         " is as severe or more",
     },
-    "crawl": {Exit.FAILED: "with --once, a site was not read; the others were"},
+    "crawl": {
+        Exit.FAILED: "with --once, a site was not read; the others were",
+        Exit.USAGE: "a site file is wrong, or none is right; with --once, the other sites were visited",
+    },
     "ingest": {Exit.FAILED: "a line was refused; the others were taken"},
     "check": {Exit.FAILED: "a line says FAULT"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from ullage.audit import walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
-from ullage.errors import ConfigError, CorruptError, UllageError
+from ullage.errors import ConfigError, CorruptError, UllageError, faults_of
 from ullage.files.atomic_write import write_new
 from ullage.runtime import cutover, dead_letters
 from ullage.security import check_values, keys
@@ -97,21 +97,29 @@ def require_keys(context: Context) -> None:
         raise ConfigError("; ".join(wrong))
 
 
+class Warned(str):
+    """What a look found that is no fault, and that somebody should change all the same."""
+
+    __slots__ = ()
+
+
 Part = tuple[str, typing.Callable[[], str]]
 """What is looked at, and the look: it says what it found, or raises one of our errors."""
 Look = typing.Callable[[str, typing.Callable[[], str]], bool]
 
 
 def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = ()) -> list[str]:
-    """One line a part: `ok …` or `FAULT …`. `parts` are those that the installed stages add."""
-    lines = []
+    """A line a part, `ok …` or `WARN …`, or a line a fault of it, `FAULT …`. `parts` are those that the installed stages add."""
+    lines: list[str] = []
 
     def look(what: str, act: typing.Callable[[], str]) -> bool:
         try:
-            lines.append(f"ok     {what}: {act()}")
+            said = act()
         except (UllageError, OSError) as error:
-            lines.append(f"FAULT  {what}: {error}")
-        return lines[-1].startswith("ok")
+            lines.extend(f"FAULT  {what}: {fault}" for fault in faults_of(error))
+            return False
+        lines.append(f"{'WARN ' if isinstance(said, Warned) else 'ok   '}  {what}: {said}")
+        return True
 
     look("keys", lambda: _keys(context))
     look("signatures", lambda: _signers(context))

@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from scrapy.http import Response, TextResponse
 
@@ -25,6 +25,18 @@ LOOKED_AT = 64 * 1024
 LARGE_BYTES = 512
 SHARE_OF_FORMER = 0.25
 """A list without entries is a list that cannot be read, not an empty one, when so much is left of what it was."""
+LEAST_ALIKE = 3
+"""So many addresses of one kind are a list of something."""
+_VARIES = re.compile(r"\d")
+_DIGITS = re.compile(r"[\w.~%-]*\d[\w.~%-]*")
+_MENUS = ("nav", "menu", "breadcrumb", "footer", "sidebar", "lang")
+_NAMED = "concat(' ', translate(concat(@id, ' ', @class), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz '))"
+_WITHIN_MENU = (
+    "ancestor::nav or ancestor::header or ancestor::footer or ancestor::aside or ancestor::*[@role='navigation'] or ancestor::*["
+    + " or ".join(f"contains({_NAMED}, ' {name}')" for name in (*_MENUS, "nv ", "hd ", "ft "))
+    + "]"
+)
+_HIDES_INPUT = "translate(@type, 'PASWORD', 'pasword') = 'password'"
 GATES = frozenset({"forbidden", "busy", "unavailable"})
 """Outcomes of a status that a challenge comes with."""
 
@@ -38,6 +50,8 @@ class Marks:
     login_path: re.Pattern[str]
     login_query: re.Pattern[str]
     login: tuple[str, ...]
+    writing: re.Pattern[str]
+    box: re.Pattern[str]
 
 
 @functools.cache
@@ -46,7 +60,8 @@ def marks() -> Marks:
     read: dict[str, Any] = tomllib.loads((resources.files(__package__) / "marks.toml").read_text(encoding="utf-8"))
     challenge, login = read["challenge"], read["login"]
     path, query = re.compile(login["path"]), re.compile(login["query"])
-    return Marks(challenge["headers"], tuple(challenge["text"]), path, query, tuple(login["text"]))
+    writing, box = re.compile(login["writing"]), re.compile(login["box"])
+    return Marks(challenge["headers"], tuple(challenge["text"]), path, query, tuple(login["text"]), writing, box)
 
 
 def is_challenge(response: Response, *, body: bool) -> bool:
@@ -74,10 +89,48 @@ def leads_to_login(asked: str, response: Response) -> bool:
 
 
 def is_wall(response: Response) -> bool:
-    """Whether a page without anything to read is one that asks to log in."""
+    """Whether a page, in which nothing that we know to read was found, asks to log in instead of showing what it has.
+
+    Many boards show guests a small form to log in with, or ask them to log in before they write, on every page: neither is a
+    wall, and nothing is where the page leads to what it lists.
+    """
+    if not isinstance(response, TextResponse) or is_listing(response):
+        return False
+    return _asks_to_log_in(response) or _has_login_form(response)
+
+
+def is_listing(response: Response) -> bool:
+    """Whether a page leads to several things of one kind, such as threads or posters, its menus apart: so it is no gate."""
     if not isinstance(response, TextResponse):
         return False
-    return _holds(response, marks().login) or bool(response.css("input[type=password]"))
+    found: dict[str, set[str]] = {}
+    for href in response.xpath(f"//a[not({_WITHIN_MENU})]/@href").getall():
+        parts = urlsplit(href.strip())
+        if parts.scheme in {"", "http", "https"} and (parts.path or parts.query):
+            found.setdefault(_shape(parts), set()).add(f"{parts.path}?{parts.query}")
+    return any(len(alike) >= LEAST_ALIKE for shape, alike in found.items() if "*" in shape)
+
+
+def _shape(parts: SplitResult) -> str:
+    """An address without what tells one thing from another of its kind: numbers, and names with a digit in them."""
+    path = "/".join("*" if _VARIES.search(step) else step for step in parts.path.split("/"))
+    return f"{parts.netloc}{path}?{_DIGITS.sub('*', parts.query)}"
+
+
+def _asks_to_log_in(response: TextResponse) -> bool:
+    known, text = marks(), _head(response)
+    return any(mark in known.writing.sub(" ", text) for mark in known.login)
+
+
+def _has_login_form(response: TextResponse) -> bool:
+    """Whether there is a field for a password that stands in no small box beside what the page shows."""
+    for field in response.xpath(f"//input[{_HIDES_INPUT}][not({_WITHIN_MENU})]"):
+        around = field.xpath("./ancestor::form[1]/descendant-or-self::*[descendant-or-self::input]") or field.xpath("./..")
+        above = field.xpath("./ancestor::form[1]/ancestor::*[not(self::body) and not(self::html)][position() <= 3]")
+        named = [f"{one.attrib.get('id', '')} {one.attrib.get('class', '')}" for one in (*around, *above)]
+        if not any(marks().box.search(name) for name in named):
+            return True
+    return False
 
 
 def lacks_session(response: Response, site: Site) -> bool:
@@ -105,7 +158,7 @@ def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> s
         return "login"
     if role == "item" or entries(parsed):
         return "ok"
-    if not parsed.pages and is_challenge(response, body=True):
+    if not parsed.pages and is_challenge(response, body=not is_listing(response)):
         return "blocked"
     if not parsed.pages and is_wall(response):
         return "login"
@@ -132,5 +185,9 @@ def is_login(url: str) -> bool:
 def _holds(response: Response, texts: tuple[str, ...]) -> bool:
     if not isinstance(response, TextResponse):
         return False
-    head = response.replace(body=response.body[:LOOKED_AT]).text.lower()
+    head = _head(response)
     return any(text in head for text in texts)
+
+
+def _head(response: TextResponse) -> str:
+    return response.replace(body=response.body[:LOOKED_AT]).text.lower()

@@ -30,7 +30,7 @@ from crawlers.visiting.visit import Visit
 from crawlers.visiting.visitor import Visitor
 from ullage import log
 from ullage.bus import CAPTURES
-from ullage.errors import UnavailableError
+from ullage.errors import ConfigError, UnavailableError
 from ullage.monitoring.metrics import BUS
 from ullage.security import keys
 from ullage.settings import Context
@@ -74,6 +74,11 @@ class Scheduler:
         self._once = self._stopping = False
         self.unread: set[str] = set()
         """With `once`, the sites that no visit has read."""
+
+    @property
+    def faults(self) -> tuple[ConfigError, ...]:
+        """What was wrong with site files when they were last read."""
+        return self._sites.faults
 
     async def run(self, stopped: asyncio.Event, once: bool) -> None:
         """Visit until `stopped`; with `once`, visit every site once and return. Raises what ends the process."""

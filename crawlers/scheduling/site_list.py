@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.canary_site import CanarySite
 from crawlers.scheduling.site_locks import SiteLocks
 from crawlers.sites.site import Site, SiteFolder
 from ullage import log
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.records import INGEST
 
 
@@ -26,17 +26,25 @@ class SiteList:
         self.watched: tuple[Site, ...] = ()
         """The same without that of canary posts: what is told of in heartbeats and metrics."""
 
+        self.faults: tuple[ConfigError, ...] = ()
+        """What was wrong with files when they were last read, each with all that is; where names were given, with those alone."""
+
     @property
     def unreadable(self) -> int:
         """How many files held no site when they were last read."""
-        return self._folder.unreadable
+        return len(self._folder.refused)
 
     def read(self, *, strict: bool, once: bool) -> None:
-        """Read the files. Whoever waits for the end (`strict`) is told of a fault by ConfigError; a daemon goes on."""
+        """Read the files. A faulty one stops nobody else: it is told of in `faults`, in the log and as an unseen site.
+
+        Whoever waits for the end (`strict`) is told by ConfigError that a site that was named is none.
+        """
         sites, faults = self._folder.read()
         self._metrics.site_faults.set(len(faults))
+        named = [fault for name, fault in self._folder.refused.items() if name in self._names]
+        self.faults = tuple(named if self._names else faults)
         if strict:
-            self._require(sites, faults)
+            self._require(sites)
         ours = {name: site for name, site in sites.items() if site.is_crawled and (not self._names or name in self._names)}
         canary = self._canary.site
         if canary:
@@ -47,15 +55,18 @@ class SiteList:
             raise elsewhere[0]
         self._report(*faults, *elsewhere)
         if once and not sites and not ours:
+            if faults:
+                raise FaultsError.of(faults)
             raise ConfigError(f"no site yet: put NAME.toml into {self._folder.folder}")
         self.crawled = ours
         self.watched = tuple(site for site in ours.values() if site is not canary)
         self._metrics.watch(self.watched)
 
-    def _require(self, sites: dict[str, Site], faults: Iterable[ConfigError]) -> None:
-        """ConfigError for a file that cannot be read, and for a name that is no site which is crawled."""
-        for fault in faults:
-            raise fault
+    def _require(self, sites: dict[str, Site]) -> None:
+        """ConfigError for a name that is no site which is crawled."""
+        for name in self._names:
+            if name not in sites and name in self._folder.refused:
+                raise self._folder.refused[name]
         if unknown := sorted(set(self._names) - set(sites)):
             raise ConfigError(f"no site {unknown[0]} in {self._folder.folder}: `ullage sites` lists what there is")
         if fed := [name for name in self._names if sites[name].platform == INGEST]:
@@ -63,7 +74,7 @@ class SiteList:
 
     def _report(self, *faults: ConfigError) -> None:
         """Log why sites are not visited: each fault once, as long as it lasts."""
-        said = {str(fault) for fault in faults}
+        said = {message for fault in faults for message in faults_of(fault)}
         for fault in sorted(said - self._reported):
             log.get("crawl").error("site_refused", error=fault)
         self._reported = said

@@ -30,6 +30,7 @@ MEANING: dict[str, str] = {
     "parse": "its platform cannot read its pages",
     "too_large": "a list is larger than `crawl.download_bytes`",
     "fields": "a field that every post had is in none any more",
+    "file": "its file in `sites.d` is at fault: `ullage check` lists what is wrong in it",
 }
 """Each word, and what it says of the site."""
 OF_OUTCOME = {

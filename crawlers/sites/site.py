@@ -12,17 +12,18 @@ Of platform `ingest` is what another program collects and hands to `ullage inges
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from cssselect import SelectorError
 from parsel import csstranslator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, FaultsError, faults_of
+from ullage.files.faults import faults_of as wrong_in
 from ullage.files.trusted import read_trusted
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records import ELSEWHERE, INGEST, Category
@@ -157,18 +158,40 @@ def _folder(parts: SplitResult) -> str:
     return f"{parts.path.rstrip('/')}/"
 
 
-def read_site(path: Path) -> Site:
-    """The site in one file; ConfigError names the file, the knob and what is wrong with it."""
-    if path.stem in TAKEN:
-        raise ConfigError(f"{path}: {path.stem} is the name of {TAKEN[path.stem]}: choose another")
+Check = Callable[[Site], object]
+"""Raises ConfigError where a site is not what its platform needs."""
+
+
+def read_site(path: Path, check: Check = lambda _: None) -> Site:
+    """The site in one file; FaultsError names the file, and each knob with what is wrong with it."""
     try:
-        return Site.model_validate({"name": path.stem, **tomllib.loads(_text_of(path))})
-    except ValidationError as error:
-        first = error.errors()[0]
-        knob = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {knob}{': ' if knob else ''}{first['msg'].removeprefix('Value error, ')}") from None
+        given = {"name": path.stem, **tomllib.loads(_text_of(path))}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is no TOML ({error})") from None
+    site, faults = _site_of(given)
+    if site.name in TAKEN:
+        faults.append(f"name: {site.name} is the name of {TAKEN[site.name]}: choose another")
+    if site.platform and site.platform != INGEST:  # which is no software that a site runs on
+        try:
+            check(site)
+        except ConfigError as error:
+            faults += faults_of(error)
+    if faults:
+        raise FaultsError(f"{path}: {fault}" for fault in faults)
+    return site
+
+
+def _site_of(given: dict[str, Any]) -> tuple[Site, list[str]]:
+    """The site that a file describes, and what is wrong with it; what is wrong is left out, so that the rest can be looked at."""
+    faults = list[str]()
+    while True:
+        try:
+            return Site.model_validate(given), faults
+        except ValidationError as error:
+            found = wrong_in(error, Site)
+            faults += found
+            wrong = {fault.partition(":")[0].partition(".")[0] for fault in found}
+            given = {k: v for k, v in given.items() if k not in wrong} | {k: v for k, v in STAND_INS.items() if k in wrong}
 
 
 def _text_of(path: Path) -> str:
@@ -179,6 +202,8 @@ def _text_of(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read (it is gone)") from None
 
 
+STAND_INS = {"name": "unnamed", "platform": "", "start": ("http://unknown.invalid/",), "legal_basis": "-", "owner": "-"}
+"""What stands in a faulty file for what must be there, while the rest of it is looked at."""
 Mark = tuple[int, ...]
 """By what it is seen that a file has changed."""
 
@@ -188,7 +213,9 @@ class SiteFolder:
     """The site files of `folder`; one that has not changed since it was read is not read again. `check` raises ConfigError."""
 
     folder: Path
-    check: Callable[[Site], object]
+    check: Check
+    refused: dict[str, ConfigError] = field(default_factory=dict)
+    """What was wrong with files that hold no site, by the file's own name, when they were last read."""
     _read: dict[Path, tuple[Mark | None, Site | ConfigError]] = field(default_factory=dict)
 
     def read(self) -> tuple[dict[str, Site], list[ConfigError]]:
@@ -197,14 +224,12 @@ class SiteFolder:
         A watched site beyond the limit is a fault too; it is read all the same, without series of its own.
         """
         self._read = {path: self._one(path) for path in sorted(self.folder.glob("*.toml"))}
-        sites = {site.name: site for _, site in self._read.values() if isinstance(site, Site)}
-        faults = [fault for _, fault in self._read.values() if isinstance(fault, ConfigError)]
-        return sites, [*faults, *_limited(sites, self.folder)]
-
-    @property
-    def unreadable(self) -> int:
-        """How many files held no site when they were last read."""
-        return sum(isinstance(found, ConfigError) for _, found in self._read.values())
+        files = {path: site for path, (_, site) in self._read.items() if isinstance(site, Site)}
+        doubles = _doubles(files)
+        self.refused = {path.stem: fault for path, (_, fault) in self._read.items() if isinstance(fault, ConfigError)}
+        self.refused |= {path.stem: fault for path, fault in doubles.items()}
+        sites = {site.name: site for path, site in files.items() if path not in doubles}
+        return sites, [*(self.refused[stem] for stem in sorted(self.refused)), *_limited(sites, self.folder)]
 
     def _one(self, path: Path) -> tuple[Mark | None, Site | ConfigError]:
         """What is in a file, or what is wrong with it."""
@@ -212,15 +237,9 @@ class SiteFolder:
         if mark and known and known[0] == mark:
             return known
         try:
-            site = read_site(path)
+            return mark, read_site(path, self.check)
         except ConfigError as error:
             return mark, error
-        try:
-            if site.platform != INGEST:  # which is no software that a site runs on
-                self.check(site)
-        except ConfigError as error:
-            return mark, ConfigError(f"{path}: {error}")
-        return mark, site
 
 
 def _mark(path: Path) -> Mark | None:
@@ -230,6 +249,19 @@ def _mark(path: Path) -> Mark | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+
+
+def _doubles(files: Mapping[Path, Site]) -> dict[Path, ConfigError]:
+    """A fault for each file whose site has another's name: none of them is read, but the one that is itself named so."""
+    named: dict[str, list[Path]] = {}
+    for path, site in files.items():
+        named.setdefault(site.name, []).append(path)
+    return {
+        path: ConfigError(f"{path}: name: {name} is the name in {others} too: no two sites have one")
+        for name, paths in named.items()
+        for path in paths
+        if path.stem != name and (others := ", ".join(other.name for other in paths if other != path))
+    }
 
 
 def _limited(sites: dict[str, Site], folder: Path) -> list[ConfigError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -26,7 +26,9 @@ COLOURS = {
     "blocked": "bold red",
     "unreachable": "bold red",
 }
-NOT_VISITED = "not visited yet"
+NOT_VISITED = "not visited"
+FILE_AT_FAULT = "file"
+"""The reason of what is no site, because nobody can tell from its file what to do."""
 NOT_SEEN = "not seen yet"
 FED = "by ingest"
 SEEN = ("ok", "quiet")
@@ -70,8 +72,8 @@ class Row:
         }
 
 
-def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None) -> Table:
-    """One line a site; fits 100 columns where names are short."""
+def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None, refused: Iterable[str] = ()) -> Table:
+    """One line a site, also of a file that holds none (`refused`); fits 100 columns where names are short."""
     headings = ("site", "state", "since", "last new", "something\nnew comes", "overdue", "pages due\n/ given up", "next visit")
     made = table(*headings, right=headings[6:7], whole=headings[1:])
     for row in rows:
@@ -86,6 +88,8 @@ def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None) -> 
             f"{row.pages['due']} / {row.pages['parked']}",
             "-" if not row.site.is_crawled else "now" if row.next_visit <= now else _in(row.next_visit - now),
         )
+    for name in refused:
+        made.add_row(Text(name), Text(f"{NOT_VISITED}: {FILE_AT_FAULT}", COLOURS["unreachable"]), *("-" * 6))
     return made
 
 
@@ -95,13 +99,15 @@ def _standing(row: Row) -> str:
         return "off"
     if row.site.platform == INGEST:
         return FED
-    state = (row.report.state or (NOT_SEEN if row.reason else NOT_VISITED)).replace("_", " ")
+    state = (row.report.state or (NOT_SEEN if row.reason else f"{NOT_VISITED} yet")).replace("_", " ")
     return f"{state}: {row.reason}" if row.reason and row.report.state not in SEEN else state
 
 
-def explained(rows: Iterable[Row]) -> list[str]:
+def explained(rows: Iterable[Row], refused: Collection[str] = ()) -> list[str]:
     """What the words behind states in the table say, one line each."""
     said = {row.reason for row in rows if row.reason in MEANING and row.report.state not in SEEN and row.site.is_crawled}
+    if refused:
+        said.add(FILE_AT_FAULT)
     return [f"{word}: {MEANING[word]}" for word in MEANING if word in said]
 
 

@@ -391,6 +391,24 @@ def test_mistakes_are_one_line_and_exit_2(station: Station, server: Answers) -> 
     assert "Traceback" not in said
 
 
+def test_a_faulty_file_stops_nobody_else_and_is_told_of(station: Station, server: Answers, pastes: Pastes) -> None:
+    pastes(2)
+    station.site("paste", f"{server.url}/archive")
+    station.site("bad", f"{server.url}/archive", more="revisit_second = 5\nhost = []")
+    said = station.run("crawl", "--once", exits=2)
+    assert visited(said)["captures"] == 2
+    assert "not read" not in said
+    for fault in ("revisit_second: did you mean revisit_seconds?", "host: did you mean hosts?"):
+        assert f"ullage: {station.data}/sites.d/bad.toml: {fault}" in said
+    assert visited(station.run("crawl", "paste", "--once"))["site"] == "paste", "who is not asked for is not told of"
+    assert "bad.toml: revisit_second" in station.run("crawl", "bad", "--once", exits=2)
+    rows = [json.loads(line) for line in station.run("sites", "--json", exits=2).splitlines() if line.startswith("{")]
+    assert [(row["site"], row["state"], row["reason"]) for row in rows] == [("paste", "ok", None), ("bad", None, "file")]
+    assert "not visited: file" in station.run("sites", exits=2)
+    lines = [line for line in station.run("check", exits=1).splitlines() if " sites: " in line]
+    assert [line[:6].strip() for line in lines] == ["FAULT", "FAULT"]
+
+
 def test_sites_lists_each_site_with_its_pages(station: Station, server: Answers, pastes: Pastes) -> None:
     pastes(3)
     station.site("paste", f"{server.url}/archive")

@@ -191,7 +191,7 @@ def test_a_site_file_that_cannot_be_read_is_said_and_names_nothing(
 ) -> None:
     station.feed("chat", "colour = 1")
     assert take(context, feed(row())) == (1, 0)
-    assert "chat.toml: colour: Extra inputs are not permitted" in capsys.readouterr().err
+    assert "chat.toml: colour: there is no such knob" in capsys.readouterr().err
     assert [(capture.site, capture.source) for capture in station.captures()] == [("other", "chat")]
 
 

@@ -48,6 +48,16 @@ def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(station: Sta
         assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
 
 
+def test_the_contact_that_ships_is_warned_of(station: Station, server: Answers) -> None:
+    def warned(**settings: str) -> list[str]:
+        said = station.run("check", exits=1, **settings).splitlines()
+        return [line for line in said if "name that sites see" in line]
+
+    assert warned()[0].startswith("WARN   name that sites see: crawl.user_agent names security@example.com")
+    assert warned(crawl__user_agent="me")[0].startswith("WARN   name that sites see: crawl.user_agent names no contact")
+    assert warned(crawl__user_agent="me (soc@bank.example)") == ["ok     name that sites see: me (soc@bank.example)"]
+
+
 def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(station: Station, server: Answers) -> None:
     server.says("/list", "", status=500)
     station.site("wrong", f"{server.url}/list", more="robots = false")

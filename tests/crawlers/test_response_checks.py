@@ -125,6 +125,44 @@ def test_a_page_that_holds_nothing(page: Page, body: str, parsed: Parsed, former
     assert page_outcome(page, body, parsed, *former) == outcome
 
 
+DISCUZ = '<div id="um"><form id="lsform" action="member.php?mod=logging"><input type="password" class="px"></form></div>'
+PHPBB = '<form action="./ucp.php?mode=login"><fieldset class="quick-login"><input type="password"></fieldset></form>'
+SMF = '<form id="guest_form" action="index.php?action=login2"><input type="password"></form>'
+VBULLETIN = (
+    '<form action="login.php?do=login"><table><tr><td><input type="password" name="vb_login_password"></td></tr></table></form>'
+)
+THREADS = "".join(f'<tr><td><a href="thread-{n}-1-1.html">offer {n}</a></td></tr>' for n in range(5))
+QUERIES = "".join(f'<li><a href="viewtopic.php?f=2&amp;t={n}">offer {n}</a></li>' for n in range(5))
+MENU = '<div id="nv"><ul>' + "".join(f'<li><a href="forum-{n}-1.html">board {n}</a></li>' for n in range(9)) + "</ul></div>"
+
+
+@pytest.mark.parametrize("box", [DISCUZ, PHPBB, SMF, VBULLETIN, '<aside><form><input type="PASSWORD"></form></aside>'])
+@pytest.mark.parametrize("listed", [THREADS, QUERIES])
+def test_a_form_to_log_in_with_beside_threads_is_no_login_that_ran_out(box: str, listed: str) -> None:
+    """The threads are not read, as by a platform that does not know them: that is the site's file, or a new layout."""
+    assert page_outcome(LIST, MENU + box + listed + FILLER, Parsed()) == "empty"
+    assert page_outcome(LIST, MENU + box + listed + FILLER, Parsed(), 20, 5_000) == "layout"
+    assert page_outcome(THREAD, MENU + box + listed + FILLER + "您需要登录后才可以回帖", Parsed()) == "layout"
+    captcha = '<script src="https://www.google.com/recaptcha/api.js"></script><div class="g-recaptcha"></div>'
+    assert page_outcome(LIST, MENU + box + captcha + listed + FILLER, Parsed()) == "empty"
+
+
+@pytest.mark.parametrize("box", [DISCUZ, PHPBB, SMF])
+def test_a_small_form_alone_is_no_wall_and_its_words_for_who_writes_are_none(box: str) -> None:
+    for words in (
+        "您需要登录后才可以回帖 登录 | 注册",
+        "请登录后发表评论",
+        "Please log in to reply",
+        "You must be logged in to post",
+    ):
+        assert page_outcome(LIST, f"{MENU}{box}{words}{FILLER}", Parsed()) == "empty"
+
+
+@pytest.mark.parametrize("wall", ["抱歉，您需要登录后才可以继续浏览", "<form id=login><input type=password></form>"])
+def test_a_wall_is_one_with_menus_and_a_small_form_as_well(wall: str) -> None:
+    assert page_outcome(LIST, f"{MENU}{DISCUZ}{FILLER}<div id=messagetext>{wall}</div>", Parsed(), 20, 5_000) == "login"
+
+
 def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:
     full = Parsed(pages=(item(1),))
     assert page_outcome(LIST, "<a href=/logout>me</a>", full, session="a[href='/logout']") == "ok"

@@ -7,7 +7,7 @@ import pytest
 from crawlers.platforms import platform_of
 from crawlers.sites.site import Site, SiteFolder, read_site
 from tests.crawlers.support import make_site
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, FaultsError
 
 GOOD = 'platform = "bepasty"\nstart = ["https://paste.example/"]\nlegal_basis = "PIPL 13"\nowner = "team"\n'
 
@@ -22,7 +22,9 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (GOOD + "colour = 1", r"x\.toml: colour: Extra inputs"),
+        (GOOD + "colour = 1", r"x\.toml: colour: there is no such knob"),
+        (GOOD + "revisit_second = 9", r"x\.toml: revisit_second: did you mean revisit_seconds\?"),
+        (GOOD + 'category = "forun"', r"x\.toml: category: .*did you mean forum\?"),
         (GOOD.replace("https://", "ftp://"), r"x\.toml: start: holds something that is no http"),
         (GOOD.replace("https://", "https://me:pw@"), r"x\.toml: start: holds a user name"),
         (GOOD.replace('"PIPL 13"', '""'), r"x\.toml: legal_basis"),
@@ -33,6 +35,7 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
         (GOOD.replace("bepasty", "ingest") + "[options]\nlist = 1", r"x\.toml: options.list"),
         (GOOD.replace("bepasty", "ingest") + '[options]\nlist = "x"', r"x\.toml: options.list: platform ingest has no options"),
         (GOOD.replace("start", "# start"), r"x\.toml: start: is missing"),
+        (GOOD.replace("platform", "plat.form"), r"x\.toml: platform: Field required"),
         (GOOD.replace('["https://paste.example/"]', "[]"), r"x\.toml: start: is missing"),
         (GOOD.replace("https://paste.example/", "https://[paste/"), r"x\.toml: start: holds something that is no http"),
         (
@@ -45,6 +48,36 @@ def test_a_mistake_is_named_by_file_and_knob(tmp_path: Path, text: str, complain
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(ConfigError, match=complaint):
         read_site(tmp_path / "x.toml")
+
+
+def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
+    wrong = 'platform = "bepasty"\nstart = ["ftp://x"]\nhost = ["y"]\ndelay_seconds = -1\nowner = "team"\n[options]\nlist = "x"'
+    (tmp_path / "x.toml").write_text(wrong)
+    with pytest.raises(FaultsError) as caught:
+        read_site(tmp_path / "x.toml", platform_of)
+    said = [fault.removeprefix(f"{tmp_path}/x.toml: ") for fault in caught.value.faults]
+    knobs = [fault.removeprefix("site x: ").split(":")[0] for fault in said]
+    assert knobs == ["start", "delay_seconds", "legal_basis", "host", "options.list"]
+    assert said[3] == "host: did you mean hosts?"
+
+
+def test_what_is_wrong_with_the_whole_is_said_beside_what_is_wrong_with_a_knob(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text('platform = "ingest"\nowner = ""\n[options]\nlist = "x"')
+    with pytest.raises(FaultsError) as caught:
+        read_site(tmp_path / "x.toml")
+    assert [fault.split(": ")[1] for fault in caught.value.faults] == ["legal_basis", "owner", "options.list"]
+
+
+def test_no_two_sites_have_one_name(tmp_path: Path) -> None:
+    for file, name in (("a", "a"), ("b", "a"), ("c", "x"), ("d", "x"), ("e", "e")):
+        (tmp_path / f"{file}.toml").write_text(f'{GOOD}name = "{name}"\n')
+    folder = SiteFolder(tmp_path, platform_of)
+    sites, faults = folder.read()
+    assert sorted(sites) == ["a", "e"], "the file that is itself named so keeps the name"
+    assert sorted(folder.refused) == ["b", "c", "d"]
+    assert [str(fault).partition(".toml: ")[2] for fault in faults] == [
+        f"name: {name} is the name in {other}.toml too: no two sites have one" for name, other in ("aa", "xd", "xc")
+    ]
 
 
 def test_a_site_name_is_fit_for_a_label_and_a_file(tmp_path: Path) -> None:
@@ -98,7 +131,7 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     folder = SiteFolder(tmp_path, platform_of)
     sites, faults = folder.read()
     assert list(sites) == ["good"]
-    assert folder.unreadable == 2
+    assert sorted(folder.refused) == ["bad", "unknown"]
     assert [str(fault).split(":")[0].rpartition("/")[2] for fault in faults] == ["bad.toml", "unknown.toml"]
 
 

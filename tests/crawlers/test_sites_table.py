@@ -5,6 +5,7 @@ from datetime import UTC
 
 from rich.console import Console
 
+from crawlers.sites.reasons import MEANING
 from crawlers.sites.table import Row, explained, sites_table
 from tests.conftest import NOON
 from tests.crawlers.support import make_site
@@ -65,6 +66,13 @@ def test_a_state_has_its_reason_beside_it_and_the_words_are_explained() -> None:
     assert "allow_private = true" in said[1]
     assert [one.as_json()["reason"] for one in rows] == ["address", "forbidden", "address", "dns", "tls", "timeout"]
     assert row("g", state="ok").as_json()["reason"] is None
+
+
+def test_a_file_at_fault_has_a_line_and_says_that_nobody_visits_it() -> None:
+    console = Console(file=(out := io.StringIO()), width=110, highlight=False)
+    console.print(sites_table([row("a")], NOON, UTC, refused=["bad"]))
+    assert out.getvalue().splitlines()[-1].split() == ["bad", "not", "visited:", "file", *"------"]
+    assert explained([], ["bad"]) == [f"file: {MEANING['file']}"]
 
 
 def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:

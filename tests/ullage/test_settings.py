@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from ullage import setup
 from ullage.bus import CAPTURES, FINDINGS
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, FaultsError
 from ullage.settings import Context, Settings, Tenant, load
 
 
@@ -48,8 +48,8 @@ WRONG = {
     "[bus]\ncaptures_hours = -1": r"bus\.captures_hours: .*greater than 0",
     "[bus]\ncaptures_hours = inf": r"bus\.captures_hours: .*finite",
     "[crawl]\ndownload_bytes = 99999999999": r"crawl\.download_bytes: .*less than or equal",
-    "[match]\nbacth = 3": r"match\.bacth: Extra",
-    "[macth]\nbatch = 3": r"macth: Extra",
+    "[match]\nbacth = 3": r"match\.bacth: did you mean batch\?",
+    "[macth]\nbatch = 3": r"macth: did you mean match\?",
     "log_level = 'loud'": r"log_level: .*'debug'",
     "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is no tenant name",
     "[tenants.bank]\ncirculation = 0": r"tenants\.bank\.circulation: .*greater than 0",
@@ -65,6 +65,21 @@ def test_what_is_wrong_in_the_file_is_one_line_with_file_and_knob(tmp_path: Path
     assert str(caught.value).startswith(f"{tmp_path}/ullage.toml: ")
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path: Path) -> None:
+    text = "log_level = 'inof'\nuser_agent = 'x'\n[crawl]\nredirect = 1\n[tenants.bank]\nbrand = ['x']\n[match]\nbatch = 0\n"
+    with pytest.raises(FaultsError) as caught:
+        load(write(tmp_path, text))
+    said = [fault.removeprefix(f"{tmp_path}/ullage.toml: ") for fault in caught.value.faults]
+    assert [fault.split(": ")[0] for fault in said] == [
+        "log_level", "crawl.redirect", "match.batch", "tenants.bank.brand", "user_agent",
+    ]  # fmt: skip
+    assert said[0].endswith("did you mean info?")
+    assert said[1] == "crawl.redirect: did you mean redirects?"
+    assert said[3] == "tenants.bank.brand: did you mean brands?"
+    assert said[4] == "user_agent: is no knob here: did you mean crawl.user_agent?"
+    assert str(caught.value).endswith("(and 4 more: `ullage check` lists them)")
 
 
 def test_a_file_that_is_not_utf8_or_not_a_file_is_one_line(tmp_path: Path) -> None:

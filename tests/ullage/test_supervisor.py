@@ -183,11 +183,11 @@ def test_a_child_that_does_not_drain_in_time_is_ended_by_force(monkeypatch: pyte
     started[0].communicate()
 
 
-def test_once_runs_the_roles_in_order_and_ends_at_the_first_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_once_runs_the_roles_in_order_and_ends_with_the_first_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = "import sys; open(sys.argv[1] + '/ran', 'a').write(sys.argv[2] + sys.argv[3]); sys.exit(sys.argv[2] == 'match')"
     monkeypatch.setattr(supervisor, "command", lambda data, *words: [sys.executable, "-c", script, str(data), *words])
     assert supervisor.run_once(tmp_path, ("crawl", "match", "alert")) == 1
-    assert (tmp_path / "ran").read_text() == "crawl--oncematch--once"
+    assert (tmp_path / "ran").read_text() == "crawl--oncematch--oncealert--once"
 
 
 def test_a_child_is_this_interpreter_with_this_data_folder(tmp_path: Path) -> None:

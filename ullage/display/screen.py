@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -37,6 +37,20 @@ def table(*columns: str, right: Collection[str] = (), whole: Collection[str] = (
 def cell(text: str, style: str = "") -> Text:
     """Text that came from outside, as a cell: no mark-up, and no character that moves the cursor."""
     return Text(safe(text), style)
+
+
+def print_marked(lines: Iterable[str], styles: Mapping[str, str]) -> None:
+    """Lines that begin with a word of `styles`: on a terminal what follows folds beside the word, elsewhere a line stays one."""
+    on = console()
+    if not on.is_terminal:
+        for line in lines:
+            typer.echo(line)
+        return
+    made = Table.grid(padding=(0, 2, 0, 0))
+    for line in lines:
+        mark, _, said = line.partition(" ")
+        made.add_row(cell(mark, styles.get(mark, "")), cell(said.strip()))
+    on.print(made)
 
 
 def next_line(step: Step, decide: tuple[str, str] = ("", "")) -> Text:

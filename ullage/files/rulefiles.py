@@ -16,8 +16,9 @@ from typing import Generic, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ullage import log
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, FaultsError
 from ullage.files.atomic_write import write_whole
+from ullage.files.faults import faults_of
 from ullage.files.trusted import MAX_BYTES, read_trusted
 
 FOLDER = "rules"
@@ -44,8 +45,7 @@ def toml(model: type[M]) -> Callable[[str, str], M]:
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{name}: {error}") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            raise ConfigError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise FaultsError(f"{name}: {fault}" for fault in faults_of(error, model)) from None
 
     return read
 

@@ -97,11 +97,10 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
 def run_once(data: Path, roles: Sequence[str]) -> int:
     """Let each role drain what is due, one after the other; returns the first exit code that is not DONE, or DONE.
 
-    A role that a signal killed has no code of its own: FAILED.
+    What one could not do keeps none from its own work. A role that a signal killed has no code of its own: FAILED.
     """
-    environment = {**os.environ, SUPERVISOR: str(os.getpid())}
+    environment, code = {**os.environ, SUPERVISOR: str(os.getpid())}, int(Exit.DONE)
     for role in roles:
         done = subprocess.run(command(data, role, "--once"), env=environment, check=False)
-        if done.returncode:
-            return max(done.returncode, Exit.FAILED)
-    return Exit.DONE
+        code = code or (max(done.returncode, Exit.FAILED) if done.returncode else Exit.DONE)
+    return code

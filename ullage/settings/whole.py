@@ -16,7 +16,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, FaultsError
+from ullage.files.faults import faults_of
 from ullage.files.trusted import read_trusted
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings.knobs import TENANT, knob
@@ -107,12 +108,15 @@ def load(data: Path) -> Settings:
     try:
         return FromFile()
     except ValidationError as error:
-        first = error.errors()[0]
-        parts = [str(part) for part in first["loc"]]
-        variable = PREFIX + "__".join(parts).upper()
-        where = variable if variable in os.environ else f"{file}: {'.'.join(parts)}"
-        raise ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise FaultsError(_placed(fault, file) for fault in faults_of(error, Settings)) from None
     except SettingsError as error:
         raise ConfigError(f"a {PREFIX}… variable: {error}") from None
     except ValueError as error:
         raise ConfigError(f"{file}: {error}") from None
+
+
+def _placed(fault: str, file: Path) -> str:
+    """A fault with where it is: in a variable, or in the file."""
+    knob, _, said = fault.partition(": ")
+    variable = PREFIX + knob.replace(".", "__").upper()
+    return f"{variable}: {said}" if variable in os.environ else f"{file}: {fault}"
