@@ -10,18 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from ullage.identifiers import Candidate, Kind, glued_words, iban, kinds, masked, phone, resident_id
+from ullage.identifiers import Candidate, Kind, iban, kinds, masked, phone, resident_id, without_glued_words
 from ullage.lookup.written_forms import FORM_OF_LENGTH
 
 DIGEST = "digest"
 HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|[0-9a-fA-F]{16})(?![0-9A-Za-z])")
 
-_WORDS = "|".join(sorted(glued_words(), key=len, reverse=True))
-GLUED = re.compile(rf"(?i)(?<![0-9A-Za-z])(?:{_WORDS})(?=[0-9])|(?<=[0-9])(?:{_WORDS})(?![0-9A-Za-z])")
-"""Words that name a number and are glued to it."""
 LOOK_ALIKE = re.compile(r"(?<![0-9A-Za-z])(?<![0-9]\.)(?![0-9]{11})[1lI][3-9][0-9OolI]{9}(?![0-9A-Za-z])")
 TWO_FIELDS = re.compile(r"(?<![0-9A-Za-z])[0-9]{29}(?![0-9A-Za-z])")
-APART = ("email", "wechat")
+APART = ("email", "wechat", DIGEST)
+"""Kinds that may overlap with others, as an address with the number in it does."""
 
 
 class Found(NamedTuple):
@@ -37,13 +35,13 @@ class Found(NamedTuple):
 
 
 def find(text: str) -> list[Found]:
-    """Candidates of folded `text` by place, without overlaps but for what an address or a name holds."""
+    """Candidates of folded `text` by place, without overlaps but for kinds that are APART."""
     mainland = replace(
         kinds()["phone"], pattern=re.compile(phone.MAINLAND, re.ASCII)
     )  # also within what looks like one from abroad
-    bare = GLUED.sub(lambda word: " " * len(word[0]), text)
+    bare = without_glued_words(text)
     candidates = [c for kind in (*kinds().values(), mainland, iban.SPACED) for c in of_kind(kind, bare if kind.glued else text)]
-    candidates += with_letters(text) + fixed_width(text)
+    candidates += with_letters(text) + fixed_width(bare)
     candidates += digests(text) + masked.find(text)
     apart = [c for c in candidates if c.kind in APART]
     kept = [*apart, *_without_overlaps(c for c in candidates if c.kind not in APART)]

@@ -135,37 +135,33 @@ def without_overlaps(segments: Sequence[Segment]) -> list[Segment]:
     ascending, ends = start.take(order), end.take(order)
     if (ends[:-1] <= ascending[1:]).all():
         return list(segments)
-    inside = np.flatnonzero(ascending[1:] < np.maximum.accumulate(ends)[:-1]) + 1
     ranks = {name: kind.rank for name, kind in kinds().items()}
     claims = np.concatenate([np.where(s.valid, 0, 100) + ranks.get(s.kind, len(ranks)) for s in segments])
-    losers = _losers(start, end, claims, order, np.union1d(inside, inside - 1))
+    losers = order.take(_losers(ascending, ends, claims.take(order)))
     kept = np.ones(len(start), bool)
     kept[losers] = False
     cuts = np.cumsum([len(s) for s in segments])[:-1]
     return [segment.where(own) for segment, own in zip(segments, np.split(kept, cuts), strict=True) if own.any()]
 
 
-def _losers(start: Places, end: Places, claims: Places, order: Places, touched: Places) -> list[int]:
-    """Numbers of the candidates that lose, among those at the places `touched` of `order`; few, so one by one."""
-    lost: list[int] = []
-    cluster: list[int] = []
-    reach = -1
-    for number in [*order[touched].tolist(), -1]:
-        if number < 0 or start[number] >= reach:
-            lost += _beaten(cluster, start, end, claims)
-            cluster = []
-        cluster.append(number)
-        reach = max(reach, int(end[number]))
-    return lost
+def _losers(start: Places, end: Places, claims: Places) -> Places:
+    """Which of the candidates, by place, overlap with a stronger one that does not lose itself: i64[m].
 
-
-def _beaten(cluster: list[int], start: Places, end: Places, claims: Places) -> list[int]:
-    """Those of a cluster that overlap with a stronger one."""
-    kept: list[int] = []
-    lost = []
-    for number in sorted(cluster, key=lambda n: (claims[n], start[n], -end[n])):
-        if all(end[number] <= start[k] or start[number] >= end[k] for k in kept):
-            kept.append(number)
-        else:
-            lost.append(number)
-    return lost
+    The lower claim is the stronger, then the first, then the longer. Every overlap is a pair; once they are sorted by their
+    stronger side, that side's fate is known when its turn comes.
+    """
+    strength = (claims.astype(np.int64) << 48) + (start << 16) - (end - start)  # the lower the stronger; no shape has 2^16 bytes
+    pairs, apart, first = list[Places](), 0, np.arange(len(start))
+    while len(first := first[first + apart + 1 < len(start)]):
+        apart += 1
+        first = first[start.take(first + apart) < end.take(first)]
+        pairs.append(np.stack((first, first + apart)))
+    one, other = np.concatenate(pairs, axis=1)
+    first_wins = strength.take(one) <= strength.take(other)
+    strong, weak = np.where(first_wins, one, other), np.where(first_wins, other, one)
+    turns = np.argsort(strength.take(strong), kind="stable")
+    lost = bytearray(len(start))
+    for winner, loser in zip(strong.take(turns).tolist(), weak.take(turns).tolist(), strict=True):
+        if not lost[winner]:
+            lost[loser] = True
+    return np.flatnonzero(np.frombuffer(lost, np.uint8))

@@ -15,9 +15,7 @@ import numpy.typing as npt
 from matcher.columns.batch import Batch, Places
 from matcher.columns.bitset import (
     CASE,
-    DASH,
     ONE,
-    SPACE,
     ZERO,
     Classes,
     ahead,
@@ -31,8 +29,8 @@ from matcher.columns.bitset import (
     windows,
 )
 from matcher.detect.candidates import Segment
-from matcher.detect.numbers import is_space_or_dash
-from ullage.identifiers import Kind, iban, kinds
+from matcher.detect.numbers import before_word, behind_word, is_space_or_dash
+from ullage.identifiers import Kind, iban, kinds, phone, without_glued_words
 from ullage.identifiers.base import no_check
 
 WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
@@ -43,8 +41,6 @@ CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
 """Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
-GROUP = 4
-"""Digits of the groups within a card or a mobile number that 00 may begin."""
 EIGHT, SIX = 56, 54
 NOT_ASCII = 0x80
 FOURS = np.uint64(sum(1 << place for place in range(4, 64, 5)))
@@ -53,10 +49,13 @@ FOURS = np.uint64(sum(1 << place for place in range(4, 64, 5)))
 
 def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
     """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
-    gates = {"iban": _iban_gates(batch, classes), "phone": _abroad_gates(batch, classes), "email": strange_at}
-    found = [_columns(batch, kinds()[name], _stretches(batch, gate), gate) for name, gate in gates.items() if len(gate)]
-    if len(spaced := _spaced_iban_gates(batch, classes)):
-        found.append(_columns(batch, iban.SPACED, _stretches(batch, spaced), spaced))
+    gates = (
+        (kinds()["iban"], _iban_gates(batch, classes)),
+        (iban.SPACED, _spaced_iban_gates(batch, classes)),
+        (phone.FROM_ABROAD, _abroad_gates(batch, classes)),
+        (kinds()["email"], strange_at),
+    )
+    found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates if len(gate)]
     whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
     found += [_columns(batch, kinds()[name], whole) for name in _without_columns()]
     return [segment for segment in found if len(segment)]
@@ -110,16 +109,17 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     data, digit, zero = batch.data, classes.digit, classes.zero
     signed = places(digit & behind(classes.plus, 1))
     signed = signed[(data[signed] != EIGHT) | (data[signed + 1] != SIX)]
-    zeros = places(zero & ahead(zero, 1) & classes.free)
+    zeros = places(zero & ahead(zero, 1) & ~behind(digit, 1))
     zeros = zeros[is_digit(data.take(zeros + 2)) & (data.take(zeros + 2) != ZERO)]
+    free = ~is_word(data.take(zeros - 1))
+    free[~free] = behind_word(batch, zeros[~free])
+    zeros = zeros[free]
     begin = np.sort(np.concatenate((signed, zeros)))
     length = lowest(~windows(classes.digit, begin))
-    alone = np.flatnonzero(~is_word(data.take(begin + length)))  # not what a digest begins with
-    begin, length = begin.take(alone), length.take(alone)
-    before = data.take(begin - 1)
-    inner = is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))  # a group of a longer number, as of four
-    inner &= (length == GROUP) | (data.take(begin - GROUP - 2) == before)
-    abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]
+    alone = ~is_word(data.take(begin + length))  # not what a digest begins with
+    alone[~alone] = before_word(batch, (begin + length)[~alone])
+    begin, length = begin[alone], length[alone]
+    abroad: Places = begin[(length >= SHORTEST_ABROAD) | (length <= LONGEST_CODE)]
     return abroad
 
 
@@ -158,6 +158,8 @@ def _read(batch: Batch, kind: Kind, first: int, last: int, numbers: dict[str, in
         last += 1
     raw = batch.data[first:last]
     text = raw.tobytes().decode("utf-8", "surrogatepass")
+    if kind.glued:
+        text = without_glued_words(text)
     found: Places = np.stack([np.frombuffer(column, np.int64) for column in kind.columns(text, numbers, normals)], 1)
     found = found[(found[:, 0] > 0) & (found[:, 1] < len(text))]
     if len(text) < len(raw):  # where each character begins

@@ -187,6 +187,8 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "spelt digits": repeated("yao san "),
     "spelt numbers": repeated("one three nine one two three four five six seven eight, "),
     "glued labels": repeated("TEL13912345678 "),
+    "from abroad": repeated("+14155552671 "),
+    "from abroad, glued": repeated("TEL0014155552671\n"),
     "labelled thousands": repeated("电话:13,912,345,678 "),
 }
 PAGES: dict[str, Callable[[int], bytes]] = {

@@ -54,6 +54,7 @@ PIECES = [
         "b-c.d",
         "qq.com",
     ),
+    *("TEL", "qq", "ICBC", "SFZH", "KH", "phone"),
     *("GB82 WEST 1234 5698 7654 32", "DE89370400440532013000", "+14155552671", "001 415 555 2671", "+852 6123 4567"),
     *(
         "86",
@@ -111,6 +112,13 @@ def is_usual(code: reference.Found) -> bool:
 
 @settings(max_examples=400)
 @example(["440524 18800101 001 4", "-", "138-0013-8000"])
+@example(["440524 18800101 001 4", "qq.com"])
+@example(["001 415 555 2671", "TEL"])
+@example(["TEL", "+14155552671"])
+@example(["440524 18800101 001 4", ".", "001 415 555 2671"])
+@example(["1380013-8000", "-", "001 415 555 2671"])
+@example(["1234", " ", "6200 0000 0000 0005"])
+@example(["13800138000", "440524188001010014", "KH"])
 @example(["001 415 555 2671", ".", "6200.0000.0000.0005"])
 @given(st.lists(st.sampled_from(PIECES), max_size=7))
 def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:

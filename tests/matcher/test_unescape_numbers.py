@@ -18,6 +18,7 @@ WRITTEN = [
     *((PHONE, text) for text in ("0x3368d6510", "0x3133383030313338303030", "X'3133383030313338303030'")),
     *((PHONE, text) for text in ("138 - 0013 - 8000", "138 / 0013 / 8000", "138/0013/8000", "138**0013**8000")),
     *((PHONE, text) for text in ("138加0013加8000", "138空格0013空格8000", "TEL13800138000", "tel138-0013-8000")),
+    *(("+14155552671", text) for text in ("TEL+14155552671", "tel0014155552671", "+1 415 555 2671QQ")),
     *((PHONE, text) for text in ("VX13800138000", "wx13800138000", "QQ13800138000", "phone13800138000", "13800138000tel")),
     (PHONE, "yao san ba ling ling yao san ba ling ling ling"),
     (PHONE, "YaoSanBaLingLingYaoSanBaLingLingLing"),

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable
 from functools import cache
 
 from ullage.identifiers.base import Candidate, Kind
 from ullage.vocabulary.fields import Field
 
-__all__ = ["Candidate", "Kind", "field_by_kind", "glued_words", "is_verified", "kinds"]
+__all__ = ["Candidate", "Kind", "field_by_kind", "glued_words", "is_verified", "kinds", "without_glued_words"]
+
+GLUED = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]++(?=\+?[0-9])|(?<=[0-9])[A-Za-z]++(?![0-9])")
+"""Letters between which and a number nothing stands."""
 
 
 @cache
@@ -42,6 +46,11 @@ def glued_words() -> frozenset[str]:
         for word in (*kind.headers, *kind.glued)
         if word.isalpha() and word.isascii()
     )
+
+
+def without_glued_words(text: str) -> str:
+    """`text` with spaces for each of the glued words that a number, with a plus sign or none, follows or comes before."""
+    return GLUED.sub(lambda run: " " * len(run[0]) if run[0].lower() in glued_words() else run[0], text)
 
 
 def is_verified(found: Iterable[str], *, corroborated: bool) -> bool:

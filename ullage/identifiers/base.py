@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from ullage.security.masking import MASK
 from ullage.vocabulary.fields import Field
 
 NO_NORMAL = -1
+LONGEST = 512
+"""Characters that no shape has."""
 SEPARATORS = re.compile(r"[ .\-]")
 BEFORE, AFTER = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
 """An identifier ends where ASCII letters and digits end: what is glued to Chinese text still stands alone."""
@@ -106,9 +109,9 @@ class Kind:
 
         `numbers` says which number a value has as it is written, NO_NORMAL for none: it grows as `normals` does, text by text.
         """
-        group, starts, ends, which = self._group, array("q"), array("q"), array("q")
+        group, starts, ends, which, failed = self._group, array("q"), array("q"), array("q"), list[re.Match[str]]()
         add_start, add_end, add_number, known = starts.append, ends.append, which.append, numbers.get
-        for match in self.pattern.finditer(text):  # floods go through here
+        for match in chain(self.pattern.finditer(text), self._within(failed, numbers)):  # floods go through here
             value = match[group]
             number = known(value)
             if number is None:
@@ -120,7 +123,17 @@ class Kind:
                 add_start(start)
                 add_end(end)
                 add_number(number)
+            else:
+                failed.append(match)
         return starts, ends, which
+
+    def _within(self, failed: list[re.Match[str]], numbers: dict[str, int]) -> Iterator[re.Match[str]]:
+        """Shapes that begin within one of `failed`, which are none; `numbers` tells of each before the next is asked for."""
+        for outer in tuple(failed):
+            end, behind = outer.end(), outer.start() + 1
+            while (inner := self.pattern.search(outer.string, behind, end + LONGEST)) is not None and inner.start() < end:
+                yield inner
+                behind = inner.end() if numbers[inner[self._group]] >= 0 else inner.start() + 1
 
     @property
     def _group(self) -> str | int:

@@ -30,7 +30,9 @@ GROUPED = (
     r"(?:([ .\-])\d{4}\1\d{4}\1\d{4}(?:\1?\d{1,3})?|([ .\-])\d{6}\2\d{4,5}|[ \-]\d{9,15}|\d{2}[ \-]\d{7,13})"
     r"(?![ \-]\d{1,4}(?!\d))"  # a further short group: a longer number, not a card
 )
-PATTERN = re.compile(rf"(?<![0-9A-Za-z])(?:{FIRST}\d{{9,15}}|(?<!\D\d{{4}}[ \-]){FIRST}{GROUPED})(?![0-9A-Za-z])")
+PATTERN = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{FIRST}\d{{9,15}}|(?<!\D\d{{4}}[ \-])(?<!\A\d{{4}}[ \-]){FIRST}{GROUPED})(?![0-9A-Za-z])"
+)
 RANGES = (
     (re.compile(r"(?:62|81)\d{12,17}"), "unionpay"),
     (re.compile(r"4(?:\d{12}|\d{15}|\d{17}|\d{18})"), "visa"),

@@ -12,6 +12,7 @@ and one group may stand in brackets.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind, digits
 from ullage.identifiers.numbering import is_number
@@ -123,3 +124,5 @@ KIND = Kind(
         "+1-415-555--2671",
     ),
 )
+FROM_ABROAD = replace(KIND, pattern=re.compile(ABROAD, re.ASCII))
+"""The same, where only numbers from abroad are asked for."""
