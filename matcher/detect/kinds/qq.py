@@ -19,14 +19,16 @@ def find(mail: Sequence[Segment]) -> list[Segment]:
     shortest, longest = qq.LENGTHS
     found = []
     for segment in mail:
-        some = segment.where(is_digit(segment.normal[:, 0]))
-        columns = np.arange(some.normal.shape[1])
+        columns = np.arange(segment.normal.shape[1])
         for host in map(str.encode, qq.HOSTS):
-            local = some.length - len(host)
-            ends = np.minimum(np.maximum(local, 0)[:, None] + np.arange(len(host)), len(columns) - 1)
+            local = segment.length - len(host)
+            may = np.flatnonzero((local >= shortest) & (local <= longest))
+            may = may[segment.normal[may, local.take(may)] == host[0]]
+            some, local = segment.take(may), local.take(may)
+            ends = local[:, None] + np.arange(len(host))
             own = (np.take_along_axis(some.normal, ends, 1) == np.frombuffer(host, np.uint8)).all(1)
             own &= (is_digit(some.normal) | (columns >= local[:, None])).all(1) & (some.normal[:, 0] > ord("0"))
-            own &= (local >= shortest) & (local <= longest) & ~((local == phone.LENGTH) & phone.is_mobile(some.normal))
+            own &= ~((local == phone.LENGTH) & phone.is_mobile(some.normal))
             length = local[own]
             text = np.where(columns[:WIDTH] < length[:, None], some.normal[own][:, :WIDTH], np.uint8(0))
             found.append(Segment("qq", "plain", some.start[own], some.start[own] + length, text, length, own[own]))
