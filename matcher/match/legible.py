@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from matcher.match.parts import Piece
 from matcher.text.decode import decode, is_opaque
-from matcher.unpack.envelopes import AS_LETTER, DIGESTS, RUN, has_line, is_taken, may_hold
+from matcher.unpack.envelopes import AS_LETTER, DIGESTS, LETTERED, RUN, has_line, is_taken, may_hold
 from matcher.unpack.outcome import Outcome
 
 NAMES = "!/"
@@ -123,7 +123,7 @@ def encoded(piece: Piece) -> str:
     if not piece.lettered or not has_line(body):
         return ""
     as_one = body.translate(AS_LETTER)
-    at = as_one.find(b"a" * RUN)
+    at = as_one.find(LETTERED)
     if at < 0:
         return ""
     enough = LONG if len(body) >= 8 * LONG else min(LONG, len(piece.decoded) // 2)  # four bytes make one character at most
@@ -134,7 +134,7 @@ def encoded(piece: Piece) -> str:
             before = body[max(0, at - BEFORE) : at]
             if not ARMOUR.search(before):
                 return "image" if PICTURE.search(before) else "unrecognised"
-        at = as_one.find(b"a" * RUN, block.end())
+        at = as_one.find(LETTERED, block.end())
     return ""
 
 

@@ -35,9 +35,10 @@ def _as_one(alphabet: bytes) -> bytes:
 
 
 AS_LETTER, AS_HEX, AS_32 = map(_as_one, (LETTERS, SIXTEENTHS, THIRTYSECONDS))
-AS_FORM = bytes(ord("h") if byte in SIXTEENTHS else byte if byte == ord("-") else AS_LETTER[byte] for byte in range(256))
-"""A table that tells hex digits, hyphens and other letters apart."""
-TWO_LINES = b" " + b"a" * RUN + b" " + b"a" * RUN + b" "
+LETTERED = b"a" * RUN
+BLANKS = b" " * (1 << 15)
+"""What follows a text: in a short one CPython searches for a run by comparing it anew at each place."""
+TWO_LINES = b" ".join((b"", LETTERED, LETTERED, b""))
 """Two lines of a plain dump of xxd, in hex or in its letters."""
 STARTS = tuple(
     base64.b64encode(start + bytes(3))[: len(start) * 4 // 3]
@@ -60,7 +61,6 @@ DUMPED = re.compile(rb"[0-9A-Fa-f]+:?[ \t]+(" + OCTETS + rb")")
 A_LINE = 16
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex."""
-DIGEST_FORMS = frozenset(b"h" * length for length in DIGESTS)
 STARTED = re.compile(rb"(?<![A-Za-z0-9+/_-])(?:%s)" % b"|".join(map(re.escape, STARTS)))
 """Such letters where a block or a line of one begins: within one they stand by chance, once in a few MiB."""
 TELLING = 3 * HEAD
@@ -89,17 +89,27 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
     if any(start in text for start in STARTS) and STARTED.search(text):  # most texts are done with by the quick half
         return True
     hexed = text.translate(AS_HEX)
-    if b"a" * LONG in hexed or TWO_LINES in hexed or b"a" * RUN in text.translate(AS_32):
+    if b"a" * LONG in hexed or TWO_LINES in hexed or LETTERED in text.translate(AS_32):
         return any(_decoded(block[0][:TELLING]) is not None for block in BLOCK.finditer(text))
     return False
 
 
 def has_line(text: bytes) -> bool:
-    """Whether there is a long line of letters that is no digest. Words of one form count as one: a list of digests has few."""
-    if b"a" * RUN not in text.translate(AS_LETTER):
-        return False
-    words = [form for form in set(text.translate(AS_FORM).split()) if len(form) >= RUN]
-    return any(len(cell) >= RUN and cell not in DIGEST_FORMS for word in words for cell in word.split(DASHES))
+    """Whether there is a long line of letters that is no digest; hyphens part the cells of many a dump."""
+    letters = text.translate(AS_LETTER) + BLANKS
+    at = letters.find(LETTERED)
+    while at >= 0:
+        end = letters.find(b" ", at)
+        line = text[at:end]
+        if not _is_digest(line) and any(len(cell) >= RUN and not _is_digest(cell) for cell in line.split(DASHES)):
+            return True
+        at = letters.find(LETTERED, end)
+    return False
+
+
+def _is_digest(line: bytes) -> bool:
+    """Whether letters are as many hex digits as a digest has."""
+    return len(line) in DIGESTS and not line.translate(None, SIXTEENTHS)
 
 
 def is_taken(plain: bytes) -> bool:
