@@ -41,6 +41,7 @@ HELP: Mapping[str, str] = {
     "evidence": "What was posted, sealed to two officers: make a key, list, open, pack.",
     "incidents": "Incidents on the terminal: list, show, silence, report, export them.",
     "ingest": "Take captures from another collector; a line that is refused is named by its number.",
+    "intake": "Take captures from other collectors over HTTP, with a token; on loopback, or with TLS.",
     "init": "Write the configuration, an example site and the keys into the data folder; what exists stays as it is.",
     "match": "Stage 2: open captures in memory, match them, publish findings.",
     "notify": "Channels that incidents are told on: try one, make a key, read the log.",
@@ -57,7 +58,7 @@ HELP: Mapping[str, str] = {
 """The line of each command in `ullage --help`, as its own help begins (a test compares them); a command that is missing here is
 imported for it."""
 ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
-EXTRAS = {"crawl": "scrapy", "match": "hyperscan", "alert": "apprise", "search": "fastapi"}
+EXTRAS = {"crawl": "scrapy", "match": "hyperscan", "alert": "apprise", "search": "fastapi", "intake": "uvicorn"}
 """Extra to a module that comes with it and not without."""
 SUPERVISOR = "ULLAGE_SUPERVISOR"
 """As `ullage.runtime.role` calls it, which is imported only where it is set."""

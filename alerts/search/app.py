@@ -24,13 +24,14 @@ from alerts.search import api, login, look_up, noise, pages, sellers
 from alerts.search.asked import known_query
 from alerts.search.door import Door, token_of
 from alerts.search.guard import Guard
-from alerts.search.limits import LimitedError, Lookups
+from alerts.search.limits import Lookups
 from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log
 from ullage.errors import UllageError, UnavailableError
 from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import EnrolledLists
+from ullage.runtime.allowance import LimitedError
 from ullage.settings import Context
 from ullage.settings.tenants import UnknownTenantError, tenants_here
 

@@ -9,10 +9,8 @@ token logs in, right or wrong, and both take the same time.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import re
 import secrets
 import threading
 from collections.abc import Mapping
@@ -20,15 +18,12 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter
 
-from alerts.search.limits import Allowance, LimitedError
 from ullage.clock import Clock
-from ullage.errors import ConfigError
-from ullage.files.atomic_write import write_new
+from ullage.runtime.allowance import Allowance, LimitedError
+from ullage.security import tokens
 from ullage.security.keys import KeyStore
 
 TOKEN = "search.token"  # noqa: S105 - its name, not the token
-SHORTEST = 32
-"""Characters of a token that somebody made himself."""
 COOKIE = "ullage_session"
 BEARER = "bearer"
 LONGEST_SECONDS = 12 * 3600.0
@@ -38,18 +33,7 @@ ATTEMPTS, ATTEMPT_SECONDS = 10, 60.0
 
 def token_of(keys: KeyStore) -> str:
     """The token; made when there is none. ConfigError when what is there is none."""
-    given = keys.command or (keys.credentials and (keys.credentials / TOKEN).is_file())
-    if not given and not keys.exists(TOKEN):
-        keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(FileExistsError):  # by another process that starts as well
-            write_new(f"{secrets.token_urlsafe(32)}\n".encode(), keys.root / TOKEN)
-    lines = keys.lines(TOKEN)
-    if len(lines) != 1 or not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", lines[0]):
-        raise ConfigError(
-            f"{keys.root / TOKEN} is no token: one line of {SHORTEST} or more ASCII characters without a space; "
-            "remove the file and search makes one"
-        )
-    return lines[0]
+    return tokens.token_of(keys, TOKEN, "search")
 
 
 @dataclass(slots=True)

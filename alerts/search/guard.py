@@ -12,8 +12,8 @@ from prometheus_client import Counter
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from alerts.search.connections import ANSWERED, MOST_REQUESTS
 from ullage.errors import UllageError
+from ullage.runtime.connections import ANSWERED, MOST_REQUESTS
 
 MAX_BODY = 16 * 1024
 MAX_QUERY = 2 * 1024

@@ -1,66 +1,9 @@
-"""How often something may be done: a token bucket for each caller."""
+"""How often somebody may look a customer up."""
 
 from __future__ import annotations
 
-import math
-import threading
-from dataclasses import dataclass
-
 from ullage.clock import Clock
-from ullage.errors import UllageError
-
-MOST_CALLERS = 2_000
-
-
-class LimitedError(UllageError):
-    """Asked too often; `retry_after` is in whole seconds. `is_first` when the caller was not refused just before."""
-
-    def __init__(self, message: str, retry_after: float, *, is_first: bool = False) -> None:
-        self.retry_after, self.is_first = max(1, math.ceil(retry_after)), is_first
-        super().__init__(f"{message}; try again in {self.retry_after} s")
-
-
-@dataclass(slots=True)
-class _Bucket:
-    left: float
-    at: float
-    refused: bool = False
-
-
-class Allowance:
-    """`most` times at once and in every `seconds`, for each caller. Threads share it."""
-
-    def __init__(self, most: int, seconds: float, clock: Clock, message: str) -> None:
-        self._most, self._seconds, self._clock, self._message = most, seconds, clock, message
-        self._buckets: dict[str, _Bucket] = {}
-        self._lock = threading.Lock()
-
-    def take(self, caller: str = "") -> None:
-        """Count one; LimitedError when none is left."""
-        self._ask(caller, 1)
-
-    def check(self, caller: str = "") -> None:
-        """LimitedError when none is left; counts nothing."""
-        self._ask(caller, 0)
-
-    def _ask(self, caller: str, count: int) -> None:
-        with self._lock:
-            bucket = self._filled(caller)
-            if bucket.left < 1:
-                is_first, bucket.refused = not bucket.refused, True
-                raise LimitedError(self._message, (1 - bucket.left) * self._seconds / self._most, is_first=is_first)
-            bucket.left, bucket.refused = bucket.left - count, False
-
-    def _filled(self, caller: str) -> _Bucket:
-        """The caller's bucket as it is now; the caller heard of longest ago is forgotten where there are too many."""
-        now = self._clock.monotonic()
-        bucket = self._buckets.pop(caller, None) or _Bucket(self._most, now)
-        bucket.left = min(self._most, bucket.left + (now - bucket.at) * self._most / self._seconds)
-        bucket.at = now
-        self._buckets[caller] = bucket
-        if len(self._buckets) > MOST_CALLERS:
-            del self._buckets[next(iter(self._buckets))]
-        return bucket
+from ullage.runtime.allowance import Allowance
 
 
 class Lookups:

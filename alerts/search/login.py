@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.types import Scope
 
 from alerts.search.door import COOKIE
-from alerts.search.limits import LimitedError
 from alerts.search.site import Site
 from ullage.errors import UllageError
+from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form(max_length=2_000)]
 OURS = re.compile(r"/(?![/\\])[!-~]*")

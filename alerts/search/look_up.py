@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse
 from alerts.lookup.exposed import Answer, Question
 from alerts.lookup.person import UNSEEN, reply, told
 from alerts.read.heard import looked
-from alerts.search.limits import LimitedError
 from alerts.search.site import Site
 from alerts.store import QueryError
+from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form()]
 NOTHING = {"who": "", "purpose": "", "case": ""}

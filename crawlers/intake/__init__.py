@@ -2,6 +2,7 @@
 
     line      what one object says, and the captures it becomes
     feed      from objects to records that are durable on the bus: sites, keys, batches by size and by time
+    service   `ullage intake`: POST /v1/captures (what may be said and answered: requests; durable together: appender)
     command   `ullage ingest`: files, standard input, a watched folder
 
 Collectors of our own hand over in the same way (`crawlers.collectors`).

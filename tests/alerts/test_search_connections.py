@@ -8,10 +8,11 @@ from contextlib import closing
 
 import pytest
 
-from alerts.search import connections, guard, pages
+from alerts.search import guard, pages
 from alerts.search.app import create_app
-from alerts.search.command import _serve
 from alerts.search.door import token_of
+from ullage.runtime import connections
+from ullage.runtime.serving import serve
 from ullage.security import keys
 
 SOON = 20.0
@@ -26,7 +27,7 @@ def port(context, store, registry, clock) -> Iterator[int]:
     number = listener.getsockname()[1]
     app = create_app(context, store, registry, frozenset({f"127.0.0.1:{number}"}))
     stop = threading.Event()
-    thread = threading.Thread(target=_serve, args=(app, listener, stop), daemon=True)
+    thread = threading.Thread(target=serve, args=(app, listener, stop), daemon=True)
     thread.start()
     yield number
     stop.set()

@@ -8,12 +8,13 @@ from prometheus_client import CollectorRegistry
 
 from alerts.lookup.exposed import index_tags
 from alerts.search.app import create_app
-from alerts.search.door import ATTEMPTS, SHORTEST, TOKEN, token_of
+from alerts.search.door import ATTEMPTS, TOKEN, token_of
 from tests.alerts.browser import ASKED, HOST, OURS, PHONE, Browser
 from ullage import audit
 from ullage.errors import ConfigError
 from ullage.security.keys import KeyStore
 from ullage.security.masking import Secret
+from ullage.security.tokens import SHORTEST
 
 OPEN = ("/metrics", "/healthz", "/readyz", "/static/ullage.css", "/login")
 CLOSED = ("/", "/exposed", "/noise", "/incidents/INC-X", "/api/incidents", "/api/export/csv", "/api/openapi.json", "/nowhere")

@@ -1,4 +1,4 @@
-"""The four roles' registries as their commands make them, without a process; what they declare is read from them."""
+"""The roles' registries as their commands make them, without a process; what they declare is read from them."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -7,12 +7,13 @@ from prometheus_client import CollectorRegistry
 
 from alerts.metrics import AlertMetrics, DutyMetrics, SearchMetrics
 from alerts.notify.metrics import NotifyMetrics
+from crawlers.intake.metrics import IntakeMetrics
 from crawlers.metrics import CrawlMetrics
 from matcher.cli.metrics import MatchMetrics
 from ullage.clock import Clock
 from ullage.monitoring.metrics import new_registry
 
-ROLES = ("crawl", "match", "alert", "search")
+ROLES = ("crawl", "match", "alert", "search", "intake")
 
 
 class Declared(NamedTuple):
@@ -32,6 +33,7 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     DutyMetrics(made["alert"], dict.fromkeys(tenants, ("pipl-57", "gdpr-33")))
     NotifyMetrics(made["alert"], ["soc"], tenants)
     SearchMetrics.make(made["search"])
+    IntakeMetrics(made["intake"], Clock())
     return made
 
 

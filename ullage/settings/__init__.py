@@ -8,7 +8,7 @@ from ullage.settings.context import Context
 from ullage.settings.knobs import LOOPBACK, TENANT
 from ullage.settings.notify import ChannelSettings, NotifySettings, RouteSettings
 from ullage.settings.parts import BusSettings, EvidenceSettings, OriginalSettings, StoreSettings
-from ullage.settings.roles import CanarySettings, CrawlSettings, MatchSettings, SearchSettings
+from ullage.settings.roles import CanarySettings, CrawlSettings, IntakeSettings, MatchSettings, SearchSettings
 from ullage.settings.tenant import Entity, Tenant
 from ullage.settings.whole import FILE, Settings, load
 
@@ -23,6 +23,7 @@ __all__ = [
     "CrawlSettings",
     "Entity",
     "EvidenceSettings",
+    "IntakeSettings",
     "MatchSettings",
     "NotifySettings",
     "OriginalSettings",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ullage.records import MAX_BODY_BYTES
 from ullage.settings.knobs import LOOPBACK, Count, Port, Seconds, Section, knob
@@ -87,6 +87,28 @@ class SearchSettings(Section):
         if host not in LOOPBACK:
             raise ValueError("is not loopback: put a proxy with TLS and accounts before it")
         return host
+
+
+class IntakeSettings(Section):
+    """Captures over HTTP, from collectors of others."""
+
+    host: str = knob("127.0.0.1", "where it listens; anywhere but on loopback it needs a certificate")
+    port: Port = knob(8601, "the service; 0 takes a free one")
+    certificate: str = knob("", "file of the certificate chain (PEM), relative to the data folder; with one TLS is spoken")
+    key: str = knob("", "file of the certificate's private key, mode 0600")
+    body_bytes: Count = knob(48 * 2**20, "of one request: the largest attachment in base64", "bytes")
+    waiting_bytes: Count = knob(
+        128 * 2**20, "of all requests that wait for the bus; beyond it whoever sends is told to wait (429)", "bytes"
+    )
+    metrics_port: Port = knob(9714, "/metrics of intake, on loopback; 0 takes a free one")
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key are given together or not at all")
+        if self.host not in LOOPBACK and not self.certificate:
+            raise ValueError("host is not loopback: what is handed in there needs TLS: give certificate and key")
+        return self
 
 
 class CanarySettings(Section):

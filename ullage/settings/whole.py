@@ -23,7 +23,7 @@ from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings.knobs import TENANT, knob
 from ullage.settings.notify import NotifySettings
 from ullage.settings.parts import AuditSettings, BusSettings, EvidenceSettings, KeySettings, OriginalSettings, StoreSettings
-from ullage.settings.roles import AlertSettings, CanarySettings, CrawlSettings, MatchSettings, SearchSettings
+from ullage.settings.roles import AlertSettings, CanarySettings, CrawlSettings, IntakeSettings, MatchSettings, SearchSettings
 from ullage.settings.tenant import Tenant
 
 FILE = "ullage.toml"
@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     match: MatchSettings = MatchSettings()
     alert: AlertSettings = AlertSettings()
     search: SearchSettings = SearchSettings()
+    intake: IntakeSettings = IntakeSettings()
     canary: CanarySettings = CanarySettings()
     notify: NotifySettings = NotifySettings()
     evidence: EvidenceSettings = EvidenceSettings()

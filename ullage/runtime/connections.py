@@ -76,7 +76,11 @@ class BoundedProtocol(H11Protocol):
         """Give the client its time for what it owes now."""
         self._disarm()
         self._since = self.loop.time()
-        self._deadline = self.loop.call_later(REQUEST_SECONDS if self.is_waiting else ANSWER_SECONDS, self.cut)
+        self._deadline = self.loop.call_later(self.request_seconds() if self.is_waiting else ANSWER_SECONDS, self.cut)
+
+    def request_seconds(self) -> float:
+        """How long a request may take to come."""
+        return REQUEST_SECONDS
 
     def _disarm(self) -> None:
         if self._deadline is not None:

@@ -1,0 +1,188 @@
+"""`ullage intake`: captures over HTTP, from collectors of others. On loopback, or anywhere with TLS.
+
+    DIR/keys/intake.token   0600, one line; whoever may read it may hand in. Made at the first start
+
+What may be said and answered is in `crawlers.intake.requests`. A body is read only after its token was right, its length is known
+and there is room for it: what waits for the bus is bounded, and whoever sends more is told to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import typer
+
+from crawlers.intake.appender import Appender
+from crawlers.intake.feed import Feed
+from crawlers.intake.metrics import IntakeMetrics
+from crawlers.intake.requests import (
+    ATTEMPT_SECONDS,
+    ATTEMPTS,
+    DESCRIBED,
+    JSON,
+    LINES,
+    PATH,
+    Answer,
+    Captures,
+    Door,
+    described,
+    refusal,
+)
+from ullage import __version__, log, setup
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+from ullage.files.trusted import read_trusted
+from ullage.monitoring.metrics import BUS, new_registry
+from ullage.runtime.allowance import Allowance
+from ullage.runtime.connections import BoundedProtocol
+from ullage.runtime.role import running
+from ullage.runtime.serving import listening, serve
+from ullage.runtime.worker import reach
+from ullage.security.tokens import token_of
+from ullage.settings import Context, IntakeSettings
+
+TOKEN = "intake.token"  # noqa: S105 - its name, not the token
+BEHIND_SECONDS = 60
+HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
+class _Protocol(BoundedProtocol):
+    def request_seconds(self) -> float:
+        """An attachment may come over a slow line."""
+        return 120.0
+
+
+def intake(ctx: typer.Context) -> None:
+    """Take captures from other collectors over HTTP, with a token; on loopback, or with TLS."""
+    context: Context = ctx.obj
+    setup.require(context)
+    settings = context.settings.intake
+    tls = certificate_of(context)
+    registry = new_registry("intake")
+    metrics = IntakeMetrics(registry, context.clock)
+    with contextlib.ExitStack() as stack:
+        listener, port = stack.enter_context(listening("intake", settings.host, settings.port))
+        stop = stack.enter_context(running("intake", registry, settings.metrics_port if context.settings.metrics else None))
+        feed = reach("intake", lambda: Feed.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
+        if feed is None:
+            return
+        bus = stack.enter_context(contextlib.closing(context.bus()))
+        stack.callback(feed.publisher.close)
+        app = Service.of(context, Appender(bus, feed, metrics, context.settings.crawl.pause_lag_hours * 3600))
+        stack.callback(app.captures.appender.on_bus.close)
+        typer.echo(f"captures: {'https' if tls else 'http'}://{settings.host}:{port}{PATH}")
+        typer.echo(f"token: {context.keys.root / TOKEN}", err=True)
+        serve(app, listener, stop, _Protocol, tls)
+
+
+def certificate_of(context: Context) -> tuple[str, str] | None:
+    """The files of certificate and key; None without. ConfigError where the key is anybody else's to read."""
+    settings = context.settings.intake
+    if not settings.certificate:
+        return None
+    certificate, key = context.data / settings.certificate, context.data / settings.key
+    for path, secret in ((certificate, False), (key, True)):
+        try:
+            read_trusted(path, secret=secret)
+        except FileNotFoundError:
+            raise ConfigError(f"{path} is not there: [intake] certificate and key name files of PEM") from None
+    return str(certificate), str(key)
+
+
+@dataclass(slots=True)
+class Service:
+    """The application; ASGI."""
+
+    settings: IntakeSettings
+    clock: Clock
+    captures: Captures
+    door: Door
+    metrics: IntakeMetrics
+    waiting: int = 0
+    _running: asyncio.Task[None] | None = field(default=None)
+
+    @classmethod
+    def of(cls, context: Context, appender: Appender) -> Service:
+        """The application over `appender`; the token is made where there is none."""
+        attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, context.clock, "too many attempts")
+        door = Door(token_of(context.keys, TOKEN, "intake"), attempts)
+        return cls(context.settings.intake, context.clock, Captures(appender), door, appender.metrics)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        if self._running is None:
+            self._running = asyncio.create_task(self.captures.appender.run())
+        if self._running.done():
+            self._running.result()  # whatever ended it ends this too
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            answer = await self._answer(scope["method"], scope["path"], headers, receive)
+        except Exception as error:  # noqa: BLE001 - a fault of ours is said without a word of the request
+            log.get("intake").error("request_failed", error=type(error).__name__)
+            answer = refusal(500, "something here is broken; the log says what")
+        self.metrics.answered(answer.status)
+        body = json.dumps(answer.body, ensure_ascii=False).encode()
+        told = [(name.encode(), value.encode()) for name, value in (*answer.headers, ("content-length", str(len(body))))]
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*HEADERS, *told]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, method: str, path: str, headers: dict[str, str], receive: Any) -> Answer:
+        if path in ("/healthz", "/readyz") and method == "GET":
+            return Answer(200, {"status": "ok"})
+        if refused := self.door.refuses(headers):
+            return refused
+        if path == DESCRIBED and method == "GET":
+            return Answer(200, described(__version__))
+        return self._refusal(method, path, headers) or await self._taken(headers, receive)
+
+    def _refusal(self, method: str, path: str, headers: dict[str, str]) -> Answer | None:
+        """Why a request is refused before its body is read; None for one that is not."""
+        if path != PATH:
+            return refusal(404, f"there is {PATH} and {DESCRIBED}")
+        if method != "POST":
+            return Answer(405, {"error": "POST only"}, (("allow", "POST"),))
+        media_type = _media_type(headers)
+        if media_type not in (JSON, *LINES):
+            return refusal(415, f"content-type: {JSON}, or {LINES[0]} with a post a line")
+        length = headers.get("content-length", "")
+        if "transfer-encoding" in headers or not (length.isascii() and length.isdigit() and len(length) < 16):
+            return refusal(411, "content-length is missing")
+        if int(length) > self.settings.body_bytes:
+            return refusal(413, f"more than {self.settings.body_bytes} bytes: send less at once")
+        return self._full(int(length))
+
+    def _full(self, length: int) -> Answer | None:
+        if self.captures.appender.behind:
+            return refusal(429, "match is too far behind: what came now would expire unread", BEHIND_SECONDS)
+        if self.waiting and self.waiting + length > self.settings.waiting_bytes:
+            return refusal(429, "too much waits for the bus", 1)
+        return None
+
+    async def _taken(self, headers: dict[str, str], receive: Any) -> Answer:
+        """Read the body and take it in; as long as that takes its bytes count as waiting."""
+        length = int(headers["content-length"])
+        self.waiting += length
+        self.metrics.waiting.set(self.waiting)
+        try:
+            body = bytearray()
+            while len(body) <= length:
+                message = await receive()
+                body += message.get("body", b"")
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    break
+            if len(body) != length:
+                return refusal(400, "not as long as it says")
+            return await self.captures.post(_media_type(headers), headers.get("idempotency-key", ""), bytes(body))
+        finally:
+            self.waiting -= length
+            self.metrics.waiting.set(self.waiting)
+
+
+def _media_type(headers: dict[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()

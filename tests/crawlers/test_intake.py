@@ -1,0 +1,250 @@
+"""`POST /v1/captures`: 202 after the durable append, once a key, 429 as back-pressure, and nothing repeated of what was sent."""
+
+import asyncio
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from crawlers.intake.appender import Appender
+from crawlers.intake.feed import Feed
+from crawlers.intake.metrics import IntakeMetrics
+from crawlers.intake.requests import described
+from crawlers.intake.service import TOKEN, Service
+from deploy.local.certificates import make_certificates
+from tests.crawlers.conftest import Station
+from ullage.bus import Place
+from ullage.errors import ConfigError, UnavailableError
+from ullage.settings import Context, IntakeSettings
+
+SECRET = "13800138000"
+POST = {"site": "chat", "channel": "c", "message_id": "1", "text": f"内料 {SECRET}"}
+
+
+class House:
+    """The service over the data folder's own bus."""
+
+    def __init__(self, context: Context) -> None:
+        self.context, self.bus, self.registry = context, context.bus(), CollectorRegistry()
+        feed = Feed.of(context)
+        self.appender = Appender(self.bus, feed, IntakeMetrics(self.registry, context.clock), 3600.0)
+        self.service = Service.of(context, self.appender)
+        self.token = (context.keys.root / TOKEN).read_text().strip()
+
+    def client(self) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.service, raise_app_exceptions=True)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {self.token}"}
+        )
+
+    def asked(self, act: Callable[[httpx.AsyncClient], object]) -> object:
+        async def run() -> object:
+            self.appender._wake = asyncio.Event()  # of this loop
+            async with self.client() as client:
+                found = await act(client)
+            if self.service._running:
+                self.service._running.cancel()
+                self.service._running = None
+            return found
+
+        return asyncio.run(run())
+
+    def post(self, content: object = POST, **headers: str) -> httpx.Response:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        given = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return self.asked(lambda client: client.post("/v1/captures", content=body, headers=given))
+
+
+@pytest.fixture
+def house(context: Context) -> Iterator[House]:
+    made = House(context)
+    yield made
+    made.appender.on_bus.close()
+    made.bus.close()
+
+
+def test_what_is_answered_202_is_on_the_bus(house: House, station: Station) -> None:
+    answer = house.post()
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "refused": [], "unknown_fields": []})
+    (capture,) = station.captures()
+    assert (capture.body.decode(), capture.channel, capture.message_id, capture.kind) == (POST["text"], "c", "1", "message")
+
+
+def test_lines_and_arrays_are_taken_each_for_itself(house: House, station: Station) -> None:
+    posts = [POST, {"site": "x"}, {**POST, "message_id": "2", "views": 1}, SECRET]
+    lines = b"\n".join(json.dumps(one).encode() for one in posts)
+    for answer in (house.post(posts), house.post(lines, content_type="application/x-ndjson")):
+        told = answer.json()
+        assert (answer.status_code, told["accepted"], told["unknown_fields"]) == (202, 2, ["views"])
+        assert [one["line"] for one in told["refused"]] == [2, 4]
+        assert SECRET not in answer.text
+    assert len(station.captures()) == 4
+
+
+@pytest.mark.parametrize("body", [{"site": "x"}, [], b"[", b"", b'{"site"', [SECRET], {"site": SECRET, "text": [SECRET]}])
+def test_a_body_of_which_nothing_can_be_taken_is_400_and_not_repeated(house: House, station: Station, body: object) -> None:
+    answer = house.post(body)
+    assert answer.status_code == 400
+    assert SECRET not in answer.text
+    assert station.captures() == []
+
+
+def test_a_key_is_taken_once_and_refused_with_another_body(house: House, station: Station) -> None:
+    first, again = house.post(idempotency_key="k-1"), house.post(idempotency_key="k-1")
+    assert (first.status_code, again.status_code, again.json()) == (202, 202, first.json())
+    assert house.post({**POST, "text": "other"}, idempotency_key="k-1").status_code == 422
+    assert house.post(idempotency_key="two words").status_code == 400
+    assert len(station.captures()) == 1
+
+
+def test_only_the_token_opens_and_wrong_ones_are_limited(house: House, station: Station) -> None:
+    wrong = [house.post(authorization=value).status_code for value in ("", "Bearer x", f"Basic {house.token}")]
+    assert wrong == [401] * 3
+    told = [house.post(authorization="Bearer y") for _ in range(10)]
+    assert told[-1].status_code == 429
+    assert int(told[-1].headers["retry-after"]) > 0
+    assert house.post().status_code == 202
+    assert len(station.captures()) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/v1/captures", {}, 405),
+        ("POST", "/", {}, 404),
+        ("POST", "/v1/captures", {"content-type": "text/plain"}, 415),
+        ("POST", "/v1/captures", {"content-type": "application/json", "transfer-encoding": "chunked"}, 411),
+        ("POST", "/v1/captures", {"content-type": "application/json", "content-length": "999999999"}, 413),
+        ("GET", "/healthz", {"authorization": ""}, 200),
+    ],
+)
+def test_other_requests_are_refused_by_what_they_are(house: House, method: str, path: str, headers: dict, status: int) -> None:
+    answer = house.asked(lambda client: client.request(method, path, headers=headers, content=b"{}"))
+    assert answer.status_code == status
+
+
+class Down:
+    """A publisher that is down until it is told otherwise."""
+
+    def __init__(self, real) -> None:
+        self.real, self.up, self.tried = real, threading.Event(), threading.Event()
+
+    def append(self, records) -> None:
+        self.tried.set()
+        if not self.up.is_set():
+            raise UnavailableError("the bus is down")
+        self.real.append(records)
+
+    def close(self) -> None:
+        self.real.close()
+
+
+def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, station: Station) -> None:
+    down = house.appender.feed.publisher = Down(house.appender.feed.publisher)
+    size = len(json.dumps(POST).encode())
+    house.service.settings = IntakeSettings(waiting_bytes=size + 1)
+    headers = {"content-type": "application/json"}
+
+    async def act(client: httpx.AsyncClient) -> list[httpx.Response]:
+        async def send(**more: str) -> httpx.Response:
+            return await client.post("/v1/captures", content=json.dumps(POST), headers={**headers, **more})
+
+        first = asyncio.create_task(send(**{"idempotency-key": "k"}))
+        await asyncio.to_thread(down.tried.wait, 20)
+        crowded = await send()
+        house.service.settings = IntakeSettings()
+        same = await send(**{"idempotency-key": "k"})
+        assert not first.done()
+        assert station.captures() == []
+        down.up.set()
+        return [await first, crowded, same]
+
+    first, crowded, same = house.asked(act)
+    assert [one.status_code for one in (first, crowded, same)] == [202, 429, 409]
+    assert crowded.headers["retry-after"] == "1"
+    assert len(station.captures()) == 1
+
+
+def test_while_the_bus_stays_down_the_sender_is_told_to_come_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawlers.intake.requests.WAIT_SECONDS", 0.05)
+    house.appender.feed.publisher = Down(house.appender.feed.publisher)
+    answer = house.post(idempotency_key="k")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "k" not in house.service.captures._keys
+
+
+def test_while_match_is_too_far_behind_nothing_is_taken(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.post()
+    late = {0: Place(0, 0, 1, house.context.clock.wall() - 7200)}
+    monkeypatch.setattr(type(house.bus), "places", lambda *_: late)
+
+    async def act(client: httpx.AsyncClient) -> httpx.Response:
+        await house.appender._look()
+        return await client.post("/v1/captures", json=POST)
+
+    answer = house.asked(act)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+
+
+def test_many_requests_are_made_durable_together(house: House, station: Station) -> None:
+    async def act(client: httpx.AsyncClient) -> list[int]:
+        posts = ({**POST, "message_id": str(number)} for number in range(60))
+        return [one.status_code for one in await asyncio.gather(*(client.post("/v1/captures", json=post) for post in posts))]
+
+    assert house.asked(act) == [202] * 60
+    assert len({capture.post_id for capture in station.captures()}) == 60
+
+
+def test_the_service_describes_itself(house: House) -> None:
+    answer = house.asked(lambda client: client.get("/v1/openapi.json")).json()
+    assert answer == json.loads(json.dumps(described(answer["info"]["version"])))
+    assert set(answer["paths"]["/v1/captures"]["post"]["responses"]) == set("202 400 401 409 413 415 422 429 503".split())
+    assert {"site", "text", "channel", "message_id", "forwarded_from"} <= set(
+        answer["components"]["schemas"]["Post"]["properties"]
+    )
+
+
+def test_anywhere_but_on_loopback_it_needs_tls(context: Context) -> None:
+    for given in ({"host": "0.0.0.0"}, {"certificate": "x"}, {"key": "x"}):
+        with pytest.raises(ValueError, match="certificate and key"):
+            IntakeSettings(**given)
+    assert IntakeSettings(host="0.0.0.0", certificate="c", key="k").host == "0.0.0.0"
+
+
+def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Station) -> None:
+    made = make_certificates()
+    for name, content in (("c.pem", made.certificate), ("k.pem", made.key)):
+        (station.data / name).write_bytes(content)
+        (station.data / name).chmod(0o600)
+    given = {"intake__port": "0", "intake__metrics_port": "0", "intake__certificate": "c.pem", "intake__key": "k.pem"}
+    with station.start("intake", **given) as process:
+        url = process.stdout.readline().split()[-1]
+        token = (station.data / "keys" / TOKEN).read_text().strip()
+        trusted = ssl.create_default_context(cadata=made.authority.decode())
+        with httpx.Client(verify=trusted) as client:
+            for sent, status in ((token, 202), (SECRET * 4, 401)):
+                assert client.post(url, json=POST, headers={"Authorization": f"Bearer {sent}"}).status_code == status
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert SECRET not in said
+    assert len(station.captures()) == 1
+
+
+def test_a_certificate_that_is_missing_or_a_key_that_others_read_is_refused(context: Context) -> None:
+    from crawlers.intake.service import certificate_of
+
+    context.settings = context.settings.model_copy(update={"intake": IntakeSettings(certificate="c.pem", key="k.pem")})
+    with pytest.raises(ConfigError, match=r"c\.pem is not there"):
+        certificate_of(context)
+    for name in ("c.pem", "k.pem"):
+        (context.data / name).write_text("x")
+    (context.data / "k.pem").chmod(0o644)
+    with pytest.raises(ConfigError, match=r"k\.pem"):
+        certificate_of(context)
+    (context.data / "k.pem").chmod(0o600)
+    assert certificate_of(context)

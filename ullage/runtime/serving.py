@@ -1,0 +1,81 @@
+"""Serves an application over HTTP, with bounded connections.
+
+uvicorn has the main thread, but signals stay with `ullage.runtime.role`: a thread waits for its stop and tells the server to
+drain. Neither requests nor uvicorn's own messages are logged, for a URL can hold what somebody typed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from ullage.errors import ConfigError
+from ullage.runtime.connections import MAX_HEAD, BoundedProtocol
+
+SILENT: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"none": {"class": "logging.NullHandler"}},
+    "loggers": {name: {"handlers": ["none"], "propagate": False} for name in ("uvicorn", "uvicorn.error", "uvicorn.access")},
+}
+DRAIN_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `ullage.runtime.role`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(
+    app: Any,
+    listener: socket.socket,
+    stop: threading.Event,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+    tls: tuple[str, str] | None = None,
+) -> None:
+    """Serve until `stop`, then finish what is being answered. `tls` are the files of a certificate and its key."""
+    certificate, key = tls or (None, None)
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD,
+        log_config=SILENT,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    server = _Server(config)
+
+    def drain() -> None:
+        stop.wait()
+        server.should_exit = True
+
+    threading.Thread(target=drain, name="drain", daemon=True).start()
+    server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def listening(role: str, host: str, port: int) -> Iterator[tuple[socket.socket, int]]:
+    """A listening socket of `role` and its port; ConfigError when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen()  # before the address is printed: whoever reads it may come at once
+        except OSError as error:
+            message = f"port {port} of {role} is taken ({error.strerror}): set {role}.port, 0 for any"
+            raise ConfigError(message) from None
+        yield listener, int(listener.getsockname()[1])
