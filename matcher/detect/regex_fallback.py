@@ -15,7 +15,9 @@ import numpy.typing as npt
 from matcher.columns.batch import Batch, Places
 from matcher.columns.bitset import (
     CASE,
+    DASH,
     ONE,
+    SPACE,
     ZERO,
     Classes,
     ahead,
@@ -41,6 +43,8 @@ CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
 """Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
+GROUP = 4
+"""Digits of the groups within a card or a mobile number that 00 may begin."""
 EIGHT, SIX = 56, 54
 NOT_ASCII = 0x80
 FOURS = np.uint64(sum(1 << place for place in range(4, 64, 5)))
@@ -119,7 +123,10 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     alone = ~is_word(data.take(begin + length))  # not what a digest begins with
     alone[~alone] = before_word(batch, (begin + length)[~alone])
     begin, length = begin[alone], length[alone]
-    abroad: Places = begin[(length >= SHORTEST_ABROAD) | (length <= LONGEST_CODE)]
+    before = data.take(begin - 1)
+    inner = is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))  # as `phone.ZEROS` has it
+    inner &= (length == GROUP) | (data.take(begin - GROUP - 2) == before)
+    abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]
     return abroad
 
 

@@ -27,8 +27,10 @@ BODY = r"1[3-9]\d(?:\d{8}|([ .\-])\d{4}\1?\d{4}|[ .\-]\d{8}|\d{4}[ .\-]\d{4})"
 MAINLAND = rf"{BEFORE}(?<![0-9]\.){PREFIX}{BODY}{AFTER}"
 ANY_GROUPS = r"\d{0,2}(?P<sign>[.\-])\d{1,4}(?:(?P=sign)\d{1,4}){1,12}(?!(?P=sign)\d)"
 """The rest of a number with the same sign between groups of any length, as of two: `+33-6-12-34-56-78`."""
+ZEROS = r"00(?=\d{5})|(?<! (?s:.){3}\d )(?<!-(?s:.){3}\d-)(?!(?<=\d[ \-])00\d\d(?!\d))00"
+"""What may stand for a plus sign: no zeros of a group of four within a card or a mobile number (`6217 0012 3456 7890`)."""
 ABROAD = (
-    rf"{BEFORE}(?<!\+)(?:\+|00)(?!86)[1-9](?:\d{{6,14}}|{ANY_GROUPS}"
+    rf"{BEFORE}(?<!\+)(?:\+|{ZEROS})(?!86)[1-9](?:\d{{6,14}}|{ANY_GROUPS}"
     rf"|\d{{0,2}}[ ]?(?:\(\d{{1,4}}\)[ ]?)?\d{{1,10}}(?:[ .\-]\d{{2,8}}){{0,5}}"
     rf"|\d{{0,2}}[.\-]\d{{1,10}}(?:[ .\-]\d{{2,8}}){{0,5}}){AFTER}"
 )
