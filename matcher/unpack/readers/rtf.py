@@ -15,8 +15,13 @@ from matcher.unpack.registry import Format
 from matcher.unpack.streams import CHUNK, slices
 from matcher.unpack.walk import Body, Walk
 
-TOKEN = re.compile(rb"\\'([0-9a-fA-F]{2})|\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\([^a-zA-Z])|([{}])|([\r\n]+)|([^\\{}\r\n]+)|\\")
-"""A byte in hex, a word with its number, a sign, a brace, the end of a line, which says nothing, and plain text."""
+TOKEN = re.compile(
+    rb"((?:\\'[0-9a-fA-F]{2})+)|((?:\\u-?\d{1,5} ?\?)+)|\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\([^a-zA-Z])|([{}])"
+    rb"|([^\\{}\r\n]+)|[\r\n]+|\\"
+)
+"""Bytes in hex, characters by number with a `?` for old readers, a word with its number, a sign, a brace, and plain text; the end
+of a line says nothing."""
+NUMBER = re.compile(rb"-?\d+")
 SHOWN = {b"par": "\n", b"line": "\n", b"row": "\n", b"sect": "\n", b"page": "\n", b"cell": "\t", b"nestcell": "\t", b"tab": "\t",
          b"nestrow": "\n", b"emdash": "—", b"endash": "–", b"bullet": "•"}  # fmt: skip
 SIGNS = {b"~": " ", b"_": "-", b"\\": "\\", b"{": "{", b"}": "}", b"\n": "\n", b"\r": "\n"}
@@ -52,9 +57,11 @@ class Reader:
 
     def take(self, token: re.Match[bytes]) -> int:
         """One token; how many bytes of a binary follow it that are none."""
-        code, word, number, sign, brace, _, plain = token.groups()
-        if code or plain:
-            self._plain(bytes((int(code, 16),)) if code else plain)
+        hexed, characters, word, number, sign, brace, plain = token.groups()
+        if hexed or plain:
+            self._plain(bytes.fromhex(hexed.translate(None, b"\\'").decode()) if hexed else plain)
+        elif characters:
+            self._characters(characters)
         elif brace:
             self.flush()
             self._brace(brace)
@@ -133,6 +140,17 @@ class Reader:
         if not self._group.target:
             self.flush()
             self.parts.append(said)
+
+    def _characters(self, said: bytes) -> None:
+        """Characters by number, each with a `?` behind it."""
+        codes = [int(number) % 0x10000 for number in NUMBER.findall(said)]
+        if self._group.behind_unicode == 1 and not any(0xD800 <= code < 0xE000 for code in codes):
+            self._skip = self._surrogate = 0
+            self._show("".join(map(chr, codes)))
+            return
+        for code in codes:
+            self._unicode(code)
+            self._plain(b"?")
 
     def _unicode(self, code: int) -> None:
         """A character by its number; one beyond 16 bits comes in two halves."""
