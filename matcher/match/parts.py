@@ -190,6 +190,7 @@ def pieces_of_member(
             member=number,
             container=member.container,
             is_about=member.media_type == ABOUT,
+            lettered=member.is_lettered or body is not window,
         )
         offset += size
 

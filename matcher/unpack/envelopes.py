@@ -35,11 +35,9 @@ def _as_one(alphabet: bytes) -> bytes:
 
 
 AS_LETTER, AS_HEX, AS_32 = map(_as_one, (LETTERS, SIXTEENTHS, THIRTYSECONDS))
-LETTERED = b"a" * RUN
+LETTERED, LONG_HEX = b"a" * RUN, b"a" * LONG
 BLANKS = b" " * (1 << 15)
 """What follows a text: in a short one CPython searches for a run by comparing it anew at each place."""
-TWO_LINES = b" ".join((b"", LETTERED, LETTERED, b""))
-"""Two lines of a plain dump of xxd, in hex or in its letters."""
 STARTS = tuple(
     base64.b64encode(start + bytes(3))[: len(start) * 4 // 3]
     for start in (
@@ -61,8 +59,6 @@ DUMPED = re.compile(rb"[0-9A-Fa-f]+:?[ \t]+(" + OCTETS + rb")")
 A_LINE = 16
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex."""
-STARTED = re.compile(rb"(?<![A-Za-z0-9+/_-])(?:%s)" % b"|".join(map(re.escape, STARTS)))
-"""Such letters where a block or a line of one begins: within one they stand by chance, once in a few MiB."""
 TELLING = 3 * HEAD
 """Letters of a block that say what it is: what stands in them is a head at least."""
 DASHES = b"----"
@@ -76,7 +72,7 @@ Found = tuple[str, bytes]
 
 
 def may_hold(text: bytes, *, lettered: bool = True) -> bool:
-    """Whether there may be a file in a text: a nanosecond or two a byte where there is none.
+    """Whether there may be a file in a text: two nanoseconds a byte where there is none.
 
     `lettered` may be given as false for what is known to have no long line of letters (`has_line`).
     """
@@ -84,27 +80,41 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
         return True
     if b"begin " in text and UU_START.search(text):
         return True
-    if not lettered or not has_line(text):
-        return False
-    if any(start in text for start in STARTS) and STARTED.search(text):  # most texts are done with by the quick half
-        return True
-    hexed = text.translate(AS_HEX)
-    if b"a" * LONG in hexed or TWO_LINES in hexed or LETTERED in text.translate(AS_32):
-        return any(_decoded(block[0][:TELLING]) is not None for block in BLOCK.finditer(text))
+    return lettered and _begins_file(text) and any(_decoded(block[0][:TELLING]) is not None for block in BLOCK.finditer(text))
+
+
+def _begins_file(text: bytes) -> bool:
+    """Whether a long line of letters may be the first of a file: by how containers begin, or all hex or base32."""
+    before = -1  # where a line of a plain dump ends
+    for start, end in _long_lines(text):
+        line = text[start:end]
+        hexed = line.translate(AS_HEX)
+        if line.startswith(STARTS) or LONG_HEX in hexed or LETTERED in line.translate(AS_32):
+            return True
+        if hexed == LETTERED:
+            if start == before + 1:
+                return True
+            before = end
     return False
 
 
 def has_line(text: bytes) -> bool:
     """Whether there is a long line of letters that is no digest; hyphens part the cells of many a dump."""
+    return any(
+        any(len(cell) >= RUN and not _is_digest(cell) for cell in text[start:end].split(DASHES))
+        for start, end in _long_lines(text)
+    )
+
+
+def _long_lines(text: bytes) -> Iterator[tuple[int, int]]:
+    """Where each long line of letters that is no digest begins and ends."""
     letters = text.translate(AS_LETTER) + BLANKS
     at = letters.find(LETTERED)
     while at >= 0:
         end = letters.find(b" ", at)
-        line = text[at:end]
-        if not _is_digest(line) and any(len(cell) >= RUN and not _is_digest(cell) for cell in line.split(DASHES)):
-            return True
+        if not _is_digest(text[at:end]):
+            yield at, end
         at = letters.find(LETTERED, end)
-    return False
 
 
 def _is_digest(line: bytes) -> bool:
@@ -213,13 +223,16 @@ class Watch:
 
     def __init__(self, most: int = 0) -> None:
         self._most, self._before = most, b""
-        self.held, self.has_any = bytearray(), False
+        self.held, self.has_any, self.has_line = bytearray(), False, False
+        """What is kept; whether there may be a file, and whether there is a long line of letters, in what was passed on."""
 
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The chunks."""
         for chunk in chunks:
             seen = self._before + chunk
-            if self.has_any or may_hold(seen):
+            if is_lettered := has_line(seen):
+                self.has_line = True
+            if self.has_any or may_hold(seen, lettered=is_lettered):
                 self.held += (chunk if self.has_any else seen)[: max(0, self._most - len(self.held))]
                 self.has_any = True
             self._before = b"" if self.has_any else seen[-OVERLAP:]

@@ -72,13 +72,28 @@ class Member:
     """One text out of a container: to be read while it is the newest, since its bytes come straight from the child.
 
     `path` is `a.zip!/b.csv`; `a.zip!/` is the list of names in it, one a line. What goes for the path of an outcome goes for it.
-    `container` is the kind of what it came out of (`frames.CONTAINERS`), "" for a text that lay in none.
+    `container` is the kind of what it came out of (`protocol.containers`), "" for a text that lay in none.
     """
 
-    __slots__ = ("_next", "charset", "container", "media_type", "path")
+    __slots__ = ("_lettered", "_next", "charset", "container", "media_type", "path")
 
-    def __init__(self, path: str, media_type: str, charset: str, following: Callable[[], bytes], container: str = "") -> None:
+    def __init__(
+        self,
+        path: str,
+        media_type: str,
+        charset: str,
+        following: Callable[[], bytes],
+        container: str = "",
+        *,
+        lettered: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.path, self.media_type, self.charset, self._next, self.container = path, media_type, charset, following, container
+        self._lettered = lettered
+
+    @property
+    def is_lettered(self) -> bool:
+        """False where what was taken so far is known to have no long line of letters (`envelopes.has_line`)."""
+        return self._lettered()
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes in pieces of at most 256 KiB, each once. A member that is cut off simply ends: its outcome follows."""

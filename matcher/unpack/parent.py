@@ -258,23 +258,21 @@ class Unpacked:
         kind = kinds.sniff(head, self._name)
         if kind == kinds.TEXT:
             watch = envelopes.Watch()
-            yield Member(self._name, self._media_type or kinds.media_of(self._name), "", self._plain(watch))
-            if envelopes.may_hold(self._body) if isinstance(self._body, bytes) else watch.has_any:
+            media_type, pieces = self._media_type or kinds.media_of(self._name), watch.through(self._pieces())
+            yield Member(self._name, media_type, "", partial(next, pieces, b""), lettered=lambda: watch.has_line)
+            if watch.has_any:
                 yield from self._from_child(envelopes.KIND)
         elif kind in kinds.UNREADABLE:
             yield Outcome(self._name, kind)
         elif kind in kinds.IN_PART:
-            yield Member(self._name, protocol.BYTES, "", self._plain())
+            yield Member(self._name, protocol.BYTES, "", partial(next, self._pieces(), b""))
             yield Outcome(self._name, kinds.IN_PART[kind])
         else:
             yield from self._from_child(OCR if self._is_inner and kind == PICTURE else kind)
 
-    def _plain(self, watch: envelopes.Watch | None = None) -> Callable[[], bytes]:
-        """Pieces of a body that is text, those of a file seen by `watch`."""
-        if isinstance(self._body, bytes):
-            return iter((self._body, b"")).__next__
-        pieces = iter(partial(self._body.read, protocol.MAX_DATA), b"")
-        return partial(next, watch.through(pieces) if watch else pieces, b"")
+    def _pieces(self) -> Iterator[bytes]:
+        """The body as it is."""
+        return iter((self._body,)) if isinstance(self._body, bytes) else iter(partial(self._body.read, protocol.MAX_DATA), b"")
 
     def _from_child(self, kind: str) -> Iterator[Member | Outcome]:
         server = self._server = self._server or self._stack.enter_context(ForkServer())

@@ -139,7 +139,7 @@ DIGEST = random.Random(4).randbytes(32).hex().encode()
         (b"6200005386685511----320102189809164486----+8615488668551----UEsDB\n", False),
         (b"15467119477 6200 0051 1339 1621\n15400000010\n", False),
         (b"00000000: 4142 4344\n00000010: 4142 4344\n", True),
-        (DIGEST + b"\n" + b"mfrgg" * 12 + b"\nUEsDB", True),
+        (DIGEST + b"\n" + b"mfrgg" * 12 + b"\nUEsDB", False),
         (DIGEST + b"\n" + b"mfrgg" * 12 + b"UEsDB", False),
         (DIGEST + b",\n" + b"31" * 30 + b"\n" + b"31" * 30 + b"\n", True),
         (DIGEST + b"\n" + DIGEST[:60] + b"\n" + DIGEST[:60] + b"\n", False),
