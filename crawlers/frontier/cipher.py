@@ -42,13 +42,20 @@ class FrontierCipher:
 
     def seal(self, site: str, name: bytes, page: Page) -> bytes:
         """`page` encrypted; it opens only under the same site and name."""
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        return nonce + self._aead.encrypt(nonce, json.dumps(asdict(page)).encode(), site.encode() + name)
+        return self.seal_bytes(site, name, json.dumps(asdict(page)).encode())
 
     def open(self, site: str, name: bytes, sealed: bytes) -> Page:
         """The page again; CorruptError when the key is another one, or the row is damaged."""
+        return Page(**json.loads(self.open_bytes(site, name, sealed)))
+
+    def seal_bytes(self, site: str, name: bytes, plain: bytes) -> bytes:
+        """What belongs to a page, encrypted as `seal` does."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self._aead.encrypt(nonce, plain, site.encode() + name)
+
+    def open_bytes(self, site: str, name: bytes, sealed: bytes) -> bytes:
+        """What `seal_bytes` was given; CorruptError as of `open`."""
         try:
-            plain = self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], site.encode() + name)
+            return self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], site.encode() + name)
         except (InvalidTag, ValueError):
             raise CorruptError("frontier.sqlite does not open with this frontier.key: restore the key or the file") from None
-        return Page(**json.loads(plain))

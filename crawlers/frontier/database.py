@@ -1,11 +1,12 @@
 """The frontier: which pages are due, leased and done, which posts have been seen, and when a site is visited next.
 
-    due ──lease──▶ leased ──finish──▶ done        finish is one transaction with the posts seen and the pages found,
+    due ──lease──▶ in hand ──finish──▶ done       finish is one transaction with the posts seen and the pages found,
      ▲               │                            and comes only after the captures are durable on the bus
      └──postpone─────┴──too often──▶ parked
 
-Kept in `frontier.sqlite`. At start a site's leased pages go back to due: whoever leased them is dead, for a site is held by one
-process (`ullage.files.lock`). Nothing in the file is readable without `frontier.key` (`crawlers.frontier.cipher`).
+Kept in `frontier.sqlite`. What is in hand is known to the process alone, which holds the site (`ullage.files.lock`): when it dies
+the page is still due. A page that is finished is not waited for until the disk has it: a power cut may undo the last ones, which
+are then read twice. Nothing in the file is readable without `frontier.key` (`crawlers.frontier.cipher`).
 """
 
 from __future__ import annotations
@@ -53,14 +54,35 @@ create table reading (partition text primary key, position integer not null, unt
 """
 KEY = "frontier.key"
 KEY_CHECK = "create table key_check (value text not null) strict"
+TURNS = """
+update pages set state = 'due' where state = 'leased';
+drop index pages_by_due;
+create index pages_by_turn on pages (site, state, iif(role <> 'list', 1, iif(number = 1, 0, 2)), due_at desc);
+create index pages_older on pages (site, number, done_at) where role = 'list' and number > 1;
+alter table pages add column shown_at real not null default 0;
+alter table pages add column validators blob not null default x'';
+alter table sites add column visits integer not null default 0;
+alter table sites add column whole_at real not null default 0;
+"""
 HEADS = "create index pages_heads on pages (site) where role = 'list' and number = 1"
 """Each visit begins with these, of a site that may have a million pages."""
 NEXT = """
-select name, sealed, stamp, attempts, entries, size from pages where site = ? and state = 'due' and due_at <= ?
-order by case when role <> 'list' then 1 when number = 1 then 0 else 2 end, due_at desc, rowid limit 1
+select name, sealed, stamp, attempts, entries, size, validators from pages
+where site = ? and state = 'due' and iif(role <> 'list', 1, iif(number = 1, 0, 2)) = ? and due_at <= ?
+order by due_at desc limit ?
 """
-"""A visit reads the heads of the lists first, then what they show, the newest first, and only then older pages of the lists."""
+WALK = """
+with older as (select rowid as id, number, done_at from pages indexed by pages_older
+where site = ?1 and state = 'done' and role = 'list' and number > 1)
+update pages set state = 'due', due_at = ?2 where rowid in (
+select * from (select id from older order by number, done_at limit ?3)
+union select * from (select id from older order by done_at limit ?3))
+"""
+"""Pages behind the heads of the lists: the nearest, and those that were read the longest ago."""
+SHOWN_SECONDS = 86400.0
+"""How exactly it is known when a page was last linked to: noting it each time would cost a write a link."""
 LAST_OF_SERIES = "select max(number) from pages where site = ? and series = ?"
+SHOWN = "select series, shown_at from pages where site = ? and name = ?"
 SERIES_AND_STAMP = "select series, stamp from pages where site = ? and name = ?"
 
 
@@ -76,15 +98,22 @@ class Leased:
     entries: int = 0
     """How much the page held when it last held anything (`signs.entries`), and of how many bytes it was then."""
     size: int = 0
+    validators: bytes = b""
+    """By what the site knows what it answered when the page was last read (`crawlers.fetching.conditional`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visits:
-    """When a site is due, when a visit last succeeded (Unix seconds, 0 for never), and failures since."""
+    """When a site is due, when a visit last succeeded (Unix seconds, 0 for never), and failures since.
+
+    `count` visits have ended; `whole_at` is when one first left nothing to be read, 0 while the site's past is still being read.
+    """
 
     due_at: float = 0.0
     success_at: float = 0.0
     failures: int = 0
+    count: int = 0
+    whole_at: float = 0.0
 
     def left(self, now: float) -> float:
         """Seconds until the next visit is due, 0 or less when it is."""
@@ -114,14 +143,15 @@ def open_frontier(context: Context) -> Frontier:
 
 
 class Frontier:
-    """See the module. Each change is one transaction, durable on return; UnavailableError while the disk refuses."""
+    """See the module. Each change is one transaction, which kill -9 does not undo; UnavailableError while the disk refuses."""
 
     def __init__(self, folder: Path, key: bytes, clock: Clock) -> None:
         self._path = folder / FILE
-        steps = [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON]
+        steps = [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS]
         self._database = open_database(self._path, steps)
         self.history = History(self._database, clock)
         self._cipher, self._clock = FrontierCipher(key), clock
+        self._held: dict[str, set[bytes]] = {}
 
     def check_key(self, value: str) -> None:
         """ConfigError unless the key with this check value is the one that the file was made under.
@@ -151,15 +181,14 @@ class Frontier:
         check_database(self._database, self._path)
 
     def recover(self, site: str) -> int:
-        """Make due again what a dead process had leased; returns how many pages."""
-        with self._change() as database:
-            database.execute("update pages set state = 'due' where site = ? and state = 'leased'", (site,))
-            return database.changes()
+        """Let go of what a visit that was broken off had in hand; returns how many pages."""
+        return len(self._held.pop(site, ()))
 
-    def begin_visit(self, site: str, starts: Sequence[Page]) -> float:
+    def begin_visit(self, site: str, starts: Sequence[Page], walk: int = 0) -> float:
         """Make the heads of all lists due, `starts` among them, and what a clock that was ahead has put off.
 
-        Returns the moment, for `finish`.
+        Of older pages of the lists, `walk` that are near and as many that were read the longest ago are due as well. Returns the
+        moment, for `finish`.
         """
         now = self._clock.wall()
         with self._change() as database:
@@ -171,20 +200,30 @@ class Frontier:
                 (now, site),
             )
             database.execute(
-                "update pages set due_at = ? where site = ? and state = 'due' and due_at > ?",
+                "update pages set due_at = ? where site = ? and state = 'due' "
+                "and iif(role <> 'list', 1, iif(number = 1, 0, 2)) in (0, 1, 2) and due_at > ?",
                 (now, site, now + LONGEST_REST_SECONDS),
             )
+            if walk:
+                database.execute(WALK, (site, now, walk))
         return now
 
     def lease(self, site: str) -> Leased | None:
         """The page that is most worth fetching now; None when nothing is due."""
-        with self._change() as database:
-            row = database.execute(NEXT, (site, self._clock.wall())).fetchone()
-            if row is None:
+        held = self._held.setdefault(site, set())
+        with sqlite_errors(self._path):
+            for turn in range(3):
+                with contextlib.closing(self._database.cursor()) as rows:
+                    found: Any = rows.execute(NEXT, (site, turn, self._clock.wall(), len(held) + 1))
+                    row = next((row for row in found if row[0] not in held), None)
+                if row is not None:
+                    break
+            else:
                 return None
-            name, sealed, stamp, attempts, entries, size = row
-            database.execute("update pages set state = 'leased' where site = ? and name = ?", (site, name))
-        return Leased(site, name, self._cipher.open(site, name, sealed), stamp, attempts, entries, size)
+        name, sealed, stamp, attempts, entries, size, validators = row
+        page, known = self._cipher.open(site, name, sealed), validators and self._cipher.open_bytes(site, name, validators)
+        held.add(name)
+        return Leased(site, name, page, stamp, attempts, entries, size, known)
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
         """Those of `posts` that are new, or say something new."""
@@ -192,14 +231,14 @@ class Frontier:
         with sqlite_errors(self._path):
             return tuple(p for p in posts if self._database.execute(found, (site, self._cipher.post(site, p))).get is None)
 
-    def finish(self, leased: Leased, parsed: Parsed, began: float, size: int = 0) -> int:
+    def finish(self, leased: Leased, parsed: Parsed, began: float, size: int = 0, validators: bytes = b"") -> int:
         """`leased` is done: note its posts as seen and its links as pages; returns how many of these are new or have changed.
 
         Call it only when every unseen post is durable on the bus. `began` is when the visit began: a list page that was read
         since then is not read again, so that lists which lead in a circle end. `size` is the page's, in bytes.
         """
         site, now = leased.site, self._clock.wall()
-        with self._change() as database:
+        with self._change(durable=False) as database:
             if new := [post for post in parsed.posts if self._see(site, post, leased.name, now)]:
                 self.history.note_posts(site, new, known=bool(self._visited(site)))
             own = [page for page in parsed.pages if page.role != "list"]
@@ -213,16 +252,24 @@ class Frontier:
             for page in parsed.pages:
                 if page.role == "list" and not (repeats and page.series == leased.page.series):
                     self._discover_list(site, page, now, began, again=news > 0)
+            held = len(parsed.posts) + len(own)
+            known = validators and self._cipher.seal_bytes(site, leased.name, validators)
             database.execute(
-                "update pages set state = case when stamp = ? then 'done' else 'due' end, content = ?, done_at = ?, attempts = 0 "
-                "where site = ? and name = ?",
-                (leased.stamp, content, now, site, leased.name),
+                "update pages set state = iif(stamp = ?1, 'done', 'due'), content = ?2, done_at = ?3, attempts = 0, "
+                "validators = ?4, entries = iif(?5, ?5, entries), size = iif(?5, ?6, size) where site = ?7 and name = ?8",
+                (leased.stamp, content, now, known, held, size, site, leased.name),
             )
-            if held := len(parsed.posts) + len(own):
-                database.execute(
-                    "update pages set entries = ?, size = ? where site = ? and name = ?", (held, size, site, leased.name)
-                )
+        self._let_go(leased)
         return news
+
+    def unchanged(self, leased: Leased) -> None:
+        """The site says that `leased` is as it was when it was last read: done, and what it led to is known."""
+        with self._change(durable=False) as database:
+            database.execute(
+                "update pages set state = 'done', done_at = ?, attempts = 0 where site = ? and name = ?",
+                (self._clock.wall(), leased.site, leased.name),
+            )
+        self._let_go(leased)
 
     def postpone(self, leased: Leased, seconds: float | None = None) -> str:
         """Fetch `leased` later: after `seconds` where somebody said when, else after growing waits, at most `MAX_ATTEMPTS` times.
@@ -252,16 +299,22 @@ class Frontier:
         """Note when `site` is to be visited next, and how this visit went; a failure that does not count leaves no trace."""
         now = self._clock.wall()
         with self._change() as database:
+            whole = (
+                succeeded and not database.execute("select 1 from pages where site = ? and state = 'due' limit 1", (site,)).get
+            )
             database.execute(
-                "insert into sites values (?1, ?2, iif(?3, ?4, 0), iif(?3, 0, ?5)) on conflict (name) do update set due_at = ?2, "
-                "success_at = iif(?3, ?4, success_at), failures = iif(?3, 0, failures + ?5)",
-                (site, due_at, int(succeeded), now, int(counts)),
+                "insert into sites values (?1, ?2, iif(?3, ?4, 0), iif(?3, 0, ?5), 1, iif(?6, ?4, 0)) "
+                "on conflict (name) do update set due_at = ?2, success_at = iif(?3, ?4, success_at), "
+                "failures = iif(?3, 0, failures + ?5), visits = visits + 1, "
+                "whole_at = iif(whole_at = 0 and ?6, ?4, whole_at)",
+                (site, due_at, int(succeeded), now, int(counts), int(whole)),
             )
 
     def visits(self, site: str) -> Visits:
         """What is known of the visits to `site`."""
+        query = "select due_at, success_at, failures, visits, whole_at from sites where name = ?"
         with sqlite_errors(self._path):
-            row = self._database.execute("select due_at, success_at, failures from sites where name = ?", (site,)).fetchone()
+            row = self._database.execute(query, (site,)).fetchone()
         return Visits(*row) if row else Visits()
 
     def counts(self, site: str) -> Mapping[str, int]:
@@ -270,7 +323,9 @@ class Frontier:
             rows: Any = self._database.execute(
                 "select state, count(*) from pages where site = ? group by state", (site,)
             ).fetchall()
-        return {**dict.fromkeys(STATES, 0), **dict(rows)}
+        found = {**dict.fromkeys(STATES, 0), **dict(rows)}
+        found["leased"] = len(self._held.get(site, ()))
+        return {**found, "due": found["due"] - found["leased"]}
 
     def reading(self) -> dict[int, Reading]:
         """How far match had read at the last look, a partition."""
@@ -290,8 +345,8 @@ class Frontier:
         """Forget the posts captured between two moments (Unix seconds) and make their pages due; returns how many pages."""
         with self._change() as database:
             database.execute(
-                "update pages set state = 'due', due_at = ?, attempts = 0 where state = 'done' and (site, name) in "
-                "(select site, page from seen where at between ? and ?)",
+                "update pages set state = 'due', due_at = ?, attempts = 0, validators = x'' "
+                "where state = 'done' and (site, name) in (select site, page from seen where at between ? and ?)",
                 (self._clock.wall(), since, until),
             )
             pages = database.changes()
@@ -311,11 +366,15 @@ class Frontier:
     def _insert(self, site: str, page: Page, now: float) -> bool:
         """Add `page` as due if it is not known; whether it was added."""
         name = self._cipher.name(site, page.name)
-        if self._database.execute(SERIES_AND_STAMP, (site, name)).fetchone():  # most are known, and sealing costs ten times this
+        known = self._database.execute(SHOWN, (site, name)).fetchone()
+        if known:  # most are known, and sealing costs ten times this
+            series, shown_at = known
+            if now - shown_at > SHOWN_SECONDS:
+                self._database.execute("update pages set shown_at = ? where site = ? and series = ?", (now, site, series))
             return False
         self._database.execute(
-            "insert into pages (site, name, sealed, role, series, number, stamp, due_at) "
-            "values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into pages (site, name, sealed, role, series, number, stamp, due_at, shown_at) "
+            "values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
             (
                 site, name, self._cipher.seal(site, name, page), page.role, self._cipher.name(site, page.series or page.name),
                 page.number, self._cipher.name(site, page.stamp), now,
@@ -337,8 +396,7 @@ class Frontier:
         last = self._database.execute(LAST_OF_SERIES, (site, series)).get
         self._database.execute("update pages set stamp = ? where site = ? and name = ?", (stamp, site, name))
         self._database.execute(
-            "update pages set state = iif(state = 'leased', state, 'due'), due_at = ?, attempts = 0, stamp = ? "
-            "where site = ? and series = ? and number = ?",
+            "update pages set state = 'due', due_at = ?, attempts = 0, stamp = ? where site = ? and series = ? and number = ?",
             (now, stamp, site, series, last),
         )
         return True
@@ -367,9 +425,14 @@ class Frontier:
                 "update pages set state = ?, due_at = ?, attempts = ? where site = ? and name = ?",
                 (state, due_at, attempts, leased.site, leased.name),
             )
+        self._let_go(leased)
+
+    def _let_go(self, leased: Leased) -> None:
+        """`leased` is in hand no more."""
+        self._held.get(leased.site, set()).discard(leased.name)
 
     @contextlib.contextmanager
-    def _change(self) -> Iterator[apsw.Connection]:
+    def _change(self, *, durable: bool = True) -> Iterator[apsw.Connection]:
         """One transaction, with SQLite's errors told apart."""
-        with sqlite_errors(self._path), transaction(self._database):
+        with sqlite_errors(self._path), transaction(self._database, durable=durable):
             yield self._database

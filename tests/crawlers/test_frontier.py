@@ -49,23 +49,22 @@ def test_a_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldC
     assert [page.page for page in lease_all(frontier)] == [item(1), item(2)]
 
 
-def test_what_a_dead_process_had_leased_is_due_again(tmp_path: Path, clock: HeldClock) -> None:
+def test_what_a_dead_process_had_in_hand_is_due_again(tmp_path: Path, clock: HeldClock) -> None:
     first = Frontier(tmp_path, KEY, clock.as_clock())
     first.begin_visit(SITE, [LIST])
     first.lease(SITE)
     first.close()
     second = Frontier(tmp_path, KEY, clock.as_clock())
-    assert second.lease(SITE) is None
-    assert second.recover(SITE) == 1
     assert second.lease(SITE).page == LIST
     second.close()
 
 
-def test_recovery_touches_no_other_site(frontier: Frontier) -> None:
+def test_what_a_visit_had_in_hand_that_was_broken_off_is_due_again_and_no_other_site_s(frontier: Frontier) -> None:
     for site in ("one", "two"):
         frontier.begin_visit(site, [LIST])
         frontier.lease(site)
-    assert frontier.recover("one") == 1
+    assert (frontier.lease("one"), frontier.recover("one")) == (None, 1)
+    assert frontier.lease("one").page == LIST
     assert frontier.counts("two")["leased"] == 1
 
 
@@ -196,6 +195,33 @@ def test_a_clock_that_was_ahead_puts_nothing_off_for_years(frontier: Frontier, c
     assert frontier.visits(SITE).left(clock.wall()) == 0
     frontier.begin_visit(SITE, [LIST])
     assert {leased.page.url for leased in lease_all(frontier)} == {LIST.url, item(1).url, item(2).url}
+
+
+def test_older_pages_of_lists_are_walked_the_near_ones_each_time_and_the_others_in_turn(
+    frontier: Frontier, clock: HeldClock
+) -> None:
+    older = [Page(f"http://board.example/list?page={n}", "list", series=LIST.url, number=n) for n in range(2, 10)]
+    read_list(frontier, clock, item(1), *older)
+    read = []
+    for walk in (0, 2, 2, 2):
+        clock.advance(1)
+        began = frontier.begin_visit(SITE, [LIST], walk)
+        pages = lease_all(frontier)
+        for page in pages:
+            clock.advance(1)
+            frontier.finish(page, Parsed(pages=(item(1),)), began)
+        read.append(sorted(page.page.number for page in pages))
+    assert read == [[1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, 6, 7]]
+
+
+def test_a_page_is_whole_until_the_past_of_a_site_is_read(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    frontier.finish(frontier.lease(SITE), Parsed(pages=(item(1),)), began)
+    frontier.end_visit(SITE, clock.wall(), succeeded=True)
+    assert (frontier.visits(SITE).count, frontier.visits(SITE).whole_at) == (1, 0)
+    frontier.finish(frontier.lease(SITE), Parsed(), began)
+    frontier.end_visit(SITE, clock.wall(), succeeded=True)
+    assert (frontier.visits(SITE).count, frontier.visits(SITE).whole_at) == (2, clock.wall())
 
 
 def test_nothing_readable_is_on_disk(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:

@@ -71,21 +71,28 @@ def damaged(path: Path, how: str = "is damaged or no database of ours", cure: st
 
 
 @contextlib.contextmanager
-def transaction(connection: apsw.Connection) -> Iterator[None]:
+def transaction(connection: apsw.Connection, *, durable: bool = True) -> Iterator[None]:
     """All of a block or nothing, with the write lock from its first moment; counted, if it changed anything.
+
+    Without `durable` the disk is not waited for: a power cut may undo the block, kill -9 does not. A later one that is durable
+    makes it so as well. It is counted in the file alone, since whoever counts beside it says what cannot be lost.
 
     A block under `with connection:` that reads before it writes fails when another process writes in between; this waits
     for its turn. (`transaction_mode` of apsw would do so too, but waits with the interpreter's lock held.)
     """
-    connection.execute("begin immediate")
-    with contextlib.ExitStack() as undo:
-        undo.callback(_roll_back, connection)
-        before = connection.total_changes()
-        yield
-        count = connection.execute(COUNT).get if connection.total_changes() != before else None
-        connection.execute("commit")
-        undo.pop_all()
-    if count is not None:
+    with contextlib.ExitStack() as after:
+        if not durable:
+            connection.execute("pragma synchronous=normal")
+            after.callback(connection.execute, "pragma synchronous=full")
+        connection.execute("begin immediate")
+        with contextlib.ExitStack() as undo:
+            undo.callback(_roll_back, connection)
+            before = connection.total_changes()
+            yield
+            count = connection.execute(COUNT).get if connection.total_changes() != before else None
+            connection.execute("commit")
+            undo.pop_all()
+    if durable and count is not None:
         _note(Path(connection.filename), count)
 
 
