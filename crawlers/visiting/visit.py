@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from crawlers.bus.bus_thread import OnBus
-from crawlers.bus.outbox import Outbox
+from crawlers.bus.outbox import Appends, Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, RESTS, Fate
 from crawlers.fetching.pinned import Resolved
@@ -32,7 +31,7 @@ MAX_FAILURES_IN_A_ROW = 5
 class Visit:
     """See the module. `may_lease` says whether the process wants more pages; `permits` bounds requests over all sites.
 
-    What goes to the bus goes through `on_bus`.
+    What goes to the bus goes through `appends`.
     """
 
     site: Site
@@ -44,7 +43,7 @@ class Visit:
     clock: Clock
     permits: asyncio.Semaphore
     may_lease: Callable[[], bool]
-    on_bus: OnBus
+    appends: Appends
     resolved: Resolved = field(default_factory=dict)
     """Where the site's hosts are, as far as they may be asked."""
     began: float = 0.0

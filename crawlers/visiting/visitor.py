@@ -8,7 +8,7 @@ from collections.abc import Callable
 from scrapy.crawler import AsyncCrawlerRunner
 
 from crawlers.bus.bus_thread import OnBus
-from crawlers.bus.outbox import Outbox
+from crawlers.bus.outbox import Appends, Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.frontier.database import Frontier
@@ -38,7 +38,7 @@ class Visitor:
         may_lease: Callable[[], bool],
     ) -> None:
         self._context, self._frontier, self._publisher, self._signer = context, frontier, publisher, signer
-        self._metrics, self._on_bus, self._may_lease = metrics, on_bus, may_lease
+        self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
         self._robots = RobotsCache(context.settings.crawl.robots_seconds, context.clock.monotonic)
         self._permits = asyncio.Semaphore(context.settings.crawl.concurrency)
 
@@ -54,7 +54,7 @@ class Visitor:
             self._context.clock,
             self._permits,
             self._may_lease,
-            self._on_bus,
+            self._appends,
         )
 
     async def run(self, visit: Visit) -> None:

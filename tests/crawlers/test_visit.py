@@ -23,7 +23,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web._newclient import ResponseNeverReceived
 
-from crawlers.bus.outbox import BATCH, Outbox
+from crawlers.bus.outbox import BATCH, Appends, Outbox
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, of_error, of_status, retry_after
@@ -39,7 +39,7 @@ from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, item, make_site, post
 from ullage import clock as clocks
 from ullage.bus import Outgoing
-from ullage.errors import CorruptError, UnavailableError
+from ullage.errors import CorruptError, RecordError, UnavailableError
 from ullage.records import MAX_BODY_BYTES, Capture
 from ullage.records import SIGNED_SINCE as CAPTURE_SCHEMA
 from ullage.records.base import unframed
@@ -98,7 +98,7 @@ def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     metrics.watch([site])
     parts = site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock()
-    made = Visit(*parts, asyncio.Semaphore(3), may_lease=lambda: True, on_bus=at_once)
+    made = Visit(*parts, asyncio.Semaphore(3), may_lease=lambda: True, appends=Appends(at_once))
     made.begin()
     return made
 
@@ -357,6 +357,36 @@ def test_posts_seen_before_are_left_out_and_counted(visit: Visit, publisher: Pub
 def test_a_page_of_many_posts_goes_in_batches(visit: Visit, publisher: Publisher) -> None:
     publish(visit, *(post(number) for number in range(BATCH * 2 + 50)))
     assert publisher.calls == [BATCH, BATCH, 50]
+
+
+def test_pages_that_are_read_side_by_side_are_appended_in_one_go(publisher: Publisher, clock: HeldClock) -> None:
+    outbox, appends = Outbox(publisher, Plain(), SIGNER), Appends(at_once)
+    now = clock.as_clock().now()
+    captures = [Capture(id=f"{n}", site="s", post_id=f"{n}", url="u", fetched_at=now, body=b"x") for n in range(5)]
+
+    async def both() -> list[object]:
+        publisher.down = 1
+        failed = await asyncio.gather(*(appends.append(outbox, [one]) for one in captures), return_exceptions=True)
+        await asyncio.gather(*(appends.append(outbox, [one]) for one in captures))
+        return failed
+
+    assert {type(error) for error in asyncio.run(both())} == {UnavailableError}
+    assert publisher.calls == [5, 5]
+
+
+def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock: HeldClock) -> None:
+    outbox, appends = Outbox(publisher, Plain(), SIGNER), Appends(at_once)
+    whole = Capture(id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x")
+    broken_one = Capture.model_construct(**{**dict(whole), "body": b"x" * (MAX_BODY_BYTES + 1)})
+
+    async def three() -> list[object]:
+        pages = ([whole], [broken_one], [whole])
+        return await asyncio.gather(*(appends.append(outbox, page) for page in pages), return_exceptions=True)
+
+    first, second, third = asyncio.run(three())
+    assert (first, third) == (None, None)
+    assert isinstance(second, RecordError)
+    assert len(publisher.records) == 2
 
 
 def test_what_is_too_long_is_cut_so_that_no_post_is_refused(visit: Visit, publisher: Publisher) -> None:

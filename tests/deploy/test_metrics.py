@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from crawlers.bus.outbox import Appends
 from crawlers.fetching.outcomes import FATES
 from crawlers.frontier.database import Leased, Visits
 from crawlers.metrics import CrawlMetrics
@@ -102,7 +103,7 @@ def crawled(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Vis
     for site in sites:
         platform = SimpleNamespace(start=lambda _site: [])
         permits = asyncio.Semaphore(1)
-        yield Visit(site, platform, Nowhere(), None, None, metrics, clock.as_clock(), permits, lambda: True, at_once)
+        yield Visit(site, platform, Nowhere(), None, None, metrics, clock.as_clock(), permits, lambda: True, Appends(at_once))
 
 
 def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budget(clock: HeldClock) -> None:

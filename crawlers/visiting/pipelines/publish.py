@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from typing import Self
 
 from scrapy.crawler import Crawler
@@ -46,7 +45,7 @@ class PublishPipeline:
         backoff, reached = Backoff(), self._visit.metrics.loop.reached
         while True:
             try:
-                await self._visit.on_bus(partial(self._visit.outbox.append, captures))
+                await self._visit.appends.append(self._visit.outbox, captures)
             except UnavailableError as error:
                 reached(BUS, False)
                 wait = backoff.next(error.retry_after)
