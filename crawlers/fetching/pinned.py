@@ -9,7 +9,8 @@ bear. A connection that is kept alive leads where it led when it was made.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
@@ -17,7 +18,7 @@ from scrapy.crawler import Crawler
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IReactorPluggableNameResolver
+from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IReactorPluggableNameResolver, IStreamClientEndpoint
 from twisted.web.client import HTTPConnectionPool
 from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
 
@@ -49,6 +50,19 @@ class _Pinned:
         return getattr(self._reactor, name)
 
 
+@implementer(IStreamClientEndpoint)
+@dataclass(frozen=True)
+class _OnDemand:
+    """An endpoint that is made when it is needed: most requests go over a connection that there is."""
+
+    make: Callable[[], Any]
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """As Twisted's."""
+        made: Deferred[Any] = self.make().connect(factory)
+        return made
+
+
 class PinnedPool(HTTPConnectionPool):
     """Makes its connections itself, whatever endpoint it is given; `policy` is Scrapy's for HTTPS, `timeout` is in seconds."""
 
@@ -62,7 +76,8 @@ class PinnedPool(HTTPConnectionPool):
         addresses = self._resolved.get(host.decode("ascii", "replace").lower())
         if not addresses or scheme not in {b"http", b"https"}:
             return fail(Refused("address"))
-        return super().getConnection(key, self._endpoint(scheme, host, port, addresses))
+        made: Any = _OnDemand(lambda: self._endpoint(scheme, host, port, addresses))
+        return super().getConnection(key, made)
 
     def _endpoint(self, scheme: bytes, host: bytes, port: int, addresses: Sequence[Address]) -> Any:
         pinned = _Pinned(self._reactor_of_pool, addresses)

@@ -57,6 +57,7 @@ _PARTS: dict[str, Any] = {
     "METAREFRESH_ENABLED": False,
     "HTTPPROXY_ENABLED": False,
     "HTTPERROR_ALLOW_ALL": True,
+    "CONCURRENT_ITEMS": 1,  # a page is one item, and Scrapy begins as many tasks for each response
     "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",
     "SCHEDULER_PRIORITY_QUEUE": "scrapy.pqueues.ScrapyPriorityQueue",
 }

@@ -8,6 +8,7 @@ if the handler has ever gone elsewhere.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from typing import Self
@@ -36,6 +37,8 @@ def is_public(address: Address) -> bool:
 
 async def addresses_of(host: str) -> list[Address]:
     """Every address that the system's resolver gives for `host`, odd spellings such as `127.1` and `2130706433` included."""
+    with contextlib.suppress(ValueError):
+        return [ipaddress.ip_address(host)]
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
