@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, corpora, detect, hostile, matching, month, notify, pictures, process, recall, scale, watchlist
+from tests.bench import bus, corpora, crawl, detect, hostile, matching, month, notify, pictures, process, recall, scale, watchlist
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -52,6 +52,7 @@ def main() -> int:
             "corpora": lambda: corpora.corpora(folder),
             "month": lambda: month.month(folder, context),
             "bus": lambda: bus.sqlite(folder),
+            "crawl": crawl.crawl,
             "kafka": lambda: on_kafka(folder, bus.kafka),
             "scale": lambda: on_kafka(folder, scale.match_processes),
             "store": lambda: store_rows(row, folder),
