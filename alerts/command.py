@@ -17,6 +17,7 @@ from rich.console import Group
 
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.render import clocks_as_json, clocks_table, decide_as_json
+from alerts.coverage.ledger import Ledger
 from alerts.custody.command import hold, release, vault_of
 from alerts.custody.reveal import reveal, watching
 from alerts.decisions.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
@@ -135,8 +136,10 @@ def run_alert(context: Context, *, once: bool) -> None:
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)
-        canaries, heard = Canaries(stage, metrics.canary, muted), Listener(store, context.clock)
-        handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, heard)
+        ledger, listener = Ledger(store, context.clock), Listener(store, context.clock)
+        maintenance.ledger = ledger.turn
+        canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
+        handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
         batch = settings.alert.batch
         Worker("alert", subscription, handle, letters, stop, batch, metrics=told, sink=STORE, in_hand=in_hand).run(once)
         if once:

@@ -18,14 +18,17 @@ from alerts.records import (
     Audit,
     Background,
     Claim,
+    DaySheet,
     Decision,
     Exposure,
+    GapReason,
     Heard,
     Hold,
     Incident,
     Notification,
     Original,
     Sighting,
+    SiteDay,
     Suppression,
 )
 from alerts.records.document import D, Document
@@ -33,6 +36,7 @@ from alerts.store import IncidentStore, Where
 from ullage.settings import OriginalSettings, StoreSettings
 
 BATCH = 1_000
+LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Suppression, Hold, Audit, Notification, Heard, Incident)
 """What is kept as long as incidents are, the incident itself last."""
 
@@ -57,8 +61,9 @@ def expire(
         removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
     for background in _batches(store, Background, Where(before=now - timedelta(days=keep.exposures_days))):
         removed[Background] += store.delete(Background, [document.id for document in background])
-    for kind in RECORDS:
-        for documents in _batches(store, kind, Where(before=now - timedelta(days=keep.incidents_days)), kept):
+    days = [*((kind, keep.coverage_days) for kind in LEDGER), *((kind, keep.incidents_days) for kind in RECORDS)]
+    for kind, kept_days in days:
+        for documents in _batches(store, kind, Where(before=now - timedelta(days=kept_days)), kept):
             removed[kind] += store.delete(kind, [document.id for document in documents])
     return _expunged(store, removed, owed)
 

@@ -11,6 +11,9 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Claim          tenant:of:value             alert
     KeyCheck       the key's name              alert
     Heard          a crawl host's name         alert
+    SiteDay        day:site                    alert
+    DaySheet       day:number                  alert, append-only
+    GapReason      GAP-…                       a command, append-only
     Incident       INC-…, of its first finding alert (a projection)
     Decision       incident:form token         search, append-only
     Suppression    SUP-…; SUP-…:lifted         search, append-only
@@ -20,6 +23,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Account        the account's name          search
 """
 
+from alerts.records.coverage import DaySheet, GapReason, SiteDay
 from alerts.records.decided import Decision, Hold, Suppression
 from alerts.records.document import Document
 from alerts.records.facts import (
@@ -40,16 +44,18 @@ from alerts.records.words import SEVERITIES, STATUSES, ClockWord, News, Origin, 
 
 __all__ = [
     "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Audit", "Background", "Claim", "ClockWord",
-    "Decision",
-    "Exposure", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Severity", "Sighting",
-    "Sketched", "Status", "Suppression", "Told", "Why", "claim_id", "exposure_id", "incident_id",
+    "DaySheet", "Decision", "Exposure", "GapReason", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin",
+    "Original", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "claim_id",
+    "exposure_id", "incident_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
+    SiteDay, GapReason, DaySheet,
 )  # fmt: skip
-VERSION = 6
+VERSION = 7
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
 `Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned,
-the fifth no `Heard`. A class that is new gets its tables or index; filters that change must be filled from the documents."""
+the fifth no `Heard`, the sixth no ledger of coverage. A class that is new gets its tables or index; filters that change must be
+filled from the documents."""

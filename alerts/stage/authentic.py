@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from ullage.bus import FINDINGS, Record
 from ullage.errors import RecordError
-from ullage.records.finding import SIGNED_SINCE
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, is_heartbeat
+from ullage.records import finding, heartbeat
+from ullage.records.heartbeat import PURPOSE, is_heartbeat
 from ullage.runtime.cutover import Cutover
 from ullage.security.signing import SIGNATURE, SIGNER, Verifier, record_parts
 
@@ -26,7 +26,8 @@ class Authentic:
     def check(self, record: Record) -> None:
         """RecordError `downgrade`, `unknown_signer` or `not_authentic` for a record that anybody could have sent."""
         headers = record.headers
-        purpose, since = (PURPOSE, HEARTBEAT_SCHEMA) if is_heartbeat(headers) else ("finding", SIGNED_SINCE)
+        beat = is_heartbeat(headers)
+        purpose, since = (PURPOSE, heartbeat.SIGNED_SINCE) if beat else ("finding", finding.SIGNED_SINCE)
         schema = headers.get("schema", "")
         if not (schema.isascii() and schema.isdigit()):
             raise RecordError("schema")

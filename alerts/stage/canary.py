@@ -10,6 +10,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -71,6 +72,8 @@ class Canaries:
     stage: Alert
     metrics: CanaryMetrics
     muted: Silencer
+    told: Callable[[datetime], None] = lambda _: None
+    """Told when the post was published of each that led to a notification."""
 
     def __call__(self, records: Sequence[Record]) -> None:
         """Decide on each, and note when it came to a notification; RecordError for one that is damaged."""
@@ -80,6 +83,7 @@ class Canaries:
             told = notifications(record, self.stage, self.muted)
             if told and finding.capture.published_at is not None:
                 self.metrics.notified(finding.capture.published_at.timestamp())
+                self.told(finding.capture.published_at)
             else:
                 log.get("alert").warning("canary_not_notified", reason="decided otherwise" if not told else "no date")
 

@@ -20,8 +20,8 @@ class Dispatch:
     pulse: HeartbeatMetrics
     check: Callable[[Record], None]
     """RecordError for a record that nobody of ours signed."""
-    heard: Callable[[Heartbeat], None] = lambda _: None
-    """Told of each heartbeat that is news."""
+    heard: Sequence[Callable[[Heartbeat], None]] = ()
+    """Told of each heartbeat that is news, in this order."""
 
     def __call__(self, records: Sequence[Record]) -> None:
         """Deal with a batch; RecordError for one that is damaged."""
@@ -35,5 +35,6 @@ class Dispatch:
             self.canaries(canaries)
         for beat in beats:
             if self.pulse.is_news(beat):
-                self.heard(beat)
+                for tell in self.heard:
+                    tell(beat)
             self.pulse.arrived(beat)

@@ -17,8 +17,10 @@ from alerts.records import (
     Audit,
     Background,
     Claim,
+    DaySheet,
     Decision,
     Exposure,
+    GapReason,
     Heard,
     Hold,
     Incident,
@@ -26,6 +28,7 @@ from alerts.records import (
     Notification,
     Original,
     Sighting,
+    SiteDay,
     Suppression,
 )
 from alerts.records.document import Document
@@ -33,11 +36,11 @@ from alerts.store.mapping import index_name
 
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
-FOLDED = (Sighting, Exposure, Background, Original, Claim, KeyCheck, Heard, Incident, Notification)
-SAID = (Decision, Suppression, Hold, Audit)
+FOLDED = (Sighting, Exposure, Background, Original, Claim, KeyCheck, Heard, SiteDay, DaySheet, Incident, Notification)
+SAID = (Decision, Suppression, Hold, GapReason, Audit)
 ALERT: Rights = ((FOLDED, (*SEEN, "index", "delete", "maintenance")), (SAID, (*SEEN, "delete", "maintenance")))
 SEARCH: Rights = (
-    ((Incident, Sighting, Exposure, Background, KeyCheck, Heard, Account), SEEN),
+    ((Incident, Sighting, Exposure, Background, KeyCheck, Heard, SiteDay, DaySheet, Account), SEEN),
     (SAID, (*SEEN, "create_doc")),
 )
 DESK: Rights = (((Incident, Original), SEEN),)

@@ -50,6 +50,10 @@ STANDING = (
     "select state, since, former, former_since, doubted, last_new, reason, posts, author, date, title "
     "from standings where site = ?"
 )
+HELD = """
+select sum(entries), exists (select 1 from pages where site = ?1 and role = 'list' and number > 1)
+from pages where site = ?1 and role = 'list' and number = 1
+"""
 EVERYWHERE = ""
 """The site of a blind time of the whole crawl: the way out was down."""
 ZONES_SECONDS = 26 * HOUR
@@ -127,6 +131,28 @@ class History:
             query = "select hour, posts from arrivals where site = ? and hour between ? and ?"
             rows: Any = self._database.execute(query, (site, self._oldest(), int(self._clock.wall() // HOUR))).fetchall()
         return dict(rows)
+
+    def arrived(self, site: str, hour: int) -> int:
+        """Posts of one hour."""
+        with sqlite_errors(self._path):
+            return int(self._database.execute("select posts from arrivals where site = ? and hour = ?", (site, hour)).get or 0)
+
+    def names(self) -> set[str]:
+        """All sites of which anything is known."""
+        with sqlite_errors(self._path):
+            return {str(name) for (name,) in self._database.execute("select site from standings").fetchall()}
+
+    def lives(self, site: str) -> float:
+        """Seconds for which a post could be found in the busiest hour of the last day; 0 where that cannot be told.
+
+        It leaves with as many that come as its list holds; from a list of several pages it does not leave.
+        """
+        with sqlite_errors(self._path):
+            since = int(self._clock.wall() // HOUR) - DAY_HOURS
+            most = self._database.execute("select max(posts) from arrivals where site = ? and hour >= ?", (site, since)).get or 0
+            row: Any = self._database.execute(HELD, (site,)).fetchone()
+        held, goes_on = row
+        return HOUR * held / most if most and held and not goes_on else 0.0
 
     def _oldest(self) -> int:
         """The first hour of the rhythm's window."""

@@ -22,6 +22,7 @@ from crawlers.platforms import platform_of
 from crawlers.scheduling.canary_site import CanarySite
 from crawlers.scheduling.egress import Egress, reachable
 from crawlers.scheduling.heartbeats import Heartbeats
+from crawlers.scheduling.hours import HoursSeen
 from crawlers.scheduling.site_list import SiteList
 from crawlers.scheduling.site_locks import SiteLocks
 from crawlers.scheduling.site_state import SiteStates
@@ -31,6 +32,7 @@ from crawlers.visiting.visitor import Visitor
 from ullage import log
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, UnavailableError
+from ullage.monitoring.canary import SITE as CANARY
 from ullage.monitoring.metrics import BUS
 from ullage.security import keys
 from ullage.settings import Context
@@ -64,7 +66,10 @@ class Scheduler:
         self._backlog = Backlog(bus, self._frontier, context.clock, self._crawl.pause_lag_hours * 3600, metrics, on_bus)
         self._expiry = Expiry(bus, context.clock, on_bus)
         self._site_states = SiteStates(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
-        self._beats = Heartbeats(self._crawl, self._site_states, publisher, metrics, sealer, signer, on_bus)
+        hours = HoursSeen(self._frontier.history.names() - {CANARY})
+        self._beats = Heartbeats(
+            self._crawl, self._site_states, publisher, metrics, sealer, signer, on_bus, hours, lambda: self._sites.unwatched
+        )
         self._visitor = Visitor(context, self._frontier, publisher, signer, metrics, on_bus, self._may_lease)
         self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
         self._next: dict[str, Visits] = {}
@@ -116,6 +121,7 @@ class Scheduler:
         self._site_states.egress.total = len(self._sites.watched)
         self._site_states.unreadable = self._sites.unreadable
         self._beats.show(self._sites.watched)
+        self._beats.hours.files(self._sites.files)
 
     def _begin_due(self) -> float:
         """Begin visits that are due; returns the seconds until the next is, at most `READ_SECONDS`."""

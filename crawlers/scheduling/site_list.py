@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.canary_site import CanarySite
 from crawlers.scheduling.site_locks import SiteLocks
-from crawlers.sites.site import Site, SiteFolder
+from crawlers.sites.site import TAKEN, Site, SiteFolder
 from ullage import log
 from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.records import INGEST
+from ullage.records.heartbeat import is_name
 
 
 class SiteList:
@@ -25,6 +26,10 @@ class SiteList:
         """By name, that of canary posts among them."""
         self.watched: tuple[Site, ...] = ()
         """The same without that of canary posts: what is told of in heartbeats and metrics."""
+        self.files: frozenset[str] = frozenset()
+        """Names of all sites that have a file, crawled or not."""
+        self.unwatched: dict[str, str] = {}
+        """Sites that are known and not crawled, and why, as a letter of `ullage.records.hours`; of a process for all sites."""
 
         self.faults: tuple[ConfigError, ...] = ()
         """What was wrong with files when they were last read, each with all that is; where names were given, with those alone."""
@@ -61,6 +66,11 @@ class SiteList:
         self.crawled = ours
         self.watched = tuple(site for site in ours.values() if site is not canary)
         self._metrics.watch(self.watched)
+        refused = {name: str(fault) for name, fault in self._folder.refused.items() if is_name(name) and name not in TAKEN}
+        self.files = frozenset({*sites, *refused})
+        apart = {name: "g" if "legal_basis" in fault else "f" for name, fault in refused.items() if name not in sites}
+        apart |= {name: "i" if site.enabled else "d" for name, site in sites.items() if not site.is_crawled}
+        self.unwatched = {} if self._names else apart
 
     def _require(self, sites: dict[str, Site]) -> None:
         """ConfigError for a name that is no site which is crawled."""

@@ -8,7 +8,7 @@ that were given up are tried again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from crawlers.frontier.database import Frontier
@@ -21,12 +21,24 @@ from ullage import log
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records.heartbeat import MAX_WATCHED, Coverage, SiteReport, State
+from ullage.records.hours import SEEN, SLOT_SECONDS
 
 SEEING: tuple[State | None, ...] = ("ok", "quiet", None)
 """States in which a site's posts are seen."""
 REVISITS = 2.0
 """No silence counts that is shorter than this many visits."""
 FOREVER = float("inf")
+LETTERS: Mapping[State | None, str] = {
+    None: "n",
+    "ok": SEEN,
+    "quiet": SEEN,
+    "blocked": "b",
+    "login_expired": "l",
+    "layout_changed": "y",
+    "robots_denied": "r",
+    "unreachable": "u",
+}
+"""What the ledger of coverage says of a state (`ullage.records.hours`)."""
 
 
 @dataclass(slots=True)
@@ -41,6 +53,7 @@ class SiteStates:
     """Site files that cannot be read: sites that nobody sees."""
     _reports: dict[str, SiteReport] = field(default_factory=dict)
     _states: dict[str, State | None] = field(default_factory=dict)
+    _due: dict[str, float] = field(default_factory=dict)
 
     def settle(self, site: Site, seen: Evidence, before: Profile) -> State | None:
         """Take in a visit; `before` is what posts were like until then. Returns the state in force, None for none yet."""
@@ -95,9 +108,19 @@ class SiteStates:
             self._states[site] = self.frontier.history.standing(site).state
         return self._states[site]
 
+    def letter(self, site: Site) -> str:
+        """How `site` is seen now, for the ledger: a visit that is overdue by as much as it may be is no reading any more."""
+        if not self.egress.up:
+            return "e"
+        if site.name not in self._due:
+            self._due[site.name] = self.frontier.visits(site.name).due_at
+        late = self.clock.wall() - self._due[site.name] > max(site.revisit_seconds, REVISITS * SLOT_SECONDS)
+        letter = LETTERS[self._state(site.name)]
+        return "p" if letter == SEEN and late else letter
+
     def _forget(self, *sites: str) -> None:
         """What was read of `sites` is no longer so; of all, where none is named."""
-        for kept in (self._reports, self._states):
+        for kept in (self._reports, self._states, self._due):
             for site in sites or tuple(kept):
                 kept.pop(site, None)
 

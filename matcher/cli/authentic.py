@@ -50,7 +50,7 @@ class Reception:
     def heartbeat(self, record: Record) -> Heartbeat:
         """The heartbeat in `record`; RecordError `unknown_signer` or `downgrade` for one that anybody could have sent."""
         schema = _schema(record)
-        signed = schema >= beats.HEARTBEAT_SCHEMA
+        signed = schema >= beats.SIGNED_SINCE
         plain, known = self._opened(record, beats.PURPOSE, schema, signed=signed)
         if not known:
             raise RecordError("unknown_signer" if signed else "downgrade")

@@ -15,7 +15,7 @@ from tests.matcher.test_stage import Running, passed_on
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.monitoring.canary import SITE, TENANT, proof, text
 from ullage.records import CAPTURE_SCHEMA, Capture
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Heartbeat
+from ullage.records.heartbeat import SIGNED_SINCE, Heartbeat
 from ullage.security import keys
 from ullage.security.signing import Signer, record_parts
 
@@ -60,9 +60,8 @@ def test_findings_and_heartbeats_are_signed_by_match(match: Running) -> None:
     assert record.headers["signer"] == keys.signer(match.context.keys, "match").name
 
 
-@pytest.mark.parametrize(("signer", "schema", "reason"), [(STRANGER, 2, "unknown_signer"), (None, 1, "downgrade")])
+@pytest.mark.parametrize(("signer", "schema", "reason"), [(STRANGER, SIGNED_SINCE, "unknown_signer"), (None, 1, "downgrade")])
 def test_a_heartbeat_of_a_stranger_is_none(match: Running, signer: Signer | None, schema: int, reason: str) -> None:
-    assert HEARTBEAT_SCHEMA == 2
     sealer = keys.sealer(match.context.keys)
     beat = Heartbeat(id=secrets.token_hex(16), origin="crawl", inserted_at=match.context.clock.now())
     plain = signer.enclose(beat.encode(), "heartbeat") if signer else beat.encode()

@@ -30,13 +30,13 @@ def test_a_heartbeat_survives_the_bus_and_is_told_from_other_records_by_its_head
     assert not is_heartbeat({"site": "board", "schema": "1"})
     assert set(sent.headers()) == {"record", "id", "schema"}
     told = Coverage(sites={"blocked": 1}, egress_up=False)
-    assert sent.bare(7) == beat(coverage=told, enrolled=7), "no site is named beyond match"
+    assert sent.bare(7) == beat(coverage=told, enrolled=7), "no state of a site is named beyond match"
 
 
 @pytest.mark.parametrize(
     ("data", "schema", "reason"),
     [
-        (beat().encode(), "3", "schema"),
+        (beat().encode(), "4", "schema"),
         (beat().encode(), "", "schema"),
         (b"{}", "1", "malformed"),
         (b"\xff", "1", "malformed"),

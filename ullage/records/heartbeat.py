@@ -19,10 +19,13 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from ullage.errors import RecordError
 from ullage.records.base import STRICT
+from ullage.records.hours import MOST_TOLD, SiteHour
 
-HEARTBEAT_SCHEMA = 2
-READ_SCHEMAS = ("1", "2")
-"""The second is signed: within the seal on `captures`, in its headers on `findings`. Its fields are those of the first."""
+HEARTBEAT_SCHEMA = 3
+READ_SCHEMAS = ("1", "2", "3")
+"""The third tells what was seen of each site; fields of those before are still read."""
+SIGNED_SINCE = 2
+"""From here on one is signed: within the seal on `captures`, in its headers on `findings`."""
 PURPOSE = "heartbeat"
 RECORD = "record"
 """The header that tells a heartbeat from what a topic is for; other records have none of that name."""
@@ -84,11 +87,15 @@ class Heartbeat(_Record):
     inserted_at: AwareDatetime
     coverage: Coverage | None = None
     counts: tuple[Count, ...] = Field(default=(), max_length=200)
+    hours: tuple[SiteHour, ...] = Field(default=(), max_length=MOST_TOLD)
+    """What was seen of sites lately; with many sites each heartbeat tells of some of them."""
+    gone: tuple[Name, ...] = Field(default=(), max_length=MOST_TOLD)
+    """Sites whose files were taken away: nothing of them is to be expected."""
     enrolled: Annotated[int, Field(ge=0)] | None = None
     """Customers that match looked for when it came by; match says so, and versions before did not."""
 
     def bare(self, enrolled: int | None = None) -> Heartbeat:
-        """As it goes on to `findings`, without what only match is told: of sites there is left how many are in each state."""
+        """As it goes on to `findings`, without what only match is told: of states there is left how many sites are in each."""
         coverage = self.coverage and self.coverage.model_copy(update={"watched": ()})
         return self.model_copy(update={"coverage": coverage, "counts": (), "enrolled": enrolled})
 

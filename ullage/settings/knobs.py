@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,3 +25,12 @@ class Section(BaseModel):
 def knob(default: Any, reason: str, unit: str = "") -> Any:
     """A field that `ullage config show` explains."""
     return Field(default=default, description=reason, json_schema_extra={"unit": unit})
+
+
+def known_zone(zone: str) -> str:
+    """`zone`, if this machine knows it; ValueError says what to write."""
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{zone!r} is no time zone that is installed here: use a name like Asia/Shanghai") from None
+    return zone

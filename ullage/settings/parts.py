@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention
-from ullage.settings.knobs import Count, Seconds, Section, knob
+from ullage.settings.knobs import Count, Seconds, Section, knob, known_zone
 
 
 class BusSettings(Section):
@@ -35,6 +35,23 @@ class StoreSettings(Section):
     url: str = knob("sqlite:///incidents.sqlite", "sqlite:///FILE on one machine, elasticsearch://HOST:PORT on many")
     exposures_days: Seconds = knob(180.0, "an exposure names a customer's handle: kept while it is useful (PIPL 19)", "days")
     incidents_days: Seconds = knob(1095.0, "processing records are kept three years (PIPL 56)", "days")
+    coverage_days: Seconds = knob(400.0, "what was seen of each site: a year's audit may come a month late", "days")
+
+
+class CoverageSettings(Section):
+    """The ledger of what was seen of each site and hour; see `alerts.coverage`."""
+
+    zone: str = knob("Asia/Shanghai", "the zone of the hours that people type and read; what is kept is in UTC")
+    gap_minutes: Annotated[float, Field(ge=5, le=60, allow_inf_nan=False)] = knob(
+        10.0, "blind for so long is a gap: two visits of a site that is visited every 5 minutes", "minutes"
+    )
+    timestamp_url: str = knob("", "time-stamping authority (RFC 3161) for each day's sheet, https://…; empty: not time-stamped")
+    timestamp_ca: str = knob("", "file with its root certificate (PEM), relative to the data folder: stamps are verified by it")
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        return known_zone(zone)
 
 
 class OriginalSettings(Section):

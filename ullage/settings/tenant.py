@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from ullage.settings.knobs import Section, knob
+from ullage.settings.knobs import Section, knob, known_zone
 from ullage.vocabulary.fields import Field as Label
 
 
@@ -74,8 +73,4 @@ class Tenant(Section):
     @field_validator("zone")
     @classmethod
     def _known_zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"{zone!r} is no time zone that is installed here: use a name like Asia/Shanghai") from None
-        return zone
+        return known_zone(zone)

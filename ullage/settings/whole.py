@@ -22,7 +22,15 @@ from ullage.files.trusted import read_trusted
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings.knobs import TENANT, knob
 from ullage.settings.notify import NotifySettings
-from ullage.settings.parts import AuditSettings, BusSettings, EvidenceSettings, KeySettings, OriginalSettings, StoreSettings
+from ullage.settings.parts import (
+    AuditSettings,
+    BusSettings,
+    CoverageSettings,
+    EvidenceSettings,
+    KeySettings,
+    OriginalSettings,
+    StoreSettings,
+)
 from ullage.settings.roles import AlertSettings, CanarySettings, CrawlSettings, IntakeSettings, MatchSettings, SearchSettings
 from ullage.settings.tenant import Tenant
 
@@ -39,6 +47,7 @@ class Settings(BaseSettings):
     metrics: bool = knob(True, "serve /metrics, /healthz and /readyz on loopback")
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
+    coverage: CoverageSettings = CoverageSettings()
     originals: OriginalSettings = OriginalSettings()
     audit: AuditSettings = AuditSettings()
     keys: KeySettings = KeySettings()

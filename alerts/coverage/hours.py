@@ -1,0 +1,298 @@
+"""The ledger read back: cells of an hour, gaps, and what of them somebody explained.
+
+A gap is a time of `gap_minutes` or more in which a site that was to be read was not, or the hour in which shorter times add up to
+that. A time is judged when its heartbeats have had `GRACE` to arrive. Before its first heartbeat the ledger knows nothing, and
+that is a gap as well: of all sites.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from alerts.coverage.ledger import last_days
+from alerts.records import GapReason, SiteDay
+from alerts.records.coverage import DAY_SLOTS, day_of
+from alerts.store import IncidentStore, Where
+from ullage.monitoring.canary import SITE as CANARY
+from ullage.records.hours import ELSEWHERE, SEEN, SLOT_SECONDS, SLOTS, UNHEARD, UNWATCHED, WHY
+
+GRACE = timedelta(minutes=15)
+"""Heartbeats come each minute, and behind a long queue of captures a little later."""
+EVERYWHERE = ""
+MINUTES = SLOT_SECONDS // 60
+DAY, HOUR, SLOT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=SLOT_SECONDS)
+State = Literal["seen", "blind", "partly", "off", "open"]
+"""`partly`: some of it; `off`: not to be read; `open`: not judged yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One hour of one site; `why` are blind minutes by reason."""
+
+    at: datetime
+    state: State
+    seen: int
+    why: Mapping[str, int]
+    posts: int = 0
+    explained: bool = False
+
+    @property
+    def blind(self) -> int:
+        """Minutes that were not seen."""
+        return sum(self.why.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which nothing was seen of `site`, for reasons by letter; `explained` where somebody did so."""
+
+    site: str
+    since: datetime
+    until: datetime
+    why: str
+    explained: GapReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A site in the window; `unwatched` says why it is not read at its end, "" of one that is."""
+
+    site: str
+    cells: tuple[Cell, ...]
+    gaps: tuple[Gap, ...]
+    unwatched: str = ""
+    revisit: int = 0
+    lives: int = 0
+
+    @property
+    def is_short_lived(self) -> bool:
+        """Whether posts may come and go between two visits."""
+        return 0 < self.lives < self.revisit
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the ledger says of a time: `judged` so far, `before` its beginning.
+
+    `canaries` are hours in which a canary post was told.
+    """
+
+    since: datetime
+    until: datetime
+    judged: datetime
+    rows: tuple[Row, ...]
+    before: tuple[Gap, ...] = ()
+    canaries: frozenset[datetime] = frozenset()
+    days: tuple[str, ...] = ()
+
+    def gaps(self) -> list[Gap]:
+        """All gaps, in order of time."""
+        return sorted((*self.before, *(gap for row in self.rows for gap in row.gaps)), key=lambda gap: (gap.since, gap.site))
+
+    def unexplained(self) -> list[Gap]:
+        """Those that nobody explained."""
+        return [gap for gap in self.gaps() if gap.explained is None]
+
+
+@dataclass(slots=True)
+class _Slots:
+    """Letters of a site from `first`, a slot since 1970."""
+
+    first: int
+    letters: list[str] = field(default_factory=list)
+    posts: dict[int, int] = field(default_factory=dict)
+    last: SiteDay | None = None
+
+    def is_over(self, at: datetime) -> bool:
+        """Whether the site was not to be read at the end."""
+        return self.letters[min(_slot(at), self.first + len(self.letters)) - self.first - 1] == ELSEWHERE
+
+    def add(self, day: SiteDay) -> None:
+        """A day, which comes behind all that are there already."""
+        began = _slot(day.at)
+        while self.last is not None and self.last.at + DAY < day.at and not self.last.is_over():
+            self.add(self.last.next_day())
+        self.letters += ELSEWHERE * (began - self.first - len(self.letters))
+        self.letters += day.told()
+        self.posts |= {began // SLOTS + hour: posts for hour, posts in enumerate(day.posts) if posts}
+        self.last = day
+
+
+def coverage(store: IncidentStore, since: datetime, until: datetime, now: datetime, gap_minutes: float, site: str = "") -> Seen:
+    """What was seen from `since` until `until`, of one site or of all."""
+    since, until = _hour(since), min(_hour(until - timedelta(microseconds=1)) + HOUR, _hour(now) + HOUR)
+    judged = min(until, now - GRACE)
+    days = [day_of(since - HOUR)]
+    while days[-1] < day_of(until + HOUR):
+        days.append(day_of(_start(days[-1]) + DAY))
+    found, reasons = _letters(store, days, site, day_of(now)), list(store.scroll(GapReason, Where()))
+    canary, rows = found.pop(CANARY, None), list[Row]()
+    for name, slots in sorted(found.items()):
+        row = _row(name, slots, (since, until, judged), gap_minutes, reasons)
+        if row.unwatched or any(cell.state not in {"off", "open"} for cell in row.cells) or not slots.is_over(judged):
+            rows.append(row)
+    begins = _begins(store, _letters(store, days, "", day_of(now)) if site else found, since)
+    before = Gap(EVERYWHERE, since, min(judged, max(since, begins)), UNHEARD)
+    return Seen(
+        since, until, judged, tuple(rows),
+        tuple(_explained(before, reasons)) if before.until > before.since else (),
+        _told(canary) if canary else frozenset(), tuple(day for day in days if day_of(since) <= day <= day_of(until - SLOT)),
+    )  # fmt: skip
+
+
+def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) -> datetime:
+    """When the ledger began, to the hour, if that is not before `since`."""
+    if store.count(SiteDay, Where(before=_start(day_of(since - HOUR)))):
+        return since
+    heard = [
+        slots.first + next(n for n, letter in enumerate(slots.letters) if letter != ELSEWHERE)
+        for slots in found.values()
+        if {*slots.letters} - {ELSEWHERE}
+    ]
+    return _hour(_moment(min(heard))) if heard else datetime.max.replace(tzinfo=UTC)
+
+
+def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -> dict[str, _Slots]:
+    """The letters of each site over `days`; of days that nobody has begun, because alert was away, nothing was heard."""
+    first = _slot(_start(days[0]))
+    found = dict[str, _Slots]()
+    only = {"site": (site, CANARY)} if site else {}
+    for day in days:
+        for one in store.scroll(SiteDay, Where({"day": (day,), **only})):
+            found.setdefault(one.site, _Slots(first)).add(one)
+    newest = store.search(SiteDay, Where(only, before=_start(days[0])), 1).items
+    for last in last_days(store, newest[0].at) if newest else ():
+        if last.site in found or (site and last.site != site):
+            continue
+        carried = last
+        while carried.day < days[0] and not carried.is_over():
+            carried = carried.next_day()
+        if not carried.is_over():
+            found.setdefault(carried.site, _Slots(first)).add(carried)
+    for slots in found.values():
+        while slots.last is not None and slots.last.day < min(days[-1], today) and not slots.last.is_over():
+            slots.add(slots.last.next_day())
+        slots.letters += ELSEWHERE * (len(days) * DAY_SLOTS - len(slots.letters))
+    return found
+
+
+def _row(
+    name: str, slots: _Slots, window: tuple[datetime, datetime, datetime], gap_minutes: float, reasons: Sequence[GapReason]
+) -> Row:
+    since, until, judged = window
+    until_slot = _slot(judged) - slots.first
+    letters = slots.letters[: max(0, until_slot)]
+    marked = _marked(letters, slots.first, gap_minutes)
+    gaps = tuple(
+        explained
+        for gap in _gaps(name, letters, marked, slots.first)
+        if gap.until > since and gap.since < until
+        for explained in _explained(_clipped(gap, since, until), reasons)
+    )
+    dark = {at for gap in gaps if gap.explained for at in _hours(gap.since, gap.until)}
+    bare = {at for gap in gaps if not gap.explained for at in _hours(gap.since, gap.until)}
+    cells = tuple(_cell(at, letters, slots, marked, at in dark - bare) for at in _hours(since, until))
+    last = slots.last
+    end = letters[-1] if letters else ELSEWHERE
+    return Row(name, cells, gaps, UNWATCHED.get(end, ""), last.revisit if last else 0, last.lives if last else 0)
+
+
+def _cell(at: datetime, letters: Sequence[str], slots: _Slots, marked: set[int], explained: bool) -> Cell:
+    """An hour; times too short for a gap leave it seen."""
+    began = _slot(at) - slots.first
+    told = [(n, letters[n]) for n in range(max(0, began), min(began + SLOTS, len(letters)))]
+    seen = sum(letter == SEEN for _, letter in told)
+    why = Counter(letter for _, letter in told if letter in WHY)
+    posts = slots.posts.get(_slot(at) // SLOTS, 0)
+    minutes = {letter: count * MINUTES for letter, count in why.most_common()}
+    state: State
+    if any(n in marked for n, _ in told):
+        state = "partly" if seen else "blind"
+    elif len(told) < SLOTS:
+        state = "open"
+    else:
+        state = "seen" if seen else "off"
+    return Cell(at, state, seen * MINUTES, minutes, posts, explained)
+
+
+def _marked(letters: Sequence[str], first: int, gap_minutes: float) -> set[int]:
+    """The slots that belong to a gap."""
+    marked, least = set[int](), gap_minutes / MINUTES
+    run = list[int]()
+    for n, letter in enumerate([*letters, SEEN]):
+        if letter in WHY:
+            run.append(n)
+            continue
+        if len(run) >= least:
+            marked.update(run)
+        run = []
+    hours = dict[int, list[int]]()
+    for n, letter in enumerate(letters):
+        if letter in WHY:
+            hours.setdefault((first + n) // SLOTS, []).append(n)
+    for some in hours.values():
+        if len(some) >= least:
+            marked.update(range(some[0], some[-1] + 1))
+    return marked
+
+
+def _gaps(name: str, letters: Sequence[str], marked: set[int], first: int) -> Iterator[Gap]:
+    """Marked slots that follow one another, as gaps, with their reasons, the most common first."""
+    run = list[int]()
+    for n in [*sorted(marked), -1]:
+        if run and n != run[-1] + 1:
+            why = Counter(letters[one] for one in run if letters[one] in WHY).most_common()
+            yield Gap(name, _moment(first + run[0]), _moment(first + run[-1] + 1), "".join(letter for letter, _ in why))
+            run = []
+        run.append(n)
+
+
+def _explained(gap: Gap, reasons: Iterable[GapReason]) -> Iterator[Gap]:
+    """`gap` in pieces: those that somebody explained, and what is left of it."""
+    since = gap.since
+    theirs = sorted((r for r in reasons if r.site in {EVERYWHERE, gap.site}), key=lambda r: (r.since, r.at))
+    for reason in theirs:
+        began, ended = max(since, reason.since), min(gap.until, reason.until)
+        if began >= ended:
+            continue
+        if since < began:
+            yield Gap(gap.site, since, began, gap.why)
+        yield Gap(gap.site, began, ended, gap.why, reason)
+        since = ended
+    if since < gap.until:
+        yield Gap(gap.site, since, gap.until, gap.why)
+
+
+def _clipped(gap: Gap, since: datetime, until: datetime) -> Gap:
+    return Gap(gap.site, max(gap.since, since), min(gap.until, until), gap.why)
+
+
+def _told(canary: _Slots) -> frozenset[datetime]:
+    return frozenset(_hour(_moment(canary.first + n)) for n, letter in enumerate(canary.letters) if letter == SEEN)
+
+
+def _hours(since: datetime, until: datetime) -> Iterator[datetime]:
+    at = _hour(since)
+    while at < until:
+        yield at
+        at += HOUR
+
+
+def _hour(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _start(day: str) -> datetime:
+    return datetime.fromisoformat(f"{day}T00:00:00+00:00")
+
+
+def _slot(at: datetime) -> int:
+    return int(at.timestamp()) // SLOT_SECONDS
+
+
+def _moment(slot: int) -> datetime:
+    return datetime.fromtimestamp(slot * SLOT_SECONDS, UTC)

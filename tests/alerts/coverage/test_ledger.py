@@ -1,0 +1,231 @@
+"""Heartbeats into the ledger, and what it then says: replayed, late, from wrong clocks, over days without alert."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from alerts.coverage.hours import Seen, coverage
+from alerts.coverage.ledger import Ledger
+from alerts.maintenance.retention import expire
+from alerts.read.heard import Listener
+from alerts.records import GapReason, SiteDay
+from alerts.store import Where
+from tests.conftest import HeldClock
+from ullage.monitoring.canary import SITE as CANARY
+from ullage.records.heartbeat import Heartbeat
+from ullage.records.hours import HOUR_SECONDS, SLOTS, SiteHour, slot_of
+from ullage.settings import StoreSettings
+
+NINE = datetime(2026, 9, 21, 9, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def beat(at: datetime, sites: str = "board", letter: str = "o", **more: object) -> Heartbeat:
+    """A heartbeat that tells of the five minutes that it was sent in."""
+    slot = slot_of(at.timestamp())
+    slots = "." * (slot % SLOTS) + letter + "." * (SLOTS - 1 - slot % SLOTS)
+    hours = tuple(SiteHour(site=site, hour=slot // SLOTS, slots=slots, posts=3, revisit=300) for site in sites.split())
+    return Heartbeat(id="0" * 32, origin="crawl", inserted_at=at, hours=hours, **{"enrolled": 5, **more})
+
+
+class Alert:
+    """Alert as far as heartbeats go; `hears` each five minutes, as long as it lives."""
+
+    def __init__(self, store, clock: HeldClock) -> None:
+        self.store, self.clock = store, clock
+        clock.seconds = NINE.timestamp()
+        self.start()
+
+    def start(self) -> None:
+        self.ledger, self.listener = Ledger(self.store, self.clock.as_clock()), Listener(self.store, self.clock.as_clock())
+
+    def hear(self, one: Heartbeat) -> None:
+        self.ledger(one)
+        self.listener(one)
+
+    def hears(self, since: datetime, until: datetime, *words: str, **more: object) -> None:
+        while since < until:
+            self.clock.seconds = max(self.clock.seconds, since.timestamp())
+            self.hear(beat(since, *words, **more))
+            since += timedelta(minutes=5)
+
+    def seen(self, since: datetime = NINE, site: str = "", minutes: float = 10.0) -> Seen:
+        now = self.clock.as_clock().now()
+        return coverage(self.store, since, now, now, minutes, site)
+
+    def at(self, when: datetime) -> None:
+        self.clock.seconds = when.timestamp()
+
+
+@pytest.fixture
+def alert(store, clock: HeldClock) -> Alert:
+    return Alert(store, clock)
+
+
+def words(found: Seen, site: str = "board") -> str:
+    """A letter an hour: the first of its state."""
+    return "".join(cell.state[0] for row in found.rows if row.site == site for cell in row.cells)
+
+
+def test_seen_hours_are_seen_and_say_how_many_posts_came(alert: Alert) -> None:
+    alert.hears(NINE, NINE + 3 * HOUR)
+    alert.at(NINE + 3.5 * HOUR)
+    (row,) = alert.seen().rows
+    assert [(cell.state, cell.seen, cell.posts) for cell in row.cells[:3]] == [("seen", 60, 3)] * 3
+    assert alert.seen().gaps()[0].since == NINE + 3 * HOUR, "and now nobody is heard"
+
+
+def test_the_same_heartbeats_again_change_nothing(alert: Alert) -> None:
+    alert.hears(NINE, NINE + 2 * HOUR)
+    before = list(alert.store.scroll(SiteDay, Where()))
+    alert.hears(NINE, NINE + 2 * HOUR)
+    alert.start()
+    alert.hears(NINE, NINE + 2 * HOUR)
+    assert list(alert.store.scroll(SiteDay, Where())) == before
+
+
+def test_a_time_too_short_for_a_gap_is_no_gap_until_an_hour_has_too_many(alert: Alert) -> None:
+    for minute in range(0, 180, 5):
+        if minute not in {20, 75, 100}:
+            alert.hears(NINE + timedelta(minutes=minute), NINE + timedelta(minutes=minute + 5))
+    alert.at(NINE + 3 * HOUR)
+    found = alert.seen()
+    assert words(found) == "spo"
+    assert [(gap.since.minute, gap.until.minute) for gap in found.gaps()] == [(15, 45)]
+    assert found.rows[0].cells[0].why == {".": 5}
+
+
+def test_a_clock_ahead_or_set_back_claims_nothing(alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR)
+    alert.hear(beat(NINE + 5 * HOUR))
+    alert.at(NINE + 3 * HOUR)
+    alert.hear(beat(NINE + 3 * HOUR))
+    alert.start()
+    alert.hear(beat(NINE + 1.5 * HOUR))
+    assert words(alert.seen()) == "sbb"
+    alert.at(NINE + 6 * HOUR)
+    assert words(alert.seen())[5] == "b"
+
+
+def test_an_hour_long_past_or_to_come_is_not_believed(alert: Alert) -> None:
+    alert.hears(NINE, NINE + timedelta(minutes=5))
+    alert.at(NINE + 12 * HOUR)
+    hour = int(NINE.timestamp()) // HOUR_SECONDS
+    told = tuple(SiteHour(site="board", hour=hour + n, slots="o" * SLOTS) for n in (1, 12, 13))
+    alert.hear(beat(NINE + 12 * HOUR).model_copy(update={"hours": told}))
+    (day,) = alert.store.scroll(SiteDay, Where())
+    assert [hour for hour, cell in enumerate(day.cells) if "o" in cell] == [9, 21]
+    assert day.cells[21] == "o" + "." * 11
+
+
+def test_days_without_alert_are_blind_for_all_that_was_watched_and_filled_when_they_are_heard_of(alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR, "board pastes")
+    alert.hear(beat(NINE + HOUR, "other", "d"))
+    back = NINE + 3 * DAY
+    alert.at(back)
+    found = alert.seen(NINE + DAY)
+    assert {row.site: {cell.state for cell in row.cells} for row in found.rows} == {
+        "board": {"blind"},
+        "pastes": {"blind"},
+        "other": {"off", "open"},
+    }
+    alert.start()
+    alert.ledger.turn()
+    assert alert.store.count(SiteDay, Where()) == 12
+    assert alert.seen(NINE + DAY).rows == found.rows
+    alert.hears(NINE + DAY, NINE + DAY + HOUR, "board pastes")
+    assert words(alert.seen(NINE + DAY))[:2] == "sb"
+
+
+def test_what_is_switched_off_stays_off_without_a_word_and_is_missed_when_it_is_on_again(alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR, "board", "d")
+    alert.at(NINE + DAY)
+    assert set(words(alert.seen())) == {"o"}
+    assert [row.unwatched for row in alert.seen().rows] == ["switched off in its file"]
+    alert.hears(NINE + DAY, NINE + DAY + HOUR)
+    alert.at(NINE + DAY + 3 * HOUR)
+    assert words(alert.seen(NINE + DAY)) == "sbb"
+
+
+def test_a_site_that_is_gone_late_in_the_day_is_expected_on_no_day_after(alert: Alert) -> None:
+    last = datetime(2026, 9, 21, 23, 55, tzinfo=UTC)
+    alert.hears(last - HOUR, last + timedelta(minutes=5), "board pastes")
+    alert.hear(beat(last + timedelta(minutes=4), "pastes", gone=("board",)))
+    alert.at(last + 2 * DAY)
+    for _ in range(2):
+        assert {row.site for row in alert.seen(last + HOUR).rows} == {"pastes"}
+        alert.start()
+        alert.ledger.turn()
+
+
+def test_only_the_host_that_reads_a_site_can_say_that_it_is_gone(alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR)
+    alert.hear(beat(NINE + HOUR, "other").model_copy(update={"origin": "old-host", "gone": ("board",)}))
+    alert.at(NINE + 3.25 * HOUR)
+    assert words(alert.seen()) == "sbbo"
+
+
+def test_a_match_without_a_watchlist_sees_nothing(alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR, enrolled=0)
+    alert.at(NINE + 1.5 * HOUR)
+    assert alert.seen().gaps()[0].why == "w."
+
+
+def test_an_explanation_covers_what_it_names_and_no_more(alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR, "board pastes")
+    alert.at(NINE + 3.25 * HOUR)
+    said = {"since": NINE + HOUR, "until": NINE + 2 * HOUR, "at": NINE, "by": "Li", "reason": "power cut"}
+    alert.store.create([GapReason(id="GAP-1", site="board", **said)])
+    found = alert.seen()
+    assert [(gap.site, gap.since) for gap in found.unexplained()] == [("pastes", NINE + HOUR), ("board", NINE + 2 * HOUR)]
+    assert [gap.explained.reason for gap in found.gaps() if gap.explained] == ["power cut"]
+    (board, pastes) = found.rows
+    assert [cell.explained for cell in board.cells[1:3]] == [True, False]
+    assert not any(cell.explained for cell in pastes.cells)
+
+
+def test_before_its_first_heartbeat_the_ledger_knows_of_nothing(alert: Alert) -> None:
+    alert.at(NINE + HOUR)
+    assert [(gap.site, gap.since) for gap in alert.seen().unexplained()] == [("", NINE)]
+    alert.hears(NINE + HOUR, NINE + 2 * HOUR)
+    alert.at(NINE + 2 * HOUR)
+    assert [(gap.site, gap.since, gap.until) for gap in alert.seen().unexplained()] == [("", NINE, NINE + HOUR)]
+    assert alert.seen(site="board").unexplained() == alert.seen().unexplained()
+
+
+def test_a_site_added_during_the_day_is_missed_from_then_on_alone(alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR, "board")
+    alert.hears(NINE + HOUR, NINE + 2 * HOUR, "board new")
+    alert.at(NINE + 3.25 * HOUR)
+    assert (words(alert.seen(), "board"), words(alert.seen(), "new")) == ("ssbo", "osbo")
+
+
+def test_canary_posts_that_were_told_are_told_by_the_hour(alert: Alert) -> None:
+    alert.hears(NINE, NINE + 2 * HOUR)
+    alert.ledger.canary(NINE + timedelta(minutes=7))
+    alert.ledger.canary(NINE + timedelta(minutes=7))
+    alert.at(NINE + 2.25 * HOUR)
+    found = alert.seen()
+    assert found.canaries == {NINE}
+    assert [row.site for row in found.rows] == ["board"]
+    assert CANARY in {day.site for day in alert.store.scroll(SiteDay, Where())}
+
+
+def test_a_site_whose_posts_live_shorter_than_its_revisit_is_said(alert: Alert) -> None:
+    one = beat(NINE)
+    for lives, short in ((0, False), (200, True), (301, False)):
+        told = tuple(hour.model_copy(update={"lives": lives}) for hour in one.hours)
+        alert.hear(one.model_copy(update={"hours": told, "inserted_at": NINE + timedelta(seconds=lives)}))
+        alert.at(NINE + HOUR)
+        assert [row.is_short_lived for row in alert.seen().rows] == [short]
+
+
+def test_days_go_when_their_retention_has_passed(alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR)
+    alert.at(NINE + 2 * DAY)
+    alert.ledger.turn()
+    keep = StoreSettings(coverage_days=1.2)
+    assert expire(alert.store, keep, alert.clock.as_clock().now())[SiteDay] == 2
+    assert [day.day for day in alert.store.scroll(SiteDay, Where())] == ["2026-09-23"]
+    alert.at(NINE + 2 * DAY + HOUR)
+    assert {cell.state for cell in alert.seen(NINE + 2 * DAY).rows[0].cells} == {"blind"}

@@ -1,0 +1,75 @@
+"""What a crawl host gathers for the ledger of coverage, and what it does not dare to say."""
+
+from crawlers.scheduling.hours import HoursSeen
+from tests.conftest import NOON
+from ullage.records.hours import HOUR_SECONDS, SLOTS
+
+HOUR = int(NOON // HOUR_SECONDS)
+START = HOUR * float(HOUR_SECONDS)
+REACH = 120.0
+
+
+def slots(hours: HoursSeen, site: str = "board") -> dict[int, str]:
+    told, _ = hours.told(100)
+    return {hour - HOUR: said for name, hour, said in told if name == site}
+
+
+def test_a_slot_is_told_as_it_was_seen_best() -> None:
+    hours = HoursSeen()
+    for second, letter in ((0, "n"), (60, "o"), (120, "b"), (360, "b"), (420, "b")):
+        hours.note(START + second, second, {"board": letter}, REACH)
+    assert slots(hours)[0] == "ob" + "." * 10
+
+
+def test_an_hour_that_is_over_is_told_once_more_for_its_last_posts() -> None:
+    hours = HoursSeen()
+    hours.note(START, 0.0, {"board": "o"}, REACH)
+    assert slots(hours) == {-1: "." * SLOTS, 0: "o" + "." * 11}
+
+
+def test_rare_heartbeats_speak_for_the_time_between_them_and_no_silence_is_filled() -> None:
+    hours = HoursSeen()
+    for second in (0, 900, 7200):
+        hours.note(START + second, second, {"board": "o"}, 1800.0)
+    assert (slots(hours)[0], slots(hours)[2]) == ("oooo" + "." * 8, "o" + "." * 11)
+
+
+def test_a_clock_that_jumps_makes_nothing_seen() -> None:
+    for jump in (-7200.0, 7200.0):
+        hours = HoursSeen()
+        hours.note(START + 1800, 0.0, {"board": "o"}, REACH)
+        hours.note(START + 1860 + jump, 60.0, {"board": "o"}, REACH)
+        assert {hour: said.count("o") for hour, said in slots(hours).items()} == {int(jump // HOUR_SECONDS): 1}
+
+
+def test_what_the_bus_did_not_take_is_not_said_later() -> None:
+    hours = HoursSeen()
+    hours.note(START, 0.0, {"board": "o"}, REACH)
+    hours.forget()
+    hours.note(START + 600, 600.0, {"board": "o"}, REACH)
+    assert slots(hours)[0] == "..o" + "." * 9
+
+
+def test_of_many_sites_those_go_first_that_wait_longest_and_none_is_left_out() -> None:
+    hours, sites = HoursSeen(), [f"site-{n}" for n in range(10)]
+    seen = dict.fromkeys(sites, 0)
+    for minute in range(1, 11):
+        hours.note(START + minute * 60 + 300, minute * 60.0, dict.fromkeys(sites, "o"), REACH)
+        told, gone = hours.told(4)
+        for site, _, _ in told:
+            seen[site] += 1
+        hours.sent(told, gone)
+    assert min(seen.values()) >= 3, "every site within as many heartbeats as it takes to tell of all"
+
+
+def test_a_site_without_a_file_is_told_as_gone_until_that_was_sent() -> None:
+    hours = HoursSeen({"board", "old"})
+    hours.files({"board"})
+    assert hours.told(10)[1] == ("old",)
+    hours.files({"board"})
+    hours.sent(*hours.told(10))
+    assert hours.told(10)[1] == ()
+    hours.files({"board", "old"})
+    hours.files({"old"})
+    hours.files({"old", "board"})
+    assert hours.told(10)[1] == (), "it came back before anybody was told"

@@ -1,0 +1,32 @@
+"""Slots of five minutes: told twice, in any order, they say the same."""
+
+import itertools
+
+import pytest
+from pydantic import ValidationError
+
+from ullage.records.hours import LETTERS, SLOTS, UNHEARD, UNWATCHED, WHY, SiteHour, better, merged
+
+
+def test_two_tellings_are_one_whatever_their_order() -> None:
+    for one, other, third in itertools.product(LETTERS, repeat=3):
+        assert better(one, other) == better(other, one)
+        assert better(one, better(other, third)) == better(better(one, other), third)
+        assert better(one, one) == one
+    assert merged("o" * 6 + "." * 6, "." * 5 + "b" * 7) == "o" * 6 + "b" * 6
+
+
+def test_whoever_was_heard_goes_before_silence_and_seeing_before_all_else() -> None:
+    assert {better(letter, UNHEARD) for letter in LETTERS} == {*LETTERS}
+    assert {better(letter, "o") for letter in LETTERS} == {"o"}
+    assert {*WHY, *UNWATCHED, "o", "-"} == {*LETTERS}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"slots": "o"}, {"slots": "x" * SLOTS}, {"site": "Board!"}, {"site": "chat/群"}, {"posts": -1}]
+)
+def test_what_is_no_hour_is_refused(wrong: dict[str, object]) -> None:
+    good = {"site": "telegram/#0123abcd", "hour": 497_000, "slots": "o." * 6}
+    assert SiteHour.model_validate(good).site == "telegram/#0123abcd"
+    with pytest.raises(ValidationError):
+        SiteHour.model_validate({**good, **wrong})
