@@ -89,7 +89,7 @@ def _found(lists: TenantLists, searched: Searched) -> list[str]:
     """The lines that `scan` prints of a tenant's customers in a batch, from the epoch that found most."""
     by_epoch = [(look_up(epoch, searched), epoch) for epoch in lists.epochs]
     found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
-    found["document"][:] = searched.batch.documents(found["start"])
+    found["document"] = searched.batch.documents(found["start"])
     with_places(searched, found)
     paths = [json.dumps(part.piece.path, ensure_ascii=False) for part in searched.parts]
     named = [f'"kind": "{kind}", "form": "{form}", "tenant": {json.dumps(lists.tenant)}' for kind, form in found.kinds]

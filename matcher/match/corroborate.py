@@ -81,17 +81,15 @@ def look_up(epoch: Epoch, searched: Searched) -> Matches:
         return found
     owners = Owners.of(*map(np.concatenate, ((found["row"][strong], rows), (found["subject"][strong], subjects))))
     for question, place, subject in weak(epoch, searched, owners):
-        own = Matches.of([question], len(place))
-        own["place"][:], own["subject"][:] = place, subject
-        own["start"][:], own["end"][:] = question.start[place], question.end[place]
+        start, end = question.start[place], question.end[place]
+        own = Matches.of([question], question=np.zeros_like(place), place=place, subject=subject, start=start, end=end)
         found = found.joined(_in_rows(searched, own))
     return _once(_with_labels(found, *named(epoch, searched, owners)))
 
 
 def _in_rows(searched: Searched, found: Matches) -> Matches:
     """`found` with the row of each match."""
-    if len(found):
-        found["row"][:] = searched.rows.holding(found["start"])
+    found["row"] = searched.rows.holding(found["start"]) if len(found) else found["start"]
     return found
 
 
@@ -104,7 +102,7 @@ def _with_labels(found: Matches, rows: Places, subjects: Places) -> Matches:
     bits = np.zeros(len(pairs), np.int64)
     np.bitwise_or.at(bits, number, bits_of(found.asked)[found["question"]])
     bits[np.searchsorted(pairs, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[Field.NAME]
-    found["own"][:] = bits[number]
+    found["own"] = bits[number]
     return found
 
 

@@ -118,6 +118,7 @@ def weigh(searched: Searched, found: Matches, key: CaptureKey, adults: Places) -
     """Fill in flags and numbers of `found`; of each match, `adults` has the last birthday, as YYYYMMDD, that makes no minor."""
     agrees = np.bitwise_count(found["own"]) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
+    found["word"] = np.empty(len(found), np.uint64)
     for question, own in found.by_question():
         normal, length = question.normals(found["place"][own])
         found["word"][own] = told_apart(key.values(normal, length), kind_numbers()[question.kind])
@@ -141,13 +142,13 @@ def weigh(searched: Searched, found: Matches, key: CaptureKey, adults: Places) -
         held.append(shown_bits)
     of_class, shown = np.array([(CLASSES["C"], 0), *held], np.int64)[np.concatenate((np.zeros(outside, np.int64), which + 1))].T
     flags |= of_class[number] | np.where(is_sure, VERIFIED, 0) | np.where(agrees, AGREES | shown[number], 0)
-    found["flags"][:] = flags
+    found["flags"] = flags
     return Rows(rows, which, keys)
 
 
 def weigh_barely(found: Matches, key: CaptureKey) -> None:
     """Fill in what matches prove alone: somebody may have any phone by chance, but not a resident ID."""
-    found["flags"][:] = CLASSES["C"]
+    found["flags"], found["word"] = np.full(len(found), CLASSES["C"]), np.empty(len(found), np.uint64)
     for question, own in found.by_question():
         found["word"][own] = told_apart(key.values(*question.normals(found["place"][own])), kind_numbers()[question.kind])
         found["flags"][own] |= VERIFIED if is_verified([question.kind], corroborated=False) else 0
@@ -194,7 +195,8 @@ class Found:
         """List `matches`; whether there was room for all of them."""
         left = len(matches) if self.room is None else self.room - sum(map(len, self.details))
         if left:
-            self.details.append(replace(matches, table=matches.table[:left].copy()))  # a view would keep the whole batch's
+            columns = {name: column[:left].copy() for name, column in matches.columns.items()}  # a view keeps the batch's
+            self.details.append(replace(matches, columns=columns))
         return left >= len(matches)
 
     def matches(self) -> Iterator[Match]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, repeat
 
 import numpy as np
@@ -24,6 +24,8 @@ OTHERWISE = 60
 TOGETHER = 99
 ROW_FIELDS = 24
 TRANSFORMS = {0: (), FOLDED: ("folded",), NORMALISED: ("normalised",), FOLDED | NORMALISED: ("folded", "normalised")}
+COLUMNS = ("question", "document", "handle", "tag", "first", "last", "line", "labels", "own", "transforms", "coincidence")
+"""What a record is made of."""
 WIDEST = 128
 """Bytes of a value that are compared with its normal form as columns; longer ones are compared one by one."""
 
@@ -36,7 +38,7 @@ def listed(lists: TenantLists, epoch: Epoch, searched: Searched, found: Matches)
     lines[in_row] = searched.rows.lines(found["row"][in_row])
     _with_tags(lists, epoch, searched, found, lines)
     _with_coincidence(found)
-    found["transforms"][:] |= np.where(_are_normal(searched, found), 0, NORMALISED)
+    found["transforms"] |= np.where(_are_normal(searched, found), 0, NORMALISED)
     number, held = searched.rows.fields(found["row"][in_row])
     others = np.zeros(len(found), np.int64)
     others[in_row] = number + 1
@@ -48,35 +50,39 @@ def listed(lists: TenantLists, epoch: Epoch, searched: Searched, found: Matches)
         for fields, bits in zip((pairs // len(own)).tolist(), own[pairs % len(own)].tolist(), strict=True)
     ]
     numbers = {labels: place for place, labels in enumerate(dict.fromkeys(made))}
-    found["labels"][:] = np.array([numbers[labels] for labels in made], np.int64)[pair]
-    return Matches(found.kinds, found.table, (), _members(searched), list(numbers))
+    found["labels"] = np.array([numbers[labels] for labels in made], np.int64)[pair]
+    return _listed(searched, found, list(numbers))
 
 
 def listed_barely(lists: TenantLists, epoch: Epoch, searched: Searched, found: Matches) -> Matches:
     """The same where rows cannot be read: each begins and ends where it does in the text as it was searched, in bytes."""
     begin, parts = searched.batch.starts[found["document"]], searched.parts
     offset = np.array([part.piece.offset for part in parts], np.int64)[found["document"]]
-    found["first"][:], found["last"][:] = found["start"] - begin + offset, found["end"] - begin + offset
+    found["first"], found["last"] = found["start"] - begin + offset, found["end"] - begin + offset
+    found["transforms"], found["coincidence"] = np.zeros_like(begin), np.zeros(len(found))
     _with_tags(lists, epoch, searched, found, searched.batch.lines(found["start"]) - searched.batch.lines(begin))
-    own, found["labels"][:] = np.unique(found["own"], return_inverse=True)
-    return Matches(found.kinds, found.table, (), _members(searched), [labels_of(bits) for bits in own.tolist()])
+    own, found["labels"] = np.unique(found["own"], return_inverse=True)
+    return _listed(searched, found, [labels_of(bits) for bits in own.tolist()])
 
 
-def _members(searched: Searched) -> list[tuple[str, int, str]]:
-    """Of each document the path, number and container of its member."""
-    return [(part.piece.path, part.piece.member, part.piece.container) for part in searched.parts]
+def _listed(searched: Searched, found: Matches, labels: Sequence[tuple[str, ...]]) -> Matches:
+    """The columns of `found` that a record tells."""
+    members = [(part.piece.path, part.piece.member, part.piece.container) for part in searched.parts]
+    return Matches(found.kinds, {name: found[name] for name in COLUMNS}, (), members, labels)
 
 
 def _with_tags(lists: TenantLists, epoch: Epoch, searched: Searched, found: Matches, lines: Places) -> None:
     """Fill in the customers' handles, the tags for searching, and the lines, which are counted from each part's first."""
-    found["handle"][:] = epoch.list.raw_handles(found["subject"])
+    found["handle"] = epoch.list.raw_handles(found["subject"])
+    found["tag"] = np.empty((len(found), TAG_BYTES), np.uint8)
     for question, own in found.by_question():
         found["tag"][own] = lists.index.tagger(question.kind, question.form).tag_rows(*question.normals(found["place"][own]))
-    found["line"][:] = lines + np.array([part.line for part in searched.parts], np.int64)[found["document"]]
+    found["line"] = lines + np.array([part.line for part in searched.parts], np.int64)[found["document"]]
 
 
 def _with_coincidence(found: Matches) -> None:
     """Fill in, of masked values, the chance that each fits its customer by accident."""
+    found["coincidence"] = np.zeros(len(found))
     for question, own in found.by_question():
         if question.form == masked.FORM:
             normals = Texts(*question.normals(found["place"][own])).strings()
@@ -88,6 +94,7 @@ def with_places(searched: Searched, found: Matches) -> None:
     parts, batch, documents = searched.parts, searched.batch, found["document"]
     begin = batch.characters_before(batch.starts[documents])
     first, last = (batch.characters_before(found[name]) - begin for name in ("start", "end"))
+    found["transforms"] = np.zeros(len(found), np.int64)
     borders = np.flatnonzero(np.diff(documents, prepend=-1, append=len(parts)))
     for low, high in pairwise(borders.tolist()):
         part = parts[int(documents[low])]
@@ -99,7 +106,7 @@ def with_places(searched: Searched, found: Matches) -> None:
                     found["transforms"][number] = FOLDED
         first[low:high] += part.piece.offset
         last[low:high] += part.piece.offset
-    found["first"][:], found["last"][:] = first, last
+    found["first"], found["last"] = first, last
 
 
 def _are_normal(searched: Searched, found: Matches) -> Flags:

@@ -1,13 +1,13 @@
 """The match table: what is asked of a watchlist for the candidates of a batch, and a row for each value that it knows.
 
-Everything that is found out about a match becomes a column of one table, `MATCH`, in this order: `ask` looks values up,
+Everything that is found out about a match becomes a column of one table, `Matches`, in this order: `ask` looks values up,
 `corroborate` finds rows and what else of the customer stands there, `counts` weighs, `listing` finds places in the decoded text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -35,34 +35,7 @@ BITS = {str(label): 1 << number for number, label in enumerate(Field)}
 """A bit for each label, in the column `own`."""
 FOLDED, NORMALISED = 1, 2
 """Bits of the column `transforms`: something was undone to read the value; it is not written in its normal form."""
-MATCH = np.dtype(
-    [
-        # set by look-up: the number of the question, which of its values, the customer's row in the list, bytes of the batch
-        ("question", np.int64),
-        ("place", np.int64),
-        ("subject", np.int64),
-        ("start", np.int64),
-        ("end", np.int64),
-        # by corroboration: the row of the batch, NONE for none, and a bit for each label of this customer's fields in that row
-        ("row", np.int64),
-        ("own", np.int64),
-        # by weighing: the document, the flags of `counts.Customers`, and a keyed number that tells values apart
-        ("document", np.int64),
-        ("flags", np.int64),
-        ("word", np.uint64),
-        # by listing: characters of the decoded text, line, number of the row's labels, what was undone, chance of coincidence
-        ("first", np.int64),
-        ("last", np.int64),
-        ("line", np.int64),
-        ("labels", np.int64),
-        ("transforms", np.int64),
-        ("coincidence", np.float64),
-        ("handle", np.uint8, (TAG_BYTES,)),
-        ("tag", np.uint8, (TAG_BYTES,)),
-    ]
-)
-WHOLE = np.dtype(f"V{MATCH.itemsize}")
-"""A match as bytes and no more: numpy copies such a row twenty times as fast as one of columns."""
+Column = npt.NDArray[Any]
 
 
 class Values:
@@ -100,41 +73,48 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Matches of one list in a batch, a row each: `table` of dtype MATCH, whose columns are `matches["name"]`.
+    """Matches of one list in a batch: the match table, of which `matches["name"]` is a column [n]. All are i64 but those named.
 
-    `asked` are the questions that the column `question` numbers; once listed (`listing.listed`) only their `kinds` are left,
-    with the members (path, number, kind of container) by document and the sets of labels that `labels` numbers.
+    - look-up: `question`, its number among `asked`, and `place`, which of its values; `subject`, the customer's row in the list;
+      `start` and `end`, bytes of the batch;
+    - corroboration: `row` of the batch, NONE for none; `own`, a bit for each label of this customer's fields in that row;
+    - weighing: `document`; `flags` of `counts.Customers`; `word` u64, a keyed number that tells values apart;
+    - listing: `first` and `last`, characters of the decoded text; `line`; `labels`, the number of the row's among the sets of
+      labels here; `transforms`, what was undone; `coincidence` f64, its chance; `handle` and `tag` u8[n, 16].
+
+    Once listed (`listing.listed`) only what a record tells is left: the `kinds` of `asked`, the `members` (path, number, kind
+    of container) by document, and `labels`.
     """
 
     kinds: Sequence[tuple[str, str]]
-    table: npt.NDArray[np.void]
+    columns: dict[str, Column]
     asked: Sequence[Question] = ()
     members: Sequence[tuple[str, int, str]] = ()
     labels: Sequence[tuple[str, ...]] = field(default=())
 
     @classmethod
-    def of(cls, asked: Sequence[Question], size: int) -> Matches:
-        """A table of so many matches, in no row, whose other columns are yet to be filled."""
-        table = np.zeros(size, MATCH)
-        table["row"] = NONE
-        return cls([(question.kind, question.form) for question in asked], table, asked)
+    def of(cls, asked: Sequence[Question], **columns: Column) -> Matches:
+        """Matches of these questions, with some columns; the others are set when they are known."""
+        return cls([(question.kind, question.form) for question in asked], columns, asked)
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.columns["question"])
 
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        return self.table[name]
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[name]
+
+    def __setitem__(self, name: str, column: Column) -> None:
+        self.columns[name] = column
 
     def take(self, which: slice | Places | Flags) -> Matches:
         """The matches that `which` selects, in that order."""
-        table = self.table.view(WHOLE)[which].view(MATCH)
-        return Matches(self.kinds, table, self.asked, self.members, self.labels)
+        return replace(self, columns={name: column[which] for name, column in self.columns.items()})
 
     def joined(self, other: Matches) -> Matches:
-        """These and behind them those of `other`."""
-        table = np.concatenate((self.table.view(WHOLE), other.table.view(WHOLE))).view(MATCH)
-        table["question"][len(self) :] += len(self.asked)
-        return Matches([*self.kinds, *other.kinds], table, [*self.asked, *other.asked])
+        """These and behind them those of `other`, by the columns of these."""
+        columns = {name: np.concatenate((column, other[name])) for name, column in self.columns.items()}
+        columns["question"][len(self) :] += len(self.asked)
+        return Matches([*self.kinds, *other.kinds], columns, [*self.asked, *other.asked])
 
     def by_question(self) -> Iterator[tuple[Question, Places]]:
         """Each question that gave some, and the numbers of its matches: i64[m]."""
@@ -199,22 +179,19 @@ def tags_of(epoch: Epoch, asked: Sequence[Question]) -> Tags:
 
 def ask(epoch: Epoch, asked: Sequence[Question]) -> Matches:
     """Every enrolled value of `asked`, by question and place, with one look-up for all; none of a value that fails its check."""
-    if not asked:
-        return Matches.of(asked, 0)
-    hits, subjects = epoch.list.look_up(tags_of(epoch, asked))
+    hits, subjects = epoch.list.look_up(tags_of(epoch, asked)) if asked else (np.empty(0, np.int64), np.empty(0, np.int64))
     order = np.argsort(hits, kind="stable")
     hits = hits[order]
-    borders = np.cumsum([0, *map(len, asked)])
-    found = Matches.of(asked, len(hits))
-    found["subject"][:] = subjects[order]
-    counts = np.ones(len(hits), bool)
-    for number, (first, last) in enumerate(pairwise(np.searchsorted(hits, borders).tolist())):
-        own, place = slice(first, last), hits[first:last] - borders[number]
-        question = asked[number]
-        found["question"][own], found["place"][own] = number, place
-        found["start"][own], found["end"][own] = question.start[place], question.end[place]
+    size, borders = len(hits), np.cumsum([0, *map(len, asked)])
+    number = np.searchsorted(borders, hits, "right") - 1
+    place = hits - borders[number]
+    start, end, counts = np.empty(size, np.int64), np.empty(size, np.int64), np.ones(size, bool)
+    for question, (first, last) in zip(asked, pairwise(np.searchsorted(hits, borders).tolist()), strict=True):
+        own, values = slice(first, last), place[first:last]
+        start[own], end[own] = question.start[values], question.end[values]
         if question.valid is not None:
-            counts[own] = question.valid[place]
+            counts[own] = question.valid[values]
+    found = Matches.of(asked, question=number, place=place, subject=subjects[order], start=start, end=end)
     return found if counts.all() else found.take(counts)
 
 
@@ -225,5 +202,5 @@ def ask_barely(epoch: Epoch, asked: Sequence[Question]) -> Matches:
     """
     found = ask(epoch, enrolled(asked, epoch.list.kinds))
     known = np.array([question.kind in field_by_kind() for question in found.asked], bool)
-    found["own"][:] = (bits_of(found.asked) * known)[found["question"]]
+    found["own"] = (bits_of(found.asked) * known)[found["question"]]
     return found.take(np.argsort(found["start"], kind="stable"))

@@ -196,7 +196,7 @@ class Matcher:
         found = look_up(epoch, searched)
         if not len(found):
             return _Looked(found, NO_ROWS, None, NOTHING)
-        found["document"][:] = searched.batch.documents(found["start"])
+        found["document"] = searched.batch.documents(found["start"])
         numbers, first = np.unique(found["document"], return_index=True)
         adults = np.array([adult_until(readings[number].capture.fetched_at.date()) for number in numbers.tolist()], np.int64)
         rows = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
@@ -206,7 +206,7 @@ class Matcher:
     def _look_barely(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> _Looked:
         """Who was found."""
         found = ask_barely(epoch, searched.asked)
-        found["document"][:] = searched.batch.documents(found["start"])
+        found["document"] = searched.batch.documents(found["start"])
         weigh_barely(found, self.key)
         lists_some = self._lists_matches(readings, np.unique(found["document"]), lists, epoch)
         return _Looked(found, NO_ROWS, listed_barely(lists, epoch, searched, found) if lists_some else None, NOTHING)

@@ -48,7 +48,7 @@ def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int
     answers = ask(epoch_of_everybody(), asked)
     found = [
         (asked[number].kind, int(asked[number].values.normal[place].tobytes()), start)
-        for number, place, start in answers.table[["question", "place", "start"]].tolist()
+        for number, place, start in zip(*(answers[name].tolist() for name in ("question", "place", "start")), strict=True)
     ]
     assert found == [("card", n, n * 20) for n, holds in enumerate(valid) if holds] + [("phone", 0, 0), ("phone", 1, 20)]
 
@@ -74,11 +74,8 @@ def evidence(pieces: list[tuple[int, int, int, int, int]]) -> Matches:
     none = np.empty((0, 8), np.uint8), np.empty(0, np.int64)
     asked = [Question(kind, form, Values(*none), none[1], none[1]) for kind, form in ASKED]
     question, start, row, subject, length = np.array(pieces, np.int64).reshape(-1, 5).T
-    found = Matches.of(asked, len(pieces))
     columns = {"question": question, "place": np.arange(len(pieces)), "subject": subject, "start": start}
-    for name, column in {**columns, "end": start + length, "row": row + NONE}.items():
-        found[name][:] = column
-    return found
+    return Matches.of(asked, **columns, end=start + length, row=row + NONE)
 
 
 @given(PIECES)
@@ -138,13 +135,12 @@ def placed(folded: list[Folded], spans: list[tuple[int, int, int]]) -> list[tupl
     """First and last character and transforms of matches at bytes (document, start, end) of the folded texts."""
     batch = Batch.of([text.utf8 for text in folded])
     parts = [SimpleNamespace(text=text, piece=SimpleNamespace(offset=100 * n)) for n, text in enumerate(folded)]
-    found = Matches.of([], len(spans))
     document, start, end = np.array(spans, np.int64).reshape(-1, 3).T
-    found["document"][:], found["start"][:] = document, start + batch.starts[document]
-    found["end"][:] = end + batch.starts[document]
+    begin = batch.starts[document]
+    found = Matches.of([], question=document, document=document, start=start + begin, end=end + begin)
     searched: Any = SimpleNamespace(parts=parts, batch=batch)
     with_places(searched, found)
-    return found.table[["first", "last", "transforms"]].tolist()
+    return list(zip(*(found[name].tolist() for name in ("first", "last", "transforms")), strict=True))
 
 
 @given(st.lists(CHARS, min_size=1, max_size=3), st.lists(st.tuples(*(st.integers(0, n) for n in (2, 30, 5))), max_size=6))
