@@ -136,8 +136,8 @@ class Kind:
                 behind = inner.end() if numbers[inner[self._group]] >= 0 else inner.start() + 1
 
     @property
-    def _group(self) -> str | int:
-        return "value" if "value" in self.pattern.groupindex else 0
+    def _group(self) -> int:
+        return self.pattern.groupindex.get("value", 0)
 
 
 def digits(text: str) -> str:
