@@ -11,6 +11,6 @@ captures are durable on the bus. Whatever dies in between is fetched again, and 
 What came of a visit's pages is judged (`page_verdict`), and with the site's own rhythm and the way out it makes the site's
 state (`site_state`), which a heartbeat takes through the whole pipe: whoever hears nothing knows whether that is good news.
 
-A *site* is data (one TOML file), a *platform* is code (one file in `platforms/` for one kind of site software): adding either
-touches nothing else. One process at a time holds a site, with its pace, its robots rules and its waits.
+A *site* is data (one TOML file), and so is a *preset*, what the pages of one kind of site software look like (one file in
+`presets/`); a *platform* is code that reads by them (one file in `platforms/`). Adding one touches nothing else. One process at a time holds a site, with its pace, its robots rules and its waits.
 """

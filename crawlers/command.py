@@ -16,6 +16,7 @@ from crawlers.platforms import platform_of
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites import silence_model
+from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, SiteFolder
 from crawlers.sites.table import FILE_AT_FAULT, Row, explained, sites_table
@@ -77,7 +78,7 @@ def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit."""
     context: Context = ctx.obj
     setup.require(context)
-    folder = SiteFolder(context.data / context.settings.crawl.sites, platform_of)
+    folder = _site_folder(context)
     found, faults = folder.read()
     frontier = open_frontier(context)
     rows = list(_rows(context, frontier, found))
@@ -102,7 +103,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here: every site file, all of the frontier, and every site that is crawled."""
 
     def look() -> str:
-        found, faults = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
+        found, faults = _site_folder(context).read()
         if faults:
             raise FaultsError.of(faults)
         fed = sum(site.enabled and not site.is_crawled for site in found.values())
@@ -128,9 +129,15 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     yield from _looks(context)
 
 
+def _site_folder(context: Context) -> SiteFolder:
+    """The site files, checked against the presets that ship and the user's own."""
+    presets = Presets(context.data / FOLDER)
+    return SiteFolder(context.data / context.settings.crawl.sites, partial(platform_of, presets=presets), presets.refresh)
+
+
 def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """One look at each site that is crawled, when the first is asked for."""
-    found, _ = SiteFolder(context.data / context.settings.crawl.sites, platform_of).read()
+    found, _ = _site_folder(context).read()
     crawled = [site for site in found.values() if site.is_crawled]
     if not crawled:
         return

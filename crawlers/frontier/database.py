@@ -232,19 +232,20 @@ class Frontier:
             return tuple(p for p in posts if self._database.execute(found, (site, self._cipher.post(site, p))).get is None)
 
     def finish(self, leased: Leased, parsed: Parsed, began: float, size: int = 0, validators: bytes = b"") -> int:
-        """`leased` is done: note its posts as seen and its links as pages; returns how many of these are new or have changed.
+        """`leased` is done: note its posts as seen and its links as pages; returns how many of both are new or have changed.
 
         Call it only when every unseen post is durable on the bus. `began` is when the visit began: a list page that was read
         since then is not read again, so that lists which lead in a circle end. `size` is the page's, in bytes.
         """
         site, now = leased.site, self._clock.wall()
         with self._change(durable=False) as database:
-            if new := [post for post in parsed.posts if self._see(site, post, leased.name, now)]:
+            new = [post for post in parsed.posts if self._see(site, post, leased.name, now)]
+            if new:
                 self.history.note_posts(site, new, known=bool(self._visited(site)))
             own = [page for page in parsed.pages if page.role != "list"]
             content = self._content(site, parsed, own)
             repeats = leased.page.number > 1 and self._repeats(leased, content)
-            news = 0
+            news = len(new)
             for page in parsed.pages:
                 if repeats and page.series == leased.page.series:
                     continue

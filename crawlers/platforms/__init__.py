@@ -1,6 +1,7 @@
-"""Platforms: the software that sites run on, one file each. A file registers by being here and naming a `PLATFORM`.
+"""Platforms: what reads the pages of sites, one file each. A file registers by being here and naming a `PLATFORM`.
 
-A platform knows where its lists are, and what is on a page. It does not fetch, remember or publish: that is the same for all.
+A platform knows where its lists are, and what is on a page. It does not fetch, remember or publish: that is the same for all. What
+a kind of site software looks like is data, a preset (`crawlers.sites.presets`): `board` and `feed` read by it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from scrapy.http import Response
 
 from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.presets import Presets
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError
+from ullage.files.faults import meant
 from ullage.records import INGEST
 
 
@@ -32,19 +36,54 @@ class Platform(Protocol):
         """The posts on a page that answered 2xx, and the pages that it leads to."""
 
 
+@dataclass(frozen=True, slots=True)
+class OfPreset:
+    """A platform that reads as a preset says; `site` has the preset's options under its own."""
+
+    platform: Platform
+    site: Site
+
+    def check(self, site: Site) -> None:  # noqa: ARG002 - it is made for one
+        """As the platform's."""
+        self.platform.check(self.site)
+
+    def start(self, site: Site) -> Sequence[Page]:  # noqa: ARG002
+        """As the platform's."""
+        return self.platform.start(self.site)
+
+    def parse(self, page: Page, response: Response, site: Site) -> Parsed:  # noqa: ARG002
+        """As the platform's."""
+        return self.platform.parse(page, response, self.site)
+
+
 @functools.cache
 def names() -> tuple[str, ...]:
-    """The platforms that there are."""
+    """The platforms that are code."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def platform_of(site: Site) -> Platform:
+def named(name: str) -> Platform:
+    """The platform of a name of `names`."""
+    platform: Platform = importlib.import_module(f"{__name__}.{name}").PLATFORM
+    return platform
+
+
+def platform_of(site: Site, presets: Presets | None = None) -> Platform:
     """The platform of `site`, which has accepted the site's options; ConfigError if there is none of that name."""
-    if site.platform not in names():
-        raise ConfigError(f"site {site.name}: platform {site.platform!r} is none of {', '.join(names())} and {INGEST}")
-    platform: Platform = importlib.import_module(f"{__name__}.{site.platform}").PLATFORM
+    platform = named(site.platform) if site.platform in names() else _of_preset(site, presets or Presets())
     platform.check(site)
     return platform
+
+
+def _of_preset(site: Site, presets: Presets) -> Platform:
+    try:
+        preset = presets.get(site.platform)
+    except KeyError:
+        known = (*names(), *presets.names(), INGEST)
+        like = difflib.get_close_matches(site.platform, known, 1)
+        meant = f": did you mean {like[0]}?" if like else ""
+        raise ConfigError(f"site {site.name}: platform {site.platform!r} is none of {', '.join(sorted(known))}{meant}") from None
+    return OfPreset(named(preset.platform), preset.of(site))
 
 
 def no_options(site: Site) -> None:

@@ -26,6 +26,7 @@ from crawlers.scheduling.hours import HoursSeen
 from crawlers.scheduling.site_list import SiteList
 from crawlers.scheduling.site_locks import SiteLocks
 from crawlers.scheduling.site_state import SiteStates
+from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.site import Site, SiteFolder
 from crawlers.visiting.visit import Visit
 from crawlers.visiting.visitor import Visitor
@@ -60,7 +61,8 @@ class Scheduler:
         sealer()  # what is wrong with it is said at the start, not at the end of the first visit
         canary = context.settings.canary
         self._canary = CanarySite(canary, context.clock, signer, enabled=bool(canary.interval_seconds) and not names)
-        folder = SiteFolder(context.data / self._crawl.sites, platform_of)
+        presets = Presets(context.data / FOLDER)
+        folder = SiteFolder(context.data / self._crawl.sites, partial(platform_of, presets=presets), presets.refresh)
         self._sites = SiteList(folder, names, SiteLocks(context.data), self._canary, metrics)
         self._strict = bool(names)
         self._backlog = Backlog(bus, self._frontier, context.clock, self._crawl.pause_lag_hours * 3600, metrics, on_bus)
@@ -70,7 +72,7 @@ class Scheduler:
         self._beats = Heartbeats(
             self._crawl, self._site_states, publisher, metrics, sealer, signer, on_bus, hours, lambda: self._sites.unwatched
         )
-        self._visitor = Visitor(context, self._frontier, publisher, signer, metrics, on_bus, self._may_lease)
+        self._visitor = Visitor(context, self._frontier, publisher, signer, metrics, on_bus, self._may_lease, presets)
         self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
         self._next: dict[str, Visits] = {}
         """When each site is due, as the frontier has it: it is asked after a visit, and not ten thousand times at each turn."""

@@ -1,6 +1,11 @@
 """What is known of a site: its file, the pages of its software, and what state its answers mean.
 
     site            the site's file in `sites.d/`
+    presets         site software as data, how it is recognised, and its samples
+    layout          what such data says of lists, threads and posts
+    selecting       its selectors: CSS, XPath, JMESPath
+    dates           moments as site programs write them
+    reading         a page, read by a layout
     pages           what a platform says about a page
     content_type    what a response declares about its bytes
     page_verdict    the state of a site, from what came of the pages of one visit

@@ -1,6 +1,6 @@
 """A site: one TOML file in the data folder's `sites.d/`, named as the site. What has changed is read again within seconds.
 
-platform = "bepasty"                     # a file in crawlers/platforms
+platform = "bepasty"                     # a preset, or a file in crawlers/platforms
 start = ["https://paste.example.com/"]   # where a visit begins; the lists are found from there
 legal_basis = "PIPL 13(1)(3)"            # on what ground it is read; without one it is not
 owner = "security team"                  # who answers for it
@@ -34,6 +34,9 @@ TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
 """Names that stand for something else in every report."""
 
 
+Option = bool | int | str | tuple[str, ...]
+
+
 class Site(BaseModel):
     """One site, frozen. Durations in seconds."""
 
@@ -62,7 +65,7 @@ class Site(BaseModel):
     watch: bool = False
     """Whether the site has series of its own in /metrics, so that the alert rules name it; at most 200 sites have."""
     enabled: bool = True
-    options: dict[str, str] = {}
+    options: dict[str, Option] = {}
     """What only this platform knows; the platform checks it."""
 
     @field_validator("name")
@@ -210,19 +213,26 @@ Mark = tuple[int, ...]
 
 @dataclass(slots=True)
 class SiteFolder:
-    """The site files of `folder`; one that has not changed since it was read is not read again. `check` raises ConfigError."""
+    """The site files of `folder`; one that has not changed since it was read is not read again. `check` raises ConfigError.
+
+    When what `beside` returns has changed, what was checked by it is checked again.
+    """
 
     folder: Path
     check: Check
+    beside: Callable[[], object] = tuple
     refused: dict[str, ConfigError] = field(default_factory=dict)
     """What was wrong with files that hold no site, by the file's own name, when they were last read."""
     _read: dict[Path, tuple[Mark | None, Site | ConfigError]] = field(default_factory=dict)
+    _beside: object = None
 
     def read(self) -> tuple[dict[str, Site], list[ConfigError]]:
         """Every site by name, and the faults of those that cannot be read.
 
         A watched site beyond the limit is a fault too; it is read all the same, without series of its own.
         """
+        if (beside := self.beside()) != self._beside:
+            self._beside, self._read = beside, {}
         self._read = {path: self._one(path) for path in sorted(self.folder.glob("*.toml"))}
         files = {path: site for path, (_, site) in self._read.items() if isinstance(site, Site)}
         doubles = _doubles(files)

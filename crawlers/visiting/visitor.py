@@ -14,6 +14,7 @@ from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
+from crawlers.sites.presets import Presets
 from crawlers.sites.site import Site
 from crawlers.visiting.spider import PageSpider
 from crawlers.visiting.visit import Visit
@@ -36,7 +37,9 @@ class Visitor:
         metrics: CrawlMetrics,
         on_bus: OnBus,
         may_lease: Callable[[], bool],
+        presets: Presets,
     ) -> None:
+        self._presets = presets
         self._context, self._frontier, self._publisher, self._signer = context, frontier, publisher, signer
         self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
         self._robots = RobotsCache(context.settings.crawl.robots_seconds, context.clock.monotonic)
@@ -46,7 +49,7 @@ class Visitor:
         """A visit to `site` that has not begun; the sealing key is read anew, for keys turn over."""
         return Visit(
             site,
-            platform_of(site),
+            platform_of(site, self._presets),
             self._frontier,
             Outbox(self._publisher, keys.sealer(self._context.keys), self._signer),
             self._robots,

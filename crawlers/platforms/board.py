@@ -1,0 +1,53 @@
+r"""Any site of HTML pages: a forum with lists, threads and posts, or a paste site with a list and an address for each text.
+
+What its pages look like stands in the site's file or in a preset (`crawlers/presets`); `crawlers.sites.layout` has every option:
+
+[options]
+rows = "tr.topic"                             # entries of a list
+links = "a.title"                             # in an entry, the link to its thread
+pattern = '/viewtopic\.php\?.*t=(?P<id>\d+)'  # the address of a thread, query included
+stamp = ".replies, .last"                     # in an entry, what changes when a post comes
+next = "a[rel=next]"                          # the next page of a list or thread
+post = "div.post"
+body = ".content"
+author = ".author"
+time = "time"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scrapy.http import Response
+
+from crawlers.sites import reading, selecting
+from crawlers.sites.layout import Layout, layout_of
+from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.site import Site
+
+
+class Board:
+    """See the module."""
+
+    def check(self, site: Site) -> None:
+        """ConfigError for an option that is unknown, missing or no selector, pattern or template."""
+        self._layout(site)
+
+    def start(self, site: Site) -> Sequence[Page]:
+        """Each start URL is a list."""
+        return reading.starts(self._layout(site), site.start)
+
+    def parse(self, page: Page, response: Response, site: Site) -> Parsed:
+        """A list leads to threads or pastes, other lists and its next page; a thread is its posts and its next page."""
+        layout = self._layout(site)
+        if page.role == "item" and layout.raw:
+            return reading.raw_post(layout, page, response)
+        return reading.Reading(layout, page, response, selecting.html(response), reading.answered_at(response)).parsed()
+
+    @staticmethod
+    def _layout(site: Site) -> Layout:
+        links = {"links": "a"} if {"raw", "pattern"} & site.options.keys() else {}
+        return layout_of(site.name, {**links, **site.options}, "css")
+
+
+PLATFORM = Board()

@@ -1,0 +1,66 @@
+"""Any site with a list for programs: JSON, RSS or Atom. Threads and pastes behind it may be JSON or HTML.
+
+Of RSS and Atom nothing needs to be said: each entry is a post. Where selectors are named, they are JMESPath:
+
+[options]
+rows = "topic_list.topics"            # entries of the list; without rows each `post` of the list is captured as it stands
+row_id = "id"
+title = "title"
+stamp = "join(' ', [to_string(posts_count), last_posted_at])"
+thread = "/t/{id}.json"               # where the thread of an entry is
+post = "post_stream.posts"
+body = "cooked"
+author = "username"
+time = "created_at"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scrapy.http import Response
+
+from crawlers.sites import reading, selecting
+from crawlers.sites.layout import Layout, layout_of
+from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.site import Site
+
+SYNDICATED = {
+    "post": ["css:item, entry"],
+    "id": ["css:guid", "css:item > id, entry > id", "css:link[href]::attr(href)", "css:link"],
+    "id_pattern": r"^.+$",
+    "post_title": ["css:title"],
+    "author": ["css:author > name", "css:creator", "css:author"],
+    "time": ["css:published", "css:pubDate", "css:date", "css:updated"],
+    "body": ["css:encoded", "css:item > content, entry > content", "css:description", "css:summary"],
+    "post_link": ["css:link[rel=alternate]", "css:link[href]", "css:link"],
+    "next": ["css:feed > link[rel=next], channel > link[rel=next]"],
+}
+"""RSS 2, RSS 1 and Atom, once their namespaces are taken off."""
+
+
+class Feed:
+    """See the module."""
+
+    def check(self, site: Site) -> None:
+        """ConfigError for an option that is unknown, missing or no selector, pattern or template."""
+        self._layout(site)
+
+    def start(self, site: Site) -> Sequence[Page]:
+        """Each start URL is a list."""
+        return reading.starts(self._layout(site), site.start)
+
+    def parse(self, page: Page, response: Response, site: Site) -> Parsed:
+        """As a board's."""
+        layout = self._layout(site)
+        if page.role == "item" and layout.raw:
+            return reading.raw_post(layout, page, response)
+        return reading.Reading(layout, page, response, selecting.document(response), reading.answered_at(response)).parsed()
+
+    @staticmethod
+    def _layout(site: Site) -> Layout:
+        options = site.options
+        return layout_of(site.name, options if {"post", "raw"} & options.keys() else {**SYNDICATED, **options}, "json")
+
+
+PLATFORM = Feed()

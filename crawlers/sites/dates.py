@@ -1,0 +1,196 @@
+"""The moment that a site writes as text: numbers, months in words, "3 hours ago", "昨天 10:20".
+
+Site programs write a date in a handful of ways and a dozen languages. What no rule here reads is no date: a post without one is
+still a post. What is relative ("yesterday") is so to the site's own clock, which the answer's `Date` header tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Literal
+
+LONGEST = 200
+Order = Literal["MDY", "DMY"]
+MONTHS: dict[str, int] = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan january januar janvier janv enero ene gennaio gen janeiro janv января янв январь ocak styczeń stycznia",
+            "feb february februar février févr fév febrero febbraio fevereiro fev февраля фев февраль şubat luty lutego",
+            "mar march märz mär mars marzo março марта мар март mart marzec marca",
+            "apr april avril avr abril abr aprile апреля апр апрель nisan kwiecień kwietnia",
+            "may mai mayo maggio mag maio мая май mayıs maj maja",
+            "jun june juni juin junio giugno giu junho июня июн июнь haziran czerwiec czerwca",
+            "jul july juli juillet juil julio luglio lug julho июля июл июль temmuz lipiec lipca",
+            "aug august août aoû agosto ago августа авг август ağustos sierpień sierpnia",
+            "sep sept september septembre septiembre settembre set setembro сентября сен сент сентябрь eylül wrzesień września",
+            "oct okt october oktober octobre octubre ottobre ott outubro out октября окт октябрь ekim październik października",
+            "nov november novembre noviembre novembro ноября ноя нояб ноябрь kasım listopad listopada",
+            "dec dez december dezember décembre déc diciembre dic dicembre dezembro декабря дек декабрь aralık grudzień grudnia",
+        ),
+        1,
+    )
+    for name in names.split()
+}
+UNITS: dict[str, float] = {
+    word: seconds
+    for seconds, words in (
+        (
+            1,
+            "second seconds sec secs s 秒 秒钟 秒前 sekunde sekunden seconde secondes segundo segundos секунд секунды секунду 초",
+        ),
+        (60, "minute minutes min mins m 分 分钟 分鐘 minuten minuto minutos минут минуты минуту мин 분"),
+        (3600, "hour hours hr hrs h 小时 小時 时间 時間 个小时 stunde stunden heure heures hora horas часов часа час 시간"),
+        (86400, "day days d 天 日 tag tage tagen jour jours día días dia dias день дня дней 일"),
+        (7 * 86400, "week weeks wk w 周 週 星期 个星期 woche wochen semaine semaines semana semanas неделю недели недель"),
+        (30 * 86400, "month months mo 个月 個月 ヶ月 monat monate monaten mois mes meses месяц месяца месяцев"),
+        (365 * 86400, "year years yr y 年 jahr jahre jahren an ans año años ano anos год года лет"),
+    )
+    for word in words.split()
+}
+DAYS: dict[str, int] = {
+    word: days
+    for days, words in (
+        (0, "today heute aujourd'hui hoy oggi hoje сегодня 今天 今日 오늘"),
+        (1, "yesterday gestern hier ayer ieri ontem вчера 昨天 昨日 어제"),
+        (2, "vorgestern позавчера 前天"),
+    )
+    for word in words.split()
+}
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+ZONES = {"UTC": 0, "GMT": 0, "Z": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
+NOW = re.compile(r"(?i)just now|moments? ago|a few seconds ago|刚刚|剛剛|刚才|たった今|gerade eben|à l'instant|только что|방금")
+YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})日?T?")
+MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.?\s+(\d{1,2})(?:st|nd|rd|th)?\s*(?:,\s*)?(?:(\d{4})(?!\d)|(?=[,\s]|$))")
+DAY_FIRST = re.compile(r"(?<!\d)(\d{1,2})(?:st|nd|rd|th)?[.\s-]+(?:(?:de|of)\s+)?([^\W\d_]{3,})\.?,?(?:[\s-]+(?:de\s+)?(\d{4}))?")
+NUMBERS = re.compile(r"(?<!\d)(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?!\d)")
+MONTH_DAY = re.compile(r"(?<!\d)(\d{1,2})月(\d{1,2})日")
+HALF = "上午 下午 凌晨 早上 中午 晚上 午前 午後 오전 오후"
+LATER_HALF = frozenset("下午 晚上 午後 오후 p".split())
+CLOCK = re.compile(
+    rf"(?i)(?:(?P<half>{HALF.replace(' ', '|')})\s*)?(?<!\d)(?P<hour>\d{{1,2}})"
+    r"(?:[:：时](?P<minute>\d{2})(?:[:：分](?P<second>\d{2}))?(?:[.,]\d+)?(?:\s*(?P<m1>[ap])\.?m\b\.?)?|\s*(?P<m2>[ap])\.?m\b\.?)"
+    r"(?:\s*(?P<zone>Z\b|[A-Z]{3}\b|[+-]\d{2}:?\d{2}))?"
+)
+AGO = re.compile(
+    r"(?i)(?:vor|il y a|hace|há)?\s*(?P<count>\d{1,6}|an?|one|半|half an)\s*(?P<unit>[^\W\d_]+?)\s*(?:ago|前|以前|назад|전|\Z|,)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """How a site writes moments: its time zone, which of `03-04` is the month, and formats (`strptime`) beside the usual ones."""
+
+    zone: tzinfo = UTC
+    order: Order = "MDY"
+    formats: tuple[str, ...] = ()
+
+    def moment(self, text: str, now: datetime | None = None) -> datetime | None:
+        """The moment that `text` says, aware; None where it says none, or says it by a `now` that nobody knows."""
+        text = " ".join(text[:LONGEST].split())
+        if not text:
+            return None
+        here = now.astimezone(self.zone) if now else None
+        try:
+            return self._by_format(text) or _unix(text) or self._by_date(text, here) or (_relative(text, here) if here else None)
+        except (ValueError, OverflowError):
+            return None
+
+    def _by_format(self, text: str) -> datetime | None:
+        for known in self.formats:
+            try:
+                read = datetime.strptime(text, known)  # noqa: DTZ007 - the zone is the site's
+            except ValueError:
+                continue
+            return read if read.tzinfo else read.replace(tzinfo=self.zone)
+        return None
+
+    def _by_date(self, text: str, here: datetime | None) -> datetime | None:
+        """A date in numbers or with a month's name, and the time of day that stands behind it, or before."""
+        for year, month, day, end in self._dates(text, here):
+            try:
+                midnight = datetime(year, month, day, tzinfo=self.zone)
+            except ValueError:
+                continue
+            clock = CLOCK.search(text, end)
+            return _at(midnight, clock, text[end:] if clock is None else "")
+        return None
+
+    def _dates(self, text: str, here: datetime | None) -> Iterator[tuple[int, int, int, int]]:
+        """Every reading of a date in `text`: year, month, day, and where it ends."""
+        if found := YEAR_FIRST.search(text):
+            yield int(found[1]), int(found[2]), int(found[3]), found.end()
+        for pattern, month, day in ((MONTH_FIRST, 1, 2), (DAY_FIRST, 2, 1)):
+            for found in pattern.finditer(text):
+                number = MONTHS.get(found[month].casefold())
+                if number and (found[3] or here):
+                    yield *_year(found[3], number, int(found[day]), here), found.end()
+        if found := NUMBERS.search(text):
+            first, second, year = int(found[1]), int(found[3]), int(found[4])
+            day_first = first > 12 or (second <= 12 and (self.order == "DMY" or found[2] == "."))
+            month, number = (second, first) if day_first else (first, second)
+            yield year + 2000 if year < 100 else year, month, number, found.end()
+        if (found := MONTH_DAY.search(text)) and here:
+            yield *_year("", int(found[1]), int(found[2]), here), found.end()
+
+
+def _year(year: str | None, month: int, day: int, here: datetime | None) -> tuple[int, int, int]:
+    """A date; without a year it is the last such one."""
+    if year or here is None:
+        return int(year or 0), month, day
+    return here.year - ((month, day) > (here.month, here.day)), month, day
+
+
+def _at(midnight: datetime, clock: re.Match[str] | None, rest: str = "") -> datetime:
+    """`midnight` with a time of day, in the zone that stands beside it if one does."""
+    if clock is None:
+        return midnight.replace(hour=12) if re.search(r"(?i)\bnoon\b", rest) else midnight
+    hour, half = int(clock["hour"]), (clock["half"] or clock["m1"] or clock["m2"] or "").lower()
+    if half:
+        hour = hour % 12 + (12 if half in LATER_HALF or (half == "中午" and hour in (12, 1)) else 0)
+    at = midnight.replace(hour=hour, minute=int(clock["minute"] or 0), second=int(clock["second"] or 0))
+    named = clock["zone"] or ""
+    if named[:1] in {"+", "-"}:
+        minutes = int(named[1:3]) * 60 + int(named[-2:])
+        return at.replace(tzinfo=timezone(timedelta(minutes=minutes if named[0] == "+" else -minutes)))
+    return at.replace(tzinfo=timezone(timedelta(hours=ZONES[named.upper()]))) if named.upper() in ZONES else at
+
+
+def _unix(text: str) -> datetime | None:
+    """Unix seconds or milliseconds; fractions are cut."""
+    digits = text.partition(".")[0]
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) not in {9, 10, 12, 13}:
+        return None
+    return datetime.fromtimestamp(int(digits) / (1 if len(digits) < 12 else 1000), UTC)
+
+
+def _relative(text: str, here: datetime) -> datetime | None:
+    """What is said by the moment of the answer: so long ago, or a named day."""
+    if NOW.search(text):
+        return here
+    day = _named_day(text.casefold(), here)
+    if day is not None:
+        midnight = (here - timedelta(days=day)).replace(hour=0, minute=0, second=0, microsecond=0)
+        return _at(midnight, CLOCK.search(text))
+    found = AGO.search(text)
+    if not found or found["unit"].casefold() not in UNITS:
+        return None
+    count = (
+        0.5 if found["count"].casefold() in {"半", "half an"} else float(found["count"]) if found["count"].isdecimal() else 1.0
+    )
+    return here - timedelta(seconds=count * UNITS[found["unit"].casefold()])
+
+
+def _named_day(text: str, here: datetime) -> int | None:
+    """How many days ago the named day was."""
+    words: Sequence[str] = tuple(DAYS)
+    for word in words:
+        if re.search(rf"\b{re.escape(word)}\b" if word.isascii() else re.escape(word), text):
+            return DAYS[word]
+    for number, name in enumerate(WEEKDAYS):
+        if re.search(rf"\b{name}\b", text):
+            return (here.weekday() - number) % 7 or 7
+    return None

@@ -1,0 +1,213 @@
+"""How the pages of one kind of site software are laid out: the options of `board` and `feed`, in a preset or a site's file.
+
+Every selector may be a list, of which the first that finds something counts; `crawlers.sites.selecting` tells how one is written.
+`{id}`, `{thread}`, `{page}` and the like in a template are filled in by `filled`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from crawlers.sites.dates import Calendar, Order
+from crawlers.sites.selecting import Language, Selections, languages
+from ullage.errors import FaultsError
+from ullage.files.faults import meant
+
+SLUG = "slug"
+"""The group of a pattern that holds what is no part of a page's name, such as a title that may change."""
+PLACE = re.compile(r"\{(\w+)\}")
+PLACES = frozenset({"id", "thread", "page", "page0", "offset", "root"})
+SAFE = "/%:@!$&'()*+,;=~-._?"
+
+
+def _selections(value: object, info: ValidationInfo) -> Selections:
+    texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else ()
+    if not all(isinstance(text, str) for text in texts) or (not texts and value not in ((), [])):
+        raise ValueError("is neither a selector nor a list of selectors")
+    return languages([str(text) for text in texts], (info.context or {}).get("language", "css"))
+
+
+def _pattern(value: object) -> re.Pattern[str]:
+    if not isinstance(value, str):
+        raise ValueError("is no regular expression")  # noqa: TRY004 - pydantic's way to say so
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error.msg})") from None
+
+
+def _naming(value: object) -> re.Pattern[str]:
+    pattern = _pattern(value)
+    if "id" not in pattern.groupindex:
+        raise ValueError("has no group (?P<id>…)")
+    return pattern
+
+
+def _template(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is no text")  # noqa: TRY004
+    if unknown := sorted(set(PLACE.findall(value)) - PLACES):
+        raise ValueError(f"{{{unknown[0]}}} is none of {', '.join(sorted(PLACES))}")
+    return value
+
+
+def _of_one(value: object) -> str:
+    template = _template(value)
+    if "{id}" not in template:
+        raise ValueError("has no {id}")
+    return template
+
+
+def _zone(value: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("is no time zone, such as Asia/Shanghai") from None
+
+
+Selector = Annotated[Selections, BeforeValidator(_selections)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
+Naming = Annotated[re.Pattern[str], BeforeValidator(_naming)]
+Template = Annotated[str, BeforeValidator(_template)]
+OfOne = Annotated[str, BeforeValidator(_of_one)]
+NONE = Selections()
+
+
+class Layout(BaseModel):
+    """See the module. What is not given is not there, or is the program's usual."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    list_at: Template = ""
+    """Where the list is, from a start address that is none (`list_is`)."""
+    list_is: Pattern | None = None
+    """How an address of a list looks; `{root}` is an address up to there."""
+    rows: Selector = NONE
+    """The entries of a list; the `links` themselves by default."""
+    where: Selector = NONE
+    """What an entry must have to count."""
+    links: Selector = NONE
+    """In an entry, the link to its thread or paste."""
+    pattern: Naming | None = None
+    """How the whole address of a thread or paste looks, query included: `id` is its id, `slug` no part of its name."""
+    match: Literal["address", "path"] = "address"
+    """What `pattern` is looked for in."""
+    row_id: Selector = NONE
+    """In an entry, the id, where no link's address has it."""
+    title: Selector = NONE
+    """In an entry, the title; the link's text by default."""
+    channel: Selector = NONE
+    """In an entry or on its page, the board that it stands on."""
+    row_author: Selector = NONE
+    row_time: Selector = NONE
+    """In an entry, what the paste itself does not tell."""
+    stamp: Selector = NONE
+    """In an entry, all that changes when a post comes, and nothing that changes by reading; its whole text by default."""
+    thread: Template = ""
+    """The address of a thread, where it is not the link."""
+    raw: OfOne = ""
+    """The address of a paste's bytes: entries are then pastes, and not threads."""
+    page: OfOne = ""
+    """Where a person reads a paste; the link by default."""
+    lists: Selector = NONE
+    """Links to other lists."""
+    lists_pattern: Naming | None = None
+    lists_not_on: Pattern | None = None
+    """Addresses of lists whose `lists` are not followed."""
+    next: Selector = NONE
+    """The link to the next page of a list, and of a thread where there is no `thread_next`."""
+    next_page: Template = ""
+    """The address of the next page, where a link does not tell it."""
+    count: Selector = NONE
+    """How many entries all pages have, where there is no link."""
+    per_page: int = Field(default=20, ge=1)
+
+    post: Selector = NONE
+    """The posts of a page."""
+    id: Selector = NONE
+    """In a post, its id; the element's own by default."""
+    id_pattern: Pattern = re.compile(r"\d+$")
+    """The part of it that is the id."""
+    post_id: OfOne = "{id}"
+    author: Selector = NONE
+    time: Selector = NONE
+    body: Selector = NONE
+    body_type: Literal["text/html", "text/plain"] = "text/html"
+    post_title: Selector = NONE
+    """In a post, its own title; the thread's by default."""
+    reply_to: Selector = NONE
+    post_url: Template = ""
+    """Where a person reads a post; its page with the element's id by default."""
+    post_link: Selector = NONE
+    thread_next: Selector = NONE
+    thread_next_page: Template = ""
+    thread_count: Selector = NONE
+    thread_per_page: int = Field(default=20, ge=1)
+
+    kind: Literal["post", "paste", "message"] | None = None
+    time_formats: tuple[str, ...] = ()
+    date_order: Order = "MDY"
+    timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.post and not self.raw:
+            raise ValueError("options.post: is missing: say what holds a post, or with options.raw where a paste's text is")
+        if self.post and not self.body:
+            raise ValueError("options.body: is missing: say what of a post is its text")
+        if self.thread and not self.row_id and not self.pattern:
+            raise ValueError("options.row_id: is missing: options.thread needs an id")
+        return self
+
+    @functools.cached_property
+    def calendar(self) -> Calendar:
+        """How moments are written."""
+        return Calendar(self.timezone, self.date_order, self.time_formats)
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether the lists lead to threads or pastes; where not, the posts stand on the lists."""
+        return bool(self.raw or self.thread or self.links)
+
+
+def layout_of(name: str, options: Mapping[str, Any], language: Language) -> Layout:
+    """The layout that a site's options tell; FaultsError names the site, each option that is wrong, and why."""
+    try:
+        return _layout(json.dumps(options), language)
+    except ValidationError as error:
+        raise FaultsError(f"site {name}: {_fault(one)}" for one in error.errors()) from None
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    """What is wrong with one option; nothing stands before it that is of the layout as a whole."""
+    knob, why = ".".join(str(part) for part in error["loc"][:1]), error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        known = sorted(Layout.model_fields)
+        why = f"is none of {', '.join(known)}{meant(knob, known)}"
+    return f"{f'options.{knob}: ' if knob else ''}{why}"
+
+
+@functools.lru_cache(maxsize=512)
+def _layout(options: str, language: Language) -> Layout:
+    """Sites of one software share theirs: selectors are compiled once."""
+    return Layout.model_validate(json.loads(options), context={"language": language})
+
+
+def filled(template: str, **places: str | int) -> str:
+    """`template` with what stands in its braces, quoted for an address."""
+    return PLACE.sub(lambda found: quote(str(places.get(found[1], "")), safe=SAFE), template)
+
+
+def named(url: str, found: re.Match[str]) -> str:
+    """The address by which a page is known again: up to where its pattern ends, without the group `slug`."""
+    if SLUG not in found.re.groupindex or found.start(SLUG) < 0:
+        return url[: found.end()]
+    return url[: found.start(SLUG)] + url[found.end(SLUG) : found.end()]

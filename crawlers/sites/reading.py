@@ -1,0 +1,291 @@
+"""Reads a page by its layout: a list leads to threads or pastes, a thread is its posts, each to its next page.
+
+The same for every site software: what differs between them is data (`crawlers.sites.layout`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+from parsel import Selector
+from scrapy.http import Response
+
+from crawlers.sites.content_type import declared
+from crawlers.sites.layout import Layout, filled, named
+from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.selecting import Document, Node, Selections, is_element, link_of, text_of
+
+TIMES = ("datetime", "data-time", "data-timestamp", "title")
+"""Attributes in which an element has its moment more exactly than in its text."""
+
+
+def starts(layout: Layout, urls: Sequence[str]) -> list[Page]:
+    """One list a start address."""
+    return [Page(_list_of(layout, url), "list") for url in urls]
+
+
+def _list_of(layout: Layout, url: str) -> str:
+    is_list = not layout.list_at or (layout.list_is and layout.list_is.search(url))
+    return url if is_list else urljoin(url, layout.list_at)
+
+
+def raw_post(layout: Layout, page: Page, response: Response) -> Parsed:
+    """A paste: the whole body."""
+    media_type, charset = declared(response)
+    facts = page.facts
+    when = facts.get("time") or facts.get("uploaded")  # as pages have it that were found by an older version
+    post = Post(
+        facts["id"],
+        page.identity,
+        response.body,
+        facts.get("title", ""),
+        facts.get("author", ""),
+        published_at=datetime.fromtimestamp(float(when), UTC) if when else None,
+        kind=layout.kind or "paste",
+        media_type=media_type,
+        charset=charset,
+    )
+    return Parsed(posts=(post,))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One page in hand. `now` is when it was answered by the site's clock, None where the answer does not tell."""
+
+    layout: Layout
+    page: Page
+    response: Response
+    document: Document
+    now: datetime | None
+
+    def parsed(self) -> Parsed:
+        """All that is on it."""
+        layout, root = self.layout, self.document.root
+        if self.page.role != "list":
+            posts = tuple(self._posts(root))
+            return Parsed(posts, tuple(self._next(len(posts), of_thread=True)))
+        posts = () if layout.leads_on else tuple(self._posts(root))
+        entries = list(self._entries(root)) if layout.leads_on else []
+        older = self._next(len(posts) + len(entries), of_thread=False)
+        return Parsed(posts, (*entries, *self._lists(root), *older))
+
+    # Lists
+
+    def _entries(self, root: Node) -> Iterator[Page]:
+        """The threads or pastes of a list, each once."""
+        layout = self.layout
+        rows = layout.rows.nodes(root) if layout.rows else layout.links.nodes(root)
+        known = set()
+        for page in self._in_time([row for row in rows if not layout.where or _holds(layout.where, row)]):
+            if page.url not in known:
+                known.add(page.url)
+                yield page
+
+    def _in_time(self, rows: Sequence[Node]) -> list[Page]:
+        """As the site has them; those of a JSON object, which has no order, the newest first."""
+        pages = [page for row in rows if (page := self._entry(row))]
+        if any(isinstance(row, dict) and "$key" in row for row in rows):
+            pages.sort(key=lambda page: -float(page.facts.get("time", "0")))
+        return pages
+
+    def _entry(self, row: Node) -> Page | None:
+        """The thread or paste of one entry; None for one that leads nowhere."""
+        layout, link = self.layout, self._link(row)
+        url, found = link or ("", None)
+        number = layout.row_id.text(row) or (found["id"] if found else "")
+        if not number or (layout.links and layout.pattern and not layout.row_id and not found):
+            return None
+        facts = {"id": number, **self._facts(row)}
+        places = {"id": number, "root": self._root()}
+        if layout.raw:
+            shown = urljoin(self.response.url, filled(layout.page, **places)) if layout.page else url
+            raw = self.response.urljoin(filled(layout.raw, **places))
+            if layout.row_id and layout.pattern:
+                found = layout.pattern.search(self._matched(shown))
+                if not found or found["id"] != number:  # an id that would lead elsewhere
+                    return None
+            return Page(raw, "item", identity=shown or raw, facts=facts)
+        if layout.thread:
+            url = self.response.urljoin(filled(layout.thread, **places))
+            found = layout.pattern.search(url) if layout.pattern else None
+        name = named(url, found) if found and layout.match == "address" else url
+        stamp = " ".join(layout.stamp.texts(row)) if layout.stamp else text_of(row)
+        return Page(url, "thread", identity=name, series=name, stamp=stamp, facts=facts)
+
+    def _link(self, row: Node) -> tuple[str, re.Match[str] | None] | None:
+        """The address of an entry, and what its pattern finds in it."""
+        layout = self.layout
+        links = layout.links.links(row) if layout.rows else [(link_of(row), row)] if layout.links else []
+        for where, _ in links:
+            if where and (url := self._address(where)):
+                if layout.pattern is None:
+                    return url, re.search(r"(?P<id>[^/?&=]+)/?$", url)
+                if found := layout.pattern.search(self._matched(url)):
+                    return url, found
+        return None
+
+    def _matched(self, url: str) -> str:
+        return urlsplit(url).path if self.layout.match == "path" else url
+
+    def _facts(self, row: Node) -> dict[str, str]:
+        """What the list alone tells, for the page behind it."""
+        layout = self.layout
+        link = (layout.links.nodes(row) or [""])[0] if layout.rows else row
+        title = layout.title.text(row) if layout.title else text_of(link) if is_element(link) else ""
+        when = self._moment(layout.row_time, row)
+        told = {
+            "title": title,
+            "channel": layout.channel.text(row) or layout.channel.text(self.document.root),
+            "author": layout.row_author.text(row),
+            "time": f"{when.timestamp():.0f}" if when else "",
+        }
+        return {name: value for name, value in told.items() if value}
+
+    def _lists(self, root: Node) -> Iterator[Page]:
+        """Other lists."""
+        layout = self.layout
+        if layout.lists_not_on and layout.lists_not_on.search(self.response.url):
+            return
+        for where, _ in layout.lists.links(root):
+            url = self._address(where)
+            found = layout.lists_pattern.search(url) if layout.lists_pattern and url else None
+            if url and (found or not layout.lists_pattern):
+                yield Page(url, "list", identity=named(url, found) if found else url)
+
+    def _root(self) -> str:
+        """The address of this page up to where it is a list's."""
+        url = self.response.url
+        found = self.layout.list_is.search(url) if self.layout.list_is else None
+        return url[: found.start()] if found else urljoin(url, "/")
+
+    # Threads
+
+    def _posts(self, root: Node) -> Iterator[Post]:
+        """The posts of a page; one without a text is none."""
+        layout = self.layout
+        for place, node in enumerate(layout.post.nodes(root), 1):
+            body = _body(layout.body, node)
+            if body is not None:
+                yield self._post(node, body, place)
+
+    def _post(self, node: Node, body: str, place: int) -> Post:
+        layout, page = self.layout, self.page
+        own = node.attrib.get("id", "") if is_element(node) else ""
+        told = layout.id.text(node) if layout.id else own
+        found = layout.id_pattern.search(told)
+        number = found[found.re.groups and 1] if found else told or f"{page.number}-{place}"
+        places = {"id": number, "thread": self._thread(), "root": self._root()}
+        return Post(
+            post_id=layout.post_id.replace("{id}", number).replace("{thread}", places["thread"]),
+            url=self._where(node, own, places),
+            body=body.encode("utf-8", "replace"),
+            title=layout.post_title.text(node) or page.facts.get("title", ""),
+            author=layout.author.text(node),
+            published_at=self._moment(layout.time, node),
+            kind=layout.kind or "post",
+            media_type=layout.body_type,
+            charset="utf-8",
+            channel=page.facts.get("channel", "") or layout.channel.text(node),
+            thread=places["thread"],
+            reply_to=layout.reply_to.text(node),
+        )
+
+    def _where(self, node: Node, own: str, places: dict[str, str]) -> str:
+        """Where a person reads a post."""
+        if self.layout.post_url:
+            return urljoin(self.response.url, filled(self.layout.post_url, **places))
+        if self.layout.post_link and (where := next((w for w, _ in self.layout.post_link.links(node)), "")):
+            return self.response.urljoin(where)
+        url = urldefrag(self.response.url).url
+        return f"{url}#{own}" if own else url
+
+    def _thread(self) -> str:
+        """The thread's id; pages that an older version found have it in their address alone."""
+        known = self.page.facts.get("id", "")
+        found = self.layout.pattern.search(self.page.series) if self.layout.pattern and not known else None
+        return found["id"] if found else known
+
+    def _moment(self, selections: Selections, node: Node) -> datetime | None:
+        """The first moment that any of the selectors finds."""
+        for one in selections.each:
+            for found in one.of(node):
+                told = [found.attrib.get(name, "") for name in TIMES] if is_element(found) else []
+                for text in (*told, text_of(found)):
+                    if text and (moment := self.layout.calendar.moment(text, self.now)):
+                        return moment
+        return None
+
+    # Next pages
+
+    def _next(self, held: int, *, of_thread: bool) -> list[Page]:
+        """The page behind this one, where there is one."""
+        layout, page = self.layout, self.page
+        links = layout.thread_next or layout.next if of_thread else layout.next
+        template = layout.thread_next_page or (layout.next_page if not layout.leads_on else "") if of_thread else layout.next_page
+        count = layout.thread_count if of_thread else layout.count
+        per_page = layout.thread_per_page if of_thread else layout.per_page
+        found = links.nodes(self.document.root)
+        url = next((link for node in found if (link := self._address(link_of(node)))), "")
+        if links and not url and not any(node is True for node in found):
+            return []
+        if count and page.number * per_page >= int(count.text(self.document.root) or 0):
+            return []
+        if not links and not count and not held:
+            return []
+        number, series = page.number + 1, page.series or page.name
+        if template:
+            thread = self._thread()
+            numbers = {"page": number, "page0": number - 1, "offset": (number - 1) * per_page}
+            url = self.response.urljoin(filled(template, **numbers, thread=thread, id=thread, root=self._root()))
+        if not url or url in {self.response.url, page.url}:
+            return []
+        return [replace(page, url=url, identity=f"{series}?page={number}", series=series, number=number)]
+
+    def _address(self, where: str) -> str:
+        """A link as an address of the Web, "" for one that is none."""
+        try:
+            url = self.response.urljoin(where)
+            return url if where and urlsplit(url).scheme in {"http", "https"} else ""
+        except ValueError:
+            return ""
+
+
+def answered_at(response: Response) -> datetime | None:
+    """When a site answered, by its own clock; None where it does not say."""
+    try:
+        read = parsedate_to_datetime((response.headers.get("Date") or b"").decode("latin-1"))
+    except ValueError:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _holds(selections: Selections, row: Node) -> bool:
+    """Whether a selector finds something, or something true."""
+    return any(found is not False for found in selections.nodes(row))
+
+
+def _body(selections: Selections, node: Node) -> str | None:
+    """What a post says: the inside of elements, or a text as it stands; None where there is nothing that could say it."""
+    nodes = selections.nodes(node)
+    if not nodes:
+        return None
+    return "".join(_inside(found) for found in _outermost(nodes)).strip()
+
+
+def _inside(found: Any) -> str:
+    if is_element(found):
+        written = found.type == "xml" and not found.xpath("./*")  # a feed has HTML as a text
+        return found.xpath("string()").get("") if written else "".join(found.xpath("./node()").getall())
+    return found.get() if isinstance(found, Selector) else found if isinstance(found, str) else ""
+
+
+def _outermost(nodes: Sequence[Any]) -> list[Any]:
+    """Without elements that stand in another of them."""
+    roots = {node.root for node in nodes if is_element(node)}
+    return [node for node in nodes if not is_element(node) or not roots.intersection(node.root.iterancestors())]

@@ -1,0 +1,171 @@
+"""What a site's file may say to point at something on a page: CSS and XPath in HTML and XML, JMESPath in JSON.
+
+A selector is a text. `//…`, `./…` and `(…)` are XPath, all else CSS, or JMESPath where a platform reads JSON; `css:`, `xpath:`
+and `json:` before it say so outright. Where a list of selectors is given, the first that finds something counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jmespath  # type: ignore[import-untyped]  # it has no types
+from cssselect import SelectorError
+from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]
+from parsel import Selector, csstranslator
+from scrapy.http import Response, TextResponse
+
+from ullage.errors import RecordError
+
+Language = Literal["css", "json"]
+Kind = Literal["html", "xml", "json"]
+Node = Any
+"""A `Selector`, or what JSON holds."""
+XPATH = ("/", "./", "../", "(")
+KEY = "$key"
+"""Where the rows of a JSON object, which have names and no order, keep their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """One selector, ready to be asked in the languages in which it may be read."""
+
+    css: str = ""
+    xpath: str = ""
+    path: Any = None
+
+    def of(self, node: Node) -> list[Node]:
+        """All that it finds in `node`; nothing in a document of another language."""
+        if isinstance(node, Selector):
+            return list(node.xpath(self.xpath) if self.xpath else node.css(self.css)) if self.xpath or self.css else []
+        found = self.path.search(node) if self.path is not None else None
+        if isinstance(found, dict):
+            return [{**value, KEY: name} for name, value in found.items() if isinstance(value, dict)]
+        return found if isinstance(found, list) else [] if found is None else [found]
+
+
+def compiled(text: str, language: Language) -> Selection:
+    """ValueError, which says why, where `text` is no selector."""
+    named, _, rest = text.partition(":")
+    if named == "xpath" or text.startswith(XPATH):
+        return Selection(xpath=_xpath(rest if named == "xpath" else text))
+    if named == "css":
+        return Selection(css=_css(rest))
+    if named == "json":
+        return Selection(path=_path(rest))
+    if language == "css":
+        return Selection(css=_css(text))
+    try:
+        return Selection(path=_path(text))
+    except ValueError:
+        raise ValueError("is no JMESPath: write `css:` or `xpath:` before what is for HTML or XML") from None
+
+
+def _css(text: str) -> str:
+    try:
+        csstranslator.css2xpath(text)
+    except SelectorError:
+        raise ValueError("is no CSS selector") from None
+    return text
+
+
+def _xpath(text: str) -> str:
+    try:
+        Selector(text="<a/>", type="html").xpath(text)
+    except ValueError:
+        raise ValueError("is no XPath") from None
+    return text
+
+
+def _path(text: str) -> Any:
+    try:
+        return jmespath.compile(text)
+    except JMESPathError:
+        raise ValueError("is no JMESPath") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Selections:
+    """Alternatives: the first that finds something counts."""
+
+    each: tuple[Selection, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self.each)
+
+    def nodes(self, node: Node) -> list[Node]:
+        """All that the first finds which finds any."""
+        return next((found for one in self.each if (found := one.of(node))), [])
+
+    def text(self, node: Node) -> str:
+        """The first text that is not blank, its white space made single; "" where there is none."""
+        return next((text for one in self.each for found in one.of(node) if (text := text_of(found))), "")
+
+    def texts(self, node: Node) -> list[str]:
+        """Every text that any of them finds."""
+        return [text for one in self.each for found in one.of(node) if (text := text_of(found))]
+
+    def links(self, node: Node) -> list[tuple[str, Node]]:
+        """Where each that is found leads to, as it is written, and what was found."""
+        return [(where, found) for found in self.nodes(node) if (where := link_of(found))]
+
+
+def text_of(found: Node) -> str:
+    """What a person reads of it; "" for what is no text."""
+    if isinstance(found, Selector):
+        found = found.xpath("string()").get("") if is_element(found) else found.get()
+    if isinstance(found, bool) or not isinstance(found, str | int | float):
+        return ""
+    return " ".join(str(found).split())
+
+
+def link_of(found: Node) -> str:
+    """The address that an element leads to, or that is written in what is none."""
+    return found.attrib.get("href", "").strip() if is_element(found) else text_of(found)
+
+
+def is_element(found: Node) -> bool:
+    """Whether it is a part of a page, and not a text or an attribute."""
+    return isinstance(found, Selector) and hasattr(found.root, "tag")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A page, ready to be asked."""
+
+    kind: Kind
+    root: Node
+
+
+def html(response: Response) -> Document:
+    """A page as a browser reads it, whatever it says it is; RecordError for what is no text."""
+    return Document("html", Selector(text=_text(response), type="html"))
+
+
+def document(response: Response) -> Document:
+    """A page as JSON, XML or HTML, by how it begins; RecordError for what is none of them."""
+    text = _text(response).lstrip("\ufeff \r\n\t")
+    if text[:1] in {"{", "["}:
+        try:
+            return Document("json", json.loads(text))
+        except (ValueError, RecursionError):
+            raise RecordError("not_a_list") from None
+    if text.startswith(("<?xml", "<rss", "<feed", "<rdf:RDF")):
+        made = Selector(text=text, type="xml")
+        made.remove_namespaces()
+        return Document("xml", made)
+    return Document("html", Selector(text=text, type="html"))
+
+
+def _text(response: Response) -> str:
+    if not isinstance(response, TextResponse):
+        raise RecordError("not_a_list")
+    return response.text
+
+
+def languages(texts: Sequence[str], language: Language) -> Selections:
+    """The selectors of one knob; ValueError as `compiled`."""
+    return Selections(tuple(compiled(text, language) for text in texts if text))

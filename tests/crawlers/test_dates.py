@@ -1,0 +1,74 @@
+"""Moments as site programs write them."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawlers.sites.dates import Calendar
+
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)  # a Thursday
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("Sept. 3, 2026, 4 p.m.", "2026-09-03T16:00"),
+        ("Sept. 3, 2026, 4:05 a.m.", "2026-09-03T04:05"),
+        ("Sept. 3, 2026, noon", "2026-09-03T12:00"),
+        ("Sept. 3, 2026, midnight", "2026-09-03T00:00"),
+        ("Sept. 3, 2026, 12:30 a.m.", "2026-09-03T00:30"),
+        ("Sept. 3, 2026, 12:30 p.m.", "2026-09-03T12:30"),
+        ("发表于 2026-11-18 22:18:01", "2026-11-18T22:18:01"),
+        ("2026-1-29 21:16", "2026-01-29T21:16"),
+        ("2026年11月24日 下午3:04", "2026-11-24T15:04"),
+        ("11-24-2026, 08:15 PM", "2026-11-24T20:15"),
+        ("24.11.2026, 20:15", "2026-11-24T20:15"),
+        ("Fri Nov 20, 2026 9:12 pm", "2026-11-20T21:12"),
+        ("24. November 2026", "2026-11-24T00:00"),
+        ("24 de noviembre de 2026 10:10", "2026-11-24T10:10"),
+        ("Tue, 24 Nov 2026 20:15:01 +0800", "2026-11-24T12:15:01"),
+        ("Sunday 22nd of November 2026 09:58:24 AM CDT", "2026-11-22T14:58:24"),
+        ("2026-11-24T20:15:01.123Z", "2026-11-24T20:15:01"),
+        ("1795537060", "2026-11-24T16:17:40"),
+        ("1795537060000", "2026-11-24T16:17:40"),
+        ("昨天 10:20", "2026-11-25T10:20"),
+        ("前天 09:15", "2026-11-24T09:15"),
+        ("半小时前", "2026-11-26T11:30"),
+        ("3 小时前", "2026-11-26T09:00"),
+        ("an hour ago", "2026-11-26T11:00"),
+        ("vor 5 Minuten", "2026-11-26T11:55"),
+        ("вчера в 10:20", "2026-11-25T10:20"),
+        ("Yesterday, 10:20 PM", "2026-11-25T22:20"),
+        ("Monday at 10:20 PM", "2026-11-23T22:20"),
+        ("Dec 24", "2025-12-24T00:00"),
+        ("刚刚", "2026-11-26T12:00"),
+    ],
+)
+def test_a_moment_is_read(text: str, moment: str) -> None:
+    assert Calendar().moment(text, NOW) == datetime.fromisoformat(moment).replace(tzinfo=UTC)
+
+
+def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
+    calendar = Calendar()
+    for text in ("", "hello", "admin", "99.99.2026", "5", "Version 2.0"):
+        assert calendar.moment(text, NOW) is None, text
+    for text in ("yesterday 10:20", "5 minutes ago", "Nov 24"):
+        assert calendar.moment(text) is None, text
+
+
+def test_a_sites_zone_order_and_formats_count() -> None:
+    site = Calendar(ZoneInfo("Asia/Shanghai"), "DMY", ("%y%m%d/%H%M",))
+    assert site.moment("2026-11-24 08:00") == datetime(2026, 11, 24, tzinfo=UTC)
+    assert site.moment("03/04/2026 08:00") == datetime(2026, 4, 3, tzinfo=UTC)
+    assert site.moment("261124/0800") == datetime(2026, 11, 24, tzinfo=UTC)
+    assert site.moment("今天 19:00", NOW) == datetime(2026, 11, 26, 11, tzinfo=UTC)
+
+
+@given(st.text(max_size=300))
+def test_no_text_breaks_it(text: str) -> None:
+    for calendar in (Calendar(), Calendar(ZoneInfo("Asia/Shanghai"), "DMY")):
+        found = calendar.moment(text, NOW)
+        assert found is None or found.tzinfo is not None

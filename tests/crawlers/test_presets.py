@@ -1,0 +1,123 @@
+"""Presets: each reads its own samples, is told by its marks and by no other's, and a user's own lie in the data folder."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from crawlers.platforms import named, platform_of
+from crawlers.sites.presets import Presets, recognise, unproven
+from crawlers.sites.site import SiteFolder
+from tests.crawlers.support import make_site
+from ullage.errors import ConfigError
+
+NAMES = Presets().names()
+OWN = """\
+about = "a board of ours"
+platform = "board"
+[options]
+rows = "li"
+links = "a"
+pattern = '\\?t=(?P<id>\\d+)'
+post = "p[id]"
+body = "i"
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_reads_its_samples_and_is_recognised_in_them(name: str) -> None:
+    preset = Presets().get(name)
+    assert unproven(preset, named(preset.platform).parse) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_sample_is_of_is_told_from_all_other_software(name: str) -> None:
+    for sample in Presets().get(name).sample:
+        if sample.recognised:
+            best, *others = recognise(sample.response())
+            assert best.name == name, (best, others)
+            assert best.why
+            assert all(len(other.why) < len(best.why) for other in others), (best, others)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_site_of_a_preset_needs_no_options(name: str) -> None:
+    site = make_site(platform=name)
+    platform = platform_of(site)
+    assert platform.start(site)
+
+
+def test_a_preset_that_does_not_read_its_sample_says_what_it_reads() -> None:
+    preset = Presets().get("spirit")
+    (said,) = unproven(preset.model_copy(update={"options": {**preset.options, "author": ".nobody"}}), named("board").parse)
+    assert said == "sample 2 (thread): post 1: author is '', not 'admin'"
+
+
+def own(folder: Path, text: str = OWN, name: str = "ours") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_users_own_presets_are_found_and_go_before_those_that_ship(tmp_path: Path) -> None:
+    own(tmp_path / "presets")
+    own(tmp_path / "presets", name="spirit")
+    presets = Presets(tmp_path / "presets")
+    assert not presets.own
+    presets.refresh()
+    assert {"ours", "spirit", "bepasty"} <= set(presets.names())
+    assert platform_of(make_site(platform="ours"), presets)
+    assert presets.get("spirit").about == "a board of ours"
+
+
+def test_a_preset_that_somebody_else_may_write_is_refused(tmp_path: Path) -> None:
+    own(tmp_path / "presets").chmod(0o666)
+    presets = Presets(tmp_path / "presets")
+    presets.refresh()
+    assert len(presets.faults) == 1
+    with pytest.raises(ConfigError, match=r"ours\.toml"):
+        platform_of(make_site(platform="ours"), presets)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (OWN.replace("board", "bored", 3), r"ours\.toml: platform"),
+        (OWN + "colour = 1", r"options\.colour: is none of"),
+        (OWN.replace('"li"', '"li[[["'), r"options\.rows: is no CSS selector"),
+        (OWN.replace("body", "author"), r"options\.body: is missing"),
+        ("=", "is no TOML"),
+    ],
+)
+def test_what_is_wrong_with_a_preset_is_said(tmp_path: Path, text: str, complaint: str) -> None:
+    own(tmp_path / "presets", text)
+    presets = Presets(tmp_path / "presets")
+    presets.refresh()
+    with pytest.raises(ConfigError, match=complaint):
+        platform_of(make_site(platform="ours"), presets)
+
+
+def test_a_changed_preset_is_checked_again_for_the_sites_that_use_it(tmp_path: Path) -> None:
+    path = own(tmp_path / "presets")
+    presets = Presets(tmp_path / "presets")
+    (tmp_path / "board.toml").write_text(
+        'platform = "ours"\nstart = ["https://b.example/"]\nlegal_basis = "test"\nowner = "test"\n'
+    )
+    folder = SiteFolder(tmp_path, lambda site: platform_of(site, presets), presets.refresh)
+    assert list(folder.read()[0]) == ["board"]
+    path.write_text(OWN.replace('"li"', '"[["'))
+    os.utime(path, ns=(1, 1))
+    sites, (fault,) = folder.read()
+    assert not sites
+    assert "options.rows" in str(fault)
+
+
+def test_a_site_overrules_its_preset() -> None:
+    with pytest.raises(ConfigError, match=r"options\.rows: is no CSS selector"):
+        platform_of(make_site(options={"rows": "[["}))
+
+
+def test_a_name_that_is_nearly_one_is_proposed() -> None:
+    with pytest.raises(ConfigError, match="did you mean spirit"):
+        platform_of(make_site(platform="sprit"))
