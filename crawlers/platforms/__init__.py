@@ -1,7 +1,7 @@
 """Platforms: what reads the pages of sites, one file each. A file registers by being here and naming a `PLATFORM`.
 
-A platform knows where its lists are, and what is on a page. It does not fetch, remember or publish: that is the same for all. What
-a kind of site software looks like is data, a preset (`crawlers.sites.presets`): `board` and `feed` read by it.
+A platform knows where its lists are, and what is on a page. It does not fetch, remember or publish: that is the same for all.
+What a kind of site software looks like is data, a preset (`crawlers.sites.presets`): `board` and `feed` read by it.
 """
 
 from __future__ import annotations
@@ -80,9 +80,8 @@ def _of_preset(site: Site, presets: Presets) -> Platform:
         preset = presets.get(site.platform)
     except KeyError:
         known = (*names(), *presets.names(), INGEST)
-        like = difflib.get_close_matches(site.platform, known, 1)
-        meant = f": did you mean {like[0]}?" if like else ""
-        raise ConfigError(f"site {site.name}: platform {site.platform!r} is none of {', '.join(sorted(known))}{meant}") from None
+        near = meant(site.platform, known)
+        raise ConfigError(f"site {site.name}: platform {site.platform!r} is none of {', '.join(sorted(known))}{near}") from None
     return OfPreset(named(preset.platform), preset.of(site))
 
 
