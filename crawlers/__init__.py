@@ -12,5 +12,6 @@ What came of a visit's pages is judged (`page_verdict`), and with the site's own
 state (`site_state`), which a heartbeat takes through the whole pipe: whoever hears nothing knows whether that is good news.
 
 A *site* is data (one TOML file), and so is a *preset*, what the pages of one kind of site software look like (one file in
-`presets/`); a *platform* is code that reads by them (one file in `platforms/`). Adding one touches nothing else. One process at a time holds a site, with its pace, its robots rules and its waits.
+`presets/`); a *platform* is code that reads by them (one file in `platforms/`). Adding one touches nothing else. One process at a
+time holds a site, with its pace, its robots rules and its waits.
 """
