@@ -1,6 +1,9 @@
 """Several folded texts side by side in one buffer of UTF-8 bytes: what the vectorised steps work on.
 
 One numpy call costs about a microsecond whatever its length, so steps pay only over a mebibyte or more: batches span documents.
+
+What belongs together in groups of unlike sizes lies one behind the other in a flat array (`within`, `ranges`): what a loop over
+each group would give, without the loop.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from matcher.columns import bitset as bits
 
@@ -87,3 +91,36 @@ def texts_holding(places: Places, first: Places) -> Flags:
     found = np.zeros(len(first), bool)
     found[np.searchsorted(first, places, "right") - 1] = True
     return found
+
+
+def within(count: Places) -> Places:
+    """For groups of `count` members each, the number of every member in its group, from 0 on: i64[count.sum()].
+
+    >>> within(np.array([2, 0, 3]))
+    array([0, 1, 0, 1, 2])
+    """
+    end = np.cumsum(count)
+    return np.arange(count.sum()) - np.repeat(end - count, count)
+
+
+def ranges(first: Places, count: Places) -> Places:
+    """The numbers [first, first + count) of every group, one group behind the other: i64[count.sum()].
+
+    >>> ranges(np.array([10, 20, 30]), np.array([2, 0, 3]))
+    array([10, 11, 30, 31, 32])
+    """
+    end = np.cumsum(count)
+    return np.arange(count.sum()) + np.repeat(first - end + count, count)
+
+
+DAYS = np.array((0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31))
+"""Days of each month of a leap year, from 1 on."""
+
+
+def is_date(year: Places, month: Places, day: Places) -> npt.NDArray[np.bool_]:
+    """Whether there is such a day in the Gregorian calendar: bool[n]. Any number that is not negative is allowed."""
+    exists: npt.NDArray[np.bool_] = (month >= 1) & (month <= 12) & (day >= 1) & (day <= DAYS.take(month, mode="clip"))
+    last = np.flatnonzero(exists & (month == 2) & (day == 29))
+    leap = year.take(last)
+    exists[last] = (leap % 4 == 0) & ((leap % 100 != 0) | (leap % 400 == 0))
+    return exists

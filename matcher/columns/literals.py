@@ -1,21 +1,34 @@
-"""Many byte strings, or patterns, looked for in a buffer in one pass by hyperscan; a call of Python a hit, and nothing else."""
+"""Many byte strings, or patterns, looked for in a buffer in one pass by hyperscan; a call of Python a hit, and nothing else.
+
+What hyperscan compiled is kept on disk: to compile a thousand patterns takes a third of a second, to load them a millisecond.
+Each database is a file in `$XDG_CACHE_HOME/ullage/hyperscan` (`~/.cache` by default), named by a digest of its patterns and of
+the library's version. In it are words of the lexicon, brands and domains, never a customer's value. What such a file says is done
+without further checks, so it counts only if nobody else could have written it (see `ullage.files.trusted`). One that does not
+count, is damaged or is of another processor is as good as none; where the folder cannot be written everything works as well.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import threading
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import hyperscan
 import numpy as np
 
-from matcher.columns import database_cache
 from matcher.columns.batch import Bytes, Places
 from ullage.errors import ConfigError
+from ullage.files.atomic_write import write_whole
+from ullage.files.trusted import check_folder, read_trusted
 
 CASELESS = hyperscan.HS_FLAG_CASELESS
 BYTES = CASELESS | hyperscan.HS_FLAG_DOTALL
@@ -126,8 +139,8 @@ def once(words: Sequence[bytes]) -> Patterns:
 def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hyperscan.Database:
     """The compiled form, from this process or the disk if it is there: the same words, as after a reload, are compiled once."""
     is_slow = len(wanted) >= MANY or sum(map(len, wanted)) >= LONG
-    name = database_cache.name_of(wanted, flags) if is_slow else ""
-    if name and (known := database_cache.load(name)):
+    name = _cache_name(wanted, flags) if is_slow else ""
+    if name and (known := _load(name)):
         return known
     if isinstance(flags, int):
         own = [flags or (CASELESS if word.lower() != word.upper() else 0) for word in wanted]
@@ -139,7 +152,7 @@ def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hypers
     except hyperscan.ArchitectureError as error:
         raise ConfigError("this processor lacks what hyperscan needs (SSSE3): run match, scan and assess on another") from error
     if name:
-        database_cache.keep(name, database)
+        _keep(name, database)
     return database
 
 
@@ -150,3 +163,40 @@ def stretches(first: Places, last: Places, size: int, apart: int = APART) -> Ite
     begins = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1] + apart)))
     ends = np.append(begins[1:] - 1, len(last) - 1)
     yield from zip(first[begins].tolist(), last[ends].tolist(), strict=True)
+
+
+KEPT = 64
+"""Files; the oldest go. A new version, lexicon or brand makes a few."""
+
+
+def _cache_name(*compiled: object) -> str:
+    """The name of what is made of `compiled`, plain values, by this version of the library."""
+    version: str = hyperscan.__version__  # type: ignore[attr-defined]  # the stub lacks it
+    return hashlib.sha256(repr((version, *compiled)).encode()).hexdigest()
+
+
+def _load(name: str) -> hyperscan.Database | None:
+    """The database of that name, which is searched with a scratch of the caller's; None where there is none that counts."""
+    if folder := _folder():
+        with suppress(OSError, ConfigError, zlib.error, hyperscan.error):
+            return hyperscan.loadb(zlib.decompress(read_trusted(folder / name)), hyperscan.HS_MODE_BLOCK)
+    return None
+
+
+def _keep(name: str, database: hyperscan.Database) -> None:
+    """Keep `database` under that name, if that is possible."""
+    if folder := _folder():
+        with suppress(OSError, ConfigError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_folder(folder)
+            write_whole(zlib.compress(hyperscan.dumpb(database), 1), folder / name)
+            for old in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)[:-KEPT]:
+                old.unlink(missing_ok=True)
+
+
+def _folder() -> Path | None:
+    """Where the files lie; None for a user without a home."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    with suppress(RuntimeError):
+        return (given if given.is_absolute() else Path.home() / ".cache") / "ullage" / "hyperscan"
+    return None

@@ -21,13 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Flags, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places, within
 from matcher.columns.bitset import is_digit, is_one_of, is_word
 from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, Patterns, stretches
-from matcher.columns.ragged import within
 from matcher.detect.candidates import Segment, joined
 from matcher.detect.labels import labels_of
-from matcher.text.traditional import written
+from matcher.text.han_digits import written
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.base import GAP, no_check
 

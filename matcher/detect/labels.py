@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from importlib import resources
 
-from matcher.text.traditional import written
+from matcher.text.han_digits import written
 from ullage.identifiers import kinds
 from ullage.vocabulary.fields import Field
 

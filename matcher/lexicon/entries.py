@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from matcher.detect.labels import words
 from matcher.text.fold import fold, fold_all
-from matcher.text.traditional import written
+from matcher.text.han_digits import written
 from ullage.vocabulary.lexicon import Row, themes
 
 CONTEXT, RECORD = "CONTEXT", "record"

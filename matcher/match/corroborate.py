@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Flags, Places
-from matcher.columns.ragged import ranges
+from matcher.columns.batch import Flags, Places, ranges
 from matcher.columns.text_column import Texts, concatenate
 from matcher.detect.candidates import Segment, joined
 from matcher.match.batches import Searched

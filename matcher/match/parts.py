@@ -11,9 +11,8 @@ from matcher.columns.batch import Batch
 from matcher.detect.prescan import Prescan, Seen
 from matcher.match.steps import Steps, strictly
 from matcher.text import Folded, decode, decode_as, fold_all, unescape_all
-from matcher.text.decode import is_opaque, utf8_of
+from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
 from matcher.text.unescape import begins_escaped, needs_unescape
-from matcher.text.windows import WINDOW, wide, windows
 from matcher.unpack.envelopes import has_line
 from matcher.unpack.kinds import is_html
 from matcher.unpack.limits import Limits

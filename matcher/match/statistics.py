@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.columns.calendar import is_date
+from matcher.columns.batch import Batch, Bytes, Flags, Places, is_date
 from matcher.detect.candidates import Segment
 from matcher.match.capture_key import CaptureKey, in_hex, kind_numbers
 from matcher.match.distinct import LIMIT, Distinct, Lowest, Numbers, Words, longest_run, numbers_of, told_apart

@@ -17,8 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes, Flags, Places
-from matcher.columns.ragged import within
+from matcher.columns.batch import Bytes, Flags, Places, within
 from matcher.detect.labels import label_before, label_of, words
 from matcher.records.spans import BLOCK, TUPLE, Numbers
 from matcher.records.table import MARK, MARK_BYTES, NUMBER, OPEN, Marked, Seen, mark, shown

@@ -17,9 +17,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import LINE_END, Batch, Bytes
+from matcher.columns.batch import LINE_END, Batch, Bytes, ranges
 from matcher.columns.bitset import lowest
-from matcher.columns.ragged import ranges
 from matcher.detect.labels import block_label, tails
 from matcher.records.spans import BLOCK, Masks, Numbers, Spans
 

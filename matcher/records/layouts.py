@@ -16,9 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes
+from matcher.columns.batch import Bytes, ranges, within
 from matcher.columns.bitset import Chain, Ranks, where
-from matcher.columns.ragged import ranges, within
 from matcher.records.reader import Described, Layout
 from matcher.records.spans import BLOCK, LINE, Numbers
 from matcher.records.table import Table

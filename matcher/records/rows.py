@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from matcher.columns.batch import Batch
-from matcher.columns.ragged import ranges
+from matcher.columns.batch import Batch, ranges
 from matcher.columns.text_column import Texts, concatenate
 from matcher.detect.candidates import Candidates
 from matcher.records.cells import Cells, Contents

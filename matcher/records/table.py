@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matcher.columns.batch import LINE_END, Batch, Bytes, Places
-from matcher.columns.ragged import ranges
+from matcher.columns.batch import LINE_END, Batch, Bytes, Places, ranges
 from matcher.detect.candidates import Candidates
 from matcher.detect.words import DIGEST
 from matcher.records.spans import Groups, Numbers, Spans, holder_of

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 
 from matcher.detect.labels import label_of
-from matcher.text.traditional import written
+from matcher.text.han_digits import written
 from ullage.vocabulary.fields import Field
 
 LONGEST = 32

@@ -8,13 +8,16 @@ A full-width plus is one where a number begins (＋８６…); elsewhere it part
 
 Few texts hold any such number, and most prose holds single Han digits. So `may_hold_numbers` says, from the bytes of many texts,
 in which lines `read_numbers` must look.
+
+Traditional forms of simplified words are by a table of single characters (`traditional.tsv`, which names its source).
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from itertools import pairwise
+from importlib import resources
+from itertools import islice, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -146,3 +149,27 @@ def _of_two_bytes(word: Codes) -> Codes:
 
 def _of_four_bytes(word: Codes) -> Codes:
     return ((word & 0x07) << 18) | ((word & 0x3F00) << 4) | ((word >> 10) & 0xFC0) | (word >> 24 & 0x3F)
+
+
+MOST = 8
+"""Forms made of one word: characters with two traditional ones are rare, so this cuts nothing that is in use."""
+
+
+@cache
+def _table() -> dict[str, str]:
+    """Simplified character to the traditional characters that it stands for."""
+    lines = (resources.files(__package__) / "traditional.tsv").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t") for line in lines if line and not line.startswith("#"))
+
+
+def written(word: str) -> tuple[str, ...]:
+    """`word` as it is, then as it is written with traditional characters.
+
+    >>> written('征信'), written('台')
+    (('征信', '徵信'), ('台', '臺'))
+    """
+    table = _table()
+    if not any(char in table for char in word):
+        return (word,)
+    made = map("".join, product(*(table.get(char, char) for char in word)))
+    return tuple(dict.fromkeys((word, *islice(made, MOST))))

@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Places, texts_holding
 from matcher.columns.literals import ONCE, TEXT, Literals, Patterns
-from matcher.text import base64, deobfuscate_email, deobfuscate_numbers
-from matcher.text.deobfuscate_email import CLOSING, OPENING
+from matcher.text import base64, deobfuscate
+from matcher.text.deobfuscate import CLOSING, OPENING
 from matcher.text.fold import FILL, GONE, fit
 
 BLOCK = frozenset(
@@ -84,7 +84,7 @@ def unescape_all(texts: Sequence[str], *, markup: bool) -> list[str]:
         if revealed is text:
             break
         text = _escapes(revealed)
-    text = deobfuscate_numbers.reveal(deobfuscate_email.reveal(text))
+    text = deobfuscate.reveal_numbers(deobfuscate.reveal_addresses(text))
     ends = accumulate(len(text) + len(BETWEEN) for text in texts)
     return [text[end - len(own) - len(BETWEEN) : end - len(BETWEEN)] for own, end in zip(texts, ends, strict=True)]
 
@@ -118,7 +118,7 @@ def patterns() -> Patterns:
     ]
     bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
     own = tuple(pattern.encode() for pattern in (*bracketed, AT, *ESCAPES))
-    return Patterns((*own, *deobfuscate_numbers.patterns().wanted), TEXT | ONCE)
+    return Patterns((*own, *deobfuscate.patterns().wanted), TEXT | ONCE)
 
 
 @cache

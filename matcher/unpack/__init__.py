@@ -14,7 +14,7 @@ names and time are all bounded.
 
 Whatever is not read is said: each `Outcome` has a reason from a closed list. What could be read of a damaged container is read.
 
-Each format is one module of `readers`, which says how it is recognised as well (`registry` finds them). What stands in a text as
+Each format is one module of `readers`, which says how it is recognised as well (`kinds` finds them). What stands in a text as
 letters (`envelopes`) is read as if it lay beside it. A library that is slow to load, such as that for Parquet, is loaded once, by
 a second server that is forked from the first; where such a file lies in another container, the parent asks for its child.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from matcher.unpack.limits import Halt
-from matcher.unpack.streams import DAMAGED
+from matcher.unpack.walk import DAMAGED
 
 DIGITS_KEPT, EXACT = 10**15, 2**53
 """Excel keeps 15 digits and makes the others 0; other programs keep what a float can hold."""

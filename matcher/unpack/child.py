@@ -29,7 +29,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from matcher.unpack import protocol, registry, sandbox
+from matcher.unpack import kinds, protocol, sandbox
 from matcher.unpack.limits import Budget
 from matcher.unpack.protocol import ENDED, LONGEST_REQUEST
 from matcher.unpack.walk import Walk
@@ -88,7 +88,7 @@ class Server:
             self._end_seconds()
             return
         kind = words.decode().partition("\0")[0]
-        reader = registry.formats().get(kind)
+        reader = kinds.formats().get(kind)
         if reader is not None and reader.is_heavy and reader.load not in (None, self._own):
             self._pass_on(reader.load, words, descriptors)
         else:
@@ -187,7 +187,7 @@ def load(folders: list[str]) -> None:
         codecs.lookup(encoding)
     sandbox.program(os.uname().machine)  # made once
     with _importing(folders):
-        registry.load()
+        kinds.load()
 
 
 @contextlib.contextmanager

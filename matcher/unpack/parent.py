@@ -25,11 +25,11 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from matcher.unpack import envelopes, kinds, protocol
+from matcher.unpack.kinds import formats
 from matcher.unpack.limits import Limits
 from matcher.unpack.outcome import Member, Outcome
 from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR
 from matcher.unpack.readers.picture import OCR, PICTURE
-from matcher.unpack.registry import formats
 from ullage.errors import UnavailableError
 
 PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.child import main; main()"

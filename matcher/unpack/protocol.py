@@ -9,8 +9,8 @@ import os
 import struct
 from functools import cache
 
+from matcher.unpack.kinds import formats
 from matcher.unpack.outcome import REASONS
-from matcher.unpack.registry import formats
 
 HELLO, MEMBER, DATA, END, OUTCOME, DONE = b"HMDEOZ"
 HEADER = struct.Struct(">BI")

@@ -26,7 +26,7 @@ import numpy as np
 
 from matcher.columns.text_column import Texts
 from matcher.detect.labels import label_of
-from matcher.text.traditional import written
+from matcher.text.han_digits import written
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 from ullage.lookup.free_text_check import identifier_in

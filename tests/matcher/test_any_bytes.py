@@ -1,5 +1,6 @@
 """Whatever bytes a post is of, however its windows fall: it is read to its end, and customers in it are found."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from matcher.match import batches, parts
 from matcher.match.findings import findings_of
 from matcher.match.pipeline import Matcher
-from matcher.text import windows
+from matcher.text.decode import windows
 from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of
@@ -42,9 +43,10 @@ def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
 def short_windows(request: pytest.FixtureRequest) -> Iterator[int]:
     """Windows and batches so short that a small text has many."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (parts, windows):
+        decode = sys.modules[windows.__module__]
+        for module in (parts, decode):
             patch.setattr(module, "WINDOW", request.param)
-        patch.setattr(windows, "SEARCHED", request.param // 8)
+        patch.setattr(decode, "SEARCHED", request.param // 8)
         patch.setattr(batches, "BATCH", request.param // 4)
         yield request.param
 

@@ -5,7 +5,7 @@ import weakref
 import pytest
 
 from matcher.match import batches
-from matcher.text.windows import WINDOW
+from matcher.text.decode import WINDOW
 from tests.factories import capture
 from tests.matcher.bank import matcher_of
 from tests.matcher.conftest import BANK

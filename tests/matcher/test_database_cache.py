@@ -8,7 +8,7 @@ import hyperscan
 import numpy as np
 import pytest
 
-from matcher.columns import database_cache, literals
+from matcher.columns import literals
 from matcher.columns.literals import MANY, Literals
 
 WORDS = [b"word%03d" % number for number in range(2 * MANY)]
@@ -104,7 +104,7 @@ def test_without_a_folder_that_can_be_written_patterns_are_compiled(
 
 
 def test_the_oldest_files_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_cache, "KEPT", 2)
+    monkeypatch.setattr(literals, "KEPT", 2)
     for age in range(4):
         found([*WORDS, b"%d" % age])
         for file in folder.iterdir():

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from matcher.match.parts import HEAD
 from matcher.text import decode, decode_as, read
-from matcher.text.decode import FIRST_BYTES, common_share, utf8_of
-from matcher.text.windows import WINDOW, wide, windows
+from matcher.text.decode import FIRST_BYTES, WINDOW, common_share, utf8_of, wide, windows
 
 ROW = "姓名张某,手机13800138000,身份证11010519491231002X"
 TRADITIONAL = "姓名陳某,電話13800138000,億元"

@@ -11,7 +11,7 @@ from matcher.lexicon import Lexicon, Terms
 from matcher.lexicon.entries import BIN_FORMS, forms, literals, shipped_rows
 from matcher.lexicon.search import ENOUGH
 from matcher.text import fold
-from matcher.text.traditional import written
+from matcher.text.han_digits import written
 
 BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某某银行", "行"]}
 BINS = {"bank": ["62000000"]}

@@ -11,7 +11,7 @@ from matcher.lexicon import Lexicon
 from matcher.match.parts import Part, Piece, pieces_of_capture
 from matcher.match.parts import read as read_with
 from matcher.text import decode, fold, unescape
-from matcher.text.windows import WINDOW
+from matcher.text.decode import WINDOW
 from tests.factories import capture
 
 PRESCAN = Lexicon({}).prescan

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from matcher.reference import find
 from matcher.text import read
-from matcher.text.deobfuscate_email import reveal
+from matcher.text.deobfuscate import reveal_addresses as reveal
 from matcher.text.fold import FILL, fit
 
 ADDRESS = "li.wei17@example.com"

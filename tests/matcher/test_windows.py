@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from matcher.text import decode_as, windows
-from matcher.text.windows import WINDOW, wide
+from matcher.text import decode_as
+from matcher.text.decode import WINDOW, wide, windows
 
 PHONE = "154 0000 0001"
 
@@ -27,7 +27,7 @@ def test_cut_windows_hold_all_and_part_no_number(shape: str, encoding: str) -> N
     text = texts()[shape]
     body = text.encode(encoding)
     chunks = (body[i : i + 100_001] for i in range(0, len(body), 100_001))
-    cut = list(windows.windows(chunks, wide(body[:100])))
+    cut = list(windows(chunks, wide(body[:100])))
     assert b"".join(cut) == body
     assert len(cut) > 1
     assert all(len(window) <= WINDOW + 4 for window in cut)

@@ -11,9 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Flags, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places, is_date
 from matcher.columns.bitset import CASE, Classes
-from matcher.columns.calendar import is_date
 from matcher.detect.candidates import Segment
 from matcher.detect.kinds import card
 from matcher.detect.numbers import DigitRuns, Numbers, Shape, X, all_digits, of_shapes, pair, pair_table, two

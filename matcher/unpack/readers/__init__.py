@@ -1,6 +1,6 @@
-"""Readers of formats: one module for each, found by `matcher.unpack.registry`.
+"""Readers of formats: one module for each, found by `matcher.unpack.kinds`.
 
-To read a new format, add one module here. It declares `FORMATS`, a tuple of `registry.Format`: how the format is recognised, and
+To read a new format, add one module here. It declares `FORMATS`, a tuple of `kinds.Format`: how the format is recognised, and
 the function that reads it, `read(walk, body, path, depth)`. That function says what it finds with `walk.text` (a text), with
 `walk.entry` (something that may be a container itself) and `walk.names` (a list of names); counts what comes out with
 `walk.budget.measured`; and raises `Halt` with a word of `outcome.REASONS` for what it cannot read, or ValueError for damage. A

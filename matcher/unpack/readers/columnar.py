@@ -1,4 +1,4 @@
-"""Columnar files by pyarrow: Parquet, ORC, and Arrow's files and streams (Feather). Rows become lines.
+"""Tables by libraries that are slow to load: Parquet, ORC and Arrow (Feather) by pyarrow, Avro by fastavro. Rows become lines.
 
 pyarrow takes 0.1 s and 210 MB of address space to load, so only a second server loads it (`child.Server`), and reads the file
 without a thread, since the child may start none.
@@ -15,10 +15,10 @@ from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 from matcher.unpack.cells import lines
+from matcher.unpack.kinds import Format
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import SEPARATOR
-from matcher.unpack.registry import Format
-from matcher.unpack.walk import Body, Walk
+from matcher.unpack.walk import DAMAGED, Body, View, Walk
 
 ROWS = 4096
 """Rows that are made into Python's values at once."""
@@ -133,9 +133,55 @@ def is_stream(head: bytes, _name: str = "") -> bool:
 
 
 _OPEN = {"parquet": _parquet, "orc": _orc, "arrow": _file, "arrows": _stream}
+
+
+@cache
+def avro_library() -> ModuleType | None:
+    """None where fastavro is not installed."""
+    try:
+        return import_module("fastavro")
+    except ImportError:
+        return None
+
+
+def avro(walk: Walk, body: Body, path: str, _depth: int) -> None:
+    """The records of a file; cells that are no text, and a compression that is not installed, are said."""
+    fastavro = avro_library()
+    if fastavro is None:
+        walk.needs("fastavro", body, path)
+        return
+    unread: list[str] = []
+    try:
+        records = fastavro.reader(View(body))
+    except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as error:
+        raise ValueError("damaged schema") from error
+    if records.codec not in ("null", "deflate", "bzip2", "xz"):
+        raise Halt("unsupported")
+    place = f"{path}{SEPARATOR}rows"
+    walk.text(place, walk.budget.measured(_record_lines(records, unread), lambda: len(body)))
+    if unread:
+        raise Halt("database")
+
+
+def _record_lines(records: Any, unread: list[str]) -> Iterator[bytes]:
+    names = [field["name"] for field in records.writer_schema.get("fields", ())]
+    if names:
+        yield from lines([names])
+    yield from lines(_record_rows(records, names), unread, "rows")
+
+
+def _record_rows(records: Any, names: list[str]) -> Iterator[list[object]]:
+    try:
+        for record in records:
+            yield [record.get(name) for name in names] if isinstance(record, dict) else [record]
+    except (*DAMAGED, StopIteration) as error:
+        raise ValueError("damaged records") from error
+
+
 FORMATS = (
     Format("parquet", columnar, faint=(b"PAR1",), packages=("pyarrow",), load=library, is_heavy=True),
     Format("orc", columnar, faint=(b"ORC",), packages=("pyarrow",), load=library, is_heavy=True),
     Format("arrow", columnar, starts=(b"ARROW1\0\0",), packages=("pyarrow",), load=library, is_heavy=True),
     Format("arrows", columnar, is_binary=is_stream, containers=("arrow",), packages=("pyarrow",), load=library, is_heavy=True),
+    Format("avro", avro, starts=(b"Obj\1",), packages=("fastavro",), load=avro_library, is_heavy=True),
 )

@@ -11,10 +11,9 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from matcher.unpack import kinds
+from matcher.unpack.kinds import Format
 from matcher.unpack.protocol import CONTENT, SEPARATOR
-from matcher.unpack.registry import Format
-from matcher.unpack.streams import CHUNK, Counted, peeked
-from matcher.unpack.walk import Walk
+from matcher.unpack.walk import CHUNK, Counted, Walk, peeked
 
 FIRST_STEP = 256
 """Bytes that a new stream is fed at first: what is left over when it ends is copied, and there may be very many tiny ones."""

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from functools import cache
 
 from matcher.unpack import kinds
-from matcher.unpack.kinds import decoded_name
+from matcher.unpack.kinds import Format, decoded_name
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import CONTENT, SEPARATOR
-from matcher.unpack.registry import Format
 from matcher.unpack.walk import Body, Walk
 
 NAME = "libarchive.so.13"

@@ -14,9 +14,9 @@ from importlib import import_module
 from types import ModuleType
 
 from matcher.unpack.cells import lines
+from matcher.unpack.kinds import Format
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import SEPARATOR
-from matcher.unpack.registry import Format
 from matcher.unpack.walk import Body, Walk
 
 ENCRYPTED = tuple(name.encode("utf-16-le") for name in ("EncryptedPackage", "EncryptedSummary"))

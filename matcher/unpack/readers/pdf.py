@@ -19,11 +19,10 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from matcher.unpack.kinds import Format
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import HEAVY, SEPARATOR
-from matcher.unpack.registry import Format
-from matcher.unpack.streams import CHUNK, slices
-from matcher.unpack.walk import Body, Walk
+from matcher.unpack.walk import CHUNK, Body, Walk, slices
 
 ERROR_PASSWORD = 4
 LONGEST = 8 << 20

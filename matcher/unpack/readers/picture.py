@@ -17,11 +17,10 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from matcher.unpack.kinds import Format
 from matcher.unpack.limits import PICTURE_BYTES, PICTURE_PIXELS, Halt
 from matcher.unpack.protocol import HEAVY, SEPARATOR
-from matcher.unpack.registry import Format
-from matcher.unpack.streams import DAMAGED, slices
-from matcher.unpack.walk import Body, Walk
+from matcher.unpack.walk import DAMAGED, Body, Walk, slices
 
 PICTURE, OCR = "picture", "ocr"
 ARCHIVE = re.compile(

@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from matcher.unpack.kinds import Format
 from matcher.unpack.protocol import SEPARATOR
-from matcher.unpack.registry import Format
-from matcher.unpack.streams import CHUNK, slices
-from matcher.unpack.walk import Body, Walk
+from matcher.unpack.walk import CHUNK, Body, Walk, slices
 
 TOKEN = re.compile(
     rb"((?:\\'[0-9a-fA-F]{2})+)|((?:\\u-?\d{1,5} ?\?)+)|\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\([^a-zA-Z])|([{}])"

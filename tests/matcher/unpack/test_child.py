@@ -323,10 +323,10 @@ def test_a_library_that_brings_its_server_down_costs_its_own_files_alone(child) 
     child("""
 import sys; sys.path.append(sys.argv.pop(1))
 import os
-from matcher.unpack import child, registry
-formats = dict(registry.formats())
+from matcher.unpack import child, kinds
+formats = dict(kinds.formats())
 formats["avro"] = formats["avro"]._replace(load=os.abort)
-registry.formats = lambda: formats
+kinds.formats = lambda: formats
 child.main()
 """)
     came = out_of(builders.zip_of({"a": TABLE, "b": b"15400000001"}))

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.unpack.cells import number
-from matcher.unpack.markup import one_a_line
-from matcher.unpack.readers.office import column, worksheet
+from matcher.unpack.readers.office import column, one_a_line, worksheet
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import out_of
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.unpack.kinds import AUDIO_VIDEO, BINARY, HEAD, IMAGE, TEXT, is_html, marks, media_of, sniff, stem
+from matcher.unpack.kinds import AUDIO_VIDEO, BINARY, HEAD, IMAGE, TEXT, formats, is_html, marks, media_of, sniff, stem
 from matcher.unpack.parent import is_container
-from matcher.unpack.registry import formats
 from tests.matcher.unpack import builders
 
 FILES = {"a.csv": b"15400000001"}

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from matcher.unpack import kinds, protocol, readers, registry
+from matcher.unpack import kinds, protocol, readers
 
 NEW = """
-from matcher.unpack.registry import Format
+from matcher.unpack.kinds import Format
 FORMATS = (Format("new", lambda walk, body, path, depth: None, starts=(b"NEW\\\\0",)),)
 """
 
 
 @pytest.fixture
 def _afresh():
-    caches = (registry.formats, kinds.marks, protocol.containers)
+    caches = (kinds.formats, kinds.marks, protocol.containers)
     for one in caches:
         one.cache_clear()
     yield
@@ -31,6 +31,6 @@ def test_a_module_among_the_readers_is_all_that_a_format_needs(monkeypatch: pyte
 
 
 def test_no_two_formats_claim_the_same_bytes() -> None:
-    known = registry.formats().values()
+    known = kinds.formats().values()
     claimed = [mark for one in known for mark in (*one.starts, *one.faint)] + [*kinds.UNREAD, *kinds.UNREAD_BESIDE_CONTROLS]
     assert len(claimed) == len(set(claimed))

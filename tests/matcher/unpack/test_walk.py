@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from matcher.unpack import protocol
 from matcher.unpack.kinds import sniff
 from matcher.unpack.limits import Budget, Limits
-from matcher.unpack.streams import View
-from matcher.unpack.walk import Walk
+from matcher.unpack.walk import View, Walk
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.test_documents import OLE, mail
 

@@ -1,19 +1,21 @@
-"""Zips by the standard library, and what their directory does not account for. Office files are zips with another reader."""
+"""Zips and tars by the standard library.
+
+Of zips also what their directory does not account for; office files are zips with another reader. Tars are read as they come.
+"""
 
 from __future__ import annotations
 
+import tarfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import cast
 
-from matcher.unpack.kinds import decoded_name
+from matcher.unpack.kinds import Format, decoded_name, formats
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.readers import libarchive
-from matcher.unpack.registry import Format, formats
-from matcher.unpack.streams import CHUNK, DAMAGED, View, slices
-from matcher.unpack.walk import Body, Walk
+from matcher.unpack.walk import CHUNK, DAMAGED, Body, Counted, View, Walk, slices
 
 UTF8_NAME, ENCRYPTED = 0x800, 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -124,4 +126,58 @@ def _count(body: Body, what: bytes) -> int:
     return sum(body[at : at + size + len(what) - 1].count(what) for at in range(0, len(body), size))
 
 
-FORMATS = (Format("zip", unzip, starts=(ENTRY, END, b"PK\x07\x08PK", b"PK00PK")),)
+def untar(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
+    """A tar, read as it comes."""
+    source, names = Counted(chunks), list[str]()
+    try:
+        _untar(walk, source, names, path, depth)
+    finally:
+        walk.names(path, names)
+    if not names or source.tail.strip(b"\0"):  # two blocks of zeros end a tar
+        raise EOFError("the archive ends early")
+
+
+class _Header(tarfile.TarInfo):
+    """A header that counts as damaged, not as none, where it is neither one nor zeros: tarfile would pass it by in silence."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        """As `TarInfo.frombuf`."""
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if bytes(buf).strip(b"\0"):
+                raise ValueError("damaged archive") from error
+            raise
+
+
+def _untar(walk: Walk, source: Counted, names: list[str], path: str, depth: int) -> None:
+    """Zeros end a tar, and another may follow (`cat a.tar b.tar`): they are passed over."""
+    how = {"encoding": "utf-8", "errors": "surrogateescape", "ignore_zeros": True, "tarinfo": _Header}
+    with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, **how) as archive:  # type: ignore[call-overload]
+        for info in archive:
+            archive.members = []  # tarfile keeps all that it has seen
+            name = decoded_name(info.name.encode("utf-8", "surrogateescape"))
+            names.append(name)
+            file = archive.extractfile(info) if info.isreg() else None
+            if file is not None:
+                walk.entry(path + SEPARATOR + name, iter(partial(file.read, CHUNK), b""), lambda: source.count, depth)
+
+
+def is_tar(head: bytes, _name: str = "") -> bool:
+    """Whether a file begins with the header of a tar: marked, or, where it is old, by its checksum.
+
+    That is octal, over the header with blanks in its own place.
+    """
+    field = head[148:156].strip(b" \0")
+    if head[257:262] == b"ustar":
+        return True
+    if len(head) < 512 or not field.isdigit() or b"8" in field or b"9" in field:
+        return False
+    return int(field, 8) == sum(head[:148]) + 8 * 32 + sum(head[156:512])
+
+
+FORMATS = (
+    Format("zip", unzip, starts=(ENTRY, END, b"PK\x07\x08PK", b"PK00PK")),
+    Format("tar", untar, is_binary=is_tar, streams=True),
+)

@@ -1,4 +1,8 @@
-r"""Numbers that are written so that no plain search finds them, made plain in place: `1.3800138E+10`, `138加0013加8000`.
+r"""Numbers and addresses that are written so that no plain search finds them, made plain in place.
+
+Numbers are such as `1.3800138E+10` and `138加0013加8000`; addresses `a[at]b[dot]com`, `a (at) b.com`, `a.b at c dot com`. `at`
+without brackets is a word, so the domain behind it must end like one, and either its dots are spelt out as well or the word
+before holds what prose has not: a digit, dot, underscore, plus or hyphen.
 
 Spreadsheets, database dumps and people who evade filters write numbers so. Each form is a `Rule`: a gate, which hyperscan looks
 for in the one pass over all texts, and a pattern of Python that says exactly what stands there and what it means. A rule runs
@@ -41,7 +45,7 @@ class Rule(NamedTuple):
     plain: Callable[[re.Match[str]], str]
 
 
-def reveal(text: str) -> str:
+def reveal_numbers(text: str) -> str:
     """`text` with such numbers made plain, exactly as long as before."""
     data = np.frombuffer(f"\n{text}\n".encode("utf-8", "replace"), np.uint8)
     number, end = _gates().find(data)
@@ -223,3 +227,56 @@ def _spelt_plain(match: re.Match[str]) -> str:
     last = written.rstrip("x").rstrip(" -") if len(bare) == phone.LENGTH else written
     bare += "X" * (last[-1] == "x")
     return fit(bare, len(last)) + match[0][len(last) :] if _is_valid(bare) else match[0]
+
+
+OPENING, CLOSING = "[({（【［", "])}）】］"
+JOINED = rf"[\w+\-{FILL}]"
+"""What may stand beside a sign of an address."""
+SIGN = re.compile(
+    rf"([{re.escape(OPENING)}](?:(?<={JOINED}.)|(?<={JOINED} .))"
+    rf" ?(?:dot|Dot|DOT|at|At|AT|[@＠]) ?[{re.escape(CLOSING)}] ?(?={JOINED}))"
+)
+"""A sign in brackets between two words, with a space on either side or none. What stands before it is looked at from behind the
+opening bracket, since a pattern that begins with a class of characters is found faster."""
+AT = re.compile(" at ")
+DOMAIN = re.compile(
+    r"[A-Za-z0-9\-]{1,63}+(?:(?:[.．]| dot )[A-Za-z0-9\-]{1,63}+){0,4}(?:[.．]| dot )[A-Za-z]{2,24}(?![A-Za-z0-9\-])"
+)
+LOCAL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}\Z")
+NO_WORD = re.compile(r"[0-9._+\-]")
+SPELT_DOT = re.compile(" dot ")
+LONGEST_LOCAL = 64
+
+
+def reveal_addresses(text: str) -> str:
+    """`text` with such signs made plain, exactly as long as before."""
+    return _with_spelt_words(_with_plain_signs(text))
+
+
+def _with_plain_signs(text: str) -> str:
+    """`text` with the signs in brackets made plain, and FILL behind each, up to its end."""
+    parts = SIGN.split(text)  # which costs less than half of a match each
+    for number, before in enumerate(parts[:-1:2]):
+        if before[-1:] == " ":
+            parts[2 * number : 2 * number + 2] = before[:-1], f" {parts[2 * number + 1]}"
+    parts[1::2] = map(_plain_sign, parts[1::2])
+    return "".join(parts)
+
+
+@cache
+def _plain_sign(sign: str) -> str:
+    return fit("." if "dot" in sign.lower() else "@", len(sign))
+
+
+def _with_spelt_words(text: str) -> str:
+    """`text` with the words `at` and `dot` made plain where they stand in an address."""
+    made, copied = [], 0
+    for place in (match.start() for match in AT.finditer(text)):
+        domain = DOMAIN.match(text, place + 4)
+        if domain is None or place < copied:
+            continue
+        local = LOCAL.search(text[max(0, place - LONGEST_LOCAL) : place])
+        if local and (" " in domain.group() or NO_WORD.search(local.group())):
+            made += [text[copied:place], fit("@", 4), SPELT_DOT.sub(fit(".", 5), domain.group())]
+            copied = domain.end()
+    return "".join([*made, text[copied:]]) if made else text

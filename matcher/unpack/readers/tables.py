@@ -1,0 +1,276 @@
+"""Tables of programs, whose rows become lines: databases of SQLite, read in memory; dBASE, FoxPro and their kin; MessagePack.
+
+MessagePack is values one behind another, as programs write records for each other (https://github.com/msgpack/msgpack).
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import sqlite3
+import struct
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+from matcher.unpack.cells import lines
+from matcher.unpack.kinds import Format
+from matcher.unpack.limits import Halt
+from matcher.unpack.protocol import BYTES, SEPARATOR
+from matcher.unpack.walk import Body, Walk, slices
+
+COPIES = 3
+"""How often a database of SQLite is in memory while it is read."""
+NO_LOG = slice(18, 20), b"\1\1"
+"""Bytes of the head that say whether there is a write-ahead log, and what they are where there is none, as here."""
+PAGE_SIZE = slice(16, 18)
+"""Bytes of the head that say how long a page is; 1 stands for MOST_PAGE."""
+MOST_PAGE = 65_536
+ALLOWED = frozenset((sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT))
+TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY rootpage"
+"""Those that hold something themselves: virtual ones have no page of their own."""
+ROWS = 256
+"""Rows that are fetched at once."""
+
+
+def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
+    """The tables of a database of SQLite, read in memory; as it stands where it is too large for that, or of another kind."""
+    if COPIES * len(body) > walk.budget.memory or not hasattr(sqlite3.Connection, "deserialize"):
+        walk.text(path, slices(body), BYTES)
+        raise Halt("database")
+    held = body if isinstance(body, mmap.mmap) else bytearray(body)
+    held[NO_LOG[0]] = NO_LOG[1]
+    opened = sqlite3.connect(":memory:")
+    left: list[str] = []
+    damaged = False
+    try:
+        opened.deserialize(held)
+        opened.execute("PRAGMA trusted_schema = OFF")
+        opened.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        opened.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY)
+        tables = opened.execute(TABLES).fetchall()
+        page = int.from_bytes(held[PAGE_SIZE], "big")
+        if not tables and len(body) > (page if page > 1 else MOST_PAGE):
+            raise ValueError("damaged database")  # a page besides the list of tables, which names none
+        for (name,) in tables:
+            lines = walk.budget.measured(_lines(opened, str(name), left), lambda: len(body))
+            damaged |= walk.guarded(f"{path}{SEPARATOR}{name}", partial(walk.text, f"{path}{SEPARATOR}{name}", lines))
+    except sqlite3.Error as error:
+        raise ValueError("damaged database") from error
+    finally:
+        opened.close()
+    if left and not damaged:
+        raise Halt("database")
+
+
+def _lines(opened: sqlite3.Connection, table: str, left: list[str]) -> Iterator[bytes]:
+    """The names of a table's columns and its rows, as lines of UTF-8; a table with a cell that is no text goes to `left`."""
+    quoted = table.replace('"', '""')
+    try:
+        found = opened.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608  quoted, and nothing but reading is allowed
+        yield from lines([[column[0] for column in found.description]])
+        while rows := found.fetchmany(ROWS):
+            yield b"".join(lines(rows, left, table))
+    except sqlite3.Error as error:
+        raise ValueError("damaged table") from error
+
+
+class Column(NamedTuple):
+    """A column of a dBASE table: its name, type and bytes [start, end) of a record."""
+
+    name: bytes
+    kind: str
+    start: int
+    end: int
+
+
+END = b"\x1a"
+"""Stands behind the last record."""
+LINE_ENDS = bytes.maketrans(b"\t\r\n\0", b"    ")
+ELSEWHERE = frozenset("MGPW")
+"""Types of columns whose values are in another file."""
+INTEGERS = frozenset("I+")
+TEXTS = frozenset("CNFDLV")
+
+
+def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
+    """The records of a dBASE or FoxPro table, those that are marked as deleted too."""
+    begin, size = int.from_bytes(body[8:10], "little"), int.from_bytes(body[10:12], "little")
+    columns = list(_columns(body, begin))
+    if not columns or columns[-1].end > size:
+        raise ValueError("damaged table")
+    count = int.from_bytes(body[4:8], "little")
+    walk.text(f"{path}{SEPARATOR}records", walk.budget.measured(_records(body, columns, begin, size), lambda: len(body)))
+    if begin + count * size > len(body):
+        raise EOFError("the table ends early")
+    if any(column.kind not in TEXTS | INTEGERS for column in columns):
+        raise Halt("database")
+
+
+def _columns(body: Body, begin: int) -> Iterator[Column]:
+    """The columns by the head of a table."""
+    start = 1  # behind the mark for deleted records
+    for at in range(32, min(begin, len(body)) - 31, 32):
+        described = body[at : at + 32]
+        if described[0] in b"\r\0":
+            return
+        width = described[16]
+        yield Column(described[:11].partition(b"\0")[0], chr(described[11]), start, start + width)
+        start += width
+
+
+def _records(body: Body, columns: list[Column], begin: int, size: int) -> Iterator[bytes]:
+    """The names of the columns and the records, as lines in the encoding of the file."""
+    yield b"\t".join(column.name for column in columns) + b"\n"
+    at_once = max(1, (64 << 10) // size)
+    for first in range(begin, len(body), size * at_once):
+        block = body[first : first + size * at_once]
+        records = (block[at : at + size] for at in range(0, len(block), size))
+        yield b"".join(
+            b"\t".join(_value(record, column) for column in columns) + b"\n" for record in records if record[:1] != END
+        )
+
+
+def _value(record: bytes, column: Column) -> bytes:
+    held = record[column.start : column.end]
+    if column.kind in INTEGERS:
+        return b"%d" % int.from_bytes(held, "little", signed=True)
+    return b"" if column.kind in ELSEWHERE else held.translate(LINE_ENDS).strip()
+
+
+VERSIONS = frozenset((0x02, 0x03, 0x04, 0x05, 0x30, 0x31, 0x32, 0x43, 0x63, 0x83, 0x8B, 0x8C, 0x8E, 0xCB, 0xE5, 0xF5, 0xFB))
+"""First bytes of dBASE and FoxPro tables: their version."""
+FIRST_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,9}\0", re.DOTALL)
+
+
+def is_dbase(head: bytes, _name: str = "") -> bool:
+    """Whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and record, and the first column."""
+    if len(head) < 64 or head[0] not in VERSIONS or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
+        return False
+    size, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
+    return size >= 65 and record > 1 and FIRST_COLUMN.match(head, 32) is not None
+
+
+NUMBERS = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
+SIZED = {0xC4: (1, "bytes"), 0xC5: (2, "bytes"), 0xC6: (4, "bytes"), 0xC7: (1, "other"), 0xC8: (2, "other"), 0xC9: (4, "other"),
+         0xD9: (1, "text"), 0xDA: (2, "text"), 0xDB: (4, "text"), 0xDC: (2, "list"), 0xDD: (4, "list"), 0xDE: (2, "map"),
+         0xDF: (4, "map")}  # fmt: skip
+"""Octets of the length that follows, and of what."""
+SINGLE: dict[int, object] = {0xC0: None, 0xC2: False, 0xC3: True}
+DEEPEST = 64
+PROVEN = 2
+"""Texts that stand in a head at least, a quarter of its values, for it to be MessagePack, which has no mark."""
+Token = tuple[str, object]
+"""Kind of a value, and the value; of a list or a map how many values follow."""
+
+
+def tokens(body: Body, at: int = 0) -> Iterator[Token]:
+    """Each value; ValueError where there is none."""
+    while at < len(body):
+        byte = body[at]
+        at += 1
+        if byte in NUMBERS:
+            form = NUMBERS[byte]
+            yield "value", struct.unpack_from(form, body, at)[0]
+            at += struct.calcsize(form)
+            continue
+        if byte in SINGLE or byte < 0x80 or byte >= 0xE0:
+            yield "value", SINGLE[byte] if byte in SINGLE else byte - (256 if byte >= 0xE0 else 0)
+            continue
+        kind, size, at = _sized(body, byte, at)
+        if kind in ("list", "map"):
+            yield kind, size
+            continue
+        if at + size > len(body):
+            raise EOFError("a value ends early")
+        held = bytes(body[at : at + size])
+        at += size
+        yield ("value", held.decode() if kind == "text" else held) if kind != "other" else ("other", held)
+
+
+def _sized(body: Body, byte: int, at: int) -> tuple[str, int, int]:
+    """Kind and size of what a byte begins, and where it stands."""
+    if byte < 0x90:
+        return "map", byte & 15, at
+    if byte < 0xA0:
+        return "list", byte & 15, at
+    if byte < 0xC0:
+        return "text", byte & 31, at
+    if 0xD4 <= byte <= 0xD8:  # an extension of 1 to 16 bytes, behind its type
+        return "other", (1 << byte - 0xD4) + 1, at
+    if byte not in SIZED:
+        raise ValueError("no value begins so")
+    octets, kind = SIZED[byte]
+    return kind, int.from_bytes(body[at : at + octets], "big") + (kind == "other"), at + octets
+
+
+class Open(NamedTuple):
+    """A list or map that is read: what it is, how many values it has in all, and those that came; "" stands for inner ones."""
+
+    kind: str
+    size: int
+    values: list[object]
+
+
+def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
+    """A row for each list or map, inner ones first; above it the names of a map's values, where they are others than before."""
+    stack: list[Open] = []
+    header: list[object] = []
+    for kind, value in tokens(body):
+        if stack:
+            stack[-1].values.append(value if kind == "value" else "")
+        elif kind == "value":
+            yield [value]
+        if kind in ("list", "map"):
+            assert isinstance(value, int)
+            stack.append(Open(kind, value * (2 if kind == "map" else 1), []))
+        elif kind == "other":
+            unread.append(kind)
+        if len(stack) > DEEPEST:
+            raise ValueError("nested too deep")
+        while stack and len(stack[-1].values) >= stack[-1].size:
+            yield from _named_rows(stack.pop(), header)
+    if stack:
+        raise EOFError("a list ends early")
+
+
+def _named_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
+    """The names of a map's values, unless they are the `header` of before, and the values of a list or map, if there are any."""
+    names, values = (whole.values[::2], whole.values[1::2]) if whole.kind == "map" else (header, whole.values)
+    if names != header:
+        header[:] = names
+        yield names
+    if any(value not in ("", None) for value in values):
+        yield values
+
+
+def msgpack(walk: Walk, body: Body, path: str, _depth: int) -> None:
+    """The records of a file, one a line."""
+    unread: list[str] = []
+    rows = lines(records(body, unread), unread, "bytes")
+    walk.text(f"{path}{SEPARATOR}rows", walk.budget.measured(rows, lambda: len(body)))
+    if unread:
+        raise Halt("database")
+
+
+def is_msgpack(head: bytes, _name: str = "") -> bool:
+    """Whether a file begins with a list or map in which text stands, and all that is seen of it is sound."""
+    if not head or not (0x81 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF) or head[0] == 0x90:
+        return False
+    seen: list[Token] = []
+    try:
+        seen.extend(islice(tokens(head), 200))
+    except (struct.error, EOFError):
+        pass  # the head ends within a value
+    except ValueError:
+        return False
+    texts = sum(isinstance(value, str) and len(value) > 1 for _, value in seen)
+    return texts >= PROVEN and texts * 4 >= len(seen)
+
+
+FORMATS = (
+    Format("sqlite", database, starts=(b"SQLite format 3\0",)),
+    Format("dbase", dbase, is_binary=is_dbase),
+    Format("msgpack", msgpack, is_binary=is_msgpack, is_text=is_msgpack),
+)
