@@ -57,7 +57,7 @@ class Assessed:
         stored = self.store.mget(Incident, {incident for incident in claims.values() if incident})
         known = {id_: Known.of(incident) for id_, incident in stored.items()}
         where = fold.place(finding, claims, known)
-        before = replay.replay_of(finding, "", seen, [known[id_] for id_ in where.linked if known[id_].frozen])
+        before = replay.replay_of(finding, (), seen, [known[id_] for id_ in where.linked if known[id_].frozen])
         told = bool(before.of) and statuses(self.store, [before.of]).get(before.of, UNDECIDED) != UNDECIDED
         return Earlier(before.share, before.of, "" if where.opens else where.incident, compared, told)
 

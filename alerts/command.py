@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -132,7 +132,17 @@ def run_alert(context: Context, *, once: bool) -> None:
         background(), verdict()  # what is wrong with them is said at the start
         in_hand = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
         stack.callback(in_hand.close)
-        stage = Alert(store, context.clock, context.tenant, metrics, background, verdict, notifier.plan, writing=in_hand.writing)
+        stage = Alert(
+            store,
+            context.clock,
+            context.tenant,
+            metrics,
+            background,
+            verdict,
+            notifier.plan,
+            writing=in_hand.writing,
+            together=timedelta(minutes=settings.alert.together_minutes),
+        )
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)

@@ -15,7 +15,7 @@ from alerts.incidents.status import CLOSED
 from alerts.noise.render import line
 from alerts.read.query import Whole
 from alerts.read.sellers import Seller
-from alerts.read.view import brief, claimed, duration, incompleteness, offer
+from alerts.read.view import brief, claimed, duration, incompleteness, joined, offer
 from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Why
 from ullage.display.render import moment, safe
 from ullage.display.screen import cell, next_line
@@ -99,6 +99,7 @@ def incident_in_full(
         head,
         *((Text(line(silence, zone), "dim"),) if silence else ()),
         *((Text(incompleteness(incident), "bold red"),) if incident.incomplete else ()),
+        *((Text(joined(incident), "bold"),) if joined(incident) else ()),
         *((next_line(incident.next_step, decide),) if found.status not in CLOSED else ()),
         Padding(_facts(incident, zone), (1, 0)),
         Text(f"Exposure {incident.exposure}: {scenario}", "bold"),

@@ -70,7 +70,7 @@ def reveal(
 def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Incident, list[Original]]:
     """The incident and what is sealed of it, or of the one sighting whose id so begins; ConfigError where there is nothing."""
     found = incident_named(store, incident)
-    sealed = sorted(store.scroll(Original, Where({"incident": (incident,)})), key=lambda one: (one.at, one.id))
+    sealed = sorted(store.scroll(Original, Where({"incident": found.family})), key=lambda one: (one.at, one.id))
     if sighting:
         sealed = [one for one in sealed if one.id.startswith(sighting)]
     if sighting and len(sealed) > 1:

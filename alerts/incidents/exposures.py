@@ -76,6 +76,15 @@ def merged(one: Exposure, other: Exposure) -> Exposure:
     )
 
 
+def one_each(exposures: Iterable[Exposure]) -> Iterable[Exposure]:
+    """One exposure a customer, of incidents that are counted together."""
+    found: dict[str, Exposure] = {}
+    for exposure in exposures:
+        before = found.get(exposure.subject)
+        found[exposure.subject] = merged(before, exposure) if before else exposure
+    return found.values()
+
+
 def is_verified(exposure: Exposure) -> bool:
     """Whether chance cannot have matched this customer."""
     return identifiers.is_verified(exposure.kinds, corroborated=exposure.corroborated)

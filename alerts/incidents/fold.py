@@ -1,8 +1,13 @@
 """Which incident a finding belongs to: a pure function over facts.
 
-A finding joins an incident when at least 0.6 of the smaller side is contained in the other (8 or more values compared), or when a
-finding of that incident had the very same set of customers. Of several the oldest takes it and the others are linked; incidents
-never merge by themselves. An exact re-post therefore shares its incident, and a finding that comes again goes where it went.
+A finding goes first to the incident that a tie names: what the same seller says in the same talk, thread or template
+(`alerts.incidents.ties`). Else it joins an incident when at least 0.6 of the smaller side is contained in the other (8 or more
+values compared), or when a finding of that incident had the very same set of customers. Of several the oldest takes it and the
+others are linked. An exact re-post therefore shares its incident, and a finding that comes again goes where it went.
+
+Incidents never merge. Where a late post ties several, the oldest becomes their head: from then on it is judged with all that is
+in the others, its parts, and takes what comes. A part keeps its id, its posts and what was decided of it, and says whose part it
+is. What a head and its parts hold together is what the ties connect, in whatever order it came.
 
 Candidates are found by claims, documents with a known id, because a search index shows a write too late: the finding
 before this one may be a millisecond old.
@@ -11,11 +16,12 @@ before this one may be a millisecond old.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from alerts.incidents.sketch import merge, overlap
+from alerts.incidents.ties import NONE, Ties
 from alerts.records import Incident, Sketched, claim_id, incident_id
 from ullage.records import Finding
 
@@ -33,26 +39,49 @@ class Known(NamedTuple):
     sketch_of: Sketched
     frozen: bool = False
     fields: frozenset[str] = frozenset()
+    authors: frozenset[str] = frozenset()
+    part_of: str = ""
+    parts: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, incident: Incident) -> Known:
         """From the stored incident."""
         own = (incident.id, incident.tenant, incident.opened_at, incident.sketch, incident.sketch_of)
-        return cls(*own, incident.frozen_at is not None, frozenset(incident.fields))
+        whose = (frozenset(incident.authors), incident.part_of, frozenset(incident.parts))
+        return cls(*own, incident.frozen_at is not None, frozenset(incident.fields), *whose)
 
     def grown(self, finding: Finding) -> Known:
-        """With the finding's sketch merged in, if it is of the same kind."""
+        """With the finding's author, and its sketch merged in if it is of the same kind."""
+        known = self._replace(authors=self.authors | {finding.capture.author})
         if finding.statistics.sketch_of != self.sketch_of:
-            return self
-        return self._replace(sketch=merge(self.sketch, finding.statistics.sketch))
+            return known
+        return known._replace(sketch=merge(self.sketch, finding.statistics.sketch))
+
+    def with_part(self, part: Known) -> Known:
+        """With another incident as its part."""
+        same = part.sketch_of == self.sketch_of
+        sketch = merge(self.sketch, part.sketch) if same else self.sketch
+        return self._replace(sketch=sketch, authors=self.authors | part.authors, parts=self.parts | {part.id} | part.parts)
 
 
 class Place(NamedTuple):
-    """Where a finding goes: `incident`, whether it `opens` it, and which others it fits as well."""
+    """Where a finding goes: `incident`, whether it `opens` it, and which others it fits as well.
+
+    `parts` are heads that it ties to `incident`, whose parts they become. It is `tied` unless it is here for what it holds alone.
+    """
 
     incident: str
     opens: bool
     linked: tuple[str, ...]
+    parts: tuple[str, ...] = ()
+    tied: bool = False
+
+
+def head_of(id_: str, incidents: Mapping[str, Known]) -> str:
+    """The incident whose part `id_` is, itself where it is none."""
+    while (known := incidents.get(id_)) is not None and known.part_of in incidents:
+        id_ = known.part_of
+    return id_
 
 
 def subjects_digest(finding: Finding) -> str:
@@ -71,16 +100,27 @@ def claims_of(finding: Finding) -> tuple[str, ...]:
     return (*values, claim_id(finding.tenant, "subjects", digest)) if digest else tuple(values)
 
 
-def place(finding: Finding, claims: Mapping[str, str], incidents: Mapping[str, Known]) -> Place:
+def place(finding: Finding, claims: Mapping[str, str], incidents: Mapping[str, Known], ties: Ties = NONE) -> Place:
     """Where `finding` goes. `claims` maps claim ids to incidents, `incidents` holds those that exist."""
     digest = subjects_digest(finding)
-    same_people = claims.get(claim_id(finding.tenant, "subjects", digest)) if digest else None
-    held = {claims[claim] for claim in claims_of(finding) if claim in claims}
-    candidates = [incidents[id_] for id_ in held if id_ in incidents and incidents[id_].tenant == finding.tenant]
-    fitting = sorted((k for k in candidates if k.id == same_people or _contains(k, finding)), key=lambda k: (k.opened_at, k.id))
-    open_ones = [known for known in fitting if not known.frozen]
-    chosen = open_ones[0].id if open_ones else incident_id(finding.id)
-    return Place(chosen, not open_ones, _others(chosen, fitting))
+
+    def heads(ids: Iterable[str]) -> list[Known]:
+        """Those who answer for the holders of these claims, the oldest first."""
+        held = {head_of(claims[id_], incidents) for id_ in ids if id_ in claims}
+        known = (incidents[id_] for id_ in held if id_ in incidents and incidents[id_].tenant == finding.tenant)
+        return sorted(known, key=lambda one: (one.opened_at, one.id))
+
+    same_people = {one.id for one in heads([claim_id(finding.tenant, "subjects", digest)] if digest else [])}
+    fitting = [one for one in heads(claims_of(finding)) if one.id in same_people or _contains(one, finding)]
+    tying = heads(ties.all)
+    tied, fitting_open = ([one for one in some if not one.frozen] for some in (tying, fitting))
+    known = next(iter((*tied, *fitting_open)), None)
+    chosen, parts = known.id if known else incident_id(finding.id), tuple(one.id for one in tied[1:])
+    # What another seller's incident takes for what it holds says nothing of whom else this seller sells.
+    leaves_ties = bool(ties.own) and (known is None or bool(tied) or finding.capture.author in known.authors)
+    frozen = (one for one in tying if one.frozen)
+    linked = _others((chosen, *parts), (*fitting, *frozen))
+    return Place(chosen, known is None, linked, parts, leaves_ties)
 
 
 def _contains(known: Known, finding: Finding) -> bool:
@@ -90,5 +130,5 @@ def _contains(known: Known, finding: Finding) -> bool:
     return found.compared >= COMPARED and found.share >= CONTAINED
 
 
-def _others(chosen: str, fitting: Iterable[Known]) -> tuple[str, ...]:
-    return tuple(sorted(known.id for known in fitting if known.id != chosen))
+def _others(chosen: Collection[str], fitting: Iterable[Known]) -> tuple[str, ...]:
+    return tuple(sorted({known.id for known in fitting if known.id not in chosen}))

@@ -2,32 +2,40 @@
 
 Customers are counted over exposures, so overlapping slices and re-posts count nobody twice. What is counted in rows (shares,
 checksum failures, chance) comes from the largest sighting alone: it is one document that a person can check, and adding
-overlapping ones up would count its rows again.
+overlapping ones up would count its rows again. Different posts of one seller are judged as if they were one
+(`alerts.incidents.joint`), and each by itself as well: the worse stands.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from alerts.incidents.exposures import is_verified
+from alerts.incidents.exposures import is_verified, one_each
 from alerts.incidents.fold import Place, subjects_digest
+from alerts.incidents.joint import different, size, together, with_sums
 from alerts.incidents.replay import Replay
 from alerts.incidents.status import UNDECIDED, statuses
-from alerts.records import TEXT_RULE, Exposure, Incident, Sighting, Sketched, Why
+from alerts.records import SEVERITIES, TEXT_RULE, ClockWord, Exposure, Incident, Sighting, Sketched, Why
 from alerts.records.traits import Traits
 from alerts.store import IncidentStore
 from alerts.store.older import reduced
 from ullage.records import Bait, Claims, Finding
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Facts, Reason, Rules, judge
+from ullage.verdict import Exposure as ExposureVerdict
+from ullage.verdict import Origin as OriginVerdict
 from ullage.vocabulary.fields import SENSITIVE, class_of, shows
 from ullage.vocabulary.lexicon import is_wanted
 
 SHOWN = 50
 """Titles and authors kept in an incident."""
+APART = 50
+"""Posts of one seller that are judged by themselves, those with most rows: what is smaller is hardly ever worse."""
+JOINED = "J2"
+"""The code of the reason that says of how many posts it is joined."""
 
 
 @dataclass(slots=True)
@@ -64,25 +72,46 @@ class People:
     matched_kinds: Counter[str] = field(default_factory=Counter)
     """Customers in the one sighting that the origin is judged on, and of them a kind."""
 
+    def add(self, exposure: Exposure, *, is_matched: bool) -> None:
+        """One more customer; `is_matched` in what the origin is judged on."""
+        groups = [frozenset(group) for group in exposure.groups]
+        highest = min((class_of(group) for group in groups), default="C")
+        self.all.add(groups, highest)
+        if is_verified(exposure):
+            self.verified.add(groups, highest)
+        if exposure.corroborated:
+            agreeing = [group for group in groups if len(group.intersection(exposure.own_fields)) > 1]
+            self.agreeing.add(agreeing, min(map(class_of, agreeing), default="C"))
+        self.sensitive += bool(SENSITIVE.intersection(exposure.fields))
+        self.kinds.update(exposure.kinds)
+        if is_matched:
+            self.matched += 1
+            self.matched_kinds.update(exposure.kinds)
+
+
+@dataclass(slots=True)
+class Counts:
+    """The people of an incident as they are judged: with its largest sighting, with all posts of its seller, each post's own."""
+
+    largest: People
+    joint: People
+    posts: tuple[Sighting, ...]
+    """Different posts of one seller, the largest first; () where there are no two."""
+    apart: dict[str, People]
+
     @classmethod
-    def count(cls, exposures: Iterable[Exposure], sighting: str) -> People:
-        """Count `exposures`; `sighting` is the id of the one to judge the origin on."""
-        people = cls()
+    def of(cls, sightings: Sequence[Sighting], exposures: Iterable[Exposure]) -> Counts:
+        """Counted in one pass over `exposures`, one each customer."""
+        base, posts = largest(sightings).id, tuple(different(sightings))
+        posts = posts if len(posts) > 1 else ()
+        ids, found = {post.id for post in posts}, cls(People(), People(), posts, {p.id: People() for p in posts[:APART]})
         for exposure in exposures:
-            groups = [frozenset(group) for group in exposure.groups]
-            highest = min((class_of(group) for group in groups), default="C")
-            people.all.add(groups, highest)
-            if is_verified(exposure):
-                people.verified.add(groups, highest)
-            if exposure.corroborated:
-                agreeing = [group for group in groups if len(group.intersection(exposure.own_fields)) > 1]
-                people.agreeing.add(agreeing, min(map(class_of, agreeing), default="C"))
-            people.sensitive += bool(SENSITIVE.intersection(exposure.fields))
-            people.kinds.update(exposure.kinds)
-            if sighting in exposure.sightings:
-                people.matched += 1
-                people.matched_kinds.update(exposure.kinds)
-        return people
+            found.largest.add(exposure, is_matched=base in exposure.sightings)
+            if posts:
+                found.joint.add(exposure, is_matched=not ids.isdisjoint(exposure.sightings))
+            for id_ in found.apart.keys() & set(exposure.sightings) if posts else ():
+                found.apart[id_].add(exposure, is_matched=True)
+        return found
 
 
 def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits | None, folded_at: datetime) -> Sighting:
@@ -155,12 +184,16 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
         replay_of=replay.of,
         traits=traits,
         text_rule=TEXT_RULE,
+        parts_tied=where.parts,
+        tied=where.tied,
+        sketch=statistics.sketch if where.tied else (),
+        sketch_of=statistics.sketch_of,
     )
 
 
 def largest(sightings: Iterable[Sighting]) -> Sighting:
     """The sighting that the origin is judged on: most rows, then most customers; the id decides between equals."""
-    return min(sightings, key=lambda s: (-s.rows, -s.customers, s.id))
+    return min(sightings, key=size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +215,10 @@ def acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> frozens
     return frozenset(id_ for id_, status in statuses(store, before).items() if status != UNDECIDED) if before else frozenset()
 
 
-def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) -> Facts:
-    """The counted facts of an incident, for the verdict."""
-    base = largest(sightings)
-    return Facts(
+def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, joint: Sighting | None = None) -> Facts:
+    """The counted facts of an incident, for the verdict; what is counted in rows is of `joint`, or of the largest sighting."""
+    base = joint or largest(sightings)
+    facts = Facts(
         today=setting.today,
         people=people.all.crowd(),
         verified=people.verified.crowd(),
@@ -236,6 +269,56 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting) ->
         unread=_unread(sightings),
         minors=max((s.minors for s in sightings), default=0),
     )
+    return with_sums(facts, joint) if joint else facts
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The facts that an incident shows, and the worst that follows from any way of judging it."""
+
+    facts: Facts
+    exposure: ExposureVerdict
+    origin: OriginVerdict
+    posts: int
+    """How many posts of one seller it is joined from, 0 for none."""
+    is_apart: bool = False
+    """One of the posts alone is worse than all together."""
+
+
+def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> Verdict:
+    """The posts of one seller together, each apart, and whatever else is in the incident as ever: the worse stands."""
+    if not counts.posts:
+        facts = facts_of(sightings, counts.largest, setting)
+        return Verdict(facts, *judge(facts, setting.rules), 0)
+    facts = facts_of(sightings, counts.joint, setting, together(counts.posts))
+    ways = [(facts, False)]
+    if not all(sighting.tied for sighting in sightings):
+        ways.append((facts_of(sightings, counts.largest, setting), False))
+    ways += [(facts_of([post], counts.apart[post.id], setting), True) for post in counts.posts[:APART]]
+    found = [(*judge(way, setting.rules), is_apart) for way, is_apart in ways]
+    exposure, origin, is_apart = max(found, key=lambda one: _gravity(one[0]))
+    posts = {(s.site, s.post_id or s.id) for s in sightings if s.tied}
+    return Verdict(facts, exposure, origin, len(posts), is_apart)
+
+
+def _gravity(exposure: ExposureVerdict) -> tuple[int, int, int]:
+    """Of two verdicts the one with the larger is worse; of equals the first that is looked at stands."""
+    return SEVERITIES.index(exposure.severity), CLOCKS.index(exposure.clock), exposure.score
+
+
+CLOCKS: tuple[ClockWord, ...] = ("none", "if confirmed", "run")
+
+
+def _joined(verdict: Verdict) -> Iterator[Why]:
+    """That it is joined, and what was judged."""
+    if verdict.posts:
+        told, zh = (
+            f"joined from {verdict.posts} posts of one seller, judged together",
+            f"由同一卖家的{verdict.posts}条消息合并研判",
+        )
+        if verdict.is_apart:
+            told, zh = f"{told} and apart: one of them alone is worse", f"{zh}，其中一条单独研判更严重"
+        yield Why(code=JOINED, points=0, evidence=told, evidence_zh=zh)
 
 
 def _written(sightings: Iterable[Sighting]) -> dict[str, str]:
@@ -265,22 +348,27 @@ def _unread(sightings: Iterable[Sighting]) -> dict[str, int]:
 
 def project(
     sightings: Sequence[Sighting],
-    people: People,
+    exposures: Iterable[Exposure],
     setting: Setting,
     sketch: tuple[tuple[str, ...], Sketched],
     linked: Iterable[str],
+    parts: Collection[str] = (),
 ) -> Incident:
-    """The incident that these facts make. `linked` are others that some finding fitted as well."""
-    ordered = sorted(map(reduced, sightings), key=lambda s: (s.folded_at, s.id))
-    first, facts = ordered[0], facts_of(ordered, people, setting)
-    exposure, origin = judge(facts, setting.rules)
+    """The incident that these facts and those of its `parts` make. `linked` are others that some finding fitted as well."""
+    family = set(parts)
+    ordered = sorted(map(reduced, sightings), key=lambda s: (s.incident in family, s.folded_at, s.id))
+    first, family = ordered[0], {*family, ordered[0].incident}
+    ordered = [_of_others(sighting, family) for sighting in ordered]
+    counts = Counts.of(ordered, one_each(exposures) if parts else exposures)
+    verdict, people = judged(ordered, counts, setting), counts.largest
+    facts, exposure, origin = verdict.facts, verdict.exposure, verdict.origin
     published = min((s.published_at for s in ordered if s.published_at), default=None)
     return Incident(
         id=first.incident,
         tenant=first.tenant,
         opened_by=first.id,
         opened_at=first.folded_at,
-        updated_at=ordered[-1].folded_at,
+        updated_at=max(s.folded_at for s in ordered),
         first_seen=min(s.fetched_at for s in ordered),
         last_seen=max(s.fetched_at for s in ordered),
         published_at=published,
@@ -291,7 +379,7 @@ def project(
         clock=exposure.clock,
         minutes=exposure.minutes,
         exposure=exposure.score,
-        reasons=_whys(exposure.reasons),
+        reasons=(*_joined(verdict), *_whys(exposure.reasons)),
         scenario=exposure.scenario,
         scenario_title=exposure.title,
         scenario_title_zh=exposure.title_zh,
@@ -328,7 +416,21 @@ def project(
         subjects=first.subjects,
         sketch=sketch[0],
         sketch_of=sketch[1],
+        joined=verdict.posts,
+        series=_series(ordered),
+        parts=tuple(sorted(parts)),
     )
+
+
+def _of_others(sighting: Sighting, family: Collection[str]) -> Sighting:
+    """`sighting`, to which its own incident and its parts are no earlier ones."""
+    return sighting.model_copy(update={"replayed": 0.0, "replay_of": ""}) if sighting.replay_of in family else sighting
+
+
+def _series(sightings: Sequence[Sighting]) -> tuple[str, ...]:
+    """The seller whose incident it is: who has most of the posts that belong here as a seller's, of equals the first by token."""
+    authors = Counter(sighting.author for sighting in sightings if sighting.tied and sighting.author)
+    return (min(authors, key=lambda author: (-authors[author], author)),) if authors else ()
 
 
 def claimed(sightings: Sequence[Sighting]) -> Claims:

@@ -9,7 +9,7 @@ incident loses when its exposures expire, its sketch still tells.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from alerts.incidents.exposures import is_verified
@@ -49,13 +49,13 @@ def remember(seen: Seen, exposures: Iterable[Exposure]) -> None:
             incidents[exposure.incident] = incidents.get(exposure.incident, frozenset()) | frozenset(exposure.fields)
 
 
-def replay_of(finding: Finding, incident: str, seen: Seen, frozen: Iterable[Known]) -> Replay:
-    """How much of `finding`, which goes to `incident`, was known before; `frozen` are incidents whose people have expired."""
+def replay_of(finding: Finding, own: Collection[str], seen: Seen, frozen: Iterable[Known]) -> Replay:
+    """How much of `finding` was known before it came to its `own` incidents; `frozen` are those whose people have expired."""
     asked = sample(finding)
     known: Counter[str] = Counter()
     customers = 0
     for subject, labels in asked.items():
-        before = _with(labels, seen.get(subject, {}), incident)
+        before = _with(labels, seen.get(subject, {}), own)
         customers += bool(before)
         known.update(before)
     share = customers / len(asked) if asked else 0.0
@@ -63,10 +63,10 @@ def replay_of(finding: Finding, incident: str, seen: Seen, frozen: Iterable[Know
     return max([Replay(share, most), *(_contained(finding, old) for old in frozen)], key=lambda replay: replay.share)
 
 
-def _with(labels: frozenset[str], incidents: Mapping[str, frozenset[str]], own: str) -> list[str]:
+def _with(labels: frozenset[str], incidents: Mapping[str, frozenset[str]], own: Collection[str]) -> list[str]:
     """The other incidents in which the subject stood with all of these labels."""
     wanted = labels - SAYS_NOTHING
-    return [incident for incident, had in incidents.items() if incident != own and wanted <= had]
+    return [incident for incident, had in incidents.items() if incident not in own and wanted <= had]
 
 
 def _contained(finding: Finding, old: Known) -> Replay:

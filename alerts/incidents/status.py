@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Status
+from alerts.records.incident import PART
 from alerts.store import IncidentStore, Where
 
 UNDECIDED: Status = "open"
@@ -46,10 +47,17 @@ def statuses(store: IncidentStore, incidents: Iterable[str] | None = None) -> di
     return {incident: _status(decision) for incident, decision in standing(store, incidents).items()}
 
 
+def parts_in(store: IncidentStore) -> dict[str, Incident]:
+    """The incidents that another one answers for, by id: lists and counts leave them out. They are few, see `fold`."""
+    return {incident.id: incident for incident in store.scroll(Incident, Where({"folded": (PART,)}))}
+
+
 def tally(store: IncidentStore, tenants: Iterable[str] | None = None) -> Counter[tuple[str, str, Status]]:
     """How many incidents there are by (tenant, severity, status), counted now; without `tenants`, all under tenant ""."""
-    decided = statuses(store)
+    parts = parts_in(store)
+    decided = {id_: status for id_, status in statuses(store).items() if id_ not in parts}
     split = tenants is not None
+    folded = Counter((incident.tenant if split else "", incident.severity) for incident in parts.values())
     counts: Counter[tuple[str, str, Status]] = Counter(
         (incident.tenant if split else "", incident.severity, decided[incident.id])
         for incident in store.mget(Incident, decided).values()
@@ -57,7 +65,7 @@ def tally(store: IncidentStore, tenants: Iterable[str] | None = None) -> Counter
     )
     for tenant, severity in product(tenants if tenants is not None else ("",), SEVERITIES):
         of_tenant: dict[str, tuple[str, ...]] = {"tenant": (tenant,)} if split else {}
-        total = store.count(Incident, Where({**of_tenant, "severity": (severity,)}))
+        total = store.count(Incident, Where({**of_tenant, "severity": (severity,)})) - folded[tenant, severity]
         counts[tenant, severity, UNDECIDED] = total - sum(counts[tenant, severity, status] for status in STATUSES[1:])
     return counts
 

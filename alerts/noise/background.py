@@ -78,8 +78,8 @@ def leak_signs(traits: Traits) -> tuple[str, ...]:
     return (*(name for name, is_so in found.items() if is_so), *traits.signs)
 
 
-def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: datetime) -> Background:
-    """The fact that `finding` is background."""
+def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: datetime, ties: tuple[str, ...] = ()) -> Background:
+    """The fact that `finding` is background, unless somebody sells who leaves the same `ties` (`alerts.incidents.ties`)."""
     capture = finding.capture
     return Background(
         id=finding.id,
@@ -98,6 +98,8 @@ def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: dat
         fetched_at=capture.fetched_at,
         traits=traits,
         text_rule=TEXT_RULE,
+        ties=ties,
+        finding=finding.model_copy(update={"original": ""}).encode().decode() if ties else "",
     )
 
 

@@ -148,7 +148,7 @@ def suppressed(store: IncidentStore, incidents: Iterable[Incident], now: datetim
     for incident in incidents:
         fitting = [one for one in in_force if _may_cover(one, incident)]
         if fitting:
-            sightings = list(store.scroll(Sighting, Where({"incident": (incident.id,)})))
+            sightings = list(store.scroll(Sighting, Where({"incident": incident.family})))
             if one := covering(sightings, fitting):
                 found[incident.id] = one
     return found
@@ -158,7 +158,7 @@ def muted(store: IncidentStore, clock: Clock) -> Callable[[Sequence[Incident]], 
     """Tells the ids of those incidents that nobody is told of now, whatever the routes say: they are in the list all the same."""
 
     def those_muted(incidents: Sequence[Incident]) -> set[str]:
-        noise = {incident.id for incident in incidents if incident.severity == "noise"}
+        noise = {incident.id for incident in incidents if incident.severity == "noise" or incident.part_of}
         return noise | suppressed(store, incidents, clock.now()).keys()
 
     return those_muted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -167,7 +168,8 @@ class Sender:
         for one in sorted(some, key=lambda one: one.due, reverse=True):
             incident, url = incidents.get(one.incident), f"{page}/incidents/{one.incident}"
             severity = incident.severity if incident else one.severity
-            entries[one.incident] = Entry(one.incident, severity, one.why, url, facts.get(one.incident))
+            whose = (_series(incident), incident.sightings) if incident else ("", 1)
+            entries[one.incident] = Entry(one.incident, severity, one.why, url, facts.get(one.incident), *whose)
         return message(some[0].message or message_id([one.id for one in some]), entries.values(), page)
 
     def _facts(self, incidents: dict[str, Incident]) -> dict[str, Facts]:
@@ -197,6 +199,12 @@ class Sender:
             self.setup.store.create([one for one in self._unwritten if not one.attempts])  # what follows, which may be there
             self.setup.store.put([one for one in self._unwritten if one.attempts])
             self._unwritten.clear()
+
+
+def _series(incident: Incident) -> str:
+    """What the incidents of one seller have in common in a message, "" for nobody's: no token of a name leaves the house."""
+    named = "\x1f".join(("ullage series", incident.tenant, *incident.series)).encode()
+    return f"series_{hashlib.sha256(named).hexdigest()[:12]}" if incident.series else ""
 
 
 def _is_needed(one: Notification, incident: Incident | None, decided: Decision | None) -> bool:

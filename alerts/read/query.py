@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from alerts.incidents.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
+from alerts.incidents.exposures import one_each
+from alerts.incidents.status import CLOSED, UNDECIDED, narrowed, parts_in, status_of, statuses
 from alerts.read.sellers import Seller, sellers_of, tokens_of
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
 from alerts.records.document import D
@@ -75,14 +76,16 @@ class Whole:
 
 
 def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Page[Incident]:
-    """A page of incidents, newest first."""
+    """A page of incidents, newest first; of those that others answer for these stand in it."""
     where = filters.where()
     if filters.status:
         where = narrowed(where, filters.status, statuses(store))
+    parts = parts_in(store)
     if filters.seller:
         sold = {seen.incident for seen in store.scroll(Sighting, Where({"seller": tokens_of(filters.seller)}))}
+        sold |= {parts[id_].part_of for id_ in sold & parts.keys()}
         where = where.but(ids=sold if where.ids is None else sold.intersection(where.ids))
-    return store.search(Incident, where, limit, after)
+    return store.search(Incident, where.but(without={*where.without, *parts}), limit, after)
 
 
 def listed(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Listed:
@@ -113,24 +116,28 @@ def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN, after: str 
     incident = store.get(Incident, id_)
     if incident is None:
         return None
-    of_it = Where({"incident": (id_,)})
+    of_it = Where({"incident": incident.family})
     decisions = decisions_of(store, id_)
     seen = _newest(store, Sighting, of_it, shown)
-    page = customers_of(store, id_, shown, after) if shown is not None else Page(_newest(store, Exposure, of_it, None), "")
+    if shown is None:
+        page = Page(tuple(one_each(_newest(store, Exposure, of_it, None))), "")
+    else:
+        page = customers_of(store, incident, shown, after)
     sellers = sellers_of(store, incident.tenant, seen)
     return Whole(incident, status_of(decisions), seen, page.items, decisions, sellers, page.after)
 
 
-def customers_of(store: IncidentStore, id_: str, limit: int, after: str = "") -> Page[Exposure]:
-    """A page of the customers in an incident, newest first."""
-    return store.search(Exposure, Where({"incident": (id_,)}), limit, after)
+def customers_of(store: IncidentStore, incident: Incident, limit: int, after: str = "") -> Page[Exposure]:
+    """A page of the customers in an incident, newest first; who is in a part of it as well may stand on two pages."""
+    page = store.search(Exposure, Where({"incident": incident.family}), limit, after)
+    return Page(tuple(one_each(page.items)), page.after) if incident.parts else page
 
 
 def other_customers(store: IncidentStore, found: Whole) -> Iterator[tuple[Exposure, ...]]:
     """The customers of an incident that are not in `found`, some at a time, newest first."""
     after = found.more
     while after:
-        page = customers_of(store, found.incident.id, MAX_PAGE, after)
+        page = customers_of(store, found.incident, MAX_PAGE, after)
         yield page.items
         after = page.after
 

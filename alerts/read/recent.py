@@ -33,7 +33,7 @@ def recent(store: IncidentStore, now: datetime) -> Recent:
     for page in _pages(store, now - WINDOW):
         decided = statuses(store, [incident.id for incident in page])
         for incident in page:
-            if decided.get(incident.id) != "false_positive":
+            if not incident.part_of and decided.get(incident.id) != "false_positive":
                 found.customers[incident.tenant, incident.scenario or NO_SCENARIO, incident.severity] += incident.customers
                 found.incidents[incident.tenant, incident.origin, incident.severity] += 1
     return found

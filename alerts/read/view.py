@@ -84,6 +84,14 @@ def incompleteness(incident: Incident) -> str:
     return f"incomplete: at least {incident.customers:,} customers ({reasons})" if reasons else ""
 
 
+def joined(incident: Incident) -> str:
+    """Of how many posts of one seller it is, or whose part it is; "" for what is of one post or of copies."""
+    if incident.part_of:
+        return f"part of {incident.part_of}, which is judged with all that is in it"
+    parts = f", {', '.join(incident.parts)} among them" if incident.parts else ""
+    return f"joined from {incident.joined:,} messages of one seller{parts}" if incident.joined else ""
+
+
 def summary(incident: Incident, status: Status, silence: Suppression | None = None) -> dict[str, Any]:
     """The incident as a JSON object of a list."""
     shown = incident.model_dump(mode="json", include=_SUMMARY)
@@ -121,7 +129,7 @@ def details(
         "decide": decide,
         "sellers": [{**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()} for one in found.sellers],
         "seen": [
-            sighting.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "text_rule"})
+            sighting.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "text_rule", "sketch", "sketch_of"})
             for sighting in found.sightings
         ],
         "exposures": [customer(exposure) for exposure in found.exposures],
@@ -133,5 +141,5 @@ def details(
 _SUMMARY = set(
     "id tenant severity exposure scenario scenario_title scenario_title_zh origin origin_label sites customers rows sightings"
     " kinds titles publish_seconds published_at opened_at updated_at alarm linked incomplete sections authors claims fields"
-    " newest_date".split()
+    " newest_date joined series".split()
 )

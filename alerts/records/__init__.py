@@ -54,8 +54,8 @@ CLASSES: tuple[type[Document], ...] = (
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
     SiteDay, GapReason, DaySheet,
 )  # fmt: skip
-VERSION = 7
+VERSION = 8
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
 `Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned,
-the fifth no `Heard`, the sixth no ledger of coverage. A class that is new gets its tables or index; filters that change must be
-filled from the documents."""
+the fifth no `Heard`, the sixth no ledger of coverage, the seventh nothing of series and parts: none that it holds has any. A
+class that is new gets its tables or index; filters that change must be filled from the documents."""

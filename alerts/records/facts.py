@@ -8,6 +8,7 @@ from pydantic import Field
 
 from alerts.records.document import Document
 from alerts.records.traits import Traits
+from alerts.records.words import Sketched
 from ullage.records import Bait, Claims, Cohort, RowGroup
 from ullage.vocabulary.kept import GAP
 
@@ -101,6 +102,13 @@ class Sighting(Document):
     author_tag: str = ""
     claims: Claims = Claims()
     text_rule: int = 2
+    parts_tied: tuple[str, ...] = ()
+    """Incidents that became parts of `incident` because this post ties them to it."""
+    tied: bool = False
+    """It belongs here as one of a seller's posts, so its rows count beside theirs; else for what it holds, as a copy does."""
+    sketch: tuple[str, ...] = ()
+    sketch_of: Sketched = "candidates"
+    """Of a tied post, as its finding had it: by this a copy among a seller's posts is known."""
 
     @property
     def seller(self) -> tuple[str, ...]:
@@ -161,7 +169,7 @@ class Background(Document):
     """
 
     columns = ("tenant", "site", "rule", "subject")
-    sets = ("index_tags",)
+    sets = ("index_tags", "ties")
 
     tenant: str
     site: str
@@ -179,6 +187,10 @@ class Background(Document):
     fetched_at: datetime
     traits: Traits
     text_rule: int = 2
+    ties: tuple[str, ...] = ()
+    """Those that its post would leave: should the same author sell beside it, it is no background."""
+    finding: str = ""
+    """The finding as it came, of a post with ties: what it takes to fold it after all."""
 
 
 class Heard(Document):

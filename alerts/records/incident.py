@@ -15,6 +15,7 @@ from ullage.display.next_step import Step, next_step
 from ullage.records import Claims
 from ullage.verdict.severity import decide_minutes
 
+PART = "part"
 UNREAD = "N"
 """The code of the reason that says what was not read."""
 
@@ -33,7 +34,7 @@ class Incident(Document):
     """What people work on. Everything but `sketch` and `frozen_at` follows from its sightings and exposures."""
 
     columns = ("tenant", "severity", "origin", "scenario")
-    sets = ("kinds", "sites", "terms", "brands")
+    sets = ("kinds", "sites", "terms", "brands", "series", "folded")
     time = "opened_at"
     searchable = True
 
@@ -105,8 +106,26 @@ class Incident(Document):
     newest_date: date | None = None
     """The newest date in any copy."""
     text_rule: int = 2
+    joined: int = 0
+    """How many posts of one seller it is joined from; 0 where it is of one alone, or of copies."""
+    series: tuple[str, ...] = ()
+    """The token of the seller whose it is, by which a seller's incidents are linked; () where it is nobody's in particular."""
+    part_of: str = ""
+    """The incident that answers for this one, because a post that came later ties both; "" for one that answers for itself."""
+    parts: tuple[str, ...] = ()
+    """Incidents that this one answers for: it is judged, and counts, with all that is in them."""
     frozen_at: datetime | None = None
     """When its first facts expired: from then on the numbers stand and nothing joins it."""
+
+    @property
+    def folded(self) -> tuple[str, ...]:
+        """By what parts are found: all of them, and those of one incident."""
+        return (PART, self.part_of) if self.part_of else ()
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """Ids of the incidents whose facts are its own: it and its parts."""
+        return (self.id, *self.parts)
 
     @property
     def whose(self) -> str:

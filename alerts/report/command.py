@@ -60,7 +60,7 @@ def case_of(context: Context, incident: str) -> Case:
         moments = duties.moments(found, decisions)
         return Case(
             incident=found,
-            sightings=sorted(store.scroll(Sighting, Where({"incident": (incident,)})), key=lambda s: (s.fetched_at, s.id)),
+            sightings=sorted(store.scroll(Sighting, Where({"incident": found.family})), key=lambda s: (s.fetched_at, s.id)),
             moments=moments,
             duties=duties.since(found, decisions, moments),
             tenant=tenant,

@@ -78,13 +78,13 @@ def try_verdict(store: IncidentStore, rules: Verdict, tenant_of: Callable[[str],
 
 def _projected(store: IncidentStore, stored: Incident, rules: Verdict, tenant: Tenant) -> Incident | None:
     """The incident by these rules; None where its sightings have expired."""
-    where = Where({"incident": (stored.id,)})
+    where = Where({"incident": stored.family})
     sightings = list(store.scroll(Sighting, where))
-    if not sightings:
+    if not any(sighting.incident == stored.id for sighting in sightings):
         return None
-    people = projection.People.count(store.scroll(Exposure, where), projection.largest(sightings).id)
     setting = projection.Setting(stored.updated_at.date(), tenant, rules, projection.acknowledged(store, sightings))
-    return projection.project(sightings, people, setting, (stored.sketch, stored.sketch_of), stored.linked)
+    sketch, exposures = (stored.sketch, stored.sketch_of), store.scroll(Exposure, where)
+    return projection.project(sightings, exposures, setting, sketch, stored.linked, stored.parts)
 
 
 def try_background(store: IncidentStore, rules: BackgroundRules, tenant: str = "") -> Trial:

@@ -153,9 +153,10 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/incidents/{id_}/customers", response_model=CustomerList)
     def customers(id_: str, after: Text = "", limit: Limit = SHOWN) -> CustomerList | JSONResponse:
-        if site.store.get(Incident, id_) is None:
+        incident = site.store.get(Incident, id_)
+        if incident is None:
             return JSONResponse({"error": "no such incident"}, 404)
-        found = customers_of(site.store, id_, limit, after)
+        found = customers_of(site.store, incident, limit, after)
         return CustomerList(items=[customer(one) for one in found.items], after=found.after)
 
     @router.post("/incidents/{id_}/decisions")

@@ -81,6 +81,7 @@ def templates(zone: tzinfo | None, tenants: Iterable[str], untold: Iterable[str]
         "offer": view.offer,
         "duration": view.duration,
         "incompleteness": view.incompleteness,
+        "joined": view.joined,
         "moment": lambda when: moment(when, zone),
         "spaced": words.spaced,
     }

@@ -1,16 +1,18 @@
 """The stage on one screen: findings → (background, or) fold → facts → incidents, a batch at a time.
 
-Writes go in an order that a crash may cut anywhere: first the sightings, which remember where each finding went; then claims
-and exposures; last the incidents, which follow from them. The batch comes again, finds its sightings, and ends in the same facts.
+Writes go in an order that a crash may cut anywhere: first the sightings, which remember where each finding went and which
+incidents it tied; then claims and exposures; last the incidents, which follow from them. The batch comes again, finds its
+sightings, and ends in the same facts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from alerts.incidents import fold, projection, replaced, replay
+from alerts.incidents import fold, projection, replaced, replay, ties
 from alerts.incidents.exposures import exposures_of, merged
 from alerts.incidents.fold import Known, Place
 from alerts.incidents.key_checks import admit
@@ -23,7 +25,7 @@ from alerts.store import IncidentStore, Outcome, Where
 from ullage.bus import Record
 from ullage.clock import Clock
 from ullage.errors import RecordError
-from ullage.records import Finding
+from ullage.records import FINDING_SCHEMA, Finding
 from ullage.settings import Tenant
 from ullage.verdict import Rules as VerdictRules
 from ullage.verdict import own_rules
@@ -49,6 +51,8 @@ class Alert:
     """Of keys under which stored facts were made, as far as they came up."""
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
     """The context in which facts are written."""
+    together: timedelta = ties.APART
+    """Within so long what one author says in one channel belongs together."""
 
     def handle(self, records: Sequence[Record]) -> None:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
@@ -61,26 +65,65 @@ class Alert:
         traits = {f.id: Traits.of(f) for f in new if f.parts == 1}
         background = self._background(new, traits)
         leaks = [finding for finding in findings if finding.id not in background]
-        batch = self._load(leaks, sightings)
+        aside = self._beside(leaks)
+        leaks += aside
+        batch = self._load(leaks, sightings | (self.store.mget(Sighting, {f.id for f in aside}) if aside else {}))
         for finding in leaks:
-            batch.take(finding, traits.get(finding.id), self.clock)
+            batch.take(finding, traits.get(finding.id) or (Traits.of(finding) if finding.parts == 1 else None), self.clock)
         if leaks:
             with self.writing():
                 self._write(batch)
+                if aside:
+                    self.store.delete(Background, [finding.id for finding in aside])
         self.metrics.handled(decoded, batch.opened)
+
+    def _ties(self, finding: Finding) -> ties.Ties:
+        return ties.ties_of(finding, self.together)
 
     def _background(self, findings: Sequence[Finding], traits: Mapping[str, Traits]) -> set[str]:
         """Ids of the findings that are no leak. One that comes again is what it was, whatever the rules."""
-        known, rules, decided = set(self.store.mget(Background, {f.id for f in findings})), self.background(), list[Background]()
+        known, rules, decided = (
+            set(self.store.mget(Background, {f.id for f in findings})),
+            self.background(),
+            dict[str, Background](),
+        )
         for finding in findings:
             seen = traits.get(finding.id)
             if seen is not None and finding.id not in known and (rule := rules.decide(seen)):
-                decided.append(fact_of(finding, rule, rules.version, seen, self.clock.now()))
+                decided[finding.id] = fact_of(finding, rule, rules.version, seen, self.clock.now(), self._ties(finding).own)
+        for id_ in self._sold(findings, decided.keys() | known, decided):
+            del decided[id_]
         if not decided:
             return known
         with self.writing():
-            self._put_background(findings, decided)
-        return known | {fact.id for fact in decided}
+            self._put_background(findings, [*decided.values()])
+        return known | decided.keys()
+
+    def _sold(self, findings: Sequence[Finding], apart: Collection[str], decided: Collection[str]) -> set[str]:
+        """Of those `decided` the ids of what an author posted who sells beside it: that is no background."""
+        tied = {finding.id: self._ties(finding) for finding in findings}
+        asked = {tie for id_ in decided for tie in tied[id_].all}
+        sold = self.store.mget(Claim, asked).keys() | {tie for id_, one in tied.items() if id_ not in apart for tie in one.own}
+        found = set[str]()
+        while more := {id_ for id_ in decided if id_ not in found and not sold.isdisjoint(tied[id_].all)}:
+            found |= more
+            sold |= {tie for id_ in more for tie in tied[id_].own}
+        return found
+
+    def _beside(self, leaks: Sequence[Finding]) -> list[Finding]:
+        """What was background until its author turned out to sell beside it: those findings, to be folded after all."""
+        found, asked = dict[str, Finding](), {tie for finding in leaks for tie in self._ties(finding).all}
+        if asked:
+            self.store.refresh()
+        while asked:
+            new = [Finding.decode(fact.finding.encode(), FINDING_SCHEMA) for fact in self._held(asked) if fact.id not in found]
+            found |= {finding.id: finding for finding in new}
+            asked = {tie for finding in new for tie in self._ties(finding).all}
+        return [*found.values()]
+
+    def _held(self, asked: Collection[str]) -> list[Background]:
+        """Background facts whose posts left one of these ties."""
+        return sorted(self.store.scroll(Background, Where({"ties": tuple(asked)})), key=lambda fact: (fact.at, fact.id))
 
     def _put_background(self, findings: Sequence[Finding], decided: Sequence[Background]) -> None:
         """Write what was decided, and that the whole of those captures was."""
@@ -90,15 +133,24 @@ class Alert:
 
     def _load(self, findings: Sequence[Finding], sightings: dict[str, Sighting]) -> Batch:
         """Everything that the batch can touch, by id."""
-        wanted = {claim for finding in findings for claim in fold.claims_of(finding)}
+        tied = {finding.id: self._ties(finding) for finding in findings}
+        wanted = {claim for finding in findings for claim in (*fold.claims_of(finding), *tied[finding.id].all)}
         claims = self.store.mget(Claim, wanted | replaced.claims_of(findings))
         holders = {c.incident for c in claims.values() if c.incident} | {
-            i for s in sightings.values() for i in (s.incident, *s.linked)
+            i for s in sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)
         }
-        stored = self.store.mget(Incident, holders)
+        stored = self._with_heads(holders)
         known = {id_: Known.of(found) for id_, found in stored.items()}
         seen = self._seen([f for f in findings if f.id not in sightings])
-        return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored, seen)
+        return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored, tied, seen)
+
+    def _with_heads(self, ids: Collection[str]) -> dict[str, Incident]:
+        """The stored incidents of these ids, and those whose parts they are."""
+        found, wanted = dict[str, Incident](), set(ids)
+        while wanted:
+            found |= self.store.mget(Incident, wanted)
+            wanted = {one.part_of for one in found.values() if one.part_of} - found.keys()
+        return found
 
     def _seen(self, findings: Sequence[Finding]) -> dict[str, replay.Seen]:
         """Where the customers of new findings stood before, a tenant."""
@@ -125,25 +177,28 @@ class Alert:
         self.store.refresh()
         rules = self.rules()
         incidents = [self._project(id_, batch, rules) for id_ in sorted(batch.touched())]
-        grave = {one.id for one in incidents if SEVERITIES.index(one.severity) >= KEPT_FROM}
+        grave = {id_ for one in incidents if SEVERITIES.index(one.severity) >= KEPT_FROM for id_ in one.family}
         self._put([original for original in batch.originals if original.incident in grave])
         self._put(incidents)
-        self.tell(incidents)
+        self.tell([incident for incident in incidents if not incident.part_of])
 
     def _project(self, id_: str, batch: Batch, rules: VerdictRules) -> Incident:
         """The incident as its facts now stand; one that is frozen, or whose sightings have expired, keeps its numbers."""
         known, stored = batch.known[id_], batch.stored.get(id_)
-        linking = [s.incident for s in self.store.scroll(Sighting, Where({"linked": (id_,)}))]
+        family = (id_, *sorted(known.parts))
+        linking = [s.incident for s in self.store.scroll(Sighting, Where({"linked": family}))]
         is_frozen = stored is not None and stored.frozen_at is not None
-        sightings = [] if is_frozen else replaced.standing(list(self.store.scroll(Sighting, Where({"incident": (id_,)}))))
-        if stored is not None and not sightings:
-            return stored.model_copy(update={"linked": tuple(sorted({*stored.linked, *linking}))})
-        exposures = self.store.scroll(Exposure, Where({"incident": (id_,)}))
-        people = projection.People.count(exposures, projection.largest(sightings).id)
+        sightings = [] if is_frozen else replaced.standing(list(self.store.scroll(Sighting, Where({"incident": family}))))
+        linked = {*linking, *(other for s in sightings for other in s.linked)} - {*family}
+        if stored is not None and not any(sighting.incident == id_ for sighting in sightings):
+            linked |= {*stored.linked} - {*family}
+            changed = {"linked": tuple(sorted(linked)), "part_of": known.part_of, "parts": tuple(sorted(known.parts))}
+            return stored.model_copy(update=changed)
         acknowledged = projection.acknowledged(self.store, sightings)
         setting = projection.Setting(self.clock.now().date(), self.tenant(known.tenant), rules, acknowledged)
-        linked = {*linking, *(other for s in sightings for other in s.linked)} - {id_}
-        return projection.project(sightings, people, setting, (known.sketch, known.sketch_of), linked)
+        exposures = self.store.scroll(Exposure, Where({"incident": family}))
+        made = projection.project(sightings, exposures, setting, (known.sketch, known.sketch_of), linked, known.parts)
+        return made.model_copy(update={"part_of": known.part_of}) if known.part_of else made
 
     def _put(self, documents: Sequence[Document]) -> None:
         if Outcome.REJECTED in self.store.put(documents):
@@ -158,6 +213,8 @@ class Batch:
     claims: dict[str, str]
     known: dict[str, Known]
     stored: dict[str, Incident]
+    tied: dict[str, ties.Ties]
+    """The ties of each of its findings."""
     seen: dict[str, replay.Seen] = field(default_factory=dict)
     new_sightings: list[Sighting] = field(default_factory=list)
     new_claims: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -176,9 +233,9 @@ class Batch:
         """Place one finding; one that has a sighting goes where it went before."""
         sighting, earlier = self.sightings.get(finding.id), self._replaced_by(finding)
         if sighting is None:
-            where = Place(earlier.incident, False, earlier.linked) if earlier else fold.place(finding, self.claims, self.known)
+            where = self._place_of(earlier) if earlier else fold.place(finding, self.claims, self.known, self.tied[finding.id])
             frozen = [self.known[id_] for id_ in where.linked if self.known[id_].frozen]
-            known = replay.replay_of(finding, where.incident, self.seen.get(finding.tenant, {}), frozen)
+            known = replay.replay_of(finding, self._family(where), self.seen.get(finding.tenant, {}), frozen)
             at = earlier.folded_at if earlier else clock.now()
             sighting = projection.sighting_of(finding, where, known, traits, at)
             self.new_sightings.append(sighting)
@@ -200,6 +257,16 @@ class Batch:
             )
         self._join(finding, sighting)
 
+    @staticmethod
+    def _place_of(earlier: Sighting) -> Place:
+        """The place of a sighting that gives way to a whole one."""
+        return Place(earlier.incident, False, earlier.linked, earlier.parts_tied, earlier.tied)
+
+    def _family(self, where: Place) -> set[str]:
+        """The incidents with which it is judged at this place."""
+        heads = {fold.head_of(id_, self.known) for id_ in (where.incident, *where.parts)}
+        return {where.incident, *heads, *(part for head in heads & self.known.keys() for part in self.known[head].parts)}
+
     def _replaced_by(self, finding: Finding) -> Sighting | None:
         """The incomplete sighting whose place `finding` takes, and of which the batch now shows nothing."""
         earlier = self.sightings.get(finding.served) if not finding.incomplete else None
@@ -219,9 +286,13 @@ class Batch:
             self.opened.append(sighting)
             statistics = finding.statistics
             self.known[id_] = Known(id_, finding.tenant, sighting.folded_at, (), statistics.sketch_of)
-        self.known[id_] = self.known[id_].grown(finding)
+        for grown in {id_, fold.head_of(id_, self.known)}:
+            self.known[grown] = self.known[grown].grown(finding)
+        for part in sighting.parts_tied:
+            self._tie(fold.head_of(id_, self.known), fold.head_of(part, self.known))
         whole = (replaced.claim_of(finding),) if finding.served and not finding.incomplete else ()
-        for claim in (*fold.claims_of(finding), *whole):
+        tied = self.tied[finding.id].own if sighting.tied else ()
+        for claim in (*fold.claims_of(finding), *tied, *whole):
             holder = self.known.get(self.claims.get(claim, ""))
             if holder is None or holder.frozen:
                 if claim in self.claims:
@@ -229,9 +300,16 @@ class Batch:
                 self.claims[claim] = id_
                 self.new_claims[claim] = (finding.tenant, id_)
 
+    def _tie(self, head: str, part: str) -> None:
+        """Make one head another's part; doing it again changes nothing."""
+        if head != part and {head, part} <= self.known.keys():
+            self.known[head] = self.known[head].with_part(self.known[part])
+            self.known[part] = self.known[part]._replace(part_of=head)
+
     def touched(self) -> set[str]:
-        """Incidents to write again: those that the batch's findings are in, and those linked to them."""
-        return {i for s in self.sightings.values() for i in (s.incident, *s.linked) if i in self.known}
+        """Incidents to write again: those that the batch's findings are in, those tied or linked to them, and all their heads."""
+        near = {i for s in self.sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)}
+        return {i for id_ in near if id_ in self.known for i in (id_, fold.head_of(id_, self.known))}
 
 
 def decode(record: Record) -> Finding:

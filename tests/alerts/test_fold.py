@@ -47,7 +47,7 @@ OWN = incident_id("new")
 def test_a_finding_joins_when_enough_of_the_smaller_side_is_contained(values, incident_values, joins):
     new, old = finding("new", values, people="x"), known("INC-OLD", incident_values)
     found = place(new, *held(new, old))
-    assert found == (("INC-OLD", False, ()) if joins else (OWN, True, ()))
+    assert found[:3] == (("INC-OLD", False, ()) if joins else (OWN, True, ()))
 
 
 def test_the_same_people_join_whatever_the_text_was():
@@ -60,7 +60,7 @@ def test_the_same_people_join_whatever_the_text_was():
 def test_of_several_the_oldest_takes_it_and_the_others_are_linked():
     new = finding("new", range(30), people="x")
     old, older, oldest = known("INC-A", range(10), 2), known("INC-B", range(10, 20), 1), known("INC-C", range(20, 30), 0)
-    assert place(new, *held(new, old, older, oldest)) == ("INC-C", False, ("INC-A", "INC-B"))
+    assert place(new, *held(new, old, older, oldest)) == ("INC-C", False, ("INC-A", "INC-B"), (), False)
 
 
 def test_equal_ages_are_decided_by_id():
@@ -72,23 +72,23 @@ def test_candidates_and_shingles_are_never_compared():
     new, old = finding("new", range(20), people="x"), known("INC-OLD", range(20), sketch_of="shingles")
     claims, incidents = held(new, old)
     claims |= {f"bank:candidates:{v}": "INC-OLD" for v in old.sketch}
-    assert place(new, claims, incidents) == (OWN, True, ())
+    assert place(new, claims, incidents)[:3] == (OWN, True, ())
 
 
 def test_another_tenants_incident_is_never_joined():
     new, foreign = finding("new", range(20), people="x"), known("INC-OLD", range(20), tenant="shop")
-    assert place(new, *held(new, foreign)) == (OWN, True, ())
+    assert place(new, *held(new, foreign))[:3] == (OWN, True, ())
     assert not set(claims_of(new)) & set(claims_of(finding("new", range(20), people="x", tenant="shop")))
 
 
 def test_a_frozen_incident_takes_nothing_more_and_is_linked():
     new, frozen = finding("new", range(20), people="x"), known("INC-OLD", range(20), frozen=True)
-    assert place(new, *held(new, frozen)) == (OWN, True, ("INC-OLD",))
+    assert place(new, *held(new, frozen))[:3] == (OWN, True, ("INC-OLD",))
 
 
 def test_a_claim_without_its_incident_is_of_a_crash_and_ends_in_the_same_incident():
     new = finding("new", range(20), people="x")
-    assert place(new, dict.fromkeys(claims_of(new), OWN), {}) == (OWN, True, ())
+    assert place(new, dict.fromkeys(claims_of(new), OWN), {})[:3] == (OWN, True, ())
 
 
 def test_a_finding_in_parts_makes_no_claim_on_its_people():
@@ -101,7 +101,7 @@ def test_nobody_is_not_the_same_set_of_people_as_nobody():
     """Two alarms without a customer are two incidents, unless their texts are alike."""
     alarm = finding("new", ())
     assert claims_of(alarm) == ()
-    assert place(alarm, {}, {}) == (OWN, True, ())
+    assert place(alarm, {}, {})[:3] == (OWN, True, ())
 
 
 def test_the_id_of_an_incident_follows_from_its_first_finding():

@@ -66,6 +66,9 @@ class AlertSettings(Section):
     """How findings become incidents."""
 
     batch: Count = knob(64, "findings folded between two commits")
+    together_minutes: Annotated[float, Field(ge=1, le=1440)] = knob(
+        15.0, "what one author says in one channel within so long is one incident, and as long as it goes on so", "minutes"
+    )
     watchdog_seconds: Seconds = knob(900.0, "as match's: a batch of findings is folded within seconds", "seconds")
     port: Port = knob(9713, "/metrics of alert, on loopback; 0 takes a free one")
 

@@ -31,12 +31,41 @@ def test_one_incident_is_named_in_the_subject():
     assert made.text() == f"HIGH 高  INC-A  new 新事件\n{PAGE}/incidents/INC-A"
 
 
-def test_a_text_names_the_worst_ten_and_says_how_many_more_there_are():
+def test_a_text_names_the_worst_and_says_how_many_more_there_are():
     made = message("m", [entry(f"{n:03}") for n in range(480)], PAGE)
     lines = made.text().splitlines()
-    assert len(lines) == 21
-    assert lines[-1] == f"and 470 more 还有 470 起: {PAGE}/"
+    assert len(lines) == 19
+    assert lines[-1] == f"and 471 more 还有 471 起: {PAGE}/"
     assert len(made.payload()["incidents"]) == 480
+
+
+def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
+    def sold(name: str, severity: str, series: str = "series_a") -> Entry:
+        return Entry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", None, series, 2)
+
+    many = [sold(f"{n:03}", "low") for n in range(7)]
+    made = message("m", [*many, sold("A", "high"), sold("B", "medium", "series_b"), entry("C", "low")], PAGE)
+    lines = made.text().splitlines()
+    assert lines[:3] == [
+        "HIGH 高  INC-A  new 新事件",
+        "16 posts of one seller in 8 incidents 同一卖家16条帖子: also INC-000, INC-001, INC-002, INC-003, INC-004 +2",
+        f"{PAGE}/incidents/INC-A",
+    ]
+    assert [line.split("  ")[1] for line in lines if "  " in line] == ["INC-A", "INC-B", "INC-C"]
+    assert len(made.payload()["incidents"]) == 10
+
+
+@pytest.mark.parametrize("detail", ["minimal", "facts"])
+def test_a_text_is_never_longer_than_twenty_lines(detail):
+    facts = Facts.of(A, ("decide by 12:00", "请判定")) if detail == "facts" else None
+    made = message("m", [entry(f"{n:03}", facts=facts) for n in range(12)], PAGE)
+    assert 15 <= len(made.text().splitlines()) <= 20
+
+
+def test_of_how_many_messages_it_is_joined_is_a_fact():
+    made = message("m", [entry("A", facts=Facts.of(A.model_copy(update={"joined": 31})))], PAGE)
+    assert made.text().splitlines()[1].endswith("on other, paste, joined from 31 messages 由31条消息合并")
+    assert made.payload()["incidents"][0]["joined"] == 31
 
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])

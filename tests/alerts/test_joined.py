@@ -1,0 +1,245 @@
+"""What belongs together is one incident, whatever the order in which it comes."""
+
+import random
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alerts.incidents.ties import ties_of
+from alerts.read.query import Filters, listed, whole
+from alerts.records import SEVERITIES, Background, Exposure, Incident, Sighting, incident_id
+from alerts.store import IncidentStore, Where, open_store
+from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
+from tests.conftest import HeldClock
+from tests.factories import WHEN
+from ullage.records import Finding, Term
+
+
+def said(name: str, minutes: float = 0, people: Sequence[object] = (), **changes) -> Finding:
+    """What an author says in a channel, so many minutes after WHEN; nothing in its text is in another's."""
+    where = {"author": "@a", "channel": "#c", "kind": "message", "published_at": WHEN + timedelta(minutes=minutes)}
+    where |= changes.pop("where", {})
+    values = changes.pop("values", [f"{name} {n}" for n in range(12)])
+    return finding(
+        name,
+        values,
+        people or (f"who {name}",),
+        capture=where,
+        site="chat",
+        kinds=changes.pop("kinds", ("phone", "resident_id")),
+        **changes,
+    )
+
+
+def shown(store: IncidentStore) -> list[Incident]:
+    return [incident for incident, _ in listed(store, Filters(), 500).rows]
+
+
+def facts(store: IncidentStore) -> set[tuple[object, ...]]:
+    """The incidents that people see, by what is in them; not by the id, which is that of whoever came first."""
+    found = set()
+    for incident in shown(store):
+        sightings = frozenset(s.id for s in store.scroll(Sighting, Where({"incident": incident.family})))
+        people = frozenset(e.subject for e in store.scroll(Exposure, Where({"incident": incident.family})))
+        judged = (incident.severity, incident.exposure, incident.origin, incident.row, incident.rows, incident.joined)
+        found.add((sightings, people, incident.customers, incident.verified, incident.series, *judged))
+    return found
+
+
+def test_what_one_author_says_in_a_channel_within_a_quarter_of_an_hour_is_one_incident(store, clock):
+    fold_all(store, clock, [said("f"), said("g", 10), said("h", 24)])
+    (incident,) = shown(store)
+    assert (incident.customers, incident.sightings, incident.joined, incident.series) == (3, 3, 3, ("@a",))
+    assert incident.rows == 3
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{"author": "@b"}, {"channel": "#d"}, {"author": ""}, {"published_at": WHEN + timedelta(minutes=31)}, {"channel": ""}],
+    ids=["another author", "another channel", "nobody", "half an hour later", "no channel"],
+)
+def test_what_is_not_tied_stays_apart(store, clock, where):
+    fold_all(store, clock, [said("f"), said("g", 1, where=where)])
+    assert len(shown(store)) == 2
+    assert {incident.joined for incident in shown(store)} == {0}
+
+
+def test_the_words_behind_a_channels_token_do_not_part_it(store, clock):
+    fold_all(store, clock, [said("f"), said("g", 1, where={"channel": "#c 内料"})])
+    assert len(shown(store)) == 1
+
+
+def test_how_long_belongs_together_is_a_setting():
+    early, late = said("f"), said("g", 40)
+    assert not set(ties_of(early).all) & set(ties_of(late).own)
+    longer = timedelta(hours=1)
+    assert set(ties_of(early, longer).all) & set(ties_of(late, longer).own)
+
+
+def test_without_a_time_of_its_own_a_post_has_that_of_the_fetch(store, clock):
+    fold_all(store, clock, [said("f", where={"published_at": None, "fetched_at": WHEN + timedelta(hours=5)}), said("g", 300)])
+    assert len(shown(store)) == 1
+
+
+def test_talk_without_a_pause_ends_with_the_day():
+    """The day begins at 21:00 UTC, five in the morning in China."""
+    evening = 9 * 60
+    assert not set(ties_of(said("f", evening - 1)).all) & set(ties_of(said("g", evening)).own)
+    assert set(ties_of(said("f", evening)).all) & set(ties_of(said("g", evening + 14)).own)
+
+
+def test_posts_of_an_author_in_a_thread_are_one_incident_days_apart(store, clock):
+    thread = {"channel": "", "thread": "ab12", "kind": "post"}
+    others = said("h", 9, where={**thread, "author": "@b"}), said("i", 9, where={**thread, "thread": "cd34"})
+    fold_all(store, clock, [said("f", where=thread), said("g", 60 * 24 * 5, where=thread), *others])
+    assert sorted(incident.sightings for incident in shown(store)) == [1, 1, 2]
+
+
+def offer(name: str, minutes: float = 0, terms: Sequence[str] = ("出售", "一手"), **where) -> Finding:
+    told = tuple(Term(id=term, category="TRADE", weight=2, count=1) for term in terms)
+    place = {"channel": "", "thread": name, "kind": "post", **where}
+    return said(name, minutes, where=place, statistics={"terms": told, "skeleton": "<NAME>----<PHONE>"})
+
+
+def test_template_posts_of_one_seller_are_one_incident_wherever_they_stand(store, clock):
+    fold_all(store, clock, [offer("f"), offer("g", 3000), offer("h", 10, author="@b"), offer("i", 20, terms=("出售", "四件套"))])
+    assert sorted(incident.sightings for incident in shown(store)) == [1, 1, 2]
+
+
+def test_a_bridge_makes_the_oldest_the_head_of_what_it_ties_and_merges_nothing(store, clock):
+    fold_all(store, clock, [said("f")])
+    clock.advance(60)
+    fold_all(store, clock, [said("g", 30)])
+    assert len(shown(store)) == 2
+    clock.advance(60)
+    fold_all(store, clock, [said("h", 15)])
+    (head,) = shown(store)
+    assert (head.id, head.parts, head.customers, head.sightings) == (incident_id("f"), (incident_id("g"),), 3, 3)
+    part = store.get(Incident, incident_id("g"))
+    assert (part.part_of, part.customers, part.sightings) == (head.id, 1, 1)
+    assert (store.get(Sighting, "g").incident, store.get(Sighting, "h").incident) == (part.id, head.id)
+    found = whole(store, head.id)
+    assert ({s.id for s in found.sightings}, {e.subject for e in found.exposures}) == (
+        {"f", "g", "h"}, {handle(f"who {name}") for name in "fgh"},
+    )  # fmt: skip
+    fold_all(store, clock, [said("i", 31)])
+    assert store.get(Sighting, "i").incident == head.id, "what comes later comes to the head"
+
+
+def test_a_frozen_incident_is_nobodys_part(store, clock):
+    fold_all(store, clock, [said("f")])
+    frozen = store.get(Incident, incident_id("f")).model_copy(update={"frozen_at": WHEN})
+    store.put([frozen])
+    fold_all(store, clock, [said("g", 5), said("h", 6)])
+    assert store.get(Incident, frozen.id) == frozen.model_copy(update={"linked": (incident_id("g"),)})
+    assert store.get(Incident, incident_id("g")).joined == 2
+
+
+def test_an_edited_message_is_the_same_message(store, clock):
+    """Both versions were seen, so who is in either is exposed; rows are those of the larger."""
+    first, edited = said("f"), said("g", people=("who f", "another"))
+    edited = edited.model_copy(update={"capture": edited.capture.model_copy(update={"post_id": "f"})})
+    fold_all(store, clock, [first, said("h", 3)])
+    before = shown(store)[0]
+    fold_all(store, clock, [edited])
+    (incident,) = shown(store)
+    assert (incident.id, incident.joined, before.joined) == (before.id, 2, 2)
+    assert (incident.customers, incident.rows) == (3, 3)
+
+
+def test_a_copy_among_a_sellers_posts_is_counted_once(store, clock):
+    fold_all(store, clock, [said("f", values=range(30), people="abc"), said("g", 5, values=range(20), people="ab"), said("h", 9)])
+    (incident,) = shown(store)
+    assert (incident.customers, incident.rows, incident.joined) == (4, 4, 3)
+
+
+def test_judged_apart_and_together_the_worse_stands(store, clock):
+    """One message alone is of nine of ours in ten rows; beside it 900 rows of strangers make it nobody's in particular."""
+    rows = {"rows": 10, "candidates": {"phone": 10}}
+    grave = said("f", people=range(9), statistics=rows)
+    strangers = said("g", 3, people=(), statistics={"rows": 900, "candidates": {"phone": 900}}, alarm=True)
+    strangers = strangers.model_copy(update={"matches": (), "total_matches": 0, "total_subjects": 0})
+    fold_all(store, clock, [grave])
+    (alone,) = shown(store)
+    fold_all(store, clock, [strangers])
+    (both,) = shown(store)
+    assert SEVERITIES.index(both.severity) >= SEVERITIES.index(alone.severity)
+    assert (both.rows, both.joined) == (910, 2)
+    [why] = [why for why in both.reasons if why.code == "J2"]
+    assert why.evidence == "joined from 2 posts of one seller, judged together and apart: one of them alone is worse"
+
+
+def test_many_small_posts_are_graver_together_than_apart(store, clock):
+    fold_all(store, clock, [said(f"f{n}", n / 2) for n in range(60)])
+    (incident,) = shown(store)
+    assert (incident.customers, incident.agreeing, incident.severity, incident.row) == (60, 60, "high", 9)
+
+
+def own_number(name: str, minutes: float, **changes) -> Finding:
+    """A single number and nothing else, as anybody writes it who wants to be called."""
+    return said(name, minutes, kinds=("phone",), fields=("PHONE",), statistics={"rows": 1, "candidates": {"phone": 1}}, **changes)
+
+
+def test_a_lone_number_is_background_until_its_author_sells_beside_it(store, clock):
+    alone = [own_number("f", 0), own_number("g", 14), own_number("z", 0, where={"author": "@b"})]
+    fold_all(store, clock, alone)
+    assert (store.count(Background, Where()), shown(store)) == (3, [])
+    fold_all(store, clock, [said("h", 27)])
+    (incident,) = shown(store)
+    assert (incident.customers, incident.sightings) == (3, 3)
+    assert [fact.id for fact in store.scroll(Background, Where())] == ["z"]
+    fold_all(store, clock, [own_number("i", 41)])
+    assert shown(store)[0].customers == 4
+    before = everything(store)
+    fold_all(store, clock, [*alone, said("h", 27), own_number("i", 41)], batch=2)
+    assert everything(store) == before
+
+
+@dataclass(frozen=True)
+class Said:
+    """A post of the model: who, where, when, and whether it is a lone number."""
+
+    author: int
+    channel: int
+    minute: int
+    lone: bool
+
+
+posts = st.lists(
+    st.builds(Said, st.integers(0, 1), st.integers(0, 1), st.integers(0, 100), st.booleans()), min_size=1, max_size=9, unique=True
+)
+
+
+@settings(
+    max_examples=20, derandomize=True, deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+@given(posts=posts, seed=st.integers(0, 2**16), batches=st.lists(st.integers(1, 4), min_size=9, max_size=9))
+def test_any_order_and_any_partitioning_give_the_same_incidents(tmp_path_factory, posts, seed, batches):
+    findings = []
+    for number, post in enumerate(posts):
+        where = {"author": f"@{post.author}", "channel": f"#{post.channel}"}
+        findings.append((own_number if post.lone else said)(f"p{number}", post.minute, where=where))
+    with (
+        closing(open_store("sqlite:///a.sqlite", tmp_path_factory.mktemp("a"))) as one,
+        closing(open_store("sqlite:///b.sqlite", tmp_path_factory.mktemp("b"))) as other,
+    ):
+        fold_all(one, HeldClock(), findings)
+        shuffled, clock = random.Random(seed).sample(findings, len(findings)), HeldClock()
+        handler = stage(other, clock)
+        for size in batches:
+            if shuffled[:size]:
+                handler.handle([record(f) for f in shuffled[:size]])
+            shuffled = shuffled[size:]
+            clock.advance(60)
+        assert facts(one) == facts(other)
+        backgrounds = [{fact.id for fact in store.scroll(Background, Where())} for store in (one, other)]
+        assert backgrounds[0] == backgrounds[1]
+        before = everything(other)
+        fold_all(other, clock, findings, 2)
+        assert everything(other) == before, "what comes again changes nothing"
