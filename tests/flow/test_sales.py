@@ -1,0 +1,137 @@
+"""Sales as they run in chats and on boards, handed in by a collector: what belongs together is one incident."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.matcher.bank import command, customer, enrol, phone
+from ullage.cli import app
+from ullage.settings import Context
+
+pytestmark = pytest.mark.flow
+START = datetime(2026, 11, 20, 2, 50, tzinfo=UTC)
+CUSTOMERS = 1_400
+SELLERS = 97
+POSTS = 1_200
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def ullage(data: Path, context: Context) -> Run:
+    """A bank of 1,400 customers, whose brand is watched for, and the command line on its folder."""
+    enrol(context, "bank", [customer(n) for n in range(CUSTOMERS)])
+    (data / "ullage.toml").write_text('[tenants.bank]\nbrands = ["某某银行"]\n', encoding="utf-8")
+    sites = data / "sites.d"
+    sites.mkdir(exist_ok=True)
+    for name, category in (("chat", "chat"), ("board", "forum")):
+        text = f'platform = "ingest"\ncategory = "{category}"\nlegal_basis = "test"\nowner = "test"\n'
+        (sites / f"{name}.toml").write_text(text, encoding="utf-8")
+
+    def run(*words: Any, text: str = "") -> Result:
+        done = CliRunner().invoke(app, command(data, *words), input=text.encode() or None)
+        assert done.exit_code == 0, f"{words}: {done.output} {done.exception!r}"
+        return done
+
+    return run
+
+
+def hand_in(ullage: Run, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The incidents that these lines make, by the whole flow."""
+    ullage("ingest", "-", text="\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+    ullage("match", "--once")
+    ullage("alert", "--once")
+    return incidents(ullage)
+
+
+def incidents(ullage: Run) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ullage("incidents", "list", "--json", "--limit", 500).stdout.splitlines()]
+
+
+def sale() -> Iterator[tuple[str, str]]:
+    """Who says what: fifty messages of a seller, of which nineteen give customers away, and what others say in between."""
+    yield "seller", "出某某银行 一手贷款客户 30万 带身份证 可验 先样后付"
+    ours = iter(range(19))
+    for number in range(49):
+        if number % 10 == 7:
+            yield "buyer", "多少钱 有样吗"
+        if number == 20:
+            yield "passer-by", f"打我电话 {phone(100)}"
+        if number % 5 in (1, 3) and number < 48:
+            who = customer(next(ours))
+            forms = (
+                f"{who['name']} {who['phone']} {who['resident_id']} 已放款 5万",
+                f"{who['phone']}",
+                f"{who['name']}----{who['phone']}",
+            )
+            yield "seller", forms[number % 3]
+        elif number % 5 == 0:
+            yield "seller", f"王某 {phone(500_000 + number)} 已放款 3万"
+        else:
+            yield "seller", f"要的私 第{number}条"
+
+
+def chat_lines() -> list[dict[str, Any]]:
+    return [
+        {
+            "site": "chat",
+            "channel": "-1001",
+            "message_id": str(number),
+            "author": who,
+            "text": text,
+            "published_at": (START + timedelta(seconds=40 * number)).isoformat(),
+        }
+        for number, (who, text) in enumerate(sale())
+    ]
+
+
+@pytest.mark.parametrize("seed", [None, 1], ids=["as it was said", "in another order"])
+def test_a_sale_of_fifty_messages_is_one_incident_with_everybody_who_is_in_it(ullage: Run, seed: int | None) -> None:
+    lines = chat_lines()
+    assert sum(line["author"] == "seller" for line in lines) == 50
+    if seed is not None:
+        random.Random(seed).shuffle(lines)
+    (found,) = hand_in(ullage, lines)
+    assert (found["customers"], found["severity"], found["origin"]) == (19, "high", "ours")
+    assert found["joined"] >= 19
+    shown = ullage("incidents", "show", found["id"]).stdout
+    assert f"joined from {found['joined']} messages of one seller" in shown
+    assert hand_in(ullage, lines) == [found], "what is handed in again changes nothing"
+
+
+def board_lines() -> list[dict[str, Any]]:
+    """Each seller posts one offer over and over, in threads of all kinds, each time with another customer."""
+    rng = random.Random(97)
+    whose = [number % SELLERS for number in range(POSTS)]
+    at = sorted(rng.uniform(0, 20 * 24 * 60) for _ in range(POSTS))
+    rng.shuffle(whose)
+    words = ("一手", "实时", "当日", "精准", "独家", "老料", "新料", "内部")
+    lines = []
+    for number, (seller, minutes) in enumerate(zip(whose, at, strict=True)):
+        who = customer(number)
+        said = f"{words[seller % 8]}{words[seller // 8 % 8]}{words[seller // 64]} 出贷款客户 联系飞机"
+        lines.append(
+            {
+                "site": "board",
+                "url": f"http://board.example/{number}",
+                "thread": f"t{rng.randrange(300)}",
+                "author": f"seller {seller}",
+                "text": f"{said}\n{who['name']}----{who['phone']}----{who['resident_id']}\n第{seller}号卖家 {number}",
+                "published_at": (START - timedelta(days=21) + timedelta(minutes=minutes)).isoformat(),
+            }
+        )
+    return lines
+
+
+def test_twelve_hundred_posts_of_97_sellers_are_at_most_97_rows(ullage: Run) -> None:
+    found = hand_in(ullage, board_lines())
+    assert sum(one["customers"] for one in found) == POSTS
+    assert len(found) <= SELLERS
+    assert {len(one["authors"]) for one in found} == {1}
