@@ -2,6 +2,8 @@
 
     sketch       a set of customers in a few hundred digests, by which two sets are compared
     fold         which incident a finding belongs to
+    ties         which posts of one seller belong together, whatever they say
+    joint        what those posts hold together, as if they were one
     exposures    from a finding's matches to one exposure a customer
     replay       which of its customers stood with the same fields in other incidents before
     replaced     an incomplete finding gives way to the whole one

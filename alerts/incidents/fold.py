@@ -20,8 +20,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from alerts.incidents import ties
 from alerts.incidents.sketch import merge, overlap
-from alerts.incidents.ties import NONE, Ties
 from alerts.records import Incident, Sketched, claim_id, incident_id
 from ullage.records import Finding
 
@@ -42,6 +42,8 @@ class Known(NamedTuple):
     authors: frozenset[str] = frozenset()
     part_of: str = ""
     parts: frozenset[str] = frozenset()
+    closed_at: datetime | None = None
+    """When a person closed it: what is posted later is news, even of the same seller."""
 
     @classmethod
     def of(cls, incident: Incident) -> Known:
@@ -56,6 +58,10 @@ class Known(NamedTuple):
         if finding.statistics.sketch_of != self.sketch_of:
             return known
         return known._replace(sketch=merge(self.sketch, finding.statistics.sketch))
+
+    def holds(self, finding: Finding) -> bool:
+        """Whether a tie to it holds: not to what is frozen, nor to what was closed before that was posted."""
+        return not self.frozen and (self.closed_at is None or ties.time_of(finding) <= self.closed_at)
 
     def with_part(self, part: Known) -> Known:
         """With another incident as its part."""
@@ -100,7 +106,7 @@ def claims_of(finding: Finding) -> tuple[str, ...]:
     return (*values, claim_id(finding.tenant, "subjects", digest)) if digest else tuple(values)
 
 
-def place(finding: Finding, claims: Mapping[str, str], incidents: Mapping[str, Known], ties: Ties = NONE) -> Place:
+def place(finding: Finding, claims: Mapping[str, str], incidents: Mapping[str, Known], tied_by: ties.Ties = ties.NONE) -> Place:
     """Where `finding` goes. `claims` maps claim ids to incidents, `incidents` holds those that exist."""
     digest = subjects_digest(finding)
 
@@ -112,14 +118,13 @@ def place(finding: Finding, claims: Mapping[str, str], incidents: Mapping[str, K
 
     same_people = {one.id for one in heads([claim_id(finding.tenant, "subjects", digest)] if digest else [])}
     fitting = [one for one in heads(claims_of(finding)) if one.id in same_people or _contains(one, finding)]
-    tying = heads(ties.all)
-    tied, fitting_open = ([one for one in some if not one.frozen] for some in (tying, fitting))
+    tying = heads(tied_by.all)
+    tied, fitting_open = [one for one in tying if one.holds(finding)], [one for one in fitting if not one.frozen]
     known = next(iter((*tied, *fitting_open)), None)
     chosen, parts = known.id if known else incident_id(finding.id), tuple(one.id for one in tied[1:])
     # What another seller's incident takes for what it holds says nothing of whom else this seller sells.
-    leaves_ties = bool(ties.own) and (known is None or bool(tied) or finding.capture.author in known.authors)
-    frozen = (one for one in tying if one.frozen)
-    linked = _others((chosen, *parts), (*fitting, *frozen))
+    leaves_ties = bool(tied_by.own) and (known is None or bool(tied) or finding.capture.author in known.authors)
+    linked = _others((chosen, *parts), (*fitting, *tying))
     return Place(chosen, known is None, linked, parts, leaves_ties)
 
 

@@ -11,7 +11,7 @@ date, the longest run, how many were enrolled. `docs/joined-posts.md` has the wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from alerts.incidents.sketch import merge, overlap
@@ -21,6 +21,9 @@ from ullage.verdict import Facts
 
 CONTAINED, COMPARED = 0.6, 8
 """As for a re-post in `alerts.incidents.fold`."""
+LARGEST_APART, OFFERS_APART = 4, 2
+"""Posts that are judged by themselves: to judge each of a thousand would take longer than a batch may, and the small ones are as
+good as never worse."""
 SUMMED = (
     "rows matched_rows corroborated_rows own_cards known_cards own_card_rows rows_of_others stealer_rows logins staff_logins"
     " minors customers matches witnesses_comparable witnesses_agreeing bytes"
@@ -37,8 +40,14 @@ def different(sightings: Iterable[Sighting]) -> list[Sighting]:
     for post in posts.values():
         if not _is_copy(post, seen.get(post.sketch_of, ())):
             kept.append(post)
-            seen[post.sketch_of] = tuple({*seen.get(post.sketch_of, ()), *post.sketch})
+            seen[post.sketch_of] = merge(seen.get(post.sketch_of, ()), post.sketch)
     return kept
+
+
+def judged_apart(posts: Sequence[Sighting]) -> list[Sighting]:
+    """Those of `posts`, the largest first, that may be worse alone than all together: the largest, and what offers or is bait."""
+    offers = [post for post in posts[LARGEST_APART:] if post.alarm or post.canaries]
+    return [*posts[:LARGEST_APART], *offers[:OFFERS_APART]]
 
 
 def size(sighting: Sighting) -> tuple[int, int, str]:
@@ -46,10 +55,10 @@ def size(sighting: Sighting) -> tuple[int, int, str]:
     return (-sighting.rows, -sighting.customers, sighting.id)
 
 
-def _is_copy(post: Sighting, seen: Collection[str]) -> bool:
+def _is_copy(post: Sighting, seen: Sequence[str]) -> bool:
     if len(post.sketch) < COMPARED:
         return bool(post.sketch) and set(post.sketch) <= set(seen)
-    found = overlap(post.sketch, merge(tuple(seen), ()))
+    found = overlap(post.sketch, seen)
     return found.compared >= COMPARED and found.share >= CONTAINED
 
 

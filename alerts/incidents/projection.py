@@ -15,7 +15,7 @@ from datetime import date, datetime
 
 from alerts.incidents.exposures import is_verified, one_each
 from alerts.incidents.fold import Place, subjects_digest
-from alerts.incidents.joint import different, size, together, with_sums
+from alerts.incidents.joint import different, judged_apart, size, together, with_sums
 from alerts.incidents.replay import Replay
 from alerts.incidents.status import UNDECIDED, statuses
 from alerts.records import SEVERITIES, TEXT_RULE, ClockWord, Exposure, Incident, Sighting, Sketched, Why
@@ -32,8 +32,6 @@ from ullage.vocabulary.lexicon import is_wanted
 
 SHOWN = 50
 """Titles and authors kept in an incident."""
-APART = 50
-"""Posts of one seller that are judged by themselves, those with most rows: what is smaller is hardly ever worse."""
 JOINED = "J2"
 """The code of the reason that says of how many posts it is joined."""
 
@@ -104,7 +102,10 @@ class Counts:
         """Counted in one pass over `exposures`, one each customer."""
         base, posts = largest(sightings).id, tuple(different(sightings))
         posts = posts if len(posts) > 1 else ()
-        ids, found = {post.id for post in posts}, cls(People(), People(), posts, {p.id: People() for p in posts[:APART]})
+        ids, found = (
+            {post.id for post in posts},
+            cls(People(), People(), posts, {post.id: People() for post in judged_apart(posts)}),
+        )
         for exposure in exposures:
             found.largest.add(exposure, is_matched=base in exposure.sightings)
             if posts:
@@ -294,7 +295,7 @@ def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> V
     ways = [(facts, False)]
     if not all(sighting.tied for sighting in sightings):
         ways.append((facts_of(sightings, counts.largest, setting), False))
-    ways += [(facts_of([post], counts.apart[post.id], setting), True) for post in counts.posts[:APART]]
+    ways += [(facts_of([post], counts.apart[post.id], setting), True) for post in judged_apart(counts.posts)]
     found = [(*judge(way, setting.rules), is_apart) for way, is_apart in ways]
     exposure, origin, is_apart = max(found, key=lambda one: _gravity(one[0]))
     posts = {(s.site, s.post_id or s.id) for s in sightings if s.tied}

@@ -4,17 +4,17 @@
     thread     one author in one thread
     template   one author with the same words of the trade over rows of the same form; in channels, on the same day
 
-A tie follows from one post alone: its author's, channel's and thread's keyed tokens, its words and its time. So posts are tied or
-not whatever the order in which they come, and what is joined is what is connected by ties. Each is of a stretch of time and holds
-to the next: 15 minutes of talk, a week of a thread or a template. Talk that never pauses, as of a relay, would have no end: with
-the day it ends, at an hour when little is posted. Who has no name is tied to nobody. Time is the post's own, else that of the
-fetch.
+A tie follows from one post alone: its author's, channel's and thread's keyed tokens, its words and its time. So posts are tied
+or not whatever the order in which they come, and what is joined is what is connected by ties. Each is of a stretch of time and
+holds to the next: 15 minutes of talk, four weeks of a thread or a template. Talk that never pauses, as of a relay, would have
+no end: with the day it ends, at an hour when little is posted. Who has no name is tied to nobody. Time is the post's own, else
+that of the fetch.
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from alerts.records import claim_id
@@ -22,7 +22,7 @@ from ullage.records import Finding
 
 APART = timedelta(minutes=15)
 DAY = 86_400
-WEEK = 7 * DAY
+WEEKS = 28 * DAY
 TURN = 21 * 3600
 """Second of the UTC day at which a day of talk begins: five in the morning in China."""
 MOST = 2**63
@@ -45,12 +45,17 @@ class Ties(NamedTuple):
 NONE = Ties()
 
 
+def time_of(finding: Finding) -> datetime:
+    """When it was posted, as far as that is known."""
+    return finding.capture.published_at or finding.capture.fetched_at
+
+
 def ties_of(finding: Finding, apart: timedelta = APART) -> Ties:
     """The ties of a post; `apart` is how long a stretch of talk is."""
     where, tenant = finding.capture, finding.tenant
     if not where.author:
         return NONE
-    at = int((where.published_at or where.fetched_at).timestamp()) - TURN
+    at = int(time_of(finding).timestamp()) - TURN
     channel = where.channel.partition(" ")[0]  # behind the token stand words of its name
     own, near = list[str](), list[str]()
 
@@ -62,12 +67,12 @@ def ties_of(finding: Finding, apart: timedelta = APART) -> Ties:
         length = max(1, int(apart.total_seconds()))
         tie("talk", at % DAY // length, where.site, channel, where.author, at // DAY, length, last=(DAY - 1) // length)
     elif where.thread:
-        tie("thread", at // WEEK, where.site, where.thread, where.author)
+        tie("thread", at // WEEKS, where.site, where.thread, where.author)
     terms = _template(finding)
     if terms and channel:
         tie("advert", 0, where.author, at // DAY, *terms, last=0)
     elif terms:
-        tie("template", at // WEEK, where.author, *terms)
+        tie("template", at // WEEKS, where.author, *terms)
     return Ties(tuple(own), tuple(near))
 
 

@@ -16,6 +16,7 @@ from alerts.incidents import fold, projection, replaced, replay, ties
 from alerts.incidents.exposures import exposures_of, merged
 from alerts.incidents.fold import Known, Place
 from alerts.incidents.key_checks import admit
+from alerts.incidents.status import CLOSED, standing
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
 from alerts.records import SEVERITIES, Background, Claim, Exposure, Incident, Original, Sighting
@@ -141,6 +142,9 @@ class Alert:
         }
         stored = self._with_heads(holders)
         known = {id_: Known.of(found) for id_, found in stored.items()}
+        if any(one.own for one in tied.values()):
+            for id_, decision in standing(self.store, known).items():
+                known[id_] = known[id_]._replace(closed_at=decision.at if decision.status in CLOSED else None)
         seen = self._seen([f for f in findings if f.id not in sightings])
         return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored, tied, seen)
 
@@ -294,11 +298,14 @@ class Batch:
         tied = self.tied[finding.id].own if sighting.tied else ()
         for claim in (*fold.claims_of(finding), *tied, *whole):
             holder = self.known.get(self.claims.get(claim, ""))
-            if holder is None or holder.frozen:
+            if holder is None or holder.frozen or (claim in tied and not self._head(holder.id).holds(finding)):
                 if claim in self.claims:
                     self.stale_claims.add(claim)
                 self.claims[claim] = id_
                 self.new_claims[claim] = (finding.tenant, id_)
+
+    def _head(self, id_: str) -> Known:
+        return self.known[fold.head_of(id_, self.known)]
 
     def _tie(self, head: str, part: str) -> None:
         """Make one head another's part; doing it again changes nothing."""

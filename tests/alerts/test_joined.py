@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alerts.incidents.ties import ties_of
 from alerts.read.query import Filters, listed, whole
-from alerts.records import SEVERITIES, Background, Exposure, Incident, Sighting, incident_id
+from alerts.records import SEVERITIES, Background, Decision, Exposure, Incident, Sighting, incident_id
 from alerts.store import IncidentStore, Where, open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
@@ -138,6 +138,25 @@ def test_a_frozen_incident_is_nobodys_part(store, clock):
     fold_all(store, clock, [said("g", 5), said("h", 6)])
     assert store.get(Incident, frozen.id) == frozen.model_copy(update={"linked": (incident_id("g"),)})
     assert store.get(Incident, incident_id("g")).joined == 2
+
+
+def test_what_a_seller_posts_after_the_incident_was_closed_is_news(store, clock):
+    fold_all(store, clock, [said("f")])
+    closed = {"tenant": "bank", "incident": incident_id("f"), "by": "a", "status": "resolved"}
+    store.create([Decision(id="d", at=WHEN + timedelta(minutes=5), **closed)])
+    fold_all(store, clock, [said("g", 10), said("h", 11), said("late", 4)])
+    assert {i.id: i.sightings for i in shown(store)} == {incident_id("f"): 1, incident_id("g"): 3}
+    assert store.get(Incident, incident_id("g")).linked == (incident_id("f"),)
+    fold_all(store, clock, [said("g", 10), said("h", 11)])
+    assert store.get(Incident, incident_id("g")).sightings == 3
+
+
+def test_a_post_of_before_the_incident_was_closed_still_belongs_to_it(store, clock):
+    fold_all(store, clock, [said("f")])
+    closed = {"tenant": "bank", "incident": incident_id("f"), "by": "a", "status": "resolved"}
+    store.create([Decision(id="d", at=WHEN + timedelta(minutes=5), **closed)])
+    fold_all(store, clock, [said("late", 4)])
+    assert shown(store)[0].sightings == 2
 
 
 def test_an_edited_message_is_the_same_message(store, clock):
