@@ -87,7 +87,7 @@ def _write(row: dict[str, object]) -> None:
 
 def _found(lists: TenantLists, searched: Searched) -> list[str]:
     """The lines that `scan` prints of a tenant's customers in a batch, from the epoch that found most."""
-    by_epoch = [(look_up(epoch, searched), epoch) for epoch in lists.epochs]
+    by_epoch = [(look_up(epoch, searched, in_full=False), epoch) for epoch in lists.epochs]
     found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
     found["document"] = searched.batch.documents(found["start"])
     with_places(searched, found)

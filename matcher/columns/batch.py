@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +91,40 @@ def texts_holding(places: Places, first: Places) -> Flags:
     found = np.zeros(len(first), bool)
     found[np.searchsorted(first, places, "right") - 1] = True
     return found
+
+
+class Keyed(NamedTuple):
+    """Members by their key: `keys`, each once, ascending, and the `number` among these of each member's, i64[members].
+
+    In `order`, i64[members], they stand by key, those of each from `first` on.
+    """
+
+    keys: Places
+    number: Places
+    order: Places
+    first: Places
+
+    @classmethod
+    def of(cls, keys: Places) -> Keyed:
+        """Members with these keys: what np.unique does, ten times as fast where they come as a few ascending runs."""
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        is_first = np.ones(len(keys), bool)
+        np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+        number = np.empty(len(keys), np.int64)
+        number[order] = np.cumsum(is_first) - 1
+        first = np.flatnonzero(is_first)
+        return cls(ordered[first], number, order, first)
+
+    def united(self, bits: Places) -> Places:
+        """The bits that any member of each key has: i64[keys]."""
+        found: Places = np.bitwise_or.reduceat(bits[self.order], self.first)
+        return found
+
+    def any(self, flags: Flags) -> Flags:
+        """Whether any member of each key has a flag: bool[keys]."""
+        found: Flags = np.logical_or.reduceat(flags[self.order], self.first)
+        return found
 
 
 def within(count: Places) -> Places:

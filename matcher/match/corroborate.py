@@ -7,14 +7,14 @@ a customer was found already, or has masked values of two kinds, and only as tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Flags, Places, ranges
+from matcher.columns.batch import Flags, Keyed, Places, ranges
 from matcher.columns.text_column import Texts, concatenate
 from matcher.detect.candidates import Segment, joined
 from matcher.match.batches import Searched
@@ -30,6 +30,8 @@ MOST_ROWS = 1 << 12
 """Rows of which all who have a mask are held at once: some masks are those of hundreds."""
 SUBJECT_BITS = 40
 """A row, from 1 on, and a subject below 2^40 go into one number."""
+AGREEING = 2
+"""Fields of one customer in a row that prove each other."""
 STAR = ord("*")
 SHORTER = min(head for head, _ in masked.KEPT["resident_id"])
 """Where the shorter mask of a resident ID begins to hide."""
@@ -52,7 +54,8 @@ class Owners:
     @cached_property
     def rows(self) -> Places:
         """The rows, each once."""
-        return np.unique(self.row)
+        rows: Places = self.row[np.diff(self.row, prepend=NONE) != 0]
+        return rows
 
     def of_rows(self, rows: Places) -> tuple[Places, Places]:
         """Number in `rows`, one for each value, and subject, for everybody who was found there: i64[m] each.
@@ -61,8 +64,8 @@ class Owners:
         """
         first = np.searchsorted(self.row, rows)
         count = np.searchsorted(self.row, rows, "right") - first
-        _, which, values = np.unique(rows, return_inverse=True, return_counts=True)
-        count[count * values[which] > MOST_PAIRS] = 0
+        values = np.bincount(rows - NONE)  # a row of each: several times as fast as to sort them
+        count[count * values[rows - NONE] > MOST_PAIRS] = 0
         return np.repeat(np.arange(len(rows)), count), self.subject[ranges(first, count)]
 
 
@@ -71,8 +74,11 @@ def answered(epoch: Epoch, searched: Searched) -> Matches:
     return ask(epoch, enrolled(searched.asked, epoch.list.kinds))
 
 
-def look_up(epoch: Epoch, searched: Searched) -> Matches:
-    """All matches of one epoch in a batch, in order of place, with rows and the customer's own labels there."""
+def look_up(epoch: Epoch, searched: Searched, *, in_full: bool = True) -> Matches:
+    """All matches of one epoch in a batch, in order of place, with rows and the customer's own labels there.
+
+    Unless `in_full`, which takes longer, of customers with several fields in a row it may be left out that their name is one.
+    """
     found = _in_rows(searched, answered(epoch, searched))
     strong = found["row"] != NONE
     rows, subjects = masked_owners(epoch, searched)
@@ -83,7 +89,11 @@ def look_up(epoch: Epoch, searched: Searched) -> Matches:
         start, end = question.start[place], question.end[place]
         own = Matches.of([question], question=np.zeros_like(place), place=place, subject=subject, start=start, end=end)
         found = found.joined(_in_rows(searched, own))
-    return _once(_with_labels(found, *named(epoch, searched, owners)))
+
+    def names(alone: Places) -> tuple[Places, Places]:
+        return named(epoch, searched, owners, owners.rows if in_full else np.intersect1d(owners.rows, alone))
+
+    return _once(_with_labels(found, names))
 
 
 def _in_rows(searched: Searched, found: Matches) -> Matches:
@@ -92,16 +102,16 @@ def _in_rows(searched: Searched, found: Matches) -> Matches:
     return found
 
 
-def _with_labels(found: Matches, rows: Places, subjects: Places) -> Matches:
+def _with_labels(found: Matches, names: Callable[[Places], tuple[Places, Places]]) -> Matches:
     """`found` with the labels of all that stands there of the same customer in the same row.
 
-    Of the pairs of `rows` and `subjects` the name stands there too.
+    `names` gives pairs of row and subject whose name stands there too, from the rows in which somebody has no other field.
     """
-    pairs, number = np.unique((found["row"] + 1) << SUBJECT_BITS | found["subject"], return_inverse=True)
-    bits = np.zeros(len(pairs), np.int64)
-    np.bitwise_or.at(bits, number, bits_of(found.asked)[found["question"]])
-    bits[np.searchsorted(pairs, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[Field.NAME]
-    found["own"] = bits[number]
+    pairs = Keyed.of((found["row"] + 1) << SUBJECT_BITS | found["subject"])
+    bits = pairs.united(bits_of(found.asked)[found["question"]])
+    rows, subjects = names((pairs.keys[np.bitwise_count(bits) < AGREEING] >> SUBJECT_BITS) - 1)
+    bits[np.searchsorted(pairs.keys, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[Field.NAME]
+    found["own"] = bits[pairs.number]
     return found
 
 
@@ -139,22 +149,22 @@ def _own(
                 yield question, place[is_own], subject[is_own]
 
 
-def named(epoch: Epoch, searched: Searched, owners: Owners) -> tuple[Places, Places]:
-    """(row, subject) for each name of a subject that stands in a row where the subject was found: i64[n] each."""
-    if ("name", "plain") not in epoch.list.kinds:
+def named(epoch: Epoch, searched: Searched, owners: Owners, rows: Places) -> tuple[Places, Places]:
+    """(row, subject) for each name of a subject that stands in one of `rows` where the subject was found: i64[n] each."""
+    if not len(rows) or ("name", "plain") not in epoch.list.kinds:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    rows, names = _names(searched, owners)
+    rows, names = _names(searched, rows)
     number, subject = owners.of_rows(rows)
     tags = epoch.tags.tagger("name", "plain").tag_rows(names.table, names.lengths)
     is_own = epoch.list.belongs(tags[number], subject)
     return rows[number[is_own]], subject[is_own]
 
 
-def _names(searched: Searched, owners: Owners) -> tuple[Places, Texts]:
-    """All names in the rows of `owners`: the row, i64[n], and the name as it is enrolled."""
-    sure, names, others = searched.rows.names(owners.rows)  # names in Han characters are enrolled as they are written
-    rows = np.array([row for row, _ in others], np.int64)
-    return np.concatenate((sure, rows)), concatenate([names, Texts.of([normal_name(name).encode() for _, name in others])])
+def _names(searched: Searched, rows: Places) -> tuple[Places, Texts]:
+    """All names in `rows`: the row of each, i64[n], and the name as it is enrolled."""
+    sure, names, others = searched.rows.names(rows)  # names in Han characters are enrolled as they are written
+    found = np.concatenate((sure, np.array([row for row, _ in others], np.int64)))
+    return found, concatenate([names, Texts.of([normal_name(name).encode() for _, name in others])])
 
 
 def masked_owners(epoch: Epoch, searched: Searched) -> tuple[Places, Places]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Bytes, Places
+from matcher.columns.batch import Bytes, Keyed, Places
 from matcher.match.batches import Searched
 from matcher.match.capture_key import CaptureKey, kind_numbers
 from matcher.match.distinct import Distinct, Sorted, told_apart
@@ -125,15 +125,12 @@ def weigh(searched: Searched, found: Matches, key: CaptureKey, adults: Places) -
         is_sure[own] |= is_verified([question.kind], corroborated=False)
         if question.kind == "resident_id" and question.form == "plain":
             flags[own] |= np.where(born(normal) > adults[own], MINOR, 0)
-    rows, number = np.unique(found["row"], return_inverse=True)
-    outside = int(len(rows) > 0 and rows[0] == NONE)
-    rows = rows[outside:]
-    bits = np.zeros(outside + len(rows), np.int64)
-    np.bitwise_or.at(bits, number, found["own"])
-    together, sure = np.zeros(len(bits), bool), np.zeros(len(bits), bool)
-    together[number[agrees]], sure[number[is_sure]] = True, True
+    held_by = Keyed.of(found["row"])
+    outside = int(len(found) > 0 and held_by.keys[0] == NONE)
+    rows, number = held_by.keys[outside:], held_by.number
     of_row, groups = searched.rows.groups(rows)
-    alike = np.stack((of_row, bits[outside:], together[outside:], sure[outside:]))
+    of_match = held_by.united(found["own"]), held_by.any(agrees), held_by.any(is_sure)
+    alike = np.stack((of_row, *(column[outside:] for column in of_match)))
     distinct, which = np.unique(alike, axis=1, return_inverse=True)
     keys, held = [], []
     for group, own, is_together, is_certain in distinct.T.tolist():

@@ -133,8 +133,7 @@ class Rows(Table):
 
     def _cut(self, rows: Numbers) -> None:
         """Have the cells of `rows`: those of one separator together."""
-        new = np.unique(rows)
-        new = new[self._shape[new] == UNREAD]
+        new = np.unique(rows[self._shape[rows] == UNREAD])
         if not len(new):
             return
         documents, number = np.unique(self.document[new], return_inverse=True)

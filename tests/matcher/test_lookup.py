@@ -97,7 +97,7 @@ def test_a_piece_has_the_labels_of_its_customer_in_its_row(
     for pair in named:
         held[pair].add("NAME")
     rows, subjects = np.array(named, np.int64).reshape(-1, 2).T
-    found = _with_labels(evidence(pieces), rows, subjects)
+    found = _with_labels(evidence(pieces), lambda _: (rows, subjects))
     expected = [tuple(sorted(held[row + NONE, subject])) for _, _, row, subject, _ in pieces]
     assert [labels_of(bits) for bits in found["own"].tolist()] == expected
 
