@@ -83,6 +83,7 @@ def look_up(epoch: Epoch, searched: Searched, *, in_full: bool = True) -> Matche
     strong = found["row"] != NONE
     rows, subjects = masked_owners(epoch, searched)
     if not (len(found) or len(rows)):
+        found["own"] = found["row"]  # of none
         return found
     owners = Owners.of(*map(np.concatenate, ((found["row"][strong], rows), (found["subject"][strong], subjects))))
     for question, place, subject in weak(epoch, searched, owners):
