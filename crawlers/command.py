@@ -19,7 +19,8 @@ from crawlers.sites import silence_model
 from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, SiteFolder
-from crawlers.sites.table import FILE_AT_FAULT, Row, explained, sites_table
+from crawlers.sites.table import FILE_AT_FAULT, Row, explained, first_readings, sites_table
+from crawlers.visiting.pace import reading_seconds
 from ullage import setup
 from ullage.display.screen import AsJson, console, print_row
 from ullage.errors import ConfigError, FaultsError, UnavailableError
@@ -89,7 +90,7 @@ def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
             print_row(row)
     elif rows or refused:
         console().print(sites_table(rows, context.clock.wall(), refused=refused))
-        for line in explained(rows, refused):
+        for line in (*first_readings(rows), *explained(rows, refused)):
             typer.echo(line)
     if rows and not as_json and not any(row.posts for row in rows):
         typer.echo(NOTHING, err=True)
@@ -161,15 +162,16 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
     site_states = SiteStates(frontier, Egress(), context.clock, context.settings.crawl.quiet_days)
     for name, site in found.items():
         visits, standing = frontier.visits(name), frontier.history.standing(name)
-        words = silence_model.text(site_states.learnt(site))
+        words, pages = silence_model.text(site_states.learnt(site)), frontier.counts(name)
         due = context.clock.wall() + visits.left(context.clock.wall())
         yield Row(
             site,
             site_states.report(site),
             words,
-            frontier.counts(name),
+            pages,
             due,
             visits.failures,
             standing.profile.posts,
             standing.reason,
+            reading_seconds(site, pages["due"]) if pages["due"] and pages["done"] and not visits.whole_at else 0.0,
         )

@@ -21,7 +21,7 @@ from ullage.records.heartbeat import MAX_WATCHED
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 VISIT_OUTCOMES = ("ok", "failed")
 RESULTS = ("read", "failed")
-READ = frozenset({"ok", "gone"})
+READ = frozenset({"ok", "gone", "unchanged"})
 """Outcomes after which nothing of a page is left to be read."""
 
 
@@ -47,7 +47,7 @@ class CrawlMetrics:
         self.latency = Histogram(
             "ullage_crawl_download_seconds", "Time from request to response headers.", buckets=SECONDS, registry=registry
         )
-        self.revisit = gauge("revisit_seconds", "How soon a watched site is visited again, by its site file.", "site")
+        self.revisit = gauge("revisit_seconds", "How soon a watched site is visited again at the latest, by its file.", "site")
         self.coverage = CoverageMetrics(registry)
         self.frontier = gauge("frontier_pages", "Pages in the frontier by state, after each site's last visit.", "state")
         self.expired = counter("expired_unread_total", "Captures that expired before match read them, and are fetched again.")

@@ -4,6 +4,7 @@
     reactor            Twisted's reactor over asyncio
     pinned             connections go to the addresses that were resolved and let pass, and nowhere else
     middlewares        address, robots.txt and size
+    conditional         lists are asked for only if they have changed
     outcomes           what came of a page, as a word of a closed list
     response_checks    challenges, logins that ran out, lists that no longer read (`marks.toml`)
     response_headers   the headers that travel with what was in an answer

@@ -46,6 +46,7 @@ class Fate(Enum):
 
 FATES = {
     "ok": Fate.READ,
+    "unchanged": Fate.READ,
     "gone": Fate.GONE,
     "robots": Fate.LATER,
     "robots_blocked": Fate.LATER,

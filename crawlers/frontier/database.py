@@ -21,6 +21,7 @@ import apsw
 
 from crawlers.frontier import history
 from crawlers.frontier.cipher import FrontierCipher
+from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
 from crawlers.sites.pages import Page, Parsed, Post
 from ullage.clock import Clock
@@ -33,6 +34,7 @@ FILE = "frontier.sqlite"
 STATES = ("due", "leased", "done", "parked")
 LONGEST_REST_SECONDS = 86400.0
 """No site is left alone for longer: what is due later than that was noted by a clock that was ahead, and is due now."""
+KEEP_DAYS = 90.0
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
@@ -136,7 +138,7 @@ class Reading:
 def open_frontier(context: Context) -> Frontier:
     """The frontier of the data folder, whose key proved to be its own."""
     key = context.keys.read(KEY)
-    frontier = Frontier(context.data, key, context.clock)
+    frontier = Frontier(context.data, key, context.clock, context.settings.crawl.forget_days)
     frontier.check_key(check_value(key, KEY))
     context.keys.adopt(KEY)
     return frontier
@@ -145,11 +147,12 @@ def open_frontier(context: Context) -> Frontier:
 class Frontier:
     """See the module. Each change is one transaction, which kill -9 does not undo; UnavailableError while the disk refuses."""
 
-    def __init__(self, folder: Path, key: bytes, clock: Clock) -> None:
+    def __init__(self, folder: Path, key: bytes, clock: Clock, keep_days: float = KEEP_DAYS) -> None:
         self._path = folder / FILE
         steps = [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS]
         self._database = open_database(self._path, steps)
         self.history = History(self._database, clock)
+        self.forgetting = Forgetting(self._database, clock, keep_days * 86400.0)
         self._cipher, self._clock = FrontierCipher(key), clock
         self._held: dict[str, set[bytes]] = {}
 

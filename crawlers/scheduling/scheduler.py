@@ -102,12 +102,15 @@ class Scheduler:
                 left = self._begin_some(left)
                 await self._wait(stop, READ_SECONDS)
                 await self._backlog.turn()
+            if once and not stop.done():
+                self._frontier.forgetting.all()
             if once and self._crawl.heartbeat_seconds and not stop.done():
                 await self._beats.send(self._sites.watched)
             while not once and not stop.done():
                 self._metrics.loop.turned()
                 await self._backlog.turn()
                 await self._expiry.turn()
+                self._frontier.forgetting.turn()
                 await self._beats.turn(self._sites.watched)
                 await self._wait(stop, min(self._begin_due(), self._beats.wait(), self._canary.turn()))
                 if self._clock.monotonic() >= self._read_at:

@@ -30,6 +30,7 @@ from ullage.records import ELSEWHERE, INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
 
 PORTS = {"http": 80, "https": 443}
+SHORTEST_REVISIT_SECONDS = 60.0
 TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
 """Names that stand for something else in every report."""
 
@@ -48,11 +49,18 @@ class Site(BaseModel):
     hosts: tuple[str, ...] = ()
     """Hosts beyond those of `start` that links and redirects may lead to, with `:PORT` where that is not 80 or 443."""
     revisit_seconds: float = Field(default=300.0, gt=0)
+    """From one visit to the next, at most."""
+    revisit_min_seconds: float | None = Field(default=None, gt=0)
+    """The same at least, where many posts come; a fifth of `revisit_seconds` and no less than a minute by default."""
     delay_seconds: float = Field(default=2.0, ge=0)
     """The least pause between two requests; AutoThrottle makes it longer when the site is slow."""
     concurrency: int = Field(default=1, ge=1, le=16)
     max_pages: int = Field(default=500, ge=1)
     """Pages a visit; what is left stays due for the next one."""
+    deep_every: int = Field(default=12, ge=0)
+    """Every so many visits older pages of the lists are read as well, for what was put there with an earlier date; 0 never."""
+    deep_pages: int = Field(default=20, ge=1)
+    """So many of them: half are the nearest, half those that were read the longest ago."""
     allow_private: bool = False
     """Whether its hosts may have addresses that are not of the open Internet, such as 10.0.0.1 or loopback."""
     robots: bool = True
@@ -111,6 +119,12 @@ class Site(BaseModel):
         if self.options and self.platform == INGEST:
             raise ValueError(f"options.{min(self.options)}: platform {INGEST} has no options")
         return self
+
+    @property
+    def shortest_revisit(self) -> float:
+        """Seconds from one visit to the next where many posts come."""
+        default = max(SHORTEST_REVISIT_SECONDS, self.revisit_seconds / 5)
+        return min(self.revisit_seconds, default if self.revisit_min_seconds is None else self.revisit_min_seconds)
 
     @property
     def is_crawled(self) -> bool:

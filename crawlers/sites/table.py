@@ -49,6 +49,8 @@ class Row:
     """Posts that were ever collected of it."""
     reason: str = ""
     """Why the last visit did not see the site, as a word of `crawlers.sites.reasons`."""
+    left_seconds: float = 0.0
+    """How long the pages take, at least, that are left of a site whose past is still being read."""
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for a program; times in ISO 8601, null for never."""
@@ -69,6 +71,7 @@ class Row:
             "posts": self.posts,
             "last_success": _iso(report.last_success),
             "failures": self.failures,
+            "left_seconds": round(self.left_seconds),
         }
 
 
@@ -109,6 +112,15 @@ def explained(rows: Iterable[Row], refused: Collection[str] = ()) -> list[str]:
     if refused:
         said.add(FILE_AT_FAULT)
     return [f"{word}: {MEANING[word]}" for word in MEANING if word in said]
+
+
+def first_readings(rows: Iterable[Row]) -> list[str]:
+    """How long it takes until sites that are new to us are read, one line each."""
+    return [
+        f"{row.site.name}: first reading, {row.pages['due']} known pages are left: {_length(row.left_seconds)} at least"
+        for row in rows
+        if row.left_seconds
+    ]
 
 
 def _iso(at: float) -> str | None:

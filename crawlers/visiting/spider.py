@@ -12,6 +12,7 @@ from scrapy.http import Response
 from twisted.python.failure import Failure
 
 from crawlers.fetching import response_checks
+from crawlers.fetching.conditional import conditions, validators
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.middlewares.size import STOPPED
 from crawlers.fetching.outcomes import RESTS, of_error, retry_after
@@ -23,7 +24,9 @@ from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.errors import RecordError, UllageError
 
-LEASED = "ullage_leased"
+LEASED, CONDITIONAL = "ullage_leased", "ullage_conditional"
+
+NOT_MODIFIED = 304
 
 
 @dataclass(slots=True)
@@ -39,6 +42,8 @@ class PageRead:
     """Of `signs.UNREAD_LISTS` for a list that leads to nothing."""
     headers: tuple[tuple[str, str], ...] = ()
     """Of the response, as far as `answered` keeps them."""
+    validators: bytes = b""
+    """By what the site knows this answer (`crawlers.fetching.conditional`)."""
 
 
 class PageSpider(Spider):
@@ -65,8 +70,10 @@ class PageSpider(Spider):
 
     def _request(self, leased: Leased) -> Request | None:
         """The request for a page; None where a site wrote something that is no address, which must not end the visit."""
+        headers = {} if self.visit.deep else conditions(leased.validators, self.visit.site)
+        meta = {LEASED: leased, CONDITIONAL: bool(headers)}
         try:
-            return Request(leased.page.url, self.read, errback=self.not_read, meta={LEASED: leased}, dont_filter=True)
+            return Request(leased.page.url, self.read, errback=self.not_read, headers=dict(headers), meta=meta, dont_filter=True)
         except ValueError:
             self._tell(leased, "parse")
             return None
@@ -76,6 +83,9 @@ class PageSpider(Spider):
         visit, leased = self.visit, response.meta[LEASED]
         visit.metrics.bytes.inc(len(response.body))
         visit.metrics.latency.observe(response.meta.get("download_latency", 0.0))
+        if response.status == NOT_MODIFIED and response.meta[CONDITIONAL]:
+            visit.unchanged(leased)
+            return []
         outcome, parsed = response_checks.of_answer(leased.page.url, response), Parsed()
         if outcome == "ok":
             parsed = visit.platform.parse(leased.page, response, visit.site)
@@ -84,8 +94,10 @@ class PageSpider(Spider):
             wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
             self._tell(leased, outcome, wait, reasons.of_status(response.status) if outcome == "status" else "")
             return []
-        size, headers = len(response.body), answered(response)
-        return [PageRead(leased, parsed, parsed.posts, STOPPED in response.flags, size, outcome, headers)]
+        size, headers, truncated = len(response.body), answered(response), STOPPED in response.flags
+        known = leased.page.role == "list" and outcome == "ok" and not truncated
+        kept = validators(response, visit.site) if known else b""
+        return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
 
     def not_read(self, failure: Failure) -> None:
         """A request that brought no response."""

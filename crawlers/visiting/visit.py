@@ -21,6 +21,7 @@ from crawlers.platforms import Platform
 from crawlers.sites.page_verdict import UNKNOWN, Evidence, Profile
 from crawlers.sites.pages import Parsed
 from crawlers.sites.site import Site
+from crawlers.visiting.pace import reading_seconds, revisit_seconds
 from ullage import log
 from ullage.clock import Clock
 
@@ -47,6 +48,10 @@ class Visit:
     resolved: Resolved = field(default_factory=dict)
     """Where the site's hosts are, as far as they may be asked."""
     began: float = 0.0
+    deep: bool = False
+    """Whether older pages of the lists are read as well, and every page whole."""
+    first: bool = False
+    """Whether the site's past is still being read."""
     leased: int = 0
     read: int = 0
     captured: int = 0
@@ -65,7 +70,11 @@ class Visit:
     def begin(self) -> None:
         """Make the heads of the lists due."""
         self.profile = self.frontier.history.standing(self.site.name).profile
-        self.began = self.frontier.begin_visit(self.site.name, self.platform.start(self.site))
+        visits = self.frontier.visits(self.site.name)
+        self.first = not visits.whole_at
+        self.deep = bool(self.site.deep_every) and (visits.count + 1) % self.site.deep_every == 0
+        walk = -(-self.site.deep_pages // 2) if self.deep else 0
+        self.began = self.frontier.begin_visit(self.site.name, self.platform.start(self.site), walk)
 
     async def next_page(self) -> Leased | None:
         """Lease the next page, waiting for what is in hand to turn some up; None when the visit is over."""
@@ -88,13 +97,29 @@ class Visit:
         """Whether another page may be leased."""
         return not self._broken_off and self.leased < self.site.max_pages and self.may_lease()
 
-    def finished(self, leased: Leased, parsed: Parsed, captured: int, size: int = 0, outcome: str = "ok") -> None:
+    def finished(
+        self, leased: Leased, parsed: Parsed, captured: int, size: int = 0, outcome: str = "ok", validators: bytes = b""
+    ) -> None:
         """A page of `size` bytes was read and its captures are durable: note it. A list that leads to nothing was, too."""
-        self.frontier.finish(leased, parsed, self.began, size)
+        self.frontier.finish(leased, parsed, self.began, size, validators)
         self.seen.note_posts(map(fields_of, parsed.posts))
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0
         self.metrics.captures.labels(self.metrics.label(self.site.name)).inc(captured)
+        if self.first and not self.read - 1:
+            self.tell_left()
         self._release(leased, outcome)
+
+    def unchanged(self, leased: Leased) -> None:
+        """The site says that a list is as it was: it counts as seen."""
+        self.frontier.unchanged(leased)
+        self.read, self._failures = self.read + 1, 0
+        self._release(leased, "unchanged")
+
+    def tell_left(self) -> None:
+        """Say how much of a site that is new to us is known to be left, and how long that takes at its own pace, at least."""
+        if pages := self.frontier.counts(self.site.name)["due"]:
+            seconds = round(reading_seconds(self.site, pages))
+            log.get("crawl").info("first_reading", site=self.site.name, pages=pages, seconds=seconds)
 
     def failed(self, leased: Leased, outcome: str, wait: float | None = None, cause: str = "") -> None:
         """A page was not read: decide what becomes of it.
@@ -136,16 +161,22 @@ class Visit:
         """
         succeeded = self.read > 0 and not self._broken_off
         counts = succeeded or blamed
-        failures = self.frontier.visits(self.site.name).failures if counts and not succeeded else 0
-        wait = self.site.revisit_seconds * 2.0 ** min(failures, 16)
+        now = self.clock.wall()
+        if succeeded:
+            wait = revisit_seconds(self.site, self.frontier.history.arrivals(self.site.name), now)
+        else:
+            failures = self.frontier.visits(self.site.name).failures if counts else 0
+            wait = self.site.revisit_seconds * 2.0 ** min(failures, 16)
         rest = min(LONGEST_REST_SECONDS, max(wait, self._rest))
-        self.frontier.end_visit(self.site.name, self.clock.wall() + rest, succeeded, counts=counts)
+        self.frontier.end_visit(self.site.name, now + rest, succeeded, counts=counts)
+        if self.first and self.read:
+            self.tell_left()
         return succeeded
 
     def _release(self, leased: Leased, outcome: str, cause: str = "") -> None:
         """Take a page out of hand."""
         self.metrics.page(self.site.name, outcome)
-        self.seen.note(outcome, head=is_head(leased), cause=cause)
+        self.seen.note("ok" if outcome == "unchanged" else outcome, head=is_head(leased), cause=cause)
         if leased.name in self._held:
             self._held.discard(leased.name)
             self.permits.release()

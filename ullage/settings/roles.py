@@ -22,6 +22,9 @@ class CrawlSettings(Section):
     )
     redirects: Annotated[int, Field(ge=0)] = knob(5, "more hops than that is a trap")
     robots_seconds: Seconds = knob(3600.0, "a site that changes its mind is obeyed within the hour", "seconds")
+    forget_days: Seconds = knob(
+        90.0, "pages that no list has shown for so long are forgotten, and their posts; what is shown again is read again", "days"
+    )
     pause_lag_hours: Seconds = knob(6.0, "beyond this lag of match, pages stay due instead of expiring unread", "hours")
     origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = knob(
         "crawl", "this crawl host's name in heartbeats; where there are several, each needs its own"

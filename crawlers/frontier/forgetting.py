@@ -1,0 +1,78 @@
+"""Forgets pages that no list has shown for long, and the posts that stood on them: a frontier is as large as what can be read.
+
+A page goes with its whole thread, since noting that one is shown notes it of all. Heads of lists stay, and so does what is due,
+but for a site that is not visited any more. Looked at is a part of the file at a time, in the order of its rows, where what is
+old comes first; the space is used again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from ullage.clock import Clock
+from ullage.files.database import sqlite_errors, transaction
+
+ROWS = 2000
+"""Rows that are looked at in one go: some milliseconds."""
+REST_SECONDS = 86400.0
+"""From the end of the file to its beginning again."""
+LAST_PAGE = "select max(rowid) from (select rowid from pages where rowid > ? order by rowid limit ?)"
+FORGET_PAGES = """
+delete from pages where rowid > ?1 and rowid <= ?2 and not (role = 'list' and number = 1)
+and max(shown_at, done_at, due_at) < ?3
+and (state in ('done', 'parked') or coalesce((select due_at from sites where name = site), 0) < ?3)
+"""
+LAST_POST = "select site, post from seen where (site, post) > (?, ?) order by site, post limit 1 offset ?"
+FORGET_POSTS = """
+delete from seen where (site, post) > (?1, ?2) and (site, post) <= (?3, ?4) and at < ?5
+and not exists (select 1 from pages where pages.site = seen.site and pages.name = seen.page)
+"""
+END = "\U0010ffff"
+"""Sorts behind every site."""
+
+
+class Forgetting:
+    """See the module; shares the frontier's connection. What is older than `keep_seconds` goes."""
+
+    def __init__(self, database: apsw.Connection, clock: Clock, keep_seconds: float) -> None:
+        self._database, self._path, self._clock, self._keep = database, Path(database.filename), clock, keep_seconds
+        self._page, self._post = 0, ("", b"")
+        self._pages_done = False
+        self._rest_until = float("-inf")
+
+    def turn(self) -> int:
+        """Look at the next rows, unless the whole file has been looked at today; returns how many pages and posts went."""
+        if self._clock.monotonic() < self._rest_until:
+            return 0
+        before = self._clock.wall() - self._keep
+        with sqlite_errors(self._path), transaction(self._database, durable=False):
+            return self._posts(before) if self._pages_done else self._pages(before)
+
+    def all(self) -> int:
+        """Look at the whole file; returns how many pages and posts went."""
+        gone, self._rest_until = 0, float("-inf")
+        while self._clock.monotonic() >= self._rest_until:
+            gone += self.turn()
+        return gone
+
+    def _pages(self, before: float) -> int:
+        last = self._database.execute(LAST_PAGE, (self._page, ROWS)).get
+        if last is None:
+            self._page, self._pages_done = 0, True
+            return 0
+        self._database.execute(FORGET_PAGES, (self._page, last, before))
+        self._page = last
+        return self._database.changes()
+
+    def _posts(self, before: float) -> int:
+        row: Any = self._database.execute(LAST_POST, (*self._post, ROWS - 1)).fetchone()
+        last = row or (END, b"")
+        self._database.execute(FORGET_POSTS, (*self._post, *last, before))
+        gone, self._post = self._database.changes(), last
+        if row is None:
+            self._post, self._pages_done = ("", b""), False
+            self._rest_until = self._clock.monotonic() + REST_SECONDS
+        return gone

@@ -1,0 +1,175 @@
+"""What a revisit costs and when it comes: unchanged lists, new posts, walks into the past, pages that are forgotten."""
+
+import json
+from collections.abc import Callable
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from scrapy.http import Response
+
+from crawlers.fetching.conditional import conditions, validators
+from crawlers.frontier.database import Frontier
+from crawlers.frontier.forgetting import ROWS
+from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.silence_model import HOUR
+from crawlers.visiting.pace import reading_seconds, revisit_seconds
+from tests.conftest import NOON, HeldClock
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import KEY, Answers, item, make_site, post
+
+LIST = Page("http://board.example/list", "list")
+SITE = "board"
+DAY = 86400.0
+
+
+def read_all(frontier: Frontier, parsed: Callable[[Page], Parsed], walk: int = 0) -> list[str]:
+    """A visit to its end; returns what was read, in order."""
+    began, read = frontier.begin_visit(SITE, [LIST], walk), []
+    while leased := frontier.lease(SITE):
+        read.append(leased.page.url)
+        frontier.finish(leased, parsed(leased.page), began)
+    frontier.end_visit(SITE, 0.0, succeeded=True)
+    return read
+
+
+def board(pages: int, new: int) -> Callable[[Page], Parsed]:
+    """A board of so many list pages of 5 threads, the newest of which are `new` more than there were."""
+
+    def parsed(page: Page) -> Parsed:
+        if page.role != "list":
+            return Parsed((post(int(page.url.split("/")[-2])),))
+        first = pages * 5 + new - (page.number - 1) * 5
+        older = Page(f"{LIST.url}?page={page.number + 1}", "list", series=LIST.url, number=page.number + 1)
+        threads = [item(number) for number in range(first, max(0, first - 5), -1)]
+        return Parsed(pages=(*threads, older) if page.number < pages else tuple(threads))
+
+    return parsed
+
+
+def test_a_board_of_508_pages_with_20_new_threads_is_revisited_within_a_minute(frontier: Frontier, clock: HeldClock) -> None:
+    assert len(read_all(frontier, board(508, 0))) == 508 * 6
+    clock.advance(300)
+    assert read_all(frontier, board(508, 0)) == [LIST.url], "an unchanged board costs a page a list"
+    clock.advance(300)
+    read = read_all(frontier, board(508, 20))
+    assert (len(read), reading_seconds(make_site(), len(read))) == (25, 50.0)
+
+
+def test_a_thread_that_was_put_on_an_older_page_is_found_by_a_walk(frontier: Frontier, clock: HeldClock) -> None:
+    read_all(frontier, board(30, 0))
+    late = item(99_999)
+
+    def dated_back(page: Page) -> Parsed:
+        shown = board(30, 0)(page)
+        return Parsed(shown.posts, (late, *shown.pages)) if page.number == 8 else shown
+
+    clock.advance(300)
+    assert read_all(frontier, dated_back) == [LIST.url]
+    clock.advance(300)
+    assert late.url in read_all(frontier, dated_back, walk=10)
+
+
+@pytest.mark.parametrize(
+    ("posts", "seconds"),
+    [({}, 300.0), ({0: 1}, 300.0), ({0: 100, 1: 200, 2: 250}, 180.0), ({0: 5000}, 60.0), ({6: 5000}, 300.0)],
+)
+def test_a_site_is_visited_sooner_the_more_posts_come(posts: dict[int, int], seconds: float) -> None:
+    this = int(NOON // HOUR)
+    arrivals = {this - ago: count for ago, count in posts.items()}
+    now = this * HOUR + HOUR / 2
+    found = revisit_seconds(make_site(), arrivals, now)
+    assert found == pytest.approx(seconds)
+    assert revisit_seconds(make_site(revisit_min_seconds=200), arrivals, now) == max(200, found)
+
+
+def answer(**headers: str) -> Response:
+    return Response(LIST.url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def test_what_a_list_was_called_goes_along_as_long_as_it_is_read_the_same_way() -> None:
+    site = make_site()
+    kept = validators(answer(ETag='W/"7"', Last_Modified=formatdate(NOON, usegmt=True), Date=formatdate(NOON + 60)), site)
+    sent = {"If-None-Match": 'W/"7"', "If-Modified-Since": formatdate(NOON, usegmt=True)}
+    assert conditions(kept, site) == sent
+    assert conditions(kept, make_site(delay_seconds=9)) == sent
+    for other in (make_site(platform="raw_paste"), make_site(options={"links": "b"}), make_site(session="#mine")):
+        assert conditions(kept, other) == {}
+    assert conditions(b"", site) == {}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"ETag": "x" * 501},
+        {"Last_Modified": formatdate(NOON)},
+        {"Last_Modified": formatdate(NOON), "Date": formatdate(NOON + 1)},  # it may change again within this second
+        {"Last_Modified": "soon", "Date": "Thu, 99 Zed 999999999 99:99:99"},
+    ],
+)
+def test_what_says_nothing_of_use_is_not_kept(headers: dict[str, str]) -> None:
+    assert validators(answer(**headers), make_site()) == b""
+
+
+def test_an_unchanged_list_is_not_sent_again_and_a_walk_asks_for_all_of_it(station: Station, server: Answers) -> None:
+    state = {"tag": '"1"', "body": '<a href="/paste0">x</a>', "sent": 0}
+
+    def archive(handler: BaseHTTPRequestHandler) -> None:
+        known = handler.headers.get("If-None-Match") == state["tag"]
+        body = b"" if known else str(state["body"]).encode()
+        state["sent"] = int(state["sent"]) + (not known)
+        handler.send_response(304 if known else 200)
+        for name, value in (("ETag", state["tag"]), ("Content-Type", "text/html"), ("Content-Length", str(len(body)))):
+            handler.send_header(name, str(value))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    server.pages["/archive"] = archive
+    for name in ("paste0", "paste1"):
+        server.says(f"/raw/{name}", "text", **{"Content-Type": "text/plain"})
+    station.site("paste", f"{server.url}/archive", more="deep_every = 4")
+    sent = []
+    for visit in range(4):
+        if visit == 2:
+            state.update(tag='"2"', body='<a href="/paste0">x</a><a href="/paste1">x</a>')
+        station.run("crawl", "--once")
+        sent.append(state["sent"])
+    assert sent == [1, 1, 2, 3]
+    assert server.asked.count("/archive") == 4
+    assert {capture.post_id for capture in station.captures()} == {"paste0", "paste1"}
+    assert json.loads(station.run("sites", "--json"))["state"] == "ok"
+
+
+def test_a_first_reading_says_how_long_it_takes(station: Station, server: Answers) -> None:
+    server.says("/archive", "".join(f'<a href="/paste{number}">x</a>' for number in range(9)))
+    for number in range(9):
+        server.says(f"/raw/paste{number}", "text", **{"Content-Type": "text/plain"})
+    station.site("paste", f"{server.url}/archive", more="max_pages = 4\nrevisit_seconds = 600")
+    told = [json.loads(line) for line in station.run("crawl", "--once").splitlines() if '"first_reading"' in line]
+    assert [(line["pages"], line["seconds"]) for line in told] == [(9, 1200), (6, 600)]
+    assert "paste: first reading, 6 known pages are left: 10 min at least" in station.run("sites")
+    for _ in range(2):
+        station.run("crawl", "--once")
+    assert "first reading" not in station.run("sites")
+
+
+def test_pages_that_no_list_shows_any_more_are_forgotten_with_their_posts(tmp_path: Path, clock: HeldClock) -> None:
+    frontier = Frontier(tmp_path, KEY, clock.as_clock(), keep_days=90)
+    old = [item(number) for number in range(ROWS + 10)]
+    kept = item(999_999)
+
+    def shown(*pages: Page) -> Callable[[Page], Parsed]:
+        return lambda page: Parsed(pages=pages) if page == LIST else Parsed((post(int(page.url.split("/")[-2])),))
+
+    read_all(frontier, shown(*old, kept))
+    clock.advance(60 * DAY)
+    read_all(frontier, shown(kept))
+    clock.advance(31 * DAY)
+    assert frontier.forgetting.all() == 2 * len(old)
+    assert frontier.counts(SITE) == {"due": 0, "leased": 0, "done": 2, "parked": 0}
+    assert frontier.unseen(SITE, [post(999_999), post(1)]) == (post(1),)
+    assert frontier.forgetting.turn() == 0, "once a day"
+    assert read_all(frontier, shown(kept, old[0])) == [LIST.url, old[0].url]
+    frontier.close()
