@@ -191,6 +191,7 @@ def _one_line(kind: type[BaseException], _error: BaseException | None, trace: ty
 def main() -> None:
     """Entry point: one line for every error, and never a value in it."""
     os.umask(0o077)  # what is for others says so: public keys, rules
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads, for products of matrices that nobody asks for
     sys.excepthook = _one_line
     threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value, args.exc_traceback)
     try:

@@ -11,7 +11,7 @@
       metrics            everything on /metrics
     watchlist          `ullage watchlist …` and `ullage subjects resolve`
       watchlist_options  the options by which a list of customers is read, and the report on it
-    loading            the matcher over what is installed here, for all of them
+    loading            what is looked for here, and the matcher over it
 
 What `scan` and `assess` read is never kept. `match` is the only one that runs on.
 """

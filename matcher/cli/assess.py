@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from matcher.cli.authentic import outgoing
-from matcher.cli.loading import matcher_here
+from matcher.cli.loading import build_matcher, known_here
 from matcher.cli.render import show, show_opened
 from matcher.cli.scan import Fail, Ocr, capture_of, check_file, limits_here, pieces_in, printable
 from matcher.cli.verdict import Assessment, Before, check_severity, verdicts
@@ -76,7 +76,7 @@ def assess(
         if tenant:
             require_tenant(tenant, known)
         is_detailed = open_ or customers is not None or desk is not None
-        matcher = matcher_here(context, tenant, detailed=is_detailed, canaries=False)
+        matcher = build_matcher(context, detailed=is_detailed, known=known_here(context, tenant, canaries=False))
         absent = sorted(({tenant} if tenant else known) - {lists.tenant for lists in matcher.lists})
         outcomes = list[Outcome]()
         room = None if open_ or customers is not None else MAX_MATCHES

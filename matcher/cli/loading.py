@@ -12,16 +12,20 @@ import ctypes
 import gc
 import mmap
 from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from matcher.lexicon import Lexicon
 from matcher.match.batches import Public
 from matcher.match.capture_key import CaptureKey
-from matcher.match.pipeline import Matcher, Own
 from matcher.watchlist import installed
+from matcher.watchlist.installed import TenantLists
 from ullage.errors import ConfigError
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings import Context
 from ullage.vocabulary.lexicon import themes
+
+if TYPE_CHECKING:
+    from matcher.match.pipeline import Matcher
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 """Options of `mallopt(3)`."""
@@ -30,32 +34,57 @@ BLOCK, BLOCKS = 16 * MIB, 4
 """Memory that is asked for in large pages: with TOP_PAD less than what is kept, so that none of it is given back."""
 
 
-def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "") -> Matcher:
-    """A matcher over everything that is installed now, or over one tenant's; without `detailed` it counts matches alone."""
+class Known(NamedTuple):
+    """What is looked for: every tenant's lists of customers and the words of the lexicon; and what is nobody's leak."""
+
+    lists: list[TenantLists]
+    lexicon: Lexicon
+    public: Public
+
+
+def load_known(context: Context, tenant: str = "") -> Known:
+    """Everything that is installed now, or one tenant's."""
     lists = installed.load(context, tenant)
     tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
-    staff = {name: tenant.staff for name, tenant in tenants.items()}
-    others = {name: tenant.others for name, tenant in tenants.items() if tenant.others}
-    domains = {domain: name for name, tenant in tenants.items() for domain in tenant.domains}
     public = Public.of(number for tenant in context.settings.tenants.values() for number in tenant.own_numbers)
     terms = [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows]
+    return Known(lists, Lexicon(names, bins, terms), public)
+
+
+def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", known: Known | None = None) -> Matcher:
+    """A matcher over everything that is installed now, over one tenant's, or over what is `known`.
+
+    Without `detailed` it counts matches alone.
+    """
+    from matcher.match.pipeline import Matcher, Own  # noqa: PLC0415  half of all modules, and a scan needs none of them
+
+    known = known or load_known(context, tenant)
+    tenants = {t.tenant: context.tenant(t.tenant) for t in known.lists}
     key = CaptureKey(context.keys)
     context.keys.adopt("capture.key")
-    return Matcher(lists, Lexicon(names, bins, terms), key, Own(domains, bins, public, staff, names, others), detailed=detailed)
+    own = Own(
+        domains={domain: name for name, tenant in tenants.items() for domain in tenant.domains},
+        bins={name: tenant.bins for name, tenant in tenants.items() if tenant.bins},
+        public=known.public,
+        staff={name: tenant.staff for name, tenant in tenants.items()},
+        names={name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()},
+        others={name: tenant.others for name, tenant in tenants.items() if tenant.others},
+    )
+    return Matcher(known.lists, known.lexicon, key, own, detailed=detailed)
 
 
-def matcher_here(context: Context, tenant: str = "", *, detailed: bool = True, canaries: bool = True) -> Matcher:
-    """A matcher for a command, which looks for the people of canary posts as well or not; ConfigError without a watchlist."""
+def known_here(context: Context, tenant: str = "", *, canaries: bool = True) -> Known:
+    """What a command looks for, with the people of canary posts or without; ConfigError without a watchlist."""
     keep_freed_memory()
-    matcher = build_matcher(context, detailed=detailed, tenant=tenant)
-    matcher.lists = [lists for lists in matcher.lists if canaries or lists.tenant != CANARY]
-    if not matcher.lists:
+    known = load_known(context, tenant)
+    known = known._replace(lists=[lists for lists in known.lists if canaries or lists.tenant != CANARY])
+    if not known.lists:
         whose = f"watchlist of tenant {tenant}" if tenant else "watchlist"
         raise ConfigError(f"no {whose} in {context.data}: load one with `ullage watchlist load FILE --tenant {tenant or 'NAME'}`")
     gc.freeze()  # modules, patterns and lists stay: to look through them for garbage takes 40 ms each time
-    return matcher
+    return known
 
 
 def keep_freed_memory() -> bool:

@@ -13,7 +13,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from matcher.cli.loading import matcher_here
+from matcher.cli.loading import known_here
 from matcher.match.batches import Searched, batches
 from matcher.match.corroborate import look_up
 from matcher.match.legible import watched
@@ -47,7 +47,7 @@ def scan(
 
     Names on stderr what was not read, or not wholly; where that was and nobody was found, there is no verdict.
     """
-    matcher = matcher_here(ctx.obj)
+    known = known_here(ctx.obj)
     count, unread, current, exposed = 0, Unread(), "", False
     outcomes, limits = list[Outcome](), limits_here(ocr=ocr)
 
@@ -69,8 +69,8 @@ def scan(
                 if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
                     typer.echo(f"{count} files", err=True)
 
-    for searched in batches(pieces(), matcher.lexicon, matcher.public):
-        for lists in matcher.lists:
+    for searched in batches(pieces(), known.lexicon, known.public):
+        for lists in known.lists:
             lines = _found(lists, searched)
             exposed = exposed or bool(lines)
             sys.stdout.write("".join(lines))

@@ -126,10 +126,12 @@ def _may_be_read() -> Flags:
 @cache
 def _pairs() -> Flags:
     """bool[65536]: which two bytes, as one little-endian number, may stand side by side in a run of Han digits."""
-    digits, between = [digit.encode() for digit in DIGITS], [b"", *(sign.encode() for sign in SEPARATORS)]
-    runs = {left + sign + right for left in digits for sign in between for right in digits}
+    digits, signs = ([char.encode() for char in chars] for chars in (DIGITS, SEPARATORS))
+    inside = (pair for char in (*digits, *signs) for pair in pairwise(char))
+    behind_digits = product({digit[-1] for digit in digits}, {char[0] for char in (*digits, *signs)})
+    behind_signs = product({sign[-1] for sign in signs}, {digit[0] for digit in digits})
     made = np.zeros(1 << 16, bool)
-    made[[int.from_bytes(pair, "little") for run in runs for pair in pairwise(run)]] = True
+    made[[int.from_bytes(pair, "little") for pair in (*inside, *behind_digits, *behind_signs)]] = True
     return made
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
-from phonenumbers.phonemetadata import PhoneNumberDesc
+if TYPE_CHECKING:
+    from phonenumbers.phonemetadata import PhoneNumberDesc
 
 CHINA = 86
 LONGEST_CODE = 3
@@ -30,6 +31,8 @@ def is_number(digits: str) -> bool:
 @cache
 def _plan(code: str) -> re.Pattern[str] | None:
     """National numbers behind a calling code, or None where no other country has it."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata  # noqa: PLC0415  40 ms, and few texts have such a number
+
     number = int(code)
     if number == CHINA or number not in COUNTRY_CODE_TO_REGION_CODE or str(number) != code:
         return None
