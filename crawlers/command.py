@@ -20,6 +20,7 @@ from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, SiteFolder
 from crawlers.sites.table import FILE_AT_FAULT, Row, explained, first_readings, sites_table
+from crawlers.trial.command import doctor, try_site
 from crawlers.visiting.pace import reading_seconds
 from ullage import setup
 from ullage.display.screen import AsJson, console, print_row
@@ -32,13 +33,16 @@ from ullage.settings import Context
 
 NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"
 SHIPPED_CONTACT = "security@example.com"
+sites = typer.Typer()
+sites.command("try")(try_site)
+sites.command("doctor")(doctor)
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default.")
 ]
 
 
-def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
+def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
     """Visit the sites that are due and put what is new, sealed, on the bus."""
     from crawlers.fetching.library_logs import silence_libraries  # noqa: PLC0415
     from crawlers.fetching.reactor import drive  # noqa: PLC0415 - `ullage sites` needs no reactor
@@ -52,7 +56,7 @@ def crawl(ctx: typer.Context, sites: Names = None, once: Once = False) -> None:
     with role.running("crawl", registry, port) as stop:
         silence_libraries()
         scheduler = reach(
-            "crawl", lambda: Scheduler(context, sites or [], metrics), stop, once, partial(metrics.loop.reached, BUS)
+            "crawl", lambda: Scheduler(context, names or [], metrics), stop, once, partial(metrics.loop.reached, BUS)
         )
         if scheduler is None:
             return
@@ -75,8 +79,11 @@ def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
         raise typer.Exit(Exit.FAILED)
 
 
-def sites(ctx: typer.Context, as_json: AsJson = False) -> None:
+@sites.callback(invoke_without_command=True)
+def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit."""
+    if ctx.invoked_subcommand is not None:
+        return
     context: Context = ctx.obj
     setup.require(context)
     folder = _site_folder(context)

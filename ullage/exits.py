@@ -49,6 +49,14 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "ingest": {Exit.FAILED: "a line was refused; the others were taken"},
     "check": {Exit.FAILED: "a line says FAULT"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
+    "sites try": {
+        Exit.FAILED: "no post could be read there; a line says why, and no file was written",
+        Exit.USAGE: "a file of that name is there, or nobody said on what ground it is read and who answers for it; none was"
+        " written",
+    },
+    "sites doctor": {
+        Exit.FAILED: "something speaks against the site; a line says what, and what would mend it where that is known"
+    },
     "incidents list": {Exit.NO_VERDICT: "the list is empty, and not all that matters was looked at; a line says what was not"},
     "incidents export": {Exit.NO_VERDICT: "nothing is in it, and not all that matters was looked at; a line says what was not"},
     "audit verify": {Exit.FAILED: "a line is not as it was written, or one is missing"},

@@ -8,11 +8,13 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from parsel import Selector
 from scrapy.http import Response, TextResponse
 
 from crawlers.fetching.outcomes import of_status
@@ -37,6 +39,7 @@ _WITHIN_MENU = (
     + "]"
 )
 _HIDES_INPUT = "translate(@type, 'PASWORD', 'pasword') = 'password'"
+_NO_MARKUP = Selector("<html></html>", type="html")
 GATES = frozenset({"forbidden", "busy", "unavailable"})
 """Outcomes of a status that a challenge comes with."""
 
@@ -101,20 +104,31 @@ def is_wall(response: Response) -> bool:
 
 def is_listing(response: Response) -> bool:
     """Whether a page leads to several things of one kind, such as threads or posters, its menus apart: so it is no gate."""
-    if not isinstance(response, TextResponse):
-        return False
+    return isinstance(response, TextResponse) and any(count >= LEAST_ALIKE for count in kinds_of_links(response).values())
+
+
+def kinds_of_links(response: TextResponse) -> Counter[str]:
+    """How many things of each kind a page leads to, its menus apart; a kind is an address with `*` for what tells them apart."""
     found: dict[str, set[str]] = {}
-    for href in response.xpath(f"//a[not({_WITHIN_MENU})]/@href").getall():
-        parts = urlsplit(href.strip())
+    for href in _marked(response).xpath(f"//a[not({_WITHIN_MENU})]/@href").getall():
+        try:
+            parts = urlsplit(href.strip())
+        except ValueError:
+            continue
         if parts.scheme in {"", "http", "https"} and (parts.path or parts.query):
             found.setdefault(_shape(parts), set()).add(f"{parts.path}?{parts.query}")
-    return any(len(alike) >= LEAST_ALIKE for shape, alike in found.items() if "*" in shape)
+    return Counter({shape: len(alike) for shape, alike in found.items() if "*" in shape})
+
+
+def _marked(response: TextResponse) -> Selector:
+    """A page as marked-up text; JSON, which cannot be asked for elements, has none."""
+    return response.selector if response.selector.type in {"html", "xml"} else _NO_MARKUP
 
 
 def _shape(parts: SplitResult) -> str:
     """An address without what tells one thing from another of its kind: numbers, and names with a digit in them."""
     path = "/".join("*" if _VARIES.search(step) else step for step in parts.path.split("/"))
-    return f"{parts.netloc}{path}?{_DIGITS.sub('*', parts.query)}"
+    return f"{parts.netloc}{path}{'?' if parts.query else ''}{_DIGITS.sub('*', parts.query)}"
 
 
 def _asks_to_log_in(response: TextResponse) -> bool:
@@ -122,9 +136,14 @@ def _asks_to_log_in(response: TextResponse) -> bool:
     return any(mark in known.writing.sub(" ", text) for mark in known.login)
 
 
+def asks_for_password(response: Response) -> bool:
+    """Whether there is a field for a password anywhere on a page."""
+    return isinstance(response, TextResponse) and bool(_marked(response).xpath(f"//input[{_HIDES_INPUT}]"))
+
+
 def _has_login_form(response: TextResponse) -> bool:
     """Whether there is a field for a password that stands in no small box beside what the page shows."""
-    for field in response.xpath(f"//input[{_HIDES_INPUT}][not({_WITHIN_MENU})]"):
+    for field in _marked(response).xpath(f"//input[{_HIDES_INPUT}][not({_WITHIN_MENU})]"):
         around = field.xpath("./ancestor::form[1]/descendant-or-self::*[descendant-or-self::input]") or field.xpath("./..")
         above = field.xpath("./ancestor::form[1]/ancestor::*[not(self::body) and not(self::html)][position() <= 3]")
         named = [f"{one.attrib.get('id', '')} {one.attrib.get('class', '')}" for one in (*around, *above)]
@@ -135,7 +154,7 @@ def _has_login_form(response: TextResponse) -> bool:
 
 def lacks_session(response: Response, site: Site) -> bool:
     """Whether the mark of a visitor who is logged in, if the site's file names one, is not on a page."""
-    return bool(site.session) and not (isinstance(response, TextResponse) and response.css(site.session))
+    return bool(site.session) and not (isinstance(response, TextResponse) and _marked(response).css(site.session))
 
 
 UNREAD_LISTS = frozenset({"layout", "empty"})

@@ -1,7 +1,7 @@
 """What a page says of its site, and that no poster can make it say so."""
 
 import pytest
-from scrapy.http import HtmlResponse, Request, Response
+from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
 from crawlers.fetching.outcomes import FATES
 from crawlers.fetching.response_checks import is_login, marks, of_answer, of_page
@@ -161,6 +161,13 @@ def test_a_small_form_alone_is_no_wall_and_its_words_for_who_writes_are_none(box
 @pytest.mark.parametrize("wall", ["抱歉，您需要登录后才可以继续浏览", "<form id=login><input type=password></form>"])
 def test_a_wall_is_one_with_menus_and_a_small_form_as_well(wall: str) -> None:
     assert page_outcome(LIST, f"{MENU}{DISCUZ}{FILLER}<div id=messagetext>{wall}</div>", Parsed(), 20, 5_000) == "login"
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", '{"items": []}'])
+def test_a_list_for_programs_has_no_form_and_may_be_empty(body: str) -> None:
+    response = TextResponse(URL, body=body.encode(), headers={"Content-Type": "application/json"}, request=Request(URL))
+    assert of_page(Leased("board", b"", LIST, b"", 0), response, Parsed(), make_site()) == "ok"
+    assert of_page(Leased("board", b"", LIST, b"", 0), response, Parsed(), make_site(session="a.me")) == "login"
 
 
 def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:

@@ -27,7 +27,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
     def under(path: str, command) -> Iterator[tuple[str, object]]:
         nested = getattr(command, "commands", None)
-        if nested is None:
+        if nested is None or getattr(command, "invoke_without_command", False):
             yield path, command
         for name, one in (nested or {}).items():
             yield from under(f"{path} {name}", one)

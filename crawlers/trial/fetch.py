@@ -1,0 +1,148 @@
+"""A few pages of one site, one after the other, by the rules of a visit: robots.txt, pinned addresses, pace, limits of size.
+
+All within `SECONDS`, and no page may take longer than `PAGE_SECONDS`: who tries a site waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from scrapy import Request, Spider
+from scrapy.crawler import AsyncCrawlerRunner
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Response
+from scrapy.http.request import NO_CALLBACK
+from scrapy.robotstxt import ProtegoRobotParser
+
+from crawlers.fetching import response_checks
+from crawlers.fetching.library_logs import silence_libraries
+from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares.robots import SKIP, RobotsCache, Rules, rules_text
+from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
+from crawlers.fetching.pinned import Resolved
+from crawlers.fetching.reactor import drive
+from crawlers.fetching.scrapy_settings import scrapy_settings
+from crawlers.sites import reasons
+from crawlers.sites.site import Site
+from crawlers.trial.answer import Answer, Robots
+from ullage.clock import Clock
+from ullage.errors import UnavailableError
+from ullage.settings import CrawlSettings
+
+SECONDS = 20.0
+PAGE_SECONDS = 6.0
+DELAY_SECONDS = 1.0
+"""Between two of the few requests; a longer `Crawl-delay` is obeyed."""
+NONE: tuple[Request, ...] = ()
+LEADS_ELSEWHERE = frozenset({"host", "login", "redirects"})
+"""Outcomes of which it helps to know where the site sent us."""
+
+
+class Pages:
+    """What a look asks for."""
+
+    def __init__(self, spider: TrialSpider) -> None:
+        self._spider, self.asked = spider, 0
+
+    async def get(self, url: str) -> Answer:
+        """The answer to a request for `url`, redirects followed."""
+        try:
+            request = Request(url, callback=NO_CALLBACK, dont_filter=True)
+        except ValueError:
+            return Answer(url, "parse")
+        try:
+            response = await self._ask(request)
+        except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
+            outcome, cause = of_error(error, request), error.cause if isinstance(error, Refused) else ""
+            return Answer(url, outcome, None, cause, await self._led_to(url) if outcome in LEADS_ELSEWHERE else "")
+        outcome = response_checks.of_answer(url, response)
+        cause = reasons.of_status(response.status) if outcome == "status" else ""
+        return Answer(url, outcome, response, cause, response.url if outcome == "login" and response.url != url else "")
+
+    async def robots(self, url: str) -> Robots:
+        """What robots.txt says of `url`; it is kept, so that the middleware need not ask again."""
+        spider, parts = self._spider, urlsplit(url)
+        place = f"{parts.scheme}://{parts.netloc}"
+        request = Request(f"{place}/robots.txt", callback=NO_CALLBACK, dont_filter=True, meta={SKIP: True})
+        try:
+            response = await self._ask(request)
+        except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
+            return Robots(0, False, 0.0, reasons.of_outcome(of_error(error, request)))
+        text, refusal = rules_text(response)
+        rules, name = ProtegoRobotParser(text, spider), str(spider.settings["USER_AGENT"])
+        spider.visit.robots.put(place, Rules(rules, refusal))
+        word = "" if refusal == "robots" else reasons.of_outcome(refusal)
+        return Robots(response.status, rules.allowed(url, name), rules.crawl_delay(name) or 0.0, word)
+
+    async def _led_to(self, url: str) -> str:
+        """Where `url` redirects to."""
+        request = Request(url, callback=NO_CALLBACK, dont_filter=True, meta={"dont_redirect": True})
+        try:
+            response = await self._ask(request)
+        except (IgnoreRequest, *DOWNLOAD_ERRORS):
+            return ""
+        return urljoin(url, (response.headers.get("Location") or b"").decode("latin-1")) if response.status // 100 == 3 else ""
+
+    async def _ask(self, request: Request) -> Response:
+        self.asked += 1
+        response: Response = await self._spider.crawler.engine.download_async(request)
+        return response
+
+
+Act = Callable[[Pages], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Tried:
+    """Stands where the middlewares look for a visit."""
+
+    site: Site
+    robots: RobotsCache
+    act: Act
+    resolved: Resolved = field(default_factory=dict)
+    is_over: bool = False
+    is_late: bool = False
+
+
+class TrialSpider(Spider):
+    """Asks what the look asks for, and ends with it."""
+
+    visit: Tried
+
+    async def start(self) -> AsyncIterator[Request]:
+        """No request of its own."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                await self.visit.act(Pages(self))
+            self.visit.is_over = True
+        except TimeoutError:
+            self.visit.is_late = True
+        for request in NONE:
+            yield request
+
+
+def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
+    """As for a visit, but for the little time that there is."""
+    seconds, delay = min(PAGE_SECONDS, crawl.download_seconds), min(DELAY_SECONDS, site.delay_seconds)
+    pace = {"DOWNLOAD_DELAY": delay, "AUTOTHROTTLE_START_DELAY": delay, "AUTOTHROTTLE_MAX_DELAY": SECONDS}
+    limits = {"DOWNLOAD_TIMEOUT": seconds, "DNS_TIMEOUT": seconds}
+    return {**scrapy_settings(crawl, site), **pace, **limits, "ITEM_PIPELINES": {}}
+
+
+def fetch(crawl: CrawlSettings, site: Site, clock: Clock, act: Act) -> bool:
+    """Run `act` with the means to ask `site`, on a reactor that runs once in a process; whether it came to its end in time."""
+    tried = Tried(site, RobotsCache(crawl.robots_seconds, clock.monotonic), act)
+
+    async def run(_: asyncio.Event) -> None:
+        await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(TrialSpider, name=site.name, visit=tried)
+
+    silence_libraries()
+    drive(run, threading.Event())
+    if not (tried.is_over or tried.is_late):  # Scrapy keeps what a spider raises for its log
+        raise UnavailableError("the look broke off: please report it")
+    return tried.is_over

@@ -1,0 +1,257 @@
+"""From an address to a list, to a thread, to its posts: what a visit would make of each, and what the site's software is.
+
+What software a site runs is told by its marks; where there are none, by what reads its pages. A board's front page leads to
+lists, of which a few are opened until one leads to threads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urljoin
+
+from scrapy.http import Response, TextResponse
+
+from crawlers.fetching import response_checks
+from crawlers.frontier.database import Leased
+from crawlers.platforms import Platform, platform_of
+from crawlers.sites.content_type import declared
+from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.presets import Presets, Recognised, recognise
+from crawlers.sites.site import Site
+from crawlers.trial.answer import Answer, Robots
+from ullage.errors import ConfigError, RecordError
+
+MOST_LISTS = 4
+"""Lists that are opened to find one that leads to threads."""
+MOST_THREADS = 2
+LEAST_ENTRIES = 3
+"""Fewer are no sign that a page is read by what it was not made for."""
+LAST = ("feed", "raw_paste")
+"""What reads much that it was not made for is tried last."""
+LOST = frozenset({"gone", "empty", "layout", "parse"})
+"""What speaks against an address, and not against its site."""
+UNPARSED = (RecordError, ValueError, LookupError, TypeError, AttributeError)
+
+
+class Asks(Protocol):
+    """The means to ask a site; `crawlers.trial.fetch.Pages` is one."""
+
+    async def get(self, url: str) -> Answer:
+        """The answer to a request for `url`."""
+
+    async def robots(self, url: str) -> Robots:
+        """What robots.txt says of `url`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One page, read. `word` says what speaks against it, as `crawlers.sites.reasons` has it; "" for nothing."""
+
+    page: Page
+    answer: Answer
+    parsed: Parsed
+    word: str = ""
+
+    @property
+    def entries(self) -> tuple[Page, ...]:
+        """The threads or pastes that it leads to."""
+        return tuple(page for page in self.parsed.pages if page.role != "list")
+
+    @property
+    def lists(self) -> tuple[Page, ...]:
+        """Other lists that it leads to."""
+        return tuple(page for page in self.parsed.pages if page.role == "list" and page.number == 1)
+
+    @property
+    def older(self) -> Page | None:
+        """Its next page."""
+        return next((p for p in self.parsed.pages if p.number > 1 and (p.role == "list") == (self.page.role == "list")), None)
+
+
+@dataclass(slots=True)
+class Found:
+    """What a look found, as far as it got: a part that is None was not looked at."""
+
+    site: Site
+    is_known: bool = False
+    """Whether the site has a file, by which it is read first."""
+    robots: Robots | None = None
+    answer: Answer | None = None
+    """To the first address of `start`."""
+    recognised: list[Recognised] = field(default_factory=list)
+    read_as: Site | None = None
+    """The site as it was read in the end."""
+    own: Read | None = None
+    """What its own file makes of the list, where it makes nothing of it."""
+    lists: int = 0
+    list: Read | None = None
+    older: Read | None = None
+    thread: Read | None = None
+    thread_of: str = ""
+    """The software of which the address is a thread, and no list."""
+    front: Found | None = None
+    """What was found from the front page of a site whose list is gone."""
+    is_late: bool = False
+
+    @property
+    def posts(self) -> tuple[Post, ...]:
+        """The posts that were read: of a thread, or of a list that holds them itself."""
+        of = self.thread or self.list
+        return of.parsed.posts if of else ()
+
+    @property
+    def word(self) -> str:
+        """What speaks against the site, the first that was met; "" where it is read."""
+        if self.robots and not self.robots.allowed:
+            return self.robots.word or "robots"
+        if self.answer and self.answer.word:
+            return self.answer.word
+        if self.list is None:
+            return (self.own.word if self.own else "") or ("timeout" if self.is_late else self._wall() or "empty")
+        return "" if self.posts else (self.thread.word if self.thread and self.thread.word else "layout")
+
+    def _wall(self) -> str:
+        if self.answer and self.answer.response and not response_checks.is_listing(self.answer.response):
+            if response_checks.is_challenge(self.answer.response, body=True):
+                return "challenge"
+            return "login" if response_checks.is_wall(self.answer.response) else ""
+        return ""
+
+
+async def look(found: Found, pages: Asks, presets: Presets) -> None:
+    """Fill in `found`, and stop where the site refuses. Where the list of a known site is gone, its front page is asked too."""
+    await _look(found, pages, presets)
+    front = urljoin(found.site.start[0], "/")
+    if found.is_known and found.word in LOST and front not in found.site.start:
+        found.front = Found(found.site.model_copy(update={"start": (front,)}), is_known=True)
+        await _look(found.front, pages, presets)
+
+
+async def _look(found: Found, pages: Asks, presets: Presets) -> None:
+    url = found.site.start[0]
+    if found.site.robots:
+        found.robots = await pages.robots(url)
+        if not found.robots.allowed:
+            return
+    found.answer = await pages.get(url)
+    response = found.answer.response
+    if found.answer.word or response is None:
+        return
+    found.recognised = recognise(response, presets)
+    for site in _readings(found, response, presets):
+        if await _read(found, site, pages, presets):
+            return
+    if found.list is None:
+        found.thread_of = next((one.name for one in found.recognised if _is_thread(found, one.name, response, presets)), "")
+
+
+def _readings(found: Found, response: Response, presets: Presets) -> Iterator[Site]:
+    """The site as each software would have it, the likeliest first: its own file, its marks, what reads the page."""
+    marked = [one.name for one in found.recognised]
+    if found.is_known:
+        yield found.site
+        marked = [*marked, *([found.site.platform] if found.site.options and found.site.platform not in marked else [])]
+    for name in marked:
+        yield _as(found.site, name)
+    others = [name for name in ("feed", *presets.names()) if name not in {*marked, *LAST}]
+    by_entries = Counter[str]()
+    for name in (*others, *LAST):
+        read = _tried(_as(found.site, name), response, presets)
+        if read and len(read.entries) + len(read.parsed.posts) >= LEAST_ENTRIES:
+            by_entries[name] = len(read.entries) + len(read.parsed.posts)
+    best = sorted(by_entries, key=lambda name: (name in LAST, -by_entries[name], name))
+    yield from (_as(found.site, name) for name in best[:2])
+
+
+def _as(site: Site, platform: str) -> Site:
+    return site.model_copy(update={"platform": platform, "options": {}})
+
+
+def _tried(site: Site, response: Response, presets: Presets) -> Read | None:
+    """What a software makes of the page in hand, without asking for another; None where it would ask for one."""
+    try:
+        platform = platform_of(site, presets)
+        head = platform.start(site)[0]
+    except ConfigError:
+        return None
+    if head.url not in {site.start[0], response.url}:
+        return None
+    return _made_of(head, Answer(head.url, "ok", response), platform, site)
+
+
+def _is_thread(found: Found, name: str, response: Response, presets: Presets) -> bool:
+    site = _as(found.site, name)
+    url = response.url
+    return bool(
+        _made_of(Page(url, "thread", series=url), Answer(url, "ok", response), platform_of(site, presets), site).parsed.posts
+    )
+
+
+async def _read(found: Found, site: Site, pages: Asks, presets: Presets) -> bool:
+    """Go from the site's list to posts; whether any were read."""
+    try:
+        platform = platform_of(site, presets)
+    except ConfigError:
+        return False
+    best = await _list(found, site, platform, pages)
+    if best is None:
+        if found.lists and found.read_as is None:  # a board on which nobody has posted yet
+            found.read_as = site
+        return False
+    thread = None
+    for entry in best.entries[:MOST_THREADS]:
+        thread = _made_of(entry, await pages.get(entry.url), platform, site)
+        if thread.parsed.posts:
+            break
+    is_read = bool((thread or best).parsed.posts) and not (thread and _is_page_of_ours(thread, site))
+    is_guess = site is not found.site and site.platform not in {one.name for one in found.recognised}
+    if is_read or (found.list is None and not is_guess):
+        found.read_as, found.list, found.thread = site, best, thread
+    if is_read and best.older:
+        found.older = _made_of(best.older, await pages.get(best.older.url), platform, site)
+    return is_read
+
+
+def _is_page_of_ours(thread: Read, site: Site) -> bool:
+    """Whether what was to be a paste is a page of the site, as behind any link where `raw_paste` is only guessed."""
+    response = thread.answer.response
+    return bool(site.platform in LAST and thread.page.role == "item" and response and declared(response)[0] == "text/html")
+
+
+async def _list(found: Found, site: Site, platform: Platform, pages: Asks) -> Read | None:
+    """The first list that leads to threads or pastes, or holds posts."""
+    waiting: list[Page] = list(platform.start(site)[:1])
+    for _ in range(MOST_LISTS):
+        if not waiting:
+            break
+        head = waiting.pop(0)
+        first = found.answer
+        known = first and first.response and head.url in {first.url, first.response.url}
+        read = _made_of(head, first if known and first else await pages.get(head.url), platform, site)
+        if read.entries or read.parsed.posts:
+            return read
+        if found.is_known and site is found.site and found.own is None:
+            found.own = read
+        found.lists = max(found.lists, len(read.lists))
+        waiting = [*waiting, *read.lists]
+    return None
+
+
+def _made_of(page: Page, answer: Answer, platform: Platform, site: Site) -> Read:
+    """What a platform reads on a page, and what a visit would say of it."""
+    if answer.word or answer.response is None:
+        return Read(page, answer, Parsed(), answer.word)
+    try:
+        parsed = platform.parse(page, answer.response, site)
+    except UNPARSED:
+        return Read(page, answer, Parsed(), "parse")
+    outcome = response_checks.of_page(Leased(site.name, b"", page, b"", 0), answer.response, parsed, site)
+    return Read(page, answer, parsed, Answer(answer.url, outcome).word)
+
+
+def kinds_of_links(response: Response, most: int = 5) -> Sequence[tuple[str, int]]:
+    """The commonest kinds of addresses that a page leads to, numbers and names as `*`, and how many of each."""
+    return response_checks.kinds_of_links(response).most_common(most) if isinstance(response, TextResponse) else ()

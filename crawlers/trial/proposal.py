@@ -1,0 +1,223 @@
+"""What follows from a look: the file of a site that can be read, or what would mend one that no longer is.
+
+Nobody's ground and nobody's name is made up: `legal_basis` and `owner` are for people to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from crawlers.sites import selecting
+from crawlers.sites.dates import Calendar
+from crawlers.sites.layout import layout_of
+from crawlers.sites.presets import Presets
+from crawlers.sites.reading import answered_at
+from crawlers.sites.reasons import MEANING
+from crawlers.sites.site import Site, address, port_of
+from crawlers.trial.look import Found
+from ullage.errors import ConfigError, RecordError
+
+DAY = timedelta(days=1)
+REVISIT_SECONDS = 300.0
+SOONEST_SECONDS = 30.0
+FULL = 10
+"""A list of fewer entries may hold all that ever came: nobody can tell how much comes in less than an hour."""
+PART = 0.25
+"""A list is looked at again when so much of its first page may be new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How much comes: `an_hour` of `what`. Where `at_least`, threads with something new were counted, not their posts."""
+
+    an_hour: float
+    what: str
+    at_least: bool
+    shown: int
+    """Entries on the first page of the list."""
+
+    @property
+    def revisit_seconds(self) -> float:
+        """How soon the list is looked at again, so that nothing leaves its first page unseen."""
+        soon = PART * self.shown / self.an_hour * 3600 if self.an_hour else REVISIT_SECONDS
+        return max(SOONEST_SECONDS, min(REVISIT_SECONDS, soon // 10 * 10))
+
+
+def rate(found: Found, now: datetime) -> Rate | None:
+    """How much comes, by the times that the list shows; None where it shows none."""
+    if found.list is None:
+        return None
+    read, here = found.list, None
+    if read.answer.response is not None:
+        here = answered_at(read.answer.response) or now
+    times = [datetime.fromtimestamp(float(page.facts["time"]), now.tzinfo) for page in read.entries if page.facts.get("time")]
+    times += [post.published_at for post in read.parsed.posts if post.published_at]
+    exact = bool(times)
+    if not exact:
+        found_in = (Calendar().moment(page.stamp, here) for page in read.entries)
+        times = [moment for moment in found_in if moment]
+    is_paste = any(page.role == "item" for page in read.entries)
+    what = "pastes" if is_paste else "posts" if read.parsed.posts else "new threads" if exact else "threads with something new"
+    shown = len(read.entries) + len(read.parsed.posts)
+    least = 1 / 60 if read.older or shown >= FULL else 1.0
+    an_hour = _an_hour([time for time in times if time <= now + DAY], now, least)
+    return Rate(an_hour, what, not exact, shown) if an_hour is not None else None
+
+
+def _an_hour(times: Sequence[datetime], now: datetime, least: float) -> float | None:
+    """Of the last day, if the list goes back so far, and of `least` hours at least; None for fewer than two times."""
+    if len(times) < 2:
+        return None
+    since = max(now - DAY, min(times)) if any(time >= now - DAY for time in times) else min(times)
+    hours = max((now - since).total_seconds() / 3600, least)
+    return sum(time >= since for time in times) / hours
+
+
+def file_of(found: Found, legal_basis: str, owner: str, now: datetime) -> str:
+    """The site's file; a knob that has its default is left out. What nobody said stands there as a comment."""
+    site, read_as = found.site, found.read_as or found.site
+    comes = rate(found, now)
+    knobs: dict[str, Any] = {"platform": read_as.platform, "start": list(site.start)}
+    if site.hosts:
+        knobs["hosts"] = list(site.hosts)
+    if comes and comes.revisit_seconds < REVISIT_SECONDS:
+        knobs["revisit_seconds"] = int(comes.revisit_seconds)
+    if site.allow_private:
+        knobs["allow_private"] = True
+    lines = [f"# Tried on {now:%Y-%m-%d}: {summary(found)}."]
+    lines += [f"{name} = {_toml(value)}" for name, value in knobs.items()]
+    for name, said in (("legal_basis", legal_basis), ("owner", owner)):
+        lines.append(f"{name} = {_toml(said)}" if said else f'# {name} = ""  # for you to say: without it nothing is read')
+    if read_as.options:
+        lines += ["", "[options]", *(f"{name} = {_toml(value)}" for name, value in read_as.options.items())]
+    return "\n".join(lines) + "\n"
+
+
+def summary(found: Found) -> str:
+    """What was read, in a few words."""
+    read = found.list
+    if read is None:
+        return "no list was read"
+    behind = f", {count(len(found.posts), 'post')} behind one of them" if found.thread and read.entries else ""
+    what = "paste" if any(page.role == "item" for page in read.entries) else "thread" if read.entries else "post"
+    return f"{count(len(read.entries) or len(read.parsed.posts), what)} on its first list{behind}"
+
+
+def count(number: int, what: str) -> str:
+    """`1 post`, `2 posts`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """What to do about a site that is not read: why, and the lines of its file that would change (`-` out, `+` in)."""
+
+    why: str
+    lines: tuple[str, ...] = ()
+
+
+def mends(found: Found, presets: Presets) -> Iterator[Mend]:
+    """What would mend a site, the likeliest first; nothing where nothing speaks against it."""
+    site, word = found.site, found.word
+    if found.front and found.front.posts:
+        yield _at_the_front(found, found.front)
+        return
+    if found.read_as and found.read_as is not site and found.posts:
+        yield _other_software(found)
+    elif word in {"layout", "empty", "parse"}:
+        yield from _blind_options(found, presets)
+    if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
+        yield from _moved(site, found.answer.led_to)
+    elif found.thread_of or (found.lists and found.list is None and not found.own):
+        return
+    elif word in ELSE:
+        yield ELSE[word]
+
+
+def _other_software(found: Found) -> Mend:
+    site, read_as = found.site, found.read_as or found.site
+    out = [f"- platform = {_toml(site.platform)}"] if site.platform != read_as.platform else []
+    into = [f"+ platform = {_toml(read_as.platform)}"] if out else []
+    if site.options:
+        out += ["- [options]", *(f"- {name} = {_toml(value)}" for name, value in site.options.items())]
+    why = f"its own file reads nothing on it; as {read_as.platform} it reads {summary(found)}"
+    return Mend(why, (*out, *into))
+
+
+def _at_the_front(found: Found, front: Found) -> Mend:
+    """Its list is gone, and its front page leads to what it lists now."""
+    starts = f"- start = {_toml(found.site.start)}", f"+ start = {_toml((*front.site.start, *found.site.start[1:]))}"
+    changed = _other_software(front).lines if front.read_as and front.read_as is not front.site else ()
+    why = f"its list is gone; from its front page {summary(front)} are read"
+    return Mend(
+        why, (starts[0], *(line for line in changed if line[0] == "-"), starts[1], *(line for line in changed if line[0] == "+"))
+    )
+
+
+def _moved(site: Site, led_to: str) -> Iterator[Mend]:
+    """The site sends us to an address that its file does not name."""
+    parts = address(led_to)
+    if parts is None:
+        return
+    place = parts.netloc if port_of(parts) not in {80, 443} else parts.hostname or ""
+    here = urlsplit(site.start[0])
+    if site.allows(led_to):
+        yield Mend("it sends guests to a page to log in at: what only members see is not read without a session of a member")
+        return
+    start = f"{parts.scheme}://{parts.netloc}{here.path}"
+    yield Mend(
+        f"it sends us to {place}, which its file does not name: if that is the same site, name it; else leave it out",
+        (f"- start = {_toml(site.start)}", f"+ start = {_toml((start, *site.start[1:]))}"),
+    )
+
+
+def _blind_options(found: Found, presets: Presets) -> Iterator[Mend]:
+    """Of a site's own options, those that find nothing on the page in hand."""
+    site, read = found.site, found.own
+    response = read.answer.response if read else None
+    if response is None:
+        return
+    try:
+        preset = presets.get(site.platform) if site.platform in presets.names() else None
+        kind = preset.platform if preset else site.platform
+        layout = layout_of(site.name, {**(preset.options if preset else {}), **site.options}, "json" if kind == "feed" else "css")
+        page = selecting.document(response) if kind == "feed" else selecting.html(response)
+    except (ConfigError, RecordError):
+        return
+    for name in SELECTORS:
+        if name in site.options and not getattr(layout, name).nodes(page.root):
+            yield Mend(f"options.{name} finds nothing on the list any more", (f"- {name} = {_toml(site.options[name])}",))
+    if "pattern" in site.options and layout.pattern and page.kind == "html":
+        urls = map(response.urljoin, page.root.css("a::attr(href)").getall())
+        if not any(layout.pattern.search(urlsplit(url).path if layout.match == "path" else url) for url in urls):
+            yield Mend("options.pattern fits no link of the list any more", (f"- pattern = {_toml(site.options['pattern'])}",))
+
+
+SELECTORS = ("rows", "links", "post")
+ELSE = {
+    "robots": Mend("its robots.txt forbids the list: ask its owner, or leave the site out", ("+ enabled = false",)),
+    "address": Mend("its address is not of the open Internet; if it is meant to be so", ("+ allow_private = true",)),
+    "tls": Mend(
+        "its certificate is not trusted for its name: look whether it is still the same site, and whether `https` is right"
+    ),
+    "challenge": Mend("a challenge stands before it, which we do not solve: ask its owner for a way in, or for a feed"),
+    "forbidden": Mend("it refuses us: ask its owner for a way in, or leave it out"),
+    "busy": Mend("it says that we ask too often: be slower", ("+ delay_seconds = 10.0", "+ revisit_seconds = 1800.0")),
+    "gone": Mend("the address of its list is gone: `ullage sites try` its front page finds where the lists are now"),
+    "login": Mend("it asks to log in: what only members see is not read without a session of a member"),
+    "empty": Mend("no software that is known reads a list here: name what its pages look like in [options] (docs/sites.md)"),
+    "layout": Mend("no software that is known reads posts here: name what its pages look like in [options] (docs/sites.md)"),
+    "parse": Mend("its pages are not what its platform reads: is `start` a list?"),
+}
+"""What to do where nothing on the pages tells more."""
+assert ELSE.keys() <= MEANING.keys()

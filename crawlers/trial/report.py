@@ -1,0 +1,232 @@
+"""What people read of a look, a line a part: what was looked at, whether it is as it should be, and what was found.
+
+What stood on the pages is masked: of a name or a title only its shape is shown, letters as x and digits as 0. Dates are shown.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Literal
+
+from rich.table import Table
+
+from crawlers.fetching import response_checks
+from crawlers.sites.content_type import declared
+from crawlers.sites.pages import Post
+from crawlers.sites.reasons import MEANING
+from crawlers.trial.look import Found, kinds_of_links
+from crawlers.trial.proposal import Mend, count, rate
+from ullage.display.render import moment
+from ullage.display.screen import cell
+
+Mark = Literal["ok", "WARN", "FAULT", "-"]
+STYLES = {"ok": "green", "WARN": "yellow", "FAULT": "bold red", "-": "dim"}
+LONGEST_SHAPE = 24
+LONG_DELAY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One part. Of `-` nobody can say anything: it was not reached, or the site has none."""
+
+    part: str
+    mark: Mark
+    said: str
+
+
+def shape(text: str) -> str:
+    """`text` without what it says: letters as x (中 for signs of Chinese and their like), digits as 0.
+
+    >>> shape("Zhang 138, 张三")
+    'Xxxxx 000, 中中'
+    """
+    return "".join(_class(sign) for sign in text[:LONGEST_SHAPE]) + ("…" if len(text) > LONGEST_SHAPE else "")
+
+
+def _class(sign: str) -> str:
+    kind = unicodedata.category(sign)
+    known = {"Lu": "X", "Ll": "x", "Nd": "0", "Lo": "中", "Zs": " "}
+    return known.get(kind, sign if sign.isascii() and sign.isprintable() else "·")
+
+
+def lines(found: Found, now: datetime, zone: tzinfo | None = None) -> list[Line]:
+    """Every part in the order in which it is looked at, up to the one that ended the look."""
+    return [line for part in PARTS for line in part(found, now, zone)]
+
+
+def _robots(found: Found, *_: object) -> Iterator[Line]:
+    robots = found.robots
+    if robots is None:
+        yield Line("robots.txt", "WARN", "not asked: `robots = false` in its file")
+    elif not robots.allowed:
+        yield Line("robots.txt", "FAULT", MEANING[robots.word or "robots"])
+    else:
+        said = "allows the list" if robots.status // 100 == 2 else f"there is none ({robots.status}), so all is allowed"
+        slow = f"; {robots.delay:g} s between requests" if robots.delay else ""
+        yield Line("robots.txt", "WARN" if robots.delay > LONG_DELAY_SECONDS else "ok", said + slow)
+
+
+def _answer(found: Found, *_: object) -> Iterator[Line]:
+    answer = found.answer
+    if answer is None:
+        return
+    if answer.response is None:
+        yield Line("answer", "FAULT", f"{answer.word}: {MEANING[answer.word]}")
+        return
+    response, (media_type, charset) = answer.response, declared(answer.response)
+    told = f"{response.status}, {media_type}{f' in {charset}' if charset else ''}, {_size(len(response.body))}"
+    seconds = response.meta.get("download_latency", 0.0) if response.request else 0.0
+    yield Line("answer", "ok" if response.status == 200 else "FAULT", f"{told}, {seconds:.1f} s")
+    word = answer.word or found.word
+    wall = word in {"challenge", "forbidden", "busy", "unavailable"}
+    yield Line("wall", "FAULT" if wall else "ok", f"{word}: {MEANING[word]}" if wall else "none: no challenge, no refusal")
+    login = word == "login"
+    box = not login and response_checks.asks_for_password(response)
+    guest = "none: a guest reads it" + (", and sees a small form to log in with" if box else "")
+    yield Line("login", "FAULT" if login else "ok", MEANING["login"] if login else guest)
+    if word not in {"", "login", "empty", "layout", "parse"} and not wall:
+        yield Line("page", "FAULT", f"{word}: {MEANING[word]}")
+
+
+def _software(found: Found, *_: object) -> Iterator[Line]:
+    if found.answer is None or found.answer.word:
+        return
+    read_as, marked = found.read_as, {one.name: one.why for one in found.recognised}
+    if found.thread_of:
+        yield Line("software", "ok", f"{found.thread_of}: {count(len(marked[found.thread_of]), 'mark')} of it")
+    elif read_as is None:
+        named = f"it looks like {', '.join(marked)}, which reads no list here" if marked else "none that is known: it has no mark"
+        yield Line("software", "FAULT", named)
+    elif read_as.platform in marked:
+        yield Line("software", "ok", f"{read_as.platform}: {count(len(marked[read_as.platform]), 'mark')} of it")
+    else:
+        how = "by its file" if found.is_known and read_as is found.site else "by what reads its pages: no mark of it is there"
+        yield Line("software", "ok" if found.is_known and read_as is found.site else "WARN", f"{read_as.platform}, {how}")
+
+
+def _list(found: Found, *_: object) -> Iterator[Line]:
+    if found.answer is None or found.answer.word:
+        return
+    read = found.list
+    if found.thread_of:
+        yield Line("list", "FAULT", "it is one thread: give the address of the list that it stands on, or of the front page")
+        return
+    if read is None and found.lists:
+        yield Line(
+            "list", "FAULT", f"it leads to {count(found.lists, 'other list')}; of those that were opened none leads to a post"
+        )
+        return
+    if read is None:
+        kinds = ", ".join(f"{number} to {kind}" for kind, number in _kinds(found))
+        seen = f"; it leads to {kinds}" if kinds else "; it leads to nothing of which there are several"
+        yield Line("list", "FAULT", f"nothing on it is a thread, a paste or a post{seen}")
+        return
+    if found.lists:
+        yield Line("lists", "ok", f"it leads to {count(found.lists, 'other list')}")
+    what = "paste" if any(page.role == "item" for page in read.entries) else "thread"
+    held = count(len(read.entries), what) if read.entries else count(len(read.parsed.posts), "post") + " on the list itself"
+    yield Line("list", "FAULT" if read.word else "ok", held)
+    if read.older is None:
+        yield Line("next page", "-", "none: all is on one page, or the link to it is not read")
+    elif found.older is not None:
+        known = {page.name for page in read.entries} | {post.post_id for post in read.parsed.posts}
+        behind = {page.name for page in found.older.entries} | {post.post_id for post in found.older.parsed.posts}
+        more = len(behind - known)
+        yield Line("next page", "ok" if more else "WARN", f"leads to {more} more" if more else "leads to nothing that is new")
+    else:
+        yield Line("next page", "-", "there is one; it was not looked at")
+    if any(page.role == "thread" for page in read.entries):
+        stamps = [page.stamp for page in read.entries if page.stamp]
+        told = f"{len(stamps)} of {len(read.entries)}, such as {shape(stamps[0])}" if stamps else "none: no new post is noticed"
+        yield Line("stamp", "ok" if len(stamps) == len(read.entries) else "WARN", told)
+
+
+def _kinds(found: Found) -> Sequence[tuple[str, int]]:
+    response = found.answer.response if found.answer else None
+    return [(kind, number) for kind, number in kinds_of_links(response) if number > 1] if response else ()
+
+
+def _thread(found: Found, now: datetime, zone: tzinfo | None) -> Iterator[Line]:
+    read, posts = found.thread, found.posts
+    if found.list is None:
+        return
+    if read is not None:
+        part = "paste" if read.page.role == "item" else "thread"
+        more = ", and a next page" if read.older else ""
+        fault = f"{read.word}: {MEANING[read.word]}" if read.word else "no post was read in it"
+        yield Line(part, "ok" if posts else "FAULT", f"{count(len(posts), 'post')}{more}" if posts else fault)
+    if not posts:
+        return
+    yield _having("author", posts, lambda post: post.author)
+    dated = [post.published_at for post in posts if post.published_at]
+    newest = max(dated, default=None)
+    said = f"{len(dated)} of {len(posts)}, the newest {moment(newest, zone)}" if newest else "none"
+    ahead = newest is not None and (newest - now).total_seconds() > 86400
+    yield Line("date", "WARN" if ahead or len(dated) < len(posts) else "ok", said + (": that is yet to come" if ahead else ""))
+    sizes = sorted(len(post.body) for post in posts)
+    least, most = _size(sizes[0]), _size(sizes[-1])
+    span = most if least == most else f"{least.removesuffix(' bytes') if most.endswith(' bytes') else least} to {most}"
+    yield Line("text", "ok" if sizes[-1] else "FAULT", f"{span} a post, {posts[0].media_type}")
+
+
+def _having(part: str, posts: Sequence[Post], of: Callable[[Post], str]) -> Line:
+    """How many posts have it; many a paste is nobody's."""
+    having = [of(post) for post in posts if of(post)]
+    said = f"{len(having)} of {len(posts)}, such as {shape(having[0])}" if having else "none"
+    few: Mark = "-" if not having and posts[0].kind == "paste" else "WARN"
+    return Line(part, "ok" if len(having) == len(posts) else few, said)
+
+
+def _rate(found: Found, now: datetime, _: object) -> Iterator[Line]:
+    if found.list is None:
+        return
+    comes = rate(found, now)
+    if comes is None:
+        yield Line("rate", "-", "not known: the list shows no times")
+        return
+    an_hour = f"{comes.an_hour:.1f}" if comes.an_hour < 10 else f"{comes.an_hour:,.0f}"
+    told = f"{'at least ' if comes.at_least else 'about '}{an_hour} {comes.what} an hour"
+    yield Line("rate", "ok", f"{told}: look again every {comes.revisit_seconds:g} s")
+
+
+def _late(found: Found, *_: object) -> Iterator[Line]:
+    if found.is_late:
+        yield Line("time", "WARN", "was up before all was looked at")
+
+
+PARTS = (_robots, _answer, _software, _list, _thread, _rate, _late)
+
+
+def table(shown: Sequence[Line]) -> Table:
+    """The lines side by side; what was found folds within its column."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for line in shown:
+        made.add_row(cell(line.mark, STYLES[line.mark]), cell(line.part), cell(line.said))
+    return made
+
+
+def as_json(found: Found, shown: Sequence[Line], mends: Sequence[Mend] = ()) -> dict[str, Any]:
+    """The same for a program."""
+    return {
+        "site": found.site.name,
+        "start": list(found.site.start),
+        "platform": found.read_as.platform if found.read_as and found.posts else None,
+        "reason": found.word or None,
+        "parts": [{"part": line.part, "mark": line.mark, "said": line.said} for line in shown],
+        "mends": [{"why": mend.why, "lines": list(mend.lines)} for mend in mends],
+    }
+
+
+def _size(number: int) -> str:
+    return f"{number} bytes" if number < 1000 else f"{number / 1000:.0f} kB"
+
+
+def now_of(seconds: float) -> datetime:
+    """A moment of the clock."""
+    return datetime.fromtimestamp(seconds, UTC)

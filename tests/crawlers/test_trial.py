@@ -1,0 +1,315 @@
+"""What is found of a site that is tried, what file or mend follows from it, and that nothing of a page is shown."""
+
+import asyncio
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from scrapy.http import HtmlResponse, Request, Response, TextResponse
+
+from crawlers.platforms import platform_of
+from crawlers.sites.presets import Presets, shipped
+from crawlers.sites.site import Site, read_site
+from crawlers.trial.answer import Answer, Robots
+from crawlers.trial.look import Found, look
+from crawlers.trial.proposal import file_of, mends, rate
+from crawlers.trial.report import lines, shape, table
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import Answers, make_site
+from ullage.display.screen import console
+
+BOARD = "http://board.example/"
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+OPEN = Robots(200, True, 0.0)
+
+
+class Told:
+    """A site of pages by address; what is not there is gone."""
+
+    def __init__(self, pages: Mapping[str, str | Answer], robots: Robots = OPEN) -> None:
+        self.pages, self.said, self.asked = pages, robots, list[str]()
+
+    async def robots(self, url: str) -> Robots:
+        return self.said
+
+    async def get(self, url: str) -> Answer:
+        self.asked.append(url)
+        page = self.pages.get(url)
+        if isinstance(page, Answer):
+            return page
+        return Answer(url, "gone") if page is None else Answer(url, "ok", response(url, page))
+
+
+def response(url: str, body: str) -> Response:
+    kind, named = (
+        (HtmlResponse, "text/html") if "<" in body else (TextResponse, "application/json" if body[:1] in "{[" else "text/plain")
+    )
+    headers = {"Content-Type": f"{named}; charset=utf-8", "Date": "Thu, 26 Nov 2026 12:00:00 GMT"}
+    return kind(url, body=body.encode(), headers=headers, request=Request(url))
+
+
+def looked(told: Told, site: Site | None = None, *, known: bool = False, start: str = BOARD) -> Found:
+    found = Found(site or make_site(platform="board", start=[start]), is_known=known)
+    asyncio.run(look(found, told, Presets()))
+    return found
+
+
+def sample(name: str, role: str, number: int = 0) -> str:
+    """A page in the shape of a program, as its preset has it."""
+    return [one.body for one in shipped(name).sample if one.role == role][number]
+
+
+def said(found: Found) -> dict[str, tuple[str, str]]:
+    return {line.part: (line.mark, line.said) for line in lines(found, NOW, UTC)}
+
+
+def spirit(**more: str | Answer) -> Told:
+    """A front page that leads to a board, a list, a thread, and a next page of the list."""
+    rows = sample("spirit", "list")
+    thread = "http://board.example/topic/7/ke-hu-%E5%90%8D/"
+    pages = {BOARD: rows, f"{BOARD}?page=2": rows.replace("/topic/7/", "/topic/8/"), thread: sample("spirit", "thread")}
+    return Told({**pages, **{f"{BOARD}{path}": page for path, page in more.items()}})
+
+
+def test_a_board_is_told_by_its_marks_and_read_to_its_posts() -> None:
+    found = looked(spirit())
+    parts = said(found)
+    assert (found.word, found.read_as and found.read_as.platform) == ("", "spirit")
+    assert parts["software"][0] == "ok"
+    assert parts["list"] == ("ok", "1 thread")
+    assert parts["next page"] == ("ok", "leads to 1 more")
+    assert parts["stamp"] == ("ok", "1 of 1, such as 00 Xxx. 00, 0000, 0:00 x…")
+    assert parts["author"] == ("ok", "1 of 1, such as xxxxx")
+    assert parts["date"] == ("ok", "1 of 1, the newest 2026-11-24 00:18 UTC")
+    assert parts["text"][0] == "ok"
+
+
+def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
+    """Machina: categories, then boards, then threads."""
+    index, topics, thread = (sample("machina", "list"), sample("machina", "list", 1), sample("machina", "thread"))
+    empty = re.sub(r"<div class=\"row m-0 px-3 py-2 border-bottom\">.*", "</div>", topics, flags=re.DOTALL)
+    told = Told(
+        {
+            BOARD: index,
+            f"{BOARD}forum/main-category-1/": index,
+            f"{BOARD}forum/general-2/": topics,
+            f"{BOARD}forum/sub-4/": empty,
+            f"{BOARD}forum/general-2/topic/kehu-mingdan-27/": thread,
+        }
+    )
+    found = looked(told)
+    assert (found.word, found.lists) == ("", 3)
+    assert said(found)["lists"] == ("ok", "it leads to 3 other lists")
+    assert len(found.posts) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "word", "part"),
+    [
+        (Told({BOARD: "<p>x</p>"}, Robots(200, False, 0.0)), "robots", "robots.txt"),
+        (Told({BOARD: "<p>x</p>"}, Robots(0, False, 0.0, "timeout")), "timeout", "robots.txt"),
+        (Told({BOARD: Answer(BOARD, "dns")}), "dns", "answer"),
+        (Told({BOARD: Answer(BOARD, "blocked", response(BOARD, "<p>x</p>"))}), "challenge", "wall"),
+        (Told({BOARD: "<p>challenges.cloudflare.com/turnstile</p>"}), "challenge", "wall"),
+        (Told({BOARD: "<form><input type=password></form>" + "<p>members only</p>" * 99}), "login", "login"),
+        (Told({BOARD: "<p>a page of text</p>" * 99}), "empty", "list"),
+        (Told({}), "gone", "answer"),
+    ],
+)
+def test_what_speaks_against_a_site_is_said_at_its_part(told: Told, word: str, part: str) -> None:
+    found = looked(told)
+    assert found.word == word
+    assert said(found)[part][0] == "FAULT"
+    assert not found.posts
+
+
+def test_a_small_form_to_log_in_with_is_no_wall() -> None:
+    told = spirit()
+    box = '<aside><form id="lsform"><input type="password"></form></aside></body>'
+    told.pages = {url: str(page).replace("</body>", box) for url, page in told.pages.items()}
+    found = looked(told)
+    assert (found.word, len(found.posts)) == ("", 1)
+    assert said(found)["login"] == ("ok", "none: a guest reads it, and sees a small form to log in with")
+
+
+def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
+    listing = "".join(f'<div class="thing"><a href="/show/{n}/a-title">thing</a></div>' for n in range(7))
+    found = looked(Told({BOARD: f"<html><body>{listing}</body></html>"}))
+    assert said(found)["list"][1].endswith("it leads to 7 to /show/*/a-title")
+    assert said(found)["software"][0] == "FAULT"
+
+
+def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
+    found = looked(Told({BOARD: sample("spirit", "thread")}))
+    assert (said(found)["software"][0], said(found)["list"][0]) == ("ok", "FAULT")
+    assert said(found)["list"][1].startswith("it is one thread: give the address of the list")
+    index = sample("machina", "list")
+    empty = looked(Told({BOARD: index, f"{BOARD}forum/general-2/": "<p>nothing yet</p>"}))
+    assert said(empty)["software"] == ("ok", "machina: 2 marks of it")
+    assert said(empty)["list"][1] == "it leads to 3 other lists; of those that were opened none leads to a post"
+    assert not list(mends(empty, Presets()))
+
+
+def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
+    archive = "".join(f'<li><a href="/Paste{n}">title</a></li>' for n in range(5))
+    start = "http://paste.example/archive"
+    pages: dict[str, str | Answer] = {start: f"<html><body><ul>{archive}</ul></body></html>"}
+    raw = {f"http://paste.example/raw/Paste{n}": "a text" for n in range(5)}
+    found = looked(Told({**pages, **raw}), start=start)
+    assert (found.word, found.read_as and found.read_as.platform) == ("", "raw_paste")
+    assert said(found)["software"] == ("WARN", "raw_paste, by what reads its pages: no mark of it is there")
+    assert said(found)["paste"] == ("ok", "1 post")
+    pages_of_its_own = dict.fromkeys(raw, "<html><body>please log in</body></html>")
+    assert looked(Told({**pages, **pages_of_its_own}), start=start).word
+
+
+def test_the_file_is_what_is_needed_and_invents_neither_ground_nor_owner() -> None:
+    found = looked(spirit(), make_site(platform="board", start=[BOARD], allow_private=True))
+    text = file_of(found, "PIPL 13", 'the "team"', NOW)
+    assert tomllib.loads(text) == {
+        "platform": "spirit", "start": [BOARD], "allow_private": True, "legal_basis": "PIPL 13", "owner": 'the "team"',
+    }  # fmt: skip
+    assert text.startswith("# Tried on 2026-11-26: 1 thread on its first list, 1 post behind one of them.\n")
+    assert tomllib.loads(file_of(found, "", "", NOW)).keys() == {"platform", "start", "allow_private"}
+    assert "for you to say" in file_of(found, "", "", NOW)
+
+
+def items(times: list[datetime]) -> str:
+    metas = {
+        f"Abcd{n:04}": {"file-meta": {"complete": True, "timestamp-upload": int(t.timestamp())}} for n, t in enumerate(times)
+    }
+    return str(metas).replace("'", '"').replace("True", "true")
+
+
+@pytest.mark.parametrize(
+    ("ages", "an_hour", "again"),
+    [
+        ([timedelta(minutes=6 * n) for n in range(30)], 10.3, 300.0),
+        ([timedelta(seconds=4 * n) for n in range(30)], 931.0, 30.0),
+        ([timedelta(seconds=4 * n) for n in range(4)], 4.0, 300.0),
+        ([timedelta(days=2 * n) for n in range(30)], 1 / 24, 300.0),
+    ],
+)
+def test_how_much_comes_is_told_by_the_times_of_a_list(ages: list[timedelta], an_hour: float, again: float) -> None:
+    start = "http://paste.example/apis/rest/items"
+    told = Told({start: items([NOW - age for age in ages]), "http://paste.example/Abcd0000/+inline": "a text"})
+    comes = rate(looked(told, start=start), NOW)
+    assert comes
+    assert (comes.what, comes.at_least, comes.revisit_seconds) == ("pastes", False, again)
+    assert comes.an_hour == pytest.approx(an_hour, rel=0.05)
+
+
+def mended(found: Found) -> list[str]:
+    return [line for mend in mends(found, Presets()) for line in mend.lines]
+
+
+def test_a_site_that_changed_its_software_is_mended_by_the_new_name() -> None:
+    site = make_site(platform="machina", start=[BOARD])
+    found = looked(spirit(), site, known=True)
+    assert (found.word, mended(found)) == ("", ['- platform = "machina"', '+ platform = "spirit"'])
+
+
+def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_preset_reads() -> None:
+    site = make_site(platform="spirit", start=[BOARD], options={"rows": "tr.topic", "next": "a.next"})
+    assert mended(looked(spirit(), site, known=True)) == ["- [options]", '- rows = "tr.topic"', '- next = "a.next"']
+    own = {"rows": "tr.topic", "links": "a.t", "pattern": r"/t/(?P<id>\d+)$", "post": "p", "body": "i"}
+    alone = make_site(platform="board", start=[BOARD], options=own)
+    found = looked(Told({BOARD: "<html><body>" + "<p>new design</p>" * 99}), alone, known=True)
+    assert found.word == "empty"
+    assert mended(found)[:3] == ['- rows = "tr.topic"', '- links = "a.t"', '- pattern = "/t/(?P<id>\\\\d+)$"']
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "change"),
+    [
+        (Answer(BOARD, "host", led_to="https://new.example/"), "sends us to new.example", '+ start = ["https://new.example/"]'),
+        (Answer(BOARD, "login", led_to=f"{BOARD}login"), "session of a member", ""),
+        (Answer(BOARD, "address"), "open Internet", "+ allow_private = true"),
+        (Answer(BOARD, "gone"), "sites try", ""),
+        (Answer(BOARD, "busy"), "slower", "+ delay_seconds = 10.0"),
+    ],
+)
+def test_what_would_mend_a_site_that_does_not_answer_as_it_did(answer: Answer, words: str, change: str) -> None:
+    found = looked(Told({BOARD: answer}), make_site(platform="spirit", start=[BOARD]), known=True)
+    (mend,) = mends(found, Presets())
+    assert words in mend.why
+    assert change in ("", *mend.lines)
+
+
+def test_a_list_that_is_gone_is_looked_for_from_the_front_page() -> None:
+    site = make_site(platform="machina", start=[f"{BOARD}old/"])
+    assert mended(looked(spirit(), site, known=True)) == [
+        f'- start = ["{BOARD}old/"]', '- platform = "machina"', f'+ start = ["{BOARD}"]', '+ platform = "spirit"',
+    ]  # fmt: skip
+    (mend,) = mends(looked(Told({}), site, known=True), Presets())
+    assert "sites try" in mend.why
+
+
+def test_a_site_that_is_read_needs_no_mend() -> None:
+    found = looked(spirit(), make_site(platform="spirit", start=[BOARD]), known=True)
+    assert (found.word, list(mends(found, Presets()))) == ("", [])
+    assert said(found)["software"][0] == "ok"
+
+
+def test_nothing_that_stands_on_a_page_is_shown() -> None:
+    assert shape("Zhang3, 张三 13800138000") == "Xxxxx0, 中中 00000000000"
+    assert shape("x" * 99) == "x" * 24 + "…"
+    assert shape("\x1b[31m\u202e") == "·[00x·"
+    told = spirit()
+    told.pages = {
+        url: str(page).replace("admin", "13800138000").replace("客户名单", "王小明") for url, page in told.pages.items()
+    }
+    found = looked(told)
+    shown = str([line.said for line in lines(found, NOW)]) + file_of(found, "b", "o", NOW)
+    assert len(found.posts) == 1
+    for value in ("13800138000", "王小明"):
+        assert value not in shown
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -> None:
+    on = console()
+    on.width = width
+    found = replace(looked(Told({BOARD: "<p>a page of text</p>" * 99})), is_late=True)
+    with on.capture() as shown:
+        on.print(table(lines(found, NOW, UTC)))
+    rows = shown.get().splitlines()
+    assert max(map(len, rows)) <= width
+    assert {row.split()[0] for row in rows if not row.startswith(" ")} == {"ok", "FAULT", "WARN"}
+
+
+# The command, on a server of this machine
+
+RSS = (
+    '<?xml version="1.0"?><rss version="2.0"><channel><title>new</title>'
+    + "".join(f"<item><guid>{n}</guid><title>t</title><description>text {n}</description></item>" for n in range(4))
+    + "</channel></rss>"
+)
+
+
+def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_is_asked_unasked(
+    station: Station, server: Answers
+) -> None:
+    server.says("/new.rss", RSS, Content_Type="application/rss+xml")
+    url, given = f"{server.url}/new.rss", ("--legal-basis", "PIPL 13", "--owner", "team")
+    assert "its address is not of the open Internet" in station.run("sites", "try", url, *given, exits=1)
+    assert server.asked == []
+    assert "--legal-basis and --owner are for you to say" in station.run("sites", "try", url, "--allow-private", exits=2)
+    assert not list((station.data / "sites.d").glob("*.toml"))
+    assert "4 posts on the list itself" in station.run("sites", "try", url, "--allow-private", "--name", "feed", *given)
+    assert read_site(station.data / "sites.d" / "feed.toml", platform_of).platform == "feed"
+    assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
+    assert "is there already" in station.run("sites", "try", url, "--name", "feed", *given, exits=2)
+
+
+def test_doctor_names_what_speaks_against_a_site_and_follows_nobody_elsewhere(station: Station, server: Answers) -> None:
+    server.says("/list", status=302, Location="http://elsewhere.example/board/")
+    station.site("paste", f"{server.url}/list")
+    said = station.run("sites", "doctor", "paste", exits=1)
+    assert "paste: not visited yet" in said
+    assert "it sends us to elsewhere.example" in said
+    assert '+ start = ["http://elsewhere.example/list"]' in said
+    assert "no site absent" in station.run("sites", "doctor", "absent", exits=2)
