@@ -30,6 +30,7 @@ LATE = 2.0
 """So many intervals after the last heartbeat one still speaks for the time between them."""
 LIVES_SECONDS = 6 * 3600.0
 """How often it is worked out how long posts of a site can be found."""
+MANY_SITES, MANY_SECONDS = 1000, 1.0
 
 
 @dataclass(slots=True)
@@ -49,6 +50,8 @@ class Heartbeats:
     """Sites that are known and not crawled, and why."""
     _due: float = float("-inf")
     _lives: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _shown_at: float = float("-inf")
+    _stale: bool = False
 
     def wait(self) -> float:
         """Seconds until the next is due; for ever when none is sent."""
@@ -57,11 +60,18 @@ class Heartbeats:
         return max(0.0, self._due - self.site_states.clock.monotonic())
 
     def show(self, sites: Collection[Site]) -> None:
-        """Set this process's metrics of its sites."""
+        """Set this process's metrics of its sites; of very many once a second."""
+        now = self.site_states.clock.monotonic()
+        self._stale = len(sites) > MANY_SITES and now < self._shown_at + MANY_SECONDS
+        if self._stale:
+            return
+        self._shown_at = now
         self.metrics.coverage.show(self.crawl.origin, self.site_states.coverage(sites))
 
     async def turn(self, sites: Collection[Site]) -> None:
         """Send one if it is due; while the bus is down it is left out, since late is what it must not seem to be."""
+        if self._stale:
+            self.show(sites)
         if self.wait() > 0:
             return
         self._due = self.site_states.clock.monotonic() + self.crawl.heartbeat_seconds

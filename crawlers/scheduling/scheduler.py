@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from operator import itemgetter
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from crawlers.bus.backlog import AGAIN_SECONDS, Backlog
@@ -76,6 +76,9 @@ class Scheduler:
         self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
         self._next: dict[str, Visits] = {}
         """When each site is due, as the frontier has it: it is asked after a visit, and not ten thousand times at each turn."""
+        self._soon: list[tuple[float, str]] = []
+        """A heap of sites that are due before all are looked at again, by when: some may have been visited meanwhile."""
+        self._look_at = float("-inf")
         self._not_before: dict[str, float] = {}
         self._read_at = float("-inf")
         self._once = self._stopping = False
@@ -125,26 +128,47 @@ class Scheduler:
         self._sites.read(strict=strict, once=self._once)
         self._site_states.egress.total = len(self._sites.watched)
         self._site_states.unreadable = self._sites.unreadable
+        self._look_at = float("-inf")
         self._beats.show(self._sites.watched)
         self._beats.hours.files(self._sites.files)
 
     def _begin_due(self) -> float:
         """Begin visits that are due; returns the seconds until the next is, at most `READ_SECONDS`."""
-        wait, now = READ_SECONDS, self._clock.wall()
-        due: list[tuple[float, Site]] = []
-        for name, site in self._sites.crawled.items():
-            if name not in self._visits:
-                if name not in self._next:
-                    self._next[name] = self._frontier.visits(name)
-                left = max(self._next[name].left(now), self._held_back(name))
-                if left > 0:
-                    wait = min(wait, max(0.1, left))
-                else:
-                    due.append((self._next[name].due_at, site))
-        if due and not self._may_begin():
-            return min(wait, AGAIN_SECONDS)
-        self._begin_some([site for _, site in sorted(due, key=itemgetter(0))])
-        return wait
+        now = self._clock.wall()
+        if self._clock.monotonic() >= self._look_at:
+            self._look_ahead(now)
+        while self._soon and self._soon[0][0] <= now:
+            if not self._may_begin():
+                return AGAIN_SECONDS
+            if len(self._visits) >= MOST_VISITS:  # the end of one makes room, and wakes us
+                return READ_SECONDS
+            _, name = heappop(self._soon)
+            if self._due_at(name, now) <= now:  # else it has been visited meanwhile, or is gone
+                self._begin(self._sites.crawled[name])
+        return min(READ_SECONDS, max(0.1, self._soon[0][0] - now)) if self._soon else READ_SECONDS
+
+    def _look_ahead(self, now: float) -> None:
+        """Look at all sites for those that are due before the next such look: ten thousand are not asked at each turn."""
+        self._look_at = self._clock.monotonic() + READ_SECONDS
+        due = ((self._due_at(name, now), name) for name in self._sites.crawled)
+        self._soon = [one for one in due if one[0] <= now + READ_SECONDS]
+        heapify(self._soon)
+
+    def _due_at(self, name: str, now: float) -> float:
+        """When a site is to be visited, in Unix seconds: the longer ago, the sooner it is its turn. Never while it is visited."""
+        if name in self._visits or name not in self._sites.crawled:
+            return float("inf")
+        if name not in self._next:
+            self._next[name] = self._frontier.visits(name)
+        visits, held_back = self._next[name], self._held_back(name)
+        left = max(visits.left(now), held_back)
+        return now + left if left > 0 else min(now, visits.due_at)
+
+    def _plan(self, name: str) -> None:
+        """Note when a site is due whose visit has ended, if that is before all sites are looked at again."""
+        now = self._clock.wall()
+        if (due := self._due_at(name, now)) <= now + READ_SECONDS:
+            heappush(self._soon, (due, name))
 
     def _begin_some(self, due: Sequence[Site]) -> Sequence[Site]:
         """Begin as many visits as there is room for, in this order; returns the others, for which the end of one makes room."""
@@ -195,6 +219,7 @@ class Scheduler:
             if task.done():
                 del self._visits[name]
                 self._settle(name, task)
+                self._plan(name)
 
     def _settle(self, name: str, task: asyncio.Task[None]) -> None:
         """Look at how a visit's task ended; what is down outside is tried again later, at `--once` by whoever called."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from crawlers.bus.bus_thread import BusThread
 from crawlers.frontier.database import Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.scheduler import Scheduler
-from tests.conftest import HeldClock
+from tests.conftest import NOON, HeldClock
+from tests.crawlers.support import make_site
 from ullage.errors import UnavailableError
 from ullage.settings import Context
 
@@ -78,6 +80,30 @@ def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
     del scheduler._visits["s5"]
     scheduler._begin_due()
     assert began[3:] == ["s3"]
+
+
+def test_one_of_ten_thousand_sites_is_scheduled_within_a_millisecond(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
+) -> None:
+    began: list[str] = []
+    monkeypatch.setattr(
+        scheduler, "_begin", lambda site: began.append(site.name) or scheduler._visits.update({site.name: (None, None)})
+    )
+    sites = {f"s{number}": make_site(name=f"s{number}", watch=False) for number in range(10_000)}
+    scheduler._sites.crawled, scheduler._sites.watched = sites, tuple(sites.values())
+    scheduler._next = {name: Visits(clock.wall() + number * 0.01) for number, name in enumerate(sites)}
+    monkeypatch.setattr(scheduler._site_states, "_states", dict.fromkeys(sites, "ok"))
+    started = time.process_time()
+    while clock.wall() < NOON + 10_000 * 0.01:
+        clock.advance(0.1)
+        scheduler._begin_due()
+        for name in list(scheduler._visits):  # each visit ends at once
+            del scheduler._visits[name]
+            scheduler._next[name] = Visits(clock.wall() + 300)
+            scheduler._plan(name)
+            scheduler._beats.show(scheduler._sites.watched)
+    assert set(began) == set(sites)
+    assert time.process_time() - started < 0.001 * len(began)
 
 
 def test_a_bus_that_stands_still_holds_up_nothing_else() -> None:
