@@ -286,6 +286,14 @@ class Frontier:
         self._leave(leased, state, self._clock.wall() + wait, attempts)
         return state
 
+    def not_yet(self, leased: Leased, seconds: float) -> None:
+        """`leased` is not there, of pages that come one by one: ask again after `seconds`, unless a later one is there."""
+        query = "select 1 from pages where site = ? and series = ? and number > ? and entries > 0 limit 1"
+        series = self._cipher.name(leased.site, leased.page.series)
+        with sqlite_errors(self._path):
+            passed = self._database.execute(query, (leased.site, series, leased.page.number)).fetchone()
+        self._leave(leased, "done" if passed else "due", self._clock.wall() + seconds, 0)
+
     def park(self, leased: Leased) -> None:
         """Give `leased` up: nothing but a change of the site or of its file would help."""
         self._leave(leased, "parked", self._clock.wall(), leased.attempts)

@@ -40,13 +40,13 @@ class Board:
     def parse(self, page: Page, response: Response, site: Site) -> Parsed:
         """A list leads to threads or pastes, other lists and its next page; a thread is its posts and its next page."""
         layout = self._layout(site)
-        if page.role == "item" and layout.raw:
+        if page.role == "item" and (layout.raw or layout.files):
             return reading.raw_post(layout, page, response)
         return reading.Reading(layout, page, response, selecting.html(response), reading.answered_at(response)).parsed()
 
     @staticmethod
     def _layout(site: Site) -> Layout:
-        links = {"links": "a"} if {"raw", "pattern"} & site.options.keys() else {}
+        links = {"links": "a"} if {"raw", "pattern"} & site.options.keys() and "first" not in site.options else {}
         return layout_of(site.name, {**links, **site.options}, "css")
 
 

@@ -53,14 +53,14 @@ class Feed:
     def parse(self, page: Page, response: Response, site: Site) -> Parsed:
         """As a board's."""
         layout = self._layout(site)
-        if page.role == "item" and layout.raw:
+        if page.role == "item" and (layout.raw or layout.files):
             return reading.raw_post(layout, page, response)
         return reading.Reading(layout, page, response, selecting.document(response), reading.answered_at(response)).parsed()
 
     @staticmethod
     def _layout(site: Site) -> Layout:
         options = site.options
-        return layout_of(site.name, options if {"post", "raw"} & options.keys() else {**SYNDICATED, **options}, "json")
+        return layout_of(site.name, options if {"post", "raw", "files"} & options.keys() else {**SYNDICATED, **options}, "json")
 
 
 PLATFORM = Feed()

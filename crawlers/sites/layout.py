@@ -24,7 +24,8 @@ from ullage.files.faults import meant
 SLUG = "slug"
 """The group of a pattern that holds what is no part of a page's name, such as a title that may change."""
 PLACE = re.compile(r"\{(\w+)\}")
-PLACES = frozenset({"id", "thread", "page", "page0", "offset", "root"})
+PLACES = frozenset({"id", "thread", "page", "page0", "offset", "root", "site"})
+"""Of `site` is the link's host, of `root` the page's own address up to where it is a list's."""
 SAFE = "/%:@!$&'()*+,;=~-._?"
 
 
@@ -117,13 +118,17 @@ class Layout(BaseModel):
     """The address of a paste's bytes: entries are then pastes, and not threads."""
     page: OfOne = ""
     """Where a person reads a paste; the link by default."""
+    first: int | None = Field(default=None, ge=0)
+    """The first id of a paste site that counts its pastes up and lists none: `raw` is asked for it, and for the `ahead` ids
+    behind each paste that is there, at every visit again until they come."""
+    ahead: int = Field(default=10, ge=1, le=100)
     lists: Selector = NONE
     """Links to other lists."""
     lists_pattern: Naming | None = None
     lists_not_on: Pattern | None = None
     """Addresses of lists whose `lists` are not followed."""
     next: Selector = NONE
-    """The link to the next page of a list, and of a thread where there is no `thread_next`."""
+    """The link to the next page of a list, and of a thread where nothing is said of its own."""
     next_page: Template = ""
     """The address of the next page, where a link does not tell it."""
     count: Selector = NONE
@@ -136,6 +141,8 @@ class Layout(BaseModel):
     """In a post, its id; the element's own by default."""
     id_pattern: Pattern = re.compile(r"\d+$")
     """The part of it that is the id."""
+    thread_id: Selector = NONE
+    """On a thread's page, its id, where lists do not tell one that lasts."""
     post_id: OfOne = "{id}"
     author: Selector = NONE
     time: Selector = NONE
@@ -147,6 +154,9 @@ class Layout(BaseModel):
     post_url: Template = ""
     """Where a person reads a post; its page with the element's id by default."""
     post_link: Selector = NONE
+    files: Selector = NONE
+    """On a thread's page, links to texts and files that are read for themselves."""
+    files_pattern: Naming | None = None
     thread_next: Selector = NONE
     thread_next_page: Template = ""
     thread_count: Selector = NONE
@@ -159,8 +169,10 @@ class Layout(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if not self.post and not self.raw:
+        if not self.post and not self.raw and not self.files:
             raise ValueError("options.post: is missing: say what holds a post, or with options.raw where a paste's text is")
+        if self.first is not None and not self.raw:
+            raise ValueError("options.raw: is missing: options.first needs an address with {id}")
         if self.post and not self.body:
             raise ValueError("options.body: is missing: say what of a post is its text")
         if self.thread and not self.row_id and not self.pattern:

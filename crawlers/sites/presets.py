@@ -92,6 +92,8 @@ class Preset(BaseModel):
     about: str
     platform: Literal["board", "feed"]
     options: Mapping[str, Any] = {}
+    unreadable: str = ""
+    """Why nothing of it can be read, where that is so: it is recognised, and a site cannot be of it."""
     recognise: Recognise = Recognise()
     sample: tuple[Sample, ...] = ()
 
@@ -205,7 +207,7 @@ def _marks(marks: Recognise, response: Response, page: Document | None) -> tuple
     headers = [
         name
         for name, begins in marks.headers.items()
-        if (response.headers.get(name) or b"\0").decode("latin-1").lower().startswith(begins)
+        if (value := response.headers.get(name)) is not None and value.decode("latin-1").lower().startswith(begins)
     ]
     if page is None:
         return tuple(headers)
@@ -229,7 +231,7 @@ def unproven(preset: Preset, parse: Parse, presets: Presets | None = None) -> li
     site = preset.of(Site(name="sample", platform=preset.name, start=("https://board.example/",), legal_basis="-", owner="-"))
     for number, sample in enumerate(preset.sample, 1):
         where = f"sample {number} ({sample.role})"
-        parsed = parse(sample.page(), sample.response(), site)
+        parsed = Parsed() if preset.unreadable else parse(sample.page(), sample.response(), site)
         said += _compared(f"{where}: post", sample.posts, [_as_post(post) for post in parsed.posts])
         said += _compared(f"{where}: page", sample.pages, [_as_page(page) for page in parsed.pages])
         if sample.recognised and preset.name not in {one.name for one in recognise(sample.response(), presets)}:

@@ -17,17 +17,29 @@ from parsel import Selector
 from scrapy.http import Response
 
 from crawlers.sites.content_type import declared
-from crawlers.sites.layout import Layout, filled, named
+from crawlers.sites.layout import NONE, Layout, filled, named
 from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.sites.selecting import Document, Node, Selections, is_element, link_of, text_of
 
+COUNTED = "counted"
+"""The fact of a page that its id was counted up to, and seen nowhere: it may not be there yet."""
 TIMES = ("datetime", "data-time", "data-timestamp", "title")
 """Attributes in which an element has its moment more exactly than in its text."""
 
 
 def starts(layout: Layout, urls: Sequence[str]) -> list[Page]:
-    """One list a start address."""
-    return [Page(_list_of(layout, url), "list") for url in urls]
+    """One list a start address, or the first pastes where they are counted."""
+    if layout.first is None:
+        return [Page(_list_of(layout, url), "list") for url in urls]
+    return [page for url in urls for page in _counted(layout, url, range(layout.first, layout.first + layout.ahead))]
+
+
+def _counted(layout: Layout, url: str, numbers: range) -> Iterator[Page]:
+    """The pastes of some ids, of a site that lists none."""
+    for number in numbers:
+        raw = urljoin(url, filled(layout.raw, id=number, root=urljoin(url, "/"), site=urljoin(url, "/")))
+        shown = urljoin(url, filled(layout.page, id=number)) if layout.page else raw
+        yield Page(raw, "item", identity=shown, series=urljoin(url, "/"), number=number, facts={"id": str(number), COUNTED: "1"})
 
 
 def _list_of(layout: Layout, url: str) -> str:
@@ -47,11 +59,14 @@ def raw_post(layout: Layout, page: Page, response: Response) -> Parsed:
         facts.get("title", ""),
         facts.get("author", ""),
         published_at=datetime.fromtimestamp(float(when), UTC) if when else None,
-        kind=layout.kind or "paste",
+        kind="attachment" if layout.post else layout.kind or "paste",
         media_type=media_type,
         charset=charset,
     )
-    return Parsed(posts=(post,))
+    if COUNTED not in facts:
+        return Parsed(posts=(post,))
+    behind = range(page.number + 1, page.number + 1 + layout.ahead)
+    return Parsed((post,), tuple(_counted(layout, response.url, behind)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,7 @@ class Reading:
         layout, root = self.layout, self.document.root
         if self.page.role != "list":
             posts = tuple(self._posts(root))
-            return Parsed(posts, tuple(self._next(len(posts), of_thread=True)))
+            return Parsed(posts, (*self._files(root), *self._next(len(posts), of_thread=True)))
         posts = () if layout.leads_on else tuple(self._posts(root))
         entries = list(self._entries(root)) if layout.leads_on else []
         older = self._next(len(posts) + len(entries), of_thread=False)
@@ -102,7 +117,7 @@ class Reading:
         if not number or (layout.links and layout.pattern and not layout.row_id and not found):
             return None
         facts = {"id": number, **self._facts(row)}
-        places = {"id": number, "root": self._root()}
+        places = {"id": number, "root": self._root(), "site": urljoin(url, "/").rstrip("/")}
         if layout.raw:
             shown = urljoin(self.response.url, filled(layout.page, **places)) if layout.page else url
             raw = self.response.urljoin(filled(layout.raw, **places))
@@ -123,7 +138,7 @@ class Reading:
         layout = self.layout
         links = layout.links.links(row) if layout.rows else [(link_of(row), row)] if layout.links else []
         for where, _ in links:
-            if where and (url := self._address(where)):
+            if where and (url := self._address(where.replace("{root}", self._root()))):
                 if layout.pattern is None:
                     return url, re.search(r"(?P<id>[^/?&=]+)/?$", url)
                 if found := layout.pattern.search(self._matched(url)):
@@ -152,11 +167,14 @@ class Reading:
         layout = self.layout
         if layout.lists_not_on and layout.lists_not_on.search(self.response.url):
             return
+        known = set()
         for where, _ in layout.lists.links(root):
             url = self._address(where)
             found = layout.lists_pattern.search(url) if layout.lists_pattern and url else None
-            if url and (found or not layout.lists_pattern):
-                yield Page(url, "list", identity=named(url, found) if found else url)
+            name = named(url, found) if found else url
+            if url and name not in known and (found or not layout.lists_pattern):
+                known.add(name)
+                yield Page(url, "list", identity=name)
 
     def _root(self) -> str:
         """The address of this page up to where it is a list's."""
@@ -205,8 +223,22 @@ class Reading:
         url = urldefrag(self.response.url).url
         return f"{url}#{own}" if own else url
 
+    def _files(self, root: Node) -> Iterator[Page]:
+        """What a thread's page links to that is read for itself."""
+        pattern, known = self.layout.files_pattern, set()
+        for where, link in self.layout.files.links(root):
+            url = self._address(where)
+            found = pattern.search(url) if pattern and url else None
+            if url and url not in known and (found or not pattern):
+                known.add(url)
+                title = (text_of(link) if is_element(link) else "") or self.page.facts.get("title", "")
+                facts = {"id": found["id"] if found else urlsplit(url).path.strip("/"), "title": title}
+                yield Page(url, "item", identity=named(url, found) if found else url, facts=facts)
+
     def _thread(self) -> str:
         """The thread's id; pages that an older version found have it in their address alone."""
+        if told := self.layout.id_pattern.search(self.layout.thread_id.text(self.document.root)):
+            return told[told.re.groups and 1]
         known = self.page.facts.get("id", "")
         found = self.layout.pattern.search(self.page.series) if self.layout.pattern and not known else None
         return found["id"] if found else known
@@ -226,17 +258,20 @@ class Reading:
     def _next(self, held: int, *, of_thread: bool) -> list[Page]:
         """The page behind this one, where there is one."""
         layout, page = self.layout, self.page
-        links = layout.thread_next or layout.next if of_thread else layout.next
-        template = layout.thread_next_page or (layout.next_page if not layout.leads_on else "") if of_thread else layout.next_page
-        count = layout.thread_count if of_thread else layout.count
-        per_page = layout.thread_per_page if of_thread else layout.per_page
+        if of_thread and (layout.thread_next or layout.thread_next_page or layout.thread_count):
+            links, template, count, per_page = (
+                layout.thread_next, layout.thread_next_page, layout.thread_count, layout.thread_per_page
+            )  # fmt: skip
+        else:
+            links, template = layout.next, "" if of_thread else layout.next_page
+            count, per_page = NONE if of_thread else layout.count, layout.per_page
         found = links.nodes(self.document.root)
         url = next((link for node in found if (link := self._address(link_of(node)))), "")
         if links and not url and not any(node is True for node in found):
             return []
         if count and page.number * per_page >= int(count.text(self.document.root) or 0):
             return []
-        if not links and not count and not held:
+        if not links and not (template and (count or held)):
             return []
         number, series = page.number + 1, page.series or page.name
         if template:

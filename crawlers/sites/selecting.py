@@ -7,6 +7,7 @@ and `json:` before it say so outright. Where a list of selectors is given, the f
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,6 +25,8 @@ Kind = Literal["html", "xml", "json"]
 Node = Any
 """A `Selector`, or what JSON holds."""
 XPATH = ("/", "./", "../", "(")
+HTML = re.compile(r"(?i)<(!doctype )?html")
+RELATED = "$related"
 KEY = "$key"
 """Where the rows of a JSON object, which have names and no order, keep their names."""
 
@@ -40,7 +43,10 @@ class Selection:
         """All that it finds in `node`; nothing in a document of another language."""
         if isinstance(node, Selector):
             return list(node.xpath(self.xpath) if self.xpath else node.css(self.css)) if self.xpath or self.css else []
-        found = self.path.search(node) if self.path is not None else None
+        try:
+            found = self.path.search(node) if self.path is not None else None
+        except JMESPathError:  # a function that was given what the document does not have
+            return []
         if isinstance(found, dict):
             return [{**value, KEY: name} for name, value in found.items() if isinstance(value, dict)]
         return found if isinstance(found, list) else [] if found is None else [found]
@@ -123,8 +129,10 @@ def text_of(found: Node) -> str:
 
 
 def link_of(found: Node) -> str:
-    """The address that an element leads to, or that is written in what is none."""
-    return found.attrib.get("href", "").strip() if is_element(found) else text_of(found)
+    """The address that an element leads to, or that is written in what is none, or in an element of a feed."""
+    if not is_element(found):
+        return text_of(found)
+    return found.attrib.get("href", "").strip() or (text_of(found) if found.type == "xml" else "")
 
 
 def is_element(found: Node) -> bool:
@@ -150,14 +158,32 @@ def document(response: Response) -> Document:
     text = _text(response).lstrip("\ufeff \r\n\t")
     if text[:1] in {"{", "["}:
         try:
-            return Document("json", json.loads(text))
+            return Document("json", _related(json.loads(text)))
         except (ValueError, RecursionError):
             raise RecordError("not_a_list") from None
-    if text.startswith(("<?xml", "<rss", "<feed", "<rdf:RDF")):
+    if text.startswith(("<?xml", "<rss", "<feed", "<rdf:RDF")) and not HTML.search(text[:1000]):
         made = Selector(text=text, type="xml")
         made.remove_namespaces()
         return Document("xml", made)
     return Document("html", Selector(text=text, type="html"))
+
+
+def _related(found: Any) -> Any:
+    """Of JSON:API, what each object is related to, as its attributes and by the relation's name, stands in it as `RELATED`."""
+    if not isinstance(found, dict) or not isinstance(found.get("data"), list):
+        return found
+    objects = [one for one in (*found["data"], *(found.get("included") or ())) if isinstance(one, dict)]
+    known = {(one.get("type"), one.get("id")): one.get("attributes") for one in objects}
+    for one in objects:
+        relations = one.get("relationships")
+        if isinstance(relations, dict):
+            ends = {
+                name: end["data"]
+                for name, end in relations.items()
+                if isinstance(end, dict) and isinstance(end.get("data"), dict)
+            }
+            one[RELATED] = {name: known.get((end.get("type"), end.get("id"))) for name, end in ends.items()}
+    return found
 
 
 def _text(response: Response) -> str:

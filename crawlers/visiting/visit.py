@@ -20,6 +20,7 @@ from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import Platform
 from crawlers.sites.page_verdict import UNKNOWN, Evidence, Profile
 from crawlers.sites.pages import Parsed
+from crawlers.sites.reading import COUNTED
 from crawlers.sites.site import Site
 from crawlers.visiting.pace import reading_seconds, revisit_seconds
 from ullage import log
@@ -130,7 +131,10 @@ class Visit:
         if leased.name not in self._held:
             return
         fate = FATES[outcome]
-        if fate is Fate.GONE:
+        if fate is Fate.GONE and COUNTED in leased.page.facts:
+            self.frontier.not_yet(leased, self.site.revisit_seconds)
+            self.read += 1  # the site was asked what is new, and said
+        elif fate is Fate.GONE:
             self.frontier.finish(leased, Parsed(), self.began)
         elif fate is Fate.GIVE_UP:
             self.frontier.park(leased)

@@ -456,3 +456,14 @@ def test_a_site_that_others_collect_is_never_visited(station: Station, server: A
     assert "site chat is not crawled: what is of it comes by `ullage ingest`" in station.run("crawl", "chat", "--once", exits=2)
     assert "1 read, 0 crawled, 1 by ingest" in station.run("check", exits=1)  # no watchlist is live
     assert "by ingest" in station.run("sites")
+
+
+def test_pastes_that_are_counted_up_and_listed_nowhere_are_found(station: Station, server: Answers) -> None:
+    for number in (100, 101, 103):  # 102 is private
+        server.says(f"/raw/{number}", f"text {number}", **{"Content-Type": "text/plain"})
+    options = '[options]\nraw = "/raw/{id}"\nfirst = 100\nahead = 3'
+    station.site("paste", f"{server.url}/", platform="board", more=options)
+    found = visited(station.run("crawl", "--once"))
+    assert (found["captures"], found["status"]) == (3, "ok")
+    assert sorted(capture.post_id for capture in station.captures()) == ["100", "101", "103"]
+    assert states(station) == {"due": 4, "leased": 0, "done": 3, "parked": 0}

@@ -31,6 +31,7 @@ from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.reading import COUNTED
 from crawlers.visiting.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
 from crawlers.visiting.pipelines.seen import SeenPipeline
 from crawlers.visiting.spider import PageRead, PageSpider
@@ -417,3 +418,31 @@ def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publishe
     )
     plain, known = keys.verifier(context.keys, "captures").disclose(signed, "capture")
     assert (Capture.decode(plain, CAPTURE_SCHEMA), known) == (capture, True)
+
+
+def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_there(visit: Visit, clock: HeldClock) -> None:
+    def counted(number: int) -> Page:
+        return Page(f"http://board.example/{number}", "item", series="counted", number=number, facts={COUNTED: "1"})
+
+    def ask() -> list[int]:
+        asked = []
+        while (leased := asyncio.run(visit.next_page())) and leased.page.role == "item":
+            asked.append(leased.page.number)
+            if leased.page.number in there:
+                visit.finished(leased, Parsed((post(leased.page.number),)), 1)
+            else:
+                visit.failed(leased, "gone")
+        return sorted(asked)
+
+    there = {1, 2}
+    lead_to(visit, *map(counted, range(1, 5)))
+    assert ask() == [1, 2, 3, 4]
+    assert visit.end()
+    assert ask() == []
+    clock.advance(100)
+    there.add(4)
+    assert ask() == [3, 4]
+    clock.advance(100)
+    assert ask() in ([], [3])  # by whether it was asked for before the later one came
+    clock.advance(100)
+    assert ask() == []

@@ -1,0 +1,153 @@
+"""What any layout can say, on small pages: threads over pages, JSON, feeds, and pages that do not keep to it."""
+
+import json
+
+import pytest
+from scrapy.http import HtmlResponse, Request, Response, TextResponse, XmlResponse
+
+from crawlers.platforms import platform_of
+from crawlers.sites.pages import Page, Parsed
+from tests.crawlers.support import make_site
+from ullage.errors import ConfigError, RecordError
+
+BOARD = "https://board.example/"
+LAID = {
+    "rows": "li",
+    "links": "a.t",
+    "pattern": r"[?&]t=(?P<id>\d+)",
+    "stamp": "i",
+    "next": "a.next",
+    "post": "p[id]",
+    "body": "b",
+    "author": "u",
+    "time": "time",
+}
+
+
+def read(options: dict[str, object], body: object, page: Page | None = None, platform: str = "board", **headers: str) -> Parsed:
+    page = page or Page(BOARD, "list")
+    kinds = {"<?xm": XmlResponse, "<rss": XmlResponse, "<htm": HtmlResponse}
+    text = body if isinstance(body, str) else json.dumps(body)
+    kind = HtmlResponse if platform == "board" else kinds.get(text[:4], TextResponse)
+    site = make_site(platform=platform, start=[BOARD], options=options)
+    response = kind(page.url, body=text.encode(), encoding="utf-8", headers=headers, request=Request(page.url))
+    return platform_of(site).parse(page, response, site)
+
+
+def test_a_thread_is_known_by_its_whole_address_query_included_and_its_stamp_ignores_views() -> None:
+    row = '<li><a class=t href="?sid=9&t=7&x=1#new">T</a> <i>12</i> <s>{views} views</s></li>'
+    (first,), (second,) = (read(LAID, row.format(views=views)).pages for views in (1, 2))
+    assert first == second
+    assert (first.url, first.identity, first.stamp) == (f"{BOARD}?sid=9&t=7&x=1#new", f"{BOARD}?sid=9&t=7", "12")
+
+
+def test_without_a_stamp_of_its_own_all_that_a_row_says_is_one() -> None:
+    (page,) = read({**LAID, "stamp": []}, '<li><a class=t href="?t=7">T</a> <i>12</i> by li</li>').pages
+    assert page.stamp == "T 12 by li"
+
+
+def test_a_post_without_a_text_is_none_and_one_without_a_number_is_known_by_its_place() -> None:
+    body = "<p id=p31><u>li</u><b>one</b></p><p id=p32>deleted</p><p id=''><b>two</b></p>"
+    page = Page(f"{BOARD}?t=7&p=2", "thread", series=f"{BOARD}?t=7", number=2)
+    parsed = read(LAID, body, page)
+    assert [(post.post_id, post.thread, post.body) for post in parsed.posts] == [("31", "7", b"one"), ("2-3", "7", b"two")]
+
+
+def test_what_stands_in_another_found_element_is_taken_once() -> None:
+    (post,) = read(LAID, "<p id=p1><b>a<b>c</b></b></p>", Page(BOARD, "thread")).posts
+    assert post.body == b"a<b>c</b>"
+
+
+@pytest.mark.parametrize("href", ["javascript:void(0)", "", "#", "http://[bad", "ftp://x/", "mailto:a@b.example"])
+def test_a_next_page_that_is_none_ends_the_list(href: str) -> None:
+    assert read(LAID, f'<a class=next href="{href}">more</a>').pages == ()
+
+
+def test_a_relative_moment_is_by_the_sites_own_clock() -> None:
+    body = "<p id=p1><b>x</b><time>2 hours ago</time></p>"
+    (told,) = read(LAID, body, Page(BOARD, "thread"), Date="Thu, 26 Nov 2026 12:00:00 GMT").posts
+    assert told.published_at.isoformat() == "2026-11-26T10:00:00+00:00"
+    (untold,) = read(LAID, body, Page(BOARD, "thread")).posts
+    assert untold.published_at is None
+
+
+def test_an_xhtml_page_with_a_prolog_is_read_as_a_page() -> None:
+    body = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p id="p1"><b>x</b></p></body></html>'
+    for platform in ("board", "feed"):
+        options: dict[str, object] = {"post": "css:p[id]", "body": "css:b"}
+        assert [post.body for post in read(options, body, Page(BOARD, "thread"), platform).posts] == [b"x"]
+
+
+RSS = """<?xml version="1.0"?><rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"
+xmlns:content="http://purl.org/rss/1.0/modules/content/"><channel><item><title>T</title><link>https://board.example/7</link>
+<dc:creator>li</dc:creator><pubDate>Tue, 24 Nov 2026 16:02:00 +0000</pubDate><guid>g7</guid><description>short</description>
+<content:encoded>&lt;p&gt;王小明&lt;/p&gt;</content:encoded></item></channel></rss>"""
+ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><entry><title>T</title>
+<link rel="alternate" href="https://board.example/7"/><id>g7</id><author><name>li</name></author>
+<published>2026-11-24T16:02:00Z</published><content type="html">&lt;p&gt;王小明&lt;/p&gt;</content></entry></feed>"""
+
+
+@pytest.mark.parametrize("feed", [RSS, ATOM])
+def test_of_rss_and_atom_nothing_needs_to_be_said(feed: str) -> None:
+    (post,) = read({}, feed, platform="feed").posts
+    assert (post.post_id, post.url, post.title, post.author) == ("g7", "https://board.example/7", "T", "li")
+    assert post.body.decode() == "<p>王小明</p>"
+    assert post.published_at.isoformat() == "2026-11-24T16:02:00+00:00"
+
+
+def test_posts_may_stand_on_a_json_list_with_more_behind_it() -> None:
+    options = {"post": "@", "id": "id", "author": "account.acct", "time": "created_at", "body": "content", "post_url": "/s/{id}"}
+    said = [{"id": "110", "created_at": "2026-11-24T16:02:00Z", "account": {"acct": "li"}, "content": "<p>王小明</p>"}]
+    parsed = read({**options, "next_page": "?page={page}"}, said, platform="feed")
+    assert [(post.post_id, post.url, post.author) for post in parsed.posts] == [("110", f"{BOARD}s/110", "li")]
+    assert [(page.url, page.role, page.number) for page in parsed.pages] == [(f"{BOARD}?page=2", "list", 2)]
+    assert read({**options, "next_page": "?page={page}"}, [], platform="feed") == Parsed()
+
+
+def test_a_thread_in_json_has_as_many_pages_as_its_count_says() -> None:
+    lists = {"rows": "t", "row_id": "id", "thread": "/t/{id}", "thread_next_page": "/t/{thread}?page={page}"}
+    options = {**lists, "post": "p", "id": "id", "body": "b", "thread_count": "n", "thread_per_page": 2}
+    (page,) = read(options, {"t": [{"id": 7}]}, platform="feed").pages
+    urls, seen = [], []
+    while page:
+        urls.append(page.url)
+        parsed = read(options, {"n": 5, "p": [{"id": 10 * page.number, "b": "x"}]}, page, "feed")
+        seen += [post.post_id for post in parsed.posts]
+        page = parsed.pages[0] if parsed.pages else None
+    assert urls == [f"{BOARD}t/7", f"{BOARD}t/7?page=2", f"{BOARD}t/7?page=3"]
+    assert seen == ["10", "20", "30"]
+
+
+@pytest.mark.parametrize("body", ["{", "[" * 100_000, '{"t": 1}', '{"t": [[], 1, null, "x", {"id": {}}]}', "null", "", "[]"])
+def test_json_of_another_shape_breaks_nothing(body: str) -> None:
+    options = {"rows": "t", "row_id": "id", "thread": "/t/{id}", "post": "length(@)", "body": "join(',', x)", "stamp": "a.b"}
+    try:
+        parsed = read(options, body, platform="feed")
+    except RecordError:
+        return
+    assert parsed.pages == ()
+
+
+def test_what_is_no_text_is_an_error_not_an_empty_list() -> None:
+    site = make_site(platform="board", options=LAID)
+    with pytest.raises(RecordError):
+        platform_of(site).parse(Page(BOARD, "list"), Response(BOARD, body=b"\0\1"), site)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({}, r"options\.post: is missing"),
+        ({"post": "p"}, r"options\.body: is missing"),
+        ({**LAID, "rows": "//li[["}, r"options\.rows: is no XPath"),
+        ({**LAID, "rows": "json:a["}, r"options\.rows: is no JMESPath"),
+        ({**LAID, "rows": 5}, r"options\.rows: is neither a selector"),
+        ({**LAID, "post_url": "/{name}"}, r"options\.post_url: \{name\} is none of"),
+        ({**LAID, "timezone": "Mars"}, r"options\.timezone: is no time zone"),
+        ({**LAID, "pst": "x"}, r"options\.pst: .*did you mean post"),
+        ({"first": 1, "post": "p", "body": "b"}, r"options\.raw: is missing"),
+    ],
+)
+def test_what_is_wrong_with_options_is_said(options: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        platform_of(make_site(platform="board", options=options))
