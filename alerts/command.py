@@ -17,7 +17,9 @@ from rich.console import Group
 
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.render import clocks_as_json, clocks_table, decide_as_json
+from alerts.coverage.hours import Recount
 from alerts.coverage.ledger import Ledger
+from alerts.coverage.sheet import sheets_of
 from alerts.custody.command import hold, release, vault_of
 from alerts.custody.reveal import reveal, watching
 from alerts.decisions.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
@@ -146,8 +148,10 @@ def run_alert(context: Context, *, once: bool) -> None:
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)
-        ledger, listener = Ledger(store, context.clock), Listener(store, context.clock)
-        maintenance.ledger = ledger.turn
+        sheets, listener = sheets_of(context, store), Listener(store, context.clock)
+        ledger = Ledger(store, context.clock, sheets.reopen if sheets else lambda _: None)
+        gaps = Recount(store, context.clock, settings.coverage.gap_minutes, metrics.unexplained.set)
+        maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps)
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
         batch = settings.alert.batch

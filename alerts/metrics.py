@@ -82,6 +82,11 @@ class AlertMetrics:
         self.reveals_allowed = Gauge(
             "ullage_alert_originals_allowed", "How many of these a shift are no alarm: originals.alarm_after.", registry=registry
         )
+        self.unexplained = Gauge(
+            "ullage_coverage_unexplained_sites",
+            "Sites with a gap in the last 24 hours, by the ledger of coverage, that nobody has explained.",
+            registry=registry,
+        )
         self._begin()
 
     def _begin(self) -> None:

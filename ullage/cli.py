@@ -35,6 +35,7 @@ HELP: Mapping[str, str] = {
     "audit": "What was changed, by whom and why: list it, verify that nobody changed that.",
     "check": "Reach every configured part and say what is wrong with it.",
     "config": "Every knob with its default, unit and reason.",
+    "coverage": "What was seen of each site, hour by hour, and why the rest was not; explain a gap.",
     "crawl": "Visit the sites that are due and put what is new, sealed, on the bus.",
     "dead-letters": "What could not be processed: list it, replay it.",
     "demo": "The whole product against real paste and forum software on loopback, with synthetic people; it checks itself.",

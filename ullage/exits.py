@@ -47,6 +47,10 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.USAGE: "a site file is wrong, or none is right; with --once, the other sites were visited",
     },
     "ingest": {Exit.FAILED: "a line was refused; the others were taken"},
+    "coverage": {
+        Exit.FAILED: "a day is not as it was signed",
+        Exit.GAP: "a site that was to be read was not, for longer than a gap may be, and nobody explained why",
+    },
     "check": {Exit.FAILED: "a line says FAULT"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
     "sites try": {

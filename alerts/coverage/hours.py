@@ -7,8 +7,9 @@ that is a gap as well: of all sites.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -17,13 +18,16 @@ from alerts.coverage.ledger import last_days
 from alerts.records import GapReason, SiteDay
 from alerts.records.coverage import DAY_SLOTS, day_of
 from alerts.store import IncidentStore, Where
+from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records.hours import ELSEWHERE, SEEN, SLOT_SECONDS, SLOTS, UNHEARD, UNWATCHED, WHY
 
 GRACE = timedelta(minutes=15)
 """Heartbeats come each minute, and behind a long queue of captures a little later."""
+RECOUNT_SECONDS = 900.0
+BLIND = re.compile(f"[{re.escape(''.join(WHY))}]+")
 EVERYWHERE = ""
-MINUTES = SLOT_SECONDS // 60
+MINUTES, HOUR_MINUTES = SLOT_SECONDS // 60, 60
 DAY, HOUR, SLOT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=SLOT_SECONDS)
 State = Literal["seen", "blind", "partly", "off", "open"]
 """`partly`: some of it; `off`: not to be read; `open`: not judged yet."""
@@ -103,7 +107,7 @@ class _Slots:
     """Letters of a site from `first`, a slot since 1970."""
 
     first: int
-    letters: list[str] = field(default_factory=list)
+    letters: str = ""
     posts: dict[int, int] = field(default_factory=dict)
     last: SiteDay | None = None
 
@@ -122,18 +126,32 @@ class _Slots:
         self.last = day
 
 
-def coverage(store: IncidentStore, since: datetime, until: datetime, now: datetime, gap_minutes: float, site: str = "") -> Seen:
-    """What was seen from `since` until `until`, of one site or of all."""
+def coverage(
+    store: IncidentStore,
+    since: datetime,
+    until: datetime,
+    now: datetime,
+    gap_minutes: float,
+    site: str = "",
+    *,
+    cells: bool = True,
+) -> Seen:
+    """What was seen from `since` until `until`, of one site or of all; rows without cells where only gaps are asked for."""
     since, until = _hour(since), min(_hour(until - timedelta(microseconds=1)) + HOUR, _hour(now) + HOUR)
     judged = min(until, now - GRACE)
     days = [day_of(since - HOUR)]
     while days[-1] < day_of(until + HOUR):
         days.append(day_of(_start(days[-1]) + DAY))
     found, reasons = _letters(store, days, site, day_of(now)), list(store.scroll(GapReason, Where()))
-    canary, rows = found.pop(CANARY, None), list[Row]()
+    canary, rows, hours = found.pop(CANARY, None), list[Row](), list(_hours(since, until)) if cells else []
     for name, slots in sorted(found.items()):
-        row = _row(name, slots, (since, until, judged), gap_minutes, reasons)
-        if row.unwatched or any(cell.state not in {"off", "open"} for cell in row.cells) or not slots.is_over(judged):
+        row = _row(name, slots, (since, until, judged, hours), gap_minutes, reasons)
+        if (
+            not cells
+            or row.unwatched
+            or any(cell.state not in {"off", "open"} for cell in row.cells)
+            or not slots.is_over(judged)
+        ):
             rows.append(row)
     begins = _begins(store, _letters(store, days, "", day_of(now)) if site else found, since)
     before = Gap(EVERYWHERE, since, min(judged, max(since, begins)), UNHEARD)
@@ -142,6 +160,26 @@ def coverage(store: IncidentStore, since: datetime, until: datetime, now: dateti
         tuple(_explained(before, reasons)) if before.until > before.since else (),
         _told(canary) if canary else frozenset(), tuple(day for day in days if day_of(since) <= day <= day_of(until - SLOT)),
     )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Recount:
+    """Counts, now and then, the sites with a gap in the last day that nobody explained."""
+
+    store: IncidentStore
+    clock: Clock
+    gap_minutes: float
+    tell: Callable[[float], object]
+    _due: float = float("-inf")
+
+    def __call__(self) -> None:
+        """Count if it is due: that reads two days of every site."""
+        if self.clock.monotonic() < self._due:
+            return
+        self._due = self.clock.monotonic() + RECOUNT_SECONDS
+        now = self.clock.now()
+        seen = coverage(self.store, now - DAY, now, now, self.gap_minutes, cells=False)
+        self.tell(sum(any(gap.explained is None for gap in row.gaps) for row in seen.rows))
 
 
 def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) -> datetime:
@@ -181,9 +219,13 @@ def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -
 
 
 def _row(
-    name: str, slots: _Slots, window: tuple[datetime, datetime, datetime], gap_minutes: float, reasons: Sequence[GapReason]
+    name: str,
+    slots: _Slots,
+    window: tuple[datetime, datetime, datetime, list[datetime]],
+    gap_minutes: float,
+    reasons: Sequence[GapReason],
 ) -> Row:
-    since, until, judged = window
+    since, until, judged, hours = window
     until_slot = _slot(judged) - slots.first
     letters = slots.letters[: max(0, until_slot)]
     marked = _marked(letters, slots.first, gap_minutes)
@@ -194,23 +236,25 @@ def _row(
         for explained in _explained(_clipped(gap, since, until), reasons)
     )
     dark = {at for gap in gaps if gap.explained for at in _hours(gap.since, gap.until)}
-    bare = {at for gap in gaps if not gap.explained for at in _hours(gap.since, gap.until)}
-    cells = tuple(_cell(at, letters, slots, marked, at in dark - bare) for at in _hours(since, until))
+    dark -= {at for gap in gaps if not gap.explained for at in _hours(gap.since, gap.until)}
+    cells = tuple(_cell(at, letters, slots, marked, at in dark) for at in hours)
     last = slots.last
-    end = letters[-1] if letters else ELSEWHERE
-    return Row(name, cells, gaps, UNWATCHED.get(end, ""), last.revisit if last else 0, last.lives if last else 0)
+    return Row(
+        name, cells, gaps, UNWATCHED.get(last.stays() if last else "", ""), last.revisit if last else 0, last.lives if last else 0
+    )
 
 
-def _cell(at: datetime, letters: Sequence[str], slots: _Slots, marked: set[int], explained: bool) -> Cell:
+def _cell(at: datetime, letters: str, slots: _Slots, marked: set[int], explained: bool) -> Cell:
     """An hour; times too short for a gap leave it seen."""
     began = _slot(at) - slots.first
-    told = [(n, letters[n]) for n in range(max(0, began), min(began + SLOTS, len(letters)))]
-    seen = sum(letter == SEEN for _, letter in told)
-    why = Counter(letter for _, letter in told if letter in WHY)
-    posts = slots.posts.get(_slot(at) // SLOTS, 0)
+    told, posts = letters[max(0, began) : began + SLOTS], slots.posts.get(_slot(at) // SLOTS, 0)
+    seen = told.count(SEEN)
+    if seen == SLOTS:
+        return Cell(at, "seen", HOUR_MINUTES, {}, posts)
+    why = Counter(letter for letter in told if letter in WHY)
     minutes = {letter: count * MINUTES for letter, count in why.most_common()}
     state: State
-    if any(n in marked for n, _ in told):
+    if not marked.isdisjoint(range(max(0, began), began + SLOTS)):
         state = "partly" if seen else "blind"
     elif len(told) < SLOTS:
         state = "open"
@@ -219,20 +263,13 @@ def _cell(at: datetime, letters: Sequence[str], slots: _Slots, marked: set[int],
     return Cell(at, state, seen * MINUTES, minutes, posts, explained)
 
 
-def _marked(letters: Sequence[str], first: int, gap_minutes: float) -> set[int]:
+def _marked(letters: str, first: int, gap_minutes: float) -> set[int]:
     """The slots that belong to a gap."""
-    marked, least = set[int](), gap_minutes / MINUTES
-    run = list[int]()
-    for n, letter in enumerate([*letters, SEEN]):
-        if letter in WHY:
-            run.append(n)
-            continue
-        if len(run) >= least:
-            marked.update(run)
-        run = []
-    hours = dict[int, list[int]]()
-    for n, letter in enumerate(letters):
-        if letter in WHY:
+    marked, least, hours = set[int](), gap_minutes / MINUTES, dict[int, list[int]]()
+    for run in BLIND.finditer(letters):
+        if run.end() - run.start() >= least:
+            marked.update(range(*run.span()))
+        for n in range(*run.span()):
             hours.setdefault((first + n) // SLOTS, []).append(n)
     for some in hours.values():
         if len(some) >= least:
@@ -240,7 +277,7 @@ def _marked(letters: Sequence[str], first: int, gap_minutes: float) -> set[int]:
     return marked
 
 
-def _gaps(name: str, letters: Sequence[str], marked: set[int], first: int) -> Iterator[Gap]:
+def _gaps(name: str, letters: str, marked: set[int], first: int) -> Iterator[Gap]:
     """Marked slots that follow one another, as gaps, with their reasons, the most common first."""
     run = list[int]()
     for n in [*sorted(marked), -1]:

@@ -7,7 +7,7 @@ heartbeat, and a heartbeat that is older than one which came before it, as of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -46,6 +46,8 @@ class Ledger:
 
     store: IncidentStore
     clock: Clock
+    reopen: Callable[[Collection[str]], None] = lambda _: None
+    """Told of days that are over before more is written of them."""
     _last: dict[str, datetime] = field(default_factory=dict)
     _day: str = ""
 
@@ -123,6 +125,8 @@ class Ledger:
         for before, day in new:
             if day.day < today and day.site != CANARY and (before is None or before.stays() != day.stays()):
                 late += self._after(day, today)
+        if past := {day.day for _, day in new if day.day < today} | {day.day for day in late if day.day < today}:
+            self.reopen(past)
         for some in _batches([*(day for _, day in new), *late]):
             if refused := self.store.put(some).count(Outcome.REJECTED):
                 log.get("alert").error("coverage_refused", count=refused)

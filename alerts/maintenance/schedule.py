@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from alerts.decisions.holds import mark
@@ -42,8 +42,8 @@ class Maintenance:
     """Where sealed evidence may lie on this machine: what belongs to a held incident is marked."""
     older: Callable[[], object] = lambda: None
     """Brings up what an earlier version has left in the store, where opening it does not."""
-    ledger: Callable[[], object] = lambda: None
-    """Looks after the ledger of coverage, once a minute."""
+    ledger: Sequence[Callable[[], object]] = ()
+    """What looks after the ledger of coverage, once a minute."""
     _next: dict[str, float] = field(default_factory=dict)
     _turned: float = 0.0
     _owed: frozenset[type[Document]] = frozenset()
@@ -64,7 +64,8 @@ class Maintenance:
                 self.metrics.loop.reached(STORE, True)
             if self._due("recent", RECENT_SECONDS):
                 self.metrics.recount_recent(self.store)
-                self.ledger()
+                for look in self.ledger:
+                    look()
                 self.recount_more()
         except UnavailableError as error:
             self.metrics.loop.reached(asked, False)

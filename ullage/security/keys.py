@@ -232,7 +232,7 @@ def opener(keys: KeyStore) -> Opener:
     return Opener({Path(n).stem: X25519PrivateKey.from_private_bytes(keys.read(n)) for n in names})
 
 
-SIGNERS = {"crawl": "captures", "ingest": "captures", "match": "findings", "assess": "findings"}
+SIGNERS = {"crawl": "captures", "ingest": "captures", "match": "findings", "assess": "findings", "alert": "sheets"}
 """Who signs records, and of which topic."""
 
 

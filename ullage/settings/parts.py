@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention
 from ullage.settings.knobs import Count, Seconds, Section, knob, known_zone
@@ -52,6 +52,12 @@ class CoverageSettings(Section):
     @classmethod
     def _known_zone(cls, zone: str) -> str:
         return known_zone(zone)
+
+    @model_validator(mode="after")
+    def _authority(self) -> Self:
+        if self.timestamp_url and not self.timestamp_ca:
+            raise ValueError("timestamp_url has no timestamp_ca: a stamp that nobody can verify proves nothing")
+        return self
 
 
 class OriginalSettings(Section):

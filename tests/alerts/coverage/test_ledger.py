@@ -2,64 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from alerts.coverage.hours import Seen, coverage
-from alerts.coverage.ledger import Ledger
+from alerts.coverage.hours import Seen
 from alerts.maintenance.retention import expire
-from alerts.read.heard import Listener
 from alerts.records import GapReason, SiteDay
 from alerts.store import Where
-from tests.conftest import HeldClock
+from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from ullage.monitoring.canary import SITE as CANARY
-from ullage.records.heartbeat import Heartbeat
-from ullage.records.hours import HOUR_SECONDS, SLOTS, SiteHour, slot_of
+from ullage.records.hours import HOUR_SECONDS, SLOTS, SiteHour
 from ullage.settings import StoreSettings
-
-NINE = datetime(2026, 9, 21, 9, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-def beat(at: datetime, sites: str = "board", letter: str = "o", **more: object) -> Heartbeat:
-    """A heartbeat that tells of the five minutes that it was sent in."""
-    slot = slot_of(at.timestamp())
-    slots = "." * (slot % SLOTS) + letter + "." * (SLOTS - 1 - slot % SLOTS)
-    hours = tuple(SiteHour(site=site, hour=slot // SLOTS, slots=slots, posts=3, revisit=300) for site in sites.split())
-    return Heartbeat(id="0" * 32, origin="crawl", inserted_at=at, hours=hours, **{"enrolled": 5, **more})
-
-
-class Alert:
-    """Alert as far as heartbeats go; `hears` each five minutes, as long as it lives."""
-
-    def __init__(self, store, clock: HeldClock) -> None:
-        self.store, self.clock = store, clock
-        clock.seconds = NINE.timestamp()
-        self.start()
-
-    def start(self) -> None:
-        self.ledger, self.listener = Ledger(self.store, self.clock.as_clock()), Listener(self.store, self.clock.as_clock())
-
-    def hear(self, one: Heartbeat) -> None:
-        self.ledger(one)
-        self.listener(one)
-
-    def hears(self, since: datetime, until: datetime, *words: str, **more: object) -> None:
-        while since < until:
-            self.clock.seconds = max(self.clock.seconds, since.timestamp())
-            self.hear(beat(since, *words, **more))
-            since += timedelta(minutes=5)
-
-    def seen(self, since: datetime = NINE, site: str = "", minutes: float = 10.0) -> Seen:
-        now = self.clock.as_clock().now()
-        return coverage(self.store, since, now, now, minutes, site)
-
-    def at(self, when: datetime) -> None:
-        self.clock.seconds = when.timestamp()
-
-
-@pytest.fixture
-def alert(store, clock: HeldClock) -> Alert:
-    return Alert(store, clock)
 
 
 def words(found: Seen, site: str = "board") -> str:

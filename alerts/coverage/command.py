@@ -1,0 +1,126 @@
+"""`ullage coverage`: what was seen of each site, hour by hour, and why the rest was not; `coverage explain` says why not."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from datetime import timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from alerts.coverage import render
+from alerts.coverage.hours import EVERYWHERE, Seen, coverage
+from alerts.coverage.sheet import TOPIC, Standing, stamper_of, standings
+from alerts.coverage.when import read_time
+from alerts.decisions.checked_text import checked_ground
+from alerts.decisions.options import By, name_of
+from alerts.records import GapReason, SiteDay
+from alerts.store import IncidentStore, Where, configured_store
+from ullage.display.screen import AsJson, console, print_row
+from ullage.errors import ConfigError
+from ullage.exits import Exit
+from ullage.security import keys
+from ullage.settings import Context
+
+MOST_DAYS = 62
+LONGEST = timedelta(days=31)
+"""What one explanation may cover: who would explain a year away explains nothing."""
+app = typer.Typer(help="What was seen of each site, hour by hour, and why the rest was not; explain a gap.")
+Site = Annotated[str, typer.Option(help="Of this site alone.")]
+Until = Annotated[str, typer.Option(help="To when; now by default.")]
+
+
+@app.callback(invoke_without_command=True)
+def show(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option(help="From when, local: yesterday 18:00, 2026-11-25T18:00, 12h.")] = "yesterday 18:00",
+    until: Until = "",
+    site: Site = "",
+    everything: Annotated[bool, typer.Option("--all", help="Every site in the table, not only the first 40.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap."""
+    if ctx.invoked_subcommand is not None:
+        return
+    context: Context = ctx.obj
+    with contextlib.closing(configured_store(context)) as store:
+        seen = _seen(context, store, since, until, site)
+        sheets = standings(store, seen.days, keys.verifier(context.keys, TOPIC), stamper_of(context), context.clock.now())
+    if as_json:
+        for line in render.as_json(seen, sheets):
+            print_row(line)
+    else:
+        _print(context, seen, sheets, everything)
+    if not all(sheet.holds for sheet in sheets):
+        raise typer.Exit(Exit.FAILED)
+    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.DONE)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option(help="From when, local, as `coverage` prints it.")],
+    until: Annotated[str, typer.Option(help="To when.")],
+    reason: Annotated[str, typer.Option(help="Why nothing was seen; no identifier.")],
+    site: Annotated[str, typer.Option(help="Of this site alone; of all by default.")] = EVERYWHERE,
+    by: By = "",
+) -> None:
+    """Record why nothing was seen in a time. The gap still shows, and who explained it; it is in the audit log first."""
+    context: Context = ctx.obj
+    now, zone = context.clock.now(), ZoneInfo(context.settings.coverage.zone)
+    began, ended = read_time(since, now, zone, "--since"), read_time(until, now, zone, "--until")
+    if not timedelta(0) < ended - began <= LONGEST:
+        raise ConfigError("--until is not behind --since, or more than 31 days behind it")
+    why, who = checked_ground(reason), name_of(by)
+    with contextlib.closing(configured_store(context)) as store:
+        if site:
+            _require_site(store, site)
+        made = GapReason(id=f"GAP-{secrets.token_hex(6)}", site=site, since=began, until=ended, at=now, by=who, reason=why)
+        what = f"coverage {made.id}: {site or 'all sites'}, {began.isoformat()} to {ended.isoformat()}"
+        context.trail().append("coverage.explain", what, actor=who, reason=why)
+        store.create([made])
+    typer.echo(f"recorded: {made.id}, {site or 'all sites'}, {render.span(began, ended, zone)}, by {who}")
+
+
+def _seen(context: Context, store: IncidentStore, since: str, until: str, site: str) -> Seen:
+    settings, now = context.settings.coverage, context.clock.now()
+    zone = ZoneInfo(settings.zone)
+    began = read_time(since, now, zone, "--since")
+    ended = read_time(until, now, zone, "--until") if until else now
+    if ended > now + timedelta(hours=1) or began >= ended:
+        raise ConfigError("--until is not behind --since, or is to come")
+    if ended - began > timedelta(days=MOST_DAYS):
+        raise ConfigError(f"at most {MOST_DAYS} days are read at once: narrow --since and --until")
+    if site:
+        _require_site(store, site)
+    return coverage(store, began, min(ended, now), now, settings.gap_minutes, site)
+
+
+def _require_site(store: IncidentStore, site: str) -> None:
+    if not store.count(SiteDay, Where({"site": (site,)})):
+        raise ConfigError("the ledger knows no site of that name: `ullage coverage --all` prints all")
+
+
+def _print(context: Context, seen: Seen, sheets: list[Standing], everything: bool) -> None:
+    """For people."""
+    zone, out = ZoneInfo(context.settings.coverage.zone), console()
+    typer.echo(f"Coverage {render.span(seen.since, seen.until, zone)}, hours of {zone.key}")
+    rows = render.shown(seen, everything)
+    for made in render.tables(seen, zone, rows):
+        out.print(made)
+    if rows:
+        typer.echo(render.legend(rows))
+    if len(rows) < len(seen.rows):
+        typer.echo(f"{len(seen.rows) - len(rows)} more sites: --all prints them")
+    for line in (*render.apart_lines(seen), *render.gap_lines(seen, zone)):
+        typer.echo(line)
+    for sheet in sheets:
+        typer.echo(f"sheet of {sheet.day} (UTC): {sheet.said}")
+    typer.echo(render.total_line(seen))
+    if bare := seen.unexplained():
+        first = bare[0]
+        when = [at.astimezone(zone).strftime("%Y-%m-%dT%H:%M") for at in (first.since, first.until)]
+        what = f"{f' --site {first.site}' if first.site else ''} --since {when[0]} --until {when[1]}"
+        typer.echo(f'Next: ullage coverage explain{what} --reason "…"')

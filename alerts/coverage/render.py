@@ -1,0 +1,210 @@
+"""The ledger for people: a line a site with its hours as cells, gaps with their reasons, totals; and for programs."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from itertools import groupby
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from alerts.coverage.hours import EVERYWHERE, Cell, Gap, Row, Seen
+from alerts.coverage.sheet import Standing
+from ullage.display.render import moment, safe
+from ullage.display.screen import table
+from ullage.records.hours import WHY
+
+COLUMNS = 24
+SHOWN = 40
+"""Sites in the table; those with gaps first."""
+NAMED = 5
+"""Sites that a gap of many is said of by name."""
+STYLES = {"seen": "green", "blind": "bold red", "partly": "red", "off": "dim", "open": "dim"}
+CANARY = "canary posts told"
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Gaps of several sites at the same time, for the same reason, explained alike."""
+
+    since: datetime
+    until: datetime
+    why: str
+    explained: str
+    sites: tuple[str, ...]
+
+
+def tables(seen: Seen, zone: tzinfo, rows: Sequence[Row]) -> Iterator[Table]:
+    """The cells, a table for every 24 hours."""
+    hours = [cell.at for cell in rows[0].cells] if rows else []
+    for first in range(0, len(hours), COLUMNS):
+        some = hours[first : first + COLUMNS]
+        made = table("site", *(_head(at, some[0], zone) for at in some), whole=("site",))
+        made.pad_edge, made.padding = False, (0, 0, 0, 0)
+        made.columns[0].max_width = 24
+        made.columns[0].no_wrap, made.columns[0].overflow = True, "ellipsis"
+        for column in made.columns[1:]:
+            column.justify, column.min_width = "right", 3
+        for row in rows:
+            made.add_row(Text(safe(row.site) + " "), *map(_cell, row.cells[first : first + COLUMNS]))
+        if seen.canaries:
+            made.add_row(Text(CANARY, "dim"), *(Text("✓" if at in seen.canaries else "", "dim") for at in some))
+        yield made
+
+
+def _head(at: datetime, first: datetime, zone: tzinfo) -> str:
+    """The local hour that a cell begins with, with the day where one begins."""
+    local = at.astimezone(zone)
+    minute = f":{local:%M}" if local.minute else ""
+    return f"{local:%d}.\n{local:%H}{minute}" if at == first or not local.hour else f"\n{local:%H}{minute}"
+
+
+def _cell(cell: Cell) -> Text:
+    """Posts of an hour that was seen; of another `×`, or `~` where only a part was blind, and the reason's letter."""
+    letter = next(iter(cell.why), "")
+    if cell.state == "seen":
+        return Text(str(cell.posts) if cell.posts < 1_000 else f"{cell.posts // 1_000}k", STYLES["seen"])
+    if cell.state in {"blind", "partly"}:
+        mark = f"{'×' if cell.state == 'blind' else '~'}{letter.replace('.', '')}"
+        return Text(f"({mark})" if cell.explained else mark, "yellow" if cell.explained else STYLES[cell.state])
+    return Text("-" if cell.state == "off" else "…", STYLES[cell.state])
+
+
+def shown(seen: Seen, everything: bool) -> Sequence[Row]:
+    """The sites of the table: those with gaps first where there are too many."""
+    if everything or len(seen.rows) <= SHOWN:
+        return seen.rows
+    return sorted(seen.rows, key=lambda row: (all(gap.explained for gap in row.gaps), not row.gaps, row.site))[:SHOWN]
+
+
+def together(gaps: Iterable[Gap]) -> list[Together]:
+    """Gaps of the same time and reason as one."""
+    sites = defaultdict[tuple[datetime, datetime, str, str], list[str]](list)
+    for gap in gaps:
+        said = gap.explained
+        words = f"{said.reason} ({said.by}, {moment(said.at)})" if said else ""
+        sites[gap.since, gap.until, gap.why, words].append(gap.site)
+    return [Together(*key, tuple(names)) for key, names in sorted(sites.items())]
+
+
+def gap_lines(seen: Seen, zone: tzinfo) -> Iterator[str]:
+    """A line a gap."""
+    for one in together(seen.gaps()):
+        if one.sites == (EVERYWHERE,):
+            who, why = "all sites", "the ledger had not begun"
+        else:
+            who = f"{len(one.sites)} of {len(seen.rows)} sites" if len(one.sites) > NAMED else ", ".join(map(safe, one.sites))
+            why = ", ".join(WHY[letter] for letter in one.why)
+        end = f"explained: {one.explained}" if one.explained else "NOT EXPLAINED"
+        yield f"{span(one.since, one.until, zone)}  {who}: {why}; {end}"
+
+
+def span(since: datetime, until: datetime, zone: tzinfo) -> str:
+    """A time from one moment to another, local, with how long it is."""
+    one, other = since.astimezone(zone), until.astimezone(zone)
+    minutes = round((until - since) / timedelta(minutes=1))
+    long = f"{minutes // 60} h {minutes % 60:02d}" if minutes >= 60 else f"{minutes} min"
+    return f"{one:%Y-%m-%d %H:%M}–{other:{'%H:%M' if one.date() == other.date() else '%m-%d %H:%M'}} ({long})"
+
+
+def legend(rows: Sequence[Row]) -> str:
+    """What the letters in the table say."""
+    letters = dict.fromkeys(
+        letter for row in rows for cell in row.cells if cell.state in {"blind", "partly"} for letter in cell.why
+    )
+    said = "; ".join(f"{letter.replace('.', '× alone')}: {WHY[letter]}" for letter in letters)
+    marks = (
+        "a number: seen, so many new posts; ×: blind; ~: blind for a part; ( ): explained; -: not to be read; …: not judged yet"
+    )
+    return f"{marks}{'. ' if said else ''}{said}"
+
+
+def apart_lines(seen: Seen) -> Iterator[str]:
+    """What is known and not watched, and whose posts come and go too fast."""
+    why = sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched)
+    for reason, group in groupby(why, key=lambda pair: pair[0]):
+        yield f"known and not watched: {', '.join(safe(site) for _, site in group)}: {reason}"
+    for row in seen.rows:
+        if row.is_short_lived:
+            every = f"it is visited every {row.revisit // 60 or 1} min"
+            yield f"may have been missed: on {safe(row.site)} a post can be found for {max(1, row.lives // 60)} min, and {every}"
+
+
+def totals(seen: Seen) -> Mapping[str, Any]:
+    """What it comes to."""
+    states = Counter(cell.state for row in seen.rows for cell in row.cells)
+    read = [row for row in seen.rows if any(cell.state in {"seen", "blind", "partly"} for cell in row.cells)]
+    blind = sum(cell.blind for row in seen.rows for cell in row.cells if cell.state in {"blind", "partly"})
+    return {
+        "sites": len(read),
+        "hours_seen": states["seen"],
+        "hours_blind": states["blind"],
+        "hours_partly": states["partly"],
+        "blind_minutes": blind,
+        "posts": sum(cell.posts for row in seen.rows for cell in row.cells),
+        "gaps": len(seen.gaps()),
+        "unexplained": len(seen.unexplained()),
+        "short_lived": [row.site for row in seen.rows if row.is_short_lived],
+        "unwatched": {row.site: row.unwatched for row in seen.rows if row.unwatched},
+    }
+
+
+def total_line(seen: Seen) -> str:
+    """The same in a line."""
+    told = totals(seen)
+    judged = told["hours_seen"] + told["hours_blind"] + told["hours_partly"]
+    bare = told["unexplained"]
+    end = (
+        f"{bare} gap{'s' * (bare != 1)} NOT EXPLAINED"
+        if bare
+        else f"{told['gaps']} gaps, all explained"
+        if told["gaps"]
+        else "no gap"
+    )
+    return f"{told['sites']} sites, {told['hours_seen']} of {judged} site-hours seen, {told['posts']} posts; {end}"
+
+
+def as_json(seen: Seen, sheets: Iterable[Standing]) -> Iterator[Mapping[str, Any]]:
+    """Everything, an object a line: sites, gaps, sheets, the total last."""
+    for row in seen.rows:
+        cells = [
+            {
+                "hour": cell.at.isoformat(),
+                "state": cell.state,
+                "seen_minutes": cell.seen,
+                "blind_minutes": {WHY[letter]: minutes for letter, minutes in cell.why.items()},
+                "posts": cell.posts,
+                "explained": cell.explained,
+                "canary_told": cell.at in seen.canaries,
+            }
+            for cell in row.cells
+        ]
+        facts = {"revisit_seconds": row.revisit or None, "posts_live_seconds": row.lives or None}
+        yield {"type": "site", "site": row.site, "not_watched": row.unwatched or None, **facts, "cells": cells}
+    for gap in seen.gaps():
+        said = gap.explained
+        yield {
+            "type": "gap",
+            "site": gap.site or None,
+            "since": gap.since.isoformat(),
+            "until": gap.until.isoformat(),
+            "why": [WHY[letter] for letter in gap.why],
+            "explained": {"id": said.id, "by": said.by, "at": said.at.isoformat(), "reason": said.reason} if said else None,
+        }
+    for sheet in sheets:
+        when = {"signed_at": sheet.signed_at, "stamped_at": sheet.stamped_at}
+        times = {name: at.isoformat() if at else None for name, at in when.items()}
+        yield {
+            "type": "sheet",
+            "day": sheet.day,
+            "holds": sheet.holds,
+            "said": sheet.said,
+            "sha256": sheet.digest or None,
+            **times,
+        }
+    window = {"since": seen.since.isoformat(), "until": seen.until.isoformat(), "judged_until": seen.judged.isoformat()}
+    yield {"type": "total", **window, **totals(seen)}

@@ -1,0 +1,42 @@
+"""Times as people type them, in the zone of the settings: `yesterday 18:00`, `today`, `18:00`, `2026-11-25 18:00`, `12h`."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from datetime import time as time_of_day
+from zoneinfo import ZoneInfo
+
+from ullage.errors import ConfigError
+
+DAYS = {"today": 0, "yesterday": 1}
+AGO = re.compile(r"([0-9]{1,4})([hd])")
+TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
+
+
+def read_time(typed: str, now: datetime, zone: ZoneInfo, option: str) -> datetime:
+    """The moment that was typed for `option`; ConfigError says how to write one.
+
+    Where clocks are set back an hour comes twice, and the first of the two is meant; an hour that is skipped is read as if it had
+    not been.
+    """
+    words, local = typed.strip().split(), now.astimezone(zone)
+    if len(words) == 1 and (ago := AGO.fullmatch(words[0])):
+        return now - timedelta(**{"hours" if ago[2] == "h" else "days": int(ago[1])})
+    if words and words[0] in DAYS and len(words) <= 2:
+        at = _time(words[1]) if len(words) == 2 else time_of_day()
+        if at is not None:
+            return datetime.combine(local.date() - timedelta(days=DAYS[words[0]]), at, zone).astimezone(now.tzinfo)
+    if len(words) == 1 and (at := _time(words[0])) is not None:
+        there = datetime.combine(local.date(), at, zone)
+        return (there if there <= local else datetime.combine(local.date() - timedelta(days=1), at, zone)).astimezone(now.tzinfo)
+    try:
+        given = datetime.fromisoformat(" ".join(words))
+    except ValueError:
+        raise ConfigError(f'{option} is no time: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h') from None
+    return (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(now.tzinfo)
+
+
+def _time(word: str) -> time_of_day | None:
+    found = TIME.fullmatch(word)
+    return time_of_day(int(found[1]), int(found[2])) if found else None

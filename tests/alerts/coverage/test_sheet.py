@@ -1,0 +1,188 @@
+"""Each day's sheet: signed when the day is over, open while more is heard of it, time-stamped by a real authority (OpenSSL's)."""
+
+import datetime as dt
+import http.server
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from alerts.coverage.sheet import TOPIC, Authority, Sheets, Stamper, Standing, stamper_of, standings
+from alerts.records import DaySheet, SiteDay
+from alerts.store import Where
+from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
+from ullage.errors import ConfigError
+from ullage.security import keys
+from ullage.settings import Context, Settings
+from ullage.settings.parts import CoverageSettings
+
+CONFIG = """
+[tsa]
+default_tsa = tsa_config
+[tsa_config]
+serial = {0}/serial
+crypto_device = builtin
+signer_cert = {0}/tsa.pem
+signer_key = {0}/tsa.key
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+ess_cert_id_alg = sha256
+"""
+
+
+def certificate(name: str, issuer: str, key: ec.EllipticCurvePrivateKey, by: ec.EllipticCurvePrivateKey, *, ca: bool) -> bytes:
+    """A certificate of a root, or of an authority that stamps."""
+    named = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (name, issuer)]
+    now = dt.datetime.now(dt.UTC)
+    made = x509.CertificateBuilder().subject_name(named[0]).issuer_name(named[1]).public_key(key.public_key())
+    made = made.serial_number(x509.random_serial_number()).not_valid_before(now - DAY).not_valid_after(now + DAY)
+    made = made.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    if not ca:
+        made = made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+    return made.sign(by, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of an authority on loopback, and its root certificate."""
+    folder = tmp_path_factory.mktemp("tsa")
+    root, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    (folder / "ca.pem").write_bytes(certificate("root", "root", root, root, ca=True))
+    (folder / "tsa.pem").write_bytes(certificate("tsa", "root", own, root, ca=False))
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "tsa.key").write_bytes(own.private_bytes(*form))
+    (folder / "serial").write_text("01")
+    (folder / "tsa.cnf").write_text(CONFIG.format(folder))
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            (folder / "asked").write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+            command = ["openssl", "ts", "-reply", "-config", folder / "tsa.cnf", "-queryfile", folder / "asked"]
+            said = subprocess.run([*command, "-out", folder / "said"], capture_output=True, check=False)
+            self.send_response(200 if said.returncode == 0 else 500)
+            self.end_headers()
+            self.wfile.write((folder / "said").read_bytes() if said.returncode == 0 else b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", folder / "ca.pem"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def signing(alert: Alert, context: Context) -> Sheets:
+    made = Sheets(alert.store, alert.clock.as_clock(), keys.signer(context.keys, "alert"))
+    alert.ledger.reopen = made.reopen
+    alert.hears(NINE, NINE + HOUR)
+    alert.at(NINE + DAY)
+    alert.ledger.turn()
+    return made
+
+
+def stands(alert: Alert, context: Context, stamper: Stamper | None = None, day: str = "2026-09-21") -> Standing:
+    now = alert.clock.as_clock().now()
+    return standings(alert.store, [day], keys.verifier(context.keys, TOPIC), stamper, now)[0]
+
+
+def test_a_day_is_signed_once_when_it_is_over(alert: Alert, signing: Sheets, context: Context) -> None:
+    alert.at(NINE + 15.5 * HOUR)
+    signing.turn()
+    assert stands(alert, context).said == "not signed yet: the day is not over"
+    for hours in (16, 17, 18, 30):
+        alert.at(NINE + hours * HOUR)
+        signing.turn()
+    (sheet,) = alert.store.scroll(DaySheet, Where())
+    assert (sheet.day, sheet.at, sheet.sites) == ("2026-09-21", NINE + 16 * HOUR, 1)
+    held = stands(alert, context)
+    assert (held.holds, held.said.partition(", ")[2]) == (True, "not time-stamped: no authority is configured")
+
+
+def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
+    alert: Alert, signing: Sheets, context: Context, logged
+) -> None:
+    signing.turn()
+    (day,) = alert.store.scroll(SiteDay, Where({"day": ("2026-09-21",)}))
+    alert.store.put([day.changed(12, "o" * 12, 9)])
+    assert (stands(alert, context).holds, stands(alert, context).said[:7]) == (False, "CHANGED")
+    alert.at(NINE + 3 * DAY)
+    Sheets(alert.store, alert.clock.as_clock(), signing.signer).turn()
+    assert not stands(alert, context).holds
+    (sheet,) = alert.store.scroll(DaySheet, Where({"day": ("2026-09-21",)}))
+    alert.store.put([sheet.model_copy(update={"digest": "0" * 64})])
+    assert stands(alert, context).said == "signed by nobody: the sheet was changed"
+
+
+def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(alert: Alert, signing: Sheets, context: Context) -> None:
+    signing.turn()
+    alert.hear(beat(NINE + 2 * HOUR))
+    assert stands(alert, context).said.startswith("open again, more was heard of it")
+    signing.turn()
+    assert stands(alert, context).holds
+    alert.at(NINE + DAY + HOUR)
+    signing.turn()
+    assert [one.digest == "" for one in sorted(alert.store.scroll(DaySheet, Where()), key=lambda one: one.id)] == [
+        False,
+        True,
+        False,
+    ]
+    assert (stands(alert, context).holds, "signed by alert" in stands(alert, context).said) == (True, True)
+
+
+def test_a_real_authority_stamps_it_and_the_stamp_is_verified(
+    alert: Alert, signing: Sheets, context: Context, authority: tuple[str, Path]
+) -> None:
+    root = x509.load_pem_x509_certificate(authority[1].read_bytes())
+    signing.stamper = Authority(authority[0], root)
+    signing.turn()
+    held = stands(alert, context, signing.stamper)
+    assert held.holds
+    assert held.stamped_at is not None
+    assert abs(held.stamped_at - dt.datetime.now(dt.UTC)) < timedelta(minutes=2)
+    (sheet,) = alert.store.scroll(DaySheet, Where())
+    alert.store.put([sheet.model_copy(update={"stamp": sheet.stamp[:-40] + "A" * 40})])
+    assert stands(alert, context, signing.stamper).said.endswith("with a time stamp that does not hold")
+    alert.store.put([sheet])
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    other = x509.load_pem_x509_certificate(certificate("root", "root", stranger, stranger, ca=True))
+    assert not stands(alert, context, Authority(authority[0], other)).holds
+
+
+def test_an_authority_that_is_down_is_asked_again_and_said(
+    alert: Alert, signing: Sheets, context: Context, authority: tuple[str, Path]
+) -> None:
+    root = x509.load_pem_x509_certificate(authority[1].read_bytes())
+    signing.stamper = Authority("http://127.0.0.1:1/", root)
+    signing.turn()
+    assert "not time-stamped: the authority cannot be reached" in stands(alert, context, signing.stamper).said
+    signing.stamper = Authority(authority[0], root)
+    signing.turn()
+    assert stands(alert, context, signing.stamper).stamped_at is None, "not at every turn"
+    alert.at(NINE + DAY + HOUR)
+    signing.turn()
+    assert stands(alert, context, signing.stamper).stamped_at is not None
+
+
+def test_an_authority_needs_its_root(context: Context, authority: tuple[str, Path]) -> None:
+    with pytest.raises(ValueError, match="timestamp_ca"):
+        CoverageSettings(timestamp_url=authority[0])
+
+    def of(root: str) -> Context:
+        told = CoverageSettings(timestamp_url=authority[0], timestamp_ca=root)
+        return Context(context.data, context.clock, Settings(coverage=told))
+
+    assert isinstance(stamper_of(of(str(authority[1]))), Authority)
+    with pytest.raises(ConfigError, match="no certificate"):
+        stamper_of(of("nothing.pem"))
+    assert stamper_of(context) is None
