@@ -12,11 +12,11 @@ import typer
 
 from crawlers.frontier.database import FILE, Frontier, open_frontier
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import platform_of
+from crawlers.platforms import named, platform_of
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites import silence_model
-from crawlers.sites.presets import FOLDER, Presets
+from crawlers.sites.presets import FOLDER, Presets, unproven
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, SiteFolder
 from crawlers.sites.table import FILE_AT_FAULT, Row, explained, first_readings, sites_table
@@ -24,7 +24,7 @@ from crawlers.trial.command import doctor, try_site
 from crawlers.visiting.pace import reading_seconds
 from ullage import setup
 from ullage.display.screen import AsJson, console, print_row
-from ullage.errors import ConfigError, FaultsError, UnavailableError
+from ullage.errors import ConfigError, FaultsError, UnavailableError, faults_of
 from ullage.exits import Exit
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime import role
@@ -132,9 +132,28 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         return name if "@" in name or "://" in name else setup.Warned("crawl.user_agent names no contact: put yours")
 
     yield "sites", look
+    yield "presets", partial(_own_presets, context)
     yield "name that sites see", contact
     yield "frontier", frontier
     yield from _looks(context)
+
+
+def _own_presets(context: Context) -> str:
+    """Every preset of the user's own, held to its samples."""
+    own = Presets(context.data / FOLDER)
+    own.refresh()
+    faults = [fault for error in own.faults for fault in faults_of(error)]
+    for name, preset in sorted(own.own.items()):
+        if isinstance(preset, ConfigError):
+            continue
+        try:
+            said = unproven(preset, named(preset.platform).parse, own)
+        except ConfigError as error:
+            said = list(faults_of(error))
+        faults += [f"{context.data / FOLDER / name}.toml: {one}" for one in said]
+    if faults:
+        raise FaultsError(faults)
+    return f"{len(own.names())} known, {len(own.own)} of them your own"
 
 
 def _site_folder(context: Context) -> SiteFolder:

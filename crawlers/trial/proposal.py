@@ -12,14 +12,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from scrapy.http import TextResponse
+
 from crawlers.sites import selecting
 from crawlers.sites.dates import Calendar
 from crawlers.sites.layout import layout_of
 from crawlers.sites.presets import Presets
 from crawlers.sites.reading import answered_at
 from crawlers.sites.reasons import MEANING
-from crawlers.sites.site import Site, address, port_of
-from crawlers.trial.look import Found
+from crawlers.sites.site import SHORTEST_REVISIT_SECONDS, Site, address, port_of
+from crawlers.trial.look import Found, Read
 from ullage.errors import ConfigError, RecordError
 
 DAY = timedelta(days=1)
@@ -60,13 +62,32 @@ def rate(found: Found, now: datetime) -> Rate | None:
     exact = bool(times)
     if not exact:
         found_in = (Calendar().moment(page.stamp, here) for page in read.entries)
-        times = [moment for moment in found_in if moment]
+        times = [moment for moment in found_in if moment] or _beside_links(read, here)
     is_paste = any(page.role == "item" for page in read.entries)
     what = "pastes" if is_paste else "posts" if read.parsed.posts else "new threads" if exact else "threads with something new"
     shown = len(read.entries) + len(read.parsed.posts)
     least = 1 / 60 if read.older or shown >= FULL else 1.0
     an_hour = _an_hour([time for time in times if time <= now + DAY], now, least)
     return Rate(an_hour, what, not exact, shown) if an_hour is not None else None
+
+
+def _beside_links(read: Read, now: datetime | None) -> list[datetime]:
+    """The newest moment that stands in the row of each entry, where a row is what holds the link to one entry alone."""
+    response = read.answer.response
+    page = selecting.html(response).root if isinstance(response, TextResponse) and response.selector.type == "html" else None
+    links = (
+        {response.urljoin(one.attrib["href"]): one.root for one in page.css("a[href]")} if page is not None and response else {}
+    )
+    ours = {links[entry.url] for entry in read.entries if entry.url in links}
+    found = []
+    for link in ours:
+        row = link
+        while (above := row.getparent()) is not None and sum(one in ours for one in above.iter("a")) == 1:
+            row = above
+        texts = (text for one in row.iter() for text in (one.text, one.tail, one.get("title"), one.get("datetime")) if text)
+        moments = [moment for text in texts if (moment := Calendar().moment(text, now)) is not None]
+        found += [max(moments)] if moments else []
+    return found
 
 
 def _an_hour(times: Sequence[datetime], now: datetime, least: float) -> float | None:
@@ -85,8 +106,8 @@ def file_of(found: Found, legal_basis: str, owner: str, now: datetime) -> str:
     knobs: dict[str, Any] = {"platform": read_as.platform, "start": list(site.start)}
     if site.hosts:
         knobs["hosts"] = list(site.hosts)
-    if comes and comes.revisit_seconds < REVISIT_SECONDS:
-        knobs["revisit_seconds"] = int(comes.revisit_seconds)
+    if comes and comes.revisit_seconds < SHORTEST_REVISIT_SECONDS:
+        knobs["revisit_min_seconds"] = int(comes.revisit_seconds)
     if site.allow_private:
         knobs["allow_private"] = True
     lines = [f"# Tried on {now:%Y-%m-%d}: {summary(found)}."]

@@ -1,16 +1,19 @@
 """Presets: each reads its own samples, is told by its marks and by no other's, and a user's own lie in the data folder."""
 
+import itertools
 import os
 import re
 from pathlib import Path
 
 import pytest
 
+from crawlers.command import parts
 from crawlers.platforms import named, platform_of
 from crawlers.sites.presets import Presets, recognise, unproven
 from crawlers.sites.site import SiteFolder
 from tests.crawlers.support import make_site
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, FaultsError
+from ullage.settings import Context
 
 NAMES = Presets().names()
 OWN = """\
@@ -125,3 +128,20 @@ def test_a_site_overrules_its_preset() -> None:
 def test_a_name_that_is_nearly_one_is_proposed() -> None:
     with pytest.raises(ConfigError, match="did you mean spirit"):
         platform_of(make_site(platform="sprit"))
+
+
+def test_check_holds_a_users_own_presets_to_their_samples(context: Context) -> None:
+    (look,) = [act for what, act in itertools.islice(parts(context), 3) if what == "presets"]
+    assert look().endswith("known, 0 of them your own")
+    own(context.data / "presets", name="bare")
+    own(context.data / "presets", OWN.replace("rows", "row"), name="wrong")
+    own(context.data / "presets", "=", name="none")
+    with pytest.raises(FaultsError) as caught:
+        look()
+    said = sorted(fault.removeprefix(f"{context.data}/presets/") for fault in caught.value.faults)
+    assert said[0] == "bare.toml: has no sample"
+    assert said[1].startswith("none.toml: is no TOML")
+    assert (
+        any(one.startswith("wrong.toml:") and "did you mean rows?" in one for one in said[2:])
+        or said[2] == "wrong.toml: has no sample"
+    )

@@ -202,6 +202,22 @@ def test_how_much_comes_is_told_by_the_times_of_a_list(ages: list[timedelta], an
     assert comes.an_hour == pytest.approx(an_hour, rel=0.05)
 
 
+def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
+    topics = sample("machina", "list", 1)
+    row = topics[topics.index('<div class="row m-0 px-3 py-2 border-bottom">') : topics.index("</div></body>")]
+    more = "".join(row.replace("-27/", f"-{n}/").replace("9:58", f"9:{n}") for n in range(30, 34))
+    told = Told(
+        {
+            f"{BOARD}forum/general-2/": topics.replace("</div></body>", more + "</div></body>"),
+            f"{BOARD}forum/general-2/topic/kehu-mingdan-27/": sample("machina", "thread"),
+        }
+    )
+    comes = rate(looked(told, start=f"{BOARD}forum/general-2/"), datetime(2026, 11, 26, 22, 30, tzinfo=UTC))
+    assert comes
+    assert (comes.what, comes.at_least, comes.shown) == ("threads with something new", True, 5)
+    assert comes.an_hour == pytest.approx(5.0, rel=0.1)
+
+
 def mended(found: Found) -> list[str]:
     return [line for mend in mends(found, Presets()) for line in mend.lines]
 
