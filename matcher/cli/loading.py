@@ -50,7 +50,9 @@ def load_known(context: Context, tenant: str = "") -> Known:
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
     public = Public.of(number for tenant in context.settings.tenants.values() for number in tenant.own_numbers)
     terms = [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows]
-    return Known(lists, Lexicon(names, bins, terms), public)
+    known = Known(lists, Lexicon(names, bins, terms), public)
+    gc.freeze()  # modules, patterns and lists stay: to look through them for garbage takes 40 ms each time
+    return known
 
 
 def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", known: Known | None = None) -> Matcher:
@@ -83,7 +85,6 @@ def known_here(context: Context, tenant: str = "", *, canaries: bool = True) -> 
     if not known.lists:
         whose = f"watchlist of tenant {tenant}" if tenant else "watchlist"
         raise ConfigError(f"no {whose} in {context.data}: load one with `ullage watchlist load FILE --tenant {tenant or 'NAME'}`")
-    gc.freeze()  # modules, patterns and lists stay: to look through them for garbage takes 40 ms each time
     return known
 
 
