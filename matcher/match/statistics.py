@@ -7,7 +7,7 @@ that a file of any length costs the same memory; and only when somebody asks, si
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from typing import Any, TypeVar
@@ -60,17 +60,16 @@ class Part:
         self.kinds = tuple(sorted({_counted_as(s) for s in self.segments}))
         self._newest: dict[date, list[date | None]] = {}
 
-    def tags(self, document: int) -> list[Words]:
-        """Keyed 64-bit tags of a document's valid candidates, in no order, with repetitions."""
-        return [column[own] for column, own in self._stretches(self._tags, document)]
+    def words(self, document: int) -> tuple[Words, Words]:
+        """Of each valid candidate of a document a keyed 64-bit tag, and what tells it apart, kind and all (`told_apart`)."""
+        (tags, values), borders = self._words
+        own = slice(borders[document], borders[document + 1])
+        return tags[own], values[own]
 
-    def values(self, document: int) -> list[Words]:
-        """The same as `told_apart` gives, kind and all."""
-        return [column[own] for column, own in self._stretches(self._values, document)]
-
-    def numbers(self, document: int) -> list[npt.NDArray[np.int64]]:
+    def numbers(self, document: int) -> npt.NDArray[np.int64]:
         """The valid phones and cards of a document as numbers modulo 10^18."""
-        return [column[own] for column, own in self._stretches(self._numbers, document)]
+        (numbers,), borders = self._numbers
+        return numbers[borders[document] : borders[document + 1]]
 
     def failures(self, document: int) -> dict[str, int]:
         """Candidates of a document that fail their checksum, a kind."""
@@ -97,33 +96,29 @@ class Part:
         return int(self.batch.ends[document] - self.batch.starts[document])
 
     @cached_property
-    def _valid(self) -> list[tuple[Segment, list[int]]]:
-        """The valid candidates of each segment, by place, and where those of each document begin and the last one's end."""
-        valid = [_by_place(segment if segment.valid.all() else segment.where(segment.valid)) for segment in self.segments]
-        ends = np.append(self.batch.starts, len(self.batch.data))
-        return [(segment, np.searchsorted(segment.start, ends).tolist()) for segment in valid]
+    def _valid(self) -> list[Segment]:
+        """The valid candidates of each segment."""
+        return [segment if segment.valid.all() else segment.where(segment.valid) for segment in self.segments]
 
     @cached_property
-    def _tags(self) -> list[tuple[Words, list[int]]]:
-        return [(self.key.words(segment), borders) for segment, borders in self._valid]
+    def _words(self) -> tuple[list[Column], list[int]]:
+        """Tags and values of all valid candidates."""
+        tags = np.concatenate([np.empty(0, np.uint64), *(self.key.words(segment) for segment in self._valid)])
+        kinds = np.array([kind_numbers()[_counted_as(segment)] for segment in self._valid], np.uint8)
+        return self._by_document(self._valid, tags, told_apart(tags, np.repeat(kinds, [*map(len, self._valid)])))
 
     @cached_property
-    def _values(self) -> list[tuple[Words, list[int]]]:
-        numbers = kind_numbers()
-        tags = zip(self._valid, self._tags, strict=True)
-        return [(told_apart(words, numbers[_counted_as(segment)]), borders) for (segment, borders), (words, _) in tags]
+    def _numbers(self) -> tuple[list[Column], list[int]]:
+        counted = [s for s in self._valid if s.kind in COUNTED_UP and s.form == "plain"]
+        numbers = np.concatenate([np.empty(0, np.int64), *(numbers_of(s.normal, s.length) for s in counted)])
+        return self._by_document(counted, numbers)
 
-    @cached_property
-    def _numbers(self) -> list[tuple[npt.NDArray[np.int64], list[int]]]:
-        counted = ((s, borders) for s, borders in self._valid if s.kind in COUNTED_UP and s.form == "plain")
-        return [(numbers_of(s.normal, s.length), borders) for s, borders in counted]
-
-    def _stretches(self, columns: Sequence[tuple[Column, list[int]]], document: int) -> Iterator[tuple[Column, slice]]:
-        """Each column, and which of it is of one document, where anything is."""
-        for column, borders in columns:
-            first, last = borders[document], borders[document + 1]
-            if first < last:
-                yield column, slice(first, last)
+    def _by_document(self, segments: Sequence[Segment], *columns: Column) -> tuple[list[Column], list[int]]:
+        """Columns of the candidates of `segments` in order of document, and where each one's begin and the last one's end."""
+        count = len(self.batch.starts)
+        document = self.batch.documents(np.concatenate([np.empty(0, np.int64), *(segment.start for segment in segments)]))
+        order = np.argsort(document.astype(np.min_scalar_type(count)), kind="stable")  # of 16 bits: a radix sort
+        return [column[order] for column in columns], np.searchsorted(document[order], np.arange(count + 1)).tolist()
 
     @cached_property
     def _failures(self) -> npt.NDArray[np.int64]:
@@ -138,11 +133,6 @@ class Part:
 def _counted_as(segment: Segment) -> str:
     """The kind that candidates are counted as: masked ones apart, since no checksum of them holds, and many share one."""
     return segment.form if segment.form == masked.FORM else segment.kind
-
-
-def _by_place(segment: Segment) -> Segment:
-    """The candidates of a segment in order of place, which most are in anyway."""
-    return segment if (segment.start[1:] >= segment.start[:-1]).all() else segment.take(np.argsort(segment.start, kind="stable"))
 
 
 class Tally:
@@ -163,12 +153,10 @@ class Tally:
 
     def add(self, part: Part, document: int) -> None:
         """Count what document number `document` of a batch holds."""
-        for words in part.values(document):
-            self._distinct.add(words)
-        for tags in part.tags(document):
-            self._lowest.add(tags)
-        for numbers in part.numbers(document):
-            self._numbers.add(numbers)
+        tags, values = part.words(document)
+        self._distinct.add(values)
+        self._lowest.add(tags)
+        self._numbers.add(part.numbers(document))
         self._failures.update(part.failures(document))
         newest = part.newest_date(document, self._today)
         if newest and (self._newest is None or newest > self._newest):
