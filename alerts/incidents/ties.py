@@ -2,7 +2,7 @@
 
     talk       one author in one channel, within the same or neighbouring stretches of 15 minutes (`alert.together_minutes`)
     thread     one author in one thread
-    template   one author with the same words of the trade over rows of the same form; in channels, on the same day
+    template   one author with the same words of the trade, two or more; in channels, on the same day
 
 A tie follows from one post alone: its author's, channel's and thread's keyed tokens, its words and its time. So posts are tied
 or not whatever the order in which they come, and what is joined is what is connected by ties. Each is of a stretch of time and
@@ -77,9 +77,12 @@ def ties_of(finding: Finding, apart: timedelta = APART) -> Ties:
 
 
 def _template(finding: Finding) -> tuple[str, ...]:
-    """What of an offer stays the same while its rows change; () for what offers nothing in particular."""
+    """What of an offer stays the same while its rows and prices change; () for what offers nothing in particular.
+
+    Its rows do not count: whether a word in them is a name is seen in one and not in the next.
+    """
     terms = sorted(term.id for term in finding.statistics.terms)
-    return (finding.statistics.skeleton, *terms) if len(terms) >= TEMPLATE_TERMS else ()
+    return tuple(terms) if len(terms) >= TEMPLATE_TERMS else ()
 
 
 def _tie(tenant: str, of: str, *parts: object) -> str:

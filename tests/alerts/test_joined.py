@@ -15,8 +15,10 @@ from alerts.read.query import Filters, listed, whole
 from alerts.records import SEVERITIES, Background, Decision, Exposure, Incident, Sighting, incident_id
 from alerts.store import IncidentStore, Where, open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
+from tests.alerts.test_alert import Crashing
 from tests.conftest import HeldClock
 from tests.factories import WHEN
+from ullage.errors import UnavailableError
 from ullage.records import Finding, Term
 
 
@@ -219,19 +221,55 @@ def test_a_lone_number_is_background_until_its_author_sells_beside_it(store, clo
     assert everything(store) == before
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, 13))
+def test_a_crash_around_any_write_ends_in_the_same_incidents(tmp_path, store, clock, at, after):
+    """A lone number, two incidents, and the post that ties all three: two batches, the second comes again."""
+    batches = [[own_number("a", 0), said("f"), said("g", 40)], [own_number("b", 45), said("h", 20)]]
+    fold_all(store, clock, batches[0])
+    fold_all(store, clock, batches[1])
+    with closing(Crashing(tmp_path / "crashing.sqlite", at, after)) as crashing:
+        for batch in batches:
+            records = [record(one) for one in batch]
+            try:
+                stage(crashing, clock).handle(records)
+            except UnavailableError:
+                stage(crashing, clock).handle(records)
+        assert everything(crashing) == everything(store)
+        assert crashing.left <= 0
+        assert facts(crashing) == facts(store)
+    (incident,) = shown(store)
+    assert (incident.customers, len(incident.parts)) == (5, 1)
+
+
 @dataclass(frozen=True)
 class Said:
-    """A post of the model: who, where, when, and whether it is a lone number."""
+    """A post of the model: who, where, when, in a channel or a thread, with which words of the trade; or a lone number."""
 
     author: int
-    channel: int
+    place: int
+    in_channel: bool
     minute: int
+    words: int
     lone: bool
+
+    def finding(self, name: str) -> Finding:
+        """As match would tell of it."""
+        where = {"author": f"@{self.author}", "channel": "", "thread": f"t{self.place}"}
+        where |= {"channel": f"#{self.place}", "thread": ""} if self.in_channel else {}
+        if self.lone:
+            return own_number(name, self.minute, where=where)
+        terms = (("出售", "一手"), ("出售", "四件套"))[self.words - 1] if self.words else ()
+        return offer(name, self.minute, terms, **where)
 
 
 posts = st.lists(
-    st.builds(Said, st.integers(0, 1), st.integers(0, 1), st.integers(0, 100), st.booleans()), min_size=1, max_size=9, unique=True
-)
+    st.builds(
+        Said, st.integers(0, 1), st.integers(0, 1), st.booleans(), st.sampled_from([*range(0, 100, 7), 50_000, 90_000]),
+        st.integers(0, 2), st.booleans(),
+    ),
+    min_size=1, max_size=9, unique=True,
+)  # fmt: skip
 
 
 @settings(
@@ -240,10 +278,7 @@ posts = st.lists(
 )  # fmt: skip
 @given(posts=posts, seed=st.integers(0, 2**16), batches=st.lists(st.integers(1, 4), min_size=9, max_size=9))
 def test_any_order_and_any_partitioning_give_the_same_incidents(tmp_path_factory, posts, seed, batches):
-    findings = []
-    for number, post in enumerate(posts):
-        where = {"author": f"@{post.author}", "channel": f"#{post.channel}"}
-        findings.append((own_number if post.lone else said)(f"p{number}", post.minute, where=where))
+    findings = [post.finding(f"p{number}") for number, post in enumerate(posts)]
     with (
         closing(open_store("sqlite:///a.sqlite", tmp_path_factory.mktemp("a"))) as one,
         closing(open_store("sqlite:///b.sqlite", tmp_path_factory.mktemp("b"))) as other,

@@ -1,0 +1,52 @@
+"""That posts of one seller are joined in every store: what fold reads back it must find at once, by id and by filter."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from alerts.incidents.status import tally
+from alerts.read.query import Filters, listed
+from alerts.records import CLASSES, Background, Incident, incident_id
+from alerts.store import IncidentStore, Where, open_store
+from tests.alerts.builders import everything, fold_all
+from tests.alerts.test_joined import facts, own_number, said
+from tests.stores import ON_SERVERS, each_backend, empty_store
+
+backend = each_backend("sqlite", *ON_SERVERS)
+url = empty_store(CLASSES)
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> Iterator[IncidentStore]:
+    with closing(open_store(url, tmp_path)) as opened:
+        yield opened
+
+
+def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, clock, tmp_path) -> None:
+    posts = [own_number("lone", 12), said("f"), said("g", 40), own_number("apart", 5, where={"author": "@b"}), said("h", 20)]
+    fold_all(store, clock, posts, batch=1)
+    store.refresh()
+    ((head, _),) = listed(store, Filters(), 50).rows
+    assert (head.customers, head.sightings, len(head.parts)) == (4, 4, 1)
+    assert [part.id for part in store.scroll(Incident, Where({"folded": (head.id,)}))] == [*head.parts]
+    assert [one.id for one in store.scroll(Incident, Where({"series": ("@a",), "severity": (head.severity,)}))].count(
+        head.id
+    ) == 1
+    assert sum(tally(store).values()) == 1
+    assert [fact.id for fact in store.scroll(Background, Where())] == ["apart"]
+    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
+        fold_all(other, clock, posts[::-1], batch=2)
+        assert facts(other) == facts(store)
+    before = everything(store)
+    fold_all(store, clock, posts[::-1], batch=2)
+    store.refresh()
+    assert everything(store) == before
+
+
+def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clock) -> None:
+    fold_all(store, clock, [said(f"f{n}", n * 10) for n in range(7)], batch=1)
+    store.refresh()
+    ((incident, _),) = listed(store, Filters(), 50).rows
+    assert (incident.id, incident.joined) == (incident_id("f0"), 7)
