@@ -3,6 +3,9 @@
     {"site": "…", "text": "…", "url"?, "title"?, "author"?, "published_at"?, "category"?,
      "channel"?, "thread"?, "message_id"?, "reply_to"?, "forwarded_from"?, "edited"?, "deleted"?, "attachments"?}
 
+`text` may be a list: messages that one author sent one right after the other, handed over as one, with the id and time of the
+first. A record that is split over them is then read whole: pieces of one short line, a name and a number, make one line together.
+
 `site` is the name of a file in `sites.d/`, which may be of platform `ingest`; what has no file is `other`, and the collector's
 own name of it stays within the seal. `category` is the site file's, else one of `ullage.records.Category`, else `other`.
 
@@ -17,11 +20,11 @@ import base64
 import binascii
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crawlers.bus.outbox import new_id
 from crawlers.frontier.cipher import FrontierCipher
@@ -31,6 +34,8 @@ from ullage.lookup.free_text_check import identifier_in
 from ullage.records import ELSEWHERE, INGEST, Capture, category_of
 
 MAX_TEXT, MAX_ID, MAX_ATTACHMENTS = 8000, 1000, 100
+MAX_FIELD = 40
+"""Characters of a message that may be a field of a record that was sent in pieces."""
 FIELD = re.compile(r"[A-Za-z][A-Za-z_\-]{1,31}")
 """A name of a field that may be shown: what a program calls a column, and no sentence or number of somebody's."""
 
@@ -79,10 +84,29 @@ class Line(BaseModel):
     def _without_nulls(cls, given: Any) -> Any:
         return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
 
+    @field_validator("text", mode="before")
+    @classmethod
+    def _as_one(cls, given: Any) -> Any:
+        return joined(given) if isinstance(given, list) and given and all(isinstance(one, str) for one in given) else given
+
     @property
     def unknown(self) -> list[str]:
         """Fields of other names, as they may be shown."""
         return sorted({_shown(name) for name in self.model_extra or ()})
+
+
+def joined(pieces: Sequence[str]) -> str:
+    """Consecutive messages as one text: fields of a row stand in a line, whatever is longer begins one.
+
+    >>> joined(["张三", "13800138000", "一手 " * 20]).splitlines()[0]
+    '张三 13800138000'
+    """
+    text, before = "", False
+    for piece in pieces:
+        is_field = len(piece) <= MAX_FIELD and len(piece.splitlines()) <= 1
+        text += (" " if is_field and before else "\n") * bool(text) + piece.strip("\n")
+        before = is_field
+    return text
 
 
 def _shown(name: str) -> str:

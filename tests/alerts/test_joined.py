@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.incidents.ties import ties_of
+from alerts.noise.suppressions import muted
 from alerts.read.query import Filters, listed, whole
 from alerts.records import SEVERITIES, Background, Decision, Exposure, Incident, Sighting, incident_id
 from alerts.store import IncidentStore, Where, open_store
@@ -123,6 +124,7 @@ def test_a_bridge_makes_the_oldest_the_head_of_what_it_ties_and_merges_nothing(s
     (head,) = shown(store)
     assert (head.id, head.parts, head.customers, head.sightings) == (incident_id("f"), (incident_id("g"),), 3, 3)
     part = store.get(Incident, incident_id("g"))
+    assert muted(store, clock.as_clock())([head, part]) == {part.id}, "nobody is told of a part"
     assert (part.part_of, part.customers, part.sightings) == (head.id, 1, 1)
     assert (store.get(Sighting, "g").incident, store.get(Sighting, "h").incident) == (part.id, head.id)
     found = whole(store, head.id)
@@ -131,6 +133,20 @@ def test_a_bridge_makes_the_oldest_the_head_of_what_it_ties_and_merges_nothing(s
     )  # fmt: skip
     fold_all(store, clock, [said("i", 31)])
     assert store.get(Sighting, "i").incident == head.id, "what comes later comes to the head"
+
+
+def test_the_page_says_of_how_many_messages_it_is_and_whose_part_another_is(store, clock, browser):
+    for minutes, name in ((0, "f"), (30, "g"), (15, "h")):
+        fold_all(store, clock, [said(name, minutes)])
+        clock.advance(60)
+    page = browser.get(f"/incidents/{incident_id('f')}").text
+    assert f"joined from 3 messages of one seller, {incident_id('g')} among them" in page
+    assert "同一卖家3条消息合并" in page
+    assert (
+        f"part of {incident_id('f')}, which is judged with all that is in it"
+        in browser.get(f"/incidents/{incident_id('g')}").text
+    )
+    assert incident_id("g") not in browser.get("/").text
 
 
 def test_a_frozen_incident_is_nobodys_part(store, clock):

@@ -135,3 +135,11 @@ def test_twelve_hundred_posts_of_97_sellers_are_at_most_97_rows(ullage: Run) -> 
     assert sum(one["customers"] for one in found) == POSTS
     assert len(found) <= SELLERS
     assert {len(one["authors"]) for one in found} == {1}
+
+
+def test_a_record_that_is_split_over_messages_is_read_whole_where_they_are_handed_over_as_one(ullage: Run) -> None:
+    who, line = customer(7), {"site": "chat", "channel": "-1001", "author": "seller", "published_at": START.isoformat()}
+    pieces = [who["name"], who["phone"], who["resident_id"]]
+    (found,) = hand_in(ullage, [{**line, "message_id": "1", "text": pieces}])
+    shown = json.loads(ullage("incidents", "show", found["id"], "--json").stdout)
+    assert (shown["customers"], shown["agreeing"], shown["fields"]) == (1, 1, ["ID", "NAME", "PHONE"])

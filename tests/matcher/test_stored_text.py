@@ -74,6 +74,8 @@ def test_an_author_is_found_under_the_index_key_whatever_the_case(bank: Context)
     assert [facts.author_tag] == sellers.tags(bank.keys, "bank", Secret(" @zhuge_1888 "))
     assert facts.author_tag != facts_of(bank, author="zhuge_1889")[0].author_tag
     assert facts_of(bank, author="")[0].author_tag == ""
+    for nobody in ("Anonymous", "匿名用户", "[deleted]", "Deleted Account"):
+        assert (facts_of(bank, author=nobody)[0].author_tag, facts_of(bank, author=nobody)[0].author) == ("", "")
 
 
 def test_a_channel_and_a_thread_are_tagged_under_the_index_key_and_a_threads_tag_is_of_its_channel(bank: Context) -> None:

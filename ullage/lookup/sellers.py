@@ -17,15 +17,24 @@ KIND, FORM = "author", "plain"
 MAX_NAME = 320
 
 
+NOBODY = frozenset(
+    "anonymous anon guest unknown unregistered deleted 匿名 匿名用户 匿名网友 匿名者 游客 访客 路人 网友"
+    " 佚名 未知 已注销 已注销用户 账号已注销 该用户已注销".split()
+) | {"deleted account", "deleted user", "anonymous user", "group anonymous bot"}
+
+
 def normal(name: str) -> str:
     """A name in the form in which two are the same author: without case, width, hidden characters, and a sign before it.
+
+    What a site calls everybody whose name it does not know or show is no name.
 
     >>> normal(' @Dark\u200bSeller '), normal('ＤＡＲＫＳＥＬＬＥＲ')
     ('darkseller', 'darkseller')
     """
     plain = unicodedata.normalize("NFKC", name).casefold()
     shown = "".join(char for char in plain if unicodedata.category(char) not in ("Cc", "Cf", "Cs") or char.isspace())
-    return " ".join(shown.split()).removeprefix("@").strip()
+    known = " ".join(shown.split()).removeprefix("@").strip()
+    return "" if known.strip("[]()<>【】（） ") in NOBODY else known
 
 
 def tag(tagger: Tagger, name: str) -> str:

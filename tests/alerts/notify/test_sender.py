@@ -49,6 +49,17 @@ def test_new_incidents_of_a_tenant_within_the_window_are_one_message(notifier, s
     assert soc.told[1:] == [[("INC-C", "high", "new")]]
 
 
+def test_incidents_of_one_seller_are_told_as_one_in_one_message(notifier, store, clock, soc):
+    running = notifier({"soc": soc})
+    sold = {"series": ("@5e11e4",), "sightings": 3}
+    tell(running, store, incident("A", **sold), incident("B", "medium", **sold), incident("C"))
+    turn(running, clock, 20)
+    (sent,) = soc.sent
+    assert [entry.posts for entry in sent.entries if entry.series] == [3, 3]
+    assert "6 posts of one seller in 2 incidents 同一卖家6条帖子: also INC-B" in sent.text().splitlines()
+    assert "5e11e4" not in f"{sent.text()}{sent.payload()}"
+
+
 def test_what_was_sent_is_in_the_log_and_not_sent_again_by_a_new_process(notifier, store, clock, soc):
     running = notifier({"soc": soc})
     tell(running, store, incident())
