@@ -5,6 +5,9 @@
 110105 19491231 002X); one space, dash or dot stands between two groups, the same between all, never two, since two hyphens end a
 field. What a number is say the modules in `kinds`.
 
+`find_words` gives the runs of letters and digits that are not all digits, and `find_digests` says which of them are digests:
+hexadecimal, of a dump that calls itself anonymous. 32 digits are MD5, 16 its middle, 40 SHA-1, 64 SHA-256.
+
 A number is a row of WIDTH bytes, ASCII. Two neighbouring characters are one index into a table, which takes half the look-ups.
 """
 
@@ -20,8 +23,10 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import (
+    BITS,
     CASE,
     ONE,
+    A,
     Classes,
     Words,
     ahead,
@@ -38,6 +43,7 @@ from matcher.columns.bitset import (
 )
 from matcher.detect.candidates import Segment, cut, every
 from ullage.identifiers import glued_words
+from ullage.lookup.written_forms import FORM_OF_LENGTH
 
 SHORTEST, LONGEST = 11, 19
 WIDTH = 24
@@ -338,3 +344,47 @@ def is_space_or_dash(data: Bytes) -> Flags:
 def of_shapes(grouped: Iterable[tuple[Shape, Numbers]], kind: str) -> Iterator[tuple[Shape, Numbers]]:
     """Those of `grouped` that are shaped as `kind`."""
     return ((shape, numbers) for shape, numbers in grouped if shape.kind == kind)
+
+
+SHORTEST_WORD = 16
+DIGEST = "digest"
+LAST_HEX = 5
+"""The last letter, counted from the first."""
+
+
+class WordRuns(NamedTuple):
+    """Runs of at least SHORTEST_WORD letters and digits, not all digits: where they begin and how long they are, i64[n].
+
+    Those of more than 64 characters have length 65.
+    """
+
+    start: Places
+    length: Places
+
+    def of(self, length: int) -> Places:
+        """Where those of exactly `length` characters, at most 64, begin."""
+        own: Places = self.start[self.length == length]
+        return own
+
+
+def find_words(batch: Batch, classes: Classes, led: Places) -> WordRuns:
+    """All words of a batch; `led` are those whose first 16 characters are digits, as `DigitRuns` knows them."""
+    long = classes.words.of(SHORTEST_WORD)
+    start = np.concatenate((places(long & ~behind(long, 1) & ~classes.digits.of(SHORTEST_WORD)), led))
+    length = lowest(~windows(classes.word, start))
+    return WordRuns(start, length + ((length == BITS) & is_word(batch.data.take(start + length))))
+
+
+def find_digests(batch: Batch, words: WordRuns) -> list[Segment]:
+    """WordRuns of exactly so many hexadecimal digits; since they are words, a letter is among them."""
+    found = []
+    for length, form in FORM_OF_LENGTH.items():
+        start = words.of(length)
+        if not len(start):
+            continue
+        text = batch.windows(start, length)
+        text |= np.uint8(CASE)  # which every digit has
+        hexadecimal = every(is_digit(text) | (text - np.uint8(A) <= LAST_HEX))
+        filled, valid = np.full(len(start), length, np.int64), np.ones(len(start), bool)
+        found.append(Segment(DIGEST, form, start, start + length, text, filled, valid).where(hexadecimal))
+    return [segment for segment in found if len(segment)]

@@ -29,7 +29,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Places
 from matcher.columns.literals import Literals, once, stretches, whole_words
-from matcher.detect.prescan import Prescan, Seen
+from matcher.detect.search import Prescan, Seen
 from matcher.lexicon.entries import COMPANY, Entry, Names, forms, literals, lower, record_words, shipped_rows
 from matcher.lexicon.terms import NEAR, Hit, Terms
 from ullage.vocabulary.lexicon import Row

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Places
 from matcher.detect.candidates import Segment
-from matcher.detect.words import DIGEST
+from matcher.detect.numbers import DIGEST
 from ullage.identifiers import kinds, masked
 from ullage.records.finding import SKETCH_SIZE
 from ullage.security.check_values import check_value

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.text_column import Texts
 from matcher.detect.candidates import Segment, anywhere
-from matcher.detect.words import DIGEST
+from matcher.detect.numbers import DIGEST
 from matcher.watchlist.installed import Epoch
 from ullage.identifiers import field_by_kind
 from ullage.identifiers.email import strip_plus

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from matcher.columns.batch import Batch
-from matcher.detect.prescan import Prescan, Seen
+from matcher.detect.search import Prescan, Seen
 from matcher.match.steps import Steps, strictly
 from matcher.text import Folded, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows

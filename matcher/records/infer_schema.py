@@ -20,7 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
-from matcher.detect.words import DIGEST
+from matcher.detect.numbers import DIGEST
 from matcher.records.json_sql_records import is_beginning, statements_of
 from matcher.records.reader import HASH, LOGINS, Cell, Described
 from matcher.records.schema import HEADER_LINES, SEPARATORS, Columns, Sheet, elected, header_of, vote

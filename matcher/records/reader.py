@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from matcher.detect.words import DIGEST
+from matcher.detect.numbers import DIGEST
 from matcher.records.cells import PASSWORD_BEHIND, Content, Shape
 from matcher.records.json_sql_records import Labels
 from matcher.records.schema import Columns

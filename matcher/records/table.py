@@ -12,7 +12,7 @@ import numpy as np
 
 from matcher.columns.batch import LINE_END, Batch, Bytes, Places, ranges
 from matcher.detect.candidates import Candidates
-from matcher.detect.words import DIGEST
+from matcher.detect.numbers import DIGEST
 from matcher.records.spans import Groups, Numbers, Spans, holder_of
 from ullage.identifiers import field_by_kind
 from ullage.vocabulary.fields import Field

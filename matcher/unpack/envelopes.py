@@ -36,6 +36,8 @@ def _as_one(alphabet: bytes) -> bytes:
 
 AS_LETTER, AS_HEX, AS_32 = map(_as_one, (LETTERS, SIXTEENTHS, THIRTYSECONDS))
 LETTERED, LONG_HEX = b"a" * RUN, b"a" * LONG
+PIECE = 1 << 20
+"""Bytes of a text that are looked through at once."""
 BLANKS = b" " * (1 << 15)
 """What follows a text: in a short one CPython searches for a run by comparing it anew at each place."""
 STARTS = tuple(
@@ -80,7 +82,7 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
         return True
     if b"begin " in text and UU_START.search(text):
         return True
-    return lettered and _begins_file(text) and any(_decoded(block[0][:TELLING]) is not None for block in BLOCK.finditer(text))
+    return lettered and _begins_file(text) and any(_decoded(block[:TELLING]) is not None for block in _letters(text))
 
 
 def _begins_file(text: bytes) -> bool:
@@ -139,10 +141,24 @@ def held(text: bytes | mmap) -> Iterator[Found]:
 
 def _blocks(text: bytes | mmap) -> Iterator[bytes]:
     """What stands there in base64, hex or base32."""
-    for match in BLOCK.finditer(text):
-        found = _decoded(match[0])
+    for block in _letters(text):
+        found = _decoded(block)
         if found is not None:
             yield found
+
+
+def _letters(text: bytes | mmap) -> Iterator[bytes]:
+    """Each block of letters. `BLOCK` is asked only where a long line begins: to search by it takes eight times as long."""
+    behind = 0
+    for at in range(0, len(text), PIECE):
+        letters = text[at : at + PIECE + RUN].translate(AS_LETTER) + BLANKS
+        start = letters.find(LETTERED, max(0, behind - at))
+        while 0 <= start < PIECE:
+            block = BLOCK.match(text, at + start)
+            behind = block.end() if block else at + start + RUN
+            if block:
+                yield block[0]
+            start = letters.find(LETTERED, behind - at)
 
 
 def _decoded(block: bytes) -> bytes | None:
@@ -191,7 +207,7 @@ def _is_in(encoding: str, head: bytes) -> bool:
 
 
 def _uuencoded(text: bytes | mmap) -> Iterator[bytes]:
-    for match in UU.finditer(text):
+    for match in UU.finditer(text) if text.find(b"begin ") >= 0 else ():
         plain = bytearray()
         for line in match[1].splitlines():
             try:
@@ -204,7 +220,7 @@ def _uuencoded(text: bytes | mmap) -> Iterator[bytes]:
 def _dumps(text: bytes | mmap) -> Iterator[bytes]:
     """Dumps: lines with addresses that stand one below the other."""
     plain, end = bytearray(), -1
-    for match in DUMP.finditer(text):
+    for match in DUMP.finditer(text) if text.find(SECOND_LINE) >= 0 else ():
         if match.start() != end:
             yield bytes(plain)
             plain.clear()

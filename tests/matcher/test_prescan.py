@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.columns.literals import Literals
 from matcher.detect import labelled
-from matcher.detect.prescan import Hits
+from matcher.detect.search import Hits
 from matcher.lexicon import Lexicon
 from matcher.match.parts import pieces_of_capture, read
 from matcher.text import decode, fold, unescape

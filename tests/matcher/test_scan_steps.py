@@ -17,10 +17,9 @@ from matcher.detect.kinds import card as cards
 from matcher.detect.kinds import email as mail
 from matcher.detect.kinds import resident_id as ids
 from matcher.detect.kinds import uscc
-from matcher.detect.numbers import DigitRuns, Shape
+from matcher.detect.numbers import DigitRuns, Shape, WordRuns, find_digests, find_words
 from matcher.detect.regex_fallback import find_by_pattern
 from matcher.detect.search import SHAPES, search
-from matcher.detect.words import Words, find_digests, find_words
 from tests.matcher.bank import resident_id
 from ullage.identifiers import card, email, kinds
 from ullage.identifiers import resident_id as plain_id
@@ -37,7 +36,7 @@ def rows(texts: list[str], width: int = 24) -> np.ndarray:
     return np.frombuffer(b"".join(t.encode().ljust(width, b"\0") for t in texts), np.uint8).reshape(-1, width)
 
 
-def words_of(batch: Batch) -> tuple[DigitRuns, Words]:
+def words_of(batch: Batch) -> tuple[DigitRuns, WordRuns]:
     seen = Classes.of(batch.data)
     runs = DigitRuns(batch, seen)
     return runs, find_words(batch, seen, runs.led)

@@ -14,8 +14,8 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places, is_date
 from matcher.columns.bitset import CASE, Classes
 from matcher.detect.candidates import Segment
-from matcher.detect.kinds import card
-from matcher.detect.numbers import DigitRuns, Numbers, Shape, X, all_digits, of_shapes, pair, pair_table, two
+from matcher.detect.kinds import card, phone
+from matcher.detect.numbers import WIDTH, DigitRuns, Numbers, Shape, X, all_digits, of_shapes, pair, pair_table, two
 from ullage.identifiers import resident_id
 
 KIND, LENGTH, OLD_LENGTH = "resident_id", 18, 15
@@ -126,3 +126,27 @@ def _expanded(found: Numbers) -> Segment:
     found = found.where(is_id(text))
     found.text[:, LENGTH - 1] = check_characters(found.text)
     return found.segment(KIND, LENGTH)
+
+
+FIXED_WIDTH = phone.LENGTH + LENGTH
+
+
+def find_fixed_width(batch: Batch, runs: DigitRuns) -> list[Segment]:
+    """Phones and IDs of rows whose fields have a fixed width and no sign between, either first: `1380013800011010519491231002…`.
+
+    A run of 29 digits is both where one end is a mobile number and the rest an ID whose date and check leave little to chance.
+    """
+    start, size = runs.long
+    start, found = start[size == FIXED_WIDTH], list[Segment]()
+    for phone_at, id_at in ((0, phone.LENGTH), (LENGTH, 0)):
+        numbers, ids = (
+            Numbers(start + at, start + at + length, batch.windows(start + at, WIDTH))
+            for at, length in ((phone_at, phone.LENGTH), (id_at, LENGTH))
+        )
+        both = phone.is_mobile(numbers.text) & is_id(ids.text)
+        both &= check_characters(ids.text) == ids.text[:, LENGTH - 1]
+        if both.any():
+            found.append(numbers.where(both).segment("phone", phone.LENGTH))
+            found.append(ids.where(both).segment(KIND, LENGTH))
+        start = start[~both]
+    return found

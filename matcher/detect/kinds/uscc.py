@@ -10,8 +10,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import is_one_of
 from matcher.detect.candidates import Segment, cut
-from matcher.detect.numbers import WIDTH, DigitRuns, pair, pair_table
-from matcher.detect.words import Words
+from matcher.detect.numbers import WIDTH, DigitRuns, WordRuns, pair, pair_table
 from ullage.identifiers import uscc
 
 LENGTH = 18
@@ -42,7 +41,7 @@ def _provinces() -> Flags:
     return pair_table(uscc.PROVINCES)
 
 
-def find(batch: Batch, runs: DigitRuns, words: Words) -> list[Segment]:
+def find(batch: Batch, runs: DigitRuns, words: WordRuns) -> list[Segment]:
     """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
     plain, mixed = runs.of(LENGTH), words.of(LENGTH)
     if not len(plain.start) and not len(mixed):
