@@ -34,6 +34,7 @@ HELP: Mapping[str, str] = {
     "assess": "The verdict on a file, on one screen: real? ours? who? which scam? Nothing of it is kept.",
     "audit": "What was changed, by whom and why: list it, verify that nobody changed that.",
     "check": "Reach every configured part and say what is wrong with it.",
+    "collect": "Read chats: one service's channels for ever, or where each of them stands.",
     "config": "Every knob with its default, unit and reason.",
     "coverage": "What was seen of each site, hour by hour, and why the rest was not; explain a gap.",
     "crawl": "Visit the sites that are due and put what is new, sealed, on the bus.",

@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.FAILED: "a day is not as it was signed",
         Exit.GAP: "a site that was to be read was not, for longer than a gap may be, and nobody explained why",
     },
+    "collect status": {Exit.GAP: "a channel is not seen, or not wholly; its line says why"},
     "check": {Exit.FAILED: "a line says FAULT"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
     "sites try": {

@@ -6,16 +6,17 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 
+from prometheus_client import Counter
+
 from crawlers.bus.backlog import LOOK_SECONDS, READER
 from crawlers.bus.bus_thread import BusThread
 from crawlers.bus.outbox import Outbox
 from crawlers.intake.feed import Feed
-from crawlers.intake.metrics import IntakeMetrics
 from ullage import log
 from ullage.bus import CAPTURES, Bus, lag_of
 from ullage.clock import Backoff
 from ullage.errors import UnavailableError
-from ullage.monitoring.metrics import BUS
+from ullage.monitoring.metrics import BUS, LoopMetrics
 from ullage.records import Capture
 from ullage.security import keys
 
@@ -28,7 +29,8 @@ class Appender:
 
     bus: Bus
     feed: Feed
-    metrics: IntakeMetrics
+    loop: LoopMetrics
+    captured: Counter
     pause_seconds: float
     on_bus: BusThread = field(default_factory=BusThread)
     behind: bool = False
@@ -47,12 +49,13 @@ class Appender:
         """Append for ever what comes, and look now and then how far match is behind."""
         clock, look_at = self.feed.clock, float("-inf")
         while True:
-            self.metrics.loop.turned()
+            self.loop.turned()
             if clock.monotonic() >= look_at:
                 await self._look()
                 look_at = clock.monotonic() + LOOK_SECONDS
             try:
-                await asyncio.wait_for(self._wake.wait(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()
@@ -70,13 +73,13 @@ class Appender:
             try:
                 await self.on_bus(partial(outbox.append, captures))
             except UnavailableError as error:
-                self.metrics.loop.reached(BUS, False)
+                self.loop.reached(BUS, False)
                 wait = backoff.next(error.retry_after)
                 log.get("intake").warning("waiting", error=str(error), wait=round(wait, 1))
                 await asyncio.sleep(wait)
             else:
-                self.metrics.loop.reached(BUS, True)
-                self.metrics.captures.inc(len(captures))
+                self.loop.reached(BUS, True)
+                self.captured.inc(len(captures))
                 return
 
     async def _look(self) -> None:

@@ -41,6 +41,8 @@ class Feed:
     folder: SiteFolder
     clock: Clock
     stop: threading.Event = field(default_factory=threading.Event)
+    more: Mapping[str, Site] = field(default_factory=dict)
+    """Places that have no site file and are named all the same: a collector's channels."""
     faults: list[ConfigError] = field(default_factory=list)
     """Of site files, when they were last read."""
     _sites: Mapping[str, Site] = field(default_factory=dict)
@@ -66,7 +68,7 @@ class Feed:
         if (now := self.clock.monotonic()) >= self._read_at:
             self._sites, self.faults = self.folder.read()
             self._read_at = now + SITES_SECONDS
-        return self._sites
+        return {**self._sites, **self.more} if self.more else self._sites
 
     def captures(self, line: Line, now: datetime | None = None) -> list[Capture]:
         """The captures of `line`; RecordError where one is beyond a record's limits, or no text."""

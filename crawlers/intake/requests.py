@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prometheus_client import Counter
 from pydantic import ValidationError
 from pydantic_core import from_json
 
@@ -83,6 +84,7 @@ class Captures:
     """Takes bodies in. One loop uses it."""
 
     appender: Appender
+    refused: Counter
     _keys: OrderedDict[str, tuple[bytes, Answer | None]] = field(default_factory=OrderedDict)
 
     async def post(self, media_type: str, key: str, body: bytes) -> Answer:
@@ -129,13 +131,14 @@ class Captures:
                 refused.append({"line": number, "error": str(error)})
             if number % 50 == 0:
                 await asyncio.sleep(0)  # others are answered meanwhile
-        self.appender.metrics.refused.inc(len(refused))
+        self.refused.inc(len(refused))
         accepted = len(found) - len(refused)
         told = {"accepted": accepted, "refused": refused, "unknown_fields": sorted(unknown)[:20]}
         if not accepted:
             return Answer(400, {"error": "nothing in it could be taken", **told})
         try:
-            await asyncio.wait_for(self.appender.append(captures), WAIT_SECONDS)
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self.appender.append(captures)
         except TimeoutError:
             return refusal(503, "the bus is down; send it again", 5)
         return Answer(202, told)

@@ -72,7 +72,8 @@ def intake(ctx: typer.Context) -> None:
             return
         bus = stack.enter_context(contextlib.closing(context.bus()))
         stack.callback(feed.publisher.close)
-        app = Service.of(context, Appender(bus, feed, metrics, context.settings.crawl.pause_lag_hours * 3600))
+        lag = context.settings.crawl.pause_lag_hours * 3600
+        app = Service.of(context, Appender(bus, feed, metrics.loop, metrics.captures, lag), metrics)
         stack.callback(app.captures.appender.on_bus.close)
         typer.echo(f"captures: {'https' if tls else 'http'}://{settings.host}:{port}{PATH}")
         typer.echo(f"token: {context.keys.root / TOKEN}", err=True)
@@ -106,11 +107,11 @@ class Service:
     _running: asyncio.Task[None] | None = field(default=None)
 
     @classmethod
-    def of(cls, context: Context, appender: Appender) -> Service:
+    def of(cls, context: Context, appender: Appender, metrics: IntakeMetrics) -> Service:
         """The application over `appender`; the token is made where there is none."""
         attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, context.clock, "too many attempts")
         door = Door(token_of(context.keys, TOKEN, "intake"), attempts)
-        return cls(context.settings.intake, context.clock, Captures(appender), door, appender.metrics)
+        return cls(context.settings.intake, context.clock, Captures(appender, metrics.refused), door, metrics)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""

@@ -37,6 +37,7 @@ LETTERS: Mapping[State | None, str] = {
     "layout_changed": "y",
     "robots_denied": "r",
     "unreachable": "u",
+    "incomplete": "m",
 }
 """What the ledger of coverage says of a state (`ullage.records.hours`)."""
 

@@ -25,6 +25,7 @@ COLOURS = {
     "login_expired": "bold red",
     "blocked": "bold red",
     "unreachable": "bold red",
+    "incomplete": "dark_orange",
 }
 NOT_VISITED = "not visited"
 FILE_AT_FAULT = "file"

@@ -31,8 +31,9 @@ class House:
     def __init__(self, context: Context) -> None:
         self.context, self.bus, self.registry = context, context.bus(), CollectorRegistry()
         feed = Feed.of(context)
-        self.appender = Appender(self.bus, feed, IntakeMetrics(self.registry, context.clock), 3600.0)
-        self.service = Service.of(context, self.appender)
+        metrics = IntakeMetrics(self.registry, context.clock)
+        self.appender = Appender(self.bus, feed, metrics.loop, metrics.captures, 3600.0)
+        self.service = Service.of(context, self.appender, metrics)
         self.token = (context.keys.root / TOKEN).read_text().strip()
 
     def client(self) -> httpx.AsyncClient:

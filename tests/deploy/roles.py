@@ -7,13 +7,14 @@ from prometheus_client import CollectorRegistry
 
 from alerts.metrics import AlertMetrics, DutyMetrics, SearchMetrics
 from alerts.notify.metrics import NotifyMetrics
+from crawlers.collectors.metrics import CollectMetrics
 from crawlers.intake.metrics import IntakeMetrics
 from crawlers.metrics import CrawlMetrics
 from matcher.cli.metrics import MatchMetrics
 from ullage.clock import Clock
 from ullage.monitoring.metrics import new_registry
 
-ROLES = ("crawl", "match", "alert", "search", "intake")
+ROLES = ("crawl", "match", "alert", "search", "intake", "collect")
 
 
 class Declared(NamedTuple):
@@ -34,6 +35,7 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     NotifyMetrics(made["alert"], ["soc"], tenants)
     SearchMetrics.make(made["search"])
     IntakeMetrics(made["intake"], Clock())
+    CollectMetrics(made["collect"], Clock())
     return made
 
 

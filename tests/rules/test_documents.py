@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [p for p in (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")) if p.exists()]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
-LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "dev"), "assess": ("match",), "crawl": ("crawl",)}
+LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "intake", "matrix", "xmpp", "telegram", "dev")}
+LOCKS |= {"assess": ("match",), "crawl": ("crawl",)}
 LOCKS |= {"search": ("alert", "search")}
 CODE = re.compile(r"`([^`\n]+)`|^(?:    |\$ )?((?:make|ullage) [^\n#]+)", re.MULTILINE)
 PATH = re.compile(r"^(?:ullage|crawlers|matcher|alerts|deploy|tests|docs|requirements|\.ci)(?:/[\w.\-]+)*/?(?:\.\w+)?$")

@@ -29,7 +29,7 @@ SIGNED_SINCE = 2
 PURPOSE = "heartbeat"
 RECORD = "record"
 """The header that tells a heartbeat from what a topic is for; other records have none of that name."""
-State = Literal["ok", "blocked", "login_expired", "layout_changed", "robots_denied", "unreachable", "quiet"]
+State = Literal["ok", "blocked", "login_expired", "layout_changed", "robots_denied", "unreachable", "quiet", "incomplete"]
 STATES: tuple[State, ...] = get_args(State)
 MAX_WATCHED = 200
 """Sites with series of their own: beyond it monitoring costs more than it tells."""

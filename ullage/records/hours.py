@@ -34,6 +34,7 @@ WHY: Mapping[str, str] = {
     "r": "robots.txt denies it",
     "l": "login expired",
     "y": "its pages are not understood",
+    "m": "messages were passed over, or cannot be read",
     "w": "match had no watchlist",
 }
 """Reasons for which a slot is blind, in the order in which one goes before another."""

@@ -10,6 +10,7 @@
     signers/captures/<fingerprint>.pub  match: who may sign captures        signers/findings/<fingerprint>.pub  alert
     audit/<chain>.key   whoever writes that chain of the audit log, and who verifies it
     search.token        search (text: what people log in to the page with)
+    collect/<account>   collect (text: server, user and session of a chat account, one a line)
     intake.token        intake (text: what collectors hand in with)
     notify/<channel>    alert (text: an address, then what signs, one a line)
 

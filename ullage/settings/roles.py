@@ -117,6 +117,14 @@ class IntakeSettings(Section):
         return self
 
 
+class CollectSettings(Section):
+    """Collectors of chats; channels are files in `channels.d/`."""
+
+    matrix_port: Port = knob(9716, "/metrics of `collect matrix`, on loopback; 0 takes a free one")
+    xmpp_port: Port = knob(9717, "/metrics of `collect xmpp`, on loopback; 0 takes a free one")
+    telegram_port: Port = knob(9718, "/metrics of `collect telegram`, on loopback; 0 takes a free one")
+
+
 class CanarySettings(Section):
     """Posts of our own that show how long the way from a post to a notification is; see `ullage.monitoring.canary`."""
 

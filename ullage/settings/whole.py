@@ -31,7 +31,15 @@ from ullage.settings.parts import (
     OriginalSettings,
     StoreSettings,
 )
-from ullage.settings.roles import AlertSettings, CanarySettings, CrawlSettings, IntakeSettings, MatchSettings, SearchSettings
+from ullage.settings.roles import (
+    AlertSettings,
+    CanarySettings,
+    CollectSettings,
+    CrawlSettings,
+    IntakeSettings,
+    MatchSettings,
+    SearchSettings,
+)
 from ullage.settings.tenant import Tenant
 
 FILE = "ullage.toml"
@@ -56,6 +64,7 @@ class Settings(BaseSettings):
     alert: AlertSettings = AlertSettings()
     search: SearchSettings = SearchSettings()
     intake: IntakeSettings = IntakeSettings()
+    collect: CollectSettings = CollectSettings()
     canary: CanarySettings = CanarySettings()
     notify: NotifySettings = NotifySettings()
     evidence: EvidenceSettings = EvidenceSettings()

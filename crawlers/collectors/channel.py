@@ -1,0 +1,114 @@
+"""A channel: one TOML file in the data folder's `channels.d/`, named as findings shall call it.
+
+service = "matrix"                       # a file in crawlers/collectors
+address = "#loans:example.org"           # the room, as the service calls it
+account = "reader"                       # whose session reads it: the secret file DIR/keys/collect/reader
+access = "open"                          # public: anybody may read it; open: anybody may join. What is closed is not read
+legal_basis = "PIPL 13(1)(3)"            # on what ground it is read; without one it is not
+owner = "security team"                  # who answers for it
+expires = 2027-06-30                     # reading ends with this day; whoever answers for it decides anew
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from crawlers.sites.site import TAKEN, Site
+from ullage.errors import ConfigError
+from ullage.files.trusted import read_trusted
+from ullage.records import INGEST, Category
+from ullage.records.heartbeat import MAX_WATCHED, is_name
+
+FOLDER = "channels.d"
+SERVICES = ("matrix", "xmpp", "telegram")
+
+
+class Channel(BaseModel):
+    """One channel, frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str
+    service: Literal["matrix", "xmpp", "telegram"]
+    address: str = Field(min_length=1, max_length=1000)
+    account: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    access: str
+    legal_basis: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    expires: date
+    category: Category = "chat"
+    history: int = Field(default=500, ge=0, le=1_000_000)
+    """Messages from before the first reading that are read as well."""
+    enabled: bool = True
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        if not is_name(name) or name in TAKEN:
+            raise ValueError("is no name of a channel: use a-z, 0-9, '.', '_' and '-', at most 64")
+        return name
+
+    @field_validator("access")
+    @classmethod
+    def _access(cls, access: str) -> str:
+        if access not in ("public", "open"):
+            raise ValueError("says neither public nor open: a closed channel is not read")
+        return access
+
+    def site(self) -> Site:
+        """The channel as what findings call a site."""
+        return Site(
+            name=self.name,
+            platform=INGEST,
+            category=self.category,
+            legal_basis=self.legal_basis,
+            owner=self.owner,
+            watch=True,
+        )
+
+
+def read_channel(path: Path) -> Channel:
+    """The channel in one file; ConfigError names the file, the knob and what is wrong with it."""
+    try:
+        return Channel.model_validate({"name": path.stem, **tomllib.loads(read_trusted(path).decode("utf-8"))})
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        knob = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is no TOML ({error})") from None
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: cannot be read (it is gone)") from None
+
+
+@dataclass(slots=True)
+class ChannelFolder:
+    """The channel files of `data`. A name that is a site's as well is a fault: findings could not tell the two apart."""
+
+    data: Path
+    sites: str
+    faults: list[ConfigError] = field(default_factory=list)
+    """Of the files, when they were last read."""
+
+    def read(self, service: str = "") -> dict[str, Channel]:
+        """The enabled channels of a service, or of all, by name."""
+        self.faults, found = [], dict[str, Channel]()
+        for path in sorted((self.data / FOLDER).glob("*.toml")):
+            try:
+                channel = read_channel(path)
+                if (self.data / self.sites / path.name).exists():
+                    raise ConfigError(f"{path}: {path.stem} is the name of a site as well: choose another")
+                if len(found) >= MAX_WATCHED:
+                    raise ConfigError(f"{path}: {MAX_WATCHED} channels are read before it: that is the most")
+            except ConfigError as error:
+                self.faults.append(error)
+                continue
+            if channel.enabled and service in ("", channel.service):
+                found[channel.name] = channel
+        return found

@@ -1,0 +1,149 @@
+"""`ullage collect matrix|xmpp|telegram`: one service's channels, read for ever; `ullage collect status`: where each stands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from crawlers.collectors.channel import FOLDER, SERVICES, Channel, ChannelFolder
+from crawlers.collectors.ledger import Ledger, Standing
+from crawlers.collectors.metrics import CollectMetrics
+from crawlers.collectors.runner import Runner
+from crawlers.collectors.session import MEANING
+from crawlers.intake.appender import Appender
+from crawlers.intake.feed import Feed
+from ullage import setup
+from ullage.display.screen import AsJson
+from ullage.errors import ConfigError
+from ullage.exits import Exit
+from ullage.files.lock import hold
+from ullage.monitoring.metrics import BUS, new_registry
+from ullage.runtime.role import running
+from ullage.runtime.worker import reach
+from ullage.settings import Context
+
+SESSIONS = {"matrix": "MatrixSession", "xmpp": "XmppSession", "telegram": "TelegramSession"}
+app = typer.Typer(no_args_is_help=True, help="Read chats: one service's channels for ever, or where each of them stands.")
+
+
+@app.command("matrix")
+def matrix(ctx: typer.Context) -> None:
+    """Read the Matrix rooms of channels.d/."""
+    _collect(ctx.obj, "matrix")
+
+
+@app.command("xmpp")
+def xmpp(ctx: typer.Context) -> None:
+    """Read the XMPP rooms of channels.d/."""
+    _collect(ctx.obj, "xmpp")
+
+
+@app.command("telegram")
+def telegram(ctx: typer.Context) -> None:
+    """Read the public Telegram channels and open groups of channels.d/."""
+    _collect(ctx.obj, "telegram")
+
+
+def _folder(context: Context) -> ChannelFolder:
+    return ChannelFolder(context.data, context.settings.crawl.sites)
+
+
+def _collect(context: Context, service: str) -> None:
+    """Run one service's collector until it is told to stop."""
+    setup.require(context)
+    try:
+        opener = getattr(importlib.import_module(f"crawlers.collectors.{service}"), SESSIONS[service])
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"collect {service} needs {error.name}: install ullage[{service}]") from None
+    folder = _folder(context)
+    if not folder.read(service) and folder.faults:
+        raise folder.faults[0]
+    registry = new_registry("collect")
+    metrics = CollectMetrics(registry, context.clock)
+    ports = context.settings.collect
+    port = getattr(ports, f"{service}_port") if context.settings.metrics else None
+    with contextlib.ExitStack() as stack:
+        hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")
+        stop = stack.enter_context(running("collect", registry, port))
+        feed = reach("collect", lambda: Feed.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
+        if feed is None:
+            return
+        stack.callback(feed.publisher.close)
+        bus = stack.enter_context(contextlib.closing(context.bus()))
+        ledger = stack.enter_context(contextlib.closing(Ledger.of(context)))
+        appender = Appender(bus, feed, metrics.loop, metrics.captures, context.settings.crawl.pause_lag_hours * 3600)
+        stack.callback(appender.on_bus.close)
+        runner = Runner(context, service, folder, ledger, feed, appender, metrics, opener)
+        asyncio.run(_until(runner, stop))
+
+
+async def _until(runner: Runner, stop: threading.Event) -> None:
+    """Run until the process is told to stop."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def wait() -> None:
+        stop.wait()
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(stopped.set)
+
+    threading.Thread(target=wait, name="stop", daemon=True).start()
+    await runner.run(stopped)
+
+
+@app.command("status")
+def status(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Where each channel stands: what was seen of it, and why one is not seen. Exit code 5 where one is not, or not wholly."""
+    context: Context = ctx.obj
+    setup.require(context)
+    folder = _folder(context)
+    channels = folder.read()
+    with contextlib.closing(Ledger.of(context)) as ledger:
+        rows = [(channel, ledger.standing(name)) for name, channel in channels.items()]
+    for channel, standing in rows:
+        typer.echo(json.dumps(_row(channel, standing)) if as_json else _line(channel, standing))
+    for fault in folder.faults:
+        typer.echo(str(fault), err=True)
+    if not channels and not folder.faults:
+        typer.echo(f"no channel yet: put NAME.toml into {context.data / FOLDER}", err=True)
+    if folder.faults:
+        raise typer.Exit(Exit.USAGE)
+    if any(standing.state != "ok" for _, standing in rows):
+        raise typer.Exit(Exit.GAP)
+
+
+def _row(channel: Channel, standing: Standing) -> dict[str, Any]:
+    return {
+        "channel": channel.name,
+        "service": channel.service,
+        "access": channel.access,
+        "expires": channel.expires.isoformat(),
+        "state": standing.state,
+        "reason": standing.reason,
+        "since": _iso(standing.since),
+        "last_new": _iso(standing.last_new),
+        "last_success": _iso(standing.last_success),
+        "messages": standing.seen,
+        "gaps": standing.gaps,
+        "gaps_lost": standing.lost,
+        "refetched": standing.refetched,
+    }
+
+
+def _line(channel: Channel, standing: Standing) -> str:
+    state = f"{standing.state or 'not read yet'}{f': {standing.reason}' if standing.reason else ''}".replace("_", " ")
+    said = f"{channel.name}  {channel.service}  {state}  {standing.seen} messages, {standing.gaps} gaps, {standing.lost} lost"
+    return f"{said}  ({MEANING[standing.reason]})" if standing.reason else said
+
+
+def _iso(at: float) -> str | None:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else None
+
+
+assert set(SESSIONS) == set(SERVICES)

@@ -1,0 +1,149 @@
+"""What is known of channels: which messages were seen, how far was read, in which state each is. Kept in `collect.sqlite`.
+
+A message is noted by a keyed digest of its id, so the file tells nobody which messages there were. Of each channel the last
+`KEPT` are known again, which is more than any service hands out twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+import apsw
+
+from crawlers.collectors.session import Message, Reason
+from crawlers.frontier.cipher import FrontierCipher
+from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.records.heartbeat import SiteReport, State
+from ullage.settings import Context
+
+FILE = "collect.sqlite"
+KEPT = 50_000
+SCHEMA = """
+create table channels (
+    name text primary key, state text not null default '', reason text not null default '', since real not null default 0,
+    last_new real not null default 0, last_success real not null default 0, seen integer not null default 0,
+    gaps integer not null default 0, refetched integer not null default 0, lost integer not null default 0,
+    lost_at real not null default 0
+) strict;
+create table messages (number integer primary key, channel text not null, digest blob not null, unique (channel, digest)) strict;
+create table cursors (name text primary key, value text not null) strict;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a channel stands. Times in Unix seconds, 0 for never; `lost` are gaps that were not filled."""
+
+    name: str
+    state: State | None = None
+    reason: Reason | None = None
+    since: float = 0.0
+    last_new: float = 0.0
+    last_success: float = 0.0
+    seen: int = 0
+    gaps: int = 0
+    refetched: int = 0
+    lost: int = 0
+    lost_at: float = 0.0
+
+    def report(self) -> SiteReport:
+        """As heartbeats tell it."""
+        return SiteReport(
+            site=self.name, state=self.state, since=self.since, last_new=self.last_new, last_success=self.last_success
+        )
+
+
+class Ledger:
+    """One process's view of the file. Not for two threads at once."""
+
+    def __init__(self, path: Path, cipher: FrontierCipher) -> None:
+        self._path, self._cipher = path, cipher
+        self._connection: apsw.Connection = open_database(path, [SCHEMA])
+
+    @classmethod
+    def of(cls, context: Context) -> Ledger:
+        """The ledger of a data folder."""
+        return cls(context.data / FILE, FrontierCipher(context.keys.read("frontier.key")))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def check(self) -> None:
+        """CorruptError unless all of the file is as it was written."""
+        check_database(self._connection, self._path)
+
+    def cursor(self, name: str) -> str:
+        """What was kept under `name`, "" for nothing."""
+        with sqlite_errors(self._path):
+            return str(self._connection.execute("select value from cursors where name = ?", (name,)).get or "")
+
+    def unseen(self, channel: str, messages: Iterable[Message]) -> list[Message]:
+        """Those of `messages` that were not noted yet, each once."""
+        found = dict[bytes, Message]()
+        with sqlite_errors(self._path):
+            for message in messages:
+                digest = self._digest(channel, message)
+                query = "select 1 from messages where channel = ? and digest = ?"
+                if digest not in found and self._connection.execute(query, (channel, digest)).get is None:
+                    found[digest] = message
+        return list(found.values())
+
+    def note(self, channel: str, messages: Sequence[Message], cursor: tuple[str, str] | None, now: float) -> None:
+        """`messages` are durable on the bus, and what was read before the cursor too."""
+        rows = [(channel, self._digest(channel, message)) for message in messages]
+        with sqlite_errors(self._path), transaction(self._connection):
+            self._connection.executemany("insert or ignore into messages (channel, digest) values (?, ?)", rows)
+            if rows:
+                self._add(channel)
+                self._connection.execute(
+                    "update channels set seen = seen + ?, last_new = ? where name = ?", (len(rows), now, channel)
+                )
+                self._forget(channel)
+            if cursor:
+                self._connection.execute("insert or replace into cursors values (?, ?)", cursor)
+
+    def _forget(self, channel: str) -> None:
+        """Drop what is known beyond the last messages."""
+        oldest = "select number from messages where channel = ? order by number desc limit 1 offset ?"
+        number = self._connection.execute(oldest, (channel, KEPT)).get
+        if number is not None:
+            self._connection.execute("delete from messages where channel = ? and number <= ?", (channel, number))
+
+    def standing(self, channel: str) -> Standing:
+        """Where a channel stands; of one that nobody knows, nothing."""
+        with sqlite_errors(self._path):
+            row = self._connection.execute("select * from channels where name = ?", (channel,)).fetchone()
+        if row is None:
+            return Standing(channel)
+        name, state, reason, *rest = row
+        known = state if state in get_args(State) else None
+        why = reason if reason in get_args(Reason) else None
+        return Standing(name, known, why, *rest)
+
+    def keep(self, standing: Standing) -> None:
+        """Keep where a channel stands, but for how many messages were seen, which `note` counts."""
+        s = standing
+        values = (s.state or "", s.reason or "", s.since, s.last_success, s.gaps, s.refetched, s.lost, s.lost_at, s.name)
+        with sqlite_errors(self._path), transaction(self._connection):
+            self._add(s.name)
+            self._connection.execute(
+                "update channels set state = ?, reason = ?, since = ?, last_success = ?, gaps = ?, refetched = ?, lost = ?,"
+                " lost_at = ? where name = ?",
+                values,
+            )
+
+    def change(self, channel: str, **fields: object) -> Standing:
+        """Keep `fields` of a channel's standing; returns it."""
+        changed = replace(self.standing(channel), **fields)  # type: ignore[arg-type]
+        self.keep(changed)
+        return changed
+
+    def _add(self, channel: str) -> None:
+        self._connection.execute("insert or ignore into channels (name) values (?)", (channel,))
+
+    def _digest(self, channel: str, message: Message) -> bytes:
+        return self._cipher.name(channel, f"\x1d{message.event}")

@@ -1,0 +1,50 @@
+"""Metrics of `ullage collect`. Labels are names of channel files and closed sets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from crawlers.collectors.ledger import Standing
+from crawlers.collectors.session import Reason
+from ullage.clock import Clock
+from ullage.monitoring.metrics import BUS, LoopMetrics
+
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+class CollectMetrics:
+    """What is seen of each channel, and why one is not."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self.loop = LoopMetrics(registry, clock, (BUS,))
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"ullage_collect_{name}", text, labels, registry=registry)
+
+        self.captures = Counter("ullage_collect_captures_total", "Captures that are durable on the bus.", registry=registry)
+        self.gaps = Counter("ullage_collect_gaps_total", "Gaps by what came of them.", ["outcome"], registry=registry)
+        self.faults = gauge("channel_file_faults", "Channel files that cannot be read.")
+        self._blind = gauge("channel_blind", "1 while a channel is not seen, or not wholly, for this reason.", "site", "reason")
+        self._seen = gauge("channel_messages", "Messages that were ever seen in a channel, each once.", "site")
+        self._success = gauge("channel_last_success_timestamp_seconds", "When the service last answered for a channel.", "site")
+        self._known: set[str] = set()
+        for outcome in ("filled", "lost"):
+            self.gaps.labels(outcome)
+
+    def show(self, standings: Collection[Standing]) -> None:
+        """Set the gauges; a channel that is gone leaves none."""
+        for one in standings:
+            for reason in REASONS:
+                self._blind.labels(one.name, reason).set(one.reason == reason)
+            self._seen.labels(one.name).set(one.seen)
+            if one.last_success:
+                self._success.labels(one.name).set(one.last_success)
+        names = {one.name for one in standings}
+        for gone in self._known - names:
+            self._blind.remove_by_labels({"site": gone})
+            self._seen.remove(gone)
+            self._success.remove_by_labels({"site": gone})
+        self._known = names

@@ -1,0 +1,104 @@
+"""What a chat service must give, whatever its protocol, and the faults that blind us to a channel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from crawlers.collectors.channel import Channel
+from crawlers.intake.line import Line
+from ullage.errors import UllageError
+from ullage.records.heartbeat import State
+
+Reason = Literal[
+    "login", "banned", "kicked", "closed", "expired", "unreachable", "timeout", "gap", "encrypted", "address", "flood", "service"
+]
+STATE_OF: Mapping[Reason, State] = {
+    "login": "login_expired",
+    "banned": "blocked",
+    "kicked": "blocked",
+    "closed": "blocked",
+    "expired": "blocked",
+    "flood": "blocked",
+    "unreachable": "unreachable",
+    "timeout": "unreachable",
+    "address": "unreachable",
+    "service": "unreachable",
+    "gap": "incomplete",
+    "encrypted": "incomplete",
+}
+"""The state of a channel that cannot be seen for that reason, or not wholly."""
+MEANING: Mapping[Reason, str] = {
+    "login": "the session or password is refused: it expired or was ended",
+    "banned": "the account is banned from it",
+    "kicked": "the account was thrown out of it",
+    "closed": "it is closed: by invitation, for members or with a password. What is closed is not read",
+    "expired": "the day in its file has passed: whoever answers for it decides anew",
+    "flood": "the service says that we ask too often",
+    "unreachable": "the service does not answer",
+    "timeout": "nothing came back in time",
+    "address": "there is no such channel",
+    "service": "the service answers with an error of its own",
+    "gap": "messages are missing that its history does not give again, or gives right now",
+    "encrypted": "messages are encrypted for its members and cannot be read",
+}
+
+
+class BlindError(UllageError):
+    """A channel cannot be seen; all of the session where `channel` is "". The message is one of `MEANING`, and no value."""
+
+    def __init__(self, reason: Reason, channel: str = "") -> None:
+        super().__init__(MEANING[reason])
+        self.reason, self.channel = reason, channel
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One delivery: `event` is the service's id of it (an edit has its own), `line` what it says."""
+
+    event: str
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a session gives at once. The cursor is kept when all before and in it is durable."""
+
+    channel: str = ""
+    messages: tuple[Message, ...] = ()
+    cursor: tuple[str, str] | None = None
+    """Name and value of how far was read."""
+    gap: Literal["", "seen", "filled", "lost"] = ""
+    """`seen`: messages were passed over and are being read from history; `filled`: all of them were; `lost`: not all can be."""
+    blind: Reason | None = None
+    """The channel alone is blind from now on, and the session goes on."""
+    answered: tuple[str, ...] = field(default=())
+    """Channels of which the service has just said that there is nothing more."""
+
+
+class Session(Protocol):
+    """One account at one service. BlindError where all of it is blind; the runner opens another after a while."""
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Batches for ever; at least every `QUIET_SECONDS` one that says that it answered."""
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Opener(Protocol):
+    """Makes a session of an account's secret lines and its channels; `cursor` gives what was kept under a name."""
+
+    def __call__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> Session:
+        """See the class."""
+
+
+class Cursors(Protocol):
+    """How far was read."""
+
+    def cursor(self, name: str) -> str:
+        """What was kept under `name`, "" for nothing."""
+
+
+QUIET_SECONDS = 30.0

@@ -1,0 +1,310 @@
+"""XMPP rooms (XEP-0045): the archive (XEP-0313) is what is read; a message that comes says that there is something in it.
+
+The account's secret file has two to four lines: the address (`reader@example.org`), the password, and where that is not to be
+looked up `HOST:PORT`; then `plain` for a connection without TLS, which is taken to loopback alone. A room without an archive is
+read as it comes: each time when the connection was lost, what was said meanwhile is lost, and that is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import slixmpp
+from slixmpp.exceptions import IqError, IqTimeout, PresenceError
+
+from crawlers.collectors.channel import Channel
+from crawlers.collectors.session import Batch, BlindError, Cursors, Message, Reason
+from crawlers.intake.line import Line
+from ullage.errors import ConfigError
+from ullage.settings import LOOPBACK
+
+ARCHIVE = "urn:xmpp:mam:2"
+PLUGINS = ("xep_0030", "xep_0045", "xep_0059", "xep_0199", "xep_0203", "xep_0308", "xep_0313", "xep_0359", "xep_0461")
+CONNECT_SECONDS, ANSWER_SECONDS, LOOK_SECONDS, AGAIN_SECONDS = 20, 20, 15, 60.0
+PAGE = 100
+CLOSED = ("muc_membersonly", "muc_passwordprotected")
+OUT: Mapping[int, Reason] = {301: "banned", 307: "kicked", 322: "closed", 321: "closed", 332: "unreachable"}
+"""Status codes with which a room shows us out."""
+REFUSED: Mapping[str, Reason] = {
+    "forbidden": "banned",
+    "registration-required": "closed",
+    "not-authorized": "closed",
+    "item-not-found": "address",
+    "remote-server-not-found": "address",
+}
+NICK = "guest"
+GONE: Reason = "gap"
+"""In the place of a page: the archive knows nothing of where we were."""
+EMPTY = "-"
+"""In the place of the last id: the archive held nothing yet."""
+Page = tuple[list[Any], bool]
+
+
+class XmppSession:
+    """One account at one server."""
+
+    def __init__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> None:
+        if not 2 <= len(secret) <= 4 or "@" not in secret[0]:
+            raise ConfigError(f"secret collect/{account}: the address, the password, then HOST:PORT where it is not looked up")
+        self._place = _place(secret[2:], account)
+        self._channels, self._ledger = channels, ledger
+        self._client = client = slixmpp.ClientXMPP(secret[0], secret[1])
+        if "plain" in secret[3:]:
+            client.enable_starttls = client.enable_direct_tls = False
+            client.enable_plaintext = True
+            client.plugin["feature_mechanisms"].unencrypted_plain = client.plugin["feature_mechanisms"].unencrypted_scram = True
+        for plugin in PLUGINS:
+            client.register_plugin(plugin)
+        self._woken: asyncio.Queue[Batch | BlindError] = asyncio.Queue()
+        self._archives: dict[str, str] = {}
+        """Room to the id of the last message that was read of its archive."""
+        self._rooms: dict[str, Channel] = {}
+        self._tried: dict[str, float] = {}
+        """When it was last tried to enter the rooms that we are not in."""
+        self._listen()
+
+    def _listen(self) -> None:
+        """Tell of what comes by itself."""
+        add = self._client.add_event_handler
+        for event in ("disconnected", "connection_failed"):
+            add(event, lambda _: self._woken.put_nowait(BlindError("unreachable")))
+        add("failed_all_auth", lambda _: self._woken.put_nowait(BlindError("login")))
+        add("stream_error", self._ended)
+        add("groupchat_message", self._came)
+
+    def _ended(self, error: Any) -> None:
+        """The server ends the stream: of an account that is gone it says so."""
+        gone = error["condition"] in ("not-authorized", "policy-violation", "conflict")
+        self._woken.put_nowait(BlindError("login" if gone else "unreachable"))
+
+    def _came(self, stanza: Any) -> None:
+        channel = self._rooms.get(stanza["from"].bare)
+        if channel is None:
+            return
+        kept = stanza["from"].bare in self._archives
+        said = () if kept or stanza.get_plugin("delay", check=True) else tuple(read(channel, stanza, "", None))
+        self._woken.put_nowait(Batch(channel.name, said))
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        self._rooms.clear()
+        self._client.disconnect(wait=0.5)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._client.disconnected, 2.0)
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Batches for ever."""
+        await self._connect()
+        async for batch in self._again(self._channels):
+            yield batch
+        while True:
+            heard, come = await self._wait()
+            for batch in come:
+                yield batch
+            async for batch in self._look(heard):
+                yield batch
+            async for batch in self._again([one for one, at in self._tried.items() if time.monotonic() - at > AGAIN_SECONDS]):
+                yield batch
+
+    async def _again(self, names: Iterable[str]) -> AsyncIterator[Batch]:
+        """Try to enter these rooms."""
+        for name in list(names):
+            async for batch in self._enter(name):
+                yield batch
+
+    async def _wait(self) -> tuple[set[str], list[Batch]]:
+        """Wait until something comes, or for a while: the channels to look at, all where nothing came, and what came with it."""
+        come = list[Batch | BlindError]()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                come.append(await self._woken.get())
+        while not self._woken.empty():
+            come.append(self._woken.get_nowait())
+        for one in come:
+            if isinstance(one, BlindError):
+                raise one
+        batches = [one for one in come if isinstance(one, Batch)]
+        heard = {one.channel for one in batches} or {channel.name for channel in self._rooms.values()}
+        return heard, [one for one in batches if one.messages or one.blind]
+
+    async def _connect(self) -> None:
+        started = asyncio.get_running_loop().create_future()
+
+        def start(_: object) -> None:
+            if not started.done():
+                started.set_result(None)
+
+        self._client.add_event_handler("session_start", start)
+        self._client.connect(*self._place)
+        failed = asyncio.ensure_future(self._woken.get())
+        done, _ = await asyncio.wait({started, failed}, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED")
+        if failed in done:
+            woken = failed.result()
+            raise woken if isinstance(woken, BlindError) else BlindError("service")
+        failed.cancel()
+        if not done:
+            raise BlindError("unreachable")
+        self._client.send_presence()
+
+    async def _enter(self, name: str) -> AsyncIterator[Batch]:
+        """Join a room that is open to all, and find where its archive was read to."""
+        channel = self._channels[name]
+        room = slixmpp.JID(channel.address)
+        self._tried[name] = time.monotonic()
+        try:
+            told = await self._client.plugin["xep_0030"].get_info(jid=room, timeout=ANSWER_SECONDS)
+            features = told["disco_info"]["features"]
+            if any(one in features for one in CLOSED):
+                yield Batch(name, blind="closed")
+                return
+            self._client.add_event_handler(f"muc::{room.bare}::self-presence", lambda stanza: self._shown_out(name, stanza))
+            self._rooms[room.bare] = channel
+            join = self._client.plugin["xep_0045"].join_muc_wait
+            await join(room, f"{NICK}{id(self) % 10_000}", maxstanzas=0, timeout=ANSWER_SECONDS)
+        except (IqError, PresenceError) as error:
+            self._rooms.pop(room.bare, None)
+            yield Batch(name, blind=REFUSED.get(error.condition, "service"))
+            return
+        except (IqTimeout, TimeoutError):
+            self._rooms.pop(room.bare, None)
+            yield Batch(name, blind="timeout")
+            return
+        del self._tried[name]
+        before = self._ledger.cursor(f"xmpp:{name}")
+        if ARCHIVE in features:
+            self._archives[room.bare] = before
+        elif before:
+            yield Batch(name, gap="lost")
+        else:
+            yield Batch(name, cursor=(f"xmpp:{name}", "live"))
+        async for batch in self._look({name}):
+            yield batch
+
+    def _shown_out(self, name: str, stanza: Any) -> None:
+        if stanza["type"] == "unavailable":
+            codes = [OUT[code] for code in stanza["muc"]["status_codes"] if code in OUT]
+            self._rooms.pop(stanza["from"].bare, None)
+            self._tried[name] = time.monotonic()
+            self._woken.put_nowait(Batch(name, blind=codes[0] if codes else "kicked"))
+
+    async def _look(self, names: set[str]) -> AsyncIterator[Batch]:
+        """Read what is new in the archives of these channels."""
+        for room, channel in list(self._rooms.items()):
+            if channel.name not in names:
+                continue
+            if room not in self._archives:
+                await self._ping()
+                yield Batch(answered=(channel.name,))
+                continue
+            async for batch in self._archive(room, channel):
+                yield batch
+
+    async def _ping(self) -> None:
+        try:
+            await self._client.plugin["xep_0199"].ping(timeout=ANSWER_SECONDS)
+        except (IqError, IqTimeout):
+            raise BlindError("timeout") from None
+
+    async def _archive(self, room: str, channel: Channel) -> AsyncIterator[Batch]:
+        """What is new in a room's archive: behind what was read, or at the first time its last `history` messages."""
+        if not self._archives[room]:
+            async for batch in self._first(room, channel):
+                yield batch
+        name, pages, complete = f"xmpp:{channel.name}", 0, not self._archives[room]
+        while not complete:
+            after = self._archives[room]
+            page = await self._page(room, {"max": PAGE, "after": after} if after != EMPTY else {"max": PAGE})
+            if page is GONE:  # the archive no longer goes back to where we were
+                self._archives[room] = ""
+                yield Batch(channel.name, cursor=(name, ""), gap="lost")
+                return
+            if isinstance(page, str):
+                yield Batch(channel.name, blind=page)
+                return
+            found, complete = page
+            pages += 1
+            if pages == 2:
+                yield Batch(channel.name, gap="seen")  # more than a page was said unheard
+            if found:
+                self._archives[room] = found[-1]["id"]
+                yield Batch(channel.name, _said(channel, found), cursor=(name, self._archives[room]))
+            complete = complete or not found
+        if pages > 1:
+            yield Batch(channel.name, gap="filled")
+        yield Batch(answered=(channel.name,))
+
+    async def _first(self, room: str, channel: Channel) -> AsyncIterator[Batch]:
+        """The last messages of an archive, page by page from its end; the end is kept when all of them were read."""
+        before, last, read, complete = "", "", 0, False
+        while not complete and read < max(1, channel.history):
+            page = await self._page(room, {"max": PAGE, "before": before})
+            if isinstance(page, str):
+                yield Batch(channel.name, blind="service" if page is GONE else page)
+                return
+            found, complete = page
+            if not found:
+                break
+            before, last, read = found[0]["id"], last or found[-1]["id"], read + len(found)
+            if channel.history:
+                yield Batch(channel.name, _said(channel, found))
+        self._archives[room] = last or EMPTY
+        yield Batch(cursor=(f"xmpp:{channel.name}", self._archives[room]))
+
+    async def _page(self, room: str, rsm: dict[str, Any]) -> Page | Reason:
+        """One page of an archive, oldest first, and whether it is the last; a reason where there is none."""
+        retrieve = self._client.plugin["xep_0313"].retrieve
+        try:
+            answer = await retrieve(jid=slixmpp.JID(room), rsm=rsm, timeout=ANSWER_SECONDS)
+        except IqError as error:
+            return GONE if error.condition == "item-not-found" else REFUSED.get(error.condition, "service")
+        except IqTimeout:
+            raise BlindError("timeout") from None
+        complete = str(answer["mam_fin"]["complete"]).lower() in ("true", "1")
+        return [one["mam_result"] for one in answer["mam"]["results"]], complete
+
+
+def _said(channel: Channel, found: list[Any]) -> tuple[Message, ...]:
+    return tuple(m for one in found for m in read(channel, one["forwarded"]["stanza"], one["id"], _when(one)))
+
+
+def _place(rest: list[str], account: str) -> tuple[str | None, int | None]:
+    """Where to connect, (None, None) where the address says it."""
+    if not rest:
+        return None, None
+    host, _, port = rest[0].rpartition(":")
+    if not host or not port.isdigit() or rest[1:] not in ([], ["plain"]):
+        raise ConfigError(f"secret collect/{account}: its third line is HOST:PORT, its fourth `plain` or none")
+    if rest[1:] and host not in LOOPBACK:
+        raise ConfigError(f"secret collect/{account}: plain is for loopback alone")
+    return host, int(port)
+
+
+def _when(result: Any) -> datetime | None:
+    stamp = result["forwarded"]["delay"]["stamp"]
+    return stamp.astimezone(UTC) if isinstance(stamp, datetime) else None
+
+
+def read(channel: Channel, stanza: Any, archived: str, when: datetime | None) -> list[Message]:
+    """The message in a stanza of a room, if it has a text: said, or set right (XEP-0308)."""
+    text, nick = stanza["body"], stanza["from"].resource
+    if not text or not nick:
+        return []
+    own = stanza["id"] or archived
+    corrected = stanza["replace"]["id"] if stanza.get_plugin("replace", check=True) else ""
+    answered = stanza["reply"]["id"] if stanza.get_plugin("reply", check=True) else ""
+    said = {
+        "site": channel.name,
+        "channel": channel.address,
+        "author": nick,
+        "text": text,
+        "published_at": when,
+        "message_id": f"{nick}/{corrected or own}",  # of a sender: ids are his own
+        "reply_to": answered,
+        "edited": bool(corrected),
+    }
+    return [Message(archived or f"{nick}/{own}", Line.model_validate(said))]

@@ -1,0 +1,324 @@
+"""Collectors without a service: a scripted session shows what becomes of batches, gaps, kills, lost logins and silence."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from crawlers.collectors import runner as running
+from crawlers.collectors.channel import Channel, ChannelFolder, read_channel
+from crawlers.collectors.ledger import Ledger
+from crawlers.collectors.metrics import CollectMetrics
+from crawlers.collectors.runner import Runner
+from crawlers.collectors.session import MEANING, STATE_OF, Batch, BlindError, Message
+from crawlers.intake.appender import Appender
+from crawlers.intake.feed import Feed
+from crawlers.intake.line import Line
+from tests.crawlers.conftest import Station
+from ullage.errors import ConfigError
+from ullage.records.heartbeat import STATES
+from ullage.settings import Context
+
+GOOD = """service = "matrix"
+address = "#loans:example.org"
+account = "reader"
+access = "open"
+legal_basis = "test"
+owner = "test"
+expires = 2099-01-01
+"""
+
+
+def write(context: Context, name: str, text: str = GOOD) -> Path:
+    folder = context.data / "channels.d"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.toml").write_text(text)
+    return folder / f"{name}.toml"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (('access = "open"', 'access = "closed"'), "access: says neither public nor open: a closed channel is not read"),
+        (('access = "open"', ""), "access: Field required"),
+        (("legal_basis", "basis"), "legal_basis: Field required"),
+        (("expires = 2099-01-01", 'expires = "soon"'), "expires: "),
+        (('"matrix"', '"icq"'), "service: "),
+        (('"reader"', '"../x"'), "account: "),
+        (("owner", "owner ="), "is no TOML"),
+    ],
+)
+def test_a_channel_file_says_by_what_right_it_is_read(context: Context, change: tuple[str, str], complaint: str) -> None:
+    path = write(context, "room", GOOD.replace(*change))
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        read_channel(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_channel_is_no_site_and_a_faulty_file_stops_no_other(context: Context) -> None:
+    write(context, "a"), write(context, "b", GOOD.replace("matrix", "xmpp")), write(context, "bad", "x")
+    write(context, "twice"), (context.data / "sites.d" / "twice.toml").write_text("")
+    write(context, "other"), write(context, "off", GOOD + "enabled = false")
+    folder = ChannelFolder(context.data, "sites.d")
+    assert set(folder.read()) == {"a", "b"}
+    assert set(folder.read("xmpp")) == {"b"}
+    assert [Path(str(fault).split(":")[0]).name for fault in folder.faults] == ["bad.toml", "other.toml", "twice.toml"]
+
+
+def test_every_reason_has_a_state_and_stands_in_the_documentation() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "chats.md").read_text(encoding="utf-8")
+    assert MEANING.keys() == STATE_OF.keys()
+    assert set(STATE_OF.values()) <= set(STATES)
+    for reason, meaning in MEANING.items():
+        assert f"| `{reason}` | `{STATE_OF[reason]}` | {meaning} |" in told
+
+
+def message(number: int, event: str = "", **more: object) -> Message:
+    line = {"site": "loans", "channel": "#loans", "message_id": str(number), "text": f"text {number}", **more}
+    return Message(event or f"e{number}", Line.model_validate(line))
+
+
+def batch(*numbers: int, **more: object) -> Batch:
+    return Batch("loans", tuple(map(message, numbers)), **more)
+
+
+class Script:
+    """Opens sessions that play what stands in `plays`, one after the other; the last one then waits for ever."""
+
+    def __init__(self, *plays: list[Batch | Exception]) -> None:
+        self.plays, self.opened, self.closed = list(plays), 0, 0
+        self.cursors: list[str] = []
+        self.waiting = asyncio.Event()
+
+    def __call__(self, secret: list[str], account: str, channels: dict[str, Channel], ledger: Ledger) -> "Script":
+        assert (secret, account) == (["token"], "reader")
+        self.opened += 1
+        self.cursors.append(ledger.cursor("c"))
+        return self
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        for one in self.plays.pop(0) if self.plays else ():
+            if isinstance(one, Exception):
+                raise one
+            yield one
+        self.waiting.set()
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class Desk:
+    """A runner over the data folder's own bus."""
+
+    def __init__(self, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+        crawl = context.settings.crawl.model_copy(update={"heartbeat_seconds": 0.0})
+        context.settings = context.settings.model_copy(update={"crawl": crawl})
+        self.context = context
+        monkeypatch.setattr(running, "TURN_SECONDS", 0.02)
+        monkeypatch.setattr(running, "Backoff", lambda **_: type("At", (), {"next": lambda _: 0.0, "reset": lambda _: None})())
+        (context.keys.root / "collect").mkdir(mode=0o700)
+        (context.keys.root / "collect" / "reader").write_text("token\n")
+        (context.keys.root / "collect" / "reader").chmod(0o600)
+        self.registry = CollectorRegistry()
+        self.ledger = Ledger.of(context)
+
+    def run(self, script: Script, until: Callable[[], bool]) -> None:
+        """Run until `until` says so, then kill: nothing is closed in order."""
+        metrics = CollectMetrics(CollectorRegistry(), self.context.clock)
+        feed, bus = Feed.of(self.context), self.context.bus()
+        appender = Appender(bus, feed, metrics.loop, metrics.captures, 3600.0)
+        folder = ChannelFolder(self.context.data, "sites.d")
+        self.runner = Runner(self.context, "matrix", folder, self.ledger, feed, appender, metrics, script)
+        self.metrics = metrics
+
+        async def act() -> None:
+            task = asyncio.create_task(self.runner.run(asyncio.Event()))
+            for _ in range(2000):
+                if until() or task.done():
+                    break
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(act())
+        assert until()
+        appender.on_bus.close()
+        bus.close()
+
+    def standing(self, name: str = "loans"):
+        return self.ledger.standing(name)
+
+
+@pytest.fixture
+def desk(context: Context, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    write(context, "loans")
+    return Desk(context, monkeypatch)
+
+
+OK = Batch(answered=("loans",))
+
+
+def test_messages_are_captured_once_whatever_is_handed_out_again(desk: Desk, station: Station) -> None:
+    script = Script(
+        [batch(1, 2), batch(2, 3, cursor=("c", "3")), OK],
+    )
+    desk.run(script, lambda: desk.standing().state == "ok")
+    again = Script([batch(1, 2, 3, 4), OK])
+    desk.run(again, lambda: desk.standing().seen == 4)
+    captures = station.captures()
+    assert [one.body.decode() for one in captures] == ["text 1", "text 2", "text 3", "text 4"]
+    assert {(one.site, one.category) for one in captures} == {("loans", "chat")}
+    assert again.cursors[0] == "3"
+
+
+def test_what_was_in_hand_when_it_was_killed_is_read_again(desk: Desk, station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = Script([batch(1, 2, cursor=("c", "2")), OK])
+    note = Ledger.note
+
+    def dies(*_: object) -> None:
+        killed.waiting.set()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ledger, "note", dies)
+    with pytest.raises(KeyboardInterrupt):
+        desk.run(killed, lambda: False)
+    monkeypatch.setattr(Ledger, "note", note)
+    again = Script([batch(1, 2, 3, cursor=("c", "3")), OK])
+    desk.run(again, lambda: desk.standing().state == "ok")
+    assert again.cursors == [""]
+    assert {one.message_id for one in station.captures()} == {"1", "2", "3"}
+    assert desk.standing().seen == 3
+
+
+def test_a_gap_is_a_state_until_history_has_been_read(desk: Desk) -> None:
+    desk.run(Script([OK, batch(gap="seen"), batch(1, 2)]), lambda: desk.standing().seen == 2)
+    assert (desk.standing().state, desk.standing().reason) == ("incomplete", "gap")
+    desk.run(Script([batch(3), batch(gap="filled"), OK]), lambda: desk.standing().state == "ok")
+    told = desk.standing()
+    assert (told.gaps, told.lost, told.refetched, told.seen) == (1, 0, 3, 3)
+
+
+def test_a_gap_that_history_does_not_fill_stays_said_for_an_hour(desk: Desk, clock) -> None:
+    desk.run(Script([OK, batch(gap="seen"), batch(1), batch(gap="lost"), OK]), lambda: desk.standing().lost == 1)
+    desk.run(script := Script([OK]), lambda: script.waiting.is_set() and desk.standing().last_success == clock.wall())
+    assert (desk.standing().state, desk.standing().reason) == ("incomplete", "gap")
+    clock.advance(3601)
+    desk.run(Script([OK]), lambda: desk.standing().state == "ok")
+
+
+@pytest.mark.parametrize("reason", ["login", "banned", "flood", "unreachable"])
+def test_a_session_that_is_refused_blinds_its_channels_and_is_opened_again(desk: Desk, reason: str) -> None:
+    script = Script([OK, BlindError(reason)], [batch(7), OK])
+    seen = []
+    blame = Runner._blame
+
+    def noted(self, name: str, why: str) -> None:
+        seen.append((name, why))
+        blame(self, name, why)
+
+    Runner._blame = noted
+    try:
+        desk.run(script, lambda: desk.standing().seen == 1 and desk.standing().state == "ok")
+    finally:
+        Runner._blame = blame
+    assert seen == [("loans", reason)]
+    assert (script.opened, script.closed) == (2, 2)
+
+
+def test_a_channel_of_which_nothing_is_heard_is_not_ok(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "STALL_SECONDS", 0.05)
+    desk.run(Script([OK]), lambda: desk.standing().reason == "timeout")
+    assert desk.standing().state == "unreachable"
+
+
+def test_one_blind_channel_leaves_the_others(desk: Desk, context: Context) -> None:
+    write(context, "pawn")
+    script = Script([Batch("loans", blind="banned"), Batch(answered=("pawn",))])
+    desk.run(script, lambda: desk.standing("pawn").state == "ok")
+    assert (desk.standing().state, desk.standing().reason) == ("blocked", "banned")
+
+
+def test_an_expired_channel_is_not_read_and_says_so(desk: Desk, context: Context) -> None:
+    write(context, "loans", GOOD.replace("2099-01-01", "2020-01-01"))
+    script = Script([batch(1)])
+    desk.run(script, lambda: desk.standing().reason == "expired")
+    assert script.opened == 0
+
+
+def test_a_channel_file_that_comes_and_goes_is_noticed(desk: Desk, context: Context) -> None:
+    script = Script([OK], [Batch(answered=("loans", "pawn"))])
+    added = []
+
+    def until() -> bool:
+        if script.waiting.is_set() and not added:
+            added.append(write(context, "pawn"))
+        return desk.standing("pawn").state == "ok"
+
+    desk.run(script, until)
+    assert script.opened == 2
+
+
+def test_a_missing_secret_is_a_lost_login(desk: Desk, context: Context) -> None:
+    (context.keys.root / "collect" / "reader").unlink()
+    desk.run(Script([]), lambda: desk.standing().reason == "login")
+
+
+def test_heartbeats_and_metrics_tell_every_channel(desk: Desk, context: Context, clock) -> None:
+    write(context, "pawn"), write(context, "bad", "x")
+    script = Script([batch(1), OK, Batch("pawn", blind="closed")])
+    desk.run(script, lambda: desk.standing("pawn").reason == "closed")
+    standings = [desk.standing("loans"), desk.standing("pawn")]
+    desk.metrics.show(standings)
+    told = desk.metrics._blind
+    assert told.labels("pawn", "closed")._value.get() == 1
+    assert told.labels("loans", "closed")._value.get() == 0
+    record = desk.runner.heartbeat(standings)
+    assert record.headers["record"] == "heartbeat"
+    desk.metrics.show(standings[:1])
+    assert [sample.labels["site"] for sample in desk.metrics._seen.collect()[0].samples] == ["loans"]
+
+
+def test_what_is_noted_of_messages_tells_nobody_which_there_were(desk: Desk, context: Context) -> None:
+    desk.run(Script([Batch("loans", (message(1, "event-13800138000"),))]), lambda: desk.standing().seen == 1)
+    written = b"".join(path.read_bytes() for path in context.data.glob("collect.sqlite*"))
+    assert b"13800138000" not in written
+
+
+def test_the_last_messages_are_known_again_and_older_ones_forgotten(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawlers.collectors.ledger.KEPT", 3)
+    ledger = Ledger.of(context)
+    messages = [message(number) for number in range(6)]
+    for one in messages:
+        ledger.note("loans", [one], None, 1.0)
+    assert ledger.unseen("loans", messages) == messages[:3]
+    assert ledger.unseen("elsewhere", messages) == messages
+    assert ledger.standing("loans").seen == 6
+    ledger.check()
+
+
+def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, station: Station) -> None:
+    assert "loans  matrix  not read yet" in station.run("collect", "status", exits=5)
+    desk.ledger.change("loans", state="ok", last_success=1.0)
+    assert "loans  matrix  ok  0 messages" in station.run("collect", "status")
+    desk.ledger.change("loans", state="blocked", reason="banned")
+    assert MEANING["banned"] in station.run("collect", "status", exits=5)
+    assert '"reason": "banned"' in station.run("collect", "status", "--json", exits=5)
+
+
+def test_an_expiry_is_a_day_that_is_still_read(context: Context) -> None:
+    made = Channel.model_validate(
+        {
+            **dict.fromkeys(("address", "account", "legal_basis", "owner"), "t"),
+            "name": "x",
+            "service": "xmpp",
+            "access": "public",
+            "expires": "2026-01-02",
+        }
+    )
+    assert made.expires == date(2026, 1, 2)
+    assert datetime(2026, 1, 3, tzinfo=UTC).date() - made.expires == timedelta(days=1)
