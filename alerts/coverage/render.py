@@ -15,12 +15,14 @@ from rich.text import Text
 from alerts.coverage.hours import EVERYWHERE, Cell, Gap, Row, Seen
 from alerts.coverage.sheet import Standing
 from ullage.display.render import moment, safe
-from ullage.display.screen import table
 from ullage.records.hours import WHY
 
 COLUMNS = 24
 SHOWN = 40
 """Sites in the table; those with gaps first."""
+NAME_WIDTH, CELL_WIDTH = 27, 3
+MANY = 100
+"""Posts of an hour that are shown as more than 99: a night fits 100 columns."""
 NAMED = 5
 """Sites that a gap of many is said of by name."""
 STYLES = {"seen": "green", "blind": "bold red", "partly": "red", "off": "dim", "open": "dim"}
@@ -43,12 +45,10 @@ def tables(seen: Seen, zone: tzinfo, rows: Sequence[Row]) -> Iterator[Table]:
     hours = [cell.at for cell in rows[0].cells] if rows else []
     for first in range(0, len(hours), COLUMNS):
         some = hours[first : first + COLUMNS]
-        made = table("site", *(_head(at, some[0], zone) for at in some), whole=("site",))
-        made.pad_edge, made.padding = False, (0, 0, 0, 0)
-        made.columns[0].max_width = 24
-        made.columns[0].no_wrap, made.columns[0].overflow = True, "ellipsis"
-        for column in made.columns[1:]:
-            column.justify, column.min_width = "right", 3
+        made = Table("site", box=None, padding=0, header_style="bold")
+        made.columns[0].max_width, made.columns[0].no_wrap, made.columns[0].overflow = NAME_WIDTH, True, "ellipsis"
+        for at in some:
+            made.add_column(_head(at, some[0], zone), justify="right", width=CELL_WIDTH, no_wrap=True)
         for row in rows:
             made.add_row(Text(safe(row.site) + " "), *map(_cell, row.cells[first : first + COLUMNS]))
         if seen.canaries:
@@ -59,18 +59,18 @@ def tables(seen: Seen, zone: tzinfo, rows: Sequence[Row]) -> Iterator[Table]:
 def _head(at: datetime, first: datetime, zone: tzinfo) -> str:
     """The local hour that a cell begins with, with the day where one begins."""
     local = at.astimezone(zone)
-    minute = f":{local:%M}" if local.minute else ""
-    return f"{local:%d}.\n{local:%H}{minute}" if at == first or not local.hour else f"\n{local:%H}{minute}"
+    day = f"{local:%d}." if at == first or not local.hour else ""
+    return "\n".join((day, f"{local:%H}", *([f"{local:%M}"] if local.minute else ())))
 
 
 def _cell(cell: Cell) -> Text:
     """Posts of an hour that was seen; of another `×`, or `~` where only a part was blind, and the reason's letter."""
-    letter = next(iter(cell.why), "")
+    letter = next(iter(cell.why), "").replace(".", "")
     if cell.state == "seen":
-        return Text(str(cell.posts) if cell.posts < 1_000 else f"{cell.posts // 1_000}k", STYLES["seen"])
+        return Text(str(cell.posts) if cell.posts < MANY else f">{MANY - 1}", STYLES["seen"])
     if cell.state in {"blind", "partly"}:
-        mark = f"{'×' if cell.state == 'blind' else '~'}{letter.replace('.', '')}"
-        return Text(f"({mark})" if cell.explained else mark, "yellow" if cell.explained else STYLES[cell.state])
+        mark = "×" if cell.state == "blind" else "~"
+        return Text(f"({letter or mark})", "yellow") if cell.explained else Text(f"{mark}{letter}", STYLES[cell.state])
     return Text("-" if cell.state == "off" else "…", STYLES[cell.state])
 
 
@@ -81,19 +81,19 @@ def shown(seen: Seen, everything: bool) -> Sequence[Row]:
     return sorted(seen.rows, key=lambda row: (all(gap.explained for gap in row.gaps), not row.gaps, row.site))[:SHOWN]
 
 
-def together(gaps: Iterable[Gap]) -> list[Together]:
+def together(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[Together]:
     """Gaps of the same time and reason as one."""
     sites = defaultdict[tuple[datetime, datetime, str, str], list[str]](list)
     for gap in gaps:
         said = gap.explained
-        words = f"{said.reason} ({said.by}, {moment(said.at)})" if said else ""
+        words = f"{said.reason} ({said.by}, {moment(said.at, zone)})" if said else ""
         sites[gap.since, gap.until, gap.why, words].append(gap.site)
     return [Together(*key, tuple(names)) for key, names in sorted(sites.items())]
 
 
 def gap_lines(seen: Seen, zone: tzinfo) -> Iterator[str]:
     """A line a gap."""
-    for one in together(seen.gaps()):
+    for one in together(seen.gaps(), zone):
         if one.sites == (EVERYWHERE,):
             who, why = "all sites", "the ledger had not begun"
         else:

@@ -14,12 +14,14 @@ from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.heartbeats import Heartbeats
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
+from crawlers.sites.pages import Page, Parsed
 from crawlers.sites.site import Site
 from tests.conftest import NOON, HeldClock
-from tests.crawlers.support import at_once, make_site
+from tests.crawlers.support import at_once, make_site, post
 from ullage.bus import CAPTURES, Outgoing
 from ullage.errors import RecordError, UnavailableError
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Heartbeat
+from ullage.records.hours import HOUR_SECONDS, SLOTS, slot_of
 from ullage.security import keys
 from ullage.settings import Context, CrawlSettings
 
@@ -146,3 +148,53 @@ def test_this_process_shows_what_it_sends(sending: Sending) -> None:
     assert sending.registry.get_sample_value("ullage_crawl_site_state", labels) == 1
     assert sending.registry.get_sample_value("ullage_crawl_site_state", {**labels, "site": "other"}) is None
     assert sending.registry.get_sample_value("ullage_crawl_sites", {"state": "ok"}) == 1
+
+
+def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(sending: Sending, clock: HeldClock) -> None:
+    beats = sending.beats
+    beats.unwatched = lambda: {"old": "d", "broken": "f"}
+    beats.hours.known = {"board", "removed"}
+    beats.hours.files({"board", "other", "old", "broken"})
+    frontier = beats.site_states.frontier
+    for site, word in ((WATCHED, "ok"), (OTHER, "blocked")):
+        seen = Evidence()
+        seen.note(word, head=True)
+        beats.site_states.settle(site, seen, UNKNOWN)
+        frontier.end_visit(site.name, clock.wall() + site.revisit_seconds, word == "ok")
+    frontier.history.note_posts("board", [post(1), post(2)], known=True)
+    turn(sending, [WATCHED, OTHER])
+    (told,) = sending.sent()
+    now = {hour.site: hour for hour in told.hours if hour.hour == int(clock.wall() // HOUR_SECONDS)}
+    slot = slot_of(clock.wall()) % SLOTS
+    assert {site: hour.slots[slot] for site, hour in now.items()} == {"board": "o", "other": "b", "old": "d", "broken": "f"}
+    assert (now["board"].posts, now["board"].revisit, told.gone) == (2, 300, ("removed",))
+    clock.advance(1000)
+    turn(sending, [WATCHED, OTHER])
+    late = {hour.site: hour for hour in sending.sent()[1].hours}["board"]
+    assert late.slots[slot_of(clock.wall()) % SLOTS] == "p", "nobody visited it any more"
+    assert sending.sent()[1].gone == ()
+
+
+def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(sending: Sending, clock: HeldClock) -> None:
+    sending.bus.down = True
+    for _ in range(10):
+        turn(sending, [WATCHED])
+        clock.advance(60)
+    sending.bus.down = False
+    turn(sending, [WATCHED])
+    (told,) = sending.sent()
+    assert {sum(letter != "." for letter in hour.slots) for hour in told.hours} == {1}
+
+
+def test_posts_live_as_long_as_a_list_of_one_page_holds_a_busy_hours_posts(frontier: Frontier, clock: HeldClock) -> None:
+    head = Page("http://board.example/", "list")
+    frontier.begin_visit("board", [head])
+    leased = frontier.lease("board")
+    assert leased is not None
+    posts = tuple(post(n) for n in range(20))
+    frontier.finish(leased, Parsed(posts=posts), clock.wall())
+    assert frontier.history.lives("board") == 0.0, "nobody knows when they came"
+    frontier.history.note_posts("board", posts * 2, known=True)
+    assert frontier.history.lives("board") == 1800.0
+    frontier.begin_visit("board", [head, Page("http://board.example/?p=2", "list", number=2)])
+    assert frontier.history.lives("board") == 0.0, "older posts are on further pages"

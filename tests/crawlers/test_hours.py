@@ -1,8 +1,19 @@
 """What a crawl host gathers for the ledger of coverage, and what it does not dare to say."""
 
+import pytest
+from prometheus_client import CollectorRegistry
+
+from crawlers.metrics import CrawlMetrics
+from crawlers.platforms import platform_of
+from crawlers.scheduling.canary_site import CanarySite
 from crawlers.scheduling.hours import HoursSeen
+from crawlers.scheduling.site_list import SiteList
+from crawlers.scheduling.site_locks import SiteLocks
+from crawlers.sites.site import SiteFolder
 from tests.conftest import NOON
 from ullage.records.hours import HOUR_SECONDS, SLOTS
+from ullage.security import keys
+from ullage.settings import Context
 
 HOUR = int(NOON // HOUR_SECONDS)
 START = HOUR * float(HOUR_SECONDS)
@@ -73,3 +84,30 @@ def test_a_site_without_a_file_is_told_as_gone_until_that_was_sent() -> None:
     hours.files({"old"})
     hours.files({"old", "board"})
     assert hours.told(10)[1] == (), "it came back before anybody was told"
+
+
+@pytest.mark.parametrize(
+    ("names", "unwatched"), [([], {"off": "d", "fed": "i", "bare": "g", "broken": "f"}), (["board"], {})], ids=["all", "one"]
+)
+def test_sites_that_are_known_and_not_read_are_told_with_their_reason(
+    context: Context, names: list[str], unwatched: dict[str, str]
+) -> None:
+    folder = context.data / "sites.d"
+    good = 'platform = "spirit"\nstart = ["http://board.example/"]\nowner = "us"\n'
+    files = {
+        "board": f'{good}legal_basis = "test"',
+        "off": f'{good}legal_basis = "test"\nenabled = false',
+        "fed": 'platform = "ingest"\nowner = "us"\nlegal_basis = "test"',
+        "bare": good,
+        "broken": "platform =",
+    }
+    for name, text in files.items():
+        (folder / f"{name}.toml").write_text(text)
+    metrics = CrawlMetrics(CollectorRegistry(), context.clock)
+    canary = CanarySite(context.settings.canary, context.clock, keys.signer(context.keys, "crawl"), enabled=False)
+    locks = SiteLocks(context.data)
+    sites = SiteList(SiteFolder(folder, platform_of), names, locks, canary, metrics)
+    sites.read(strict=False, once=False)
+    assert sites.files >= {*files}
+    assert {name: why for name, why in sites.unwatched.items() if name in files} == unwatched
+    assert [site.name for site in sites.watched if site.name in files] == ["board"]

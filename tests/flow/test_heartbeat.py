@@ -1,6 +1,7 @@
 """A heartbeat through real processes: across a gap of files, from a crawl outside to match and alert inside."""
 
 import contextlib
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from alerts.records import SiteDay
+from alerts.store import Where, configured_store
 from deploy.demo.drive import Ullage
 from deploy.local.server import free_ports, takes_connections
 from tests.crawlers.support import serving
@@ -16,6 +19,7 @@ from tests.flow.zones import exchange_keys
 from ullage.bus import CAPTURES
 from ullage.errors import UllageError
 from ullage.runtime.supervisor import command
+from ullage.settings import Context
 
 pytestmark = pytest.mark.flow
 SITE = """\
@@ -43,6 +47,12 @@ def role(data: Path, name: str, port: int) -> Iterator[None]:
             yield
         finally:
             process.terminate()
+
+
+def ledger(data: Path) -> list[SiteDay]:
+    """All that alert wrote of coverage."""
+    with contextlib.closing(configured_store(Context(data))) as store:
+        return list(store.scroll(SiteDay, Where()))
 
 
 def carry(outer: Path, inner: Path) -> None:
@@ -73,6 +83,15 @@ def test_the_inner_zone_shows_the_outer_zones_sites_and_how_long_the_way_is(tmp_
         until(lambda: newest("match") in samples(match_port), "the heartbeat is at match", 30)
         until(lambda: newest("alert") in samples(alert_port), "the heartbeat is at alert", 30)
         seen, told = samples(match_port), samples(alert_port)
+    lines = [
+        json.loads(line)
+        for line in subprocess.run(
+            command(inner.data, "coverage", "--since", "1h", "--json"), capture_output=True, text=True, check=False
+        ).stdout.splitlines()
+    ]
+    letters = {row.site: set(row.told()) - {".", "-"} for row in ledger(inner.data)}
+    assert letters == {"board": {"w"}, "gone": {"u"}}, "match has no watchlist"
+    assert lines[-1]["type"] == "total"
     assert seen[newest("match")] == told[newest("alert")]
     assert seen['ullage_crawl_site_state{site="board",state="ok"}'] == 1
     assert seen['ullage_crawl_site_state{site="gone",state="unreachable"}'] == 1

@@ -1,0 +1,46 @@
+"""The ledger in Elasticsearch: a night with a gap, days that begin, a sheet, an explanation, retention."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from alerts.coverage.sheet import TOPIC, Sheets, standings
+from alerts.maintenance.retention import expire
+from alerts.records import CLASSES, DaySheet, GapReason, SiteDay
+from alerts.store import Where, open_store
+from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert
+from tests.conftest import HeldClock
+from tests.stores import ON_SERVERS, each_backend, empty_store
+from ullage.security import keys
+from ullage.settings import Context, StoreSettings
+
+backend = each_backend(*ON_SERVERS)
+url = empty_store(CLASSES)
+
+
+@pytest.mark.servers
+def test_the_ledger_is_the_same_on_servers(url: str, tmp_path: Path, context: Context, clock: HeldClock) -> None:
+    with contextlib.closing(open_store(url, tmp_path)) as store:
+        alert = Alert(store, clock)
+        sheets = Sheets(store, clock.as_clock(), keys.signer(context.keys, "alert"))
+        alert.ledger.reopen = sheets.reopen
+        alert.hears(NINE, NINE + HOUR, "board pastes")
+        alert.at(NINE + 2.25 * HOUR)
+        store.refresh()
+        assert [gap.since for gap in alert.seen().unexplained()] == [NINE + HOUR] * 2
+        said = {"since": NINE + HOUR, "until": NINE + 2 * HOUR, "at": NINE, "by": "Li", "reason": "power cut"}
+        store.create([GapReason(id="GAP-1", site="", **said)])
+        alert.at(NINE + DAY)
+        alert.ledger.turn()
+        sheets.turn()
+        store.refresh()
+        assert store.count(SiteDay, Where()) == 4
+        assert all(gap.since == NINE + 2 * HOUR for gap in alert.seen().unexplained())
+        (held,) = standings(store, ["2026-09-21"], keys.verifier(context.keys, TOPIC), None, clock.as_clock().now())
+        assert held.holds, held.said
+        alert.hears(NINE + HOUR, NINE + 2 * HOUR)
+        store.refresh()
+        assert store.count(DaySheet, Where()) == 2
+        removed = expire(store, StoreSettings(coverage_days=1.0), (NINE + 2 * DAY))
+        assert removed[SiteDay] == 4
