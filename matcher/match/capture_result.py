@@ -124,7 +124,6 @@ class Reading:
         self._room = room
         self._careful = careful
         self.key = key
-        self._tally = Tally(key, capture.fetched_at.date())
         self._identity: hmac.HMAC | None = None
         self._text: Folded | None = None
         self._terms = Terms()
@@ -166,6 +165,11 @@ class Reading:
         else:
             self._text = text
 
+    @cached_property
+    def _tally(self) -> Tally:
+        """Made when something is counted: most captures concern nobody."""
+        return Tally(self.key, self.capture.fetched_at.date())
+
     def tally(self, part: Part, number: int) -> None:
         """Count the next part into the statistics."""
         self._tally.add(part, number)
@@ -187,8 +191,9 @@ class Reading:
 
     def concerns(self, tenant: str) -> bool:
         """Whether there is something to report to a tenant."""
-        found = tenant in self.offered or bool(self.logins.get(tenant)) or self.best(tenant) is not None
-        return found or (self.is_unread and tenant in self.terms.brands)
+        if tenant in self.offered or self.logins.get(tenant) or (self.found and self.best(tenant)):
+            return True
+        return bool(self.unread) and self.is_unread and tenant in self.terms.brands
 
     @property
     def is_unread(self) -> bool:

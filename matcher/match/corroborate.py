@@ -174,9 +174,9 @@ def masked_owners(epoch: Epoch, searched: Searched) -> tuple[Places, Places]:
     Of ten million customers a stranger's row fits one in both by chance once in two million times; where the ID shows but four
     characters first, once in two hundred thousand.
     """
-    masks = [_Masks.of(searched, kind) for kind in masked.KEPT]
-    found = [np.empty(0, np.int64)]
-    if all(len(one.row) for one in masks) and epoch.list.kinds >= {(kind, masked.FORM) for kind in masked.KEPT}:
+    wanted, found = {(kind, masked.FORM) for kind in masked.KEPT}, [np.empty(0, np.int64)]
+    if epoch.list.kinds >= wanted <= {(segment.kind, segment.form) for segment in searched.segments if len(segment)}:
+        masks = [_Masks.of(searched, kind) for kind in masked.KEPT]
         rows = np.intersect1d(masks[0].row, masks[1].row)
         rows = rows[rows >= 0]
         for first in range(0, len(rows), MOST_ROWS):

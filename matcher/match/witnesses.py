@@ -100,6 +100,8 @@ class Witnesses:
 
     def _counted(self) -> dict[int, bool]:
         """Who agrees, of those who say something."""
+        if not (self._sure or self._unsure):  # as mostly
+            return {}
         unsure = self._unsure if 2 * sum(self._unsure.values()) >= len(self._unsure) else {}
         return {who: self._sure.get(who, False) or unsure.get(who, False) for who in self._sure.keys() | unsure.keys()}
 
