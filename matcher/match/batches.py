@@ -15,7 +15,7 @@ from matcher.detect.labelled import find_labelled, labelled_cards
 from matcher.detect.search import search
 from matcher.lexicon import Lexicon, Terms
 from matcher.match.lookup import Question, questions
-from matcher.match.parts import Laid, Piece, line_behind, read
+from matcher.match.parts import Laid, Piece, read
 from matcher.match.steps import Steps, strictly
 from matcher.records import Rows, Sheet, rows_of
 from ullage.identifiers.masked import FORM as MASKED
@@ -110,7 +110,7 @@ def batches(
     searched: Searched | None = None
     for group in _grouped(pieces, size or BATCH):
         goes_on = searched is not None and group[0].goes_on
-        line, sheets = (line_behind(searched.parts[-1]) if searched and goes_on else 0), dict[int, Sheet]()
+        line, sheets = (searched.parts[-1].line_behind if searched and goes_on else 0), dict[int, Sheet]()
         with step("evidence"):
             sheets = _carried(searched) if searched and goes_on else {}
         searched = None

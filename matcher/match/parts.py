@@ -56,11 +56,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece read: its folded text, before which `line` line ends of the same text stand."""
+    """A piece read: its folded text, before which `line` line ends of the same text stand, and how many when it is over."""
 
     piece: Piece
     text: Folded
     line: int = 0
+    line_behind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,13 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> Laid:
     if again := [n for n, piece in enumerate(pieces) if needed[n] and not piece.markup and n not in done]:
         _unescape(texts, pieces, again)
         batch, seen = _laid(texts, prescan)
-    parts = []
-    for piece, text in zip(pieces, texts, strict=True):
-        parts.append(Part(piece, text, line if piece.goes_on else 0))
-        line = line_behind(parts[-1])
+    parts, counts = list[Part](), [0] * len(pieces)
+    if any(piece.streamed for piece in pieces):
+        counts = (batch.lines(batch.ends) - batch.lines(batch.starts)).tolist()
+    for piece, text, count in zip(pieces, texts, counts, strict=True):
+        line = line if piece.goes_on else 0
+        parts.append(Part(piece, text, line, line + count))
+        line += count
     return Laid(parts, batch, seen)
 
 
@@ -106,11 +110,6 @@ def _laid(texts: Sequence[Folded], prescan: Prescan) -> tuple[Batch, Seen]:
     """`texts` in one buffer, and what is seen there."""
     batch = Batch.of([text.utf8 for text in texts])
     return batch, prescan.find(batch.data)
-
-
-def line_behind(part: Part) -> int:
-    """How many line ends of a text stand before what follows a part."""
-    return part.line + part.text.utf8.count(b"\n") if part.piece.streamed else 0
 
 
 def pieces_of_capture(

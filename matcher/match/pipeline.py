@@ -309,6 +309,6 @@ def _afforded(searched: Searched, readings: Sequence[Reading], valid: Sequence[i
         if part.piece.streamed and reading.spent:
             if reading.refuses(part.piece):
                 continue
-            reading.spent.add(part.piece, valid[number], part.text.utf8.count(b"\n") + 1)
+            reading.spent.add(part.piece, valid[number], part.line_behind - part.line + 1)
         kept.append(number)
     return kept

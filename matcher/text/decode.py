@@ -346,7 +346,7 @@ def windows(chunks: Iterable[bytes], wide: str = "") -> Iterator[bytes]:
         held += chunk
         while len(held) >= WINDOW:
             end = _cut(held, wide)
-            yield bytes(held[:end])
+            yield bytes(memoryview(held)[:end])
             del held[:end]
     if held:
         yield bytes(held)
