@@ -134,7 +134,15 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "sites", look
     yield "presets", partial(_own_presets, context)
     yield "name that sites see", contact
+
+    def proxies() -> str:
+        from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415 - the rest needs no reactor
+
+        return f"{len(proxies_of(context))} can be used"
+
     yield "frontier", frontier
+    if context.settings.crawl.proxies:
+        yield "proxies", proxies
     yield from _looks(context)
 
 
@@ -168,9 +176,14 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     crawled = [site for site in found.values() if site.is_crawled]
     if not crawled:
         return
+    from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415
     from crawlers.visiting.look import looks  # noqa: PLC0415 - the rest needs no reactor
 
-    words = looks(context.settings.crawl, crawled)
+    try:
+        proxies = proxies_of(context)
+    except ConfigError:  # the part before says what is wrong
+        proxies = {}
+    words = looks(context.settings.crawl, crawled, proxies)
     for site in crawled:
         yield f"site {site.name}", partial(_reached, words.get(site.name))
 

@@ -68,6 +68,7 @@ FATES = {
     "timeout": Fate.RETRY,
     "refused": Fate.RETRY,
     "tls": Fate.RETRY,
+    "proxy": Fate.RETRY,
     "network": Fate.RETRY,
     "parse": Fate.RETRY,
 }

@@ -3,7 +3,8 @@
 A name is looked up once a request, by the guard. If the connection looked it up again, whoever owns the name could answer with
 a public address first and with a private one a moment later (DNS rebinding), and the request would have reached a service of this
 house before anybody saw whose answer came back. For HTTPS the name stays what is asked for (SNI) and what the certificate must
-bear. A connection that is kept alive leads where it led when it was made.
+bear. A connection that is kept alive leads where it led when it was made. Where a site's file names a proxy, the proxy looks up
+names, and connections go through it alone (`crawlers.fetching.proxy`).
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IReactorPluggableNameResolver, IStreamClientEndpoint
-from twisted.web.client import HTTPConnectionPool
+from twisted.web.client import BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
 
 from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.proxy import Proxy, Roots
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolved = dict[str, tuple[Address, ...]]
@@ -66,17 +68,31 @@ class _OnDemand:
 class PinnedPool(HTTPConnectionPool):
     """Makes its connections itself, whatever endpoint it is given; `policy` is Scrapy's for HTTPS, `timeout` is in seconds."""
 
-    def __init__(self, reactor: Any, resolved: Resolved, policy: Any, timeout: float) -> None:
+    def __init__(self, reactor: Any, resolved: Resolved, policy: Any, timeout: float, proxy: Proxy | None = None) -> None:
         super().__init__(reactor, persistent=True)  # type: ignore[no-untyped-call]
         self._reactor_of_pool, self._resolved, self._policy, self._timeout = reactor, resolved, policy, timeout
+        self._proxy = proxy
 
     def getConnection(self, key: Any, endpoint: object) -> Deferred[Any]:  # noqa: ARG002, N802 - Twisted's names
         """As Twisted's; fails with `Refused` for a host that nobody let pass, and for anything but HTTP and HTTPS."""
         scheme, host, port = key[0], key[1], key[2]
+        if self._proxy:
+            return self._by_proxy(self._proxy, key)
         addresses = self._resolved.get(host.decode("ascii", "replace").lower())
         if not addresses or scheme not in {b"http", b"https"}:
             return fail(Refused("address"))
         made: Any = _OnDemand(lambda: self._endpoint(scheme, host, port, addresses))
+        return super().getConnection(key, made)
+
+    def _by_proxy(self, proxy: Proxy, key: Any) -> Deferred[Any]:
+        """A connection through `proxy` to a host that was let pass, or to the proxy itself, which then asks for the page."""
+        scheme, host, port = key[0], key[1], key[2]
+        if scheme == b"http-proxy":
+            return super().getConnection(key, proxy.entrance(self._reactor_of_pool, self._timeout))
+        if host.decode("ascii", "replace").lower() not in self._resolved or scheme not in {b"http", b"https"}:
+            return fail(Refused("address"))
+        plain = proxy.endpoint(self._reactor_of_pool, host, port, self._timeout)
+        made = wrapClientTLS(self._policy.creatorForNetloc(host, port), plain) if scheme == b"https" else plain
         return super().getConnection(key, made)
 
     def _endpoint(self, scheme: bytes, host: bytes, port: int, addresses: Sequence[Address]) -> Any:
@@ -92,7 +108,12 @@ class PinnedHandler(HTTP11DownloadHandler):
         super().__init__(crawler)
         from twisted.internet import reactor  # noqa: PLC0415 - importing it earlier would install another one
 
-        theirs, resolved = self._pool, crawler.spider.visit.resolved  # type: ignore[union-attr]
-        self._pool = PinnedPool(reactor, resolved, self._contextFactory, crawler.settings.getfloat("DOWNLOAD_TIMEOUT"))
+        theirs, visit = self._pool, crawler.spider.visit  # type: ignore[union-attr]
+        proxy: Proxy | None = visit.proxy
+        if proxy and proxy.ca and crawler.settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"):
+            policy: Any = BrowserLikePolicyForHTTPS(trustRoot=Roots(proxy.ca))  # type: ignore[no-untyped-call]
+            self._contextFactory = policy
+        timeout = crawler.settings.getfloat("DOWNLOAD_TIMEOUT")
+        self._pool = PinnedPool(reactor, visit.resolved, self._contextFactory, timeout, proxy)
         self._pool.maxPersistentPerHost = theirs.maxPersistentPerHost
         self._pool._factory = theirs._factory  # noqa: SLF001 - Scrapy sets it so: it bears servers that break rules

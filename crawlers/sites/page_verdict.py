@@ -33,6 +33,7 @@ STATE_OF: dict[str, State] = {
     "host": "unreachable",
     "address": "unreachable",
     "dns": "unreachable",
+    "proxy": "unreachable",
     "timeout": "unreachable",
     "refused": "unreachable",
     "tls": "unreachable",
@@ -41,7 +42,7 @@ STATE_OF: dict[str, State] = {
 """What each outcome that is no success says of a site, if it decides."""
 NOT_ASKED = frozenset({"address"})
 """Outcomes of what we refused ourselves to ask: they say nothing of the way to the site."""
-NO_ANSWER = NOT_ASKED | {"dns", "timeout", "refused", "tls", "network", "robots_unreachable"}
+NO_ANSWER = NOT_ASKED | {"dns", "proxy", "timeout", "refused", "tls", "network", "robots_unreachable"}
 """Outcomes after which nobody knows whether the site is there at all."""
 OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address", "redirects"})
 """Behind the lists these say something of the page alone."""

@@ -12,6 +12,8 @@ MEANING: dict[str, str] = {
     "tls": "it has no certificate that is trusted for its name, or speaks no TLS",
     "network": "the connection broke, or no way leads there",
     "address": "its address is not of the open Internet: if that is meant, say `allow_private = true` in its file",
+    "proxy": "the proxy that its file names is not in `crawl.proxies`, does not answer, or does not lead there",
+    "onion": "an .onion name leads nowhere without a proxy: name one in its file (`proxy`)",
     "host": "it leads to a host or port that its file does not name: `hosts` may",
     "redirects": "it leads in a circle, or nowhere",
     "http_4xx": "it answers with an error that it blames on us",

@@ -63,6 +63,8 @@ class Site(BaseModel):
     """So many of them: half are the nearest, half those that were read the longest ago."""
     allow_private: bool = False
     """Whether its hosts may have addresses that are not of the open Internet, such as 10.0.0.1 or loopback."""
+    proxy: str = ""
+    """The way out by which it is read, a name in `crawl.proxies`; without one it is asked directly, but no .onion name."""
     robots: bool = True
     verify_certificates: bool = True
     session: str = ""

@@ -121,9 +121,11 @@ def _presets(context: Context) -> Presets:
 
 def _looked(context: Context, found: Found, presets: Presets) -> Found:
     """Look, within the time that there is."""
+    from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415
     from crawlers.trial.fetch import fetch  # noqa: PLC0415 - `ullage sites` needs no reactor
 
-    in_time = fetch(context.settings.crawl, found.site, context.clock, lambda pages: look(found, pages, presets))
+    proxy = proxies_of(context).get(found.site.proxy)
+    in_time = fetch(context.settings.crawl, found.site, context.clock, lambda pages: look(found, pages, presets), proxy)
     found.is_late = not in_time
     return found
 

@@ -25,6 +25,7 @@ from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.middlewares.robots import SKIP, RobotsCache, Rules, rules_text
 from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
 from crawlers.fetching.pinned import Resolved
+from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.reactor import drive
 from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.sites import reasons
@@ -104,6 +105,7 @@ class Tried:
     site: Site
     robots: RobotsCache
     act: Act
+    proxy: Proxy | None = None
     resolved: Resolved = field(default_factory=dict)
     is_over: bool = False
     is_late: bool = False
@@ -134,9 +136,9 @@ def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
     return {**scrapy_settings(crawl, site), **pace, **limits, "ITEM_PIPELINES": {}}
 
 
-def fetch(crawl: CrawlSettings, site: Site, clock: Clock, act: Act) -> bool:
+def fetch(crawl: CrawlSettings, site: Site, clock: Clock, act: Act, proxy: Proxy | None = None) -> bool:
     """Run `act` with the means to ask `site`, on a reactor that runs once in a process; whether it came to its end in time."""
-    tried = Tried(site, RobotsCache(crawl.robots_seconds, clock.monotonic), act)
+    tried = Tried(site, RobotsCache(crawl.robots_seconds, clock.monotonic), act, proxy)
 
     async def run(_: asyncio.Event) -> None:
         await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(TrialSpider, name=site.name, visit=tried)

@@ -24,6 +24,7 @@ from crawlers.fetching.library_logs import silence_libraries
 from crawlers.fetching.middlewares.robots import rules_text
 from crawlers.fetching.outcomes import of_error
 from crawlers.fetching.pinned import Resolved
+from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.reactor import drive
 from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.sites import reasons
@@ -33,6 +34,7 @@ from ullage.settings import CrawlSettings
 SIDE_BY_SIDE = 16
 LOOK_SECONDS = 10.0
 ALL_SECONDS = 60.0
+NO_PROXIES: Mapping[str, Proxy] = {}
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Look:
     """What came of the look at one site: words of `crawlers.sites.reasons`, one a request that found a fault."""
 
     site: Site
+    proxy: Proxy | None = None
     resolved: Resolved = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
 
@@ -114,29 +117,31 @@ def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
     }
 
 
-async def _look(crawl: CrawlSettings, site: Site, permits: asyncio.Semaphore) -> str:
-    look = Look(site)
+async def _look(crawl: CrawlSettings, site: Site, permits: asyncio.Semaphore, proxy: Proxy | None) -> str:
+    look = Look(site, proxy)
     async with permits:
         await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(LookSpider, name=site.name, visit=look)
     return min(look.words, default="")
 
 
-async def look_at(crawl: CrawlSettings, sites: Iterable[Site], seconds: float = ALL_SECONDS) -> dict[str, str]:
+async def look_at(
+    crawl: CrawlSettings, sites: Iterable[Site], seconds: float = ALL_SECONDS, proxies: Mapping[str, Proxy] = NO_PROXIES
+) -> dict[str, str]:
     """By site what speaks against it, "" for nothing; a site that is left out was not looked at in time."""
     permits = asyncio.Semaphore(SIDE_BY_SIDE)
-    tasks = {site.name: asyncio.ensure_future(_look(crawl, site, permits)) for site in sites}
+    tasks = {site.name: asyncio.ensure_future(_look(crawl, site, permits, proxies.get(site.proxy))) for site in sites}
     done, late = await asyncio.wait(tasks.values(), timeout=seconds)
     for task in late:
         task.cancel()
     return {name: task.result() for name, task in tasks.items() if task in done}
 
 
-def looks(crawl: CrawlSettings, sites: Iterable[Site]) -> Mapping[str, str]:
+def looks(crawl: CrawlSettings, sites: Iterable[Site], proxies: Mapping[str, Proxy] = NO_PROXIES) -> Mapping[str, str]:
     """`look_at`, on a reactor that runs once in the life of a process."""
     found: dict[str, str] = {}
 
     async def look(_: asyncio.Event) -> None:
-        found.update(await look_at(crawl, sites))
+        found.update(await look_at(crawl, sites, proxies=proxies))
 
     silence_libraries()
     drive(look, threading.Event())

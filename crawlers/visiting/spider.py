@@ -70,7 +70,7 @@ class PageSpider(Spider):
 
     def _request(self, leased: Leased) -> Request | None:
         """The request for a page; None where a site wrote something that is no address, which must not end the visit."""
-        headers = {} if self.visit.deep else conditions(leased.validators, self.visit.site)
+        headers = {} if self.visit.deep else conditions(leased.validators, self.visit.reading)
         meta = {LEASED: leased, CONDITIONAL: bool(headers)}
         try:
             return Request(leased.page.url, self.read, errback=self.not_read, headers=dict(headers), meta=meta, dont_filter=True)
@@ -96,7 +96,7 @@ class PageSpider(Spider):
             return []
         size, headers, truncated = len(response.body), answered(response), STOPPED in response.flags
         known = leased.page.role == "list" and outcome == "ok" and not truncated
-        kept = validators(response, visit.site) if known else b""
+        kept = validators(response, visit.reading) if known else b""
         return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
 
     def not_read(self, failure: Failure) -> None:

@@ -14,10 +14,11 @@ from crawlers.bus.outbox import Appends, Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, RESTS, Fate
 from crawlers.fetching.pinned import Resolved
+from crawlers.fetching.proxy import Proxy
 from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, Leased
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import Platform
+from crawlers.platforms import OfPreset, Platform
 from crawlers.sites.page_verdict import UNKNOWN, Evidence, Profile
 from crawlers.sites.pages import Parsed
 from crawlers.sites.reading import COUNTED
@@ -46,6 +47,8 @@ class Visit:
     permits: asyncio.Semaphore
     may_lease: Callable[[], bool]
     appends: Appends
+    proxy: Proxy | None = None
+    """The way out that the site's file names, if it is there."""
     resolved: Resolved = field(default_factory=dict)
     """Where the site's hosts are, as far as they may be asked."""
     began: float = 0.0
@@ -67,6 +70,11 @@ class Visit:
     _failures: int = 0
     _broken_off: bool = False
     _rest: float = 0.0
+
+    @property
+    def reading(self) -> Site:
+        """The site with all by which its pages are read, what its preset says among it."""
+        return self.platform.site if isinstance(self.platform, OfPreset) else self.site
 
     def begin(self) -> None:
         """Make the heads of the lists due."""

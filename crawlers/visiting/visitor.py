@@ -10,6 +10,7 @@ from scrapy.crawler import AsyncCrawlerRunner
 from crawlers.bus.bus_thread import OnBus
 from crawlers.bus.outbox import Appends, Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
+from crawlers.fetching.proxy import proxies_of
 from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
@@ -43,6 +44,7 @@ class Visitor:
         self._context, self._frontier, self._publisher, self._signer = context, frontier, publisher, signer
         self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
         self._robots = RobotsCache(context.settings.crawl.robots_seconds, context.clock.monotonic)
+        self._proxies = proxies_of(context)
         self._permits = asyncio.Semaphore(context.settings.crawl.concurrency)
 
     def prepare(self, site: Site) -> Visit:
@@ -58,6 +60,7 @@ class Visitor:
             self._permits,
             self._may_lease,
             self._appends,
+            self._proxies.get(site.proxy),
         )
 
     async def run(self, visit: Visit) -> None:

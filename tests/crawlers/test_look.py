@@ -82,7 +82,7 @@ def test_one_request_an_origin() -> None:
 
 
 def test_sites_that_the_time_does_not_reach_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def look(_: object, site: Site, __: object) -> str:
+    async def look(_: object, site: Site, *__: object) -> str:
         if site.name == "slow":
             await asyncio.Event().wait()
         return ""

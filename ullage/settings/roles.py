@@ -10,6 +10,14 @@ from ullage.records import MAX_BODY_BYTES
 from ullage.settings.knobs import LOOPBACK, Count, Port, Seconds, Section, knob
 
 
+class ProxySettings(Section):
+    """A way out that site files may name (`proxy`)."""
+
+    address: str = knob("socks5h://127.0.0.1:9050", "socks5h://HOST:PORT (as Tor has) or http://HOST:PORT")
+    ca: str = knob("", "file of certificates (PEM) that it signs with, relative to the data folder; none by default")
+    credentials: str = knob("", "name of a file in keys/proxy with one line user:password; none by default")
+
+
 class CrawlSettings(Section):
     """How sites are visited."""
 
@@ -35,6 +43,7 @@ class CrawlSettings(Section):
     egress_probe: Annotated[str, Field(pattern=r"^([^\s:/]+:[0-9]{1,5})?$")] = knob(
         "", "HOST:PORT that accepts connections whenever the way out works; empty: judged by the sites alone"
     )
+    proxies: dict[str, ProxySettings] = knob({}, "one table a way out; a site goes by the one that its file names")
     quiet_days: Seconds = knob(
         365.0, "quiet is a silence that by the site's own rhythm comes less than once in this time", "days"
     )

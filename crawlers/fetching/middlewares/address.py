@@ -8,7 +8,6 @@ if the handler has ever gone elsewhere.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
 from typing import Self
@@ -21,6 +20,7 @@ from scrapy.utils.httpobj import urlparse_cached
 from crawlers.fetching import response_checks
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.pinned import Address, Resolved
+from crawlers.fetching.proxy import HTTP, Proxy, is_inward
 from crawlers.sites.site import Site
 
 
@@ -35,10 +35,18 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
+def literal(host: str) -> list[Address]:
+    """The address that `host` is, if it is one in its usual spelling."""
+    try:
+        return [ipaddress.ip_address(host)]
+    except ValueError:
+        return []
+
+
 async def addresses_of(host: str) -> list[Address]:
     """Every address that the system's resolver gives for `host`, odd spellings such as `127.1` and `2130706433` included."""
-    with contextlib.suppress(ValueError):
-        return [ipaddress.ip_address(host)]
+    if known := literal(host):
+        return known
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
@@ -46,14 +54,14 @@ async def addresses_of(host: str) -> list[Address]:
 class AddressGuard:
     """See the module. What it lets pass stands in `resolved`, where the handler looks."""
 
-    def __init__(self, site: Site, resolved: Resolved | None = None) -> None:
-        self._site, self._resolved = site, {} if resolved is None else resolved
+    def __init__(self, site: Site, resolved: Resolved | None = None, proxy: Proxy | None = None) -> None:
+        self._site, self._resolved, self._proxy = site, {} if resolved is None else resolved, proxy
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         """Scrapy's way to make a middleware; the spider's visit knows the site."""
         visit = crawler.spider.visit  # type: ignore[union-attr]
-        return cls(visit.site, visit.resolved)
+        return cls(visit.site, visit.resolved, visit.proxy)
 
     async def process_request(self, request: Request) -> None:
         """Refuse with `host`, `address` or `dns`, and with `login` where a site sends us to another host to log in."""
@@ -61,6 +69,11 @@ class AddressGuard:
         if not self._site.allows(request.url):
             led = request.meta.get("redirect_urls")
             raise Refused("login" if led and response_checks.is_login(request.url) else "host")
+        if self._site.proxy:
+            self._by_proxy(request, host)
+            return
+        if host.rstrip(".").endswith(".onion"):
+            raise Refused("address", "onion")
         try:
             addresses = await addresses_of(host)
         except (OSError, UnicodeError):
@@ -71,9 +84,23 @@ class AddressGuard:
             raise Refused("address")
         self._resolved[host] = tuple(addresses)
 
+    def _by_proxy(self, request: Request, host: str) -> None:
+        """Refuse with `address` what is of a house, as far as can be told without a look-up; with `proxy` where there is none."""
+        request.headers.pop("Proxy-Authorization", None)
+        request.meta.pop("proxy", None)
+        if self._proxy is None:
+            raise Refused("proxy")
+        if not self._site.allow_private and (is_inward(host) or not all(map(is_public, literal(host)))):
+            raise Refused("address")
+        if self._proxy.scheme == HTTP and urlparse_cached(request).scheme == "http":  # it is asked for the page itself
+            request.meta["proxy"] = self._proxy.url
+            if self._proxy.user:
+                request.headers["Proxy-Authorization"] = self._proxy.authorization
+        self._resolved[host] = ()
+
     def process_response(self, request: Request, response: Response) -> Response:  # noqa: ARG002 - Scrapy passes it
         """Refuse with `address` what a private peer answered."""
         peer = response.ip_address
-        if not self._site.allow_private and peer is not None and not is_public(peer):
+        if not self._site.allow_private and not self._site.proxy and peer is not None and not is_public(peer):
             raise Refused("address")
         return response
