@@ -6,8 +6,9 @@ lists, of which a few are opened until one leads to threads.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urljoin
@@ -21,6 +22,7 @@ from crawlers.sites.content_type import declared
 from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.sites.presets import Presets, Recognised, recognise
 from crawlers.sites.site import Site
+from crawlers.trial import guess
 from crawlers.trial.answer import Answer, Robots
 from ullage.errors import ConfigError, RecordError
 
@@ -33,6 +35,10 @@ LAST = ("feed", "raw_paste")
 """What reads much that it was not made for is tried last."""
 LOST = frozenset({"gone", "empty", "layout", "parse"})
 """What speaks against an address, and not against its site."""
+MOST_GUESSED = 3
+"""Threads that are opened to find one with several posts."""
+NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
+NO_POST = {"post": "no-post", "body": "no-post"}
 UNPARSED = (RecordError, ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -144,6 +150,8 @@ async def _look(found: Found, pages: Asks, presets: Presets) -> None:
     for site in _readings(found, response, presets):
         if await _read(found, site, pages, presets):
             return
+    if found.list is None and not found.lists:
+        await _guessed(found, pages, presets)
     if found.list is None:
         found.thread_of = next((one.name for one in found.recognised if _is_thread(found, one.name, response, presets)), "")
 
@@ -180,6 +188,34 @@ def _tried(site: Site, response: Response, presets: Presets) -> Read | None:
     if head.url not in {site.start[0], response.url}:
         return None
     return _made_of(head, Answer(head.url, "ok", response), platform, site)
+
+
+async def _guessed(found: Found, pages: Asks, presets: Presets) -> None:
+    """Read a site of unknown software by what its pages look like: a list, or a front page that leads to lists."""
+    response, above = found.answer.response if found.answer else None, guess.Options()
+    while response is not None:
+        listed = guess.of_list(response)
+        entries = _entries_of(found.site, listed, response, presets) if listed else ()
+        behind = [answer.response for entry in entries if (answer := await pages.get(entry.url)).response and not answer.word]
+        response = None
+        if behind and not above and guess.is_list(behind[0]):
+            response, above = behind[0], {"lists": listed["links"], "lists_pattern": listed["pattern"]}
+        elif behind and (raw := guess.raw_of(behind[0], entries[0].facts.get("id", ""))):
+            told: guess.Options = {name: value for name, value in listed.items() if name in {"links", "pattern", "next"}}
+            await _read(found, _board(found.site, {**told, **above, **raw}), pages, presets)
+        elif behind and (posts := guess.of_threads(behind)):
+            await _read(found, _board(found.site, {**listed, **above, **posts}), pages, presets)
+
+
+def _entries_of(site: Site, listed: guess.Options, response: Response, presets: Presets) -> Sequence[Page]:
+    """A few entries of a list, those before others of which it shows a large number, as of replies."""
+    read = _tried(_board(site, {**listed, **NO_POST}).model_copy(update={"start": (response.url,)}), response, presets)
+    entries = sorted(read.entries if read else (), key=lambda page: -max(map(int, NUMBER.findall(page.stamp)), default=0))
+    return entries[:MOST_GUESSED]
+
+
+def _board(site: Site, options: Mapping[str, str]) -> Site:
+    return site.model_copy(update={"platform": "board", "options": options})
 
 
 def _is_thread(found: Found, name: str, response: Response, presets: Presets) -> bool:

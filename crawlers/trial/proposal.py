@@ -171,6 +171,8 @@ def _other_software(found: Found) -> Mend:
     into = [f"+ platform = {_toml(read_as.platform)}"] if out else []
     if site.options:
         out += ["- [options]", *(f"- {name} = {_toml(value)}" for name, value in site.options.items())]
+    if read_as.options:
+        into += ["+ [options]", *(f"+ {name} = {_toml(value)}" for name, value in read_as.options.items())]
     why = f"its own file reads nothing on it; as {read_as.platform} it reads {summary(found)}"
     return Mend(why, (*out, *into))
 

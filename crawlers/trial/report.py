@@ -102,6 +102,8 @@ def _software(found: Found, *_: object) -> Iterator[Line]:
         yield Line("software", "FAULT", named)
     elif read_as.platform in marked:
         yield Line("software", "ok", f"{read_as.platform}: {count(len(marked[read_as.platform]), 'mark')} of it")
+    elif read_as.platform == "board" and read_as is not found.site:
+        yield Line("software", "WARN", "none that is known: it is read as it looks, so see whether all below is right")
     else:
         how = "by its file" if found.is_known and read_as is found.site else "by what reads its pages: no mark of it is there"
         yield Line("software", "ok" if found.is_known and read_as is found.site else "WARN", f"{read_as.platform}, {how}")

@@ -136,7 +136,7 @@ def test_a_small_form_to_log_in_with_is_no_wall() -> None:
 
 
 def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
-    listing = "".join(f'<div class="thing"><a href="/show/{n}/a-title">thing</a></div>' for n in range(7))
+    listing = "".join(f'<div class="thing"><a href="/show/{n}/a-title">x</a></div>' for n in range(7))
     found = looked(Told({BOARD: f"<html><body>{listing}</body></html>"}))
     assert said(found)["list"][1].endswith("it leads to 7 to /show/*/a-title")
     assert said(found)["software"][0] == "FAULT"
@@ -295,6 +295,72 @@ def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -
     rows = shown.get().splitlines()
     assert max(map(len, rows)) <= width
     assert {row.split()[0] for row in rows if not row.startswith(" ")} == {"ok", "FAULT", "WARN"}
+
+
+# Software that nobody knows
+
+
+def unknown(threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/") -> dict[str, str | Answer]:
+    """A board that no preset knows: a front page of boards, a list, threads."""
+    top = '<html><body><header><a href="/">home</a> <a href="/rules">rules</a></header>'
+    around = top + "{}<footer>Powered by nothing, 2026</footer></body></html>"
+    area = '<div class="area"><h3><a class="area-link" href="/area/{n}/">Board of number {n}</a></h3></div>'
+    boards = "".join(area.format(n=n) for n in range(3, 7))
+    rows = "".join(
+        f'<li class="entry odd-{n}"><a class="ttl" href="{shape.format(n=n)}">An offer with a title {n}</a>'
+        f"<span>{n + 10} replies</span>"
+        f" <time datetime='2026-11-26T0{n}:00:00+08:00'>today</time></li>"
+        for n in range(threads)
+    )
+    listing = f'<h1>Area</h1><ul>{rows}</ul><a class="btn" rel="next" href="?p=2">more</a>'
+    pages: dict[str, str | Answer] = {BOARD: around.format(boards)}
+    for area in range(3, 7):
+        pages[f"{BOARD}area/{area}/"] = around.format(listing)
+    for n in range(threads):
+        told = "".join(
+            f'<article class="msg" id="m{n}{k}"><div class="who"><a href="/u/{k}/">member{k}</a></div>'
+            f'<time datetime="2026-11-2{k}T10:00:00+08:00">x</time>'
+            f'<div class="words">text {k} of thread {n}, in words of its own</div></article>'
+            for k in range(posts)
+        )
+        pages[f"{BOARD.rstrip('/')}{shape.format(n=n)}"] = around.format(
+            f'<h1>An offer with a title {n}</h1><div class="all">{told}</div>'
+        )
+    return pages
+
+
+@pytest.mark.parametrize("posts", [1, 3])
+@pytest.mark.parametrize("shape", ["/t/{n}/slug-{n}/", "/view.php?area=3&thread={n}", "/t/slug-of-{n}/"])
+@pytest.mark.parametrize("start", [BOARD, f"{BOARD}area/3/"])
+def test_a_board_that_no_preset_knows_is_read_as_it_looks(start: str, shape: str, posts: int) -> None:
+    found = looked(Told(unknown(posts=posts, shape=shape)), start=start)
+    assert said(found)["software"] == ("WARN", "none that is known: it is read as it looks, so see whether all below is right")
+    assert len(found.list.entries) == 6 if found.list else None
+    texts = sorted(post.body.decode() for post in found.posts)
+    assert texts == [f"text {k} of thread 0, in words of its own" for k in range(posts)]
+    assert [post.author for post in found.posts] == [f"member{k}" for k in range(posts)]
+    assert found.posts[0].published_at == datetime(2026, 11, 20, 2, tzinfo=UTC)
+    options = tomllib.loads(file_of(found, "b", "o", NOW))["options"]
+    assert (options["rows"], options["next"], options["post"]) == ("li.entry", "a[rel~=next], link[rel~=next]", "article.msg")
+    assert platform_of(make_site(platform="board", start=[start], options=options))
+
+
+def test_a_paste_site_that_no_preset_knows_is_read_where_its_own_page_says_the_text_is() -> None:
+    links = "".join(f'<tr><td class="name"><a href="/p/Ab{n}cdef">a paste of {n}</a></td></tr>' for n in range(5))
+    pages: dict[str, str | Answer] = {f"{BOARD}all": f"<html><body><table>{links}</table></body></html>"}
+    for n in range(5):
+        pages[f"{BOARD}p/Ab{n}cdef"] = f'<html><body><pre>text</pre><a href="/p/Ab{n}cdef/plain.txt">view raw</a></body></html>'
+        pages[f"{BOARD}p/Ab{n}cdef/plain.txt"] = f"text {n}"
+    found = looked(Told(pages), start=f"{BOARD}all")
+    assert [post.body for post in found.posts] == [b"text 0"]
+    assert tomllib.loads(file_of(found, "b", "o", NOW))["options"]["raw"] == "/p/{id}/plain.txt"
+
+
+@pytest.mark.parametrize("body", ["<p>about us</p>" * 99, "<a href=/1>1</a><a href=/2>2</a><a href=/3>3</a>", "{}", ""])
+def test_what_looks_like_no_list_is_not_guessed_to_be_one(body: str) -> None:
+    told = Told({BOARD: body})
+    assert not looked(told).posts
+    assert told.asked == [BOARD]
 
 
 # The command, on a server of this machine
