@@ -68,12 +68,14 @@ def _claims(claims: Claims) -> Iterator[str]:
         yield f"{claims.size / unit:.3g} {name}"
 
 
+SHOWN_TERMS = 4
 SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
 def offer(incident: Incident) -> str:
-    """What an incident's posts offer, by which a person judges it: words, claims, and how new it is."""
-    words = next((title for title in incident.titles if title != GAP), "")
+    """What an incident's posts offer, by which a person judges it: known words of title or trade, claims, how new it is."""
+    trade = incident.jargon[:SHOWN_TERMS] if len(incident.jargon) > 1 else ()  # one alone may stand there by chance
+    words = next((title for title in incident.titles if title != GAP), " ".join(trade))
     newest = f"newest {incident.newest_date}" if incident.newest_date else ""
     return " · ".join(filter(None, (safe(words), claimed(incident.claims), newest)))
 

@@ -46,7 +46,7 @@ def demo(
     root.mkdir(parents=True, exist_ok=True)
     try:
         _assess_sample(root, console)
-        _whole_product(root, console, on, once=once)
+        _whole_product(context, console, on, once=once)
     except KeyboardInterrupt:
         console.print("stopped; every process of the demo is ended")
 
@@ -62,9 +62,10 @@ def _assess_sample(root: Path, console: Console) -> None:
         subprocess.run(command(ullage.data, "assess", str(folder / "leak.txt")), check=True)
 
 
-def _whole_product(root: Path, console: Console, on: Backend, *, once: bool) -> None:
+def _whole_product(context: Context, console: Console, on: Backend, *, once: bool) -> None:
+    root = context.data
     plan, ullage = plant.plan(), drive.Ullage(drive.fresh(root / "state") / "data")
-    console.rule("[bold]2  the daemon: real pastes, a real forum, crawl → match → incident", align="left")
+    console.rule("[bold]2  the daemon: real pastes, a real forum, a chat, crawl → match → incident", align="left")
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(_progress(console))
         parts = stack.enter_context(backend.running(on, root / "demo-servers", partial(_step, progress)))
@@ -77,8 +78,9 @@ def _whole_product(root: Path, console: Console, on: Backend, *, once: bool) -> 
         _step(progress, "load a watchlist of 2,000 customers", configure)
         key = security_team.introduce(ullage.data / "keys", team)
         drive.add_sites(ullage, pastes, forum)
-        bar = progress.add_task("post 400 people's leaks among ordinary posts", total=len(plan.posts))
+        bar = progress.add_task(f"post {plant.LEAKED} people's leaks among ordinary posts", total=len(plan.posts))
         drive.post(plan, pastes, forum, lambda: progress.advance(bar))
+        _step(progress, "a chat, as a collector hands it in", partial(drive.chat, ullage, plan, context.clock.now()))
         for role in ROLES:
             _step(progress, role, partial(ullage, role, "--once"))
         incidents = [json.loads(line) for line in ullage("incidents", "list", "--json", "--limit", "500").splitlines()]

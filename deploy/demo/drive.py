@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from deploy.demo.backend import Parts
 from deploy.demo.people import Person
-from deploy.demo.plant import BRAND, FORUM, PASTES, Plan
+from deploy.demo.plant import BRAND, CHAT, FORUM, PASTES, Plan
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum
 from deploy.local.services import write_secret
@@ -60,6 +62,14 @@ legal_basis = "synthetic people, on this machine"
 owner = "the demo"
 watch = true
 """
+FED = """\
+platform = "ingest"
+category = "chat"
+legal_basis = "synthetic people, on this machine"
+owner = "the demo"
+"""
+SECONDS_APART = 2
+"""Between two messages of the chat."""
 
 
 def configuration(tenant: str, port: int = 0) -> str:
@@ -128,22 +138,43 @@ def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "
 
 
 def add_sites(ullage: Ullage, pastes: str, forum: Forum) -> None:
-    """Two site files: this is all that it takes to watch a place."""
+    """Three site files: this is all that it takes to watch a place. Both sites are read by presets, the chat is handed in."""
     folder = ullage.data / "sites.d"
+    (folder / f"{CHAT}.toml").write_text(FED, encoding="utf-8")
     for name, platform, url, category in ((PASTES, "bepasty", pastes, "paste"), (FORUM, "spirit", forum.url, "forum")):
         (folder / f"{name}.toml").write_text(site(platform, f"{url}/", category), encoding="utf-8")
 
 
 def post(plan: Plan, pastes: str, forum: Forum, told: Callable[[], None]) -> None:
     """Put every post up through the sites' own forms; `told` after each."""
-    bepasty, spirit = Bepasty(pastes), Spirit(forum.url, forum.user, forum.password)
+    bepasty = Bepasty(pastes)
+    seller, victim = (Spirit(forum.url, user, forum.password) for user in (forum.user, forum.guest))
     topics: dict[str, int] = {}
     category = next(iter(forum.categories.values()))
     for planted in plan.posts:
+        if planted.site == CHAT:
+            continue
         if planted.site == PASTES:
             bepasty.paste(planted.body, planted.title)
         elif planted.thread:
-            spirit.reply(topics[planted.thread], planted.body)
+            (victim if planted.alone else seller).reply(topics[planted.thread], planted.body)
         else:
-            topics[planted.title] = spirit.topic(category, planted.title, planted.body)
+            topics[planted.title] = seller.topic(category, planted.title, planted.body)
         told()
+
+
+def chat(ullage: Ullage, plan: Plan, now: datetime) -> None:
+    """Hand in the messages of the chat, the last of them sent just `now`, as a collector does."""
+    said = [planted for planted in plan.posts if planted.site == CHAT]
+    lines = (
+        {
+            "site": CHAT,
+            "channel": "贷款资源互助群",
+            "message_id": str(number),
+            "author": one.author,
+            "published_at": (now - timedelta(seconds=SECONDS_APART * (len(said) - number))).isoformat(),
+            "text": one.body,
+        }
+        for number, one in enumerate(said, 1)
+    )
+    ullage("ingest", "-", text="".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines))

@@ -1,4 +1,4 @@
-"""What is posted where, and what must be found: leaks of 400 people in the forms of the trade, among ordinary posts.
+"""What is posted where, and what must be found: leaks of 419 people in the forms of the trade, among ordinary posts.
 
 Some of the people are customers of the demo's bank, most of them on its list of 2,000; others are nobody's, and must
 not be found.
@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from deploy.demo.people import Person, people
 
 CUSTOMERS = 2_000
-LEAKED = 400
-SAMPLE = 30
-"""Customers in the sample of an offer, nobody else among them: the bank's own data. Elsewhere two of five are customers."""
+LEAKED = 419
+SAMPLE, CHATTED = 30, 19
+"""Customers in the sample of an offer and in a sale in a chat, nobody else among them: the bank's own data. Elsewhere two of five
+are customers."""
 SEED = 20261124
 BRAND = "云杉银行"
-PASTES, FORUM = "demo-pastes", "demo-forum"
+PASTES, FORUM, CHAT = "demo-pastes", "demo-forum", "demo-chat"
+MESSAGES = 50
+"""Of the sale in the chat, among those of people who only talk."""
 ZERO_WIDTH = "\N{ZERO WIDTH SPACE}"
 Take = Callable[[int], list[Person]]
 FULL_WIDTH = str.maketrans("0123456789X", "０１２３４５６７８９Ｘ")
@@ -28,8 +31,8 @@ FULL_WIDTH = str.maketrans("0123456789X", "０１２３４５６７８９Ｘ")
 class Post:
     """One post: `thread` "" for a paste or the first post of a topic, else the title of the topic it replies to.
 
-    `exposed` maps a customer's reference to the kinds that the post gives away of them. `alone` is a customer whose number stands
-    there with nothing beside it, as people write their own: no leak, but background.
+    A message in a chat has its `author`. `exposed` maps a customer's reference to the kinds that the post gives away of them.
+    `alone` is a customer whose number stands there with nothing beside it, as people write their own: no leak, but background.
     """
 
     site: str
@@ -38,6 +41,7 @@ class Post:
     thread: str = ""
     exposed: dict[str, frozenset[str]] = field(default_factory=dict)
     alone: str = ""
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,15 @@ def plan() -> Plan:
     """The demo's plan; the same each time."""
     customers = list(people(CUSTOMERS, SEED))
     known = {person.reference for person in customers}
-    ours = (LEAKED - SAMPLE) * 2 // 5
-    leaked = iter(_interleave(customers[SAMPLE : SAMPLE + ours], list(people(LEAKED - SAMPLE - ours, SEED + 1))))
+    mixed = LEAKED - SAMPLE - CHATTED
+    ours = mixed * 2 // 5
+    leaked = iter(_interleave(customers[SAMPLE : SAMPLE + ours], list(people(mixed - ours, SEED + 1))))
 
     def take(count: int) -> list[Person]:
         return [next(leaked) for _ in range(count)]
 
     posts = [*_pastes(take, known), *_topics(take, customers[:SAMPLE], known), *_ordinary()]
+    posts += _chat(customers[SAMPLE + ours : SAMPLE + ours + CHATTED], known)
     return Plan(customers, posts)
 
 
@@ -142,6 +148,21 @@ def _topics(take: Take, sampled: Sequence[Person], known: set[str]) -> Iterator[
     rows = take(58)
     hidden = "\n\n".join(f"{p.name} {ZERO_WIDTH.join(p.phone)} {p.resident_id.translate(FULL_WIDTH)}" for p in rows)
     yield Post(FORUM, "网贷数据 三要素 打包", hidden, exposed=_exposed(rows, known, "phone", "resident_id"))
+
+
+def _chat(sold: Sequence[Person], known: set[str]) -> Iterator[Post]:
+    """A sale, a row in a message, while others talk: apart each message is one customer, together it is a breach."""
+    for number in range(MESSAGES):
+        seller = "料商老周"
+        if number % 5 == 4:
+            yield Post(CHAT, "", f"晚上打不打游戏 {number}", author=f"路人{number % 3}")
+        if number % 2 == 0 and number // 2 < len(sold):
+            person = sold[number // 2]
+            row = f"{person.name} {person.phone} {person.resident_id}"
+            row = row if number else f"出{BRAND}贷款客户 20万条 一手料 全格式 可验 飞机联系\n{row}"
+            yield Post(CHAT, "", row, exposed=_exposed([person], known, "phone", "resident_id"), author=seller)
+        else:
+            yield Post(CHAT, "", f"第{number}条 看好了说一声", author=seller)
 
 
 def _ordinary() -> Iterator[Post]:

@@ -23,7 +23,7 @@ from ullage.files.lock import turn
 
 SITE, LOG = "a site program", "server.log"
 REQUIREMENTS = Path(__file__).with_name("requirements-sites.txt")
-USER, PASSWORD = "admin", "loopback-only"
+USER, GUEST, PASSWORD = "admin", "guest", "loopback-only"
 
 BEPASTY_SETTINGS = """\
 SITENAME = "loopback pastes"
@@ -48,17 +48,19 @@ import json, sys
 from django.contrib.auth import get_user_model
 from spirit.category.models import Category
 users = get_user_model().objects
-users.filter(username={user!r}).exists() or users.create_superuser({user!r}, "admin@example.test", {password!r})
+for user in {users!r}:
+    users.filter(username=user).exists() or users.create_superuser(user, user + "@example.test", {password!r})
 print(json.dumps({{title: Category.objects.get_or_create(title=title)[0].pk for title in {categories!r}}}))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Forum:
-    """A running Spirit: its address, an account that may post, and its categories' numbers by title."""
+    """A running Spirit: its address, two accounts that may post, and its categories' numbers by title."""
 
     url: str
     user: str
+    guest: str
     password: str
     categories: Mapping[str, int]
 
@@ -106,12 +108,12 @@ def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",))
         (project / "board" / "settings" / "local.py").write_text(text, encoding="utf-8")
         _run([python, "manage.py", "spiritinstall"], project, environment)
         (work / "installed").touch()
-    fill = SPIRIT_FILL.format(user=USER, password=PASSWORD, categories=list(categories))
+    fill = SPIRIT_FILL.format(users=(USER, GUEST), password=PASSWORD, categories=list(categories))
     numbers = json.loads(_run([python, "manage.py", "shell", "-v", "0", "-c", fill], project, environment).splitlines()[-1])
     (port,) = free_ports(1)
     words = [python, "manage.py", "runserver", "--noreload", "--insecure", f"{HOST}:{port}"]
     with running(SITE, words, project / LOG, environment, port):
-        yield Forum(f"http://{HOST}:{port}", USER, PASSWORD, numbers)
+        yield Forum(f"http://{HOST}:{port}", USER, GUEST, PASSWORD, numbers)
 
 
 def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
