@@ -263,7 +263,7 @@ class Contents:
             around=frozenset(_said(around)) if others else frozenset(),
             sign=_sign_before_password(around) if others else "",
             words=field_of(whole),
-            title=None if named or others else _title(whole),
+            title=None if named or others or is_name(whole) else _title(whole),
             is_digits=whole[:1].isdigit(),
             is_code=CODE.fullmatch(whole) is not None,
             is_secret=SECRET.fullmatch(whole) is not None,

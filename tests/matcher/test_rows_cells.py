@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from matcher.records.cells import AROUND, MOST_CELLS, Contents, split
@@ -83,6 +83,7 @@ def described(row: bytes, columns: Columns, style: int = LINE) -> Described:
 
 
 @settings(max_examples=400)
+@example([[b"x"], ["张三借款".encode()]], "", LINE)
 @given(
     st.lists(st.lists(CELLS, min_size=1, max_size=5), min_size=1, max_size=8),
     st.sampled_from(SIGNS),

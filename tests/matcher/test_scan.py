@@ -89,11 +89,12 @@ def found(text: str) -> list[tuple[str, str]]:
 
 
 def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
-    """(kind, form, normal, valid) of all that is not weak, by place."""
+    """(kind, form, normal, valid) of all that is not weak, by place; of what needs a label QQ numbers alone."""
     batch = Batch.of([text.encode() for text in texts])
+    labelled = [s for s in find_labelled(batch, PRESCAN.find(batch.data).labelled) if s.kind == "qq"]
     rows = [
         (start, s.kind, s.form, normal[:length].tobytes().decode(), bool(valid))
-        for s in search(batch)
+        for s in search(batch, labelled)
         for start, normal, length, valid in zip(s.start.tolist(), s.normal, s.length.tolist(), s.valid, strict=True)
     ]
     return [row[1:] for row in sorted(rows)]
@@ -119,6 +120,7 @@ def is_usual(code: reference.Found) -> bool:
 @example(["1380013-8000", "-", "001 415 555 2671"])
 @example(["1234", " ", "6200 0000 0000 0005"])
 @example(["13800138000", "440524188001010014", "KH"])
+@example(["qq", "110105-18491231-0021"])
 @example(["001 415 555 2671", ".", "6200.0000.0000.0005"])
 @given(st.lists(st.sampled_from(PIECES), max_size=7))
 def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:
