@@ -97,6 +97,8 @@ def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
         "claims",
         "fields",
         "newest_date",
+        "joined",
+        "series",
     }
     assert [set(row) for row in rows] == [columns | {"status", "suppressed", "next_step", "next_step_zh"}] * 2
     assert {row["id"]: row["customers"] for row in rows} == {A: 2, incident_id("g"): 1}
