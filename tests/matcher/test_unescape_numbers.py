@@ -8,7 +8,7 @@ from matcher.columns.batch import Batch
 from matcher.detect.search import search
 from matcher.reference import find
 from matcher.text import decode, read
-from matcher.text.deobfuscate import reveal
+from matcher.text.deobfuscate import reveal_numbers
 from tests.bench.hostile import repeated
 
 PHONE, ID, CARD = "13800138000", "11010519491231002X", "6200000000000005"
@@ -72,7 +72,7 @@ def test_a_number_is_read_however_it_is_written(normal: str, text: str, around: 
 def test_what_only_looks_like_it_stays(text: str, around: str) -> None:
     written = around.format(text)
     assert found(written) == set()
-    assert reveal(written) == written
+    assert reveal_numbers(written) == written
 
 
 @pytest.mark.parametrize(("normal", "text"), [pair for pair in WRITTEN if not pair[1][:1].isalpha()])
@@ -131,10 +131,10 @@ FRAGMENTS = (*PIECES, "电话:", "one", " three", " ", "\n", "。", "\u2061", "@
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
 def test_rewriting_keeps_the_length(text: str) -> None:
-    assert len(reveal(text)) == len(text)
+    assert len(reveal_numbers(text)) == len(text)
 
 
 @pytest.mark.parametrize("unit", [text for _, text in WRITTEN])
 def test_floods_are_rewritten_to_the_end(unit: str) -> None:
     text = repeated(f"{unit} ")(4000).decode()
-    assert len(reveal(text)) == len(text)
+    assert len(reveal_numbers(text)) == len(text)
