@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 
-from matcher.unpack.cells import CLEAN, number
+from matcher.unpack.cells import clean, number
 from matcher.unpack.kinds import Format
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import ABOUT, SEPARATOR
@@ -237,7 +237,7 @@ def strings(chunks: Iterable[bytes], found: list[str]) -> None:
 
     def end(name: str) -> None:
         if name == "si":
-            found.append("".join(parts).translate(CLEAN))
+            found.append(clean("".join(parts)))
         elif name in inside:
             inside[name] = False
 
@@ -285,20 +285,20 @@ class Rows:
         """A cell or a row is whole."""
         if name == "c":
             value = "".join(self._value)
-            self._cells.append(self._cell(value) if value or not self._formula else f"={''.join(self._formula).translate(CLEAN)}")
+            self._cells.append(self._cell(value) if value or not self._formula else f"={clean(''.join(self._formula))}")
         elif name == "row":
             self.lines.append("\t".join(self._cells))
             self._cells.clear()
         else:
             if name in BESIDE and self._wanted:
-                self.lines.append("".join(self._value).translate(CLEAN))
+                self.lines.append(clean("".join(self._value)))
             self._wanted = self._in_formula = False
 
     def _cell(self, value: str) -> str:
         if self._kind == "s":
             place = int(value or -1)
             return self._shared[place] if 0 <= place < len(self._shared) else ""  # the list may be damaged
-        return number(value) if self._kind == "n" else value.translate(CLEAN)
+        return number(value) if self._kind == "n" else clean(value)
 
 
 def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:

@@ -11,7 +11,6 @@ import io
 import itertools
 import os
 import re
-import statistics
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
@@ -165,7 +164,7 @@ def _boxes(found: Library, pixels: Any, first: int, height: int) -> list[Box]:
     """The texts whose middle is in these lines of pixels, as they would stand if the picture were level: few photographs are."""
     read = found.engine(pixels.copy())[0] or []
     slopes = [(right[1] - left[1]) / (right[0] - left[0]) for (left, right, *_), *_ in read if right[0] - left[0] > 1]
-    slope = statistics.median(slopes) if slopes else 0.0
+    slope = float(found.numpy.median(slopes)) if slopes else 0.0
     boxes = []
     for corners, text, *_ in read:
         if not first - BLUR <= sum(y for _, y in corners) / len(corners) < first + height + BLUR:
