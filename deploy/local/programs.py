@@ -65,18 +65,19 @@ class Forum:
     categories: Mapping[str, int]
 
 
-def ensure_environment(folder: Path) -> Path:
+def ensure_environment(folder: Path, requirements: Path | None = None) -> Path:
     """The virtual environment in `folder` with the pinned programs, made on first use; returns its `bin`.
 
     Takes about half a minute the first time. Raises UnavailableError when the packages cannot be installed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    wanted, stamp = REQUIREMENTS.read_text(encoding="ascii"), folder / "installed.txt"
+    requirements = requirements or REQUIREMENTS
+    wanted, stamp = requirements.read_text(encoding="ascii"), folder / "installed.txt"
     with turn(folder.with_name(folder.name + ".lock")):
         if not stamp.is_file() or stamp.read_text(encoding="ascii") != wanted:
-            _run([sys.executable, "-m", "venv", "--clear", str(folder)], folder.parent)
+            run([sys.executable, "-m", "venv", "--clear", str(folder)], folder.parent)
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            _run([*pip, "--requirement", str(REQUIREMENTS)], folder.parent)
+            run([*pip, "--requirement", str(requirements)], folder.parent)
             stamp.write_text(wanted, encoding="ascii")
     return folder.resolve() / "bin"
 
@@ -103,23 +104,23 @@ def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",))
     }
     project, python = work / "board", str(binaries / "python")
     if not (work / "installed").is_file():
-        _run([str(binaries / "spirit"), "startproject", "board"], work, environment)
+        run([str(binaries / "spirit"), "startproject", "board"], work, environment)
         text = SPIRIT_SETTINGS.format(secret=secrets.token_hex(32))
         (project / "board" / "settings" / "local.py").write_text(text, encoding="utf-8")
-        _run([python, "manage.py", "spiritinstall"], project, environment)
+        run([python, "manage.py", "spiritinstall"], project, environment)
         (work / "installed").touch()
     fill = SPIRIT_FILL.format(users=(USER, GUEST), password=PASSWORD, categories=list(categories))
-    numbers = json.loads(_run([python, "manage.py", "shell", "-v", "0", "-c", fill], project, environment).splitlines()[-1])
+    numbers = json.loads(run([python, "manage.py", "shell", "-v", "0", "-c", fill], project, environment).splitlines()[-1])
     (port,) = free_ports(1)
     words = [python, "manage.py", "runserver", "--noreload", "--insecure", f"{HOST}:{port}"]
     with running(SITE, words, project / LOG, environment, port):
         yield Forum(f"http://{HOST}:{port}", USER, GUEST, PASSWORD, numbers)
 
 
-def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
-    """Run a program to its end and return what it printed; UnavailableError with its last line when it fails."""
+def run(words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, told: str = "") -> str:
+    """Run a program that is `told` something to its end and return what it printed; UnavailableError with its last line."""
     done = subprocess.run(
-        words, cwd=folder, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+        words, cwd=folder, env={**os.environ, **(environment or {})}, input=told, capture_output=True, text=True, check=False
     )
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]

@@ -80,7 +80,7 @@ def test_a_child_whose_parent_is_gone_already_does_not_start(monkeypatch: pytest
 
 def test_a_failing_step_names_the_program_and_its_last_word(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="failed: the last word"):
-        programs._run([sys.executable, "-c", "import sys; sys.exit('first\\nthe last word')"], tmp_path)
+        programs.run([sys.executable, "-c", "import sys; sys.exit('first\\nthe last word')"], tmp_path)
 
 
 def test_an_environment_is_made_once_and_again_when_the_pins_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_an_environment_is_made_once_and_again_when_the_pins_change(tmp_path: Pa
             Path(words[-1]).mkdir(exist_ok=True)
         return ""
 
-    monkeypatch.setattr(programs, "_run", run)
+    monkeypatch.setattr(programs, "run", run)
     pins = tmp_path / "pins.txt"
     pins.write_text("bepasty==1\n")
     monkeypatch.setattr(programs, "REQUIREMENTS", pins)
