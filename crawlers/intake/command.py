@@ -1,5 +1,7 @@
 """`ullage ingest FILE|-`: captures from other collectors, as JSON Lines, sealed and appended like the crawler's own.
 
+With `--as` FILE is an export that people make themselves (`crawlers.intake.exports`); with `--watch` a folder is watched.
+
 A bad line is reported by its number and field, never by its content, and the others go on; a field of another name is named once.
 A line that stands on standard input is durable within two seconds, whatever comes after it.
 """
@@ -8,22 +10,29 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import select
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
+from crawlers.intake.exports import FORMS, read_export
 from crawlers.intake.feed import FLUSH_SECONDS, Feed
 from crawlers.intake.line import Line, read_line
-from ullage import setup
+from crawlers.intake.watched import Watched
+from ullage import log, setup
 from ullage.errors import ConfigError, RecordError
 from ullage.exits import Exit
+from ullage.files.lock import hold
+from ullage.monitoring.metrics import new_registry
 from ullage.records import ELSEWHERE, MAX_BODY_BYTES
+from ullage.runtime.role import running
 from ullage.settings import Context
 
 MAX_LINE_BYTES = 6 * MAX_BODY_BYTES
@@ -33,40 +42,103 @@ MOST_NAMED = 20
 """Fields of other names that are told of in one run."""
 
 
+Form = Annotated[str, typer.Option("--as", metavar="FORM", help="FILE is an export: telegram, qq, wechat or mail.")]
+File = Annotated[str, typer.Argument(metavar="[FILE|-]", help="JSON Lines, or an export; - reads standard input.")]
+Watch = Annotated[Path | None, typer.Option("--watch", metavar="DIR", help="Take files that are put into this folder, for ever.")]
+Remove = Annotated[bool, typer.Option("--remove", help="With --watch: delete what was taken, instead of moving it to DIR/taken.")]
+OfSite = Annotated[str, typer.Option("--site", help="With --as: the site that it is of.")]
+OfChannel = Annotated[str, typer.Option("--channel", help="With --as: the channel, where the export does not say it.")]
+
+
 def ingest(
-    ctx: typer.Context, file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON Lines; - reads standard input.")]
-) -> None:
+    ctx: typer.Context, file: File = "", watch: Watch = None, remove: Remove = False, form: Form = "", site: OfSite = "",
+    channel: OfChannel = "",
+) -> None:  # fmt: skip
     """Take captures from another collector; a line that is refused is named by its number."""
     context: Context = ctx.obj
     setup.require(context)
+    if bool(file) == bool(watch):
+        raise ConfigError("ingest takes FILE, - or --watch DIR: one of them")
+    if form and (form not in FORMS or not site or file == "-"):
+        raise ConfigError(f"--as takes {', '.join(FORMS)}, with FILE or a folder, and --site says of which site it is")
+    if watch:
+        _watch(context, watch, remove, partial(_lines_of, form=form, site=site, channel=channel))
+        return
     if file == "-":
         accepted, refused = take(context, sys.stdin.buffer)
     else:
+        feed = _feed(context)
         try:
-            with Path(file).open("rb") as source:
-                accepted, refused = take(context, source)
+            accepted, refused = _take_file(feed, Path(file), partial(_lines_of, form=form, site=site, channel=channel))
         except OSError as error:
             raise ConfigError(f"{file}: cannot be read ({error.strerror})") from None
+        feed.end()
     typer.echo(f"{accepted} accepted, {refused} refused")
     if refused:
         raise typer.Exit(Exit.FAILED)
 
 
-def take(context: Context, source: BinaryIO) -> tuple[int, int]:
-    """Append the captures of `source`; returns how many lines were accepted and how many refused."""
-    feed = Feed.of(context)
+Lines = Callable[[Path], Iterator[tuple[int, bytes | None]]]
+
+
+def _lines_of(path: Path, form: str, site: str, channel: str) -> Iterator[tuple[int, bytes | None]]:
+    """The numbered lines of a file, or of what an export says."""
+    if form:
+        told = (json.dumps(said, ensure_ascii=True).encode() for said in read_export(path, form, site, channel))
+        yield from enumerate(told, 1)
+        return
+    with path.open("rb") as source:
+        yield from lines(source)
+
+
+def _take_file(feed: Feed, path: Path, read: Lines) -> tuple[int, int]:
+    return _take_numbered(feed, read(path))
+
+
+def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
+    """Take what is put into `folder` until the process is told to stop."""
+    watched = Watched(folder, context.clock, remove)
+    registry = new_registry("ingest")
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(running("ingest", registry, None))
+        hold(folder / ".ullage.lock", f"{folder} is being watched")  # until the process ends
+        feed = _feed(context, stop)
+
+        def take_one(path: Path) -> int:
+            try:
+                accepted, refused = _take_file(feed, path, read)
+            except ConfigError as error:
+                log.get("ingest").warning("file_refused", error=type(error).__name__)
+                feed.flush()
+                return 1
+            feed.flush()
+            log.get("ingest").info("file_read", captures=accepted)
+            return refused
+
+        watched.run(take_one, stop)
+        feed.end()
+
+
+def _feed(context: Context, stop: threading.Event | None = None) -> Feed:
+    feed = Feed.of(context, stop)
     for fault in feed.faults:
         typer.echo(f"{fault}; its lines are taken as of {ELSEWHERE}", err=True)
-    counted = take_lines(feed, source)
+    return feed
+
+
+def take(context: Context, source: BinaryIO) -> tuple[int, int]:
+    """Append the captures of `source`; returns how many lines were accepted and how many refused."""
+    feed = _feed(context)
+    counted = _take_numbered(feed, lines(source))
     feed.end()
     return counted
 
 
-def take_lines(feed: Feed, source: BinaryIO) -> tuple[int, int]:
-    """The lines of `source` into `feed`, which is flushed by time while nothing comes; how many were accepted and refused."""
+def _take_numbered(feed: Feed, numbered: Iterable[tuple[int, bytes | None]]) -> tuple[int, int]:
+    """Lines into `feed`, which is flushed by time while nothing comes; how many were accepted and refused."""
     accepted = refused = 0
     named = Named()
-    for number, line in lines(source):
+    for number, line in numbered:
         if line is None:
             feed.turn()
             continue

@@ -1,0 +1,246 @@
+"""Telegram's public channels and open groups: what Telethon's client gives, by message numbers.
+
+The account's secret file has three lines: `api_id`, `api_hash`, a session string of an account of our own. A channel has a public
+name (`@name`); what has none, or is entered by invitation, is left alone. Each channel numbers its messages from 1 on without a
+hole, so what is missing is seen: it is asked for by number, and what the service says is not there any more was taken away.
+
+No server of Telegram can run in a test: this is tested against a stub of the client with recorded updates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from telethon import TelegramClient, errors, events
+from telethon.sessions import StringSession
+
+from crawlers.collectors.channel import Channel
+from crawlers.collectors.session import Batch, BlindError, Cursors, Message, Reason
+from crawlers.intake.line import Line
+from ullage.errors import ConfigError
+
+PAGE = 100
+LOOK_SECONDS, AGAIN_SECONDS, ANSWER_SECONDS = 10.0, 60.0, 30.0
+MAX_FILE_BYTES = 24 * 2**20
+LOGIN = (errors.UnauthorizedError, errors.AuthKeyError, errors.AuthKeyDuplicatedError, errors.UserDeactivatedBanError)
+BANNED = (
+    (errors.UserBannedInChannelError, errors.ChannelBannedError)
+    if hasattr(errors, "ChannelBannedError")
+    else (errors.UserBannedInChannelError,)
+)
+GONE = (errors.UsernameNotOccupiedError, errors.UsernameInvalidError, ValueError)
+
+
+def client_of(secret: Sequence[str], account: str) -> Any:
+    """Telethon's client for an account's secret."""
+    if len(secret) != 3 or not secret[0].isdigit():
+        raise ConfigError(f"secret collect/{account}: three lines: api_id, api_hash, a session string")
+    try:
+        session = StringSession(secret[2])
+    except ValueError:
+        raise ConfigError(f"secret collect/{account}: its third line is no session string") from None
+    return TelegramClient(session, int(secret[0]), secret[1], catch_up=False, flood_sleep_threshold=10)
+
+
+class TelegramSession:
+    """One account. `make` gives the client, so that a test may give another."""
+
+    make = staticmethod(client_of)
+
+    def __init__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> None:
+        self._client = self.make(secret, account)
+        self._channels, self._ledger = channels, ledger
+        self._entities: dict[str, Any] = {}
+        self._by_chat: dict[int, str] = {}
+        self._tried: dict[str, float] = {}
+        self._woken: asyncio.Queue[Batch] = asyncio.Queue()
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._client.disconnect()
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Batches for ever."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._client.connect()
+                if not await self._client.is_user_authorized():
+                    raise BlindError("login")
+            for kind in (events.NewMessage, events.MessageEdited, events.MessageDeleted):
+                self._client.add_event_handler(self._came, kind())
+            while True:
+                async for batch in self._enter():
+                    yield batch
+                async for batch in self._look():
+                    yield batch
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        yield await self._woken.get()
+                while not self._woken.empty():
+                    yield self._woken.get_nowait()
+        except LOGIN:
+            raise BlindError("login") from None
+        except errors.FloodWaitError:
+            raise BlindError("flood") from None
+        except (ConnectionError, OSError, TimeoutError):
+            raise BlindError("unreachable") from None
+
+    async def _enter(self) -> AsyncIterator[Batch]:
+        """Find the channels that are not known yet, now and then."""
+        for name, channel in self._channels.items():
+            if name in self._entities or time.monotonic() - self._tried.get(name, float("-inf")) < AGAIN_SECONDS:
+                continue
+            self._tried[name] = time.monotonic()
+            try:
+                entity = await self._client.get_entity(channel.address)
+            except LOGIN:
+                raise
+            except (errors.ChannelPrivateError, errors.InviteHashExpiredError):
+                yield Batch(name, blind="closed")
+                continue
+            except GONE:
+                yield Batch(name, blind="address")
+                continue
+            if not getattr(entity, "username", None) or getattr(entity, "join_request", False):
+                yield Batch(name, blind="closed")
+                continue
+            self._entities[name] = entity
+            self._by_chat[entity.id] = name
+
+    async def _came(self, event: Any) -> None:
+        """An update: an edit or a removal is taken as it comes; a new message says that there is something to be read."""
+        chat = getattr(event, "chat_id", None)
+        name = self._by_chat.get(bare_id(chat)) if chat is not None else None
+        if name is None:
+            return
+        channel = self._channels[name]
+        if isinstance(event, events.MessageDeleted.Event):
+            gone = tuple(removed(channel, number) for number in event.deleted_ids)
+            self._woken.put_nowait(Batch(name, gone))
+        elif isinstance(event, events.MessageEdited.Event):
+            self._woken.put_nowait(Batch(name, tuple(await self._read(channel, [event.message]))))
+        else:
+            self._woken.put_nowait(Batch())
+
+    async def _look(self) -> AsyncIterator[Batch]:
+        """Read what is new in each channel."""
+        for name, entity in list(self._entities.items()):
+            try:
+                async for batch in self._new(self._channels[name], entity):
+                    yield batch
+            except (errors.ChannelPrivateError, *BANNED) as error:
+                reason: Reason = "banned" if isinstance(error, BANNED) else "closed"
+                del self._entities[name]
+                self._tried[name] = time.monotonic()
+                yield Batch(name, blind=reason)
+
+    async def _new(self, channel: Channel, entity: Any) -> AsyncIterator[Batch]:
+        """Messages behind the last number, a page at a time; numbers that are missing among them are asked for once more."""
+        cursor = f"telegram:{channel.name}"
+        known = self._ledger.cursor(cursor)
+        if not known:
+            found = await self._messages(entity, limit=max(1, channel.history))
+            last = max((one.id for one in found), default=0)
+            if channel.history:
+                yield Batch(channel.name, tuple(await self._read(channel, found)))
+            yield Batch(channel.name, cursor=(cursor, str(last)))
+            yield Batch(answered=(channel.name,))
+            return
+        last, pages = int(known), 0
+        while found := await self._messages(entity, min_id=last, limit=PAGE, reverse=True):
+            pages += 1
+            if pages == 2:
+                yield Batch(channel.name, gap="seen")  # more than a page was said unheard
+            numbers = {one.id for one in found}
+            missing = [number for number in range(last + 1, max(numbers)) if number not in numbers]
+            if missing:
+                again = [one for one in await self._by_number(entity, missing) if one is not None]
+                found = [*found, *again]
+            last = max(numbers)
+            yield Batch(channel.name, tuple(await self._read(channel, found)), cursor=(cursor, str(last)))
+            if len(numbers) < PAGE:
+                break
+        if pages > 1:
+            yield Batch(channel.name, gap="filled")
+        yield Batch(answered=(channel.name,))
+
+    async def _messages(self, entity: Any, **which: Any) -> list[Any]:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return list(await self._client.get_messages(entity, **which))
+
+    async def _by_number(self, entity: Any, numbers: list[int]) -> list[Any]:
+        """The messages of these numbers; None in the place of one that is not there."""
+        found: list[Any] = []
+        for first in range(0, len(numbers), PAGE):
+            found += await self._messages(entity, ids=numbers[first : first + PAGE])
+        return found
+
+    async def _read(self, channel: Channel, messages: list[Any]) -> list[Message]:
+        return [await self._with_file(one, read(channel, one)) for one in messages if getattr(one, "id", None)]
+
+    async def _with_file(self, source: Any, message: Message) -> Message:
+        """The message with the file that it posts, where that is small enough."""
+        file = getattr(source, "file", None)
+        if file is None or (file.size or 0) > MAX_FILE_BYTES:
+            return message
+        body = await self._client.download_media(source, file=bytes)
+        if not isinstance(body, bytes) or len(body) > MAX_FILE_BYTES:
+            return message
+        data = {"name": (file.name or "")[:1000], "data": base64.b64encode(body).decode()}
+        return Message(message.event, Line.model_validate({**message.line.model_dump(), "attachments": [data]}))
+
+
+def bare_id(chat: int) -> int:
+    """A chat's number as its entity has it: Telethon marks those of channels with -100 before it."""
+    text = str(abs(chat))
+    return int(text[3:]) if chat < 0 and text.startswith("100") and len(text) > 10 else abs(chat)
+
+
+def read(channel: Channel, message: Any) -> Message:
+    """A message as a line. Its author is the public name where there is one, else the number of the account."""
+    edited = getattr(message, "edit_date", None)
+    sender = getattr(message, "sender", None)
+    username = getattr(sender, "username", None)
+    author = (
+        f"@{username}" if username else str(getattr(message, "sender_id", None) or getattr(message, "post_author", None) or "")
+    )
+    reply = getattr(message, "reply_to", None)
+    file = getattr(message, "file", None)
+    said = {
+        "site": channel.name,
+        "channel": channel.address,
+        "url": f"https://t.me/{channel.address.removeprefix('@')}/{message.id}",
+        "author": author,
+        "text": getattr(message, "message", None) or "",
+        "published_at": message.date,
+        "message_id": str(message.id),
+        "reply_to": str(getattr(reply, "reply_to_msg_id", None) or ""),
+        "thread": str(getattr(reply, "reply_to_top_id", None) or ""),
+        "forwarded_from": _origin(getattr(message, "fwd_from", None)),
+        "edited": edited is not None,
+        "attachments": [(file.name or "")[:1000]] if file is not None else [],
+    }
+    event = f"{message.id}/{int(edited.timestamp())}" if edited else str(message.id)
+    return Message(event, Line.model_validate(said))
+
+
+def removed(channel: Channel, number: int) -> Message:
+    """A message that was taken away."""
+    said = {"site": channel.name, "channel": channel.address, "text": "", "message_id": str(number), "deleted": True}
+    return Message(f"{number}/deleted", Line.model_validate(said))
+
+
+def _origin(forward: Any) -> str:
+    """Where a message was forwarded from: a number of a channel or an account, or the name that is shown."""
+    if forward is None:
+        return ""
+    source = getattr(forward, "from_id", None)
+    for kind in ("channel_id", "user_id", "chat_id"):
+        if number := getattr(source, kind, None):
+            return str(number)
+    return str(getattr(forward, "from_name", None) or "")

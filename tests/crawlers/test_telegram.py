@@ -1,0 +1,211 @@
+"""Telegram without a server: a stub of Telethon's client plays recorded channels and updates, in Telethon's own types."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+telethon = pytest.importorskip("telethon")
+from telethon import errors, events  # noqa: E402
+from telethon.tl import types  # noqa: E402
+
+from crawlers.collectors import telegram  # noqa: E402
+from crawlers.collectors.channel import Channel  # noqa: E402
+from crawlers.collectors.session import BlindError  # noqa: E402
+from crawlers.collectors.telegram import TelegramSession, bare_id, client_of  # noqa: E402
+from ullage.errors import ConfigError  # noqa: E402
+
+WHEN = datetime(2026, 9, 1, 12, tzinfo=UTC)
+CHAT = 1234567890
+
+
+def said(number: int, text: str = "", **more: object) -> types.Message:
+    peer = types.PeerChannel(CHAT)
+    known = {"id": number, "peer_id": peer, "date": WHEN, "message": text or f"text {number}", "out": False}
+    return types.Message(**known, from_id=types.PeerUser(77), **more)
+
+
+def chat(**more: object) -> types.Channel:
+    return types.Channel(CHAT, "t", types.ChatPhotoEmpty(), WHEN, **more)
+
+
+def channel(name: str = "loans", **more: object) -> Channel:
+    known = {
+        "service": "telegram",
+        "address": f"@{name}",
+        "account": "reader",
+        "access": "public",
+        "legal_basis": "t",
+        "owner": "t",
+    }
+    return Channel.model_validate({"name": name, **known, "expires": "2099-01-01", **more})
+
+
+class Stub:
+    """The client's methods that are used, over messages by number. `hidden` are left out of lists and there by number."""
+
+    def __init__(self) -> None:
+        self.messages: dict[int, types.Message] = {}
+        self.hidden: set[int] = set()
+        self.authorized, self.fails, self.handlers, self.asked = True, None, [], []
+        self.entity = types.Channel(CHAT, "内料", types.ChatPhotoEmpty(), WHEN, username="loans")
+
+    async def connect(self) -> None: ...
+    async def disconnect(self) -> None: ...
+    async def is_user_authorized(self) -> bool:
+        return self.authorized
+
+    def add_event_handler(self, handler, kind) -> None:
+        self.handlers.append(handler)
+
+    async def get_entity(self, address: str) -> types.Channel:
+        if address != "@loans":
+            raise errors.UsernameNotOccupiedError(None)
+        return self.entity
+
+    async def get_messages(self, entity, ids=None, min_id=0, limit=100, reverse=False):
+        if self.fails:
+            raise self.fails
+        if ids is not None:
+            self.asked.append(list(ids))
+            return [self.messages.get(number) for number in ids]
+        shown = sorted(number for number in self.messages if number > min_id and number not in self.hidden)
+        return [self.messages[number] for number in (shown[:limit] if reverse else shown[-limit:])]
+
+
+class Ledger(dict):
+    def cursor(self, name: str) -> str:
+        return self.get(name, "")
+
+
+def run(stub: Stub, ledger: Ledger, channels=None, until=lambda batches: batches[-1].answered, monkeypatch=None) -> list:
+    """The batches of a session, cursors kept as the runner keeps them, until one is what is waited for."""
+
+    async def act() -> list:
+        session = TelegramSession.__new__(TelegramSession)
+        session.make = lambda *_: stub
+        session.__init__(["1", "h", "s"], "reader", channels or {"loans": channel()}, ledger)
+        found = []
+        async for batch in session.batches():
+            found.append(batch)
+            if batch.cursor:
+                ledger.update([batch.cursor])
+            if until(found):
+                break
+        return found
+
+    return asyncio.run(asyncio.wait_for(act(), 20))
+
+
+def texts(batches: list) -> list[str]:
+    return [message.line.text for batch in batches for message in batch.messages]
+
+
+@pytest.fixture
+def stub() -> Stub:
+    made = Stub()
+    made.messages = {number: said(number) for number in range(1, 21)}
+    return made
+
+
+def test_a_first_reading_takes_the_last_messages_and_the_next_what_is_new(stub: Stub) -> None:
+    ledger = Ledger()
+    assert texts(run(stub, ledger, {"loans": channel(history=5)})) == [f"text {number}" for number in range(16, 21)]
+    assert ledger == {"telegram:loans": "20"}
+    stub.messages[21] = said(21)
+    assert texts(run(stub, ledger)) == ["text 21"]
+
+
+def test_a_gap_of_150_is_said_and_read_from_history(stub: Stub) -> None:
+    ledger = Ledger({"telegram:loans": "20"})
+    stub.messages |= {number: said(number) for number in range(21, 271)}
+    found = run(stub, ledger)
+    assert texts(found) == [f"text {number}" for number in range(21, 271)]
+    assert [batch.gap for batch in found if batch.gap] == ["seen", "filled"]
+    assert ledger["telegram:loans"] == "270"
+
+
+def test_numbers_that_a_list_leaves_out_are_asked_for(stub: Stub) -> None:
+    stub.messages |= {number: said(number) for number in range(21, 31)}
+    stub.hidden = {23, 24}
+    del stub.messages[26]
+    assert sorted(texts(run(stub, Ledger({"telegram:loans": "20"})))) == sorted(
+        f"text {number}" for number in range(21, 31) if number != 26
+    )
+    assert stub.asked == [[23, 24, 26]]
+
+
+def test_what_a_message_says_goes_into_its_line(stub: Stub) -> None:
+    forward = types.MessageFwdHeader(date=WHEN, from_id=types.PeerChannel(99))
+    reply = types.MessageReplyHeader(reply_to_msg_id=5, reply_to_top_id=3)
+    stub.messages = {21: said(21, "内料", fwd_from=forward, reply_to=reply, edit_date=WHEN)}
+    [message] = [one for batch in run(stub, Ledger({"telegram:loans": "20"})) for one in batch.messages]
+    line = message.line
+    assert (line.site, line.channel, line.message_id, line.author) == ("loans", "@loans", "21", "77")
+    assert (line.reply_to, line.thread, line.forwarded_from, line.edited) == ("5", "3", "99", True)
+    assert (line.published_at, line.url) == (WHEN, "https://t.me/loans/21")
+    assert message.event == f"21/{int(WHEN.timestamp())}"
+
+
+def test_updates_of_edits_and_removals_are_taken_as_they_come(stub: Stub) -> None:
+    async def act() -> list:
+        session = TelegramSession.__new__(TelegramSession)
+        session.make = lambda *_: stub
+        session.__init__(["1", "h", "s"], "reader", {"loans": channel()}, Ledger({"telegram:loans": "20"}))
+        found, batches = [], session.batches()
+        while not (found and found[-1].answered):
+            found.append(await anext(batches))
+        await session._came(events.MessageEdited.Event(said(7, "edited", edit_date=WHEN)))
+        await session._came(events.MessageDeleted.Event([8], types.PeerChannel(CHAT)))
+        return [await anext(batches), await anext(batches)]
+
+    edited, deleted = (batch.messages[0].line for batch in asyncio.run(act()))
+    assert (edited.message_id, edited.text, edited.edited) == ("7", "edited", True)
+    assert (deleted.message_id, deleted.text, deleted.deleted) == ("8", "", True)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"authorized": False}, "login"),
+        ({"fails": errors.AuthKeyUnregisteredError(None)}, "login"),
+        ({"fails": errors.UserDeactivatedBanError(None)}, "login"),
+        ({"fails": errors.FloodWaitError(None, 400)}, "flood"),
+        ({"fails": ConnectionError()}, "unreachable"),
+    ],
+)
+def test_a_session_that_is_refused_says_why(stub: Stub, change: dict[str, object], reason: str) -> None:
+    for name, value in change.items():
+        setattr(stub, name, value)
+    with pytest.raises(BlindError) as caught:
+        run(stub, Ledger())
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("nowhere", {}, "address"),
+        ("loans", {"fails": errors.ChannelPrivateError(None)}, "closed"),
+        ("loans", {"fails": errors.UserBannedInChannelError(None)}, "banned"),
+        ("loans", {"entity": chat()}, "closed"),
+        ("loans", {"entity": chat(username="loans", join_request=True)}, "closed"),
+    ],
+)
+def test_a_channel_that_is_not_open_is_not_read(stub: Stub, name: str, change: dict[str, object], reason: str) -> None:
+    for field, value in change.items():
+        setattr(stub, field, value)
+    found = run(stub, Ledger(), {name: channel(name)}, lambda batches: batches[-1].blind)
+    assert [(batch.channel, batch.blind) for batch in found] == [(name, reason)]
+
+
+def test_the_secret_of_an_account_is_checked_and_not_told() -> None:
+    for secret in (["1", "h"], ["x", "h", "s"], ["1", "h", "no session 13800138000"]):
+        with pytest.raises(ConfigError, match="secret collect/reader") as caught:
+            client_of(secret, "reader")
+        assert "13800138000" not in str(caught.value)
+
+
+def test_a_marked_number_is_the_entitys() -> None:
+    assert (bare_id(-1001234567890), bare_id(77), bare_id(-77)) == (1234567890, 77, 77)
+    assert telegram.PAGE == 100
