@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.USAGE: "a site file is wrong, or none is right; with --once, the other sites were visited",
     },
     "ingest": {Exit.FAILED: "a line was refused; the others were taken"},
+    "coverage verify": {Exit.FAILED: "the sheet is not as it was signed, or by nobody who is known here"},
     "coverage": {
         Exit.FAILED: "a day is not as it was signed",
         Exit.GAP: "a site that was to be read was not, for longer than a gap may be, and nobody explained why",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -12,19 +13,26 @@ import typer
 
 from alerts.coverage import render
 from alerts.coverage.hours import EVERYWHERE, Seen, coverage
-from alerts.coverage.sheet import TOPIC, Standing, stamper_of, standings
+from alerts.coverage.printed import Made, printed, verified
+from alerts.coverage.sheet import ROLE, TOPIC, Standing, stamper_of, standings
 from alerts.coverage.when import read_time
 from alerts.decisions.checked_text import checked_ground
 from alerts.decisions.options import By, name_of
 from alerts.records import GapReason, SiteDay
 from alerts.store import IncidentStore, Where, configured_store
+from ullage.audit import current_user
 from ullage.display.screen import AsJson, console, print_row
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, RecordError
 from ullage.exits import Exit
+from ullage.files.atomic_write import write_whole
 from ullage.security import keys
 from ullage.settings import Context
 
 MOST_DAYS = 62
+UNSIGNED = {
+    "malformed": "is no sheet that is signed, or was changed",
+    "unknown_signer": "is signed by a key that is not known here",
+}
 LONGEST = timedelta(days=31)
 """What one explanation may cover: who would explain a year away explains nothing."""
 app = typer.Typer(help="What was seen of each site, hour by hour, and why the rest was not; explain a gap.")
@@ -39,6 +47,7 @@ def show(
     until: Until = "",
     site: Site = "",
     everything: Annotated[bool, typer.Option("--all", help="Every site in the table, not only the first 40.")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="Write it as a signed page to print as well, one HTML file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap."""
@@ -48,14 +57,30 @@ def show(
     with contextlib.closing(configured_store(context)) as store:
         seen = _seen(context, store, since, until, site)
         sheets = standings(store, seen.days, keys.verifier(context.keys, TOPIC), stamper_of(context), context.clock.now())
+    if sheet is not None:
+        _write(context, seen, sheets, sheet)
     if as_json:
         for line in render.as_json(seen, sheets):
             print_row(line)
     else:
         _print(context, seen, sheets, everything)
-    if not all(sheet.holds for sheet in sheets):
+    if not all(one.holds for one in sheets):
         raise typer.Exit(Exit.FAILED)
     raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.DONE)
+
+
+@app.command()
+def verify(ctx: typer.Context, file: Path) -> None:
+    """Say who signed a sheet that `coverage --sheet` wrote, or that it was changed since."""
+    try:
+        signer = verified(file.read_bytes().decode("utf-8"), keys.verifier(ctx.obj.keys, TOPIC))
+    except (RecordError, UnicodeDecodeError) as error:
+        why = UNSIGNED.get(
+            error.reason if isinstance(error, RecordError) else "malformed", "was changed: it is not what was signed"
+        )
+        typer.echo(f"{file}: {why}", err=True)
+        raise typer.Exit(Exit.FAILED) from None
+    typer.echo(f"{file}: as it was signed by alert {signer}")
 
 
 @app.command()
@@ -96,6 +121,18 @@ def _seen(context: Context, store: IncidentStore, since: str, until: str, site: 
     if site:
         _require_site(store, site)
     return coverage(store, began, min(ended, now), now, settings.gap_minutes, site)
+
+
+def _write(context: Context, seen: Seen, sheets: list[Standing], path: Path) -> None:
+    """The sheet to print, signed where the key of alert is here."""
+    try:
+        signer = keys.signer(context.keys, ROLE)
+    except ConfigError:
+        signer = None
+    zone = ZoneInfo(context.settings.coverage.zone)
+    text = printed(seen, sheets, Made(context.clock.now(), current_user(), zone, zone.key), signer)
+    write_whole(text.encode(), path)
+    typer.echo(f"written: {path}{'' if signer else ', NOT SIGNED: the key of alert is not here'}", err=True)
 
 
 def _require_site(store: IncidentStore, site: str) -> None:

@@ -94,13 +94,20 @@ def together(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[Together]:
 def gap_lines(seen: Seen, zone: tzinfo) -> Iterator[str]:
     """A line a gap."""
     for one in together(seen.gaps(), zone):
-        if one.sites == (EVERYWHERE,):
-            who, why = "all sites", "the ledger had not begun"
-        else:
-            who = f"{len(one.sites)} of {len(seen.rows)} sites" if len(one.sites) > NAMED else ", ".join(map(safe, one.sites))
-            why = ", ".join(WHY[letter] for letter in one.why)
         end = f"explained: {one.explained}" if one.explained else "NOT EXPLAINED"
-        yield f"{span(one.since, one.until, zone)}  {who}: {why}; {end}"
+        yield f"{span(one.since, one.until, zone)}  {whose(one, len(seen.rows), NAMED)}: {reasons(one)}; {end}"
+
+
+def whose(gap: Together, sites: int, most: int) -> str:
+    """Whose gap it is, by name of at most so many."""
+    if gap.sites == (EVERYWHERE,):
+        return "all sites"
+    return f"{len(gap.sites)} of {sites} sites" if len(gap.sites) > most else ", ".join(map(safe, gap.sites))
+
+
+def reasons(gap: Together) -> str:
+    """Why there is a gap, in words."""
+    return "the ledger had not begun" if gap.sites == (EVERYWHERE,) else ", ".join(WHY[letter] for letter in gap.why)
 
 
 def span(since: datetime, until: datetime, zone: tzinfo) -> str:

@@ -1,0 +1,134 @@
+"""The ledger as a sheet to print and to hand over: one HTML file for A4, without scripts, signed.
+
+What comes before the last paragraph is what is signed; that paragraph has the digest, the signer and the signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from alerts.coverage import render
+from alerts.coverage.hours import Cell, Seen
+from alerts.coverage.sheet import Standing
+from ullage import __version__
+from ullage.display.render import safe
+from ullage.errors import RecordError
+from ullage.records.hours import WHY
+from ullage.security.signing import Signer, Verifier
+
+PURPOSE = "coverage print"
+END = "\n</footer>\n</body>\n</html>\n"
+SIGNED = re.compile(r'\n<p class="signed">SHA-256 ([0-9a-f]{64}), signed by ([0-9a-f]{16}): ([0-9a-f]{128})</p>' + re.escape(END))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """When and by whom a sheet was made, and in which zone it shows its hours."""
+
+    at: datetime
+    by: str
+    zone: tzinfo
+    zone_name: str
+
+
+def printed(seen: Seen, sheets: Sequence[Standing], made: Made, signer: Signer | None) -> str:
+    """The file; without a signer it says that it is not signed."""
+    pages = Environment(
+        loader=PackageLoader("alerts.coverage"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = pages.get_template("sheet.html").render(_content(seen, sheets, made))
+    if signer is None:
+        return f'{text}\n<p class="signed">NOT SIGNED: the key of alert is not here.</p>{END}'
+    digest, signature = hashlib.sha256(text.encode()).hexdigest(), signer.sign(PURPOSE, text.encode())
+    return f'{text}\n<p class="signed">SHA-256 {digest}, signed by {signer.name}: {signature}</p>{END}'
+
+
+def verified(text: str, verifier: Verifier) -> str:
+    """Who signed a sheet; RecordError `malformed` for what is none, `not_authentic` or `unknown_signer` as it is signed."""
+    found = SIGNED.search(text)
+    if found is None or found.end() != len(text):
+        raise RecordError("malformed")
+    body = text[: found.start()].encode()
+    verifier.verify(found[2], found[3], PURPOSE, body)
+    if hashlib.sha256(body).hexdigest() != found[1]:
+        raise RecordError("not_authentic")
+    return found[2]
+
+
+def _content(seen: Seen, sheets: Sequence[Standing], made: Made) -> dict[str, Any]:
+    letters = dict.fromkeys(x for row in seen.rows for cell in row.cells if cell.state in {"blind", "partly"} for x in cell.why)
+    gaps = [
+        {
+            "when": render.span(one.since, one.until, made.zone),
+            "sites": render.whose(one, len(seen.rows), most=len(seen.rows)),
+            "why": render.reasons(one),
+            "explained": one.explained,
+        }
+        for one in render.together(seen.gaps(), made.zone)
+    ]
+    return {
+        "since": _moment(seen.since, made.zone),
+        "until": _moment(seen.until, made.zone),
+        "judged": f"Judged until {_moment(seen.judged, made.zone)}.",
+        "zone": made.zone_name,
+        "made": _moment(made.at, made.zone),
+        "by": made.by,
+        "version": __version__,
+        "verdict": _verdict(seen, sheets),
+        "blocks": list(_blocks(seen, made.zone)),
+        "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in letters],
+        "gaps": gaps,
+        "apart": list(render.apart_lines(seen)),
+        "sheets": sheets,
+    }
+
+
+def _verdict(seen: Seen, sheets: Sequence[Standing]) -> dict[str, str]:
+    """In a line whether we were blind."""
+    told, gaps = render.totals(seen), seen.gaps()
+    judged = told["hours_seen"] + told["hours_blind"] + told["hours_partly"]
+    more = f"{told['sites']} sites, {told['hours_seen']} of {judged} site-hours seen whole, {told['posts']} new posts."
+    if not all(sheet.holds for sheet in sheets):
+        return {"kind": "bad", "text": "The ledger is not as it was signed: this sheet proves nothing.", "more": more}
+    if bare := len(seen.unexplained()):
+        were = "gap is" if bare == 1 else "gaps are"
+        return {"kind": "bad", "text": f"We were blind at times, and {bare} {were} not explained.", "more": more}
+    if gaps:
+        return {"kind": "open", "text": "We were blind at times; it is known why.", "more": more}
+    if not told["hours_seen"]:
+        return {"kind": "bad", "text": "Nothing was to be seen: no site was read.", "more": more}
+    return {"kind": "", "text": "We were not blind: every site that was to be read was read.", "more": more}
+
+
+def _blocks(seen: Seen, zone: tzinfo) -> Iterator[dict[str, Any]]:
+    """A table for every 24 hours."""
+    hours = [cell.at for cell in seen.rows[0].cells] if seen.rows else []
+    for first in range(0, len(hours), render.COLUMNS):
+        some = hours[first : first + render.COLUMNS]
+        local = [at.astimezone(zone) for at in some]
+        days = [(day, len(list(group))) for day, group in groupby(f"{at:%Y-%m-%d}" for at in local)]
+        yield {
+            "heads": [f"{at:%H}" if not at.minute else f"{at:%H:%M}" for at in local],
+            "days": days,
+            "rows": [(safe(row.site), [_cell(cell) for cell in row.cells[first : first + render.COLUMNS]]) for row in seen.rows],
+            "canaries": [at in seen.canaries for at in some] if seen.canaries else [],
+        }
+
+
+def _cell(cell: Cell) -> dict[str, str]:
+    kind = "explained" if cell.explained and cell.state in {"blind", "partly"} else cell.state
+    letter = next(iter(cell.why), "").replace(".", "×")
+    marks = {"seen": str(cell.posts), "off": "-", "open": "…", "blind": letter, "partly": letter if letter != "×" else "~"}
+    return {"kind": kind, "text": marks[cell.state]}
+
+
+def _moment(at: datetime, zone: tzinfo) -> str:
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"

@@ -1,0 +1,108 @@
+"""The sheet to print: all of it in one signed file, without anything that runs or is fetched."""
+
+import re
+from html.parser import HTMLParser
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from alerts.coverage.printed import Made, printed, verified
+from alerts.coverage.sheet import TOPIC, Standing
+from alerts.records import GapReason
+from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert, beat
+from ullage.errors import RecordError
+from ullage.security import keys
+from ullage.security.signing import Signer, Verifier
+from ullage.settings import Context
+
+ZONE = ZoneInfo("Asia/Shanghai")
+SHEETS = [
+    Standing("2026-09-21", True, "signed by alert 0123456789abcdef, not time-stamped: no authority is configured", "a" * 64)
+]
+REASON = "<script>alert(1)</script> 停电"
+
+
+class Tags(HTMLParser):
+    """Elements, and attributes that fetch or run something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.names, self.active = list[str](), set[str](), list[str]()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.active += [name for name, _ in attrs if name in {"src", "href", "action"} or name.startswith("on")]
+        if tag not in {"meta", "col"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def signer(context: Context) -> Signer:
+    return keys.signer(context.keys, "alert")
+
+
+@pytest.fixture
+def known(context: Context) -> Verifier:
+    return keys.verifier(context.keys, TOPIC)
+
+
+@pytest.fixture
+def night(alert: Alert) -> Alert:
+    alert.hears(NINE, NINE + HOUR, "board pastes")
+    alert.hears(NINE + HOUR, NINE + 2 * HOUR, "pastes")
+    alert.hear(beat(NINE + 2 * HOUR, "old", "d"))
+    alert.at(NINE + 2.25 * HOUR)
+    return alert
+
+
+def sheet(alert: Alert, signer: Signer | None, sheets: list[Standing] = SHEETS) -> str:
+    return printed(alert.seen(), sheets, Made(alert.clock.as_clock().now(), "li", ZONE, ZONE.key), signer)
+
+
+def verdict(text: str) -> str:
+    return re.findall(r'<p class="verdict[^>]*>([^<]*)<', text)[0]
+
+
+def test_it_is_one_file_that_runs_and_fetches_nothing_whatever_was_typed(night: Alert, signer: Signer) -> None:
+    said = {"since": NINE + HOUR, "until": NINE + 2 * HOUR, "at": NINE, "by": "Li", "reason": REASON}
+    night.store.create([GapReason(id="GAP-1", site="", **said)])
+    text, tags = sheet(night, signer), Tags()
+    tags.feed(text)
+    assert (tags.open, tags.active) == ([], [])
+    assert not tags.names & {"script", "img", "link", "iframe", "object", "form"}
+    assert "url(" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; 停电 (Li, 2026-09-21 17:00 CST)" in text
+    assert verdict(text) == "We were blind at times; it is known why."
+
+
+def test_it_says_first_whether_we_were_blind(night: Alert, signer: Signer) -> None:
+    text = sheet(night, signer)
+    assert verdict(text) == "We were blind at times, and 1 gap is not explained."
+    assert "2026-09-21 18:00–19:00 (1 h 00)" in text
+    assert "known and not watched: old: switched off in its file" in text
+    changed = Standing("2026-09-21", False, "CHANGED since it was signed", "a" * 64)
+    assert verdict(sheet(night, signer, [changed])) == "The ledger is not as it was signed: this sheet proves nothing."
+
+
+def test_a_byte_that_was_changed_is_told_and_so_is_a_stranger(night: Alert, signer: Signer, known: Verifier, context) -> None:
+    text = sheet(night, signer)
+    assert verified(text, known) == signer.name
+    for wrong in (
+        text.replace("1 gap is", "0 gaps are"),
+        text + " ",
+        text.replace("</html>", ""),
+        "",
+        text.replace("SHA-256 ", ""),
+    ):
+        with pytest.raises(RecordError):
+            verified(wrong, known)
+    with pytest.raises(RecordError) as caught:
+        verified(sheet(night, keys.signer(context.keys, "match")), known)
+    assert caught.value.reason == "unknown_signer"
+    unsigned = sheet(night, None)
+    assert "NOT SIGNED" in unsigned
+    with pytest.raises(RecordError):
+        verified(unsigned, known)
