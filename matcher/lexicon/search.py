@@ -183,7 +183,7 @@ def _meant(forms: Iterable[_Found]) -> Iterator[tuple[_Found, Entry]]:
     """What forms stand for, in order of place: an ambiguous term only where it has company within NEAR characters."""
     found = list(forms)
     accompanied = set[tuple[int, str]]()
-    if any(one.form.is_ambiguous for one in found):
+    if len(found) > 1 and any(one.form.is_ambiguous for one in found):
         mirrored = [_Found(-one.end, -one.start, -one.behind, -one.at, one.form) for one in reversed(found)]
         accompanied.update(_accompanied(found))
         accompanied.update((len(found) - 1 - number, name) for number, name in _accompanied(mirrored))

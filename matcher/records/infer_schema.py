@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from matcher.detect.numbers import DIGEST
 from matcher.records.json_sql_records import is_beginning, statements_of
-from matcher.records.reader import HASH, LOGINS, Cell, Described
+from matcher.records.reader import HASH, LOGINS, Described
 from matcher.records.schema import HEADER_LINES, SEPARATORS, Columns, Sheet, elected, header_of, vote
 from matcher.records.spans import LINE, TUPLE, Numbers
 from matcher.records.table import Table, shown
@@ -117,16 +117,20 @@ class Values(Protocol):
     def __getitem__(self, column: int, /) -> str: ...
 
 
-def typed_together(sheet: Sheet, lines: Sequence[tuple[Described, int]], values: Callable[[int], Values]) -> Sheet:
-    """`sheet` with what its columns are, from some lines as they were read, and the `values` of each by its number."""
-    if not any(described.names or _may_be_told(described) for described in {described for described, _ in lines}):
+Lines = Sequence[tuple[Described, int]]
+"""Some lines as they were read, each with its number, by which its values are known."""
+
+
+def typed_together(sheet: Sheet, lines: Lines, values: Callable[[int], Values]) -> Sheet:
+    """`sheet` with what its columns are, from some lines."""
+    counts, separator = Counter(described for described, _ in lines), sheet.columns.separator
+    if not any(described.names or _may_be_told(described) for described in counts):
         return sheet
-    rows = [(described, values(row)) for described, row in lines]
     named = frozenset(column for column, label in enumerate(sheet.columns.labels) if label)
-    found = passwords(rows, sheet.columns.separator) | hashes([own for own, _ in rows], sheet.columns.separator)
-    typed = {**card_codes(rows), **dict.fromkeys(found, Field.PASSWORD)}
+    found = passwords(lines, values, separator) | hashes(counts, separator)
+    typed = {**card_codes(lines, values), **dict.fromkeys(found, Field.PASSWORD)}
     typed = {column: label for column, label in typed.items() if column not in named}
-    return replace(sheet, columns=replace(sheet.columns, typed=typed, nameless=nameless(rows, named)))
+    return replace(sheet, columns=replace(sheet.columns, typed=typed, nameless=nameless(lines, values, named)))
 
 
 def _may_be_told(described: Described) -> bool:
@@ -135,35 +139,39 @@ def _may_be_told(described: Described) -> bool:
     return not TELLING.isdisjoint(marks) if described.unknown else HASH in marks and not LOGINS.isdisjoint(marks)
 
 
-def hashes(rows: Sequence[Described], separator: str) -> frozenset[int]:
-    """The last column of most rows, a digest behind a login: by the usual signs of such lists it is that of a password."""
-    held = Counter(
-        len(row.cells) - 1 for row in rows if len(row.cells) > 1 and row.cells[-1].mark == HASH and row.cells[-2].mark in LOGINS
-    )
-    return frozenset(column for column, count in held.items() if separator in USUAL and count * 2 >= len(rows))
+def hashes(counts: Mapping[Described, int], separator: str) -> frozenset[int]:
+    """The last column of most rows, a digest behind a login: by the usual signs of such lists it is that of a password.
+
+    `counts` says how many rows hold what.
+    """
+    held = Counter[int]()
+    for described, count in counts.items():
+        if len(described.marks) > 1 and described.marks[-1] == HASH and described.marks[-2] in LOGINS:
+            held[len(described.cells) - 1] += count
+    most = (column for column, count in held.items() if count * 2 >= sum(counts.values()))
+    return frozenset(most if separator in USUAL else ())
 
 
-def card_codes(rows: Sequence[tuple[Described, Values]]) -> dict[int, Field]:
+def card_codes(lines: Lines, values: Callable[[int], Values]) -> dict[int, Field]:
     """Columns of expiry dates and codes beside a column of cards, from some rows and their values.
 
     Three digits beside an expiry date are a code; directly behind a card without one they are where hardly two are equal, and
     few of them round as amounts are.
     """
-    cards = Counter(described.marks.index(CARD) for described, _ in rows if CARD in described.marks)
+    cards = Counter(described.marks.index(CARD) for described, _ in lines if CARD in described.marks)
     card, count = max(cards.items(), key=lambda pair: (pair[1], -pair[0]), default=(0, 0))
-    if count * 2 < len(rows) or not count:
+    if count * 2 < len(lines) or not count:
         return {}
     held: dict[int, list[str]] = defaultdict(list)
-    for described, values in rows:
-        if card < len(described.cells) and described.marks[card] == CARD:
-            for column in described.unknown:
-                held[column].append(values[column].strip() if column < len(values) else "")
-    columns = {column: values for column, values in held.items() if len(values) * 4 >= count * 3}
-    dates = {column for column, values in columns.items() if _are(EXPIRY, values)}
-    for column, values in columns.items():
-        if _are(MONTH, values) and _are(YEAR, columns.get(column + 1, ())):
+    for described, row in lines:
+        for column in described.unknown if described.marks[card : card + 1] == [CARD] else ():
+            held[column].append(values(row)[column].strip())
+    columns = {column: own for column, own in held.items() if len(own) * 4 >= count * 3}
+    dates = {column for column, own in columns.items() if _are(EXPIRY, own)}
+    for column, own in columns.items():
+        if _are(MONTH, own) and _are(YEAR, columns.get(column + 1, ())):
             dates |= {column, column + 1}
-    codes = {column for column, values in columns.items() if column not in dates and _are(CODE, values)}
+    codes = {column for column, own in columns.items() if column not in dates and _are(CODE, own)}
     beside = {column for column in codes if column - 1 in dates or (column - 1 == card and column + 1 in dates)}
     alone = {column for column in codes if column - 1 == card and not dates and _are_spread(columns[column])}
     found = beside or alone
@@ -181,35 +189,25 @@ def _are_spread(values: Sequence[str]) -> bool:
     return len(values) >= FEWEST_CODES and len({*values}) * 4 >= len(values) * 3 and not is_round
 
 
-def passwords(rows: Iterable[tuple[Described, Values]], separator: str) -> frozenset[int]:
+def passwords(lines: Lines, values: Callable[[int], Values], separator: str) -> frozenset[int]:
     """Columns that hold passwords, from some rows and their values."""
     held: dict[int, list[str]] = defaultdict(list)
     alone: dict[int, bool] = {}
-    count = 0
-    for described, values in rows:
-        count += 1
-        column = _behind_login(described.cells, frozenset(described.unknown))
-        if column is not None and column < len(values):
-            held[column].append(values[column])
-            alone[column] = alone.get(column, True) and _is_behind_all(values, column)
+    for described, row in lines:
+        column = described.behind_login
+        if column is not None:
+            held[column].append(values(row)[column])
+            alone[column] = alone.get(column, True) and _is_behind_all(values(row), column)
     return frozenset(
         column
-        for column, values in held.items()
-        if len(values) * 2 >= count and _are_passwords(values, usual=separator in USUAL, alone=alone[column])
+        for column, own in held.items()
+        if len(own) * 2 >= len(lines) and _are_passwords(own, usual=separator in USUAL, alone=alone[column])
     )
 
 
 def _is_behind_all(values: Values, column: int) -> bool:
     """Whether nothing but an address of a page stands behind a column."""
     return column == len(values) - 1 or values[column + 1] in ("http", "https")
-
-
-def _behind_login(cells: Sequence[Cell], unknown: frozenset[int]) -> int | None:
-    """The column of a row in which a password would stand."""
-    last = len(cells) - 1
-    if last in unknown and last > 0 and cells[last - 1].mark in LOGINS:
-        return last
-    return 1 if 1 in unknown and cells[0].mark in LOGINS else None
 
 
 def _are_passwords(values: Sequence[str], *, usual: bool, alone: bool) -> bool:
@@ -229,18 +227,18 @@ def _shape(value: str) -> str:
     return "".join("9" if char.isdigit() else "a" if char.isalpha() else char for char in value)
 
 
-def nameless(rows: Sequence[tuple[Described, Values]], named: frozenset[int]) -> frozenset[int]:
+def nameless(lines: Lines, values: Callable[[int], Values], named: frozenset[int]) -> frozenset[int]:
     """Columns whose cells look like names and are tags; those `named` by a header are names.
 
     Beside digests alone names that come again, or stand in fewer than half of the cells, are none: people have one each.
     """
     held: dict[int, list[str]] = defaultdict(list)
-    for described, values in rows:
+    for described, row in lines:
         for column in described.names:
-            if column not in named and column < len(values):
-                held[column].append(values[column])
-    digests = bool(held) and all(_has_digests_alone(described) for described, _ in rows)
-    cells = Counter(n for described, _ in rows for n, mark in enumerate(described.marks) if mark) if digests else Counter[int]()
+            if column not in named:
+                held[column].append(values(row)[column])
+    digests = bool(held) and all(_has_digests_alone(described) for described, _ in lines)
+    cells = Counter(n for described, _ in lines for n, mark in enumerate(described.marks) if mark) if digests else Counter[int]()
     return frozenset(column for column, own in held.items() if _are_tags(own, cells[column], digests=digests))
 
 

@@ -77,6 +77,14 @@ class Described:
         cells = enumerate(self.cells)
         return [(n, Field(next(iter(c.fields)))) for n, c in cells if len(c.fields) == 1 and not (c.seen or c.is_named)]
 
+    @cached_property
+    def behind_login(self) -> int | None:
+        """The column in which a password would stand."""
+        last = len(self.cells) - 1
+        if last > 0 and self.cells[last].is_unknown and self.cells[last - 1].mark in LOGINS:
+            return last
+        return 1 if last > 0 and self.cells[1].is_unknown and self.cells[0].mark in LOGINS else None
+
     @property
     def fields(self) -> frozenset[str]:
         """Its labels."""
