@@ -25,6 +25,7 @@ SITE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 WORDS: dict[News, str] = {
     "new": "new 新事件",
     "raised": "severity raised 级别上升",
+    "grown": "more customers 人数增加",
     "unacknowledged": "still unacknowledged 仍未处理",
     "escalated": "escalated: nobody has acknowledged it 升级：无人处理",
 }

@@ -16,7 +16,9 @@ Muted = Callable[[Sequence[Incident]], Collection[str]]
 """Of some incidents the ids of those that nobody is told of, whatever the routes say: they are in the list all the same."""
 Left = Callable[[Sequence[Incident], datetime], Mapping[str, timedelta]]
 """Of some incidents, by id, how long there is until the next thing is due of those that have a clock."""
-ESCALATION, REPEAT = "escalation-", "repeat-"
+ESCALATION, REPEAT, GROWN = "escalation-", "repeat-", "grown-"
+GROWS_FROM = 20
+"""Customers from which it is news that an incident which a seller goes on with has twice as many."""
 
 
 def notification_id(incident: str, channel: str, what: str) -> str:
@@ -60,6 +62,14 @@ def presses(incident: Incident) -> bool:
     return incident.severity in URGENT or incident.clock == "run" or incident.decide_minutes > 0
 
 
+def growth(incident: Incident) -> int:
+    """How often the customers of what is joined have doubled: 1 from twenty, 2 from forty; 0 for less, or if it is not joined.
+
+    What is joined may go on for weeks after somebody was told of it, and grow without being graver.
+    """
+    return (incident.customers // GROWS_FROM).bit_length() if incident.joined else 0
+
+
 def patience(route: RouteSettings, incident: Incident, left: timedelta | None) -> timedelta:
     """How long `incident` may stay unacknowledged: half of the time left, of what pages no longer than the route says."""
     allowed = timedelta(minutes=route.escalate_minutes)
@@ -82,6 +92,8 @@ def wanted(notify: NotifySettings, incident: Incident, now: datetime, left: time
             later, what = now + patience(route, incident, left), f"{ESCALATION}{incident.severity}"
             higher = route.escalate_to or (() if left is None else route.channels)
             told += [(channel, what, "escalated", later) for channel in higher]
+        steps = range(1, growth(incident) + 1)
+        told += [(channel, f"{GROWN}{step}", "grown", now) for channel in route.channels for step in steps]
         for channel, what, why, due in told:
             made = _notification(incident, channel, what, why, now, due)
             if made.id not in found or due < found[made.id].due:
@@ -110,7 +122,9 @@ def _notification(incident: Incident, channel: str, what: str, why: str, now: da
 
 
 def log_ids(made: Notification) -> dict[Severity, str]:
-    """The ids under which the log would hold the same news of the same incident, by severity."""
+    """The ids under which the log would hold the same news of the same incident, by severity; how it grew is of no severity."""
+    if made.what.startswith(GROWN):
+        return dict.fromkeys(SEVERITIES, made.id)
     prefix = ESCALATION if made.what.startswith(ESCALATION) else ""
     return {severity: notification_id(made.incident, made.channel, prefix + severity) for severity in SEVERITIES}
 
@@ -136,9 +150,28 @@ def plan(
     if not made:
         return []
     log = store.mget(Notification, {id_ for one in made.values() for id_ in log_ids(one).values()})
-    fresh = [one for one in (news(each, log) for each in made.values()) if one is not None]
+    fresh = _worth([one for one in (news(each, log) for each in made.values()) if one is not None])
     created = store.create(fresh) if fresh else []
-    return [one for one, is_new in zip(fresh, created, strict=True) if is_new]
+    return [one for one, is_new in zip(fresh, created, strict=True) if is_new and one.outcome == "pending"]
+
+
+def _worth(fresh: Sequence[Notification]) -> list[Notification]:
+    """`fresh` with those steps of growth marked as told that the channel hears of with something else, or with a later step."""
+    told = {(one.incident, one.channel) for one in fresh if one.why in ("new", "raised")}
+    last: dict[tuple[str, str], int] = {}
+    for one in fresh:
+        if one.why == "grown":
+            last[one.incident, one.channel] = max(_step(one), last.get((one.incident, one.channel), 0))
+
+    def is_told(one: Notification) -> bool:
+        where = one.incident, one.channel
+        return one.why == "grown" and (where in told or _step(one) < last[where])
+
+    return [one.model_copy(update={"outcome": "suppressed"}) if is_told(one) else one for one in fresh]
+
+
+def _step(grown: Notification) -> int:
+    return int(grown.what.removeprefix(GROWN))
 
 
 def repeat(notify: NotifySettings, told: Notification, incident: Incident, now: datetime) -> Notification | None:

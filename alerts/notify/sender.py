@@ -217,4 +217,4 @@ def _is_needed(one: Notification, incident: Incident | None, decided: Decision |
     closed = decided is not None and decided.status in CLOSED
     if decided is None or decided.status == UNDECIDED or (closed and decided.at < one.at):
         return one.why not in ("unacknowledged", "escalated") or presses(incident)
-    return not closed and one.why in ("new", "raised")
+    return not closed and one.why in ("new", "raised", "grown")

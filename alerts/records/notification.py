@@ -12,9 +12,9 @@ from alerts.records.words import News, Severity
 class Notification(Document):
     """What one channel is to hear of one incident, and what became of it: the notification log, which a restart goes on from.
 
-    `what` is the severity that it tells of, `repeat-N` or `escalation-SEVERITY`; `why` says so in a word. It is pending until
-    `due` at least. Those that go out together have one `message`, written before the first attempt: while nobody knows whether
-    that arrived, it is tried again under the same id.
+    `what` is the severity that it tells of, `repeat-N`, `grown-N` or `escalation-SEVERITY`; `why` says so in a word. It is
+    pending until `due` at least. Those that go out together have one `message`, written before the first attempt: while
+    nobody knows whether that arrived, it is tried again under the same id.
     """
 
     columns = ("tenant", "incident", "channel", "outcome")

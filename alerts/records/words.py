@@ -11,5 +11,5 @@ __all__ = ["SEVERITIES", "STATUSES", "ClockWord", "News", "Origin", "Severity", 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Status = Literal["open", "acknowledged", "confirmed", "reported", "resolved", "false_positive"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-News = Literal["new", "raised", "unacknowledged", "escalated"]
+News = Literal["new", "raised", "grown", "unacknowledged", "escalated"]
 Sketched = Literal["candidates", "shingles"]

@@ -180,3 +180,21 @@ def test_without_a_route_nothing_is_written(store):
 def test_settings_that_cannot_be_meant_are_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         NotifySettings.model_validate(changes)
+
+
+def test_an_incident_that_a_seller_goes_on_with_is_told_again_when_it_has_twice_the_customers(store):
+    told = ((30, {"high"}), (39, set()), (41, {"grown-2"}), (700, {"grown-6"}), (700, set()), (30, set()))
+    for customers, new in told:
+        before = set(log_of(store, outcome="pending"))
+        planned(store, notify_settings(), incident(customers=customers, joined=3))
+        assert set(log_of(store, outcome="pending")) - before == {f"INC-A:soc:{what}" for what in new}
+    assert log_of(store)["INC-A:soc:grown-6"].why == "grown"
+
+
+def test_what_grows_while_it_becomes_graver_is_told_once(store):
+    planned(store, notify_settings(), incident(customers=30, severity="medium", joined=3))
+    assert planned(store, notify_settings(), incident(customers=90, joined=9)) == 1
+
+
+def test_what_grows_by_copies_alone_is_told_once(store):
+    assert [planned(store, notify_settings(), incident(customers=customers)) for customers in (30, 700)] == [1, 0]

@@ -60,6 +60,15 @@ def test_incidents_of_one_seller_are_told_as_one_in_one_message(notifier, store,
     assert "5e11e4" not in f"{sent.text()}{sent.payload()}"
 
 
+def test_that_an_incident_has_grown_is_told_to_those_who_acknowledged_it_but_not_once_it_is_closed(notifier, store, clock, soc):
+    running = notifier({"soc": soc})
+    for status, customers in (("acknowledged", 30), ("resolved", 90), ("resolved", 900)):
+        tell(running, store, incident("A", customers=customers, joined=3))
+        turn(running, clock, 20)
+        decide(store, clock, status)
+    assert soc.told == [[("INC-A", "high", "new")], [("INC-A", "high", "grown")]]
+
+
 def test_what_was_sent_is_in_the_log_and_not_sent_again_by_a_new_process(notifier, store, clock, soc):
     running = notifier({"soc": soc})
     tell(running, store, incident())
