@@ -85,10 +85,15 @@ class Authority:
 
 
 def sheets_of(context: Context, store: IncidentStore) -> Sheets | None:
-    """What signs days here; None, which is logged, where keys come from elsewhere and alert was given none."""
+    """What signs days here; None, which is logged, where keys come from elsewhere and alert was given none.
+
+    ConfigError for a key that lies here and is not what it was.
+    """
     try:
         signer = keys.signer(context.keys, ROLE)
-    except ConfigError as error:
+    except (ConfigError, OSError) as error:
+        if isinstance(error, ConfigError) and not context.keys.command:
+            raise
         log.get("alert").warning("coverage_not_signed", error=str(error))
         return None
     return Sheets(store, context.clock, signer, stamper_of(context))

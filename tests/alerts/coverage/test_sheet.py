@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from alerts.coverage.sheet import TOPIC, Authority, Sheets, Stamper, Standing, stamper_of, standings
+from alerts.coverage.sheet import TOPIC, Authority, Sheets, Stamper, Standing, sheets_of, stamper_of, standings
 from alerts.records import DaySheet, SiteDay
 from alerts.store import Where
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from ullage.errors import ConfigError
 from ullage.security import keys
 from ullage.settings import Context, Settings
-from ullage.settings.parts import CoverageSettings
+from ullage.settings.parts import CoverageSettings, KeySettings
 
 CONFIG = """
 [tsa]
@@ -186,3 +186,13 @@ def test_an_authority_needs_its_root(context: Context, authority: tuple[str, Pat
     with pytest.raises(ConfigError, match="no certificate"):
         stamper_of(of("nothing.pem"))
     assert stamper_of(context) is None
+
+
+def test_a_damaged_key_stops_alert_and_one_that_was_never_given_leaves_days_unsigned(alert: Alert, context: Context) -> None:
+    assert sheets_of(context, alert.store) is not None
+    file = context.keys.root / "sign" / "alert.key"
+    file.write_bytes(bytes(byte ^ 1 for byte in file.read_bytes()))
+    with pytest.raises(ConfigError):
+        sheets_of(context, alert.store)
+    given = Context(context.data, context.clock, Settings(keys=KeySettings(command=("false",))))
+    assert sheets_of(given, alert.store) is None
