@@ -341,15 +341,20 @@ WIDEST = 4
 
 def windows(chunks: Iterable[bytes], wide: str = "") -> Iterator[bytes]:
     """The bytes of `chunks` in windows of about WINDOW; `wide` is their encoding where that is UTF-16 or UTF-32."""
-    held = bytearray()
+    parts, size = list[bytes](), 0  # joined at once: a short text is never copied
     for chunk in chunks:
-        held += chunk
-        while len(held) >= WINDOW:
-            end = _cut(held, wide)
-            yield bytes(memoryview(held)[:end])
-            del held[:end]
-    if held:
-        yield bytes(held)
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= WINDOW:
+            held, at = b"".join(parts), 0
+            while size - at >= WINDOW:
+                window = held[at : at + WINDOW]
+                end = _cut(window, wide)
+                yield window[:end]
+                at += end
+            parts, size = [held[at:]], size - at
+    if size:
+        yield b"".join(parts)
 
 
 def wide(head: bytes) -> str:
@@ -372,8 +377,8 @@ def wide(head: bytes) -> str:
     return "utf-16-le" if second >= first else "utf-16-be"
 
 
-def _cut(held: bytearray, wide: str) -> int:
-    """How many bytes of `held` make the next window."""
+def _cut(held: bytes, wide: str) -> int:
+    """How many bytes of `held`, WINDOW of them, make the next window."""
     for row_end in ROW_ENDS:
         end = row_end.encode(wide or "ascii")
         place = held.rfind(end, WINDOW // 2, WINDOW)

@@ -96,7 +96,7 @@ class Member:
         return self._lettered()
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes in pieces of at most 256 KiB, each once. A member that is cut off simply ends: its outcome follows."""
+        """The bytes in pieces of at most 2 MiB, each once. A member that is cut off simply ends: its outcome follows."""
         while chunk := self._next():
             yield chunk
 

@@ -35,7 +35,8 @@ from ullage.errors import UnavailableError
 PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.child import main; main()"
 """Without `site`: it costs more than half of the start, and all that is needed is this folder and the standard library."""
 ROOT = Path(__file__).parents[2]
-PIPE_BYTES = 1 << 20
+PIPE_BYTES, AT_ONCE = 1 << 20, 2 << 20
+"""Bytes that wait in a pipe, and that are read of a text at once."""
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 
@@ -272,7 +273,7 @@ class Unpacked:
 
     def _pieces(self) -> Iterator[bytes]:
         """The body as it is."""
-        return iter((self._body,)) if isinstance(self._body, bytes) else iter(partial(self._body.read, protocol.MAX_DATA), b"")
+        return iter((self._body,)) if isinstance(self._body, bytes) else iter(partial(self._body.read, AT_ONCE), b"")
 
     def _from_child(self, kind: str) -> Iterator[Member | Outcome]:
         server = self._server = self._server or self._stack.enter_context(ForkServer())
