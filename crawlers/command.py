@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -18,8 +20,8 @@ from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites import silence_model
 from crawlers.sites.presets import FOLDER, Presets, unproven
 from crawlers.sites.reasons import MEANING
-from crawlers.sites.site import Site, SiteFolder
-from crawlers.sites.table import FILE_AT_FAULT, Row, explained, first_readings, sites_table
+from crawlers.sites.site import SOON_SECONDS, Site, SiteFolder
+from crawlers.sites.table import FILE_AT_FAULT, Row, explained, first_readings, sessions_ending, sites_table
 from crawlers.trial.command import doctor, try_site
 from crawlers.visiting.pace import reading_seconds
 from ullage import setup
@@ -97,7 +99,8 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
             print_row(row)
     elif rows or refused:
         console().print(sites_table(rows, context.clock.wall(), refused=refused))
-        for line in (*first_readings(rows), *explained(rows, refused)):
+        ends = {name: at for name, at in _session_ends(context, found) if at - context.clock.wall() <= SOON_SECONDS}
+        for line in (*first_readings(rows), *sessions_ending(ends, context.clock.wall()), *explained(rows, refused)):
             typer.echo(line)
     if rows and not as_json and not any(row.posts for row in rows):
         typer.echo(NOTHING, err=True)
@@ -143,7 +146,45 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "frontier", frontier
     if context.settings.crawl.proxies:
         yield "proxies", proxies
+    yield from _sessions(context)
     yield from _looks(context)
+
+
+def _session_ends(context: Context, found: dict[str, Site]) -> Iterator[tuple[str, float]]:
+    """When sessions of sites run out, where that is known to whoever asks."""
+    for name, site in found.items():
+        if site.is_crawled and site.cookies:
+            from crawlers.fetching.session import session_of  # noqa: PLC0415 - the rest needs no Scrapy
+
+            with contextlib.suppress(ConfigError):
+                if ends_at := session_of(context.keys, site).ends_at:
+                    yield name, ends_at
+
+
+def _sessions(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """The session of each site that has one."""
+    for site in _site_folder(context).read()[0].values():
+        if site.is_crawled and site.cookies:
+            yield f"session of {site.name}", partial(_session, context, site)
+
+
+def _session(context: Context, site: Site) -> str:
+    """Whether the session of `site` is there and lasts."""
+    from crawlers.fetching.session import session_of  # noqa: PLC0415
+
+    ends_at = session_of(context.keys, site).ends_at
+    if not ends_at:
+        return "is there, and does not say when it runs out"
+    (line, *_) = [*sessions_ending({site.name: ends_at}, now := context.clock.wall())]
+    if ends_at <= now:
+        raise UnavailableError(line)
+    return setup.Warned(line) if ends_at - now <= SOON_SECONDS else "is there, and lasts for more than a week"
+
+
+def _night_until(site: Site, now: float) -> str:
+    """Until when a site is left alone that is so now, in its own time."""
+    opens = site.may_be_asked(now)
+    return f"{datetime.fromtimestamp(opens, ZoneInfo(site.time_zone)):%H:%M} {site.time_zone}" if opens > now else ""
 
 
 def _own_presets(context: Context) -> str:
@@ -212,5 +253,6 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
             visits.failures,
             standing.profile.posts,
             standing.reason,
+            _night_until(site, context.clock.wall()),
             reading_seconds(site, pages["due"]) if pages["due"] and pages["done"] and not visits.whole_at else 0.0,
         )

@@ -4,6 +4,7 @@
     reactor            Twisted's reactor over asyncio
     pinned             connections go to the addresses that were resolved and let pass, and nowhere else
     proxy               ways out that site files name: SOCKS5, Tor's among them, and HTTP
+    session             cookies of sessions that people opened, from secret files
     middlewares        address, robots.txt and size
     conditional         lists are asked for only if they have changed
     outcomes           what came of a page, as a word of a closed list

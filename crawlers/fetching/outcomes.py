@@ -57,6 +57,7 @@ FATES = {
     "blocked": Fate.RETRY,
     "forbidden": Fate.RETRY,
     "login": Fate.RETRY,
+    "session": Fate.LATER,
     "layout": Fate.RETRY,
     "empty": Fate.RETRY,
     "host": Fate.GIVE_UP,

@@ -45,6 +45,7 @@ _PARTS: dict[str, Any] = {
         "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
         "crawlers.fetching.middlewares.address.AddressGuard": 90,
         "crawlers.fetching.middlewares.robots.TimedRobots": 100,
+        "crawlers.fetching.session.SessionCookies": 700,
         "crawlers.fetching.middlewares.size.SizeLimit": 950,
     },
     "ITEM_PIPELINES": {

@@ -12,19 +12,21 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from crawlers.frontier.database import Frontier
-from crawlers.frontier.history import EVERYWHERE, Standing
+from crawlers.frontier.history import EVERYWHERE, Standing, apart
 from crawlers.scheduling.egress import Egress
 from crawlers.sites.page_verdict import Evidence, Profile, judge, reason
-from crawlers.sites.silence_model import SilenceModel, learn
+from crawlers.sites.silence_model import DAY_HOURS, HOUR, WINDOW_DAYS, SilenceModel, Span, learn
 from crawlers.sites.site import Site
 from ullage import log
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records.heartbeat import MAX_WATCHED, Coverage, SiteReport, State
-from ullage.records.hours import SEEN, SLOT_SECONDS
+from ullage.records.hours import NIGHT, SEEN, SLOT_SECONDS
 
 SEEING: tuple[State | None, ...] = ("ok", "quiet", None)
 """States in which a site's posts are seen."""
+AHEAD_SECONDS = 14 * 86400.0
+"""Nights so far ahead are counted when it is worked out when something new is overdue."""
 REVISITS = 2.0
 """No silence counts that is shorter than this many visits."""
 FOREVER = float("inf")
@@ -83,7 +85,7 @@ class SiteStates:
         learnt = self.learnt(site)
         if learnt is None or not last:
             return None
-        blind = self.frontier.history.blind(site.name)
+        blind = self._unseen(site, last, self.clock.wall() + AHEAD_SECONDS)
         if self.egress.down_since is not None:
             blind = [*(span for span in blind if span[0] < self.egress.down_since), (self.egress.down_since, FOREVER)]
         return learnt.expected_by(last, blind, self.quiet_days, site.revisit_seconds * REVISITS)
@@ -91,7 +93,12 @@ class SiteStates:
     def learnt(self, site: Site) -> SilenceModel | None:
         """The site's own rhythm, None while it is too new to have one."""
         history = self.frontier.history
-        return learn(history.arrivals(site.name), history.blind(site.name), self.clock.wall())
+        now = self.clock.wall()
+        return learn(history.arrivals(site.name), self._unseen(site, now - WINDOW_DAYS * DAY_HOURS * HOUR, now), now)
+
+    def _unseen(self, site: Site, since: float, until: float) -> list[Span]:
+        """When the site could not be seen, or was left alone at night, apart and in order."""
+        return apart(sorted([*self.frontier.history.blind(site.name), *site.nights(since, until)]))
 
     def probed(self, reached: bool) -> None:
         """The probe of the way out came back with this."""
@@ -115,6 +122,9 @@ class SiteStates:
             return "e"
         if site.name not in self._due:
             self._due[site.name] = self.frontier.visits(site.name).due_at
+        now = self.clock.wall()
+        if site.may_be_asked(now) > now:
+            return NIGHT
         late = self.clock.wall() - self._due[site.name] > max(site.revisit_seconds, REVISITS * SLOT_SECONDS)
         letter = LETTERS[self._state(site.name)]
         return "p" if letter == SEEN and late else letter

@@ -10,6 +10,7 @@
     content_type    what a response declares about its bytes
     page_verdict    the state of a site, from what came of the pages of one visit
     silence_model   how long a silence has to be before it says something
+    night           times of day at which a site is left alone
     reasons         why a site could not be seen, as words of a closed list
     table           `ullage sites` for people
 

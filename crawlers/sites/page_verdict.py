@@ -19,6 +19,7 @@ STATE_OF: dict[str, State] = {
     "busy": "blocked",
     "robots_blocked": "blocked",
     "login": "login_expired",
+    "session": "login_expired",
     "robots": "robots_denied",
     "parse": "layout_changed",
     "layout": "layout_changed",
@@ -40,7 +41,7 @@ STATE_OF: dict[str, State] = {
     "network": "unreachable",
 }
 """What each outcome that is no success says of a site, if it decides."""
-NOT_ASKED = frozenset({"address"})
+NOT_ASKED = frozenset({"address", "session"})
 """Outcomes of what we refused ourselves to ask: they say nothing of the way to the site."""
 NO_ANSWER = NOT_ASKED | {"dns", "proxy", "timeout", "refused", "tls", "network", "robots_unreachable"}
 """Outcomes after which nobody knows whether the site is there at all."""

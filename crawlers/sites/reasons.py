@@ -25,6 +25,7 @@ MEANING: dict[str, str] = {
     "challenge": "a challenge stands before it",
     "forbidden": "it refuses its lists (403)",
     "busy": "it says that we ask too often (429)",
+    "session": "its session (`cookies`) is missing or has run out: a person has to open it again",
     "login": "it asks to log in",
     "layout": "a list that led to posts leads to none",
     "empty": "no list ever led to anything: is `start` a list?",

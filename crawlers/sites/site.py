@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cssselect import SelectorError
 from parsel import csstranslator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from crawlers.sites.night import night_ends, nights, windows_of
 from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.files.faults import faults_of as wrong_in
 from ullage.files.trusted import read_trusted
@@ -31,6 +33,8 @@ from ullage.records.heartbeat import MAX_WATCHED, is_name
 
 PORTS = {"http": 80, "https": 443}
 SHORTEST_REVISIT_SECONDS = 60.0
+SOON_SECONDS = 7 * 86400.0
+"""So long before it runs out a site's session is told of."""
 TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
 """Names that stand for something else in every report."""
 
@@ -69,6 +73,11 @@ class Site(BaseModel):
     verify_certificates: bool = True
     session: str = ""
     """CSS of what only a visitor who is let in sees: a list without it says that we are let in no more."""
+    cookies: str = ""
+    """A session that a person opened: the name of a file in `keys/session`, as browsers export cookies."""
+    night: tuple[str, ...] = ()
+    """Times of day at which the site is left alone, as HH:MM-HH:MM in `time_zone`."""
+    time_zone: str = "UTC"
     category: Category = ""
     legal_basis: str = Field(min_length=1)
     owner: str = Field(min_length=1)
@@ -83,6 +92,28 @@ class Site(BaseModel):
     def _name(cls, name: str) -> str:
         if not is_name(name):
             raise ValueError("is no site name: use a-z, 0-9, '.', '_' and '-', at most 64")
+        return name
+
+    @field_validator("night")
+    @classmethod
+    def _night(cls, night: tuple[str, ...]) -> tuple[str, ...]:
+        windows_of(night)
+        return night
+
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("is no time zone, such as Asia/Shanghai") from None
+        return name
+
+    @field_validator("cookies")
+    @classmethod
+    def _cookies(cls, name: str) -> str:
+        if name and not is_name(name):
+            raise ValueError("is no name of a file in keys/session")
         return name
 
     @field_validator("session")
@@ -122,6 +153,14 @@ class Site(BaseModel):
             raise ValueError(f"options.{min(self.options)}: platform {INGEST} has no options")
         return self
 
+    def may_be_asked(self, at: float) -> float:
+        """When the site may be asked next, from `at` on (Unix seconds): `at` itself but at night."""
+        return night_ends(self.night, self.time_zone, at)
+
+    def nights(self, since: float, until: float) -> list[tuple[float, float]]:
+        """The times between two moments at which it is left alone."""
+        return nights(self.night, self.time_zone, since, until) if self.night else []
+
     @property
     def shortest_revisit(self) -> float:
         """Seconds from one visit to the next where many posts come."""
@@ -152,6 +191,8 @@ class Site(BaseModel):
         A host that is named with one of the two default ports has both, since sites move from HTTP to HTTPS.
         """
         parts = address(url)
+        if parts is not None and (parts.username or parts.password):  # nobody is logged in with what stands in a link
+            return False
         named = (address(known) for known in (*self.start, *(f"http://{host}" for host in self.hosts)))
         ports = {port_of(known) for known in named if parts and known and known.hostname == parts.hostname}
         return parts is not None and port_of(parts) in ports | (set(PORTS.values()) if ports & set(PORTS.values()) else set())

@@ -50,6 +50,8 @@ class Row:
     """Posts that were ever collected of it."""
     reason: str = ""
     """Why the last visit did not see the site, as a word of `crawlers.sites.reasons`."""
+    night_until: str = ""
+    """Until when it is left alone, where that is so now, in its own time."""
     left_seconds: float = 0.0
     """How long the pages take, at least, that are left of a site whose past is still being read."""
 
@@ -72,6 +74,7 @@ class Row:
             "posts": self.posts,
             "last_success": _iso(report.last_success),
             "failures": self.failures,
+            "night_until": self.night_until or None,
             "left_seconds": round(self.left_seconds),
         }
 
@@ -103,6 +106,8 @@ def _standing(row: Row) -> str:
         return "off"
     if row.site.platform == INGEST:
         return FED
+    if row.night_until:
+        return f"left alone until {row.night_until}"
     state = (row.report.state or (NOT_SEEN if row.reason else f"{NOT_VISITED} yet")).replace("_", " ")
     return f"{state}: {row.reason}" if row.reason and row.report.state not in SEEN else state
 
@@ -113,6 +118,14 @@ def explained(rows: Iterable[Row], refused: Collection[str] = ()) -> list[str]:
     if refused:
         said.add(FILE_AT_FAULT)
     return [f"{word}: {MEANING[word]}" for word in MEANING if word in said]
+
+
+def sessions_ending(ends: Mapping[str, float], now: float) -> list[str]:
+    """Of sites, with when their sessions end, those of which it is soon; one line each."""
+    return [
+        f"{name}: its session {'has run out' if at <= now else f'runs out in {_length(at - now)}'}: a person has to open it again"
+        for name, at in ends.items()
+    ]
 
 
 def first_readings(rows: Iterable[Row]) -> list[str]:

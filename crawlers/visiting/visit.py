@@ -15,6 +15,7 @@ from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, RESTS, Fate
 from crawlers.fetching.pinned import Resolved
 from crawlers.fetching.proxy import Proxy
+from crawlers.fetching.session import Session
 from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, Leased
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
@@ -49,6 +50,8 @@ class Visit:
     appends: Appends
     proxy: Proxy | None = None
     """The way out that the site's file names, if it is there."""
+    session: Session | None = None
+    """The cookies that the site's file names, if they are there."""
     resolved: Resolved = field(default_factory=dict)
     """Where the site's hosts are, as far as they may be asked."""
     began: float = 0.0
@@ -70,6 +73,11 @@ class Visit:
     _failures: int = 0
     _broken_off: bool = False
     _rest: float = 0.0
+
+    @property
+    def lacks_session(self) -> bool:
+        """Whether the site's file names a session that is not there, or not any more."""
+        return bool(self.site.cookies) and (self.session is None or self.session.is_over(self.clock.wall()))
 
     @property
     def reading(self) -> Site:
@@ -104,7 +112,9 @@ class Visit:
 
     def wants_more(self) -> bool:
         """Whether another page may be leased."""
-        return not self._broken_off and self.leased < self.site.max_pages and self.may_lease()
+        now = self.clock.wall()
+        is_night = self.site.may_be_asked(now) > now
+        return not (self._broken_off or is_night) and self.leased < self.site.max_pages and self.may_lease()
 
     def finished(
         self, leased: Leased, parsed: Parsed, captured: int, size: int = 0, outcome: str = "ok", validators: bytes = b""
@@ -180,7 +190,7 @@ class Visit:
             failures = self.frontier.visits(self.site.name).failures if counts else 0
             wait = self.site.revisit_seconds * 2.0 ** min(failures, 16)
         rest = min(LONGEST_REST_SECONDS, max(wait, self._rest))
-        self.frontier.end_visit(self.site.name, now + rest, succeeded, counts=counts)
+        self.frontier.end_visit(self.site.name, self.site.may_be_asked(now + rest), succeeded, counts=counts)
         if self.first and self.read:
             self.tell_left()
         return succeeded

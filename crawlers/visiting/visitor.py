@@ -12,15 +12,17 @@ from crawlers.bus.outbox import Appends, Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.proxy import proxies_of
 from crawlers.fetching.scrapy_settings import scrapy_settings
+from crawlers.fetching.session import Session, session_of
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets
-from crawlers.sites.site import Site
+from crawlers.sites.site import SOON_SECONDS, Site
 from crawlers.visiting.spider import PageSpider
 from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.bus import Publisher
+from ullage.errors import ConfigError
 from ullage.security import keys
 from ullage.security.signing import Signer
 from ullage.settings import Context
@@ -45,6 +47,8 @@ class Visitor:
         self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
         self._robots = RobotsCache(context.settings.crawl.robots_seconds, context.clock.monotonic)
         self._proxies = proxies_of(context)
+        self._sessions: dict[str, Session] = {}
+        self._told = set[str]()
         self._permits = asyncio.Semaphore(context.settings.crawl.concurrency)
 
     def prepare(self, site: Site) -> Visit:
@@ -61,7 +65,27 @@ class Visitor:
             self._may_lease,
             self._appends,
             self._proxies.get(site.proxy),
+            self._session(site),
         )
+
+    def _session(self, site: Site) -> Session | None:
+        """The session of `site`: that of before as long as its file says the same, for the site may have given it new cookies."""
+        if not site.cookies:
+            return None
+        try:
+            read = session_of(self._context.keys, site)
+        except ConfigError as error:
+            log.get("crawl").error("session_missing", site=site.name, error=str(error))
+            return None
+        known = self._sessions.get(site.name)
+        if known is None or known.lines != read.lines:
+            self._sessions[site.name] = known = read
+            self._told.discard(site.name)
+        left = known.ends_at - self._context.clock.wall()
+        if known.ends_at and left <= SOON_SECONDS and site.name not in self._told:
+            self._told.add(site.name)
+            log.get("crawl").warning("session_ends", site=site.name, seconds=round(left))
+        return known
 
     async def run(self, visit: Visit) -> None:
         """Crawl until there is nothing to lease; raises what broke the visit off."""

@@ -385,9 +385,9 @@ def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: An
 
 def test_mistakes_are_one_line_and_exit_2(station: Station, server: Answers) -> None:
     assert "no site absent in" in station.run("crawl", "absent", "--once", exits=2)
-    station.site("paste", f"{server.url}/archive", platform="phpbb")
+    station.site("paste", f"{server.url}/archive", platform="absent")
     said = station.run("crawl", "--once", exits=2)
-    assert "platform 'phpbb' is none of" in said
+    assert "platform 'absent' is none of" in said
     assert "Traceback" not in said
 
 

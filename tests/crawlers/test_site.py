@@ -126,7 +126,7 @@ def test_the_section_is_the_list_under_which_a_post_stands(url: str, section: st
 def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "good.toml").write_text(GOOD)
     (tmp_path / "bad.toml").write_text("platform =")
-    (tmp_path / "unknown.toml").write_text(GOOD.replace("bepasty", "phpbb"))
+    (tmp_path / "unknown.toml").write_text(GOOD.replace("bepasty", "absent"))
     (tmp_path / "example.toml.off").write_text("not read")
     folder = SiteFolder(tmp_path, platform_of)
     sites, faults = folder.read()

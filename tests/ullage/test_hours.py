@@ -5,7 +5,7 @@ import itertools
 import pytest
 from pydantic import ValidationError
 
-from ullage.records.hours import LETTERS, SLOTS, UNHEARD, UNWATCHED, WHY, SiteHour, better, merged
+from ullage.records.hours import LETTERS, NIGHT, SLOTS, UNHEARD, UNWATCHED, WHY, SiteHour, better, merged
 
 
 def test_two_tellings_are_one_whatever_their_order() -> None:
@@ -19,7 +19,7 @@ def test_two_tellings_are_one_whatever_their_order() -> None:
 def test_whoever_was_heard_goes_before_silence_and_seeing_before_all_else() -> None:
     assert {better(letter, UNHEARD) for letter in LETTERS} == {*LETTERS}
     assert {better(letter, "o") for letter in LETTERS} == {"o"}
-    assert {*WHY, *UNWATCHED, "o", "-"} == {*LETTERS}
+    assert {*WHY, *UNWATCHED, NIGHT, "o", "-"} == {*LETTERS}
 
 
 @pytest.mark.parametrize(

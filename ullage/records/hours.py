@@ -23,6 +23,8 @@ UNWATCHED: Mapping[str, str] = {
     "g": "its file names no legal basis, so it is not read",
 }
 """What is known and is not to be watched: no gap, but said."""
+NIGHT = "z"
+"""The site's file keeps it alone at this time of day: no gap."""
 WHY: Mapping[str, str] = {
     UNHEARD: "no heartbeat",
     "f": "its file cannot be read",
@@ -38,7 +40,7 @@ WHY: Mapping[str, str] = {
     "w": "match had no watchlist",
 }
 """Reasons for which a slot is blind, in the order in which one goes before another."""
-_RANK = {letter: rank for rank, letter in enumerate((UNHEARD, ELSEWHERE, *UNWATCHED, *list(WHY)[1:], SEEN))}
+_RANK = {letter: rank for rank, letter in enumerate((UNHEARD, ELSEWHERE, *UNWATCHED, NIGHT, *list(WHY)[1:], SEEN))}
 LETTERS = "".join(_RANK)
 MOST_TOLD = 1_000
 """Hours that one heartbeat tells: a bus of many partitions carries it many times."""

@@ -54,14 +54,17 @@ async def addresses_of(host: str) -> list[Address]:
 class AddressGuard:
     """See the module. What it lets pass stands in `resolved`, where the handler looks."""
 
-    def __init__(self, site: Site, resolved: Resolved | None = None, proxy: Proxy | None = None) -> None:
+    def __init__(
+        self, site: Site, resolved: Resolved | None = None, proxy: Proxy | None = None, *, lacks_session: bool = False
+    ) -> None:
+        self._lacks_session = lacks_session
         self._site, self._resolved, self._proxy = site, {} if resolved is None else resolved, proxy
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         """Scrapy's way to make a middleware; the spider's visit knows the site."""
         visit = crawler.spider.visit  # type: ignore[union-attr]
-        return cls(visit.site, visit.resolved, visit.proxy)
+        return cls(visit.site, visit.resolved, visit.proxy, lacks_session=getattr(visit, "lacks_session", False))
 
     async def process_request(self, request: Request) -> None:
         """Refuse with `host`, `address` or `dns`, and with `login` where a site sends us to another host to log in."""
@@ -69,6 +72,8 @@ class AddressGuard:
         if not self._site.allows(request.url):
             led = request.meta.get("redirect_urls")
             raise Refused("login" if led and response_checks.is_login(request.url) else "host")
+        if self._lacks_session:
+            raise Refused("session")
         if self._site.proxy:
             self._by_proxy(request, host)
             return

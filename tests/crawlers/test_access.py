@@ -1,0 +1,135 @@
+"""Sessions from files, and nights: what is sent, what is told, and when a site is left alone."""
+
+import json
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from crawlers.fetching.session import session_of
+from crawlers.frontier.database import Frontier
+from crawlers.scheduling.egress import Egress
+from crawlers.scheduling.site_state import SiteStates
+from crawlers.sites.night import night_ends, nights
+from tests.conftest import HeldClock
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import Answers, make_site
+from tests.crawlers.test_crawl import visited
+from ullage.errors import ConfigError
+from ullage.records.hours import NIGHT
+from ullage.settings import Context
+
+
+def put(station: Station, ends_at: float, name: str = "board", value: str = "s3cret-cookie") -> None:
+    file = station.data / "keys" / "session" / name
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    file.write_text(
+        f"# Netscape HTTP Cookie File\n#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t{int(ends_at)}\tsid\t{value}\n"
+        f"other.example\tFALSE\t/\tFALSE\t0\tother\tnot-yours\n"
+    )
+    file.chmod(0o600)
+
+
+def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(station: Station, server: Answers) -> None:
+    seen: list[str] = []
+
+    def archive(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers.get("Cookie", ""))
+        body = b'<a href="/paste000">x</a>'
+        handler.send_response(200)
+        for name, value in (("Set-Cookie", "turn=2"), ("Content-Type", "text/html"), ("Content-Length", str(len(body)))):
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    def paste(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers.get("Cookie", ""))
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1")
+        handler.end_headers()
+        handler.wfile.write(b"x")
+
+    server.pages.update({"/archive": archive, "/raw/paste000": paste})
+    put(station, time.time() + 3 * 86400)
+    station.site("paste", f"{server.url}/archive", more='robots = false\ncookies = "board"')
+    said = station.run("crawl", "--once")
+    assert seen == ["sid=s3cret-cookie", "sid=s3cret-cookie; turn=2"]
+    assert '"event": "session_ends"' in said
+    assert "paste: its session runs out in" in station.run("sites")
+    assert "s3cret-cookie" not in said
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_site_whose_session_has_run_out_or_is_missing_is_not_asked_and_says_so(
+    station: Station, server: Answers, there: bool
+) -> None:
+    server.says("/archive", '<a href="/paste000">x</a>')
+    if there:
+        put(station, time.time() - 60)
+    station.site("paste", f"{server.url}/archive", more='cookies = "board"')
+    station.run("crawl", "--once", exits=1)
+    row = json.loads(station.run("sites", "--json"))
+    assert (server.asked, row["state"], row["reason"]) == ([], "login_expired", "session")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "a\tb\n", "h\tFALSE\t/\tFALSE\tsoon\tn\tv\n"])
+def test_what_is_no_session_is_said_without_what_it_holds(station: Station, text: str) -> None:
+    put(station, 0)
+    (station.data / "keys" / "session" / "board").write_text(text)
+    with pytest.raises(ConfigError, match="session/board"):
+        session_of(Context(station.data).keys, make_site(cookies="board"))
+
+
+def test_nobody_is_logged_in_with_what_stands_in_a_link(station: Station, server: Answers) -> None:
+    with_password = server.url.replace("http://", "http://user:word@")
+    assert not make_site(start=[server.url]).allows(with_password)
+    server.says("/archive", '<a href="/paste000">x</a>')
+    server.says("/raw/paste000", status=302, Location=f"{with_password}/inside")
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once")
+    assert "/inside" not in server.asked
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(f"{text}+08:00").timestamp()
+
+
+@pytest.mark.parametrize(
+    ("now", "opens"),
+    [
+        ("2026-11-26 12:00", "2026-11-26 12:00"),
+        ("2026-11-26 23:30", "2026-11-27 06:30"),
+        ("2026-11-27 00:10", "2026-11-27 06:30"),
+        ("2026-11-27 06:00", "2026-11-27 06:30"),
+        ("2026-11-27 06:30", "2026-11-27 06:30"),
+    ],
+)
+def test_a_night_ends_where_no_other_begins(now: str, opens: str) -> None:
+    assert night_ends(("23:30-06:00", "06:00-06:30"), "Asia/Shanghai", at(now)) == at(opens)
+
+
+def test_a_night_is_no_gap_and_no_silence(frontier: Frontier, clock: HeldClock) -> None:
+    site, states = make_site(night=["22:00-06:00"]), SiteStates(frontier, Egress(), clock.as_clock(), 365.0)
+    clock.seconds = datetime(2026, 11, 26, 23, 0, tzinfo=UTC).timestamp()
+    assert states.letter(site) == NIGHT
+    assert nights(site.night, "UTC", clock.seconds, clock.seconds + 86400) == [
+        (clock.seconds - 3600, clock.seconds + 7 * 3600),
+        (clock.seconds + 23 * 3600, clock.seconds + 31 * 3600),
+    ]
+    clock.advance(8 * 3600)
+    assert states.letter(site) != NIGHT
+
+
+def test_a_site_is_left_alone_at_night_and_says_until_when(station: Station, server: Answers) -> None:
+    server.says("/archive", '<a href="/paste000">x</a>')
+    hour = datetime.now(UTC).hour
+    night = f"{(hour - 1) % 24:02}:00-{(hour + 2) % 24:02}:00"
+    station.site("paste", f"{server.url}/archive", more=f'night = ["{night}"]')
+    station.run("crawl", "--once", exits=1)
+    assert server.asked == []
+    row = json.loads(station.run("sites", "--json"))
+    assert row["night_until"] == f"{(hour + 2) % 24:02}:00 UTC"
+    station.site("paste", f"{server.url}/archive", more=f'night = ["{(hour + 3) % 24:02}:00-{(hour + 4) % 24:02}:00"]')
+    server.says("/raw/paste000", "x", **{"Content-Type": "text/plain"})
+    assert visited(station.run("crawl", "--once"))["captures"] == 1
