@@ -286,6 +286,13 @@ class Frontier:
         self._leave(leased, state, self._clock.wall() + wait, attempts)
         return state
 
+    def entries(self, leased: Leased) -> int:
+        """How much all pages of the series of `leased` hold, that were read."""
+        query = "select sum(entries) from pages where site = ? and series = ?"
+        series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
+        with sqlite_errors(self._path):
+            return int(self._database.execute(query, (leased.site, series)).get or 0)
+
     def not_yet(self, leased: Leased, seconds: float) -> None:
         """`leased` is not there, of pages that come one by one: ask again after `seconds`, unless a later one is there."""
         query = "select 1 from pages where site = ? and series = ? and number > ? and entries > 0 limit 1"

@@ -65,6 +65,8 @@ class SiteStates:
         standing = self.frontier.history.standing(site.name)
         if shown is None:
             return standing.state
+        if shown == "ok" and (standing.state, standing.reason) == ("incomplete", "fewer") and not seen.over_pages:
+            return standing.state  # nothing was read that could show otherwise
         if site.name != CANARY and seen.asked:  # the canary is in this house
             self._around(lambda _: self.egress.note(site.name, seen.answered, now))
         standing = replace(self.frontier.history.standing(site.name), reason=reason(seen, shown))

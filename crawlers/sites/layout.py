@@ -112,6 +112,10 @@ class Layout(BaseModel):
     """In an entry, what the paste itself does not tell."""
     stamp: Selector = NONE
     """In an entry, all that changes when a post comes, and nothing that changes by reading; its whole text by default."""
+    counted: Selector = NONE
+    """In an entry, how many posts its thread has; a thread that gives fewer is noted."""
+    counts_replies: bool = True
+    """Whether that counts replies alone, without what they reply to."""
     thread: Template = ""
     """The address of a thread, where it is not the link."""
     raw: OfOne = ""

@@ -49,6 +49,8 @@ OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address", "redirects"})
 """Behind the lists these say something of the page alone."""
 LEAST_PAGES = 3
 """So many pages behind the lists must have the same outcome, and be the most, to speak for the site."""
+MISSING_SHARE = 0.05
+"""Of what lists count, so much must be missing: more than is hidden or deleted on a board that is well kept."""
 LEAST_POSTS_BEFORE = 20
 LEAST_POSTS_NOW = 3
 FIELDS = ("author", "date", "title")
@@ -87,6 +89,24 @@ class Evidence:
     asked: bool = False
     answered: bool = False
     causes: dict[str, str] = field(default_factory=dict)
+    expected: int = 0
+    """Posts of the threads that were read to their end, as their lists count them; of these `missing` in `short` threads."""
+    missing: int = 0
+    short: int = 0
+    over_pages: int = 0
+    """Threads of several pages that gave all that was counted."""
+
+    def note_thread(self, counted: int, read: int, pages: int) -> None:
+        """A thread was read to its end, which its list says has so many posts."""
+        self.expected += counted
+        self.missing += max(0, counted - read)
+        self.short += read < counted
+        self.over_pages += pages > 1 and read >= counted
+
+    @property
+    def is_short(self) -> bool:
+        """Whether so much is missing that pages are, or posts on them, and not what a moderator took away."""
+        return self.short >= LEAST_PAGES and self.missing >= MISSING_SHARE * self.expected
 
     def note(self, outcome: str, *, head: bool, cause: str = "") -> None:
         """A page came to this."""
@@ -122,7 +142,7 @@ def judge(seen: Evidence, before: Profile) -> State | None:
     for state, count in states.most_common(1):
         if count >= LEAST_PAGES and count > seen.behind["ok"]:
             return state
-    return "layout_changed" if before.lost(seen.profile()) else "ok"
+    return "layout_changed" if before.lost(seen.profile()) else "incomplete" if seen.is_short else "ok"
 
 
 def reason(seen: Evidence, shown: State | None) -> str:
@@ -131,7 +151,7 @@ def reason(seen: Evidence, shown: State | None) -> str:
     behind = Counter({o: n for o, n in seen.behind.items() if STATE_OF.get(o) == shown and o not in OF_ONE_PAGE})
     if outcome := _commonest(heads) or (_commonest(behind) if behind.total() >= LEAST_PAGES else ""):
         return reasons.of_outcome(outcome, seen.causes.get(outcome, ""))
-    return "fields" if shown == "layout_changed" else ""
+    return {"layout_changed": "fields", "incomplete": "fewer"}.get(shown or "", "")
 
 
 def _commonest(outcomes: Counter[str]) -> str:

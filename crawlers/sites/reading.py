@@ -23,6 +23,7 @@ from crawlers.sites.selecting import Document, Node, Selections, is_element, lin
 
 COUNTED = "counted"
 """The fact of a page that its id was counted up to, and seen nowhere: it may not be there yet."""
+COUNT = re.compile(r"(?P<count>\d{1,3}(?:[,.\s]\d{3})+|\d+)\s*(?P<about>[.,]\d+|[kKmM万]\b|[kKmM万]|)")
 TIMES = ("datetime", "data-time", "data-timestamp", "title")
 """Attributes in which an element has its moment more exactly than in its text."""
 
@@ -159,8 +160,16 @@ class Reading:
             "channel": layout.channel.text(row) or layout.channel.text(self.document.root),
             "author": layout.row_author.text(row),
             "time": f"{when.timestamp():.0f}" if when else "",
+            "posts": self._counted(row),
         }
         return {name: value for name, value in told.items() if value}
+
+    def _counted(self, row: Node) -> str:
+        """How many posts a list says that a thread has; "" where it does not, or only about (`1.2K`)."""
+        found = COUNT.search(self.layout.counted.text(row))
+        if not found or found["about"]:
+            return ""
+        return str(int(re.sub(r"\D", "", found["count"])) + self.layout.counts_replies)
 
     def _lists(self, root: Node) -> Iterator[Page]:
         """Other lists."""

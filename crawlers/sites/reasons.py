@@ -32,6 +32,7 @@ MEANING: dict[str, str] = {
     "gone": "the address of a list is gone (404, 410)",
     "parse": "its platform cannot read its pages",
     "too_large": "a list is larger than `crawl.download_bytes`",
+    "fewer": "its threads give fewer posts than its lists count: does `next` lead through all their pages?",
     "fields": "a field that every post had is in none any more",
     "file": "its file in `sites.d` is at fault: `ullage check` lists what is wrong in it",
 }

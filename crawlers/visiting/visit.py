@@ -122,11 +122,19 @@ class Visit:
         """A page of `size` bytes was read and its captures are durable: note it. A list that leads to nothing was, too."""
         self.frontier.finish(leased, parsed, self.began, size, validators)
         self.seen.note_posts(map(fields_of, parsed.posts))
+        self._note_thread(leased, parsed)
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0
         self.metrics.captures.labels(self.metrics.label(self.site.name)).inc(captured)
         if self.first and not self.read - 1:
             self.tell_left()
         self._release(leased, outcome)
+
+    def _note_thread(self, leased: Leased, parsed: Parsed) -> None:
+        """At the end of a thread, whether it gave what its list counts."""
+        page = leased.page
+        counted = page.facts.get("posts", "") if page.role == "thread" else ""
+        if counted.isdecimal() and not any(found.series == page.series for found in parsed.pages):
+            self.seen.note_thread(int(counted), self.frontier.entries(leased), page.number)
 
     def unchanged(self, leased: Leased) -> None:
         """The site says that a list is as it was: it counts as seen."""

@@ -468,3 +468,42 @@ def test_pastes_that_are_counted_up_and_listed_nowhere_are_found(station: Statio
     assert sorted(capture.post_id for capture in station.captures()) == ["100", "101", "103"]
     known = states(station)  # 102 is passed, if it was asked for after 103 came
     assert (known["due"] + known["done"], known["parked"]) == (7, 0)
+
+
+BOARD = """
+[options]
+rows = "li"
+links = "a"
+pattern = '/t/(?P<id>[0-9]+)'
+counted = "i"
+post = "p[id]"
+body = "b"
+stamp = "i"
+"""
+
+
+def test_a_board_of_which_only_the_first_pages_are_read_is_incomplete_until_its_threads_are_whole(
+    station: Station, server: Answers
+) -> None:
+    def thread(number: int, page: int, more: str) -> None:
+        posts = "".join(f"<p id=p{number}{page}{post}><b>text {number}.{page}.{post}</b></p>" for post in range(5))
+        server.says(f"/t/{number}{'' if page == 1 else f'?page={page}'}", posts + more)
+
+    server.says("/", "".join(f"<li><a href=/t/{number}>thread</a> <i>9 replies</i></li>" for number in range(4)))
+    for number in range(4):
+        thread(number, 1, f'<a class=older href="/t/{number}?page=2">on</a>')
+        thread(number, 2, "")
+
+    def told() -> tuple[str, str | None]:
+        row = json.loads(station.run("sites", "--json"))
+        return row["state"], row["reason"]
+
+    station.site("paste", f"{server.url}/", platform="board", more=BOARD)
+    assert visited(station.run("crawl", "--once"))["captures"] == 20
+    assert told() == ("incomplete", "fewer")
+    station.run("crawl", "--once")
+    assert told() == ("incomplete", "fewer")
+    station.site("paste", f"{server.url}/", platform="board", more=BOARD + 'next = "a.older"\n')
+    server.says("/", "".join(f"<li><a href=/t/{number}>thread</a> <i>10 replies</i></li>" for number in range(4)))
+    assert visited(station.run("crawl", "--once"))["captures"] == 20
+    assert told() == ("ok", None)

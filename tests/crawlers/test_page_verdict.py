@@ -159,3 +159,18 @@ def test_a_field_that_every_post_had_and_none_has_any_more_is_a_changed_layout(
     seen = evidence({"ok": 1}, {"ok": 9})
     seen.note_posts(had)
     assert judge(seen, before) == expected
+
+
+def test_threads_that_give_far_fewer_posts_than_their_lists_count_are_told_and_a_deleted_post_is_not() -> None:
+    seen = Evidence()
+    seen.note("ok", head=True)
+    for _ in range(50):
+        seen.note_thread(20, 19, 2)
+    assert judge(seen, UNKNOWN) == "incomplete"
+    assert reason(seen, "incomplete") == "fewer"
+    seen = Evidence()
+    seen.note("ok", head=True)
+    seen.note_thread(46, 10, 1)
+    for _ in range(100):
+        seen.note_thread(20, 20, 2)
+    assert judge(seen, UNKNOWN) == "ok"

@@ -86,7 +86,7 @@ def test_a_spirit_list_leads_to_topics_without_their_slug_and_to_the_next_page()
     assert first.url == f"{BOARD}/topic/7/ke-hu-ming-dan-%E5%90%8D/"
     assert first.identity == first.series == f"{BOARD}/topic/7/"
     assert (first.stamp, second.stamp) == ("46 Nov. 24, 2026, 4:18 p.m.", "1 March 2, 2026, noon")
-    assert first.facts == {"id": "7", "title": "客户名单 出售", "channel": "General"}
+    assert first.facts == {"id": "7", "title": "客户名单 出售", "channel": "General", "posts": "46"}
     assert (older.url, older.role, older.number, older.series) == (f"{head.url}?page=2", "list", 2, head.url)
 
 
