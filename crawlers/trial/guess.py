@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import datetime
 from urllib.parse import urljoin, urlsplit
 
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
@@ -17,6 +18,7 @@ from scrapy.http import Response, TextResponse
 
 from crawlers.sites import selecting
 from crawlers.sites.dates import Calendar
+from crawlers.sites.reading import answered_at
 
 LEAST = 3
 """Links of one make, and rows."""
@@ -173,7 +175,9 @@ def of_threads(responses: Sequence[Response]) -> Options:
 
     A post is what all of them have, has a date in it, and holds most of what differs between them.
     """
-    roots = [root for response in responses if (root := _root(response)) is not None]
+    bodies = {response.body: response for response in responses}
+    now = next((now for response in responses if (now := answered_at(response))), None)
+    roots = [root for response in bodies.values() if (root := _root(response)) is not None]
     texts = [Counter(text for one in root.itertext() if (text := one.strip())) for root in roots]
     same = set.intersection(*map(set, texts)) if len(roots) > 1 else set[str]()
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
@@ -183,8 +187,8 @@ def of_threads(responses: Sequence[Response]) -> Options:
                 groups[_own(one)][place].append(one)
     best, most, number = list[HtmlElement](), 0.0, ""
     for found in groups.values():
-        nodes = [node for page in found for node in page]
-        if not all(found) or len(nodes) < 2 or _are_nested(nodes) or any(_moment(node) is None for node in nodes):
+        nodes = _outermost([node for page in found for node in page])
+        if not all(found) or len(nodes) < 2 or any(_moment(node, now) is None for node in nodes):
             continue
         whole, fresh, named = sum(len(_text(node)) for node in nodes), sum(_fresh(node, same) for node in nodes), _numbered(nodes)
         sure = (NUMBERED_BONUS if named else 1.0) * (1.1 if len(nodes) > len(roots) else 1.0)
@@ -193,7 +197,7 @@ def of_threads(responses: Sequence[Response]) -> Options:
             best, most, number = nodes, max(most, worth), named
     if not best:
         return {}
-    told = {"post": _alike(best), **_in_posts(best, same)}
+    told = {"post": _alike(best), **_in_posts(best, same, now)}
     return {**told, "id": f"xpath:@{number}"} if number not in {"", "id"} else told
 
 
@@ -211,9 +215,10 @@ def _numbered(nodes: Sequence[HtmlElement]) -> str:
     return ""
 
 
-def _are_nested(nodes: Sequence[HtmlElement]) -> bool:
-    inner = set(nodes)
-    return any(above in inner for node in nodes for above in node.iterancestors())
+def _outermost(nodes: Sequence[HtmlElement]) -> list[HtmlElement]:
+    """Without those that stand in another."""
+    ours = set(nodes)
+    return [node for node in nodes if not any(above in ours for above in node.iterancestors())]
 
 
 def is_list(response: Response) -> bool:
@@ -236,19 +241,19 @@ def raw_of(response: Response, number: str) -> Options:
     return {}
 
 
-def _in_posts(posts: Sequence[HtmlElement], same: AbstractSet[str]) -> Options:
+def _in_posts(posts: Sequence[HtmlElement], same: AbstractSet[str], now: datetime | None) -> Options:
     """What a post holds: its text, its author, its time."""
     sizes, dated, named = Counter[str](), Counter[str](), Counter[str]()
     for post in posts:
         for one in (inner for inner in post.iterdescendants() if isinstance(inner.tag, str)):
-            size, moment = len(_text(one)), _moment(one)
+            size, moment = len(_text(one)), _moment(one, now)
             if one.get("class") and one.tag not in NO_BODIES and moment is None:
                 sizes[_own(one)] += _fresh(one, same) * (BODY_BONUS if BODY.search(one.get("class")) else 1)
             if moment is not None and (one.tag == "time" or size < LONGEST_DATE):
                 dated[_own(one)] += 1
             profile = PROFILE.search(one.get("href", "")) if one.tag == "a" else None
             if 0 < size < LONGEST_NAME and (profile or AUTHOR.search(one.get("class", ""))):
-                named[_own(one) if one.get("class") or not profile else f"a[href*='{profile[0].strip('?&')}']"] += 1
+                named[_own(one) if "." in _own(one) or not profile else f"a[href*='{profile[0].strip('?&')}']"] += 1
     told = {"body": sizes.most_common(1)[0][0] if sizes else "xpath:."}
     for name, found in (("time", dated), ("author", named)):
         if found:  # what each post has once
@@ -286,11 +291,11 @@ def _text(one: HtmlElement) -> str:
     return " ".join((one.text_content() or "").split())
 
 
-def _moment(one: HtmlElement) -> object:
+def _moment(one: HtmlElement, now: datetime | None) -> datetime | None:
     """A date in it, in a text of its own or an attribute."""
     for inner in one.iter():
         if isinstance(inner.tag, str):
             for text in (inner.get("datetime"), inner.get("title"), inner.text, inner.tail if inner is not one else None):
-                if text and len(text) < 80 and (found := MOMENT.moment(text)):
+                if text and len(text) < 80 and (found := MOMENT.moment(text, now)):
                     return found
     return None

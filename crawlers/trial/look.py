@@ -20,7 +20,7 @@ from crawlers.frontier.database import Leased
 from crawlers.platforms import Platform, platform_of
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import Page, Parsed, Post
-from crawlers.sites.presets import Presets, Recognised, recognise
+from crawlers.sites.presets import Preset, Presets, Recognised, recognise
 from crawlers.sites.site import Site
 from crawlers.trial import guess
 from crawlers.trial.answer import Answer, Robots
@@ -96,6 +96,8 @@ class Found:
     list: Read | None = None
     older: Read | None = None
     thread: Read | None = None
+    unreadable: str = ""
+    """Why nothing of its software can be read, where that is so."""
     thread_of: str = ""
     """The software of which the address is a thread, and no list."""
     front: Found | None = None
@@ -147,6 +149,10 @@ async def _look(found: Found, pages: Asks, presets: Presets) -> None:
     if found.answer.word or response is None:
         return
     found.recognised = recognise(response, presets)
+    marked = [presets.get(one.name) for one in found.recognised]
+    found.unreadable = marked[0].unreadable if marked else ""
+    if found.unreadable:
+        return
     for site in _readings(found, response, presets):
         if await _read(found, site, pages, presets):
             return
@@ -164,14 +170,18 @@ def _readings(found: Found, response: Response, presets: Presets) -> Iterator[Si
         marked = [*marked, *([found.site.platform] if found.site.options and found.site.platform not in marked else [])]
     for name in marked:
         yield _as(found.site, name)
-    others = [name for name in ("feed", *presets.names()) if name not in {*marked, *LAST}]
     by_entries = Counter[str]()
-    for name in (*others, *LAST):
+    for name in (*(one.name for one in presets if one.name not in marked and not reads_much(one)), *LAST):
         read = _tried(_as(found.site, name), response, presets)
         if read and len(read.entries) + len(read.parsed.posts) >= LEAST_ENTRIES:
             by_entries[name] = len(read.entries) + len(read.parsed.posts)
     best = sorted(by_entries, key=lambda name: (name in LAST, -by_entries[name], name))
     yield from (_as(found.site, name) for name in best[:2])
+
+
+def reads_much(preset: Preset) -> bool:
+    """Whether a preset reads pages of other software as well, and so tells of none what it is of."""
+    return bool(preset.unreadable) or any(not sample.recognised for sample in preset.sample)
 
 
 def _as(site: Site, platform: str) -> Site:
@@ -240,9 +250,11 @@ async def _read(found: Found, site: Site, pages: Asks, presets: Presets) -> bool
     thread = None
     for entry in best.entries[:MOST_THREADS]:
         thread = _made_of(entry, await pages.get(entry.url), platform, site)
+        if thread.entries and not thread.parsed.posts:  # a paste of several files
+            thread = _made_of(thread.entries[0], await pages.get(thread.entries[0].url), platform, site)
         if thread.parsed.posts:
             break
-    is_read = bool((thread or best).parsed.posts) and not (thread and _is_page_of_ours(thread, site))
+    is_read = any(post.body for post in (thread or best).parsed.posts) and not (thread and _is_page_of_ours(thread, site))
     is_guess = site is not found.site and site.platform not in {one.name for one in found.recognised}
     if is_read or (found.list is None and not is_guess):
         found.read_as, found.list, found.thread = site, best, thread

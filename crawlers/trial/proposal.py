@@ -159,7 +159,7 @@ def mends(found: Found, presets: Presets) -> Iterator[Mend]:
         yield from _blind_options(found, presets)
     if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
         yield from _moved(site, found.answer.led_to)
-    elif found.thread_of or (found.lists and found.list is None and not found.own):
+    elif found.thread_of or found.unreadable or (found.lists and found.list is None and not found.own):
         return
     elif word in ELSE:
         yield ELSE[word]

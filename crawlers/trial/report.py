@@ -25,6 +25,9 @@ from ullage.display.screen import cell
 Mark = Literal["ok", "WARN", "FAULT", "-"]
 STYLES = {"ok": "green", "WARN": "yellow", "FAULT": "bold red", "-": "dim"}
 LONGEST_SHAPE = 24
+OFTEN = 0.5
+GATES = frozenset({"login", "challenge"})
+"""What stands before the pages of a site: of them nothing is said."""
 LONG_DELAY_SECONDS = 10.0
 
 
@@ -95,8 +98,12 @@ def _software(found: Found, *_: object) -> Iterator[Line]:
     if found.answer is None or found.answer.word:
         return
     read_as, marked = found.read_as, {one.name: one.why for one in found.recognised}
-    if found.thread_of:
+    if marked and found.word in GATES:
+        yield Line("software", "ok", f"{', '.join(marked)}, by its marks")
+    elif found.thread_of:
         yield Line("software", "ok", f"{found.thread_of}: {count(len(marked[found.thread_of]), 'mark')} of it")
+    elif found.unreadable:
+        yield Line("software", "FAULT", f"{next(iter(marked))}: {found.unreadable}")
     elif read_as is None:
         named = f"it looks like {', '.join(marked)}, which reads no list here" if marked else "none that is known: it has no mark"
         yield Line("software", "FAULT", named)
@@ -115,6 +122,8 @@ def _list(found: Found, *_: object) -> Iterator[Line]:
     read = found.list
     if found.thread_of:
         yield Line("list", "FAULT", "it is one thread: give the address of the list that it stands on, or of the front page")
+        return
+    if found.unreadable or (read is None and found.word in GATES):
         return
     if read is None and found.lists:
         yield Line(
@@ -189,8 +198,9 @@ def _rate(found: Found, now: datetime, _: object) -> Iterator[Line]:
     if comes is None:
         yield Line("rate", "-", "not known: the list shows no times")
         return
-    an_hour = f"{comes.an_hour:.1f}" if comes.an_hour < 10 else f"{comes.an_hour:,.0f}"
-    told = f"{'at least ' if comes.at_least else 'about '}{an_hour} {comes.what} an hour"
+    often, per = (comes.an_hour, "an hour") if comes.an_hour >= OFTEN else (comes.an_hour * 24, "a day")
+    number = f"{often:.2g}" if often < 10 else f"{often:,.0f}"
+    told = f"{'at least ' if comes.at_least else 'about '}{number} {comes.what} {per}"
     yield Line("rate", "ok", f"{told}: look again every {comes.revisit_seconds:g} s")
 
 

@@ -153,6 +153,35 @@ def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
     assert not list(mends(empty, Presets()))
 
 
+def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> None:
+    told = Told({BOARD: sample("privatebin", "list")})
+    found = looked(told)
+    assert said(found)["software"][0] == "FAULT"
+    assert "encrypted" in said(found)["software"][1]
+    assert (told.asked, list(mends(found, Presets()))) == ([BOARD], [])
+
+
+def test_a_paste_of_several_files_is_read_to_a_file() -> None:
+    links = "".join(f'<a href="http://paste.example/K{n}">a paste</a> ' for n in range(3, 7))
+    start = f"{BOARD}links.html"
+    pages = {start: f"<html><body>{links}</body></html>", "http://paste.example/K3": sample("pinnwand", "thread")}
+    site = make_site(platform="pinnwand", start=[start], hosts=["paste.example"])
+    found = looked(Told({**pages, "http://paste.example/raw/K4": "text"}), site, known=True)
+    assert [post.body for post in found.posts] == [b"text"]
+
+
+@pytest.mark.parametrize("name", [one.name for one in Presets() if not one.unreadable])
+def test_what_a_preset_shows_in_its_samples_is_found_to_be_it(name: str) -> None:
+    """The page of each sample of a list, as the front page of a site: its own preset reads it, and none before it."""
+    for one in shipped(name).sample:
+        if one.role == "list" and one.recognised:
+            here = Answer(one.url, "ok", one.response())
+            found = looked(Told({one.url: here}), start=one.url)
+            assert next(iter(found.recognised)).name == name
+            assert (found.read_as or found.site).platform in (name, "board"), found.read_as
+            assert found.list is not None or found.lists or not one.pages
+
+
 def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
     archive = "".join(f'<li><a href="/Paste{n}">title</a></li>' for n in range(5))
     start = "http://paste.example/archive"
