@@ -7,21 +7,23 @@ import contextlib
 import importlib
 import json
 import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import typer
 
 from crawlers.collectors.channel import FOLDER, SERVICES, Channel, ChannelFolder
-from crawlers.collectors.ledger import Ledger, Standing
+from crawlers.collectors.ledger import FILE, Ledger, Standing
 from crawlers.collectors.metrics import CollectMetrics
-from crawlers.collectors.runner import Runner
-from crawlers.collectors.session import MEANING
+from crawlers.collectors.runner import SECRETS, STALL_SECONDS, Runner
+from crawlers.collectors.session import MEANING, STATE_OF
 from crawlers.intake.appender import Appender
 from crawlers.intake.feed import Feed
 from ullage import setup
 from ullage.display.screen import AsJson
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, UnavailableError
 from ullage.exits import Exit
 from ullage.files.lock import hold
 from ullage.monitoring.metrics import BUS, new_registry
@@ -29,6 +31,7 @@ from ullage.runtime.role import running
 from ullage.runtime.worker import reach
 from ullage.settings import Context
 
+STOPPED_SECONDS = 2 * STALL_SECONDS
 SESSIONS = {"matrix": "MatrixSession", "xmpp": "XmppSession", "telegram": "TelegramSession"}
 app = typer.Typer(no_args_is_help=True, help="Read chats: one service's channels for ever, or where each of them stands.")
 
@@ -105,7 +108,7 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
     folder = _folder(context)
     channels = folder.read()
     with contextlib.closing(Ledger.of(context)) as ledger:
-        rows = [(channel, ledger.standing(name)) for name, channel in channels.items()]
+        rows = [(channel, _as_it_is(ledger.standing(name), context.clock.wall())) for name, channel in channels.items()]
     for channel, standing in rows:
         typer.echo(json.dumps(_row(channel, standing)) if as_json else _line(channel, standing))
     for fault in folder.faults:
@@ -116,6 +119,41 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
         raise typer.Exit(Exit.USAGE)
     if any(standing.state != "ok" for _, standing in rows):
         raise typer.Exit(Exit.GAP)
+
+
+def _as_it_is(standing: Standing, now: float) -> Standing:
+    """A standing without what it says of a collector that has said nothing for a while: nobody looks then."""
+    if standing.state != "ok" or now - standing.last_success <= STOPPED_SECONDS:
+        return standing
+    return replace(standing, state=STATE_OF["stopped"], reason="stopped", since=standing.last_success)
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: the channel files, their secrets, all of the ledger, and whether each is seen."""
+    folder = _folder(context)
+    channels = folder.read()
+    if not channels and not folder.faults:
+        return
+
+    def files() -> str:
+        if folder.faults:
+            raise folder.faults[0]
+        for account in sorted({channel.account for channel in channels.values()}):
+            context.keys.lines(f"{SECRETS}/{account}")
+        return f"{len(channels)} read"
+
+    def ledger() -> str:
+        if not (context.data / FILE).exists():
+            return "nothing was collected yet"
+        with contextlib.closing(Ledger.of(context)) as opened:
+            opened.check()
+            standings = [_as_it_is(opened.standing(name), context.clock.wall()) for name in channels]
+        if blind := [f"{one.name} ({one.reason or 'not read yet'})" for one in standings if one.state != "ok"]:
+            raise UnavailableError(f"not seen: {', '.join(blind)}; `ullage collect status` says more")
+        return "whole, and every channel is seen"
+
+    yield "channels", files
+    yield "chats", ledger
 
 
 def _row(channel: Channel, standing: Standing) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from ullage.errors import UllageError
 from ullage.records.heartbeat import State
 
 Reason = Literal[
-    "login", "banned", "kicked", "closed", "expired", "unreachable", "timeout", "gap", "encrypted", "address", "flood", "service"
-]
+    "login", "banned", "kicked", "closed", "expired", "unreachable", "timeout", "gap", "encrypted", "address", "flood", "service",
+    "stopped",
+]  # fmt: skip
 STATE_OF: Mapping[Reason, State] = {
     "login": "login_expired",
     "banned": "blocked",
@@ -25,6 +26,7 @@ STATE_OF: Mapping[Reason, State] = {
     "timeout": "unreachable",
     "address": "unreachable",
     "service": "unreachable",
+    "stopped": "unreachable",
     "gap": "incomplete",
     "encrypted": "incomplete",
 }
@@ -40,6 +42,7 @@ MEANING: Mapping[Reason, str] = {
     "timeout": "nothing came back in time",
     "address": "there is no such channel",
     "service": "the service answers with an error of its own",
+    "stopped": "its collector does not run, or is stuck",
     "gap": "messages are missing that its history does not give again, or gives right now",
     "encrypted": "messages are encrypted for its members and cannot be read",
 }

@@ -1,15 +1,18 @@
 """Collectors without a service: a scripted session shows what becomes of batches, gaps, kills, lost logins and silence."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
 
 from crawlers.collectors import runner as running
 from crawlers.collectors.channel import Channel, ChannelFolder, read_channel
+from crawlers.collectors.command import app, parts
 from crawlers.collectors.ledger import Ledger
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.runner import Runner
@@ -18,7 +21,7 @@ from crawlers.intake.appender import Appender
 from crawlers.intake.feed import Feed
 from crawlers.intake.line import Line
 from tests.crawlers.conftest import Station
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, UllageError
 from ullage.records.heartbeat import STATES
 from ullage.settings import Context
 
@@ -301,13 +304,37 @@ def test_the_last_messages_are_known_again_and_older_ones_forgotten(context: Con
     ledger.check()
 
 
-def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, station: Station) -> None:
-    assert "loans  matrix  not read yet" in station.run("collect", "status", exits=5)
-    desk.ledger.change("loans", state="ok", last_success=1.0)
-    assert "loans  matrix  ok  0 messages" in station.run("collect", "status")
+def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, context: Context, clock) -> None:
+    def told(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["status", *words], obj=context)
+        return done.exit_code, done.stdout
+
+    assert told() == (5, "loans  matrix  not read yet  0 messages, 0 gaps, 0 lost\n")
+    desk.ledger.change("loans", state="ok", last_success=clock.wall())
+    assert told() == (0, "loans  matrix  ok  0 messages, 0 gaps, 0 lost\n")
+    clock.advance(3600)
+    assert MEANING["stopped"] in told()[1], "its collector is dead: what it said last says nothing of now"
     desk.ledger.change("loans", state="blocked", reason="banned")
-    assert MEANING["banned"] in station.run("collect", "status", exits=5)
-    assert '"reason": "banned"' in station.run("collect", "status", "--json", exits=5)
+    assert (told()[0], MEANING["banned"] in told()[1]) == (5, True)
+    assert json.loads(told("--json")[1])["reason"] == "banned"
+
+
+def test_check_reads_channels_secrets_and_the_ledger(desk: Desk, context: Context, clock) -> None:
+    def told() -> list[object]:
+        found = []
+        for _, look in parts(context):
+            try:
+                found.append(look())
+            except UllageError as error:
+                found.append(error)
+        return found
+
+    desk.ledger.change("loans", state="ok", last_success=clock.wall())
+    assert told() == ["1 read", "whole, and every channel is seen"]
+    clock.advance(3600)
+    assert "loans (stopped)" in str(told()[1])
+    (context.keys.root / "collect" / "reader").chmod(0o644)
+    assert "reader" in str(told()[0])
 
 
 def test_an_expiry_is_a_day_that_is_still_read(context: Context) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.error import HTTPError
 
@@ -85,19 +87,22 @@ class Poster:
     server: Matrix
     user: str
     token: str
-    sent: int = 0
 
     def room(self, alias: str, preset: str = "public_chat") -> str:
         body = {"room_alias_name": alias, "preset": preset}
         return self.server.ask("POST", "/_matrix/client/v3/createRoom", self.token, body)["room_id"]
 
     def send(self, room: str, kind: str, content: dict) -> str:
-        self.sent += 1
-        path = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/send/{kind}/{self.user[1:7]}{self.sent}"
+        path = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/send/{kind}/{secrets.token_hex(8)}"
         return self.server.ask("PUT", path, self.token, content)["event_id"]
 
     def say(self, room: str, text: str, **more: object) -> str:
         return self.send(room, "m.room.message", {"msgtype": "m.text", "body": text, **more})
+
+    def say_all(self, room: str, texts: Iterable[str]) -> None:
+        """Say all of these, in any order."""
+        with ThreadPoolExecutor(8) as hands:
+            list(hands.map(lambda text: self.say(room, text), texts))
 
     def act(self, room: str, what: str, **body: object) -> None:
         self.server.ask("POST", f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/{what}", self.token, body)

@@ -47,19 +47,16 @@ def test_every_message_is_read_once_over_kills_and_gaps(station: Station, seller
     room, read = seller.room("loans"), Read(station)
     channel(station, "loans-room", "matrix", ROOM)
     before = {f"before {number}" for number in range(20)}
-    for text in sorted(before):
-        seller.say(room, text)
+    seller.say_all(room, before)
     with collecting(station, "matrix"):
         read.wait(before)
     said = set(before)
     for round_ in range(2):
         missed = {f"missed {round_} {number:03}" for number in range(GAP)}
-        for text in sorted(missed):
-            seller.say(room, text)
+        seller.say_all(room, missed)
         with collecting(station, "matrix"):
             live = {f"live {round_} {number}" for number in range(5)}
-            for text in sorted(live):
-                seller.say(room, text)
+            seller.say_all(room, live)
             said |= missed | live
             read.wait(said)  # and then it is killed
     with collecting(station, "matrix"):
