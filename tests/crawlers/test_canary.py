@@ -87,6 +87,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock, context: Con
 
 
 def test_nobody_elses_site_may_have_its_name(tmp_path: Path) -> None:
+    (tmp_path / f"{SITE}.toml").write_text('platform = "ingest"\nlegal_basis = "test"\nowner = "test"\n')
     with pytest.raises(ConfigError, match="is the name of the canary site"):
         read_site(tmp_path / f"{SITE}.toml")
 
