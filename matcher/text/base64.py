@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from matcher.columns.batch import ranges
 from matcher.columns.bitset import CASE, DASH, Bytes, Chain, Flags, Places, Ranks, behind, where
 from matcher.text.decode import PLAINLY, common_share
 from matcher.text.fold import GONE, fit
@@ -184,12 +185,14 @@ def starts(data: Bytes) -> Places:
         return np.empty(0, np.int64)
     three = Chain(where(data, lambda part: part == DASH)).of(3)
     start, end = Chain(runs.of(1) & ~(three | behind(three, 1) | behind(three, 2))).runs(SHORTEST)
-    for is_telling in (_is_beyond_f, _is_capital, _is_small):
-        if len(start):
-            before = Ranks(where(data, is_telling))
-            telling = before.of(end) > before.of(start)
-            start, end = start[telling], end[telling]
-    return start
+    before = Ranks(where(data, _is_beyond_f))
+    telling = before.of(end) > before.of(start)
+    start, size = start[telling], (end - start)[telling]
+    if not len(start):
+        return start
+    text, first = data.take(ranges(start, size)), np.cumsum(size) - size  # few are left: digests are gone
+    both = np.logical_or.reduceat(_is_capital(text), first) & np.logical_or.reduceat(_is_small(text), first)
+    return np.asarray(start[both])
 
 
 def _is_of_alphabet(data: Bytes) -> Flags:

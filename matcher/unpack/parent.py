@@ -35,6 +35,8 @@ from ullage.errors import UnavailableError
 PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.child import main; main()"
 """Without `site`: it costs more than half of the start, and all that is needed is this folder and the standard library."""
 ROOT = Path(__file__).parents[2]
+LONGEST_LOAD = 30.0
+"""Seconds that a second server may take for its library while somebody waits to be rid of its child."""
 PIPE_BYTES, AT_ONCE = 1 << 20, 2 << 20
 """Bytes that wait in a pipe, and that are read of a text at once."""
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
@@ -60,7 +62,7 @@ class Child:
         self.stdout, self._leash = stdout, leash
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """How it ended, as `subprocess.Popen.returncode`; None where the server has ended, and with it all of its children.
+        """How it ended, as `subprocess.Popen.returncode`; None where its server has ended, and with it all of its children.
 
         To be asked once. TimeoutError if it lives on.
         """
@@ -69,10 +71,10 @@ class Child:
         return int(ENDED.unpack(said)[0]) if len(said) == ENDED.size else None
 
     def end(self) -> None:
-        """Kill it, unless it has ended; it is gone on return."""
+        """Kill it, unless it has ended; it is gone on return, or its server loads for so long that it never began."""
         with contextlib.suppress(OSError):  # the server has gone, and taken it along
             self._leash.shutdown(socket.SHUT_WR)
-            self.wait()
+            self.wait(LONGEST_LOAD)
         self._leash.close()
         self.stdout.close()
 
@@ -98,9 +100,8 @@ class ForkServer:
         """The server's process, 0 while there is none."""
         return self._process.pid if self._process else 0
 
-    @property
     def has_ended(self) -> bool:
-        """Whether there is no server, or none any more."""
+        """Whether there is no server, or none any more; a second is waited for that."""
         try:
             return self._process is None or self._process.wait(1) is not None  # a moment after its control socket closes
         except subprocess.TimeoutExpired:
@@ -110,7 +111,7 @@ class ForkServer:
         """End the server and its children, if it was started; the next child gets another."""
         if self._control:
             self._control.close()
-        if self._process and not self.has_ended:
+        if self._process and not self.has_ended():
             self._process.kill()
             self._process.wait()
         self._process = self._control = None
@@ -390,7 +391,7 @@ class Unpacked:
         except TimeoutError:  # it lives, and has closed its pipe
             return "damaged"
         if code is None and self._frames.is_first:
-            if self._server is None or self._server.has_ended:
+            if self._server is None or self._server.has_ended():
                 raise UnavailableError("the process to unpack with ended before it began") from None
             return "unsupported"  # a second server, as it loaded what is needed
         return "memory" if code is None else CAUSES.get(code, "damaged")

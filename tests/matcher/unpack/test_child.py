@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from matcher.unpack import parent, protocol, sandbox
+from matcher.unpack.outcome import Outcome
 from matcher.unpack.protocol import HEADER
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
@@ -332,6 +333,24 @@ child.main()
     came = out_of(builders.zip_of({"a": TABLE, "b": b"15400000001"}))
     assert came.texts == {"!/b": "15400000001"}
     assert came.outcomes == [("!/a", "unsupported")]
+
+
+def test_a_library_that_loads_without_end_is_given_up(child, monkeypatch) -> None:
+    monkeypatch.setattr(parent, "LONGEST_LOAD", 0.2)
+    child("""
+import sys; sys.path.append(sys.argv.pop(1))
+import time
+from matcher.unpack import child, kinds
+formats = dict(kinds.formats())
+formats["avro"] = formats["avro"]._replace(load=lambda: time.sleep(99))
+kinds.formats = lambda: formats
+child.main()
+""")
+    with parent.ForkServer() as server:
+        for body in (TABLE, BODY):
+            with parent.unpack(body, "a", QUICK._replace(wall_seconds=0.3 if body is TABLE else 60.0), server=server) as items:
+                came = [item.reason if isinstance(item, Outcome) else item.read() for item in items]
+            assert came == (["timeout"] if body is TABLE else [b"a.csv", b"15400000001"])
 
 
 def test_second_servers_end_when_they_are_not_wanted(child) -> None:
