@@ -176,9 +176,14 @@ def _main(
         typer.echo(ctx.get_help())
         raise typer.Exit(Exit.USAGE)
     from ullage import log  # noqa: PLC0415  with the settings it takes longer than all the help
-    from ullage.settings import Context  # noqa: PLC0415
+    from ullage.settings import Context, Settings  # noqa: PLC0415
 
-    ctx.obj = Context(data.resolve())
+    try:
+        ctx.obj = Context(data.resolve())
+    except ConfigError as error:
+        if ctx.invoked_subcommand != "check":
+            raise
+        ctx.obj = Context(data.resolve(), settings=Settings.model_construct(), faults=faults_of(error))
     log.configure(ctx.obj.settings.log_level)
 
 

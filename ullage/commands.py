@@ -14,12 +14,15 @@ import typer
 from ullage import setup
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.display.screen import print_marked
+from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.exits import Exit
 from ullage.runtime import dead_letters, role, supervisor
 from ullage.security import keys
 from ullage.settings import Context
 
 CHECKS, PLANS = "ullage.checks", "ullage.plans"
+FILES = ("sites", "presets")
+"""Parts that are files which people write."""
 READERS = {CAPTURES: "match", FINDINGS: "alert"}
 """Which stage reads a topic."""
 
@@ -53,6 +56,19 @@ def _parts(context: Context) -> Iterator[setup.Part]:
             yield from entry.load()(context)
 
 
+def _faults_of_files(context: Context) -> Iterator[str]:
+    """What is wrong with files of the data folder that hold what people wrote; a stage has them first among its parts."""
+    for entry in importlib.metadata.entry_points(group=CHECKS):
+        with contextlib.suppress(ModuleNotFoundError):
+            for what, look in entry.load()(context):
+                if what not in FILES:
+                    break
+                try:
+                    look()
+                except ConfigError as error:
+                    yield from faults_of(error)
+
+
 def _plans(context: Context) -> Iterator[str]:
     """What the stages that are installed here need made for them."""
     for entry in sorted(importlib.metadata.entry_points(group=PLANS), key=lambda e: e.name):
@@ -69,6 +85,8 @@ def check(
     plan: Annotated[bool, typer.Option("--plan", help="Print what the owners of the servers have to make.")] = False,
 ) -> None:
     """Reach every configured part and say what is wrong with it."""
+    if ctx.obj.faults:  # nobody knows what the parts are: but for the configuration only files are looked at
+        raise FaultsError([*ctx.obj.faults, *_faults_of_files(ctx.obj)])
     if plan:
         for line in setup.plan(ctx.obj, _plans(ctx.obj)):
             typer.echo(line)

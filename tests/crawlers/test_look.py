@@ -58,6 +58,19 @@ def test_the_contact_that_ships_is_warned_of(station: Station, server: Answers) 
     assert warned(crawl__user_agent="me (soc@bank.example)") == ["ok     name that sites see: me (soc@bank.example)"]
 
 
+def test_a_faulty_configuration_does_not_hide_what_is_wrong_with_sites(station: Station) -> None:
+    (station.data / "ullage.toml").write_text('[crawl]\nuser_agnet = "x"\n[matc]\n')
+    station.site("board", "http://127.0.0.1:1/", platform="spirt", more="revisit_second = 1")
+    said = [line for line in station.run("check", exits=2).splitlines() if line.startswith("ullage: ")]
+    assert [line.removeprefix(f"ullage: {station.data}/") for line in said] == [
+        "ullage.toml: crawl.user_agnet: did you mean user_agent?",
+        "ullage.toml: matc: did you mean match?",
+        "sites.d/board.toml: revisit_second: did you mean revisit_seconds?",
+        next(line for line in said if "'spirt'" in line).removeprefix(f"ullage: {station.data}/"),
+    ]
+    assert said[-1].endswith("did you mean spirit?")
+
+
 def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(station: Station, server: Answers) -> None:
     server.says("/list", "", status=500)
     station.site("wrong", f"{server.url}/list", more="robots = false")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ullage.audit import Trail
@@ -19,8 +20,12 @@ from ullage.verdict import VERDICT, Rules
 class Context:
     """What the command line hands to a command: the data folder, its settings, its keys, the clock."""
 
-    def __init__(self, data: Path, clock: Clock | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self, data: Path, clock: Clock | None = None, settings: Settings | None = None, faults: Sequence[str] = ()
+    ) -> None:
         self.data = data
+        self.faults = tuple(faults)
+        """What is wrong with the configuration, so that `settings` are not what it says; only `ullage check` goes on then."""
         self.clock = clock or Clock()
         self.settings = settings or load(data)
         self.keys = KeyStore(data / self.settings.keys.folder, self.settings.keys.command, credentials_folder())
