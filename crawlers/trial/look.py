@@ -96,6 +96,8 @@ class Found:
     list: Read | None = None
     older: Read | None = None
     thread: Read | None = None
+    about: str = ""
+    """What the software is that the page has most marks of, in its preset's words."""
     unreadable: str = ""
     """Why nothing of its software can be read, where that is so."""
     thread_of: str = ""
@@ -150,7 +152,7 @@ async def _look(found: Found, pages: Asks, presets: Presets) -> None:
         return
     found.recognised = recognise(response, presets)
     marked = [presets.get(one.name) for one in found.recognised]
-    found.unreadable = marked[0].unreadable if marked else ""
+    found.about, found.unreadable = (marked[0].about, marked[0].unreadable) if marked else ("", "")
     if found.unreadable:
         return
     for site in _readings(found, response, presets):

@@ -161,6 +161,10 @@ def mends(found: Found, presets: Presets) -> Iterator[Mend]:
         yield from _moved(site, found.answer.led_to)
     elif found.thread_of or found.unreadable or (found.lists and found.list is None and not found.own):
         return
+    elif word == "empty" and found.about:
+        yield Mend(
+            "give the address of a list of it; where nobody lists its posts, that of a page that links to them (docs/sites.md)"
+        )
     elif word in ELSE:
         yield ELSE[word]
 

@@ -105,7 +105,8 @@ def _software(found: Found, *_: object) -> Iterator[Line]:
     elif found.unreadable:
         yield Line("software", "FAULT", f"{next(iter(marked))}: {found.unreadable}")
     elif read_as is None:
-        named = f"it looks like {', '.join(marked)}, which reads no list here" if marked else "none that is known: it has no mark"
+        likely = f"it looks like {', '.join(marked)}, which reads no list here; {next(iter(marked), '')} is {found.about}"
+        named = likely if marked else "none that is known: it has no mark"
         yield Line("software", "FAULT", named)
     elif read_as.platform in marked:
         yield Line("software", "ok", f"{read_as.platform}: {count(len(marked[read_as.platform]), 'mark')} of it")

@@ -161,6 +161,14 @@ def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> Non
     assert (told.asked, list(mends(found, Presets()))) == ([BOARD], [])
 
 
+def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> None:
+    front = "<html><body><h1><a class='home' href='/'>dpaste</a></h1><form>new</form>" + "<p>about</p>" * 99
+    found = looked(Told({BOARD: front}))
+    assert "dpaste is dpaste (docs.dpaste.org), pastes without a public list" in said(found)["software"][1]
+    (mend,) = mends(found, Presets())
+    assert "page that links to them" in mend.why
+
+
 def test_a_paste_of_several_files_is_read_to_a_file() -> None:
     links = "".join(f'<a href="http://paste.example/K{n}">a paste</a> ' for n in range(3, 7))
     start = f"{BOARD}links.html"

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from deploy.local.posting import Spirit as Poster
 from deploy.local.programs import bepasty, ensure_environment, spirit
 from tests.crawlers.conftest import Station
 from tests.live.front import fronts
+from tests.live.test_programs import PRESETS, started
+from ullage.errors import UnavailableError
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 GIVEN = ("--allow-private", "--legal-basis", "test", "--owner", "test")
@@ -55,6 +59,25 @@ def test_what_try_writes_reads_every_post_of_a_real_program(
     assert f'platform = "{name}"' in file
     assert f'"captures": {pages}' in crawled.run("crawl", name, "--once")
     assert "Nothing speaks against it" in crawled.run("sites", "doctor", name)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_board_is_told_read_and_written_down_from_its_front_page(crawled: Station, tmp_path: Path, preset: str) -> None:
+    threads = [(f"secret title {number}", [f"secret text {number} {reply}" for reply in range(3)]) for number in range(8)]
+    try:
+        program = started(preset, tmp_path / "program")
+    except UnavailableError as error:
+        pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
+    with program as board:
+        board.write(threads)
+        words = [sys.executable, "-m", "ullage", "--data", str(crawled.data), "sites", "try", f"{board.url}/", "--name", "board"]
+        done = subprocess.run([*words, *GIVEN], capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(rf"software +{preset}: \d marks? of it", done.stdout)
+        assert "secret" not in done.stdout + done.stderr
+        crawled.run("crawl", "board", "--once")
+        said = b"".join(capture.body for capture in crawled.captures())
+        assert all(text.encode() in said for _, texts in threads for text in texts)
 
 
 def test_doctor_finds_what_an_address_that_is_gone_became(crawled: Station, programs: dict[str, str]) -> None:
