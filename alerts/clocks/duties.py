@@ -90,11 +90,14 @@ class Duties:
 
     def of(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
         """The duties of one incident, those of one regime together, in the order of its tenant's settings."""
-        return self.since(incident, decisions, self.moments(incident, decisions))
+        where = Where({"incident": incident.parts})
+        made = (*decisions, *self.store.scroll(Decision, where)) if incident.parts else decisions
+        return self.since(incident, made, self.moments(incident, made))
 
     def moments(self, incident: Incident, decisions: Sequence[Decision]) -> Moments:
-        """The moments that an incident's clocks count from."""
-        return Moments.of(incident, decisions, self._sent([incident.id]).get(incident.id, ()))
+        """The moments that an incident's clocks count from: whoever was told of a part of it knew since then."""
+        sent = self._sent(incident.family)
+        return Moments.of(incident, decisions, [one for some in sent.values() for one in some])
 
     def earliest(self, tenant: str) -> dict[str, float]:
         """By regime the earliest running duty of a tenant, in seconds since 1970; a regime with none is not in it."""
@@ -103,9 +106,12 @@ class Duties:
         for decision in self.store.scroll(Decision, Where({"tenant": (tenant,)})):
             decided.setdefault(decision.incident, []).append(decision)
         sent = _by_incident(self.store.scroll(Notification, Where({"tenant": (tenant,), "outcome": ("sent",)})))
-        for incident in self.store.mget(Incident, sent.keys() | decided.keys()).values():  # of no other did anybody hear
-            made = decided.get(incident.id, [])
-            for duty in self.since(incident, made, Moments.of(incident, made, sent.get(incident.id, ()))):
+        heard = self.store.mget(Incident, sent.keys() | decided.keys())  # of no other did anybody hear
+        heads = self.store.mget(Incident, {one.part_of for one in heard.values() if one.part_of} - heard.keys())
+        for incident in (one for one in (heard | heads).values() if not one.part_of):
+            made = [one for id_ in incident.family for one in decided.get(id_, ())]
+            told = [one for id_ in incident.family for one in sent.get(id_, ())]
+            for duty in self.since(incident, made, Moments.of(incident, made, told)):
                 if duty.state == "running" and duty.due and duty.left(now) is not None:
                     due = duty.due.timestamp()
                     found[duty.regime.id] = min(due, found.get(duty.regime.id, due))

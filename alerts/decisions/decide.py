@@ -63,6 +63,8 @@ class Decisions:
         token: str = "",
     ) -> Decision:
         """Decide `chosen` of `incident`. With a `token` it is one decision however often it is sent."""
+        if incident.part_of:
+            raise QueryError(f"it is part of {incident.part_of}, which answers for it: decide on that one")
         former = list(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
         status, regime, stage = _read(chosen.split(" "), status_of(former))
         if status == "note" and not regime and not note.strip():

@@ -10,17 +10,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alerts.clocks.duties import Duties
+from alerts.decisions.decide import Decisions
 from alerts.incidents.ties import ties_of
 from alerts.noise.suppressions import muted
 from alerts.read.query import Filters, listed, whole
-from alerts.records import SEVERITIES, Background, Decision, Exposure, Incident, Sighting, incident_id
-from alerts.store import IncidentStore, Where, open_store
+from alerts.records import SEVERITIES, Background, Decision, Exposure, Incident, Notification, Sighting, incident_id
+from alerts.store import IncidentStore, QueryError, Where, open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.test_alert import Crashing
 from tests.conftest import HeldClock
 from tests.factories import WHEN
 from ullage.errors import UnavailableError
 from ullage.records import Finding, Term
+from ullage.settings import Tenant
 
 
 def said(name: str, minutes: float = 0, people: Sequence[object] = (), **changes) -> Finding:
@@ -133,6 +136,27 @@ def test_a_bridge_makes_the_oldest_the_head_of_what_it_ties_and_merges_nothing(s
     )  # fmt: skip
     fold_all(store, clock, [said("i", 31)])
     assert store.get(Sighting, "i").incident == head.id, "what comes later comes to the head"
+
+
+def test_a_head_answers_for_its_parts_to_whoever_decides_and_to_the_clock(store, clock, context):
+    """Somebody was told of the part, and confirmed it, before a post tied it to an older incident."""
+    fold_all(store, clock, [said("f")])
+    clock.advance(60)
+    fold_all(store, clock, [said("g", 30)])
+    part, at = store.get(Incident, incident_id("g")), clock.as_clock().now()
+    told = {"tenant": "bank", "incident": part.id, "channel": "soc", "what": "medium", "why": "new", "severity": "medium"}
+    store.put([Notification(id="n", at=at, due=at, outcome="sent", sent_at=at, **told)])
+    Decisions(store, context.trail()).make(part, "confirmed", by="Li")
+    clock.advance(3600)
+    fold_all(store, clock, [said("h", 15)])
+    head, part = (store.get(Incident, incident_id(name)) for name in "fg")
+    with pytest.raises(QueryError, match=f"it is part of {head.id}"):
+        Decisions(store, context.trail()).make(part, "resolved", by="Li")
+    book = Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())
+    running = {duty.regime.id: duty.since for duty in book.of(head, ()) if duty.state == "running"}
+    assert running
+    assert set(book.earliest("bank")) == set(running)
+    assert min(since for since in running.values() if since) <= at + timedelta(seconds=1)
 
 
 def test_the_page_says_of_how_many_messages_it_is_and_whose_part_another_is(store, clock, browser):
