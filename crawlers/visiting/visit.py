@@ -29,6 +29,8 @@ from ullage import log
 from ullage.clock import Clock
 
 MAX_FAILURES_IN_A_ROW = 5
+SLOW_SECONDS = 2.0
+"""What takes longer than this holds up no other site: so many that never answer would hold all permits."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class Visit:
     fault: Exception | None = None
     """An error that must end the process, such as a damaged frontier."""
     _held: set[bytes] = field(default_factory=set)
+    _permitted: dict[bytes, asyncio.TimerHandle] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
     _broken_off: bool = False
@@ -102,6 +105,8 @@ class Visit:
                 if leased is not None:
                     self._held.add(leased.name)
                     self.leased += 1
+                    later = asyncio.get_running_loop().call_later
+                    self._permitted[leased.name] = later(SLOW_SECONDS, self._yield_permit, leased.name)
                     return leased
                 self.permits.release()
                 if not self._held:
@@ -207,10 +212,15 @@ class Visit:
         """Take a page out of hand."""
         self.metrics.page(self.site.name, outcome)
         self.seen.note("ok" if outcome == "unchanged" else outcome, head=is_head(leased), cause=cause)
-        if leased.name in self._held:
-            self._held.discard(leased.name)
-            self.permits.release()
+        self._held.discard(leased.name)
+        self._yield_permit(leased.name)
         self._changed.set()
+
+    def _yield_permit(self, name: bytes) -> None:
+        """Let another site have a page's permit: it is read, or waits for a site that does not answer."""
+        if timer := self._permitted.pop(name, None):
+            timer.cancel()
+            self.permits.release()
 
 
 def is_head(leased: Leased) -> bool:

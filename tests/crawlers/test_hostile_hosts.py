@@ -1,0 +1,120 @@
+"""Hosts that never answer, drip or break the rules: what they cost, and that no other site pays; kills at any moment."""
+
+import random
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from tests.crawlers.conftest import Station
+from tests.crawlers.proxies import Socks, proxying
+from tests.crawlers.support import Answers, serving
+from tests.crawlers.test_crawl import states, wait_for
+
+Pastes = Callable[[int], dict[str, str]]
+HEALTHY = 20
+DIRECT, PROXIED = "direct", "proxied"
+SEED = 20_261_126
+
+
+def silent(_: BaseHTTPRequestHandler, released: threading.Event) -> None:
+    """Accepts, and says nothing."""
+    released.wait(120)
+
+
+def dripping(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
+    """A header that goes on for ever, a byte at a time."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while not released.wait(0.2):
+        handler.wfile.write(b"a")
+
+
+@pytest.mark.parametrize(("how", "way"), [(silent, DIRECT), (dripping, PROXIED)])
+def test_healthy_sites_are_read_while_more_hosts_than_there_are_places_hang(
+    station: Station, server: Answers, pastes: Pastes, how: Callable[..., None], way: str
+) -> None:
+    """The hosts that hang are let go only when the healthy site is read: one of them alone would hold it up for a minute."""
+    texts, released = pastes(HEALTHY), threading.Event()
+    with serving() as bad, proxying(Socks) as socks:
+        bad.pages["/archive"] = lambda handler: how(handler, released)
+        more = "robots = false"
+        if way == PROXIED:
+            socks.names = {f"bad{number}.example": ("127.0.0.1", bad.port) for number in range(6)}
+            socks.names |= {"good.example": ("127.0.0.1", server.port)}
+            config = station.data / "ullage.toml"
+            config.write_text(f'{config.read_text()}\n[crawl.proxies.out]\naddress = "socks5h://127.0.0.1:{socks.port}"\n')
+            more += '\nproxy = "out"'
+        for number in range(6):
+            url = f"http://bad{number}.example" if way == PROXIED else bad.url
+            station.site(f"bad{number}", f"{url}/archive", more=more)
+        good = "http://good.example" if way == PROXIED else server.url
+        station.site("paste", f"{good}/archive", more=f"{more}\nconcurrency = 4")
+        with station.start("crawl", metrics="false", crawl__concurrency="4", crawl__download_seconds="90") as process:
+            assert wait_for(process, "visited")["site"] == "paste", "before any that hangs has come to its end"
+            released.set()
+            process.terminate()
+            process.wait(60)
+    assert {capture.post_id for capture in station.captures()} == set(texts)
+
+
+BROKEN = {
+    "no HTTP": b"what do you want\r\n\r\n",
+    "a status that is none": b"HTTP/1.1 abc OK\r\n\r\n",
+    "a header without a colon": b"HTTP/1.1 200 OK\r\nbroken header line\r\nContent-Length: 1\r\n\r\nx",
+    "chunks that are none": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+    "a length that is none": b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nabc",
+    "an end too early": b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nabc",
+    "nothing": b"",
+}
+
+
+def test_answers_that_break_the_rules_fail_their_own_page_alone(station: Station, server: Answers, pastes: Pastes) -> None:
+    texts = pastes(2 * len(BROKEN))
+    wrong = dict(zip(list(texts)[::2], BROKEN.values(), strict=True))
+    for name, words in wrong.items():
+
+        def answer(handler: BaseHTTPRequestHandler, words: bytes = words) -> None:
+            handler.wfile.write(words)
+            handler.close_connection = True
+
+        server.pages[f"/raw/{name}"] = answer
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once")
+    captured = {capture.post_id for capture in station.captures()}
+    assert captured >= set(texts) - set(wrong)
+    left = states(station)
+    assert left["done"] + left["due"] + left["parked"] == 1 + len(texts)
+
+
+class Counted(list[str]):
+    """Paths that were asked for; `reached` is set when there are `mark` of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mark, self.reached = 0, threading.Event()
+
+    def append(self, path: str) -> None:
+        super().append(path)
+        if len(self) >= self.mark:
+            self.reached.set()
+
+
+@pytest.mark.faults  # `test_crawl.py` has a short form for every run
+@pytest.mark.timeout(1800)
+def test_kill_9_at_any_moment_loses_nothing(station: Station, server: Answers, pastes: Pastes) -> None:
+    kills, pages = 50, 2000
+    texts, rng, asked = pastes(pages), random.Random(SEED), Counted()
+    server.asked = asked
+    station.site("paste", f"{server.url}/archive", more="concurrency = 4\nrevisit_seconds = 1\nmax_pages = 100000")
+    for _ in range(kills):
+        asked.reached.clear()
+        asked.mark = len(asked) + rng.randint(1, max(2, 2 * pages // (3 * kills)))
+        with station.start("crawl", metrics="false") as process:
+            assert asked.reached.wait(120)
+            process.kill()
+    station.run("crawl", "--once")
+    captured = [capture.post_id for capture in station.captures()]
+    assert set(captured) == set(texts)
+    assert len(captured) - len(texts) <= 5 * kills, "no more than what was in hand comes twice"
+    assert states(station) == {"due": 0, "leased": 0, "done": 1 + pages, "parked": 0}
