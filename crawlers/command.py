@@ -7,12 +7,14 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from crawlers.frontier.database import FILE, Frontier, open_frontier
+from crawlers.frontier.database import FILE, KEY, Frontier, open_frontier
+from crawlers.frontier.moving import export, take_in
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import named, platform_of
 from crawlers.scheduling.egress import Egress
@@ -28,14 +30,18 @@ from ullage import setup
 from ullage.display.screen import AsJson, console, print_row
 from ullage.errors import ConfigError, FaultsError, UnavailableError, faults_of
 from ullage.exits import Exit
+from ullage.files.trusted import read_trusted
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime import role
 from ullage.runtime.worker import reach
+from ullage.security.check_values import check_value
+from ullage.security.keys import KEY_BYTES
 from ullage.settings import Context
 
 NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"
 SHIPPED_CONTACT = "security@example.com"
 sites = typer.Typer()
+frontier = typer.Typer(no_args_is_help=True, help="Move what is known of sites from one crawl host to another.")
 sites.command("try")(try_site)
 sites.command("doctor")(doctor)
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
@@ -90,9 +96,8 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
     setup.require(context)
     folder = _site_folder(context)
     found, faults = folder.read()
-    frontier = open_frontier(context)
-    rows = list(_rows(context, frontier, found))
-    frontier.close()
+    with contextlib.closing(open_frontier(context)) as opened:
+        rows = list(_rows(context, opened, found))
     refused = sorted(folder.refused)
     if as_json:
         for row in (*map(Row.as_json, rows), *({"site": name, "state": None, "reason": FILE_AT_FAULT} for name in refused)):
@@ -110,6 +115,44 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
         raise FaultsError.of(faults)
 
 
+@frontier.command("export")
+def frontier_export(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A new file; it opens with this host's frontier.key alone.")],
+    names: Names = None,
+) -> None:
+    """Write what is known of sites into a file, for another crawl host; end their crawl here first."""
+    context: Context = ctx.obj
+    setup.require(context)
+    with contextlib.closing(open_frontier(context)) as ours:
+        pages = export(ours, file, names or [])
+    typer.echo(f"{pages} pages written to {file}; give them away with keys/{KEY}, and nothing else of this host")
+
+
+@frontier.command("import")
+def frontier_import(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `frontier export` wrote, or frontier.sqlite of a host that is lost.")],
+    names: Names = None,
+    key: Annotated[Path | None, typer.Option(help="frontier.key of the host that it is from; this host's by default.")] = None,
+) -> None:
+    """Take in what another crawl host knew of its sites; then put their files into `sites.d`."""
+    context: Context = ctx.obj
+    setup.require(context)
+    given = read_trusted(key, secret=True) if key else context.keys.read(KEY)
+    if len(given) != KEY_BYTES:
+        raise ConfigError(f"{key} is no {KEY}: it has {len(given)} bytes")
+    if not file.is_file():
+        raise ConfigError(f"{file} is not there")
+    with (
+        contextlib.closing(open_frontier(context)) as ours,
+        contextlib.closing(Frontier(file.parent, given, context.clock, file=file.name)) as theirs,
+    ):
+        theirs.check_key(check_value(given, KEY))
+        pages = take_in(ours, theirs, names or [])
+    typer.echo(f"{pages} pages taken in")
+
+
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here: every site file, all of the frontier, and every site that is crawled."""
 
@@ -121,7 +164,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         crawled = sum(site.is_crawled for site in found.values())
         return f"{len(found)} read, {crawled} crawled, {fed} by ingest"
 
-    def frontier() -> str:
+    def whole() -> str:
         if not any(context.data.glob(f"{FILE}*")):
             return "nothing was crawled yet"
         with contextlib.closing(open_frontier(context)) as opened:
@@ -143,7 +186,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
         return f"{len(proxies_of(context))} can be used"
 
-    yield "frontier", frontier
+    yield "frontier", whole
     if context.settings.crawl.proxies:
         yield "proxies", proxies
     yield from _sessions(context)

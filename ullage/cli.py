@@ -53,6 +53,7 @@ HELP: Mapping[str, str] = {
     "run": "The whole daemon on one machine: crawl, match, alert and search as child processes.",
     "scan": "Match local files now: one JSON object a line. No bus, no store, nothing kept.",
     "search": "Serve the fraud team's page and its API on loopback.",
+    "frontier": "Move what is known of sites from one crawl host to another.",
     "sites": "Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit.",
     "subjects": "From handles back to customer references, on the building host.",
     "watchlist": "The hashed list of a tenant's customers: load it, or build and install it apart.",

@@ -68,6 +68,7 @@ alter table sites add column whole_at real not null default 0;
 """
 HEADS = "create index pages_heads on pages (site) where role = 'list' and number = 1"
 """Each visit begins with these, of a site that may have a million pages."""
+STEPS = (SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS)
 NEXT = """
 select name, sealed, stamp, attempts, entries, size, validators from pages
 where site = ? and state = 'due' and iif(role <> 'list', 1, iif(number = 1, 0, 2)) = ? and due_at <= ?
@@ -147,10 +148,9 @@ def open_frontier(context: Context) -> Frontier:
 class Frontier:
     """See the module. Each change is one transaction, which kill -9 does not undo; UnavailableError while the disk refuses."""
 
-    def __init__(self, folder: Path, key: bytes, clock: Clock, keep_days: float = KEEP_DAYS) -> None:
-        self._path = folder / FILE
-        steps = [SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS]
-        self._database = open_database(self._path, steps)
+    def __init__(self, folder: Path, key: bytes, clock: Clock, keep_days: float = KEEP_DAYS, file: str = FILE) -> None:
+        self._path = folder / file
+        self._database = open_database(self._path, STEPS)
         self.history = History(self._database, clock)
         self.forgetting = Forgetting(self._database, clock, keep_days * 86400.0)
         self._cipher, self._clock = FrontierCipher(key), clock
@@ -174,6 +174,36 @@ class Frontier:
         if held not in (None, value):
             self.close()
             raise ConfigError(f"{self._path} was made under another {KEY} than is here: restore that key from its copy")
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """For `crawlers.frontier.moving`, which moves rows as they are."""
+        return self._database
+
+    def has_key_of(self, other: Frontier) -> bool:
+        """Whether what `other` holds means here what it means there."""
+        return self._cipher.name("", "") == other._cipher.name("", "")
+
+    def adopt(self, other: Frontier, row: Mapping[str, Any]) -> None:
+        """Add a page of `other`, a row by column, under our own key; within a transaction."""
+        site = row["site"]
+        page = other._cipher.open(site, row["name"], row["sealed"])
+        validators = row["validators"] and other._cipher.open_bytes(site, row["name"], row["validators"])
+        name = self._cipher.name(site, page.name)
+        told = {
+            **row,
+            "name": name,
+            "sealed": self._cipher.seal(site, name, page),
+            "series": self._cipher.name(site, page.series or page.name),
+            "stamp": self._cipher.name(site, page.stamp),
+            "content": b"",
+            "validators": validators and self._cipher.seal_bytes(site, name, validators),
+        }
+        columns = ", ".join(told)
+        self._database.execute(
+            f"insert into pages ({columns}) values ({', '.join('?' * len(told))})",  # noqa: S608 - names of our own columns
+            tuple(told.values()),
+        )
 
     def close(self) -> None:
         """Close the file."""

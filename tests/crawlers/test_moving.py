@@ -1,0 +1,99 @@
+"""Sites that move to another crawl host: what was read is not read again, what is due is read there."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from crawlers.frontier.database import FILE, Frontier
+from crawlers.frontier.moving import export, take_in
+from crawlers.sites.pages import Page, Parsed
+from tests.conftest import HeldClock
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import KEY, Answers, item, post
+from ullage import setup
+from ullage.errors import ConfigError, CorruptError
+from ullage.settings import Context
+
+LIST = Page("http://board.example/list", "list")
+
+
+def fill(frontier: Frontier, site: str, count: int = 4) -> None:
+    """A list, of whose items half are read."""
+    began = frontier.begin_visit(site, [LIST])
+    frontier.finish(frontier.lease(site), Parsed(pages=tuple(item(n) for n in range(count))), began, 7, b"known by")
+    for number in range(count // 2):
+        frontier.finish(frontier.lease(site), Parsed((post(number),)), began)
+    frontier.end_visit(site, 12345.0, succeeded=True)
+
+
+@pytest.mark.parametrize("key", [KEY, bytes(32)], ids=["same key", "another key"])
+def test_a_site_goes_on_elsewhere_where_it_was(frontier: Frontier, tmp_path: Path, clock: HeldClock, key: bytes) -> None:
+    for site in ("one", "two"):
+        fill(frontier, site)
+    assert export(frontier, tmp_path / "moved.sqlite", ["one"]) == 5
+    held = Frontier(tmp_path, KEY, clock.as_clock(), file="moved.sqlite")
+    other = Frontier(tmp_path / "other", key, clock.as_clock())
+    assert take_in(other, held) == 5
+    assert dict(other.counts("one")) == dict(frontier.counts("one"))
+    assert sum(other.counts("two").values()) == 0
+    assert other.visits("one") == frontier.visits("one")
+    assert other.history.standing("one") == frontier.history.standing("one")
+    assert [other.lease("one").page for _ in range(2)] == [item(2), item(3)]
+    other.recover("one")
+    clock.advance(1)
+    other.begin_visit("one", [LIST])
+    head = other.lease("one")
+    assert (head.page, head.validators, head.entries) == (LIST, b"known by", 4)
+    assert len(other.unseen("one", [post(0)])) == (key != KEY), "under another key posts are new once more"
+    for one in (held, other):
+        one.close()
+
+
+def test_what_is_known_in_both_places_is_not_mixed(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
+    fill(frontier, "one")
+    export(frontier, tmp_path / "moved.sqlite", [])
+    with pytest.raises(ConfigError, match="is there already"):
+        export(frontier, tmp_path / "moved.sqlite", [])
+    held = Frontier(tmp_path, KEY, clock.as_clock(), file="moved.sqlite")
+    with pytest.raises(ConfigError, match="site one is known here already"):
+        take_in(frontier, held)
+    with pytest.raises(ConfigError, match="nothing is known of absent"):
+        take_in(frontier, held, ["absent"])
+    held.close()
+
+
+def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(station: Station, server: Answers, tmp_path: Path) -> None:
+    for number in range(6):
+        server.says(f"/raw/paste{number}", f"text {number}", **{"Content-Type": "text/plain"})
+    server.says("/archive", "".join(f'<a href="/paste{number}">x</a>' for number in range(6)))
+    station.site("paste", f"{server.url}/archive", more="max_pages = 4")
+    station.run("crawl", "--once")
+    elsewhere = Station(tmp_path / "elsewhere")
+    list(setup.initialise(Context(elsewhere.data)))
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    for file in (*station.data.glob(f"{FILE}*"), station.data / "keys" / "frontier.key"):
+        shutil.copy2(file, kept)
+    said = elsewhere.run("frontier", "import", str(kept / FILE), "--key", str(kept / "frontier.key"))
+    assert "7 pages taken in" in said
+    elsewhere.site("paste", f"{server.url}/archive")
+    elsewhere.run("crawl", "--once")
+    assert sorted(path for path in server.asked if path.startswith("/raw/")) == [f"/raw/paste{number}" for number in range(6)]
+    assert {capture.post_id for capture in (*station.captures(), *elsewhere.captures())} == {f"paste{n}" for n in range(6)}
+    assert json.loads(elsewhere.run("sites", "--json"))["posts"] == 6
+    said = elsewhere.run("frontier", "import", str(kept / FILE), exits=2)
+    assert "frontier.key" in said
+
+
+def test_another_key_than_the_file_s_is_refused(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
+    fill(frontier, "one")
+    export(frontier, tmp_path / "moved.sqlite", [])
+    held = Frontier(tmp_path, bytes(32), clock.as_clock(), file="moved.sqlite")
+    other = Frontier(tmp_path / "other", KEY, clock.as_clock())
+    with pytest.raises(CorruptError):
+        take_in(other, held)
+    assert sum(other.counts("one").values()) == 0
+    for one in (held, other):
+        one.close()
