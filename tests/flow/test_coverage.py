@@ -43,7 +43,7 @@ class Crawl:
         publisher, signer = bus.publisher(CAPTURES), keys.signer(context.keys, "crawl")
         hours, sealer = HoursSeen(self.frontier.history.names()), partial(keys.sealer, context.keys)
         self.beats = Heartbeats(
-            CrawlSettings(heartbeat_seconds=150), self.states, publisher, metrics, sealer, signer, at_once, hours
+            CrawlSettings(heartbeat_seconds=300), self.states, publisher, metrics, sealer, signer, at_once, hours
         )
 
     def runs(self, until: float, sites: list[Site] = SITES, word: str = "") -> None:
@@ -54,7 +54,7 @@ class Crawl:
                 if self.clock.seconds >= self.frontier.visits(site.name).due_at:
                     self.visit(site, word)
             asyncio.run(self.beats.turn(sites))
-            self.clock.advance(150)
+            self.clock.advance(300)
         self.frontier.close()
 
     def visit(self, site: Site, word: str) -> None:

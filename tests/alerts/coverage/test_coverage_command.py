@@ -146,7 +146,8 @@ def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, contex
         (("explain", "--since", "9d", "--until", "1h", "--reason", "call 13800138000"), "looks like"),
     ],
 )
-def test_what_cannot_be_asked_is_said(ask: Ask, night: Alert, words: tuple[str, ...], why: str) -> None:
+def test_what_cannot_be_asked_is_said(ask: Ask, alert: Alert, words: tuple[str, ...], why: str) -> None:
+    alert.hear(beat(NINE))
     assert why in str(ask(*words).exception)
 
 
