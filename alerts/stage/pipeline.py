@@ -23,6 +23,7 @@ from alerts.records import SEVERITIES, Background, Claim, Exposure, Incident, Or
 from alerts.records.document import Document
 from alerts.records.traits import Traits
 from alerts.store import IncidentStore, Outcome, Where
+from ullage import log
 from ullage.bus import Record
 from ullage.clock import Clock
 from ullage.errors import RecordError
@@ -117,7 +118,7 @@ class Alert:
         if asked:
             self.store.refresh()
         while asked:
-            new = [Finding.decode(fact.finding.encode(), FINDING_SCHEMA) for fact in self._held(asked) if fact.id not in found]
+            new = [one for fact in self._held(asked) if fact.id not in found and (one := _kept(fact))]
             found |= {finding.id: finding for finding in new}
             asked = {tie for finding in new for tie in self._ties(finding).all}
         return [*found.values()]
@@ -317,6 +318,15 @@ class Batch:
         """Incidents to write again: those that the batch's findings are in, those tied or linked to them, and all their heads."""
         near = {i for s in self.sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)}
         return {i for id_ in near if id_ in self.known for i in (id_, fold.head_of(id_, self.known))}
+
+
+def _kept(fact: Background) -> Finding | None:
+    """The finding that a background fact keeps; None where it is damaged, which must not cost the posts beside it."""
+    try:
+        return Finding.decode(fact.finding.encode(), FINDING_SCHEMA)
+    except RecordError:
+        log.get("alert").error("background_unreadable", tenant=fact.tenant)
+        return None
 
 
 def decode(record: Record) -> Finding:

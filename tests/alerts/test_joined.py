@@ -261,6 +261,16 @@ def test_a_lone_number_is_background_until_its_author_sells_beside_it(store, clo
     assert everything(store) == before
 
 
+def test_a_background_fact_that_is_damaged_costs_nothing_beside_it(store, clock, logged):
+    fold_all(store, clock, [own_number("f", 0)])
+    (fact,) = store.scroll(Background, Where())
+    store.put([fact.model_copy(update={"finding": fact.finding[:-9]})])
+    fold_all(store, clock, [said("h", 5)])
+    assert shown(store)[0].customers == 1
+    assert [one.id for one in store.scroll(Background, Where())] == ["f"]
+    assert "background_unreadable" in logged.getvalue()
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(1, 13))
 def test_a_crash_around_any_write_ends_in_the_same_incidents(tmp_path, store, clock, at, after):
