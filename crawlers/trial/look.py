@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol
-from urllib.parse import urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from scrapy.http import Response, TextResponse
 
@@ -35,6 +35,10 @@ LAST = ("feed", "raw_paste")
 """What reads much that it was not made for is tried last."""
 LOST = frozenset({"gone", "empty", "layout", "parse"})
 """What speaks against an address, and not against its site."""
+MOST_CALLED = 2
+LIST_NAME = re.compile(
+    r"(?i)/(forums?|boards?|bbs|community|discussions?|topics|threads|archives?|latest|recent|pastes|\+list)(\.\w+)?/?$"
+)
 MOST_GUESSED = 3
 """Threads that are opened to find one with several posts."""
 NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
@@ -104,6 +108,8 @@ class Found:
     """The software of which the address is a thread, and no list."""
     front: Found | None = None
     """What was found from the front page of a site whose list is gone."""
+    is_elsewhere: bool = False
+    """Whether `start` is not the address that was given, but one that it leads to."""
     is_late: bool = False
 
     @property
@@ -132,12 +138,32 @@ class Found:
 
 
 async def look(found: Found, pages: Asks, presets: Presets) -> None:
-    """Fill in `found`, and stop where the site refuses. Where the list of a known site is gone, its front page is asked too."""
+    """Fill in `found`, and stop where the site refuses. Where the list of a known site is gone, its front page is asked too.
+
+    Where a new site's page has no list, those that it leads to are looked at which are called as lists are.
+    """
     await _look(found, pages, presets)
+    if not found.is_known and found.word == "empty" and not (found.lists or found.thread_of or found.unreadable):
+        for url in _called_lists(found.answer.response if found.answer else None)[:MOST_CALLED]:
+            other = Found(found.site.model_copy(update={"start": (url,)}), is_elsewhere=True)
+            await _look(other, pages, presets)
+            if other.posts:
+                for one in fields(other):
+                    setattr(found, one.name, getattr(other, one.name))
+                return
     front = urljoin(found.site.start[0], "/")
     if found.is_known and found.word in LOST and front not in found.site.start:
         found.front = Found(found.site.model_copy(update={"start": (front,)}), is_known=True)
         await _look(found.front, pages, presets)
+
+
+def _called_lists(response: Response | None) -> list[str]:
+    """Addresses of the same host that a page leads to, menus included, whose last step is the name of a list."""
+    if not isinstance(response, TextResponse) or response.selector.type != "html":
+        return []
+    urls = dict.fromkeys(urldefrag(response.urljoin(href.strip())).url for href in response.css("a::attr(href)").getall())
+    here = urlsplit(response.url).netloc
+    return [url for url in urls if urlsplit(url).netloc == here and LIST_NAME.search(urlsplit(url).path) and url != response.url]
 
 
 async def _look(found: Found, pages: Asks, presets: Presets) -> None:

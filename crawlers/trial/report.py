@@ -17,7 +17,7 @@ from crawlers.fetching import response_checks
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import Post
 from crawlers.sites.reasons import MEANING
-from crawlers.trial.look import Found, kinds_of_links
+from crawlers.trial.look import LIST_NAME, Found, kinds_of_links
 from crawlers.trial.proposal import Mend, count, rate
 from ullage.display.render import moment
 from ullage.display.screen import cell
@@ -62,6 +62,11 @@ def lines(found: Found, now: datetime, zone: tzinfo | None = None) -> list[Line]
 
 def _robots(found: Found, *_: object) -> Iterator[Line]:
     robots = found.robots
+    if found.is_elsewhere:
+        name = LIST_NAME.search(found.site.start[0])
+        yield Line(
+            "address", "WARN", f"no list is on it; it leads to {name[0] if name else 'another'}, at which all below was found"
+        )
     if robots is None:
         yield Line("robots.txt", "WARN", "not asked: `robots = false` in its file")
     elif not robots.allowed:

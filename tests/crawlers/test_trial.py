@@ -142,6 +142,18 @@ def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
     assert said(found)["software"][0] == "FAULT"
 
 
+def test_a_front_page_without_a_list_leads_to_one_that_is_called_so() -> None:
+    told = spirit()
+    told.pages = {
+        url.replace(BOARD, f"{BOARD}forum/", 1) if url.startswith(f"{BOARD}?") else url: page for url, page in told.pages.items()
+    }
+    lists = {f"{BOARD}forum/": told.pages.pop(BOARD)}
+    home = '<html><body><nav><a href="/forum/">Forum</a> <a href="/about">about</a></nav>' + "<p>welcome</p>" * 99
+    found = looked(Told({**told.pages, **lists, BOARD: home}))
+    assert (found.site.start, len(found.posts)) == ((f"{BOARD}forum/",), 1)
+    assert said(found)["address"] == ("WARN", "no list is on it; it leads to /forum/, at which all below was found")
+
+
 def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
     found = looked(Told({BOARD: sample("spirit", "thread")}))
     assert (said(found)["software"][0], said(found)["list"][0]) == ("ok", "FAULT")
