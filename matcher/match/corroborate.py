@@ -54,8 +54,7 @@ class Owners:
     @cached_property
     def rows(self) -> Places:
         """The rows, each once."""
-        rows: Places = self.row[np.diff(self.row, prepend=NONE) != 0]
-        return rows
+        return _different(self.row)
 
     def of_rows(self, rows: Places) -> tuple[Places, Places]:
         """Number in `rows`, one for each value, and subject, for everybody who was found there: i64[m] each.
@@ -67,6 +66,12 @@ class Owners:
         values = np.bincount(rows - NONE)  # a row of each: several times as fast as to sort them
         count[count * values[rows - NONE] > MOST_PAIRS] = 0
         return np.repeat(np.arange(len(rows)), count), self.subject[ranges(first, count)]
+
+
+def _different(rows: Places) -> Places:
+    """Rows that ascend, each once, without NONE."""
+    different: Places = rows[np.diff(rows, prepend=NONE) != 0]
+    return different
 
 
 def answered(epoch: Epoch, searched: Searched) -> Matches:
@@ -92,7 +97,7 @@ def look_up(epoch: Epoch, searched: Searched, *, in_full: bool = True) -> Matche
         found = found.joined(_in_rows(searched, own))
 
     def names(alone: Places) -> tuple[Places, Places]:
-        return named(epoch, searched, owners, owners.rows if in_full else np.intersect1d(owners.rows, alone))
+        return named(epoch, searched, owners, owners.rows if in_full else _different(alone))
 
     return _once(_with_labels(found, names))
 
