@@ -19,6 +19,7 @@ from crawlers.collectors.ledger import FILE, Ledger, Standing
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.runner import SECRETS, STALL_SECONDS, Runner
 from crawlers.collectors.session import MEANING, STATE_OF
+from crawlers.fetching.library_logs import silence_libraries
 from crawlers.intake.appender import Appender
 from crawlers.intake.feed import Feed
 from ullage import setup
@@ -64,7 +65,7 @@ def _collect(context: Context, service: str) -> None:
     try:
         opener = getattr(importlib.import_module(f"crawlers.collectors.{service}"), SESSIONS[service])
     except ModuleNotFoundError as error:
-        raise ConfigError(f"collect {service} needs {error.name}: install ullage[{service}]") from None
+        raise ConfigError(f"collect {service} needs {error.name}: install ullage[crawl,{service}]") from None
     folder = _folder(context)
     if not folder.read(service) and folder.faults:
         raise folder.faults[0]
@@ -73,6 +74,7 @@ def _collect(context: Context, service: str) -> None:
     ports = context.settings.collect
     port = getattr(ports, f"{service}_port") if context.settings.metrics else None
     with contextlib.ExitStack() as stack:
+        silence_libraries("collect")  # nio logs answers that are not as it expects them, whole
         hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")
         stop = stack.enter_context(running("collect", registry, port))
         feed = reach("collect", lambda: Feed.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))

@@ -20,7 +20,7 @@ from ullage.records.heartbeat import SiteReport, State
 from ullage.settings import Context
 
 FILE = "collect.sqlite"
-KEPT = 50_000
+KEPT, FORGET_EVERY = 50_000, 1_000
 SCHEMA = """
 create table channels (
     name text primary key, state text not null default '', reason text not null default '', since real not null default 0,
@@ -99,10 +99,10 @@ class Ledger:
             self._connection.executemany("insert or ignore into messages (channel, digest) values (?, ?)", rows)
             if rows:
                 self._add(channel)
-                self._connection.execute(
-                    "update channels set seen = seen + ?, last_new = ? where name = ?", (len(rows), now, channel)
-                )
-                self._forget(channel)
+                add = "update channels set seen = seen + ?, last_new = ? where name = ? returning seen"
+                seen = int(self._connection.execute(add, (len(rows), now, channel)).get)
+                if seen // FORGET_EVERY != (seen - len(rows)) // FORGET_EVERY:  # it looks at all that is kept
+                    self._forget(channel)
             if cursor:
                 self._connection.execute("insert or replace into cursors values (?, ?)", cursor)
 

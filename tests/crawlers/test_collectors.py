@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -294,6 +296,7 @@ def test_what_is_noted_of_messages_tells_nobody_which_there_were(desk: Desk, con
 
 def test_the_last_messages_are_known_again_and_older_ones_forgotten(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawlers.collectors.ledger.KEPT", 3)
+    monkeypatch.setattr("crawlers.collectors.ledger.FORGET_EVERY", 1)
     ledger = Ledger.of(context)
     messages = [message(number) for number in range(6)]
     for one in messages:
@@ -317,6 +320,21 @@ def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, con
     desk.ledger.change("loans", state="blocked", reason="banned")
     assert (told()[0], MEANING["banned"] in told()[1]) == (5, True)
     assert json.loads(told("--json")[1])["reason"] == "banned"
+
+
+def test_a_library_that_logs_what_it_was_answered_writes_its_name_alone() -> None:
+    act = (
+        "import logging; from crawlers.fetching.library_logs import silence_libraries; from ullage import log; log.configure();"
+        "silence_libraries('collect'); logging.getLogger('nio.responses').warning('13800138000');"
+        "logging.getLogger('slixmpp').error('%s', '13800138000')"
+    )
+    done = subprocess.run([sys.executable, "-c", act], capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(one["role"], one["event"], one["reason"]) for one in told] == [
+        ("collect", "library_warning", "nio.responses"),
+        ("collect", "library_warning", "slixmpp"),
+    ]
+    assert "13800138000" not in done.stderr + done.stdout
 
 
 def test_check_reads_channels_secrets_and_the_ledger(desk: Desk, context: Context, clock) -> None:

@@ -22,7 +22,10 @@ from alerts.read.query import Filters, listed
 from alerts.records import CLASSES, Claim
 from alerts.rules.kinds import kinds
 from alerts.store import Where, configured_store
+from crawlers.collectors.ledger import Ledger
+from crawlers.collectors.session import Message
 from crawlers.frontier.database import open_frontier
+from crawlers.intake.line import Line
 from crawlers.platforms import platform_of
 from crawlers.sites.pages import Page
 from crawlers.sites.site import SiteFolder
@@ -84,17 +87,22 @@ def make(data: Path) -> Path:
     killed = data / "killed"
     store, bus = configured_store(context), context.bus()
     publishers = [bus.publisher(topic) for topic in GROUPS]
-    with closing(open_frontier(context)) as frontier, closing(store):
+    with closing(open_frontier(context)) as frontier, closing(store), closing(Ledger.of(context)) as chats:
         for n in range(3):
             for publisher in publishers:
                 publisher.append([outgoing(f"late {n}" * 300, n=str(n))])
             store.put([claim(f"late-{n}")])
             frontier.begin_visit(SITES[0], [Page("list", f"http://127.0.0.1/{n}")])
+            chats.note("loans", [_message(n)], ("matrix:reader", f"s{n}"), 1.0 + n)
         shutil.copytree(live, killed)
     for publisher in publishers:
         publisher.close()
     shutil.rmtree(live)
     return killed
+
+
+def _message(number: int) -> Message:
+    return Message(f"event {number}", Line(site="loans", text=f"text {number}"))
 
 
 def _enrol(context: Context) -> None:
@@ -240,6 +248,13 @@ def frontier(context: Context) -> Any:
         return pages, seen, kept, opened.lease(SITES[0]) is not None
 
 
+def chats(context: Context) -> Any:
+    with closing(Ledger.of(context)) as opened:
+        opened.check()
+        unseen = [message.event for message in opened.unseen("loans", [_message(n) for n in range(5)])]
+        return opened.standing("loans"), opened.cursor("matrix:reader"), unseen
+
+
 def audit(context: Context) -> Any:
     faults = [f"{fault.file}: {fault.what}" for chain in walk_all(context.data / AUDIT, context.keys) for fault in chain.faults]
     found = [entry for _, entry in entries(context.data / AUDIT)]
@@ -302,6 +317,7 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     **{f"bus/{name}.sqlite*": (partial(topic, name=name), (f"bus/{name}.*",)) for name in GROUPS},
     "incidents.sqlite*": (store, ("incidents.sqlite*", KEYS)),
     "frontier.sqlite*": (frontier, ("frontier.sqlite*", "keys/frontier.*")),
+    "collect.sqlite*": (chats, ("collect.sqlite*", "keys/frontier.*")),
     "audit/*.json*": (audit, ("audit/*/*", KEYS)),
     "evidence/*": (evidence, ("evidence/*/*",)),
     "spool/captures/*": (carried, ("spool/*/*",)),

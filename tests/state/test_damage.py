@@ -57,7 +57,7 @@ NAMES = (
 OLD, CHECKED = ("spruce-bank", "ullage-canary"), ("", ".kcv")
 PAIRS = ("resolver.key", "resolver.pub", "sign.key", "verify.pub")
 MORE = (
-    *(f"bus/{name}.sqlite{ending}" for name in ("captures", "dead-letters") for ending in DATABASE),
+    *(f"{name}.sqlite{ending}" for name in ("bus/captures", "bus/dead-letters", "collect") for ending in DATABASE),
     "cutover/captures.json",
     *(f"evidence/bank/f1d{n}.evidence" for n in (0, 2)),
     *(
