@@ -20,9 +20,12 @@ from crawlers.sites.content_type import declared
 from crawlers.sites.layout import NONE, Layout, filled, named
 from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.sites.selecting import Document, Node, Selections, is_element, link_of, text_of
+from ullage.errors import RecordError
 
 COUNTED = "counted"
 """The fact of a page that its id was counted up to, and seen nowhere: it may not be there yet."""
+DEEPEST = 200
+"""So deep may rows or posts stand in one another, as replies to replies may."""
 COUNT = re.compile(r"(?P<count>\d{1,3}(?:[,.\s]\d{3})+|\d+)\s*(?P<about>[.,]\d+|[kKmM万]\b|[kKmM万]|)")
 TIMES = ("datetime", "data-time", "data-timestamp", "title")
 """Attributes in which an element has its moment more exactly than in its text."""
@@ -96,28 +99,34 @@ class Reading:
     def _entries(self, root: Node) -> Iterator[Page]:
         """The threads or pastes of a list, each once."""
         layout = self.layout
-        rows = layout.rows.nodes(root) if layout.rows else layout.links.nodes(root)
+        found = layout.rows.nodes(root) if layout.rows else layout.links.nodes(root)
+        rows = [row for row in _flat(found) if not layout.where or _holds(layout.where, row)]
         known = set()
-        for page in self._in_time([row for row in rows if not layout.where or _holds(layout.where, row)]):
+        for page in self._in_time(rows, self._channel(rows)):
             if page.url not in known:
                 known.add(page.url)
                 yield page
 
-    def _in_time(self, rows: Sequence[Node]) -> list[Page]:
+    def _channel(self, rows: Sequence[Node]) -> str:
+        """The board of a whole page, where its entries do not name theirs."""
+        named_there = any(self.layout.channel.nodes(row) for row in rows)
+        return "" if named_there else self.layout.channel.text(self.document.root)
+
+    def _in_time(self, rows: Sequence[Node], channel: str) -> list[Page]:
         """As the site has them; those of a JSON object, which has no order, the newest first."""
-        pages = [page for row in rows if (page := self._entry(row))]
+        pages = [page for row in rows if (page := self._entry(row, channel))]
         if any(isinstance(row, dict) and "$key" in row for row in rows):
             pages.sort(key=lambda page: -float(page.facts.get("time", "0")))
         return pages
 
-    def _entry(self, row: Node) -> Page | None:
+    def _entry(self, row: Node, channel: str) -> Page | None:
         """The thread or paste of one entry; None for one that leads nowhere."""
         layout, link = self.layout, self._link(row)
         url, found = link or ("", None)
         number = layout.row_id.text(row) or (found["id"] if found else "")
         if not number or (layout.links and layout.pattern and not layout.row_id and not found):
             return None
-        facts = {"id": number, **self._facts(row)}
+        facts = {"id": number, **self._facts(row, channel)}
         places = {"id": number, "root": self._root(), "site": urljoin(url, "/").rstrip("/")}
         if layout.raw:
             shown = urljoin(self.response.url, filled(layout.page, **places)) if layout.page else url
@@ -149,7 +158,7 @@ class Reading:
     def _matched(self, url: str) -> str:
         return urlsplit(url).path if self.layout.match == "path" else url
 
-    def _facts(self, row: Node) -> dict[str, str]:
+    def _facts(self, row: Node, channel: str) -> dict[str, str]:
         """What the list alone tells, for the page behind it."""
         layout = self.layout
         link = (layout.links.nodes(row) or [""])[0] if layout.rows else row
@@ -157,7 +166,7 @@ class Reading:
         when = self._moment(layout.row_time, row)
         told = {
             "title": title,
-            "channel": layout.channel.text(row) or layout.channel.text(self.document.root),
+            "channel": layout.channel.text(row) or channel,
             "author": layout.row_author.text(row),
             "time": f"{when.timestamp():.0f}" if when else "",
             "posts": self._counted(row),
@@ -196,7 +205,7 @@ class Reading:
     def _posts(self, root: Node) -> Iterator[Post]:
         """The posts of a page; one without a text is none."""
         layout = self.layout
-        for place, node in enumerate(layout.post.nodes(root), 1):
+        for place, node in enumerate(_flat(layout.post.nodes(root)), 1):
             body = _body(layout.body, node)
             if body is not None:
                 yield self._post(node, body, place)
@@ -331,5 +340,27 @@ def _inside(found: Any) -> str:
 
 def _outermost(nodes: Sequence[Any]) -> list[Any]:
     """Without elements that stand in another of them."""
-    roots = {node.root for node in nodes if is_element(node)}
-    return [node for node in nodes if not is_element(node) or not roots.intersection(node.root.iterancestors())]
+    return [node for node, depth in zip(nodes, _depths(nodes), strict=True) if not depth]
+
+
+def _flat(nodes: Sequence[Any]) -> Sequence[Any]:
+    """The same; RecordError where they stand in one another so deeply that reading each would take for ever."""
+    if max(_depths(nodes), default=0) > DEEPEST:
+        raise RecordError("nested")
+    return nodes
+
+
+def _depths(nodes: Sequence[Any]) -> list[int]:
+    """In how many of the others each stands; takes as long as there are elements, however they stand."""
+    own = {node.root for node in nodes if is_element(node)}
+    known: dict[Any, int] = {}
+    for node in nodes:
+        way, above = [], node.root.getparent() if is_element(node) else None
+        while above is not None and above not in known:
+            way.append(above)
+            above = above.getparent()
+        depth = known[above] if above is not None else 0
+        for element in reversed(way):
+            depth += element in own
+            known[element] = depth
+    return [known.get(node.root.getparent(), 0) if is_element(node) else 0 for node in nodes]

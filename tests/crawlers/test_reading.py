@@ -1,6 +1,8 @@
 """What any layout can say, on small pages: threads over pages, JSON, feeds, and pages that do not keep to it."""
 
+import contextlib
 import json
+import time
 
 import pytest
 from scrapy.http import HtmlResponse, Request, Response, TextResponse, XmlResponse
@@ -151,3 +153,32 @@ def test_what_is_no_text_is_an_error_not_an_empty_list() -> None:
 def test_what_is_wrong_with_options_is_said(options: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         platform_of(make_site(platform="board", options=options))
+
+
+@pytest.mark.parametrize(
+    ("open_", "shut"), [("<p id=p1><b>x", ""), ("<li><a class=t href='?t=7'>x</a>", "</li>"), ("<b>", "</b>")]
+)
+def test_what_stands_in_itself_thousands_of_times_takes_no_time(open_: str, shut: str) -> None:
+    body = f"<div><p id=p0>{open_ * 3_000}{shut * 3_000}</p></div>"
+    for page in (Page(BOARD, "list"), Page(BOARD, "thread")):
+        began = time.process_time()
+        with contextlib.suppress(RecordError):
+            read({**LAID, "post": "p[id], i", "rows": "li, s"}, body, page)
+        assert time.process_time() - began < 5
+
+
+def test_rows_in_rows_without_end_are_refused_and_a_few_are_not() -> None:
+    def nested(depth: int) -> str:
+        return "".join(f"<s><a class=t href='?t={number}'>x</a>" for number in range(depth)) + "</s>" * depth
+
+    assert len(read({**LAID, "rows": "s"}, nested(20)).pages) == 20
+    with pytest.raises(RecordError, match="nested"):
+        read({**LAID, "rows": "s"}, nested(400))
+
+
+def test_an_entry_that_does_not_name_its_board_has_not_another_entrys() -> None:
+    rows = '<h1>All</h1><li><a class=t href="?t=1">a</a><em>Trade</em></li><li><a class=t href="?t=2">b</a></li>'
+    first, second = read({**LAID, "channel": ["em", "h1"]}, rows).pages
+    assert (first.facts["channel"], second.facts.get("channel", "")) == ("Trade", "")
+    (only,) = read({**LAID, "channel": ["em", "h1"]}, '<h1>All</h1><li><a class=t href="?t=1">a</a></li>').pages
+    assert only.facts["channel"] == "All"
