@@ -25,7 +25,7 @@ def test_names_follow_the_rules(registry, clock):
     AlertMetrics(registry, ["bank"], clock.as_clock())
     SearchMetrics.make(registry)
     for family in registry.collect():
-        assert re.fullmatch(r"ullage_(alert|search|loop|dependency|heartbeat|pipe|canary)_[a-z]+(_[a-z]+)*", family.name)
+        assert re.fullmatch(r"ullage_(alert|search|loop|dependency|heartbeat|pipe|canary|coverage)_[a-z]+(_[a-z]+)*", family.name)
         assert family.documentation.endswith(".")
         assert not re.search(r"_(ms|millis|kb|mb|count|sum|total)$", family.name)
         if "timestamp" in family.name:
