@@ -32,7 +32,7 @@ from matcher.columns.bitset import (
 )
 from matcher.detect.candidates import Segment
 from matcher.detect.numbers import before_word, behind_word, is_space_or_dash
-from ullage.identifiers import Kind, email, iban, kinds, phone, without_glued_words
+from ullage.identifiers import Kind, iban, kinds, phone, without_glued_words
 from ullage.identifiers.base import no_check
 
 WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
@@ -57,7 +57,7 @@ def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[
         (kinds()["iban"], _iban_gates(batch, classes)),
         (iban.SPACED, _spaced_iban_gates(batch, classes)),
         (phone.FROM_ABROAD, _abroad_gates(batch, classes)),
-        (email.FOREIGN_ALONE, strange_at),
+        (kinds()["email"], strange_at),
     )
     found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates if len(gate)]
     whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))

@@ -121,6 +121,7 @@ def is_usual(code: reference.Found) -> bool:
 @example(["1234", " ", "6200 0000 0000 0005"])
 @example(["13800138000", "440524188001010014", "KH"])
 @example(["qq", "110105-18491231-0021"])
+@example(["a@example.com", "x@mail.xn--fsqu00a.com", "test@例子.中国"])
 @example(["001 415 555 2671", ".", "6200.0000.0000.0005"])
 @given(st.lists(st.sampled_from(PIECES), max_size=7))
 def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:

@@ -11,7 +11,6 @@ letters. A domain in Chinese needs a top-level domain that is in use, since pros
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import lru_cache
 
 from ullage.identifiers.base import Kind
@@ -131,5 +130,3 @@ KIND = Kind(
     ),
     near_misses=("@example.com", "test@", "test@example", "a b", "test@例子.住址", "test.@example.com", "test@example.c0m"),
 )
-FOREIGN_ALONE = replace(KIND, pattern=re.compile(rf"{START}(?P<value>{FOREIGN})"))
-"""The same, where only addresses whose domain is not plain ASCII are asked for."""
