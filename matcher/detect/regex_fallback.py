@@ -16,6 +16,7 @@ from matcher.columns.batch import Batch, Places
 from matcher.columns.bitset import (
     CASE,
     DASH,
+    DOT,
     ONE,
     SPACE,
     ZERO,
@@ -32,7 +33,7 @@ from matcher.columns.bitset import (
 )
 from matcher.detect.candidates import Segment
 from matcher.detect.numbers import before_word, behind_word, is_space_or_dash
-from ullage.identifiers import Kind, iban, kinds, phone, without_glued_words
+from ullage.identifiers import Kind, email, iban, kinds, phone, without_glued_words
 from ullage.identifiers.base import no_check
 
 WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
@@ -43,6 +44,8 @@ CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
 """Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
+LONGEST_LABEL = 4 * (email.LONGEST_LABEL + 1)
+"""Bytes of a domain's label, whatever its characters, and of a dot."""
 GROUP = 4
 """Digits of the groups within a card or a mobile number that 00 may begin."""
 EIGHT, SIX = 56, 54
@@ -57,7 +60,7 @@ def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[
         (kinds()["iban"], _iban_gates(batch, classes)),
         (iban.SPACED, _spaced_iban_gates(batch, classes)),
         (phone.FROM_ABROAD, _abroad_gates(batch, classes)),
-        (kinds()["email"], strange_at),
+        (kinds()["email"], _before_dot(batch, strange_at)),
     )
     found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates if len(gate)]
     whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
@@ -128,6 +131,12 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     inner &= (length == GROUP) | (data.take(begin - GROUP - 2) == before)
     abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]
     return abroad
+
+
+def _before_dot(batch: Batch, at: Places) -> Places:
+    """The at signs behind which a dot stands where a domain's first label may end."""
+    dots = np.append(np.flatnonzero(batch.data == DOT), len(batch.data) + LONGEST_LABEL)
+    return at[dots.take(np.searchsorted(dots, at)) - at <= LONGEST_LABEL]
 
 
 def _columns(batch: Batch, kind: Kind, stretches: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:

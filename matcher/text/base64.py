@@ -63,14 +63,16 @@ def _read(text: str, start: int) -> tuple[list[Read], int]:
     first = LINE.match(text, start)
     if first is None:
         return [], start + 1
-    lines = [first.span()]
-    if len(first.group()) in WIDTHS:
+    lines, block = [first.span()], first.group()
+    if len(block) in WIDTHS:
         _add_lines(text, lines)
     for count in (len(lines), len(lines) - 1):  # the next line may be no part of it
-        if count and (plain := _decoded("".join(text[slice(*line)] for line in lines[:count]))):
+        if count and (plain := _decoded(block if count == 1 else "".join(text[slice(*line)] for line in lines[:count]))):
             end = lines[count - 1][1]
             padding = PADDING.match(text, end)
             return [Read(start, end := padding.end() if padding else end, plain)], end
+    if len(lines) == 1 and "--" not in block:  # which is known to be none
+        return [], first.end()
     return _in_part(text, lines)
 
 

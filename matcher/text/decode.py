@@ -254,13 +254,26 @@ def _strictly(body: bytes, encoding: str) -> str | None:
 
 def common_share(text: str, encoding: str) -> float:
     """Share of common characters among those of `text` that are not ASCII, 0.0 to 1.0; 1.0 where all are ASCII."""
+    if len(text) <= SHORT:
+        wide = [char for char in text if char >= "\x80"]
+        return sum(map(_common_characters(encoding).__contains__, wide)) / len(wide) if wide else 1.0
     codes = _code_points(text[:CHINESE_SAMPLE])
-    wide = codes[codes >= 0x80]
-    return float(_common(encoding).take(wide, mode="clip").mean()) if len(wide) else 1.0
+    codes = codes[codes >= 0x80]
+    return np.count_nonzero(_common(encoding).take(codes, mode="clip")) / len(codes) if len(codes) else 1.0
 
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+SHORT = 64
+"""Characters of a text that Python counts faster than numpy."""
+
+
+@cache
+def _common_characters(encoding: str) -> frozenset[str]:
+    """Those of `_common`, but for what lies beyond U+FFFE."""
+    return frozenset(map(chr, np.flatnonzero(_common(encoding)).tolist()))
 
 
 @cache

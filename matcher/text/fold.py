@@ -210,12 +210,18 @@ def _with_plain_characters(texts: list[bytes]) -> list[bytes]:
     return whole[: -len(PADDING) - 1].split(BETWEEN)
 
 
+MANY = 4
+"""So small a part of all are lines that are better read by themselves."""
+
+
 def _with_numbers(data: Bytes, near: Places) -> bytes:
     """`data` with numbers in Han digits read in the lines that hold one of the places `near`: none goes across lines."""
     ends = places(where(data, lambda part: part <= LINE_END))
     line = np.unique(np.searchsorted(ends, near))
     starts, ends = np.append(0, ends + 1)[line], ends[line]
     whole, copied, made = data.tobytes(), 0, list[bytes]()
+    if int((ends - starts).sum()) > len(data) // MANY:
+        return read_numbers(whole.decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass")
     lines = [whole[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
     read = read_numbers(b"\n".join(lines).decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass").split(b"\n")
     for start, end, plain in zip(starts.tolist(), ends.tolist(), read, strict=True):

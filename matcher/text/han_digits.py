@@ -60,10 +60,18 @@ def read_numbers(text: str) -> str:
 
 def _read_run(run: re.Match[str]) -> str:
     """The digits of a long run, all of them plain, unless the plain ones are a number without the Han digits around them."""
-    core = run[0].strip(HAN + SEPARATORS)
-    inner, whole = (len(text) - sum(map(text.count, SEPARATORS)) for text in (core, run[0]))
-    is_number = core.isascii() and inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= whole
-    return run[0] if is_number else run[0].translate(PLAIN_DIGITS)
+    text = run[0]
+    core = text.strip(HAN + SEPARATORS)
+    if core.isascii():  # the plain ones stand together
+        inner = _digits(core)
+        if inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= _digits(text):
+            return text
+    return text.translate(PLAIN_DIGITS)
+
+
+def _digits(run: str) -> int:
+    """How many digits a run has: what is in it that is no separator."""
+    return len(run) - run.count(" ") - run.count("-") - run.count(".")
 
 
 def may_hold_numbers(data: Bytes) -> Places:
