@@ -2,7 +2,7 @@
 
     UllageError
     ├── ConfigError        stop   a setting, key or file is wrong
-    │   └── FaultsError           several are, or one in several places
+    │   └── FaultsError    stop   several are, or one in several places
     ├── CorruptError       stop   state on disk cannot be trusted
     ├── ExhaustedError     stop   this process has no memory left for the record in hand
     ├── RecordError        drop   this record can never be processed: sealed dead letter, counted

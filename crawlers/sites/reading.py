@@ -101,8 +101,10 @@ class Reading:
         layout = self.layout
         found = layout.rows.nodes(root) if layout.rows else layout.links.nodes(root)
         rows = [row for row in _flat(found) if not layout.where or _holds(layout.where, row)]
-        known = set()
-        for page in self._in_time(rows, self._channel(rows)):
+        known, pages = set(), self._in_time(rows, self._channel(rows))
+        if rows and not pages and not is_element(rows[0]):  # data of another shape: not an empty list
+            raise RecordError("not_a_list")
+        for page in pages:
             if page.url not in known:
                 known.add(page.url)
                 yield page

@@ -71,7 +71,7 @@ def watch(event, args):
     elif event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+") and "__pycache__" not in str(args[0]):
         seen.append([event, str(args[0])])
 modules = sys.argv[1].split(",")
-for name in "scrapy twisted fastapi uvicorn numpy pydantic typer rich apsw ahocorasick elasticsearch kafka".split():
+for name in "scrapy twisted fastapi uvicorn numpy pydantic typer rich apsw ahocorasick elasticsearch kafka telethon".split():
     try:
         importlib.import_module(name)
     except ImportError:
