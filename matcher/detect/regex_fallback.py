@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Batch, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import (
     CASE,
     DASH,
@@ -21,6 +21,7 @@ from matcher.columns.bitset import (
     SPACE,
     ZERO,
     Classes,
+    Words,
     ahead,
     behind,
     is_digit,
@@ -44,6 +45,7 @@ CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
 """Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
+BRACKETS = tuple(b"()")
 LONGEST_LABEL = 4 * (email.LONGEST_LABEL + 1)
 """Bytes of a domain's label, whatever its characters, and of a dot."""
 GROUP = 4
@@ -129,8 +131,16 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     before = data.take(begin - 1)
     inner = is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))  # as `phone.ZEROS` has it
     inner &= (length == GROUP) | (data.take(begin - GROUP - 2) == before)
-    abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner)]
+    abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner & _goes_on(data, digit, begin))]
     return abroad
+
+
+def _goes_on(data: Bytes, digit: Words, begin: Places) -> Flags:
+    """Which digits go on to a number's fewest, with one sign between groups or a bracket, where nobody looks further: bool[n]."""
+    seen = windows(digit, begin)
+    stop = lowest(~seen & ~(seen >> ONE))
+    bracket: Flags = np.isin(data.take(begin + stop), BRACKETS) | np.isin(data.take(begin + stop + 1), BRACKETS)
+    return np.asarray(bracket | (np.bitwise_count(seen & under(stop)) >= SHORTEST_ABROAD))
 
 
 def _before_dot(batch: Batch, at: Places) -> Places:
