@@ -10,7 +10,7 @@ from functools import partial
 
 from crawlers.bus.bus_thread import OnBus
 from ullage.bus import CAPTURES, Outgoing, Publisher
-from ullage.errors import RecordError, UnavailableError
+from ullage.errors import RecordError
 from ullage.records import Capture
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
@@ -84,14 +84,17 @@ class Appends:
         while self._waiting:
             await asyncio.sleep(TOGETHER_SECONDS)
             group = self._take()
-            try:
-                await self.on_bus(partial(_append, group))
-            except RecordError as error:
-                await self._apart(group, error)
-            except Exception as error:  # noqa: BLE001 - whoever waits for it decides
-                _tell(group, error)
+            error = await self._appended(group)
+            if isinstance(error, RecordError) and len(group) > 1:  # find out whose it is
+                for one in group:
+                    _tell([one], await self._appended([one]))
             else:
-                _tell(group, None)
+                _tell(group, error)
+
+    async def _appended(self, group: Sequence[_Waiting]) -> BaseException | None:
+        """What came of it, None where all of `group` is durable; whoever waits for it decides what to do."""
+        [error] = await asyncio.gather(self.on_bus(partial(_append, group)), return_exceptions=True)
+        return error
 
     def _take(self) -> list[_Waiting]:
         """Those that wait, up to `TOGETHER_BYTES`, but one at least."""
@@ -104,30 +107,19 @@ class Appends:
         group, self._waiting[:count] = self._waiting[:count], []
         return group
 
-    async def _apart(self, group: Sequence[_Waiting], error: RecordError) -> None:
-        """One of `group` has what is no record: find out which."""
-        if len(group) == 1:
-            return _tell(group, error)
-        for one in group:
-            try:
-                await self.on_bus(partial(_append, [one]))
-            except (RecordError, UnavailableError) as own:
-                _tell([one], own)
-            else:
-                _tell([one], None)
-        return None
-
 
 def _append(group: Sequence[_Waiting]) -> None:
     records = [record for one in group for record in one.outbox.seal(one.captures)]
     group[-1].outbox.put(records)
 
 
-def _tell(group: Sequence[_Waiting], error: Exception | None) -> None:
+def _tell(group: Sequence[_Waiting], error: BaseException | None) -> None:
     for one in group:
         if one.done.done():  # whoever waited has gone
             continue
         if error is None:
             one.done.set_result(None)
+        elif isinstance(error, asyncio.CancelledError):
+            one.done.cancel()
         else:
             one.done.set_exception(error)

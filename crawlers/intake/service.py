@@ -122,10 +122,10 @@ class Service:
         if self._running.done():
             self._running.result()  # whatever ended it ends this too
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        try:
-            answer = await self._answer(scope["method"], scope["path"], headers, receive)
-        except Exception as error:  # noqa: BLE001 - a fault of ours is said without a word of the request
-            log.get("intake").error("request_failed", error=type(error).__name__)
+        answering = self._answer(scope["method"], scope["path"], headers, receive)
+        [answer] = await asyncio.gather(answering, return_exceptions=True)
+        if not isinstance(answer, Answer):  # a fault of ours is said without a word of the request
+            log.get("intake").error("request_failed", error=type(answer).__name__)
             answer = refusal(500, "something here is broken; the log says what")
         self.metrics.answered(answer.status)
         body = json.dumps(answer.body, ensure_ascii=False).encode()

@@ -94,6 +94,13 @@ def test_a_body_of_which_nothing_can_be_taken_is_400_and_not_repeated(house: Hou
     assert station.captures() == []
 
 
+def test_a_fault_of_ours_is_500_without_a_word_of_the_request(house: House, monkeypatch) -> None:
+    monkeypatch.setattr(house.service, "door", None)
+    answer = house.post()
+    assert (answer.status_code, answer.json()) == (500, {"error": "something here is broken; the log says what"})
+    assert house.registry.get_sample_value("ullage_intake_requests_total", {"status": "5xx"}) == 1
+
+
 def test_a_key_is_taken_once_and_refused_with_another_body(house: House, station: Station) -> None:
     first, again = house.post(idempotency_key="k-1"), house.post(idempotency_key="k-1")
     assert (first.status_code, again.status_code, again.json()) == (202, 202, first.json())

@@ -40,10 +40,11 @@ from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, item, make_site, post
 from ullage import clock as clocks
 from ullage.bus import Outgoing
-from ullage.errors import CorruptError, RecordError, UnavailableError
+from ullage.errors import CorruptError, ExhaustedError, RecordError, UnavailableError
 from ullage.records import MAX_BODY_BYTES, Capture
 from ullage.records import SIGNED_SINCE as CAPTURE_SCHEMA
 from ullage.records.base import unframed
+from ullage.records.capture import MAX_HEADER_BYTES
 from ullage.security.signing import Signer
 from ullage.settings import Context
 
@@ -388,6 +389,24 @@ def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock:
     assert (first, third) == (None, None)
     assert isinstance(second, RecordError)
     assert len(publisher.records) == 2
+
+
+def test_whatever_goes_wrong_nobody_waits_for_ever(publisher: Publisher, clock: HeldClock, monkeypatch) -> None:
+    outbox, appends = Outbox(publisher, Plain(), SIGNER), Appends(at_once)
+    whole = Capture(id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x")
+    broken_one = Capture.model_construct(**{**dict(whole), "title": "x" * MAX_HEADER_BYTES})
+
+    def exhausted(records: object) -> None:
+        raise ExhaustedError("no memory left")
+
+    monkeypatch.setattr(publisher, "append", exhausted)
+
+    async def all_of_them() -> list[object]:
+        async with asyncio.timeout(10):
+            pages = ([whole], [broken_one], [whole])
+            return await asyncio.gather(*(appends.append(outbox, page) for page in pages), return_exceptions=True)
+
+    assert [type(error) for error in asyncio.run(all_of_them())] == [ExhaustedError, RecordError, ExhaustedError]
 
 
 def test_what_is_too_long_is_cut_so_that_no_post_is_refused(visit: Visit, publisher: Publisher) -> None:
