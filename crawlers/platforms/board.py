@@ -29,6 +29,9 @@ from crawlers.sites.site import Site
 class Board:
     """See the module."""
 
+    document = staticmethod(selecting.html)
+    """What a page is read as."""
+
     def check(self, site: Site) -> None:
         """ConfigError for an option that is unknown, missing or no selector, pattern or template."""
         self._layout(site)
@@ -42,7 +45,7 @@ class Board:
         layout = self._layout(site)
         if page.role == "item" and (layout.raw or layout.files):
             return reading.raw_post(layout, page, response)
-        return reading.Reading(layout, page, response, selecting.html(response), reading.answered_at(response)).parsed()
+        return reading.Reading(layout, page, response, self.document(response), reading.answered_at(response)).parsed()
 
     @staticmethod
     def _layout(site: Site) -> Layout:

@@ -16,13 +16,9 @@ time = "created_at"
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from scrapy.http import Response
-
-from crawlers.sites import reading, selecting
+from crawlers.platforms.board import Board
+from crawlers.sites import selecting
 from crawlers.sites.layout import Layout, layout_of
-from crawlers.sites.pages import Page, Parsed
 from crawlers.sites.site import Site
 
 SYNDICATED = {
@@ -39,23 +35,10 @@ SYNDICATED = {
 """RSS 2, RSS 1 and Atom, once their namespaces are taken off."""
 
 
-class Feed:
+class Feed(Board):
     """See the module."""
 
-    def check(self, site: Site) -> None:
-        """ConfigError for an option that is unknown, missing or no selector, pattern or template."""
-        self._layout(site)
-
-    def start(self, site: Site) -> Sequence[Page]:
-        """Each start URL is a list."""
-        return reading.starts(self._layout(site), site.start)
-
-    def parse(self, page: Page, response: Response, site: Site) -> Parsed:
-        """As a board's."""
-        layout = self._layout(site)
-        if page.role == "item" and (layout.raw or layout.files):
-            return reading.raw_post(layout, page, response)
-        return reading.Reading(layout, page, response, selecting.document(response), reading.answered_at(response)).parsed()
+    document = staticmethod(selecting.document)
 
     @staticmethod
     def _layout(site: Site) -> Layout:
