@@ -40,6 +40,7 @@ STALL_SECONDS = 45.0
 """Every session says within 30 seconds that it answers."""
 LOST_SECONDS = 3600.0
 LONGEST_WAIT_SECONDS = 15.0
+CLOSE_SECONDS = 5.0
 SECRETS = "collect"
 """The folder of the accounts' secret files, below the keys."""
 
@@ -132,7 +133,8 @@ class Runner:
             finally:
                 if session is not None:
                     with contextlib.suppress(Exception):
-                        await asyncio.wait_for(session.close(), 5.0)
+                        async with asyncio.timeout(CLOSE_SECONDS):
+                            await session.close()
             await asyncio.sleep(backoff.next())
 
     async def _read(self, session: Session, backoff: Backoff) -> None:

@@ -95,7 +95,8 @@ class XmppSession:
         self._rooms.clear()
         self._client.disconnect(wait=0.5)
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._client.disconnected, 2.0)
+            async with asyncio.timeout(2.0):
+                await self._client.disconnected
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Batches for ever."""

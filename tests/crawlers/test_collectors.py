@@ -241,6 +241,20 @@ def test_a_channel_of_which_nothing_is_heard_is_not_ok(desk: Desk, monkeypatch: 
     assert desk.standing().state == "unreachable"
 
 
+def test_a_stop_while_a_session_closes_is_a_stop(desk: Desk) -> None:
+    """Python 3.11's `asyncio.wait_for` swallows a cancellation that comes as what it waits for ends."""
+    script = Script([OK, BlindError("login")])
+
+    async def close() -> None:
+        script.closed += 1
+        for task in desk.runner._tasks.values():
+            task.cancel()
+
+    script.close = close
+    desk.run(script, lambda: script.closed > 0)
+    assert script.closed == 1
+
+
 def test_one_blind_channel_leaves_the_others(desk: Desk, context: Context) -> None:
     write(context, "pawn")
     script = Script([Batch("loans", blind="banned"), Batch(answered=("pawn",))])

@@ -86,15 +86,16 @@ def run(stub: Stub, ledger: Ledger, channels=None, until=lambda batches: batches
         session.make = lambda *_: stub
         session.__init__(["1", "h", "s"], "reader", channels or {"loans": channel()}, ledger)
         found = []
-        async for batch in session.batches():
-            found.append(batch)
-            if batch.cursor:
-                ledger.update([batch.cursor])
-            if until(found):
-                break
+        async with asyncio.timeout(20):
+            async for batch in session.batches():
+                found.append(batch)
+                if batch.cursor:
+                    ledger.update([batch.cursor])
+                if until(found):
+                    break
         return found
 
-    return asyncio.run(asyncio.wait_for(act(), 20))
+    return asyncio.run(act())
 
 
 def texts(batches: list) -> list[str]:

@@ -139,7 +139,8 @@ class Talker:
             started = asyncio.get_running_loop().create_future()
             client.add_event_handler("session_start", lambda _: started.set_result(None))
             client.connect(HOST, self.server.port)
-            await asyncio.wait_for(started, 20)
+            async with asyncio.timeout(20):
+                await started
             client.send_presence()
             await act(client, client.plugin["xep_0045"])
             client.disconnect(wait=1.0)
@@ -167,7 +168,8 @@ class Talker:
                 client.send_message(mto=slixmpp.JID(room), mbody=text, mtype="groupchat")
             seen = asyncio.Event()
             client.add_event_handler("groupchat_message", lambda stanza: stanza["body"] == texts[-1] and seen.set())
-            await asyncio.wait_for(seen.wait(), 30)
+            async with asyncio.timeout(30):
+                await seen.wait()
 
         self(act)
 
