@@ -14,13 +14,13 @@ from typing import Any
 
 import typer
 
+from crawlers.bus.appends import PatientAppends
 from crawlers.collectors.channel import FOLDER, SERVICES, Channel, ChannelFolder
 from crawlers.collectors.ledger import FILE, Ledger, Standing
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.runner import SECRETS, STALL_SECONDS, Runner
 from crawlers.collectors.session import MEANING, STATE_OF
 from crawlers.fetching.library_logs import silence_libraries
-from crawlers.intake.appender import Appender
 from crawlers.intake.feed import Feed
 from ullage import setup
 from ullage.display.screen import AsJson
@@ -83,9 +83,10 @@ def _collect(context: Context, service: str) -> None:
         stack.callback(feed.publisher.close)
         bus = stack.enter_context(contextlib.closing(context.bus()))
         ledger = stack.enter_context(contextlib.closing(Ledger.of(context)))
-        appender = Appender(bus, feed, metrics.loop, metrics.captures, context.settings.crawl.pause_lag_hours * 3600)
-        stack.callback(appender.on_bus.close)
-        runner = Runner(context, service, folder, ledger, feed, appender, metrics, opener)
+        lag = context.settings.crawl.pause_lag_hours * 3600
+        appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
+        stack.callback(appends.on_bus.close)
+        runner = Runner(context, service, folder, ledger, feed, appends, metrics, opener)
         asyncio.run(_until(runner, stop))
 
 

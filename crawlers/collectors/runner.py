@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from crawlers.bus.appends import PatientAppends
 from crawlers.collectors.channel import Channel, ChannelFolder
 from crawlers.collectors.ledger import Ledger, Standing
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.session import STATE_OF, Batch, BlindError, Opener, Reason, Session
-from crawlers.intake.appender import Appender
 from crawlers.intake.feed import Feed
 from crawlers.scheduling.heartbeats import LATE
 from crawlers.scheduling.hours import HoursSeen, Told
@@ -54,7 +54,7 @@ class Runner:
     folder: ChannelFolder
     ledger: Ledger
     feed: Feed
-    appender: Appender
+    appends: PatientAppends
     metrics: CollectMetrics
     opener: Opener
     _channels: dict[str, Channel] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Runner:
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Read until `stopped`."""
-        appending = asyncio.create_task(self.appender.run())
+        appending = asyncio.create_task(self.appends.run())
         stop: asyncio.Task[Any] = asyncio.create_task(stopped.wait())
         try:
             while not stopped.is_set():
@@ -141,7 +141,7 @@ class Runner:
         """Take what a session gives; BlindError where nothing has come for too long."""
         batches = aiter(session.batches())
         while True:
-            while self.appender.behind:  # noqa: ASYNC110 - it is looked at every 15 seconds
+            while self.appends.behind:  # noqa: ASYNC110 - it is looked at every 15 seconds
                 await asyncio.sleep(TURN_SECONDS)  # what came now would expire unread; history has it
             try:
                 async with asyncio.timeout(STALL_SECONDS):
@@ -164,7 +164,7 @@ class Runner:
             except RecordError as error:  # beyond a record's limits: seen, and said
                 log.get("collect").warning("message_refused", site=batch.channel, reason=error.reason)
         if captures:
-            await self.appender.append(captures)
+            await self.appends.append(captures)
         if fresh or batch.cursor:
             self.ledger.note(batch.channel, fresh, batch.cursor, now)
             self._posts[batch.channel, int(now // HOUR_SECONDS)] += len(fresh)
@@ -220,7 +220,7 @@ class Runner:
         for name, channel in self._channels.items():
             standing = self.ledger.standing(name)
             last = max(standing.last_success, self._began.get(name, now))
-            read = channel.account in self._mine and not self.appender.behind
+            read = channel.account in self._mine and not self.appends.behind
             if read and standing.state in ("ok", None) and now - last > STALL_SECONDS + TURN_SECONDS:
                 self._blame(name, "timeout")
 
@@ -237,7 +237,7 @@ class Runner:
         self._hours.note(self.clock.wall(), self.clock.monotonic(), letters, LATE * seconds)
         told, gone = self._hours.told(MOST_TOLD)
         try:
-            await self.appender.on_bus(partial(self.feed.publisher.spread, self.heartbeat(standings, told, gone)))
+            await self.appends.on_bus(partial(self.feed.publisher.spread, self.heartbeat(standings, told, gone)))
         except UnavailableError as error:
             self._hours.forget()
             log.get("collect").warning("heartbeat_skipped", error=str(error))

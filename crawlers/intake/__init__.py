@@ -2,7 +2,7 @@
 
     line      what one object says, and the captures it becomes
     feed      from objects to records that are durable on the bus: sites, keys, batches by size and by time
-    service   `ullage intake`: POST /v1/captures (what may be said and answered: requests; durable together: appender)
+    service   `ullage intake`: POST /v1/captures (what may be said and answered: requests)
     command   `ullage ingest`: files and standard input
     watched   a folder from which files are taken once
     exports   what Telegram Desktop, QQ, WeChat and mail programs export

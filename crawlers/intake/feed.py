@@ -77,6 +77,10 @@ class Feed:
             capture.encode()
         return made
 
+    def outbox(self) -> Outbox:
+        """The way out with the sealing key as it is now: seal keys turn over once a day."""
+        return Outbox(self.publisher, keys.sealer(self.context.keys), self.signer)
+
     def put(self, captures: Iterable[Capture]) -> None:
         """Take them in; durable once `flush` has been called, which this does where enough has come together."""
         for capture in captures:
@@ -95,8 +99,7 @@ class Feed:
     def flush(self) -> None:
         """Make durable what was taken in. While the bus is down it waits, and so does whoever hands in: nothing is dropped."""
         if self._waiting:
-            outbox = Outbox(self.publisher, keys.sealer(self.context.keys), self.signer)  # seal keys turn over once a day
-            append = partial(outbox.append, self._waiting)
+            append = partial(self.outbox().append, self._waiting)
             if not patiently("ingest", append, self.stop, Backoff()):
                 raise UnavailableError("stopped while the bus was down: what was read last is not on it")
             log.get("ingest").debug("appended", count=len(self._waiting))

@@ -25,7 +25,8 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from crawlers.intake.appender import Appender
+from crawlers.bus.appends import PatientAppends
+from crawlers.intake.feed import Feed
 from crawlers.intake.line import Line, fault_of, read_line
 from ullage.errors import RecordError
 from ullage.records import Capture
@@ -83,7 +84,8 @@ def _digest(text: str) -> bytes:
 class Captures:
     """Takes bodies in. One loop uses it."""
 
-    appender: Appender
+    feed: Feed
+    appends: PatientAppends
     refused: Counter
     _keys: OrderedDict[str, tuple[bytes, Answer | None]] = field(default_factory=OrderedDict)
 
@@ -125,7 +127,7 @@ class Captures:
             try:
                 if isinstance(line, RecordError):
                     raise line
-                captures += self.appender.feed.captures(line)
+                captures += self.feed.captures(line)
                 unknown.update(line.unknown)
             except RecordError as error:
                 refused.append({"line": number, "error": str(error)})
@@ -138,9 +140,11 @@ class Captures:
             return Answer(400, {"error": "nothing in it could be taken", **told})
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                await self.appender.append(captures)
+                await self.appends.append(captures)
         except TimeoutError:
             return refusal(503, "the bus is down; send it again", 5)
+        except RecordError as error:
+            return refusal(400, str(error))
         return Answer(202, told)
 
 

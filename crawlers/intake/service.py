@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from dataclasses import dataclass, field
+import threading
+from dataclasses import dataclass
 from typing import Any
 
 import typer
 
-from crawlers.intake.appender import Appender
+from crawlers.bus.appends import PatientAppends
 from crawlers.intake.feed import Feed
 from crawlers.intake.metrics import IntakeMetrics
 from crawlers.intake.requests import (
@@ -33,7 +34,6 @@ from crawlers.intake.requests import (
     refusal,
 )
 from ullage import __version__, log, setup
-from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.trusted import read_trusted
 from ullage.monitoring.metrics import BUS, new_registry
@@ -73,11 +73,14 @@ def intake(ctx: typer.Context) -> None:
         bus = stack.enter_context(contextlib.closing(context.bus()))
         stack.callback(feed.publisher.close)
         lag = context.settings.crawl.pause_lag_hours * 3600
-        app = Service.of(context, Appender(bus, feed, metrics.loop, metrics.captures, lag), metrics)
-        stack.callback(app.captures.appender.on_bus.close)
+        appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
+        stack.callback(appends.on_bus.close)
+        app = Service.of(context, Captures(feed, appends, metrics.refused), metrics, stop)
         typer.echo(f"captures: {'https' if tls else 'http'}://{settings.host}:{port}{PATH}")
         typer.echo(f"token: {context.keys.root / TOKEN}", err=True)
-        serve(app, listener, stop, _Protocol, tls)
+        serve(app, listener, stop, _Protocol, tls, lifespan=True)
+        if app.fault is not None:
+            raise app.fault
 
 
 def certificate_of(context: Context) -> tuple[str, str] | None:
@@ -99,28 +102,26 @@ class Service:
     """The application; ASGI."""
 
     settings: IntakeSettings
-    clock: Clock
     captures: Captures
     door: Door
     metrics: IntakeMetrics
+    stop: threading.Event
     waiting: int = 0
-    _running: asyncio.Task[None] | None = field(default=None)
+    fault: BaseException | None = None
+    """What broke the appends: the process is to end with it, and to be started again."""
 
     @classmethod
-    def of(cls, context: Context, appender: Appender, metrics: IntakeMetrics) -> Service:
-        """The application over `appender`; the token is made where there is none."""
+    def of(cls, context: Context, captures: Captures, metrics: IntakeMetrics, stop: threading.Event) -> Service:
+        """The application over `captures`; the token is made where there is none."""
         attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, context.clock, "too many attempts")
         door = Door(token_of(context.keys, TOKEN, "intake"), attempts)
-        return cls(context.settings.intake, context.clock, Captures(appender, metrics.refused), door, metrics)
+        return cls(context.settings.intake, captures, door, metrics, stop)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
+        """Answer one request, or live as long as the server does."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
             return
-        if self._running is None:
-            self._running = asyncio.create_task(self.captures.appender.run())
-        if self._running.done():
-            self._running.result()  # whatever ended it ends this too
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         answering = self._answer(scope["method"], scope["path"], headers, receive)
         [answer] = await asyncio.gather(answering, return_exceptions=True)
@@ -132,6 +133,21 @@ class Service:
         told = [(name.encode(), value.encode()) for name, value in (*answer.headers, ("content-length", str(len(body))))]
         await send({"type": "http.response.start", "status": answer.status, "headers": [*HEADERS, *told]})
         await send({"type": "http.response.body", "body": body})
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        """From the server's start to its end look after the appends; what breaks them ends the server."""
+        await receive()
+        looking = asyncio.create_task(self.captures.appends.run())
+        looking.add_done_callback(self._ended)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        looking.cancel()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _ended(self, looking: asyncio.Task[None]) -> None:
+        if not looking.cancelled():
+            self.fault = looking.exception()
+            self.stop.set()
 
     async def _answer(self, method: str, path: str, headers: dict[str, str], receive: Any) -> Answer:
         if path in ("/healthz", "/readyz") and method == "GET":
@@ -159,7 +175,7 @@ class Service:
         return self._full(int(length))
 
     def _full(self, length: int) -> Answer | None:
-        if self.captures.appender.behind:
+        if self.captures.appends.behind:
             return refusal(429, "match is too far behind: what came now would expire unread", BEHIND_SECONDS)
         if self.waiting and self.waiting + length > self.settings.waiting_bytes:
             return refusal(429, "too much waits for the bus", 1)

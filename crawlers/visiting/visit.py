@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from crawlers.bus.outbox import Appends, Outbox
+from crawlers.bus.appends import Appends
+from crawlers.bus.outbox import Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, RESTS, Fate
 from crawlers.fetching.pinned import Resolved

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from scrapy.crawler import AsyncCrawlerRunner
 
+from crawlers.bus.appends import Appends
 from crawlers.bus.bus_thread import OnBus
-from crawlers.bus.outbox import Appends, Outbox
+from crawlers.bus.outbox import Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.proxy import proxies_of
 from crawlers.fetching.scrapy_settings import scrapy_settings

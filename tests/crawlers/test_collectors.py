@@ -12,6 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
+from crawlers.bus.appends import PatientAppends
+from crawlers.bus.outbox import Outbox
 from crawlers.collectors import runner as running
 from crawlers.collectors.channel import Channel, ChannelFolder, read_channel
 from crawlers.collectors.command import app, parts
@@ -19,11 +21,10 @@ from crawlers.collectors.ledger import Ledger
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.runner import Runner
 from crawlers.collectors.session import MEANING, STATE_OF, Batch, BlindError, Message
-from crawlers.intake.appender import Appender
 from crawlers.intake.feed import Feed
 from crawlers.intake.line import Line
 from tests.crawlers.conftest import Station
-from ullage.errors import ConfigError, UllageError
+from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.records.heartbeat import STATES
 from ullage.settings import Context
 
@@ -135,9 +136,9 @@ class Desk:
         """Run until `until` says so, then kill: nothing is closed in order."""
         metrics = CollectMetrics(CollectorRegistry(), self.context.clock)
         feed, bus = Feed.of(self.context), self.context.bus()
-        appender = Appender(bus, feed, metrics.loop, metrics.captures, 3600.0)
+        appends = PatientAppends(bus, feed.outbox, self.context.clock, metrics.loop, metrics.captures, 3600.0)
         folder = ChannelFolder(self.context.data, "sites.d")
-        self.runner = Runner(self.context, "matrix", folder, self.ledger, feed, appender, metrics, script)
+        self.runner = Runner(self.context, "matrix", folder, self.ledger, feed, appends, metrics, script)
         self.metrics = metrics
 
         async def act() -> None:
@@ -152,7 +153,7 @@ class Desk:
 
         asyncio.run(act())
         assert until()
-        appender.on_bus.close()
+        appends.on_bus.close()
         bus.close()
 
     def standing(self, name: str = "loans"):
@@ -253,6 +254,16 @@ def test_a_stop_while_a_session_closes_is_a_stop(desk: Desk) -> None:
     script.close = close
     desk.run(script, lambda: script.closed > 0)
     assert script.closed == 1
+
+
+def test_an_append_that_breaks_ends_the_collector(desk: Desk, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise CorruptError("captures.sqlite: is damaged")
+
+    monkeypatch.setattr(Outbox, "put", broken)
+    with pytest.raises(CorruptError):
+        desk.run(Script([batch(1), OK]), lambda: False)
+    assert desk.standing().seen == 0
 
 
 def test_one_blind_channel_leaves_the_others(desk: Desk, context: Context) -> None:

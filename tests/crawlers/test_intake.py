@@ -1,24 +1,26 @@
 """`POST /v1/captures`: 202 after the durable append, once a key, 429 as back-pressure, and nothing repeated of what was sent."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from crawlers.intake.appender import Appender
+from crawlers.bus.appends import PatientAppends
 from crawlers.intake.feed import Feed
 from crawlers.intake.metrics import IntakeMetrics
-from crawlers.intake.requests import described
+from crawlers.intake.requests import Captures, described
 from crawlers.intake.service import TOKEN, Service
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
 from ullage.bus import Place
-from ullage.errors import ConfigError, UnavailableError
+from ullage.errors import ConfigError, CorruptError, RecordError, UnavailableError
+from ullage.exits import Exit
 from ullage.settings import Context, IntakeSettings
 
 SECRET = "13800138000"
@@ -32,8 +34,9 @@ class House:
         self.context, self.bus, self.registry = context, context.bus(), CollectorRegistry()
         feed = Feed.of(context)
         metrics = IntakeMetrics(self.registry, context.clock)
-        self.appender = Appender(self.bus, feed, metrics.loop, metrics.captures, 3600.0)
-        self.service = Service.of(context, self.appender, metrics)
+        self.appends = PatientAppends(self.bus, feed.outbox, context.clock, metrics.loop, metrics.captures, 3600.0)
+        self.feed, self.stop = feed, threading.Event()
+        self.service = Service.of(context, Captures(feed, self.appends, metrics.refused), metrics, self.stop)
         self.token = (context.keys.root / TOKEN).read_text().strip()
 
     def client(self) -> httpx.AsyncClient:
@@ -44,15 +47,23 @@ class House:
 
     def asked(self, act: Callable[[httpx.AsyncClient], object]) -> object:
         async def run() -> object:
-            self.appender._wake = asyncio.Event()  # of this loop
-            async with self.client() as client:
-                found = await act(client)
-            if self.service._running:
-                self.service._running.cancel()
-                self.service._running = None
-            return found
+            self.appends._broken = asyncio.Event()  # of this loop
+            async with self.client() as client, self.alive():
+                return await act(client)
 
         return asyncio.run(run())
+
+    @contextlib.asynccontextmanager
+    async def alive(self) -> AsyncIterator[None]:
+        """The service between its server's start and end."""
+        told, said = asyncio.Queue(), asyncio.Queue()
+        living = asyncio.create_task(self.service({"type": "lifespan"}, told.get, said.put))
+        told.put_nowait({"type": "lifespan.startup"})
+        assert await said.get() == {"type": "lifespan.startup.complete"}
+        yield
+        told.put_nowait({"type": "lifespan.shutdown"})
+        assert await said.get() == {"type": "lifespan.shutdown.complete"}
+        await living
 
     def post(self, content: object = POST, **headers: str) -> httpx.Response:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -64,7 +75,7 @@ class House:
 def house(context: Context) -> Iterator[House]:
     made = House(context)
     yield made
-    made.appender.on_bus.close()
+    made.appends.on_bus.close()
     made.bus.close()
 
 
@@ -152,7 +163,7 @@ class Down:
 
 
 def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, station: Station) -> None:
-    down = house.appender.feed.publisher = Down(house.appender.feed.publisher)
+    down = house.feed.publisher = Down(house.feed.publisher)
     size = len(json.dumps(POST).encode())
     house.service.settings = IntakeSettings(waiting_bytes=size + 1)
     headers = {"content-type": "application/json"}
@@ -179,10 +190,48 @@ def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, sta
 
 def test_while_the_bus_stays_down_the_sender_is_told_to_come_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawlers.intake.requests.WAIT_SECONDS", 0.05)
-    house.appender.feed.publisher = Down(house.appender.feed.publisher)
+    house.feed.publisher = Down(house.feed.publisher)
     answer = house.post(idempotency_key="k")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "k" not in house.service.captures._keys
+    assert house.appends._appends._waiting == [], "what the sender was told to send again waits here no more"
+
+
+def test_an_append_that_breaks_ends_the_service(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise CorruptError("captures.sqlite: is damaged")
+
+    monkeypatch.setattr(house.feed.publisher, "append", broken)
+
+    async def act(client: httpx.AsyncClient) -> int:
+        answer = await client.post("/v1/captures", json=POST)
+        await asyncio.to_thread(house.stop.wait, 20)
+        return answer.status_code
+
+    assert house.asked(act) == 500
+    assert house.stop.is_set()
+    assert isinstance(house.service.fault, CorruptError)
+
+
+def test_a_record_that_the_bus_does_not_take_is_the_senders_fault(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(_: object) -> None:
+        raise RecordError("oversize")
+
+    monkeypatch.setattr(house.feed.publisher, "append", too_large)
+    assert house.post().status_code == 400
+    assert not house.stop.is_set()
+
+
+def test_the_process_of_which_the_appends_broke_ends_and_says_why(station: Station) -> None:
+    with station.start("intake", intake__port="0", intake__metrics_port="0") as process:
+        url = process.stdout.readline().split()[-1]
+        token = (station.data / "keys" / TOKEN).read_text().strip()
+        for key in (station.data / "keys" / "seal").iterdir():
+            key.unlink()
+        assert httpx.post(url, json=POST, headers={"Authorization": f"Bearer {token}"}, trust_env=False).status_code == 500
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == Exit.USAGE
+    assert "no seal key in" in said.splitlines()[-1]
 
 
 def test_while_match_is_too_far_behind_nothing_is_taken(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +240,7 @@ def test_while_match_is_too_far_behind_nothing_is_taken(house: House, monkeypatc
     monkeypatch.setattr(type(house.bus), "places", lambda *_: late)
 
     async def act(client: httpx.AsyncClient) -> httpx.Response:
-        await house.appender._look()
+        await house.appends._look()
         return await client.post("/v1/captures", json=POST)
 
     answer = house.asked(act)

@@ -23,7 +23,8 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web._newclient import ResponseNeverReceived
 
-from crawlers.bus.outbox import BATCH, Appends, Outbox
+from crawlers.bus.appends import Appends
+from crawlers.bus.outbox import BATCH, Outbox
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, of_error, of_status, retry_after

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from crawlers.bus.outbox import Appends
+from crawlers.bus.appends import Appends
 from crawlers.fetching.outcomes import FATES
 from crawlers.frontier.database import Leased, Visits
 from crawlers.metrics import CrawlMetrics

@@ -40,8 +40,13 @@ def serve(
     stop: threading.Event,
     protocol: type[BoundedProtocol] = BoundedProtocol,
     tls: tuple[str, str] | None = None,
+    *,
+    lifespan: bool = False,
 ) -> None:
-    """Serve until `stop`, then finish what is being answered. `tls` are the files of a certificate and its key."""
+    """Serve until `stop`, then finish what is being answered. `tls` are the files of a certificate and its key.
+
+    With `lifespan` the application is told of the server's start and end, as ASGI has it.
+    """
     certificate, key = tls or (None, None)
     config = uvicorn.Config(
         app,
@@ -51,7 +56,7 @@ def serve(
         log_config=SILENT,
         access_log=False,
         server_header=False,
-        lifespan="off",
+        lifespan="on" if lifespan else "off",
         timeout_graceful_shutdown=DRAIN_SECONDS,
         ssl_certfile=certificate,
         ssl_keyfile=key,
