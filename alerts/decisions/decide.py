@@ -38,6 +38,16 @@ def said(decision: Decision) -> str:
     return f"reported under {decision.regime}, {decision.stage} report" if decision.regime else decision.status
 
 
+def needed_for(chosen: str) -> str:
+    """The permission that deciding `chosen` needs; for what is none it does not matter."""
+    action = chosen.partition(" ")[0]
+    if action in TELLING:
+        return "telling.approve"
+    if action == "waived":
+        return "duty.waive"
+    return "incident.close" if action in CLOSED else "incident.decide"
+
+
 def may_be_told(decisions: Iterable[Decision]) -> bool:
     """Whether the last decision on telling the people in an incident approved it; equal times are ordered by id."""
     last = max((one for one in decisions if one.stage in TELLING), key=lambda one: (one.at, one.id), default=None)

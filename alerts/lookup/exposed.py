@@ -88,7 +88,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Answers questions from the store, with the index keys of `tenants` and of every tenant that has one."""
+    """Answers questions from the store, with the index keys of `tenants` and of every tenant that has one.
+
+    Where `among` is given, with those of these tenants alone.
+    """
 
     store: IncidentStore
     keys: KeyStore
@@ -96,6 +99,7 @@ class Lookup:
     clock: Clock
     trail: Trail
     lists: EnrolledLists | None = None
+    among: frozenset[str] | None = None
 
     def ask(self, question: Question) -> Answer:
         """The answer, newest incident first; its audit records are durable before it is given.
@@ -158,8 +162,9 @@ class Lookup:
                 self.lists.of(tenant, self.clock.now())
 
     def everyone(self) -> list[str]:
-        """Tenants by configuration or by key."""
-        return sorted({*self.tenants, *(path.parent.name for path in self.keys.root.glob("*/index-*.key"))})
+        """Tenants by configuration or by key, of those that may be asked."""
+        known = {*self.tenants, *(path.parent.name for path in self.keys.root.glob("*/index-*.key"))}
+        return sorted(known if self.among is None else known & self.among)
 
     def _tags(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[str]:
         live = [(epoch, self.keys.read(f"{tenant}/index-{epoch}.key")) for epoch in epochs(self.keys, tenant, "index")]

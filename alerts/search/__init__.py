@@ -1,10 +1,11 @@
-"""The fraud team's page and JSON API over the incident store.
+"""The desk: pages and JSON API over the incident store.
 
 It binds to loopback alone and has no script at all, so its policy can forbid every one. What a person types to look somebody up
 travels in a POST body, is tagged in memory and forgotten; nothing typed is ever logged, for no request is.
 
     connections how long and how many     guard      host, origin, size and headers of every request and answer
     door        token and sessions        login      the way in and out        limits     how often one may ask
-    pages       list and incident         look_up    is this person exposed?   noise      what is silenced
-    api         the same as JSON          app        all of it, and /metrics, /healthz, /readyz
+    may         what a route needs        site       what routes get, narrowed to what whoever asks may see
+    pages       a page a file             api        the same as JSON
+    app         all of it, and /metrics, /healthz, /readyz
 """

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from alerts.clocks.render import clocks_as_json, decide_as_json
-from alerts.decisions.decide import Decisions
+from alerts.decisions.decide import Decisions, needed_for
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named
 from alerts.lookup.person import UNSEEN, Told, reply, told
@@ -23,7 +23,8 @@ from alerts.read.query import SHOWN, customers_of, listed, whole
 from alerts.read.view import customer, details, summary
 from alerts.records import Incident
 from alerts.search.asked import Asked, Text
-from alerts.search.look_up import asked_of
+from alerts.search.may import may
+from alerts.search.pages.look_up import asked_of
 from alerts.search.site import Site
 from alerts.store import MAX_PAGE
 
@@ -119,16 +120,18 @@ class ExposedAnswer(BaseModel):
     looked: Behind
 
 
+Reader = Annotated[Site, may("incident.read")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
 
 
-def routes(site: Site) -> APIRouter:
-    """The routes of this module over `site`."""
+def routes() -> APIRouter:
+    """The routes of this module."""
     router = APIRouter(prefix="/api")
 
     @router.get("/incidents")
     def incidents(
+        site: Reader,
         filters: Asked,
         after: Text = "",
         limit: Limit = 50,
@@ -141,7 +144,7 @@ def routes(site: Site) -> APIRouter:
         return IncidentList(items=[summary(*row, silent.get(row[0].id)) for row in found.rows], after=found.after, looked=behind)
 
     @router.get("/incidents/{id_}")
-    def incident(id_: str) -> JSONResponse:
+    def incident(site: Reader, id_: str) -> JSONResponse:
         found = whole(site.store, id_)
         if found is None:
             return JSONResponse({"error": "no such incident"}, 404)
@@ -152,7 +155,7 @@ def routes(site: Site) -> APIRouter:
         return JSONResponse(details(found, clocks_as_json(duties, now), silence, decide))
 
     @router.get("/incidents/{id_}/customers", response_model=CustomerList)
-    def customers(id_: str, after: Text = "", limit: Limit = SHOWN) -> CustomerList | JSONResponse:
+    def customers(site: Reader, id_: str, after: Text = "", limit: Limit = SHOWN) -> CustomerList | JSONResponse:
         incident = site.store.get(Incident, id_)
         if incident is None:
             return JSONResponse({"error": "no such incident"}, 404)
@@ -160,28 +163,29 @@ def routes(site: Site) -> APIRouter:
         return CustomerList(items=[customer(one) for one in found.items], after=found.after)
 
     @router.post("/incidents/{id_}/decisions")
-    def decide(id_: str, asked: DecisionRequest) -> JSONResponse:
+    def decide(site: Annotated[Site, may("incident.decide")], id_: str, asked: DecisionRequest) -> JSONResponse:
         found = site.store.get(Incident, id_)
         if found is None:
             return JSONResponse({"error": "no such incident"}, 404)
-        made = Decisions(site.store, site.trail).make(found, asked.decision, by=asked.by, note=asked.note)
+        site.principal.require(needed_for(asked.decision))
+        made = Decisions(site.store, site.trail).make(found, asked.decision, by=site.actor(asked.by), note=asked.note)
         return JSONResponse(made.model_dump(mode="json", include={"incident", "at", "by", "status", "note"}))
 
     @router.get("/export/{form}")
-    def export(form: str, filters: Asked, incident: Named = ()) -> Response:
+    def export(site: Annotated[Site, may("incident.export")], form: str, filters: Asked, incident: Named = ()) -> Response:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
         wanted = format_named(form)
         filters.where()
         site.known(filters.tenant)
         content = "".join(wanted.write(chosen(site.store, incident, filters)))
-        site.trail.append("incident.export", f"incidents as {form}", actor="api", tenant=filters.tenant)
+        site.trail.append("incident.export", f"incidents as {form}", actor=site.actor(), tenant=filters.tenant)
         name = f'attachment; filename="incidents.{wanted.ENDING}"'
         return Response(content, media_type=wanted.MEDIA, headers={"content-disposition": name})
 
     @router.post("/exposed")
-    def exposed(request: Request, asked: ExposedRequest) -> ExposedAnswer:
-        question = site.question(asked.value.get_secret_value(), asked.who, asked.purpose, asked.case)
-        answer = asked_of(site, question, request.state.caller)
+    def exposed(site: Annotated[Site, may("person.check")], asked: ExposedRequest) -> ExposedAnswer:
+        question = site.question(asked.value.get_secret_value(), site.actor(asked.who), asked.purpose, asked.case)
+        answer = asked_of(site, question)
         found = [ExposedBy.model_validate(_said(one)) for one in told(answer)]
         now = looked(site.store, site.clock.now())
         behind = Behind(worth=now.worth, since=now.since, last=now.last, unseen=Said(**UNSEEN._asdict()))

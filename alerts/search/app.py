@@ -13,18 +13,19 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
+from alerts.accounts.roles import ForbiddenError
 from alerts.decisions.command import duties_of
 from alerts.lookup.exposed import Lookup
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
-from alerts.read.tenants import require_known
 from alerts.records import Account
-from alerts.search import api, login, look_up, noise, pages, sellers
+from alerts.search import api, login, pages
 from alerts.search.asked import known_query
 from alerts.search.door import Door, token_of
 from alerts.search.guard import Guard
 from alerts.search.limits import Lookups
+from alerts.search.may import anybody, logged_in, require_named
 from alerts.search.site import Site, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log
@@ -48,13 +49,15 @@ def create_app(
     lookup.check_keys()
     tenants = tenants_here(context)
     site = Site(
+        context=context,
         store=store,
         lookup=lookup,
         clock=context.clock,
         metrics=metrics,
         registry=registry,
-        pages=templates(zone, tenants, [one for one in tenants or {""} if not channels_for(context.settings.notify, one)]),
-        known=partial(require_known, context, store),
+        pages=templates(zone),
+        tenants=tuple(sorted(tenants)),
+        untold=tuple(one for one in sorted(tenants or {""}) if not channels_for(context.settings.notify, one)),
         trail=trail,
         duties=duties_of(context, store),
         background=Live(BACKGROUND, context.data),
@@ -65,43 +68,36 @@ def create_app(
     app = FastAPI(
         title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(known_query)]
     )
-    routers = (
-        pages.routes(site),
-        noise.routes(site),
-        look_up.routes(site),
-        sellers.routes(site),
-        api.routes(site),
-        login.routes(site),
-    )
-    for router in (*routers, _operations(site, app)):
+    app.state.site = site
+    for router in (*pages.routers(), api.routes(), login.routes(), _operations(site, app)):
         app.include_router(router)
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
-    return Guard(app, hosts, metrics.requests, site.door.caller, partial(login.denied, site))
+    return Guard(app, hosts, metrics.requests, site.door.principal, partial(login.denied, site), require_named(app))
 
 
 def _operations(site: Site, app: FastAPI) -> APIRouter:
-    """What machines ask for, and the style sheet."""
+    """What machines ask for, of the whole site, and the style sheet."""
     router = APIRouter(include_in_schema=False)
     style = (resources.files("alerts.search") / "static" / "ullage.css").read_text(encoding="utf-8")
 
-    @router.get("/static/ullage.css")
+    @router.get("/static/ullage.css", dependencies=[anybody()])
     def style_sheet() -> Response:
         return Response(style, media_type="text/css")
 
-    @router.get("/api/openapi.json")
+    @router.get("/api/openapi.json", dependencies=[logged_in()])
     def described() -> JSONResponse:
         return JSONResponse(app.openapi())
 
-    @router.get("/metrics")
+    @router.get("/metrics", dependencies=[anybody()])
     def metrics() -> Response:
         return Response(generate_latest(site.registry), media_type=METRICS_TYPE)
 
-    @router.get("/healthz")
+    @router.get("/healthz", dependencies=[anybody()])
     def alive() -> PlainTextResponse:
         return PlainTextResponse("alive\n")
 
-    @router.get("/readyz")
+    @router.get("/readyz", dependencies=[anybody()])
     def ready() -> PlainTextResponse:
         site.store.count(Account, Where())
         return PlainTextResponse("ready\n")
@@ -117,16 +113,15 @@ def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception],
             return JSONResponse({"error": message}, status, headers)
         if request.url.path in ("/metrics", "/healthz", "/readyz"):
             return PlainTextResponse(f"{message}\n", status)
-        page = site.page("problem.html", status, title="That did not work", message=message)
+        page = site.seen_by(request.state.principal).page("problem.html", status, title="That did not work", message=message)
         page.headers.update(headers or {})
         return page
 
     def ours(request: Request, error: Exception) -> Response:
         if isinstance(error, LimitedError):
             return answer(request, 429, str(error), {"retry-after": str(error.retry_after)})
-        if isinstance(error, UnavailableError):
-            return answer(request, 503, "the incident store cannot be reached; try again soon")
-        return answer(request, 400 if isinstance(error, QueryError | UnknownTenantError) else 500, str(error))
+        status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+        return answer(request, status, "the incident store cannot be reached; try again soon" if status == 503 else str(error))
 
     def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -144,6 +139,7 @@ def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception],
     return {UllageError: ours, RequestValidationError: invalid, HTTPException: http, Exception: unexpected}
 
 
+_STATUS = {UnavailableError: 503, ForbiddenError: 403, QueryError: 400, UnknownTenantError: 400}
 _NAMES = frozenset(
     "tenant severity status place kind q seller after limit value who purpose case by note token days reason what name".split()
 )

@@ -1,4 +1,4 @@
-"""Who may use the page: whoever shows the token, a secret that is made at the first start. There are no accounts yet.
+"""Who may use the page: whoever shows the token, a secret that is made at the first start, has all that there is.
 
     DIR/keys/search.token   0600, one line; whoever may read it may ask. Replace it and start search again to end all sessions
 
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter
 
+from alerts.accounts.roles import ALL, NOBODY, PERMISSIONS, Principal
 from ullage.clock import Clock
 from ullage.runtime.allowance import Allowance, LimitedError
 from ullage.security import tokens
@@ -26,6 +27,7 @@ from ullage.security.keys import KeyStore
 TOKEN = "search.token"  # noqa: S105 - its name, not the token
 COOKIE = "ullage_session"
 BEARER = "bearer"
+EVERYTHING = frozenset(PERMISSIONS)
 LONGEST_SECONDS = 12 * 3600.0
 MOST_SESSIONS = 1_000
 ATTEMPTS, ATTEMPT_SECONDS = 10, 60.0
@@ -70,27 +72,27 @@ class Door:
         with self._lock:
             self._sessions.pop(_digest(_cookie(headers)), None)
 
-    def caller(self, headers: Mapping[str, str]) -> str:
-        """Who sent a request, as a name for nothing but to tell callers apart; "" for nobody who may.
+    def principal(self, headers: Mapping[str, str]) -> Principal:
+        """Who sent a request; NOBODY for somebody who is not known.
 
         LimitedError for a wrong token of a program after too many attempts.
         """
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == BEARER:
             if self._is_right(given.strip()):
-                return BEARER
+                return Principal(BEARER, tenants=frozenset({ALL}), permissions=EVERYTHING, is_program=True)
             self._attempt(is_right=False)
-            return ""
+            return NOBODY
         name, now = _digest(_cookie(headers)), self._clock.monotonic()
         with self._lock:
             session = self._sessions.get(name)
             if session is None:
-                return ""
+                return NOBODY
             if now - session.used > self._idle or now - session.began > LONGEST_SECONDS:
                 del self._sessions[name]
-                return ""
+                return NOBODY
             session.used = now
-        return name
+        return Principal("desk", tenants=frozenset({ALL}), permissions=EVERYTHING, session=name)
 
     def _is_right(self, typed: str) -> bool:
         return hmac.compare_digest(_digest(typed), self._token)

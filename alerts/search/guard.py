@@ -6,19 +6,18 @@ rebinding gives its own name), nor hide where a form came from: `Sec-Fetch-Site`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from prometheus_client import Counter
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alerts.accounts.roles import NOBODY, Principal
 from ullage.errors import UllageError
 from ullage.runtime.connections import ANSWERED, MOST_REQUESTS
 
 MAX_BODY = 16 * 1024
 MAX_QUERY = 2 * 1024
-OPEN = frozenset({"/login", "/static/ullage.css", "/metrics", "/healthz", "/readyz"})
-"""What needs no session: the way in, and counts."""
 KEPT = "/api/export/"
 """What leaves an entry in the audit log even when it is only read: no other site's page may fill that log."""
 HEADERS = {
@@ -37,8 +36,9 @@ HEADERS = {
 class Guard:
     """Wraps the whole application.
 
-    `hosts` are the names and port under which it may be spoken to. `caller` says who sent a request, "" for nobody who may; what
-    is in `OPEN` is for everybody, else `denied` answers, an error of `caller` too. Routes find it as `request.state.caller`.
+    `hosts` are the names and port under which it may be spoken to. `principal` says who sent a request, NOBODY for nobody known;
+    the paths in `open_` are for everybody, else `denied` answers, an error of `principal` too. Routes find it as
+    `request.state.principal`.
     """
 
     def __init__(
@@ -46,10 +46,12 @@ class Guard:
         app: ASGIApp,
         hosts: frozenset[str],
         requests: Counter,
-        caller: Callable[[Mapping[str, str]], str],
+        principal: Callable[[Mapping[str, str]], Principal],
         denied: Callable[[Scope, UllageError | None], Response],
+        open_: Collection[str],
     ) -> None:
-        self._app, self._hosts, self._requests, self._caller, self._denied = app, hosts, requests, caller, denied
+        self._app, self._hosts, self._requests, self._open = app, hosts, requests, frozenset(open_)
+        self._principal, self._denied = principal, denied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse or pass on; count and dress the answer."""
@@ -79,11 +81,11 @@ class Guard:
         if refusal:
             return PlainTextResponse(refusal[1] + "\n", refusal[0]), receive
         try:
-            caller = scope["state"]["caller"] = self._caller(headers)
+            principal = scope["state"]["principal"] = self._principal(headers)
         except UllageError as error:
             return self._denied(scope, error), receive
-        may = caller or scope["path"] in OPEN
-        return self._app if may else self._denied(scope, None), _again(body, receive)
+        passes = principal != NOBODY or scope["path"] in self._open
+        return self._app if passes else self._denied(scope, None), _again(body, receive)
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """Status and reason, or None for a request that may pass."""

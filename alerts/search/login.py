@@ -10,25 +10,27 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.types import Scope
 
 from alerts.search.door import COOKIE
+from alerts.search.may import anybody, logged_in
 from alerts.search.site import Site
 from ullage.errors import UllageError
 from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form(max_length=2_000)]
+Everybody = Annotated[Site, anybody()]
 OURS = re.compile(r"/(?![/\\])[!-~]*")
 """A place of this page: a path, never another host."""
 
 
-def routes(site: Site) -> APIRouter:
-    """The routes of this module over `site`."""
+def routes() -> APIRouter:
+    """The routes of this module."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/login")
-    def form() -> HTMLResponse:
+    def form(site: Everybody) -> HTMLResponse:
         return _form(site, 200)
 
     @router.post("/login")
-    def enter(token: Typed = "", then: Typed = "/") -> Response:
+    def enter(site: Everybody, token: Typed = "", then: Typed = "/") -> Response:
         place = then if OURS.fullmatch(then) else "/"
         try:
             session = site.door.enter(token.strip())
@@ -41,7 +43,7 @@ def routes(site: Site) -> APIRouter:
         return answer
 
     @router.post("/logout")
-    def leave(request: Request) -> Response:
+    def leave(request: Request, site: Annotated[Site, logged_in()]) -> Response:
         site.door.leave({"cookie": request.headers.get("cookie", "")})
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")

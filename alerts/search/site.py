@@ -1,10 +1,10 @@
-"""What the routes share: the store, the clock, the look-up, and the templates."""
+"""What the routes share: the store, the clock, the look-up, and the templates; each narrowed to what whoever asks may see."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any
 
@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CollectorRegistry
 
 from alerts import words
+from alerts.accounts.roles import NOBODY, Principal
 from alerts.clocks.duties import Duties
 from alerts.decisions.checked_text import MAX_NOTE, checked_name
 from alerts.export import formats
@@ -21,22 +22,30 @@ from alerts.lookup.exposed import PURPOSES, Lookup, Question
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.read import view
+from alerts.read.tenants import require_known
 from alerts.search.door import Door
 from alerts.search.limits import Lookups
 from alerts.store import IncidentStore, QueryError
+from alerts.store.within import StoreWithin
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.display.render import moment, safe
 from ullage.lookup.free_text_check import identifier_in
 from ullage.security.masking import Secret
+from ullage.settings import Context
+from ullage.settings.tenants import require_tenant
 
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Handed to every group of routes. `zone` None shows times in this machine's zone."""
+    """Handed to every route by what it needs (`alerts.search.may`), as whoever asks may see it: `principal`.
 
+    `zone` None shows times in this machine's zone. `untold` are tenants of whose incidents nobody is told, which every page says.
+    """
+
+    context: Context
     store: IncidentStore
     lookup: Lookup
     clock: Clock
@@ -46,15 +55,43 @@ class Site:
     trail: Trail
     duties: Duties
     background: Callable[[], Rules]
-    known: Callable[[str], None]
-    """UnknownTenantError for a tenant that is none of ours."""
     door: Door
     allowed: Lookups
+    tenants: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
     zone: tzinfo | None = None
+    principal: Principal = NOBODY
+
+    def seen_by(self, principal: Principal) -> Site:
+        """The same for `principal`: store, look-up and tenants without those that are none of theirs."""
+        if principal.sees_all:
+            return replace(self, principal=principal)
+        store = StoreWithin(self.store, principal.tenants)
+        return replace(
+            self,
+            principal=principal,
+            store=store,
+            lookup=replace(self.lookup, store=store, among=principal.tenants),
+            duties=replace(self.duties, store=store),
+            tenants=tuple(one for one in self.tenants if principal.sees(one)),
+            untold=tuple(one for one in self.untold if not one or principal.sees(one)),
+        )
+
+    def actor(self, typed: str = "") -> str:
+        """In whose name something is done: that which a program says, else that of whoever asks."""
+        return typed or self.principal.name
+
+    def known(self, tenant: str) -> None:
+        """UnknownTenantError for a tenant that is none of ours, or none that may be seen; "" is any."""
+        if self.principal.sees_all:
+            require_known(self.context, self.store, tenant)
+        elif tenant:
+            require_tenant(tenant, self.principal.tenants)
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """A template as an answer."""
-        return HTMLResponse(self.pages.get_template(name).render(values), status)
+        """A template as an answer; it knows who asks as `principal`, and their tenants."""
+        who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold}
+        return HTMLResponse(self.pages.get_template(name).render({**who, **values}), status)
 
     def question(self, value: str, who: str, purpose: str, case: str) -> Question:
         """What was asked, checked; QueryError says what is missing and repeats nothing."""
@@ -65,11 +102,8 @@ class Site:
         return Question(Secret(value), checked_name(who), purpose, case.strip())
 
 
-def templates(zone: tzinfo | None, tenants: Iterable[str], untold: Iterable[str] = ()) -> Environment:
-    """The page's templates; everything is escaped, and a name that is missing is an error.
-
-    `untold` are tenants of whose incidents nobody is told, which every page says.
-    """
+def templates(zone: tzinfo | None) -> Environment:
+    """The page's templates; everything is escaped, and a name that is missing is an error."""
     pages = Environment(
         loader=PackageLoader("alerts.search"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -88,8 +122,6 @@ def templates(zone: tzinfo | None, tenants: Iterable[str], untold: Iterable[str]
     pages.globals |= {
         "formats": formats.names(),
         "words": words,
-        "tenants": sorted(tenants),
-        "untold": sorted(untold),
         "purposes": PURPOSES,
         "note_length": MAX_NOTE,
         "closed": CLOSED,

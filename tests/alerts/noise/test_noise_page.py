@@ -39,7 +39,6 @@ def test_an_incident_is_silenced_from_its_page_and_says_by_whom_and_why(browser,
 @pytest.mark.parametrize(
     "change",
     [
-        {"by": ""},
         {"reason": ""},
         {"reason": f"call {PHONE}"},
         {"days": "0"},

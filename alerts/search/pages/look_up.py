@@ -5,38 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse
 
 from alerts.lookup.exposed import Answer, Question
 from alerts.lookup.person import UNSEEN, reply, told
 from alerts.read.heard import looked
+from alerts.search.may import may
 from alerts.search.site import Site
 from alerts.store import QueryError
 from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form()]
+Clerk = Annotated[Site, may("person.check")]
 NOTHING = {"who": "", "purpose": "", "case": ""}
 """The form as it first stands, and after a refusal: what was refused may hold anything, so none of it is shown again."""
 
 
-def routes(site: Site) -> APIRouter:
-    """The routes of this module over `site`."""
+def routes() -> APIRouter:
+    """The routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/exposed")
-    def form() -> HTMLResponse:
+    def form(site: Clerk) -> HTMLResponse:
         return _page(site, asked=NOTHING)
 
     @router.post("/exposed")
-    def answer(request: Request, value: Typed = "", who: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
+    def answer(site: Clerk, value: Typed = "", who: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
         try:
-            asked = site.question(value, who, purpose, case)
+            asked = site.question(value, site.actor(who), purpose, case)
         except QueryError as error:
             site.metrics.lookups.labels("refused").inc()
             return _page(site, 400, refused=str(error), asked=NOTHING)
         kept = {"who": asked.who, "purpose": asked.purpose, "case": asked.case}
-        return _page(site, answer=asked_of(site, asked, request.state.caller), asked=kept)
+        return _page(site, answer=asked_of(site, asked), asked=kept)
 
     return router
 
@@ -48,13 +50,13 @@ def _page(
     behind = looked(site.store, site.clock.now()) if answer else None
     said, heard = (reply(answer, behind), told(answer)) if answer and behind else (None, ())
     shown = {"answer": answer, "told": heard, "reply": said, "unseen": UNSEEN}
-    return site.page("exposed.html", status, **shown, refused=refused, asked=asked, behind=behind)
+    return site.page("look_up.html", status, **shown, refused=refused, asked=asked, behind=behind)
 
 
-def asked_of(site: Site, question: Question, caller: str) -> Answer:
-    """The answer, counted by its outcome; LimitedError when this caller has asked too often, which the audit log notes."""
+def asked_of(site: Site, question: Question) -> Answer:
+    """The answer, counted by its outcome; LimitedError when whoever asks did so too often, which the audit log notes."""
     try:
-        site.allowed.take(caller)
+        site.allowed.take(site.principal.session or site.principal.name)
     except LimitedError as error:
         site.metrics.lookups.labels("limited").inc()
         if error.is_first:  # a sweep must not fill the log as well

@@ -10,40 +10,49 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from alerts.noise.counts import background_counts
 from alerts.noise.suppressions import Conditions, Desk, active, said
 from alerts.records import Incident
+from alerts.search.may import may
 from alerts.search.site import Site
 from alerts.store import QueryError
 
 Typed = Annotated[str, Form()]
+Reader = Annotated[Site, may("noise.read")]
+Changer = Annotated[Site, may("noise.change")]
 
 
-def routes(site: Site) -> APIRouter:
-    """The routes of this module over `site`."""
-    router, desk = APIRouter(include_in_schema=False), Desk(site.store, site.trail)
+def routes() -> APIRouter:
+    """The routes of this page."""
+    router = APIRouter(include_in_schema=False)
 
     @router.get("/noise")
-    def noise() -> HTMLResponse:
+    def noise(site: Reader) -> HTMLResponse:
         return _page(site)
 
     @router.post("/incidents/{id_}/silence")
-    def silence(id_: str, by: Typed = "", what: Typed = "", reason: Typed = "", days: Annotated[int, Form()] = 0) -> Response:
+    def silence(
+        site: Changer, id_: str, by: Typed = "", what: Typed = "", reason: Typed = "", days: Annotated[int, Form()] = 0
+    ) -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
             return site.page("problem.html", 404, title="Not here", message="There is no such incident.")
         try:
-            desk.suppress(found.tenant, _conditions(found, what), days=days, by=by, reason=reason)
+            _desk(site).suppress(found.tenant, _conditions(found, what), days=days, by=site.actor(by), reason=reason)
         except QueryError as error:
             return _page(site, str(error))
         return RedirectResponse(f"/incidents/{found.id}", 303)
 
     @router.post("/suppressions/{id_}/lift")
-    def lift(id_: str, by: Typed = "", reason: Typed = "") -> Response:
+    def lift(site: Changer, id_: str, by: Typed = "", reason: Typed = "") -> Response:
         try:
-            desk.lift(id_, by=by, reason=reason)
+            _desk(site).lift(id_, by=site.actor(by), reason=reason)
         except QueryError as error:
             return _page(site, str(error))
         return RedirectResponse("/noise", 303)
 
     return router
+
+
+def _desk(site: Site) -> Desk:
+    return Desk(site.store, site.trail)
 
 
 def _conditions(incident: Incident, what: str) -> Conditions:

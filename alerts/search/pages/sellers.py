@@ -5,26 +5,27 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
 
 from alerts.read.query import Filters, Listed
 from alerts.read.sellers import named
-from alerts.search.pages import list_page
+from alerts.search.may import may
+from alerts.search.pages.incidents import list_page
 from alerts.search.site import Site
 from alerts.store import QueryError
 from ullage.security.masking import Secret
 
 
-def routes(site: Site) -> APIRouter:
-    """The routes of this module over `site`."""
+def routes() -> APIRouter:
+    """The routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.post("/sellers")
-    def seller(request: Request, name: Annotated[str, Form()] = "") -> Response:
+    def seller(site: Annotated[Site, may("seller.find")], name: Annotated[str, Form()] = "") -> Response:
         nothing = Listed((), "")
         try:
-            tokens = tokens_of_name(site, Secret(name), request.state.caller)
+            tokens = tokens_of_name(site, Secret(name))
         except QueryError as error:
             return list_page(site, Filters(), nothing, str(error))
         if not tokens:
@@ -34,9 +35,9 @@ def routes(site: Site) -> APIRouter:
     return router
 
 
-def tokens_of_name(site: Site, name: Secret, caller: str) -> tuple[str, ...]:
+def tokens_of_name(site: Site, name: Secret) -> tuple[str, ...]:
     """The tokens of the author of that name, () for nobody; noted without the name, and limited as look-ups of people are."""
-    site.allowed.take(caller)
+    site.allowed.take(site.principal.session or site.principal.name)
     tokens = named(site.store, site.lookup.keys, site.lookup.everyone(), name)
-    site.trail.append("lookup.seller", f"{len(tokens)} found", actor="page")
+    site.trail.append("lookup.seller", f"{len(tokens)} found", actor=site.actor())
     return tokens

@@ -1,11 +1,10 @@
-"""The list of incidents, one incident, and decisions on it."""
+"""One incident, and decisions on it."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
 from typing import Annotated
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form
@@ -14,19 +13,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from alerts.clocks.duties import Duty
 from alerts.clocks.regimes import regimes_of
 from alerts.clocks.render import clock_words
-from alerts.decisions.decide import TOKEN_BYTES, Decisions
-from alerts.incidents.status import UNDECIDED, tally
+from alerts.decisions.decide import TOKEN_BYTES, Decisions, needed_for
 from alerts.noise.suppressions import suppressed
-from alerts.read.heard import looked
-from alerts.read.query import Filters, Listed, listed, whole
-from alerts.read.sellers import history, tokens_of
-from alerts.records import SEVERITIES, STATUSES, Incident
-from alerts.search.asked import Asked, Text
+from alerts.read.query import whole
+from alerts.records import Incident
+from alerts.search.asked import Text
+from alerts.search.may import may
 from alerts.search.site import Site
 from alerts.store import QueryError
-from ullage.settings.tenants import UnknownTenantError
 
-PAGE = 50
 ACTIONS = {
     "acknowledged": "Acknowledge · 受理",
     "confirmed": "Confirm · 确认",
@@ -37,31 +32,20 @@ ACTIONS = {
     "note": "Note only · 仅备注",
 }
 Typed = Annotated[str, Form()]
+Reader = Annotated[Site, may("incident.read")]
+Decider = Annotated[Site, may("incident.decide")]
 
 
-def routes(site: Site) -> APIRouter:
-    """The routes of this module over `site`."""
+def routes() -> APIRouter:
+    """The routes of this page."""
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/")
-    def incidents(
-        filters: Asked,
-        after: Text = "",
-    ) -> HTMLResponse:
-        try:
-            filters.where()
-            site.known(filters.tenant)
-            found = listed(site.store, filters, PAGE, after).gravest_first()
-        except (QueryError, UnknownTenantError) as error:
-            return list_page(site, Filters(), Listed((), ""), str(error))
-        return list_page(site, filters, found, "")
-
     @router.get("/incidents/{id_}")
-    def incident(id_: str, after: Text = "") -> HTMLResponse:
+    def incident(site: Reader, id_: str, after: Text = "") -> HTMLResponse:
         return _incident_page(site, id_, after=after)
 
     @router.post("/incidents/{id_}/decisions")
-    def decide(id_: str, by: Typed = "", status: Typed = "", note: Typed = "", token: Typed = "") -> Response:
+    def decide(site: Decider, id_: str, by: Typed = "", status: Typed = "", note: Typed = "", token: Typed = "") -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
             return _missing(site)
@@ -70,7 +54,8 @@ def routes(site: Site) -> APIRouter:
                 raise QueryError("the form is not one of ours: open the incident again")
             if status == "reported":
                 raise QueryError("say under which rule it was reported, and which report that was")
-            Decisions(site.store, site.trail).make(found, status, by=by, note=note, token=token)
+            site.principal.require(needed_for(status))
+            Decisions(site.store, site.trail).make(found, status, by=site.actor(by), note=note, token=token)
         except QueryError as error:
             return _incident_page(site, id_, str(error))
         return RedirectResponse(f"/incidents/{found.id}#decisions", 303)
@@ -88,32 +73,6 @@ def _rulings(site: Site, incident: Incident, duties: Iterable[Duty]) -> dict[str
         else:
             found[f"applies {regime.id}"] = f"Applies: {regime.id} · 适用"
     return found
-
-
-def list_page(site: Site, filters: Filters, found: Listed, refused: str, status: int = 400) -> HTMLResponse:
-    """The list, or in its place why there is none: `refused`, with that status."""
-    chosen = {"tenant": filters.tenant, "severity": filters.severity, "status": filters.status}
-    chosen |= {"place": filters.site, "kind": filters.kind, "q": filters.text, "seller": filters.seller}
-    set_ones = {name: value for name, value in chosen.items() if value}
-    counts = tally(site.store)
-    silent = suppressed(site.store, [incident for incident, _ in found.rows], site.clock.now())
-    return site.page(
-        "list.html",
-        status if refused else 200,
-        rows=found.rows,
-        silent=silent,
-        seller=history(site.store, tokens_of(filters.seller), filters.tenant) if filters.seller else None,
-        chosen=chosen,
-        filtered=bool(set_ones),
-        refused=refused,
-        query=f"?{urlencode(set_ones)}" if set_ones else "",
-        following=f"/?{urlencode({**set_ones, 'after': found.after})}" if found.after else "",
-        open_by_severity={severity: counts["", severity, UNDECIDED] for severity in reversed(SEVERITIES)},
-        empty=not counts.total(),
-        behind=looked(site.store, site.clock.now()),
-        severities=SEVERITIES,
-        statuses=STATUSES,
-    )
 
 
 def _incident_page(site: Site, id_: str, refused: str = "", after: str = "") -> HTMLResponse:

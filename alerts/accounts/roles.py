@@ -1,0 +1,121 @@
+"""Which role may do what. Whatever is not in this table is refused, and every route names what it needs of it.
+
+Nobody has two of `operator`, `resolver` and `auditor`: who runs the machine does not turn handles into customers, and neither
+looks over what they did themselves. Waiving a duty to report takes two people's decisions, one of role `lead`, one of role `dpo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from ullage.errors import UllageError
+
+PERMISSIONS: Mapping[str, str] = {
+    "incident.read": "see incidents, without the people in them beyond their handles",
+    "incident.decide": "acknowledge, confirm, note, record a report",
+    "incident.assign": "give an incident to somebody",
+    "incident.close": "resolve an incident, or call it a false positive",
+    "incident.export": "take incidents out, without anybody who is in them",
+    "customers.export": "take the handles of an incident's customers out",
+    "address.reveal": "see the address of a post in clear",
+    "seller.find": "find a seller by name",
+    "duty.waive": "decide that a duty to report asks for nothing: one half of it",
+    "telling.approve": "decide whether the people in an incident may be told",
+    "person.check": "ask whether a person is exposed",
+    "file.assess": "have a file judged",
+    "coverage.read": "see what was looked at, and what was not",
+    "coverage.explain": "say why a gap was there",
+    "noise.read": "see what is silenced, and what is background",
+    "noise.change": "silence, and lift that again",
+    "rules.read": "see rules, and how precise they were",
+    "watchlist.read": "see the state of watchlists, never who is in them",
+    "channel.read": "see who is told by which channel",
+    "evidence.read": "see which evidence is kept",
+    "audit.read": "read the audit log",
+    "account.read": "see accounts and tokens of the API",
+    "account.manage": "make, change and close accounts and tokens of the API",
+}
+"""Every permission with what it allows. A name that is not here is a fault of ours."""
+
+_STATE = frozenset("coverage.read rules.read watchlist.read channel.read noise.read".split())
+"""The state of the machine and of its rules: nothing of an incident."""
+_WORK = frozenset(
+    "incident.read incident.decide incident.assign incident.close incident.export seller.find file.assess noise.change".split()
+)
+
+ROLES: Mapping[str, frozenset[str]] = {
+    "operator": _STATE | {"account.read", "account.manage"},
+    "agent": frozenset({"person.check"}),
+    "fraud": frozenset(
+        "person.check incident.read incident.decide incident.export customers.export seller.find file.assess".split()
+    )
+    | _STATE,
+    "analyst": _WORK | _STATE | {"coverage.explain", "address.reveal"},
+    "lead": _WORK | _STATE | {"coverage.explain", "address.reveal", "customers.export", "person.check", "duty.waive"},
+    "dpo": frozenset(
+        "incident.read incident.decide incident.export person.check customers.export duty.waive telling.approve".split()
+    )
+    | _STATE,
+    "resolver": frozenset({"incident.read", "customers.export", "watchlist.read"}),
+    "evidence": frozenset("incident.read address.reveal evidence.read coverage.read".split()),
+    "auditor": frozenset("incident.read audit.read account.read evidence.read".split()) | _STATE,
+}
+"""Role to permissions."""
+
+APART = frozenset({"operator", "resolver", "auditor"})
+"""Of these nobody has two."""
+ALL = "*"
+"""In the place of tenants: all there are, and will be."""
+
+
+class ForbiddenError(UllageError):
+    """Somebody known asked for what their roles do not allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: a person, or a program with a token. `tenants` holds `ALL` for somebody who sees all of them.
+
+    `permissions` are those of the roles, or a token's own scope. Decisions are made in the `name` of whoever asks.
+    """
+
+    name: str
+    roles: frozenset[str] = frozenset()
+    tenants: frozenset[str] = frozenset()
+    permissions: frozenset[str] = frozenset()
+    is_program: bool = False
+    session: str = ""
+    """Tells sessions of one person apart, and is good for nothing else."""
+
+    @classmethod
+    def person(cls, name: str, roles: Collection[str], tenants: Collection[str]) -> Principal:
+        """Somebody with these roles, as they stand in the table."""
+        return cls(name, frozenset(roles), frozenset(tenants), permissions_of(roles))
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether every tenant is theirs."""
+        return ALL in self.tenants
+
+    def sees(self, tenant: str) -> bool:
+        """Whether they may know anything of `tenant`."""
+        return self.sees_all or tenant in self.tenants
+
+    def may(self, permission: str) -> bool:
+        """Whether they have `permission`; KeyError for one that there is not."""
+        return bool(PERMISSIONS[permission]) and permission in self.permissions
+
+    def require(self, permission: str) -> None:
+        """ForbiddenError without `permission`."""
+        if not self.may(permission):
+            raise ForbiddenError(f"your roles do not allow this: it needs {permission} ({PERMISSIONS[permission]})")
+
+
+NOBODY = Principal("")
+"""Who has not logged in: no permission, no tenant."""
+
+
+def permissions_of(roles: Collection[str]) -> frozenset[str]:
+    """What `roles` allow together; KeyError for one that there is not."""
+    return frozenset().union(*(ROLES[role] for role in roles))

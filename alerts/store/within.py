@@ -1,0 +1,92 @@
+"""The store as somebody may see it who is not concerned with every tenant: of the others there is nothing.
+
+Every reading and every writing of the desk goes through here, so that no page has to think of it. What is of no tenant, such as
+when crawl was last heard, is everybody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from alerts.records.document import D, Document
+from alerts.store import IncidentStore, Outcome, Page, QueryError, Where
+
+
+@dataclass(frozen=True, slots=True)
+class StoreWithin:
+    """`whole` narrowed to the documents of `tenants`. It is an `IncidentStore`, but for keeping it: that is its owner's."""
+
+    whole: IncidentStore
+    tenants: frozenset[str]
+
+    def get(self, kind: type[D], id_: str) -> D | None:
+        """The document if it is theirs, or None."""
+        found = self.whole.get(kind, id_)
+        return found if found is not None and self._sees(found) else None
+
+    def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
+        """Those of the documents that exist and are theirs, by id."""
+        return {id_: one for id_, one in self.whole.mget(kind, ids).items() if self._sees(one)}
+
+    def create(self, documents: Sequence[Document]) -> list[bool]:
+        """Write each unless its id exists; QueryError, with nothing written, where one is not theirs."""
+        self._require(documents)
+        return self.whole.create(documents)
+
+    def put(self, documents: Sequence[Document]) -> list[Outcome]:
+        """Write each; QueryError, with nothing written, where one is not theirs."""
+        self._require(documents)
+        return self.whole.put(documents)
+
+    def count(self, kind: type[Document], where: Where) -> int:
+        """How many of theirs there are, exactly."""
+        narrowed = self._narrowed(kind, where)
+        return self.whole.count(kind, narrowed) if narrowed else 0
+
+    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "") -> Page[D]:
+        """A page of theirs."""
+        narrowed = self._narrowed(kind, where)
+        return self.whole.search(kind, narrowed, limit, after) if narrowed else Page((), "")
+
+    def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
+        """All of theirs, in no promised order."""
+        narrowed = self._narrowed(kind, where)
+        if narrowed:
+            yield from self.whole.scroll(kind, narrowed)
+
+    def delete(self, kind: type[Document], ids: Collection[str]) -> int:
+        """Nothing on the desk is removed."""
+        raise NotImplementedError
+
+    def expunge(self, kinds: Collection[type[Document]]) -> None:
+        """Nothing on the desk is removed."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Make every write that has returned visible."""
+        self.whole.refresh()
+
+    def check(self) -> str:
+        """What this process may do with it."""
+        return self.whole.check()
+
+    def close(self) -> None:
+        """It stays open: others use it as well."""
+
+    def _sees(self, document: Document) -> bool:
+        tenant = getattr(document, "tenant", None)
+        return tenant is None or tenant in self.tenants
+
+    def _require(self, documents: Sequence[Document]) -> None:
+        """What is of no tenant, such as that somebody was looked up, may be written and not be read."""
+        if not all(self._sees(one) or getattr(one, "tenant", None) == "" for one in documents):
+            raise QueryError("that is of another tenant")
+
+    def _narrowed(self, kind: type[Document], where: Where) -> Where | None:
+        """`where` for their tenants alone, None where nothing can be left. Of a class without tenants it stays as it is."""
+        if "tenant" not in kind.model_fields:
+            return where
+        asked = where.equals.get("tenant")
+        left = self.tenants if asked is None else self.tenants.intersection(asked)
+        return replace(where, equals={**where.equals, "tenant": sorted(left)}) if left else None

@@ -1,0 +1,61 @@
+"""The store as somebody sees it who is not concerned with every tenant."""
+
+import pytest
+
+from alerts.incidents.status import tally
+from alerts.read.query import Filters, listed, whole
+from alerts.records import CLASSES, Decision, Exposure, Incident, Sighting, incident_id
+from alerts.store import QueryError, Where
+from alerts.store.within import StoreWithin
+from tests.alerts.builders import finding, fold_all
+
+A, B = incident_id("fa"), incident_id("fb")
+
+
+@pytest.fixture
+def two(store, clock):
+    """An incident of `bank` and one of `shop`, as somebody of `bank` sees them."""
+    fold_all(store, clock, [finding("fa", range(10), people="a")])
+    fold_all(store, clock, [finding("fb", range(20, 30), people="b", tenant="shop")])
+    assert {one.tenant for one in store.scroll(Incident, Where())} == {"bank", "shop"}
+    return StoreWithin(store, frozenset({"bank"}))
+
+
+def test_another_tenant_is_not_there_by_any_way(two):
+    assert (two.get(Incident, A).id, two.get(Incident, B)) == (A, None)
+    assert set(two.mget(Incident, [A, B])) == {A}
+    assert two.count(Incident, Where()) == 1
+    assert two.count(Incident, Where({"tenant": ("shop",)})) == 0
+    assert two.count(Incident, Where({"tenant": ("shop", "bank")})) == 1
+    assert [one.id for one in two.search(Incident, Where()).items] == [A]
+    assert two.search(Incident, Where({"tenant": ("shop",)})).items == ()
+    for kind in (Sighting, Exposure):
+        assert {one.tenant for one in two.scroll(kind, Where())} == {"bank"}
+        assert list(two.scroll(kind, Where({"incident": (B,)}))) == []
+
+
+def test_what_reads_it_counts_its_own_alone(two):
+    assert sum(tally(two).values()) == 1
+    assert [incident.id for incident, _ in listed(two, Filters(), 9).rows] == [A]
+    assert whole(two, B) is None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if "tenant" in kind.model_fields], ids=lambda kind: kind.__name__)
+def test_every_class_that_has_tenants_is_narrowed_by_them(two, kind):
+    """A store filters by columns alone: a class with a tenant that is no column could not be kept apart."""
+    assert "tenant" in kind.columns or "tenant" in kind.sets
+    assert all(one.tenant == "bank" for one in two.scroll(kind, Where()))
+
+
+def test_what_is_of_another_tenant_is_not_written(two, store, clock):
+    made = Decision(id=f"{B}:1", tenant="shop", incident=B, at=clock.as_clock().now(), by="Li", status="resolved")
+    for write in (two.create, two.put):
+        with pytest.raises(QueryError):
+            write([made.model_copy(update={"tenant": "bank", "id": "x"}), made])
+    assert store.count(Decision, Where()) == 0
+
+
+def test_nobody_sees_anything(store, clock):
+    fold_all(store, clock, [finding("fa", range(10), people="a")])
+    none = StoreWithin(store, frozenset())
+    assert (none.count(Incident, Where()), none.search(Incident, Where()).items, none.get(Incident, A)) == (0, (), None)
