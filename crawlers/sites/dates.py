@@ -76,7 +76,8 @@ CLOCK = re.compile(
     r"(?:\s*(?P<zone>Z\b|[A-Z]{3}\b|[+-]\d{2}:?\d{2}))?"
 )
 AGO = re.compile(
-    r"(?i)(?:vor|il y a|hace|há)?\s*(?P<count>\d{1,6}|an?|one|半|half an)\s*(?P<unit>[^\W\d_]+?)\s*(?:ago|前|以前|назад|전|\Z|,)"
+    r"(?i)(?:vor|il y a|hace|há)?\s*(?P<count>(?<!\d)\d{1,6}|an?|one|半|half an)\s*(?P<unit>[^\W\d_]+?)"
+    r"\s*(?:ago|前|以前|назад|전|\Z|,)"
 )
 
 

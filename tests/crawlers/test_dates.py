@@ -45,6 +45,7 @@ NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)  # a Thursday
         ("Monday at 10:20 PM", "2026-11-23T22:20"),
         ("Dec 24", "2025-12-24T00:00"),
         ("刚刚", "2026-11-26T12:00"),
+        ("2073 55 3 小时前", "2026-11-26T09:00"),
     ],
 )
 def test_a_moment_is_read(text: str, moment: str) -> None:
@@ -53,7 +54,7 @@ def test_a_moment_is_read(text: str, moment: str) -> None:
 
 def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
     calendar = Calendar()
-    for text in ("", "hello", "admin", "99.99.2026", "5", "Version 2.0"):
+    for text in ("", "hello", "admin", "99.99.2026", "5", "Version 2.0", "2073557 小时前"):
         assert calendar.moment(text, NOW) is None, text
     for text in ("yesterday 10:20", "5 minutes ago", "Nov 24"):
         assert calendar.moment(text) is None, text
