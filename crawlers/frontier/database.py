@@ -264,11 +264,14 @@ class Frontier:
         with sqlite_errors(self._path):
             return tuple(p for p in posts if self._database.execute(found, (site, self._cipher.post(site, p))).get is None)
 
-    def finish(self, leased: Leased, parsed: Parsed, began: float, size: int = 0, validators: bytes = b"") -> int:
+    def finish(
+        self, leased: Leased, parsed: Parsed, began: float, size: int = 0, validators: bytes = b"", *, deep: bool = False
+    ) -> int:
         """`leased` is done: note its posts as seen and its links as pages; returns how many of both are new or have changed.
 
         Call it only when every unseen post is durable on the bus. `began` is when the visit began: a list page that was read
-        since then is not read again, so that lists which lead in a circle end. `size` is the page's, in bytes.
+        since then is not read again, so that lists which lead in a circle end. `size` is the page's, in bytes. `deep` says that
+        threads of which lists never tell that somebody replied are read again.
         """
         site, now = leased.site, self._clock.wall()
         with self._change(durable=False) as database:
@@ -282,7 +285,7 @@ class Frontier:
             for page in parsed.pages:
                 if repeats and page.series == leased.page.series:
                     continue
-                news += page.role != "list" and self._discover(site, page, now)
+                news += page.role != "list" and self._discover(site, page, now, began if deep else 0.0)
             for page in parsed.pages:
                 if page.role == "list" and not (repeats and page.series == leased.page.series):
                     self._discover_list(site, page, now, began, again=news > 0)
@@ -431,18 +434,27 @@ class Frontier:
         )  # fmt: skip
         return True
 
-    def _discover(self, site: str, page: Page, now: float) -> bool:
+    def _discover(self, site: str, page: Page, now: float, unread_since: float = 0.0) -> bool:
         """Note a thread or item; whether it is new or its stamp has changed.
 
-        Of a changed thread only the last known page is read again: what is new stands there and behind it.
+        Of a changed thread only the last known page is read again: what is new stands there and behind it. So is that of a
+        thread without a stamp, where it was not read since `unread_since`.
         """
         if self._insert(site, page, now):
             return True
         name, stamp = self._cipher.name(site, page.name), self._cipher.name(site, page.stamp)
         series, old = self._database.execute(SERIES_AND_STAMP, (site, name)).get
-        if old == stamp or page.number > 1:
+        is_silent = page.role == "thread" and not page.stamp
+        if page.number > 1 or (old == stamp and not (is_silent and unread_since)):
             return False
         last = self._database.execute(LAST_OF_SERIES, (site, series)).get
+        if old == stamp:
+            self._database.execute(
+                "update pages set state = 'due', due_at = ?, attempts = 0 "
+                "where site = ? and series = ? and number = ? and state = 'done' and done_at < ?",
+                (now, site, series, last, unread_since),
+            )
+            return False
         self._database.execute("update pages set stamp = ? where site = ? and name = ?", (stamp, site, name))
         self._database.execute(
             "update pages set state = 'due', due_at = ?, attempts = 0, stamp = ? where site = ? and series = ? and number = ?",

@@ -126,7 +126,7 @@ class Visit:
         self, leased: Leased, parsed: Parsed, captured: int, size: int = 0, outcome: str = "ok", validators: bytes = b""
     ) -> None:
         """A page of `size` bytes was read and its captures are durable: note it. A list that leads to nothing was, too."""
-        self.frontier.finish(leased, parsed, self.began, size, validators)
+        self.frontier.finish(leased, parsed, self.began, size, validators, deep=self.deep)
         self.seen.note_posts(map(fields_of, parsed.posts))
         self._note_thread(leased, parsed)
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0

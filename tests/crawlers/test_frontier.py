@@ -1,5 +1,6 @@
 """The states of a page, what a crash leaves behind, and what a recrawl reads."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,21 @@ def test_a_thread_is_read_again_when_its_stamp_changes(frontier: Frontier, clock
 def test_of_a_changed_thread_only_the_last_page_is_read_again(frontier: Frontier, clock: HeldClock) -> None:
     read_list(frontier, clock, thread(1), thread(2), thread(3))
     assert read_list(frontier, clock, thread(1, stamp="50 comments")) == [thread(3).url]
+
+
+def test_a_thread_of_which_the_list_never_tells_that_it_changed_is_read_again_at_a_deep_visit_once(
+    frontier: Frontier, clock: HeldClock
+) -> None:
+    silent = replace(thread(1), stamp="")
+    read_list(frontier, clock, silent, thread(2, stamp="same"), item(9))
+    assert read_list(frontier, clock, silent, item(9)) == []
+    clock.advance(1)
+    began = frontier.begin_visit(SITE, [LIST])
+    frontier.finish(frontier.lease(SITE), Parsed(pages=(silent, item(9))), began, deep=True)
+    again = frontier.lease(SITE)
+    assert again.page.url == thread(2).url, "its last page, where replies stand"
+    frontier.finish(again, Parsed(pages=(silent,)), began, deep=True)
+    assert frontier.lease(SITE) is None
 
 
 def test_a_thread_that_changes_while_it_is_read_is_read_again(frontier: Frontier, clock: HeldClock) -> None:
