@@ -7,7 +7,7 @@ LOCK := requirements/dev.txt
 STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
 UNITS := not flow and not servers and not faults and not live
 # Units that mostly wait, for processes and sites of their own: they run beside the others.
-WAITING := tests/crawlers tests/state tests/ullage tests/local tests/upgrade tests/deploy tests/rules
+WAITING := tests/crawlers tests/reach tests/state tests/ullage tests/local tests/upgrade tests/deploy tests/rules
 FLOW := $(wildcard tests/flow/test_*.py)
 PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --quiet --generate-hashes --no-strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
