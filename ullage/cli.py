@@ -27,7 +27,7 @@ from ullage.exits import Exit
 
 GROUP = "ullage.commands"
 """The entry points of the stages' commands; `OWN` are beside them."""
-OWN = {"init": "init", "run": "run", "check": "check", "config": "config", "dead-letters": "letters"}
+OWN = {"init": "init", "run": "run", "status": "status", "check": "check", "config": "config", "dead-letters": "letters"}
 """Command to its name in `ullage.commands`."""
 HELP: Mapping[str, str] = {
     "alert": "Fold findings into incidents: score, store and count them.",
@@ -50,11 +50,12 @@ HELP: Mapping[str, str] = {
     "report": "Draft the breach notification of an incident."
     " It names no customer, is sent nowhere, and is for counsel to review.",
     "rules": "Rules as data: how precise each has been, and what others would change.",
-    "run": "The whole daemon on one machine: crawl, match, alert and search as child processes.",
+    "run": "The whole daemon on one machine, each role a child process: crawl, match, alert, search, intake and chat collectors.",
     "scan": "Match local files now: one JSON object a line. No bus, no store, nothing kept.",
     "search": "Serve the fraud team's page and its API on loopback.",
     "frontier": "Move what is known of sites from one crawl host to another.",
     "sites": "Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit.",
+    "status": "Whether each role that is configured here runs and is ready.",
     "subjects": "From handles back to customer references, on the building host.",
     "watchlist": "The hashed list of a tenant's customers: load it, or build and install it apart.",
 }

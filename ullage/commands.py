@@ -1,4 +1,4 @@
-"""The commands of ullage itself: init, run, check, config and dead-letters."""
+"""The commands of ullage itself: init, run, status, check, config and dead-letters."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import contextlib
 import importlib.metadata
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from ullage import setup
 from ullage.bus import CAPTURES, FINDINGS
-from ullage.display.screen import print_marked
+from ullage.display.screen import AsJson, print_marked
 from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.exits import Exit
-from ullage.runtime import dead_letters, role, supervisor
+from ullage.runtime import dead_letters, readiness, role, supervisor
 from ullage.security import keys
 from ullage.settings import Context
 
-CHECKS, PLANS = "ullage.checks", "ullage.plans"
+CHECKS, PLANS, MORE = "ullage.checks", "ullage.plans", "ullage.roles"
 FILES = ("sites", "presets")
 """Parts that are files which people write."""
 READERS = {CAPTURES: "match", FINDINGS: "alert"}
@@ -38,15 +39,36 @@ def init(ctx: typer.Context) -> None:
 
 
 def run(ctx: typer.Context, once: Once = False) -> None:
-    """The whole daemon on one machine: crawl, match, alert and search as child processes."""
+    """The whole daemon on one machine, each role a child process: crawl, match, alert, search, intake and chat collectors."""
     setup.require(ctx.obj)
     setup.require_keys(ctx.obj)
     role.no_core_dumps()
+    more = [entry.load()(ctx.obj) for entry in importlib.metadata.entry_points(group=MORE)]
+    configured = partial(_configured, more)
     if once:
+        if endless := configured():
+            typer.echo(f"not started with --once, for they never end: {', '.join(endless)}", err=True)
         raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
     stop = threading.Event()
     role.stop_on_signals(stop)
-    raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock))
+    raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock, configured))
+
+
+def _configured(more: Iterable[Callable[[], list[str]]]) -> list[str]:
+    """The commands that are configured now beside the four roles."""
+    return [words for roles in more for words in roles()]
+
+
+def status(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Whether each role that is configured here runs and is ready."""
+    setup.require(ctx.obj)
+    more = [entry.load()(ctx.obj) for entry in importlib.metadata.entry_points(group=MORE)]
+    ready = True
+    for words in (*supervisor.ROLES, *_configured(more)):
+        said = readiness.of(ctx.obj.settings, words)
+        ready = ready and said == readiness.READY
+        typer.echo(json.dumps({"role": words, "state": said}) if as_json else f"{words:<18}{said}")
+    raise typer.Exit(Exit.DONE if ready else Exit.FAILED)
 
 
 def _parts(context: Context) -> Iterator[setup.Part]:

@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.GAP: "a site that was to be read was not, for longer than a gap may be, and nobody explained why",
     },
     "collect status": {Exit.GAP: "a channel is not seen, or not wholly; its line says why"},
+    "status": {Exit.FAILED: "a role is not ready, does not answer, or could not be asked"},
     "check": {Exit.FAILED: "a line says FAULT"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
     "sites try": {

@@ -122,6 +122,8 @@ class PatientAppends:
     on_bus: BusThread = field(default_factory=BusThread)
     behind: bool = False
     """Whether match is too far behind, as it was at the last look."""
+    up: bool = True
+    """Whether the bus answered when it was last asked."""
     _appends: Appends = field(init=False)
     _fault: BaseException | None = None
     _broken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -139,12 +141,12 @@ class PatientAppends:
             [error] = await asyncio.gather(self._appended(captures), return_exceptions=True)
             if not isinstance(error, UnavailableError):
                 break
-            self.loop.reached(BUS, False)
+            self._reached(False)
             wait = backoff.next(error.retry_after)
             log.get("intake").warning("waiting", error=str(error), wait=round(wait, 1))
             await asyncio.sleep(wait)
         if error is None:
-            self.loop.reached(BUS, True)
+            self._reached(True)
             self.captured.inc(len(captures))
             return
         if not isinstance(error, RecordError | asyncio.CancelledError):
@@ -171,5 +173,11 @@ class PatientAppends:
         try:
             places = await self.on_bus(partial(self.bus.places, CAPTURES, READER))
         except UnavailableError:
-            return  # an append will find out, and wait
+            self._reached(False)
+            return
+        self._reached(True)
         self.behind = lag_of(places.values(), self.clock.wall()).seconds > self.pause_seconds
+
+    def _reached(self, up: bool) -> None:
+        self.up = up
+        self.loop.reached(BUS, up)

@@ -83,8 +83,17 @@ def read_channel(path: Path) -> Channel:
         raise ConfigError(f"{path}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is no TOML ({error})") from None
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: cannot be read (it is gone)") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _service_in(path: Path) -> str:
+    """The service that a faulty file names, "" where that cannot be read."""
+    try:
+        named = tomllib.loads(read_trusted(path).decode("utf-8")).get("service")
+    except (ConfigError, OSError, ValueError):
+        return ""
+    return named if named in SERVICES else ""
 
 
 @dataclass(slots=True)
@@ -95,10 +104,14 @@ class ChannelFolder:
     sites: str
     faults: list[ConfigError] = field(default_factory=list)
     """Of the files, when they were last read."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Names of files that hold no channel, with the service that each is of, "" where that is not known."""
+    disabled: dict[str, str] = field(default_factory=dict)
+    """Names of channels that are switched off, with their services."""
 
     def read(self, service: str = "") -> dict[str, Channel]:
         """The enabled channels of a service, or of all, by name."""
-        self.faults, found = [], dict[str, Channel]()
+        self.faults, self.refused, self.disabled, found = [], {}, {}, dict[str, Channel]()
         for path in sorted((self.data / FOLDER).glob("*.toml")):
             try:
                 channel = read_channel(path)
@@ -108,7 +121,11 @@ class ChannelFolder:
                     raise ConfigError(f"{path}: {MAX_WATCHED} channels are read before it: that is the most")
             except ConfigError as error:
                 self.faults.append(error)
+                if is_name(path.stem) and path.stem not in TAKEN and not (self.data / self.sites / path.name).exists():
+                    self.refused[path.stem] = _service_in(path)
                 continue
-            if channel.enabled and service in ("", channel.service):
+            if not channel.enabled:
+                self.disabled[channel.name] = channel.service
+            elif service in ("", channel.service):
                 found[channel.name] = channel
         return found

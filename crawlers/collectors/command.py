@@ -67,8 +67,6 @@ def _collect(context: Context, service: str) -> None:
     except ModuleNotFoundError as error:
         raise ConfigError(f"collect {service} needs {error.name}: install ullage[crawl,{service}]") from None
     folder = _folder(context)
-    if not folder.read(service) and folder.faults:
-        raise folder.faults[0]
     registry = new_registry("collect")
     metrics = CollectMetrics(registry, context.clock)
     ports = context.settings.collect
@@ -76,7 +74,8 @@ def _collect(context: Context, service: str) -> None:
     with contextlib.ExitStack() as stack:
         silence_libraries("collect")  # nio logs answers that are not as it expects them, whole
         hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")
-        stop = stack.enter_context(running("collect", registry, port))
+        made = list[PatientAppends]()
+        stop = stack.enter_context(running("collect", registry, port, lambda: bool(made) and made[0].up))
         feed = reach("collect", lambda: Feed.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
         if feed is None:
             return
@@ -85,6 +84,7 @@ def _collect(context: Context, service: str) -> None:
         ledger = stack.enter_context(contextlib.closing(Ledger.of(context)))
         lag = context.settings.crawl.pause_lag_hours * 3600
         appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
+        made.append(appends)
         stack.callback(appends.on_bus.close)
         runner = Runner(context, service, folder, ledger, feed, appends, metrics, opener)
         asyncio.run(_until(runner, stop))

@@ -66,7 +66,8 @@ def intake(ctx: typer.Context) -> None:
     metrics = IntakeMetrics(registry, context.clock)
     with contextlib.ExitStack() as stack:
         listener, port = stack.enter_context(listening("intake", settings.host, settings.port))
-        stop = stack.enter_context(running("intake", registry, settings.metrics_port if context.settings.metrics else None))
+        made, metrics_port = list[PatientAppends](), settings.metrics_port if context.settings.metrics else None
+        stop = stack.enter_context(running("intake", registry, metrics_port, lambda: bool(made) and made[0].up))
         feed = reach("intake", lambda: Feed.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
         if feed is None:
             return
@@ -74,6 +75,7 @@ def intake(ctx: typer.Context) -> None:
         stack.callback(feed.publisher.close)
         lag = context.settings.crawl.pause_lag_hours * 3600
         appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
+        made.append(appends)
         stack.callback(appends.on_bus.close)
         app = Service.of(context, Captures(feed, appends, metrics.refused), metrics, stop)
         typer.echo(f"captures: {'https' if tls else 'http'}://{settings.host}:{port}{PATH}")

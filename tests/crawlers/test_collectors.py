@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from crawlers.bus.appends import PatientAppends
@@ -23,10 +24,12 @@ from crawlers.collectors.runner import Runner
 from crawlers.collectors.session import MEANING, STATE_OF, Batch, BlindError, Message
 from crawlers.intake.feed import Feed
 from crawlers.intake.line import Line
+from crawlers.roles import roles_of
 from tests.crawlers.conftest import Station
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.records.heartbeat import STATES
 from ullage.settings import Context
+from ullage.settings.roles import CollectSettings, IntakeSettings
 
 GOOD = """service = "matrix"
 address = "#loans:example.org"
@@ -72,6 +75,22 @@ def test_a_channel_is_no_site_and_a_faulty_file_stops_no_other(context: Context)
     assert set(folder.read()) == {"a", "b"}
     assert set(folder.read("xmpp")) == {"b"}
     assert [Path(str(fault).split(":")[0]).name for fault in folder.faults] == ["bad.toml", "other.toml", "twice.toml"]
+
+
+def test_run_starts_what_is_configured_and_says_what_is_wrong_with_files(context: Context) -> None:
+    roles = roles_of(context)
+    assert roles() == []
+    write(context, "a"), write(context, "b", GOOD.replace("matrix", "xmpp"))
+    write(context, "off", GOOD.replace("matrix", "telegram") + "enabled = false")
+    assert roles() == ["collect matrix", "collect xmpp"]
+    write(context, "bad", GOOD.replace("matrix", "telegram").replace("open", "closed")), write(context, "worse", "x")
+    with capture_logs() as logs:
+        assert roles() == roles() == ["collect matrix", "collect xmpp", "collect telegram"]
+    told = sorted(one["error"].partition("channels.d/")[2][:15] for one in logs)
+    assert told == ["bad.toml: acces", "worse.toml: is "]
+    off, on = CollectSettings(run=False), IntakeSettings(run=True)
+    context.settings = context.settings.model_copy(update={"collect": off, "intake": on})
+    assert roles_of(context)() == ["intake"]
 
 
 def test_every_reason_has_a_state_and_stands_in_the_documentation() -> None:

@@ -108,16 +108,16 @@ class Ticks(threading.Event):
 class FakeProcess:
     """A child that has ended with `code` whenever it is looked at."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int | None) -> None:
         self.code = code
 
-    def poll(self) -> int:
+    def poll(self) -> int | None:
         return self.code
 
     def terminate(self) -> None: ...
 
     def wait(self, timeout: float | None = None) -> int:
-        return self.code
+        return self.code or 0
 
 
 @pytest.fixture
@@ -161,6 +161,32 @@ def test_a_child_whose_configuration_is_wrong_at_a_later_start_does_not_end_the_
     monkeypatch.setattr(supervisor, "_start", start)
     assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 600), clock.as_clock()) == 0
     assert min(starts.count("crawl"), starts.count("match")) > 3
+
+
+def test_what_comes_to_be_configured_is_started_and_ends_nobody(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    starts: list[str] = []
+
+    def start(_data: Path, role: str, *_: object) -> FakeProcess:
+        starts.append(role)
+        return FakeProcess(2 if role == "collect xmpp" else None)
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    began = clock.seconds
+
+    def more() -> list[str]:
+        return ["intake"] if clock.seconds < began + 20 else ["intake", "collect xmpp"]
+
+    assert supervisor.supervise(tmp_path, ("crawl",), Ticks(clock, 300), clock.as_clock(), more) == 0
+    assert starts[:3] == ["crawl", "intake", "collect xmpp"]
+    assert starts.count("collect xmpp") > 2, "it is tried again"
+    assert (starts.count("crawl"), starts.count("intake")) == (1, 1)
+
+
+def test_the_words_of_a_role_are_words_of_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(supervisor.subprocess, "Popen", lambda words, **_: words)
+    assert supervisor._start(tmp_path, "collect matrix")[-2:] == ["collect", "matrix"]
 
 
 def test_a_child_that_does_not_drain_in_time_is_ended_by_force(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """How a role's process runs: started by a supervisor, reading the bus in a loop, setting aside what it cannot process.
 
     supervisor     the roles as child processes of `ullage run`
+    readiness      whether a role that runs here says that it is ready
     role           what every role does around its work
     worker         the loop: poll, handle, commit; retry, dead letter or stop
     in_hand        at which records the last process died

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +23,14 @@ DRAIN_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 30.0
+CONFIGURED_SECONDS = 5.0
+"""How often it is asked which other roles are configured."""
 
 
 @dataclass(slots=True)
 class _Child:
     role: str
+    """The words of its command."""
     process: subprocess.Popen[bytes]
     started: float
     backoff: Backoff = field(default_factory=lambda: Backoff(cap=LONGEST_WAIT_SECONDS))
@@ -45,17 +48,28 @@ def command(data: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "ullage", "--data", str(data), *words]
 
 
-def supervise(data: Path, roles: Sequence[str], stop: threading.Event, clock: Clock) -> Exit:
-    """Run `roles` until `stop`; then end them gently, after 30 s by force.
+def supervise(
+    data: Path, roles: Sequence[str], stop: threading.Event, clock: Clock, more: Callable[[], Sequence[str]] = tuple
+) -> Exit:
+    """Run `roles`, and what `more` says is configured besides, until `stop`; then end them gently, after 30 s by force.
 
-    A child that refuses its configuration at the start ends all. One that does so later, as after a crash at night, is started
-    again and again like any other: what is wrong with one role must not end those that work.
+    A child that refuses its configuration at the start ends all. One that does so later, as after a crash at night, or that came
+    to be configured later, is started again and again like any other: what is wrong with one role must not end those that work.
     """
-    children = [_Child(role, _start(data, role), clock.monotonic()) for role in roles]
-    code = Exit.DONE
+    children = {role: _Child(role, _start(data, role), clock.monotonic()) for role in (*roles, *more())}
+    code, ask_at = Exit.DONE, clock.monotonic() + CONFIGURED_SECONDS
     while not stop.wait(LOOK_SECONDS) and not code:
-        for child in children:
+        for child in children.values():
             code = code or _look_after(child, data, clock)
+        if (now := clock.monotonic()) >= ask_at:
+            ask_at = now + CONFIGURED_SECONDS
+            for role in {*more()} - children.keys():
+                children[role] = _Child(role, _start(data, role), now, is_first=False)
+    _end(children.values(), clock)
+    return code
+
+
+def _end(children: Collection[_Child], clock: Clock) -> None:
     for child in children:
         child.process.terminate()
     deadline = clock.monotonic() + DRAIN_SECONDS
@@ -65,13 +79,14 @@ def supervise(data: Path, roles: Sequence[str], stop: threading.Event, clock: Cl
         except subprocess.TimeoutExpired:
             child.process.kill()
             child.process.wait()
-    return code
 
 
 def _start(data: Path, role: str, exit_code: int = 0) -> subprocess.Popen[bytes]:
     """`exit_code` is that of the role's last process, negative where a signal ended it."""
     told = {SUPERVISOR: str(os.getpid()), DIED_OF: str(max(0, -exit_code))}
-    return subprocess.Popen(command(data, role), env={**os.environ, **told}, stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command(data, *role.split()), env={**os.environ, **told}, stdin=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:

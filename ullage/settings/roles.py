@@ -107,6 +107,7 @@ class SearchSettings(Section):
 class IntakeSettings(Section):
     """Captures over HTTP, from collectors of others."""
 
+    run: bool = knob(False, "`ullage run` starts it too; false where nobody hands in, or it is a service of its own")
     host: str = knob("127.0.0.1", "where it listens; anywhere but on loopback it needs a certificate")
     port: Port = knob(8601, "the service; 0 takes a free one")
     certificate: str = knob("", "file of the certificate chain (PEM), relative to the data folder; with one TLS is spoken")
@@ -129,6 +130,7 @@ class IntakeSettings(Section):
 class CollectSettings(Section):
     """Collectors of chats; channels are files in `channels.d/`."""
 
+    run: bool = knob(True, "`ullage run` starts one for each service that has channels; false where each is a service of its own")
     matrix_port: Port = knob(9716, "/metrics of `collect matrix`, on loopback; 0 takes a free one")
     xmpp_port: Port = knob(9717, "/metrics of `collect xmpp`, on loopback; 0 takes a free one")
     telegram_port: Port = knob(9718, "/metrics of `collect telegram`, on loopback; 0 takes a free one")
