@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from matcher.cli import canary
+from matcher.cli import assess_service, canary
 from matcher.cli.authentic import Reception, Relay, is_behind_gap, outgoing
 from matcher.cli.evidence_vault import Keeper
 from matcher.cli.loading import build_matcher, keep_freed_memory
@@ -307,6 +307,8 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         in_hand = InHand.of(context.data, CAPTURES, GROUP, surroundings(), watchdog, stop)
         stack.callback(in_hand.close)
         stage = MatchStage(context, subscription, findings, metrics, cutover, in_hand.writing)
+        if not once:
+            stack.enter_context(assess_service.listening(context, metrics.assessed))
         expire = _every(context.clock, SECONDS_BETWEEN_EXPIRIES)
 
         def alive() -> None:

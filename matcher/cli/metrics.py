@@ -15,6 +15,7 @@ from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
 from ullage.records.incomplete import INCOMPLETE
 from ullage.runtime.dead_letters import REASONS
 
+ASSESSED = ("judged", "failed", "gone", "refused")
 EVIDENCE = ("sealed", "failed", "full")
 
 
@@ -83,6 +84,13 @@ class MatchMetrics:
         self.last_success = Gauge(
             "ullage_match_last_success_timestamp_seconds", "When the last capture was dealt with.", registry=registry
         )
+        self.assessed = Counter(
+            "ullage_match_assessed_files",
+            "Files that were dropped on the page, by what became of them: judged, failed, gone (the client hung up), refused"
+            " (too many waited, or who asked may not).",
+            ["outcome"],
+            registry=registry,
+        )
         self.wait = Histogram(
             "ullage_match_fetch_to_match_seconds", "From fetched to matched.", buckets=BUCKETS, registry=registry
         )
@@ -100,6 +108,8 @@ class MatchMetrics:
             self.incomplete.labels(reason)
         for reason in UNREAD:
             self.unread.labels(reason)
+        for outcome in ASSESSED:
+            self.assessed.labels(outcome)
 
     def lost(self, reason: str) -> None:
         """A capture became a dead letter."""

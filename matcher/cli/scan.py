@@ -143,23 +143,25 @@ def pieces_in(
     on_skipped: Callable[[Outcome], None],
     server: ForkServer | None = None,
     limits: Limits = LOCAL,
+    named: Path | None = None,
 ) -> Iterator[Piece]:
     """What a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
 
-    Children that unpack come from `server`.
+    Children that unpack come from `server`. A file that is `named` otherwise than it lies is told by that name.
     """
+    name = printable(named or path)
     try:
         stack = contextlib.ExitStack()
         body = stack.enter_context(_opened(path))
     except OSError:
-        on_skipped(Outcome(printable(path), "denied"))
-        yield Piece(source, printable(path), b"", 0)
+        on_skipped(Outcome(name, "denied"))
+        yield Piece(source, name, b"", 0)
         return
-    with stack, unpack(body, printable(path), limits, server=server) as unpacked:
+    with stack, unpack(body, name, limits, server=server) as unpacked:
         empty = True
         if is_empty(body):
-            on_skipped(Outcome(printable(path), "empty"))
-        for number, item in numbered(unpacked, printable(path)):
+            on_skipped(Outcome(name, "empty"))
+        for number, item in numbered(unpacked, name):
             if isinstance(item, Outcome):
                 on_skipped(item)
                 continue
@@ -167,7 +169,7 @@ def pieces_in(
                 empty = False
                 yield piece
         if empty:
-            yield Piece(source, printable(path), b"", 0)
+            yield Piece(source, name, b"", 0)
 
 
 @contextlib.contextmanager

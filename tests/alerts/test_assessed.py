@@ -164,7 +164,7 @@ def test_what_alert_refuses_is_no_incident(assess, bank: Context, leak: Path, mo
         made = outgoing(finding, signer)
         return replace(made, headers={**made.headers, SIGNER: "somebody"})
 
-    monkeypatch.setattr("matcher.cli.assess.outgoing", unsigned)
+    monkeypatch.setattr("matcher.cli.examine.outgoing", unsigned)
     done = assess(leak, "--open", code=Exit.FAILED)
     assert "ullage dead-letters list" in done.stderr
     letters = bank.bus().subscribe("dead-letters", "test").poll(9, 0.0)

@@ -71,6 +71,12 @@ class MatchSettings(Section):
     watchdog_seconds: Seconds = knob(
         1800.0, "no batch within its budgets takes so long; the process is ended, and what it had in hand comes alone", "seconds"
     )
+    assess_seconds: Seconds = knob(
+        600.0, "a file of 1 GiB that was dropped on the page is judged sooner; then it is given up", "seconds"
+    )
+    assess_users: tuple[str, ...] = knob(
+        (), "users beside match's own who may have files assessed: search's, where roles run as users of their own"
+    )
     port: Port = knob(9712, "/metrics of match, on loopback; 0 takes a free one")
 
 

@@ -1,0 +1,175 @@
+"""One dropped file, judged in a process of its own: `ullage assess` with a socket in the place of file and screen.
+
+Match starts it (`matcher.cli.assess_service`), search is at the other end (`ullage.runtime.assessing`). The file is received into
+memory that has no name, sealed against every change, and read from there like any other file.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matcher.cli.authentic import FINDING
+from matcher.cli.examine import Desk, Examined, Signed, Wanted, desk_of, examine, open_incidents
+from matcher.unpack.limits import GIB, LOCAL, Limits
+from ullage.bus import FINDINGS, Outgoing
+from ullage.clock import Clock
+from ullage.errors import RecordError, UllageError, UnavailableError
+from ullage.runtime import assessing
+from ullage.runtime.role import no_core_dumps
+from ullage.security import keys
+from ullage.security.signing import SIGNATURE, SIGNER, Signer, Verifier, record_parts
+from ullage.settings import Context
+
+SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+FRAME = 1 << 20
+LINE = 1 << 16
+SECONDS_BETWEEN_NEWS = 0.5
+EXPENDABLE = "500"
+"""Of -1000 to 1000: where memory runs out, the kernel ends this before match."""
+NOBODY_WAITS = Desk(None, "search looks itself what came of it")
+
+
+def limits(seconds: float) -> Limits:
+    """How far a dropped file is unpacked, within the time that it has."""
+    return LOCAL._replace(total_bytes=8 * GIB, member_bytes=4 * GIB, cpu_seconds=int(seconds), wall_seconds=seconds)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is said on the socket, a line of JSON each. Threads share it."""
+
+    connection: socket.socket
+    clock: Clock
+    _read: int = 0
+    _told: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def say(self, **what: object) -> None:
+        """One line."""
+        with self._lock:
+            self.connection.sendall(json.dumps(what, ensure_ascii=False).encode() + b"\n")
+
+    def heard(self, size: int) -> None:
+        """So many bytes of text more were read; said now and then."""
+        self._read += size
+        if self.clock.monotonic() - self._told >= SECONDS_BETWEEN_NEWS:
+            self._told = self.clock.monotonic()
+            self.say(read=self._read)
+
+
+def serve_one(context: Context, descriptor: int) -> None:
+    """Answer the question on standard input, with whoever is at the other end of the socket `descriptor`."""
+    no_core_dumps()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(EXPENDABLE, encoding="ascii")
+    question = assessing.question_in(sys.stdin.buffer.read())
+    with socket.socket(fileno=descriptor) as connection, ExitStack() as stack:
+        answer = Answer(connection, context.clock)
+        try:
+            answer.say(go=True)
+            if question.verb == "open":
+                opened = _records(context, connection)
+                open_incidents(context, NOBODY_WAITS, opened, 0.0)
+                answer.say(handed=opened.tenants)
+            else:
+                file = stack.enter_context(received(connection))
+                _assess(context, question, file, answer)
+            answer.say(done=True)
+        except UnavailableError:
+            raise  # nobody is there to hear it
+        except UllageError as error:
+            answer.say(error=str(error))
+            raise
+        except MemoryError:
+            answer.say(error="it needs more memory than there is")
+            raise
+
+
+@contextlib.contextmanager
+def received(connection: socket.socket) -> Iterator[Path]:
+    """What comes in frames, as a file in memory that nobody can change; RecordError where it is more than a file may be."""
+    held, size = os.memfd_create("dropped", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), 0
+    try:
+        with connection.makefile("rb", buffering=0) as file:
+            for some in assessing.frames(file, FRAME):
+                size += len(some)
+                if size > assessing.MOST_BYTES:
+                    raise RecordError("too_large", "the file is larger than 1 GiB, which is the most that is taken")
+                view = memoryview(some)
+                while view:
+                    view = view[os.write(held, view) :]
+        fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
+        yield Path(f"/proc/self/fd/{held}")
+    finally:
+        os.close(held)
+
+
+def _assess(context: Context, question: assessing.Question, file: Path, answer: Answer) -> None:
+    """The verdict, the customers and the findings of a file that was received whole."""
+    settings = context.settings.match
+    with ExitStack() as stack:
+        desk = desk_of(context, stack, to_open=False)
+        wanted = Wanted(limits(settings.assess_seconds), customers=True, heard=answer.heard, room=settings.capture_matches)
+        examined = examine(context, file, Path(question.name or "file"), desk, wanted)
+    answer.say(verdict=examined.judged.as_dict() | {"code": int(examined.judged.code(fail=False, fail_on=""))})
+    _tell_customers(examined, answer)
+    signed = examined.signed()
+    if question.to_open:
+        open_incidents(context, NOBODY_WAITS, signed, 0.0)
+        answer.say(handed=signed.tenants)
+    elif sum(len(record.value) for record in signed.records) > question.hold_bytes:
+        answer.say(unheld=True)
+    else:
+        for record in signed.records:
+            value = base64.b64encode(record.value).decode()
+            answer.say(finding={"key": record.key, "value": value, "headers": dict(record.headers)})
+
+
+def _tell_customers(examined: Examined, answer: Answer) -> None:
+    """The customers as CSV, in pieces."""
+    held = ""
+    for line in examined.customers():
+        held += line
+        if len(held) > LINE:
+            answer.say(customers=held)
+            held = ""
+    answer.say(customers=held)
+
+
+def _records(context: Context, connection: socket.socket) -> Signed:
+    """Findings that come back to be opened; RecordError for one that was not signed by `assess` on this machine."""
+    signer = keys.signer(context.keys, "assess")
+    verifier, records, tenants = _own(signer), list[Outgoing](), dict[str, str]()
+    with connection.makefile("rb", buffering=0) as file:
+        for payload in assessing.frames(file):
+            record = _record(payload)
+            parts = record_parts(FINDINGS, record.headers, record.value)
+            verifier.verify(record.headers.get(SIGNER, ""), record.headers.get(SIGNATURE, ""), FINDING, *parts)
+            records.append(record)
+            tenants[record.headers["id"]] = record.headers["tenant"]
+    return Signed(records, tenants)
+
+
+def _own(signer: Signer) -> Verifier:
+    """Knows one signer alone."""
+    return Verifier(lambda: {signer.name: signer.private.public_key()})
+
+
+def _record(payload: bytes) -> Outgoing:
+    try:
+        said = json.loads(payload)
+        headers = {str(name): str(value) for name, value in said["headers"].items()}
+        return Outgoing(headers["tenant"], base64.b64decode(said["value"], validate=True), headers)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise RecordError("malformed", "that is no finding") from None

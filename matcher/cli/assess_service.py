@@ -1,0 +1,254 @@
+"""Match's side of the socket on which dropped files are judged (`ullage.runtime.assessing`).
+
+Match listens, says who is next, and has each file judged in a process of its own, executed afresh (`matcher.cli.assess_one`):
+what goes wrong with a file, goes wrong there, and its memory goes with it. Files come one at a time; who waits hears his place.
+That process is killed when its client goes, when its time is over, and with match.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import select
+import socket
+import struct
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client import Counter
+
+from ullage import log
+from ullage.clock import Clock
+from ullage.errors import ConfigError, RecordError, UllageError, UnavailableError
+from ullage.files.lock import HeldError, hold
+from ullage.runtime import assessing
+from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.supervisor import command
+from ullage.settings import Context
+
+MOST_WAITING = 8
+"""Connections that wait for their turn or are served; more are told to come again."""
+RETRY_AFTER = 20
+QUESTION_SECONDS = 5.0
+CREDENTIALS = struct.Struct("3i")
+HUNG_UP = select.POLLRDHUP | select.POLLHUP | select.POLLERR
+
+
+class _GoneError(UllageError):
+    """The client hung up."""
+
+
+def peer_of(connection: socket.socket) -> int:
+    """The user at the other end, as the kernel knows him."""
+    _, user, _ = CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+    return int(user)
+
+
+@dataclass(slots=True)
+class Queue:
+    """Whose turn it is, in the order of coming. Threads share it."""
+
+    waiting: deque[object] = field(default_factory=deque)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    @contextlib.contextmanager
+    def turn(self, say: Callable[[int], None], seconds: float = 0.5) -> Iterator[None]:
+        """Wait until nobody is before us, and be the one meanwhile.
+
+        `say` is told how many are before us whenever that changes and every `seconds`; it raises where nobody waits any more.
+        """
+        me = object()
+        with self.changed:
+            self.waiting.append(me)
+        try:
+            while before := self._before(me, seconds, say):
+                say(before)
+            yield
+        finally:
+            with self.changed:
+                self.waiting.remove(me)
+                self.changed.notify_all()
+
+    def _before(self, me: object, seconds: float, say: Callable[[int], None]) -> int:
+        with self.changed:
+            before = self.waiting.index(me)
+            if before:
+                say(before)
+                self.changed.wait(seconds)
+                before = self.waiting.index(me)
+            return before
+
+
+@dataclass(slots=True)
+class Service:
+    """Serves connections; `users` may come, `program` is what judges one file, on the descriptor that is its last word."""
+
+    users: frozenset[int]
+    seconds: float
+    clock: Clock
+    outcomes: Counter
+    program: Callable[[int], Sequence[str]]
+    queue: Queue = field(default_factory=Queue)
+    _serving: set[threading.Thread] = field(default_factory=set)
+
+    def accept(self, connection: socket.socket) -> None:
+        """Serve a connection in a thread of its own, or refuse it."""
+        if peer_of(connection) not in self.users:
+            log.get("match").warning("assess_peer_refused")
+            self.outcomes.labels("refused").inc()
+            connection.close()
+            return
+        thread = threading.Thread(target=self._serve, args=(connection,), name="assess", daemon=True)
+        thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                question = _question(connection)
+                if question.verb == "status":
+                    _say(connection, waiting=len(self.queue))
+                    return
+                if len(self.queue) >= MOST_WAITING:
+                    self.outcomes.labels("refused").inc()
+                    _say(connection, busy={"waiting": len(self.queue), "retry_after": RETRY_AFTER})
+                    return
+                with self.queue.turn(lambda before: _told_place(connection, before)):
+                    outcome = self._judge(connection, question)
+            except RecordError:
+                outcome = "refused"
+            except (_GoneError, UnavailableError, OSError):
+                outcome = "gone"
+            self.outcomes.labels(outcome).inc()
+
+    def _judge(self, connection: socket.socket, question: assessing.Question) -> str:
+        """Have it judged by a process of its own; what became of it."""
+        environment = {**os.environ, SUPERVISOR: str(os.getpid())}
+        process = subprocess.Popen(
+            self.program(connection.fileno()), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment,
+            pass_fds=[connection.fileno()], start_new_session=True,
+        )  # fmt: skip
+        with process:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(question.model_dump_json().encode())
+                process.stdin.close()
+            ended = _watched(process, connection, self.clock, self.seconds)
+            process.kill()
+        if ended == "late":
+            _say(connection, error=f"it took longer than {self.seconds:.0f} s, which is the most that one file may take")
+        elif ended == "ended" and process.returncode < 0:
+            log.get("match").error("assess_died", exit_code=process.returncode)
+            _say(connection, error="the process that looked at it died: it may need more memory than there is")
+        return "gone" if ended == "gone" else "judged" if ended == "ended" and process.returncode == 0 else "failed"
+
+
+def _watched(process: subprocess.Popen[bytes], connection: socket.socket, clock: Clock, seconds: float) -> str:
+    """Wait until the process has `ended`, its client is `gone`, or it is `late`."""
+    child = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(child, select.POLLIN)
+        poll.register(connection, select.POLLRDHUP)
+        deadline = clock.monotonic() + seconds
+        while (left := deadline - clock.monotonic()) > 0:
+            events = dict(poll.poll(left * 1000))
+            if child in events:
+                process.wait()
+                return "ended"
+            if events.get(connection.fileno(), 0) & HUNG_UP:
+                return "gone"
+        return "late"
+    finally:
+        os.close(child)
+
+
+def _question(connection: socket.socket) -> assessing.Question:
+    """The question that a client sends at once."""
+    connection.settimeout(QUESTION_SECONDS)
+    with connection.makefile("rb", buffering=0) as file:
+        asked = assessing.question_in(assessing.frame(file, assessing.QUESTION_BYTES))
+    connection.settimeout(None)
+    return asked
+
+
+def _told_place(connection: socket.socket, before: int) -> None:
+    """Tell a client how many are before it; _GoneError where it hung up."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    if any(event & HUNG_UP for _, event in poll.poll(0)):
+        raise _GoneError("the client hung up")
+    _say(connection, place=before)
+
+
+def _say(connection: socket.socket, **what: object) -> None:
+    """A line of the answer; _GoneError where nobody hears it."""
+    try:
+        connection.sendall(json.dumps(what).encode() + b"\n")
+    except OSError:
+        raise _GoneError("the client hung up") from None
+
+
+@contextlib.contextmanager
+def listening(context: Context, outcomes: Counter) -> Iterator[None]:
+    """Serve dropped files of this data folder meanwhile, unless another match does."""
+    settings = context.settings.match
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.callback(os.close, hold(context.data / "assess.lock", "dropped files are assessed"))
+        except HeldError:
+            log.get("match").info("assess_served_elsewhere")
+            yield
+            return
+        listener = stack.enter_context(_bound(context.data, shared=bool(settings.assess_users)))
+        program = _program(context.data)
+        service = Service(_users(settings.assess_users), settings.assess_seconds, context.clock, outcomes, program)
+        accepting = threading.Thread(target=_accept, args=(listener, service), name="assess", daemon=True)
+        accepting.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            accepting.join()
+            (context.data / assessing.NAME).unlink(missing_ok=True)
+
+
+def _program(data: Path) -> Callable[[int], Sequence[str]]:
+    return lambda descriptor: command(data, "assess", "-", "--socket", str(descriptor))
+
+
+def _accept(listener: socket.socket, service: Service) -> None:
+    """Until the listener is shut down."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        service.accept(connection)
+
+
+@contextlib.contextmanager
+def _bound(data: Path, *, shared: bool) -> Iterator[socket.socket]:
+    """The socket, listening; one that a dead process left goes."""
+    (data / assessing.NAME).unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, assessing.address(data) as address:
+        listener.bind(address)  # whoever gets in before the next line is refused for who he is
+        (data / assessing.NAME).chmod(0o660 if shared else 0o600)
+        listener.listen(MOST_WAITING)
+        yield listener
+
+
+def _users(names: Iterable[str]) -> frozenset[int]:
+    """Our own user and those; ConfigError for a name that nobody has here."""
+    try:
+        return frozenset({os.getuid(), *(pwd.getpwnam(name).pw_uid for name in names)})
+    except KeyError as error:
+        raise ConfigError(f"match.assess_users names {error.args[0]}: there is no such user here") from None

@@ -1,0 +1,348 @@
+"""Files that are dropped on the page: judged by match, on a unix socket, in a process of their own."""
+
+import base64
+import contextlib
+import csv
+import io
+import json
+import os
+import socket
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from matcher.cli.assess_one import received
+from matcher.cli.assess_service import MOST_WAITING, Service, listening
+from tests.matcher.bank import customer, enrol
+from tests.matcher.unpack import builders
+from ullage.bus import FINDINGS
+from ullage.clock import Clock
+from ullage.errors import RecordError, UnavailableError
+from ullage.records import FINDING_SCHEMA, Finding
+from ullage.runtime import assessing
+from ullage.security import keys
+from ullage.security.signing import SIGNATURE, SIGNER, record_parts
+from ullage.settings import Context
+
+CUSTOMERS = [customer(n) for n in range(60)]
+LEAK = "\n".join(["姓名,手机,身份证", *(",".join((p["name"], p["phone"], p["resident_id"])) for p in CUSTOMERS[:50])]).encode()
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The process that judges goes by the real clock."""
+    return Context(data)
+
+
+@pytest.fixture
+def bank(context: Context) -> Context:
+    enrol(context, "bank", CUSTOMERS, "none")
+    return context
+
+
+@pytest.fixture
+def outcomes() -> Counter:
+    return Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())
+
+
+@pytest.fixture
+def served(bank: Context, outcomes: Counter) -> Iterator[Path]:
+    with listening(bank, outcomes):
+        yield bank.data
+
+
+class Client:
+    """One connection, blocking."""
+
+    def __init__(self, data: Path, **question: object) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(120)
+        with assessing.address(data) as address:
+            self.socket.connect(address)
+        self.file = self.socket.makefile("rb")
+        self.send(json.dumps(question).encode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+    def send(self, *payloads: bytes) -> None:
+        for payload in payloads:
+            self.socket.sendall(assessing.framed(payload))
+
+    def line(self) -> dict:
+        """The next line of the answer, {} at its end."""
+        try:
+            return json.loads(self.file.readline() or b"{}")
+        except ConnectionResetError:  # it hung up before it took all that was sent
+            return {}
+
+    def until(self, name: str) -> list[dict]:
+        """The lines up to the one of that name."""
+        lines = [self.line()]
+        while lines[-1] and name not in lines[-1]:
+            lines.append(self.line())
+        assert name in lines[-1], lines
+        return lines
+
+
+def assessed(data: Path, body: bytes, **more: object) -> list[dict]:
+    with Client(data, verb="assess", **{"name": "leak.csv", **more}) as client:
+        client.until("go")
+        client.send(*(body[n : n + 100_000] for n in range(0, len(body), 100_000)), b"")
+        return client.until("done")
+
+
+def told(lines: list[dict], name: str) -> list:
+    return [line[name] for line in lines if name in line]
+
+
+def test_a_dropped_file_has_the_verdict_that_the_command_gives(served: Path, ullage, tmp_path: Path) -> None:
+    [verdict] = told(assessed(served, LEAK), "verdict")
+    (tmp_path / "leak.csv").write_bytes(LEAK)
+    by_command = json.loads(ullage("assess", tmp_path / "leak.csv", "--json").stdout)
+    assert verdict.pop("code") == 0
+    assert verdict == by_command
+    assert verdict["tenants"][0]["customers"] == 50
+
+
+def test_the_customers_come_as_the_command_writes_them(served: Path, ullage, tmp_path: Path) -> None:
+    lines = assessed(served, LEAK)
+    (tmp_path / "leak.csv").write_bytes(LEAK)
+    ullage("assess", tmp_path / "leak.csv", "--customers", tmp_path / "out.csv")
+    told_here = "".join(told(lines, "customers"))
+    assert told_here == (tmp_path / "out.csv").read_bytes().decode()
+    assert len(list(csv.DictReader(io.StringIO(told_here)))) == 50
+
+
+def test_customers_beyond_the_matches_that_are_listed_are_named_all_the_same(bank: Context, outcomes: Counter) -> None:
+    (bank.data / "ullage.toml").write_text("[match]\ncapture_matches = 10\n")
+    with listening(Context(bank.data), outcomes):
+        lines = assessed(bank.data, LEAK)
+    rows = list(csv.DictReader(io.StringIO("".join(told(lines, "customers")))))
+    assert len({row["handle"] for row in rows}) == len(rows) == 50
+    assert sum(bool(row["kinds"]) for row in rows) < 50
+
+
+def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(served: Path) -> None:
+    lines = assessed(served, LEAK, hold_bytes=2**26, name="13800138000.csv")
+    written = b"".join(path.read_bytes() for path in served.rglob("*") if path.is_file())
+    found = base64.b64decode(told(lines, "finding")[0]["value"]) + json.dumps(lines, ensure_ascii=False).encode() + written
+    assert not [p for p in CUSTOMERS for kind in ("name", "phone", "resident_id") if p[kind].encode() in found]
+
+
+def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(served: Path, bank: Context) -> None:
+    held = told(assessed(served, LEAK, hold_bytes=2**26), "finding")
+    subscription = bank.bus().subscribe(FINDINGS, "test")
+    assert subscription.poll(9, 0.0) == []
+    with Client(served, verb="open") as client:
+        client.until("go")
+        client.send(*(json.dumps(one).encode() for one in held), b"")
+        [handed] = told(client.until("done"), "handed")
+    [record] = subscription.poll(9, 0.0)
+    subscription.close()
+    finding = Finding.decode(record.value, FINDING_SCHEMA)
+    assert handed == {finding.id: "bank"}
+    verifier = keys.verifier(bank.keys, FINDINGS)
+    parts = record_parts(FINDINGS, record.headers, record.value)
+    verifier.verify(record.headers[SIGNER], record.headers[SIGNATURE], "finding", *parts)
+    assert len({match.subject for match in finding.matches}) == 50
+
+
+def test_what_is_opened_at_once_goes_the_same_way(served: Path, bank: Context) -> None:
+    lines = assessed(served, LEAK, to_open=True)
+    [record] = bank.bus().subscribe(FINDINGS, "test").poll(9, 0.0)
+    assert told(lines, "handed") == [{record.headers["id"]: "bank"}]
+    assert told(lines, "finding") == []
+
+
+def test_what_is_too_large_to_be_held_says_so(served: Path) -> None:
+    assert told(assessed(served, LEAK, hold_bytes=10), "unheld") == [True]
+
+
+@pytest.mark.parametrize("spoilt", ["value", "id", "signer"])
+def test_a_finding_that_was_changed_is_not_opened(served: Path, bank: Context, spoilt: str) -> None:
+    [held] = told(assessed(served, LEAK, hold_bytes=2**26), "finding")
+    if spoilt == "value":
+        held["value"] = base64.b64encode(base64.b64decode(held["value"]) + b" ").decode()
+    elif spoilt == "id":
+        held["headers"]["id"] = "f" * 32
+    else:
+        held["headers"]["signer"] = "0" * 16
+    with Client(served, verb="open") as client:
+        client.until("go")
+        client.send(json.dumps(held).encode(), b"")
+        client.until("error")
+        assert client.line() == {}
+    assert bank.bus().subscribe(FINDINGS, "test").poll(9, 0.0) == []
+
+
+def encrypted_zip() -> bytes:
+    """A zip whose one member says that it is encrypted."""
+    with zipfile.ZipFile(held := io.BytesIO(), "w") as packed:
+        packed.writestr("a.csv", LEAK)
+    body = bytearray(held.getvalue())
+    body[6] |= 1
+    body[body.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(body)
+
+
+def bomb() -> bytes:
+    with zipfile.ZipFile(held := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a.csv", b"0" * 2**26)
+    return held.getvalue()
+
+
+UNREAD = {"empty.txt": (b"", "empty"), "a.zip": (encrypted_zip(), "encrypted"), "bomb.zip": (bomb(), "bomb")}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_could_not_be_looked_at_has_no_verdict_and_says_why(served: Path, name: str) -> None:
+    body, reason = UNREAD[name]
+    [verdict] = told(assessed(served, body, name=name), "verdict")
+    assert (verdict["verdict"], verdict["code"]) == ("no verdict", 3)
+    assert reason in [one["reason"] for one in verdict["not_read"]]
+
+
+@pytest.mark.parametrize("name", ["leak.gbk.txt", "leak.zip", "leak.xlsx"])
+def test_other_encodings_and_containers_are_read(served: Path, name: str) -> None:
+    cells = [line.split(",") for line in LEAK.decode().splitlines()]
+    rows = "".join("<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>" for row in cells)
+    bodies = {"leak.gbk.txt": LEAK.decode().encode("gb18030"), "leak.xlsx": builders.xlsx_of({"Sheet1": rows})}
+    with zipfile.ZipFile(held := io.BytesIO(), "w") as packed:
+        packed.writestr("a.csv", LEAK)
+    [verdict] = told(assessed(served, bodies.get(name) or held.getvalue(), name=name), "verdict")
+    assert verdict["tenants"][0]["customers"] == 50
+
+
+def test_files_come_one_at_a_time_and_who_waits_hears_his_place(served: Path) -> None:
+    with Client(served, verb="assess") as first:
+        first.until("go")
+        with Client(served, verb="assess") as second:
+            assert second.line() == {"place": 1}
+            with Client(served, verb="status") as asking:
+                assert asking.line() == {"waiting": 2}
+            first.close()
+            second.until("go")
+
+
+def test_more_than_may_wait_are_told_to_come_again(served: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(MOST_WAITING):
+            client = stack.enter_context(Client(served, verb="assess"))
+            client.until("place" if number else "go")
+        late = stack.enter_context(Client(served, verb="assess"))
+        assert late.line()["busy"]["retry_after"] > 0
+        assert late.line() == {}
+
+
+def test_a_client_that_goes_midway_ends_the_work(served: Path, outcomes: Counter) -> None:
+    with Client(served, verb="assess") as client:
+        client.until("go")
+        client.send(LEAK)
+    with Client(served, verb="assess") as following:
+        following.until("go")  # nobody is in its way any more
+        assert outcomes.labels("gone")._value.get() == 1
+
+
+def service(outcomes: Counter, program: str, users: frozenset[int] = frozenset({os.getuid()}), seconds: float = 60.0) -> Service:
+    return Service(users, seconds, Clock(), outcomes, lambda _: (sys.executable, "-c", program))
+
+
+def answered(made: Service) -> bytes:
+    """What a client hears that asks for a file to be assessed."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.settimeout(60)
+        made.accept(theirs)
+        with contextlib.suppress(BrokenPipeError):
+            ours.sendall(assessing.framed(b'{"verb": "assess"}'))
+        heard = b""
+        with contextlib.suppress(ConnectionResetError):
+            while some := ours.recv(1 << 16):
+                heard += some
+    return heard
+
+
+def test_a_process_that_dies_midway_is_told(outcomes: Counter) -> None:
+    heard = answered(service(outcomes, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    assert b"died" in json.loads(heard)["error"].encode()
+
+
+def test_what_takes_too_long_is_ended_and_told(outcomes: Counter) -> None:
+    heard = answered(service(outcomes, "import signal; signal.pause()", seconds=0.2))
+    assert "longer than" in json.loads(heard)["error"]
+
+
+def test_another_user_hears_nothing(outcomes: Counter) -> None:
+    assert answered(service(outcomes, "", users=frozenset({os.getuid() + 1}))) == b""
+    assert outcomes.labels("refused")._value.get() == 1
+
+
+@pytest.mark.parametrize("said", [b"{}", b'{"verb": "assess", "size": 2000000000}', b"\xff", b'{"verb": "assess", "more": 1}'])
+def test_what_is_no_question_or_says_that_it_is_too_large_is_refused(served: Path, said: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as client, assessing.address(served) as address:
+        client.connect(address)
+        client.sendall(assessing.framed(said))
+        assert client.recv(100) == b""
+
+
+def framed_pair(*sent: bytes) -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    for some in sent:
+        ours.sendall(some)
+    return ours, theirs
+
+
+def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assessing, "MOST_BYTES", 10)
+    ours, theirs = framed_pair(assessing.framed(b"1234567"), assessing.framed(b"1234567"))
+    with ours, theirs, pytest.raises(RecordError, match="1 GiB"), received(theirs):
+        pass
+
+
+def test_a_body_that_ends_early_is_no_file() -> None:
+    ours, theirs = framed_pair(assessing.framed(b"1234567"))
+    ours.close()
+    with theirs, pytest.raises(UnavailableError), received(theirs):
+        pass
+
+
+def test_a_file_that_was_received_cannot_be_changed() -> None:
+    ours, theirs = framed_pair(assessing.framed(b"1234567"), assessing.framed(b""))
+    with ours, theirs, received(theirs) as file:
+        assert file.read_bytes() == b"1234567"
+        with pytest.raises(PermissionError), file.open("r+b", buffering=0) as changed:
+            changed.write(b"0")
+    assert not file.exists()
+
+
+def test_the_socket_is_its_owners_and_goes_with_the_service(bank: Context, outcomes: Counter) -> None:
+    place = bank.data / assessing.NAME
+    with listening(bank, outcomes):
+        assert place.stat().st_mode & 0o777 == 0o600
+    assert not place.exists()
+
+
+def test_a_second_match_leaves_the_first_its_socket(served: Path, bank: Context, outcomes: Counter) -> None:
+    with listening(bank, outcomes):
+        pass
+    assert told(assessed(served, LEAK), "verdict")
+
+
+def test_a_socket_that_a_dead_process_left_is_no_hindrance(bank: Context, outcomes: Counter) -> None:
+    with socket.socket(socket.AF_UNIX) as left, assessing.address(bank.data) as address:
+        left.bind(address)
+    with listening(bank, outcomes):
+        assert told(assessed(bank.data, LEAK), "verdict")
