@@ -81,7 +81,7 @@ def _collect(context: Context, service: str) -> None:
             return
         stack.callback(feed.publisher.close)
         bus = stack.enter_context(contextlib.closing(context.bus()))
-        ledger = stack.enter_context(contextlib.closing(Ledger.of(context)))
+        ledger = stack.enter_context(contextlib.closing(Ledger.of(context, service)))
         lag = context.settings.crawl.pause_lag_hours * 3600
         appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
         made.append(appends)

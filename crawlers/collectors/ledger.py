@@ -31,6 +31,7 @@ create table channels (
 create table messages (number integer primary key, channel text not null, digest blob not null, unique (channel, digest)) strict;
 create table cursors (name text primary key, value text not null) strict;
 """
+SERVICES = "alter table channels add column service text not null default ''"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Standing:
     refetched: int = 0
     lost: int = 0
     lost_at: float = 0.0
+    service: str = ""
 
     def report(self) -> SiteReport:
         """As heartbeats tell it."""
@@ -57,16 +59,22 @@ class Standing:
 
 
 class Ledger:
-    """One process's view of the file. Not for two threads at once."""
+    """One process's view of the file. Not for two threads at once. `service` is whose channels it writes of."""
 
-    def __init__(self, path: Path, cipher: FrontierCipher) -> None:
-        self._path, self._cipher = path, cipher
-        self._connection: apsw.Connection = open_database(path, [SCHEMA])
+    def __init__(self, path: Path, cipher: FrontierCipher, service: str = "") -> None:
+        self._path, self._cipher, self._service = path, cipher, service
+        self._connection: apsw.Connection = open_database(path, [SCHEMA, SERVICES])
 
     @classmethod
-    def of(cls, context: Context) -> Ledger:
+    def of(cls, context: Context, service: str = "") -> Ledger:
         """The ledger of a data folder."""
-        return cls(context.data / FILE, FrontierCipher(context.keys.read("frontier.key")))
+        return cls(context.data / FILE, FrontierCipher(context.keys.read("frontier.key")), service)
+
+    def names(self) -> set[str]:
+        """Every channel that was ever known of the service."""
+        with sqlite_errors(self._path):
+            found = self._connection.execute("select name from channels where service = ?", (self._service,))
+            return {str(name) for (name,) in found}
 
     def close(self) -> None:
         """Let go of the file."""
@@ -143,7 +151,8 @@ class Ledger:
         return changed
 
     def _add(self, channel: str) -> None:
-        self._connection.execute("insert or ignore into channels (name) values (?)", (channel,))
+        add = "insert into channels (name, service) values (?1, ?2) on conflict (name) do update set service = ?2"
+        self._connection.execute(add, (channel, self._service))
 
     def _digest(self, channel: str, message: Message) -> bytes:
         return self._cipher.name(channel, f"\x1d{message.event}")

@@ -31,7 +31,7 @@ from ullage.clock import Backoff, Clock
 from ullage.errors import ConfigError, RecordError, UnavailableError
 from ullage.records import Capture
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Coverage, Heartbeat
-from ullage.records.hours import HOUR_SECONDS, MOST_TOLD, SiteHour
+from ullage.records.hours import HOUR_SECONDS, MOST_TOLD, SEEN, SiteHour
 from ullage.security import keys
 from ullage.settings import Context
 
@@ -41,6 +41,8 @@ STALL_SECONDS = 45.0
 LOST_SECONDS = 3600.0
 LONGEST_WAIT_SECONDS = 15.0
 CLOSE_SECONDS = 5.0
+KEPT_HOURS = 4
+"""How long it is known how many messages came in an hour: heartbeats tell of none before."""
 SECRETS = "collect"
 """The folder of the accounts' secret files, below the keys."""
 
@@ -63,9 +65,12 @@ class Runner:
     """The channels that each account's task reads."""
     _began: dict[str, float] = field(default_factory=dict)
     _beat_at: float = float("-inf")
-    _hours: HoursSeen = field(default_factory=HoursSeen)
+    _hours: HoursSeen = field(init=False)
     _posts: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Messages by channel and hour since 1970."""
+
+    def __post_init__(self) -> None:
+        self._hours = HoursSeen(self.ledger.names())
 
     @property
     def clock(self) -> Clock:
@@ -232,7 +237,7 @@ class Runner:
         if not seconds or self.clock.monotonic() < self._beat_at:
             return
         self._beat_at = self.clock.monotonic() + seconds
-        letters = {one.name: LETTERS[one.state] for one in standings}
+        letters = self._letters(standings)
         self._hours.files(letters)
         self._hours.note(self.clock.wall(), self.clock.monotonic(), letters, LATE * seconds)
         told, gone = self._hours.told(MOST_TOLD)
@@ -243,6 +248,20 @@ class Runner:
             log.get("collect").warning("heartbeat_skipped", error=str(error))
         else:
             self._hours.sent(told, gone)
+            oldest = int(self.clock.wall() // HOUR_SECONDS) - KEPT_HOURS
+            self._posts = Counter({key: count for key, count in self._posts.items() if key[1] >= oldest})
+
+    def _letters(self, standings: Iterable[Standing]) -> dict[str, str]:
+        """How each channel is seen now, as alert's ledger has it; files that hold none and what is switched off are told too."""
+        files = {name: "f" for name, service in self.folder.refused.items() if service in ("", self.service)}
+        off = {name: "d" for name, service in self.folder.disabled.items() if service == self.service}
+        return files | off | {one.name: self._letter(one) for one in standings}
+
+    def _letter(self, standing: Standing) -> str:
+        if standing.reason == "expired":
+            return "x"
+        letter = LETTERS[standing.state]
+        return "p" if letter == SEEN and self.appends.behind else letter
 
     def heartbeat(self, standings: list[Standing], told: Iterable[Told] = (), gone: tuple[str, ...] = ()) -> Outgoing:
         """What is known of the channels, and what was seen of them in which hours, as a record."""

@@ -149,7 +149,7 @@ class Desk:
         (context.keys.root / "collect" / "reader").write_text("token\n")
         (context.keys.root / "collect" / "reader").chmod(0o600)
         self.registry = CollectorRegistry()
-        self.ledger = Ledger.of(context)
+        self.ledger = Ledger.of(context, "matrix")
 
     def run(self, script: Script, until: Callable[[], bool]) -> None:
         """Run until `until` says so, then kill: nothing is closed in order."""
@@ -186,6 +186,28 @@ def desk(context: Context, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 OK = Batch(answered=("loans",))
+
+
+def test_how_each_channel_is_seen_is_told_with_those_that_nobody_can_read(desk: Desk, context: Context, clock) -> None:
+    files = {"off": GOOD + "enabled = false", "bad": GOOD.replace("open", "closed"), "old": GOOD.replace("2099", "2020")}
+    for name, text in files.items():
+        write(context, name, text)
+    write(context, "unclear", "x"), write(context, "theirs", GOOD.replace("matrix", "xmpp").replace("open", "closed"))
+    desk.run(script := Script([OK]), script.waiting.is_set)
+    standings = [desk.standing(name) for name in ("loans", "old")]
+    told = {"loans": "o", "old": "x", "off": "d", "bad": "f", "unclear": "f"}
+    assert desk.runner._letters(standings) == told
+    desk.runner.appends.behind = True
+    assert desk.runner._letters(standings) == {**told, "loans": "p"}, "nothing is read meanwhile"
+
+
+def test_a_channel_that_was_taken_away_while_its_collector_was_down_is_told_as_gone(desk: Desk, context: Context) -> None:
+    desk.run(Script([OK]), lambda: desk.standing().state == "ok")
+    (context.data / "channels.d" / "loans.toml").unlink(), write(context, "pawn")
+    desk.run(Script([Batch(answered=("pawn",))]), lambda: desk.standing("pawn").state == "ok")
+    desk.runner._hours.files({"pawn": "o"})
+    assert desk.runner._hours.told(10)[1] == ("loans",)
+    assert Ledger.of(context, "xmpp").names() == set(), "it is no business of another service"
 
 
 def test_messages_are_captured_once_whatever_is_handed_out_again(desk: Desk, station: Station) -> None:

@@ -1,19 +1,32 @@
 """The ledger of coverage over the embedded flow: heartbeats through bus, match and alert, of a crawl that is killed."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
 
 from alerts.command import run_alert
-from alerts.coverage.hours import Seen, coverage
+from alerts.coverage.command import app
+from alerts.coverage.hours import Row, Seen, coverage
 from alerts.store import configured_store
+from crawlers.bus.appends import PatientAppends
+from crawlers.collectors.channel import ChannelFolder
+from crawlers.collectors.ledger import Ledger
+from crawlers.collectors.metrics import CollectMetrics
+from crawlers.collectors.runner import Runner
+from crawlers.collectors.session import Batch, Message
 from crawlers.frontier.database import open_frontier
+from crawlers.intake.feed import Feed
+from crawlers.intake.line import Line
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.heartbeats import Heartbeats
@@ -62,6 +75,48 @@ class Crawl:
         seen.note(word or "ok", head=True)
         self.states.settle(site, seen, UNKNOWN)
         self.frontier.end_visit(site.name, self.clock.seconds + site.revisit_seconds, not word)
+
+
+class Collector:
+    """A collector's process as far as its ledger and heartbeats go."""
+
+    def __init__(self, context: Context, clock: HeldClock) -> None:
+        crawl = context.settings.crawl.model_copy(update={"heartbeat_seconds": 300.0})
+        context.settings = context.settings.model_copy(update={"crawl": crawl})
+        self.clock, self.ledger, self.bus = clock, Ledger.of(context, "matrix"), context.bus()
+        feed, metrics = Feed.of(context), CollectMetrics(CollectorRegistry(), context.clock)
+        self.appends = PatientAppends(self.bus, feed.outbox, context.clock, metrics.loop, metrics.captures, 3600.0)
+        folder = ChannelFolder(context.data, "sites.d")
+        self.runner = Runner(context, "matrix", folder, self.ledger, feed, self.appends, metrics, self)
+
+    def __call__(self, *_: object) -> Collector:
+        return self
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        await asyncio.Event().wait()
+        yield Batch()
+
+    async def close(self) -> None: ...
+
+    def runs(self, until: float, *said: Batch, answered: tuple[str, ...] = ("loans", "pawn")) -> None:
+        """Take in what was said, then go on until that time of the day while the service answers for these channels."""
+        while self.clock.seconds < EIGHT + (until - 8) * 3600:
+            asyncio.run(self.turn((*said, Batch(answered=answered))))
+            said = ()
+            self.clock.advance(300)
+
+    async def turn(self, said: tuple[Batch, ...]) -> None:
+        self.runner._read_files()
+        for batch in said:
+            await self.runner._take(batch)
+        await self.runner._tell()
+        for task in self.runner._tasks.values():
+            task.cancel()
+
+    def killed(self) -> None:
+        self.appends.on_bus.close()
+        self.ledger.close()
+        self.bus.close()
 
 
 @pytest.fixture
@@ -137,3 +192,68 @@ def test_a_site_whose_file_is_taken_away_is_missed_by_nobody_and_a_new_one_from_
         assert states(found, "pastes") == {8: "seen", 9: "off", 10: "off", 11: "off", 12: "open"}
         assert states(found, "new") == {8: "off", 9: "seen", 10: "seen", 11: "seen", 12: "open"}
         assert found.unexplained() == []
+
+
+CHANNEL = """service = "matrix"
+address = "#room:localhost"
+account = "reader"
+access = "open"
+legal_basis = "test"
+owner = "test"
+expires = {}
+"""
+
+
+def printed(context: Context) -> tuple[int, dict[str, dict[int, str]], list[tuple[str, str, str, list[str]]]]:
+    """What `ullage coverage --json` says since eight: its exit code, states by channel and hour, gaps."""
+    done = CliRunner().invoke(app, ["--since", "2026-09-21T16:00", "--json"], obj=context)  # Shanghai's eight in UTC
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    sites = {row["site"]: row for row in rows if row["type"] == "site"}
+    hours = {site: {int(c["hour"][11:13]): c["state"] for c in row["cells"]} for site, row in sites.items()}
+    return (
+        done.exit_code,
+        hours,
+        [(r["site"], r["since"][11:16], r["until"][11:16], r["why"]) for r in rows if r["type"] == "gap"],
+    )
+
+
+def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(bank: Context, clock: HeldClock) -> None:
+    folder = bank.data / "channels.d"
+    folder.mkdir()
+    files = {"loans": CHANNEL, "pawn": CHANNEL, "old": CHANNEL, "bad": CHANNEL.replace("open", "closed")}
+    for name, text in (files | {"off": CHANNEL + "enabled = false\n"}).items():
+        (folder / f"{name}.toml").write_text(text.format("2026-09-01" if name == "old" else "2099-01-01"))
+    one = Message("e1", Line.model_validate({"site": "loans", "message_id": "1", "text": "text"}))
+    collector = Collector(bank, clock)
+    collector.runs(9, Batch("loans", (one,)))
+    collector.runs(10, Batch("loans", gap="seen"), answered=("pawn",))
+    collector.runs(11, Batch("loans", gap="filled"), Batch("pawn", blind="banned"), answered=("loans",))
+    collector.killed()
+    clock.advance(3600)
+    collector = Collector(bank, clock)
+    collector.runs(13.5)
+    collector.killed()
+    heard(bank)
+    code, hours, gaps = printed(bank)
+    seen = dict.fromkeys(range(8, 13), "seen") | {13: "open"}
+    dark = dict.fromkeys(range(8, 14), "blind")
+    assert hours["loans"] == seen | {9: "blind", 11: "blind"}
+    assert hours["pawn"] == seen | {10: "blind", 11: "blind"}
+    assert hours["old"] == hours["bad"] == dark
+    assert set(hours["off"].values()) <= {"off", "open", "blind"}
+    assert code == 5
+    passed = ["messages were passed over, or cannot be read"]
+    expired = "the day until which its file lets it be read has passed"
+    assert ("loans", "09:00", "10:00", passed) in gaps
+    assert ("loans", "11:00", "12:00", ["no heartbeat"]) in gaps
+    assert ("pawn", "10:00", "12:00", ["blocked", "no heartbeat"]) in gaps
+    assert [why for site, *_, why in gaps if site == "old"] == [[expired, "no heartbeat"]]
+    assert [why for site, *_, why in gaps if site == "bad"] == [["its file cannot be read", "no heartbeat"]]
+    with seen_rows(bank) as rows:
+        assert {row.site: row.unwatched for row in rows}["off"] == "switched off in its file"
+
+
+@contextlib.contextmanager
+def seen_rows(context: Context) -> Iterator[tuple[Row, ...]]:
+    with seen(context) as found:
+        yield found.rows

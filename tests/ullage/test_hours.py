@@ -23,7 +23,7 @@ def test_whoever_was_heard_goes_before_silence_and_seeing_before_all_else() -> N
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"slots": "o"}, {"slots": "x" * SLOTS}, {"site": "Board!"}, {"site": "chat/群"}, {"posts": -1}]
+    "wrong", [{"slots": "o"}, {"slots": "q" * SLOTS}, {"site": "Board!"}, {"site": "chat/群"}, {"posts": -1}]
 )
 def test_what_is_no_hour_is_refused(wrong: dict[str, object]) -> None:
     good = {"site": "telegram/#0123abcd", "hour": 497_000, "slots": "o." * 6}

@@ -37,6 +37,7 @@ WHY: Mapping[str, str] = {
     "l": "login expired",
     "y": "its pages are not understood",
     "m": "messages were passed over, or cannot be read",
+    "x": "the day until which its file lets it be read has passed",
     "w": "match had no watchlist",
 }
 """Reasons for which a slot is blind, in the order in which one goes before another."""
