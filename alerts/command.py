@@ -24,6 +24,8 @@ from alerts.custody.command import hold, release, vault_of
 from alerts.custody.reveal import reveal, watching
 from alerts.decisions.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
 from alerts.decisions.options import Author, Severity, Status, Tenant, Words
+from alerts.desk.returns import Returns
+from alerts.desk.work import Work
 from alerts.export.command import export
 from alerts.lookup.exposed import Lookup
 from alerts.maintenance.schedule import Maintenance
@@ -134,6 +136,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         background(), verdict()  # what is wrong with them is said at the start
         in_hand = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
         stack.callback(in_hand.close)
+        returns = Returns(Work(duties_of(context, store)), context.trail(), verdict, notifier.plan)
         stage = Alert(
             store,
             context.clock,
@@ -142,6 +145,7 @@ def run_alert(context: Context, *, once: bool) -> None:
             background,
             verdict,
             notifier.plan,
+            returns.filed,
             writing=in_hand.writing,
             together=timedelta(minutes=settings.alert.together_minutes),
         )
@@ -151,7 +155,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         sheets, listener = sheets_of(context, store), Listener(store, context.clock)
         ledger = Ledger(store, context.clock, sheets.reopen if sheets else lambda _: None)
         gaps = Recount(store, context.clock, settings.coverage.gap_minutes, metrics.unexplained.set)
-        maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps)
+        maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps, returns.turn)
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
         batch = settings.alert.batch

@@ -68,6 +68,27 @@ class Duty:
         return bool(self.regime.verified and self.report and self.due and sent_at(self.report) > self.due)
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What is owed of one incident, and what was decided of it, newest last."""
+
+    decisions: tuple[Decision, ...]
+    duties: tuple[Duty, ...]
+    decide: Decide | None
+    """By when a person decides, where its clocks wait for that and somebody was told."""
+
+    @property
+    def running(self) -> tuple[Duty, ...]:
+        """The duties whose clocks run."""
+        return tuple(duty for duty in self.duties if duty.state == "running")
+
+    @property
+    def status(self) -> Status:
+        """As people see it: it is not `reported` while another report is owed; who reports a part has confirmed the whole."""
+        status = status_of(self.decisions)
+        return "confirmed" if status == "reported" and self.running else status
+
+
 def status_with_report(status: Status) -> Literal["reported", "note"]:
     """The status of a decision that records a report: one that comes after the end changes nothing of the end."""
     return "note" if status in CLOSED else "reported"
@@ -93,6 +114,23 @@ class Duties:
         where = Where({"incident": incident.parts})
         made = (*decisions, *self.store.scroll(Decision, where)) if incident.parts else decisions
         return self.since(incident, made, self.moments(incident, made))
+
+    def owed(self, incidents: Sequence[Incident], made: Iterable[Decision] = ()) -> dict[str, Owed]:
+        """What is owed of each of `incidents`, by id; `made` are decisions that a search may not show yet."""
+        ids = [id_ for incident in incidents for id_ in incident.family]
+        decided: dict[str, dict[str, Decision]] = {}
+        for one in (*(self.store.scroll(Decision, Where({"incident": ids})) if ids else ()), *made):
+            decided.setdefault(one.incident, {})[one.id] = one
+        sent, found = self._sent(ids), dict[str, Owed]()
+        for incident in incidents:
+            own = sorted(decided.get(incident.id, {}).values(), key=lambda one: (one.at, one.id))
+            parts = [one for id_ in incident.parts for one in decided.get(id_, {}).values()]
+            moments = Moments.of(incident, [*own, *parts], [one for id_ in incident.family for one in sent.get(id_, ())])
+            waits = incident.decide_minutes and moments.learned and _waits(incident, own)
+            by = moments.learned + timedelta(minutes=incident.decide_minutes) if waits and moments.learned else None
+            decide = Decide(incident.decide_minutes, by) if by else None
+            found[incident.id] = Owed(tuple(own), self.since(incident, [*own, *parts], moments), decide)
+        return found
 
     def moments(self, incident: Incident, decisions: Sequence[Decision]) -> Moments:
         """The moments that an incident's clocks count from: whoever was told of a part of it knew since then."""

@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from alerts.clocks.duties import RULINGS, status_with_report
 from alerts.clocks.regimes import Regime, regimes
 from alerts.decisions.checked_text import checked_ground, checked_name, checked_note
 from alerts.incidents.status import CLOSED, status_of
-from alerts.records import Decision, Incident, Status
+from alerts.records import Act, Decision, Incident, Status
 from alerts.store import IncidentStore, QueryError, Where
 from ullage.audit import Trail
 from ullage.clock import behind
@@ -31,6 +32,8 @@ MAX_REFERENCE = 64
 
 def said(decision: Decision) -> str:
     """A decision in words."""
+    if decision.act and decision.act != "excused":
+        return " ".join(filter(None, (decision.act, decision.value, decision.about)))
     if decision.stage in TELLING:
         return decision.stage.replace("_", " ")
     if decision.stage in RULINGS:
@@ -79,6 +82,35 @@ class Decisions:
         status, regime, stage = _read(chosen.split(" "), status_of(former))
         if status == "note" and not regime and not note.strip():
             raise QueryError("a note without text says nothing")
+        said = {"status": status, "regime": regime, "stage": stage, "reference": _reference(reference), "sent_at": sent_at}
+        return self._append(incident, former, by, note, token, said)
+
+    def act(
+        self,
+        incident: Incident,
+        act: Act,
+        *,
+        by: str,
+        value: str = "",
+        about: str = "",
+        until: datetime | None = None,
+        note: str = "",
+        token: str = "",
+    ) -> Decision:
+        """Write that something was done of `incident` which is no decision on what it is; an excuse alone makes it none."""
+        if incident.part_of:
+            raise QueryError(f"it is part of {incident.part_of}, which answers for it: work on that one")
+        former = list(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
+        status = "false_positive" if act == "excused" else "open" if act == "returned" else "note"
+        return self._append(
+            incident, former, by, note, token, {"status": status, "act": act, "value": value, "about": about, "until": until}
+        )
+
+    def _append(
+        self, incident: Incident, former: Sequence[Decision], by: str, note: str, token: str, said: dict[str, Any]
+    ) -> Decision:
+        """Append what was `said`, in the audit log first; what was sent before under the same `token` is given back."""
+        explained = said.get("stage") in (*RULINGS, *TELLING)
         decision = Decision.model_validate(
             {
                 "id": f"{incident.id}:{token or secrets.token_hex(TOKEN_BYTES)}",
@@ -86,21 +118,18 @@ class Decisions:
                 "incident": incident.id,
                 "at": behind(self.trail.clock.now(), (one.at for one in former)),
                 "by": checked_name(by),
-                "status": status,
-                "note": checked_ground(note) if stage in (*RULINGS, *TELLING) else checked_note(note),
-                "regime": regime,
-                "stage": stage,
-                "reference": _reference(reference),
-                "sent_at": sent_at,
+                "note": checked_ground(note) if explained else checked_note(note),
+                **said,
             }
         )
-        if self.store.get(Decision, decision.id) is None:
-            self._audit(decision)
-            self.store.create([decision])
+        if (made := self.store.get(Decision, decision.id)) is not None:
+            return made
+        self._audit(decision)
+        self.store.create([decision])
         return decision
 
     def _audit(self, decision: Decision) -> None:
-        placed = "telling" if decision.stage in TELLING else "duty" if decision.stage in RULINGS else ""
+        placed = "telling" if decision.stage in TELLING else "duty" if decision.stage in RULINGS else decision.act
         action = placed or ("reported" if decision.regime else "decide")
         what = f"incident {decision.incident}: {said(decision)}"
         self.trail.append(f"incident.{action}", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)

@@ -44,13 +44,16 @@ class Known(NamedTuple):
     parts: frozenset[str] = frozenset()
     closed_at: datetime | None = None
     """When a person closed it: what is posted later is news, even of the same seller."""
+    apart: frozenset[str] = frozenset()
+    """Incidents out of which a person took what is in this one."""
 
     @classmethod
     def of(cls, incident: Incident) -> Known:
         """From the stored incident."""
         own = (incident.id, incident.tenant, incident.opened_at, incident.sketch, incident.sketch_of)
         whose = (frozenset(incident.authors), incident.part_of, frozenset(incident.parts))
-        return cls(*own, incident.frozen_at is not None, frozenset(incident.fields), *whose)
+        is_frozen = incident.frozen_at is not None
+        return cls(*own, is_frozen, frozenset(incident.fields), *whose, apart=frozenset(incident.apart))
 
     def grown(self, finding: Finding) -> Known:
         """With the finding's author, and its sketch merged in if it is of the same kind."""
@@ -116,8 +119,10 @@ def place(finding: Finding, claims: Mapping[str, str], incidents: Mapping[str, K
         known = (incidents[id_] for id_ in held if id_ in incidents and incidents[id_].tenant == finding.tenant)
         return sorted(known, key=lambda one: (one.opened_at, one.id))
 
-    same_people = {one.id for one in heads([claim_id(finding.tenant, "subjects", digest)] if digest else [])}
+    alike = heads([claim_id(finding.tenant, "subjects", digest)] if digest else [])
+    same_people, apart = {one.id for one in alike}, {id_ for one in alike for id_ in one.apart}
     fitting = [one for one in heads(claims_of(finding)) if one.id in same_people or _contains(one, finding)]
+    fitting = [one for one in fitting if one.id not in apart]
     tying = heads(tied_by.all)
     tied, fitting_open = [one for one in tying if one.holds(finding)], [one for one in fitting if not one.frozen]
     known = next(iter((*tied, *fitting_open)), None)

@@ -420,6 +420,7 @@ def project(
         joined=verdict.posts,
         series=_series(ordered),
         parts=tuple(sorted(parts)),
+        apart=_distinct(s.detached_from for s in ordered if s.detached_from),
     )
 
 

@@ -30,6 +30,7 @@ from alerts.records import (
     Sighting,
     SiteDay,
     Suppression,
+    WorkItem,
 )
 from alerts.records.document import D, Document
 from alerts.store import IncidentStore, Where
@@ -37,7 +38,9 @@ from ullage.settings import OriginalSettings, StoreSettings
 
 BATCH = 1_000
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
-RECORDS: tuple[type[Document], ...] = (Sighting, Claim, Decision, Suppression, Hold, Audit, Notification, Heard, Incident)
+RECORDS: tuple[type[Document], ...] = (
+    Sighting, Claim, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, Incident,
+)  # fmt: skip
 """What is kept as long as incidents are, the incident itself last."""
 
 
@@ -107,4 +110,4 @@ def _batches(store: IncidentStore, kind: type[D], where: Where, kept: Collection
 
 def _incident_of(document: Document) -> str:
     """The incident that a document belongs to, "" for none."""
-    return document.id if isinstance(document, Incident) else getattr(document, "incident", "")
+    return document.id if isinstance(document, Incident | WorkItem) else getattr(document, "incident", "")

@@ -16,6 +16,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from alerts.clocks.duties import Duties
+from alerts.desk.work import Work
 from alerts.notify.channels import open_channel
 from alerts.notify.lease import Lease
 from alerts.notify.metrics import NotifyMetrics
@@ -123,7 +124,8 @@ def configured(context: Context, store: IncidentStore, registry: CollectorRegist
     settings, clock = context.settings, context.clock
     metrics = NotifyMetrics(registry, settings.notify.channels, settings.tenants)
     metrics.reached(partial(channels_for, settings.notify))
-    setup = Setup(settings.notify, page_of(settings), store, clock, metrics, muted, Duties(store, context.tenant, clock))
+    duties = Duties(store, context.tenant, clock)
+    setup = Setup(settings.notify, page_of(settings), store, clock, metrics, muted, duties, Work(duties).renew)
     leases: list[Lease] = []
     senders = []
     for name in settings.notify.channels:

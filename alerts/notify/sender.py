@@ -41,6 +41,8 @@ class Setup:
     metrics: NotifyMetrics
     muted: Muted
     duties: Duties
+    told: Callable[[Collection[str]], None] = lambda _: None
+    """Handed the ids of the incidents that somebody was just told of, of which clocks may run from now on."""
 
 
 @dataclass(slots=True)
@@ -190,6 +192,7 @@ class Sender:
         follow = [repeat(notify, one, incidents[one.incident], now) for one in sending if one.incident in incidents]
         self._unwritten += [one for one in follow if one is not None]
         self._write(())
+        self.setup.told({one.incident for one in sending})
         log.get("alert").info("notified", part=self.name, count=len(sending))
 
     def _write(self, changed: Collection[Notification]) -> None:

@@ -21,6 +21,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Audit          random                      search, append-only
     Notification   incident:channel:what       alert
     Account        the account's name          search
+    WorkItem       the incident's              alert and search (a projection)
 """
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay
@@ -40,22 +41,24 @@ from alerts.records.facts import (
 )
 from alerts.records.incident import Incident, Why, incident_id
 from alerts.records.notification import Account, Audit, Notification
-from alerts.records.words import SEVERITIES, STATUSES, ClockWord, News, Origin, Severity, Sketched, Status, Told
+from alerts.records.words import SEVERITIES, STATUSES, Act, ClockWord, News, Origin, Severity, Sketched, Status, Told
+from alerts.records.work import WorkItem
 
 __all__ = [
-    "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Audit", "Background", "Claim", "ClockWord",
+    "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Act", "Audit", "Background", "Claim", "ClockWord",
     "DaySheet", "Decision", "Exposure", "GapReason", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin",
-    "Original", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "claim_id",
+    "Original", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id",
     "exposure_id", "incident_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
-    SiteDay, GapReason, DaySheet,
+    SiteDay, GapReason, DaySheet, WorkItem,
 )  # fmt: skip
-VERSION = 8
+VERSION = 9
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
 `Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned,
-the fifth no `Heard`, the sixth no ledger of coverage, the seventh nothing of series and parts: none that it holds has any. A
+the fifth no `Heard`, the sixth no ledger of coverage, the seventh nothing of series and parts: none that it holds has any. The
+eighth had no `WorkItem`, which are made when somebody asks for them. A
 class that is new gets its tables or index; filters that change must be filled from the documents."""

@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Literal
 
 from alerts.records.document import Document
-from alerts.records.words import Sketched, Status
+from alerts.records.words import Act, Sketched, Status
 
 
 class Decision(Document):
     """What an analyst decided. The last one gives the status; a note changes none.
 
-    With a `regime` it says that a report was sent under it: which stage of it, when, and the authority's reference.
+    With a `regime` it says that a report was sent under it: which stage of it, when, and the authority's reference. With an `act`
+    it says what else was done: `value` is to whom it is assigned, which state a takedown has reached, why it is a false positive;
+    `about` another incident, or a sighting of this one; `until` when it is due, or when a false positive comes back.
     """
 
     columns = ("tenant", "incident", "status")
@@ -27,6 +29,10 @@ class Decision(Document):
     stage: str = ""
     reference: str = ""
     sent_at: datetime | None = None
+    act: Act = ""
+    value: str = ""
+    about: str = ""
+    until: datetime | None = None
 
 
 class Suppression(Document):

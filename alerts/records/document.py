@@ -22,6 +22,8 @@ class Document(Frozen):
     columns: ClassVar[tuple[str, ...]] = ()
     sets: ClassVar[tuple[str, ...]] = ()
     time: ClassVar[str] = "at"
+    orders: ClassVar[tuple[str, ...]] = ()
+    """Whole numbers by which a search can order besides `time`, and which it can limit."""
     searchable: ClassVar[bool] = False
 
     id: str

@@ -106,6 +106,8 @@ class Sighting(Document):
     """Incidents that became parts of `incident` because this post ties them to it."""
     tied: bool = False
     """It belongs here as one of a seller's posts, so its rows count beside theirs; else for what it holds, as a copy does."""
+    detached_from: str = ""
+    """The incident in which it was until a person took it out."""
     sketch: tuple[str, ...] = ()
     sketch_of: Sketched = "candidates"
     """Of a tied post, as its finding had it: by this a copy among a seller's posts is known."""

@@ -114,6 +114,8 @@ class Incident(Document):
     """The incident that answers for this one, because a post that came later ties both; "" for one that answers for itself."""
     parts: tuple[str, ...] = ()
     """Incidents that this one answers for: it is judged, and counts, with all that is in them."""
+    apart: tuple[str, ...] = ()
+    """Incidents out of which a person took what is in this one: what is the same as this goes there no more."""
     frozen_at: datetime | None = None
     """When its first facts expired: from then on the numbers stand and nothing joins it."""
 

@@ -49,6 +49,8 @@ class Alert:
     """Of verdicts."""
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
     """Told of each incident that was written, before the batch counts as done: what is to be said of it is durable too."""
+    filed: Callable[[Mapping[str, Incident], Sequence[Incident]], None] = lambda *_: None
+    """Handed the incidents as they were and as they were written, before anybody is told of them."""
     key_checks: dict[str, str] = field(default_factory=dict)
     """Of keys under which stored facts were made, as far as they came up."""
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -185,6 +187,7 @@ class Alert:
         grave = {id_ for one in incidents if SEVERITIES.index(one.severity) >= KEPT_FROM for id_ in one.family}
         self._put([original for original in batch.originals if original.incident in grave])
         self._put(incidents)
+        self.filed(batch.stored, incidents)
         self.tell([incident for incident in incidents if not incident.part_of])
 
     def _project(self, id_: str, batch: Batch, rules: VerdictRules) -> Incident:

@@ -9,7 +9,8 @@ What every store must do (`tests/contracts/test_incident_store.py` holds it to i
 5. `search`, `scroll` and `count` see every write that returned before the last `refresh`. A count is exact.
 6. Free text: every word of the query must occur. One Chinese character, two and more find the same set in every store
    (`tokens`). A query is data: no sign in it is an operator, and one that is too long is a `QueryError`.
-7. `search` gives newest first, equal times by id; its cursor goes on behind the last item, whatever was added meanwhile.
+7. `search` gives newest first, equal times by id, or orders by a number of the class, up or down, equal ones by id; its cursor
+   goes on behind the last item, whatever was added meanwhile.
 8. After `delete` nothing finds a document, and after `expunge` nothing of it is left in the store's own files. (SQLite
    overwrites at once; Elasticsearch writes its segments anew, in the background.)
 9. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of each item what became of it.
@@ -52,11 +53,14 @@ class Outcome(Enum):
 class Where:
     """Which documents: all conditions must hold.
 
-    `equals` maps a column or set of the class to the values that it may have. `ids` None means any. `before` is compared with
-    the class's time.
+    `equals` maps a column or set of the class to the values that it may have, `differs` to values of which it has none. `ids`
+    None means any. `since` and `before` are compared with the class's time, `at_most` with its numbers.
     """
 
     equals: Mapping[str, Collection[str]] = field(default_factory=dict)
+    differs: Mapping[str, Collection[str]] = field(default_factory=dict)
+    at_most: Mapping[str, int] = field(default_factory=dict)
+    since: datetime | None = None
     text: str = ""
     before: datetime | None = None
     ids: Collection[str] | None = None
@@ -69,7 +73,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[D]):
-    """Some documents, newest first; `after` is where the next page begins, "" at the end."""
+    """Some documents in their order; `after` is where the next page begins, "" at the end."""
 
     items: tuple[D, ...]
     after: str
@@ -93,8 +97,11 @@ class IncidentStore(Protocol):
     def count(self, kind: type[Document], where: Where) -> int:
         """How many there are, exactly."""
 
-    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "") -> Page[D]:
-        """A page of at most `limit` (≤ 500); QueryError for a query that cannot be answered."""
+    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
+        """A page of at most `limit` (≤ 500), newest first; QueryError for a query that cannot be answered.
+
+        `order` is `time` or one of the class's `orders`, smallest first, or with a `-` before it largest first.
+        """
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """All of them, in no promised order."""

@@ -21,7 +21,7 @@ from alerts.store import MAX_PAGE, Outcome, Page, QueryError, Where
 from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
 from alerts.store.inspection import inspect
 from alerts.store.mapping import LATER, body, index_name, templates
-from alerts.store.selection import page_mark, read_mark, stamp
+from alerts.store.selection import page_mark, read_mark, read_order, stamp
 from alerts.store.tokens import query_phrases
 from ullage.errors import RecordError
 from ullage.security.keys import KeyStore
@@ -108,11 +108,13 @@ class ElasticsearchStore:
         must_be_whole(self._address, answer.body)
         return int(answer["count"])
 
-    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "") -> Page[D]:
+    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
         """See `IncidentStore.search`; the mark is the last item's own place, so no state of the server is needed to go on."""
         size = max(1, min(limit, MAX_PAGE))
         request: dict[str, Any] = {"index": self._index(kind), "query": condition(kind, where), "size": size + 1}
-        request["sort"] = [{"time": "desc"}, {"id": "desc"}]
+        by, is_down = read_order(kind, order)
+        direction = "desc" if is_down else "asc"
+        request["sort"] = [{by: direction}, {"id": direction}]
         if after:
             request["search_after"] = list(read_mark(after))
         hits = self._hits(request)
@@ -218,22 +220,29 @@ class ElasticsearchStore:
 
 
 def condition(kind: type[Document], where: Where) -> dict[str, Any]:
-    """`where` as a query of exact values, one range and phrases of our own words."""
-    needed: list[dict[str, Any]] = []
-    for name, wanted in where.equals.items():
-        if isinstance(wanted, str):
-            raise TypeError(f"{name}: give a collection of values")
-        if name not in (*kind.columns, *kind.sets):
-            raise QueryError(f"{kind.__name__} has no filter {name!r}")
-        needed.append({"terms": {name: list(wanted)}})
+    """`where` as a query of exact values, ranges and phrases of our own words."""
+    needed = _terms(kind, where.equals)
+    needed += [{"range": {read_order(kind, number)[0]: {"lte": most}}} for number, most in where.at_most.items()]
     if where.before is not None:
         needed.append({"range": {"time": {"lt": stamp(where.before)}}})
+    if where.since is not None:
+        needed.append({"range": {"time": {"gte": stamp(where.since)}}})
     if where.ids is not None:
         needed.append({"terms": {"id": list(where.ids)}})
     if where.text:
         needed += _text(kind, where.text)
     without = [{"terms": {"id": list(where.without)}}] if where.without else []
-    return {"bool": {"filter": needed, "must_not": without}}
+    return {"bool": {"filter": needed, "must_not": [*without, *_terms(kind, where.differs)]}}
+
+
+def _terms(kind: type[Document], values: Mapping[str, Collection[str]]) -> list[dict[str, Any]]:
+    """A query a filter."""
+    for name, wanted in values.items():
+        if isinstance(wanted, str):
+            raise TypeError(f"{name}: give a collection of values")
+        if name not in (*kind.columns, *kind.sets):
+            raise QueryError(f"{kind.__name__} has no filter {name!r}")
+    return [{"terms": {name: list(wanted)}} for name, wanted in values.items()]
 
 
 def _text(kind: type[Document], text: str) -> list[dict[str, Any]]:

@@ -39,6 +39,7 @@ def mapping(kind: type[Document]) -> dict[str, Any]:
     fields: dict[str, Any] = {"id": KEYWORD, "time": {"type": "long"}, "@timestamp": {"type": "date"}}
     fields |= dict.fromkeys((*kind.columns, *kind.sets), KEYWORD)
     fields |= {ECS[column]: {"type": "alias", "path": column} for column in kind.columns if column in ECS}
+    fields |= {number: {"type": "long"} for number in kind.orders}
     if kind.searchable:
         fields["words"] = {"type": "text", "analyzer": "whitespace", "norms": False}
     fields["doc"] = {"type": "object", "enabled": False}
@@ -67,6 +68,7 @@ def body(document: Document) -> str:
     fields: dict[str, Any] = {"id": document.id, "time": stamp(moment), "@timestamp": stamp(moment) // 1000}
     fields |= {column: getattr(document, column) for column in kind.columns}
     fields |= {name: sorted(set(getattr(document, name))) for name in kind.sets}
+    fields |= {number: getattr(document, number) for number in kind.orders}
     if kind.searchable:
         fields["words"] = index_words(document.words())
     # The document is written by its own serialiser, which is several times faster than a dictionary on the way.

@@ -1,7 +1,8 @@
 """What the processes may do on which index of an Elasticsearch cluster, and nothing beyond it.
 
 Alert folds, counts and removes what has passed its retention. Search reads, and appends decisions, suppressions and records of
-audit: its right is `create_doc`, so that not even a page that was broken into can change or remove one. The desk reveals
+audit: its right is `create_doc`, so that not even a page that was broken into can change or remove one; the work items, which
+follow from those, it may write. Alert appends a decision where a false positive comes back. The desk reveals
 originals (`ullage incidents reveal`), which search does not see. None may create an index, and none sees another index.
 `maintenance` is refresh, flush and merge; `view_index_metadata` is the least named right that lets `ullage check` compare the
 mapping's version.
@@ -30,18 +31,25 @@ from alerts.records import (
     Sighting,
     SiteDay,
     Suppression,
+    WorkItem,
 )
 from alerts.records.document import Document
 from alerts.store.mapping import index_name
 
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
-FOLDED = (Sighting, Exposure, Background, Original, Claim, KeyCheck, Heard, SiteDay, DaySheet, Incident, Notification)
+FOLDED = (Sighting, Exposure, Background, Original, Claim, KeyCheck, Heard, SiteDay, DaySheet, Incident, Notification, WorkItem)
 SAID = (Decision, Suppression, Hold, GapReason, Audit)
-ALERT: Rights = ((FOLDED, (*SEEN, "index", "delete", "maintenance")), (SAID, (*SEEN, "delete", "maintenance")))
+ALERT: Rights = (
+    (FOLDED, (*SEEN, "index", "delete", "maintenance")),
+    (SAID, (*SEEN, "delete", "maintenance")),
+    ((Decision,), ("create_doc",)),
+)
 SEARCH: Rights = (
     ((Incident, Sighting, Exposure, Background, KeyCheck, Heard, SiteDay, DaySheet, Account), SEEN),
     (SAID, (*SEEN, "create_doc")),
+    ((Notification,), SEEN),
+    ((WorkItem,), (*SEEN, "index")),
 )
 DESK: Rights = (((Incident, Original), SEEN),)
 PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH, "desk": DESK}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 
 from alerts.records.document import Document
@@ -24,6 +25,16 @@ def page_mark(time: int, id_: str) -> str:
     return f"{time}.{id_}"
 
 
+def read_order(kind: type[Document], order: str) -> tuple[str, bool]:
+    """What a search orders by, and whether it goes down; QueryError for what the class does not have."""
+    name, is_down = order.removeprefix("-"), order.startswith("-")
+    if not order:
+        return "time", True
+    if name not in ("time", *kind.orders):
+        raise QueryError(f"{kind.__name__} cannot be ordered so: use {', '.join(kind.orders) or 'none'}")
+    return name, is_down
+
+
 def read_mark(after: str) -> tuple[int, str]:
     """The time and the id of a page mark."""
     time, dot, id_ = after.partition(".")
@@ -32,34 +43,40 @@ def read_mark(after: str) -> tuple[int, str]:
     return int(time), id_
 
 
+Condition = tuple[str, *tuple[str | int, ...]]
+"""A condition and the values that are bound in it, in order."""
+
+
 def selection(kind: type[Document], table: str, where: Where) -> tuple[str, list[str | int]]:
     """The condition and its values, in order."""
-    conditions, values = ["true"], list[str | int]()
-
-    def add(condition: str, *bound: str | int) -> None:
-        conditions.append(condition)
-        values.extend(bound)
-
-    for field, wanted in where.equals.items():
-        if isinstance(wanted, str):
-            raise TypeError(f"{field}: give a collection of values")
-        listed = json.dumps(list(wanted))
-        if field in kind.columns:
-            add(f"{field} in (select value from json_each(?))", listed)
-        elif field in kind.sets:
-            inner = f"select n from {table}_sets where field = ? and value in (select value from json_each(?))"
-            add(f"n in ({inner})", field, listed)
-        else:
-            raise QueryError(f"{kind.__name__} has no filter {field!r}")
+    found: list[Condition] = [("true",)]
+    found += [_of_values(kind, table, field, wanted, "in") for field, wanted in where.equals.items()]
+    found += [_of_values(kind, table, field, unwanted, "not in") for field, unwanted in where.differs.items()]
+    found += [(f"{read_order(kind, number)[0]} <= ?", most) for number, most in where.at_most.items()]
     if where.before is not None:
-        add("time < ?", stamp(where.before))
+        found.append(("time < ?", stamp(where.before)))
+    if where.since is not None:
+        found.append(("time >= ?", stamp(where.since)))
     if where.ids is not None:
-        add("id in (select value from json_each(?))", json.dumps(list(where.ids)))
+        found.append(("id in (select value from json_each(?))", json.dumps(list(where.ids))))
     if where.without:
-        add("id not in (select value from json_each(?))", json.dumps(list(where.without)))
+        found.append(("id not in (select value from json_each(?))", json.dumps(list(where.without))))
     if where.text:
-        add(*_text(kind, table, where.text))
-    return " and ".join(conditions), values
+        found.append(_text(kind, table, where.text))
+    return " and ".join(condition for condition, *_ in found), [value for _, *values in found for value in values]
+
+
+def _of_values(kind: type[Document], table: str, field: str, values: Collection[str], is_in: str) -> Condition:
+    """That a column or a set has one of these values, or none of them."""
+    if isinstance(values, str):
+        raise TypeError(f"{field}: give a collection of values")
+    listed = json.dumps(list(values))
+    if field in kind.columns:
+        return f"{field} {is_in} (select value from json_each(?))", listed
+    if field in kind.sets:
+        inner = f"select n from {table}_sets where field = ? and value in (select value from json_each(?))"
+        return f"n {is_in} ({inner})", field, listed
+    raise QueryError(f"{kind.__name__} has no filter {field!r}")
 
 
 def _text(kind: type[Document], table: str, text: str) -> tuple[str, *tuple[str, ...]]:

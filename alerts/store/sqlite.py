@@ -21,7 +21,7 @@ import apsw
 from alerts.records import CLASSES, Sighting
 from alerts.records.document import D, Document, stored
 from alerts.store import MAX_PAGE, Outcome, Page, Where, older
-from alerts.store.selection import page_mark, read_mark, selection, stamp
+from alerts.store.selection import page_mark, read_mark, read_order, selection, stamp
 from alerts.store.tokens import index_words
 from ullage.files.database import Step, check_database, open_database, sqlite_errors, transaction
 
@@ -36,11 +36,13 @@ def table_of(kind: type[Document]) -> str:
 def _schema(kind: type[Document]) -> str:
     """Statements that make the tables of one record class, unless they are there."""
     name, columns = table_of(kind), "".join(f", {column} text not null" for column in kind.columns)
+    columns += "".join(f", {number} integer not null" for number in kind.orders)
     new, index, sets = "create table if not exists", f"create index if not exists {name}", "field text, value text, n integer"
     statements = [
         f"{new} {name} (n integer primary key, id text not null unique, time integer not null{columns}, doc text) strict",
         f"{index}_by_time on {name} (time, id)",
         *(f"{index}_by_{column} on {name} ({column}, time)" for column in kind.columns),
+        *(f"{index}_by_{number} on {name} ({number}, id)" for number in kind.orders),
     ]
     if kind.sets:
         statements += [
@@ -60,9 +62,9 @@ def _runs(documents: Iterable[Document]) -> Iterator[tuple[type[Document], list[
     return ((kind, list(some)) for kind, some in itertools.groupby(documents, type))
 
 
-def _values(document: Document) -> list[str]:
+def _values(document: Document) -> list[str | int]:
     """What stands in the columns of its class."""
-    return [getattr(document, column) for column in document.columns]
+    return [getattr(document, column) for column in (*document.columns, *document.orders)]
 
 
 class SqliteStore:
@@ -122,13 +124,14 @@ class SqliteStore:
         condition, values = selection(kind, table_of(kind), where)
         return int(self._read(f"select count(*) from {table_of(kind)} where {condition}", values)[0][0])
 
-    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "") -> Page[D]:
+    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
         """See `IncidentStore.search`."""
+        by, is_down = read_order(kind, order)
         condition, values = selection(kind, table_of(kind), where)
-        size = max(1, min(limit, MAX_PAGE))
+        size, down = max(1, min(limit, MAX_PAGE)), " desc" if is_down else ""
         if after:
-            condition, values = f"{condition} and (time, id) < (?, ?)", [*values, *read_mark(after)]
-        sql = f"select time, id, doc from {table_of(kind)} where {condition} order by time desc, id desc limit ?"
+            condition, values = f"{condition} and ({by}, id) {'<' if is_down else '>'} (?, ?)", [*values, *read_mark(after)]
+        sql = f"select {by}, id, doc from {table_of(kind)} where {condition} order by {by}{down}, id{down} limit ?"
         rows = self._read(sql, [*values, size + 1])
         items = tuple(self._document(kind, id_, doc) for _, id_, doc in rows[:size])
         return Page(items, page_mark(*rows[size - 1][:2]) if len(rows) > size else "")
@@ -187,7 +190,7 @@ def _insert(database: apsw.Connection, kind: type[Document], documents: Collecti
     free = itertools.count(1 + max(last, *numbers.values(), 0))
     placed = [(numbers[d.id] if d.id in numbers else next(free), d) for d in documents]
     rows = ((n, d.id, stamp(getattr(d, kind.time)), *_values(d), d.model_dump_json()) for n, d in placed)
-    database.executemany(f"insert into {name} values ({', '.join('?' * (len(kind.columns) + 4))})", rows)
+    database.executemany(f"insert into {name} values ({', '.join('?' * (len(kind.columns) + len(kind.orders) + 4))})", rows)
     if kind.sets:
         values = ((field, value, n) for n, d in placed for field in kind.sets for value in set(getattr(d, field)))
         database.executemany(f"insert into {name}_sets values (?, ?, ?)", values)
@@ -230,6 +233,6 @@ def _rows(database: apsw.Connection, sql: str, *values: Any) -> list[Any]:
 
 
 TABLES = "".join(map(_schema, CLASSES))
-STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 3)
+STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 4)
 """A step a version: a file of an early one lacks tables of classes that came since, one of the fourth has texts as they were
 cleaned. When `VERSION` is raised, its step comes behind them."""

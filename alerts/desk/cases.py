@@ -1,0 +1,260 @@
+"""What people do with incidents, one or several: each says exactly what it did, in the words of a decision that is kept.
+
+Texts are message ids with parameters, which page and terminal put into words (`Said`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from alerts.clocks.duties import Duty, Owed
+from alerts.decisions.checked_text import checked_name
+from alerts.decisions.decide import Decisions
+from alerts.desk.work import Work, named, takedown_of
+from alerts.incidents.status import CLOSED
+from alerts.records import Decision, Incident, Sighting
+from alerts.store import QueryError, Where
+from ullage.audit import Trail
+
+REASONS: Mapping[str, str] = {
+    "test_data": "test data or a sample of nobody",
+    "chance": "numbers that match by chance",
+    "own_post": "the customer's own post",
+    "public": "public anyway, such as a shop or an official notice",
+    "dealt_with": "an old leak that was dealt with",
+    "no_data": "words without data",
+    "other": "another reason, which the note says",
+}
+"""Why an incident is none: the value of a decision, and what it says."""
+MOST_DAYS, USUAL_DAYS = 180, 90
+TAKEDOWN: Mapping[str, tuple[str, ...]] = {
+    "asked": ("", "back"),
+    "sent": ("", "asked", "back"),
+    "gone": ("asked", "sent", "back"),
+    "back": ("gone",),
+}
+"""The states of a takedown, each with those that it follows: to be asked for, sent, what was posted is gone, it is back."""
+EXCUSED = "%(id)s: false positive, %(why)s. It comes back on %(due)s, or when something new arrives"
+AHEAD = re.compile(r"\+(?P<n>[1-9][0-9]{0,2})(?P<unit>[hd])")
+Closing = Literal["resolved", "false_positive"]
+
+
+class Said(NamedTuple):
+    """What was done of one incident, or why it was not: a message with its parameters, and names of clocks."""
+
+    incident: str
+    message: str
+    values: Mapping[str, Any] = {}
+    clocks: tuple[str, ...] = ()
+    """Of what it says: those that it started, or that run."""
+    done: bool = True
+
+    def words(self, translate: Callable[[str], str] = str) -> str:
+        """In one line."""
+        return translate(self.message) % {"id": self.incident, **self.values, "clocks": ", ".join(self.clocks)}
+
+
+def moment_typed(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """A date that a person gave: `2026-11-25`, which ends at 18:00, `2026-11-25T14:30`, `+4h`, `+3d`, or `-` for none."""
+    typed = typed.strip()
+    if typed == "-":
+        return None
+    if found := AHEAD.fullmatch(typed):
+        amount = int(found["n"])
+        return now + (timedelta(hours=amount) if found["unit"] == "h" else timedelta(days=amount))
+    try:
+        local = datetime.fromisoformat(typed if len(typed) > 10 else f"{typed}T18:00")
+    except ValueError:
+        raise QueryError("that is no date: use 2026-11-25, 2026-11-25T14:30, +4h, +3d, or - for none") from None
+    aware = local if local.tzinfo else local.replace(tzinfo=zone)
+    if aware < now:
+        raise QueryError("that date has passed: something is due in the time to come")
+    return aware.astimezone(now.tzinfo)
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """Where people work. QueryError says what is missing or wrong, without repeating what was typed."""
+
+    work: Work
+    trail: Trail
+
+    def incident(self, id_: str) -> Incident:
+        """The incident of that id; QueryError when there is none."""
+        found = self.work.store.get(Incident, id_)
+        if found is None:
+            raise QueryError("no incident of that id: the list shows them")
+        return found
+
+    def owed(self, incident: Incident) -> Owed:
+        """What is owed of an incident now."""
+        return self.work.duties.owed([incident])[incident.id]
+
+    def would_start(self, incident: Incident, owed: Owed, status: str = "acknowledged") -> tuple[Duty, ...]:
+        """The duties whose clocks `status` would start, were it decided now."""
+        now = self.work.duties.clock.now()
+        trial = Decision.model_validate({"id": "", "tenant": "", "incident": incident.id, "at": now, "by": "", "status": status})
+        after = self.work.duties.owed([incident], [trial])[incident.id]
+        before = {named(duty) for duty in owed.running}
+        return tuple(duty for duty in after.running if named(duty) not in before)
+
+    def acknowledge(self, id_: str, *, by: str, note: str = "", token: str = "") -> Said:
+        """Say that somebody knows of it; names the clocks that this starts."""
+        return self.decide(id_, "acknowledged", by=by, note=note, token=token)
+
+    def decide(self, id_: str, chosen: str, *, by: str, note: str = "", token: str = "", **more: Any) -> Said:
+        """Decide `chosen` as `Decisions.make` takes it; says which clocks it starts, or which still run after it."""
+        incident = self.incident(id_)
+        before = self.owed(incident)
+        made = self._decisions.make(incident, chosen, by=by, note=note, token=token, **more)
+        after = self._renewed(incident, made)
+        known = {named(duty) for duty in before.running}
+        started = tuple(named(duty) for duty in after.running if named(duty) not in known)
+        words = {"what": made.status.replace("_", " ") if made.status != "note" else chosen.replace("_", " "), "by": made.by}
+        if made.status in CLOSED and after.running:
+            running = tuple(map(named, after.running))
+            return Said(id_, "%(id)s: %(what)s by %(by)s. Its reports are still owed: %(clocks)s", words, running)
+        if started:
+            return Said(id_, "%(id)s: %(what)s by %(by)s. This starts: %(clocks)s", words, started)
+        return Said(id_, "%(id)s: %(what)s by %(by)s", words)
+
+    def assign(self, id_: str, to: str, *, by: str, due: str = "", note: str = "", token: str = "") -> Said:
+        """Give an incident to somebody, "" or `-` to nobody, and say by when, if that is given."""
+        incident = self.incident(id_)
+        whose = checked_name(to) if to.strip() not in ("", "-") else ""
+        until = self._until(incident, due) if due.strip() else None
+        made = [self._decisions.act(incident, "assigned", by=by, value=whose, note=note, token=token)]
+        if due.strip():
+            made.append(self._decisions.act(incident, "due", by=by, until=until, token=token and f"{token}d"))
+        self._renewed(incident, *made)
+        if not due.strip():
+            return Said(id_, "%(id)s: assigned to %(to)s" if whose else "%(id)s: assigned to nobody", {"to": whose})
+        return Said(id_, "%(id)s: assigned to %(to)s, %(due)s", {"to": whose or "nobody", "due": self._due(incident, until)})
+
+    def set_due(self, id_: str, due: str, *, by: str, note: str = "", token: str = "") -> Said:
+        """Say by when something is to be done of it."""
+        incident = self.incident(id_)
+        until = self._until(incident, due)
+        self._renewed(incident, self._decisions.act(incident, "due", by=by, until=until, note=note, token=token))
+        return Said(id_, "%(id)s: %(due)s", {"due": self._due(incident, until)})
+
+    def excuse(self, id_: str, reason: str, *, by: str, days: int = USUAL_DAYS, note: str = "", token: str = "") -> Said:
+        """Call an incident a false positive, for a reason and a time, after which it comes back; news brings it back before."""
+        if reason not in REASONS:
+            raise QueryError(f"say why it is a false positive: {', '.join(REASONS)}")
+        if not 1 <= days <= MOST_DAYS:
+            raise QueryError(f"a false positive comes back after 1 to {MOST_DAYS} days")
+        if reason == "other" and not note.strip():
+            raise QueryError("say in the note what the other reason is")
+        incident = self.incident(id_)
+        ended = tuple(map(named, self.owed(incident).running))
+        until = self.work.duties.clock.now() + timedelta(days=days)
+        made = self._decisions.act(incident, "excused", by=by, value=reason, until=until, note=note, token=token)
+        self._renewed(incident, made)
+        words = {"why": REASONS[reason], "due": self._shown(incident, until)}
+        if ended:
+            return Said(id_, f"{EXCUSED}. No report is owed any more: %(clocks)s", words, ended)
+        return Said(id_, EXCUSED, words)
+
+    def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> Said:
+        """Say how far the takedown of what was posted has come."""
+        if state not in TAKEDOWN:
+            raise QueryError(f"a takedown is one of {', '.join(TAKEDOWN)}")
+        incident = self.incident(id_)
+        now = takedown_of(self.owed(incident).decisions)
+        if now not in TAKEDOWN[state] and now != state:
+            before = " or ".join(filter(None, TAKEDOWN[state]))
+            raise QueryError(f"a takedown is {state} after {before}; this one is {now or 'not asked for'}")
+        self._renewed(incident, self._decisions.act(incident, "takedown", by=by, value=state, note=note, token=token))
+        return Said(id_, "%(id)s: takedown %(state)s", {"state": state})
+
+    def link(self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False) -> Said:
+        """Say that two incidents belong together, or, with `end`, that they do not; it is written of both."""
+        if id_ == other:
+            raise QueryError("an incident is not linked with itself: name another")
+        pair = self.incident(id_), self.incident(other)
+        if pair[0].tenant != pair[1].tenant:
+            raise QueryError("they belong to two tenants, which see nothing of each other")
+        for one, about in (pair, pair[::-1]):
+            act: Literal["linked", "unlinked"] = "unlinked" if end else "linked"
+            made = self._decisions.act(one, act, by=by, about=about.id, note=note, token=token)
+            self._renewed(one, made)
+        return Said(id_, "%(id)s: no longer linked with %(to)s" if end else "%(id)s: linked with %(to)s", {"to": other})
+
+    def detach(self, id_: str, sighting: str, *, by: str, note: str, token: str = "") -> Said:
+        """Ask that a sighting, named by how its id begins, becomes an incident of its own; alert does so within a minute."""
+        incident = self.incident(id_)
+        seen = [one.id for one in self.sightings(incident) if sighting and one.id.startswith(sighting)]
+        if len(seen) != 1:
+            raise QueryError(f"{len(seen)} of its sightings begin so: name one, as `incidents show --json` lists them")
+        if incident.sightings == 1:
+            raise QueryError("it is all that there is of this incident: call that one a false positive, or link it with another")
+        made = self._decisions.act(incident, "detached", by=by, about=seen[0], note=note, token=token)
+        self._renewed(incident, made)
+        return Said(id_, "%(id)s: sighting %(to)s becomes an incident of its own within a minute", {"to": seen[0]})
+
+    def sightings(self, incident: Incident) -> list[Sighting]:
+        """Where it was seen."""
+        return list(self.work.store.scroll(Sighting, Where({"incident": incident.family})))
+
+    def several(self, ids: Collection[str], act: Callable[[str], Said]) -> list[Said]:
+        """Do something with each; what is refused of one hinders no other, and says why."""
+        return [self._tried(id_, act) for id_ in dict.fromkeys(ids)]
+
+    def close(self, id_: str, status: Closing, *, by: str, note: str = "", reason: str = "", days: int = USUAL_DAYS) -> Said:
+        """Close one of several: refused, with their names, while clocks of it run. One alone is closed by `decide`."""
+        if running := self.owed(self.incident(id_)).running:
+            names = ", ".join(map(named, running))
+            raise QueryError(f"{names} still {'runs' if len(running) == 1 else 'run'}: record the report first")
+        if status == "false_positive":
+            return self.excuse(id_, reason, by=by, days=days, note=note)
+        return self.decide(id_, status, by=by, note=note)
+
+    @staticmethod
+    def _tried(id_: str, act: Callable[[str], Said]) -> Said:
+        try:
+            return act(id_)
+        except QueryError as error:
+            return Said(id_, "%(id)s: %(why)s", {"why": str(error)}, done=False)
+
+    @property
+    def _decisions(self) -> Decisions:
+        return Decisions(self.work.store, self.trail)
+
+    def _renewed(self, incident: Incident, *made: Decision) -> Owed:
+        """What is owed after `made`; the incident's work item says so."""
+        self.work.write([incident], made)
+        return self.work.duties.owed([incident], made)[incident.id]
+
+    def _until(self, incident: Incident, typed: str) -> datetime | None:
+        return moment_typed(typed, self._zone(incident), self.work.duties.clock.now())
+
+    def _zone(self, incident: Incident) -> ZoneInfo:
+        return ZoneInfo(self.work.duties.tenant(incident.tenant).zone)
+
+    def _shown(self, incident: Incident, when: datetime) -> str:
+        return when.astimezone(self._zone(incident)).strftime("%Y-%m-%d %H:%M %Z")
+
+    def _due(self, incident: Incident, until: datetime | None) -> str:
+        return f"due {self._shown(incident, until)}" if until else "without a due date"
+
+
+def links_of(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ...]:
+    """The incidents that it is linked with: those that share posts with it, and those that people linked."""
+    found = dict.fromkeys(incident.linked)
+    for one in sorted(decisions, key=lambda one: (one.at, one.id)):
+        if one.act == "linked":
+            found[one.about] = None
+        elif one.act == "unlinked":
+            found.pop(one.about, None)
+    return tuple(found)
+
+
+def refused(said: Sequence[Said]) -> list[Said]:
+    """Those that were not done."""
+    return [one for one in said if not one.done]

@@ -1,0 +1,124 @@
+"""What alert does for the desk: it brings false positives back, and detaches sightings where a person asked for that.
+
+A false positive comes back when its time is over, and before that when its incident is seen on another site, with more customers
+or other kinds, or grows graver: `ullage` then appends a decision that opens it again, with the reason. A sighting that is
+detached becomes an incident of its own, with the exposures that are its own; what is posted again of the same people goes there
+from then on. Both can be done again at no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from alerts.decisions.decide import Decisions
+from alerts.desk.work import Work
+from alerts.incidents import projection, replaced
+from alerts.incidents.status import standing
+from alerts.records import SEVERITIES, Claim, Decision, Exposure, Incident, Sighting, Sketched, claim_id, exposure_id, incident_id
+from alerts.store import IncidentStore, Where
+from ullage.audit import Trail
+from ullage.verdict import Rules
+
+OURSELVES = "ullage"
+LATELY = timedelta(days=2)
+"""A detachment is looked for as long: alert may have been down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """`rules` are those in force, `tell` is told of incidents that are new."""
+
+    work: Work
+    trail: Trail
+    rules: Callable[[], Rules]
+    tell: Callable[[Sequence[Incident]], None] = lambda _: None
+
+    @property
+    def _store(self) -> IncidentStore:
+        return self.work.store
+
+    def filed(self, before: Mapping[str, Incident], incidents: Sequence[Incident]) -> None:
+        """Incidents were written: their work items follow, and a false positive with news in it comes back."""
+        made = [self._open(one, "grown") for one in self._excused([i for i in incidents if _is_news(before.get(i.id), i)])]
+        self.work.write(incidents, made)
+
+    def turn(self) -> None:
+        """Bring back what is over, detach what is asked for, and renew the items of what was decided lately."""
+        now = self.work.duties.clock.now()
+        over = [one for one in self._excuses() if one.until is not None and one.until <= now]
+        for incident in self._store.mget(Incident, [one.incident for one in over]).values():
+            self.work.write([incident], [self._open(incident, "expired")])
+        lately = list(self._store.scroll(Decision, Where(since=now - LATELY)))
+        for one in sorted(lately, key=lambda one: (one.at, one.id)):
+            if one.act == "detached":
+                self._detach(one)
+        self.work.renew({one.incident for one in lately if one.at >= now - timedelta(minutes=5)})
+
+    def _excuses(self) -> list[Decision]:
+        """The excuses that stand now."""
+        decided = {one.incident for one in self._store.scroll(Decision, Where({"status": ("false_positive",)}))}
+        return [one for one in standing(self._store, decided).values() if one.act == "excused"] if decided else []
+
+    def _excused(self, incidents: Sequence[Incident]) -> list[Incident]:
+        """Those of them that are false positives for a time."""
+        stands = standing(self._store, [incident.id for incident in incidents]) if incidents else {}
+        return [incident for incident in incidents if incident.id in stands and stands[incident.id].act == "excused"]
+
+    def _open(self, incident: Incident, why: str) -> Decision:
+        return Decisions(self._store, self.trail).act(incident, "returned", by=OURSELVES, value=why)
+
+    def _detach(self, asked: Decision) -> None:
+        """Carry a detachment out, unless that was done or its sighting is gone; what a crash cuts short is done again."""
+        sighting, new = self._store.get(Sighting, asked.about), incident_id(asked.about)
+        source = self._store.get(Incident, asked.incident)
+        if sighting is None or source is None or self._store.get(Incident, new) is not None or source.id == new:
+            return
+        if sighting.incident != new:
+            of_source = self._store.scroll(Exposure, Where({"incident": (sighting.incident,)}))
+            held = [one for one in of_source if sighting.id in one.sightings]
+            self._store.put([_moved(one, sighting, new) for one in held])
+            left = {one.id: replaced.without(one, {sighting.id}) for one in held}
+            if sighting.subjects:
+                claim = claim_id(sighting.tenant, "subjects", sighting.subjects)
+                self._store.put([Claim(id=claim, tenant=sighting.tenant, incident=new, at=asked.at)])
+            self._store.put([one for one in left.values() if one])
+            self._store.delete(Exposure, [id_ for id_, one in left.items() if one is None])
+            moved = {"incident": new, "detached_from": source.id, "tied": False, "parts_tied": (), "linked": (source.id,)}
+            self._store.put([sighting.model_copy(update=moved)])
+        self._store.refresh()
+        own = self._projected(new, (sighting.sketch, sighting.sketch_of), (source.id,))
+        rest = self._projected(source.id, (source.sketch, source.sketch_of), (*source.linked, new), source.parts)
+        written = [one for one in (own, rest) if one]
+        self._store.put(written)
+        self.work.write(written)
+        self.tell([own] if own else [])
+
+    def _projected(
+        self, id_: str, sketch: tuple[tuple[str, ...], Sketched], linked: Iterable[str], parts: Sequence[str] = ()
+    ) -> Incident | None:
+        """The incident as its facts now stand; None where it has none left."""
+        where = Where({"incident": (id_, *parts)})
+        sightings = replaced.standing(list(self._store.scroll(Sighting, where)))
+        if not any(sighting.incident == id_ for sighting in sightings):
+            return None
+        today, tenant = self.work.duties.clock.now().date(), self.work.duties.tenant(sightings[0].tenant)
+        setting = projection.Setting(today, tenant, self.rules(), projection.acknowledged(self._store, sightings))
+        exposures = self._store.scroll(Exposure, where)
+        return projection.project(sightings, exposures, setting, sketch, set(linked), parts)
+
+
+def _moved(exposure: Exposure, sighting: Sighting, new: str) -> Exposure:
+    """What of an exposure is the sighting's; what several sightings added to it cannot be told apart, and goes along."""
+    own = {"id": exposure_id(new, exposure.subject), "incident": new, "sightings": (sighting.id,), "sites": (sighting.site,)}
+    return exposure.model_copy(update=own)
+
+
+def _is_news(before: Incident | None, now: Incident) -> bool:
+    """Whether an incident has become more than it was when a person looked at it."""
+    if before is None:
+        return False
+    is_graver = SEVERITIES.index(now.severity) > SEVERITIES.index(before.severity)
+    is_wider = not {*now.sites} <= {*before.sites} or not {*now.kinds} <= {*before.kinds}
+    return is_graver or is_wider or now.customers > before.customers

@@ -1,0 +1,160 @@
+"""The queue and what is done in it, over every incident store."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts.clocks.duties import Duties
+from alerts.desk.queue import Queue, View
+from alerts.desk.work import Work
+from alerts.records import CLASSES, Decision, Incident, Notification, Sighting, WorkItem
+from alerts.store import IncidentStore, QueryError, Where, open_store
+from tests.alerts import builders
+from tests.conftest import HeldClock
+from tests.stores import ON_SERVERS, each_backend, empty_store
+from ullage.settings import Tenant
+
+T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
+backend = each_backend("sqlite", *ON_SERVERS)
+url = empty_store(CLASSES)
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> Iterator[IncidentStore]:
+    with closing(open_store(url, tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def queue(store: IncidentStore, clock: HeldClock) -> Queue:
+    return Queue(Work(Duties(store, lambda _: Tenant(regimes=("pboc-2025",)), clock.as_clock())), "Li Wei")
+
+
+def put(store: IncidentStore, *incidents: Incident) -> None:
+    store.put(incidents)
+    store.refresh()
+
+
+def incident(id_: str, minutes: int = 0, **changes: Any) -> Incident:
+    return builders.incident(id_, T0 + timedelta(minutes=minutes), **changes)
+
+
+def shown(queue: Queue, *, limit: int = 50, **view: Any) -> list[str]:
+    """All rows, page after page."""
+    found, after, more = [], "", True
+    while more:
+        queue.work.store.refresh()
+        page = queue.page(View(**view), limit, after)
+        found += [row.incident.id for row in page.rows]
+        after, more = page.after, bool(page.after)
+    return found
+
+
+def test_severity_then_age_orders_what_has_no_clock(store, queue):
+    put(store, incident("INC-1", 1), incident("INC-2", 2, severity="high"), incident("INC-3", 3, severity="high"))
+    assert shown(queue) == ["INC-2", "INC-3", "INC-1"]
+    assert shown(queue, order="opened") == ["INC-3", "INC-2", "INC-1"]
+    assert shown(queue, order="-opened") == ["INC-1", "INC-2", "INC-3"]
+    assert shown(queue, order="-severity") == ["INC-1", "INC-2", "INC-3"]
+
+
+def test_pages_go_on_behind_the_last_row_in_every_order(store, queue):
+    severities = ("noise", "low", "high")
+    put(store, *(incident(f"INC-{n}", n % 4, severity=severities[n % 3], customers=n % 5, exposure=n) for n in range(23)))
+    for order in ("burns", "severity", "customers", "exposure", "opened"):
+        for turned in (order, f"-{order}"):
+            whole = shown(queue, order=turned)
+            assert sorted(whole) == sorted(f"INC-{n}" for n in range(23)), turned
+            assert shown(queue, limit=4, order=turned) == whole
+    assert shown(queue, order="customers") == shown(queue, order="-customers")[::-1]
+
+
+def test_filters_hold_together(store, queue):
+    put(
+        store,
+        incident("INC-1", 1, origin="ours", scenario="loan", sites=("forum",), kinds=("card",)),
+        incident("INC-2", 2, origin="ours", scenario="loan", sites=("paste",), kinds=("card",), severity="high"),
+        incident("INC-3", 3, origin="elsewhere", titles=("四件套",)),
+    )
+    assert shown(queue, origin="ours") == ["INC-2", "INC-1"]
+    assert shown(queue, origin="ours", site="forum") == shown(queue, scenario="loan", severity="low") == ["INC-1"]
+    assert shown(queue, kind="card", site="paste") == ["INC-2"]
+    assert shown(queue, text="四件套") == ["INC-3"]
+    assert shown(queue, opened_from=T0 + timedelta(minutes=2)) == ["INC-2", "INC-3"]
+    assert shown(queue, opened_before=T0 + timedelta(minutes=2)) == ["INC-1"]
+
+
+@pytest.mark.parametrize("wrong", [{"tab": "x"}, {"order": "x"}, {"origin": "x"}, {"severity": "x"}, {"assignee": "13800138000"}])
+def test_what_cannot_be_asked_is_refused(queue, wrong):
+    with pytest.raises(QueryError) as caught:
+        queue.page(View(**wrong))
+    assert "13800138000" not in str(caught.value)
+
+
+def test_of_one_sellers_incidents_one_stands_for_all_on_every_page(store, queue):
+    series = {"series": ("@0a1b2c3d",)}
+    put(
+        store,
+        *(incident(f"INC-S{n}", n, **series) for n in range(6)),
+        *(incident(f"INC-{n}", n) for n in range(6)),
+        incident("INC-S9", 9, severity="high", **series),
+    )
+    assert shown(queue, limit=3) == ["INC-S9", *(f"INC-{n}" for n in range(6))]
+    assert queue.page(View()).rows[0].folded == 6
+    assert len(shown(queue, flat=True, limit=3)) == 13
+    assert len(queue.page(View(), limit=3).rows) == 3
+
+
+def test_what_is_closed_and_what_another_answers_for_is_in_no_open_tab(store, queue):
+    put(store, incident("INC-1"), incident("INC-2"), incident("INC-3", part_of="INC-1"))
+    closing_ = Decision(id="INC-2:a", tenant="bank", incident="INC-2", at=T0, by="Li", status="resolved")
+    store.create([closing_])
+    queue.work.complete()
+    queue.work.renew(["INC-2"])
+    assert shown(queue) == ["INC-1"]
+    assert shown(queue, tab="closed") == ["INC-2"]
+    assert set(shown(queue, tab="all")) == {"INC-1", "INC-2"}
+    assert queue.counts(View())["open"] == 1
+
+
+def test_a_row_says_what_was_decided_though_its_item_lags(store, queue):
+    """Whoever decides may die before the item is written."""
+    put(store, incident("INC-1"))
+    assert shown(queue) == ["INC-1"]
+    store.create([Decision(id="INC-1:a", tenant="bank", incident="INC-1", at=T0, by="Li", status="resolved")])
+    store.refresh()
+    assert queue.page(View()).rows[0].item.status == "resolved"
+    assert shown(queue) == []
+
+
+def test_what_is_due_stands_first_soonest_first(store, queue, clock):
+    """A clock runs from when somebody was told."""
+    clocked = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
+    put(store, incident("INC-1", severity="statutory"), incident("INC-2", 1, **clocked), incident("INC-3", 2, **clocked))
+    for id_, minutes in (("INC-2", 5), ("INC-3", 1)):
+        sent = builders_notification(id_, clock.as_clock().now() - timedelta(minutes=minutes))
+        store.put([sent])
+    store.refresh()
+    assert shown(queue) == ["INC-2", "INC-3", "INC-1"]
+    row = queue.page(View()).rows[0]
+    assert row.item.running
+    assert row.item.due_at is not None
+    assert shown(queue, tab="due") == ["INC-2", "INC-3"]
+
+
+def builders_notification(incident_: str, at: datetime) -> Notification:
+    return Notification(
+        id=f"{incident_}:desk:high", tenant="bank", incident=incident_, at=at, due=at, channel="desk", what="high", why="new",
+        severity="high", outcome="sent", sent_at=at,
+    )  # fmt: skip
+
+
+def test_a_class_without_that_number_cannot_be_ordered_by_it(store):
+    with pytest.raises(QueryError):
+        store.search(Sighting, Where(), order="burns")
+    with pytest.raises(QueryError):
+        store.search(WorkItem, Where(at_most={"doc": 1}))
