@@ -23,7 +23,10 @@ from alerts.coverage.sheet import sheets_of
 from alerts.custody.command import hold, release, vault_of
 from alerts.custody.reveal import reveal, watching
 from alerts.decisions.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
-from alerts.decisions.options import Author, Severity, Status, Tenant, Words
+from alerts.decisions.options import Author, By, Severity, Status, Tenant, Words, name_of
+from alerts.desk import command as desk
+from alerts.desk.cases import moment_past
+from alerts.desk.queue import ORDERS, ORIGINS, TABS, Queue, Rows, View
 from alerts.desk.returns import Returns
 from alerts.desk.work import Work
 from alerts.export.command import export
@@ -36,7 +39,7 @@ from alerts.noise.suppressions import muted, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.notifier import configured
 from alerts.read.heard import BELIEVED, Listener, looked
-from alerts.read.query import SHOWN, Filters, Listed, listed, other_customers, whole
+from alerts.read.query import SHOWN, other_customers, whole
 from alerts.read.sellers import TOKENS, named
 from alerts.read.tenants import require_known
 from alerts.read.view import details, summary
@@ -71,6 +74,15 @@ from ullage.verdict import VERDICT
 GROUP = "alert"
 incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list, show, silence, report, export them.")
 incidents.command("acknowledge")(acknowledge)
+incidents.command("ack")(desk.ack)
+incidents.command("assign")(desk.assign)
+incidents.command("note")(desk.note)
+incidents.command("resolve")(desk.resolve)
+incidents.command("false-positive")(desk.false_positive)
+incidents.command("takedown")(desk.takedown)
+incidents.command("link")(desk.link)
+incidents.command("detach")(desk.detach)
+incidents.command("handover")(desk.hand_over)
 incidents.command("decide")(decide)
 incidents.command("reported")(reported)
 incidents.command("regimes")(regimes_listed)
@@ -231,31 +243,51 @@ def plan(context: Context) -> Iterator[str]:
 @incidents.command("list")
 def incidents_list(
     ctx: typer.Context,
+    *,
     as_json: AsJson = False,
+    tab: Annotated[str, typer.Option(help=f"Which: {', '.join(TABS)}.")] = "all",
+    order: Annotated[
+        str, typer.Option(help=f"{', '.join(ORDERS)}, or -burns to turn it round.")
+    ] = "",
     tenant: Tenant = "",
     severity: Severity = "",
     status: Status = "",
+    origin: Annotated[str, typer.Option(help=f"{', '.join(ORIGINS)}.")] = "",
+    scenario: Annotated[str, typer.Option(help="A scenario's id.")] = "",
+    site: Annotated[str, typer.Option(help="Seen on this site.")] = "",
+    kind: Annotated[str, typer.Option(help="With identifiers of this kind.")] = "",
+    assignee: Annotated[str, typer.Option(help="Assigned to this name, - for nobody.")] = "",
+    since: Annotated[str, typer.Option(help="Opened since: 2026-11-25, 2026-11-25T06:00, 12h or 3d ago.")] = "",
+    until: Annotated[str, typer.Option(help="Opened before.")] = "",
     text: Words = "",
     author: Author = "",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest.")] = 50,
+    by: By = "",
+    flat: Annotated[bool, typer.Option("--flat", help="Every incident of a seller, not one for all.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
 ) -> None:
-    """List the newest incidents, of these the open and gravest first; with --json the newest first."""
-    with contextlib.closing(configured_store(ctx.obj)) as store:
-        filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
-        filters.where()  # what cannot be asked is said first
-        require_known(ctx.obj, store, tenant)
-        seller = _seller(ctx.obj, store, author)
-        found = listed(store, replace(filters, seller=seller), limit) if seller or not author else Listed((), "")
-        found = found if as_json else found.gravest_first()
-        silent = suppressed(store, [incident for incident, _ in found.rows], ctx.obj.clock.now())
-        behind = looked(store, ctx.obj.clock.now())
-    nothing = "No incidents" if filters == Filters() else "No incidents that fit"
-    none = f"{nothing if seller or not author else 'No post of that seller is in the store'}; {behind.said}."
+    """List incidents, what burns first: what is due soonest, then the gravest and oldest. With --json the newest first."""
+    context: Context = ctx.obj
+    now, zone = context.clock.now(), ZoneInfo(context.tenant(tenant).zone)
+    opened_from, before = (moment_past(one, zone, now) if one else None for one in (since, until))
+    order = order or ("opened" if as_json else "burns")
+    view = View(tab, order, tenant, severity, status, origin, scenario, site, kind, assignee, text, "", opened_from, before)
+    view = replace(view, flat=flat or as_json)
+    with contextlib.closing(configured_store(context)) as store:
+        queue = Queue(desk.work_of(context, store), name_of(by), context.settings.originals.shift_hours)
+        queue.count(view)  # what cannot be asked is said first
+        require_known(context, store, tenant)
+        seller = _seller(context, store, author)
+        found = queue.page(replace(view, seller=seller), limit) if seller or not author else Rows(())
+        silent = suppressed(store, [row.incident for row in found.rows], now)
+        behind = looked(store, now)
+    rows = [(row.incident, row.item.status) for row in found.rows]
+    narrowed = view.is_narrowed or tab != "all"
+    none = f"{_nothing(seller, author, narrowed=narrowed)}; {behind.said}."
     print_list(
         found.rows,
         as_json=as_json,
-        row=lambda row: summary(*row, silent.get(row[0].id)),
-        table=lambda rows: Group(incidents_table(rows, silent=silent), offers_table(rows)),
+        row=lambda row: {**summary(row.incident, row.item.status, silent.get(row.incident.id)), **desk.work_as_json(row)},
+        table=lambda _: Group(incidents_table(rows, silent=silent), offers_table(rows), *_folded(found)),
         none=none,
     )
     if found.after and not as_json:
@@ -264,6 +296,19 @@ def incidents_list(
         if as_json:
             typer.echo(none, err=True)
         raise typer.Exit(Exit.DONE if behind.worth in BELIEVED else Exit.NO_VERDICT)
+
+
+def _nothing(seller: str, author: str, *, narrowed: bool) -> str:
+    if author and not seller:
+        return "No post of that seller is in the store"
+    return "No incidents that fit" if narrowed or author else "No incidents"
+
+
+def _folded(found: Rows) -> Iterator[str]:
+    """For which rows more of the same seller's are not shown."""
+    for row in found.rows:
+        if row.folded:
+            yield f"{row.incident.id} stands for {row.folded} more of the same seller: --author {row.incident.series[0]}"
 
 
 def _seller(context: Context, store: IncidentStore, author: str) -> str:

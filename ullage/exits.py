@@ -65,6 +65,11 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.FAILED: "something speaks against the site; a line says what, and what would mend it where that is known"
     },
     "incidents list": {Exit.NO_VERDICT: "the list is empty, and not all that matters was looked at; a line says what was not"},
+    "incidents ack": {Exit.USAGE: "one was refused, which is named with why; the others were acknowledged"},
+    "incidents assign": {Exit.USAGE: "one was refused, which is named with why; the others were assigned"},
+    "incidents resolve": {Exit.USAGE: "one was refused, which is named with why; the others were resolved"},
+    "incidents false-positive": {Exit.USAGE: "one was refused, which is named with why; the others are false positives for now"},
+    "incidents handover": {Exit.NO_VERDICT: "not all that matters was looked at; a line says what was not"},
     "incidents export": {Exit.NO_VERDICT: "nothing is in it, and not all that matters was looked at; a line says what was not"},
     "audit verify": {Exit.FAILED: "a line is not as it was written, or one is missing"},
     "subjects resolve": {Exit.FAILED: "a handle is in no list here; the others were resolved"},

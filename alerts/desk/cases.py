@@ -77,6 +77,18 @@ def moment_typed(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     return aware.astimezone(now.tzinfo)
 
 
+def moment_past(typed: str, zone: ZoneInfo, now: datetime) -> datetime:
+    """A time that has passed: `2026-11-25`, `2026-11-25T06:00`, `12h` or `3d` ago."""
+    if found := AHEAD.fullmatch(f"+{typed.strip()}"):
+        amount = int(found["n"])
+        return now - (timedelta(hours=amount) if found["unit"] == "h" else timedelta(days=amount))
+    try:
+        local = datetime.fromisoformat(typed.strip())
+    except ValueError:
+        raise QueryError("that is no time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d") from None
+    return (local if local.tzinfo else local.replace(tzinfo=zone)).astimezone(now.tzinfo)
+
+
 @dataclass(frozen=True, slots=True)
 class Cases:
     """Where people work. QueryError says what is missing or wrong, without repeating what was typed."""

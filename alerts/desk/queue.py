@@ -137,16 +137,18 @@ class Queue:
         items, mark = self._folded(where, order, limit, after)
         return Rows(tuple(self._rows(items)), mark)
 
+    def count(self, view: View) -> int:
+        """How many incidents a view has; series are not folded."""
+        return self._store.count(WorkItem, self._where(view))
+
     def counts(self, view: View) -> dict[str, int]:
         """How many incidents each tab has, under the filters of `view`; series are not folded."""
         tabs = [tab for tab in TABS if tab != "all"]
-        return {tab: self._store.count(WorkItem, self._where(replace(view, tab=tab))) for tab in tabs}
+        return {tab: self.count(replace(view, tab=tab)) for tab in tabs}
 
     def open_by_severity(self, view: View) -> dict[str, int]:
         """How many open incidents there are of each severity, the gravest first; under the tenant of `view` alone."""
-        return {
-            one: self._store.count(WorkItem, self._where(View(tenant=view.tenant, severity=one))) for one in reversed(SEVERITIES)
-        }
+        return {one: self.count(View(tenant=view.tenant, severity=one)) for one in reversed(SEVERITIES)}
 
     @property
     def shift(self) -> datetime:

@@ -44,10 +44,10 @@ class StoreWithin:
         narrowed = self._narrowed(kind, where)
         return self.whole.count(kind, narrowed) if narrowed else 0
 
-    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "") -> Page[D]:
+    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
         """A page of theirs."""
         narrowed = self._narrowed(kind, where)
-        return self.whole.search(kind, narrowed, limit, after) if narrowed else Page((), "")
+        return self.whole.search(kind, narrowed, limit, after, order) if narrowed else Page((), "")
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """All of theirs, in no promised order."""

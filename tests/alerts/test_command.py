@@ -28,6 +28,7 @@ from ullage.security import keys
 
 A = incident_id("f")
 BEIJING = timezone(timedelta(hours=8), "CST")
+MORE = {"status", "suppressed", "next_step", "next_step_zh", "assignee", "due", "due_for", "running"}
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
         "joined",
         "series",
     }
-    assert [set(row) for row in rows] == [columns | {"status", "suppressed", "next_step", "next_step_zh"}] * 2
+    assert [set(row) for row in rows] == [columns | MORE] * 2
     assert {row["id"]: row["customers"] for row in rows} == {A: 2, incident_id("g"): 1}
     assert rows[0]["opened_at"].endswith("Z")
 

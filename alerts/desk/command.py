@@ -1,0 +1,242 @@
+"""Work on a terminal: `ullage incidents ack`, `assign`, `note`, `resolve`, `false-positive`, `takedown`, `link` and so on.
+
+Each names one incident or several and says of each exactly what it did; 2 where one of them was refused, and why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import RenderableType
+
+from alerts.clocks.duties import Duties
+from alerts.clocks.regimes import check_regimes
+from alerts.decisions.options import By, Tenant, name_of
+from alerts.desk.cases import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, Cases, Said, moment_past
+from alerts.desk.handover import Handover, Part, handover
+from alerts.desk.letter import letter
+from alerts.desk.queue import Queue, Row
+from alerts.desk.work import Work
+from alerts.read.tenants import require_known
+from alerts.read.view import brief, duration
+from alerts.store import IncidentStore, configured_store
+from alerts.words import spaced
+from ullage.display.render import moment
+from ullage.display.screen import AsJson, cell, console, print_row, table
+from ullage.exits import Exit
+from ullage.files.atomic_write import write_out
+from ullage.settings import Context
+
+Incidents = Annotated[list[str], typer.Argument(metavar="INCIDENT…", help="One or several.")]
+Remark = Annotated[str, typer.Option("--note", help="A remark, without an identifier.")]
+
+
+def work_of(context: Context, store: IncidentStore) -> Work:
+    """Work items under the settings; ConfigError when a tenant names a regime that is not known."""
+    check_regimes(context.settings.tenants)
+    return Work(Duties(store, context.tenant, context.clock))
+
+
+@contextlib.contextmanager
+def _cases(context: Context) -> Iterator[Cases]:
+    with contextlib.closing(configured_store(context)) as store:
+        yield Cases(work_of(context, store), context.trail())
+
+
+def _each(context: Context, incidents: list[str], act: Callable[[Cases, str], Said]) -> None:
+    """Do something with each incident and say so; exit code 2 if one of them was refused."""
+    with _cases(context) as cases:
+        said = cases.several(incidents, lambda id_: act(cases, id_))
+    for one in said:
+        typer.echo(one.words(), err=not one.done)
+    if not all(one.done for one in said):
+        raise typer.Exit(Exit.USAGE)
+
+
+def ack(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
+    """Say that you know of incidents and deal with them; names the clocks that this starts."""
+    _each(ctx.obj, incidents, lambda cases, id_: cases.acknowledge(id_, by=name_of(by), note=note))
+
+
+def assign(
+    ctx: typer.Context,
+    incidents: Incidents,
+    to: Annotated[str, typer.Option(help="To whom: a name, `me`, or - for nobody.")] = "me",
+    due: Annotated[str, typer.Option(help="By when: 2026-11-25 or 2026-11-25T14:30 there, +4h, +3d, - for none.")] = "",
+    by: By = "",
+    note: Remark = "",
+) -> None:
+    """Give incidents to somebody, by default to yourself, and say by when."""
+    who = name_of(by)
+    _each(ctx.obj, incidents, lambda cases, id_: cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note))
+
+
+def note(
+    ctx: typer.Context,
+    incident: str,
+    text: Annotated[str, typer.Argument(help="What is to be remembered; no identifier.")],
+    by: By = "",
+) -> None:
+    """Write something down beside an incident."""
+    _each(ctx.obj, [incident], lambda cases, id_: cases.decide(id_, "note", by=name_of(by), note=text))
+
+
+def resolve(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
+    """Say that incidents are done with. Of several, those are refused by name whose clocks run; of one it is said."""
+
+    def act(cases: Cases, id_: str) -> Said:
+        if len(incidents) > 1:
+            return cases.close(id_, "resolved", by=name_of(by), note=note)
+        return cases.decide(id_, "resolved", by=name_of(by), note=note)
+
+    _each(ctx.obj, incidents, act)
+
+
+def false_positive(
+    ctx: typer.Context,
+    incidents: Incidents,
+    reason: Annotated[str, typer.Option(help=f"Why: {', '.join(REASONS)}.")],
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="After which it comes back.")] = USUAL_DAYS,
+    by: By = "",
+    note: Remark = "",
+) -> None:
+    """Say that incidents are none, for a time: they come back when it is over, or when something new arrives."""
+
+    def act(cases: Cases, id_: str) -> Said:
+        if len(incidents) > 1:
+            return cases.close(id_, "false_positive", by=name_of(by), note=note, reason=reason, days=days)
+        return cases.excuse(id_, reason, by=name_of(by), days=days, note=note)
+
+    _each(ctx.obj, incidents, act)
+
+
+def takedown(
+    ctx: typer.Context,
+    incident: str,
+    state: Annotated[str, typer.Argument(metavar="STATE", help=f"{', '.join(TAKEDOWN)}; or letter, which writes the letter.")],
+    lang: Annotated[Literal["zh", "en"], typer.Option(help="Of the letter.")] = "zh",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The letter's file; standard output without it.")] = None,
+    by: By = "",
+    note: Remark = "",
+) -> None:
+    """Say how far a takedown has come, or write its letter, with places for the addresses that `incidents reveal` shows."""
+    if state != "letter":
+        _each(ctx.obj, [incident], lambda cases, id_: cases.takedown(id_, state, by=name_of(by), note=note))
+        return
+    with _cases(ctx.obj) as cases:
+        found = cases.incident(incident)
+        context: Context = ctx.obj
+        text = letter(found, cases.sightings(found), context.tenant(found.tenant), lang, context.clock.now())
+        context.trail().append("incident.letter", f"incident {incident}: {lang}", actor=name_of(by), tenant=found.tenant)
+    write_out(text.encode(), output)
+
+
+def link(
+    ctx: typer.Context,
+    incident: str,
+    other: str,
+    end: Annotated[bool, typer.Option("--end", help="They do not belong together.")] = False,
+    by: By = "",
+    note: Remark = "",
+) -> None:
+    """Say that two incidents belong together; both say so."""
+    _each(ctx.obj, [incident], lambda cases, id_: cases.link(id_, other, by=name_of(by), note=note, end=end))
+
+
+def detach(
+    ctx: typer.Context,
+    incident: str,
+    sighting: Annotated[str, typer.Argument(help="How its id begins, as `incidents show --json` lists it.")],
+    note: Annotated[str, typer.Option("--note", help="Why it does not belong here.")],
+    by: By = "",
+) -> None:
+    """Make a sighting an incident of its own; alert does so within a minute."""
+    _each(ctx.obj, [incident], lambda cases, id_: cases.detach(id_, sighting, by=name_of(by), note=note))
+
+
+def hand_over(
+    ctx: typer.Context,
+    tenant: Tenant = "",
+    since: Annotated[str, typer.Option(help="2026-11-25T06:00; by default when your last shift ended.")] = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """What your shift leaves to the next: new, undecided, due within a day, unassigned, and where nothing was seen."""
+    context: Context = ctx.obj
+    with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
+        zone = ZoneInfo(context.tenant(tenant).zone)
+        queue = Queue(work_of(context, store), name_of(by), context.settings.originals.shift_hours)
+        found = handover(queue, tenant, moment_past(since, zone, context.clock.now()) if since else None)
+    if as_json:
+        print_row(handover_as_json(found))
+    else:
+        _print(found)
+    if not found.is_whole:
+        raise typer.Exit(Exit.NO_VERDICT)
+
+
+def handover_as_json(found: Handover) -> dict[str, Any]:
+    """A handover as a JSON object."""
+    named = {"new": found.new, "undecided": found.undecided, "due": found.due, "unassigned": found.unassigned}
+    return {
+        "since": found.since.isoformat(),
+        "until": found.until.isoformat(),
+        **{name: {"count": part.count, "incidents": [row_as_json(row) for row in part.rows]} for name, part in named.items()},
+        "looked": {"worth": found.behind.worth, "said": found.behind.said},
+    }
+
+
+def left_words(left: timedelta | None) -> str:
+    """Time left, or by how much it has passed; "–" where nothing is due."""
+    if left is None:
+        return "–"
+    seconds = left.total_seconds()
+    return duration(seconds) if seconds >= 0 else f"past {duration(-seconds)}"
+
+
+def row_as_json(row: Row) -> dict[str, Any]:
+    """What a queue shows of an incident, as a JSON object."""
+    incident, told = row.incident, {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status}
+    return {**told, "severity": incident.severity, "customers": incident.customers, **work_as_json(row)}
+
+
+def work_as_json(row: Row) -> dict[str, Any]:
+    """Whose it is, and what is due of it when."""
+    item = row.item
+    due = {"due": item.due_at.isoformat() if item.due_at else None, "due_for": item.due_for, "running": list(item.running)}
+    return {"assignee": item.assignee, **due}
+
+
+def _print(found: Handover) -> None:
+    typer.echo(f"From {moment(found.since)} to {moment(found.until)}")
+    for title, part in found.parts().items():
+        typer.echo(f"\n{title}: {part.count:,}")
+        if part.rows:
+            console().print(_rows_table(part, found.until))
+        if part.more:
+            typer.echo(f"  and {part.more:,} more")
+    typer.echo(f"\nSeen: {found.behind.said}.")
+
+
+def _rows_table(part: Part, now: datetime) -> RenderableType:
+    shown = table("incident", "severity", "status", "what", "site", "customers", "assigned to", "due", right=("customers",))
+    for row in part.rows:
+        item = row.item
+        shown.add_row(
+            item.id,
+            item.severity,
+            spaced(item.status),
+            cell(row.incident.scenario_title or "no known scenario"),
+            cell(brief(item.sites, 1)),
+            row.incident.counted,
+            cell(item.assignee or "–"),
+            left_words(item.left(now)),
+        )
+    return shown

@@ -1,0 +1,73 @@
+"""What one shift leaves to the next: what is new, what nobody has decided, what is due within a day, and where we were blind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from alerts.desk.queue import Queue, Row, View
+from alerts.read.heard import BELIEVED, Looked, looked
+
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the incidents of a part, the most urgent first, and how many there are."""
+
+    rows: tuple[Row, ...]
+    count: int
+
+    @property
+    def more(self) -> int:
+        """How many are not among `rows`."""
+        return self.count - len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A shift that ended at `until` and whose predecessor's ended at `since`."""
+
+    since: datetime
+    until: datetime
+    new: Part
+    undecided: Part
+    due: Part
+    unassigned: Part
+    behind: Looked
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was looked at: else what is missing here may be somewhere."""
+        return self.behind.worth in BELIEVED
+
+    def parts(self) -> Mapping[str, Part]:
+        """Each part by its title."""
+        return {
+            "New since then": self.new,
+            "Nobody has decided": self.undecided,
+            "Due within a day, or late": self.due,
+            "Assigned to nobody": self.unassigned,
+        }
+
+
+def handover(queue: Queue, tenant: str = "", since: datetime | None = None) -> Handover:
+    """Of one tenant or all, since `since` or since the last shift of whoever asks ended."""
+    start, now = since or queue.shift, queue.work.duties.clock.now()
+
+    def part(**asked: Any) -> Part:
+        view = View(tenant=tenant, flat=True, **asked)
+        rows = queue.page(view, SHOWN).rows
+        return Part(rows, len(rows) if len(rows) < SHOWN else max(len(rows), queue.count(view)))
+
+    return Handover(
+        start,
+        now,
+        new=part(opened_from=start, tab="all"),
+        undecided=part(status="open"),
+        due=part(tab="due"),
+        unassigned=part(tab="unassigned"),
+        behind=looked(queue.work.store, now),
+    )

@@ -1,0 +1,203 @@
+"""What people do with incidents: each act says what it did, is in the audit log, and shows in queue and status."""
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.clocks.duties import Duties
+from alerts.desk.cases import Cases, links_of, refused
+from alerts.desk.queue import Queue, View, last_shift
+from alerts.desk.returns import Returns
+from alerts.desk.work import Work, takedown_of
+from alerts.records import Decision, Exposure, Incident, Notification, Sighting, incident_id
+from alerts.store import QueryError, Where
+from tests.alerts.builders import finding, fold_all, handle, incident
+from ullage import audit
+from ullage.settings import Tenant
+from ullage.verdict import own_rules
+
+CLOCKED = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
+
+
+@pytest.fixture
+def work(store, clock) -> Work:
+    return Work(Duties(store, lambda _: Tenant(regimes=("pboc-2025",)), clock.as_clock()))
+
+
+@pytest.fixture
+def cases(work, context) -> Cases:
+    return Cases(work, context.trail())
+
+
+@pytest.fixture
+def returns(work, context) -> Returns:
+    return Returns(work, context.trail(), own_rules)
+
+
+@pytest.fixture
+def queue(work) -> Queue:
+    return Queue(work, "Li Wei")
+
+
+def told(store, id_: str, at) -> None:
+    store.put([Notification(
+        id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk", what="high", why="new",
+        severity="high", outcome="sent", sent_at=at,
+    )])  # fmt: skip
+
+
+def ids(queue: Queue, **view) -> list[str]:
+    return [row.incident.id for row in queue.page(View(**view)).rows]
+
+
+def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
+    store.put([incident("INC-A", **CLOCKED)])
+    said = cases.acknowledge("INC-A", by="Li Wei")
+    assert said.clocks == ("pboc-2025 brief", "pboc-2025 first")
+    assert said.words() == "INC-A: acknowledged by Li Wei. This starts: pboc-2025 brief, pboc-2025 first"
+    assert queue.page(View()).rows[0].item.running == said.clocks
+    assert cases.acknowledge("INC-A", by="Li Wei").words() == "INC-A: acknowledged by Li Wei"
+
+
+def test_what_would_start_is_known_before(store, cases):
+    store.put([one := incident("INC-A", **CLOCKED)])
+    assert [duty.stage.id for duty in cases.would_start(one, cases.owed(one))] == ["brief", "first"]
+    assert store.count(Decision, Where()) == 0
+
+
+def test_what_is_assigned_is_in_the_tab_of_whoever_has_it(store, cases, queue, context):
+    store.put([incident("INC-A"), incident("INC-B")])
+    assert ids(queue, tab="mine") == []
+    said = cases.assign("INC-A", "Li Wei", by="Wang Fang", due="+3d")
+    assert said.words().startswith("INC-A: assigned to Li Wei, due 20")
+    assert ids(queue, tab="mine") == ["INC-A"]
+    assert ids(queue, tab="unassigned") == ids(queue, assignee="-") == ["INC-B"]
+    assert ids(queue)[0] == "INC-A"  # what is due stands first
+    cases.assign("INC-A", "-", by="Wang Fang", due="-")
+    assert ids(queue, tab="mine") == []
+    actions = [entry.action for _, entry in audit.entries(context.data / "audit")]
+    assert actions == ["incident.assigned", "incident.due", "incident.assigned", "incident.due"]
+
+
+@pytest.mark.parametrize("due", ["yesterday", "2020-01-01", "+0d", "next week", "13800138000"])
+def test_a_due_date_that_is_none_is_refused_and_nothing_is_done(store, cases, due):
+    store.put([incident("INC-A")])
+    with pytest.raises(QueryError) as caught:
+        cases.assign("INC-A", "Li Wei", by="Li Wei", due=due)
+    assert due not in str(caught.value)
+    assert store.count(Decision, Where()) == 0
+
+
+def test_resolving_warns_of_clocks_that_run_and_the_incident_stays_in_the_queue(store, cases, queue, clock):
+    store.put([incident("INC-A", **CLOCKED)])
+    told(store, "INC-A", clock.as_clock().now())
+    said = cases.decide("INC-A", "resolved", by="Li Wei")
+    assert said.clocks == ("pboc-2025 brief", "pboc-2025 first")
+    assert "still owed" in said.words()
+    assert ids(queue) == ["INC-A"]
+    assert ids(queue, tab="closed") == []
+
+
+def test_it_is_not_reported_while_another_report_is_owed(store, cases, queue, clock):
+    store.put([incident("INC-A", **CLOCKED)])
+    told(store, "INC-A", clock.as_clock().now())
+    cases.decide("INC-A", "reported pboc-2025 brief", by="Li Wei")
+    assert queue.page(View()).rows[0].item.status == "confirmed"
+    cases.decide("INC-A", "reported pboc-2025 first", by="Li Wei")
+    assert queue.page(View()).rows[0].item.status == "reported"
+
+
+def test_closing_several_refuses_those_whose_clocks_run_by_name(store, cases, queue, clock):
+    store.put([incident("INC-A", **CLOCKED), incident("INC-B"), incident("INC-C")])
+    told(store, "INC-A", clock.as_clock().now())
+    said = cases.several(["INC-A", "INC-B", "INC-Z"], lambda id_: cases.close(id_, "resolved", by="Li Wei"))
+    assert [one.incident for one in refused(said)] == ["INC-A", "INC-Z"]
+    assert said[0].words() == "INC-A: pboc-2025 brief, pboc-2025 first still run: record the report first"
+    assert ids(queue) == ["INC-A", "INC-C"]
+    excused = cases.several(["INC-A"], lambda id_: cases.close(id_, "false_positive", by="Li Wei", reason="chance"))
+    assert refused(excused)
+
+
+def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(store, cases, queue, returns, clock):
+    store.put([incident("INC-A")])
+    for reason, days, note in (("", 30, ""), ("unknown", 30, ""), ("chance", 0, ""), ("chance", 181, ""), ("other", 30, "")):
+        with pytest.raises(QueryError):
+            cases.excuse("INC-A", reason, by="Li Wei", days=days, note=note)
+    cases.excuse("INC-A", "chance", by="Li Wei", days=30)
+    assert ids(queue) == []
+    assert queue.page(View(tab="closed")).rows[0].item.status == "false_positive"
+    clock.advance(timedelta(days=30).total_seconds() - 1)
+    returns.turn()
+    assert ids(queue) == []
+    clock.advance(1)
+    returns.turn()
+    returns.turn()
+    assert ids(queue) == ["INC-A"]
+    back = [one for one in store.scroll(Decision, Where()) if one.act == "returned"]
+    assert [(one.by, one.value, one.status) for one in back] == [("ullage", "expired", "open")]
+
+
+def test_a_false_positive_comes_back_when_something_new_arrives(store, cases, queue, returns):
+    store.put([one := incident("INC-A")])
+    cases.excuse("INC-A", "chance", by="Li Wei")
+    returns.filed({"INC-A": one}, [one.model_copy(update={"sightings": 2})])
+    assert ids(queue) == []  # the same again is no news
+    grown = one.model_copy(update={"customers": 2})
+    store.put([grown])
+    returns.filed({"INC-A": one}, [grown])
+    assert ids(queue) == ["INC-A"]
+
+
+def test_a_takedown_goes_from_state_to_state(store, cases):
+    store.put([one := incident("INC-A")])
+    with pytest.raises(QueryError, match="gone after asked or sent or back; this one is not asked for"):
+        cases.takedown("INC-A", "gone", by="Li Wei")
+    for state in ("asked", "sent", "gone", "back", "sent"):
+        assert cases.takedown("INC-A", state, by="Li Wei").words() == f"INC-A: takedown {state}"
+    assert takedown_of(cases.owed(one).decisions) == "sent"
+
+
+def test_two_incidents_are_linked_on_both_sides_and_unlinked_again(store, cases):
+    pair = incident("INC-A"), incident("INC-B")
+    store.put([*pair, incident("INC-C", tenant="shop")])
+    cases.link("INC-A", "INC-B", by="Li Wei")
+    assert [links_of(one, cases.owed(one).decisions) for one in pair] == [("INC-B",), ("INC-A",)]
+    cases.link("INC-B", "INC-A", by="Li Wei", end=True)
+    assert [links_of(one, cases.owed(one).decisions) for one in pair] == [(), ()]
+    for other in ("INC-A", "INC-C", "INC-Z"):
+        with pytest.raises(QueryError):
+            cases.link("INC-A", other, by="Li Wei")
+
+
+def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it(store, cases, returns, clock):
+    fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(10), people="bcd", site="forum")])
+    a, b = incident_id("f"), incident_id("g")
+    assert store.get(Incident, a).sightings == 2
+    assert "own within a minute" in cases.detach(a, "g", by="Li Wei", note="another list").words()
+    returns.turn()
+    kept, new = store.get(Incident, a), store.get(Incident, b)
+    assert (kept.customers, kept.sightings, kept.sites) == (3, 1, ("paste",))
+    assert (new.customers, new.sightings, new.sites, new.apart) == (3, 1, ("forum",), (a,))
+    assert {e.subject for e in store.scroll(Exposure, Where({"incident": (a,)}))} == {handle(one) for one in "abc"}
+    before = store.get(Sighting, "g")
+    returns.turn()
+    assert store.get(Sighting, "g") == before
+    fold_all(store, clock, [finding("h", range(10), people="bcd", site="other")])
+    assert store.get(Sighting, "h").incident == b
+
+
+def test_the_only_sighting_cannot_be_detached(store, cases, clock):
+    fold_all(store, clock, [finding("f", range(20), people="abc")])
+    with pytest.raises(QueryError, match="all that there is"):
+        cases.detach(incident_id("f"), "f", by="Li Wei", note="x")
+    with pytest.raises(QueryError, match="0 of its sightings"):
+        cases.detach(incident_id("f"), "zz", by="Li Wei", note="x")
+
+
+def test_a_shift_ends_with_the_last_decision_before_a_pause(store, clock):
+    now, shift = clock.as_clock().now(), timedelta(hours=8)
+    for hours in (1, 2, 3, 15, 16):
+        at = now - timedelta(hours=hours)
+        store.create([Decision(id=f"d{hours}", tenant="bank", incident="INC-A", at=at, by="Li Wei", status="note")])
+    assert last_shift(store, "Li Wei", now, shift) == now - timedelta(hours=15)
+    assert last_shift(store, "Wang Fang", now, shift) == now - shift
