@@ -60,12 +60,15 @@ def reveal_numbers(text: str) -> str:
 
 def _rewritten(text: str, rule: Rule, seen: Places) -> str:
     """`text` with what `rule` finds around the characters `seen` made plain; all the rest is not looked at."""
+    pattern, plain = rule.pattern, rule.plain
     made, copied = list[str](), 0
     for first, last in stretches(seen - BEFORE_GATE, seen + BEHIND_GATE, len(text), 0):
-        for near in rule.pattern.finditer(text, max(first, copied), last):
-            match = rule.pattern.match(text, near.start()) if near.end() == last else near  # it may go on
-            if match is not None and match.start() >= copied:
-                made += [text[copied : match.start()], rule.plain(match)]
+        for near in pattern.finditer(text, max(first, copied), last):
+            start, end = near.span()
+            match = pattern.match(text, start) if end == last else near  # it may go on
+            if match is not None:
+                made.append(text[copied:start])
+                made.append(plain(match))
                 copied = match.end()
     return "".join([*made, text[copied:]]) if made else text
 
@@ -141,8 +144,10 @@ def _text_of_hex(match: re.Match[str]) -> str:
         return match[0]
     sign = " '" if match[0][1] == "'" else ""
     first = "" if sign else FILL * 2
-    room = [FILL] * len(plain) if plain.isascii() else [FILL * (2 * len(char.encode()) - 1) for char in plain]
-    body = "".join(map(str.__add__, plain, room))
+    if plain.isascii():
+        body = FILL.join(plain) + FILL
+    else:
+        body = "".join([char + FILL * (2 * len(char.encode()) - 1) for char in plain])
     return sign + body[:1] + first + body[1:]
 
 
@@ -180,8 +185,8 @@ def _group_plain(match: re.Match[str]) -> str:
     bare = written.replace(separator, "")
     if len(bare) != phone.LENGTH and not _is_valid(bare.upper()):
         return written
-    before = match.string[max(0, start - len(separator) - 1) : start]
-    if before[1:] == separator and before[0] in string.digits:
+    beyond = start - len(separator) - 1
+    if beyond >= 0 and match.string.endswith(separator, beyond, start) and match.string[beyond] in string.digits:
         return written
     return fit(bare, len(written))
 
@@ -256,9 +261,10 @@ def reveal_addresses(text: str) -> str:
 def _with_plain_signs(text: str) -> str:
     """`text` with the signs in brackets made plain, and FILL behind each, up to its end."""
     parts = SIGN.split(text)  # which costs less than half of a match each
-    for number, before in enumerate(parts[:-1:2]):
-        if before[-1:] == " ":
-            parts[2 * number : 2 * number + 2] = before[:-1], f" {parts[2 * number + 1]}"
+    if len(parts) > 1 and any(f" {sign}" in text for sign in OPENING):
+        for number, before in enumerate(parts[:-1:2]):
+            if before[-1:] == " ":
+                parts[2 * number : 2 * number + 2] = before[:-1], f" {parts[2 * number + 1]}"
     parts[1::2] = map(_plain_sign, parts[1::2])
     return "".join(parts)
 
