@@ -144,10 +144,7 @@ def _text_of_hex(match: re.Match[str]) -> str:
         return match[0]
     sign = " '" if match[0][1] == "'" else ""
     first = "" if sign else FILL * 2
-    if plain.isascii():
-        body = FILL.join(plain) + FILL
-    else:
-        body = "".join([char + FILL * (2 * len(char.encode()) - 1) for char in plain])
+    body = FILL.join([*plain, ""]) if plain.isascii() else "".join([char + FILL * (2 * len(char.encode()) - 1) for char in plain])
     return sign + body[:1] + first + body[1:]
 
 
