@@ -246,9 +246,7 @@ def incidents_list(
     *,
     as_json: AsJson = False,
     tab: Annotated[str, typer.Option(help=f"Which: {', '.join(TABS)}.")] = "all",
-    order: Annotated[
-        str, typer.Option(help=f"{', '.join(ORDERS)}, or -burns to turn it round.")
-    ] = "",
+    order: Annotated[str, typer.Option(help=f"{', '.join(ORDERS)}, or -burns to turn it round.")] = "",
     tenant: Tenant = "",
     severity: Severity = "",
     status: Status = "",
