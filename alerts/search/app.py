@@ -24,6 +24,7 @@ from alerts.search import api, login, pages
 from alerts.search.asked import known_query
 from alerts.search.door import Door, token_of
 from alerts.search.guard import Guard
+from alerts.search.language import InLanguage
 from alerts.search.limits import Lookups
 from alerts.search.may import anybody, logged_in, require_named
 from alerts.search.site import Site, templates
@@ -32,6 +33,7 @@ from ullage import __version__, log
 from ullage.errors import UllageError, UnavailableError
 from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import EnrolledLists
+from ullage.phrase import Phrase
 from ullage.runtime.allowance import LimitedError
 from ullage.settings import Context
 from ullage.settings.tenants import UnknownTenantError, tenants_here
@@ -41,7 +43,7 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 def create_app(
     context: Context, store: IncidentStore, registry: CollectorRegistry, hosts: frozenset[str], zone: tzinfo | None = None
-) -> Guard:
+) -> InLanguage:
     """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it."""
     settings, metrics, trail = context.settings.search, SearchMetrics.make(registry), context.trail("search")
     lists = EnrolledLists(context.data, context.keys)
@@ -73,7 +75,8 @@ def create_app(
         app.include_router(router)
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
-    return Guard(app, hosts, metrics.requests, site.door.principal, partial(login.denied, site), require_named(app))
+    guard = Guard(app, hosts, metrics.requests, site.door.principal, partial(login.denied, site), require_named(app))
+    return InLanguage(guard)
 
 
 def _operations(site: Site, app: FastAPI) -> APIRouter:
@@ -108,37 +111,40 @@ def _operations(site: Site, app: FastAPI) -> APIRouter:
 def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
     """An answer a kind of error. None repeats what was sent: an error's text is ours, a validator's is not used."""
 
-    def answer(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    def answer(request: Request, status: int, message: Phrase | Exception, headers: Mapping[str, str] | None = None) -> Response:
         if request.url.path.startswith("/api/"):
-            return JSONResponse({"error": message}, status, headers)
+            return JSONResponse({"error": str(message)}, status, headers)
         if request.url.path in ("/metrics", "/healthz", "/readyz"):
             return PlainTextResponse(f"{message}\n", status)
-        page = site.seen_by(request.state.principal).page("problem.html", status, title="That did not work", message=message)
+        title = Phrase("That did not work")
+        page = site.seen_by(request.state.principal).page("problem.html", status, title=title, message=message)
         page.headers.update(headers or {})
         return page
 
     def ours(request: Request, error: Exception) -> Response:
         if isinstance(error, LimitedError):
-            return answer(request, 429, str(error), {"retry-after": str(error.retry_after)})
+            return answer(request, 429, error, {"retry-after": str(error.retry_after)})
         status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-        return answer(request, status, "the incident store cannot be reached; try again soon" if status == 503 else str(error))
+        return answer(request, status, UNREACHABLE if status == 503 else error)
 
     def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         names = sorted({str(part) for fault in error.errors() for part in fault["loc"][1:2]} & _NAMES)
-        return answer(request, 400, f"missing or not as expected: {', '.join(names) or 'the body'}")
+        return answer(request, 400, Phrase("missing or not as expected: %(names)s", names=", ".join(names) or Phrase("the body")))
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return answer(request, error.status_code, "there is no such page" if error.status_code == 404 else "not allowed")
+        missing = error.status_code == 404
+        return answer(request, error.status_code, Phrase("there is no such page") if missing else Phrase("not allowed"))
 
     def unexpected(request: Request, error: Exception) -> Response:
         log.get("search").error("request_failed", error=type(error).__name__)
-        return answer(request, 500, "something here is broken; the log says what")
+        return answer(request, 500, Phrase("something here is broken; the log says what"))
 
     return {UllageError: ours, RequestValidationError: invalid, HTTPException: http, Exception: unexpected}
 
 
+UNREACHABLE = Phrase("the incident store cannot be reached; try again soon")
 _STATUS = {UnavailableError: 503, ForbiddenError: 403, QueryError: 400, UnknownTenantError: 400}
 _NAMES = frozenset(
     "tenant severity status place kind q seller after limit value who purpose case by note token days reason what name".split()

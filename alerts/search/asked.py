@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, get_origin
 
@@ -10,6 +11,8 @@ from fastapi import Depends, Query, Request
 from alerts.read.query import Filters
 from alerts.store import QueryError
 
+PLACE = re.compile(r"/(?![/\\])[!-~]*")
+"""A place of this page: a path, never another host."""
 Text = Annotated[str, Query(max_length=1_000)]
 
 

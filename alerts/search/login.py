@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Scope
 
+from alerts.search.asked import PLACE
 from alerts.search.door import COOKIE
 from alerts.search.may import anybody, logged_in
 from alerts.search.site import Site
 from ullage.errors import UllageError
+from ullage.phrase import Phrase
 from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form(max_length=2_000)]
 Everybody = Annotated[Site, anybody()]
-OURS = re.compile(r"/(?![/\\])[!-~]*")
-"""A place of this page: a path, never another host."""
 
 
 def routes() -> APIRouter:
@@ -31,13 +30,13 @@ def routes() -> APIRouter:
 
     @router.post("/login")
     def enter(site: Everybody, token: Typed = "", then: Typed = "/") -> Response:
-        place = then if OURS.fullmatch(then) else "/"
+        place = then if PLACE.fullmatch(then) else "/"
         try:
             session = site.door.enter(token.strip())
         except LimitedError as error:
             return _limited(site, error, place)
         if session is None:
-            return _form(site, 401, place, "That is not the token of this page.")
+            return _form(site, 401, place, Phrase("That is not the token of this page."))
         answer = RedirectResponse(place, 303)
         answer.set_cookie(COOKIE, session, path="/", httponly=True, samesite="strict")
         return answer
@@ -61,18 +60,18 @@ def denied(site: Site, scope: Scope, error: UllageError | None) -> Response:
         says = "send the token of this page, which lies in the key folder, as `Authorization: Bearer TOKEN`"
         return JSONResponse({"error": says}, 401, {"www-authenticate": "Bearer"})
     place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
-    place = place if scope["method"] == "GET" and OURS.fullmatch(place) else "/"
+    place = place if scope["method"] == "GET" and PLACE.fullmatch(place) else "/"
     if isinstance(error, LimitedError):
         return _limited(site, error, place)
     return _form(site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"])
 
 
-def _form(site: Site, status: int, place: str = "/", refused: str = "", *, crossed: bool = False) -> HTMLResponse:
+def _form(site: Site, status: int, place: str = "/", refused: object = "", *, crossed: bool = False) -> HTMLResponse:
     """The form. `crossed` says that a link of another site led here: browsers then keep the cookie of a session back."""
-    return site.page("login.html", status, place=place, refused=refused, crossed=crossed)
+    return site.page("login.html", status, then=place, refused=refused, crossed=crossed)
 
 
 def _limited(site: Site, error: LimitedError, place: str) -> HTMLResponse:
-    answer = _form(site, 429, place, str(error))
+    answer = _form(site, 429, place, error)
     answer.headers["retry-after"] = str(error.retry_after)
     return answer

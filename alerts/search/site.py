@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import tzinfo
+from functools import cache
 from typing import Any
 
 from fastapi.responses import HTMLResponse
@@ -24,6 +25,7 @@ from alerts.noise.background import Rules
 from alerts.read import view
 from alerts.read.tenants import require_known
 from alerts.search.door import Door
+from alerts.search.language import READER, TAGS, speak
 from alerts.search.limits import Lookups
 from alerts.store import IncidentStore, QueryError
 from alerts.store.within import StoreWithin
@@ -31,6 +33,7 @@ from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.display.render import moment, safe
 from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 from ullage.security.masking import Secret
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant
@@ -51,7 +54,8 @@ class Site:
     clock: Clock
     metrics: SearchMetrics
     registry: CollectorRegistry
-    pages: Environment
+    pages: Callable[[str], Environment]
+    """Of a language."""
     trail: Trail
     duties: Duties
     background: Callable[[], Rules]
@@ -89,9 +93,15 @@ class Site:
             require_tenant(tenant, self.principal.tenants)
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """A template as an answer; it knows who asks as `principal`, and their tenants."""
-        who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold}
-        return HTMLResponse(self.pages.get_template(name).render({**who, **values}), status)
+        """A template as an answer, in the language of whoever asks; it knows them as `principal`, and their tenants."""
+        reader = READER.get()
+        who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold, "place": reader.place}
+        text = self.pages(reader.language).get_template(name).render({**who, **values})
+        return HTMLResponse(text, status, {"content-language": TAGS[reader.language]})
+
+    def missing(self, message: Phrase) -> HTMLResponse:
+        """The answer where what was asked for is not there."""
+        return self.page("problem.html", 404, title=Phrase("Not here"), message=message)
 
     def question(self, value: str, who: str, purpose: str, case: str) -> Question:
         """What was asked, checked; QueryError says what is missing and repeats nothing."""
@@ -102,28 +112,39 @@ class Site:
         return Question(Secret(value), checked_name(who), purpose, case.strip())
 
 
-def templates(zone: tzinfo | None) -> Environment:
-    """The page's templates; everything is escaped, and a name that is missing is an error."""
-    pages = Environment(
-        loader=PackageLoader("alerts.search"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    pages.filters |= {
-        "shown": safe,
-        "link": view.link,
-        "brief": view.brief,
-        "claimed": view.claimed,
-        "offer": view.offer,
-        "duration": view.duration,
-        "incompleteness": view.incompleteness,
-        "joined": view.joined,
-        "moment": lambda when: moment(when, zone),
-        "spaced": words.spaced,
-    }
-    pages.globals |= {
+def templates(zone: tzinfo | None) -> Callable[[str], Environment]:
+    """The page's templates in each language; everything is escaped, and a name that is missing is an error."""
+    shared = {
         "formats": formats.names(),
         "words": words,
         "purposes": PURPOSES,
         "note_length": MAX_NOTE,
         "closed": CLOSED,
     }
-    return pages
+
+    @cache
+    def speaking(language: str) -> Environment:
+        pages = Environment(
+            loader=PackageLoader("alerts.search"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        pages.filters |= {
+            "shown": safe,
+            "link": view.link,
+            "brief": view.brief,
+            "claimed": view.claimed,
+            "offer": view.offer,
+            "duration": view.duration,
+            "incompleteness": view.incompleteness,
+            "joined": view.joined,
+            "moment": lambda when: moment(when, zone),
+            "spaced": words.spaced,
+        }
+        pages.globals |= shared
+        speak(pages, language)
+        return pages
+
+    return speaking

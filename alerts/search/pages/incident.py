@@ -21,6 +21,7 @@ from alerts.search.asked import Text
 from alerts.search.may import may
 from alerts.search.site import Site
 from alerts.store import QueryError
+from ullage.phrase import Phrase
 
 ACTIONS = {
     "acknowledged": "Acknowledge · 受理",
@@ -96,6 +97,4 @@ def _incident_page(site: Site, id_: str, refused: str = "", after: str = "") -> 
 
 
 def _missing(site: Site) -> HTMLResponse:
-    return site.page(
-        "problem.html", 404, title="Not here", message="There is no such incident; it may have passed its retention."
-    )
+    return site.missing(Phrase("There is no such incident; it may have passed its retention."))

@@ -13,6 +13,7 @@ from alerts.records import Incident
 from alerts.search.may import may
 from alerts.search.site import Site
 from alerts.store import QueryError
+from ullage.phrase import Phrase
 
 Typed = Annotated[str, Form()]
 Reader = Annotated[Site, may("noise.read")]
@@ -33,11 +34,11 @@ def routes() -> APIRouter:
     ) -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
-            return site.page("problem.html", 404, title="Not here", message="There is no such incident.")
+            return site.missing(Phrase("There is no such incident."))
         try:
             _desk(site).suppress(found.tenant, _conditions(found, what), days=days, by=site.actor(by), reason=reason)
         except QueryError as error:
-            return _page(site, str(error))
+            return _page(site, error)
         return RedirectResponse(f"/incidents/{found.id}", 303)
 
     @router.post("/suppressions/{id_}/lift")
@@ -45,7 +46,7 @@ def routes() -> APIRouter:
         try:
             _desk(site).lift(id_, by=site.actor(by), reason=reason)
         except QueryError as error:
-            return _page(site, str(error))
+            return _page(site, error)
         return RedirectResponse("/noise", 303)
 
     return router
@@ -67,7 +68,7 @@ def _conditions(incident: Incident, what: str) -> Conditions:
     raise QueryError("say what is to be silenced: this incident, one of its sites, or its scenario")
 
 
-def _page(site: Site, refused: str = "") -> HTMLResponse:
+def _page(site: Site, refused: QueryError | None = None) -> HTMLResponse:
     rules = {rule.id: rule for rule in site.background().rule}
     silenced = [(one, said(one)) for one in active(site.store, site.clock.now())]
     counts = background_counts(site.store)

@@ -1,0 +1,141 @@
+"""Chinese or English, one at a time: what the reader chose (a cookie), else what the browser prefers.
+
+A message is its own English; `locale/zh/LC_MESSAGES/desk.po` has the Chinese of each and is read when the page starts, so that
+there is nothing to compile. Templates say `_("…")`, `{% trans %}` and, of what Python made, `…|said`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from alerts import words
+from ullage.phrase import Phrase
+
+LANGUAGES = {"zh": "中文", "en": "English"}
+TAGS = {"zh": "zh-Hans", "en": "en"}
+"""As HTML names them."""
+COOKIE = "ullage_language"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who is answered: in which language, and the place (path and query) to come back to after the language was changed."""
+
+    language: str = "en"
+    place: str = "/"
+
+
+READER: ContextVar[Reader] = ContextVar("reader", default=Reader())  # noqa: B039 - it cannot be changed
+"""Of the request in hand."""
+
+
+def chosen(cookie: str, accepted: str) -> str:
+    """The language of a reader, by what was chosen, then by what the browser accepts; English where neither is ours.
+
+    >>> chosen("", "zh-CN,zh;q=0.9,en;q=0.8"), chosen("en", "zh-CN"), chosen("", "de, zh;q=0.2"), chosen("", "")
+    ('zh', 'en', 'zh', 'en')
+    """
+    if cookie in LANGUAGES:
+        return cookie
+    wanted = [(_quality(rest), tag.strip().lower().partition("-")[0]) for tag, _, rest in _parts(accepted)]
+    ours = [(quality, tag) for quality, tag in wanted if tag in LANGUAGES and quality > 0]
+    return max(ours, key=lambda pair: pair[0])[1] if ours else "en"
+
+
+def _parts(accepted: str) -> Iterable[tuple[str, str, str]]:
+    return (part.partition(";") for part in accepted.split(","))
+
+
+def _quality(rest: str) -> float:
+    """Of `q=0.8`; 1 where none is said, 0 for what is no number."""
+    name, _, value = rest.strip().partition("=")
+    if not name:
+        return 1.0
+    return float(value) if name == "q" and value.replace(".", "", 1).isdecimal() and value.isascii() else 0.0
+
+
+class InLanguage:
+    """Wraps the application: notes for whom it answers, and says in which language it does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        language = chosen(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""), headers.get("accept-language", ""))
+        place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
+        token = READER.set(Reader(language, place if scope["method"] == "GET" else "/"))
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            READER.reset(token)
+
+
+@cache
+def catalogue(language: str) -> NullTranslations:
+    """What the messages are in a language; in English they are what they are."""
+    if language == "en":
+        return NullTranslations()
+    from babel.messages.mofile import write_mo  # noqa: PLC0415 - for Chinese alone, once
+    from babel.messages.pofile import read_po  # noqa: PLC0415
+
+    with resources.files(__package__).joinpath("locale", language, "LC_MESSAGES", "desk.po").open("rb") as file:
+        read, made = read_po(file, locale=language), io.BytesIO()
+    write_mo(made, read)
+    made.seek(0)
+    return GNUTranslations(made)
+
+
+def translated(text: object, translate: Callable[[str], str]) -> str:
+    """What Python made, in a language: a phrase, an error, a message, or several of them."""
+    if isinstance(text, Phrase):
+        return text.said(translate)
+    if isinstance(text, Exception):
+        return translated(text.args[0], translate) if text.args else str(text)
+    if isinstance(text, tuple | list):
+        return translate(", ").join(translated(one, translate) for one in text)
+    return translate(text) if isinstance(text, str) and text else str(text)
+
+
+def speak(pages: Environment, language: str) -> None:
+    """Let templates speak a language."""
+    translations = catalogue(language)
+    pages.add_extension("jinja2.ext.i18n")
+    pages.policies["ext.i18n.trimmed"] = True
+    pages.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
+    pages.filters |= {
+        "said": lambda text: translated(text, translations.gettext),
+        "word": lambda name, of: NAMES[of].get(name, name) if language == "zh" else words.spaced(name),
+    }
+    pages.globals |= {
+        "language": language,
+        "languages": LANGUAGES,
+        "tags": TAGS,
+        "either": lambda en, zh: (zh or en) if language == "zh" else en,
+    }
+
+
+NAMES: Mapping[str, Mapping[Any, str]] = {
+    "severity": words.SEVERITY,
+    "status": words.STATUS,
+    "origin": words.ORIGIN,
+    "kind": words.KIND,
+    "worth": words.WORTH,
+}
+"""Closed lists of words, in Chinese."""

@@ -1,0 +1,97 @@
+"""One language at a time, and whole: every message that templates and Python name has its Chinese."""
+
+import re
+
+import pytest
+from jinja2 import nodes
+
+from alerts.search.language import LANGUAGES, catalogue, chosen, translated
+from alerts.search.site import templates
+from alerts.store import QueryError
+from tests.messages import known, messages
+from ullage.phrase import Phrase
+
+NAMED = re.compile(r"%\((\w+)\)s")
+HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+@pytest.fixture(scope="module")
+def extracted():
+    return messages()
+
+
+def test_every_message_has_its_chinese_and_nothing_else_is_in_the_catalogue(extracted):
+    have = {message.id: message for message in known() if message.id}
+    wanted = {message.id for message in extracted if message.id}
+    assert len(wanted) > 50, "too few: this looks at nothing"
+    empty = [name for name, message in have.items() if not message.string or not all(message.string)]
+    assert (sorted(map(str, wanted - have.keys())), sorted(map(str, empty))) == ([], []), (
+        "python -m tests.messages, then translate"
+    )
+    assert [message.id for message in have.values() if message.fuzzy] == []
+    assert sorted(map(str, have.keys() - wanted)) == [], "make messages takes what is gone out"
+
+
+def test_a_translation_has_the_values_of_its_message():
+    for message in known():
+        if not message.id:
+            continue
+        ids = message.id if isinstance(message.id, tuple) else (message.id,)
+        strings = message.string if isinstance(message.string, tuple) else (message.string,)
+        for text in strings:
+            assert set(NAMED.findall(text)) <= {name for one in ids for name in NAMED.findall(one)}, ids
+            assert text.replace("%%", "").count("%") == len(NAMED.findall(text)), ids
+
+
+def test_what_a_template_translates_is_a_literal():
+    """Else what came from outside would be a message, and what is a message is not escaped."""
+    pages = templates(None)("en")
+    names = pages.list_templates(extensions=["html"])
+    assert len(names) > 5
+    for name in names:
+        tree = pages.parse(pages.loader.get_source(pages, name)[0])
+        for call in tree.find_all(nodes.Call):
+            if isinstance(call.node, nodes.Name) and call.node.name in ("_", "gettext", "ngettext"):
+                assert isinstance(call.args[0], nodes.Const), (name, call.lineno)
+
+
+def test_what_a_reader_chose_goes_before_what_the_browser_prefers():
+    assert chosen("zh", "en") == chosen("", "zh-TW;q=0.5, fr") == chosen("xx", "zh") == "zh"
+    assert chosen("", "zh;q=0") == chosen("", "zh;q=nan") == chosen("", "zh;q=" + "9" * 5_000 + "x") == chosen("", "*") == "en"
+
+
+def test_what_python_says_is_translated_where_it_is_shown():
+    chinese = catalogue("zh").gettext
+    assert str(QueryError(Phrase("at most %(most)s", most=3))) == "at most 3"
+    assert translated(QueryError("say why it is lifted"), chinese) == chinese("say why it is lifted") != "say why it is lifted"
+    assert translated(Phrase("Log out"), chinese) == "退出登录"
+    assert translated((Phrase("Log out"), "x"), chinese).startswith("退出登录")
+    assert translated(Phrase("%(a)s", a=Phrase("Log out")), chinese) == "退出登录"
+    assert translated("", chinese) == "" != chinese("")
+
+
+def test_a_page_is_in_one_language_and_can_be_switched(browser):
+    for accepted, tag in (("zh-CN,zh;q=0.9", "zh-Hans"), ("de", "en")):
+        answer = browser.get("/noise", headers={"accept-language": accepted})
+        assert f'<html lang="{tag}">' in answer.text
+        assert answer.headers["content-language"] == tag
+        own = re.sub(r'<button[^>]*name="language".*?</button>', "", answer.text)
+        assert bool(HAN.search(own)) is (tag == "zh-Hans")
+    switched = browser.post("/language", {"language": "zh", "then": "/noise?x=1"})
+    assert (switched.status_code, switched.headers["location"]) == (303, "/noise?x=1")
+    browser.cookies |= dict(switched.cookies)
+    assert '<html lang="zh-Hans">' in browser.get("/noise", headers={"accept-language": "en"}).text
+
+
+@pytest.mark.parametrize("then", ["//evil.example", "https://evil.example", "/\\evil.example", ""])
+def test_the_switch_leads_to_this_page_alone(browser, then):
+    assert browser.post("/language", {"language": "zh", "then": then}).headers["location"] == "/"
+
+
+def test_the_switch_takes_no_other_language(browser):
+    assert "set-cookie" not in browser.post("/language", {"language": "xx"}).headers
+
+
+def test_every_language_has_a_page(browser):
+    for name in LANGUAGES:
+        assert browser.get("/nowhere", headers={"accept-language": name}).status_code == 404

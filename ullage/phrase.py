@@ -1,0 +1,39 @@
+"""Texts for people that are written in one place and translated in another: where they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+
+class Phrase:
+    """A text in English, `id`, with `%(name)s` where `values` go. A terminal shows it so, the desk in its reader's language.
+
+    An error's message may be one: `QueryError(Phrase("at most %(most)s days", most=180))`. A value may be a phrase itself.
+
+    >>> str(Phrase("at most %(most)s days", most=180))
+    'at most 180 days'
+    """
+
+    __slots__ = ("id", "values")
+
+    def __init__(self, id: str, /, **values: object) -> None:  # noqa: A002 - what gettext calls it
+        self.id: str = id
+        self.values: Mapping[str, object] = values
+
+    def __str__(self) -> str:
+        """The English."""
+        return self.said(str)
+
+    def __repr__(self) -> str:
+        return f"Phrase({self.id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Phrase) and (self.id, self.values) == (other.id, other.values)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def said(self, translate: Callable[[str], str]) -> str:
+        """The text as `translate` has it, a value that is a phrase as well."""
+        values = {name: one.said(translate) if isinstance(one, Phrase) else one for name, one in self.values.items()}
+        return translate(self.id) % values if values else translate(self.id)
