@@ -26,15 +26,16 @@ from ullage.lookup.enrolled import EnrolledLists
 from ullage.lookup.free_text_check import readings
 from ullage.lookup.written_forms import written_forms
 from ullage.monitoring.canary import TENANT as CANARY
+from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore, epochs
 from ullage.security.masking import Secret
 from ullage.security.tags import Tagger, derive_key
 
 PURPOSES = {
-    "customer_enquiry": "The customer asks · 客户本人询问",
-    "fraud_case": "A fraud case · 欺诈案件",
-    "incident_response": "Handling an incident · 事件处置",
-    "authority_request": "Request of an authority · 监管或司法协查",
+    "customer_enquiry": Phrase("The customer asks"),
+    "fraud_case": Phrase("A fraud case"),
+    "incident_response": Phrase("Handling an incident"),
+    "authority_request": Phrase("Request of an authority"),
 }
 
 

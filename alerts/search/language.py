@@ -113,6 +113,15 @@ def translated(text: object, translate: Callable[[str], str]) -> str:
     return translate(text) if isinstance(text, str) and text else str(text)
 
 
+def sentence(text: str, stop: str) -> str:
+    """`text` with a large first letter and `stop` behind it.
+
+    >>> sentence("it is lifted already", ".")
+    'It is lifted already.'
+    """
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "。", "!", "?")) else stop)
+
+
 def speak(pages: Environment, language: str) -> None:
     """Let templates speak a language."""
     translations = catalogue(language)
@@ -121,6 +130,7 @@ def speak(pages: Environment, language: str) -> None:
     pages.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     pages.filters |= {
         "said": lambda text: translated(text, translations.gettext),
+        "sentence": lambda text: sentence(translated(text, translations.gettext), translations.gettext(".")),
         "word": lambda name, of: NAMES[of].get(name, name) if language == "zh" else words.spaced(name),
     }
     pages.globals |= {

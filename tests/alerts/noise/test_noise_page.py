@@ -88,7 +88,7 @@ def seen_alone(browser, store, clock, context) -> None:
 def test_background_is_counted_by_site_with_its_rule_and_why(browser, seen_alone):
     page = browser.get("/noise").text
     assert "One person's own number" in page.replace("&#39;", "'")
-    assert "本人自留号码" in page
+    assert "本人自留号码" in browser.get("/noise", headers={"accept-language": "zh"}).text
 
 
 def test_background_is_told_by_the_rules_in_force(browser, seen_alone, context):
