@@ -152,7 +152,7 @@ def test_a_look_up_that_finds_nobody_says_it_too(browser, listen) -> None:
 def test_the_page_and_the_api_say_it_too(browser, store, clock, listen) -> None:
     page, api = browser.get("/").text, browser.get("/api/incidents").json()
     assert "Nothing was collected: no heartbeat" in page
-    assert "尚未采集到任何内容" in page
+    assert "尚未采集到任何内容" in browser.get("/", headers={"accept-language": "zh"}).text
     assert (api["items"], api["looked"]["worth"]) == ([], "nothing")
     listen(beat())
     assert "This is all that was in what was looked at: crawl was first heard at" in browser.get("/").text
