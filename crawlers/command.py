@@ -23,7 +23,7 @@ from crawlers.sites import silence_model
 from crawlers.sites.presets import FOLDER, Presets, unproven
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import SOON_SECONDS, Site, SiteFolder
-from crawlers.sites.table import FILE_AT_FAULT, Row, explained, first_readings, sessions_ending, sites_table
+from crawlers.sites.table import FILE_AT_FAULT, Row, changed, explained, first_readings, sessions_ending, sites_table
 from crawlers.trial.command import doctor, try_site
 from crawlers.visiting.pace import reading_seconds
 from ullage import setup
@@ -105,7 +105,12 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
     elif rows or refused:
         console().print(sites_table(rows, context.clock.wall(), refused=refused))
         ends = {name: at for name, at in _session_ends(context, found) if at - context.clock.wall() <= SOON_SECONDS}
-        for line in (*first_readings(rows), *sessions_ending(ends, context.clock.wall()), *explained(rows, refused)):
+        for line in (
+            *first_readings(rows),
+            *changed(rows),
+            *sessions_ending(ends, context.clock.wall()),
+            *explained(rows, refused),
+        ):
             typer.echo(line)
     if rows and not as_json and not any(row.posts for row in rows):
         typer.echo(NOTHING, err=True)
@@ -298,4 +303,5 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
             standing.reason,
             _night_until(site, context.clock.wall()),
             reading_seconds(site, pages["due"]) if pages["due"] and pages["done"] and not visits.whole_at else 0.0,
+            frontier.history.tallies(name),
         )

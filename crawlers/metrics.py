@@ -8,9 +8,11 @@ from a process, and a crawl may have ten thousand sites. The others share the la
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from crawlers.sites.pages import Withheld
 from crawlers.sites.site import Site
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
@@ -21,7 +23,8 @@ from ullage.records.heartbeat import MAX_WATCHED
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 VISIT_OUTCOMES = ("ok", "failed")
 RESULTS = ("read", "failed")
-READ = frozenset({"ok", "gone", "unchanged"})
+FILE_OUTCOMES = ("read", "cut", *get_args(Withheld))
+READ = frozenset({"ok", "gone", "unchanged", "withheld"})
 """Outcomes after which nothing of a page is left to be read."""
 
 
@@ -41,6 +44,9 @@ class CrawlMetrics:
         self.site_pages = counter("site_pages_total", "Pages of a watched site, by whether they could be read.", "site", "result")
         self.captures = counter("captures_total", "Captures that are durable on the bus.", "site")
         self.seen = counter("seen_posts_total", "Posts met again unchanged, and so not captured.")
+        self.edited = counter("edited_posts_total", "Posts that were captured again because they say something else.")
+        self.gone = counter("gone_posts_total", "Posts that were captured and are no more in their threads.")
+        self.files = counter("files_total", "Files attached to posts, by what came of them.", "outcome")
         self.truncated = counter("truncated_total", "Captures cut off at the size limit.")
         self.bytes = counter("body_bytes_total", "Bytes of page bodies received.")
         self.visits = counter("visits_total", "Visits by how they ended.", "outcome")
@@ -60,6 +66,8 @@ class CrawlMetrics:
     def _begin(self) -> None:
         self.captures.labels(OTHER)
         self.pages.labels("ok")
+        for outcome in FILE_OUTCOMES:
+            self.files.labels(outcome)
         self._begin_pages(OTHER)
         for outcome in VISIT_OUTCOMES:
             self.visits.labels(outcome)

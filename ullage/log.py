@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FIELDS = frozenset(
     """
     event level timestamp role site tenant topic group offset partition reason error wait seconds count captures
-    findings incidents matches pages pid port host version path line column kind kinds key_id epoch action status
+    edited gone findings incidents matches pages pid port host version path line column kind kinds key_id epoch action status
     attempts exit_code bytes platform severity state lag records part parts signal year _dropped
     """.split()
 )

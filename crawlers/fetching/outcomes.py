@@ -63,6 +63,8 @@ FATES = {
     "host": Fate.GIVE_UP,
     "address": Fate.GIVE_UP,
     "too_large": Fate.GIVE_UP,
+    "withheld": Fate.GIVE_UP,
+    "page": Fate.GIVE_UP,
     "redirects": Fate.RETRY,
     "status": Fate.RETRY,
     "dns": Fate.RETRY,

@@ -19,7 +19,8 @@ from scrapy.http import Response, TextResponse
 
 from crawlers.fetching.outcomes import of_status
 from crawlers.frontier.database import Leased
-from crawlers.sites.pages import Parsed
+from crawlers.sites.content_type import declared
+from crawlers.sites.pages import PARENT, Parsed, Withheld
 from crawlers.sites.site import Site
 
 LOOKED_AT = 64 * 1024
@@ -27,6 +28,13 @@ LOOKED_AT = 64 * 1024
 LARGE_BYTES = 512
 SHARE_OF_FORMER = 0.25
 """A list without entries is a list that cannot be read, not an empty one, when so much is left of what it was."""
+PAGES = frozenset({"text/html", "application/xhtml+xml"})
+PAGE_ENDINGS = frozenset({"htm", "html", "xhtml", "mht", "mhtml", "shtml"})
+WITHHELD: dict[str, Withheld] = {
+    "login": "login", "forbidden": "login", "page": "page", "robots": "robots", "host": "host",
+    "address": "address", "too_large": "too_large", "gone": "gone",
+}  # fmt: skip
+"""Outcomes that say of a file that it is not to be had, and nothing of its site."""
 LEAST_ALIKE = 3
 """So many addresses of one kind are a list of something."""
 _VARIES = re.compile(r"\d")
@@ -173,6 +181,8 @@ def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> s
     first day.
     """
     role = leased.page.role
+    if parsed.gone or PARENT in leased.page.facts:
+        return "gone" if parsed.gone else of_file(leased.page.facts.get("title", ""), response)
     if role == "list" and lacks_session(response, site):
         return "login"
     if role == "item" or entries(parsed):
@@ -184,6 +194,14 @@ def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> s
     if role == "thread":  # a page beyond the end may well be empty
         return "layout" if leased.page.number == 1 else "ok"
     return _of_empty_list(leased, len(response.body), parsed)
+
+
+def of_file(name: str, response: Response) -> str:
+    """The outcome of an answer to the request for a file: `login` or `page` where a page came that is no file of that name."""
+    sent_as_file = b"attachment" in (response.headers.get("Content-Disposition") or b"").lower()
+    if sent_as_file or declared(response)[0] not in PAGES or name.lower().rpartition(".")[2] in PAGE_ENDINGS:
+        return "ok"
+    return "login" if asks_for_password(response) or is_wall(response) else "page"
 
 
 def _of_empty_list(leased: Leased, size: int, parsed: Parsed) -> str:

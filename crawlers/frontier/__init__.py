@@ -1,6 +1,7 @@
 """What the crawler remembers, in one encrypted SQLite file: pages that are due, leased and done, and each site's history.
 
-    database   the frontier: leases, visits, posts that were seen
+    database   the frontier: leases, visits
+    posts      posts that were seen, edited, and are gone
     history    a site as a whole: its state, when new posts came, when it could not be seen
     forgetting  pages that no list has shown for long
     moving     sites go from one crawl host to another

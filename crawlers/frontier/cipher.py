@@ -37,8 +37,12 @@ class FrontierCipher:
 
         The content goes through SHA-256 first, which is faster; the plain hash never leaves here.
         """
-        content = hashlib.sha256(post.body).digest()
+        content = hashlib.sha256(post.wording or post.body).digest()
         return self._posts.one(f"{site}\x1f{post.post_id}\x1f".encode("utf-8", "surrogatepass") + content)
+
+    def named(self, site: str, post: Post) -> bytes:
+        """Keyed digest of a post whatever it says; b"" where nothing that lasts tells it from others."""
+        return self.name(site, f"\x1d{post.thread}\x1f{post.post_id}") if post.lasting else b""
 
     def seal(self, site: str, name: bytes, page: Page) -> bytes:
         """`page` encrypted; it opens only under the same site and name."""

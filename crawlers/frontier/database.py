@@ -12,18 +12,20 @@ are then read twice. Nothing in the file is readable without `frontier.key` (`cr
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from crawlers.frontier import history
+from crawlers.frontier import history, posts
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
-from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.frontier.posts import Posts
+from crawlers.sites.pages import Page, Parsed, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
@@ -68,7 +70,7 @@ alter table sites add column whole_at real not null default 0;
 """
 HEADS = "create index pages_heads on pages (site) where role = 'list' and number = 1"
 """Each visit begins with these, of a site that may have a million pages."""
-STEPS = (SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS)
+STEPS = (SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS, posts.SCHEMA, history.TALLIES)
 NEXT = """
 select name, sealed, stamp, attempts, entries, size, validators from pages
 where site = ? and state = 'due' and iif(role <> 'list', 1, iif(number = 1, 0, 2)) = ? and due_at <= ?
@@ -82,11 +84,17 @@ select * from (select id from older order by number, done_at limit ?3)
 union select * from (select id from older order by done_at limit ?3))
 """
 """Pages behind the heads of the lists: the nearest, and those that were read the longest ago."""
+WALK_THREADS = """
+update pages set state = 'due' where state = 'done' and rowid in (
+select * from (select rowid from pages indexed by pages_changed where site = ?1 and role = 'thread' order by due_at desc limit ?2)
+union select * from (select rowid from pages indexed by pages_read where site = ?1 and role = 'thread' order by done_at limit ?2))
+"""
+"""Pages of threads, for what is edited or deleted there: those that changed last, and those that were read the longest ago."""
 SHOWN_SECONDS = 86400.0
 """How exactly it is known when a page was last linked to: noting it each time would cost a write a link."""
 LAST_OF_SERIES = "select max(number) from pages where site = ? and series = ?"
+THREAD = "select series, stamp, counted from pages where site = ? and name = ?"
 SHOWN = "select series, shown_at from pages where site = ? and name = ?"
-SERIES_AND_STAMP = "select series, stamp from pages where site = ? and name = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,19 @@ class Leased:
     size: int = 0
     validators: bytes = b""
     """By what the site knows what it answered when the page was last read (`crawlers.fetching.conditional`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a page brought: how many posts and pages are `new` or have changed; of the posts so many were `edited`.
+
+    So many posts of its thread are `gone`. `unread` has why files of new posts are not read.
+    """
+
+    new: int = 0
+    edited: int = 0
+    gone: int = 0
+    unread: Mapping[Withheld, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +175,7 @@ class Frontier:
         self.history = History(self._database, clock)
         self.forgetting = Forgetting(self._database, clock, keep_days * 86400.0)
         self._cipher, self._clock = FrontierCipher(key), clock
+        self._posts = Posts(self._database, self._cipher)
         self._held: dict[str, set[bytes]] = {}
 
     def check_key(self, value: str) -> None:
@@ -220,8 +242,8 @@ class Frontier:
     def begin_visit(self, site: str, starts: Sequence[Page], walk: int = 0) -> float:
         """Make the heads of all lists due, `starts` among them, and what a clock that was ahead has put off.
 
-        Of older pages of the lists, `walk` that are near and as many that were read the longest ago are due as well. Returns the
-        moment, for `finish`.
+        Of older pages of the lists, `walk` that are near and as many that were read the longest ago are due as well, and as many
+        of threads. Returns the moment, for `finish`.
         """
         now = self._clock.wall()
         with self._change() as database:
@@ -239,6 +261,7 @@ class Frontier:
             )
             if walk:
                 database.execute(WALK, (site, now, walk))
+                database.execute(WALK_THREADS, (site, walk))
         return now
 
     def lease(self, site: str) -> Leased | None:
@@ -259,15 +282,14 @@ class Frontier:
         return Leased(site, name, page, stamp, attempts, entries, size, known)
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
-        """Those of `posts` that are new, or say something new."""
-        found = "select 1 from seen where site = ? and post = ?"
+        """Those of `posts` that are new, or say something new and are then `edited`."""
         with sqlite_errors(self._path):
-            return tuple(p for p in posts if self._database.execute(found, (site, self._cipher.post(site, p))).get is None)
+            return self._posts.unseen(site, posts)
 
     def finish(
         self, leased: Leased, parsed: Parsed, began: float, size: int = 0, validators: bytes = b"", *, deep: bool = False
-    ) -> int:
-        """`leased` is done: note its posts as seen and its links as pages; returns how many of both are new or have changed.
+    ) -> Finished:
+        """`leased` is done: note its posts as seen and its links as pages; returns what was new.
 
         Call it only when every unseen post is durable on the bus. `began` is when the visit began: a list page that was read
         since then is not read again, so that lists which lead in a circle end. `size` is the page's, in bytes. `deep` says that
@@ -275,29 +297,43 @@ class Frontier:
         """
         site, now = leased.site, self._clock.wall()
         with self._change(durable=False) as database:
-            new = [post for post in parsed.posts if self._see(site, post, leased.name, now)]
-            if new:
-                self.history.note_posts(site, new, known=bool(self._visited(site)))
             own = [page for page in parsed.pages if page.role != "list"]
             content = self._content(site, parsed, own)
-            repeats = leased.page.number > 1 and self._repeats(leased, content)
-            news = len(new)
-            for page in parsed.pages:
-                if repeats and page.series == leased.page.series:
-                    continue
+            repeated = self._repeated(leased, content) if leased.page.number > 1 else b""
+            found = [(post, self._posts.note(site, post, repeated or leased.name, now)) for post in parsed.posts]
+            new, edited = ([post for post, news in found if news == word] for word in ("new", "edited"))
+            if new:
+                self.history.note_posts(site, new, known=bool(self._visited(site)))
+            pages = [page for page in parsed.pages if not (repeated and page.series == leased.page.series)]
+            news = len(new) + len(edited)
+            for page in pages:
                 news += page.role != "list" and self._discover(site, page, now, began if deep else 0.0)
-            for page in parsed.pages:
-                if page.role == "list" and not (repeats and page.series == leased.page.series):
+            for page in pages:
+                if page.role == "list":
                     self._discover_list(site, page, now, began, again=news > 0)
-            held = len(parsed.posts) + len(own)
+            held = len(parsed.posts) + (0 if leased.page.role == "thread" and parsed.posts else len(own))
             known = validators and self._cipher.seal_bytes(site, leased.name, validators)
             database.execute(
                 "update pages set state = iif(stamp = ?1, 'done', 'due'), content = ?2, done_at = ?3, attempts = 0, "
                 "validators = ?4, entries = iif(?5, ?5, entries), size = iif(?5, ?6, size) where site = ?7 and name = ?8",
                 (leased.stamp, content, now, known, held, size, site, leased.name),
             )
+            gone = self._gone(leased, () if repeated else parsed.posts, now, began) if parsed.whole else 0
+            self.history.tally(site, {"edited": len(edited), "gone": gone})
         self._let_go(leased)
-        return news
+        unread = Counter(why for post in (*new, *edited) for why in post.unread)
+        return Finished(news, len(edited), gone, unread)
+
+    def _gone(self, leased: Leased, shown: Sequence[Post], now: float, began: float) -> int:
+        """What of a thread is gone, now that a page of it has been read which shows these posts."""
+        if leased.page.role != "thread":
+            return 0
+        site, series = leased.site, self._cipher.name(leased.site, leased.page.series or leased.page.name)
+        if not shown and leased.page.number == 1:
+            self._posts.miss_all(site, series, now)
+        elif self._posts.miss(site, shown, leased.name, now):
+            self._posts.read_whole(site, series, now, since=began, before=leased.page.number)
+        return self._posts.gone(site, series)
 
     def unchanged(self, leased: Leased) -> None:
         """The site says that `leased` is as it was when it was last read: done, and what it led to is known."""
@@ -405,12 +441,6 @@ class Frontier:
             database.execute("delete from seen where at between ? and ?", (since, until))
         return pages
 
-    def _see(self, site: str, post: Post, page: bytes, now: float) -> bool:
-        """Note a post as seen on `page`; whether it was new."""
-        row = (site, self._cipher.post(site, post), page, now)
-        self._database.execute("insert or ignore into seen values (?, ?, ?, ?)", row)
-        return self._database.changes() > 0
-
     def _visited(self, site: str) -> float:
         """When a visit to `site` last succeeded, 0 for never."""
         return float(self._database.execute("select success_at from sites where name = ?", (site,)).get or 0.0)
@@ -425,11 +455,11 @@ class Frontier:
                 self._database.execute("update pages set shown_at = ? where site = ? and series = ?", (now, site, series))
             return False
         self._database.execute(
-            "insert into pages (site, name, sealed, role, series, number, stamp, due_at, shown_at) "
-            "values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+            "insert into pages (site, name, sealed, role, series, number, stamp, due_at, shown_at, counted) "
+            "values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
             (
                 site, name, self._cipher.seal(site, name, page), page.role, self._cipher.name(site, page.series or page.name),
-                page.number, self._cipher.name(site, page.stamp), now,
+                page.number, self._cipher.name(site, page.stamp), now, counted(page),
             ),
         )  # fmt: skip
         return True
@@ -438,12 +468,12 @@ class Frontier:
         """Note a thread or item; whether it is new or its stamp has changed.
 
         Of a changed thread only the last known page is read again: what is new stands there and behind it. So is that of a
-        thread without a stamp, where it was not read since `unread_since`.
+        thread without a stamp, where it was not read since `unread_since`. One that has fewer posts than before is read whole.
         """
         if self._insert(site, page, now):
             return True
         name, stamp = self._cipher.name(site, page.name), self._cipher.name(site, page.stamp)
-        series, old = self._database.execute(SERIES_AND_STAMP, (site, name)).get
+        series, old, before = self._database.execute(THREAD, (site, name)).get
         is_silent = page.role == "thread" and not page.stamp
         if page.number > 1 or (old == stamp and not (is_silent and unread_since)):
             return False
@@ -455,10 +485,12 @@ class Frontier:
                 (now, site, series, last, unread_since),
             )
             return False
-        self._database.execute("update pages set stamp = ? where site = ? and name = ?", (stamp, site, name))
+        told = counted(page)
+        self._database.execute("update pages set stamp = ?, counted = ? where site = ? and name = ?", (stamp, told, site, name))
+        whole = told < before and self._posts.read_whole(site, series, now)
         self._database.execute(
             "update pages set state = 'due', due_at = ?, attempts = 0, stamp = ? where site = ? and series = ? and number = ?",
-            (now, stamp, site, series, last),
+            (now - last / 1000.0 if whole else now, stamp, site, series, last),
         )
         return True
 
@@ -474,11 +506,11 @@ class Frontier:
         """Digest of what is on a page, whatever its URL says."""
         return self._cipher.name(site, "\x1e".join([*(p.post_id for p in parsed.posts), *(p.name for p in own if p.number == 1)]))
 
-    def _repeats(self, leased: Leased, content: bytes) -> bool:
-        """Whether another page of the series says the same: some programs answer every number beyond the end with page 1."""
-        query = "select 1 from pages where site = ? and series = ? and content = ? and name <> ?"
+    def _repeated(self, leased: Leased, content: bytes) -> bytes:
+        """The page of the series that says the same, b"" for none: some programs answer what is beyond the end with page 1."""
+        query = "select name from pages where site = ? and series = ? and content = ? and name <> ? limit 1"
         series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
-        return self._database.execute(query, (leased.site, series, content, leased.name)).fetchone() is not None
+        return bytes(self._database.execute(query, (leased.site, series, content, leased.name)).get or b"")
 
     def _leave(self, leased: Leased, state: str, due_at: float, attempts: int) -> None:
         with self._change() as database:
@@ -497,3 +529,9 @@ class Frontier:
         """One transaction, with SQLite's errors told apart."""
         with sqlite_errors(self._path), transaction(self._database, durable=durable):
             yield self._database
+
+
+def counted(page: Page) -> int:
+    """How many posts a list says that a thread has, 0 where it does not."""
+    told = page.facts.get("posts", "")
+    return int(told[:9]) if told.isdecimal() else 0

@@ -6,7 +6,7 @@ counts, and nothing of any page. Times that have not come yet were noted by a cl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,11 @@ create table blind (site text not null, began real not null, ended real not null
 create table beats (at real primary key) strict, without rowid;
 """
 REASON = "alter table standings add column reason text not null default ''"
+TALLIES = """
+create table tallies (site text not null, word text not null, count integer not null, primary key (site, word))
+    strict, without rowid;
+"""
+TALLY = "insert into tallies values (?, ?, ?) on conflict (site, word) do update set count = count + excluded.count"
 ARRIVED = "insert into arrivals values (?, ?, 1) on conflict (site, hour) do update set posts = posts + 1"
 CAME = """
 insert into standings (site, last_new, posts, author, date, title) values (?1, ?2, ?3, ?4, ?5, ?6)
@@ -108,6 +113,17 @@ class History:
         self._database.execute("delete from arrivals where site = ? and hour < ?", (site, self._oldest()))
         had = [sum(bool(value) for value in values) for values in zip(*map(fields_of, posts), strict=True)]
         self._database.execute(CAME, (site, max(came, default=0.0), len(posts), *had, now))
+
+    def tally(self, site: str, counts: Mapping[str, int]) -> None:
+        """Add to what is counted of a site for good, by word; within the frontier's transaction, or in one of its own."""
+        with sqlite_errors(self._path):
+            self._database.executemany(TALLY, [(site, word, count) for word, count in counts.items() if count])
+
+    def tallies(self, site: str) -> dict[str, int]:
+        """What was counted so."""
+        with sqlite_errors(self._path):
+            rows: Any = self._database.execute("select word, count from tallies where site = ? order by word", (site,)).fetchall()
+        return dict(rows)
 
     def standing(self, site: str) -> Standing:
         """What is known of `site`."""

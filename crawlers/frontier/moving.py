@@ -17,7 +17,7 @@ from crawlers.frontier.database import STEPS, Frontier
 from ullage.errors import ConfigError
 from ullage.files.database import open_database, sqlite_errors, transaction
 
-BY_SITE = {"sites": "name", "pages": "site", "seen": "site", "standings": "site", "arrivals": "site", "blind": "site"}
+BY_SITE = {"sites": "name"} | dict.fromkeys(("pages", "seen", "standings", "arrivals", "blind", "tallies"), "site")
 """Tables, and their column with the site's name."""
 OF_KEY = ("seen",)
 """Tables that say nothing under another key."""

@@ -22,7 +22,7 @@ from scrapy.http import Response
 
 from crawlers.sites import reading, selecting
 from crawlers.sites.layout import Layout, layout_of
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PARENT, Page, Parsed
 from crawlers.sites.site import Site
 
 
@@ -43,7 +43,7 @@ class Board:
     def parse(self, page: Page, response: Response, site: Site) -> Parsed:
         """A list leads to threads or pastes, other lists and its next page; a thread is its posts and its next page."""
         layout = self._layout(site)
-        if page.role == "item" and (layout.raw or layout.files):
+        if page.role == "item" and (layout.raw or layout.files or PARENT in page.facts):
             return reading.raw_post(layout, page, response)
         return reading.Reading(layout, page, response, self.document(response), reading.answered_at(response)).parsed()
 

@@ -205,7 +205,13 @@ class Scheduler:
         self._beats.show(self._sites.watched)
         self._metrics.visited(site.name, succeeded, self._frontier.counts(site.name))
         log.get("crawl").info(
-            "visited", site=site.name, pages=visit.read, captures=visit.captured, status="ok" if succeeded else "failed"
+            "visited",
+            site=site.name,
+            pages=visit.read,
+            captures=visit.captured,
+            edited=visit.edited,
+            gone=visit.gone,
+            status="ok" if succeeded else "failed",
         )
 
     async def _probe(self, visit: Visit) -> None:

@@ -151,6 +151,10 @@ class Layout(BaseModel):
     author: Selector = NONE
     time: Selector = NONE
     body: Selector = NONE
+    volatile: Selector = NONE
+    """In a post, what changes without anybody editing it: counters of downloads, what others think of it."""
+    gone: Selector = NONE
+    """On the page of a thread, that it is no more, where the program says so with a status of 200."""
     body_type: Literal["text/html", "text/plain"] = "text/html"
     post_title: Selector = NONE
     """In a post, its own title; the thread's by default."""
@@ -161,6 +165,16 @@ class Layout(BaseModel):
     files: Selector = NONE
     """On a thread's page, links to texts and files that are read for themselves."""
     files_pattern: Naming | None = None
+    attached: Selector = NONE
+    """In a post, links to the files that are attached to it, and pictures."""
+    attached_id: Naming | None = None
+    """Where the id of one stands in its address, or in the element's own id."""
+    attached_name: Selector = NONE
+    """From a link, the file's name; the link's text by default."""
+    attached_hidden: Selector = NONE
+    """In a post, what tells that there are files which a guest does not get."""
+    pictures: bool = False
+    """Whether pictures that are attached are read as well, as `match.ocr` may."""
     thread_next: Selector = NONE
     thread_next_page: Template = ""
     thread_count: Selector = NONE

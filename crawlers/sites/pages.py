@@ -8,6 +8,10 @@ from datetime import datetime
 from typing import Literal
 
 Role = Literal["list", "thread", "item"]
+Withheld = Literal["picture", "login", "page", "robots", "host", "address", "too_large", "gone", "failed"]
+"""Why a file that is attached to a post is not read; `docs/sites.md` tells each."""
+PARENT = "parent"
+"""The fact of a page that it is a file, and the id of the post that it is attached to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,28 @@ class Post:
     channel: str = ""
     thread: str = ""
     reply_to: str = ""
+    wording: bytes = b""
+    """By what an edit is told, where markup and counters may change without one; the body by default."""
+    lasting: bool = True
+    """Whether `post_id` is the site's own, and not the place on a page where the post stands today."""
+    edited: bool = False
+    """Whether it was read before and said something else."""
+    parent: str = ""
+    """Of a file, the id of the post that it is attached to."""
+    attachments: tuple[str, ...] = ()
+    """Names of the files that are attached to it and are read for themselves."""
+    unread: tuple[Withheld, ...] = ()
+    """Why others are not, one each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The posts of one page, and the pages that it leads to."""
+    """The posts of one page, and the pages that it leads to.
+
+    `whole` is whether all of the page came, `gone` whether it says that what was asked for is no more.
+    """
 
     posts: tuple[Post, ...] = ()
     pages: tuple[Page, ...] = ()
+    whole: bool = True
+    gone: bool = False

@@ -13,12 +13,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from lxml import etree  # type: ignore[import-untyped]  # it has no types
 from parsel import Selector
 from scrapy.http import Response
 
+from crawlers.sites.attached import attached, of_post
 from crawlers.sites.content_type import declared
 from crawlers.sites.layout import NONE, Layout, filled, named
-from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.pages import PARENT, Page, Parsed, Post
 from crawlers.sites.selecting import Document, Node, Selections, is_element, link_of, text_of
 from ullage.errors import RecordError
 
@@ -27,6 +29,8 @@ COUNTED = "counted"
 DEEPEST = 200
 """So deep may rows or posts stand in one another, as replies to replies may."""
 COUNT = re.compile(r"(?P<count>\d{1,3}(?:[,.\s]\d{3})+|\d+)\s*(?P<about>[.,]\d+|[kKmM万]\b|[kKmM万]|)")
+QUERY = re.compile(r"[?#].*", re.DOTALL)
+UNREAD = frozenset({"script", "style"})
 TIMES = ("datetime", "data-time", "data-timestamp", "title")
 """Attributes in which an element has its moment more exactly than in its text."""
 
@@ -52,13 +56,14 @@ def _list_of(layout: Layout, url: str) -> str:
 
 
 def raw_post(layout: Layout, page: Page, response: Response) -> Parsed:
-    """A paste: the whole body."""
+    """A paste, or a file that is attached to a post: the whole body."""
     media_type, charset = declared(response)
     facts = page.facts
     when = facts.get("time") or facts.get("uploaded")  # as pages have it that were found by an older version
+    parent = facts.get(PARENT, "")
     post = Post(
-        facts["id"],
-        page.identity,
+        f"{parent}-{facts['id']}" if parent else facts["id"],
+        page.url if parent else page.identity,
         response.body,
         facts.get("title", ""),
         facts.get("author", ""),
@@ -66,6 +71,9 @@ def raw_post(layout: Layout, page: Page, response: Response) -> Parsed:
         kind="attachment" if layout.post else layout.kind or "paste",
         media_type=media_type,
         charset=charset,
+        channel=facts.get("channel", ""),
+        thread=facts.get("thread", ""),
+        parent=parent,
     )
     if COUNTED not in facts:
         return Parsed(posts=(post,))
@@ -86,13 +94,13 @@ class Reading:
     def parsed(self) -> Parsed:
         """All that is on it."""
         layout, root = self.layout, self.document.root
+        posts, attached = self._posts(root) if self.page.role != "list" or not layout.leads_on else ((), ())
         if self.page.role != "list":
-            posts = tuple(self._posts(root))
-            return Parsed(posts, (*self._files(root), *self._next(len(posts), of_thread=True)))
-        posts = () if layout.leads_on else tuple(self._posts(root))
+            pages = (*self._files(root), *attached, *self._next(len(posts), of_thread=True))
+            return Parsed(posts, pages, gone=not posts and bool(layout.gone.nodes(root)))
         entries = list(self._entries(root)) if layout.leads_on else []
         older = self._next(len(posts) + len(entries), of_thread=False)
-        return Parsed(posts, (*entries, *self._lists(root), *older))
+        return Parsed(posts, (*entries, *attached, *self._lists(root), *older))
 
     # Lists
 
@@ -204,20 +212,25 @@ class Reading:
 
     # Threads
 
-    def _posts(self, root: Node) -> Iterator[Post]:
-        """The posts of a page; one without a text is none."""
-        layout = self.layout
+    def _posts(self, root: Node) -> tuple[tuple[Post, ...], tuple[Page, ...]]:
+        """The posts of a page, one without a text is none; and the files that are attached to them."""
+        layout, posts, files = self.layout, list[Post](), list[Page]()
+        series = self.page.series or self.page.name
         for place, node in enumerate(_flat(layout.post.nodes(root)), 1):
             body = _body(layout.body, node)
             if body is not None:
-                yield self._post(node, body, place)
+                post, found = self._post(node, body, place), attached(layout, node, body, self._address)
+                posts.append(replace(post, attachments=tuple(found.names), unread=tuple(found.unread)))
+                files += [of_post(page, post, series) for page in found.pages]
+        return tuple(posts), tuple(files)
 
     def _post(self, node: Node, body: str, place: int) -> Post:
         layout, page = self.layout, self.page
         own = node.attrib.get("id", "") if is_element(node) else ""
         told = layout.id.text(node) if layout.id else own
         found = layout.id_pattern.search(told)
-        number = found[found.re.groups and 1] if found else told or f"{page.number}-{place}"
+        own_number = found[found.re.groups and 1] if found else told
+        number = own_number or f"{page.number}-{place}"
         places = {"id": number, "thread": self._thread(), "root": self._root()}
         return Post(
             post_id=layout.post_id.replace("{id}", number).replace("{thread}", places["thread"]),
@@ -232,6 +245,8 @@ class Reading:
             channel=page.facts.get("channel", "") or layout.channel.text(node),
             thread=places["thread"],
             reply_to=layout.reply_to.text(node),
+            wording=_wording(layout.body, layout.volatile, node),
+            lasting=bool(own_number),
         )
 
     def _where(self, node: Node, own: str, places: dict[str, str]) -> str:
@@ -338,6 +353,27 @@ def _inside(found: Any) -> str:
         written = found.type == "xml" and not found.xpath("./*")  # a feed has HTML as a text
         return found.xpath("string()").get("") if written else "".join(found.xpath("./node()").getall())
     return found.get() if isinstance(found, Selector) else found if isinstance(found, str) else ""
+
+
+def _wording(body: Selections, volatile: Selections, node: Node) -> bytes:
+    """What a person reads in a post and where its links lead, without what is volatile and without markup; b"" of no element.
+
+    Of links up to their query: sessions and signatures stand there.
+    """
+    left_out = {found.root for found in volatile.nodes(node) if is_element(found)}
+    found = [one for one in _outermost(body.nodes(node)) if is_element(one)]
+    return "\x1f".join(" ".join("".join(_said(one.root, left_out)).split()) for one in found).encode("utf-8", "replace")
+
+
+def _said(root: Any, left_out: set[Any]) -> Iterator[str]:
+    walk = etree.iterwalk(root, events=("start", "end", "comment", "pi"))
+    for event, element in walk:
+        if event != "start":
+            yield (element.tail or "") if element is not root else ""
+        elif element in left_out or element.tag in UNREAD:
+            walk.skip_subtree()
+        else:
+            yield f"{element.text or ''} {QUERY.sub('', element.get('href', ''))} "
 
 
 def _outermost(nodes: Sequence[Any]) -> list[Any]:

@@ -62,9 +62,9 @@ class Site(BaseModel):
     max_pages: int = Field(default=500, ge=1)
     """Pages a visit; what is left stays due for the next one."""
     deep_every: int = Field(default=12, ge=0)
-    """Every so many visits older pages of the lists are read as well, for what was put there with an earlier date; 0 never."""
+    """Every so many visits older pages of lists and threads are read too, for what is dated back, edited, deleted; 0 never."""
     deep_pages: int = Field(default=20, ge=1)
-    """So many of them: half are the nearest, half those that were read the longest ago."""
+    """So many of each: half are the nearest, or changed last, half those that were read the longest ago."""
     allow_private: bool = False
     """Whether its hosts may have addresses that are not of the open Internet, such as 10.0.0.1 or loopback."""
     proxy: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -30,6 +30,9 @@ COLOURS = {
 NOT_VISITED = "not visited"
 FILE_AT_FAULT = "file"
 """The reason of what is no site, because nobody can tell from its file what to do."""
+FILE = "file_"
+READ = ("read", "cut")
+"""What comes of a file that is read."""
 NOT_SEEN = "not seen yet"
 FED = "by ingest"
 SEEN = ("ok", "quiet")
@@ -54,6 +57,13 @@ class Row:
     """Until when it is left alone, where that is so now, in its own time."""
     left_seconds: float = 0.0
     """How long the pages take, at least, that are left of a site whose past is still being read."""
+    tallies: Mapping[str, int] = field(default_factory=dict)
+    """What was ever counted of it: posts that were `edited` or are `gone`, and `file_…` by what came of each attached file."""
+
+    @property
+    def files(self) -> dict[str, int]:
+        """Attached files by what came of them."""
+        return {word.removeprefix(FILE): count for word, count in self.tallies.items() if word.startswith(FILE)}
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for a program; times in ISO 8601, null for never."""
@@ -72,6 +82,9 @@ class Row:
             "next_visit": _iso(self.next_visit if self.site.is_crawled else 0.0),
             **self.pages,
             "posts": self.posts,
+            "edited": self.tallies.get("edited", 0),
+            "gone": self.tallies.get("gone", 0),
+            "files": self.files,
             "last_success": _iso(report.last_success),
             "failures": self.failures,
             "night_until": self.night_until or None,
@@ -135,6 +148,21 @@ def first_readings(rows: Iterable[Row]) -> list[str]:
         for row in rows
         if row.left_seconds
     ]
+
+
+def changed(rows: Iterable[Row]) -> list[str]:
+    """Of sites where posts were edited or taken away after they were read, or have files that are not read; one line each."""
+    lines = []
+    for row in rows:
+        words = {word: row.tallies.get(word, 0) for word in ("edited", "gone")}
+        said = [f"{count} posts {word} since they were read" for word, count in words.items() if count]
+        unread = {why: count for why, count in sorted(row.files.items()) if why not in READ}
+        if unread:
+            told = ", ".join(f"{count} {why}" for why, count in unread.items())
+            said.append(f"{sum(unread.values())} attached files not read ({told})")
+        if said:
+            lines.append(f"{row.site.name}: {'; '.join(said)}")
+    return lines
 
 
 def _iso(at: float) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from scrapy import Request, Spider, signals
@@ -95,6 +95,7 @@ class PageSpider(Spider):
             self._tell(leased, outcome, wait, reasons.of_status(response.status) if outcome == "status" else "")
             return []
         size, headers, truncated = len(response.body), answered(response), STOPPED in response.flags
+        parsed = replace(parsed, whole=not truncated)
         known = leased.page.role == "list" and outcome == "ok" and not truncated
         kept = validators(response, visit.reading) if known else b""
         return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]

@@ -12,17 +12,18 @@ from dataclasses import dataclass, field
 
 from crawlers.bus.appends import Appends
 from crawlers.bus.outbox import Outbox
+from crawlers.fetching import response_checks
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, RESTS, Fate
 from crawlers.fetching.pinned import Resolved
 from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.session import Session
-from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, Leased
+from crawlers.frontier.database import LONGEST_REST_SECONDS, Finished, Frontier, Leased
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import OfPreset, Platform
 from crawlers.sites.page_verdict import UNKNOWN, Evidence, Profile
-from crawlers.sites.pages import Parsed
+from crawlers.sites.pages import PARENT, Parsed
 from crawlers.sites.reading import COUNTED
 from crawlers.sites.site import Site
 from crawlers.visiting.pace import reading_seconds, revisit_seconds
@@ -65,6 +66,9 @@ class Visit:
     leased: int = 0
     read: int = 0
     captured: int = 0
+    edited: int = 0
+    gone: int = 0
+    """Posts that say something else than before, and that are no more."""
     seen: Evidence = field(default_factory=Evidence)
     """What came of the pages, for `crawlers.sites.page_verdict`."""
     profile: Profile = UNKNOWN
@@ -126,7 +130,9 @@ class Visit:
         self, leased: Leased, parsed: Parsed, captured: int, size: int = 0, outcome: str = "ok", validators: bytes = b""
     ) -> None:
         """A page of `size` bytes was read and its captures are durable: note it. A list that leads to nothing was, too."""
-        self.frontier.finish(leased, parsed, self.began, size, validators, deep=self.deep)
+        self._note(self.frontier.finish(leased, parsed, self.began, size, validators, deep=self.deep))
+        if PARENT in leased.page.facts:
+            self._note_file("read" if parsed.whole else "cut")
         self.seen.note_posts(map(fields_of, parsed.posts))
         self._note_thread(leased, parsed)
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0
@@ -134,6 +140,19 @@ class Visit:
         if self.first and not self.read - 1:
             self.tell_left()
         self._release(leased, outcome)
+
+    def _note(self, found: Finished) -> None:
+        """What a page brought beside what is new."""
+        self.edited, self.gone = self.edited + found.edited, self.gone + found.gone
+        self.metrics.edited.inc(found.edited)
+        self.metrics.gone.inc(found.gone)
+        for why, count in found.unread.items():
+            self._note_file(why, count)
+
+    def _note_file(self, word: str, count: int = 1) -> None:
+        """What came of files that are attached to posts."""
+        self.metrics.files.labels(word).inc(count)
+        self.frontier.history.tally(self.site.name, {f"file_{word}": count})
 
     def _note_thread(self, leased: Leased, parsed: Parsed) -> None:
         """At the end of a thread, whether it gave what its list counts."""
@@ -162,17 +181,23 @@ class Visit:
         """
         if leased.name not in self._held:
             return
+        is_file = PARENT in leased.page.facts
+        if is_file and (why := response_checks.WITHHELD.get(outcome)):
+            self._note_file(why)
+            outcome = "gone" if outcome == "gone" else "withheld"
         fate = FATES[outcome]
         if fate is Fate.GONE and COUNTED in leased.page.facts:
             self.frontier.not_yet(leased, self.site.revisit_seconds)
             self.read += 1  # the site was asked what is new, and said
         elif fate is Fate.GONE:
-            self.frontier.finish(leased, Parsed(), self.began)
+            self._note(self.frontier.finish(leased, Parsed(), self.began))
         elif fate is Fate.GIVE_UP:
             self.frontier.park(leased)
         elif fate is Fate.LATER:
             self.frontier.postpone(leased, wait or self.site.revisit_seconds)
         elif self.frontier.postpone(leased) == "parked":
+            if is_file:
+                self._note_file("failed")
             log.get("crawl").warning("page_parked", site=self.site.name, reason=outcome, attempts=leased.attempts + 1)
         self._failures += fate is Fate.RETRY
         if outcome in RESTS:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier.database import FILE, MAX_ATTEMPTS, Frontier, Leased
+from crawlers.frontier.database import FILE, MAX_ATTEMPTS, Finished, Frontier, Leased
 from crawlers.sites.pages import Page, Parsed
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, item, post
@@ -45,7 +45,7 @@ def test_a_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldC
     began = frontier.begin_visit(SITE, [LIST])
     leased = frontier.lease(SITE)
     assert (leased.page, frontier.counts(SITE)["leased"], frontier.lease(SITE)) == (LIST, 1, None)
-    assert frontier.finish(leased, Parsed(pages=(item(1), item(2))), began) == 2
+    assert frontier.finish(leased, Parsed(pages=(item(1), item(2))), began) == Finished(new=2)
     assert frontier.counts(SITE) == {"due": 2, "leased": 0, "done": 1, "parked": 0}
     assert [page.page for page in lease_all(frontier)] == [item(1), item(2)]
 
@@ -152,7 +152,7 @@ def test_only_new_and_changed_posts_are_unseen(frontier: Frontier, clock: HeldCl
     leased = frontier.lease(SITE)
     assert frontier.unseen(SITE, [post(1), post(2)]) == (post(1), post(2))
     frontier.finish(leased, Parsed((post(1), post(2))), began)
-    assert frontier.unseen(SITE, [post(1), post(2, "edited"), post(3)]) == (post(2, "edited"), post(3))
+    assert frontier.unseen(SITE, [post(1), post(2, "edited"), post(3)]) == (replace(post(2, "edited"), edited=True), post(3))
     assert frontier.unseen("other", [post(1)]) == (post(1),)
 
 

@@ -25,8 +25,6 @@ from tests.reach.content import Content, Thread, Written
 from tests.reach.shape import SHORT, Elsewhere, Made, count_of, page_of
 
 FOLDER = Path(__file__).with_name("boards.d")
-ENTRIES, POSTS = 10, 5
-"""A page."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,9 @@ class Board:
     charset: str = "utf-8"
     precision: timedelta = SHORT
     paged: bool = True
+    entries: int = 10
+    posts: int = 5
+    """A page."""
 
     @property
     def start(self) -> str:
@@ -58,19 +59,19 @@ class Board:
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists, threads, and where a moved thread was."""
-        for page in range(1, count_of([t for t in content.threads.values() if not t.pinned], ENTRIES) + 1):
+        for page in range(1, count_of([t for t in content.threads.values() if not t.pinned], self.entries) + 1):
             yield self._listed(page), lambda page=page: self._list(content, page)
         for thread in content.threads.values():
-            for page in range(1, count_of(thread.posts, POSTS) + 1):
+            for page in range(1, count_of(thread.posts, self.posts) + 1):
                 yield self._read(thread, page), lambda thread=thread, page=page: self._thread(thread, page)
             if thread.moved and self.moved_from:
                 yield self._moved_from(thread), lambda thread=thread: Elsewhere(self._read(thread, 1))
 
     def _listed(self, page: int) -> str:
-        return self.list[page > 1].format(page=page, entries=ENTRIES * (page - 1))
+        return self.list[page > 1].format(page=page, entries=self.entries * (page - 1))
 
     def _read(self, thread: Thread, page: int) -> str:
-        return self.thread[page > 1].format(thread=thread.id, page=page, posts=POSTS * (page - 1))
+        return self.thread[page > 1].format(thread=thread.id, page=page, posts=self.posts * (page - 1))
 
     def _moved_from(self, thread: Thread) -> str:
         return self.moved_from.format(thread=thread.id)
@@ -78,8 +79,8 @@ class Board:
     def _list(self, content: Content, page: int) -> str:
         found = content.listed()
         others = [thread for thread in found if not thread.pinned]
-        shown = [*(thread for thread in found if thread.pinned and page == 1), *page_of(others, page, ENTRIES)]
-        following = "" if page >= count_of(others, ENTRIES) else self.next.format(self._listed(page + 1))
+        shown = [*(thread for thread in found if thread.pinned and page == 1), *page_of(others, page, self.entries)]
+        following = "" if page >= count_of(others, self.entries) else self.next.format(self._listed(page + 1))
         return self.listing.format(
             entries="".join(self._row(content, thread) for thread in shown), next=following, title="交易区"
         )
@@ -97,9 +98,9 @@ class Board:
         now = datetime.now(UTC)
         posts = "".join(
             self.post.format(p=post, thread=thread.id, place=post.place + 1, when=self.when(post.at, now))
-            for post in page_of(thread.posts, page, POSTS)
+            for post in page_of(thread.posts, page, self.posts)
         )
-        following = "" if page >= count_of(thread.posts, POSTS) else self.next.format(self._read(thread, page + 1))
+        following = "" if page >= count_of(thread.posts, self.posts) else self.next.format(self._read(thread, page + 1))
         return self.reading.format(posts=posts, next=following, title=thread.title)
 
 

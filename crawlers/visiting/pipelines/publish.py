@@ -75,6 +75,9 @@ class PublishPipeline:
             channel=_cut(post.channel),
             thread=_cut(post.thread),
             reply_to=_cut(post.reply_to),
+            edited=post.edited,
+            parent=_cut(post.parent),
+            attachments=tuple(map(_cut, post.attachments)),
             headers=item.headers,
             body=post.body[:MAX_BODY_BYTES],
         )
