@@ -66,6 +66,7 @@ def create_app(
         door=Door(token_of(context.keys), settings.idle_minutes * 60, context.clock, metrics.logins),
         allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
         zone=zone,
+        entries=pages.entries(),
     )
     app = FastAPI(
         title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(known_query)]

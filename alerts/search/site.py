@@ -27,6 +27,7 @@ from alerts.read.tenants import require_known
 from alerts.search.door import Door
 from alerts.search.language import READER, TAGS, speak
 from alerts.search.limits import Lookups
+from alerts.search.menu import Entry, menu
 from alerts.store import IncidentStore, QueryError
 from alerts.store.within import StoreWithin
 from ullage.audit import Trail
@@ -65,6 +66,7 @@ class Site:
     untold: tuple[str, ...] = ()
     zone: tzinfo | None = None
     principal: Principal = NOBODY
+    entries: tuple[Entry, ...] = ()
 
     def seen_by(self, principal: Principal) -> Site:
         """The same for `principal`: store, look-up and tenants without those that are none of theirs."""
@@ -96,6 +98,7 @@ class Site:
         """A template as an answer, in the language of whoever asks; it knows them as `principal`, and their tenants."""
         reader = READER.get()
         who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold, "place": reader.place}
+        who["menu"] = menu(self.entries, self.principal)
         text = self.pages(reader.language).get_template(name).render({**who, **values})
         return HTMLResponse(text, status, {"content-language": TAGS[reader.language]})
 

@@ -16,12 +16,16 @@ from alerts.read.sellers import history, tokens_of
 from alerts.records import SEVERITIES, STATUSES
 from alerts.search.asked import Asked, Text
 from alerts.search.may import may
+from alerts.search.menu import Entry
 from alerts.search.site import Site
 from alerts.store import QueryError
+from ullage.phrase import Phrase
 from ullage.settings.tenants import UnknownTenantError
 
 PAGE = 50
 Reader = Annotated[Site, may("incident.read")]
+
+MENU = Entry("/", Phrase("Incidents"), "incident.read", "work", 1, ("/incidents",))
 
 
 def routes() -> APIRouter:

@@ -12,14 +12,18 @@ from alerts.lookup.exposed import Answer, Question
 from alerts.lookup.person import UNSEEN, reply, told
 from alerts.read.heard import looked
 from alerts.search.may import may
+from alerts.search.menu import Entry
 from alerts.search.site import Site
 from alerts.store import QueryError
+from ullage.phrase import Phrase
 from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form()]
 Clerk = Annotated[Site, may("person.check")]
 NOTHING = {"who": "", "purpose": "", "case": ""}
 """The form as it first stands, and after a refusal: what was refused may hold anything, so none of it is shown again."""
+
+MENU = Entry("/exposed", Phrase("Check a person"), "person.check", "work", 3)
 
 
 def routes() -> APIRouter:

@@ -11,6 +11,7 @@ from alerts.noise.counts import background_counts
 from alerts.noise.suppressions import Conditions, Desk, active, said
 from alerts.records import Incident
 from alerts.search.may import may
+from alerts.search.menu import Entry
 from alerts.search.site import Site
 from alerts.store import QueryError
 from ullage.phrase import Phrase
@@ -18,6 +19,8 @@ from ullage.phrase import Phrase
 Typed = Annotated[str, Form()]
 Reader = Annotated[Site, may("noise.read")]
 Changer = Annotated[Site, may("noise.change")]
+
+MENU = Entry("/noise", Phrase("Noise"), "noise.read", "proof", 3)
 
 
 def routes() -> APIRouter:

@@ -1,0 +1,40 @@
+"""What the navigation leads to: a page names its entry as `MENU`, and stands in it by being there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from alerts.accounts.roles import Principal
+from ullage.phrase import Phrase
+
+Group = Literal["work", "proof", "state"]
+GROUPS: dict[Group, Phrase] = {
+    "work": Phrase("Work"),
+    "proof": Phrase("What was looked at"),
+    "state": Phrase("Settings and records"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A place in the navigation, for whoever has `needs`; `order` is ascending within its group, `also` are paths below it."""
+
+    path: str
+    name: Phrase
+    needs: str
+    group: Group
+    order: int
+    also: tuple[str, ...] = ()
+
+    def holds(self, place: str) -> bool:
+        """Whether a place of the desk (path and query) lies below this entry."""
+        path = place.partition("?")[0]
+        return path == self.path or path.startswith(tuple(f"{one}/" for one in (self.path, *self.also) if one != "/"))
+
+
+def menu(entries: tuple[Entry, ...], principal: Principal) -> list[tuple[Phrase, list[Entry]]]:
+    """What `principal` may go to, by group."""
+    mine = sorted((one for one in entries if principal.may(one.needs)), key=lambda one: one.order)
+    groups = [(name, [one for one in mine if one.group == group]) for group, name in GROUPS.items()]
+    return [(name, ours) for name, ours in groups if ours]
