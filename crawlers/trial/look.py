@@ -184,7 +184,7 @@ async def _look(found: Found, pages: Asks, presets: Presets) -> None:
     for site in _readings(found, response, presets):
         if await _read(found, site, pages, presets):
             return
-    if found.list is None and not found.lists:
+    if found.list is None and (found.is_known or not found.lists):
         await _guessed(found, pages, presets)
     if found.list is None:
         found.thread_of = next((one.name for one in found.recognised if _is_thread(found, one.name, response, presets)), "")

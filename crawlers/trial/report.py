@@ -110,7 +110,7 @@ def _software(found: Found, *_: object) -> Iterator[Line]:
     elif found.unreadable:
         yield Line("software", "FAULT", f"{next(iter(marked))}: {found.unreadable}")
     elif read_as is None:
-        likely = f"it looks like {', '.join(marked)}, which reads no list here; {next(iter(marked), '')} is {found.about}"
+        likely = f"it looks like {', '.join(marked)}, which reads no list here: {found.about}"
         named = likely if marked else "none that is known: it has no mark"
         yield Line("software", "FAULT", named)
     elif read_as.platform in marked:

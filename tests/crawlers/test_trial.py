@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urljoin
 
 import pytest
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
@@ -19,6 +20,9 @@ from crawlers.trial.proposal import file_of, mends, rate
 from crawlers.trial.report import lines, shape, table
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site
+from tests.reach.boards import boards
+from tests.reach.content import Content
+from tests.reach.planted import plan
 from ullage.display.screen import console
 
 BOARD = "http://board.example/"
@@ -176,7 +180,7 @@ def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> Non
 def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> None:
     front = "<html><body><h1><a class='home' href='/'>dpaste</a></h1><form>new</form>" + "<p>about</p>" * 99
     found = looked(Told({BOARD: front}))
-    assert "dpaste is dpaste (docs.dpaste.org), pastes without a public list" in said(found)["software"][1]
+    assert "which reads no list here: dpaste (docs.dpaste.org), pastes without a public list" in said(found)["software"][1]
     (mend,) = mends(found, Presets())
     assert "page that links to them" in mend.why
 
@@ -275,6 +279,20 @@ def test_a_site_that_changed_its_software_is_mended_by_the_new_name() -> None:
     site = make_site(platform="machina", start=[BOARD])
     found = looked(spirit(), site, known=True)
     assert (found.word, mended(found)) == ("", ['- platform = "machina"', '+ platform = "spirit"'])
+
+
+def test_a_board_of_which_classes_changed_and_not_the_menu_is_read_as_it_looks() -> None:
+    content, start = Content(), f"{BOARD}viewforum.php?f=2"
+    content.write(plan().first)
+    phpbb = next(board for board in boards() if board.preset == "phpbb")
+    pages = {urljoin(BOARD, path): made().replace("主题", "出售一批资料") for path, made in phpbb.pages(content, BOARD)}
+    menu = '<a class="forumtitle" href="./viewforum.php?f=9">another</a>'
+    for old, new in (("topic", "thema"), ('class="content"', 'class="inhalt"'), ('id="p', 'id="beitrag')):
+        pages = {url: page.replace(old, new).replace("viewthema", "viewtopic") for url, page in pages.items()}
+    told = Told({url: page.replace('<div id="', menu + '<div id="', 1) for url, page in pages.items()})
+    found = looked(told, make_site(platform="phpbb", start=[start]), known=True)
+    assert (found.lists, found.word) == (1, "")
+    assert {'- platform = "phpbb"', '+ platform = "board"', '+ links = "a.thematitle"'} <= set(mended(found))
 
 
 def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_preset_reads() -> None:
