@@ -1,18 +1,15 @@
-"""Starts board programs on free loopback ports, and writes into them: machina (Django), Fossil (C), NodeBB (Node), pinnwand.
+"""Starts board programs on free loopback ports, and writes into them: machina (Django), Fossil (C), NodeBB (Node).
 
 Each is a context like those of `programs`, with all that it stores in its work folder. What is written goes in by the program's
-own means: its forms, its engine or its interface. machina and pinnwand come from PyPI, NodeBB from npm; Fossil, Node and a
-Redis for NodeBB are Debian packages.
+own means: its forms or its engine. machina comes from PyPI, NodeBB from npm; Fossil, Node and a Redis for NodeBB are Debian's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,19 +110,6 @@ const req = {ip: '127.0.0.1'};
   }
   process.exit(0);
 })().catch((error) => { console.error(String(error)); process.exit(1); });
-"""
-PINNWAND_SERVE = """\
-import asyncio, sys
-from pinnwand import configuration
-configuration.paste_size, configuration.database_uri = 4194304, "sqlite:///pinnwand.sqlite"
-configuration.ratelimit = {name: {"capacity": 10000, "consume": 1, "refill": 10000} for name in ("create", "read", "delete")}
-from pinnwand import database
-database.Base.metadata.create_all(database._engine)
-from pinnwand.http import make_application
-async def main():
-    make_application().listen(int(sys.argv[1]), address="127.0.0.1")
-    await asyncio.Event().wait()
-asyncio.run(main())
 """
 Threads = Sequence[tuple[str, Sequence[str]]]
 """Titles, each with what is to be written into the thread of that title, which is opened where there is none."""
@@ -283,25 +267,3 @@ def nodebb(program: Path, work: Path) -> Iterator[Board]:
         started = ["/bin/sh", "-c", 'cd "$1" && exec "$2" app.js --config="$3"', "sh", str(program), node, str(configuration)]
         with running("NodeBB", started, work / LOG, environment, port):
             yield Board(settings["url"], write)
-
-
-@contextlib.contextmanager
-def pinnwand(binaries: Path, work: Path) -> Iterator[tuple[str, Callable[[dict[str, str]], str]]]:
-    """Run pinnwand; yields its address, and what puts files, by name, up as one paste and returns its address."""
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "serve.py").write_text(PINNWAND_SERVE, encoding="ascii")
-    (port,) = free_ports(1)
-    url = f"http://{HOST}:{port}"
-
-    def paste(files: dict[str, str]) -> str:
-        listed = [{"name": name, "lexer": "text", "content": text} for name, text in files.items()]
-        body = json.dumps({"expiry": "1week", "files": listed}).encode()
-        request = urllib.request.Request(f"{url}/api/v1/paste", body, {"Content-Type": "application/json"})  # noqa: S310
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60) as answer:
-            link: str = json.loads(answer.read())["link"]
-        return link
-
-    environment = {"PYTHONPATH": os.fspath(work)}
-    with running("pinnwand", [str(binaries / "python"), "serve.py", str(port)], work / LOG, environment, port):
-        yield url, paste
