@@ -1,7 +1,7 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-`hostile`, `month` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where a class of inputs costs more than it
-may, or a target is missed, the exit status is 1.
+`reach`, `hostile`, `month` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where a class of inputs costs more
+than it may, or a target is missed, the exit status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
 `ONLY="tags bus"` measures some parts. What needs a server that cannot be had is named and left out.
@@ -16,7 +16,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.kafka import kafka
-from tests.bench import bus, corpora, crawl, detect, hostile, matching, month, notify, pictures, process, recall, scale, watchlist
+from tests.bench import (
+    bus,
+    corpora,
+    crawl,
+    detect,
+    hostile,
+    matching,
+    month,
+    notify,
+    pictures,
+    process,
+    reach,
+    recall,
+    scale,
+    watchlist,
+)
 from tests.bench.store import store_rows
 from tests.bench.table import head, row
 from ullage import setup
@@ -53,6 +68,7 @@ def main() -> int:
             "month": lambda: month.month(folder, context),
             "bus": lambda: bus.sqlite(folder),
             "crawl": crawl.crawl,
+            "reach": lambda: reach.reach(folder),
             "kafka": lambda: on_kafka(folder, bus.kafka),
             "scale": lambda: on_kafka(folder, scale.match_processes),
             "store": lambda: store_rows(row, folder),

@@ -23,6 +23,8 @@ class Front:
     upstream: str
     mood: str = "open"
     port: int = field(default_factory=lambda: free_ports(1)[0])
+    remade: Mapping[bytes, bytes] = field(default_factory=dict)
+    """What stands in pages instead of what the program writes, as a new theme would have it."""
     _server: QuietServer | None = None
 
     @property
@@ -49,7 +51,10 @@ class Front:
         with contextlib.closing(http.client.HTTPConnection(HOST, behind.port, timeout=20)) as connection:
             connection.request("GET", path, headers={"Host": f"{HOST}:{self.port}"})
             got = connection.getresponse()
-            return got.status, {name: got.headers[name] for name in KEPT if got.headers[name]}, got.read()
+            body = got.read()
+            for old, new in self.remade.items():
+                body = body.replace(old, new)
+            return got.status, {name: got.headers[name] for name in KEPT if got.headers[name]}, body
 
 
 def _handler(front: Front) -> type[BaseHTTPRequestHandler]:

@@ -6,37 +6,25 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.local.posting import Bepasty
 from deploy.local.posting import Spirit as Poster
-from deploy.local.programs import bepasty, ensure_environment, spirit
+from deploy.local.programs import ensure_environment, spirit
 from tests.crawlers.conftest import Station
-from tests.live.front import fronts
-from tests.live.test_programs import PRESETS, started
+from tests.live.front import Front, fronts
+from tests.reach.live import DEMO, PROGRAMS, Program
+from tests.reach.shapes import said
 from ullage.errors import UnavailableError
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 GIVEN = ("--allow-private", "--legal-basis", "test", "--owner", "test")
 SECONDS = 30
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A Spirit with two boards and a bepasty, with posts."""
-    binaries, work = ensure_environment(Path(__file__).parents[2] / ".demo" / "sites-venv"), tmp_path_factory.mktemp("sites")
-    with contextlib.ExitStack() as stack:
-        forum = stack.enter_context(spirit(binaries, work / "spirit", ("General", "Loans")))
-        pastes = stack.enter_context(bepasty(binaries, work / "bepasty"))
-        poster = Poster(forum.url, forum.user, forum.password)
-        for number in range(6):
-            poster.topic(list(forum.categories.values())[number % 2], f"secret title {number}", f"secret text {number}")
-            Bepasty(pastes).paste(f"secret paste {number}".encode(), f"secret-{number}.txt")
-        doors = stack.enter_context(fronts({"spirit": forum.url, "bepasty": pastes}))
-        yield {name: door.url for name, door in doors.items()}
+LISTED = [program for program in PROGRAMS if program.preset not in {"dpaste", "pinnwand"}]
+"""Of the others nobody lists the pastes."""
+THREADS = [(f"secret title {number}", [f"secret text {number} {reply}" for reply in range(3)]) for number in range(8)]
 
 
 @pytest.fixture
@@ -45,46 +33,93 @@ def crawled(data: Path) -> Station:
     return Station(data)
 
 
-@pytest.mark.parametrize(("name", "pages"), [("spirit", 6), ("bepasty", 6)])
-def test_what_try_writes_reads_every_post_of_a_real_program(
-    crawled: Station, programs: dict[str, str], name: str, pages: int
+def tried(station: Station, url: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """`sites try`, within the time that it promises."""
+    words = [sys.executable, "-m", "ullage", "--data", str(station.data), "sites", "try", url, "--name", "tried", *GIVEN, *more]
+    columns = {**os.environ, "COLUMNS": "80"}
+    return subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False, env=columns)
+
+
+@pytest.mark.parametrize("program", LISTED, ids=lambda program: program.preset)
+def test_what_try_writes_reads_every_post_of_a_real_program(crawled: Station, tmp_path: Path, program: Program) -> None:
+    with contextlib.ExitStack() as stack:
+        try:
+            site = stack.enter_context(program.running(tmp_path / "program"))
+        except UnavailableError as error:
+            pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
+        site.write(THREADS)
+        done = tried(crawled, site.start)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(rf"software +{program.preset}: \d marks? of it", done.stdout)
+        assert "secret" not in done.stdout + done.stderr
+        assert max(map(len, done.stdout.splitlines())) <= 80
+        file = (crawled.data / "sites.d" / "tried.toml").read_text()
+        assert len(file.splitlines()) <= 8
+        assert f'platform = "{program.preset}"' in file
+        crawled.run("crawl", "tried", "--once")
+        assert {text for _, texts in THREADS for text in texts} <= set(map(said, crawled.captures()))
+        assert "Nothing speaks against it" in crawled.run("sites", "doctor", "tried")
+
+
+def test_of_a_program_that_lists_no_pastes_try_says_that_it_needs_a_page_that_links_to_them(
+    crawled: Station, tmp_path: Path
 ) -> None:
-    words = [sys.executable, "-m", "ullage", "--data", str(crawled.data), "sites", "try", f"{programs[name]}/", "--name", name]
-    done = subprocess.run([*words, *GIVEN], capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 0, done.stderr
-    assert f"{name}: 2 marks of it" in done.stdout
-    assert "secret" not in done.stdout + done.stderr
-    file = (crawled.data / "sites.d" / f"{name}.toml").read_text()
-    assert len(file.splitlines()) <= 8
-    assert f'platform = "{name}"' in file
-    assert f'"captures": {pages}' in crawled.run("crawl", name, "--once")
-    assert "Nothing speaks against it" in crawled.run("sites", "doctor", name)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_a_board_is_told_read_and_written_down_from_its_front_page(crawled: Station, tmp_path: Path, preset: str) -> None:
-    threads = [(f"secret title {number}", [f"secret text {number} {reply}" for reply in range(3)]) for number in range(8)]
+    program = next(program for program in PROGRAMS if program.preset == "dpaste")
     try:
-        program = started(preset, tmp_path / "program")
+        running = program.running(tmp_path / "program")
+        with running as site:
+            site.write(THREADS)
+            (pastes,) = re.findall(r'"(.+)"', site.more[0])
+            done = tried(crawled, f"http://{pastes}/")
     except UnavailableError as error:
         pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
-    with program as board:
-        board.write(threads)
-        words = [sys.executable, "-m", "ullage", "--data", str(crawled.data), "sites", "try", f"{board.url}/", "--name", "board"]
-        done = subprocess.run([*words, *GIVEN], capture_output=True, text=True, timeout=SECONDS, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert re.search(rf"software +{preset}: \d marks? of it", done.stdout)
-        assert "secret" not in done.stdout + done.stderr
-        crawled.run("crawl", "board", "--once")
-        said = b"".join(capture.body for capture in crawled.captures())
-        assert all(text.encode() in said for _, texts in threads for text in texts)
+    assert done.returncode == 1
+    assert re.search(r"software +it looks like dpaste, which reads no list here", done.stdout)
+    assert "that of a page that links to" in done.stdout
+    assert not (crawled.data / "sites.d" / "tried.toml").exists()
 
 
-def test_doctor_finds_what_an_address_that_is_gone_became(crawled: Station, programs: dict[str, str]) -> None:
-    crawled.site("board", f"{programs['spirit']}/no/such/list/", platform="spirit")
-    said = json.loads(crawled.run("sites", "doctor", "board", "--json", exits=1).splitlines()[0])
-    assert said["reason"] == "gone"
-    assert said["mends"][0]["lines"] == [
-        f'- start = ["{programs["spirit"]}/no/such/list/"]',
-        f'+ start = ["{programs["spirit"]}/"]',
-    ]
+Behind = tuple[Front, Callable[[str], None]]
+REMADE = {b"topic__": b"thema-", b"comments_list__comment": b"beitrag", b"comment__": b"inhalt-", b"data-pk": b"data-no"}
+"""What a new theme of Spirit calls things."""
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Behind]:
+    """A Spirit with two boards behind a door, and what replies in it."""
+    binaries = ensure_environment(DEMO / "sites-venv")
+    with spirit(binaries, tmp_path / "spirit", ("General", "Loans")) as forum:
+        poster = Poster(forum.url, forum.user, forum.password)
+        for number, (title, texts) in enumerate(THREADS):
+            topic = poster.topic(list(forum.categories.values())[number % 2], title, texts[0])
+            for text in texts[1:]:
+                poster.reply(topic, text)
+        with fronts({"spirit": forum.url}) as doors:
+            yield doors["spirit"], lambda text: poster.reply(topic, text)
+
+
+def test_doctor_finds_what_an_address_that_is_gone_became(crawled: Station, board: Behind) -> None:
+    (door, _) = board
+    crawled.site("board", f"{door.url}/no/such/list/", platform="spirit")
+    told = json.loads(crawled.run("sites", "doctor", "board", "--json", exits=1).splitlines()[0])
+    assert told["reason"] == "gone"
+    assert told["mends"][0]["lines"] == [f'- start = ["{door.url}/no/such/list/"]', f'+ start = ["{door.url}/"]']
+
+
+def test_doctor_mends_the_file_of_a_board_whose_classes_changed(crawled: Station, board: Behind) -> None:
+    door, reply = board
+    crawled.site("board", f"{door.url}/", platform="spirit")
+    crawled.run("crawl", "--once")
+    assert {text for _, texts in THREADS for text in texts} <= set(map(said, crawled.captures()))
+    door.remade = REMADE
+    reply("a reply that nobody would see")
+    assert "layout_changed" in crawled.run("crawl", "--once")
+    mend = json.loads(crawled.run("sites", "doctor", "board", "--json", exits=1).splitlines()[0])["mends"][0]
+    assert mend["why"].startswith("its own file reads nothing on it; as board it reads 8 threads on its first list")
+    path = crawled.data / "sites.d" / "board.toml"
+    out = {line[2:] for line in mend["lines"] if line[0] == "-"}
+    kept = [line for line in path.read_text().splitlines() if line not in out]
+    path.write_text("\n".join([*kept, *(line[2:] for line in mend["lines"] if line[0] == "+")]))
+    crawled.run("crawl", "--once")
+    assert list(map(said, crawled.captures())) == ["a reply that nobody would see"]
+    assert "Nothing speaks against it" in crawled.run("sites", "doctor", "board")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from deploy.demo.people import Person
 from tests.crawlers.conftest import Station
+from tests.flow.daemon import until
 from ullage.bus import FINDINGS
 from ullage.records import Capture, Finding
 from ullage.settings import Context
@@ -64,11 +65,24 @@ class Measured:
         (self.station.data / "sites.d" / f"{name}.toml").write_text("\n".join([*written, *FOR_TESTS]), encoding="utf-8")
         self.captures[name] = []
 
+    def read(self) -> None:
+        """Take what came to the bus since the last time."""
+        for capture in self.station.captures("reach"):
+            self.captures[capture.site].append(capture)
+
+    def wait(self, name: str, texts: set[str], seconds: float = 90.0) -> None:
+        """Read until all of these have come from a collector that runs; fails when that takes too long."""
+
+        def there() -> bool:
+            self.read()
+            return texts <= {capture.body.decode() for capture in self.captures[name]}
+
+        until(there, f"{len(texts)} messages of {name} are read", seconds)
+
     def crawl(self) -> dict[str, dict[str, object]]:
         """Visit all sites once; what the log says of each."""
         log = self.station.run("crawl", "--once", log_level="info").splitlines()
-        for capture in self.station.captures("reach"):
-            self.captures[capture.site].append(capture)
+        self.read()
         return {line["site"]: line for line in map(json.loads, log) if line["event"] == "visited"}
 
     def exposed(self) -> dict[str, set[str]]:

@@ -36,9 +36,14 @@ class Plan:
     back_dated: Threads
 
     @property
+    def texts(self) -> set[str]:
+        """All that is written; no two posts say the same."""
+        return {text for threads in (self.first, self.later, self.back_dated) for _, texts in threads for text in texts}
+
+    @property
     def posts(self) -> int:
-        """All that is written."""
-        return sum(len(texts) for threads in (self.first, self.later, self.back_dated) for _, texts in threads)
+        """How many posts that is."""
+        return len(self.texts)
 
 
 def plan() -> Plan:
