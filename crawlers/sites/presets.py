@@ -241,6 +241,8 @@ def unproven(preset: Preset, parse: Parse, presets: Presets | None = None) -> li
 
 def _as_post(post: Any) -> dict[str, Any]:
     told = {name: getattr(post, name) for name in ("url", "title", "author", "channel", "thread", "reply_to", "kind")}
+    told["attachments"], told["unread"] = ", ".join(post.attachments), " ".join(post.unread)
+    told["wording"] = post.wording.decode()
     time = post.published_at.isoformat() if post.published_at else ""
     return {"id": post.post_id, "text": post.body.decode(post.charset or "utf-8", "replace"), "time": time, **told}
 
