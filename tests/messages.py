@@ -15,7 +15,15 @@ CATALOGUE = ROOT / "alerts" / "search" / "locale" / "zh" / "LC_MESSAGES" / "desk
 JINJA = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "silent": "false", "trim_blocks": "true", "lstrip_blocks": "true"}
 METHODS = [("**/templates/**.html", "jinja2"), ("**.py", "python")]
 OPTIONS = {METHODS[0][0]: JINJA}
-KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "Phrase": None, "QueryError": None, "LimitedError": None}
+KEYWORDS = {
+    "_": None,
+    "gettext": None,
+    "ngettext": (1, 2),
+    "Phrase": None,
+    "marked": None,
+    "QueryError": None,
+    "LimitedError": None,
+}
 """A literal that one of these is given is a message. Errors that people of the desk make are shown on it."""
 
 

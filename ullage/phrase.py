@@ -37,3 +37,8 @@ class Phrase:
         """The text as `translate` has it, a value that is a phrase as well."""
         values = {name: one.said(translate) if isinstance(one, Phrase) else one for name, one in self.values.items()}
         return translate(self.id) % values if values else translate(self.id)
+
+
+def marked(text: str) -> str:
+    """`text`, which is translated where it is shown: for tables of texts that stay strings."""
+    return text

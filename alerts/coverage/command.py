@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -12,29 +10,24 @@ from zoneinfo import ZoneInfo
 import typer
 
 from alerts.coverage import render
-from alerts.coverage.hours import EVERYWHERE, Seen, coverage
-from alerts.coverage.printed import Made, printed, verified
-from alerts.coverage.sheet import ROLE, TOPIC, Standing, stamper_of, standings
-from alerts.coverage.when import read_time
-from alerts.decisions.checked_text import checked_ground
+from alerts.coverage.asked import LAST_NIGHT, Ledger
+from alerts.coverage.hours import EVERYWHERE, Seen
+from alerts.coverage.printed import verified
+from alerts.coverage.sheet import TOPIC, Standing
 from alerts.decisions.options import By, name_of
-from alerts.records import GapReason, SiteDay
-from alerts.store import IncidentStore, Where, configured_store
+from alerts.store import configured_store
 from ullage.audit import current_user
 from ullage.display.screen import AsJson, console, print_row
-from ullage.errors import ConfigError, RecordError
+from ullage.errors import RecordError
 from ullage.exits import Exit
 from ullage.files.atomic_write import write_whole
 from ullage.security import keys
 from ullage.settings import Context
 
-MOST_DAYS = 62
 UNSIGNED = {
     "malformed": "is no sheet that is signed, or was changed",
     "unknown_signer": "is signed by a key that is not known here",
 }
-LONGEST = timedelta(days=31)
-"""What one explanation may cover: who would explain a year away explains nothing."""
 app = typer.Typer(help="What was seen of each site, hour by hour, and why the rest was not; explain a gap.")
 Site = Annotated[str, typer.Option(help="Of this site alone.")]
 Until = Annotated[str, typer.Option(help="To when; now by default.")]
@@ -43,7 +36,7 @@ Until = Annotated[str, typer.Option(help="To when; now by default.")]
 @app.callback(invoke_without_command=True)
 def show(
     ctx: typer.Context,
-    since: Annotated[str, typer.Option(help="From when, local: yesterday 18:00, 2026-11-25T18:00, 12h.")] = "yesterday 18:00",
+    since: Annotated[str, typer.Option(help="From when, local: yesterday 18:00, 2026-11-25T18:00, 12h.")] = LAST_NIGHT,
     until: Until = "",
     site: Site = "",
     everything: Annotated[bool, typer.Option("--all", help="Every site in the table, not only the first 40.")] = False,
@@ -55,10 +48,11 @@ def show(
         return
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
-        seen = _seen(context, store, since, until, site)
-        sheets = standings(store, seen.days, keys.verifier(context.keys, TOPIC), stamper_of(context), context.clock.now())
+        ledger = Ledger(context, store)
+        seen = ledger.seen(since, until, site)
+        sheets = ledger.standings(seen)
     if sheet is not None:
-        _write(context, seen, sheets, sheet)
+        _write(ledger, seen, sheets, sheet)
     if as_json:
         for line in render.as_json(seen, sheets):
             print_row(line)
@@ -94,50 +88,18 @@ def explain(
 ) -> None:
     """Record why nothing was seen in a time. The gap still shows, and who explained it; it is in the audit log first."""
     context: Context = ctx.obj
-    now, zone = context.clock.now(), ZoneInfo(context.settings.coverage.zone)
-    began, ended = read_time(since, now, zone, "--since"), read_time(until, now, zone, "--until")
-    if not timedelta(0) < ended - began <= LONGEST:
-        raise ConfigError("--until is not behind --since, or more than 31 days behind it")
-    why, who = checked_ground(reason), name_of(by)
+    who = name_of(by)
     with contextlib.closing(configured_store(context)) as store:
-        if site:
-            _require_site(store, site)
-        made = GapReason(id=f"GAP-{secrets.token_hex(6)}", site=site, since=began, until=ended, at=now, by=who, reason=why)
-        what = f"coverage {made.id}: {site or 'all sites'}, {began.isoformat()} to {ended.isoformat()}"
-        context.trail().append("coverage.explain", what, actor=who, reason=why)
-        store.create([made])
-    typer.echo(f"recorded: {made.id}, {site or 'all sites'}, {render.span(began, ended, zone)}, by {who}")
+        ledger = Ledger(context, store)
+        made = ledger.explain(context.trail(), since, until, site=site, reason=reason, by=who)
+    typer.echo(f"recorded: {made.id}, {site or 'all sites'}, {render.span(made.since, made.until, ledger.zone)}, by {who}")
 
 
-def _seen(context: Context, store: IncidentStore, since: str, until: str, site: str) -> Seen:
-    settings, now = context.settings.coverage, context.clock.now()
-    zone = ZoneInfo(settings.zone)
-    began = read_time(since, now, zone, "--since")
-    ended = read_time(until, now, zone, "--until") if until else now
-    if ended > now + timedelta(hours=1) or began >= ended:
-        raise ConfigError("--until is not behind --since, or is to come")
-    if ended - began > timedelta(days=MOST_DAYS):
-        raise ConfigError(f"at most {MOST_DAYS} days are read at once: narrow --since and --until")
-    if site:
-        _require_site(store, site)
-    return coverage(store, began, min(ended, now), now, settings.gap_minutes, site)
-
-
-def _write(context: Context, seen: Seen, sheets: list[Standing], path: Path) -> None:
+def _write(ledger: Ledger, seen: Seen, sheets: list[Standing], path: Path) -> None:
     """The sheet to print, signed where the key of alert is here."""
-    try:
-        signer = keys.signer(context.keys, ROLE)
-    except ConfigError:
-        signer = None
-    zone = ZoneInfo(context.settings.coverage.zone)
-    text = printed(seen, sheets, Made(context.clock.now(), current_user(), zone, zone.key), signer)
+    text, signed = ledger.sheet(seen, sheets, current_user())
     write_whole(text.encode(), path)
-    typer.echo(f"written: {path}{'' if signer else ', NOT SIGNED: the key of alert is not here'}", err=True)
-
-
-def _require_site(store: IncidentStore, site: str) -> None:
-    if not store.count(SiteDay, Where({"site": (site,)})):
-        raise ConfigError("the ledger knows no site of that name: `ullage coverage --all` prints all")
+    typer.echo(f"written: {path}{'' if signed else ', NOT SIGNED: the key of alert is not here'}", err=True)
 
 
 def _print(context: Context, seen: Seen, sheets: list[Standing], everything: bool) -> None:

@@ -21,6 +21,7 @@ from alerts.coverage.sheet import Standing
 from ullage import __version__
 from ullage.display.render import safe
 from ullage.errors import RecordError
+from ullage.phrase import Phrase
 from ullage.records.hours import WHY
 from ullage.security.signing import Signer, Verifier
 
@@ -82,7 +83,7 @@ def _content(seen: Seen, sheets: Sequence[Standing], made: Made) -> dict[str, An
         "made": _moment(made.at, made.zone),
         "by": made.by,
         "version": __version__,
-        "verdict": _verdict(seen, sheets),
+        "verdict": verdict(seen, sheets),
         "blocks": list(_blocks(seen, made.zone)),
         "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in letters],
         "gaps": gaps,
@@ -91,21 +92,37 @@ def _content(seen: Seen, sheets: Sequence[Standing], made: Made) -> dict[str, An
     }
 
 
-def _verdict(seen: Seen, sheets: Sequence[Standing]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether we were blind: `kind` is bad, open, or "" where all is well."""
+
+    kind: str
+    text: Phrase
+    more: Phrase
+
+
+def verdict(seen: Seen, sheets: Sequence[Standing]) -> Verdict:
     """In a line whether we were blind."""
     told, gaps = render.totals(seen), seen.gaps()
-    judged = told["hours_seen"] + told["hours_blind"] + told["hours_partly"]
-    more = f"{told['sites']} sites, {told['hours_seen']} of {judged} site-hours seen whole, {told['posts']} new posts."
+    more = Phrase(
+        "%(sites)s sites, %(seen)s of %(judged)s site-hours seen whole, %(posts)s new posts.",
+        sites=told["sites"],
+        seen=told["hours_seen"],
+        judged=told["hours_seen"] + told["hours_blind"] + told["hours_partly"],
+        posts=told["posts"],
+    )
     if not all(sheet.holds for sheet in sheets):
-        return {"kind": "bad", "text": "The ledger is not as it was signed: this sheet proves nothing.", "more": more}
+        return Verdict("bad", Phrase("The ledger is not as it was signed: this sheet proves nothing."), more)
     if bare := len(seen.unexplained()):
-        were = "gap is" if bare == 1 else "gaps are"
-        return {"kind": "bad", "text": f"We were blind at times, and {bare} {were} not explained.", "more": more}
+        one = Phrase("We were blind at times, and 1 gap is not explained.")
+        return Verdict(
+            "bad", one if bare == 1 else Phrase("We were blind at times, and %(gaps)s gaps are not explained.", gaps=bare), more
+        )
     if gaps:
-        return {"kind": "open", "text": "We were blind at times; it is known why.", "more": more}
+        return Verdict("open", Phrase("We were blind at times; it is known why."), more)
     if not told["hours_seen"]:
-        return {"kind": "bad", "text": "Nothing was to be seen: no site was read.", "more": more}
-    return {"kind": "", "text": "We were not blind: every site that was to be read was read.", "more": more}
+        return Verdict("bad", Phrase("Nothing was to be seen: no site was read."), more)
+    return Verdict("", Phrase("We were not blind: every site that was to be read was read."), more)
 
 
 def _blocks(seen: Seen, zone: tzinfo) -> Iterator[dict[str, Any]]:

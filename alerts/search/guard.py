@@ -64,7 +64,8 @@ class Guard:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._requests.labels(f"{message['status'] // 100}xx").inc()
-                ours = [(name.encode(), value.encode()) for name, value in {**HEADERS, **closing}.items()]
+                own = {name.decode("latin-1").lower() for name, _ in message["headers"]}  # such as a policy for a page of its own
+                ours = [(n.encode(), value.encode()) for n, value in {**HEADERS, **closing}.items() if n not in own]
                 message = {**message, "headers": [*message["headers"], *ours]}
             await send(message)
 

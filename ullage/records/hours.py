@@ -12,33 +12,34 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from ullage.phrase import marked
 from ullage.records.base import STRICT
 
 HOUR_SECONDS, SLOT_SECONDS, DAY_HOURS = 3600, 300, 24
 SLOTS = HOUR_SECONDS // SLOT_SECONDS
 UNHEARD, ELSEWHERE, SEEN = ".", "-", "o"
 UNWATCHED: Mapping[str, str] = {
-    "d": "switched off in its file",
-    "i": "handed over by another program, which does not say when it looks",
-    "g": "its file names no legal basis, so it is not read",
+    "d": marked("switched off in its file"),
+    "i": marked("handed over by another program, which does not say when it looks"),
+    "g": marked("its file names no legal basis, so it is not read"),
 }
 """What is known and is not to be watched: no gap, but said."""
 NIGHT = "z"
 """The site's file keeps it alone at this time of day: no gap."""
 WHY: Mapping[str, str] = {
-    UNHEARD: "no heartbeat",
-    "f": "its file cannot be read",
-    "n": "not visited yet",
-    "e": "the way out was down",
-    "p": "not visited in time",
-    "u": "unreachable",
-    "b": "blocked",
-    "r": "robots.txt denies it",
-    "l": "login expired",
-    "y": "its pages are not understood",
-    "m": "messages were passed over, or cannot be read",
-    "x": "the day until which its file lets it be read has passed",
-    "w": "match had no watchlist",
+    UNHEARD: marked("no heartbeat"),
+    "f": marked("its file cannot be read"),
+    "n": marked("not visited yet"),
+    "e": marked("the way out was down"),
+    "p": marked("not visited in time"),
+    "u": marked("unreachable"),
+    "b": marked("blocked"),
+    "r": marked("robots.txt denies it"),
+    "l": marked("login expired"),
+    "y": marked("its pages are not understood"),
+    "m": marked("messages were passed over, or cannot be read"),
+    "x": marked("the day until which its file lets it be read has passed"),
+    "w": marked("match had no watchlist"),
 }
 """Reasons for which a slot is blind, in the order in which one goes before another."""
 _RANK = {letter: rank for rank, letter in enumerate((UNHEARD, ELSEWHERE, *UNWATCHED, NIGHT, *list(WHY)[1:], SEEN))}

@@ -1,0 +1,90 @@
+"""What is asked of the ledger, on a terminal and on the page: a time, in words; why nothing was seen; a sheet to print."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from alerts.coverage.hours import EVERYWHERE, Seen, coverage
+from alerts.coverage.printed import Made, printed
+from alerts.coverage.sheet import ROLE, TOPIC, Standing, stamper_of, standings
+from alerts.coverage.when import read_time
+from alerts.decisions.checked_text import checked_ground
+from alerts.records import GapReason, SiteDay
+from alerts.store import IncidentStore, Where
+from ullage.audit import Trail
+from ullage.errors import ConfigError
+from ullage.phrase import Phrase
+from ullage.security import keys
+from ullage.settings import Context
+
+MOST_DAYS = 62
+LONGEST = timedelta(days=31)
+"""What one explanation may cover: who would explain a year away explains nothing."""
+LAST_NIGHT = "yesterday 18:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger of this machine as it is asked; times are typed and read in `zone`."""
+
+    context: Context
+    store: IncidentStore
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the hours that people type and read."""
+        return ZoneInfo(self.context.settings.coverage.zone)
+
+    def seen(self, since: str, until: str = "", site: str = "") -> Seen:
+        """What was seen in a time, of one site or of all; ConfigError says what is wrong with what was typed."""
+        now = self.context.clock.now()
+        began = read_time(since, now, self.zone, "--since")
+        ended = read_time(until, now, self.zone, "--until") if until else now
+        if ended > now + timedelta(hours=1) or began >= ended:
+            raise ConfigError(Phrase("--until is not behind --since, or is to come"))
+        if ended - began > timedelta(days=MOST_DAYS):
+            raise ConfigError(Phrase("at most %(days)s days are read at once: narrow --since and --until", days=MOST_DAYS))
+        if site:
+            self._require(site)
+        return coverage(self.store, began, min(ended, now), now, self.context.settings.coverage.gap_minutes, site)
+
+    def standings(self, seen: Seen) -> list[Standing]:
+        """How each day of it stands against what alert signed."""
+        now = self.context.clock.now()
+        return standings(self.store, seen.days, keys.verifier(self.context.keys, TOPIC), stamper_of(self.context), now)
+
+    def explain(self, trail: Trail, since: str, until: str, *, site: str, reason: str, by: str) -> GapReason:
+        """Record why nothing was seen; it is in the audit log first. ConfigError or QueryError says what is wrong."""
+        now = self.context.clock.now()
+        began, ended = read_time(since, now, self.zone, "--since"), read_time(until, now, self.zone, "--until")
+        if not timedelta(0) < ended - began <= LONGEST:
+            raise ConfigError(Phrase("--until is not behind --since, or more than 31 days behind it"))
+        why = checked_ground(reason)
+        if site != EVERYWHERE:
+            self._require(site)
+        made = GapReason(id=f"GAP-{secrets.token_hex(6)}", site=site, since=began, until=ended, at=now, by=by, reason=why)
+        what = f"coverage {made.id}: {site or 'all sites'}, {began.isoformat()} to {ended.isoformat()}"
+        trail.append("coverage.explain", what, actor=by, reason=why)
+        self.store.create([made])
+        return made
+
+    def sheet(self, seen: Seen, sheets: Sequence[Standing], by: str) -> tuple[str, bool]:
+        """The page to print, and whether it is signed: where the key of alert is not here it is not, and says so."""
+        own = self.context.keys
+        is_here = own.is_here(f"sign/{ROLE}.key") or bool(own.command)  # asked for elsewhere, a key would be made
+        signer = keys.signer(own, ROLE) if is_here else None
+        made = Made(self.context.clock.now(), by, self.zone, self.zone.key)
+        return printed(seen, sheets, made, signer), signer is not None
+
+    def _require(self, site: str) -> None:
+        if not self.store.count(SiteDay, Where({"site": (site,)})):
+            raise ConfigError(Phrase("the ledger knows no site of that name: `ullage coverage --all` prints all"))
+
+
+def local(at: datetime, zone: ZoneInfo) -> str:
+    """A moment as it is typed."""
+    return at.astimezone(zone).strftime("%Y-%m-%dT%H:%M")

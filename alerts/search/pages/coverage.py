@@ -1,0 +1,203 @@
+"""Whether we were blind: what was seen of each site, hour by hour, why the rest was not, and the sheet that proves it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from alerts.coverage import render
+from alerts.coverage.asked import LAST_NIGHT, Ledger, local
+from alerts.coverage.hours import Cell, Row, Seen
+from alerts.coverage.night import night
+from alerts.coverage.printed import verdict
+from alerts.search.asked import Text
+from alerts.search.language import READER, catalogue, translated
+from alerts.search.may import may
+from alerts.search.menu import Entry
+from alerts.search.pictures.heat_map import Field, Line, heat_map
+from alerts.search.site import Site
+from alerts.store import QueryError
+from ullage.display.render import safe
+from ullage.errors import ConfigError
+from ullage.phrase import Phrase
+from ullage.records.hours import WHY
+
+MENU = Entry("/coverage", Phrase("Coverage"), "coverage.read", "proof", 1)
+WINDOWS = {LAST_NIGHT: Phrase("Last night"), "24h": Phrase("24 hours"), "3d": Phrase("3 days"), "7d": Phrase("7 days")}
+STATES = {"off": Phrase("not to be read"), "open": Phrase("not judged yet")}
+STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+Reader = Annotated[Site, may("coverage.read")]
+Explainer = Annotated[Site, may("coverage.explain")]
+Typed = Annotated[str, Form(max_length=2_000)]
+
+
+def routes() -> APIRouter:
+    """The routes of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/coverage")
+    def shown(site: Reader, since: Text = LAST_NIGHT, until: Text = "", place: Text = "", everything: Text = "") -> HTMLResponse:
+        try:
+            return _page(site, since, until, place, everything=bool(everything))
+        except (ConfigError, QueryError) as error:
+            return _page(
+                site, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "place": place}
+            )
+
+    @router.get("/coverage/sheet")
+    def sheet(site: Reader, since: Text = LAST_NIGHT, until: Text = "", place: Text = "", save: Text = "") -> Response:
+        ledger = Ledger(site.context, site.store)
+        try:
+            seen = ledger.seen(since, until, place)
+        except ConfigError as error:
+            return _page(
+                site, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "place": place}
+            )
+        text, _ = ledger.sheet(seen, ledger.standings(seen), site.principal.name)
+        return _as_it_is(text, f"coverage-{seen.since.astimezone(ledger.zone):%Y%m%dT%H%M}.html" if save else "")
+
+    @router.post("/coverage/explain")
+    def explain(
+        site: Explainer,
+        place: Annotated[list[str], Form()],
+        since: Typed = "",
+        until: Typed = "",
+        reason: Typed = "",
+        window: Typed = LAST_NIGHT,
+    ) -> Response:
+        ledger = Ledger(site.context, site.store)
+        try:
+            for one in place:
+                ledger.explain(site.trail, since, until, site=one, reason=reason, by=site.principal.name)
+        except (ConfigError, QueryError) as error:
+            kept = {"since": since, "until": until, "places": place, "reason": reason}
+            return _page(site, window, "", "", refused={"reason": error}, explaining=kept)
+        return RedirectResponse(f"/coverage?{urlencode({'since': window})}#gaps", 303)
+
+    return router
+
+
+def _as_it_is(text: str, save_as: str) -> Response:
+    """The sheet byte for byte: it is signed. Its own style is allowed by its digest."""
+    style = STYLE.search(text)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    headers = {
+        "content-security-policy": f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'; base-uri 'none'"
+    }
+    if save_as:
+        headers["content-disposition"] = f'attachment; filename="{save_as}"'
+    return Response(text.encode(), media_type="text/html; charset=utf-8", headers=headers)
+
+
+def _page(
+    site: Site,
+    since: str,
+    until: str,
+    place: str,
+    *,
+    everything: bool = False,
+    refused: dict[str, Exception] | None = None,
+    typed: dict[str, str] | None = None,
+    explaining: dict[str, Any] | None = None,
+) -> HTMLResponse:
+    ledger = Ledger(site.context, site.store)
+    seen = ledger.seen(since, until, place)
+    sheets, zone = ledger.standings(seen), ledger.zone
+    rows = render.shown(seen, everything)
+    say = _speaker()
+    asked = {name: value for name, value in (("since", since), ("until", until), ("place", place)) if value}
+    shown = {
+        "verdict": verdict(seen, sheets),
+        "totals": render.totals(seen),
+        "night": night(site.store, site.duties, seen.since, seen.until),
+        "canaries": len([at for at in seen.canaries if seen.since <= at < seen.until]),
+        "judged_hours": len([1 for at in _hours(seen) if at < seen.judged]),
+        "pictures": [*_pictures(seen, rows, say, ledger)],
+        "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in _letters(rows)],
+        "gaps": [_gap(gap, seen, ledger) for gap in reversed(render.together(seen.gaps(), zone))],
+        "unwatched": sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched),
+        "short_lived": [row for row in seen.rows if row.is_short_lived],
+        "sheets": sheets,
+        "left_out": len(seen.rows) - len(rows),
+        "windows": WINDOWS,
+        "since": since,
+        "typed": typed or {"since": since, "until": until, "place": place},
+        "explaining": explaining,
+        "from_": local(seen.since, zone).replace("T", " "),
+        "to": local(seen.until, zone).replace("T", " "),
+        "zone": zone.key,
+        "query": urlencode(asked),
+    }
+    faults = {"window": None, "reason": None, **(refused or {})}
+    return site.page("coverage.html", 400 if refused else 200, **shown, refused=faults)
+
+
+def _speaker() -> Callable[[object], str]:
+    """Says a phrase in the language of whoever asks."""
+    translate = catalogue(READER.get().language).gettext
+    return lambda text: translated(text, translate)
+
+
+def _hours(seen: Seen) -> list[Any]:
+    return [cell.at for cell in seen.rows[0].cells] if seen.rows else []
+
+
+def _letters(rows: Sequence[Row]) -> dict[str, None]:
+    return dict.fromkeys(x for row in rows for cell in row.cells if cell.state in {"blind", "partly"} for x in cell.why)
+
+
+def _gap(gap: render.Together, seen: Seen, ledger: Ledger) -> dict[str, Any]:
+    """A gap with what a form needs to explain it: of one site alone, or of all."""
+    whole = gap.sites == ("",)
+    return {
+        "when": render.span(gap.since, gap.until, ledger.zone),
+        "everywhere": whole,
+        "sites": [safe(one) for one in gap.sites if one],
+        "many": len(gap.sites) > 1 and len(gap.sites) == len(seen.rows),
+        "why": Phrase("the ledger had not begun") if whole else tuple(WHY[letter] for letter in gap.why),
+        "explained": gap.explained,
+        "since": local(gap.since, ledger.zone),
+        "until": local(gap.until, ledger.zone),
+        "places": gap.sites,
+    }
+
+
+def _pictures(seen: Seen, rows: Sequence[Row], say: Callable[[object], str], ledger: Ledger) -> Iterator[Any]:
+    """A map for every 24 hours, the latest first."""
+    hours = [cell.at for cell in rows[0].cells] if rows else []
+    for first in reversed(range(0, len(hours), render.COLUMNS)):
+        some = [at.astimezone(ledger.zone) for at in hours[first : first + render.COLUMNS]]
+        days = [(day, len(list(group))) for day, group in groupby(f"{at:%m-%d}" for at in some)]
+        lines = [
+            Line(safe(row.site), tuple(_field(one, say) for one in row.cells[first : first + render.COLUMNS])) for row in rows
+        ]
+        if seen.canaries:
+            told = [at in seen.canaries for at in hours[first : first + render.COLUMNS]]
+            told_fields = [
+                Field("told" if yes else "off", "✓" if yes else "", say(Phrase("told")) if yes else "") for yes in told
+            ]
+            lines.append(Line(say(Phrase("canary posts told")), tuple(told_fields)))
+        between = f"{some[0]:%Y-%m-%d %H:%M} – {some[-1]:%Y-%m-%d %H:%M}"
+        title = say(Phrase("Hours seen of each site, %(between)s", between=between))
+        yield heat_map(title, say(Phrase("The gaps stand below as text.")), days, [f"{at:%H}" for at in some], lines)
+
+
+def _field(cell: Cell, say: Callable[[object], str]) -> Field:
+    letter = next(iter(cell.why), "").replace(".", "×")
+    if cell.state in {"blind", "partly"}:
+        why = say(tuple(WHY[one] for one in cell.why))
+        said = say(Phrase("blind for %(minutes)s minutes: %(why)s", minutes=cell.blind, why=why))
+        mark = letter if cell.state == "blind" or letter != "×" else "~"
+        return Field("explained" if cell.explained else cell.state, mark, said)
+    mark = {"seen": str(cell.posts) if cell.posts < render.MANY else f">{render.MANY - 1}", "off": "", "open": "…"}[cell.state]
+    words = Phrase("seen, %(posts)s new posts", posts=cell.posts) if cell.state == "seen" else STATES[cell.state]
+    return Field(cell.state, mark, say(words))

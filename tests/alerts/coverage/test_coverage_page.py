@@ -1,0 +1,116 @@
+"""The page that says whether we were blind: the map, the gaps and their reasons, and the sheet as it is verified."""
+
+import html
+import re
+
+import pytest
+
+from alerts.coverage.printed import verified
+from alerts.coverage.sheet import TOPIC
+from alerts.records import GapReason
+from alerts.store import Where
+from tests.alerts.browser import OURS
+from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
+from ullage.errors import RecordError
+from ullage.security import keys
+
+WINDOW = "since=17:00"
+
+
+@pytest.fixture
+def night(alert: Alert) -> Alert:
+    """From 17:00 of Shanghai on: two sites, of which one is silent after an hour."""
+    alert.hears(NINE, NINE + HOUR, "board pastes")
+    alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
+    alert.at(NINE + 3.25 * HOUR)
+    return alert
+
+
+def test_it_is_one_click_away_and_says_whether_we_were_blind(browser, night):
+    assert 'href="/coverage"' in browser.get("/").text
+    page = browser.get(f"/coverage?{WINDOW}").text
+    assert "We were blind at times, and 1 gap is not explained." in page
+    assert page.count('<g class="blind">') == 2
+    assert "blind for 60 minutes: no heartbeat" in page
+    assert "2026-09-21 18:00–20:15 (2 h 15)" in html.unescape(page) or "2026-09-21 18:00–20:00 (2 h 00)" in html.unescape(page)
+
+
+def test_all_of_it_is_in_chinese_where_that_is_asked_for(browser, night):
+    page = browser.get(f"/coverage?{WINDOW}", headers={"accept-language": "zh"}).text
+    assert "有时段未能监测，其中 1 处缺口未说明原因。" in page
+    assert "60 分钟未监测：没有心跳" in page
+
+
+def test_a_gap_is_explained_on_the_page_and_shows_by_whom(browser, night, store):
+    form = {
+        "since": "2026-09-21T18:00",
+        "until": "2026-09-21T20:15",
+        "place": "board",
+        "reason": "the board moved",
+        "window": "17:00",
+    }
+    answer = browser.post("/coverage/explain", form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/coverage?since=17%3A00#gaps")
+    (made,) = store.scroll(GapReason, Where())
+    assert (made.site, made.reason) == ("board", "the board moved")
+    page = browser.get(f"/coverage?{WINDOW}").text
+    assert "We were blind at times; it is known why." in page
+    assert "the board moved" in page
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reason": "call 13800138000"},
+        {"reason": ""},
+        {"place": "nowhere", "reason": "kept"},
+        {"until": "2026-01-01", "reason": "kept"},
+    ],
+    ids=str,
+)
+def test_an_explanation_that_is_refused_is_kept_with_the_error_at_its_field(browser, night, store, change):
+    form = {
+        "since": "2026-09-21T18:00",
+        "until": "2026-09-21T20:00",
+        "place": "board",
+        "reason": "x",
+        "window": "17:00",
+        **change,
+    }
+    answer = browser.post("/coverage/explain", form)
+    assert answer.status_code == 400
+    assert f'value="{form["reason"]}" aria-invalid="true" aria-describedby="reason-fault"' in answer.text
+    assert 'id="reason-fault" role="alert"' in answer.text
+    assert store.count(GapReason, Where()) == 0
+
+
+def test_a_time_that_cannot_be_read_is_said_at_its_field(browser, night):
+    answer = browser.get("/coverage?since=gestern")
+    assert answer.status_code == 400
+    assert 'value="gestern" maxlength="40" autocomplete="off" aria-invalid="true"' in answer.text
+
+
+def test_the_sheet_is_signed_byte_for_byte_and_styled_under_its_own_policy(browser, night, context):
+    keys.signer(context.keys, "alert")
+    answer = browser.get(f"/coverage/sheet?{WINDOW}")
+    policy = answer.headers["content-security-policy"]
+    assert answer.headers.get_list("content-security-policy") == [policy]
+    assert re.search(r"style-src 'sha256-[\w+/=]{44}'", policy)
+    assert "unsafe" not in policy
+    assert verified(answer.text, keys.verifier(context.keys, TOPIC))
+    with pytest.raises(RecordError):
+        verified(answer.text.replace("not explained", "explained"), keys.verifier(context.keys, TOPIC))
+    saved = browser.get(f"/coverage/sheet?{WINDOW}&save=1")
+    assert saved.headers["content-disposition"] == 'attachment; filename="coverage-20260921T1700.html"'
+
+
+def test_no_key_is_made_to_sign_with(browser, night, context):
+    (context.keys.root / "sign" / "alert.key").unlink(missing_ok=True)
+    assert "NOT SIGNED" in browser.get(f"/coverage/sheet?{WINDOW}").text
+    assert not context.keys.exists("sign/alert.key")
+
+
+def test_a_ledger_that_knows_nothing_does_not_say_that_all_is_well(browser):
+    page = browser.get("/coverage").text
+    assert "We were not blind" not in page
+    assert browser.post("/coverage/explain", {"place": "x"}, OURS).status_code == 400

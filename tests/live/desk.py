@@ -1,0 +1,100 @@
+"""The desk over synthetic data on a free port of loopback, at a held time: what browser tests open."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from alerts.search.app import create_app
+from alerts.search.door import token_of
+from alerts.store import IncidentStore, open_store
+from tests.alerts.builders import finding, fold_all, handle
+from tests.alerts.coverage.heartbeats import Alert
+from tests.conftest import HeldClock
+from ullage import setup
+from ullage.monitoring.canary import SITE as CANARY
+from ullage.runtime.serving import listening, serve
+from ullage.security import keys
+from ullage.settings import Context
+
+MORNING = datetime(2026, 9, 22, 1, 30, tzinfo=UTC)
+"""Half past nine in Shanghai."""
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{7*7}}",
+    "\u202egnp.exe",
+    "javascript:alert(1)",
+    "=cmd|' /C calc'!A0",
+)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where it is, what one logs in with, and what lies beneath."""
+
+    url: str
+    token: str
+    store: IncidentStore
+    context: Context
+    clock: HeldClock
+
+
+@contextlib.contextmanager
+def desk(data: Path, *, incidents: int = 40, nights: bool = True) -> Iterator[Desk]:
+    """Serve it; without `incidents` and `nights` it is as on the first day."""
+    clock = HeldClock()
+    list(setup.initialise(Context(data)))
+    context = Context(data, clock.as_clock())
+    store = open_store("sqlite:///incidents.sqlite", data)
+    keys.make_tenant(context.keys, "bank")
+    keys.signer(context.keys, "alert")
+    if nights:
+        coverage(store, clock)
+    clock.seconds = MORNING.timestamp()
+    leaks(store, clock, incidents)
+    stop = threading.Event()
+    with contextlib.closing(store), listening("search", "127.0.0.1", 0) as (listener, port):
+        app = create_app(context, store, CollectorRegistry(), frozenset({f"127.0.0.1:{port}"}))
+        thread = threading.Thread(target=serve, args=(app, listener, stop), daemon=True)
+        thread.start()
+        try:
+            yield Desk(f"http://127.0.0.1:{port}", token_of(context.keys), store, context, clock)
+        finally:
+            stop.set()
+            thread.join(20)
+
+
+def coverage(store: IncidentStore, clock: HeldClock) -> None:
+    """A night of four sites: one refuses us from midnight to four, for all there is an hour without a word; canaries are told."""
+    alert = Alert(store, clock)
+    since, lost = MORNING - timedelta(hours=30), MORNING - timedelta(hours=5)
+    alert.hears(since, MORNING - timedelta(hours=9), f"board pastes tieba xss.example {CANARY}")
+    alert.hears(MORNING - timedelta(hours=9), lost, f"pastes tieba {CANARY}")
+    alert.hears(MORNING - timedelta(hours=9), lost, "board", "b")
+    alert.hears(lost + timedelta(hours=1), MORNING - timedelta(minutes=5), f"board pastes tieba {CANARY}")
+
+
+def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
+    """Incidents of different sizes, sites and kinds, some of them hostile in what they are called."""
+    found = []
+    for n in range(count):
+        people = [handle(f"{n}-{p}") for p in range((n * 7) % 23)]
+        when = MORNING - timedelta(hours=n * 1.5)
+        capture = {
+            "title": HOSTILE[n % len(HOSTILE)] if n % 5 == 0 else "一手料 四件套",
+            "author": "@" + handle(n % 6)[:12],
+            "published_at": when - timedelta(minutes=n + 1),
+            "fetched_at": when,
+        }
+        more = {
+            "site": ("board", "pastes", "tieba")[n % 3],
+            "capture": capture,
+            "kinds": ("phone", "resident_id") if n % 2 else ("phone",),
+        }
+        found.append(finding(f"f{n}", range(n * 100, n * 100 + 30), people, **more))
+    fold_all(store, clock, found)
