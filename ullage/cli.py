@@ -52,11 +52,13 @@ HELP: Mapping[str, str] = {
     "rules": "Rules as data: how precise each has been, and what others would change.",
     "run": "The whole daemon on one machine, each role a child process: crawl, match, alert, search, intake and chat collectors.",
     "scan": "Match local files now: one JSON object a line. No bus, no store, nothing kept.",
-    "search": "Serve the fraud team's page and its API on loopback.",
+    "search": "Serve the desk and its API on loopback, on a socket file, or with TLS.",
     "frontier": "Move what is known of sites from one crawl host to another.",
     "sites": "Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit.",
     "status": "Whether each role that is configured here runs and is ready.",
     "subjects": "From handles back to customer references, on the building host.",
+    "token": "Tokens of programs that use the desk's API: add, list, revoke.",
+    "user": "Who may use the desk: add, list, close, change roles or the password.",
     "watchlist": "The hashed list of a tenant's customers: load it, or build and install it apart.",
 }
 """The line of each command in `ullage --help`, as its own help begins (a test compares them); a command that is missing here is
@@ -64,6 +66,8 @@ imported for it."""
 ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
 EXTRAS = {"crawl": "scrapy", "match": "hyperscan", "alert": "apprise", "search": "fastapi", "intake": "uvicorn"}
 """Extra to a module that comes with it and not without."""
+OF_SEARCH = ("user", "token")
+"""Commands beside `search` that need what it needs."""
 SUPERVISOR = "ULLAGE_SUPERVISOR"
 """As `ullage.runtime.role` calls it, which is imported only where it is set."""
 INTERRUPTED = 130
@@ -123,6 +127,8 @@ def _line_of(entry: importlib.metadata.EntryPoint) -> str:
 
 def _extra_of(entry: importlib.metadata.EntryPoint) -> str:
     """The extra that a command needs."""
+    if entry.name in OF_SEARCH:
+        return "search"
     package = entry.value.partition(".")[0]
     return entry.name if entry.name in EXTRAS else ZONES.get(package, "" if package == "ullage" else "all")
 

@@ -53,10 +53,9 @@ ROLES: Mapping[str, frozenset[str]] = {
     | _STATE,
     "analyst": _WORK | _STATE | {"coverage.explain", "address.reveal"},
     "lead": _WORK | _STATE | {"coverage.explain", "address.reveal", "customers.export", "person.check", "duty.waive"},
-    "dpo": frozenset(
-        "incident.read incident.decide incident.export person.check customers.export duty.waive telling.approve".split()
-    )
-    | _STATE,
+    "dpo": frozenset("incident.read incident.decide incident.export person.check customers.export".split())
+    | _STATE
+    | {"duty.waive", "telling.approve", "audit.read"},
     "resolver": frozenset({"incident.read", "customers.export", "watchlist.read"}),
     "evidence": frozenset("incident.read address.reveal evidence.read coverage.read".split()),
     "auditor": frozenset("incident.read audit.read account.read evidence.read".split()) | _STATE,
@@ -65,6 +64,8 @@ ROLES: Mapping[str, frozenset[str]] = {
 
 APART = frozenset({"operator", "resolver", "auditor"})
 """Of these nobody has two."""
+PEOPLE_ALONE = frozenset({"duty.waive", "telling.approve", "account.manage", "address.reveal"})
+"""What no program may have by a token: these decisions are people's."""
 ALL = "*"
 """In the place of tenants: all there are, and will be."""
 
@@ -85,6 +86,8 @@ class Principal:
     tenants: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     is_program: bool = False
+    must_change: bool = False
+    """Their password is one that somebody else made: nothing but changing it is theirs."""
     session: str = ""
     """Tells sessions of one person apart, and is good for nothing else."""
 

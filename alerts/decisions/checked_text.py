@@ -7,7 +7,8 @@ import re
 from alerts.store import QueryError
 from ullage.lookup.free_text_check import identifier_in
 
-NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}")
+NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}( via [\w .·'\-]{1,32})?")
+"""With the program behind it that says it, if one does."""
 MAX_NOTE = 500
 
 

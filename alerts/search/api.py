@@ -54,22 +54,22 @@ class CustomerList(BaseModel):
 
 
 class ExposedRequest(BaseModel):
-    """Whom to look up, and who asks, why, under which case number. Unknown members are refused."""
+    """Whom to look up, why, under which case number. `who` asks is for programs to say. Unknown members are refused."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     value: SecretStr
-    who: str
+    who: str = ""
     purpose: str
     case: str
 
 
 class DecisionRequest(BaseModel):
-    """What somebody decides of an incident: who, what, and on what ground. Unknown members are refused."""
+    """What is decided of an incident, and on what ground; `by` whom is for programs to say. Unknown members are refused."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    by: str
+    by: str = ""
     decision: Literal["acknowledged", "confirmed", "resolved", "false_positive", "note"]
     note: str = ""
 

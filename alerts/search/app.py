@@ -7,13 +7,17 @@ from datetime import tzinfo
 from functools import partial
 from importlib import resources
 
+from argon2 import PasswordHasher
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
+from alerts.accounts.accounts import Accounts
+from alerts.accounts.passwords import Passwords
 from alerts.accounts.roles import ForbiddenError
+from alerts.accounts.sessions import Sessions
 from alerts.decisions.command import duties_of
 from alerts.lookup.exposed import Lookup
 from alerts.metrics import SearchMetrics
@@ -21,6 +25,7 @@ from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
 from alerts.records import Account
 from alerts.search import api, login, pages
+from alerts.search.address import Reach
 from alerts.search.asked import known_query
 from alerts.search.door import Door, token_of
 from alerts.search.guard import Guard
@@ -42,9 +47,18 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create_app(
-    context: Context, store: IncidentStore, registry: CollectorRegistry, hosts: frozenset[str], zone: tzinfo | None = None
+    context: Context,
+    store: IncidentStore,
+    accounts: Accounts,
+    registry: CollectorRegistry,
+    hosts: frozenset[str],
+    zone: tzinfo | None = None,
+    hasher: PasswordHasher | None = None,
 ) -> InLanguage:
-    """The page and its API over `store`; `hosts` are the `name:port` under which browsers may reach it."""
+    """The desk and its API over `store`, for those in `accounts`; `hosts` are the `name:port` under which it listens.
+
+    `hasher` sets what a password's digest costs.
+    """
     settings, metrics, trail = context.settings.search, SearchMetrics.make(registry), context.trail("search")
     lists = EnrolledLists(context.data, context.keys)
     lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail, lists)
@@ -63,7 +77,15 @@ def create_app(
         trail=trail,
         duties=duties_of(context, store),
         background=Live(BACKGROUND, context.data),
-        door=Door(token_of(context.keys), settings.idle_minutes * 60, context.clock, metrics.logins),
+        door=Door(
+            accounts,
+            Passwords(hasher),
+            Sessions(settings.idle_minutes * 60, settings.session_hours * 3600, context.clock),
+            context.clock,
+            trail,
+            metrics.logins,
+            token_of(context.keys),
+        ),
         allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
         zone=zone,
         entries=pages.entries(),
@@ -76,7 +98,14 @@ def create_app(
         app.include_router(router)
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
-    guard = Guard(app, hosts, metrics.requests, site.door.principal, partial(login.denied, site), require_named(app))
+    guard = Guard(
+        app,
+        Reach.of(context.settings, hosts),
+        metrics.requests,
+        site.door.principal,
+        partial(login.denied, site),
+        require_named(app),
+    )
     return InLanguage(guard)
 
 

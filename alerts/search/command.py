@@ -1,30 +1,71 @@
-"""`ullage search`: serves the page on loopback."""
+"""`ullage search`: serves the desk on loopback, on a socket file, or with TLS."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
+from pathlib import Path
 
 import typer
 
+from alerts.accounts.accounts import Accounts
+from alerts.accounts.first import first_login
 from alerts.search.app import create_app
-from alerts.search.door import TOKEN
+from alerts.search.door import TOKEN, token_of
 from alerts.store import configured_store
+from ullage.errors import ConfigError
+from ullage.files.trusted import read_trusted
 from ullage.monitoring.metrics import new_registry
 from ullage.runtime.role import running
-from ullage.runtime.serving import listening, serve
+from ullage.runtime.serving import listening, listening_at, serve
 from ullage.settings import LOOPBACK, Context
 
 
 def search(ctx: typer.Context) -> None:
-    """Serve the fraud team's page and its API on loopback."""
+    """Serve the desk and its API on loopback, on a socket file, or with TLS."""
     context: Context = ctx.obj
     registry = new_registry("search")
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
-        listener, port = stack.enter_context(listening("search", context.settings.search.host, context.settings.search.port))
+        accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock)))
+        tls = _tls(context)
+        listener, hosts, address = _listening(context, stack)
         stop = stack.enter_context(running("search", registry, None))
-        hosts = frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in LOOPBACK)
-        app = create_app(context, store, registry, hosts)
-        typer.echo(f"search page: http://{context.settings.search.host}:{port}/")
-        typer.echo(f"log in with the token in {context.keys.root / TOKEN}", err=True)
-        serve(app, listener, stop)
+        app = create_app(context, store, accounts, registry, hosts)
+        typer.echo(f"search page: {address}")
+        if first := first_login(accounts, context.trail("search")):
+            typer.echo(f"first login (made now, said once): {first}", err=True)
+        if token_of(context.keys):
+            typer.echo(f"{context.keys.root / TOKEN} lets programs in as before; `ullage token add` makes better ones", err=True)
+        serve(app, listener, stop, tls=tls)
+
+
+def _listening(context: Context, stack: contextlib.ExitStack) -> tuple[socket.socket, frozenset[str], str]:
+    """The listener, the names under which it may be asked directly, and the address to print."""
+    settings = context.settings.search
+    if settings.socket:
+        path = context.data / settings.socket
+        return stack.enter_context(listening_at("search", path)), frozenset({"localhost"}), f"unix:{path}"
+    listener, port = stack.enter_context(listening("search", settings.host, settings.port))
+    names = {*LOOPBACK, settings.host}
+    scheme = "https" if settings.certificate else "http"
+    hosts = frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names)
+    return listener, hosts, f"{scheme}://{settings.host}:{port}/"
+
+
+def _tls(context: Context) -> tuple[str, str] | None:
+    """The files of certificate and key; ConfigError where one is not there, or others can read the key."""
+    settings = context.settings.search
+    if not settings.certificate:
+        return None
+    certificate, key = context.data / settings.certificate, context.data / settings.key
+    _require(certificate, "certificate", secret=False)
+    _require(key, "key", secret=True)
+    return str(certificate), str(key)
+
+
+def _require(path: Path, knob: str, *, secret: bool) -> None:
+    try:
+        read_trusted(path, secret=secret)
+    except FileNotFoundError:
+        raise ConfigError(f"search.{knob}: {path} is not there") from None

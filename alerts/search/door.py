@@ -1,118 +1,164 @@
-"""Who may use the page: whoever shows the token, a secret that is made at the first start, has all that there is.
+"""Who sent a request: a person with a session, or a program with a token (`Authorization: Bearer`).
 
-    DIR/keys/search.token   0600, one line; whoever may read it may ask. Replace it and start search again to end all sessions
+A person logs in with name and password. That a name is none, a password wrong, an account closed: all get one answer, after as
+long a time, and who has to wait waits whatever the name. Every login and every refusal is in the audit log, refusals of unknown
+names without the name: people type passwords there.
 
-A person types it once and has a session then: a random id in a cookie, of which only a digest is kept here, in memory. A program
-sends it with each request (`Authorization: Bearer`). Attempts are limited, whoever makes them: while too many were wrong, no
-token logs in, right or wrong, and both take the same time.
+    DIR/keys/search.token   a program's token of before there were accounts: may what the API could then, of every tenant
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import secrets
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from alerts.accounts.roles import ALL, NOBODY, PERMISSIONS, Principal
+from alerts.accounts.accounts import Accounts, User, key_of
+from alerts.accounts.attempts import Attempts
+from alerts.accounts.passwords import PasswordError, Passwords, checked
+from alerts.accounts.roles import ALL, NOBODY, Principal
+from alerts.accounts.sessions import Sessions, digest
+from alerts.search.address import Asked
+from ullage.audit import Trail
 from ullage.clock import Clock
+from ullage.phrase import Phrase
 from ullage.runtime.allowance import Allowance, LimitedError
 from ullage.security import tokens
 from ullage.security.keys import KeyStore
 
 TOKEN = "search.token"  # noqa: S105 - its name, not the token
-COOKIE = "ullage_session"
+OF_OLD = frozenset("incident.read incident.decide incident.close incident.export person.check".split())
+"""What whoever has `search.token` could do by the API when there were no accounts."""
+COOKIE, SECURE_COOKIE = "ullage_session", "__Host-ullage_session"
 BEARER = "bearer"
-EVERYTHING = frozenset(PERMISSIONS)
-LONGEST_SECONDS = 12 * 3600.0
-MOST_SESSIONS = 1_000
-ATTEMPTS, ATTEMPT_SECONDS = 10, 60.0
+PAGE = "page"
+"""Who stands in the audit log for somebody who is not known."""
+WRONG_TOKENS, WRONG_SECONDS = 10, 60.0
 
 
-def token_of(keys: KeyStore) -> str:
-    """The token; made when there is none. ConfigError when what is there is none."""
-    return tokens.token_of(keys, TOKEN, "search")
+def token_of(keys: KeyStore) -> str | None:
+    """The token of before there were accounts, None where there is none. ConfigError when what is there is none."""
+    return tokens.token_of(keys, TOKEN, "search") if keys.is_here(TOKEN) else None
 
 
 @dataclass(slots=True)
-class _Session:
-    began: float
-    used: float
-
-
 class Door:
-    """Sessions and attempts. Threads share it."""
+    """Lets people and programs in. Threads share it."""
 
-    def __init__(self, token: str, idle_seconds: float, clock: Clock, logins: Counter) -> None:
-        self._token, self._idle, self._clock, self._logins = _digest(token), idle_seconds, clock, logins
-        self._sessions: dict[str, _Session] = {}
-        self._attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, clock, "too many attempts to log in")
-        self._lock = threading.Lock()
+    accounts: Accounts
+    passwords: Passwords
+    sessions: Sessions
+    clock: Clock
+    trail: Trail
+    logins: Counter
+    token: str | None = None
+    attempts: Attempts = field(init=False)
+    _wrong_tokens: Allowance = field(init=False)
 
-    def enter(self, typed: str) -> str | None:
-        """A new session's id, None for a token that is not ours; LimitedError after too many attempts, right or wrong."""
-        is_right = self._is_right(typed)
-        self._attempt(is_right=is_right)
-        if not is_right:
+    def __post_init__(self) -> None:
+        self.attempts = Attempts(self.clock)
+        self._wrong_tokens = Allowance(WRONG_TOKENS, WRONG_SECONDS, self.clock, "too many wrong tokens")
+
+    def enter(self, name: str, password: str, source: str) -> str | None:
+        """A new session's id, None for somebody who is not let in; LimitedError after too many attempts, right or wrong."""
+        user = self.accounts.user(name)
+        self._begin(user, name, source)
+        if not self._is_right(user, password):
+            self._refused(user)
             return None
-        self._logins.labels("in").inc()
-        session, now = secrets.token_urlsafe(32), self._clock.monotonic()
-        with self._lock:
-            if len(self._sessions) >= MOST_SESSIONS:
-                del self._sessions[min(self._sessions, key=lambda one: self._sessions[one].used)]
-            self._sessions[_digest(session)] = _Session(now, now)
-        return session
+        assert user is not None
+        self.attempts.right(key_of(name), source)
+        if user.digest and self.passwords.is_old(user.digest):
+            self.accounts.renew(user.name, self.passwords.digest(password))
+        return self.open(user, "password")
 
-    def leave(self, headers: Mapping[str, str]) -> None:
-        """End the session of a request, if it has one."""
-        with self._lock:
-            self._sessions.pop(_digest(_cookie(headers)), None)
+    def open(self, user: User, by: str) -> str:
+        """A session of somebody who has shown who they are, `by` what."""
+        self.trail.append("account.login", f"account {user.name} by {by}", actor=user.name)
+        self.logins.labels("in").inc()
+        return self.sessions.open(user.name, user.changes)
 
-    def principal(self, headers: Mapping[str, str]) -> Principal:
+    def change(self, principal: Principal, old: str, new: str, source: str) -> str | None:
+        """Change the asker's own password, which ends their sessions, and open one; None where the old one is wrong.
+
+        PasswordError for a new one that is not taken.
+        """
+        user = self.accounts.named(principal.name)
+        checked(new, user.name)
+        if old == new:
+            raise PasswordError(Phrase("that is the password of before: choose another"))
+        self._begin(user, user.name, source)
+        if not self._is_right(user, old):
+            self._refused(user)
+            return None
+        self.attempts.right(key_of(user.name), source)
+        self.trail.append("account.password", f"account {user.name}: changed by its person", actor=user.name)
+        self.accounts.set_password(user.name, self.passwords.digest(new), is_own=True)
+        self.sessions.end(principal.session)
+        return self.sessions.open(user.name, self.accounts.named(user.name).changes)
+
+    def leave(self, principal: Principal) -> None:
+        """End the asker's session."""
+        self.trail.append("account.logout", f"account {principal.name}", actor=principal.name)
+        self.sessions.end(principal.session)
+
+    def principal(self, headers: Mapping[str, str], asked: Asked) -> Principal:
         """Who sent a request; NOBODY for somebody who is not known.
 
-        LimitedError for a wrong token of a program after too many attempts.
+        LimitedError for a wrong token of a program after too many of them.
         """
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == BEARER:
-            if self._is_right(given.strip()):
-                return Principal(BEARER, tenants=frozenset({ALL}), permissions=EVERYTHING, is_program=True)
-            self._attempt(is_right=False)
+            return self._program(given.strip(), asked.source)
+        session = self.sessions.find(_cookie(headers, SECURE_COOKIE if asked.is_secure else COOKIE))
+        if session is None:
             return NOBODY
-        name, now = _digest(_cookie(headers)), self._clock.monotonic()
-        with self._lock:
-            session = self._sessions.get(name)
-            if session is None:
-                return NOBODY
-            if now - session.used > self._idle or now - session.began > LONGEST_SECONDS:
-                del self._sessions[name]
-                return NOBODY
-            session.used = now
-        return Principal("desk", tenants=frozenset({ALL}), permissions=EVERYTHING, session=name)
+        user = self.accounts.user(session.user)
+        if user is None or user.is_disabled or user.changes != session.change:
+            self.sessions.end(session.name)
+            return NOBODY
+        return user.principal(session.name)
 
-    def _is_right(self, typed: str) -> bool:
-        return hmac.compare_digest(_digest(typed), self._token)
-
-    def _attempt(self, *, is_right: bool) -> None:
-        """Count an attempt; only wrong ones use the allowance up."""
+    def _program(self, given: str, source: str) -> Principal:
+        if self.token and hmac.compare_digest(digest(given), digest(self.token)):
+            return Principal(TOKEN, frozenset(), frozenset({ALL}), OF_OLD, is_program=True)
+        if token := self.accounts.program(given):
+            return token.principal()
         try:
-            self._attempts.check() if is_right else self._attempts.take()
+            self._wrong_tokens.take(source)
         except LimitedError:
-            self._logins.labels("limited").inc()
+            self.logins.labels("limited").inc()
             raise
-        if not is_right:
-            self._logins.labels("refused").inc()
+        self.logins.labels("refused").inc()
+        self.trail.append("token.refused", "a token that is none, expired or was revoked", actor=PAGE)
+        return NOBODY
+
+    def _begin(self, user: User | None, name: str, source: str) -> None:
+        try:
+            self.attempts.begin(key_of(name), source)
+        except LimitedError as error:
+            self.logins.labels("limited").inc()
+            if error.is_first:
+                self.trail.append("account.locked", f"{_said(user)}: too many attempts", actor=PAGE)
+            raise
+
+    def _is_right(self, user: User | None, password: str) -> bool:
+        """Whether they are let in; the password is looked at whatever else is wrong, so that all takes as long."""
+        fits = self.passwords.fits(user.digest if user else None, password)
+        return fits and user is not None and not user.is_disabled and (user.until is None or self.clock.wall() < user.until)
+
+    def _refused(self, user: User | None) -> None:
+        self.logins.labels("refused").inc()
+        why = "is closed" if user and user.is_disabled else "wrong password, or one that ran out unused"
+        self.trail.append("account.refused", f"{_said(user)}{': ' + why if user else ''}", actor=PAGE)
 
 
-def _digest(text: str) -> str:
-    """Of one length whatever the text, so that comparing tells nothing; what it is made of has 128 bits or more."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _said(user: User | None) -> str:
+    return f"account {user.name}" if user else "a name that is none"
 
 
-def _cookie(headers: Mapping[str, str]) -> str:
-    pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
-    return next((value for name, _, value in pairs if name == COOKIE), "")
+def _cookie(headers: Mapping[str, str], wanted: str) -> str:
+    pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").replace(",", ";").split(";"))
+    return next((value for name, _, value in pairs if name == wanted), "")

@@ -13,11 +13,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerts.accounts.roles import NOBODY, Principal
+from alerts.search.address import MACHINES, Asked, Reach
 from ullage.errors import UllageError
 from ullage.runtime.connections import ANSWERED, MOST_REQUESTS
 
 MAX_BODY = 16 * 1024
 MAX_QUERY = 2 * 1024
+CHANGING = frozenset({"/password", "/logout"})
+"""What is left to somebody whose password somebody else made."""
 KEPT = "/api/export/"
 """What leaves an entry in the audit log even when it is only read: no other site's page may fill that log."""
 HEADERS = {
@@ -36,21 +39,21 @@ HEADERS = {
 class Guard:
     """Wraps the whole application.
 
-    `hosts` are the names and port under which it may be spoken to. `principal` says who sent a request, NOBODY for nobody known;
-    the paths in `open_` are for everybody, else `denied` answers, an error of `principal` too. Routes find it as
-    `request.state.principal`.
+    `reach` knows the names under which it may be spoken to, and proxies. `principal` says who sent a request, NOBODY for nobody
+    known; the paths in `open_` are for everybody, else `denied` answers, an error of `principal` too. Routes find both as
+    `request.state.principal` and `request.state.asked`.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        hosts: frozenset[str],
+        reach: Reach,
         requests: Counter,
-        principal: Callable[[Mapping[str, str]], Principal],
+        principal: Callable[[Mapping[str, str], Asked], Principal],
         denied: Callable[[Scope, UllageError | None], Response],
         open_: Collection[str],
     ) -> None:
-        self._app, self._hosts, self._requests, self._open = app, hosts, requests, frozenset(open_)
+        self._app, self._reach, self._requests, self._open = app, reach, requests, frozenset(open_)
         self._principal, self._denied = principal, denied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,24 +77,28 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[ASGIApp, Receive]:
         """What answers a request: the application, or a refusal; and where its body is read from."""
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal, body = self._refusal(scope, headers), b""
+        headers = _headers(scope)
+        asked = scope["state"]["asked"] = self._reach.asked(scope, headers)
+        refusal, body = self._refusal(scope, headers, asked), b""
         if refusal is None:
             body = await _body(receive)
             refusal = (413, "too large") if len(body) > MAX_BODY else _unmeasured(scope, headers, body)
         if refusal:
             return PlainTextResponse(refusal[1] + "\n", refusal[0]), receive
         try:
-            principal = scope["state"]["principal"] = self._principal(headers)
+            principal = scope["state"]["principal"] = self._principal(headers, asked)
         except UllageError as error:
             return self._denied(scope, error), receive
-        passes = principal != NOBODY or scope["path"] in self._open
+        is_known = principal != NOBODY and (not principal.must_change or scope["path"] in CHANGING)
+        passes = is_known or scope["path"] in self._open
         return self._app if passes else self._denied(scope, None), _again(body, receive)
 
-    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: Mapping[str, str], asked: Asked) -> tuple[int, str] | None:
         """Status and reason, or None for a request that may pass."""
-        if headers.get("host", "") not in self._hosts:
-            return 421, "not a name of this page"
+        if not asked.host:
+            return 421, "not a name of this page: search.public in ullage.toml has those by which it is reached"
+        if scope["path"] in MACHINES and not asked.is_local:
+            return 404, "for this machine alone"
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return 405, "GET and POST only"
         if scope["method"] == "POST" and not self._same_origin(scope["path"], headers):
@@ -107,8 +114,17 @@ class Guard:
         if site is not None:
             return site == "same-origin"
         if origin is not None:
-            return origin in {f"http://{host}" for host in self._hosts}
+            return origin in self._reach.origins
         return path.startswith("/api/") and headers.get("content-type", "").partition(";")[0].strip() == "application/json"
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """By name in lower case; those that come several times are a list, parted by commas."""
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 def _too_large(scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:

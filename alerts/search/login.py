@@ -1,4 +1,4 @@
-"""The way in and out: a form that takes the token, shown in the place of whatever was asked for."""
+"""The way in and out: a form for name and password, shown in the place of whatever was asked for."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Scope
 
+from alerts.accounts.roles import NOBODY
 from alerts.search.asked import PLACE
-from alerts.search.door import COOKIE
+from alerts.search.door import COOKIE, SECURE_COOKIE
 from alerts.search.may import anybody, logged_in
 from alerts.search.site import Site
-from ullage.errors import UllageError
+from ullage.errors import UllageError, UnavailableError
 from ullage.phrase import Phrase
 from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form(max_length=2_000)]
 Everybody = Annotated[Site, anybody()]
+Known = Annotated[Site, logged_in()]
+WRONG = Phrase("The name or the password is wrong, or the account is closed.")
 
 
 def routes() -> APIRouter:
@@ -29,41 +32,61 @@ def routes() -> APIRouter:
         return _form(site, 200)
 
     @router.post("/login")
-    def enter(site: Everybody, token: Typed = "", then: Typed = "/") -> Response:
+    def enter(request: Request, site: Everybody, name: Typed = "", password: Typed = "", then: Typed = "/") -> Response:
         place = then if PLACE.fullmatch(then) else "/"
         try:
-            session = site.door.enter(token.strip())
+            session = site.door.enter(name, password, request.state.asked.source)
         except LimitedError as error:
             return _limited(site, error, place)
-        if session is None:
-            return _form(site, 401, place, Phrase("That is not the token of this page."))
-        answer = RedirectResponse(place, 303)
-        answer.set_cookie(COOKIE, session, path="/", httponly=True, samesite="strict")
-        return answer
+        return entered(request, session, place) if session else _form(site, 401, place, WRONG)
 
     @router.post("/logout")
-    def leave(request: Request, site: Annotated[Site, logged_in()]) -> Response:
-        site.door.leave({"cookie": request.headers.get("cookie", "")})
+    def leave(site: Known) -> Response:
+        site.door.leave(site.principal)
         answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+        for name in (COOKIE, SECURE_COOKIE):
+            answer.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=name == SECURE_COOKIE)
         return answer
 
     return router
 
 
+def entered(request: Request, session: str, place: str) -> Response:
+    """Leads somebody who was let in to `place`, with the session's cookie: for encrypted connections alone where this is one."""
+    answer = RedirectResponse(place, 303)
+    is_secure = request.state.asked.is_secure
+    name = SECURE_COOKIE if is_secure else COOKIE
+    answer.set_cookie(name, session, path="/", httponly=True, samesite="strict", secure=is_secure)
+    return answer
+
+
 def denied(site: Site, scope: Scope, error: UllageError | None) -> Response:
     """The answer to a request of nobody who may ask; a page is asked for again once its reader has logged in."""
-    path = scope["path"]
+    path, principal = scope["path"], scope["state"].get("principal", NOBODY)
     if path.startswith("/api/"):
-        if isinstance(error, LimitedError):
-            return JSONResponse({"error": str(error)}, 429, {"retry-after": str(error.retry_after)})
-        says = "send the token of this page, which lies in the key folder, as `Authorization: Bearer TOKEN`"
-        return JSONResponse({"error": says}, 401, {"www-authenticate": "Bearer"})
+        return _denied_program(error)
+    if principal.must_change:
+        return RedirectResponse("/password", 303)
     place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
     place = place if scope["method"] == "GET" and PLACE.fullmatch(place) else "/"
     if isinstance(error, LimitedError):
         return _limited(site, error, place)
+    if error:
+        return site.page("problem.html", _status(error), title=Phrase("That did not work"), message=error)
     return _form(site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"])
+
+
+def _denied_program(error: UllageError | None) -> Response:
+    if isinstance(error, LimitedError):
+        return JSONResponse({"error": str(error)}, 429, {"retry-after": str(error.retry_after)})
+    if error:
+        return JSONResponse({"error": str(error)}, _status(error))
+    says = "send a token that is good now, of `ullage token add`, as `Authorization: Bearer TOKEN`"
+    return JSONResponse({"error": says}, 401, {"www-authenticate": "Bearer"})
+
+
+def _status(error: UllageError) -> int:
+    return 503 if isinstance(error, UnavailableError) else 500
 
 
 def _form(site: Site, status: int, place: str = "/", refused: object = "", *, crossed: bool = False) -> HTMLResponse:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -84,8 +85,10 @@ class Site:
         )
 
     def actor(self, typed: str = "") -> str:
-        """In whose name something is done: that which a program says, else that of whoever asks."""
-        return typed or self.principal.name
+        """In whose name something is done: a person's own, whatever was typed; for a program that which it says, and its own."""
+        if not self.principal.is_program or not typed:
+            return self.principal.name
+        return f"{checked_name(typed)} via {self.principal.name}"
 
     def known(self, tenant: str) -> None:
         """UnknownTenantError for a tenant that is none of ours, or none that may be seen; "" is any."""
@@ -97,7 +100,7 @@ class Site:
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A template as an answer, in the language of whoever asks; it knows them as `principal`, and their tenants."""
         reader = READER.get()
-        who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold, "place": reader.place}
+        who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold, "place": _repeatable(reader.place)}
         who["menu"] = menu(self.entries, self.principal)
         text = self.pages(reader.language).get_template(name).render({**who, **values})
         return HTMLResponse(text, status, {"content-language": TAGS[reader.language]})
@@ -113,6 +116,11 @@ class Site:
         if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
             raise QueryError("the case number has 1 to 32 letters, digits and / _ . -, and is no one's phone, ID or card")
         return Question(Secret(value), checked_name(who), purpose, case.strip())
+
+
+def _repeatable(place: str) -> str:
+    """A place of the desk as a page may say it again: without a query that holds what looks like somebody's identifier."""
+    return place.partition("?")[0] if identifier_in(unquote(place)) else place
 
 
 def templates(zone: tzinfo | None) -> Callable[[str], Environment]:

@@ -148,6 +148,8 @@ def _serve(ullage: drive.Ullage, console: Console) -> None:
     """The search page, until Ctrl-C."""
     console.rule("[bold]3  the page (Ctrl-C ends everything)", align="left")
     somebody = plant.plan().customers[0]
+    name, password = drive.add_account(ullage)
+    console.print(f"log in as [bold]{name}[/] with the password [bold]{password}[/]: lead, DPO and operator, made for this run")
     console.print(f"ask it whether this synthetic person is exposed: {somebody.phone}")
     environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "warning"}
     process = subprocess.Popen(command(ullage.data, "search"), env=environment, start_new_session=True)

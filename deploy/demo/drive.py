@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -135,6 +136,14 @@ def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "
     write_customers(export, plan.customers)
     ullage("watchlist", "load", str(export), "--tenant", TENANT)
     export.unlink()
+
+
+def add_account(ullage: Ullage) -> tuple[str, str]:
+    """Name and password of somebody who may do on the page whatever one person may."""
+    name, password = "demo", "-".join(secrets.token_hex(3) for _ in range(3))
+    roles = [word for role in ("lead", "dpo", "operator") for word in ("--role", role)]
+    ullage("user", "add", name, *roles, "--all-tenants", "--own", "--password-file", "-", text=f"{password}\n")
+    return name, password
 
 
 def add_sites(ullage: Ullage, pastes: str, forum: Forum) -> None:

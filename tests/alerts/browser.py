@@ -2,14 +2,22 @@
 
 import asyncio
 import io
+from collections.abc import Sequence
 
 import httpx
+from argon2 import PasswordHasher
 
+from alerts.accounts.accounts import Accounts
+from alerts.accounts.roles import ALL
 from ullage import log
 
 HOST = "127.0.0.1:8600"
 PHONE = "13800138000"
-ASKED = {"value": PHONE, "who": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
+ASKED = {"value": PHONE, "purpose": "fraud_case", "case": "C-2026-1"}
+ASKER = "Li Wei"
+PASSWORD = "a sentence of many words"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""What a digest costs in tests."""
 OURS = {"sec-fetch-site": "same-origin"}
 
 
@@ -20,8 +28,8 @@ class Browser:
         self.app, self.log, self.cookies = app, io.StringIO(), {}
         log.configure("debug", self.log)
 
-    def log_in(self, token: str) -> httpx.Response:
-        answer = self.post("/login", {"token": token})
+    def log_in(self, name: str, password: str = PASSWORD, **more) -> httpx.Response:
+        answer = self.post("/login", {"name": name, "password": password, **more})
         self.cookies |= dict(answer.cookies)
         return answer
 
@@ -38,3 +46,8 @@ class Browser:
 
     def post(self, path: str, data: dict | None = None, headers: dict = OURS, **more) -> httpx.Response:
         return self.ask("POST", path, data=data, headers=headers, **more)
+
+
+def add_account(accounts: Accounts, name: str, roles: Sequence[str], tenants: Sequence[str] = (ALL,)) -> None:
+    """Somebody with password `PASSWORD`, which is their own."""
+    accounts.add(name, roles, tenants, digest=CHEAP.hash(PASSWORD), by="test", is_own=True)

@@ -1,18 +1,19 @@
 """A store, in the data folder where the commands look for it, the page over it, and a log of the test's own."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.accounts.accounts import Accounts
+from alerts.accounts.roles import ALL
 from alerts.lookup.exposed import index_tags
 from alerts.records import incident_id
 from alerts.search.app import create_app
-from alerts.search.door import token_of
 from alerts.store import IncidentStore, open_store
-from tests.alerts.browser import HOST, PHONE, Browser
+from tests.alerts.browser import ASKER, CHEAP, HOST, PHONE, Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
 from ullage import log
@@ -34,12 +35,42 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def browser(store: IncidentStore, context: Context, registry: CollectorRegistry) -> Browser:
-    """The page, with the keys of tenant `bank`, where somebody has logged in."""
+def accounts(context: Context) -> Iterator[Accounts]:
+    """With one account, `ASKER`, who may whatever one person may."""
+    opened = Accounts(context.data, context.clock)
+    add_account(opened, ASKER, ["lead", "dpo", "fraud", "auditor"])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(store: IncidentStore, accounts: Accounts, context: Context, registry: CollectorRegistry) -> Browser:
+    """The desk, with the keys of tenant `bank`, where nobody has logged in."""
     keys.make_tenant(context.keys, "bank")
-    opened = Browser(create_app(context, store, registry, frozenset({HOST})))
-    assert opened.log_in(token_of(context.keys)).status_code == 303
+    return Browser(create_app(context, store, accounts, registry, frozenset({HOST}), hasher=CHEAP))
+
+
+@pytest.fixture
+def browser(desk: Browser) -> Browser:
+    """The desk, where `ASKER` has logged in."""
+    opened = Browser(desk.app)
+    assert opened.log_in(ASKER).status_code == 303
     return opened
+
+
+@pytest.fixture
+def log_in(desk: Browser, accounts: Accounts) -> Callable[..., Browser]:
+    """Logs somebody in who has these roles and sees these tenants, by default all: `log_in("agent", tenants=["bank"])`."""
+
+    def logged_in(*roles: str, tenants: Sequence[str] = (ALL,)) -> Browser:
+        name = f"{roles[0]} of {tenants[0]}".replace(ALL, "all")
+        if accounts.user(name) is None:
+            add_account(accounts, name, roles, tenants)
+        opened = Browser(desk.app)
+        assert opened.log_in(name).status_code == 303
+        return opened
+
+    return logged_in
 
 
 @pytest.fixture

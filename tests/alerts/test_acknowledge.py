@@ -8,9 +8,8 @@ from typer.testing import CliRunner
 from alerts.notify.notifier import configured
 from alerts.records import Decision
 from alerts.search.app import create_app
-from alerts.search.door import token_of
 from alerts.store import Where
-from tests.alerts.browser import HOST, Browser
+from tests.alerts.browser import ASKER, CHEAP, HOST, Browser
 from ullage import audit
 from ullage.cli import app
 from ullage.security import keys
@@ -66,26 +65,34 @@ def test_an_incident_that_is_not_there_is_not_acknowledged(run) -> None:
     assert "no incident of that id" in run("acknowledge", "INC-AAAAAAAAAA", "--by", "Li Wei", code=1)
 
 
-def test_a_program_acknowledges_with_a_persons_name(leaked, store, data, browser) -> None:
+@pytest.fixture
+def program(accounts) -> dict[str, str]:
+    """The headers of a program that may decide."""
+    token = accounts.add_token("soar", ["incident.decide"], ["*"], purpose="a test", days=1, by="test")[1]
+    return {"authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(("said", "name"), [({"by": "Wang Fang"}, "Wang Fang via soar"), ({}, "soar")])
+def test_a_program_acknowledges_in_its_name_and_that_of_the_person_it_gives(
+    leaked, store, data, browser, program, said, name
+) -> None:
     path = f"/api/incidents/{leaked}/decisions"
-    answer = browser.ask("POST", path, json={"by": "Li Wei", "decision": "acknowledged"})
-    assert (answer.status_code, answer.json()["by"], answer.json()["status"]) == (200, "Li Wei", "acknowledged")
-    assert decided(store, leaked) == [("acknowledged", "Li Wei", "")]
-    assert last(data) == ("incident.decide", "Li Wei")
+    answer = browser.ask("POST", path, json={**said, "decision": "acknowledged"}, headers=program)
+    assert (answer.status_code, answer.json()["by"], answer.json()["status"]) == (200, name, "acknowledged")
+    assert decided(store, leaked) == [("acknowledged", name, "")]
+    assert last(data) == ("incident.decide", name)
 
 
 @pytest.mark.parametrize(
     "asked",
     [
-        {"decision": "acknowledged"},
-        {"by": "", "decision": "acknowledged"},
         {"by": "13800138000", "decision": "acknowledged"},
         {"by": "Li Wei", "decision": "reported"},
         {"by": "Li Wei", "decision": "acknowledged", "more": 1},
     ],
 )
-def test_what_a_program_leaves_out_is_refused_and_not_repeated(leaked, store, browser, asked) -> None:
-    answer = browser.ask("POST", f"/api/incidents/{leaked}/decisions", json=asked)
+def test_what_a_program_may_not_say_is_refused_and_not_repeated(leaked, store, browser, program, asked) -> None:
+    answer = browser.ask("POST", f"/api/incidents/{leaked}/decisions", json=asked, headers=program)
     assert answer.status_code in (400, 422)
     assert "13800138000" not in answer.text
     assert decided(store, leaked) == []
@@ -99,26 +106,29 @@ def test_another_sites_page_acknowledges_nothing(leaked, store, browser) -> None
     assert decided(store, leaked) == []
 
 
-def page(data, store, registry, text: str) -> Browser:
+def page(data, store, accounts, registry, text: str) -> Browser:
     (data / "ullage.toml").write_text(text)
     context = Context(data)
     keys.make_tenant(context.keys, "bank")
-    return Browser(create_app(context, store, registry, frozenset({HOST})))
+    return Browser(create_app(context, store, accounts, registry, frozenset({HOST}), hasher=CHEAP))
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[notify]\n", f"<b>{BANNER} of bank</b>"),
+        ("[notify]\n", f"<b>{BANNER} of bank, however grave:</b>"),
         (SOC, ""),
         (SOC + '[notify.routes.all]\nchannels = ["soc"]\n', ""),
-        (SOC + 'detail = "facts"\n[notify.routes.all]\nchannels = ["soc"]\ntenants = ["shop"]\n', f"<b>{BANNER} of bank</b>"),
+        (
+            SOC + 'detail = "facts"\n[notify.routes.all]\nchannels = ["soc"]\ntenants = ["shop"]\n',
+            f"<b>{BANNER} of bank, however grave:</b>",
+        ),
     ],
 )
-def test_every_page_says_of_whom_nobody_is_told_and_the_login_says_nothing(data, store, registry, text, said) -> None:
-    browser = page(data, store, registry, text)
+def test_every_page_says_of_whom_nobody_is_told_and_the_login_says_nothing(data, store, accounts, registry, text, said) -> None:
+    browser = page(data, store, accounts, registry, text)
     assert BANNER not in browser.get("/login").text
-    browser.log_in(token_of(Context(data).keys))
+    browser.log_in(ASKER)
     for path in ("/", "/exposed", "/noise"):
         shown = browser.get(path).text
         assert said in shown

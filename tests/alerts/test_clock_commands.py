@@ -89,7 +89,7 @@ def test_a_report_that_is_recorded_stops_its_clock_and_sets_the_status(ours, run
 def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(ours, browser, clock, store):
     clock.advance(-3600)
     for number, status in enumerate(("confirmed", "resolved")):
-        form = {"by": "Li", "status": status, "token": f"{number}" * 16}
+        form = {"status": status, "token": f"{number}" * 16}
         assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
         assert browser.get(f"/api/incidents/{A}").json()["status"] == status
 
@@ -196,7 +196,7 @@ def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     for part in ("报告时限", "not verified", "未核对原文", "2026-09-21 22:43 CST", "Sent: nfra-2024, first report"):
         assert part in text
     answer = browser.post(
-        f"/incidents/{A}/decisions", {"by": "Li", "status": "reported nfra-2024 first", "note": "by fax", "token": "0" * 16}
+        f"/incidents/{A}/decisions", {"status": "reported nfra-2024 first", "note": "by fax", "token": "0" * 16}
     )
     assert answer.status_code == 303
     after = browser.get(f"/incidents/{A}").text
@@ -210,7 +210,7 @@ def test_the_page_takes_what_a_person_decides_of_a_rule(ours, browser):
     text = browser.get(f"/incidents/{A}").text
     assert "Not due: pipl-57" in text
     assert "Applies: cac-2025 " in text
-    form = {"by": "Li", "status": "waived pipl-57", "note": "", "token": "0" * 16}
+    form = {"status": "waived pipl-57", "note": "", "token": "0" * 16}
     assert browser.post(f"/incidents/{A}/decisions", form).status_code == 400, "without a ground"
     assert browser.post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code == 303
     after = browser.get(f"/incidents/{A}").text
@@ -222,7 +222,7 @@ def test_the_page_takes_what_a_person_decides_of_a_rule(ours, browser):
 def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browser, store, clock):
     at = clock.as_clock().now()
     store.create([Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")])
-    form = {"by": "Li", "status": "reported nfra-2024 final", "token": "0" * 16}
+    form = {"status": "reported nfra-2024 final", "token": "0" * 16}
     assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
     shown = browser.get(f"/api/incidents/{A}").json()
     assert shown["status"] == "resolved"
@@ -231,6 +231,6 @@ def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browse
 
 @pytest.mark.parametrize("status", ["reported", "reported gdpr first", "reported nfra-2024 brief", "reported <b> first", "open"])
 def test_the_page_refuses_a_report_that_no_rule_asks_for(ours, browser, store, status):
-    answer = browser.post(f"/incidents/{A}/decisions", {"by": "Li", "status": status, "token": "0" * 16})
+    answer = browser.post(f"/incidents/{A}/decisions", {"status": status, "token": "0" * 16})
     assert answer.status_code == 400
     assert store.count(Decision, Where()) == 1

@@ -73,15 +73,15 @@ def test_match_names_the_keys_that_it_used(context: Context) -> None:
     assert type(found).decode(found.encode(), 3) == found
 
 
-def test_search_does_not_start_with_another_index_key_than_the_stores(store, context: Context) -> None:
+def test_search_does_not_start_with_another_index_key_than_the_stores(store, accounts, context: Context) -> None:
     keys.make_tenant(context.keys, "bank")
     store.create([KeyCheck(id=NAME, tenant="bank", value=check_value(context.keys.read(NAME), NAME), at=context.clock.now())])
-    create_app(context, store, CollectorRegistry(), frozenset())
+    create_app(context, store, accounts, CollectorRegistry(), frozenset())
     key = context.keys.root / NAME
     (key.parent / "index-1.key.kcv").unlink()
     key.write_bytes(bytes([key.read_bytes()[0] ^ 1]) + key.read_bytes()[1:])
     with pytest.raises(ConfigError, match=r"index-1\.key is not the one under which the incident store is tagged: restore it"):
-        create_app(context, store, CollectorRegistry(), frozenset())
+        create_app(context, store, accounts, CollectorRegistry(), frozenset())
     assert not (key.parent / "index-1.key.kcv").exists(), "a refused key is not adopted"
 
 

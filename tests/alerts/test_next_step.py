@@ -27,8 +27,8 @@ from alerts.records import SEVERITIES, Origin
 from alerts.report.draft import Language, page
 from alerts.report.facts import Case
 from alerts.report.markdown import literal, markdown
-from alerts.search.door import token_of
 from alerts.table import incident_in_full
+from tests.alerts.browser import ASKER
 from tests.alerts.builders import incident
 from tests.alerts.notify.support import Recorded, notify_settings
 from ullage.display.next_step import next_step
@@ -86,7 +86,7 @@ def shown_everywhere(context, store, browser, clock, one) -> tuple[str, str, str
     store.refresh()
     with contextlib.redirect_stdout(io.StringIO()) as terminal:
         incidents_show(SimpleNamespace(obj=context), one.id)
-    browser.log_in(token_of(context.keys))  # hours may have passed
+    browser.log_in(ASKER)  # hours may have passed
     shown, answer = browser.get(f"/incidents/{one.id}").text, browser.get(f"/api/incidents/{one.id}").json()["decide"]
     soc = Recorded()
     settings = notify_settings(detail={"soc": "facts"})

@@ -202,7 +202,7 @@ def test_an_expired_list_is_as_none(browser, context, clock):
 
 @pytest.mark.parametrize("forged", [False, True])
 def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
-    store, browser, clock, context, registry, forged, logged
+    store, browser, accounts, clock, context, registry, forged, logged
 ):
     path = record(context, PHONE)
     if forged:
@@ -226,7 +226,7 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
     assert both(browser)[1]["answer"] == "exposed"
     if forged:
         with pytest.raises(ConfigError, match=r"bank\.enrolled"):
-            create_app(context, store, CollectorRegistry(), frozenset())
+            create_app(context, store, accounts, CollectorRegistry(), frozenset())
 
 
 def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():

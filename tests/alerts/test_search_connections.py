@@ -8,9 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from alerts.search import guard, pages
+from alerts.search import guard
 from alerts.search.app import create_app
-from alerts.search.door import token_of
+from alerts.search.pages import incidents
+from tests.alerts.browser import CHEAP
 from ullage.runtime import connections
 from ullage.runtime.serving import serve
 from ullage.security import keys
@@ -20,12 +21,12 @@ SOON = 20.0
 
 
 @pytest.fixture
-def port(context, store, registry, clock) -> Iterator[int]:
+def port(context, store, accounts, registry, clock) -> Iterator[int]:
     """The page, served as `ullage search` serves it."""
     keys.make_tenant(context.keys, "bank")
     listener = socket.create_server(("127.0.0.1", 0))
     number = listener.getsockname()[1]
-    app = create_app(context, store, registry, frozenset({f"127.0.0.1:{number}"}))
+    app = create_app(context, store, accounts, registry, frozenset({f"127.0.0.1:{number}"}), hasher=CHEAP)
     stop = threading.Event()
     thread = threading.Thread(target=serve, args=(app, listener, stop), daemon=True)
     thread.start()
@@ -33,6 +34,11 @@ def port(context, store, registry, clock) -> Iterator[int]:
     stop.set()
     thread.join()
     listener.close()
+
+
+@pytest.fixture
+def token(accounts) -> str:
+    return accounts.add_token("crm", ["incident.read"], ["*"], purpose="a test", days=1, by="test")[1]
 
 
 def connect(port: int) -> socket.socket:
@@ -135,12 +141,12 @@ def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(port, name
     assert asyncio.run(drips()) < SOON
 
 
-def test_an_exchange_that_does_not_end_is_cut(port, context, monkeypatch) -> None:
+def test_an_exchange_that_does_not_end_is_cut(port, token, monkeypatch) -> None:
     monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.5)
     held = threading.Event()
-    monkeypatch.setattr("alerts.search.pages.listed", lambda *_: held.wait(SOON))
+    monkeypatch.setattr("alerts.search.pages.incidents.listed", lambda *_: held.wait(SOON))
     with closing(connect(port)) as peer:
-        session = f"authorization: Bearer {token_of(context.keys)}\r\n\r\n".encode()
+        session = b"authorization: Bearer " + token.encode() + b"\r\n\r\n"
         peer.sendall(request(port, "GET", session, path="/"))
         assert peer.recv(1) == b""
     held.set()
@@ -193,18 +199,18 @@ def test_many_slow_connections_keep_nobody_out_and_are_no_more_than_the_cap(port
         peer.close()
 
 
-def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, context, monkeypatch) -> None:
+def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, token, monkeypatch) -> None:
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
     held, arrived = threading.Event(), threading.Semaphore(0)
-    real = pages.listed
+    real = incidents.listed
 
     def slow(*given):
         arrived.release()
         assert held.wait(SOON)
         return real(*given)
 
-    monkeypatch.setattr("alerts.search.pages.listed", slow)
-    session = f"authorization: Bearer {token_of(context.keys)}\r\n\r\n".encode()
+    monkeypatch.setattr("alerts.search.pages.incidents.listed", slow)
+    session = b"authorization: Bearer " + token.encode() + b"\r\n\r\n"
     busy = [connect(port) for _ in range(2)]
     for peer in busy:
         peer.sendall(request(port, "GET", session, path="/"))

@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
+from alerts.accounts.accounts import Accounts
 from alerts.search.app import create_app
 from alerts.store import configured_store
 from crawlers.frontier.database import open_frontier
@@ -87,8 +88,8 @@ def run_or_raise(data: Path, *words: str) -> None:
 def search(data: Path) -> None:
     """All that `ullage search` does before it serves."""
     context = Context(data)
-    with closing(configured_store(context)) as store:
-        create_app(context, store, CollectorRegistry(), frozenset())
+    with closing(configured_store(context)) as store, closing(Accounts(data, context.clock)) as accounts:
+        create_app(context, store, accounts, CollectorRegistry(), frozenset())
 
 
 def load(data: Path) -> None:

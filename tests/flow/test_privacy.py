@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from alerts.export import formats
-from alerts.search.door import token_of
+from alerts.search.door import TOKEN
 from deploy.demo import security_team
 from deploy.demo.drive import configuration, write_customers
 from deploy.local.posting import Bepasty, Spirit
@@ -28,6 +28,7 @@ from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers
 from ullage.bus import TOPICS
 from ullage.custody.officers import open_sealed, private_key
 from ullage.custody.vault import Vault
+from ullage.security.tokens import token_of
 from ullage.settings import Context
 
 pytestmark = pytest.mark.flow
@@ -95,12 +96,12 @@ def ingest_hostile(daemon: Daemon) -> None:
 
 
 def page(daemon: Daemon, path: str, body: dict[str, str] | None = None) -> str:
-    """Ask the search API, as a program that has the page's token; a body is posted as JSON."""
+    """Ask the search API, as a program that has the token of before there were accounts; a body is posted as JSON."""
     context = Context(daemon.data)
     port = context.settings.search.port
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode() if body else None)
     request.add_header("Content-Type", "application/json")
-    request.add_header("Authorization", f"Bearer {token_of(context.keys)}")
+    request.add_header("Authorization", f"Bearer {token_of(context.keys, TOKEN, 'search')}")
     with urllib.request.urlopen(request, timeout=60) as answer:
         return str(answer.read().decode())
 
@@ -115,6 +116,7 @@ def is_up(daemon: Daemon) -> bool:
 
 def run_everything(daemon: Daemon) -> int:
     """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page; how many posts must have been found."""
+    token_of(Context(daemon.data).keys, TOKEN, "search")
     daemon.start()
     until((daemon.data / "incidents.sqlite").exists, "alert has opened its store")
     ingest_hostile(daemon)

@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -56,6 +57,7 @@ def serve(
         log_config=SILENT,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # uvicorn would believe every process of this machine who it says that it asks for
         lifespan="on" if lifespan else "off",
         timeout_graceful_shutdown=DRAIN_SECONDS,
         ssl_certfile=certificate,
@@ -69,6 +71,25 @@ def serve(
 
     threading.Thread(target=drain, name="drain", daemon=True).start()
     server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
+    """A listening socket file of `role`, for its owner and group; ConfigError when something else is there, or listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        if path.is_socket():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                if probe.connect_ex(str(path)) == 0:
+                    raise ConfigError(f"{path} is served by another process: end that one")
+            path.unlink()
+        try:
+            listener.bind(str(path))
+            path.chmod(0o660)
+            listener.listen()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be the socket of {role} ({error.strerror}): set {role}.socket") from None
+        yield listener
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -91,23 +93,60 @@ class AlertSettings(Section):
     port: Port = knob(9713, "/metrics of alert, on loopback; 0 takes a free one")
 
 
+UNIX = "unix"
+"""In the place of an address: whoever comes by the socket file."""
+
+
 class SearchSettings(Section):
-    """The fraud team's page."""
+    """The desk."""
 
-    host: str = knob("127.0.0.1", "loopback only: one token for all is no account, and there is no TLS")
-    port: Port = knob(8600, "the page; 0 takes a free one")
-    idle_minutes: Annotated[float, Field(gt=0, le=720)] = knob(
-        30.0, "a session that is not used for so long is over; every one is after 12 hours", "minutes"
+    host: str = knob("127.0.0.1", "where it listens; anywhere but on loopback it needs a certificate")
+    port: Port = knob(8600, "the desk; 0 takes a free one")
+    socket: str = knob("", "a socket file instead of host and port, relative to the data folder, for a proxy on this machine")
+    certificate: str = knob("", "file of the certificate chain (PEM), relative to the data folder; with one TLS is spoken")
+    key: str = knob("", "file of the certificate's private key, mode 0600")
+    public: tuple[str, ...] = knob(
+        (), "addresses by which readers reach it through a proxy, such as https://ullage.bank.example; notify.page is one as well"
     )
-    lookups_per_minute: Count = knob(30, "look-ups of one session or program: a desk asks, it does not try a list of numbers")
-    lookups_per_day: Count = knob(2000, "look-ups of all together, for many sessions are no way around")
+    proxies: tuple[str, ...] = knob(
+        (),
+        "addresses or networks of these proxies, unix for the socket: X-Forwarded-For and -Host are believed from them alone",
+    )
+    idle_minutes: Annotated[float, Field(gt=0, le=720)] = knob(30.0, "a session that is not used for so long is over", "minutes")
+    session_hours: Annotated[float, Field(gt=0, le=24)] = knob(
+        12.0, "a session is over after so long, however much it is used", "hours"
+    )
+    lookups_per_minute: Count = knob(30, "look-ups of one person or program: a desk asks, it does not try a list of numbers")
+    lookups_per_day: Count = knob(2000, "look-ups of all together, for many people are no way around")
 
-    @field_validator("host")
+    @field_validator("public")
     @classmethod
-    def _loopback(cls, host: str) -> str:
-        if host not in LOOPBACK:
-            raise ValueError("is not loopback: put a proxy with TLS and accounts before it")
-        return host
+    def _addresses(cls, public: tuple[str, ...]) -> tuple[str, ...]:
+        for one in public:
+            parts = urlsplit(one)
+            if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+                raise ValueError("is no https address: passwords do not travel bare")
+            if not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+                raise ValueError(
+                    "is not of the form https://ullage.bank.example: give it a name of its own, without user and path"
+                )
+        return public
+
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for one in proxies:
+            if one != UNIX:
+                ip_network(one)
+        return proxies
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key are given together or not at all")
+        if not self.socket and self.host not in LOOPBACK and not self.certificate:
+            raise ValueError("host is not loopback: give certificate and key, or put a proxy with TLS before a socket")
+        return self
 
 
 class IntakeSettings(Section):

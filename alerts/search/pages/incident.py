@@ -46,7 +46,7 @@ def routes() -> APIRouter:
         return _incident_page(site, id_, after=after)
 
     @router.post("/incidents/{id_}/decisions")
-    def decide(site: Decider, id_: str, by: Typed = "", status: Typed = "", note: Typed = "", token: Typed = "") -> Response:
+    def decide(site: Decider, id_: str, status: Typed = "", note: Typed = "", token: Typed = "") -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
             return _missing(site)
@@ -56,7 +56,7 @@ def routes() -> APIRouter:
             if status == "reported":
                 raise QueryError("say under which rule it was reported, and which report that was")
             site.principal.require(needed_for(status))
-            Decisions(site.store, site.trail).make(found, status, by=site.actor(by), note=note, token=token)
+            Decisions(site.store, site.trail).make(found, status, by=site.actor(), note=note, token=token)
         except QueryError as error:
             return _incident_page(site, id_, str(error))
         return RedirectResponse(f"/incidents/{found.id}#decisions", 303)

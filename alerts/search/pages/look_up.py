@@ -20,7 +20,7 @@ from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form()]
 Clerk = Annotated[Site, may("person.check")]
-NOTHING = {"who": "", "purpose": "", "case": ""}
+NOTHING = {"purpose": "", "case": ""}
 """The form as it first stands, and after a refusal: what was refused may hold anything, so none of it is shown again."""
 
 MENU = Entry("/exposed", Phrase("Check a person"), "person.check", "work", 3)
@@ -35,13 +35,13 @@ def routes() -> APIRouter:
         return _page(site, asked=NOTHING)
 
     @router.post("/exposed")
-    def answer(site: Clerk, value: Typed = "", who: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
+    def answer(site: Clerk, value: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
         try:
-            asked = site.question(value, site.actor(who), purpose, case)
+            asked = site.question(value, site.actor(), purpose, case)
         except QueryError as error:
             site.metrics.lookups.labels("refused").inc()
             return _page(site, 400, refused=str(error), asked=NOTHING)
-        kept = {"who": asked.who, "purpose": asked.purpose, "case": asked.case}
+        kept = {"purpose": asked.purpose, "case": asked.case}
         return _page(site, answer=asked_of(site, asked), asked=kept)
 
     return router
@@ -60,7 +60,7 @@ def _page(
 def asked_of(site: Site, question: Question) -> Answer:
     """The answer, counted by its outcome; LimitedError when whoever asks did so too often, which the audit log notes."""
     try:
-        site.allowed.take(site.principal.session or site.principal.name)
+        site.allowed.take(site.principal.name)
     except LimitedError as error:
         site.metrics.lookups.labels("limited").inc()
         if error.is_first:  # a sweep must not fill the log as well

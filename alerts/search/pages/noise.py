@@ -32,22 +32,20 @@ def routes() -> APIRouter:
         return _page(site)
 
     @router.post("/incidents/{id_}/silence")
-    def silence(
-        site: Changer, id_: str, by: Typed = "", what: Typed = "", reason: Typed = "", days: Annotated[int, Form()] = 0
-    ) -> Response:
+    def silence(site: Changer, id_: str, what: Typed = "", reason: Typed = "", days: Annotated[int, Form()] = 0) -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
             return site.missing(Phrase("There is no such incident."))
         try:
-            _desk(site).suppress(found.tenant, _conditions(found, what), days=days, by=site.actor(by), reason=reason)
+            _desk(site).suppress(found.tenant, _conditions(found, what), days=days, by=site.actor(), reason=reason)
         except QueryError as error:
             return _page(site, error)
         return RedirectResponse(f"/incidents/{found.id}", 303)
 
     @router.post("/suppressions/{id_}/lift")
-    def lift(site: Changer, id_: str, by: Typed = "", reason: Typed = "") -> Response:
+    def lift(site: Changer, id_: str, reason: Typed = "") -> Response:
         try:
-            _desk(site).lift(id_, by=site.actor(by), reason=reason)
+            _desk(site).lift(id_, by=site.actor(), reason=reason)
         except QueryError as error:
             return _page(site, error)
         return RedirectResponse("/noise", 303)

@@ -1,0 +1,282 @@
+"""The accounts of a data folder: people with a password or of an identity provider, and tokens of programs.
+
+    DIR/accounts.sqlite   0600; of a password its Argon2id digest, of a token its SHA-256, never either of them
+
+Whoever may write it makes the rules: it belongs to the user that search runs as. Each change of a person counts one up, which
+ends the sessions that began before it. A token is shown once, when it is made.
+"""
+
+# ruff: noqa: S608  names of columns are ours, values are bound
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import threading
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alerts.accounts.roles import ALL, APART, PEOPLE_ALONE, PERMISSIONS, ROLES, Principal, permissions_of
+from alerts.accounts.sessions import digest
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+from ullage.files.database import open_database, sqlite_errors, transaction
+from ullage.lookup.free_text_check import identifier_in
+from ullage.settings.knobs import TENANT
+
+FILE = "accounts.sqlite"
+NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,31}")
+UNUSED_HOURS = 72
+"""A password that somebody else made is good for so long, until its person has changed it."""
+LONGEST_DAYS = 366
+MAX_PURPOSE = 200
+SCHEMA = (
+    """
+    create table users (
+        key text primary key, name text not null, digest text, subject text unique, roles text not null, tenants text not null,
+        disabled integer not null, until real, changes integer not null, made_at real not null, made_by text not null
+    ) strict;
+    create table tokens (
+        id text primary key, name text not null, digest text not null unique, purpose text not null, permissions text not null,
+        tenants text not null, made_at real not null, made_by text not null, expires real not null, revoked real
+    ) strict;
+    """,
+)
+_USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by"
+_TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, revoked"  # noqa: S105 - columns
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person. `digest` is None where an identity provider vouches for them, as `subject`.
+
+    `until` is set while the password is one that somebody else made: it must be changed, by then.
+    """
+
+    name: str
+    digest: str | None
+    subject: str | None
+    roles: tuple[str, ...]
+    tenants: tuple[str, ...]
+    is_disabled: bool
+    until: float | None
+    changes: int
+    made_at: float
+    made_by: str
+
+    def principal(self, session: str = "") -> Principal:
+        """As who they ask; with a password of somebody else's they may do nothing but change it."""
+        if self.until is not None:
+            return Principal(self.name, session=session, must_change=True)
+        return Principal(self.name, frozenset(self.roles), frozenset(self.tenants), permissions_of(self.roles), session=session)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a program may do, for which purpose, until when (seconds since 1970)."""
+
+    id: str
+    name: str
+    purpose: str
+    permissions: tuple[str, ...]
+    tenants: tuple[str, ...]
+    made_at: float
+    made_by: str
+    expires: float
+    revoked: float | None
+
+    def state(self, now: float) -> str:
+        """Whether it is good at `now`, in seconds since 1970."""
+        if self.revoked is not None:
+            return "revoked"
+        return "good" if now < self.expires else "expired"
+
+    def principal(self) -> Principal:
+        """As who the program asks."""
+        return Principal(self.name, frozenset(), frozenset(self.tenants), frozenset(self.permissions), is_program=True)
+
+
+class Accounts:
+    """Threads and processes share the file. ConfigError says what cannot be made so."""
+
+    def __init__(self, data: Path, clock: Clock) -> None:
+        self._path, self._clock, self._lock = data / FILE, clock, threading.Lock()
+        self._connection = open_database(self._path, SCHEMA)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def user(self, name: str) -> User | None:
+        """The person of that name, however it is written; None for nobody."""
+        found = self._rows(f"select {_USER} from users where key = ?", key_of(name))
+        return _user(found[0]) if found else None
+
+    def of_subject(self, subject: str) -> User | None:
+        """The person for whom an identity provider vouches so."""
+        found = self._rows(f"select {_USER} from users where subject = ?", subject)
+        return _user(found[0]) if found else None
+
+    def users(self) -> list[User]:
+        """Everybody, by name."""
+        return [_user(row) for row in self._rows(f"select {_USER} from users order by key")]
+
+    def add(
+        self,
+        name: str,
+        roles: Collection[str],
+        tenants: Collection[str],
+        *,
+        digest: str | None,
+        by: str,
+        is_own: bool = False,
+        subject: str | None = None,
+        hours: float = UNUSED_HOURS,
+    ) -> User:
+        """Make an account; unless `is_own` the password has to be changed within `hours`."""
+        checked_name(name)
+        now = self._clock.wall()
+        until = None if is_own or digest is None else now + hours * 3600
+        whose = (_words(checked_roles(roles)), _words(checked_tenants(tenants)))
+        row = (key_of(name), name, digest, subject, *whose, 0, until, 1, now, by)
+        with self._changing():
+            if self._connection.execute("select 1 from users where key = ?", (row[0],)).get:
+                raise ConfigError("there is an account of that name: choose another name, or change that one")
+            self._connection.execute("insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        return self.named(name)
+
+    def named(self, name: str) -> User:
+        """The person of that name; ConfigError for nobody."""
+        found = self.user(name)
+        if found is None:
+            raise ConfigError("there is no account of that name: `ullage user list` shows them")
+        return found
+
+    def set_password(self, name: str, digest: str, *, is_own: bool) -> None:
+        """Another password; one that is not the person's own has to be changed within `UNUSED_HOURS`."""
+        if self.named(name).digest is None:
+            raise ConfigError("that account has no password here: an identity provider vouches for it")
+        self._change(name, digest=digest, until=None if is_own else self._clock.wall() + UNUSED_HOURS * 3600)
+
+    def renew(self, name: str, digest: str) -> None:
+        """The same password, digested at another cost; it ends no session."""
+        with self._changing():
+            self._connection.execute("update users set digest = ? where key = ?", (digest, key_of(name)))
+
+    def set_roles(self, name: str, roles: Collection[str], tenants: Collection[str]) -> None:
+        """Other roles and tenants."""
+        self._change(name, roles=_words(checked_roles(roles)), tenants=_words(checked_tenants(tenants)))
+
+    def set_disabled(self, name: str, *, is_disabled: bool) -> None:
+        """Close an account, or open it again."""
+        self._change(name, disabled=int(is_disabled))
+
+    def _change(self, name: str, **columns: Any) -> None:
+        self.named(name)
+        chosen = ", ".join(f"{column} = ?" for column in columns)
+        with self._changing():
+            values = (*columns.values(), key_of(name))
+            self._connection.execute(f"update users set {chosen}, changes = changes + 1 where key = ?", values)
+
+    def tokens(self) -> list[Token]:
+        """Every token, the newest first; those that expired or were revoked included."""
+        return [_token(row) for row in self._rows(f"select {_TOKEN} from tokens order by made_at desc, id")]
+
+    def add_token(
+        self, name: str, permissions: Collection[str], tenants: Collection[str], *, purpose: str, days: float, by: str
+    ) -> tuple[Token, str]:
+        """Make a token; it is given once, here, and only its digest is kept."""
+        checked_name(name)
+        if not purpose.strip() or len(purpose) > MAX_PURPOSE or identifier_in(purpose):
+            raise ConfigError(f"say what the token is for, in at most {MAX_PURPOSE} characters without an identifier")
+        if not 0 < days <= LONGEST_DAYS:
+            raise ConfigError(f"a token expires after at most {LONGEST_DAYS} days")
+        id_, now = secrets.token_hex(4), self._clock.wall()
+        secret = f"ullage_{id_}_{secrets.token_urlsafe(32)}"
+        chosen = (_words(checked_scope(permissions)), _words(checked_tenants(tenants)))
+        row = (id_, name, digest(secret), purpose.strip(), *chosen, now, by, now + days * 86_400, None)
+        with self._changing():
+            self._connection.execute("insert into tokens values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        return _token((row[0], row[1], *row[3:])), secret
+
+    def revoke(self, id_: str) -> Token:
+        """End a token now; ConfigError for one that is none or was ended."""
+        with self._changing():
+            sql = "update tokens set revoked = ? where id = ? and revoked is null returning id"
+            if not self._connection.execute(sql, (self._clock.wall(), id_)).get:
+                raise ConfigError("there is no token of that id that could be revoked: `ullage token list` shows them")
+        return next(one for one in self.tokens() if one.id == id_)
+
+    def program(self, secret: str) -> Token | None:
+        """The token that `secret` is, if it is good now."""
+        found = self._rows(f"select {_TOKEN} from tokens where digest = ?", digest(secret))
+        token = _token(found[0]) if found else None
+        return token if token and token.state(self._clock.wall()) == "good" else None
+
+    def _rows(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        with self._lock, sqlite_errors(self._path):
+            return list(self._connection.execute(sql, values))
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """All of a block or nothing, one thread at a time."""
+        with self._lock, sqlite_errors(self._path), transaction(self._connection):
+            yield
+
+
+def key_of(name: str) -> str:
+    """The same for every way of writing a name."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def checked_name(name: str) -> str:
+    """A name that an account may have: what is decided is decided in it."""
+    if not NAME.fullmatch(name) or identifier_in(name):
+        raise ConfigError("a name begins with a letter and has at most 32 letters, digits, spaces and . · ' -")
+    return name
+
+
+def checked_roles(roles: Collection[str]) -> tuple[str, ...]:
+    """Roles that one person may have; ConfigError says which not."""
+    if unknown := sorted({*roles} - ROLES.keys()):
+        raise ConfigError(f"{len(unknown)} of these roles are none: use {', '.join(ROLES)}")
+    if not roles:
+        raise ConfigError(f"name at least one role: {', '.join(ROLES)}")
+    if len(both := sorted(APART.intersection(roles))) > 1:
+        raise ConfigError(f"nobody is {' and '.join(both)}: these are different people")
+    return tuple(role for role in ROLES if role in roles)
+
+
+def checked_tenants(tenants: Collection[str]) -> tuple[str, ...]:
+    """Tenants by their names, or `*` alone; ConfigError for none."""
+    if not tenants or not all(one == ALL or TENANT.fullmatch(one) for one in tenants):
+        raise ConfigError("name whose data they may see: tenants by their names, or all of them")
+    return (ALL,) if ALL in tenants else tuple(sorted({*tenants}))
+
+
+def checked_scope(permissions: Collection[str]) -> tuple[str, ...]:
+    """Permissions that a program may have; ConfigError says which not."""
+    may = [one for one in PERMISSIONS if one not in PEOPLE_ALONE]
+    if not permissions or not {*permissions} <= {*may}:
+        raise ConfigError(f"a token may some of: {', '.join(may)}")
+    return tuple(one for one in may if one in permissions)
+
+
+def _words(words: Collection[str]) -> str:
+    return json.dumps(list(words))
+
+
+def _user(row: tuple[Any, ...]) -> User:
+    name, digest_, subject, roles, tenants, disabled, until, changes, made_at, made_by = row
+    lists = (tuple(json.loads(roles)), tuple(json.loads(tenants)))
+    return User(name, digest_, subject, *lists, bool(disabled), until, changes, made_at, made_by)
+
+
+def _token(row: tuple[Any, ...]) -> Token:
+    id_, name, purpose, permissions, tenants, made_at, made_by, expires, revoked = row
+    lists = (tuple(json.loads(permissions)), tuple(json.loads(tenants)))
+    return Token(id_, name, purpose, *lists, made_at, made_by, expires, revoked)

@@ -1,0 +1,222 @@
+"""`ullage user` and `ullage token`: who may use the desk and its API. Every change is in the audit log before it is made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from alerts.accounts.accounts import UNUSED_HOURS, Accounts, Token, User
+from alerts.accounts.desk import AccountDesk
+from alerts.accounts.passwords import Passwords
+from alerts.accounts.roles import ALL, PERMISSIONS, ROLES
+from ullage.audit import current_user
+from ullage.display.render import moment
+from ullage.display.screen import AsJson, cell, print_list, table
+from ullage.errors import ConfigError
+from ullage.files.trusted import read_trusted
+from ullage.settings import Context
+from ullage.settings.tenants import require_tenant, tenants_here
+
+user = typer.Typer(no_args_is_help=True, help="Who may use the desk: add, list, close, change roles or the password.")
+token = typer.Typer(no_args_is_help=True, help="Tokens of programs that use the desk's API: add, list, revoke.")
+
+Named = Annotated[str, typer.Argument(metavar="NAME", help="The account's name; decisions are made in it.")]
+Roles = Annotated[list[str], typer.Option("--role", help=f"{', '.join(ROLES)}; several with several options.")]
+Tenants = Annotated[list[str], typer.Option("--tenant", help="Whose data; several with several options.")]
+Everyone = Annotated[bool, typer.Option("--all-tenants", help="Of all tenants, now and later.")]
+FromFile = Annotated[
+    Path | None, typer.Option("--password-file", help="One line, mode 0600, or - for standard input; without it you are asked.")
+]
+Own = Annotated[
+    bool,
+    typer.Option("--own", help=f"The person chose it. Any other is to be changed at the first login, within {UNUSED_HOURS} h."),
+]
+
+
+@user.command("add")
+def add(
+    ctx: typer.Context,
+    name: Named,
+    roles: Roles,
+    tenants: Tenants = [],  # noqa: B006 - typer's way to say none
+    everyone: Everyone = False,
+    password_file: FromFile = None,
+    own: Own = False,
+) -> None:
+    """Make an account with a password that is typed, or read from a file; never from the command line."""
+    with _desk(ctx.obj) as desk:
+        desk.add(name, roles, _tenants(ctx.obj, tenants, everyone), _password(password_file), is_own=own)
+    typer.echo(f"account {name}: {', '.join(roles)}")
+
+
+@user.command("list")
+def listed(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List accounts with roles and tenants."""
+    with _accounts(ctx.obj) as accounts:
+        print_list(accounts.users(), as_json=as_json, row=_user_row, table=_user_table, none="No account yet.")
+
+
+@user.command("disable")
+def disable(
+    ctx: typer.Context, name: Named, undo: Annotated[bool, typer.Option("--undo", help="Open it again.")] = False
+) -> None:
+    """Close an account and end its sessions now; its name stays taken."""
+    with _desk(ctx.obj) as desk:
+        desk.disable(name, undo=undo)
+    typer.echo(f"account {name} is {'open' if undo else 'closed'}")
+
+
+@user.command("passwd")
+def passwd(ctx: typer.Context, name: Named, password_file: FromFile = None, own: Own = False) -> None:
+    """Give an account another password and end its sessions."""
+    with _desk(ctx.obj) as desk:
+        desk.set_password(name, _password(password_file), is_own=own)
+    typer.echo(f"account {name} has another password")
+
+
+@user.command("roles")
+def roles_of(
+    ctx: typer.Context,
+    name: Named,
+    roles: Roles,
+    tenants: Tenants = [],  # noqa: B006 - as above
+    everyone: Everyone = False,
+) -> None:
+    """Give an account these roles and tenants instead of those that it has, and end its sessions."""
+    with _desk(ctx.obj) as desk:
+        desk.set_roles(name, roles, _tenants(ctx.obj, tenants, everyone))
+    typer.echo(f"account {name}: {', '.join(roles)}")
+
+
+@token.command("add")
+def add_token(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The program's name.")],
+    may: Annotated[list[str], typer.Option("--may", help=f"{', '.join(PERMISSIONS)}; several with several options.")],
+    purpose: Annotated[str, typer.Option(help="What it is for.")],
+    days: Annotated[float, typer.Option(help="It expires after so many days, at most 366.")] = 90,
+    tenants: Tenants = [],  # noqa: B006 - as above
+    everyone: Everyone = False,
+) -> None:
+    """Make a token and print it, once, alone on standard output; only a digest of it is kept."""
+    with _desk(ctx.obj) as desk:
+        made, secret = desk.add_token(name, may, _tenants(ctx.obj, tenants, everyone), purpose=purpose, days=days)
+    until = moment(datetime.fromtimestamp(made.expires, UTC))
+    typer.echo(f"token {made.id} of {name}, until {until}; it is shown this once:", err=True)
+    typer.echo(secret)
+
+
+@token.command("list")
+def tokens(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List tokens with scope, purpose and expiry, never the tokens themselves."""
+    context: Context = ctx.obj
+    now = context.clock.wall()
+    with _accounts(context) as accounts:
+        print_list(
+            accounts.tokens(),
+            as_json=as_json,
+            row=lambda one: _token_row(one, now),
+            table=lambda found: _token_table(found, now),
+            none="No token yet.",
+        )
+
+
+@token.command("revoke")
+def revoke(ctx: typer.Context, id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """End a token now."""
+    with _desk(ctx.obj) as desk:
+        desk.revoke(id_)
+    typer.echo(f"token {id_} is revoked")
+
+
+@contextlib.contextmanager
+def _accounts(context: Context) -> Iterator[Accounts]:
+    context.require_data()
+    with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+        yield accounts
+
+
+@contextlib.contextmanager
+def _desk(context: Context) -> Iterator[AccountDesk]:
+    with _accounts(context) as accounts:
+        yield AccountDesk(accounts, Passwords(), context.trail(), current_user())
+
+
+def _tenants(context: Context, named: Sequence[str], everyone: bool) -> list[str]:
+    """Whose data; ConfigError for a tenant that is not known here."""
+    if everyone:
+        return [ALL]
+    for tenant in named:
+        require_tenant(tenant, tenants_here(context))
+    return list(named)
+
+
+def _password(file: Path | None) -> str:
+    """Typed twice without being shown, or the one line of a file that nobody else can read."""
+    if file is None:
+        return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
+    if file == Path("-"):
+        return typer.get_text_stream("stdin").readline().rstrip("\n")
+    try:
+        lines = read_trusted(file.absolute(), secret=True).decode("utf-8").splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        raise ConfigError(f"{file} is not there, or is no text in UTF-8") from None
+    if len(lines) != 1:
+        raise ConfigError(f"{file} has {len(lines)} lines: a password is one")
+    return lines[0]
+
+
+def _user_row(one: User) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "roles": one.roles,
+        "tenants": one.tenants,
+        "state": state_of(one),
+        "by": "password" if one.digest else "identity provider",
+        "made_at": datetime.fromtimestamp(one.made_at, UTC).isoformat(),
+        "made_by": one.made_by,
+    }
+
+
+def state_of(one: User) -> str:
+    """Whether somebody can log in."""
+    if one.is_disabled:
+        return "closed"
+    return "open" if one.until is None else "password to be changed"
+
+
+def _user_table(found: Sequence[User]) -> Table:
+    made = table("name", "roles", "tenants", "state", "made")
+    for one in found:
+        when = moment(datetime.fromtimestamp(one.made_at, UTC))
+        whose = (", ".join(one.roles), ", ".join(one.tenants))
+        made.add_row(cell(one.name), *whose, state_of(one), cell(f"{when} by {one.made_by}"))
+    return made
+
+
+def _token_row(one: Token, now: float) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "purpose": one.purpose,
+        "may": one.permissions,
+        "tenants": one.tenants,
+        "state": one.state(now),
+        "expires": datetime.fromtimestamp(one.expires, UTC).isoformat(),
+        "made_by": one.made_by,
+    }
+
+
+def _token_table(found: Sequence[Token], now: float) -> Table:
+    made = table("id", "name", "for", "may", "tenants", "state", "until", whole=("id",))
+    for one in found:
+        until = moment(datetime.fromtimestamp(one.expires, UTC))
+        scope = (", ".join(one.permissions), ", ".join(one.tenants))
+        made.add_row(one.id, cell(one.name), cell(one.purpose), *scope, one.state(now), until)
+    return made

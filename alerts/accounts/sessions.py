@@ -1,0 +1,69 @@
+"""Sessions: somebody who has logged in, as a random id in a cookie of which only a digest is kept, in memory.
+
+One is over when it is not used for a while, after some hours however much it is used, when its person logs out, and as soon as
+the account changes: it holds the account's number of changes at which it began. All are over when search ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from dataclasses import dataclass
+
+from ullage.clock import Clock
+
+MOST_SESSIONS = 1_000
+
+
+@dataclass(slots=True)
+class Session:
+    """Of account `user`, after its change number `change`. `name` tells it apart and opens nothing."""
+
+    name: str
+    user: str
+    change: int
+    began: float
+    used: float
+
+
+class Sessions:
+    """Threads share it."""
+
+    def __init__(self, idle_seconds: float, longest_seconds: float, clock: Clock) -> None:
+        self._idle, self._longest, self._clock = idle_seconds, longest_seconds, clock
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def open(self, user: str, change: int) -> str:
+        """A new session's id; where there are too many, the one that was used longest ago ends."""
+        id_, now = secrets.token_urlsafe(32), self._clock.monotonic()
+        name = digest(id_)
+        with self._lock:
+            if len(self._sessions) >= MOST_SESSIONS:
+                del self._sessions[min(self._sessions, key=lambda one: self._sessions[one].used)]
+            self._sessions[name] = Session(name, user, change, now, now)
+        return id_
+
+    def find(self, id_: str) -> Session | None:
+        """The session of that id, which is used by that; None for one that there is not, or not any more."""
+        name, now = digest(id_), self._clock.monotonic()
+        with self._lock:
+            session = self._sessions.get(name)
+            if session is None:
+                return None
+            if now - session.used > self._idle or now - session.began > self._longest:
+                del self._sessions[name]
+                return None
+            session.used = now
+        return session
+
+    def end(self, name: str) -> None:
+        """End the session of that name."""
+        with self._lock:
+            self._sessions.pop(name, None)
+
+
+def digest(secret: str) -> str:
+    """Of one length whatever the text, so that comparing tells nothing; what it is made of has 128 bits or more."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,45 @@
+"""Changing one's own password: the only page there is for somebody whose password somebody else made."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, Response
+
+from alerts.accounts.passwords import SHORTEST, PasswordError
+from alerts.search.login import entered
+from alerts.search.may import logged_in
+from alerts.search.site import Site
+from ullage.phrase import Phrase
+from ullage.runtime.allowance import LimitedError
+
+Typed = Annotated[str, Form(max_length=2_000)]
+Known = Annotated[Site, logged_in()]
+
+
+def routes() -> APIRouter:
+    """The routes of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/password")
+    def other_password(site: Known) -> HTMLResponse:
+        return _page(site, 200)
+
+    @router.post("/password")
+    def change(request: Request, site: Known, old: Typed = "", new: Typed = "", again: Typed = "") -> Response:
+        if new != again:
+            return _page(site, 400, Phrase("The two new passwords are not the same."))
+        try:
+            session = site.door.change(site.principal, old, new, request.state.asked.source)
+        except PasswordError as error:
+            return _page(site, 400, error)
+        except LimitedError as error:
+            return _page(site, 429, error)
+        return entered(request, session, "/") if session else _page(site, 401, Phrase("The password of now is wrong."))
+
+    return router
+
+
+def _page(site: Site, status: int, refused: object = "") -> HTMLResponse:
+    return site.page("password.html", status, refused=refused, shortest=SHORTEST)

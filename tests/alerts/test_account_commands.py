@@ -1,0 +1,198 @@
+"""`ullage user` and `ullage token`."""
+
+import json
+import stat
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.accounts.accounts import Accounts
+from alerts.accounts.command import token, user
+from alerts.accounts.passwords import PasswordError
+from tests.alerts.browser import PASSWORD
+from ullage import audit
+from ullage.errors import ConfigError
+from ullage.security import keys
+
+
+@pytest.fixture
+def run(context):
+    """Runs `ullage user …` or `ullage token …`; an error is raised as it is."""
+    keys.make_tenant(context.keys, "bank")
+
+    def command(group, *words: str, typed: str = ""):
+        done = CliRunner().invoke(group, list(words), obj=context, input=typed)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done
+
+    return command
+
+
+def add(run, name: str = "Li Wei", *words: str, password: str = PASSWORD):
+    return run(user, "add", name, "--role", "analyst", "--tenant", "bank", "--password-file", "-", *words, typed=f"{password}\n")
+
+
+def noted(context) -> list[tuple[str, str]]:
+    return [(one.action, one.object) for _, one in audit.entries(context.data / "audit")]
+
+
+def test_an_account_is_made_changed_and_closed_and_each_is_in_the_audit_log(run, context) -> None:
+    add(run)
+    run(user, "roles", "li wei", "--role", "lead", "--all-tenants")
+    run(user, "passwd", "Li Wei", "--password-file", "-", typed="another sentence of words\n")
+    run(user, "disable", "Li Wei")
+    (shown,) = [json.loads(line) for line in run(user, "list", "--json").stdout.splitlines()]
+    assert (shown["name"], shown["roles"], shown["tenants"], shown["state"]) == ("Li Wei", ["lead"], ["*"], "closed")
+    run(user, "disable", "Li Wei", "--undo")
+    assert "password to be changed" in run(user, "list").stdout
+    assert noted(context) == [
+        ("account.add", "account Li Wei: analyst of bank"),
+        ("account.roles", "account Li Wei: lead of all tenants; before: analyst of bank"),
+        ("account.password", "account Li Wei"),
+        ("account.disable", "account Li Wei"),
+        ("account.enable", "account Li Wei"),
+    ]
+
+
+def test_a_password_is_asked_for_twice_and_never_shown(run, context) -> None:
+    done = run(user, "add", "Li Wei", "--role", "agent", "--tenant", "bank", typed=f"{PASSWORD}\n{PASSWORD}\n")
+    assert done.exit_code == 0
+    assert PASSWORD not in done.output
+    assert run(user, "add", "Wang", "--role", "agent", "--tenant", "bank", typed=f"{PASSWORD}\nother\n").exit_code == 1
+
+
+def test_a_password_comes_from_a_file_that_nobody_else_reads(run, tmp_path) -> None:
+    path = tmp_path / "password"
+    path.write_text(PASSWORD + "\n")
+    path.chmod(0o640)
+    words = ("add", "Li Wei", "--role", "agent", "--tenant", "bank", "--password-file", str(path))
+    with pytest.raises(ConfigError, match="0600"):
+        run(user, *words)
+    path.chmod(0o600)
+    assert run(user, *words).exit_code == 0
+    path.write_text("two\nlines\n")
+    with pytest.raises(ConfigError, match="2 lines"):
+        run(user, *words)
+
+
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        ("short", "15 to 256"),
+        ("x" * 257, "15 to 256"),
+        ("aaaaaaaaaaaaaaaaaaaa", "different"),
+        ("LI WEI and more words", "own name"),
+    ],
+)
+def test_a_password_that_is_not_fit_is_refused_and_nothing_is_made(run, context, password, says) -> None:
+    with pytest.raises(PasswordError, match=says) as refused:
+        add(run, password=password)
+    assert password not in str(refused.value)
+    assert run(user, "list").stdout == "No account yet.\n"
+    assert noted(context) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("add", "Li", "--role", "boss", "--tenant", "bank"), "1 of these roles"),
+        (("add", "Li", "--role", "operator", "--role", "auditor", "--tenant", "bank"), "nobody is auditor and operator"),
+        (("add", "Li", "--role", "resolver", "--role", "operator", "--tenant", "bank"), "nobody is operator and resolver"),
+        (("add", "Li", "--role", "agent"), "whose data"),
+        (("add", "Li", "--role", "agent", "--tenant", "shop"), "tenant shop is not known"),
+        (("add", "13800138000", "--role", "agent", "--tenant", "bank"), "begins with a letter"),
+        (("add", "x" * 33, "--role", "agent", "--tenant", "bank"), "at most 32"),
+        (("disable", "nobody"), "no account of that name"),
+        (("passwd", "nobody", "--password-file", "-"), "no account of that name"),
+        (("roles", "nobody", "--role", "agent", "--tenant", "bank"), "no account of that name"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(run, context, words, says) -> None:
+    more = ("--password-file", "-") if words[0] == "add" else ()
+    with pytest.raises(ConfigError, match=says):
+        run(user, *words, *more, typed=f"{PASSWORD}\n")
+    assert noted(context) == []
+
+
+def test_no_roles_of_two_that_are_apart_come_together_later(run) -> None:
+    add(run)
+    with pytest.raises(ConfigError, match="nobody is auditor and resolver"):
+        run(user, "roles", "Li Wei", "--role", "auditor", "--role", "resolver", "--all-tenants")
+
+
+@pytest.mark.parametrize("name", ["Li Wei", "LI WEI", "Ｌｉ Ｗｅｉ"])
+def test_a_name_is_somebodys_once_however_it_is_written(run, name) -> None:
+    add(run)
+    with pytest.raises(ConfigError, match="there is an account of that name"):
+        add(run, name)
+
+
+def test_neither_a_password_nor_a_token_is_in_the_folder(run, context) -> None:
+    add(run)
+    secret = run(token, "add", "crm", "--may", "incident.read", "--tenant", "bank", "--purpose", "exports").stdout.strip()
+    assert secret.startswith("ullage_")
+    for path in context.data.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert PASSWORD.encode() not in content
+            assert secret.partition("_")[2][9:].encode() not in content
+    for ending in ("", "-wal"):
+        path = context.data / f"accounts.sqlite{ending}"
+        assert not path.exists() or stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(run, context) -> None:
+    words = (
+        "--may",
+        "incident.read",
+        "--may",
+        "person.check",
+        "--tenant",
+        "bank",
+        "--purpose",
+        "asks for callers",
+        "--days",
+        "30",
+    )
+    made = run(token, "add", "crm", *words)
+    assert len(made.stdout.splitlines()) == 1
+    assert "shown this once" in made.stderr
+    listed = run(token, "list", "--json").stdout
+    (shown,) = [json.loads(line) for line in listed.splitlines()]
+    assert made.stdout.strip() not in listed
+    assert (shown["name"], shown["may"], shown["tenants"]) == ("crm", ["incident.read", "person.check"], ["bank"])
+    assert (shown["purpose"], shown["state"]) == ("asks for callers", "good")
+    run(token, "revoke", shown["id"])
+    assert json.loads(run(token, "list", "--json").stdout)["state"] == "revoked"
+    with pytest.raises(ConfigError, match="no token of that id"):
+        run(token, "revoke", shown["id"])
+    assert [one[0] for one in noted(context)] == ["token.add", "token.revoke"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--may", "duty.waive", "--tenant", "bank", "--purpose", "x"), "a token may some of"),
+        (("--may", "account.manage", "--tenant", "bank", "--purpose", "x"), "a token may some of"),
+        (("--may", "nothing", "--tenant", "bank", "--purpose", "x"), "a token may some of"),
+        (("--may", "incident.read", "--purpose", "x"), "whose data"),
+        (("--may", "incident.read", "--tenant", "bank", "--purpose", " "), "what the token is for"),
+        (("--may", "incident.read", "--tenant", "bank", "--purpose", "call 13800138000"), "without an identifier"),
+        (("--may", "incident.read", "--tenant", "bank", "--purpose", "x", "--days", "400"), "at most 366"),
+        (("--may", "incident.read", "--tenant", "bank", "--purpose", "x", "--days", "0"), "at most 366"),
+    ],
+)
+def test_a_token_is_narrow_has_a_purpose_and_ends(run, context, words, says) -> None:
+    with pytest.raises(ConfigError, match=says):
+        run(token, "add", "crm", *words)
+    assert noted(context) == []
+
+
+def test_two_processes_see_each_others_changes_at_once(run, context) -> None:
+    first = Accounts(context.data, context.clock)
+    add(run)
+    assert first.named("Li Wei").changes == 1
+    run(user, "disable", "Li Wei")
+    assert first.named("Li Wei").is_disabled
+    first.close()

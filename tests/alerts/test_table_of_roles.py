@@ -1,0 +1,169 @@
+"""Every route of the desk × every role × another tenant's things, as the application has its routes: a new one is in here.
+
+What a route with an id in its path is tried with stands in `things`, by the part of the path before the id; what must be posted
+to it so that it does something, in `BODIES`. A route for which something is missing there fails here.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from alerts.accounts.roles import PERMISSIONS, ROLES
+from alerts.lookup.exposed import index_tags
+from alerts.noise.suppressions import Conditions, Desk
+from alerts.records import incident_id
+from alerts.search.may import ANYBODY, LOGGED_IN, needed, routes_of
+from tests.alerts.browser import ASKED, OURS, PHONE, Browser
+from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import match
+from ullage.security import keys
+from ullage.security.masking import Secret
+
+A, B, NONE = incident_id("fa"), incident_id("fb"), "INC-AAAAAAAAAA"
+BODIES = {
+    "/incidents/{id_}/decisions": {"status": "acknowledged", "token": "0" * 16},
+    "/incidents/{id_}/silence": {"what": "incident", "days": "3", "reason": "known"},
+    "/suppressions/{id_}/lift": {"reason": "over"},
+    "/exposed": ASKED,
+    "/sellers": {"name": "nobody known"},
+    "/api/incidents/{id_}/decisions": {"decision": "acknowledged"},
+    "/api/exposed": ASKED,
+}
+ENDING = {"/logout", "/password", "/login"}
+"""What is everybody's own, and would end the session with which the others are tried."""
+
+
+class Thing(NamedTuple):
+    """What stands for an id: of the tenant that may be seen, of another one ("" for what is no tenant's), of nobody."""
+
+    ours: str
+    theirs: str
+    none: str
+
+
+@pytest.fixture
+def things(desk, store, clock, context) -> dict[str, Thing]:
+    """An incident and a suppression of two tenants each, with a customer of the same phone."""
+    keys.make_tenant(context.keys, "shop")
+    for name, tenant, values in (("fa", "bank", range(10)), ("fb", "shop", range(20, 30))):
+        tag = index_tags(context.keys.read(f"{tenant}/index-1.key"), tenant, "phone", Secret(PHONE))[0]
+        told = finding(name, values, tenant=tenant, site=f"{tenant}-board", capture={"title": "内料 四件套"})
+        found = match(subject=handle(tenant), index_tag=tag)
+        fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    noise = Desk(store, context.trail())
+    made = [noise.suppress(t, Conditions(site=f"{t}-board"), days=3, by="Li", reason="known") for t in ("bank", "shop")]
+    return {
+        "incidents": Thing(A, B, NONE),
+        "suppressions": Thing(made[0].id, made[1].id, "SUP-AAAAAAAAAA"),
+        "export": Thing("csv", "", "docx"),
+    }
+
+
+def application(desk: Browser) -> FastAPI:
+    """Within all that wraps it."""
+    app = desk.app
+    while not isinstance(app, FastAPI):
+        app = app._app
+    return app
+
+
+def calls(desk: Browser) -> Iterator[tuple[APIRoute, str, str]]:
+    """Every route that is not everybody's, with its method and the kind of thing in its path."""
+    for route in routes_of(application(desk)):
+        if needed(route) in (ANYBODY, LOGGED_IN):
+            continue
+        found = re.findall(r"([^/{]*)/\{[^}]*\}", route.path)
+        assert len(found) <= 1, f"{route.path}: two ids"
+        for method in route.methods:
+            yield route, method, found[0] if found else ""
+
+
+def ask(who: Browser, route: APIRoute, method: str, id_: str):
+    path = re.sub(r"\{[^}]*\}", id_, route.path)
+    if method == "GET":
+        return who.get(path)
+    assert route.path in BODIES, f"say in BODIES what is posted to {route.path}"
+    body = BODIES[route.path]
+    return who.ask("POST", path, json=body, headers=OURS) if path.startswith("/api/") else who.post(path, body)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_what_the_table_says_and_sees_nothing_of_another_tenant(role, desk, things, log_in):
+    who, tried = log_in(role, tenants=["bank"]), 0
+    for route, method, kind in calls(desk):
+        assert not kind or kind in things, f"say in `things` what {route.path} is tried with"
+        thing = things.get(kind, Thing("", "", ""))
+        allowed, at = needed(route) in ROLES[role], f"{role}: {method} {route.path}"
+        if not allowed:
+            for id_ in filter(None, (*thing, "" if kind else "-")):
+                assert ask(who, route, method, id_).status_code == 403, at
+            tried += 1
+            continue
+        if thing.theirs:
+            there, nowhere = (ask(who, route, method, id_) for id_ in (thing.theirs, thing.none))
+            said = [one.text.replace(thing.theirs, "ID").replace(thing.none, "ID") for one in (there, nowhere)]
+            assert (there.status_code, tidied(said[0])) == (nowhere.status_code, tidied(said[1])), at
+            assert there.status_code in (400, 404), at
+        answer = ask(who, route, method, thing.ours)
+        assert answer.status_code < 400, f"{at}: {answer.text[:300]}"
+        assert B not in answer.text, at
+        assert "shop" not in answer.text, at
+        tried += 1
+    assert tried >= 12
+
+
+def tidied(page: str) -> str:
+    """Without what is new in each page: the form's own token."""
+    return re.sub(r'name="token" value="[0-9a-f]{16}"', "", page)
+
+
+def test_who_sees_all_tenants_sees_both(things, browser):
+    page = browser.get("/").text
+    assert A in page
+    assert B in page
+    assert browser.get(f"/incidents/{B}").status_code == 200
+
+
+@pytest.mark.parametrize("how", ["page", "api"])
+def test_a_look_up_asks_the_tenants_of_who_asks_alone(things, log_in, store, context, how):
+    who = log_in("agent", tenants=["shop"])
+    answer = who.post("/exposed", ASKED) if how == "page" else who.ask("POST", "/api/exposed", json=ASKED)
+    assert answer.status_code == 200
+    asked = [entry for _, entry in entries(context) if entry.action == "lookup"]
+    assert [one.tenant for one in asked] == ["shop"]
+
+
+def entries(context):
+    from ullage import audit
+
+    return audit.entries(context.data / "audit")
+
+
+def test_filters_for_another_tenant_say_that_it_is_not_known(things, log_in):
+    who = log_in("analyst", tenants=["bank"])
+    for path in ("/", "/api/incidents", "/api/export/csv"):
+        there, nowhere = (who.get(path, params={"tenant": tenant}) for tenant in ("shop", "nosuch"))
+        assert there.status_code == nowhere.status_code == 400
+        assert there.text.replace("shop", "T") == nowhere.text.replace("nosuch", "T")
+
+
+def test_an_export_of_another_tenants_incident_is_that_of_none(things, log_in):
+    who = log_in("analyst", tenants=["bank"])
+    assert who.get(f"/api/export/csv?id={B}").text == who.get(f"/api/export/csv?id={NONE}").text
+    assert B not in who.get("/api/export/csv").text
+    assert A in who.get("/api/export/csv").text
+
+
+def test_the_document_of_the_table_is_the_table():
+    from pathlib import Path
+
+    text = (Path(__file__).parents[2] / "docs" / "accounts.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z]+\.[a-z]+)` \| [^|]+ \| (.+) \|$", text, re.MULTILINE)
+    assert {name for name, _ in rows} == set(PERMISSIONS)
+    for name, marks in rows:
+        having = [role for role, mark in zip(ROLES, marks.split("|"), strict=True) if mark.strip()]
+        assert having == [role for role in ROLES if name in ROLES[role]], name
