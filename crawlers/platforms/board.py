@@ -45,7 +45,10 @@ class Board:
         layout = self._layout(site)
         if page.role == "item" and (layout.raw or layout.files or PARENT in page.facts):
             return reading.raw_post(layout, page, response)
-        return reading.Reading(layout, page, response, self.document(response), reading.answered_at(response)).parsed()
+        document = self.document(response)
+        if layout.embedded:
+            document = selecting.embedded(document, layout.embedded)
+        return reading.Reading(layout, page, response, document, reading.answered_at(response)).parsed()
 
     @staticmethod
     def _layout(site: Site) -> Layout:

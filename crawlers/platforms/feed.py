@@ -12,6 +12,8 @@ post = "post_stream.posts"
 body = "cooked"
 author = "username"
 time = "created_at"
+
+A page that a script fills has its data in it as JSON more often than not: `embedded = "css:script#__NEXT_DATA__"` says where.
 """
 
 from __future__ import annotations

@@ -91,6 +91,8 @@ class Layout(BaseModel):
     """Where the list is, from a start address that is none (`list_is`)."""
     list_is: Pattern | None = None
     """How an address of a list looks; `{root}` is an address up to there."""
+    embedded: Selector = NONE
+    """On a page that a script fills, what has its data as JSON, such as `css:script#__NEXT_DATA__`: it is read in its place."""
     rows: Selector = NONE
     """The entries of a list; the `links` themselves by default."""
     where: Selector = NONE

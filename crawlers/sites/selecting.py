@@ -26,6 +26,8 @@ Node = Any
 """A `Selector`, or what JSON holds."""
 XPATH = ("/", "./", "../", "(")
 HTML = re.compile(r"(?i)<(!doctype )?html")
+BEGINS = re.compile(r"""[{\[]|(?<=JSON\.parse\()\"""")
+"""Where data begins in a script: `window.__STATE__ = {`, `JSON.parse("`."""
 RELATED = "$related"
 KEY = "$key"
 """Where the rows of a JSON object, which have names and no order, keep their names."""
@@ -166,6 +168,23 @@ def document(response: Response) -> Document:
         made.remove_namespaces()
         return Document("xml", made)
     return Document("html", Selector(text=text, type="html"))
+
+
+def embedded(page: Document, selections: Selections) -> Document:
+    """What stands as JSON in a page that a script fills; RecordError where there is none. An answer in JSON is left as it is."""
+    if page.kind == "json":
+        return page
+    for found in selections.nodes(page.root):
+        text = (found.xpath("string()").get("") if is_element(found) else found.get()) if isinstance(found, Selector) else ""
+        begins = BEGINS.search(text)
+        try:
+            data, _ = json.JSONDecoder().raw_decode(text, begins.start()) if begins else (None, 0)
+            data = json.loads(data) if isinstance(data, str) else data
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(data, dict | list):
+            return Document("json", _related(data))
+    raise RecordError("not_a_list")
 
 
 def _related(found: Any) -> Any:

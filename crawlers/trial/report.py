@@ -19,6 +19,7 @@ from crawlers.sites.pages import Post
 from crawlers.sites.reasons import MEANING
 from crawlers.trial.look import LIST_NAME, Found, kinds_of_links
 from crawlers.trial.proposal import Mend, count, rate
+from crawlers.trial.script import data_in, is_filled_by_script
 from ullage.display.render import moment
 from ullage.display.screen import cell
 
@@ -97,6 +98,19 @@ def _answer(found: Found, *_: object) -> Iterator[Line]:
     yield Line("login", "FAULT" if login else "ok", MEANING["login"] if login else guest)
     if word not in {"", "login", "empty", "layout", "parse"} and not wall:
         yield Line("page", "FAULT", f"{word}: {MEANING[word]}")
+
+
+def _script(found: Found, *_: object) -> Iterator[Line]:
+    response = found.answer.response if found.answer else None
+    if found.list is not None or found.word in GATES or not is_filled_by_script(response):
+        return
+    if data := data_in(response):
+        told = f'from JSON in it: `platform = "feed"` with `embedded = "{data}"` reads that'
+        yield Line("script", "WARN", f"a script fills the page, {told}")
+    else:
+        yield Line(
+            "script", "FAULT", "a script fills the page, without JSON in it: give the address of the list that it asks for"
+        )
 
 
 def _software(found: Found, *_: object) -> Iterator[Line]:
@@ -215,7 +229,7 @@ def _late(found: Found, *_: object) -> Iterator[Line]:
         yield Line("time", "WARN", "was up before all was looked at")
 
 
-PARTS = (_robots, _answer, _software, _list, _thread, _rate, _late)
+PARTS = (_robots, _answer, _script, _software, _list, _thread, _rate, _late)
 
 
 def table(shown: Sequence[Line]) -> Table:

@@ -182,3 +182,39 @@ def test_an_entry_that_does_not_name_its_board_has_not_another_entrys() -> None:
     assert (first.facts["channel"], second.facts.get("channel", "")) == ("Trade", "")
     (only,) = read({**LAID, "channel": ["em", "h1"]}, '<h1>All</h1><li><a class=t href="?t=1">a</a></li>').pages
     assert only.facts["channel"] == "All"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "<script id=data type='application/json'>{}</script>",
+        "<script id=data>window.__STATE__ = {};window.x = {{}}</script>",
+        "<script id=data>window.__STATE__ = JSON.parse({!r})</script>",
+    ],
+)
+def test_what_a_script_would_show_is_read_from_the_data_in_its_page(script: str) -> None:
+    options = {
+        "embedded": "css:#data",
+        "rows": "t",
+        "row_id": "id",
+        "title": "title",
+        "thread": "/t/{id}",
+        "post": "p",
+        "id": "id",
+        "body": "b",
+    }
+    data = json.dumps({"t": [{"id": 7, "title": "王"}], "p": [{"id": 31, "b": "<p>王小明</p>"}]})
+    shown = script.replace("{!r}", json.dumps(data).replace("{", "{{").replace("}", "}}")).format(data)
+    (page,) = read(options, f"<html><body><div id=app></div>{shown}</body></html>", platform="feed").pages
+    assert (page.url, page.facts["title"]) == (f"{BOARD}t/7", "王")
+    (post,) = read(options, f"<html><body>{shown}</body></html>", Page(f"{BOARD}t/7", "thread"), "feed").posts
+    assert (post.post_id, post.body.decode()) == ("31", "<p>王小明</p>")
+
+
+@pytest.mark.parametrize(
+    "script", ["", "<script id=data>var a = 1</script>", "<script id=data>{broken</script>", "<p id=data>" + "[" * 100_000]
+)
+def test_a_page_whose_data_is_not_there_is_an_error_not_an_empty_list(script: str) -> None:
+    options = {"embedded": "css:#data", "rows": "t", "row_id": "id", "thread": "/t/{id}", "post": "p", "body": "b"}
+    with pytest.raises(RecordError):
+        read(options, f"<html><body>{script}</body></html>", platform="feed")

@@ -462,3 +462,31 @@ def test_doctor_names_what_speaks_against_a_site_and_follows_nobody_elsewhere(st
     assert "it sends us to elsewhere.example" in said
     assert '+ start = ["http://elsewhere.example/list"]' in said
     assert "no site absent" in station.run("sites", "doctor", "absent", exits=2)
+
+
+SHELL = "<html><head><script src='/app.js'></script>{}</head><body><div id=root></div>{}</body></html>"
+STATE = '{"props": {"threads": [' + ",".join(f'{{"id": {number}, "title": "thread {number}"}}' for number in range(20)) + "]}}"
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (SHELL.format("", ""), "without JSON in it"),
+        (SHELL.format("", f"<script id=__NEXT_DATA__ type='application/json'>{STATE}</script>"), "css:script#__NEXT_DATA__"),
+        (SHELL.format(f"<script>window.__STATE__ = {STATE};</script>", ""), "//script[contains(., '__STATE__')]"),
+        (
+            "<html><body><script src=a.js></script><noscript>Please enable JavaScript</noscript></body></html>",
+            "without JSON in it",
+        ),
+    ],
+)
+def test_a_page_that_a_script_fills_is_said_to_be_one(page: str, words: str) -> None:
+    found = looked(Told({BOARD: page}))
+    assert words in said(found)["script"][1]
+    assert not found.posts
+
+
+def test_a_page_with_scripts_and_posts_is_not_said_to_be_filled_by_one() -> None:
+    assert "script" not in said(looked(spirit()))
+    plain = "<html><body><script src=a.js></script><p>" + "words of a page " * 60 + "</p></body></html>"
+    assert "script" not in said(looked(Told({BOARD: plain})))

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from crawlers.bus.appends import Appends
 from crawlers.fetching.outcomes import FATES
-from crawlers.frontier.database import Leased, Visits
+from crawlers.frontier.database import Finished, Leased, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.heartbeats import totals
 from crawlers.sites.pages import Parsed
@@ -87,7 +87,11 @@ def test_tenants_cost_what_the_specification_says() -> None:
 class Nowhere:
     """A frontier that remembers nothing."""
 
-    def finish(self, *_: object) -> None: ...
+    history = SimpleNamespace(tally=lambda *_: None)
+
+    def finish(self, *_: object, **__: object) -> Finished:
+        return Finished()
+
     def postpone(self, *_: object) -> str:
         return "due"
 
