@@ -4,7 +4,7 @@
     waiting      as above, and nobody was told of it yet, or that moment has not come (it is not confirmed, not resolved)
     conditional  the incident's clock is "if confirmed" and nobody has decided: due then, should it be confirmed
     met          a report is recorded; or a decision `reported` that names no regime, for all but the final ones
-    waived       a person decided that the rule asks for nothing here (harm averted, a risk unlikely), and said why
+    waived       a lead and the DPO, two people, decided that the rule asks for nothing here (harm averted), and said why
 
 Which clock an incident starts, the row of the severity table says that applied (`Incident.starts`). Who reports an incident that
 waits for a decision has decided.
@@ -37,6 +37,8 @@ from ullage.verdict.severity import DECIDE_MINUTES
 State = Literal["running", "waiting", "conditional", "met", "waived"]
 RULINGS = ("applies", "waived")
 """What a person can decide of a regime for an incident; it stands in the place of a report's stage."""
+HALVES = ("lead", "dpo")
+"""Whose decisions a waiver takes, as a decision's `value` has them: two people's. One without is whole; it is of before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Duty:
     due: datetime | None = None
     report: Decision | None = None
     ruling: Decision | None = None
+    half: Decision | None = None
+    """Half of a waiver, while the other is not decided."""
     unknown_years: tuple[int, ...] = ()
 
     def left(self, now: datetime) -> float | None:
@@ -220,13 +224,13 @@ class Duties:
         tenant, status = self.tenant(incident.tenant), status_of(decisions)
         duties = []
         for regime in regimes_of(incident.tenant, tenant):
-            ruling = _ruling(regime, decisions)
+            ruling, half = ruled(regime, decisions)
             state = _state(regime, incident, tenant, status, ruling, decisions)
             for stage in regime.stages:
                 report = _report(regime, stage, decisions)
                 if shown := "met" if report else state:
                     since = moments.at(stage.since) if moments.learned else None  # no clock runs on what nobody was told of
-                    found = Duty(regime, stage, shown, since, report=report, ruling=ruling)
+                    found = Duty(regime, stage, shown, since, report=report, ruling=ruling, half=half)
                     duties.append(self._timed(found, ZoneInfo(tenant.zone)))
         return tuple(duties)
 
@@ -241,10 +245,17 @@ class Duties:
         return replace(duty, due=due.at, unknown_years=due.unknown_years)
 
 
-def _ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | None:
-    """The last that a person decided of a regime for this incident."""
+def ruled(regime: Regime, decisions: Iterable[Decision]) -> tuple[Decision | None, Decision | None]:
+    """What was decided last of a regime for this incident, and half of a waiver that was decided since."""
     rulings = [d for d in decisions if d.regime == regime.id and d.stage in RULINGS]
-    return max(rulings, key=lambda d: (d.at, d.id), default=None)
+    stands, half = None, None
+    for one in sorted(rulings, key=lambda d: (d.at, d.id)):
+        is_whole = one.stage != "waived" or not one.value
+        if is_whole or (half and half.value != one.value and half.by != one.by):
+            stands, half = one, None
+        else:
+            half = one
+    return stands, half
 
 
 def _by_incident(notifications: Iterable[Notification]) -> dict[str, list[Notification]]:

@@ -97,6 +97,7 @@ def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
         "late": duty.late,
         "warning": warning(duty)[0],
         "ruling": {"by": ruling.by, "what": ruling.stage, "note": ruling.note} if (ruling := duty.ruling) else None,
+        "half_waived": {"by": half.by, "as": half.value, "note": half.note} if (half := duty.half) else None,
     }
 
 

@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 import typer
 
 from alerts.clocks.duties import Duties
+from alerts.clocks.duties import ruled as decided
 from alerts.clocks.regimes import check_regimes, regimes
 from alerts.clocks.render import SINCE, limit
 from alerts.decisions.decide import PLAIN, Decisions, said
 from alerts.decisions.options import By, name_of
 from alerts.read.query import incident_named
-from alerts.records import Incident
-from alerts.store import IncidentStore, configured_store
+from alerts.records import Decision, Incident
+from alerts.store import IncidentStore, Where, configured_store
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
@@ -88,13 +89,17 @@ def ruled(
     applies: Annotated[bool, typer.Option("--applies/--waived", help="It asks for a report here, or it does not.")],
     note: Annotated[str, typer.Option(help="On what ground.")],
     by: By = "",
+    as_: Annotated[str, typer.Option("--as", help="To waive takes two people: one as lead, one as dpo.")] = "",
 ) -> None:
     """Decide that a rule applies to an incident which its numbers do not tell, or that it asks for nothing here."""
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
         chosen = f"{'applies' if applies else 'waived'} {regime}"
-        made = Decisions(store, context.trail()).make(incident_named(store, incident), chosen, by=name_of(by), note=note)
-    typer.echo(f"recorded: {incident} {said(made)}")
+        found, desk = incident_named(store, incident), Decisions(store, context.trail())
+        made = desk.make(found, chosen, by=name_of(by), note=note, roles=(as_,) if as_ else ())
+        _, half = decided(regimes()[made.regime], store.scroll(Decision, Where({"incident": (found.id,)})))
+    waits = f"; it takes the decision of a {'dpo' if half.value == 'lead' else 'lead'} as well" if half else ""
+    typer.echo(f"recorded: {incident} {said(made)}{waits}")
 
 
 def regimes_listed(ctx: typer.Context) -> None:

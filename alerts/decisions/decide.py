@@ -8,12 +8,12 @@ or `telling_withdrawn`, by the data protection officer.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alerts.clocks.duties import RULINGS, status_with_report
+from alerts.clocks.duties import HALVES, RULINGS, ruled, status_with_report
 from alerts.clocks.regimes import Regime, regimes
 from alerts.decisions.checked_text import checked_ground, checked_name, checked_note
 from alerts.incidents.status import CLOSED, status_of
@@ -37,7 +37,7 @@ def said(decision: Decision) -> str:
     if decision.stage in TELLING:
         return decision.stage.replace("_", " ")
     if decision.stage in RULINGS:
-        return f"{decision.regime} {decision.stage}"
+        return f"{decision.regime} {decision.stage}{f', as {decision.value}' if decision.value else ''}"
     return f"reported under {decision.regime}, {decision.stage} report" if decision.regime else decision.status
 
 
@@ -74,8 +74,12 @@ class Decisions:
         reference: str = "",
         sent_at: datetime | None = None,
         token: str = "",
+        roles: Collection[str] = (),
     ) -> Decision:
-        """Decide `chosen` of `incident`. With a `token` it is one decision however often it is sent."""
+        """Decide `chosen` of `incident`. With a `token` it is one decision however often it is sent.
+
+        `roles` are those in which `by` decides: a waiver takes the decisions of two people, one of each of `HALVES`.
+        """
         if incident.part_of:
             raise QueryError(f"it is part of {incident.part_of}, which answers for it: decide on that one")
         former = list(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
@@ -83,6 +87,8 @@ class Decisions:
         if status == "note" and not regime and not note.strip():
             raise QueryError("a note without text says nothing")
         said = {"status": status, "regime": regime, "stage": stage, "reference": _reference(reference), "sent_at": sent_at}
+        if stage == "waived":
+            said["value"] = _half(regimes()[regime], former, checked_name(by), roles)
         return self._append(incident, former, by, note, token, said)
 
     def act(
@@ -150,6 +156,16 @@ def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
         raise QueryError("the incident is closed: say with --regime which report was sent")
     regime, stage = (_regime(about[0]).id, _stage(*about)) if about else ("", "")
     return status_with_report(now), regime, stage
+
+
+def _half(regime: Regime, former: Sequence[Decision], by: str, roles: Collection[str]) -> str:
+    """Which half of a waiver `by` decides: the one that is missing, if it is theirs."""
+    theirs = [half for half in HALVES if half in roles]
+    if not theirs:
+        raise QueryError("a duty is waived by a lead and by the DPO, two people: say as which of them you decide")
+    half = ruled(regime, former)[1]
+    is_others = half is not None and half.by != by
+    return next((one for one in theirs if is_others and half is not None and one != half.value), theirs[0])
 
 
 def _regime(id_: str) -> Regime:

@@ -14,6 +14,7 @@ class Decision(Document):
 
     With a `regime` it says that a report was sent under it: which stage of it, when, and the authority's reference. With an `act`
     it says what else was done: `value` is to whom it is assigned, which state a takedown has reached, why it is a false positive;
+    of a waiver (`stage`) as whom, lead or dpo, it was decided;
     `about` another incident, or a sighting of this one; `until` when it is due, or when a false positive comes back.
     """
 

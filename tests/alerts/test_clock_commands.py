@@ -112,9 +112,16 @@ def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, d
     words = ("--by", "Wang", "--regime", "cac-2025", "--applies", "--note", "important data")
     assert run("duty", A, *words).stdout == f"recorded: {A} cac-2025 applies\n"
     assert clocks(run)["cac-2025", "first"]["state"] == "running"
-    run("duty", A, "--by", "Wang", "--regime", "cac-2025", "--waived", "--note", "counted twice")
+    waive = ("--regime", "cac-2025", "--waived", "--note", "counted twice")
+    assert "two people" in str(run("duty", A, "--by", "Wang", *waive, code=1).exception)
+    assert run("duty", A, "--by", "Wang", "--as", "lead", *waive).stdout.endswith("; it takes the decision of a dpo as well\n")
+    assert clocks(run)["cac-2025", "first"]["state"] == "running", "one of two"
+    assert clocks(run)["cac-2025", "first"]["half_waived"] == {"by": "Wang", "as": "lead", "note": "counted twice"}
+    run("duty", A, "--by", "Wang", "--as", "dpo", *waive)
+    assert clocks(run)["cac-2025", "first"]["state"] == "running", "one person"
+    run("duty", A, "--by", "Zhao", "--as", "lead", *waive)
     assert clocks(run)["cac-2025", "first"]["state"] == "waived"
-    assert clocks(run)["cac-2025", "first"]["ruling"] == {"by": "Wang", "what": "waived", "note": "counted twice"}
+    assert clocks(run)["cac-2025", "first"]["ruling"] == {"by": "Zhao", "what": "waived", "note": "counted twice"}
     _, last = list(audit.entries(data / "audit"))[-1]
     assert (last.action, last.reason) == ("incident.duty", "counted twice")
     assert json.loads(run("list", "--json").stdout)["status"] == "acknowledged", "which it does not change"
@@ -206,13 +213,19 @@ def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == ["met", "running", "waiting"]
 
 
-def test_the_page_takes_what_a_person_decides_of_a_rule(ours, browser):
+def test_the_page_takes_what_two_people_decide_of_a_rule(ours, browser, log_in):
     text = browser.get(f"/incidents/{A}").text
     assert "Not due: pipl-57" in text
     assert "Applies: cac-2025 " in text
     form = {"status": "waived pipl-57", "note": "", "token": "0" * 16}
     assert browser.post(f"/incidents/{A}/decisions", form).status_code == 400, "without a ground"
+    assert log_in("analyst").post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code == 403
     assert browser.post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code == 303
+    again = {**form, "note": "harm averted", "token": "1" * 16}
+    assert browser.post(f"/incidents/{A}/decisions", again).status_code == 303
+    assert "Not due: pipl-57" in browser.get(f"/incidents/{A}").text, "the same person, who is lead and DPO"
+    again = {**form, "note": "harm averted", "token": "2" * 16}
+    assert log_in("dpo").post(f"/incidents/{A}/decisions", again).status_code == 303
     after = browser.get(f"/incidents/{A}").text
     assert "Applies: pipl-57" in after
     assert "经人工判断无需报告" in after

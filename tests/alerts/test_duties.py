@@ -225,6 +225,35 @@ def test_a_rule_that_asks_for_nothing_here_is_waived_until_somebody_says_otherwi
     }
 
 
+L, D = "lead", "dpo"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_waived"),
+    [
+        ([("Li", L)], False),
+        ([("Li", L), ("Wang", D)], True),
+        ([("Wang", D), ("Li", L)], True),
+        ([("Li", L), ("Li", D)], False),
+        ([("Li", L), ("Wang", L)], False),
+        ([("Li", L), ("Li", D), ("Wang", L)], True),
+        ([("Li", L), ("Wang", D), ("Zhao", "")], False),
+        ([("Li", L), ("Zhao", ""), ("Wang", D)], False),
+    ],
+)
+def test_a_waiver_takes_a_lead_and_a_dpo_who_are_two_people(store, clock, incident, start, said, is_waived):
+    """Somebody without a role here says that the rule applies, which both would have to decide against anew."""
+    told(store, start)
+    made = [
+        ruling("waived" if role else "applies", "gdpr-33", start + timedelta(minutes=n)).model_copy(
+            update={"by": by, "value": role}
+        )
+        for n, (by, role) in enumerate(said)
+    ]
+    duty = duties_of(store, clock, incident, *made)["gdpr-33", "first"]
+    assert duty.state == ("waived" if is_waived else "running")
+
+
 def test_a_recorded_report_stops_its_clock_and_those_before_it(store, clock, incident, start):
     told(store, start)
     sent = decision("reported", start + timedelta(hours=1), regime="pboc-2025", stage="first", reference="PB-1")

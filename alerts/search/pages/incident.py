@@ -55,8 +55,11 @@ def routes() -> APIRouter:
                 raise QueryError("the form is not one of ours: open the incident again")
             if status == "reported":
                 raise QueryError("say under which rule it was reported, and which report that was")
-            site.principal.require(needed_for(status))
-            Decisions(site.store, site.trail).make(found, status, by=site.actor(), note=note, token=token)
+            who = site.principal
+            who.require(needed_for(status))
+            Decisions(site.store, site.trail).make(
+                found, status, by=site.actor(), note=note, token=token, roles=site.principal.roles
+            )
         except QueryError as error:
             return _incident_page(site, id_, str(error))
         return RedirectResponse(f"/incidents/{found.id}#decisions", 303)
